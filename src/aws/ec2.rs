@@ -1,0 +1,74 @@
+//! What EC2 says about instances: state and private addresses.
+
+use super::error::CallFailed;
+use crate::model::group::Ec2State;
+use crate::model::ids::InstanceId;
+use aws_sdk_ec2::Client;
+use aws_sdk_ec2::types::{Filter, Instance};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+/// One instance as EC2 describes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Described {
+    /// Its state.
+    pub state: Ec2State,
+    /// Private addresses, the primary one first.
+    pub addresses: Vec<IpAddr>,
+}
+
+/// EC2 takes at most 200 values in one filter.
+const FILTER_VALUES: usize = 200;
+
+/// Describes these instances, by filter: an ID parameter makes the whole call fail for one unknown ID. Who is unknown
+/// is left out.
+///
+/// # Errors
+/// [`CallFailed`].
+pub async fn describe(
+    client: &Client,
+    instances: &[InstanceId],
+) -> Result<BTreeMap<InstanceId, Described>, CallFailed> {
+    let mut all = BTreeMap::new();
+    for some in instances.chunks(FILTER_VALUES) {
+        let ids = some.iter().map(ToString::to_string).collect();
+        let mut pages = client
+            .describe_instances()
+            .filters(Filter::builder().name("instance-id").set_values(Some(ids)).build())
+            .into_paginator()
+            .send();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| {
+                CallFailed::new("describe", "the group's instances", "ec2:DescribeInstances", &error)
+            })?;
+            let instances = page
+                .reservations
+                .unwrap_or_default()
+                .into_iter()
+                .flat_map(|reservation| reservation.instances.unwrap_or_default());
+            all.extend(instances.filter_map(read));
+        }
+    }
+    Ok(all)
+}
+
+/// Reads the SDK's type. What has no valid ID was not asked for.
+fn read(instance: Instance) -> Option<(InstanceId, Described)> {
+    let id = InstanceId::parse(instance.instance_id?).ok()?;
+    let state = instance.state.and_then(|state| state.name);
+    let primary = instance.private_ip_address.and_then(|text| text.parse::<IpAddr>().ok());
+    let interfaces = instance.network_interfaces.unwrap_or_default();
+    let v4 = interfaces
+        .iter()
+        .flat_map(|interface| interface.private_ip_addresses())
+        .filter_map(|address| address.private_ip_address());
+    let v6 =
+        interfaces.iter().flat_map(|interface| interface.ipv6_addresses()).filter_map(|address| address.ipv6_address());
+    let mut addresses: Vec<IpAddr> = primary.into_iter().collect();
+    for address in v4.chain(v6).filter_map(|text| text.parse().ok()) {
+        if !addresses.contains(&address) {
+            addresses.push(address);
+        }
+    }
+    Some((id, Described { state: Ec2State::parse(state.as_ref().map_or("", |state| state.as_str())), addresses }))
+}

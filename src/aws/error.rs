@@ -1,0 +1,149 @@
+//! What a failed call to AWS means for the one who made it.
+
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::display::DisplayErrorContext;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use std::error::Error;
+
+/// Why a call failed, as far as somebody branches on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// AWS refused: a permission is missing, or the credentials are not valid (yet).
+    Denied,
+    /// The bucket does not exist.
+    NoSuchBucket,
+    /// Too many calls; waited out.
+    Throttled,
+    /// A time-out, a cut connection or a server error: waited out, and after a write anything may have happened.
+    NoAnswer,
+    /// The request itself was wrong: trying again will not mend it.
+    Rejected,
+}
+
+/// A call to AWS that failed.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("failed to {verb} {object}: {detail}{}", remedy(*kind, permission))]
+pub struct CallFailed {
+    /// What was tried, such as `read`.
+    pub verb: &'static str,
+    /// On what, such as `s3://bucket/prefix/control-plane/cluster.json`.
+    pub object: String,
+    /// The IAM action that the call needs.
+    pub permission: &'static str,
+    /// What it means.
+    pub kind: Kind,
+    /// What the SDK says.
+    pub detail: String,
+}
+
+fn remedy(kind: Kind, permission: &str) -> String {
+    match kind {
+        Kind::Denied => {
+            format!("; allow '{permission}' in the instance's role, and look at the policies of bucket and key")
+        }
+        Kind::NoSuchBucket => "; create the bucket, or correct the setting 'bucket' or 'region'".into(),
+        Kind::Throttled | Kind::NoAnswer | Kind::Rejected => String::new(),
+    }
+}
+
+/// Error codes that mean "not allowed", over all services used. Some of them pass by themselves while a fresh role
+/// propagates, which is why a denial is only final after its grace.
+const DENIALS: [&str; 10] = [
+    "AccessDenied",
+    "AccessDeniedException",
+    "AuthFailure",
+    "ExpiredToken",
+    "InvalidAccessKeyId",
+    "InvalidClientTokenId",
+    "SignatureDoesNotMatch",
+    "UnauthorizedOperation",
+    "UnrecognizedClientException",
+    "KMS.AccessDeniedException",
+];
+
+/// Error codes that mean "too many".
+const THROTTLES: [&str; 6] =
+    ["RequestLimitExceeded", "SlowDown", "Throttling", "ThrottlingException", "TooManyRequests", "RequestThrottled"];
+
+impl CallFailed {
+    /// Reads the SDK's error.
+    pub fn new<E>(
+        verb: &'static str,
+        object: impl Into<String>,
+        permission: &'static str,
+        error: &SdkError<E, HttpResponse>,
+    ) -> Self
+    where
+        E: ProvideErrorMetadata + Error + 'static,
+    {
+        let status = error.raw_response().map(|response| response.status().as_u16());
+        let code = error.as_service_error().and_then(ProvideErrorMetadata::code);
+        let detail = match error.as_service_error() {
+            Some(service) => match (service.code(), service.message()) {
+                (Some(code), Some(message)) => format!("{code}: {message}"),
+                (Some(code), None) => code.to_owned(),
+                (None, _) => status.map_or_else(|| "no answer".to_owned(), |status| format!("status {status}")),
+            },
+            None => DisplayErrorContext(error).to_string(),
+        };
+        Self { verb, object: object.into(), permission, kind: classify(status, code), detail }
+    }
+
+    /// Whether trying again may mend it without anybody doing anything.
+    #[must_use]
+    pub fn may_mend(&self) -> bool {
+        match self.kind {
+            Kind::Throttled | Kind::NoAnswer => true,
+            Kind::Denied | Kind::NoSuchBucket | Kind::Rejected => false,
+        }
+    }
+}
+
+/// What status and error code mean.
+fn classify(status: Option<u16>, code: Option<&str>) -> Kind {
+    match (status, code) {
+        (_, Some("NoSuchBucket")) => Kind::NoSuchBucket,
+        (_, Some(code)) if THROTTLES.contains(&code) => Kind::Throttled,
+        (_, Some(code)) if DENIALS.contains(&code) => Kind::Denied,
+        (Some(429 | 503), _) => Kind::Throttled,
+        (Some(401 | 403), _) => Kind::Denied,
+        (Some(400..=499), _) => Kind::Rejected,
+        (Some(_) | None, _) => Kind::NoAnswer,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_and_status_mean_one_thing() {
+        let rows = [
+            (Some(403), Some("AccessDenied"), Kind::Denied),
+            (Some(403), None, Kind::Denied),
+            (Some(400), Some("AccessDenied"), Kind::Denied),
+            (Some(404), Some("NoSuchBucket"), Kind::NoSuchBucket),
+            (Some(503), Some("SlowDown"), Kind::Throttled),
+            (Some(400), Some("Throttling"), Kind::Throttled),
+            (Some(500), Some("InternalError"), Kind::NoAnswer),
+            (Some(400), Some("ValidationError"), Kind::Rejected),
+            (None, None, Kind::NoAnswer),
+        ];
+        for (status, code, kind) in rows {
+            assert_eq!(classify(status, code), kind, "{status:?} {code:?}");
+        }
+    }
+
+    #[test]
+    fn a_denial_names_the_permission() {
+        let failed = CallFailed {
+            verb: "read",
+            object: "s3://b/k".into(),
+            permission: "s3:GetObject",
+            kind: Kind::Denied,
+            detail: "AccessDenied: no".into(),
+        };
+        assert!(failed.to_string().contains("allow 's3:GetObject'"), "{failed}");
+    }
+}

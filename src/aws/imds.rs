@@ -1,0 +1,98 @@
+//! Who this machine is, by the instance metadata service in its second version only.
+
+use crate::model::ids::InstanceId;
+use anyhow::{Context, Result, anyhow, bail};
+use aws_config::imds::client::{Client, error::ImdsError};
+use serde::Deserialize;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
+
+/// One attempt; IMDS answers within milliseconds, or is not there (yet).
+const ATTEMPT: Duration = Duration::from_secs(1);
+
+/// What IMDS says about this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Machine {
+    /// Instance ID.
+    pub instance: InstanceId,
+    /// AWS account.
+    pub account: String,
+    /// Region.
+    pub region: String,
+    /// Availability zone.
+    pub zone: String,
+    /// Private addresses, the primary one first.
+    pub addresses: Vec<IpAddr>,
+    /// Private DNS name as EC2 gives it, without further search domains.
+    pub private_dns_name: String,
+}
+
+impl Machine {
+    /// The provider ID as the AWS cloud provider writes it.
+    #[must_use]
+    pub fn provider_id(&self) -> String {
+        format!("aws:///{}/{}", self.zone, self.instance)
+    }
+}
+
+/// The instance identity document, as far as it is needed.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Document {
+    instance_id: String,
+    account_id: String,
+    region: String,
+    availability_zone: String,
+    private_ip: Option<Ipv4Addr>,
+}
+
+/// The client: tokens, endpoint and endpoint mode by the standard AWS variables, never a proxy.
+#[must_use]
+pub fn client() -> Client {
+    Client::builder().connect_timeout(ATTEMPT).read_timeout(ATTEMPT).max_attempts(3).build()
+}
+
+/// Asks IMDS.
+///
+/// # Errors
+/// No answer, or one that makes no sense. At boot both may pass: the caller decides how long to ask.
+pub async fn describe(client: &Client) -> Result<Machine> {
+    let text = client.get("/latest/dynamic/instance-identity/document").await.map_err(failed).context(
+        "failed to read the instance identity document from IMDS: kubeboot runs on EC2 instances only, with IMDSv2 reachable from the host",
+    )?;
+    let document: Document =
+        serde_json::from_str(text.as_ref()).context("IMDS gave an instance identity document of another shape")?;
+    let instance = InstanceId::parse(document.instance_id).context("IMDS gave a bad instance ID")?;
+    let mut addresses: Vec<IpAddr> = document.private_ip.map(IpAddr::V4).into_iter().collect();
+    if let Some(text) = optional(client, "/latest/meta-data/ipv6").await? {
+        let address: Ipv6Addr = text.trim().parse().context("IMDS gave a bad IPv6 address")?;
+        addresses.push(address.into());
+    }
+    if addresses.is_empty() {
+        bail!("IMDS gives no private address for {instance}: the instance needs one");
+    }
+    let name = optional(client, "/latest/meta-data/local-hostname").await?.unwrap_or_default();
+    // A DHCP option set with several domains gives "host.first second".
+    let private_dns_name = name.split_whitespace().next().unwrap_or_default().to_ascii_lowercase();
+    Ok(Machine {
+        instance,
+        account: document.account_id,
+        region: document.region,
+        zone: document.availability_zone,
+        addresses,
+        private_dns_name,
+    })
+}
+
+/// A key that need not exist: 404 is `None`.
+async fn optional(client: &Client, path: &str) -> Result<Option<String>> {
+    match client.get(path).await {
+        Ok(text) => Ok(Some(text.as_ref().to_owned())),
+        Err(ImdsError::ErrorResponse(response)) if response.response().status().as_u16() == 404 => Ok(None),
+        Err(error) => Err(failed(error).context(format!("failed to read '{path}' from IMDS"))),
+    }
+}
+
+fn failed(error: ImdsError) -> anyhow::Error {
+    anyhow!("{}", aws_smithy_types::error::display::DisplayErrorContext(error))
+}

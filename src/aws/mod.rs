@@ -1,0 +1,11 @@
+//! AWS: who this machine is, what its group looks like, and the bucket. Time-outs and retries stand in [`config`] alone.
+
+pub mod config;
+pub mod ec2;
+pub mod error;
+pub mod group;
+pub mod imds;
+pub mod store;
+
+pub use config::connect;
+pub use error::{CallFailed, Kind};

@@ -1,0 +1,223 @@
+//! The bucket: bounded reads, and writes under a condition that end with a verdict.
+
+use super::error::{CallFailed, Kind};
+use crate::model::write::{Condition, Next, Object, Reply, judge};
+use aws_config::retry::RetryConfig;
+use aws_sdk_s3::Client;
+use aws_sdk_s3::error::SdkError;
+use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::ServerSideEncryption;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+/// Nothing that kubeboot stores comes near this. A larger object is not ours.
+const LARGEST: i64 = 2 * 1024 * 1024;
+/// Between two attempts at the same undecided write.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// How a write ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Written {
+    /// It is there, and it is ours, with this `ETag`.
+    Ours(String),
+    /// Another's object is there.
+    Others(Object),
+    /// The object that was to be replaced is gone.
+    Gone,
+    /// Nobody knows: no answer until the deadline.
+    Unknown,
+}
+
+/// Everything below `s3://BUCKET/PREFIX/`.
+#[derive(Debug, Clone)]
+pub struct Store {
+    client: Client,
+    bucket: String,
+    prefix: String,
+    kms_key_id: Option<String>,
+}
+
+impl Store {
+    /// A store below this prefix. Secrets are encrypted under `kms_key_id`, or else under the account's key for S3.
+    #[must_use]
+    pub fn new(client: Client, bucket: String, prefix: String, kms_key_id: Option<String>) -> Self {
+        Self { client, bucket, prefix, kms_key_id }
+    }
+
+    /// The whole name of a key, for messages.
+    #[must_use]
+    pub fn url(&self, key: &str) -> String {
+        format!("s3://{}/{}/{key}", self.bucket, self.prefix)
+    }
+
+    fn full(&self, key: &str) -> String {
+        format!("{}/{key}", self.prefix)
+    }
+
+    /// Reads an object. `None` when there is none.
+    ///
+    /// # Errors
+    /// [`CallFailed`]; among them an object too large to be ours.
+    pub async fn get(&self, key: &str) -> Result<Option<Object>, CallFailed> {
+        let failed = |kind, detail: String| CallFailed {
+            verb: "read",
+            object: self.url(key),
+            permission: "s3:GetObject",
+            kind,
+            detail,
+        };
+        let answer = match self.client.get_object().bucket(&self.bucket).key(self.full(key)).send().await {
+            Ok(answer) => answer,
+            Err(error)
+                if error
+                    .as_service_error()
+                    .is_some_and(aws_sdk_s3::operation::get_object::GetObjectError::is_no_such_key) =>
+            {
+                return Ok(None);
+            }
+            Err(error) => {
+                let mut failed = CallFailed::new("read", self.url(key), "s3:GetObject", &error);
+                if failed.kind == Kind::Denied {
+                    failed.detail.push_str(" (without s3:ListBucket S3 says this of a missing object, too)");
+                }
+                return Err(failed);
+            }
+        };
+        if answer.content_length.unwrap_or_default() > LARGEST {
+            return Err(failed(
+                Kind::Rejected,
+                format!("it is larger than {LARGEST} bytes, so it is not kubeboot's: remove it"),
+            ));
+        }
+        let etag = answer.e_tag.unwrap_or_default();
+        let body = answer.body.collect().await.map_err(|error| failed(Kind::NoAnswer, error.to_string()))?;
+        Ok(Some(Object { body: body.to_vec(), etag }))
+    }
+
+    /// Writes an object under a condition and finds out what came of it, for as long as `patience`.
+    ///
+    /// # Errors
+    /// [`CallFailed`] when S3 refused, so that certainly nothing was written by this call's last attempt.
+    pub async fn write(
+        &self,
+        key: &str,
+        body: &[u8],
+        condition: &Condition,
+        patience: Duration,
+    ) -> Result<Written, CallFailed> {
+        self.write_with(key, body, condition, patience, false).await
+    }
+
+    /// The same for a secret: encrypted under the key that the settings name.
+    ///
+    /// # Errors
+    /// [`CallFailed`] as for [`Store::write`].
+    pub async fn write_secret(
+        &self,
+        key: &str,
+        body: &[u8],
+        condition: &Condition,
+        patience: Duration,
+    ) -> Result<Written, CallFailed> {
+        self.write_with(key, body, condition, patience, true).await
+    }
+
+    async fn write_with(
+        &self,
+        key: &str,
+        body: &[u8],
+        condition: &Condition,
+        patience: Duration,
+        secret: bool,
+    ) -> Result<Written, CallFailed> {
+        let end = Instant::now() + patience;
+        loop {
+            let reply = self.put(key, body, condition, secret).await?;
+            let mut next = judge(body, condition, &reply, None);
+            if next == Next::ReadBack {
+                next = match self.get(key).await {
+                    Ok(found) => judge(body, condition, &reply, Some(found.as_ref())),
+                    Err(error) if error.may_mend() => Next::Again,
+                    Err(error) => return Err(error),
+                };
+            }
+            match next {
+                Next::Won(etag) => return Ok(Written::Ours(etag)),
+                Next::Lost(object) => return Ok(Written::Others(object)),
+                Next::Gone => return Ok(Written::Gone),
+                Next::ReadBack | Next::Again if Instant::now() + PAUSE >= end => return Ok(Written::Unknown),
+                Next::ReadBack | Next::Again => sleep(PAUSE).await,
+            }
+        }
+    }
+
+    /// One attempt, without the SDK's retries: here the layer that retries is the one that reads back.
+    async fn put(&self, key: &str, body: &[u8], condition: &Condition, secret: bool) -> Result<Reply, CallFailed> {
+        let mut request = self
+            .client
+            .put_object()
+            .bucket(&self.bucket)
+            .key(self.full(key))
+            .content_type(if key.ends_with(".json") { "application/json" } else { "text/plain" })
+            .body(ByteStream::from(body.to_vec()));
+        if secret {
+            request =
+                request.server_side_encryption(ServerSideEncryption::AwsKms).set_ssekms_key_id(self.kms_key_id.clone());
+        }
+        request = match condition {
+            Condition::Absent => request.if_none_match("*"),
+            Condition::Unchanged(etag) => request.if_match(etag),
+        };
+        let once = aws_sdk_s3::config::Config::builder().retry_config(RetryConfig::disabled());
+        match request.customize().config_override(once).send().await {
+            Ok(answer) => Ok(Reply::Written(answer.e_tag.unwrap_or_default())),
+            Err(error) => match status(&error) {
+                Some(412) => Ok(Reply::PreconditionFailed),
+                Some(409) => Ok(Reply::Conflict),
+                Some(404) if error.as_service_error().is_some_and(|error| error.meta().code() == Some("NoSuchKey")) => {
+                    Ok(Reply::Missing)
+                }
+                _ => {
+                    let failed = CallFailed::new("write", self.url(key), "s3:PutObject", &error);
+                    if failed.may_mend() { Ok(Reply::NoAnswer) } else { Err(failed) }
+                }
+            },
+        }
+    }
+
+    /// Keys below `folder`, without the store's prefix.
+    ///
+    /// # Errors
+    /// [`CallFailed`].
+    pub async fn list(&self, folder: &str) -> Result<Vec<String>, CallFailed> {
+        let mut keys = Vec::new();
+        let mut pages =
+            self.client.list_objects_v2().bucket(&self.bucket).prefix(self.full(folder)).into_paginator().send();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| CallFailed::new("list", self.url(folder), "s3:ListBucket", &error))?;
+            keys.extend(page.contents().iter().filter_map(|object| object.key()).filter_map(|key| {
+                key.strip_prefix(&self.prefix).and_then(|key| key.strip_prefix('/')).map(str::to_owned)
+            }));
+        }
+        Ok(keys)
+    }
+
+    /// Removes a scratch object. Nothing else is ever removed: a deleted fence is an open fence.
+    ///
+    /// # Errors
+    /// [`CallFailed`].
+    pub async fn remove_scratch(&self, key: &str) -> Result<(), CallFailed> {
+        self.client
+            .delete_object()
+            .bucket(&self.bucket)
+            .key(self.full(key))
+            .send()
+            .await
+            .map(|_| ())
+            .map_err(|error| CallFailed::new("remove", self.url(key), "s3:DeleteObject", &error))
+    }
+}
+
+fn status<E>(error: &SdkError<E, aws_smithy_runtime_api::client::orchestrator::HttpResponse>) -> Option<u16> {
+    error.raw_response().map(|response| response.status().as_u16())
+}

@@ -1,0 +1,171 @@
+//! Holding something by rewriting it: the claim and the membership lease are held alike.
+//!
+//! A holder rewrites its object under If-Match every third of its time to live. Nobody compares clocks: the waiters count
+//! from when they saw the object change, the holder from before it sent its last successful write, so that the holder
+//! gives up first.
+
+use crate::aws::CallFailed;
+use crate::aws::store::{Store, Written};
+use crate::model::write::{Condition, Object};
+use std::future::Future;
+use std::pin::pin;
+use std::time::Duration;
+use tokio::time::{Instant, sleep, timeout};
+
+/// A body that can be written again, so that no two are equal.
+pub trait Beating: Clone + Send + Sync {
+    /// The same holding, one beat later.
+    fn next_beat(&self) -> Self;
+    /// The bytes to store.
+    fn bytes(&self) -> Vec<u8>;
+    /// Whether these stored bytes are of this very holding: a write of this process that it took for lost.
+    fn reads_as_mine(&self, stored: &[u8]) -> Option<Self>;
+}
+
+/// Why a holding has ended.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Lost {
+    /// The object is another's now.
+    #[error("another machine has taken it over")]
+    Deposed,
+    /// The object is gone.
+    #[error("the object is gone")]
+    Gone,
+    /// It could not be rewritten in time, so that others may believe this machine dead.
+    #[error("it could not be renewed for {}s: {last}", silent_for.as_secs())]
+    Silent {
+        /// Since the last success.
+        silent_for: Duration,
+        /// What came of the last attempt.
+        last: String,
+    },
+}
+
+/// Something held.
+#[derive(Debug, Clone)]
+pub struct Held<B> {
+    store: Store,
+    key: &'static str,
+    body: B,
+    etag: String,
+    written: Instant,
+    ttl: Duration,
+}
+
+impl<B: Beating> Held<B> {
+    /// Takes up a holding that was just written: `written` is when that write was sent, at the latest.
+    #[must_use]
+    pub fn new(store: Store, key: &'static str, body: B, etag: String, written: Instant, ttl: Duration) -> Self {
+        Self { store, key, body, etag, written, ttl }
+    }
+
+    /// What is held, as last written.
+    #[must_use]
+    pub fn body(&self) -> &B {
+        &self.body
+    }
+
+    /// Does `work` while beating. When the holding ends, `work` is dropped at once, which kills what it runs.
+    ///
+    /// # Errors
+    /// [`Lost`]: the work is undone or half done.
+    pub async fn while_holding<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Lost> {
+        let mut work = pin!(work);
+        loop {
+            let until_beat = (self.ttl / 3).saturating_sub(self.written.elapsed());
+            tokio::select! {
+                biased;
+                result = &mut work => return Ok(result),
+                () = sleep(until_beat) => {}
+            }
+            let mut finished = None;
+            {
+                let mut beat = pin!(self.beat());
+                loop {
+                    // A beat under way is seen to its end, so that no write of ours is left in the air.
+                    tokio::select! {
+                        biased;
+                        result = &mut work, if finished.is_none() => finished = Some(result),
+                        beaten = &mut beat => match (beaten, finished.take()) {
+                            (_, Some(result)) => return Ok(result),
+                            (Ok(()), None) => break,
+                            (Err(lost), None) => return Err(lost),
+                        },
+                    }
+                }
+            }
+        }
+    }
+
+    /// Rewrites the object once, for as long as the holding may last.
+    async fn beat(&mut self) -> Result<(), Lost> {
+        let last_moment = self.written + self.ttl * 2 / 3;
+        let next = self.body.next_beat();
+        let mut last = "no answer".to_owned();
+        while Instant::now() < last_moment {
+            let left = last_moment.saturating_duration_since(Instant::now());
+            match timeout(left, self.replace(&next, left)).await {
+                Ok(Ok(())) => return Ok(()),
+                Ok(Err(Replace::Lost(lost))) => return Err(lost),
+                Ok(Err(Replace::Failed(why))) => last = why,
+                Err(_) => break,
+            }
+            sleep((self.ttl / 20).min(Duration::from_millis(500))).await;
+        }
+        Err(Lost::Silent { silent_for: self.written.elapsed(), last })
+    }
+
+    /// Writes `next` over what is held, whatever of our own beats has landed meanwhile.
+    async fn replace(&mut self, next: &B, patience: Duration) -> Result<(), Replace> {
+        let sent = Instant::now();
+        match self.write_over(&next.bytes(), patience).await {
+            Ok(Over::Ours(etag)) => {
+                (self.body, self.etag, self.written) = (next.clone(), etag, sent);
+                Ok(())
+            }
+            Ok(Over::Lost(lost)) => Err(Replace::Lost(lost)),
+            Ok(Over::Unknown) => Err(Replace::Failed("no answer".into())),
+            Err(error) => Err(Replace::Failed(error.to_string())),
+        }
+    }
+
+    /// Ends the holding by writing `last` (a release, a yield, a flip) over it.
+    ///
+    /// # Errors
+    /// [`CallFailed`] when S3 refused.
+    pub async fn finish(mut self, last: &[u8], patience: Duration) -> Result<Over, CallFailed> {
+        self.write_over(last, patience).await
+    }
+
+    async fn write_over(&mut self, body: &[u8], patience: Duration) -> Result<Over, CallFailed> {
+        let end = Instant::now() + patience;
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            match self.store.write(self.key, body, &Condition::Unchanged(self.etag.clone()), left).await? {
+                Written::Ours(etag) => return Ok(Over::Ours(etag)),
+                Written::Gone => return Ok(Over::Lost(Lost::Gone)),
+                Written::Unknown => return Ok(Over::Unknown),
+                Written::Others(Object { body: stored, etag }) => match self.body.reads_as_mine(&stored) {
+                    Some(mine) => (self.body, self.etag) = (mine, etag),
+                    None => return Ok(Over::Lost(Lost::Deposed)),
+                },
+            }
+        }
+    }
+}
+
+/// How a last write ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Over {
+    /// It is there, with this `ETag`.
+    Ours(String),
+    /// The holding had ended before.
+    Lost(Lost),
+    /// Nobody knows.
+    Unknown,
+}
+
+enum Replace {
+    Lost(Lost),
+    Failed(String),
+}

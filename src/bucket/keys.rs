@@ -1,0 +1,30 @@
+//! The keys below `s3://BUCKET/PREFIX/`.
+
+use crate::model::ids::{ClaimId, InstanceId};
+
+/// The cluster record: the only truth about which cluster there is.
+pub const RECORD: &str = "control-plane/cluster.json";
+/// The membership lease.
+pub const LEASE: &str = "control-plane/membership-lease.json";
+/// The hash of the CA's public key, as operators know it: a projection of the record.
+pub const HASH: &str = "join/discovery-token-ca-cert-hash";
+/// The folder of the registrations.
+pub const NODES: &str = "control-plane/nodes/";
+
+/// The PKI bundle of a claim. Named after the claim, so that nobody can overwrite the winner's.
+#[must_use]
+pub fn pki(claim: &ClaimId) -> String {
+    format!("control-plane/pki/{claim}.json")
+}
+
+/// A machine's registration.
+#[must_use]
+pub fn node(instance: &InstanceId) -> String {
+    format!("{NODES}{instance}.json")
+}
+
+/// A scratch object that `check` writes and removes.
+#[must_use]
+pub fn scratch(instance: &str, nonce: &str) -> String {
+    format!("control-plane/nodes/check-{instance}-{nonce}")
+}

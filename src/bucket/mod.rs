@@ -1,0 +1,9 @@
+//! What kubeboot keeps in the bucket, and the watch over it: the record, the lease, registrations, the published hash.
+
+pub mod held;
+pub mod keys;
+pub mod registrations;
+pub mod watch;
+
+pub use held::{Beating, Held, Lost};
+pub use watch::{Found, Watch};

@@ -1,0 +1,72 @@
+//! What the machines say about themselves.
+
+use super::keys;
+use crate::aws::CallFailed;
+use crate::aws::store::{Store, Written};
+use crate::model::ids::InstanceId;
+use crate::model::registration::Registration;
+use crate::model::write::Condition;
+use futures::StreamExt;
+use std::time::Duration;
+
+/// A registration is a hint: whoever cannot write it in this time goes on without.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How many are read at once.
+const AT_ONCE: usize = 8;
+
+/// One machine's entry: its ID by the key, and what could be read of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// From the key.
+    pub instance: InstanceId,
+    /// The registration, or why it says nothing.
+    pub registration: Result<Registration, String>,
+}
+
+/// Reads every registration. One that cannot be read explains nothing, and is no error.
+///
+/// # Errors
+/// [`CallFailed`] when the list cannot be had.
+pub async fn all(store: &Store) -> Result<Vec<Entry>, CallFailed> {
+    let instances: Vec<InstanceId> = store
+        .list(keys::NODES)
+        .await?
+        .iter()
+        .filter_map(|key| key.strip_prefix(keys::NODES)?.strip_suffix(".json"))
+        .filter_map(|name| InstanceId::parse(name).ok())
+        .collect();
+    let read = |instance: InstanceId| async move {
+        let registration = match store.get(&keys::node(&instance)).await {
+            Ok(Some(object)) => Registration::parse(&object.body).and_then(|found| {
+                if found.instance == instance { Ok(found) } else { Err(format!("it says it is {}", found.instance)) }
+            }),
+            Ok(None) => Err("it was removed".into()),
+            Err(error) => Err(error.to_string()),
+        };
+        Entry { instance, registration }
+    };
+    Ok(futures::stream::iter(instances).map(read).buffered(AT_ONCE).collect().await)
+}
+
+/// Writes this machine's own registration over whatever stands there: it is the only one who writes it, but for a
+/// reaper, who does so when the machine is gone.
+///
+/// # Errors
+/// [`CallFailed`], or no answer; the caller goes on without.
+pub async fn write(store: &Store, registration: &Registration) -> anyhow::Result<()> {
+    let key = keys::node(&registration.instance);
+    let body = registration.to_bytes();
+    let mut condition = match store.get(&key).await? {
+        Some(object) => Condition::Unchanged(object.etag),
+        None => Condition::Absent,
+    };
+    for _ in 0..3 {
+        match store.write(&key, &body, &condition, PATIENCE).await? {
+            Written::Ours(_) => return Ok(()),
+            Written::Others(object) => condition = Condition::Unchanged(object.etag),
+            Written::Gone => condition = Condition::Absent,
+            Written::Unknown => break,
+        }
+    }
+    anyhow::bail!("failed to write the registration '{}': no answer in {}s", store.url(&key), PATIENCE.as_secs())
+}

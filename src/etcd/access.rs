@@ -1,0 +1,59 @@
+//! Credentials for etcd, and a connection to one member.
+
+use super::CLIENT_PORT;
+use anyhow::{Context, Result};
+use etcd_client::{Certificate, Client, ConnectOptions, Identity, TlsOptions};
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use std::time::Duration;
+
+/// Connecting to a member that lives takes milliseconds.
+const CONNECT: Duration = Duration::from_secs(2);
+/// One request. etcd answers a linearizable read within its election time-out, or not at all.
+const REQUEST: Duration = Duration::from_secs(3);
+
+/// What a client of etcd needs: the etcd CA, and a client certificate with its key.
+#[derive(Clone)]
+pub struct Access {
+    options: ConnectOptions,
+}
+
+impl std::fmt::Debug for Access {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Access(credentials withheld)")
+    }
+}
+
+impl Access {
+    /// From PEM texts.
+    #[must_use]
+    pub fn new(ca: &[u8], certificate: &[u8], key: &[u8]) -> Self {
+        let tls =
+            TlsOptions::new().ca_certificate(Certificate::from_pem(ca)).identity(Identity::from_pem(certificate, key));
+        let options = ConnectOptions::new().with_tls(tls).with_connect_timeout(CONNECT).with_timeout(REQUEST);
+        Self { options }
+    }
+
+    /// From a folder as kubeadm fills it: `ca.crt`, `healthcheck-client.crt` and `.key`.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn from_folder(folder: &Path) -> Result<Self> {
+        let read = |name: &str| {
+            std::fs::read(folder.join(name))
+                .with_context(|| format!("failed to read '{}'", folder.join(name).display()))
+        };
+        Ok(Self::new(&read("ca.crt")?, &read("healthcheck-client.crt")?, &read("healthcheck-client.key")?))
+    }
+
+    /// A client of the member at this address alone.
+    ///
+    /// # Errors
+    /// Credentials that are no PEM. Whether the member answers shows with the first request.
+    pub async fn client(&self, address: IpAddr) -> Result<Client> {
+        let url = format!("https://{}", SocketAddr::new(address, CLIENT_PORT));
+        Client::connect([&url], Some(self.options.clone()))
+            .await
+            .with_context(|| format!("failed to use the credentials for etcd at {url}"))
+    }
+}

@@ -1,0 +1,119 @@
+//! The member list, as certain as it can be had.
+
+use super::access::Access;
+use crate::model::ids::MemberId;
+use crate::model::members::{Member, Members};
+use crate::model::snapshot::ClusterView;
+use anyhow::{Context, Result};
+use etcd_client::Client;
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use std::net::IpAddr;
+
+/// One member's answer.
+enum Answer {
+    /// A list that every earlier change is in.
+    Certain(Members),
+    /// What it remembers, for it could not reach a quorum.
+    Remembered(Members),
+}
+
+/// Asks the members at these addresses for the list, and every member in it whether it answers.
+pub async fn observe(access: &Access, addresses: &[IpAddr]) -> ClusterView {
+    let mut asked: FuturesUnordered<_> = addresses.iter().map(|address| ask(access, *address)).collect();
+    let (mut remembered, mut why) = (None, None);
+    while let Some(answer) = asked.next().await {
+        match answer {
+            Ok(Answer::Certain(members)) => return ClusterView::Listed(probed(access, members).await),
+            Ok(Answer::Remembered(members)) => remembered = Some(members),
+            Err(error) => why = Some(format!("{error:#}")),
+        }
+    }
+    if let Some(members) = remembered {
+        let members = probed(access, members).await;
+        // Enough voters answer, yet none reads through the quorum: a leader is being elected.
+        return if members.has_quorum() {
+            ClusterView::Unknown { why: "etcd has no leader at the moment".into() }
+        } else {
+            ClusterView::NoQuorum(members)
+        };
+    }
+    ClusterView::Unknown { why: why.unwrap_or_else(|| "no control-plane machine is known to ask".into()) }
+}
+
+/// A certain list from the member at this address, for verifying a change.
+///
+/// # Errors
+/// No answer, or no quorum behind it.
+pub async fn certain(access: &Access, address: IpAddr) -> Result<Members> {
+    let mut client = access.client(address).await?;
+    barrier(&mut client, address).await?;
+    read(&mut client, address).await
+}
+
+async fn ask(access: &Access, address: IpAddr) -> Result<Answer> {
+    let mut client = access.client(address).await?;
+    let certain = barrier(&mut client, address).await;
+    let members = read(&mut client, address).await?;
+    Ok(if certain.is_ok() { Answer::Certain(members) } else { Answer::Remembered(members) })
+}
+
+/// A linearizable read through this member: when it returns, the member has applied every change that was committed
+/// before, changes of membership among them. etcd 3.4 has no linearizable list, and the client library none at all.
+async fn barrier(client: &mut Client, address: IpAddr) -> Result<()> {
+    client
+        .get("kubeboot", None)
+        .await
+        .map(|_| ())
+        .with_context(|| format!("etcd at {address} cannot read through a quorum"))
+}
+
+async fn read(client: &mut Client, address: IpAddr) -> Result<Members> {
+    let list = client.member_list().await.with_context(|| format!("etcd at {address} gave no member list"))?;
+    let members = list.members().iter().map(|member| Member {
+        id: MemberId(member.id()),
+        name: member.name().to_owned(),
+        peer_addresses: member.peer_urls().iter().filter_map(|url| host(url)).collect(),
+        learner: member.is_learner(),
+        answers: false,
+    });
+    Ok(Members(members.collect()))
+}
+
+/// The address in a peer URL; kubeadm never writes a name there.
+fn host(url: &str) -> Option<IpAddr> {
+    let url = reqwest::Url::parse(url).ok()?;
+    url.host_str()?.trim_start_matches('[').trim_end_matches(']').parse().ok()
+}
+
+/// The same list with who answers a status call.
+async fn probed(access: &Access, members: Members) -> Members {
+    let probes = members.0.into_iter().map(|member| async move {
+        let mut answers = false;
+        for address in member.peer_addresses.iter().filter(|_| member.is_started()) {
+            answers = answers || is_itself(access, *address, member.id).await;
+        }
+        Member { answers, ..member }
+    });
+    Members(futures::future::join_all(probes).await)
+}
+
+/// Whether the member at this address answers, and is the one with this ID: addresses are reused.
+async fn is_itself(access: &Access, address: IpAddr, id: MemberId) -> bool {
+    let Ok(mut client) = access.client(address).await else { return false };
+    client.status().await.is_ok_and(|status| status.header().is_some_and(|header| header.member_id() == id.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_of_peer_urls() {
+        assert_eq!(host("https://10.77.0.11:2380"), Some("10.77.0.11".parse().unwrap()));
+        assert_eq!(host("https://[fd00::1]:2380"), Some("fd00::1".parse().unwrap()));
+        for bad in ["", "10.77.0.11", "https://name:2380", "https://"] {
+            assert_eq!(host(bad), None, "{bad}");
+        }
+    }
+}

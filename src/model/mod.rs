@@ -1,0 +1,32 @@
+//! The pure ring: what is observed, what is decided, what is written.
+//!
+//! Nothing here does IO, reads a clock or draws a random number; time comes in as durations that the shell measured on
+//! its own monotonic clock. So every race and every reboot is a row of a table.
+//!
+//! | room | what it holds |
+//! |---|---|
+//! | [`ids`] | names, checked when they come in |
+//! | [`identity`], [`record`] | the cluster record |
+//! | [`claim`] | the records a claim goes through: claimed, beating, taken over, yielded, flipped |
+//! | [`write`] | what the reply to a conditional write means |
+//! | [`group`], [`election`] | candidates, settled, rank |
+//! | [`members`] | etcd's member list and its quorum |
+//! | [`lease`], [`registration`] | the queue for changes of membership, and what each machine says about itself |
+//! | [`instances`] | when to believe EC2 that a machine is gone |
+//! | [`local`], [`snapshot`], [`decide`] | one observation in, one step out |
+
+pub mod claim;
+pub mod decide;
+pub mod election;
+pub mod group;
+pub mod identity;
+pub mod ids;
+pub mod instances;
+pub mod lease;
+pub mod local;
+pub mod members;
+pub mod record;
+pub mod registration;
+pub mod snapshot;
+pub mod step;
+pub mod write;

@@ -1,0 +1,204 @@
+//! The cluster record: fence, state and published facts in one object.
+
+use super::identity::Identity;
+use super::ids::{BootId, ClaimId, InstanceId, Uid};
+use serde::{Deserialize, Serialize};
+
+/// The schema this version writes and the only one it reads.
+pub const SCHEMA: u32 = 1;
+
+/// Why an object is no cluster record that this version may act on.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RecordError {
+    /// Written by a newer kubeboot.
+    #[error(
+        "it has schema {found}, this kubeboot reads schema {SCHEMA}: install the version that wrote it, or a newer one"
+    )]
+    NewerSchema {
+        /// The schema number in the object.
+        found: u64,
+    },
+    /// Not JSON, a field missing, unknown or of the wrong kind.
+    #[error("it is not a cluster record: {reason}")]
+    Malformed {
+        /// What the parser says.
+        reason: String,
+    },
+}
+
+/// Who holds a claim.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Holder {
+    /// The machine.
+    pub instance: InstanceId,
+    /// Its boot, for people: a holder is told from its earlier self by the claim ID.
+    pub boot: BootId,
+}
+
+/// What is known of a cluster once it exists.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Published {
+    /// Hashes of the public keys of the cluster's CA certificates, as kubeadm writes them (`sha256:` and 64 digits).
+    pub ca_hashes: Vec<String>,
+    /// UID of the `kube-system` namespace: the one thing that tells two clusters with the same CA apart.
+    pub kube_system_uid: Uid,
+    /// Version the cluster was made with, such as `v1.36.1`.
+    pub kubernetes_version: String,
+    /// Key of the PKI bundle in the bucket, below the prefix.
+    pub pki_key: String,
+    /// Digest of the bundle's bytes (`sha256:` and 64 digits).
+    pub pki_digest: String,
+    /// The machine that initialised.
+    pub initialised_by: InstanceId,
+    /// When, by that machine's clock; for people only (RFC 3339).
+    pub initialised_at: String,
+}
+
+/// What the record says about the cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    /// There is a claim and no cluster yet. Without a holder the last one has stepped down.
+    Initializing {
+        /// The claim's holder.
+        holder: Option<Holder>,
+        /// Counts the holder's rewrites.
+        beat: u64,
+    },
+    /// There is a cluster.
+    Ready(Published),
+    /// There was a cluster, and an operator has given it up.
+    Retired(Published),
+}
+
+/// The cluster record, `control-plane/cluster.json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Wire", into = "Wire")]
+pub struct ClusterRecord {
+    /// The claim that made, or is making, the cluster.
+    pub claim_id: ClaimId,
+    /// Counts claims, for people.
+    pub generation: u64,
+    /// Whose cluster it is.
+    pub identity: Identity,
+    /// Machines whose init failed too often: they rank last.
+    pub yielded: Vec<InstanceId>,
+    /// Where the cluster stands.
+    pub state: State,
+}
+
+impl ClusterRecord {
+    /// Reads the object's bytes.
+    ///
+    /// # Errors
+    /// [`RecordError`]: such an object is never overwritten and never taken as "no cluster".
+    pub fn parse(bytes: &[u8]) -> Result<Self, RecordError> {
+        let malformed = |error: serde_json::Error| RecordError::Malformed { reason: error.to_string() };
+        let value: serde_json::Value = serde_json::from_slice(bytes).map_err(malformed)?;
+        match value.get("schema").and_then(serde_json::Value::as_u64) {
+            Some(found) if found > u64::from(SCHEMA) => Err(RecordError::NewerSchema { found }),
+            _ => serde_json::from_value(value).map_err(malformed),
+        }
+    }
+
+    /// The bytes to store. Equal records give equal bytes, so that a read-back can be compared whole.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes =
+            serde_json::to_vec_pretty(self).expect("a record has string keys only, so it is always valid JSON");
+        bytes.push(b'\n');
+        bytes
+    }
+
+    /// The holder, while there is a claim.
+    #[must_use]
+    pub fn holder(&self) -> Option<&Holder> {
+        match &self.state {
+            State::Initializing { holder, .. } => holder.as_ref(),
+            State::Ready(_) | State::Retired(_) => None,
+        }
+    }
+
+    /// The published facts, once there is a cluster.
+    #[must_use]
+    pub fn published(&self) -> Option<&Published> {
+        match &self.state {
+            State::Ready(published) => Some(published),
+            State::Initializing { .. } | State::Retired(_) => None,
+        }
+    }
+}
+
+/// The record as it is stored: flat, so that a person reads it at one glance.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wire {
+    schema: u32,
+    phase: Phase,
+    claim_id: ClaimId,
+    generation: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    holder: Option<Holder>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    beat: Option<u64>,
+    identity: Identity,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    yielded: Vec<InstanceId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cluster: Option<Published>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Phase {
+    Initializing,
+    Ready,
+    Retired,
+}
+
+impl TryFrom<Wire> for ClusterRecord {
+    type Error = String;
+    fn try_from(wire: Wire) -> Result<Self, String> {
+        if wire.schema != SCHEMA {
+            return Err(format!("schema {} is unknown", wire.schema));
+        }
+        let state = match (wire.phase, wire.holder, wire.beat, wire.cluster) {
+            (Phase::Initializing, holder, Some(beat), None) => State::Initializing { holder, beat },
+            (Phase::Ready, None, None, Some(published)) => State::Ready(published),
+            (Phase::Retired, None, None, Some(published)) => State::Retired(published),
+            (Phase::Initializing, ..) => return Err("phase initializing wants beat and no cluster".into()),
+            (Phase::Ready | Phase::Retired, ..) => {
+                return Err("phases ready and retired want cluster, no holder and no beat".into());
+            }
+        };
+        Ok(Self {
+            claim_id: wire.claim_id,
+            generation: wire.generation,
+            identity: wire.identity,
+            yielded: wire.yielded,
+            state,
+        })
+    }
+}
+
+impl From<ClusterRecord> for Wire {
+    fn from(record: ClusterRecord) -> Self {
+        let (phase, holder, beat, cluster) = match record.state {
+            State::Initializing { holder, beat } => (Phase::Initializing, holder, Some(beat), None),
+            State::Ready(published) => (Phase::Ready, None, None, Some(published)),
+            State::Retired(published) => (Phase::Retired, None, None, Some(published)),
+        };
+        Self {
+            schema: SCHEMA,
+            phase,
+            claim_id: record.claim_id,
+            generation: record.generation,
+            holder,
+            beat,
+            identity: record.identity,
+            yielded: record.yielded,
+            cluster,
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! What one machine says about itself: `control-plane/nodes/<instance-id>.json`. A hint for others, never proof.
+
+use super::ids::{ClaimId, InstanceId, MemberId, Nonce, Uid};
+use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
+
+/// The schema this version writes and the only one it reads.
+pub const SCHEMA: u32 = 1;
+
+/// Where a machine stands, in its own words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    /// Waits for something: [`Registration::waits_for`].
+    Waiting,
+    /// Holds the claim and initialises.
+    Initializing,
+    /// Holds the membership lease and joins.
+    Joining,
+    /// A voter of the cluster.
+    Joined,
+    /// About to remove itself.
+    Leaving,
+    /// Has removed itself.
+    Left,
+    /// Gave up: [`Registration::last_error`].
+    Failed,
+    /// Its member was removed by another, because the machine is gone.
+    Reaped,
+}
+
+impl Phase {
+    /// The word in the object.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Initializing => "initializing",
+            Self::Joining => "joining",
+            Self::Joined => "joined",
+            Self::Leaving => "leaving",
+            Self::Left => "left",
+            Self::Failed => "failed",
+            Self::Reaped => "reaped",
+        }
+    }
+}
+
+/// One machine's registration. Fields of a later version are kept out of sight, not an error: nobody decides by one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Registration {
+    /// Always [`SCHEMA`].
+    pub schema: u32,
+    /// The machine.
+    pub instance: InstanceId,
+    /// Where it stands.
+    pub phase: Phase,
+    /// The claim it follows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claim_id: Option<ClaimId>,
+    /// Nonce of the membership lease under which it joins or joined.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease_nonce: Option<Nonce>,
+    /// Name of its Node.
+    pub node_name: String,
+    /// UID of its Node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node_uid: Option<Uid>,
+    /// `aws:///ZONE/INSTANCE`.
+    pub provider_id: String,
+    /// Private addresses, the primary one first.
+    pub addresses: Vec<IpAddr>,
+    /// Its etcd member, as soon as seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub member_id: Option<MemberId>,
+    /// Versions of `kubeboot`, `kubeadm`.
+    pub versions: Versions,
+    /// What it waits for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits_for: Option<String>,
+    /// Its last error, redacted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<String>,
+    /// When the phase was entered, by the machine's own clock (RFC 3339), for people.
+    pub since: String,
+    /// When this was written, by the machine's own clock (RFC 3339), for people.
+    pub updated: String,
+}
+
+/// Versions of the programs on a machine.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Versions {
+    /// kubeboot's own.
+    pub kubeboot: String,
+    /// kubeadm's, once asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kubeadm: Option<String>,
+}
+
+impl Registration {
+    /// Reads the object's bytes.
+    ///
+    /// # Errors
+    /// What is wrong with them; the registration then explains nothing.
+    pub fn parse(bytes: &[u8]) -> Result<Self, String> {
+        let registration: Self = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+        if registration.schema == SCHEMA {
+            Ok(registration)
+        } else {
+            Err(format!("it has schema {}, this kubeboot reads schema {SCHEMA}", registration.schema))
+        }
+    }
+
+    /// The bytes to store.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes =
+            serde_json::to_vec_pretty(self).expect("a registration has string keys only, so it is always valid JSON");
+        bytes.push(b'\n');
+        bytes
+    }
+
+    /// Whether the machine ever had a vote, as far as it said so.
+    #[must_use]
+    pub fn was_voter(&self) -> bool {
+        match self.phase {
+            Phase::Joined | Phase::Leaving => true,
+            Phase::Waiting | Phase::Initializing | Phase::Joining | Phase::Left | Phase::Failed | Phase::Reaped => {
+                self.member_id.is_some()
+            }
+        }
+    }
+}
