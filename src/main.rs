@@ -1,1 +1,37 @@
-fn main() {}
+//! Parses, sets up the log, runs, tells an error once, and exits.
+
+use anyhow::Result;
+use clap::Parser;
+use kubeboot::cli::{Cli, Command, generate};
+use kubeboot::exit::Exit;
+use kubeboot::host::signals::asked_to_stop;
+use kubeboot::settings::{Flags, Settings};
+use kubeboot::{check, log, status, up};
+use std::process::ExitCode;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let ended = tokio::select! {
+        ended = run(Cli::parse()) => ended,
+        // What is dropped with `run` includes the kubeadm that it may have started.
+        stopped = asked_to_stop() => Err(stopped),
+    };
+    ended.unwrap_or_else(|error| log::report(&error).into())
+}
+
+async fn run(Cli { flags, command }: Cli) -> Result<ExitCode> {
+    match command {
+        Command::Up(options) => up::run(settings(&flags)?, options.into()).await?,
+        Command::Check(options) => check::run(settings(&flags)?, options.json).await?,
+        Command::Status(options) => return Ok(status::run(settings(&flags)?, options.json).await?.into()),
+        Command::Completions { shell } => generate::completions(shell)?,
+        Command::Man { folder } => generate::manual(&folder)?,
+    }
+    Ok(Exit::Done.into())
+}
+
+fn settings(flags: &Flags) -> Result<Settings> {
+    let settings = Settings::from_environment(flags)?;
+    log::init(&settings)?;
+    Ok(settings)
+}

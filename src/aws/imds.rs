@@ -3,6 +3,8 @@
 use crate::model::ids::InstanceId;
 use anyhow::{Context, Result, anyhow, bail};
 use aws_config::imds::client::{Client, error::ImdsError};
+use aws_config::provider_config::ProviderConfig;
+use aws_smithy_http_client::proxy::ProxyConfig;
 use serde::Deserialize;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
@@ -49,7 +51,9 @@ struct Document {
 /// The client: tokens, endpoint and endpoint mode by the standard AWS variables, never a proxy.
 #[must_use]
 pub fn client() -> Client {
-    Client::builder().connect_timeout(ATTEMPT).read_timeout(ATTEMPT).max_attempts(3).build()
+    let without_proxy =
+        ProviderConfig::without_region().with_http_client(super::config::http_client(ProxyConfig::disabled()));
+    Client::builder().configure(&without_proxy).connect_timeout(ATTEMPT).read_timeout(ATTEMPT).max_attempts(3).build()
 }
 
 /// Asks IMDS.

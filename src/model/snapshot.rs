@@ -41,6 +41,8 @@ pub enum RecordView {
     Found {
         /// What it says.
         record: Box<ClusterRecord>,
+        /// Its `ETag`: the condition of whatever is written over it.
+        etag: String,
         /// How long this process has seen the same `ETag`, on its own monotonic clock.
         unchanged_for: Duration,
     },
@@ -60,12 +62,9 @@ pub enum ClusterView {
     Listed(Members),
     /// A list from one member's memory, for fewer voters answer than the quorum wants: good for counting only.
     NoQuorum(Members),
-    /// etcd is external: membership is not our business. Whether this machine's Node is there and its API server is
-    /// ready stands in for the list.
-    External {
-        /// Whether my Node object exists.
-        node_exists: bool,
-    },
+    /// etcd is external and an API server of the cluster answers: membership is not our business, and what the disk says
+    /// of this machine stands in for the list.
+    External,
 }
 
 /// Everything a decision depends on, gathered by the shell in one pass.

@@ -24,7 +24,7 @@ pub fn decide(seen: &Snapshot, policy: &Policy) -> Step {
     match &seen.record {
         RecordView::Vanished => Step::Stop(Stop::RecordVanished),
         RecordView::Absent => no_cluster(seen, policy, group, Over::Nothing, &[]),
-        RecordView::Found { record, unchanged_for } => match &record.state {
+        RecordView::Found { record, unchanged_for, .. } => match &record.state {
             State::Retired(_) => no_cluster(seen, policy, group, Over::Retired, &[]),
             State::Initializing { .. } => initializing(seen, policy, group, record, *unchanged_for),
             State::Ready(published) => ready(seen, policy, record, published),
@@ -192,13 +192,8 @@ fn ready(seen: &Snapshot, policy: &Policy, record: &ClusterRecord, published: &P
         (ClusterView::Listed(members), false) if !members.has_quorum() => quorum_lost(members),
         (ClusterView::Listed(_), false) => Step::Join,
         (ClusterView::NoQuorum(members), _) => quorum_lost(members),
-        (ClusterView::External { node_exists }, member_here) => {
-            if member_here && *node_exists {
-                Step::Keep
-            } else {
-                Step::Join
-            }
-        }
+        (ClusterView::External, true) => Step::Keep,
+        (ClusterView::External, false) => Step::Join,
         (ClusterView::Unknown { why }, false) => all_voters_gone(seen, policy, published).map_or_else(
             || Step::Wait(Wait::Cluster { why: why.clone() }),
             |instances| Step::Stop(Stop::AllVotersGone { instances }),
@@ -238,3 +233,6 @@ fn all_voters_gone(seen: &Snapshot, policy: &Policy, published: &Published) -> O
     voters.dedup();
     voters.iter().all(|voter| *voter != seen.me && seen.instances.is_gone(voter, policy.gone_grace)).then_some(voters)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,128 @@
+//! The command line: commands and their options, and nothing of what they do.
+
+mod flags;
+pub mod generate;
+mod text;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+
+use crate::settings::Flags;
+
+/// What was asked for.
+#[derive(Debug, Parser)]
+#[command(name = "kubeboot", version, about = text::ABOUT, long_about = text::LONG_ABOUT)]
+#[command(after_help = text::AFTER_HELP, after_long_help = text::after_long_help(), disable_help_subcommand = true)]
+pub struct Cli {
+    /// Settings, which every command takes.
+    #[command(flatten)]
+    pub flags: Flags,
+    /// The command.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make this machine a node of its group's one control plane, or find that it is one
+    #[command(long_about = text::UP, after_long_help = text::UP_EXAMPLES)]
+    Up(Up),
+    /// Say how the control plane is, read now from every source
+    #[command(long_about = text::STATUS, after_long_help = text::STATUS_EXAMPLES)]
+    Status(Report),
+    /// Say whether this machine and account are ready for `up`
+    #[command(long_about = text::CHECK, after_long_help = text::CHECK_EXAMPLES)]
+    Check(Report),
+    /// Print a shell's completions for kubeboot
+    #[command(after_long_help = text::COMPLETIONS_EXAMPLES)]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Write the manual pages into a folder
+    #[command(hide = true)]
+    Man {
+        /// The folder, which is made if need be
+        folder: PathBuf,
+    },
+}
+
+/// The options of `up`.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Up {
+    /// Say what would be done next and why, and touch nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Accept that another Auto Scaling group than the one on record now makes up the control plane
+    #[arg(long)]
+    pub accept_group: bool,
+}
+
+impl From<Up> for crate::up::Options {
+    fn from(Up { dry_run, accept_group }: Up) -> Self {
+        Self { dry_run, accept_group }
+    }
+}
+
+/// The options of a command that reports.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Report {
+    /// Print JSON for programs
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::table::SETTINGS;
+    use anyhow::Result;
+    use clap::CommandFactory;
+    use std::path::Path;
+
+    #[test]
+    fn the_definitions_are_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_setting_has_a_flag_before_and_after_the_command() -> Result<()> {
+        for setting in SETTINGS {
+            let flag = format!("--{}", setting.flag());
+            for words in [["kubeboot", &flag, "value", "up"], ["kubeboot", "up", &flag, "value"]] {
+                let flags = Cli::try_parse_from(words)?.flags;
+                assert_eq!(flags.values.get(setting.name).map(String::as_str), Some("value"), "{words:?}");
+                assert_eq!(flags.values.len(), 1, "{words:?}");
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn lists_may_be_repeated_and_the_file_named() -> Result<()> {
+        let words = ["kubeboot", "status", "--json", "--config", "/x", "--extra-shared-files", "/etc/a,/etc/b"];
+        let cli = Cli::try_parse_from(words.into_iter().chain(["--extra-shared-files", "/etc/c"]))?;
+        assert!(matches!(cli.command, Command::Status(Report { json: true })));
+        let flags = cli.flags;
+        assert_eq!(flags.config.as_deref(), Some(Path::new("/x")));
+        assert_eq!(flags.values["extra_shared_files"], "/etc/a,/etc/b,/etc/c");
+        Ok(())
+    }
+
+    #[test]
+    fn the_help_names_every_setting_and_exit_code() {
+        let help = Cli::command().render_long_help().to_string();
+        for setting in SETTINGS {
+            assert!(help.contains(&format!("--{} ", setting.flag())), "{}", setting.name);
+            assert!(help.contains(&setting.variable()), "{}", setting.name);
+        }
+        for exit in crate::exit::Exit::ALL {
+            assert!(help.contains(&exit.to_string()), "{exit}");
+        }
+        let short = Cli::command().render_help().to_string();
+        assert!(short.lines().count() < 30, "the short help fits a screen:\n{short}");
+    }
+}

@@ -1,0 +1,72 @@
+//! What the help says beside the options.
+
+use crate::exit::{Exit, Health};
+
+pub(super) const ABOUT: &str = "One Kubernetes control plane out of a group of identical machines, and it stays whole";
+
+pub(super) const LONG_ABOUT: &str = "\
+kubeboot turns the machines of an EC2 Auto Scaling group into exactly one kubeadm control plane.
+
+Every machine runs the same 'kubeboot up'. Nobody tells a machine who it is: the machines agree by conditional writes \
+to one object in S3. One of them runs 'kubeadm init', the others 'kubeadm join', and afterwards every boot finds \
+that there is nothing to do.";
+
+pub(super) const AFTER_HELP: &str = "All settings: kubeboot --help. Settings live in /etc/kubeboot/config.toml.";
+
+pub(super) const UP: &str = "\
+Make this machine a node of its group's one control plane, or find that it is one.
+
+Looks at this machine, the group, the record in S3 and etcd; decides on one step; takes it; and looks again, until \
+this machine is a healthy member or 'deadline' has passed. May be stopped at any point and run again.";
+
+pub(super) const UP_EXAMPLES: &str = "\
+Examples:
+  kubeboot up                          at boot, by the unit kubeboot.service
+  kubeboot up --dry-run                what would be done next, and why; touches nothing
+  kubeboot up --accept-group           after Terraform has replaced the Auto Scaling group
+  kubeboot up --log-level debug        the same, telling more";
+
+pub(super) const STATUS: &str = "\
+Say how the control plane is, read now from every source.
+
+The first line is the verdict, with how many nodes may be lost. A source that does not answer within five seconds is \
+shown as unknown, with the reason. Works on a node, and from anywhere with AWS credentials (then without etcd).";
+
+pub(super) const STATUS_EXAMPLES: &str = "\
+Examples:
+  kubeboot status                      on a node
+  kubeboot status --json               for programs
+  kubeboot status --bucket my-bucket --cluster demo --endpoint api.demo.internal:6443
+                                       from a laptop";
+
+pub(super) const CHECK: &str = "\
+Say whether this machine and account are ready for 'up': settings, instance metadata, group, permissions, bucket, key, \
+clock, kubeadm and its documents, container runtime. One line each: ok, warning or failed, with the remedy.
+
+Writes one scratch object to the bucket and removes it again.";
+
+pub(super) const CHECK_EXAMPLES: &str = "\
+Examples:
+  kubeboot check                       on a machine of the group, before the first 'up'
+  kubeboot check --json                for programs";
+
+pub(super) const COMPLETIONS_EXAMPLES: &str = "\
+Examples:
+  kubeboot completions bash > /etc/bash_completion.d/kubeboot
+  kubeboot completions zsh > /usr/share/zsh/site-functions/_kubeboot";
+
+const OVERVIEW: &str = "\
+Examples:
+  kubeboot check                       is everything ready?
+  kubeboot up --dry-run                what would happen now?
+  kubeboot up                          make it happen
+  kubeboot status                      how is it now?";
+
+/// Examples and the exit codes.
+pub(super) fn after_long_help() -> String {
+    let exits = Exit::ALL.iter().map(|exit| format!("  {:>2}  {exit}", exit.number()));
+    let unhealthy = Health::ALL.iter().filter(|health| **health != Health::Healthy);
+    let healths = unhealthy.map(|health| format!("  {:>2}  {health} (status only)", health.number()));
+    let codes: Vec<String> = exits.chain(healths).collect();
+    format!("{OVERVIEW}\n\nExit codes:\n{}", codes.join("\n"))
+}

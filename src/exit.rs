@@ -1,0 +1,129 @@
+//! Exit codes: the only place where an outcome becomes a number.
+//!
+//! What the units and the launch hook make of each is in `docs/exit-codes.md`; tests compare that
+//! page and the units with this file.
+
+use std::fmt;
+use std::process::ExitCode;
+
+/// How a command ended. Attach one to an error with `error.context(Exit::TryAgain)`; the
+/// outermost one counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// What was asked for is the case.
+    Done,
+    /// A fault of kubeboot itself.
+    Internal,
+    /// A setting or an argument is wrong: the same call fails again.
+    Usage,
+    /// It did not work out now (a deadline, something that may mend): the same call may succeed.
+    TryAgain,
+    /// AWS refused, and went on refusing.
+    Aws,
+    /// kubeadm failed.
+    Kubeadm,
+    /// An operator must decide; kubeboot must not.
+    Operator,
+}
+
+impl Exit {
+    /// All of them, by number.
+    pub const ALL: [Self; 7] =
+        [Self::Done, Self::Internal, Self::Usage, Self::TryAgain, Self::Aws, Self::Kubeadm, Self::Operator];
+
+    /// The exit code.
+    #[must_use]
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Internal => 1,
+            Self::Usage => 2,
+            Self::TryAgain => 3,
+            Self::Aws => 4,
+            Self::Kubeadm => 5,
+            Self::Operator => 6,
+        }
+    }
+
+    /// Whether the unit starts `kubeboot up` again after it. Wrong settings stay wrong, and where
+    /// an operator must decide, trying again would be deciding.
+    #[must_use]
+    pub const fn is_restarted(self) -> bool {
+        match self {
+            Self::Internal | Self::TryAgain | Self::Aws | Self::Kubeadm => true,
+            Self::Done | Self::Usage | Self::Operator => false,
+        }
+    }
+
+    /// The exit that an error carries, or [`Exit::Internal`] if it carries none.
+    #[must_use]
+    pub fn of(error: &anyhow::Error) -> Self {
+        error.downcast_ref().copied().unwrap_or(Self::Internal)
+    }
+}
+
+impl fmt::Display for Exit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Done => "done",
+            Self::Internal => "a fault of kubeboot itself",
+            Self::Usage => "a setting or argument is wrong",
+            Self::TryAgain => "not now, try again",
+            Self::Aws => "AWS refused",
+            Self::Kubeadm => "kubeadm failed",
+            Self::Operator => "an operator must decide",
+        })
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        exit.number().into()
+    }
+}
+
+/// The verdict of `kubeboot status`, which has exit codes of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Health {
+    /// Everything is as it should be.
+    Healthy,
+    /// The control plane works, but something is missing or about to be.
+    Degraded,
+    /// Too few voters answer.
+    QuorumLost,
+    /// The sources do not say.
+    CannotTell,
+}
+
+impl Health {
+    /// All of them, by number.
+    pub const ALL: [Self; 4] = [Self::Healthy, Self::Degraded, Self::QuorumLost, Self::CannotTell];
+
+    /// The exit code.
+    #[must_use]
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::Healthy => 0,
+            Self::Degraded => 10,
+            Self::QuorumLost => 11,
+            Self::CannotTell => 12,
+        }
+    }
+}
+
+impl fmt::Display for Health {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Healthy => "healthy",
+            Self::Degraded => "degraded",
+            Self::QuorumLost => "quorum lost",
+            Self::CannotTell => "cannot tell",
+        })
+    }
+}
+
+impl From<Health> for ExitCode {
+    fn from(health: Health) -> Self {
+        health.number().into()
+    }
+}

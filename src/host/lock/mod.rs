@@ -1,0 +1,179 @@
+//! One lock per machine, so that at most one kubeboot changes it at any time.
+//!
+//! It is an flock: the kernel releases it when the last process that holds it is gone, and kubeadm
+//! inherits it. So a kubeadm whose kubeboot was killed keeps the lock, and the next kubeboot ends
+//! that orphan instead of working beside it. After a boot `/run` is empty and the lock is free.
+
+mod holders;
+mod note;
+#[cfg(test)]
+mod tests;
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow};
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::time::{Instant, sleep};
+
+use super::files;
+use crate::exit::Exit;
+use holders::Holders;
+use note::Note;
+
+/// Where the lock is.
+pub const PATH: &str = "/run/kubeboot/lock";
+
+/// How often a waiting caller looks again.
+const INTERVAL: Duration = Duration::from_millis(200);
+
+/// How long an orphan may take to end after SIGTERM, before SIGKILL.
+const ORPHAN_GRACE: Duration = Duration::from_secs(2);
+
+/// The lock, held. It is released when the last clone is dropped and the last process that
+/// inherited it has ended.
+#[derive(Debug, Clone)]
+pub struct Lock {
+    file: Arc<File>,
+    note: Note,
+}
+
+impl Lock {
+    /// Takes the lock at `path` on behalf of `command` (a name for people, such as `kubeboot up`).
+    /// Waits at most `patience`; every new reason for waiting goes to `on_wait`. A kubeadm that
+    /// was left behind by a kubeboot that is dead is ended.
+    ///
+    /// # Errors
+    ///
+    /// With [`Exit::TryAgain`], if somebody else still holds it after `patience`; otherwise if the
+    /// lock file cannot be made or locked.
+    pub async fn acquire(
+        path: &Path,
+        command: &str,
+        patience: Duration,
+        mut on_wait: impl FnMut(&str),
+    ) -> Result<Self> {
+        let file = open(path)?;
+        let since = Instant::now();
+        let mut told = String::new();
+        let mut orphan = Orphan::default();
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Self::taken(file, command),
+                Err(TryLockError::WouldBlock) => {}
+                Err(TryLockError::Error(error)) => {
+                    return Err(error).with_context(|| failed_to("take", path));
+                }
+            }
+            let holders = Holders::of(&file).with_context(|| failed_to("examine", path))?;
+            let note = Note::read(&file);
+            let reason = reason(&holders, note.as_ref());
+            if told != reason {
+                on_wait(&reason);
+                told = reason;
+            }
+            if let Some(child) = left_behind(&holders, note.as_ref()) {
+                orphan.end(child);
+            }
+            if since.elapsed() >= patience {
+                let waited = humantime::format_duration(patience);
+                return Err(anyhow!("{told}; waited {waited} for it to end"))
+                    .with_context(|| failed_to("take", path))
+                    .context(Exit::TryAgain);
+            }
+            sleep(INTERVAL).await;
+        }
+    }
+
+    fn taken(file: File, command: &str) -> Result<Self> {
+        let note = Note::mine(command);
+        note.write(&file).context("failed to say who holds this machine's lock")?;
+        let file = Arc::new(file);
+        Ok(Self { file, note })
+    }
+
+    /// Another handle on the open file, for a process that is to inherit the lock.
+    pub(super) fn handle(&self) -> io::Result<File> {
+        self.file.try_clone()
+    }
+
+    /// Writes down a process that inherited the lock: should this one die, it is the orphan.
+    pub(super) fn note_child(&self, group: i32) -> io::Result<()> {
+        self.note.with_child(group).write(&self.file)
+    }
+}
+
+fn failed_to(verb: &str, path: &Path) -> String {
+    format!("failed to {verb} this machine's lock '{}'", path.display())
+}
+
+fn open(path: &Path) -> Result<File> {
+    if let Some(folder) = path.parent() {
+        files::private_dir(folder)?;
+    }
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)
+        .with_context(|| failed_to("open", path))
+}
+
+/// Who is in the way, for people.
+fn reason(holders: &Holders, note: Option<&Note>) -> String {
+    let noted = note.filter(|note| holders.locker == Some(note.pid));
+    match (holders.locker, noted, left_behind(holders, note)) {
+        (Some(_), Some(note), _) => format!("this machine's lock is held by {note}"),
+        (Some(pid), None, _) => format!("this machine's lock is held by pid {pid}"),
+        (None, _, Some(child)) => {
+            format!("this machine's lock is held by pid {child}, left behind by a kubeboot that died; ending it")
+        }
+        (None, _, None) if holders.all.is_empty() => {
+            "this machine's lock is held by a process that cannot be seen from here".to_owned()
+        }
+        (None, _, None) => format!(
+            "this machine's lock is held by pid {:?}, which kubeboot did not start: see what it is, and end it",
+            holders.all
+        ),
+    }
+}
+
+/// The orphan, if there is one: nobody who took the lock holds it any more, but the process that
+/// the note calls its child does. Both by the kernel's word at this moment, so that a number that
+/// meanwhile means another process cannot mislead.
+fn left_behind(holders: &Holders, note: Option<&Note>) -> Option<i32> {
+    let child = note?.child?;
+    (holders.locker.is_none() && holders.all.contains(&child)).then_some(child)
+}
+
+/// An orphan that was asked to end.
+#[derive(Default)]
+struct Orphan {
+    asked: Option<(i32, Instant)>,
+}
+
+impl Orphan {
+    /// Signals the orphan's group: first to end, and after a grace for good.
+    fn end(&mut self, child: i32) {
+        let asked = self.asked.filter(|(pid, _)| *pid == child);
+        let signal = match asked {
+            None => Signal::TERM,
+            Some((_, since)) if since.elapsed() >= ORPHAN_GRACE => Signal::KILL,
+            Some(_) => return,
+        };
+        if asked.is_none() {
+            self.asked = Some((child, Instant::now()));
+            tracing::warn!(pid = child, "ending a process that a dead kubeboot left behind");
+        }
+        // An error means that it is gone already, and the next look at the lock shows that.
+        if let Some(group) = Pid::from_raw(child) {
+            let _ = kill_process_group(group, signal);
+        }
+    }
+}

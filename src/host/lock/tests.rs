@@ -1,0 +1,145 @@
+//! Several holders: real processes, real signals, no sleeping and hoping.
+
+use super::*;
+use crate::host::process::Command;
+use std::path::PathBuf;
+use std::sync::Mutex;
+
+const SOON: Duration = Duration::from_secs(20);
+const AT_ONCE: Duration = Duration::ZERO;
+
+struct Machine {
+    _folder: tempfile::TempDir,
+    path: PathBuf,
+}
+
+fn machine() -> Result<Machine> {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("run/lock");
+    Ok(Machine { _folder: folder, path })
+}
+
+impl Machine {
+    async fn take(&self, patience: Duration, said: &Mutex<Vec<String>>) -> Result<Lock> {
+        let tell = |reason: &str| {
+            said.lock().expect("nobody panics with it").push(reason.to_owned());
+        };
+        Lock::acquire(&self.path, "kubeboot test", patience, tell).await
+    }
+
+    async fn try_take(&self) -> Result<Lock> {
+        self.take(AT_ONCE, &Mutex::default()).await
+    }
+
+    /// Checks that the lock is free. "Soon", because a test beside this one may be starting a
+    /// process: until its exec, that has a copy of everything.
+    async fn is_free(&self) -> Result<()> {
+        self.take(SOON, &Mutex::default()).await.map(|_| ())
+    }
+
+    /// Checks who has the lock, likewise soon.
+    async fn is_held_by(&self, locker: Option<i32>, all: &[i32]) -> Result<()> {
+        let file = open(&self.path)?;
+        let end = Instant::now() + SOON;
+        loop {
+            let mut holders = Holders::of(&file)?;
+            holders.all.sort_unstable();
+            if (holders.locker, holders.all.as_slice()) == (locker, all) {
+                return Ok(());
+            }
+            anyhow::ensure!(Instant::now() < end, "{holders:?}");
+            sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_second_waits_with_a_reason_and_gives_up_in_time() -> Result<()> {
+    let machine = machine()?;
+    let first = machine.try_take().await?;
+    let said = Mutex::default();
+    let error = machine.take(INTERVAL, &said).await.expect_err("it is held");
+    assert_eq!(Exit::of(&error), Exit::TryAgain);
+
+    let said = said.into_inner()?;
+    let me = format!("held by pid {} (kubeboot test) since 2", std::process::id());
+    assert_eq!(said.len(), 1, "a reason that stays the same is told once: {said:?}");
+    assert!(said[0].contains(&me), "{said:?}");
+    assert!(format!("{error:#}").contains(&me), "{error:#}");
+
+    drop(first);
+    machine.is_free().await
+}
+
+#[tokio::test]
+async fn a_child_keeps_the_lock_until_it_ends() -> Result<()> {
+    let machine = machine()?;
+    let lock = machine.try_take().await?;
+    let mut child =
+        Command::new("sleep").args(["60"]).env_allow(["PATH"]).deadline(SOON).inherit_lock(&lock).start()?;
+    let me = lock.note.pid;
+    let mut both = [me, child.id()];
+    both.sort_unstable();
+    machine.is_held_by(Some(me), &both).await?;
+    drop(lock);
+    machine.is_held_by(None, &[child.id()]).await?;
+    child.kill().await?;
+    machine.is_free().await
+}
+
+#[tokio::test]
+async fn an_orphan_is_ended_even_if_it_ignores_sigterm() -> Result<()> {
+    let machine = machine()?;
+    let lock = machine.try_take().await?;
+    let (sender, mut ready) = tokio::sync::mpsc::unbounded_channel();
+    let mut child = Command::new("sh")
+        .args(["-c", "trap '' TERM; echo ready; while :; do sleep 1; done"])
+        .env_allow(["PATH"])
+        .deadline(SOON)
+        .inherit_lock(&lock)
+        .on_line(move |line| drop(sender.send(line.to_owned())))
+        .start()?;
+    assert_eq!(ready.recv().await.as_deref(), Some("ready"));
+    drop(lock);
+    machine.is_held_by(None, &[child.id()]).await?;
+
+    let said = Mutex::default();
+    let taken = machine.take(SOON, &said).await;
+    let said = said.into_inner()?;
+    assert!(taken.is_ok(), "{taken:?}");
+    assert!(said[0].contains(&format!("pid {}, left behind", child.id())), "{said:?}");
+    let ended = child.wait().await.expect_err("it was killed");
+    assert!(ended.to_string().contains("signal 9"), "{ended}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_process_that_kubeboot_did_not_start_is_named_and_left_alone() -> Result<()> {
+    let machine = machine()?;
+    let lock = machine.try_take().await?;
+    let mut stranger =
+        Command::new("sleep").args(["60"]).env_allow(["PATH"]).deadline(SOON).inherit_lock(&lock).start()?;
+    lock.note.write(&lock.file)?;
+    drop(lock);
+    machine.is_held_by(None, &[stranger.id()]).await?;
+
+    let error = machine.try_take().await.expect_err("it is held");
+    assert!(format!("{error:#}").contains("did not start"), "{error:#}");
+    machine.is_held_by(None, &[stranger.id()]).await?;
+    stranger.kill().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn garbage_in_the_lock_file_is_no_obstacle() -> Result<()> {
+    let machine = machine()?;
+    drop(machine.try_take().await?);
+    std::fs::write(&machine.path, b"\xff{".repeat(2000))?;
+    let held = open(&machine.path)?;
+    held.lock()?;
+    let error = machine.try_take().await.expect_err("it is held");
+    let me = format!("held by pid {}", std::process::id());
+    assert!(format!("{error:#}").contains(&me), "{error:#}");
+    drop(held);
+    machine.is_free().await
+}

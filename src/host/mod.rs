@@ -1,0 +1,11 @@
+//! The machine that kubeboot runs on: its processes, files, lock and systemd.
+//!
+//! Everything here is mechanism. Nothing here knows what a cluster is, and nothing decides.
+
+pub mod files;
+pub mod hosts;
+pub mod lock;
+pub mod namespace;
+pub mod process;
+pub mod signals;
+pub mod systemd;

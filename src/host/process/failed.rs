@@ -1,0 +1,84 @@
+//! How running a program can fail.
+
+use std::io;
+use std::time::Duration;
+
+/// How many of the last lines of a program's words an error shows.
+const LINES_SHOWN: usize = 12;
+
+/// Why a program gave no good answer. Everything in here is redacted.
+#[derive(Debug, thiserror::Error)]
+pub enum Failed {
+    /// There is no such program.
+    #[error("program '{program}' was not found along PATH: install it, or correct PATH")]
+    NotFound {
+        /// The program's name as it was asked for.
+        program: String,
+    },
+    /// It did not end in time and was killed with its whole process group.
+    #[error("'{program}' did not end within {}{}", humantime::format_duration(*after), last_lines(tail))]
+    TimedOut {
+        /// The program's name.
+        program: String,
+        /// Its deadline.
+        after: Duration,
+        /// What it last said (up to 64 KiB).
+        tail: String,
+    },
+    /// It ended with an exit code that is no answer.
+    #[error("'{program}' ended with exit code {code}{}", last_lines(tail))]
+    Exit {
+        /// The program's name.
+        program: String,
+        /// Its exit code.
+        code: i32,
+        /// What it last said on standard error, or on standard output if it was silent there
+        /// (up to 64 KiB).
+        tail: String,
+    },
+    /// It was ended by a signal.
+    #[error("'{program}' was ended by signal {signal}{}", last_lines(tail))]
+    Signal {
+        /// The program's name.
+        program: String,
+        /// The number of the signal.
+        signal: i32,
+        /// What it last said (up to 64 KiB).
+        tail: String,
+    },
+    /// The system refused to start it, wait for it or end it.
+    #[error("failed to {verb} '{program}'")]
+    Io {
+        /// The program's name.
+        program: String,
+        /// What was tried: start, wait for, end.
+        verb: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl Failed {
+    pub(super) fn io(program: &str, verb: &'static str, source: io::Error) -> Self {
+        Self::Io { program: program.to_owned(), verb, source }
+    }
+
+    /// What the program last said, redacted; empty if it never ran.
+    #[must_use]
+    pub fn tail(&self) -> &str {
+        match self {
+            Self::TimedOut { tail, .. } | Self::Exit { tail, .. } | Self::Signal { tail, .. } => tail,
+            Self::NotFound { .. } | Self::Io { .. } => "",
+        }
+    }
+}
+
+/// The end of what a program said, as the end of a sentence about it.
+fn last_lines(tail: &str) -> String {
+    let lines: Vec<&str> = tail.lines().filter(|line| !line.trim().is_empty()).collect();
+    if lines.is_empty() {
+        return " and said nothing".to_owned();
+    }
+    let first = lines.len().saturating_sub(LINES_SHOWN);
+    format!(", having said: {}", lines[first..].join("\n"))
+}

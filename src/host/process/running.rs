@@ -1,0 +1,178 @@
+//! A process that was started and has not been seen to end.
+
+use std::fmt;
+use std::io;
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::process::Child;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::capture::{Capture, OnLine};
+use super::failed::Failed;
+use super::redact::Redaction;
+
+/// How long a process group may take to end after SIGTERM, before SIGKILL. Short, because a
+/// holder whose claim is in doubt has to be sure that its kubeadm is dead before others take over.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// How long the kernel may take to end a process after SIGKILL.
+const KILL_LIMIT: Duration = Duration::from_secs(5);
+
+/// What a program answered. `Debug` leaves out what it said: that may be a key.
+#[derive(Clone)]
+pub struct Output {
+    /// The exit code, one of the accepted ones.
+    pub code: i32,
+    /// The last 64 KiB of standard output, not redacted: it is for parsing, not for showing.
+    pub stdout: String,
+    /// The last 64 KiB of standard error, not redacted.
+    pub stderr: String,
+    /// From start to end.
+    pub took: Duration,
+}
+
+impl fmt::Debug for Output {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Output").field("code", &self.code).field("took", &self.took).finish_non_exhaustive()
+    }
+}
+
+/// What a process is measured by and reported with.
+pub(super) struct Terms {
+    pub(super) program: String,
+    pub(super) deadline: Duration,
+    pub(super) accepted: Vec<i32>,
+    pub(super) redaction: Redaction,
+}
+
+/// A process with its group. Dropped before its end has been seen, the whole group is killed.
+pub struct Running {
+    child: Child,
+    group: Pid,
+    terms: Terms,
+    started: Instant,
+    stdout: Capture,
+    stderr: Capture,
+}
+
+impl Running {
+    pub(super) fn new(mut child: Child, terms: Terms, on_line: Option<OnLine>) -> Result<Self, Failed> {
+        let started = Instant::now();
+        let parts = (child.id(), child.stdout.take(), child.stderr.take());
+        let (Some(id), Some(stdout), Some(stderr)) = parts else {
+            let gone = io::Error::other("it has no process ID or no output");
+            return Err(Failed::io(&terms.program, "start", gone));
+        };
+        let group = i32::try_from(id).ok().and_then(Pid::from_raw);
+        let group = group.ok_or_else(|| {
+            let odd = io::Error::other(format!("its process ID {id} is out of range"));
+            Failed::io(&terms.program, "start", odd)
+        })?;
+        Ok(Self {
+            child,
+            group,
+            started,
+            stdout: Capture::start(stdout, terms.redaction.clone(), on_line),
+            stderr: Capture::start(stderr, terms.redaction.clone(), None),
+            terms,
+        })
+    }
+
+    /// The process ID, which is also that of its group.
+    #[must_use]
+    pub fn id(&self) -> i32 {
+        self.group.as_raw_nonzero().get()
+    }
+
+    pub(super) fn program(&self) -> &str {
+        &self.terms.program
+    }
+
+    /// Waits for the end, at most until the deadline that began with the start.
+    /// May be abandoned and called again.
+    ///
+    /// # Errors
+    ///
+    /// [`Failed`], if the process does not end in time (then its group was killed) or ends with a
+    /// signal or an exit code that is not accepted.
+    pub async fn wait(&mut self) -> Result<Output, Failed> {
+        let ended = timeout_at(self.started + self.terms.deadline, self.child.wait()).await;
+        match ended {
+            Ok(Ok(status)) => self.judge(status).await,
+            Ok(Err(source)) => Err(Failed::io(&self.terms.program, "wait for", source)),
+            Err(_) => {
+                self.kill().await?;
+                Err(Failed::TimedOut {
+                    program: self.terms.program.clone(),
+                    after: self.terms.deadline,
+                    tail: self.tail().await,
+                })
+            }
+        }
+    }
+
+    /// Ends the process and its group, with SIGTERM first, and returns when the process is gone.
+    ///
+    /// # Errors
+    ///
+    /// [`Failed::Io`], if it is still there seconds after SIGKILL (it hangs in the kernel).
+    pub async fn kill(&mut self) -> Result<(), Failed> {
+        if self.child.id().is_none() {
+            // Its end has been seen: by now its number may be somebody else's.
+            return Ok(());
+        }
+        self.signal(Signal::TERM);
+        let mut ended = timeout(GRACE, self.child.wait()).await;
+        if ended.is_err() {
+            self.signal(Signal::KILL);
+            ended = timeout(KILL_LIMIT, self.child.wait()).await;
+        }
+        // What it had started may have outlived it. While any of that lives, the kernel gives the
+        // group's number to nobody else, so this meets the right ones or none.
+        self.signal(Signal::KILL);
+        ended
+            .unwrap_or_else(|_| Err(io::Error::other("it is still there after SIGKILL")))
+            .map(drop)
+            .map_err(|source| Failed::io(&self.terms.program, "end", source))
+    }
+
+    /// Signals the group. A group that is gone is what every caller wants, so no error.
+    fn signal(&self, signal: Signal) {
+        let _ = kill_process_group(self.group, signal);
+    }
+
+    async fn judge(&mut self, status: ExitStatus) -> Result<Output, Failed> {
+        let program = self.terms.program.clone();
+        match status.code() {
+            Some(code) if self.terms.accepted.contains(&code) => Ok(Output {
+                code,
+                stdout: self.stdout.finish().await,
+                stderr: self.stderr.finish().await,
+                took: self.started.elapsed(),
+            }),
+            Some(code) => Err(Failed::Exit { program, code, tail: self.tail().await }),
+            None => {
+                Err(Failed::Signal { program, signal: status.signal().unwrap_or_default(), tail: self.tail().await })
+            }
+        }
+    }
+
+    /// What the process last said, as it may be shown.
+    async fn tail(&mut self) -> String {
+        let (stderr, stdout) = (self.stderr.finish().await, self.stdout.finish().await);
+        let said = if stderr.trim().is_empty() { stdout } else { stderr };
+        self.terms.redaction.apply(&said)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // The ID is there until the end has been seen: no number of somebody else is signalled.
+        if self.child.id().is_some() {
+            self.signal(Signal::KILL);
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! The state of one unit, and starting it.
+
+use anyhow::{Context, Result};
+
+use super::systemctl;
+
+/// A unit as systemd sees it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Unit {
+    /// `loaded`, `not-found`, `masked`, `error`, ...
+    pub load: String,
+    /// `active`, `inactive`, `activating`, `deactivating`, `failed`, ...
+    pub active: String,
+    /// The finer state within that, which depends on the kind of unit: `running`, `exited`, `dead`, ...
+    pub sub: String,
+}
+
+impl Unit {
+    /// Whether systemd has the unit's file and could start it.
+    #[must_use]
+    pub fn is_installed(&self) -> bool {
+        self.load == "loaded"
+    }
+
+    /// Whether it is up: for a unit that acts when it is stopped, whether it is armed.
+    #[must_use]
+    pub fn is_active(&self) -> bool {
+        self.active == "active"
+    }
+}
+
+/// What became of a unit that was to be armed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Armed {
+    /// It was up already.
+    Already,
+    /// Its start was queued.
+    Queued,
+    /// systemd does not have it: nothing will happen when the machine goes down.
+    NotInstalled,
+}
+
+/// Asks for a unit's state. A unit that does not exist has one, too (`not-found`).
+///
+/// # Errors
+///
+/// If systemd does not answer.
+pub async fn show(name: &str) -> Result<Unit> {
+    let args = ["show", "--property", "LoadState,ActiveState,SubState", "--", name];
+    let output = systemctl(&args).await.with_context(|| format!("failed to ask systemd for the unit '{name}'"))?;
+    Ok(parse(&output.stdout))
+}
+
+/// Starts a unit that acts when it is stopped, and does not wait for it: waiting could be for
+/// oneself. Calling it again changes nothing.
+///
+/// # Errors
+///
+/// If systemd does not answer or refuses.
+pub async fn arm(name: &str) -> Result<Armed> {
+    let unit = show(name).await?;
+    if !unit.is_installed() {
+        return Ok(Armed::NotInstalled);
+    }
+    if unit.is_active() {
+        return Ok(Armed::Already);
+    }
+    systemctl(&["start", "--no-block", "--", name])
+        .await
+        .with_context(|| format!("failed to start the unit '{name}'"))?;
+    Ok(Armed::Queued)
+}
+
+/// Reads lines `Property=value`; what is missing is empty, which is neither loaded nor active.
+fn parse(text: &str) -> Unit {
+    let mut unit = Unit::default();
+    for (property, value) in text.lines().filter_map(|line| line.split_once('=')) {
+        let value = value.trim().to_owned();
+        match property {
+            "LoadState" => unit.load = value,
+            "ActiveState" => unit.active = value,
+            "SubState" => unit.sub = value,
+            _ => {}
+        }
+    }
+    unit
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_state_is_read() {
+        let cases = [
+            ("", false, false, ""),
+            ("LoadState=not-found\nActiveState=inactive\nSubState=dead\n", false, false, "dead"),
+            ("LoadState=masked\nActiveState=inactive\nSubState=dead\n", false, false, "dead"),
+            ("ActiveState=active\nSubState=exited\nLoadState=loaded\n", true, true, "exited"),
+            ("LoadState=loaded\nActiveState=failed\nSubState=failed\nX\n", true, false, "failed"),
+        ];
+        for (text, installed, active, sub) in cases {
+            let unit = parse(text);
+            let seen = (unit.is_installed(), unit.is_active(), unit.sub.as_str());
+            assert_eq!(seen, (installed, active, sub), "{text}");
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! What API servers answer. Pure; hostile until parsed.
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+use crate::kubeadm::documents::yaml;
+use crate::kubeadm::output::redact;
+
+/// The longest message of a server that is shown, in characters.
+const SHOWN: usize = 300;
+
+/// A Node object, as far as kubeboot looks at it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Node {
+    /// Its name.
+    pub name: String,
+    /// Its UID: names are used again, UIDs are not.
+    pub uid: String,
+    /// Whether its kubelet says that it is ready.
+    pub ready: bool,
+    /// The provider ID, once kubelet or the cloud provider has set it.
+    pub provider_id: Option<String>,
+    /// The version of its kubelet.
+    pub kubelet_version: Option<String>,
+}
+
+/// The cluster's own configuration, from the `ConfigMap` called `kubeadm-config`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ClusterConfiguration {
+    /// The document.
+    pub document: Value,
+    /// The cluster's version, such as `v1.36.1`.
+    pub kubernetes_version: String,
+}
+
+pub(super) fn json(body: &[u8]) -> Result<Value> {
+    serde_json::from_slice(body).ok().context("the answer is not JSON")
+}
+
+/// The UID of any object.
+pub(super) fn uid(object: &Value) -> Result<String> {
+    text(object, "/metadata/uid").context("the answer holds no metadata.uid")
+}
+
+pub(super) fn node(object: &Value) -> Result<Node> {
+    let conditions = object.pointer("/status/conditions").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let ready = |condition: &Value| condition["type"] == "Ready" && condition["status"] == "True";
+    Ok(Node {
+        name: text(object, "/metadata/name").context("the answer holds no metadata.name")?,
+        uid: uid(object)?,
+        ready: conditions.iter().any(ready),
+        provider_id: text(object, "/spec/providerID"),
+        kubelet_version: text(object, "/status/nodeInfo/kubeletVersion"),
+    })
+}
+
+pub(super) fn cluster_configuration(config_map: &Value) -> Result<ClusterConfiguration> {
+    let written =
+        text(config_map, "/data/ClusterConfiguration").context("the ConfigMap holds no ClusterConfiguration")?;
+    let document = yaml(&written).map_err(|reason| anyhow::anyhow!("the cluster's ClusterConfiguration {reason}"))?;
+    let kubernetes_version = text(&document, "/kubernetesVersion")
+        .context("the cluster's ClusterConfiguration holds no kubernetesVersion")?;
+    Ok(ClusterConfiguration { document, kubernetes_version })
+}
+
+pub(super) fn version(object: &Value) -> Result<String> {
+    text(object, "/gitVersion").context("the answer holds no gitVersion")
+}
+
+/// What a server said about its refusal: the message of a Status object, or the failed checks of `/readyz`, or the
+/// beginning of whatever it was. Shortened, on one line, and without secrets.
+pub(super) fn message(body: &[u8]) -> String {
+    let status = json(body).ok().and_then(|status| text(&status, "/message"));
+    let said = status.unwrap_or_else(|| {
+        let body = String::from_utf8_lossy(body);
+        let failed: Vec<&str> = body.lines().filter(|line| line.starts_with("[-]")).collect();
+        if failed.is_empty() { body.into_owned() } else { failed.join(", ") }
+    });
+    let line: String = redact(&said).split_whitespace().collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}...", &line[..end]),
+        None => line,
+    }
+}
+
+fn text(value: &Value, pointer: &str) -> Option<String> {
+    let text = value.pointer(pointer)?.as_str()?;
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_node_is_read_as_far_as_it_says_something() -> Result<()> {
+        let full = json!({
+            "metadata": {"name": "n1", "uid": "u1"},
+            "spec": {"providerID": "aws:///eu-central-1a/i-1"},
+            "status": {
+                "conditions": [{"type": "MemoryPressure", "status": "False"}, {"type": "Ready", "status": "True"}],
+                "nodeInfo": {"kubeletVersion": "v1.36.1"},
+            },
+        });
+        let read = node(&full)?;
+        assert!(read.ready && read.provider_id.is_some() && read.kubelet_version.as_deref() == Some("v1.36.1"));
+        let bare = node(&json!({"metadata": {"name": "n1", "uid": "u1"}}))?;
+        assert!(!bare.ready && bare.provider_id.is_none());
+        for wrong in
+            [json!(null), json!([]), json!({"metadata": {"name": "n1"}}), json!({"metadata": {"uid": 5, "name": "n"}})]
+        {
+            assert!(node(&wrong).is_err(), "{wrong}");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn the_clusters_configuration_is_read_out_of_its_config_map() -> Result<()> {
+        let map = json!({"data": {"ClusterConfiguration": "kind: ClusterConfiguration\nkubernetesVersion: v1.36.1\n"}});
+        assert_eq!(cluster_configuration(&map)?.kubernetes_version, "v1.36.1");
+        for wrong in [
+            json!({}),
+            json!({"data": {"ClusterConfiguration": "["}}),
+            json!({"data": {"ClusterConfiguration": "a: b"}}),
+        ] {
+            assert!(cluster_configuration(&wrong).is_err(), "{wrong}");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn refusals_are_shown_short_and_without_secrets() {
+        let status = json!({"kind": "Status", "message": "secrets \"bootstrap-token-abcdef\" not found", "code": 404});
+        assert_eq!(message(status.to_string().as_bytes()), "secrets \"bootstrap-token-abcdef\" not found");
+        let readyz = b"[+]ping ok\n[-]etcd failed: reason withheld\nreadyz check failed\n";
+        assert_eq!(message(readyz), "[-]etcd failed: reason withheld");
+        assert_eq!(message(b"abcdef.0123456789abcdef\nis wrong"), "[token] is wrong");
+        assert_eq!(message(&[0xff, b'x']), "\u{fffd}x");
+        assert_eq!(message("\u{e4} ".repeat(500).as_bytes()).chars().count(), SHOWN + 3);
+        assert_eq!(message(b""), "");
+    }
+}

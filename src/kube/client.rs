@@ -1,0 +1,233 @@
+//! A client of one API server.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use reqwest::{Certificate, Identity, Method, StatusCode};
+use serde_json::{Value, json};
+
+use super::answers::{self, ClusterConfiguration, Node};
+use super::kubeconfig::Kubeconfig;
+
+/// How long a connection may take to be made.
+const CONNECT: Duration = Duration::from_secs(2);
+/// How long a whole call may take.
+const CALL: Duration = Duration::from_secs(5);
+/// The largest answer that is read, in bytes: a Node that runs many images has some fifty thousand.
+const ANSWER_LIMIT: usize = 1024 * 1024;
+/// A name that is in the certificate of every API server that kubeadm set up, whatever its address and its endpoint.
+const SERVER_NAME: &str = "kubernetes";
+/// Where a node registers, by name.
+const NODES: &str = "/api/v1/nodes";
+const KUBE_SYSTEM: &str = "/api/v1/namespaces/kube-system";
+
+/// A client of the API server at one address. It verifies that the server belongs to the kubeconfig's authority, shows
+/// the kubeconfig's certificate, and uses no proxy.
+#[derive(Clone)]
+pub struct Client {
+    http: reqwest::Client,
+    address: SocketAddr,
+}
+
+/// What became of a deletion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deleted {
+    /// The object is deleted.
+    Done,
+    /// There was no such object.
+    NotThere,
+    /// An object of that name is there, but it is another one than was meant.
+    AnotherOne,
+}
+
+struct Answer {
+    status: StatusCode,
+    body: Vec<u8>,
+}
+
+impl Client {
+    /// Makes a client of the API server at `address`, which need not be what the kubeconfig names.
+    ///
+    /// # Errors
+    /// When the kubeconfig holds no usable certificates.
+    pub fn new(kubeconfig: &Kubeconfig, address: SocketAddr) -> Result<Self> {
+        // For the whole process, and only the first time; who came first chose the same one.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        // The errors of the parsers are left out: they could quote a key.
+        let authority = Certificate::from_pem_bundle(&kubeconfig.authority)
+            .ok()
+            .context("no usable authority in the kubeconfig")?;
+        let identity = [kubeconfig.certificate.as_slice(), b"\n", &kubeconfig.key].concat();
+        let identity =
+            Identity::from_pem(&identity).ok().context("no usable client certificate and key in the kubeconfig")?;
+        let http = reqwest::Client::builder()
+            .user_agent("kubeboot")
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .tls_certs_only(authority)
+            .identity(identity)
+            .resolve(SERVER_NAME, address)
+            .connect_timeout(CONNECT)
+            .timeout(CALL)
+            .build()
+            .map_err(reqwest::Error::without_url)
+            .with_context(|| format!("failed to make a client of the API server at {address}"))?;
+        Ok(Self { http, address })
+    }
+
+    /// The address that this client asks.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Asks whether the API server is ready, which includes a read of etcd.
+    ///
+    /// # Errors
+    /// When it is not, with the checks that failed, or does not answer.
+    pub async fn readyz(&self) -> Result<()> {
+        self.call(Method::GET, "/readyz", None).await?.success(self, "/readyz").map(|_| ())
+    }
+
+    /// The UID of the `kube-system` namespace: the one thing that tells two clusters of one authority apart.
+    ///
+    /// # Errors
+    /// When the server does not answer, or not with that.
+    pub async fn kube_system_uid(&self) -> Result<String> {
+        answers::uid(&self.object(KUBE_SYSTEM).await?).with_context(|| self.failed(KUBE_SYSTEM))
+    }
+
+    /// The Node of that name, if there is one.
+    ///
+    /// # Errors
+    /// When the server does not answer, or not with a Node.
+    pub async fn node(&self, name: &str) -> Result<Option<Node>> {
+        let path = in_folder(NODES, name)?;
+        let answer = self.call(Method::GET, &path, None).await?;
+        if answer.status == StatusCode::NOT_FOUND {
+            return Ok(None);
+        }
+        let object = answer.success(self, &path)?;
+        answers::node(&object).map(Some).with_context(|| self.failed(&path))
+    }
+
+    /// Deletes the Node of that name, if its UID is still this one: names are used again with addresses.
+    ///
+    /// # Errors
+    /// When the server does not answer, or refuses.
+    pub async fn delete_node(&self, name: &str, uid: &str) -> Result<Deleted> {
+        self.delete(&in_folder(NODES, name)?, Some(uid)).await
+    }
+
+    /// Deletes the bootstrap token with this public ID.
+    ///
+    /// # Errors
+    /// When the server does not answer, or refuses.
+    pub async fn delete_bootstrap_token(&self, id: &str) -> Result<Deleted> {
+        let path = in_folder(&format!("{KUBE_SYSTEM}/secrets"), &format!("bootstrap-token-{id}"))?;
+        self.delete(&path, None).await
+    }
+
+    /// The cluster's `ClusterConfiguration` and version, as kubeadm stored them.
+    ///
+    /// # Errors
+    /// When the server does not answer, or the `ConfigMap` does not hold that.
+    pub async fn kubeadm_config(&self) -> Result<ClusterConfiguration> {
+        let path = format!("{KUBE_SYSTEM}/configmaps/kubeadm-config");
+        answers::cluster_configuration(&self.object(&path).await?).with_context(|| self.failed(&path))
+    }
+
+    /// The version of the API server, such as `v1.36.1`.
+    ///
+    /// # Errors
+    /// When it does not answer, or not with that.
+    pub async fn version(&self) -> Result<String> {
+        answers::version(&self.object("/version").await?).with_context(|| self.failed("/version"))
+    }
+
+    async fn object(&self, path: &str) -> Result<Value> {
+        self.call(Method::GET, path, None).await?.success(self, path)
+    }
+
+    async fn delete(&self, path: &str, uid: Option<&str>) -> Result<Deleted> {
+        let mut options = json!({"apiVersion": "v1", "kind": "DeleteOptions"});
+        if let Some(uid) = uid {
+            options["preconditions"] = json!({"uid": uid});
+        }
+        let answer = self.call(Method::DELETE, path, Some(&options)).await?;
+        match answer.status {
+            StatusCode::NOT_FOUND => Ok(Deleted::NotThere),
+            StatusCode::CONFLICT => Ok(Deleted::AnotherOne),
+            _ => answer.success(self, path).map(|_| Deleted::Done),
+        }
+    }
+
+    async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Answer> {
+        let url = format!("https://{SERVER_NAME}:{}{path}", self.address.port());
+        let mut request = self.http.request(method, url);
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let answer = async {
+            let mut response = request.send().await?;
+            let mut body = Vec::new();
+            while let Some(chunk) = response.chunk().await? {
+                body.extend_from_slice(&chunk);
+                if body.len() > ANSWER_LIMIT {
+                    break;
+                }
+            }
+            Ok::<_, reqwest::Error>(Answer { status: response.status(), body })
+        };
+        let answer = answer.await.map_err(reqwest::Error::without_url).with_context(|| self.failed(path))?;
+        ensure!(
+            answer.body.len() <= ANSWER_LIMIT,
+            "{}: the answer is larger than {ANSWER_LIMIT} bytes",
+            self.failed(path)
+        );
+        Ok(answer)
+    }
+
+    fn failed(&self, path: &str) -> String {
+        format!("failed to ask the API server at {} for {path}", self.address)
+    }
+}
+
+impl Answer {
+    /// The object of an answer that says yes. `/readyz` says yes with a word that is no JSON; nobody reads it.
+    fn success(self, client: &Client, path: &str) -> Result<Value> {
+        if !self.status.is_success() {
+            bail!("{}: it answered {}: {}", client.failed(path), self.status.as_u16(), answers::message(&self.body));
+        }
+        if self.body == b"ok" {
+            return Ok(Value::Null);
+        }
+        answers::json(&self.body).with_context(|| client.failed(path))
+    }
+}
+
+/// A path of one object. Names come from registrations and settings: one with a slash would be a path to elsewhere.
+fn in_folder(folder: &str, name: &str) -> Result<String> {
+    let plain = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-' || letter == '.';
+    ensure!(
+        !name.is_empty() && !name.starts_with('.') && name.chars().all(plain),
+        "'{}' is not the name of a Kubernetes object",
+        name.escape_debug()
+    );
+    Ok(format!("{folder}/{name}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_stay_in_their_folder() -> Result<()> {
+        assert_eq!(in_folder(NODES, "ip-10-0-1-11.ec2.internal")?, "/api/v1/nodes/ip-10-0-1-11.ec2.internal");
+        for name in ["", ".", "..", "../namespaces/x", "a/b", "a?b", "A", "a b", "a%2fb"] {
+            assert!(in_folder(NODES, name).is_err(), "{name}");
+        }
+        Ok(())
+    }
+}

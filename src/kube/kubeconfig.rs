@@ -1,0 +1,169 @@
+//! Reading a kubeconfig, as kubeadm prints or writes it.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
+
+use crate::host::files;
+use crate::kubeadm::documents::yaml;
+
+/// The largest kubeconfig and the largest file that one names, in bytes. kubeadm's have six thousand.
+const LIMIT: u64 = 256 * 1024;
+
+/// A server and how to talk to it: who it must be, and who we are.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Kubeconfig {
+    /// The server's URL, such as `https://api.lab.internal:6443`.
+    pub server: String,
+    /// The certificate authority of the cluster, PEM.
+    pub authority: Vec<u8>,
+    /// Our certificate, PEM.
+    pub certificate: Vec<u8>,
+    /// Its key, PEM.
+    pub key: Vec<u8>,
+}
+
+/// Shows the server alone: the rest is a key, or as long as one.
+impl fmt::Debug for Kubeconfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Kubeconfig").field("server", &self.server).finish_non_exhaustive()
+    }
+}
+
+impl Kubeconfig {
+    /// Reads the text of a kubeconfig. What it names as a file must be an absolute path.
+    ///
+    /// # Errors
+    /// Names the field that is missing or wrong, and never its value.
+    pub fn parse(text: &str) -> Result<Self> {
+        Self::parse_in(text, Path::new("/"))
+    }
+
+    /// Files that the text names are looked for from `folder` on.
+    fn parse_in(text: &str, folder: &Path) -> Result<Self> {
+        ensure!(text.len() as u64 <= LIMIT, "the kubeconfig is larger than {LIMIT} bytes");
+        let document = yaml(text).map_err(|reason| anyhow::anyhow!("the kubeconfig {reason}"))?;
+        let context = named(&document, "contexts", "context", text_at(&document, "current-context")?)?;
+        let cluster = named(&document, "clusters", "cluster", text_at(context, "cluster")?)?;
+        let user = named(&document, "users", "user", text_at(context, "user")?)?;
+        let server = text_at(cluster, "server")?;
+        ensure!(server.starts_with("https://"), "the kubeconfig's server is not an https URL");
+        ensure!(
+            cluster.get("insecure-skip-tls-verify") != Some(&Value::Bool(true)),
+            "the kubeconfig has insecure-skip-tls-verify: kubeboot only talks to servers it can verify"
+        );
+        Ok(Self {
+            server: server.to_owned(),
+            authority: material(cluster, "certificate-authority", folder)?,
+            certificate: material(user, "client-certificate", folder)?,
+            key: material(user, "client-key", folder)?,
+        })
+    }
+
+    /// Reads a kubeconfig file and the files that it names.
+    ///
+    /// # Errors
+    /// Names the file, and what is wrong with it.
+    pub fn read(path: &Path) -> Result<Self> {
+        let failed = || format!("failed to read the kubeconfig '{}'", path.display());
+        let bytes = files::read_bounded(path, LIMIT).with_context(failed)?;
+        let text = String::from_utf8(bytes).ok().context("it is not text").with_context(failed)?;
+        Self::parse_in(&text, path.parent().unwrap_or(Path::new("/"))).with_context(failed)
+    }
+}
+
+/// The element called `name` of one of a kubeconfig's lists.
+fn named<'a>(document: &'a Value, list: &str, inner: &str, name: &str) -> Result<&'a Value> {
+    let elements = document.get(list).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let found = elements.iter().find(|element| element.get("name").and_then(Value::as_str) == Some(name));
+    let found = found.and_then(|element| element.get(inner));
+    found.with_context(|| format!("the kubeconfig has no {inner} '{}'", name.escape_debug()))
+}
+
+fn text_at<'a>(value: &'a Value, field: &str) -> Result<&'a str> {
+    value.get(field).and_then(Value::as_str).with_context(|| format!("the kubeconfig lacks '{field}'"))
+}
+
+/// A certificate or key: in the kubeconfig as base64 (`...-data`), or in a file of its own.
+fn material(value: &Value, field: &str, folder: &Path) -> Result<Vec<u8>> {
+    let pem = if let Some(data) = value.get(format!("{field}-data")) {
+        let decoded = data.as_str().and_then(|data| STANDARD.decode(data).ok());
+        decoded.with_context(|| format!("the kubeconfig's '{field}-data' is not base64"))?
+    } else if let Some(file) = value.get(field).and_then(Value::as_str) {
+        let path: PathBuf = folder.join(file);
+        files::read_bounded(&path, LIMIT).with_context(|| format!("failed to read the kubeconfig's '{field}'"))?
+    } else {
+        bail!("the kubeconfig has neither '{field}-data' nor '{field}': kubeboot needs one with a client certificate");
+    };
+    ensure!(pem.starts_with(b"-----BEGIN "), "the kubeconfig's '{field}' is not PEM");
+    Ok(pem)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PEM: &str = "-----BEGIN SECRET-----\nAAAA\n-----END SECRET-----\n";
+
+    fn text() -> String {
+        let data = STANDARD.encode(PEM);
+        format!(
+            "apiVersion: v1\nkind: Config\ncurrent-context: kubeboot-n1@kubernetes\n\
+             clusters:\n- name: kubernetes\n  cluster: {{server: 'https://api.lab.internal:6443', certificate-authority-data: {data}}}\n\
+             contexts:\n- name: kubeboot-n1@kubernetes\n  context: {{cluster: kubernetes, user: kubeboot-n1}}\n\
+             users:\n- name: kubeboot-n1\n  user: {{client-certificate-data: {data}, client-key-data: {data}}}\n"
+        )
+    }
+
+    #[test]
+    fn what_kubeadm_prints_is_read() -> Result<()> {
+        let read = Kubeconfig::parse(&text())?;
+        assert_eq!(read.server, "https://api.lab.internal:6443");
+        assert_eq!((read.authority.as_slice(), read.key.as_slice()), (PEM.as_bytes(), PEM.as_bytes()));
+        assert!(!format!("{read:?}").contains("SECRET"));
+        Ok(())
+    }
+
+    #[test]
+    fn what_kubelet_has_in_files_is_read_from_them() -> Result<()> {
+        let folder = tempfile::tempdir()?;
+        std::fs::write(folder.path().join("current.pem"), PEM)?;
+        let data = STANDARD.encode(PEM);
+        let text = text()
+            .replace(&format!("client-certificate-data: {data}"), "client-certificate: current.pem")
+            .replace(&format!("client-key-data: {data}"), "client-key: current.pem");
+        let file = folder.path().join("kubelet.conf");
+        std::fs::write(&file, text)?;
+        assert_eq!(Kubeconfig::read(&file)?.key, PEM.as_bytes());
+        std::fs::remove_file(folder.path().join("current.pem"))?;
+        let error = format!("{:#}", Kubeconfig::read(&file).err().context("must fail")?);
+        assert!(error.contains("kubelet.conf") && error.contains("'client-certificate'"), "{error}");
+        Ok(())
+    }
+
+    #[test]
+    fn garbage_is_refused_and_never_quoted() {
+        let data = STANDARD.encode(PEM);
+        let table = [
+            (String::new(), "lacks 'current-context'"),
+            ("[SECRET".into(), "not valid YAML"),
+            ("[]".into(), "lacks 'current-context'"),
+            (text().replace("current-context: kubeboot-n1", "current-context: other"), "no context 'other@kubernetes'"),
+            (text().replace("https://", "http://"), "not an https URL"),
+            (text().replace("{server", "{insecure-skip-tls-verify: true, server"), "insecure-skip-tls-verify"),
+            (text().replace(&format!("client-key-data: {data}"), "token: SECRET"), "neither 'client-key-data'"),
+            (text().replace(&format!("client-key-data: {data}"), "client-key-data: '%SECRET%'"), "not base64"),
+            (text().replace(&format!("client-key-data: {data}"), "client-key-data: U0VDUkVU"), "is not PEM"),
+            (" ".repeat(300_000), "larger than"),
+        ];
+        for (text, expected) in table {
+            let error = Kubeconfig::parse(&text).err().map(|e| format!("{e:#}")).unwrap_or_default();
+            assert!(error.contains(expected), "{error} does not say: {expected}");
+            assert!(!error.contains("SECRET"), "{error}");
+        }
+    }
+}

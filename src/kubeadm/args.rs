@@ -1,0 +1,138 @@
+//! The argument vectors of every kubeadm command that kubeboot runs. Pure; no secret ever stands in one, because
+//! every user of the machine can read arguments in `/proc`.
+
+use std::path::Path;
+
+/// The phase of `kubeadm reset` that must never run: it looks the machine's address up among the etcd members and
+/// removes whoever has it. On a machine made from another node's image that is the original's live member.
+const NEVER_ON_RESET: &str = "--skip-phases=remove-etcd-member";
+
+/// How long a client credential that a joining node makes for itself is valid: longer than any `up`, useless tomorrow.
+const CREDENTIAL_VALIDITY: &str = "1h";
+
+/// `kubeadm init` with the completed documents in `config`.
+///
+/// The token stays off the output. Certificates are not uploaded into the cluster (`--upload-certs`): they travel in
+/// the PKI bundle, and a Secret that expires after two hours would be of no use to tomorrow's replacement.
+#[must_use]
+pub fn init(config: &Path) -> Vec<String> {
+    words(["init", "--config", &text(config), "--skip-token-print"])
+}
+
+/// `kubeadm join` with the completed documents in `config`.
+#[must_use]
+pub fn join(config: &Path) -> Vec<String> {
+    words(["join", "--config", &text(config)])
+}
+
+/// `kubeadm reset` of this machine alone, never of its etcd membership.
+///
+/// `cri_socket` is needed where the machine has several container runtimes.
+#[must_use]
+pub fn reset(cri_socket: Option<&str>) -> Vec<String> {
+    let mut args = words(["reset", "-f", NEVER_ON_RESET]);
+    if let Some(socket) = cri_socket {
+        args.extend(words(["--cri-socket", socket]));
+    }
+    args
+}
+
+/// `kubeadm kubeconfig user`: prints a kubeconfig of a cluster administrator, valid for one hour, made from the CA in
+/// the `certificatesDir` that `config` names. Needs no network and writes nothing.
+///
+/// `node` becomes part of the user's name, so that the API server's audit log tells who it was.
+#[must_use]
+pub fn kubeconfig_user(node: &str, config: &Path) -> Vec<String> {
+    words([
+        "kubeconfig",
+        "user",
+        "--client-name",
+        &format!("kubeboot-{node}"),
+        "--org",
+        "system:masters",
+        "--config",
+        &text(config),
+        "--validity-period",
+        CREDENTIAL_VALIDITY,
+    ])
+}
+
+/// `kubeadm init phase certs etcd-healthcheck-client`: makes an etcd client certificate below `certificates_dir` from
+/// the etcd CA that lies there. kubeadm refuses `--config` beside `--cert-dir`, and without a version it would ask the
+/// internet.
+#[must_use]
+pub fn etcd_client_certificate(certificates_dir: &Path, kubernetes_version: &str) -> Vec<String> {
+    words([
+        "init",
+        "phase",
+        "certs",
+        "etcd-healthcheck-client",
+        "--cert-dir",
+        &text(certificates_dir),
+        "--kubernetes-version",
+        kubernetes_version,
+    ])
+}
+
+/// `kubeadm token delete` of the bootstrap token with this public `id` (the six characters before the dot; never the
+/// secret).
+#[must_use]
+pub fn token_delete(id: &str, kubeconfig: &Path) -> Vec<String> {
+    words(["token", "delete", id, "--kubeconfig", &text(kubeconfig)])
+}
+
+/// `kubeadm version -o json`.
+#[must_use]
+pub fn version() -> Vec<String> {
+    words(["version", "-o", "json"])
+}
+
+/// `kubeadm config validate` of the documents in `config`.
+#[must_use]
+pub fn config_validate(config: &Path) -> Vec<String> {
+    words(["config", "validate", "--config", &text(config)])
+}
+
+fn words<const N: usize>(args: [&str; N]) -> Vec<String> {
+    args.map(str::to_owned).into()
+}
+
+/// Paths that kubeboot hands to kubeadm are its own and plain text.
+fn text(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_reads_as_an_operator_would_type_it() {
+        let config = Path::new("/run/kubeboot/init.yaml");
+        let dir = Path::new("/run/kubeboot/pki");
+        let kubeconfig = Path::new("/etc/kubernetes/admin.conf");
+        let table = [
+            (init(config), "init --config /run/kubeboot/init.yaml --skip-token-print"),
+            (join(config), "join --config /run/kubeboot/init.yaml"),
+            (reset(None), "reset -f --skip-phases=remove-etcd-member"),
+            (
+                reset(Some("unix:///run/crio/crio.sock")),
+                "reset -f --skip-phases=remove-etcd-member --cri-socket unix:///run/crio/crio.sock",
+            ),
+            (
+                kubeconfig_user("n1", config),
+                "kubeconfig user --client-name kubeboot-n1 --org system:masters --config /run/kubeboot/init.yaml --validity-period 1h",
+            ),
+            (
+                etcd_client_certificate(dir, "v1.36.1"),
+                "init phase certs etcd-healthcheck-client --cert-dir /run/kubeboot/pki --kubernetes-version v1.36.1",
+            ),
+            (token_delete("abcdef", kubeconfig), "token delete abcdef --kubeconfig /etc/kubernetes/admin.conf"),
+            (version(), "version -o json"),
+            (config_validate(config), "config validate --config /run/kubeboot/init.yaml"),
+        ];
+        for (args, expected) in table {
+            assert_eq!(args.join(" "), expected);
+        }
+    }
+}

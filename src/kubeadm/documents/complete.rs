@@ -1,0 +1,193 @@
+//! Completing the documents for this machine.
+
+use std::net::IpAddr;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::value::{at, fill, list_mut, mapping, not_a, pairs, text, texts};
+use super::{BootstrapToken, CLUSTER, Cluster, Documents, INIT, JOIN, KUBEADM_GROUP, Node, RESET, Refusal, UPGRADE};
+
+/// Phases of init that mean the same in join, and what join calls them.
+const SHARED_PHASES: [(&str, &str); 3] = [
+    ("preflight", "preflight"),
+    ("mark-control-plane", "control-plane-join/mark-control-plane"),
+    ("wait-control-plane", "wait-control-plane"),
+];
+
+impl Documents {
+    /// The documents for `kubeadm init` on this machine. The text holds the token: a file for root alone.
+    ///
+    /// # Errors
+    /// When a document contradicts what kubeboot knows of the machine or the cluster.
+    pub fn init(&self, cluster: &Cluster, node: &Node, token: &BootstrapToken) -> Result<String, Refusal> {
+        self.judge(cluster)?;
+        let mut init = self.skeleton(INIT);
+        register(&mut init, node)?;
+        advertise(&mut init, "localAPIEndpoint", cluster, node)?;
+        mapping(&mut init, "")?.insert("bootstrapTokens".into(), json!([token.document()]));
+        let mut texts = vec![json_text(&init), json_text(&self.cluster_configuration(cluster)?)];
+        texts.extend(self.others().map(str::to_owned));
+        Ok(texts.join("---\n"))
+    }
+
+    /// The document for `kubeadm join` of this machine as a control-plane node. `kubeconfig` is the file with which it
+    /// finds and trusts the cluster.
+    ///
+    /// # Errors
+    /// When a document contradicts what kubeboot knows of the machine or the cluster.
+    pub fn join(&self, cluster: &Cluster, node: &Node, kubeconfig: &Path) -> Result<String, Refusal> {
+        self.judge(cluster)?;
+        let mut join = self.skeleton(JOIN);
+        self.inherit(&mut join)?;
+        register(&mut join, node)?;
+        advertise(&mut join, "controlPlane.localAPIEndpoint", cluster, node)?;
+        let discovery = json!({"file": {"kubeConfigPath": kubeconfig.to_string_lossy()}});
+        mapping(&mut join, "")?.insert("discovery".into(), discovery);
+        Ok(json_text(&join))
+    }
+
+    /// The smallest documents with which `kubeadm kubeconfig user` makes a credential from the authority that lies in
+    /// `certificates_dir`, without asking the network for anything.
+    ///
+    /// # Errors
+    /// Never for documents that were judged before.
+    pub fn client(&self, cluster: &Cluster, node: &Node, certificates_dir: &Path) -> Result<String, Refusal> {
+        let mut init = json!({"apiVersion": super::KUBEADM_VERSION, "kind": INIT});
+        // Address, name and socket have no part in the credential, but kubeadm would look for them on the machine.
+        advertise(&mut init, "localAPIEndpoint", cluster, node)?;
+        fill(&mut init, "nodeRegistration.name", &node.name, "")?;
+        if let Some(socket) = self.cri_socket().or(node.cri_socket.as_deref()) {
+            fill(&mut init, "nodeRegistration.criSocket", socket, "")?;
+        }
+        let mut configuration = json!({
+            "apiVersion": super::KUBEADM_VERSION,
+            "kind": CLUSTER,
+            "certificatesDir": certificates_dir.to_string_lossy(),
+            "controlPlaneEndpoint": cluster.endpoint(),
+            "kubernetesVersion": cluster.kubernetes_version,
+        });
+        if let Some(algorithm) = self.encryption_algorithm() {
+            configuration["encryptionAlgorithm"] = algorithm.into();
+        }
+        Ok([json_text(&init), json_text(&configuration)].join("---\n"))
+    }
+
+    /// The `ClusterConfiguration` with what kubeboot knows filled in: what `kubeadm init` gets.
+    pub(super) fn cluster_configuration(&self, cluster: &Cluster) -> Result<Value, Refusal> {
+        let mut configuration = self.skeleton(CLUSTER);
+        let remedy = "remove it, or make the setting 'endpoint' the same";
+        let written = text(&configuration, "controlPlaneEndpoint").map(|theirs| with_port(theirs, cluster.port));
+        if let Some(written) = written {
+            // kubeadm takes a missing port for the bind port, which is the endpoint's.
+            mapping(&mut configuration, "")?.insert("controlPlaneEndpoint".into(), written.into());
+        }
+        fill(&mut configuration, "controlPlaneEndpoint", &cluster.endpoint(), remedy)?;
+        for (field, ours) in
+            [("kubernetesVersion", Some(&cluster.kubernetes_version)), ("clusterName", cluster.name.as_ref())]
+        {
+            if let (None, Some(ours)) = (at(&configuration, field), ours) {
+                mapping(&mut configuration, "")?.insert(field.into(), ours.as_str().into());
+            }
+        }
+        if !texts(&configuration, "apiServer.certSANs").any(|name| name.eq_ignore_ascii_case(&cluster.host)) {
+            list_mut(&mut configuration, "apiServer.certSANs")?.push(cluster.host.as_str().into());
+        }
+        Ok(configuration)
+    }
+
+    /// What the operator wrote for init and not for join serves join as well.
+    fn inherit(&self, join: &mut Value) -> Result<(), Refusal> {
+        let init = self.kubeadm(INIT);
+        for section in ["nodeRegistration", "timeouts", "patches"] {
+            let Some(given) = at(init, section) else { continue };
+            let given = given.as_object().ok_or_else(|| not_a("mapping", INIT, section))?;
+            let ours = mapping(join, section)?;
+            for (field, value) in given {
+                ours.entry(field).or_insert_with(|| value.clone());
+            }
+        }
+        if at(join, "skipPhases").is_none() {
+            let skipped = texts(init, "skipPhases");
+            let shared = skipped.filter_map(|name| SHARED_PHASES.iter().find(|(init, _)| *init == name));
+            let shared: Vec<Value> = shared.map(|(_, join)| (*join).into()).collect();
+            if !shared.is_empty() {
+                mapping(join, "")?.insert("skipPhases".into(), shared.into());
+            }
+        }
+        let port = "localAPIEndpoint.bindPort";
+        if let (Some(given), None) = (at(init, port), at(join, "controlPlane.localAPIEndpoint.bindPort")) {
+            mapping(join, "controlPlane.localAPIEndpoint")?.insert("bindPort".into(), given.clone());
+        }
+        Ok(())
+    }
+
+    /// Documents that are not kubeadm's own, and kinds of kubeadm's that kubeboot does not know: as they stand in the
+    /// file.
+    fn others(&self) -> impl Iterator<Item = &str> {
+        let known = [INIT, CLUSTER, JOIN, RESET, UPGRADE];
+        let others = self.all.iter().filter(move |d| d.group() != KUBEADM_GROUP || !known.contains(&d.kind.as_str()));
+        others.map(|document| document.text.as_str())
+    }
+}
+
+/// Fills in how the machine registers as a node.
+fn register(document: &mut Value, node: &Node) -> Result<(), Refusal> {
+    let remedy = "remove it: the file is the same on every machine (setting 'node_name' changes the name)";
+    fill(document, "nodeRegistration.name", &node.name, remedy)?;
+    if let (None, Some(socket)) = (at(document, "nodeRegistration.criSocket"), &node.cri_socket) {
+        fill(document, "nodeRegistration.criSocket", socket, "")?;
+    }
+    if let Some(id) = &node.provider_id {
+        kubelet_flag(document, "cloud-provider", "external", "remove it, or the setting 'cloud_provider'")?;
+        kubelet_flag(document, "provider-id", id, "remove it: kubeboot fills it in per machine")?;
+    }
+    // Left to itself kubelet prefers an IPv4 address, and etcd and the API server would be elsewhere than the Node
+    // says. An operator's own flag is kept: it may name both families.
+    let named = pairs(document, KUBELET_ARGS).any(|(name, _)| name == "node-ip");
+    if node.address.is_ipv6() && !named {
+        kubelet_flag(document, "node-ip", &node.address.to_string(), "")?;
+    }
+    Ok(())
+}
+
+const KUBELET_ARGS: &str = "nodeRegistration.kubeletExtraArgs";
+
+fn kubelet_flag(document: &mut Value, name: &str, ours: &str, remedy: &str) -> Result<(), Refusal> {
+    if let Some((_, theirs)) = pairs(document, KUBELET_ARGS).find(|(given, _)| *given == name) {
+        if theirs == ours {
+            return Ok(());
+        }
+        let field = format!("{KUBELET_ARGS}[{name}]");
+        return Err(Refusal::different(document, &field, &theirs.into(), ours, remedy));
+    }
+    list_mut(document, KUBELET_ARGS)?.push(json!({"name": name, "value": ours}));
+    Ok(())
+}
+
+/// Fills in where the machine's API server is reached.
+fn advertise(document: &mut Value, section: &str, cluster: &Cluster, node: &Node) -> Result<(), Refusal> {
+    let field = format!("{section}.advertiseAddress");
+    // Compared as addresses: the same one can be written in several ways.
+    let same = text(document, &field).and_then(|theirs| theirs.parse::<IpAddr>().ok()) == Some(node.address);
+    if !same {
+        fill(document, &field, &node.address.to_string(), "remove it: kubeboot fills it in per machine")?;
+    }
+    mapping(document, section)?.insert("bindPort".into(), cluster.port.into());
+    Ok(())
+}
+
+fn with_port(endpoint: &str, port: u16) -> String {
+    let bare_v6 = endpoint.parse::<std::net::Ipv6Addr>().is_ok();
+    let has_port = !bare_v6 && endpoint.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+    match (has_port, bare_v6) {
+        (true, _) => endpoint.to_owned(),
+        (false, true) => format!("[{endpoint}]:{port}"),
+        (false, false) => format!("{endpoint}:{port}"),
+    }
+}
+
+/// One document: JSON, keys sorted, one field a line so that people can read it.
+fn json_text(document: &Value) -> String {
+    format!("{document:#}\n")
+}

@@ -1,0 +1,199 @@
+//! What in the documents contradicts kubeboot's work.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::refusal::shown;
+use super::value::{at, pairs, texts};
+use super::{CLUSTER, Cluster, Documents, INIT, JOIN, RESET, Refusal, UPGRADE};
+use crate::kubeadm::output::Version;
+use crate::kubeadm::pki::PKI_DIR;
+
+/// What nobody may give, because kubeboot does it. Their values can be secret and are never shown.
+const OURS: [(&str, &str, &str, &str); 6] = [
+    (
+        INIT,
+        "bootstrapTokens",
+        "is kubeboot's business",
+        "remove it: make tokens afterwards, with 'kubeadm token create'",
+    ),
+    (INIT, "certificateKey", "is not used: keys travel in kubeboot's own bundle", "remove it"),
+    (JOIN, "controlPlane.certificateKey", "is not used: keys travel in kubeboot's own bundle", "remove it"),
+    (
+        JOIN,
+        "discovery.bootstrapToken",
+        "is kubeboot's business",
+        "remove 'discovery': kubeboot makes a credential by itself",
+    ),
+    (
+        JOIN,
+        "discovery.tlsBootstrapToken",
+        "is kubeboot's business",
+        "remove 'discovery': kubeboot makes a credential by itself",
+    ),
+    (JOIN, "discovery.file", "is kubeboot's business", "remove 'discovery': kubeboot makes a credential by itself"),
+];
+
+/// Phases that every cluster of kubeboot's needs, in init and in join.
+const NEEDED: [(&str, &[&str]); 2] = [
+    (
+        INIT,
+        &[
+            "certs",
+            "kubeconfig",
+            "etcd",
+            "etcd/local",
+            "control-plane",
+            "kubelet-start",
+            "upload-config",
+            "upload-config/kubeadm",
+        ],
+    ),
+    (JOIN, &["control-plane-prepare", "kubelet-start", "etcd-join", "control-plane-join", "control-plane-join/etcd"]),
+];
+
+impl Documents {
+    /// Everything in the documents that kubeboot refuses, whatever the machine.
+    #[must_use]
+    pub fn refusals(&self, cluster: &Cluster) -> Vec<Refusal> {
+        let mut found = self.foreign();
+        found.extend(self.phases());
+        found.extend(self.places());
+        found.extend(self.etcd());
+        found.extend(self.ports(cluster));
+        found.extend(self.version());
+        found.extend(self.cluster_configuration(cluster).err());
+        found
+    }
+
+    /// The first of [`Documents::refusals`] as an error.
+    pub(super) fn judge(&self, cluster: &Cluster) -> Result<(), Refusal> {
+        self.refusals(cluster).into_iter().next().map_or(Ok(()), Err)
+    }
+
+    fn foreign(&self) -> Vec<Refusal> {
+        let given = OURS.iter().filter(|(kind, field, ..)| at(self.kubeadm(kind), field).is_some());
+        let mut found: Vec<_> =
+            given.map(|(kind, field, reason, remedy)| Refusal::new(kind, field, *reason, *remedy)).collect();
+        for kind in [INIT, JOIN, RESET, UPGRADE] {
+            if at(self.kubeadm(kind), "dryRun") == Some(&Value::Bool(true)) {
+                found.push(Refusal::new(
+                    kind,
+                    "dryRun",
+                    "is true",
+                    "remove it: 'kubeboot up --dry-run' says what it would do",
+                ));
+            }
+        }
+        found
+    }
+
+    fn phases(&self) -> Vec<Refusal> {
+        let skipped = NEEDED.iter().flat_map(|(kind, needed)| {
+            let skipped = texts(self.kubeadm(kind), "skipPhases").filter(|phase| needed.contains(phase));
+            skipped.map(move |phase| (*kind, phase))
+        });
+        let refuse = |(kind, phase)| {
+            Refusal::new(kind, "skipPhases", format!("skips '{phase}', without which no node can join"), "remove it")
+        };
+        skipped.map(refuse).collect()
+    }
+
+    /// Folders and files that the bundle names by their full path.
+    fn places(&self) -> Vec<Refusal> {
+        let authority = format!("{PKI_DIR}/ca.crt");
+        let fixed = [
+            (CLUSTER, "certificatesDir", PKI_DIR),
+            (RESET, "certificatesDir", PKI_DIR),
+            (JOIN, "caCertPath", &authority),
+        ];
+        let other = |(kind, field, ours): (&str, &str, &str)| {
+            let theirs = at(self.kubeadm(kind), field)?;
+            let same = theirs.as_str().is_some_and(|theirs| theirs.trim_end_matches('/') == ours);
+            let remedy = "remove it: all nodes of a kubeboot cluster have them there";
+            (!same).then(|| Refusal::different(self.kubeadm(kind), field, theirs, ours, remedy))
+        };
+        fixed.into_iter().filter_map(other).collect()
+    }
+
+    fn etcd(&self) -> Vec<Refusal> {
+        let cluster = self.kubeadm(CLUSTER);
+        let mut found = Vec::new();
+        let mut refuse = |field, reason: &str, remedy| found.push(Refusal::new(CLUSTER, field, reason, remedy));
+        if at(cluster, "etcd.local").is_some() && at(cluster, "etcd.external").is_some() {
+            refuse("etcd", "is both local and external", "remove one of the two");
+        }
+        if at(cluster, "etcd.external").is_some() && texts(cluster, "etcd.external.endpoints").next().is_none() {
+            refuse("etcd.external.endpoints", "is missing", "name the client URLs of the external etcd");
+        }
+        if self.data_dir().is_some_and(Path::is_relative) {
+            refuse("etcd.local.dataDir", "is not an absolute path", "write it with a leading slash");
+        }
+        for (name, value) in pairs(cluster, "etcd.local.extraArgs") {
+            match name {
+                "strict-reconfig-check" if off(value) => refuse(
+                    "etcd.local.extraArgs[strict-reconfig-check]",
+                    "is switched off: with it etcd itself protects its quorum, and kubeboot relies on that",
+                    "remove it",
+                ),
+                "data-dir" => refuse(
+                    "etcd.local.extraArgs[data-dir]",
+                    "moves the data to where neither kubeadm nor kubeboot looks for it",
+                    "set etcd.local.dataDir instead",
+                ),
+                _ => {}
+            }
+        }
+        if pairs(cluster, "etcd.local.extraEnvs")
+            .any(|(name, value)| name == "ETCD_STRICT_RECONFIG_CHECK" && off(value))
+        {
+            refuse(
+                "etcd.local.extraEnvs[ETCD_STRICT_RECONFIG_CHECK]",
+                "is switched off: with it etcd itself protects its quorum, and kubeboot relies on that",
+                "remove it",
+            );
+        }
+        found
+    }
+
+    fn ports(&self, cluster: &Cluster) -> Vec<Refusal> {
+        let table = [
+            (INIT, "localAPIEndpoint.bindPort", self.bind_port()),
+            (JOIN, "controlPlane.localAPIEndpoint.bindPort", self.join_port()),
+        ];
+        let mut found = Vec::new();
+        for (kind, field, port) in table {
+            if port == Some(cluster.port) {
+                continue;
+            }
+            let theirs = at(self.kubeadm(kind), field).map_or_else(|| "6443, its default,".to_owned(), shown);
+            let reason = format!(
+                "is {theirs} and the endpoint's port is {}: a node joins straight at another node under the endpoint's name, so \
+                 the two must be the same",
+                cluster.port
+            );
+            found.push(Refusal::new(kind, field, reason, "give both the same port, the load balancer's targets too"));
+            if at(self.kubeadm(JOIN), "controlPlane.localAPIEndpoint.bindPort").is_none() {
+                break; // join has init's port: one line is enough
+            }
+        }
+        found
+    }
+
+    /// A label such as `stable-1` is another version tomorrow, and none at all without the internet.
+    fn version(&self) -> Vec<Refusal> {
+        let label = self.kubernetes_version().filter(|version| Version::parse(version).is_err());
+        let refuse = |label: &str| {
+            let reason = format!("is '{}', which is no version", label.escape_debug());
+            let remedy = "write one such as v1.36.1, or remove it: then it is that of the installed kubeadm";
+            Refusal::new(CLUSTER, "kubernetesVersion", reason, remedy)
+        };
+        label.map(refuse).into_iter().collect()
+    }
+}
+
+/// Whether Go's flag package takes this value for false.
+fn off(value: &str) -> bool {
+    ["0", "f", "F", "false", "False", "FALSE"].contains(&value)
+}

@@ -1,0 +1,95 @@
+//! The operator's kubeadm documents: read, judged, and completed for this machine. Pure: text in, text out.
+//!
+//! The file that the setting `kubeadm_config` names may hold `kubeadm.k8s.io/v1beta4` documents of every kind, and
+//! others such as `KubeletConfiguration`. The same file serves `kubeadm init` and `kubeadm join`:
+//!
+//! | document | for init | for join |
+//! |---|---|---|
+//! | `InitConfiguration` | completed | serves as `JoinConfiguration` as far as that says nothing else |
+//! | `ClusterConfiguration` | completed | not needed: kubeadm takes the cluster's own |
+//! | `JoinConfiguration` | - | completed |
+//! | `ResetConfiguration`, `UpgradeConfiguration` | - | - (for the operator's own commands; accepted, kept out) |
+//! | any other | unchanged, as its original text | - (kubelet and kube-proxy: the cluster's own) |
+//!
+//! Completed documents are written as JSON, which is YAML, with sorted keys; no field of them is lost.
+//!
+//! Some fields say what only the machine knows, or what kubeboot already knows: the node's name, its address, the
+//! endpoint. They are filled in; given and the same, they stay; given and different, the document is refused
+//! ([`Refusal`]), because one of the two would have to be wrong.
+
+mod complete;
+mod drift;
+mod host_files;
+mod judge;
+mod node;
+mod parse;
+mod read;
+mod refusal;
+#[cfg(test)]
+mod tests;
+mod value;
+
+pub use drift::Difference;
+pub use host_files::{Expected, HostFile};
+pub use node::{BootstrapToken, Cluster, Node};
+pub(crate) use parse::yaml;
+pub use read::ExternalEtcd;
+pub use refusal::Refusal;
+
+use serde_json::Value;
+
+/// The API group of kubeadm's own documents.
+const KUBEADM_GROUP: &str = "kubeadm.k8s.io";
+/// The one version of them that kubeboot reads and writes; kubeadm has it since 1.31.
+const KUBEADM_VERSION: &str = "kubeadm.k8s.io/v1beta4";
+
+const INIT: &str = "InitConfiguration";
+const CLUSTER: &str = "ClusterConfiguration";
+const JOIN: &str = "JoinConfiguration";
+const RESET: &str = "ResetConfiguration";
+const UPGRADE: &str = "UpgradeConfiguration";
+
+/// The operator's documents. Has no `Debug`: what operators write may be secret.
+#[derive(Clone, Default)]
+pub struct Documents {
+    all: Vec<Document>,
+}
+
+#[derive(Clone)]
+struct Document {
+    api_version: String,
+    kind: String,
+    /// The document as it stands in the file.
+    text: String,
+    value: Value,
+}
+
+impl Document {
+    fn group(&self) -> &str {
+        self.api_version.split_once('/').map_or("", |(group, _)| group)
+    }
+}
+
+impl Documents {
+    /// Reads the text of the operator's file. No file at all is [`Documents::default`].
+    ///
+    /// # Errors
+    /// Names the document that is not YAML, not a mapping, without kind, of another version, or there twice.
+    pub fn parse(file: &str) -> Result<Self, Refusal> {
+        Ok(Self { all: parse::parse(file)? })
+    }
+
+    /// The kubeadm document of this kind; JSON null when the operator wrote none, so that all its fields are not given.
+    fn kubeadm(&self, kind: &str) -> &Value {
+        let found = self.all.iter().find(|document| document.group() == KUBEADM_GROUP && document.kind == kind);
+        found.map_or(&Value::Null, |document| &document.value)
+    }
+
+    /// The kubeadm document of this kind, or an empty one, to be completed.
+    fn skeleton(&self, kind: &str) -> Value {
+        match self.kubeadm(kind) {
+            Value::Null => serde_json::json!({"apiVersion": KUBEADM_VERSION, "kind": kind}),
+            given => given.clone(),
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! What kubeboot knows and fills in.
+
+use std::net::IpAddr;
+
+use serde_json::{Value, json};
+
+/// What all machines know of their cluster.
+#[derive(Debug, Clone)]
+pub struct Cluster {
+    /// The name of the cluster; `None` leaves kubeadm's default, `kubernetes`.
+    pub name: Option<String>,
+    /// The host of the control-plane endpoint: a DNS name or an IP address (IPv6 without brackets).
+    pub host: String,
+    /// The port of the control-plane endpoint.
+    pub port: u16,
+    /// The version that is installed when the documents name none: this machine's kubeadm's own, such as `v1.36.1`.
+    /// Without one kubeadm would ask the internet.
+    pub kubernetes_version: String,
+}
+
+impl Cluster {
+    /// The control-plane endpoint as kubeadm writes it.
+    #[must_use]
+    pub fn endpoint(&self) -> String {
+        match self.host.parse() {
+            Ok(IpAddr::V6(address)) => format!("[{address}]:{}", self.port),
+            _ => format!("{}:{}", self.host, self.port),
+        }
+    }
+}
+
+/// What only this machine knows.
+#[derive(Debug, Clone)]
+pub struct Node {
+    /// The name of its Node object.
+    pub name: String,
+    /// The address on which its API server and its etcd are reached.
+    pub address: IpAddr,
+    /// Its provider ID (`aws:///ZONE/INSTANCE`) where an external cloud provider runs in the cluster, else `None`.
+    pub provider_id: Option<String>,
+    /// The socket of its container runtime; `None`: kubeadm finds it, if there is only one.
+    pub cri_socket: Option<String>,
+}
+
+/// The one bootstrap token that `kubeadm init` makes. It is of no use to kubeboot, but kubeadm insists on one: it lives
+/// for minutes and is deleted right after init. Has no `Debug`, and its secret half leaves it only into the document.
+pub struct BootstrapToken {
+    id: String,
+    secret: String,
+}
+
+impl BootstrapToken {
+    /// How long kubeadm lets the token live: as long as an init may take.
+    const TTL: &'static str = "15m0s";
+    const ALPHABET: &'static [u8] = b"abcdefghijklmnopqrstuvwxyz0123456789";
+
+    /// Makes a token from 22 random bytes of the operating system.
+    #[must_use]
+    pub fn new(random: &[u8; 22]) -> Self {
+        let letters = random.map(|byte| char::from(Self::ALPHABET[usize::from(byte) % Self::ALPHABET.len()]));
+        let (id, secret) = letters.split_at(6);
+        Self { id: id.iter().collect(), secret: secret.iter().collect() }
+    }
+
+    /// The public half, by which the token is deleted.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The whole token, for the redaction of kubeadm's output.
+    #[must_use]
+    pub fn reveal(&self) -> String {
+        format!("{}.{}", self.id, self.secret)
+    }
+
+    pub(super) fn document(&self) -> Value {
+        json!({
+            "token": self.reveal(),
+            "ttl": Self::TTL,
+            "usages": ["signing", "authentication"],
+            "groups": ["system:bootstrappers:kubeadm:default-node-token"],
+            "description": "kubeboot: for kubeadm init alone, deleted when it is done",
+        })
+    }
+}

@@ -1,0 +1,119 @@
+//! What kubeboot needs to know of the operator's documents.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::value::{at, text, texts};
+use super::{CLUSTER, Cluster, Documents, INIT, JOIN, RESET};
+
+/// kubeadm's defaults, from its `v1beta4/defaults.go`.
+pub(super) const DEFAULT_SERVICE_SUBNET: &str = "10.96.0.0/12";
+pub(super) const DEFAULT_DATA_DIR: &str = "/var/lib/etcd";
+const DEFAULT_PORT: u16 = 6443;
+
+/// An etcd that is not kubeadm's to run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExternalEtcd {
+    /// Its client URLs.
+    pub endpoints: Vec<String>,
+    /// The authority of its certificates.
+    pub ca_file: Option<PathBuf>,
+    /// The certificate with which the API server asks it.
+    pub cert_file: Option<PathBuf>,
+    /// The key of that certificate.
+    pub key_file: Option<PathBuf>,
+}
+
+impl ExternalEtcd {
+    /// The client files, as far as they are named.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        [&self.ca_file, &self.cert_file, &self.key_file].into_iter().filter_map(|file| file.as_deref())
+    }
+}
+
+impl Documents {
+    /// The service subnet of the cluster: one network, or two with a comma.
+    #[must_use]
+    pub fn service_subnet(&self) -> &str {
+        text(self.kubeadm(CLUSTER), "networking.serviceSubnet").unwrap_or(DEFAULT_SERVICE_SUBNET)
+    }
+
+    /// The port on which every API server listens; `None` when it is no port.
+    #[must_use]
+    pub fn bind_port(&self) -> Option<u16> {
+        port(self.kubeadm(INIT), "localAPIEndpoint.bindPort")
+    }
+
+    /// The port on which the API server of a joining machine listens; `None` when it is no port.
+    pub(super) fn join_port(&self) -> Option<u16> {
+        let field = "controlPlane.localAPIEndpoint.bindPort";
+        match at(self.kubeadm(JOIN), field) {
+            Some(_) => port(self.kubeadm(JOIN), field),
+            None => self.bind_port(),
+        }
+    }
+
+    /// The data directory of kubeadm's etcd. `None` when etcd is external: even if that one runs on this very machine,
+    /// its data is nobody's to look at or to wipe.
+    #[must_use]
+    pub fn data_dir(&self) -> Option<&Path> {
+        let cluster = self.kubeadm(CLUSTER);
+        let ours = at(cluster, "etcd.external").is_none();
+        ours.then(|| Path::new(text(cluster, "etcd.local.dataDir").unwrap_or(DEFAULT_DATA_DIR)))
+    }
+
+    /// The external etcd, if etcd is somebody else's.
+    #[must_use]
+    pub fn external_etcd(&self) -> Option<ExternalEtcd> {
+        let etcd = at(self.kubeadm(CLUSTER), "etcd.external")?;
+        let file = |field| text(etcd, field).map(PathBuf::from);
+        Some(ExternalEtcd {
+            endpoints: texts(etcd, "endpoints").map(str::to_owned).collect(),
+            ca_file: file("caFile"),
+            cert_file: file("certFile"),
+            key_file: file("keyFile"),
+        })
+    }
+
+    /// The Kubernetes version that the operator wants, as written; `None`: that of the installed kubeadm.
+    #[must_use]
+    pub fn kubernetes_version(&self) -> Option<&str> {
+        text(self.kubeadm(CLUSTER), "kubernetesVersion")
+    }
+
+    /// The version that an init installs, with its `v`: the operator's, or else that of the installed kubeadm.
+    #[must_use]
+    pub fn installed_version(&self, cluster: &Cluster) -> String {
+        let version = self.kubernetes_version().unwrap_or(&cluster.kubernetes_version);
+        format!("v{}", version.trim_start_matches('v'))
+    }
+
+    /// The algorithm of the cluster's keys, such as `ECDSA-P256`; `None`: kubeadm's default.
+    #[must_use]
+    pub fn encryption_algorithm(&self) -> Option<&str> {
+        text(self.kubeadm(CLUSTER), "encryptionAlgorithm")
+    }
+
+    /// The name of the cluster, if the operator gave one here.
+    #[must_use]
+    pub fn cluster_name(&self) -> Option<&str> {
+        text(self.kubeadm(CLUSTER), "clusterName")
+    }
+
+    /// The socket of the container runtime, if the operator gave one.
+    #[must_use]
+    pub fn cri_socket(&self) -> Option<&str> {
+        let registration = "nodeRegistration.criSocket";
+        text(self.kubeadm(INIT), registration)
+            .or_else(|| text(self.kubeadm(JOIN), registration))
+            .or_else(|| text(self.kubeadm(RESET), "criSocket"))
+    }
+}
+
+fn port(document: &Value, field: &str) -> Option<u16> {
+    match at(document, field) {
+        None => Some(DEFAULT_PORT),
+        Some(given) => given.as_u64().and_then(|port| u16::try_from(port).ok()).filter(|port| *port != 0),
+    }
+}

@@ -1,0 +1,332 @@
+//! The operator's file in, kubeadm's documents out, compared with those that are checked in.
+//!
+//! `KUBEBOOT_UPDATE_FIXTURES=1 cargo test documents` writes them anew; read the difference before you commit it.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+
+use super::*;
+
+const KUBECONFIG: &str = "/run/kubeboot/kubeconfig";
+
+fn cluster(host: &str) -> Cluster {
+    Cluster { name: Some("lab".into()), host: host.into(), port: 6443, kubernetes_version: "v1.36.1".into() }
+}
+
+fn lab() -> Cluster {
+    cluster("api.lab.internal")
+}
+
+fn node() -> Node {
+    Node {
+        name: "ip-10-0-1-11.eu-central-1.compute.internal".into(),
+        address: [10, 0, 1, 11].into(),
+        provider_id: None,
+        cri_socket: None,
+    }
+}
+
+fn cloud_node() -> Node {
+    Node { provider_id: Some("aws:///eu-central-1a/i-0123456789abcdef0".into()), ..node() }
+}
+
+fn token() -> BootstrapToken {
+    BootstrapToken::new(&[7; 22])
+}
+
+fn fixture(name: &str, file: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/documents").join(name).join(file)
+}
+
+fn operator(name: &str) -> Result<Documents> {
+    Ok(Documents::parse(&std::fs::read_to_string(fixture(name, "operator.yaml"))?)?)
+}
+
+/// Every fixture: its name, the cluster and the machine.
+fn fixtures() -> Vec<(&'static str, Cluster, Node)> {
+    let v6 = Node { address: [0x2001, 0xdb8, 0, 0, 0, 0, 0, 0x11].into(), ..node() };
+    vec![
+        ("none", lab(), node()),
+        ("ipv6", cluster("2001:db8::10"), v6),
+        ("external-etcd", lab(), Node { cri_socket: Some("unix:///run/crio/crio.sock".into()), ..node() }),
+        ("own-join", lab(), cloud_node()),
+        ("everything", lab(), cloud_node()),
+    ]
+}
+
+#[test]
+fn completed_documents_are_those_checked_in() -> Result<()> {
+    for (name, cluster, node) in fixtures() {
+        let documents = operator(name)?;
+        let init = documents.init(&cluster, &node, &token())?;
+        let join = documents.join(&cluster, &node, Path::new(KUBECONFIG))?;
+        for (file, text) in [("init.yaml", init), ("join.yaml", join)] {
+            let path = fixture(name, file);
+            if std::env::var_os("KUBEBOOT_UPDATE_FIXTURES").is_some() {
+                std::fs::write(&path, &text)?;
+            }
+            let expected = std::fs::read_to_string(&path).with_context(|| format!("{}", path.display()))?;
+            assert_eq!(text, expected, "{}", path.display());
+        }
+    }
+    Ok(())
+}
+
+/// What is written is read back, and every value of the operator's is still in it.
+#[test]
+fn no_field_is_lost() -> Result<()> {
+    for (name, cluster, node) in fixtures() {
+        let given = operator(name)?;
+        let init = Documents::parse(&given.init(&cluster, &node, &token())?)?;
+        let join = Documents::parse(&given.join(&cluster, &node, Path::new(KUBECONFIG))?)?;
+        for (kind, written) in [(INIT, &init), (CLUSTER, &init), (JOIN, &join)] {
+            let lost = lost("", given.kubeadm(kind), written.kubeadm(kind));
+            assert!(lost.is_empty(), "{name}: {kind} lost {lost:?}");
+        }
+        for registration in ["nodeRegistration", "patches", "timeouts"] {
+            if given.kubeadm(JOIN).is_null() {
+                let lost = lost("", &given.kubeadm(INIT)[registration], &join.kubeadm(JOIN)[registration]);
+                assert!(lost.is_empty(), "{name}: {registration} does not serve join: {lost:?}");
+            }
+        }
+        for other in given.all.iter().filter(|document| document.group() != KUBEADM_GROUP) {
+            assert!(init.all.iter().any(|written| written.text == other.text), "{name}: {} changed", other.kind);
+        }
+    }
+    Ok(())
+}
+
+/// Paths of the values of `given` that `written` has not. Lists may have grown, an endpoint may have gained its port.
+fn lost(path: &str, given: &Value, written: &Value) -> Vec<String> {
+    match (given, written) {
+        (Value::Object(given), Value::Object(written)) => given
+            .iter()
+            .flat_map(|(key, value)| lost(&format!("{path}/{key}"), value, written.get(key).unwrap_or(&Value::Null)))
+            .collect(),
+        (Value::Array(given), Value::Array(written)) if given.iter().all(|one| written.contains(one)) => Vec::new(),
+        (Value::String(given), Value::String(written)) if *written == format!("{given}:6443") => Vec::new(),
+        (given, written) if given == written || given.is_null() => Vec::new(),
+        _ => vec![path.to_owned()],
+    }
+}
+
+fn refusals(file: &str) -> String {
+    let said = match Documents::parse(file) {
+        Ok(documents) => documents.refusals(&lab()),
+        Err(refusal) => vec![refusal],
+    };
+    said.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+fn of(kind: &str, field: &str) -> String {
+    format!("apiVersion: {KUBEADM_VERSION}\nkind: {kind}\n{field}\n")
+}
+
+#[test]
+fn what_contradicts_kubeboot_is_refused_by_name() {
+    let secret = "abcdef.0123456789abcdef";
+    let key = "0a".repeat(32);
+    let table = [
+        (INIT, format!("bootstrapTokens: [{{token: {secret}}}]"), "InitConfiguration: bootstrapTokens"),
+        (INIT, format!("certificateKey: {key}"), "InitConfiguration: certificateKey"),
+        (JOIN, format!("controlPlane: {{certificateKey: {key}}}"), "JoinConfiguration: controlPlane.certificateKey"),
+        (JOIN, format!("discovery: {{bootstrapToken: {{token: {secret}}}}}"), "discovery.bootstrapToken"),
+        (JOIN, format!("discovery: {{tlsBootstrapToken: {secret}}}"), "discovery.tlsBootstrapToken"),
+        (JOIN, "discovery: {file: {kubeConfigPath: /x}}".into(), "discovery.file"),
+        (JOIN, "dryRun: true".into(), "JoinConfiguration: dryRun"),
+        (INIT, "dryRun: true".into(), "InitConfiguration: dryRun"),
+        (INIT, "skipPhases: [upload-config]".into(), "skips 'upload-config'"),
+        (JOIN, "skipPhases: [etcd-join]".into(), "skips 'etcd-join'"),
+        (
+            JOIN,
+            "caCertPath: /tmp/ca.crt".into(),
+            "caCertPath is '/tmp/ca.crt', but here it is '/etc/kubernetes/pki/ca.crt'",
+        ),
+        (CLUSTER, "certificatesDir: /srv/pki".into(), "certificatesDir is '/srv/pki'"),
+        (CLUSTER, "controlPlaneEndpoint: other:6443".into(), "controlPlaneEndpoint is 'other:6443'"),
+        (CLUSTER, "controlPlaneEndpoint: 'api.lab.internal:443'".into(), "but here it is 'api.lab.internal:6443'"),
+        (CLUSTER, "etcd: {local: {}, external: {endpoints: [a]}}".into(), "etcd is both local and external"),
+        (CLUSTER, "etcd: {external: {}}".into(), "etcd.external.endpoints is missing"),
+        (CLUSTER, "etcd: {local: {dataDir: here}}".into(), "etcd.local.dataDir is not an absolute path"),
+        (
+            CLUSTER,
+            "etcd: {local: {extraArgs: [{name: strict-reconfig-check, value: 'false'}]}}".into(),
+            "is switched off",
+        ),
+        (CLUSTER, "etcd: {local: {extraArgs: [{name: data-dir, value: /x}]}}".into(), "set etcd.local.dataDir instead"),
+        (
+            CLUSTER,
+            "etcd: {local: {extraEnvs: [{name: ETCD_STRICT_RECONFIG_CHECK, value: '0'}]}}".into(),
+            "is switched off",
+        ),
+        (CLUSTER, "apiServer: []".into(), "apiServer is not a mapping"),
+        (CLUSTER, "kubernetesVersion: stable-1".into(), "kubernetesVersion is 'stable-1', which is no version"),
+        (INIT, "localAPIEndpoint: {bindPort: 443}".into(), "bindPort is 443 and the endpoint's port is 6443"),
+        (INIT, "localAPIEndpoint: {bindPort: '6443'}".into(), "bindPort is '6443'"),
+        (JOIN, "controlPlane: {localAPIEndpoint: {bindPort: 1}}".into(), "controlPlane.localAPIEndpoint.bindPort is 1"),
+    ];
+    for (kind, field, expected) in table {
+        let said = refusals(&of(kind, &field));
+        assert!(said.contains(expected), "{said} does not say: {expected}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+        assert!(!said.contains(secret) && !said.contains(&key), "{said}");
+    }
+    assert_eq!(refusals(""), "");
+}
+
+#[test]
+fn what_only_the_machine_knows_may_be_given_if_it_is_the_same() -> Result<()> {
+    let same = "nodeRegistration: {name: IP-10-0-1-11.eu-central-1.compute.internal}\nlocalAPIEndpoint: {advertiseAddress: 10.0.1.11}";
+    Documents::parse(&of(INIT, same))?.init(&lab(), &node(), &token())?;
+    let table = [
+        ("nodeRegistration: {name: node}", "nodeRegistration.name is 'node'"),
+        ("localAPIEndpoint: {advertiseAddress: 1.2.3.4}", "localAPIEndpoint.advertiseAddress is '1.2.3.4'"),
+        (
+            "nodeRegistration: {kubeletExtraArgs: [{name: provider-id, value: x}]}",
+            "kubeletExtraArgs[provider-id] is 'x'",
+        ),
+        (
+            "nodeRegistration: {kubeletExtraArgs: [{name: cloud-provider, value: aws}]}",
+            "kubeletExtraArgs[cloud-provider] is 'aws'",
+        ),
+        ("nodeRegistration: {kubeletExtraArgs: {v: '2'}}", "kubeletExtraArgs is not a list"),
+        ("nodeRegistration: text", "nodeRegistration is not a mapping"),
+    ];
+    for (field, expected) in table {
+        let documents = Documents::parse(&of(INIT, field))?;
+        for done in [
+            documents.init(&lab(), &cloud_node(), &token()),
+            documents.join(&lab(), &cloud_node(), Path::new(KUBECONFIG)),
+        ] {
+            // An address is not inherited by join: it has a place of its own there.
+            let refused = done.err().map(|refusal| refusal.to_string());
+            let own_place = refused.is_none() && field.contains("advertiseAddress");
+            assert!(own_place || refused.as_deref().is_some_and(|said| said.contains(expected)), "{refused:?}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_port_that_is_not_the_default_must_be_written_down() -> Result<()> {
+    let cluster = Cluster { port: 8443, ..lab() };
+    let said = Documents::default().refusals(&cluster);
+    assert!(
+        said.len() == 1 && said[0].reason.contains("6443, its default, and the endpoint's port is 8443"),
+        "{said:?}"
+    );
+    let written = Documents::parse(&of(INIT, "localAPIEndpoint: {bindPort: 8443}"))?;
+    assert!(written.refusals(&cluster).is_empty());
+    assert!(written.join(&cluster, &node(), Path::new(KUBECONFIG))?.contains("\"bindPort\": 8443"));
+    Ok(())
+}
+
+#[test]
+fn what_kubeboot_needs_to_know_is_read() -> Result<()> {
+    let none = Documents::default();
+    assert_eq!(
+        (none.service_subnet(), none.bind_port(), none.data_dir()),
+        ("10.96.0.0/12", Some(6443), Some(Path::new("/var/lib/etcd")))
+    );
+    assert!(none.external_etcd().is_none() && none.kubernetes_version().is_none() && none.cri_socket().is_none());
+    let all = operator("everything")?;
+    assert_eq!((all.service_subnet(), all.data_dir()), ("10.32.0.0/16", Some(Path::new("/data/etcd"))));
+    assert_eq!(all.kubernetes_version(), Some("v1.36.1"));
+    assert_eq!(operator("external-etcd")?.installed_version(&lab()), "v1.36.0");
+    assert_eq!(none.installed_version(&lab()), "v1.36.1");
+    assert_eq!(all.encryption_algorithm(), Some("ECDSA-P256"));
+    assert_eq!(all.cluster_name(), Some("everything"));
+    assert_eq!(all.cri_socket(), Some("unix:///run/containerd/containerd.sock"));
+    assert_eq!(operator("external-etcd")?.data_dir(), None);
+    let external = operator("external-etcd")?.external_etcd().context("external")?;
+    assert_eq!((external.endpoints.len(), external.files().count()), (2, 3));
+    Ok(())
+}
+
+#[test]
+fn the_token_is_random_of_its_shape_and_shown_nowhere() -> Result<()> {
+    let token = BootstrapToken::new(&std::array::from_fn(|at| u8::try_from(at * 11).unwrap_or(0)));
+    let (id, secret) = token.reveal().split_once('.').map(|(a, b)| (a.to_owned(), b.to_owned())).context("dot")?;
+    assert_eq!((id.len(), secret.len(), id.as_str()), (6, 16, token.id()));
+    assert!(format!("{id}{secret}").bytes().all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit()));
+    let join = Documents::default().join(&lab(), &node(), Path::new(KUBECONFIG))?;
+    assert!(!join.contains("token"), "{join}");
+    Ok(())
+}
+
+#[test]
+fn the_smallest_documents_make_a_credential_without_the_network() -> Result<()> {
+    let text = operator("everything")?.client(&lab(), &node(), Path::new("/run/kubeboot/pki"))?;
+    let read = Documents::parse(&text)?;
+    let expected = json!({
+        "apiVersion": KUBEADM_VERSION,
+        "kind": CLUSTER,
+        "certificatesDir": "/run/kubeboot/pki",
+        "controlPlaneEndpoint": "api.lab.internal:6443",
+        "encryptionAlgorithm": "ECDSA-P256",
+        "kubernetesVersion": "v1.36.1",
+    });
+    assert_eq!(read.kubeadm(CLUSTER), &expected);
+    assert_eq!(read.kubeadm(INIT)["localAPIEndpoint"]["advertiseAddress"], "10.0.1.11");
+    Ok(())
+}
+
+#[test]
+fn every_file_of_the_host_is_named_with_its_field() -> Result<()> {
+    let found: Vec<String> = operator("everything")?
+        .host_files()
+        .into_iter()
+        .map(|file| format!("{:?} {} ({})", file.expected, file.path.display(), file.field))
+        .collect();
+    let expected = [
+        "Folder /etc/kubernetes/encryption (ClusterConfiguration apiServer.extraVolumes[encryption])",
+        "File /etc/kubernetes/audit-policy.yaml (ClusterConfiguration apiServer.extraVolumes[audit])",
+        "FolderOrNothing /var/log/kubernetes (ClusterConfiguration apiServer.extraVolumes[logs])",
+        "File /etc/kubernetes/encryption/config.yaml (ClusterConfiguration apiServer.extraArgs[encryption-provider-config])",
+        "File /etc/kubernetes/audit-policy.yaml (ClusterConfiguration apiServer.extraArgs[audit-policy-file])",
+        "NoVolume /etc/kubernetes/authentication.yaml (ClusterConfiguration apiServer.extraArgs[authentication-config])",
+        "File /etc/ssl/certs/oidc.pem (ClusterConfiguration apiServer.extraArgs[oidc-ca-file])",
+        "Anything /usr/libexec/kubernetes (ClusterConfiguration controllerManager.extraVolumes[flexvolume])",
+        "FileOrNothing /etc/kubernetes/scheduler-config.yaml (ClusterConfiguration scheduler.extraVolumes[config])",
+        "File /etc/kubernetes/scheduler-config.yaml (ClusterConfiguration scheduler.extraArgs[config])",
+        "Folder /etc/kubernetes/patches (InitConfiguration patches.directory)",
+        "Socket /run/containerd/containerd.sock (InitConfiguration nodeRegistration.criSocket)",
+        "File /etc/kubernetes/credential-provider.yaml (InitConfiguration kubeletExtraArgs[image-credential-provider-config])",
+        "Folder /usr/local/bin/credential-provider (InitConfiguration kubeletExtraArgs[image-credential-provider-bin-dir])",
+        "File /run/systemd/resolve/resolv.conf (KubeletConfiguration resolvConf)",
+    ];
+    assert_eq!(found, expected);
+    let external = operator("external-etcd")?.host_files();
+    assert_eq!(external.iter().filter(|file| file.field == "ClusterConfiguration etcd.external").count(), 3);
+    Ok(())
+}
+
+#[test]
+fn drift_is_what_the_operator_wrote_otherwise() -> Result<()> {
+    let stored = yaml(include_str!("../../../tests/fixtures/documents/stored.yaml")).map_err(anyhow::Error::msg)?;
+    let ours = |field: &str| -> Result<Vec<String>> {
+        let documents = Documents::parse(&of(CLUSTER, field))?;
+        let found = documents.drift(&lab(), &stored)?;
+        Ok(found.into_iter().map(|one| format!("{}: {} / {}", one.field, one.ours, one.cluster)).collect())
+    };
+    let same = "clusterName: kubernetes\nnetworking: {podSubnet: 10.244.0.0/16}";
+    assert_eq!(ours(same)?, Vec::<String>::new(), "kubeadm's defaults are no drift");
+    assert_eq!(ours(&format!("{same}\nkubernetesVersion: 1.36.1"))?, Vec::<String>::new());
+    assert_eq!(ours(&format!("{same}\nkubernetesVersion: v1.36.2"))?, ["kubernetesVersion: \"1.36.2\" / \"1.36.1\""]);
+    let newer = Cluster { kubernetes_version: "v1.36.9".into(), ..lab() };
+    let found = Documents::parse(&of(CLUSTER, same))?.drift(&newer, &stored)?;
+    assert_eq!(found, [], "a newer kubeadm is no drift");
+    assert_eq!(ours("clusterName: kubernetes")?, ["networking.podSubnet: null / \"10.244.0.0/16\""]);
+    assert_eq!(
+        ours(&format!("{same}\nencryptionAlgorithm: ECDSA-P256\netcd: {{local: {{dataDir: /data}}}}"))?,
+        ["encryptionAlgorithm: \"ECDSA-P256\" / \"RSA-2048\"", "etcd.local.dataDir: \"/data\" / \"/var/lib/etcd\""]
+    );
+    let env = "apiServer: {extraArgs: [{name: v, value: '2'}], extraEnvs: [{name: HTTPS_PROXY, value: 'http://me:secret@proxy'}]}";
+    assert_eq!(
+        ours(&format!("{same}\n{env}"))?,
+        ["apiServer.extraArgs.v.value: \"2\" / null", "apiServer.extraEnvs.HTTPS_PROXY.value: \"[hidden]\" / null"]
+    );
+    Ok(())
+}

@@ -1,0 +1,22 @@
+//! Everything about kubeadm: its configuration documents, its commands, what they print, and what they leave on the
+//! disk.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`documents`] | the operator's kubeadm documents, read, judged and completed for this machine (pure) |
+//! | [`args`] | the argument vectors (pure) |
+//! | [`host_files`] | whether what the documents name is on this machine |
+//! | [`output`] | what kubeadm prints: progress, failures, and everything secret taken out (pure) |
+//! | [`run`] | running the commands, with deadlines and a clean environment |
+//! | [`pki`] | the files that all control-plane nodes share, and the bundle they travel in |
+//! | [`state`] | what is on this machine's disk, and whose it is |
+//! | [`wipe`] | making a machine fresh again |
+
+pub mod args;
+pub mod documents;
+pub mod host_files;
+pub mod output;
+pub mod pki;
+pub mod run;
+pub mod state;
+pub mod wipe;

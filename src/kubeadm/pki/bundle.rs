@@ -1,0 +1,262 @@
+//! The bundle: the shared files of one control plane as one JSON object, written by the node that initialised it.
+//!
+//! ```json
+//! {"schema": 1, "claim_id": "...", "kubernetes_version": "v1.36.1",
+//!  "files": [{"path": "/etc/kubernetes/pki/ca.crt", "mode": "0644", "content": "base64"}]}
+//! ```
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail, ensure};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+
+use super::shared::{SharedFile, Wanted};
+use super::{PKI_DIR, certificate};
+use crate::host::files;
+
+/// The largest bundle, in bytes.
+pub const BUNDLE_LIMIT: u64 = 1024 * 1024;
+/// The newest layout of the JSON that this program writes and understands.
+const SCHEMA: u32 = 1;
+
+/// The shared files of one control plane. Has no `Debug`, because it holds keys.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Bundle {
+    /// The claim under which the control plane was initialised.
+    pub claim_id: String,
+    /// The control plane's Kubernetes version, such as `v1.36.1`.
+    pub kubernetes_version: String,
+    /// The files, each at its own absolute path.
+    pub files: Vec<SharedFile>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Written {
+    schema: u32,
+    claim_id: String,
+    kubernetes_version: String,
+    files: Vec<WrittenFile>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WrittenFile {
+    path: String,
+    mode: String,
+    content: String,
+}
+
+impl Bundle {
+    /// Writes the bundle as JSON.
+    ///
+    /// # Errors
+    /// When it would be larger than [`BUNDLE_LIMIT`].
+    pub fn to_json(&self) -> Result<Vec<u8>> {
+        let files = self.files.iter().map(|file| WrittenFile {
+            path: file.path.to_string_lossy().into_owned(),
+            mode: format!("{:04o}", file.mode),
+            content: STANDARD.encode(&file.content),
+        });
+        let written = Written {
+            schema: SCHEMA,
+            claim_id: self.claim_id.clone(),
+            kubernetes_version: self.kubernetes_version.clone(),
+            files: files.collect(),
+        };
+        let bytes = serde_json::to_vec(&written).context("failed to write the PKI bundle as JSON")?;
+        ensure!(
+            bytes.len() as u64 <= BUNDLE_LIMIT,
+            "the PKI bundle has {} bytes, more than {BUNDLE_LIMIT}: share fewer or smaller files (extra_shared_files)",
+            bytes.len()
+        );
+        Ok(bytes)
+    }
+
+    /// Reads a bundle. Whatever stands in it is hostile until it has passed: only files that are `wanted` are taken,
+    /// all of them must be there, and their modes come from here where they are known.
+    ///
+    /// # Errors
+    /// Says what is wrong with the bundle, never what is in it.
+    pub fn from_json(bytes: &[u8], claim_id: &str, wanted: &[Wanted]) -> Result<Self> {
+        ensure!(bytes.len() as u64 <= BUNDLE_LIMIT, "the PKI bundle is larger than {BUNDLE_LIMIT} bytes");
+        let written = read(bytes)?;
+        ensure!(
+            written.claim_id == claim_id,
+            "the PKI bundle is that of claim '{}', not of '{claim_id}'",
+            written.claim_id.escape_debug()
+        );
+        let files = written.files.iter().map(|file| file.check(wanted)).collect::<Result<Vec<_>>>()?;
+        let paths: BTreeSet<&Path> = files.iter().map(|file| file.path.as_path()).collect();
+        ensure!(paths.len() == files.len(), "the PKI bundle names a file twice");
+        if let Some(missing) = wanted.iter().find(|file| !paths.contains(file.path.as_path())) {
+            bail!(
+                "the PKI bundle lacks '{}': it was made with other settings; take the file from this machine's \
+                 extra_shared_files, or give the nodes the settings that the cluster was initialised with",
+                missing.path.display()
+            );
+        }
+        Ok(Self { claim_id: written.claim_id, kubernetes_version: written.kubernetes_version, files })
+    }
+
+    /// Writes every file to its own place below `root` (`/` on a machine): keys 0600, their folders 0700.
+    ///
+    /// # Errors
+    /// Names the file that could not be written.
+    pub fn install(&self, root: &Path) -> Result<()> {
+        self.files.iter().try_for_each(|file| file.install(root))
+    }
+
+    /// Writes only kubeadm's own files into `certificates_dir`, which becomes a private copy of `/etc/kubernetes/pki`:
+    /// from it this machine makes its first credentials while its real folders are still untouched.
+    ///
+    /// # Errors
+    /// Names the file that could not be written.
+    pub fn install_copy(&self, certificates_dir: &Path) -> Result<()> {
+        for file in &self.files {
+            let Ok(name) = file.path.strip_prefix(PKI_DIR) else {
+                continue;
+            };
+            let place = certificates_dir.join(name);
+            files::private_dir(place.parent().unwrap_or(certificates_dir))?;
+            files::write(&place, &file.content, file.mode)?;
+        }
+        Ok(())
+    }
+
+    /// The hashes of the public keys of the cluster's certificate authority, as kubeadm's discovery names them.
+    ///
+    /// # Errors
+    /// When `ca.crt` is missing from the bundle or holds no certificate.
+    pub fn ca_hashes(&self) -> Result<Vec<String>> {
+        let path = Path::new(PKI_DIR).join("ca.crt");
+        let ca = self.files.iter().find(|file| file.path == path).context("the PKI bundle lacks 'ca.crt'")?;
+        certificate::ca_hashes(&ca.content)
+    }
+}
+
+/// Reads the JSON; what it says of its own layout comes first, so that a newer program's bundle is named as that.
+fn read(bytes: &[u8]) -> Result<Written> {
+    #[derive(Deserialize)]
+    struct Layout {
+        schema: u32,
+    }
+    // serde's own message is left out: it could quote a key.
+    let Ok(layout) = serde_json::from_slice::<Layout>(bytes) else {
+        bail!("the PKI bundle is not a JSON object with a 'schema'");
+    };
+    ensure!(
+        layout.schema == SCHEMA,
+        "the PKI bundle has schema {}, this kubeboot understands {SCHEMA}: use the version of kubeboot that wrote it",
+        layout.schema
+    );
+    serde_json::from_slice(bytes)
+        .map_err(|_| anyhow::anyhow!("the PKI bundle lacks a field or has one of a wrong type"))
+}
+
+impl WrittenFile {
+    fn check(&self, wanted: &[Wanted]) -> Result<SharedFile> {
+        let name = self.path.escape_debug();
+        let Some(wanted) = wanted.iter().find(|file| file.path == Path::new(&self.path)) else {
+            bail!(
+                "the PKI bundle holds '{name}', which this machine does not expect: add it to extra_shared_files, or give \
+                 the nodes the settings that the cluster was initialised with"
+            );
+        };
+        let Ok(content) = STANDARD.decode(&self.content) else {
+            bail!("the content of '{name}' in the PKI bundle is not base64");
+        };
+        let Ok(mode) = u32::from_str_radix(&self.mode, 8) else {
+            bail!("the mode of '{name}' in the PKI bundle is not an octal number");
+        };
+        let mode = wanted.mode.unwrap_or(mode & super::shared::MODE_MASK);
+        let file = SharedFile { path: wanted.path.clone(), mode, content };
+        file.check(wanted)?;
+        Ok(file)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kubeadm::pki::wanted;
+    use serde_json::{Value, json};
+    use std::os::unix::fs::PermissionsExt;
+
+    const CLAIM: &str = "0d3c3a46-2f0f-4a44-a3d3-6a6a1f6a9a55";
+    const PEM: &str = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+
+    fn all() -> Vec<Wanted> {
+        wanted(None, &["/etc/kubernetes/audit.yaml".into()])
+    }
+
+    fn bundle() -> Bundle {
+        let files = all().into_iter().map(|file| SharedFile {
+            content: if file.pem { PEM.into() } else { b"rules: []".to_vec() },
+            mode: file.mode.unwrap_or(0o640),
+            path: file.path,
+        });
+        Bundle { claim_id: CLAIM.into(), kubernetes_version: "v1.36.1".into(), files: files.collect() }
+    }
+
+    fn refusal(change: impl Fn(&mut Value)) -> Result<String> {
+        let mut value: Value = serde_json::from_slice(&bundle().to_json()?)?;
+        change(&mut value);
+        let read = Bundle::from_json(&serde_json::to_vec(&value)?, CLAIM, &all());
+        Ok(read.err().map(|error| format!("{error:#}")).unwrap_or_default())
+    }
+
+    #[test]
+    fn what_was_written_is_read_back() -> Result<()> {
+        let json = bundle().to_json()?;
+        assert!(Bundle::from_json(&json, CLAIM, &all())? == bundle());
+        Ok(())
+    }
+
+    #[test]
+    fn a_bundle_of_garbage_is_refused_and_never_quoted() -> Result<()> {
+        assert!(refusal(|v| v["schema"] = json!(2))?.contains("has schema 2, this kubeboot understands 1"));
+        assert!(refusal(|v| v["schema"] = json!("one"))?.contains("not a JSON object with a 'schema'"));
+        assert!(refusal(|v| v["claim_id"] = json!("other"))?.contains("that of claim 'other'"));
+        assert!(refusal(|v| v["files"] = json!([]))?.contains("lacks '/etc/kubernetes/pki/ca.crt'"));
+        assert!(refusal(|v| v["files"] = json!("SECRET"))?.contains("field"));
+        assert!(refusal(|v| v["files"][0]["path"] = json!("/etc/shadow"))?.contains("does not expect"));
+        assert!(
+            refusal(|v| v["files"][0]["path"] = json!("/etc/kubernetes/pki/../../shadow"))?.contains("does not expect")
+        );
+        assert!(refusal(|v| v["files"][0]["content"] = json!("%SECRET%"))?.contains("is not base64"));
+        assert!(refusal(|v| v["files"][0]["content"] = json!(STANDARD.encode("SECRET")))?.contains("is not PEM"));
+        assert!(refusal(|v| v["files"][0]["mode"] = json!("rw"))?.contains("not an octal number"));
+        assert!(refusal(|v| v["files"][1] = v["files"][0].clone())?.contains("names a file twice"));
+        assert!(!refusal(|v| v["files"] = json!("SECRET"))?.contains("SECRET"));
+        assert!(Bundle::from_json(b"[]", CLAIM, &all()).is_err());
+        assert!(Bundle::from_json(&vec![b' '; usize::try_from(BUNDLE_LIMIT)? + 1], CLAIM, &all()).is_err());
+        Ok(())
+    }
+
+    #[test]
+    fn modes_come_from_what_is_known_and_are_masked_elsewhere() -> Result<()> {
+        let mut value: Value = serde_json::from_slice(&bundle().to_json()?)?;
+        for file in value["files"].as_array_mut().context("files")? {
+            file["mode"] = json!("7777");
+        }
+        let read = Bundle::from_json(&serde_json::to_vec(&value)?, CLAIM, &all())?;
+        let mode = |name: &str| read.files.iter().find(|file| file.path.ends_with(name)).map(|file| file.mode);
+        assert_eq!(mode("pki/ca.crt"), Some(0o644));
+        assert_eq!(mode("pki/ca.key"), Some(0o600));
+        assert_eq!(mode("audit.yaml"), Some(0o755));
+        Ok(())
+    }
+
+    #[test]
+    fn a_copy_holds_kubeadms_files_only() -> Result<()> {
+        let root = tempfile::tempdir()?;
+        let dir = root.path().join("pki");
+        bundle().install_copy(&dir)?;
+        assert_eq!(dir.join("etcd/ca.key").metadata()?.permissions().mode() & 0o777, 0o600);
+        assert_eq!(dir.join("etcd").metadata()?.permissions().mode() & 0o777, 0o700);
+        assert!(!dir.join("audit.yaml").exists());
+        Ok(())
+    }
+}

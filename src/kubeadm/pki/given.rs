@@ -1,0 +1,105 @@
+//! The operator's own certificate authorities.
+//!
+//! An operator may ship certificate authorities, or the client files of an external etcd, in the machine image under
+//! `/etc/kubernetes/pki`. `kubeadm reset` empties that folder without asking what in it was kubeadm's. So before
+//! kubeadm is started for the first time everything found there is copied aside, and after every wipe it is put back: a
+//! second attempt must not make a control plane with another authority than the first one would have had.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+use super::PKI_DIR;
+use crate::host::files;
+
+/// Where the copies are kept: a private folder on the disk, because they must outlive a reboot between two attempts.
+const GIVEN_DIR: &str = "var/lib/kubeboot/given-pki";
+/// The largest file that is copied, in bytes.
+const FILE_LIMIT: u64 = 256 * 1024;
+
+/// Copies what lies in `/etc/kubernetes/pki` below `root` aside. Called on a fresh machine, before kubeadm's first
+/// start; does nothing if it was done before, since from then on kubeadm's own files lie there too.
+///
+/// # Errors
+/// Names the file that could not be copied.
+pub fn keep_given(root: &Path) -> Result<()> {
+    let kept = root.join(GIVEN_DIR);
+    if kept.exists() {
+        return Ok(());
+    }
+    // Copied beside it and then renamed: a copy that was cut off half-way is not taken for a whole one.
+    let unfinished = kept.with_extension("new");
+    if unfinished.exists() {
+        fs::remove_dir_all(&unfinished).with_context(|| format!("failed to remove '{}'", unfinished.display()))?;
+    }
+    files::private_dir(&unfinished)?;
+    copy(&pki(root), &unfinished)?;
+    fs::rename(&unfinished, &kept).with_context(|| format!("failed to rename '{}'", unfinished.display()))
+}
+
+/// Puts what was copied aside back into `/etc/kubernetes/pki` below `root`. Nothing was: nothing happens.
+///
+/// # Errors
+/// Names the file that could not be copied.
+pub fn restore_given(root: &Path) -> Result<()> {
+    copy(&root.join(GIVEN_DIR), &pki(root))
+}
+
+fn pki(root: &Path) -> std::path::PathBuf {
+    root.join(PKI_DIR.trim_start_matches('/'))
+}
+
+/// Copies regular files and folders. Links are followed to files, never to folders, so that it always comes to an end.
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    let failed = || format!("failed to copy '{}' to '{}'", from.display(), to.display());
+    let Ok(entries) = fs::read_dir(from) else {
+        return Ok(());
+    };
+    for entry in entries {
+        let entry = entry.with_context(failed)?;
+        let target = to.join(entry.file_name());
+        if entry.file_type().with_context(failed)?.is_dir() {
+            copy(&entry.path(), &target)?;
+        } else if entry.path().is_file() {
+            files::private_dir(to)?;
+            let public = target.extension().is_some_and(|ending| ending == "crt" || ending == "pub");
+            let content = files::read_bounded(&entry.path(), FILE_LIMIT).with_context(failed)?;
+            files::write(&target, &content, if public { 0o644 } else { 0o600 }).with_context(failed)?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_operator_gave_survives_a_wipe_and_what_kubeadm_made_does_not() -> Result<()> {
+        let root = tempfile::tempdir()?;
+        let pki = pki(root.path());
+        fs::create_dir_all(pki.join("etcd"))?;
+        fs::write(pki.join("ca.key"), "operator's")?;
+        fs::write(pki.join("etcd/ca.crt"), "operator's")?;
+        keep_given(root.path())?;
+        fs::write(pki.join("sa.key"), "kubeadm's")?;
+        keep_given(root.path())?;
+        fs::remove_dir_all(&pki)?;
+        restore_given(root.path())?;
+        assert_eq!(fs::read_to_string(pki.join("ca.key"))?, "operator's");
+        assert_eq!(fs::read_to_string(pki.join("etcd/ca.crt"))?, "operator's");
+        assert!(!pki.join("sa.key").exists());
+        Ok(())
+    }
+
+    #[test]
+    fn nothing_given_is_nothing_restored() -> Result<()> {
+        let root = tempfile::tempdir()?;
+        restore_given(root.path())?;
+        keep_given(root.path())?;
+        restore_given(root.path())?;
+        assert!(!pki(root.path()).exists());
+        Ok(())
+    }
+}

@@ -1,0 +1,41 @@
+//! The files that all nodes of one control plane share.
+//!
+//! A node that holds the three certificate authorities and the service-account keys can make everything else by itself,
+//! so these files are all that has to travel: in a [`Bundle`], from the node that initialised the cluster to those that
+//! join it. Files that the operator wants on every node travel with them, and so do the client files of an external
+//! etcd.
+
+mod bundle;
+mod certificate;
+mod given;
+mod shared;
+
+pub use bundle::{BUNDLE_LIMIT, Bundle};
+pub use certificate::{Certificate, ca_hashes, certificates};
+pub use given::{keep_given, restore_given};
+pub use shared::{SharedFile, Wanted, collect, wanted};
+
+use sha2::{Digest, Sha256};
+
+/// Where kubeadm keeps certificates and keys. Another `certificatesDir` is refused when the documents are read, because
+/// the bundle names its files by their full path.
+pub const PKI_DIR: &str = "/etc/kubernetes/pki";
+
+/// A SHA-256 as the cluster record and kubeadm write it: `sha256:` and 64 hex digits. Names a bundle by its bytes and
+/// an authority by its public key.
+#[must_use]
+pub fn digest(bytes: &[u8]) -> String {
+    let hash = Sha256::digest(bytes);
+    let digits = hash.iter().flat_map(|byte| [byte >> 4, byte & 0xf]);
+    let hex: String = digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect();
+    format!("sha256:{hex}")
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_digest_is_that_of_sha256sum() {
+        let nothing = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        assert_eq!(super::digest(b""), nothing);
+    }
+}

@@ -1,0 +1,263 @@
+//! What is on this machine's disk, and whose it is.
+//!
+//! A marker file says which instance works on which claim. It is written before kubeadm starts and again when the
+//! machine has become a member, so that after a crash at any point the next `up` knows what lies before it.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail, ensure};
+use serde::{Deserialize, Serialize};
+
+use crate::host::files;
+use crate::model::ids::{ClaimId, InstanceId, MemberId, Uid};
+use crate::model::local::{self, Local};
+
+/// The marker's place on the disk, without the leading slash.
+const MARKER: &str = "var/lib/kubeboot/state.json";
+/// The layout of the marker that this program writes and understands.
+const SCHEMA: u32 = 1;
+/// The largest marker, in bytes.
+const MARKER_LIMIT: u64 = 64 * 1024;
+/// What kubeadm leaves of a control plane. Certificates are not among it: operators ship their own
+/// authorities, and certificates alone start nothing.
+const TRACES: [&str; 7] = [
+    "/etc/kubernetes/manifests/etcd.yaml",
+    "/etc/kubernetes/manifests/kube-apiserver.yaml",
+    "/etc/kubernetes/manifests/kube-controller-manager.yaml",
+    "/etc/kubernetes/manifests/kube-scheduler.yaml",
+    "/etc/kubernetes/admin.conf",
+    "/etc/kubernetes/kubelet.conf",
+    "/etc/kubernetes/bootstrap-kubelet.conf",
+];
+
+/// How far this machine has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Stage {
+    /// `kubeadm init` was about to start.
+    Initializing,
+    /// `kubeadm join` was about to start.
+    Joining,
+    /// The machine is a member of its control plane.
+    Member,
+}
+
+/// The marker file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Marker {
+    /// The layout; see [`Marker::new`].
+    schema: u32,
+    /// The instance that wrote it. Another one means a baked image or a restored volume.
+    pub instance: InstanceId,
+    /// The claim under which the machine works: its own while it initialises, the cluster's when it joins.
+    pub claim_id: ClaimId,
+    /// How far it has come.
+    pub stage: Stage,
+    /// UID of the cluster's `kube-system` namespace, as soon as known; always there for a member.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kube_system_uid: Option<Uid>,
+    /// ID of its etcd member, as soon as known; none with external etcd.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub member_id: Option<MemberId>,
+    /// When it was written, by this machine's clock (RFC 3339): for people, nobody decides by it.
+    pub at: String,
+}
+
+impl Marker {
+    /// A marker of `stage`; `at` is written when it is saved.
+    #[must_use]
+    pub fn new(instance: &InstanceId, claim_id: &ClaimId, stage: Stage) -> Self {
+        Self {
+            schema: SCHEMA,
+            instance: instance.clone(),
+            claim_id: claim_id.clone(),
+            stage,
+            kube_system_uid: None,
+            member_id: None,
+            at: String::new(),
+        }
+    }
+
+    /// Writes the marker whole, readable by root alone, below `root` (`/` on a machine).
+    ///
+    /// # Errors
+    /// When the file cannot be written; then kubeadm must not be started.
+    pub fn save(&self, root: &Path) -> Result<()> {
+        let path = root.join(MARKER);
+        let at = humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string();
+        let written = Self { at, ..self.clone() };
+        let bytes = serde_json::to_vec_pretty(&written).context("failed to write the marker as JSON")?;
+        files::private_dir(path.parent().unwrap_or(root))?;
+        files::write(&path, &bytes, 0o600)
+    }
+
+    /// Reads the marker below `root`; `None` when there is none.
+    ///
+    /// # Errors
+    /// When there is one that cannot be understood: nothing may be wiped then, because nobody knows whose data lies
+    /// here.
+    pub fn load(root: &Path) -> Result<Option<Self>> {
+        let path = root.join(MARKER);
+        if !path.try_exists().with_context(|| format!("failed to look for '{}'", path.display()))? {
+            return Ok(None);
+        }
+        let bytes = files::read_bounded(&path, MARKER_LIMIT)?;
+        parse(&bytes).map(Some).with_context(|| {
+            format!(
+                "failed to understand the marker '{}'; kubeboot cannot tell whose data is on this machine: replace \
+                 the machine, or remove the marker if you are sure that no control plane runs here",
+                path.display()
+            )
+        })
+    }
+
+    /// Removes the marker: the last step of a wipe.
+    ///
+    /// # Errors
+    /// When it is there and cannot be removed.
+    pub fn remove(root: &Path) -> Result<()> {
+        let path = root.join(MARKER);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(error).with_context(|| format!("failed to remove '{}'", path.display()))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn parse(bytes: &[u8]) -> Result<Marker> {
+    #[derive(Deserialize)]
+    struct Layout {
+        schema: u32,
+    }
+    let layout: Layout = serde_json::from_slice(bytes).context("not a JSON object with a 'schema'")?;
+    if layout.schema != SCHEMA {
+        bail!(
+            "it has schema {}, this kubeboot understands {SCHEMA}: use the version of kubeboot that wrote it",
+            layout.schema
+        );
+    }
+    let marker: Marker = serde_json::from_slice(bytes)?;
+    ensure!(
+        marker.stage != Stage::Member || marker.kube_system_uid.is_some(),
+        "it says 'member' but not of which cluster ('kube_system_uid' is missing)"
+    );
+    Ok(marker)
+}
+
+/// Looks at the disk below `root` (`/` on a machine). `data_dir` is the data directory of kubeadm's etcd, if there is
+/// one.
+///
+/// # Errors
+/// When the marker cannot be understood.
+pub fn observe(root: &Path, data_dir: Option<&Path>) -> Result<Local> {
+    let marker = Marker::load(root)?;
+    let found = traces(root, data_dir);
+    Ok(match marker {
+        None if found.is_empty() => Local::Fresh,
+        None => Local::Unexplained { found },
+        Some(Marker { stage, instance, claim_id, .. }) => match stage {
+            Stage::Initializing => Local::HalfMade { instance, claim_id, stage: local::Stage::Initializing },
+            // A member of which nothing is left was reset by hand. It joins again, as one that never got through.
+            Stage::Member if !found.is_empty() => Local::Made { instance, claim_id },
+            Stage::Joining | Stage::Member => Local::HalfMade { instance, claim_id, stage: local::Stage::Joining },
+        },
+    })
+}
+
+/// What of a control plane is on the disk, as absolute paths.
+fn traces(root: &Path, data_dir: Option<&Path>) -> Vec<String> {
+    let member = data_dir.map(|folder| folder.join("member").display().to_string());
+    let all = TRACES.into_iter().map(str::to_owned).chain(member);
+    all.filter(|path| root.join(path.trim_start_matches('/')).exists()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    const UID: &str = "6f9619ff-8b86-4011-b42d-00c04fc964ff";
+
+    fn marker(stage: Stage) -> Result<Marker> {
+        let claim_id = ClaimId::parse("0d3c3a46-2f0f-4a44-a3d3-6a6a1f6a9a55")?;
+        Ok(Marker::new(&InstanceId::parse("i-0123456789abcdef0")?, &claim_id, stage))
+    }
+
+    fn member() -> Result<Marker> {
+        Ok(Marker { kube_system_uid: Some(Uid::parse(UID)?), ..marker(Stage::Member)? })
+    }
+
+    /// A disk with these files and this marker.
+    fn seen(files: &[&str], marker: Option<&Marker>) -> Result<Local> {
+        let root = tempfile::tempdir()?;
+        for file in files {
+            let place = root.path().join(file.trim_start_matches('/'));
+            fs::create_dir_all(place.parent().context("folder")?)?;
+            fs::write(place, "")?;
+        }
+        if let Some(marker) = marker {
+            marker.save(root.path())?;
+        }
+        observe(root.path(), Some(Path::new("/var/lib/etcd")))
+    }
+
+    #[test]
+    fn a_disk_without_marker_is_fresh_or_unexplained() -> Result<()> {
+        assert_eq!(seen(&[], None)?, Local::Fresh);
+        assert_eq!(seen(&OWN_CA, None)?, Local::Fresh, "an operator's own CA is no state");
+        assert_eq!(seen(&[MANIFEST], None)?, Local::Unexplained { found: vec![MANIFEST.into()] });
+        assert_eq!(seen(&[DATA], None)?, Local::Unexplained { found: vec!["/var/lib/etcd/member".into()] });
+        Ok(())
+    }
+
+    const OWN_CA: [&str; 2] = ["/etc/kubernetes/pki/ca.crt", "/etc/kubernetes/pki/ca.key"];
+    const MANIFEST: &str = "/etc/kubernetes/manifests/kube-apiserver.yaml";
+    const DATA: &str = "/var/lib/etcd/member/snap/db";
+
+    #[test]
+    fn a_marker_says_whose_the_disk_is() -> Result<()> {
+        let Marker { instance, claim_id, .. } = member()?;
+        let half = |stage| Local::HalfMade { instance: instance.clone(), claim_id: claim_id.clone(), stage };
+        let made = Local::Made { instance: instance.clone(), claim_id: claim_id.clone() };
+        let stages = [(Stage::Initializing, local::Stage::Initializing), (Stage::Joining, local::Stage::Joining)];
+        for (written, stage) in stages {
+            assert_eq!(seen(&[], Some(&marker(written)?))?, half(stage));
+            assert_eq!(seen(&[MANIFEST, DATA], Some(&marker(written)?))?, half(stage));
+        }
+        assert_eq!(seen(&[MANIFEST], Some(&member()?))?, made);
+        assert_eq!(seen(&[DATA], Some(&member()?))?, made, "manifests moved away for a while");
+        assert_eq!(seen(&OWN_CA, Some(&member()?))?, half(local::Stage::Joining), "reset by hand");
+        Ok(())
+    }
+
+    #[test]
+    fn a_marker_survives_writing_and_only_root_reads_it() -> Result<()> {
+        let root = tempfile::tempdir()?;
+        member()?.save(root.path())?;
+        let read = Marker::load(root.path())?.context("marker")?;
+        assert_eq!(Marker { at: String::new(), ..read }, member()?);
+        assert_eq!(root.path().join(MARKER).metadata()?.permissions().mode() & 0o777, 0o600);
+        Marker::remove(root.path())?;
+        Marker::remove(root.path())?;
+        assert_eq!(Marker::load(root.path())?, None);
+        Ok(())
+    }
+
+    #[test]
+    fn a_marker_that_nobody_understands_is_an_error_with_a_way_out() -> Result<()> {
+        let garbage = ["", "[]", "{\"schema\": 1}", "{\"schema\": 2, \"new\": true}", "\u{0}\u{1}"];
+        let no_uid = serde_json::to_string(&marker(Stage::Member)?)?;
+        for text in garbage.into_iter().chain([no_uid.as_str()]) {
+            let root = tempfile::tempdir()?;
+            let path = root.path().join(MARKER);
+            fs::create_dir_all(path.parent().context("folder")?)?;
+            fs::write(&path, text)?;
+            let error = observe(root.path(), Some(Path::new("/var/lib/etcd"))).err().map(|e| format!("{e:#}"));
+            assert!(error.is_some_and(|error| error.contains("replace the machine")), "{text}");
+        }
+        Ok(())
+    }
+}

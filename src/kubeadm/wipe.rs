@@ -1,0 +1,113 @@
+//! Making a machine fresh again. Whether that is allowed is decided elsewhere: this only does it.
+//!
+//! A crash in the middle is no harm: the marker goes last, so the next `up` finds the machine half made and wipes it
+//! again.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use super::output::Cause;
+use super::pki::{self, PKI_DIR};
+use super::run::Kubeadm;
+use super::state::Marker;
+use crate::host::files;
+
+/// One step of a wipe, in the order of [`plan`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// `kubeadm reset` without the phase that removes an etcd member.
+    Reset {
+        /// The container runtime's socket, where there are several.
+        cri_socket: Option<String>,
+    },
+    /// Emptying etcd's data directory, which kubeadm leaves alone when that phase is skipped.
+    EmptyEtcd {
+        /// The directory.
+        data_dir: PathBuf,
+    },
+    /// Emptying `/etc/kubernetes/pki`: what came from a bundle must not outlive the cluster it came from.
+    EmptyPki,
+    /// Putting the operator's own certificate authorities back.
+    RestoreGiven,
+    /// Removing the marker.
+    Forget,
+}
+
+impl Step {
+    /// The step in words, for logs and `--dry-run`.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        match self {
+            Self::Reset { .. } => "run kubeadm reset, without its phase remove-etcd-member".to_owned(),
+            Self::EmptyEtcd { data_dir } => {
+                format!("empty etcd's data directory '{}'", data_dir.display())
+            }
+            Self::EmptyPki => format!("empty '{PKI_DIR}'"),
+            Self::RestoreGiven => format!("put the operator's own files back into '{PKI_DIR}'"),
+            Self::Forget => "remove the marker of this machine's state".to_owned(),
+        }
+    }
+}
+
+/// The steps of a wipe. `data_dir` is the data directory of kubeadm's etcd; `None` when etcd is external.
+#[must_use]
+pub fn plan(data_dir: Option<&Path>, cri_socket: Option<&str>) -> Vec<Step> {
+    let reset = Step::Reset { cri_socket: cri_socket.map(str::to_owned) };
+    let empty = data_dir.map(|folder| Step::EmptyEtcd { data_dir: folder.to_owned() });
+    [Some(reset), empty, Some(Step::EmptyPki), Some(Step::RestoreGiven), Some(Step::Forget)]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+/// Carries out the steps of [`plan`], one after the other. Again after a crash or a failure: the same end.
+///
+/// # Errors
+/// Names the step that failed; those after it were not begun.
+pub async fn wipe(kubeadm: &Kubeadm, data_dir: Option<&Path>, cri_socket: Option<&str>) -> Result<()> {
+    for step in plan(data_dir, cri_socket) {
+        let words = step.describe();
+        tracing::info!(step = %words, "wiping this machine");
+        carry_out(kubeadm, &step).await.with_context(|| format!("failed to wipe this machine: failed to {words}"))?;
+    }
+    Ok(())
+}
+
+async fn carry_out(kubeadm: &Kubeadm, step: &Step) -> Result<()> {
+    let root = Path::new("/");
+    match step {
+        Step::Reset { cri_socket } => kubeadm.reset(cri_socket.as_deref()).await.map_err(|failure| {
+            let several = failure.cause() == Cause::SeveralRuntimes;
+            let error = anyhow::Error::new(failure);
+            if several {
+                error.context(
+                    "this machine has several container runtimes: name the one to use by nodeRegistration.criSocket",
+                )
+            } else {
+                error
+            }
+        }),
+        Step::EmptyEtcd { data_dir } => files::remove_contents(data_dir),
+        Step::EmptyPki => files::remove_contents(Path::new(PKI_DIR)),
+        Step::RestoreGiven => pki::restore_given(root),
+        Step::Forget => Marker::remove(root),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_membership_is_never_touched_and_the_marker_goes_last() {
+        let steps = plan(Some(Path::new("/data/etcd")), None);
+        assert!(matches!(steps.first(), Some(Step::Reset { .. })));
+        assert_eq!(steps.last(), Some(&Step::Forget));
+        let words: Vec<String> = steps.iter().map(Step::describe).collect();
+        assert!(words[0].contains("without its phase remove-etcd-member"));
+        assert!(words[1].contains("/data/etcd"));
+        let external = plan(None, None);
+        assert!(!external.iter().any(|step| matches!(step, Step::EmptyEtcd { .. })), "that etcd is somebody else's");
+    }
+}

@@ -1,0 +1,119 @@
+//! The log, on standard error: fields to the journal, readable text, or JSON.
+//!
+//! kubeboot's own messages are logged at the level of the settings, other libraries' warnings and
+//! errors always. A log that cannot be written is no reason to stop: nothing here panics.
+
+use std::env;
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
+
+use anyhow::{Context, Result};
+use tracing::metadata::LevelFilter;
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+use crate::exit::Exit;
+use crate::settings::{LogFormat, Settings};
+
+/// Sets up the log of this process, once, and begins it with what is odd about the settings.
+///
+/// # Errors
+///
+/// With [`Exit::Usage`], if the journal is asked for and there is none.
+pub fn init(settings: &Settings) -> Result<()> {
+    let level = settings.log_level;
+    let which = Targets::new().with_default(LevelFilter::WARN.min(level)).with_target("kubeboot", level);
+    let text = tracing_subscriber::fmt::layer()
+        .with_writer(io::stderr)
+        .with_target(false)
+        .with_ansi(wants_colour())
+        // Or a closed standard error would be reported to standard error, by a panic.
+        .log_internal_errors(false);
+    let layer = match settings.log_format {
+        LogFormat::Json => text.json().flatten_event(true).boxed(),
+        LogFormat::Journal => journal().context(Exit::Usage)?.boxed(),
+        // A journal that does not answer still takes text, by standard error.
+        LogFormat::Auto if is_journal() => journal().map_or_else(|_| text.boxed(), Layer::boxed),
+        LogFormat::Auto | LogFormat::Text => text.boxed(),
+    };
+    tracing_subscriber::registry().with(layer.with_filter(which)).try_init().context("failed to set up the log")?;
+    settings.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
+    Ok(())
+}
+
+fn journal() -> Result<tracing_journald::Layer> {
+    let layer = tracing_journald::layer()
+        .context("failed to reach the journal's socket, /run/systemd/journal/socket; set log_format to text")?;
+    Ok(layer.with_field_prefix(Some("KUBEBOOT".to_owned())).with_syslog_identifier("kubeboot".to_owned()))
+}
+
+/// Colour is for terminals, and for those who did not ask for none (<https://no-color.org>).
+fn wants_colour() -> bool {
+    io::stderr().is_terminal() && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// Whether standard error is the journal itself, by the rule of systemd.exec(5): `JOURNAL_STREAM`
+/// names the device and inode that it had when systemd started us.
+fn is_journal() -> bool {
+    let Ok(stream) = env::var("JOURNAL_STREAM") else { return false };
+    rustix::fs::fstat(io::stderr().as_fd()).is_ok_and(|stat| stream == format!("{}:{}", stat.st_dev, stat.st_ino))
+}
+
+/// Tells an error, once and whole: to the log, or plainly if that has not been set up. What comes
+/// back is the exit that it asks for.
+pub fn report(error: &anyhow::Error) -> Exit {
+    let exit = Exit::of(error);
+    let text = chain(error);
+    if tracing::dispatcher::has_been_set() {
+        tracing::error!(exit = exit.number(), "{text}");
+    } else {
+        // Nobody is left to be told that nobody can be told.
+        let _ = writeln!(io::stderr(), "kubeboot: {text}");
+    }
+    exit
+}
+
+/// What the exit code means, and then one cause per line, the outermost first.
+fn chain(error: &anyhow::Error) -> String {
+    let exit = Exit::of(error);
+    let mut text = format!("{exit} (exit code {})", exit.number());
+    let causes = error.chain().map(ToString::to_string);
+    let phrases = Exit::ALL.map(|exit| exit.to_string());
+    for cause in causes.filter(|cause| !phrases.contains(cause)) {
+        for line in cause.lines() {
+            // Writing to a string cannot fail.
+            let _ = write!(text, "\n  {line}");
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::anyhow;
+
+    #[test]
+    fn an_error_is_told_once_with_its_exit_first() {
+        let error = anyhow!("connection refused")
+            .context("failed to read 'cluster.json'")
+            .context(Exit::Aws)
+            .context("2 problems:\n- one\n- two")
+            .context(Exit::TryAgain)
+            .context("failed to observe");
+        assert_eq!(Exit::of(&error), Exit::TryAgain);
+        assert_eq!(
+            chain(&error),
+            "not now, try again (exit code 3)\n  failed to observe\n  2 problems:\n  - one\n  - two\n  \
+             failed to read 'cluster.json'\n  connection refused"
+        );
+    }
+
+    #[test]
+    fn an_error_without_an_exit_is_our_own_fault() {
+        assert_eq!(chain(&anyhow!("odd")), "a fault of kubeboot itself (exit code 1)\n  odd");
+    }
+}

@@ -1,0 +1,101 @@
+//! Credentials for etcd and the API servers: a member has its own on the disk; whoever joins makes short-lived ones from
+//! the PKI bundle, on this machine alone.
+
+use super::Facts;
+use crate::aws::store::Store;
+use crate::etcd::Access;
+use crate::host::files;
+use crate::kube::Kubeconfig;
+use crate::kubeadm::pki::{self, Bundle};
+use crate::kubeadm::run::Kubeadm;
+use crate::model::record::{ClusterRecord, Published};
+use anyhow::{Context, Result, ensure};
+use std::path::{Path, PathBuf};
+
+/// Where credentials lie while they are needed; gone with the power.
+pub const FOLDER: &str = "/run/kubeboot";
+
+/// What a node needs to talk to its cluster.
+pub struct Credentials {
+    /// For etcd; `None` when etcd is somebody else's.
+    pub etcd: Option<Access>,
+    /// For the API servers.
+    pub kubeconfig: Kubeconfig,
+    /// The same as a file, for kubeadm.
+    pub kubeconfig_path: PathBuf,
+    /// The bundle they were made from.
+    pub bundle: Option<Bundle>,
+}
+
+impl Credentials {
+    /// A member's own, from where kubeadm keeps them.
+    ///
+    /// # Errors
+    /// A file that is missing or makes no sense.
+    pub fn from_disk(facts: &Facts) -> Result<Self> {
+        let etcd = match facts.external_etcd() {
+            true => None,
+            false => Some(Access::from_folder(Path::new("/etc/kubernetes/pki/etcd"))?),
+        };
+        let kubeconfig_path = PathBuf::from("/etc/kubernetes/admin.conf");
+        Ok(Self { etcd, kubeconfig: Kubeconfig::read(&kubeconfig_path)?, kubeconfig_path, bundle: None })
+    }
+
+    /// Fetches the bundle that the record names and makes credentials from it, valid for an hour.
+    ///
+    /// # Errors
+    /// The bundle is missing, is not the one the record means, or kubeadm failed.
+    pub async fn from_bundle(
+        facts: &Facts,
+        store: &Store,
+        record: &ClusterRecord,
+        published: &Published,
+    ) -> Result<Self> {
+        let bundle = fetch(facts, store, record, published).await?;
+        let folder = Path::new(FOLDER).join("credentials");
+        if folder.exists() {
+            std::fs::remove_dir_all(&folder).with_context(|| format!("failed to remove '{}'", folder.display()))?;
+        }
+        files::private_dir(&folder)?;
+        let authorities = folder.join("pki");
+        bundle.install_copy(&authorities)?;
+        let document = folder.join("client.yaml");
+        files::write(&document, facts.documents.client(&facts.cluster, &facts.node, &authorities)?.as_bytes(), 0o600)?;
+        let kubeadm = Kubeadm::read_only();
+        let text = kubeadm.kubeconfig_user(&facts.node_name, &document).await?;
+        let kubeconfig = Kubeconfig::parse(&text)?;
+        let kubeconfig_path = folder.join("kubeconfig");
+        files::write(&kubeconfig_path, text.as_bytes(), 0o600)?;
+        let etcd = if facts.external_etcd() {
+            None
+        } else {
+            kubeadm.etcd_client_certificate(&authorities, &facts.cluster.kubernetes_version).await?;
+            Some(Access::from_folder(&authorities.join("etcd"))?)
+        };
+        // The authorities' keys are needed no longer; kubeadm gets its own copy right before it starts.
+        std::fs::remove_dir_all(&authorities)
+            .with_context(|| format!("failed to remove '{}'", authorities.display()))?;
+        Ok(Self { etcd, kubeconfig, kubeconfig_path, bundle: Some(bundle) })
+    }
+}
+
+async fn fetch(facts: &Facts, store: &Store, record: &ClusterRecord, published: &Published) -> Result<Bundle> {
+    let url = store.url(&published.pki_key);
+    let remedy = "restore that version of the object, for without it no machine can join";
+    let object = store.get(&published.pki_key).await?;
+    let object = object.with_context(|| format!("the PKI bundle '{url}' is missing: {remedy}"))?;
+    let digest = pki::digest(&object.body);
+    ensure!(
+        digest == published.pki_digest,
+        "the PKI bundle '{url}' has digest {digest}, the cluster record says {}: {remedy}",
+        published.pki_digest
+    );
+    let wanted = pki::wanted(facts.documents.external_etcd().as_ref(), &facts.settings.extra_shared_files);
+    let bundle = Bundle::from_json(&object.body, record.claim_id.as_str(), &wanted)
+        .with_context(|| format!("failed to use the PKI bundle '{url}'"))?;
+    ensure!(
+        bundle.ca_hashes()? == published.ca_hashes,
+        "the PKI bundle '{url}' holds another CA than the cluster record says: {remedy}"
+    );
+    Ok(bundle)
+}

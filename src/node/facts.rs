@@ -1,0 +1,146 @@
+//! Who this machine is and what it was told: gathered once, before anything is decided.
+
+use crate::aws::imds::{self, Machine};
+use crate::exit::Exit;
+use crate::host::files;
+use crate::kubeadm::documents::{Cluster, Documents, Node};
+use crate::kubeadm::run::Kubeadm;
+use crate::model::identity::Identity;
+use crate::model::ids::BootId;
+use crate::settings::{CloudProvider, Settings};
+use anyhow::{Context, Result, anyhow};
+use std::path::Path;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+/// How long IMDS may answer nothing or nonsense after boot.
+const IMDS_PATIENCE: Duration = Duration::from_secs(120);
+/// Between two questions to IMDS.
+const IMDS_PAUSE: Duration = Duration::from_secs(1);
+/// The largest file of kubeadm documents, in bytes.
+const DOCUMENTS_LIMIT: u64 = 1024 * 1024;
+/// The oldest kubeadm that kubeboot works with: since 1.33 kubelet talks to its own API server.
+const OLDEST_MINOR: u32 = 33;
+
+/// What does not change while a command runs.
+pub struct Facts {
+    /// The settings.
+    pub settings: Settings,
+    /// What IMDS says.
+    pub machine: Machine,
+    /// The name of this machine's Node.
+    pub node_name: String,
+    /// This boot.
+    pub boot: BootId,
+    /// The operator's documents.
+    pub documents: Documents,
+    /// What all machines know of their cluster.
+    pub cluster: Cluster,
+    /// What only this machine knows.
+    pub node: Node,
+}
+
+impl Facts {
+    /// Asks IMDS (for a while: at boot it may be late), reads the documents, asks kubeadm for its version.
+    ///
+    /// # Errors
+    /// With the [`Exit`] it should end in.
+    pub async fn gather(settings: Settings) -> Result<Self> {
+        let documents = read_documents(settings.kubeadm_config.as_deref()).context(Exit::Usage)?;
+        let version = Kubeadm::read_only().version().await.context(Exit::Usage)?;
+        if version.minor < OLDEST_MINOR {
+            return Err(anyhow!(
+                "found kubeadm {version}, kubeboot needs 1.{OLDEST_MINOR} or newer: build the image with a newer one"
+            )
+            .context(Exit::Usage));
+        }
+        let cluster = Cluster {
+            name: settings.cluster.clone(),
+            host: settings.endpoint.host.clone(),
+            port: settings.endpoint.port,
+            kubernetes_version: version.to_string(),
+        };
+        if let Some(refusal) = documents.refusals(&cluster).into_iter().next() {
+            let file = settings.kubeadm_config.as_deref().unwrap_or(Path::new("(none)")).display().to_string();
+            return Err(anyhow!(refusal)
+                .context(format!("failed to use the kubeadm configuration '{file}'"))
+                .context(Exit::Usage));
+        }
+        let machine = machine(IMDS_PATIENCE.min(settings.deadline)).await.context(Exit::TryAgain)?;
+        let node_name = settings.node_name.clone().unwrap_or_else(|| machine.private_dns_name.clone());
+        if node_name.is_empty() {
+            return Err(anyhow!("IMDS gives no private DNS name: set 'node_name'").context(Exit::Usage));
+        }
+        let external = settings.cloud_provider == Some(CloudProvider::External);
+        let node = Node {
+            name: node_name.clone(),
+            address: machine.addresses[0],
+            provider_id: external.then(|| machine.provider_id()),
+            cri_socket: None,
+        };
+        Ok(Self { settings, machine, node_name, boot: boot_id()?, documents, cluster, node })
+    }
+
+    /// What this machine would write into a record.
+    #[must_use]
+    pub fn identity(&self, group_arn: &str) -> Identity {
+        Identity {
+            account: self.machine.account.clone(),
+            region: self.machine.region.clone(),
+            group_arn: group_arn.to_owned(),
+            endpoint: self.cluster.endpoint(),
+            service_subnet: self.documents.service_subnet().to_owned(),
+        }
+    }
+
+    /// Whether etcd is somebody else's.
+    #[must_use]
+    pub fn external_etcd(&self) -> bool {
+        self.documents.external_etcd().is_some()
+    }
+
+    /// The port on which every API server of this cluster listens.
+    #[must_use]
+    pub fn api_port(&self) -> u16 {
+        self.documents.bind_port().unwrap_or(self.cluster.port)
+    }
+}
+
+/// Reads and parses the operator's documents; no file means none.
+///
+/// # Errors
+/// Names the file.
+pub fn read_documents(path: Option<&Path>) -> Result<Documents> {
+    let Some(path) = path else { return Ok(Documents::default()) };
+    let failed = || format!("failed to read the kubeadm configuration '{}'", path.display());
+    let bytes = files::read_bounded(path, DOCUMENTS_LIMIT).with_context(failed)?;
+    let text = String::from_utf8(bytes).map_err(|_| anyhow!("it is not UTF-8")).with_context(failed)?;
+    Documents::parse(&text).with_context(failed)
+}
+
+async fn machine(patience: Duration) -> Result<Machine> {
+    let client = imds::client();
+    let start = Instant::now();
+    let mut told = false;
+    loop {
+        match imds::describe(&client).await {
+            Ok(machine) => return Ok(machine),
+            Err(error) if start.elapsed() >= patience => {
+                return Err(error.context(format!("gave up on IMDS after {}s", start.elapsed().as_secs())));
+            }
+            Err(error) => {
+                if !told {
+                    tracing::info!("waiting for IMDS: {error:#}");
+                }
+                told = true;
+            }
+        }
+        sleep(IMDS_PAUSE).await;
+    }
+}
+
+fn boot_id() -> Result<BootId> {
+    let path = Path::new("/proc/sys/kernel/random/boot_id");
+    let text = std::fs::read_to_string(path).with_context(|| format!("failed to read '{}'", path.display()))?;
+    Ok(BootId::parse(text.trim())?)
+}

@@ -1,0 +1,140 @@
+//! The group and its instances, asked for seldom and remembered with the times at which things were first seen.
+
+use crate::aws::{CallFailed, ec2, group};
+use crate::model::election::matches;
+use crate::model::group::{Group, GroupMember};
+use crate::model::ids::InstanceId;
+use crate::model::instances::{Instances, Seen};
+use std::collections::BTreeMap;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Auto Scaling publishes no limit and throttles at modest sizes; EC2's is shared by the whole account.
+const INTERVAL: Duration = Duration::from_secs(5);
+
+/// Looks at the group again and again.
+#[derive(Debug)]
+pub struct GroupWatch {
+    autoscaling: aws_sdk_autoscaling::Client,
+    ec2: aws_sdk_ec2::Client,
+    me: InstanceId,
+    name: Option<String>,
+    since: Instant,
+    next: Instant,
+    view: View,
+    absent_since: BTreeMap<InstanceId, Instant>,
+    settled_since: Option<Instant>,
+}
+
+/// What the last answers said.
+#[derive(Debug, Clone, Default)]
+pub struct View {
+    /// The group, as far as there is one.
+    pub group: Option<Group>,
+    /// EC2's word on everybody asked for.
+    pub instances: Instances,
+    /// How long the group has matched the expected size.
+    pub settled_for: Option<Duration>,
+    /// How long it has been looked at.
+    pub watched_for: Duration,
+}
+
+impl GroupWatch {
+    /// A watch over the group of `me`, or over the one with this name.
+    #[must_use]
+    pub fn new(sdk: &aws_config::SdkConfig, me: InstanceId, name: Option<String>) -> Self {
+        let now = Instant::now();
+        Self {
+            autoscaling: aws_sdk_autoscaling::Client::new(sdk),
+            ec2: aws_sdk_ec2::Client::new(sdk),
+            me,
+            name,
+            since: now,
+            next: now,
+            view: View::default(),
+            absent_since: BTreeMap::new(),
+            settled_since: None,
+        }
+    }
+
+    /// The group as last described; asked anew when its time has come. `others` are instances beyond the group that
+    /// matter, such as the holder of a claim.
+    ///
+    /// # Errors
+    /// [`CallFailed`] when AWS refused, or when there is nothing to remember. What was seen before stays valid through an
+    /// outage: nobody decides by its age.
+    pub async fn look(&mut self, others: &[InstanceId], expected: Option<usize>) -> Result<View, CallFailed> {
+        if Instant::now() >= self.next {
+            self.next = Instant::now() + INTERVAL + Duration::from_millis(fastrand::u64(0..1000));
+            match self.ask(others, expected).await {
+                Err(error) if error.may_mend() && self.view.group.is_some() => {
+                    tracing::warn!(%error, "the group cannot be looked at, going on with the last answer");
+                }
+                Err(error) => {
+                    self.next = Instant::now();
+                    return Err(error);
+                }
+                Ok(()) => {}
+            }
+        }
+        let now = Instant::now();
+        self.view.watched_for = now - self.since;
+        self.view.settled_for = self.settled_since.map(|since| now - since);
+        Ok(self.view.clone())
+    }
+
+    /// Asks anew at the next look.
+    pub fn refresh(&mut self) {
+        self.next = Instant::now();
+    }
+
+    async fn ask(&mut self, others: &[InstanceId], expected: Option<usize>) -> Result<(), CallFailed> {
+        if self.name.is_none() {
+            self.name = group::name_of(&self.autoscaling, &self.me).await?;
+        }
+        let group = match &self.name {
+            Some(name) => group::describe(&self.autoscaling, name).await?,
+            None => None,
+        };
+        let mut ids: Vec<InstanceId> =
+            group.iter().flat_map(|group| &group.members).map(|m| m.instance.clone()).collect();
+        ids.extend(others.iter().cloned().chain([self.me.clone()]));
+        ids.sort();
+        ids.dedup();
+        let described = ec2::describe(&self.ec2, &ids).await?;
+        self.remember(&ids, &described);
+        self.view.group = group.map(|group| with_ec2(group, &described));
+        let settled =
+            self.view.group.as_ref().is_some_and(|group| matches(group, &self.me, expected.unwrap_or(group.desired)));
+        self.settled_since = if settled { self.settled_since.or_else(|| Some(Instant::now())) } else { None };
+        Ok(())
+    }
+
+    /// Takes in EC2's answer. Who is left out is absent only if the same answer shows this machine as running: an
+    /// answer for the wrong Region or account shows nobody.
+    fn remember(&mut self, asked: &[InstanceId], described: &BTreeMap<InstanceId, ec2::Described>) {
+        let now = Instant::now();
+        let credible = described.get(&self.me).is_some_and(|me| me.state == crate::model::group::Ec2State::Running);
+        let mut seen = BTreeMap::new();
+        for id in asked {
+            if let Some(found) = described.get(id) {
+                self.absent_since.remove(id);
+                seen.insert(id.clone(), Seen::State(found.state.clone()));
+            } else if credible {
+                let since = *self.absent_since.entry(id.clone()).or_insert(now);
+                seen.insert(id.clone(), Seen::AbsentFor(now - since));
+            } else {
+                self.absent_since.remove(id);
+            }
+        }
+        self.view.instances = Instances(seen);
+    }
+}
+
+fn with_ec2(group: Group, described: &BTreeMap<InstanceId, ec2::Described>) -> Group {
+    let members = group.members.into_iter().map(|member| match described.get(&member.instance) {
+        Some(found) => GroupMember { ec2: Some(found.state.clone()), addresses: found.addresses.clone(), ..member },
+        None => member,
+    });
+    Group { members: members.collect(), ..group }
+}

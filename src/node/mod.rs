@@ -1,0 +1,9 @@
+//! What this machine knows and may do: shared by every command that runs on a node.
+
+pub mod credentials;
+pub mod facts;
+pub mod group;
+pub mod peers;
+pub mod registrar;
+
+pub use facts::Facts;

@@ -1,0 +1,128 @@
+//! One `kubeadm join`, watched: the machine behind the endpoint's name, and this machine's member as soon as it shows.
+
+use crate::etcd;
+use crate::host::{files, hosts};
+use crate::kubeadm::run::{Kubeadm, LONGEST};
+use crate::model::snapshot::ClusterView;
+use crate::node::Facts;
+use crate::node::credentials::{Credentials, FOLDER};
+use crate::node::peers;
+use crate::node::registrar::Registrar;
+use anyhow::{Context, Result};
+use std::cell::Cell;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+/// Between two looks at the machine behind the endpoint's name, and at the member list.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// Whether etcd has accepted this machine as a member.
+#[derive(Debug, Default)]
+pub(super) struct Announced(Cell<bool>);
+
+impl Announced {
+    pub(super) fn is_set(&self) -> bool {
+        self.0.get()
+    }
+}
+
+/// Runs `kubeadm join` to its end.
+pub(super) async fn run(
+    facts: &Facts,
+    kubeadm: &Kubeadm,
+    credentials: &Credentials,
+    peers: &[IpAddr],
+    registrar: &mut Registrar,
+    announced: &Announced,
+    deadline: Instant,
+) -> Result<()> {
+    let folder = Path::new(FOLDER);
+    let config = folder.join("kubeadm-join.yaml");
+    let document = facts.documents.join(&facts.cluster, &facts.node, &credentials.kubeconfig_path)?;
+    files::write(&config, document.as_bytes(), 0o600)?;
+    let hosts = HostsFile::new(facts, credentials, peers).await?;
+    let patience = LONGEST.min(deadline.saturating_duration_since(Instant::now()));
+    let mut attempt = kubeadm.join(&config, hosts.as_ref().map(|hosts| hosts.path.as_path()), patience, |phase| {
+        tracing::debug!(phase = %phase.name, "{}", phase.text);
+    })?;
+    let ended = {
+        let watching = watch(facts, credentials, peers, hosts, registrar, announced);
+        tokio::select! {
+            biased;
+            ended = attempt.wait() => ended,
+            never = watching => match never {},
+        }
+    };
+    // kubeadm's own word counts for going on without the lease, even if the list did not show the member in time.
+    announced.0.set(announced.is_set() || attempt.announced());
+    ended?;
+    Ok(())
+}
+
+/// Keeps the endpoint's name on a machine that answers, and registers the member as soon as it is listed.
+async fn watch(
+    facts: &Facts,
+    credentials: &Credentials,
+    peers: &[IpAddr],
+    mut hosts: Option<HostsFile>,
+    registrar: &mut Registrar,
+    announced: &Announced,
+) -> std::convert::Infallible {
+    loop {
+        sleep(LOOK).await;
+        if let Some(hosts) = &mut hosts
+            && let Err(error) = hosts.follow(facts, credentials, peers).await
+        {
+            tracing::warn!("failed to keep the endpoint on a machine that answers: {error:#}");
+        }
+        if let (Some(access), false) = (&credentials.etcd, announced.is_set())
+            && let ClusterView::Listed(members) = etcd::observe(access, peers).await
+            && let Some(member) = members.at(&facts.machine.addresses)
+        {
+            announced.0.set(true);
+            registrar.member(member.id).await;
+        }
+    }
+}
+
+/// The hosts file that kubeadm alone sees: the endpoint's name is a control-plane machine that answers.
+struct HostsFile {
+    path: PathBuf,
+    target: IpAddr,
+}
+
+impl HostsFile {
+    /// `None` when the endpoint is an address, which is used as it is.
+    async fn new(facts: &Facts, credentials: &Credentials, peers: &[IpAddr]) -> Result<Option<Self>> {
+        if facts.cluster.host.parse::<IpAddr>().is_ok() {
+            return Ok(None);
+        }
+        let target = peers::ready_api_server(&credentials.kubeconfig, peers, facts.api_port())
+            .await
+            .context("no API server of the cluster is ready")?;
+        let file = Self { path: Path::new(FOLDER).join("hosts"), target };
+        file.write(facts)?;
+        Ok(Some(file))
+    }
+
+    fn write(&self, facts: &Facts) -> Result<()> {
+        let machine = std::fs::read_to_string("/etc/hosts").context("failed to read '/etc/hosts'")?;
+        hosts::write_in_place(&self.path, &hosts::with_address(&machine, &facts.cluster.host, self.target))
+    }
+
+    /// Moves the name to another machine if this one no longer answers.
+    async fn follow(&mut self, facts: &Facts, credentials: &Credentials, peers: &[IpAddr]) -> Result<()> {
+        let port = facts.api_port();
+        if peers::ready_api_server(&credentials.kubeconfig, &[self.target], port).await.is_some() {
+            return Ok(());
+        }
+        if let Some(other) = peers::ready_api_server(&credentials.kubeconfig, peers, port).await {
+            tracing::info!(from = %self.target, to = %other, "the endpoint's name leads to another machine now");
+            self.target = other;
+            self.write(facts)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,92 @@
+//! Claiming, taking over, stepping down: every write of the record but the flip.
+
+use super::shell::Shell;
+use super::{Outcome, PAUSE, Waiting};
+use crate::aws::store::Written;
+use crate::bucket::{Beating, Held, Lost, keys};
+use crate::exit::Exit;
+use crate::model::claim;
+use crate::model::ids::ClaimId;
+use crate::model::record::{ClusterRecord, Holder, State};
+use crate::model::snapshot::{RecordView, Snapshot};
+use crate::model::write::Condition;
+use anyhow::{Context, Result};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How long one write of the record is tried before the record is read anew.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+impl Beating for ClusterRecord {
+    fn next_beat(&self) -> Self {
+        claim::beaten(self).unwrap_or_else(|| self.clone())
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        self.to_bytes()
+    }
+
+    fn reads_as_mine(&self, stored: &[u8]) -> Option<Self> {
+        let stored = Self::parse(stored).ok()?;
+        (stored.claim_id == self.claim_id && stored.holder().is_some() && stored.holder() == self.holder())
+            .then_some(stored)
+    }
+}
+
+impl Shell {
+    /// Writes a fresh claim over what was seen, under the condition that it is still there.
+    pub(super) async fn claim(&mut self, seen: &Snapshot) -> Result<Outcome> {
+        let (before, condition) = match &seen.record {
+            RecordView::Absent | RecordView::Vanished => (None, Condition::Absent),
+            RecordView::Found { record, etag, .. } => (Some(record.as_ref()), Condition::Unchanged(etag.clone())),
+        };
+        let claim_id = ClaimId::parse(uuid::Uuid::new_v4().to_string()).context("a UUID is a claim ID")?;
+        let holder = Holder { instance: self.facts.machine.instance.clone(), boot: self.facts.boot.clone() };
+        let next = claim::claimed(before, claim_id, holder, seen.identity.clone());
+        let sent = Instant::now();
+        self.claim = None;
+        match self.store.write(keys::RECORD, &next.to_bytes(), &condition, PATIENCE).await? {
+            Written::Ours(etag) => {
+                tracing::info!(claim = %next.claim_id, generation = next.generation, "this machine holds the claim");
+                let ttl = self.facts.settings.claim_ttl;
+                self.claim = Some(Held::new(self.store.clone(), keys::RECORD, next, etag, sent, ttl));
+            }
+            Written::Others(_) => tracing::info!("another machine was faster"),
+            Written::Gone => tracing::warn!("the cluster record is gone"),
+            Written::Unknown => tracing::warn!("S3 did not say whether the claim was written, reading it anew"),
+        }
+        Ok(Outcome::Again)
+    }
+
+    /// Steps down by If-Match and ranks last from now on.
+    pub(super) async fn step_down(&mut self) -> Result<Outcome> {
+        let Some(held) = self.claim.take() else { return Ok(Outcome::Again) };
+        let Some(last) = claim::yielded(held.body()) else { return Ok(Outcome::Again) };
+        let attempts = std::mem::take(&mut self.failed_inits);
+        self.registrar.gave_up(&format!("init failed {attempts} times, stepping down")).await;
+        let over = held.finish(&last.to_bytes(), PATIENCE).await?;
+        tracing::warn!(attempts, ?over, "stepped down: another machine may try");
+        Ok(Outcome::Wait(Waiting { reason: "another machine to initialise".into(), pause: PAUSE, exit: Exit::Kubeadm }))
+    }
+
+    /// Writes this group into the record, for an operator said so.
+    pub(super) async fn accept_group(&mut self, seen: &Snapshot) -> Result<Outcome> {
+        let RecordView::Found { record, etag, .. } = &seen.record else { return Ok(Outcome::Again) };
+        let next = claim::regrouped(record, seen.identity.group_arn.clone());
+        let condition = Condition::Unchanged(etag.clone());
+        let written = self.store.write(keys::RECORD, &next.to_bytes(), &condition, PATIENCE).await?;
+        tracing::info!(group = %next.identity.group_arn, ?written, "wrote this group into the cluster record");
+        Ok(Outcome::Again)
+    }
+
+    /// The claim is lost, or may be: the record says which, at the next look.
+    pub(super) fn lost(&mut self, lost: &Lost) {
+        tracing::warn!(%lost, "this machine no longer holds the claim; kubeadm was stopped");
+        self.claim = None;
+    }
+}
+
+/// Whether this record is that very claim.
+pub(super) fn is_claim(record: &ClusterRecord, claim_id: &ClaimId) -> bool {
+    record.claim_id == *claim_id && matches!(record.state, State::Initializing { holder: Some(_), .. })
+}

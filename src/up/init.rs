@@ -1,0 +1,209 @@
+//! `kubeadm init` under a held claim, and the flip that makes its cluster visible.
+//!
+//! Before the flip nothing exists, after it the cluster does. Whatever goes wrong in between, the record is read before
+//! anything on the disk is touched.
+
+use super::claim::is_claim;
+use super::shell::Shell;
+use super::{CONTENDED, Outcome, Waiting};
+use crate::aws::store::{Store, Written};
+use crate::bucket::held::Over;
+use crate::bucket::keys;
+use crate::exit::Exit;
+use crate::host::files;
+use crate::kube::{Client, Kubeconfig};
+use crate::kubeadm::documents::BootstrapToken;
+use crate::kubeadm::pki::{self, Bundle};
+use crate::kubeadm::run::{Kubeadm, LONGEST};
+use crate::kubeadm::state::{Marker, Stage};
+use crate::model::claim;
+use crate::model::ids::{ClaimId, InstanceId, Uid};
+use crate::model::record::{ClusterRecord, Published};
+use crate::model::registration::Phase;
+use crate::model::snapshot::RecordView;
+use crate::model::write::Condition;
+use crate::node::Facts;
+use crate::node::credentials::FOLDER;
+use crate::node::registrar::rfc3339;
+use anyhow::{Context, Result, anyhow, bail};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tokio::time::{Instant, sleep, timeout};
+
+/// How long the flip is tried; without a verdict by then the record is read anew.
+const FLIP_PATIENCE: Duration = Duration::from_secs(10);
+/// How long the new API server may take to be ready after kubeadm has seen it alive.
+const READY_PATIENCE: Duration = Duration::from_secs(60);
+/// Between two questions to it.
+const READY_PAUSE: Duration = Duration::from_millis(250);
+
+impl Shell {
+    /// Initialises, publishes and flips.
+    pub(super) async fn init(&mut self, deadline: Instant) -> Result<Outcome> {
+        let Some(mut held) = self.claim.take() else { return Ok(Outcome::Again) };
+        let claim_id = held.body().claim_id.clone();
+        self.registrar.phase(Phase::Initializing, &claim_id).await;
+        // The last look before kubeadm: only its own claim lets a node initialise.
+        match self.read_record().await? {
+            RecordView::Found { record, .. } if is_claim(&record, &claim_id) => {}
+            RecordView::Found { .. } | RecordView::Absent | RecordView::Vanished => return Ok(Outcome::Again),
+        }
+        let work = make_cluster(&self.facts, &self.kubeadm, &self.store, &claim_id, deadline);
+        let made = match held.while_holding(work).await {
+            Ok(made) => made,
+            Err(lost) => {
+                self.lost(&lost);
+                return Ok(Outcome::Again);
+            }
+        };
+        match made {
+            Ok(published) => self.flip(held, published).await,
+            Err(Failed { error, kubeadm_failed }) => {
+                self.failed_inits += 1;
+                tracing::error!(attempt = self.failed_inits, "init failed: {error:#}");
+                self.registrar.failed(&format!("{error:#}")).await;
+                // Once kubeadm is through, things named after the claim may be in the bucket: a new claim ID follows.
+                self.claim = kubeadm_failed.then_some(held);
+                let reason = format!("another attempt after a failed init: {error:#}");
+                Ok(Outcome::Wait(Waiting { reason, pause: CONTENDED, exit: Exit::Kubeadm }))
+            }
+        }
+    }
+
+    /// The commit point.
+    async fn flip(&mut self, held: crate::bucket::Held<ClusterRecord>, published: Published) -> Result<Outcome> {
+        let claim_id = held.body().claim_id.clone();
+        let uid = published.kube_system_uid.clone();
+        let Some(next) = claim::flipped(held.body(), published) else { return Ok(Outcome::Again) };
+        match held.finish(&next.to_bytes(), FLIP_PATIENCE).await {
+            Ok(Over::Ours(_)) => {
+                tracing::info!(claim = %claim_id, kube_system_uid = %uid, "the cluster exists");
+                self.mark_member(&claim_id, &uid)?;
+            }
+            Ok(Over::Lost(lost)) => self.lost(&lost),
+            // Nothing on the disk is touched until the record has been read.
+            Ok(Over::Unknown) => tracing::warn!("S3 did not say whether the record was flipped, reading it anew"),
+            Err(error) => return Err(error.into()),
+        }
+        Ok(Outcome::Again)
+    }
+
+    /// Writes down that this machine is a member of the cluster of this claim.
+    pub(super) fn mark_member(&self, claim_id: &ClaimId, uid: &Uid) -> Result<()> {
+        let mut marker = marker(&self.facts.machine.instance, claim_id, Stage::Member);
+        marker.kube_system_uid = Some(uid.clone());
+        marker.save(Path::new("/"))
+    }
+}
+
+/// A marker of this stage.
+pub(super) fn marker(instance: &InstanceId, claim_id: &ClaimId, stage: Stage) -> Marker {
+    Marker::new(instance, claim_id, stage)
+}
+
+/// Why no cluster was made.
+struct Failed {
+    error: anyhow::Error,
+    /// Whether it was kubeadm itself that failed, so that nothing but this machine's disk was touched.
+    kubeadm_failed: bool,
+}
+
+async fn make_cluster(
+    facts: &Facts,
+    kubeadm: &Kubeadm,
+    store: &Store,
+    claim_id: &ClaimId,
+    deadline: Instant,
+) -> Result<Published, Failed> {
+    let token =
+        run_init(facts, kubeadm, claim_id, deadline).await.map_err(|error| Failed { error, kubeadm_failed: true })?;
+    publish(facts, store, claim_id, &token).await.map_err(|error| Failed { error, kubeadm_failed: false })
+}
+
+async fn run_init(facts: &Facts, kubeadm: &Kubeadm, claim_id: &ClaimId, deadline: Instant) -> Result<BootstrapToken> {
+    let root = Path::new("/");
+    pki::keep_given(root)?;
+    marker(&facts.machine.instance, claim_id, Stage::Initializing).save(root)?;
+    let token = BootstrapToken::new(&random()?);
+    let config = PathBuf::from(FOLDER).join("kubeadm-init.yaml");
+    files::write(&config, facts.documents.init(&facts.cluster, &facts.node, &token)?.as_bytes(), 0o600)?;
+    let patience = LONGEST.min(deadline.saturating_duration_since(Instant::now()));
+    let mut attempt = kubeadm.init(&config, &token, patience, |phase| {
+        tracing::debug!(phase = %phase.name, "{}", phase.text);
+    })?;
+    let ended = attempt.wait().await;
+    // Whatever came of it: the file holds the token.
+    files::remove(&config)?;
+    ended?;
+    Ok(token)
+}
+
+/// Checks the new cluster, and puts what others need into the bucket.
+async fn publish(facts: &Facts, store: &Store, claim_id: &ClaimId, token: &BootstrapToken) -> Result<Published> {
+    let kubeconfig = Kubeconfig::read(Path::new("/etc/kubernetes/admin.conf"))?;
+    let local = Client::new(&kubeconfig, SocketAddr::new(facts.node.address, facts.api_port()))?;
+    let kube_system_uid = ready_uid(&local).await?;
+    local
+        .delete_bootstrap_token(token.id())
+        .await
+        .context("failed to delete the bootstrap token that kubeadm init wanted")?;
+    let wanted = pki::wanted(facts.documents.external_etcd().as_ref(), &facts.settings.extra_shared_files);
+    let bundle = Bundle {
+        claim_id: claim_id.to_string(),
+        kubernetes_version: facts.documents.installed_version(&facts.cluster),
+        files: pki::collect(Path::new("/"), &wanted)?,
+    };
+    let body = bundle.to_json()?;
+    let pki_key = keys::pki(claim_id);
+    match store.write_secret(&pki_key, &body, &Condition::Absent, FLIP_PATIENCE).await? {
+        Written::Ours(_) => {}
+        Written::Others(_) | Written::Gone => {
+            bail!("'{}' is there already, and it is not what was to be written", store.url(&pki_key))
+        }
+        Written::Unknown => bail!("S3 did not say whether '{}' was written", store.url(&pki_key)),
+    }
+    Ok(Published {
+        ca_hashes: bundle.ca_hashes()?,
+        kube_system_uid,
+        kubernetes_version: facts.documents.installed_version(&facts.cluster),
+        pki_key,
+        pki_digest: pki::digest(&body),
+        initialised_by: facts.machine.instance.clone(),
+        initialised_at: rfc3339(),
+    })
+}
+
+/// Waits until an API server is ready, and asks it for the UID of `kube-system`.
+///
+/// # Errors
+/// It was not ready in time.
+pub(super) async fn ready_uid(client: &Client) -> Result<Uid> {
+    let mut last = anyhow!("it was not asked");
+    let asked = timeout(READY_PATIENCE, async {
+        loop {
+            match client.readyz().await {
+                Ok(()) => match client.kube_system_uid().await {
+                    Ok(uid) => return uid,
+                    Err(error) => last = error,
+                },
+                Err(error) => last = error,
+            }
+            sleep(READY_PAUSE).await;
+        }
+    })
+    .await;
+    let uid = asked
+        .map_err(|_| last.context(format!("the local API server was not ready in {}s", READY_PATIENCE.as_secs())))?;
+    Uid::parse(uid).context("the API server gave a bad UID of the namespace kube-system")
+}
+
+fn random() -> Result<[u8; 22]> {
+    use std::io::Read;
+    let mut bytes = [0; 22];
+    let source = std::fs::File::open("/dev/urandom");
+    source
+        .and_then(|mut source| source.read_exact(&mut bytes))
+        .context("failed to read random bytes from '/dev/urandom'")?;
+    Ok(bytes)
+}

@@ -1,0 +1,219 @@
+//! Joining: under the membership lease, with nothing of an earlier attempt left, seen through until this machine is a
+//! started voter of the very cluster that the record means.
+
+use super::attempt::{self, Announced};
+use super::init::{marker, ready_uid};
+use super::lease::{Queued, release};
+use super::shell::Shell;
+use super::{CONTENDED, Outcome, PAUSE, Waiting};
+use crate::etcd;
+use crate::exit::Exit;
+use crate::host::systemd::unit::{self, Armed};
+use crate::kube::Client;
+use crate::kubeadm::pki;
+use crate::kubeadm::state::Stage;
+use crate::kubeadm::wipe;
+use crate::model::group::Group;
+use crate::model::ids::{MemberId, Nonce};
+use crate::model::local::Local;
+use crate::model::members::Members;
+use crate::model::record::{ClusterRecord, Published};
+use crate::model::snapshot::{ClusterView, RecordView, Snapshot};
+use crate::node::peers;
+use anyhow::{Context, Result, bail, ensure};
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use tokio::time::Instant;
+
+/// The unit that leaves the cluster when the machine goes down for good.
+pub const LEAVING_UNIT: &str = "kubeboot-reset.service";
+
+impl Shell {
+    /// Queues for the lease and joins.
+    pub(super) async fn join(&mut self, seen: &Snapshot, deadline: Instant) -> Result<Outcome> {
+        let (RecordView::Found { record, .. }, Some(group)) = (&seen.record, &seen.group) else {
+            return Ok(Outcome::Again);
+        };
+        let Some(published) = record.published() else { return Ok(Outcome::Again) };
+        let peers = peers::addresses(group, &self.facts.machine.instance);
+        if let Some(reason) = self.compare_with_cluster(&peers).await? {
+            return Ok(Outcome::Wait(Waiting { reason, pause: PAUSE, exit: Exit::TryAgain }));
+        }
+        let (mut held, nonce) = match self.queue("join", &seen.instances).await? {
+            Queued::Mine(held, nonce) => (held, nonce),
+            Queued::Wait(reason) => {
+                return Ok(Outcome::Wait(Waiting { reason, pause: CONTENDED, exit: Exit::TryAgain }));
+            }
+        };
+        tracing::info!(lease = %nonce, "this machine holds the membership lease");
+        let announced = Announced::default();
+        let joined = {
+            let work = self.join_under_lease(record, published, group, &nonce, &announced, deadline);
+            let mut work = std::pin::pin!(work);
+            match held.while_holding(work.as_mut()).await {
+                Ok(joined) => joined,
+                Err(lost) if announced.is_set() => {
+                    tracing::warn!(%lost, "lost the membership lease after etcd had accepted this machine, going on: etcd serialises");
+                    work.await
+                }
+                Err(lost) => Err(anyhow::Error::from(lost).context("lost the membership lease, starting over")),
+            }
+        };
+        let outcome = match joined {
+            Ok(outcome) => Ok(outcome),
+            Err(error) => self.after_failure(error, group).await,
+        };
+        release(*held).await;
+        self.probe.forget();
+        outcome
+    }
+
+    async fn join_under_lease(
+        &mut self,
+        record: &ClusterRecord,
+        published: &Published,
+        group: &Group,
+        nonce: &Nonce,
+        announced: &Announced,
+        deadline: Instant,
+    ) -> Result<Outcome> {
+        let same = match self.read_record().await? {
+            RecordView::Found { record: now, .. } => *now == *record,
+            RecordView::Absent | RecordView::Vanished => false,
+        };
+        if !same || !self.clean_up(group).await? {
+            return Ok(Outcome::Again);
+        }
+        self.arm_leaving().await;
+        self.registrar.joining(&record.claim_id, nonce).await;
+        let root = Path::new("/");
+        let (_, credentials) = self.credentials.as_ref().context("there are no credentials for the cluster")?;
+        let bundle = credentials.bundle.as_ref().context("there is no PKI bundle to join with")?;
+        pki::keep_given(root)?;
+        marker(&self.facts.machine.instance, &record.claim_id, Stage::Joining).save(root)?;
+        bundle.install(root)?;
+        let peers = peers::addresses(group, &self.facts.machine.instance);
+        attempt::run(&self.facts, &self.kubeadm, credentials, &peers, &mut self.registrar, announced, deadline).await?;
+        let member = self.own_started_voter(&peers).await?;
+        let (_, credentials) = self.credentials.as_ref().context("there are no credentials for the cluster")?;
+        let local =
+            Client::new(&credentials.kubeconfig, SocketAddr::new(self.facts.node.address, self.facts.api_port()))?;
+        let uid = ready_uid(&local).await?;
+        ensure!(
+            uid == published.kube_system_uid,
+            "the local API server serves the cluster with kube-system {uid}, the cluster record means {}",
+            published.kube_system_uid
+        );
+        self.mark_member(&record.claim_id, &uid)?;
+        tracing::info!(member = member.map(|id| id.to_string()), "this machine has joined");
+        // From here on this machine uses its own credentials.
+        self.credentials = None;
+        Ok(Outcome::Again)
+    }
+
+    /// Removes what is left of an earlier attempt: **first the member, verified, only then the disk**. The other order
+    /// costs a cluster of two its quorum for good. `false` when the cluster does not let it, which the next look tells.
+    async fn clean_up(&mut self, group: &Group) -> Result<bool> {
+        let peers = peers::addresses(group, &self.facts.machine.instance);
+        match self.ask_cluster(&peers).await {
+            ClusterView::Listed(members) if members.has_quorum() => self.remove_own(&members).await?,
+            ClusterView::External => {}
+            ClusterView::Listed(_) | ClusterView::NoQuorum(_) | ClusterView::Unknown { .. } | ClusterView::NotAsked => {
+                return Ok(false);
+            }
+        }
+        if self.local()? != Local::Fresh {
+            let documents = &self.facts.documents;
+            wipe::wipe(&self.kubeadm, documents.data_dir(), documents.cri_socket()).await.context(Exit::Kubeadm)?;
+        }
+        Ok(true)
+    }
+
+    /// This machine is not a member, so whoever is listed at its address is a member that it once was, or a dead
+    /// machine that had the address before: nobody else in the network can have it.
+    async fn remove_own(&mut self, members: &Members) -> Result<()> {
+        let Some(stale) = members.at(&self.facts.machine.addresses) else { return Ok(()) };
+        let (_, credentials) = self.credentials.as_ref().context("there are no credentials for the cluster")?;
+        let access = credentials.etcd.as_ref().context("there are no credentials for etcd")?;
+        tracing::warn!(member = %stale.id, "removing the etcd member that an earlier life of this address has left");
+        etcd::remove_verified(access, members, stale.id).await?;
+        self.registrar.no_member();
+        Ok(())
+    }
+
+    /// A failed attempt must not leave a member behind: it would block every other join.
+    async fn after_failure(&mut self, error: anyhow::Error, group: &Group) -> Result<Outcome> {
+        if error.downcast_ref::<Exit>().is_some() {
+            return Err(error);
+        }
+        tracing::error!("join failed: {error:#}");
+        self.registrar.failed(&format!("{error:#}")).await;
+        let began = matches!(self.local()?, Local::HalfMade { .. });
+        if began {
+            match self.clean_up(group).await {
+                Ok(true) => {}
+                Ok(false) => tracing::warn!("the cluster does not answer: this machine's disk is left as it is"),
+                Err(error) => tracing::warn!("failed to clean up, the next attempt will: {error:#}"),
+            }
+        }
+        let reason = format!("another attempt after a failed join: {error:#}");
+        Ok(Outcome::Wait(Waiting {
+            reason,
+            pause: PAUSE * 2,
+            exit: if began { Exit::Kubeadm } else { Exit::TryAgain },
+        }))
+    }
+
+    /// kubeadm says that it joined; etcd knows.
+    async fn own_started_voter(&self, peers: &[IpAddr]) -> Result<Option<MemberId>> {
+        match self.ask_cluster(peers).await {
+            ClusterView::External => Ok(None),
+            ClusterView::Listed(members) => match members.at(&self.facts.machine.addresses) {
+                Some(member) if member.is_started_voter() => Ok(Some(member.id)),
+                Some(member) => bail!("kubeadm join has ended, but etcd member {} is no started voter", member.id),
+                None => bail!("kubeadm join has ended, but etcd does not list this machine"),
+            },
+            ClusterView::NoQuorum(_) => bail!("etcd has lost its quorum"),
+            ClusterView::Unknown { why } => bail!("etcd does not answer: {why}"),
+            ClusterView::NotAsked => bail!("etcd was not asked"),
+        }
+    }
+
+    /// Armed before the first change of etcd membership.
+    pub(super) async fn arm_leaving(&mut self) {
+        match unit::arm(LEAVING_UNIT).await {
+            Ok(Armed::Already) => {}
+            Ok(Armed::Queued) => {
+                tracing::info!(unit = LEAVING_UNIT, "armed the unit that leaves the cluster at shutdown")
+            }
+            Ok(Armed::NotInstalled) => {
+                tracing::warn!(
+                    unit = LEAVING_UNIT,
+                    "not installed: this machine's member stays behind when the machine goes"
+                );
+            }
+            Err(error) => tracing::warn!(unit = LEAVING_UNIT, "failed to arm it: {error:#}"),
+        }
+    }
+
+    /// Compares this machine's kubeadm and documents with the cluster's, once, before etcd is touched.
+    ///
+    /// # Errors
+    /// With [`Exit::Operator`] when the minor versions differ.
+    async fn compare_with_cluster(&mut self, peers: &[IpAddr]) -> Result<Option<String>> {
+        if self.compared {
+            return Ok(None);
+        }
+        let Some((_, credentials)) = &self.credentials else { return Ok(Some("credentials for the cluster".into())) };
+        let port = self.facts.api_port();
+        let Some(address) = peers::ready_api_server(&credentials.kubeconfig, peers, port).await else {
+            return Ok(Some("an API server of the cluster to be ready".into()));
+        };
+        let cluster = Client::new(&credentials.kubeconfig, SocketAddr::new(address, port))?.kubeadm_config().await?;
+        super::versions::compatible(&self.facts.cluster.kubernetes_version, &cluster.kubernetes_version)
+            .context(Exit::Operator)?;
+        super::versions::warn_of_drift(&self.facts, &cluster);
+        self.compared = true;
+        Ok(None)
+    }
+}

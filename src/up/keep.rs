@@ -1,0 +1,87 @@
+//! What a member sees to at every run: the leaving unit, its registration, the published hash.
+
+use super::shell::Shell;
+use super::{Outcome, PAUSE, Waiting};
+use crate::aws::store::Written;
+use crate::bucket::keys;
+use crate::exit::Exit;
+use crate::host::systemd::notify;
+use crate::kube::Client;
+use crate::model::ids::Uid;
+use crate::model::local::Local;
+use crate::model::record::Published;
+use crate::model::snapshot::{ClusterView, RecordView, Snapshot};
+use crate::model::write::Condition;
+use anyhow::{Result, anyhow};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// How long one attempt to publish the hash is tried.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+impl Shell {
+    /// This machine is a voter: see that everybody can know it, then done.
+    pub(super) async fn keep(&mut self, seen: &Snapshot) -> Result<Outcome> {
+        let RecordView::Found { record, .. } = &seen.record else { return Ok(Outcome::Again) };
+        let Some(published) = record.published() else { return Ok(Outcome::Again) };
+        self.arm_leaving().await;
+        let Some((_, credentials)) = &self.credentials else { return Ok(Outcome::Again) };
+        let local =
+            Client::new(&credentials.kubeconfig, SocketAddr::new(self.facts.node.address, self.facts.api_port()))?;
+        let wait = |why: anyhow::Error| {
+            let reason = format!("the local API server: {why:#}");
+            Ok(Outcome::Wait(Waiting { reason, pause: PAUSE, exit: Exit::TryAgain }))
+        };
+        let uid = match local.readyz().await {
+            Ok(()) => local.kube_system_uid().await,
+            Err(error) => Err(error),
+        };
+        match uid {
+            Ok(uid) if uid == published.kube_system_uid.as_str() => {}
+            Ok(uid) => return Err(other_cluster(&uid, published).context(Exit::Operator)),
+            Err(error) => return wait(error),
+        }
+        if !matches!(seen.local, Local::Made { .. }) {
+            self.mark_member(&record.claim_id, &published.kube_system_uid)?;
+        }
+        let node = local.node(&self.facts.node_name).await.ok().flatten();
+        let node_uid = node.and_then(|node| Uid::parse(node.uid).ok());
+        let member = match &seen.cluster {
+            ClusterView::Listed(members) => members.at(&seen.addresses).map(|member| member.id),
+            _ => None,
+        };
+        if let Some(reason) = self.publish_hash(published).await? {
+            return Ok(Outcome::Wait(Waiting { reason, pause: PAUSE, exit: Exit::TryAgain }));
+        }
+        self.registrar.joined(&record.claim_id, member, node_uid).await;
+        tracing::info!(claim = %record.claim_id, member = member.map(|id| id.to_string()), "nothing to do: this machine is a voter of the cluster");
+        notify::status("this machine is a voter of the cluster");
+        notify::ready();
+        Ok(Outcome::Done)
+    }
+
+    /// Sees that the published hash is the record's. A reason to wait when S3 does not say.
+    async fn publish_hash(&mut self, published: &Published) -> Result<Option<String>> {
+        let line = format!("{}\n", published.ca_hashes.join("\n"));
+        let condition = match self.store.get(keys::HASH).await? {
+            Some(object) if object.body == line.as_bytes() => return Ok(None),
+            Some(object) => {
+                tracing::warn!("the published discovery hash is not the record's, repairing it");
+                Condition::Unchanged(object.etag)
+            }
+            None => Condition::Absent,
+        };
+        Ok(match self.store.write(keys::HASH, line.as_bytes(), &condition, PATIENCE).await? {
+            Written::Ours(_) => None,
+            Written::Others(_) | Written::Gone | Written::Unknown => Some("the discovery hash to be published".into()),
+        })
+    }
+}
+
+fn other_cluster(uid: &str, published: &Published) -> anyhow::Error {
+    anyhow!(
+        "the local API server serves the cluster with kube-system {uid}, the cluster record means {}: there are two clusters, and this \
+         machine is in the wrong one",
+        published.kube_system_uid
+    )
+}

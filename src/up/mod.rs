@@ -1,0 +1,158 @@
+//! `kubeboot up`: observe, decide, act, until done or out of time.
+
+mod attempt;
+mod claim;
+mod init;
+mod join;
+mod keep;
+mod lease;
+mod observe;
+mod patience;
+mod shell;
+mod versions;
+mod waiting;
+
+use crate::exit::Exit;
+use crate::host::lock::{self, Lock};
+use crate::model::decide::decide;
+use crate::model::step::{StandBy, Step, Wait};
+use crate::node::Facts;
+use crate::settings::Settings;
+use anyhow::{Context, Result, anyhow};
+use patience::Patience;
+use shell::Shell;
+use std::path::Path;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+/// What `up` was asked for beside the settings.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Options {
+    /// Say what would be done next and why, and touch nothing.
+    pub dry_run: bool,
+    /// The operator accepts that this group has replaced the one in the record.
+    pub accept_group: bool,
+}
+
+/// What came of one step.
+enum Outcome {
+    /// This machine is what it should be.
+    Done,
+    /// Look again at once.
+    Again,
+    /// Look again after a pause.
+    Wait(Waiting),
+}
+
+/// A wait that can be seen.
+struct Waiting {
+    /// For what.
+    reason: String,
+    /// How long to pause before the next look.
+    pause: Duration,
+    /// What `up` ends with when its deadline passes here.
+    exit: Exit,
+}
+
+/// Between two looks of a machine that waits.
+const PAUSE: Duration = Duration::from_secs(1);
+/// The same while a claim or lease is contended.
+const CONTENDED: Duration = Duration::from_millis(250);
+
+/// Runs the command.
+///
+/// # Errors
+/// With the [`Exit`] it ends in.
+pub async fn run(settings: Settings, options: Options) -> Result<()> {
+    let deadline = Instant::now() + settings.deadline;
+    if options.dry_run {
+        return foretell(Shell::new(Facts::gather(settings).await?, None, options).await?).await;
+    }
+    let lock = Lock::acquire(Path::new(lock::PATH), "kubeboot up", settings.deadline, |reason| {
+        tracing::info!("waiting: {reason}");
+        crate::host::systemd::notify::status(reason);
+    })
+    .await?;
+    let facts = Facts::gather(settings).await?;
+    let mut shell = Shell::new(facts, Some(&lock), options).await?;
+    let ended = until(&mut shell, deadline).await;
+    if let Err(error) = &ended {
+        shell.give_up(error).await;
+    }
+    ended
+}
+
+/// Says what would be done next.
+async fn foretell(mut shell: Shell) -> Result<()> {
+    let seen = shell.observe().await?;
+    let step = decide(&seen, shell.policy());
+    println!("{}: {step}", step.name());
+    Ok(())
+}
+
+async fn until(shell: &mut Shell, deadline: Instant) -> Result<()> {
+    let mut patience = Patience::default();
+    loop {
+        let outcome = match pass(shell, deadline).await {
+            Ok(outcome) => {
+                patience.restored();
+                outcome
+            }
+            Err(error) => Outcome::Wait(patience.outage(error)?),
+        };
+        match outcome {
+            Outcome::Done => return Ok(()),
+            Outcome::Again => {}
+            Outcome::Wait(waiting) => {
+                shell.waits(&waiting.reason).await;
+                if Instant::now() >= deadline {
+                    let after = humantime::format_duration(shell.facts.settings.deadline);
+                    return Err(anyhow!("gave up after {after} ('deadline'), still waiting for {}", waiting.reason))
+                        .context(waiting.exit);
+                }
+                sleep(jittered(waiting.pause).min(deadline.saturating_duration_since(Instant::now()))).await;
+            }
+        }
+    }
+}
+
+/// One look, one decision, one step.
+async fn pass(shell: &mut Shell, deadline: Instant) -> Result<Outcome> {
+    let seen = shell.observe().await?;
+    let step = decide(&seen, shell.policy());
+    shell.announce(&step);
+    match step {
+        Step::StandBy(why) => Ok(Outcome::Wait(stand_by(&why))),
+        Step::Wait(what) => Ok(Outcome::Wait(wait(&what))),
+        Step::Stop(why) => {
+            let exit = if why.is_about_settings() { Exit::Usage } else { Exit::Operator };
+            Err(anyhow!("{why}").context(exit))
+        }
+        Step::Wipe(why) => shell.wipe(&why).await,
+        Step::Claim(_) | Step::TakeOver(_) | Step::Resume => shell.claim(&seen).await,
+        Step::Init => shell.init(deadline).await,
+        Step::Yield => shell.step_down().await,
+        Step::AcceptGroup => shell.accept_group(&seen).await,
+        Step::Join => shell.join(&seen, deadline).await,
+        Step::Keep => shell.keep(&seen).await,
+    }
+}
+
+fn stand_by(why: &StandBy) -> Waiting {
+    Waiting { reason: format!("this machine's turn to serve: {why}"), pause: PAUSE, exit: Exit::TryAgain }
+}
+
+fn wait(what: &Wait) -> Waiting {
+    let exit = if what.needs_operator_at_deadline() { Exit::Operator } else { Exit::TryAgain };
+    let pause = match what {
+        Wait::Turn { left, .. } => (*left).min(PAUSE),
+        Wait::Holder { .. } => CONTENDED,
+        Wait::Settle { .. } | Wait::Cluster { .. } | Wait::Quorum { .. } | Wait::OwnMember => PAUSE,
+    };
+    Waiting { reason: what.to_string(), pause, exit }
+}
+
+/// Within a quarter of it, so that identical machines do not ask in step.
+fn jittered(pause: Duration) -> Duration {
+    pause.mul_f64(0.875 + fastrand::f64() / 4.0)
+}

@@ -1,0 +1,206 @@
+//! Gathering one snapshot.
+
+use super::shell::Shell;
+use crate::bucket::{Found, registrations};
+use crate::etcd;
+use crate::exit::Exit;
+use crate::kubeadm::state;
+use crate::model::ids::{ClaimId, InstanceId};
+use crate::model::local::{Local, Stage};
+use crate::model::record::{ClusterRecord, Published, State};
+use crate::model::snapshot::{ClusterView, RecordView, Snapshot};
+use crate::node::credentials::Credentials;
+use crate::node::group::View;
+use crate::node::peers;
+use anyhow::{Context, Result};
+use std::net::IpAddr;
+use std::path::Path;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How long an answer about the cluster serves a machine that waits for the lease; decisions under the lease ask anew.
+const CLUSTER_AGE: Duration = Duration::from_secs(3);
+
+/// The last answer about the cluster.
+#[derive(Debug, Default)]
+pub struct Probe {
+    last: Option<(Instant, ClusterView)>,
+}
+
+impl Probe {
+    /// Ask anew at the next look.
+    pub fn forget(&mut self) {
+        self.last = None;
+    }
+}
+
+impl Shell {
+    /// Everything the next decision depends on.
+    ///
+    /// # Errors
+    /// AWS does not answer or refuses, or an object or the disk holds what makes no sense.
+    pub async fn observe(&mut self) -> Result<Snapshot> {
+        let record = self.read_record().await?;
+        self.following = claim_of(&record);
+        let local = self.local()?;
+        let registrations = self.registrations_if_needed(&record, &local).await?;
+        let mut others: Vec<InstanceId> = registrations.iter().map(|found| found.instance.clone()).collect();
+        others.extend(mentioned(&record));
+        let view = self.group.look(&others, self.facts.settings.expected_size).await?;
+        let cluster = self.cluster(&record, &local, &view).await?;
+        let arn = view.group.as_ref().map(|group| group.arn.as_str()).unwrap_or_default();
+        Ok(Snapshot {
+            me: self.facts.machine.instance.clone(),
+            addresses: self.facts.machine.addresses.clone(),
+            identity: self.facts.identity(arn),
+            own_claim: self.claim.as_ref().map(|claim| claim.body().claim_id.clone()),
+            failed_inits: self.failed_inits,
+            settled_for: view.settled_for,
+            watched_for: view.watched_for,
+            group: view.group,
+            instances: view.instances,
+            registrations,
+            local,
+            record,
+            cluster,
+        })
+    }
+
+    /// The record, read now.
+    pub(super) async fn read_record(&mut self) -> Result<RecordView> {
+        Ok(match self.record.read().await? {
+            Found::Nothing => RecordView::Absent,
+            Found::Vanished => RecordView::Vanished,
+            Found::Object { object, unchanged_for } => {
+                let record = ClusterRecord::parse(&object.body)
+                    .with_context(|| {
+                        let url = self.store.url(crate::bucket::keys::RECORD);
+                        format!("failed to read the cluster record '{url}': if it is not kubeboot's, choose another prefix; \
+                                 if it was damaged, restore its last good version")
+                    })
+                    .context(Exit::Operator)?;
+                RecordView::Found { record: Box::new(record), etag: object.etag, unchanged_for }
+            }
+        })
+    }
+
+    /// What the disk says.
+    pub(super) fn local(&self) -> Result<Local> {
+        state::observe(Path::new("/"), self.facts.documents.data_dir()).context(Exit::Operator)
+    }
+
+    /// Registrations matter only to a machine without a cluster to ask.
+    async fn registrations_if_needed(
+        &mut self,
+        record: &RecordView,
+        local: &Local,
+    ) -> Result<Vec<crate::model::registration::Registration>> {
+        let unanswered = matches!(&self.probe.last, Some((_, ClusterView::Unknown { .. })));
+        if !unanswered || published(record).is_none() || matches!(local, Local::Made { .. }) {
+            return Ok(Vec::new());
+        }
+        let entries = registrations::all(&self.store).await?;
+        Ok(entries.into_iter().filter_map(|entry| entry.registration.ok()).collect())
+    }
+
+    /// The cluster behind a ready record of ours.
+    async fn cluster(&mut self, record: &RecordView, local: &Local, view: &View) -> Result<ClusterView> {
+        let Some((record, published)) = published(record) else { return Ok(ClusterView::NotAsked) };
+        let Some(group) = &view.group else { return Ok(ClusterView::NotAsked) };
+        if record.identity.mismatch(&self.facts.identity(&group.arn)).is_some() {
+            return Ok(ClusterView::NotAsked);
+        }
+        if let Some((asked, last)) = &self.probe.last
+            && asked.elapsed() < CLUSTER_AGE
+        {
+            return Ok(last.clone());
+        }
+        let member_here = is_member_here(local, record, published, &self.facts.machine.instance);
+        if let Err(why) = self.ensure_credentials(record, published, member_here).await? {
+            return Ok(ClusterView::Unknown { why });
+        }
+        let mut addresses = peers::addresses(group, &self.facts.machine.instance);
+        if member_here {
+            addresses.insert(0, self.facts.node.address);
+        }
+        let asked = self.ask_cluster(&addresses).await;
+        self.probe.last = Some((Instant::now(), asked.clone()));
+        Ok(asked)
+    }
+
+    /// Asks etcd, or with an external one the API servers.
+    pub(super) async fn ask_cluster(&self, addresses: &[IpAddr]) -> ClusterView {
+        let Some((_, credentials)) = &self.credentials else {
+            return ClusterView::Unknown { why: "there are no credentials yet".into() };
+        };
+        match &credentials.etcd {
+            Some(access) => etcd::observe(access, addresses).await,
+            None => match peers::ready_api_server(&credentials.kubeconfig, addresses, self.facts.api_port()).await {
+                Some(_) => ClusterView::External,
+                None => ClusterView::Unknown { why: "no API server answers".into() },
+            },
+        }
+    }
+
+    /// Sees that there are credentials for this record's cluster. The inner error is a reason to wait.
+    async fn ensure_credentials(
+        &mut self,
+        record: &ClusterRecord,
+        published: &Published,
+        member_here: bool,
+    ) -> Result<Result<(), String>> {
+        if self.credentials.as_ref().is_some_and(|(claim, _)| *claim == record.claim_id) {
+            return Ok(Ok(()));
+        }
+        let made = if member_here {
+            match Credentials::from_disk(&self.facts) {
+                Ok(made) => made,
+                Err(error) => return Ok(Err(format!("{error:#}"))),
+            }
+        } else {
+            match Credentials::from_bundle(&self.facts, &self.store, record, published).await {
+                Ok(made) => made,
+                // AWS may mend; a bundle that is not the record's will not.
+                Err(error) if error.downcast_ref::<crate::aws::CallFailed>().is_some() => return Err(error),
+                Err(error) => return Err(error.context(Exit::Operator)),
+            }
+        };
+        self.credentials = Some((record.claim_id.clone(), made));
+        Ok(Ok(()))
+    }
+}
+
+/// Whether this disk holds a member of the record's cluster: it was made one, or its own flip has landed.
+fn is_member_here(local: &Local, record: &ClusterRecord, published: &Published, me: &InstanceId) -> bool {
+    match local {
+        Local::Made { claim_id, instance } => *claim_id == record.claim_id && instance == me,
+        Local::HalfMade { claim_id, stage: Stage::Initializing, instance } => {
+            *claim_id == record.claim_id && instance == me && published.initialised_by == *me
+        }
+        Local::HalfMade { stage: Stage::Joining, .. } | Local::Fresh | Local::Unexplained { .. } => false,
+    }
+}
+
+fn published(record: &RecordView) -> Option<(&ClusterRecord, &Published)> {
+    match record {
+        RecordView::Found { record, .. } => record.published().map(|published| (record.as_ref(), published)),
+        RecordView::Absent | RecordView::Vanished => None,
+    }
+}
+
+fn claim_of(record: &RecordView) -> Option<ClaimId> {
+    match record {
+        RecordView::Found { record, .. } => Some(record.claim_id.clone()),
+        RecordView::Absent | RecordView::Vanished => None,
+    }
+}
+
+/// Instances that the record speaks of.
+fn mentioned(record: &RecordView) -> Option<InstanceId> {
+    let RecordView::Found { record, .. } = record else { return None };
+    match &record.state {
+        State::Initializing { holder, .. } => holder.as_ref().map(|holder| holder.instance.clone()),
+        State::Ready(published) => Some(published.initialised_by.clone()),
+        State::Retired(_) => None,
+    }
+}

@@ -1,0 +1,51 @@
+//! How long what fails is borne: outages until the deadline, denials for two minutes.
+
+use super::{PAUSE, Waiting};
+use crate::aws::{CallFailed, Kind};
+use crate::exit::Exit;
+use anyhow::Result;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// A fresh role, policy or bucket may answer with a denial for a while. After this it is meant.
+const DENIAL_GRACE: Duration = Duration::from_secs(120);
+
+/// Since when AWS has refused.
+#[derive(Debug, Default)]
+pub struct Patience {
+    denied_since: Option<Instant>,
+}
+
+impl Patience {
+    /// A pass went well.
+    pub fn restored(&mut self) {
+        self.denied_since = None;
+    }
+
+    /// A pass failed: wait, or end with the error.
+    ///
+    /// # Errors
+    /// The error itself, when trying again will not mend it, with its [`Exit`].
+    pub fn outage(&mut self, error: anyhow::Error) -> Result<Waiting> {
+        if error.downcast_ref::<Exit>().is_some() {
+            return Err(error);
+        }
+        let Some(kind) = error.downcast_ref::<CallFailed>().map(|failed| failed.kind) else { return Err(error) };
+        let exit = match kind {
+            Kind::Throttled | Kind::NoAnswer => {
+                self.denied_since = None;
+                Exit::TryAgain
+            }
+            Kind::Denied | Kind::NoSuchBucket => {
+                let since = *self.denied_since.get_or_insert_with(Instant::now);
+                if since.elapsed() >= DENIAL_GRACE {
+                    let grace = DENIAL_GRACE.as_secs();
+                    return Err(error.context(format!("AWS has refused for {grace}s")).context(Exit::Aws));
+                }
+                Exit::Aws
+            }
+            Kind::Rejected => return Err(error.context(Exit::Aws)),
+        };
+        Ok(Waiting { reason: format!("AWS: {error:#}"), pause: PAUSE, exit })
+    }
+}

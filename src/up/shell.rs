@@ -1,0 +1,139 @@
+//! The shell around the model: everything one `up` holds while it loops.
+
+use super::waiting::Told;
+use super::{Options, Outcome};
+use crate::aws;
+use crate::aws::store::Store;
+use crate::bucket::{Held, Watch, keys};
+use crate::exit::Exit;
+use crate::host::lock::Lock;
+use crate::host::systemd::notify;
+use crate::kubeadm::run::Kubeadm;
+use crate::kubeadm::wipe;
+use crate::model::ids::ClaimId;
+use crate::model::record::ClusterRecord;
+use crate::model::snapshot::Policy;
+use crate::model::step::{Step, Wipe};
+use crate::node::Facts;
+use crate::node::credentials::Credentials;
+use crate::node::group::GroupWatch;
+use crate::node::registrar::Registrar;
+use anyhow::{Context, Result};
+
+/// Everything one `up` holds.
+pub struct Shell {
+    /// Who this machine is.
+    pub facts: Facts,
+    pub(super) store: Store,
+    pub(super) group: GroupWatch,
+    pub(super) record: Watch,
+    pub(super) lease: Watch,
+    pub(super) registrar: Registrar,
+    pub(super) kubeadm: Kubeadm,
+    /// The claim this process has written and not lost.
+    pub(super) claim: Option<Held<ClusterRecord>>,
+    pub(super) failed_inits: u32,
+    /// Credentials for the cluster of this claim.
+    pub(super) credentials: Option<(ClaimId, Credentials)>,
+    /// The record's claim, as last read, for registrations.
+    pub(super) following: Option<ClaimId>,
+    pub(super) probe: super::observe::Probe,
+    /// Whether versions and documents were compared with the cluster.
+    pub(super) compared: bool,
+    policy: Policy,
+    told: Told,
+    announced: Option<Step>,
+}
+
+impl Shell {
+    /// Connects to AWS.
+    ///
+    /// # Errors
+    /// A proxy variable that is no URL.
+    pub async fn new(facts: Facts, lock: Option<&Lock>, options: Options) -> Result<Self> {
+        let settings = &facts.settings;
+        let region = settings.region.clone().unwrap_or_else(|| facts.machine.region.clone());
+        let sdk = aws::connect(Some(region)).await.context(Exit::Usage)?;
+        let store = Store::new(
+            aws_sdk_s3::Client::new(&sdk),
+            settings.bucket.clone(),
+            settings.prefix.clone(),
+            settings.kms_key_id.clone(),
+        );
+        let policy = Policy {
+            expected_size: settings.expected_size,
+            settle_timeout: settings.settle_timeout,
+            claim_stagger: settings.claim_stagger,
+            claim_ttl: settings.claim_ttl,
+            init_attempts: settings.init_attempts,
+            gone_grace: settings.gone_grace,
+            accept_group: options.accept_group,
+        };
+        Ok(Self {
+            group: GroupWatch::new(&sdk, facts.machine.instance.clone(), settings.group.clone()),
+            record: Watch::new(store.clone(), keys::RECORD),
+            lease: Watch::new(store.clone(), keys::LEASE),
+            registrar: Registrar::new(store.clone(), &facts),
+            claim: None,
+            failed_inits: 0,
+            credentials: None,
+            following: None,
+            probe: super::observe::Probe::default(),
+            compared: false,
+            told: Told::default(),
+            announced: None,
+            store,
+            kubeadm: lock.map_or_else(Kubeadm::read_only, Kubeadm::new),
+            policy,
+            facts,
+        })
+    }
+
+    /// What decisions depend on beside what is seen.
+    #[must_use]
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// One line in the log for every change of mind; waits are told by [`Shell::waits`].
+    pub fn announce(&mut self, step: &Step) {
+        let is_wait = matches!(step, Step::Wait(_) | Step::StandBy(_) | Step::Join | Step::Keep);
+        if !is_wait && self.announced.as_ref() != Some(step) {
+            tracing::info!(step = step.name(), "{step}");
+            notify::status(&step.to_string());
+        }
+        if !is_wait {
+            self.told.forget();
+        }
+        self.announced = Some(step.clone());
+    }
+
+    /// Tells what is waited for, in the log, to systemd and to the others.
+    pub async fn waits(&mut self, reason: &str) {
+        if self.told.tell(reason) {
+            self.registrar.waiting(self.following.as_ref(), reason).await;
+        }
+    }
+
+    /// The last words of an `up` that ends with an error.
+    pub async fn give_up(&mut self, error: &anyhow::Error) {
+        self.registrar.gave_up(&format!("{error:#}")).await;
+    }
+
+    /// Wipes this machine, for a reason that makes it lawful. A held claim goes on beating meanwhile.
+    pub(super) async fn wipe(&mut self, why: &Wipe) -> Result<Outcome> {
+        tracing::warn!(reason = %why, "wiping what kubeadm left on this machine");
+        let documents = &self.facts.documents;
+        let wiped = wipe::wipe(&self.kubeadm, documents.data_dir(), documents.cri_socket());
+        match &mut self.claim {
+            Some(claim) => match claim.while_holding(wiped).await {
+                Ok(result) => result.context(Exit::Kubeadm)?,
+                Err(lost) => self.lost(&lost),
+            },
+            None => wiped.await.context(Exit::Kubeadm)?,
+        }
+        self.credentials = None;
+        self.registrar.no_member();
+        Ok(Outcome::Again)
+    }
+}

@@ -1,0 +1,186 @@
+"""The options of `dev/world`: every command, what it takes, and the verb that it calls."""
+
+import argparse
+from pathlib import Path
+
+from .faults import EFFECTS
+from .imds import MODES as IMDS_MODES
+from .lifetime import default_folder
+
+ABOUT = """One emulated AWS world by hand: an Auto Scaling group of machines, their metadata services, S3, and a load
+balancer before their API servers, all on this computer. A NODE is a number (from 1) or an instance ID."""
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(prog="dev/world", description=ABOUT)
+    top.add_argument(
+        "--dir",
+        type=Path,
+        default=default_folder(),
+        help="folder of the world (default: $KUBEBOOT_WORLD, or %(default)s)",
+    )
+    top.add_argument("--json", action="store_true", help="print the answer for programs")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _up_command(commands)
+    _world_commands(commands)
+    _machine_commands(commands)
+    _aws_commands(commands)
+    _fault_commands(commands)
+    _object_commands(commands)
+    return top
+
+
+def _command(commands, name: str, help: str, *, node: bool = False, **more) -> argparse.ArgumentParser:
+    made = commands.add_parser(name, help=help, description=help, **more)
+    # After the command, too; not given there, it keeps what was said before it.
+    made.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+    made.add_argument("--dir", type=Path, default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+    if node:
+        made.add_argument("node", metavar="NODE", help="number or instance ID")
+    return made
+
+
+def _up_choice(command: argparse.ArgumentParser) -> None:
+    choice = command.add_mutually_exclusive_group()
+    choice.add_argument(
+        "--up", dest="up", action="store_true", default=None, help="run `kubeboot up` at boot, as cloud-init would"
+    )
+    choice.add_argument(
+        "--no-up", dest="up", action="store_false", default=None, help="do not run `kubeboot up` at boot"
+    )
+
+
+def _up_command(commands) -> None:
+    up = _command(commands, "up", "start a world and its machines; returns when they boot")
+    up.add_argument("--nodes", type=int, default=3, metavar="N", help="machines (default: 3)")
+    up.add_argument("--desired", type=int, metavar="N", help="desired capacity, if not the number of machines")
+    up.add_argument("--ids", default="", metavar="ID,ID", help="instance IDs of the first machines")
+    up.add_argument(
+        "--off",
+        type=int,
+        action="append",
+        default=[],
+        metavar="N",
+        help="machine that never boots, although AWS says it runs (may be repeated)",
+    )
+    _up_choice(up)
+    up.add_argument("--binary", type=Path, help="the kubeboot to run (default: the one that cargo built)")
+    up.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="a setting of every machine's config.toml; an empty VALUE leaves it out",
+    )
+    up.add_argument(
+        "--env", action="append", default=[], metavar="KEY=VALUE", help="an environment variable of every machine"
+    )
+    up.add_argument("--kubeadm-config", type=Path, metavar="FILE", help="kubeadm documents for every machine")
+    up.add_argument(
+        "--lb",
+        default="normal",
+        choices=["normal", "none"],
+        help="load balancer: none refuses everybody (default: normal)",
+    )
+    up.add_argument(
+        "--lb-interval", type=float, default=1.0, metavar="SECONDS", help="between health checks (default: 1)"
+    )
+    up.add_argument(
+        "--lb-threshold", type=int, default=2, metavar="N", help="equal checks until the verdict changes (default: 2)"
+    )
+    up.add_argument(
+        "--launch-hook", default="", metavar="NAME", help="new instances wait in Pending:Wait until the hook completes"
+    )
+    up.add_argument(
+        "--terminate-hook",
+        default="",
+        metavar="NAME",
+        help="ending instances wait in Terminating:Wait until the hook completes",
+    )
+    up.add_argument(
+        "--imds", default="normal", metavar="MODE", help="mode of every metadata service at first; see `imds --help`"
+    )
+
+
+def _world_commands(commands) -> None:
+    _command(commands, "down", "end the world; leaves no process, mount or file, also after a crash")
+    _command(commands, "status", "show the machines and what AWS says of them")
+    wait = _command(commands, "wait", "wait until `kubeboot up` has ended on every machine; exit code 1 if one failed")
+    wait.add_argument("nodes", nargs="*", metavar="NODE", help="these machines only")
+    wait.add_argument("--seconds", type=float, default=300.0, help="give up after this long (default: 300)")
+    events = _command(commands, "events", "print what happened, as JSON lines")
+    events.add_argument("--requests", action="store_true", help="every request to AWS instead")
+    events.add_argument("--kubeadm", action="store_true", help="every command of the stand-in instead")
+
+
+def _machine_commands(commands) -> None:
+    run = _command(commands, "run", "start `kubeboot up` as its unit would, on these machines or on all")
+    run.add_argument("nodes", nargs="*", metavar="NODE")
+    node = _command(commands, "node", "run a command as that machine, or a shell; its exit code is ours", node=True)
+    node.add_argument("argv", nargs=argparse.REMAINDER, metavar="CMD", help="command and arguments (default: sh)")
+    _command(commands, "kill", "cut the power of a machine; AWS does not notice", node=True)
+    _up_choice(_command(commands, "boot", "switch a machine on again", node=True))
+    _command(commands, "terminate", "end an instance cleanly; nothing takes its place", node=True)
+    replace = _command(commands, "replace", "cut the power for good; the group launches another instance", node=True)
+    replace.add_argument("--id", help="instance ID of the new one")
+    replace.add_argument("--same-address", action="store_true", help="the new one gets the address of the old one")
+    _up_choice(replace)
+    _up_choice(
+        _command(commands, "replace-root", "give a machine an empty disk; same instance, same address", node=True)
+    )
+    launch = _command(commands, "launch", "one more instance")
+    launch.add_argument("--id", help="its instance ID, such as one that sorts first")
+    launch.add_argument("--like", metavar="NODE", help="give it the address of this terminated node")
+    _up_choice(launch)
+    fault = _command(commands, "standin-fault", "write the stand-in's fault file of a machine", node=True)
+    fault.add_argument(
+        "fault", metavar="JSON", help='such as {"init": {"exit": 1, "after": "certs"}}; empty removes it'
+    )
+
+
+def _aws_commands(commands) -> None:
+    for name, what in (
+        ("lifecycle", "lifecycle state in the group (any text)"),
+        ("ec2-state", "state in EC2"),
+        ("health", "health in the group: Healthy or Unhealthy"),
+    ):
+        _command(commands, name, f"set an instance's {what}; its machine is not touched", node=True).add_argument(
+            "state", metavar="STATE"
+        )
+    _command(commands, "launch-time", "set when EC2 says that an instance was launched", node=True).add_argument(
+        "when", metavar="TIME", help="as ISO 8601 writes it"
+    )
+    _command(commands, "leave-group", "detach an instance: EC2 knows it, the group does not", node=True)
+    desired = _command(commands, "desired", "set the desired capacity; the group launches or terminates to match")
+    desired.add_argument("count", type=int, metavar="N")
+    desired.add_argument("--no-scale", dest="scale", action="store_false", help="only say it")
+    modes = "; ".join(f"{name}={text}" if ":" in text else f"{name}: {text}" for name, text in IMDS_MODES.items())
+    imds = _command(
+        commands, "imds", "set how a machine's metadata service behaves", node=True, epilog=f"modes: {modes}"
+    )
+    imds.add_argument("mode", metavar="MODE")
+    _command(commands, "lb", "set the load balancer's mode").add_argument("mode", choices=["normal", "none"])
+
+
+def _fault_commands(commands) -> None:
+    effects = "effects: " + "; ".join(f"{name}{'=' if ':' in text else ': '}{text}" for name, text in EFFECTS.items())
+    fault = _command(commands, "fault", "faults of the AWS endpoint", epilog=effects)
+    actions = fault.add_subparsers(dest="action_name", required=True, metavar="add|list|clear")
+    add = _command(actions, "add", "add a fault; patterns are those of a shell, none fits everything", epilog=effects)
+    add.add_argument("effect", metavar="EFFECT")
+    for name, example in (("service", "s3"), ("action", "PutObject"), ("key", "*/cluster.json"), ("node", "i-…")):
+        add.add_argument(f"--{name}", default="", metavar="PATTERN", help=f"such as '{example}'")
+    add.add_argument("--times", type=int, metavar="N", help="only for the next N calls that fit")
+    _command(actions, "list", "show the faults in force and how often each was hit")
+    _command(actions, "clear", "remove one fault, or all").add_argument("id", nargs="?", type=int)
+
+
+def _object_commands(commands) -> None:
+    s3 = _command(commands, "s3", "the bucket by hand, past every condition")
+    actions = s3.add_subparsers(dest="action_name", required=True, metavar="put|get|rm|ls")
+    put = _command(actions, "put", "write an object from a file or standard input")
+    put.add_argument("key")
+    put.add_argument("file", nargs="?", type=Path)
+    _command(actions, "get", "print an object").add_argument("key")
+    _command(actions, "rm", "delete an object").add_argument("key")
+    _command(actions, "ls", "list keys").add_argument("prefix", nargs="?", default="")

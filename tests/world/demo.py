@@ -1,0 +1,143 @@
+"""`dev/demo`: the main job, whole, on this computer, and what it came to."""
+
+import argparse
+import json
+import signal
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+
+from . import build, lifetime, show
+from .client import run_as
+from .control import WorldError
+from .figures import Figures, figures, is_change, kubeadm
+from .options import Options
+from .outcome import NodeOutcome, look, wrong
+from .progress import Progress
+
+ABOUT = """Starts an emulated AWS with an Auto Scaling group, boots its machines at once, and runs the real
+`kubeboot up` as each of them, with a stand-in for kubeadm; then a second time, when there is nothing to do; then
+`kubeboot status`. Exit code 0 only if exactly one node initialised, all are voters of one etcd, and the second run
+changed nothing."""
+
+# Each joining node adds its part to what a run may take.
+SECONDS, SECONDS_PER_NODE = 120.0, 60.0
+AGAIN_SECONDS = 120.0
+STATUS_SECONDS = 60.0
+LOG_LINES = 20
+
+
+def main() -> int:
+    options = argparse.ArgumentParser(prog="dev/demo", description=ABOUT)
+    options.add_argument("--nodes", type=int, choices=[1, 3, 5, 7], default=3, help="size of the group (default: 3)")
+    options.add_argument("--json", action="store_true", help="print the outcome for programs, and nothing else")
+    options.add_argument("--keep", action="store_true", help="leave the world running, and say where it is")
+    arguments = options.parse_args()
+    if code := build.build():
+        return code
+    # Told to end, it still ends its world.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    folder = Path(tempfile.mkdtemp(prefix="kubeboot-demo-"))
+    try:
+        return run(folder, arguments.nodes, arguments.json)
+    except WorldError as error:
+        print(f"dev/demo: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    finally:
+        if arguments.keep:
+            print(f"The world is still there. End it: dev/world --dir {folder} down", file=sys.stderr)
+        else:
+            lifetime.stop(folder)
+
+
+def run(folder: Path, size: int, as_json: bool) -> int:
+    """One demo in a world in `folder`; returns the exit code."""
+    # With --json, standard output belongs to the program that reads it, and nobody looks on.
+    with open("/dev/null", "w", encoding="utf-8") if as_json else open(1, "w", closefd=False) as out:
+        print(f"An emulated AWS, and {size} machines that boot at once:", file=out, flush=True)
+        lifetime.start(folder, Options(binary=str(build.binary()), nodes=size))
+        Progress(folder, out).follow(SECONDS + SECONDS_PER_NODE * size)
+        cost, nodes = figures(folder), look(folder)
+        faults = wrong(nodes, size, cost.inits)
+        print(logs_of_failures(folder, nodes), file=out)
+        status = run_as(folder, "1", ["kubeboot", "status"], STATUS_SECONDS)
+        again = second_run(folder, nodes)
+        faults += again["wrong"]
+        print(f"\n$ kubeboot status   (as node 1)\n{status.stdout}{status.stderr}", file=out)
+        print(story(nodes, cost, again, faults, size), file=out)
+    if as_json:
+        print(json.dumps(outcome(nodes, cost, again, faults, size), indent=2))
+    return 1 if faults else 0
+
+
+def logs_of_failures(folder: Path, nodes: list[NodeOutcome]) -> str:
+    """The end of the log of every node whose `up` did not succeed."""
+    found = []
+    for node in nodes:
+        log = folder / "nodes" / node.instance / "disk/var/log/kubeboot.log"
+        if node.up_exit != 0 and log.exists():
+            lines = log.read_text(errors="replace").splitlines()[-LOG_LINES:]
+            found.append(f"\nkubeboot.log of node {node.index}:\n" + "\n".join(lines))
+    return "\n".join(found)
+
+
+def second_run(folder: Path, before: list[NodeOutcome]) -> dict:
+    """`kubeboot up` once more on every node at once: it must find nothing to do, and do nothing."""
+    known, begin = len(kubeadm(folder)), time.monotonic()
+    with ThreadPoolExecutor(max_workers=max(1, len(before))) as pool:
+        runs = list(pool.map(lambda node: run_as(folder, node.instance, ["kubeboot", "up"], AGAIN_SECONDS), before))
+    seconds = round(time.monotonic() - begin, 3)
+    commands = [command for command in kubeadm(folder)[known:] if is_change(command)]
+    found = [
+        f"second up of node {node.index}: exit code {run.returncode}: {_last_line(run.stderr)}"
+        for node, run in zip(before, runs, strict=True)
+        if run.returncode
+    ]
+    if commands:
+        found.append(f"the second up ran kubeadm {commands[0]['argv'][0]}")
+    if [node.member for node in look(folder)] != [node.member for node in before]:
+        found.append("the second up changed the members of etcd")
+    return {"seconds": seconds, "exits": [run.returncode for run in runs], "wrong": found}
+
+
+def story(nodes: list[NodeOutcome], cost: Figures, again: dict, faults: list[str], size: int) -> str:
+    """The outcome for people."""
+    columns = ("index", "instance", "address", "role", "member", "voter", "seconds")
+    rows = [{**asdict(node), "voter": "voter" if node.voter else "no voter"} for node in nodes]
+    lines = [show.table(rows, columns), ""]
+    second = "something to do: see below" if again["wrong"] else "nothing to do"
+    lines.append(f"second up on every node: {again['seconds']:.2f} s, {second}")
+    lines.append(f"from the settled group to the claim: {_seconds(cost.settled_to_claim)}")
+    lines.append(
+        f"total: {_seconds(cost.total)}; the stand-in's own: {_seconds(cost.standin)}; all else: {_seconds(cost.own)}"
+    )
+    lines += [f"{'met' if kept else 'MISSED'}: {bound}" for bound, kept in cost.bounds(size).items()]
+    lines += [f"WRONG: {fault}" for fault in faults] or [
+        f"One control plane of {size}: one initialised, {size - 1} joined, all voters."
+    ]
+    return "\n".join(lines)
+
+
+def outcome(nodes: list[NodeOutcome], cost: Figures, again: dict, faults: list[str], size: int) -> dict:
+    """The outcome for programs."""
+    return {
+        "nodes": [asdict(node) for node in nodes], "inits": cost.inits, "figures": asdict(cost),
+        "bounds": cost.bounds(size), "second_up": again, "wrong": faults, "right": not faults,
+    }  # fmt: skip
+
+
+def _last_line(text: str) -> str:
+    return (text.strip().splitlines() or ["no message"])[-1]
+
+
+def _seconds(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.2f} s"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,98 @@
+"""Faults of the AWS endpoint: which calls they hit, how often, and what happens to those."""
+
+import itertools
+import threading
+from dataclasses import asdict, dataclass
+from fnmatch import fnmatchcase
+
+from .call import Call
+
+# Effects, each with what stands after its '='. See `dev/world fault --help`.
+EFFECTS = {
+    "delay": "SECONDS: the call is carried out that much later",
+    "error": "STATUS/CODE: refused with that error, nothing is done",
+    "error-after": "STATUS/CODE: carried out, but answered with that error",
+    "lost-reply": "carried out, and the connection is closed without an answer",
+    "cut": "not carried out, and the connection is closed without an answer",
+    "hang": "no answer until the fault is cleared (ten minutes at most); not carried out",
+    "ignore-conditions": "S3 carries the call out as if it had no If-Match or If-None-Match",
+    "hide-missing": "S3 answers 403 AccessDenied where it would answer 404 (no s3:ListBucket)",
+}
+WITH_VALUE = {"delay", "error", "error-after"}
+
+
+@dataclass
+class Fault:
+    """One rule. Patterns are those of a shell; an empty one fits everything."""
+
+    id: int
+    effect: str
+    value: str
+    service: str
+    action: str
+    key: str
+    node: str
+    times: int | None
+    hits: int = 0
+
+    def fits(self, call: Call, node: str) -> bool:
+        pairs = ((self.service, call.service), (self.action, call.action), (self.key, call.key), (self.node, node))
+        return all(not pattern or fnmatchcase(text, pattern) for pattern, text in pairs)
+
+
+class Faults:
+    """The rules in force, in the order in which they were added; the first that fits is the one that counts."""
+
+    def __init__(self):
+        self._lock = threading.Lock()
+        self._rules: list[Fault] = []
+        self._ids = itertools.count(1)
+
+    def add(self, effect: str, service="", action="", key="", node="", times: int | None = None) -> Fault:
+        """Adds a rule for the next `times` fitting calls (None: all). `effect` is NAME or NAME=VALUE.
+
+        Raises ValueError for an effect that does not exist or whose value is not right.
+        """
+        name, _, value = effect.partition("=")
+        _check(name, value)
+        with self._lock:
+            rule = Fault(next(self._ids), name, value, service, action, key, node, times)
+            self._rules.append(rule)
+        return rule
+
+    def hit(self, call: Call, node: str) -> Fault | None:
+        """The rule that this call runs into, counted; None if it goes through."""
+        with self._lock:
+            for rule in self._rules:
+                if rule.fits(call, node) and (rule.times is None or rule.hits < rule.times):
+                    rule.hits += 1
+                    return rule
+        return None
+
+    def in_force(self, rule: Fault) -> bool:
+        with self._lock:
+            return rule in self._rules
+
+    def clear(self, id: int | None = None) -> int:
+        """Removes one rule, or all; says how many."""
+        with self._lock:
+            kept = [] if id is None else [rule for rule in self._rules if rule.id != id]
+            removed, self._rules = len(self._rules) - len(kept), kept
+        return removed
+
+    def list(self) -> list[dict]:
+        with self._lock:
+            return [asdict(rule) for rule in self._rules]
+
+
+def _check(name: str, value: str) -> None:
+    if name not in EFFECTS:
+        raise ValueError(f"unknown effect '{name}': one of {', '.join(EFFECTS)}")
+    if (name in WITH_VALUE) != bool(value):
+        raise ValueError(f"effect '{name}': {EFFECTS[name]}" if value == "" else f"effect '{name}' takes no value")
+    if name == "delay":
+        float(value)
+    if name.startswith("error"):
+        status, _, code = value.partition("/")
+        if not (status.isdigit() and 400 <= int(status) <= 599 and code):
+            raise ValueError(f"effect '{name}={value}': wants STATUS/CODE, such as 503/SlowDown")

@@ -1,0 +1,145 @@
+"""The instance metadata service of one machine: version 2 only, tokens enforced, with the faults of a real boot."""
+
+import threading
+import time
+import uuid
+from fnmatch import fnmatchcase
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from .addresses import IMDS_PORT
+from .metadata import Identity, answers
+
+TOKEN_TTL = "x-aws-ec2-metadata-token-ttl-seconds"
+TOKEN = "x-aws-ec2-metadata-token"
+LONGEST_TTL = 21600
+
+MODES = {
+    "normal": "answers",
+    "late": "SECONDS: 404 to everything but tokens for that long, as while credentials propagate",
+    "silent": "SECONDS: accepts connections and says nothing for that long",
+    "slow": "SECONDS: every answer takes that much longer",
+    "gone": "refuses connections",
+    "missing": "PATTERN: 404 for the keys below /latest that fit, such as 'meta-data/iam/*'",
+}
+
+
+class Imds:
+    """Listens at the machine's own metadata address; `mode` may change at any time."""
+
+    def __init__(self, address: str, identity: Identity):
+        self.address, self.identity = address, identity
+        self._mode, self._value, self._since = "normal", "", time.monotonic()
+        self._tokens: dict[str, float] = {}
+        self._server: ThreadingHTTPServer | None = None
+        self._listen()
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.address}:{IMDS_PORT}"
+
+    @property
+    def is_listening(self) -> bool:
+        return self._server is not None
+
+    @property
+    def mode(self) -> str:
+        return f"{self._mode}={self._value}" if self._value else self._mode
+
+    def set_mode(self, text: str) -> None:
+        """MODE or MODE=VALUE. Raises ValueError for one that does not exist or lacks its value."""
+        mode, _, value = text.partition("=")
+        if mode not in MODES:
+            raise ValueError(f"unknown mode '{mode}': one of {', '.join(MODES)}")
+        if MODES[mode].startswith("SECONDS"):
+            float(value or "wanted after '=' are seconds")
+        elif MODES[mode].startswith("PATTERN") != bool(value):
+            raise ValueError(f"mode '{mode}': {MODES[mode]}")
+        self._mode, self._value, self._since = mode, value, time.monotonic()
+        if mode == "gone":
+            self.stop()
+        elif self._server is None:
+            self._listen()
+
+    def token(self, ttl: str) -> str | None:
+        """A fresh token; None for a lifetime that AWS would refuse."""
+        if not (ttl.isdigit() and 1 <= int(ttl) <= LONGEST_TTL):
+            return None
+        token = uuid.uuid4().hex
+        self._tokens[token] = time.monotonic() + int(ttl)
+        return token
+
+    def knows(self, token: str) -> bool:
+        return self._tokens.get(token, 0) > time.monotonic()
+
+    def answer(self, key: str) -> str | None:
+        """The text under `key` (what follows /latest/); None where AWS answers 404."""
+        if self._mode == "late" and time.monotonic() - self._since < float(self._value):
+            return None
+        if self._mode == "missing" and fnmatchcase(key, self._value):
+            return None
+        return answers(self.identity).get(key.rstrip("/"))
+
+    def delay(self) -> float:
+        """Seconds to wait before any answer."""
+        if self._mode == "slow":
+            return float(self._value)
+        if self._mode == "silent":
+            return max(0.0, float(self._value) - (time.monotonic() - self._since))
+        return 0.0
+
+    def stop(self) -> None:
+        if self._server:
+            server, self._server = self._server, None
+            server.shutdown()
+            server.server_close()
+
+    def _listen(self) -> None:
+        self._server = _Server((self.address, IMDS_PORT), _Handler)
+        self._server.imds = self
+        threading.Thread(target=self._server.serve_forever, name=f"imds {self.address}", daemon=True).start()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 64
+    imds: Imds
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    timeout = 30
+
+    def do_PUT(self) -> None:
+        imds = self._wait()
+        if self.path != "/latest/api/token":
+            return self._reply(404, "")
+        # A request that came through a proxy gets no token: this is what version 2 is for.
+        token = None if "x-forwarded-for" in self.headers else imds.token(self.headers.get(TOKEN_TTL, ""))
+        if token is None:
+            return self._reply(400, "Bad Request")
+        return self._reply(200, token, {TOKEN_TTL: self.headers[TOKEN_TTL]})
+
+    def do_GET(self) -> None:
+        imds = self._wait()
+        if not imds.knows(self.headers.get(TOKEN, "")):
+            return self._reply(401, "Unauthorized")
+        text = imds.answer(self.path.removeprefix("/latest/")) if self.path.startswith("/latest/") else None
+        return self._reply(404, "Not Found") if text is None else self._reply(200, text)
+
+    def _wait(self) -> Imds:
+        imds = self.server.imds
+        time.sleep(imds.delay())
+        return imds
+
+    def _reply(self, status: int, text: str, headers: dict | None = None) -> None:
+        body = text.encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "text/plain")
+        self.send_header("Content-Length", str(len(body)))
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args) -> None:
+        pass

@@ -1,0 +1,62 @@
+"""The truth about etcd's members, asked from each etcd itself with the certificates on its machine's disk."""
+
+import http.client
+import json
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+
+CLIENT_PORT = 2379
+SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Member:
+    """One member as some etcd lists it. An unstarted one has no name."""
+
+    id: str
+    name: str
+    voter: bool
+
+
+@dataclass(frozen=True)
+class View:
+    """What one etcd answers: the cluster it belongs to, its own member ID, and everybody it knows."""
+
+    cluster: str
+    own: str
+    members: tuple[Member, ...]
+
+    def me(self) -> Member | None:
+        return next((member for member in self.members if member.id == self.own), None)
+
+
+def ask(address: str, disk: Path) -> View | None:
+    """The member list of the etcd at `address`, after a linearizable read showed that it has a quorum behind it.
+
+    None if there is none that answers so: no certificates yet, refused, or too late.
+    """
+    pki = disk / "etc/kubernetes/pki"
+    try:
+        tls = ssl.create_default_context(cafile=str(pki / "etcd/ca.crt"))
+        tls.load_cert_chain(str(pki / "apiserver-etcd-client.crt"), str(pki / "apiserver-etcd-client.key"))
+        # "AA==" is the base64 of one zero byte; any key will do, since only the read itself matters.
+        _post(address, tls, "/v3/kv/range", {"key": "AA=="})
+        answer = _post(address, tls, "/v3/cluster/member/list", {})
+    except (OSError, http.client.HTTPException, ValueError):
+        return None
+    members = (Member(m["ID"], m.get("name", ""), not m.get("isLearner", False)) for m in answer["members"])
+    return View(answer["header"]["cluster_id"], answer["header"]["member_id"], tuple(members))
+
+
+def _post(address: str, tls: ssl.SSLContext, path: str, body: dict) -> dict:
+    connection = http.client.HTTPSConnection(address, CLIENT_PORT, timeout=SECONDS, context=tls)
+    try:
+        connection.request("POST", path, json.dumps(body))
+        response = connection.getresponse()
+        text = response.read()
+    finally:
+        connection.close()
+    if response.status != 200:
+        raise ValueError(f"etcd at {address} answered {response.status}: {text[:200]!r}")
+    return json.loads(text)

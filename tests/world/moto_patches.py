@@ -1,0 +1,51 @@
+"""What moto 5.2.5 lacks: a group whose machines the world starts, instance IDs of choice, and lifecycle hooks."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from moto.autoscaling.exceptions import ValidationError
+from moto.autoscaling.models import FakeAutoScalingGroup
+from moto.autoscaling.responses import AutoScalingResponse
+from moto.core.responses import EmptyResult
+from moto.ec2.models import instances
+
+
+def let_the_world_scale() -> None:
+    """Makes moto keep to the bookkeeping: the world launches the machines that the group wants, and ends the others."""
+    FakeAutoScalingGroup.replace_autoscaling_group_instances = lambda self, count_needed, propagated_tags: None
+    FakeAutoScalingGroup.set_desired_capacity = _only_note
+
+
+def _only_note(self, new_capacity: int | None) -> None:
+    self.desired_capacity = self.min_size if new_capacity is None else new_capacity
+
+
+def answer_hook_calls(complete: Callable[[str, str], bool], is_waiting: Callable[[str], bool]) -> None:
+    """Adds the two calls that moto answers with 500.
+
+    `complete(instance, result)` carries CONTINUE or ABANDON out, `is_waiting(instance)` says whether the
+    instance is in a wait state; where it is not, AWS refuses both calls with the text below.
+    """
+
+    def act(response: AutoScalingResponse, action: Callable[[str], bool]) -> EmptyResult:
+        instance = response._get_param("InstanceId") or ""
+        if not action(instance):
+            raise ValidationError(f"No active Lifecycle Action found with instance ID {instance}")
+        return EmptyResult()
+
+    AutoScalingResponse.complete_lifecycle_action = lambda self: act(
+        self, lambda instance: complete(instance, self._get_param("LifecycleActionResult"))
+    )
+    AutoScalingResponse.record_lifecycle_action_heartbeat = lambda self: act(self, is_waiting)
+
+
+@contextmanager
+def instance_id(id: str | None) -> Iterator[None]:
+    """The instance that is made inside gets this ID; with None it gets a random one."""
+    random_id = instances.random_instance_id
+    if id:
+        instances.random_instance_id = lambda: id
+    try:
+        yield
+    finally:
+        instances.random_instance_id = random_id

@@ -1,0 +1,119 @@
+"""One instance as the world sees it: its machine, its metadata service, and how its `kubeboot up` went."""
+
+import threading
+from pathlib import Path
+
+from . import disk
+from .addresses import IMDS_PORT, Addresses
+from .imds import Imds
+from .journal import Journal
+from .machine import Machine
+from .metadata import Identity
+from .options import config_toml
+
+KUBEADM_CONFIG = "/etc/kubeboot/kubeadm.yaml"
+KUBELET = {"kubelet": {"argv": ["kubelet"], "restart": True, "at_boot": True, "log": "/var/log/kubelet.log"}}
+UP = {"argv": ["kubeboot", "up"], "restart": False, "log": "/var/log/kubeboot.log"}
+
+
+class Node:
+    """`index` is the number by which people call it (from 1), `slot` its place in the network, used again by others."""
+
+    def __init__(
+        self,
+        index: int,
+        slot: int,
+        identity: Identity,
+        addresses: Addresses,
+        state: Path,
+        env: dict,
+        keep: list[Path],
+        events: Journal,
+    ):
+        self.index, self.slot, self.id, self.address = index, slot, identity.instance, identity.private_ip
+        self.loopback, self._endpoint, self._events = addresses.loopback(slot), addresses.balancer, events
+        self._host_name = identity.host_name
+        self.imds = Imds(addresses.imds(slot), identity)
+        self.up_exit: int | None = None
+        self.up_runs = threading.Event()
+        self.up_ended = threading.Event()
+        self.up_ended.set()
+        folder = state / "nodes" / self.id
+        self.machine = Machine(
+            folder, self._host_name, {**env, **self._environment(state, addresses)}, keep, self._hear
+        )
+
+    def _environment(self, state: Path, addresses: Addresses) -> dict[str, str]:
+        return {
+            "HOME": "/root",
+            "STANDIN_ADDRESS": self.address,
+            "STANDIN_LOOPBACK": self.loopback,
+            "STANDIN_NODE": self._host_name,
+            "STANDIN_LOG": str(state / "standin.jsonl"),
+            "AWS_ENDPOINT_URL": addresses.aws,
+            "AWS_EC2_METADATA_SERVICE_ENDPOINT": f"http://{addresses.imds(self.slot)}:{IMDS_PORT}",
+        }
+
+    def format_disk(self, settings: dict[str, str], kubeadm_config: str) -> None:
+        """The disk of a fresh instance. `kubeadm_config` is the text of that file; empty for none."""
+        if kubeadm_config:
+            settings = {**settings, "kubeadm_config": KUBEADM_CONFIG}
+        path = self.machine.folder / "disk"
+        machine_id = self.id.removeprefix("i-").ljust(32, "0")
+        disk.format(path, self._host_name, self.address, self._endpoint, config_toml(settings), machine_id)
+        if kubeadm_config:
+            file = path / KUBEADM_CONFIG.lstrip("/")
+            file.write_text(kubeadm_config)
+            file.chmod(0o600)
+
+    def boot(self, with_up: bool) -> None:
+        """Power on: the kubelet starts, and `kubeboot up` if asked for."""
+        self.up_exit = None
+        self.up_runs.clear()
+        if with_up:
+            self.up_ended.clear()
+        self._events.write("boot", node=self.id, index=self.index)
+        self.machine.boot({**KUBELET, "up": {**UP, "at_boot": with_up}})
+
+    def run_up(self) -> None:
+        """Starts `kubeboot up` now, as its unit would. Raises ValueError if it runs already, or the machine is off."""
+        if not self.up_ended.is_set():
+            raise ValueError(f"`kubeboot up` of node {self.index} runs already")
+        self.machine.run("up")
+        self.up_exit = None
+        self.up_ended.clear()
+
+    def power_off(self, clean: bool) -> None:
+        """The end of this boot, with or without a chance for the machine to do something first."""
+        self._events.write("power-off" if clean else "power-cut", node=self.id, index=self.index)
+        if clean:
+            self.machine.shut_down()
+        else:
+            self.machine.cut_power()
+        self.up_ended.set()
+
+    def destroy(self) -> None:
+        """The instance is gone: nothing answers for it any more. Its disk stays for whoever wants to look at it."""
+        self.machine.cut_power()
+        self.imds.stop()
+        self.up_ended.set()
+
+    def up_state(self) -> str:
+        if self.up_exit is not None:
+            return f"exit {self.up_exit}"
+        return "running" if self.up_runs.is_set() and not self.up_ended.is_set() else "not run"
+
+    def _hear(self, event: dict) -> None:
+        """Takes in what the machine's init says."""
+        name, service = event.pop("event"), event.get("service")
+        if service == "up" and name == "started":
+            self.up_runs.set()
+        if service == "up" and name == "ended":
+            self.up_exit = event["exit"]
+            self.up_ended.set()
+        self._events.write(
+            f"{service}-{name}" if service else f"init-{name}",
+            node=self.id,
+            index=self.index,
+            **{k: v for k, v in event.items() if k != "service"},
+        )

@@ -1,0 +1,72 @@
+"""The nodes' progress side by side while a world comes up: redrawn in place at a terminal, else a line per change."""
+
+import base64
+import json
+import shutil
+import time
+from pathlib import Path
+from typing import TextIO
+
+from .account import PREFIX
+from .control import WorldError, ask
+
+REGISTRATIONS = f"{PREFIX}/control-plane/nodes"
+TICK_SECONDS = 0.2
+
+
+class Progress:
+    """Prints to `out` until every node's `kubeboot up` has ended."""
+
+    def __init__(self, folder: Path, out: TextIO):
+        self._folder, self._out = folder, out
+        self._begin = time.monotonic()
+        self._shown: dict[str, str] = {}
+        self._lines = 0
+
+    def follow(self, seconds: float) -> bool:
+        """Shows and waits; False if some node had not ended after that many seconds."""
+        while time.monotonic() - self._begin < seconds:
+            nodes = ask(self._folder, "status")["nodes"]
+            self._show({f"{node['index']} {node['id']}": self._tell(node) for node in nodes})
+            if all(node["up_exit"] is not None for node in nodes):
+                return True
+            time.sleep(TICK_SECONDS)
+        return False
+
+    def _tell(self, node: dict) -> str:
+        """One node in a few words: its phase, what it waits for, and the last line of its log."""
+        said = registration(self._folder, node["id"])
+        parts = [str(said.get("phase") or "booting"), str(said.get("waits_for") or "")]
+        if node["up_exit"] is not None:
+            parts = [f"{parts[0]}, up ended with exit code {node['up_exit']}", ""]
+        return ": ".join(part for part in parts if part) + ("" if node["up_exit"] == 0 else _last_line(node))
+
+    def _show(self, now: dict[str, str]) -> None:
+        elapsed = f"{time.monotonic() - self._begin:6.1f} s"
+        if not self._out.isatty():
+            for node, text in now.items():
+                if self._shown.get(node) != text:
+                    print(f"{elapsed}  node {node}  {text}", file=self._out, flush=True)
+        else:
+            width = shutil.get_terminal_size().columns
+            back = f"\033[{self._lines}F" if self._lines else ""
+            lines = [elapsed, *(f"  node {node}  {text}" for node, text in now.items())]
+            print(back + "\n".join(line[: width - 1] + "\033[K" for line in lines), file=self._out, flush=True)
+            self._lines = len(lines)
+        self._shown = now
+
+
+def registration(folder: Path, instance: str) -> dict:
+    """What a node has registered about itself; empty if nothing, or nothing that can be read."""
+    try:
+        body = ask(folder, "s3_get", key=f"{REGISTRATIONS}/{instance}.json")["body"]
+        found = json.loads(base64.b64decode(body))
+    except (WorldError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _last_line(node: dict) -> str:
+    log = Path(node["folder"]) / "disk/var/log/kubeboot.log"
+    lines = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
+    return f"  | {lines[-1]}" if lines else ""

@@ -1,0 +1,40 @@
+"""Answers of a world as people read them."""
+
+COLUMNS = ("index", "id", "address", "power", "ec2", "lifecycle", "imds", "up")
+
+
+def text(answer) -> str:
+    """Any answer of a verb."""
+    if isinstance(answer, list):
+        return "\n".join(_line(item) if isinstance(item, dict) else str(item) for item in answer)
+    if "nodes" in answer:
+        return world(answer)
+    if "lifecycle" in answer:
+        return table([answer])
+    return _line(answer)
+
+
+def world(status: dict) -> str:
+    """The whole status."""
+    balancer = status["load_balancer"]
+    targets = ", ".join(f"{address} {state}" for address, state in balancer["targets"].items()) or "no targets"
+    head = [
+        f"world in {status['folder']}",
+        f"AWS {status['aws']}  desired capacity {status['desired']}{'' if status['settled'] else ' (not settled)'}",
+        f"load balancer {status['endpoint']} {balancer['mode']}: {targets}",
+        *(f"fault {_line(fault)}" for fault in status["faults"]),
+    ]
+    return "\n".join([*head, table(status["nodes"])])
+
+
+def table(nodes: list[dict], columns: tuple[str, ...] = COLUMNS) -> str:
+    """One line per machine."""
+    rows = [columns] + [tuple(str(node[name]) if node[name] is not None else "-" for name in columns) for node in nodes]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(columns))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )
+
+
+def _line(fields: dict) -> str:
+    return " ".join(f"{name}={value}" for name, value in fields.items() if value not in ("", None)) or "done"

@@ -1,0 +1,161 @@
+"""What a kubelet does at the API server: gets its client certificate, registers its Node, says that it lives."""
+
+import base64
+import os
+import re
+import shlex
+import threading
+import uuid
+
+from . import dial, kubeapi, kubeconfig, manifests, node, pki
+from .storage import now
+
+KUBELET_CONF = "/etc/kubernetes/kubelet.conf"
+BOOTSTRAP_CONF = "/etc/kubernetes/bootstrap-kubelet.conf"
+CLIENT_PEM = "/var/lib/kubelet/pki/kubelet-client-current.pem"
+FLAGS_FILE = "/var/lib/kubelet/kubeadm-flags.env"
+PODS = "/api/v1/namespaces/kube-system/pods"
+HEARTBEAT = 5.0  # seconds; well below the 40 after which a Node counts as silent
+RETRY = (0.1, 1.0)  # seconds before the first and at most before a later try while the API server is not there
+
+
+def kubelet_flags():
+    """The flags kubeadm gave the kubelet: {name: value}."""
+    try:
+        with open(node.path(FLAGS_FILE), encoding="utf-8") as text:
+            found = re.search(r'KUBELET_KUBEADM_ARGS="(.*)"', text.read())
+    except FileNotFoundError:
+        return {}
+    arguments = shlex.split(found[1]) if found else []
+    return dict(each.removeprefix("--").split("=", 1) for each in arguments if "=" in each)
+
+
+class Agent:
+    """Runs in a thread from the start of the kubelet service until its end."""
+
+    def __init__(self):
+        self.flags = kubelet_flags()
+        self.name = self.flags.get("hostname-override") or node.host_name()
+        self._end = threading.Event()
+        self._mirrored = set()
+        self._registered = False
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def stop(self):
+        """Says no more. What it said before stays at the API server."""
+        self._end.set()
+
+    def _run(self):
+        retry = RETRY[0]
+        while not self._end.is_set():
+            try:
+                self._once()
+                pause, retry = HEARTBEAT, RETRY[0]
+            except (OSError, ValueError, dial.Unreachable, kubeapi.ApiError):
+                pause, retry = retry, min(retry * 1.5, RETRY[1])
+            self._end.wait(pause)
+
+    def _once(self):
+        if not self._has_identity():
+            self._bootstrap()
+        config = kubeconfig.Config.load(KUBELET_CONF)
+        self._keep_certificate(config)
+        api = kubeapi.Api(config)
+        if not self._registered:
+            self._register(api)
+        api.merge(f"/api/v1/nodes/{self.name}/status", {"status": self._status()})
+        self._mirror(api)
+
+    @staticmethod
+    def _has_identity():
+        try:
+            return bool(kubeconfig.Config.load(KUBELET_CONF).certificate())
+        except (OSError, ValueError):
+            return False
+
+    @staticmethod
+    def _keep_certificate(config):
+        """A certificate that kubeadm put into kubelet.conf is kept in the kubelet's own store, too."""
+        if "client-certificate-data" in config.user and not os.path.exists(node.path(CLIENT_PEM)):
+            write_client_pem(config.certificate() + base64.b64decode(config.user["client-key-data"]))
+
+    def _bootstrap(self):
+        """TLS bootstrap: kubelet.conf is written first, as the real one does, the certificate when it is signed."""
+        from . import csr  # pylint: disable=import-outside-toplevel
+        asking = kubeconfig.Config.load(BOOTSTRAP_CONF)
+        text = kubeconfig.build(asking.server, "default-cluster", "default-auth", asking.ca_pem,
+                                kubeconfig.linked(CLIENT_PEM))
+        pki.write(node.path(KUBELET_CONF), text, 0o600)
+        key, request = csr.request(self.name)
+        api = kubeapi.Api(asking)
+        name = f"node-csr-{uuid.uuid4()}"
+        asked = {"metadata": {"name": name}, "spec": {
+            "request": base64.b64encode(request).decode(), "usages": ["digital signature", "client auth"],
+            "signerName": "kubernetes.io/kube-apiserver-client-kubelet"}}
+        signed = api.call("POST", "/apis/certificates.k8s.io/v1/certificatesigningrequests", asked)
+        write_client_pem(base64.b64decode(signed["status"]["certificate"]) + key)
+
+    def _register(self, api):
+        body = {"metadata": {"name": self.name, "labels": self._labels(),
+                             "annotations": {"node.alpha.kubernetes.io/ttl": "0"}},
+                "spec": {"taints": self._taints()}, "status": self._status()}
+        if self.flags.get("provider-id"):
+            body["spec"]["providerID"] = self.flags["provider-id"]
+        api.create("/api/v1/nodes", body)
+        self._registered = True
+
+    def _labels(self):
+        labels = {"kubernetes.io/hostname": self.name, "kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64"}
+        given = self.flags.get("node-labels", "")
+        return labels | dict(pair.split("=", 1) for pair in given.split(",") if "=" in pair)
+
+    def _taints(self):
+        found = re.findall(r"([^,=:]+)(?:=([^,:]*))?:([A-Za-z]+)", self.flags.get("register-with-taints", ""))
+        taints = [{"key": key, "effect": effect, **({"value": value} if value else {})} for key, value, effect in found]
+        if self.flags.get("cloud-provider") == "external":
+            taints.append({"key": "node.cloudprovider.kubernetes.io/uninitialized", "value": "true",
+                           "effect": "NoSchedule"})
+        return taints
+
+    def _status(self):
+        ready = {"type": "Ready", "status": "True", "reason": "KubeletReady", "lastHeartbeatTime": now(),
+                 "message": "kubelet is posting ready status"}
+        address = self.flags.get("node-ip") or node.address()
+        return {"conditions": [ready], "nodeInfo": {"kubeletVersion": node.kubelet_version()},
+                "addresses": [{"type": "InternalIP", "address": address}, {"type": "Hostname", "address": self.name}]}
+
+    def _mirror(self, api):
+        """A Pod object for every static pod: kubeadm finds the other members by their annotations."""
+        present = {pod["metadata"]["name"]: pod for pod in manifests.read_all().values()}
+        for component, pod in present.items():
+            if component not in self._mirrored:
+                self._replace(api, self._mirror_pod(component, pod))
+        for component in self._mirrored - set(present):
+            api.call("DELETE", f"{PODS}/{component}-{self.name}")
+        self._mirrored = set(present)
+
+    @staticmethod
+    def _replace(api, pod):
+        """Creates a mirror pod; one of an earlier life of this Node, with other annotations, makes way."""
+        name = pod["metadata"]["name"]
+        before = api.find(f"{PODS}/{name}")
+        if before and before["metadata"].get("annotations") != pod["metadata"]["annotations"]:
+            api.call("DELETE", f"{PODS}/{name}")
+        api.create(PODS, pod)
+
+    def _mirror_pod(self, component, pod):
+        notes = {**(pod["metadata"].get("annotations") or {}), "kubernetes.io/config.source": "file",
+                 "kubernetes.io/config.mirror": component}
+        return {"metadata": {"name": f"{component}-{self.name}", "labels": pod["metadata"].get("labels") or {},
+                             "annotations": notes},
+                "spec": {**pod["spec"], "nodeName": self.name}, "status": {"phase": "Running"}}
+
+
+def write_client_pem(content):
+    """The kubelet's certificate and key: a dated file and the link that always names the newest, as the real one has."""
+    link = node.path(CLIENT_PEM)
+    dated = link.replace("current", now().replace(":", "-"))
+    pki.write(dated, content, 0o600)
+    if os.path.lexists(link):
+        os.unlink(link)
+    os.symlink(os.path.basename(dated), link)

@@ -1,0 +1,166 @@
+"""The stand-in API server: HTTPS with the node's real certificates, objects in the node's etcd.
+
+Like the real one it serves nothing before its etcd has answered, and /readyz and /livez are linearizable reads.
+"""
+
+import json
+import socket
+import ssl
+import sys
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qsl, urlsplit
+
+from . import dial, etcdapi, node, resources, rules, storage
+
+HEALTH_TIMEOUT = 2.0   # seconds for the read behind /readyz
+ETCD_TIMEOUT = 10.0    # seconds for any other call: etcd itself gives up after 7
+CLIENT_TIMEOUT = 60.0  # seconds that a connection may be silent
+START_TIMEOUT = 20.0   # seconds for etcd to answer; then the process ends and kubelet starts it anew
+NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
+CHECKS = ("ping", "log", "etcd", "poststarthook/start-system-namespaces-controller", "informer-sync", "shutdown")
+
+
+class Request(BaseHTTPRequestHandler):
+    """One connection; the server holds the store and the rules."""
+
+    protocol_version = "HTTP/1.1"
+    timeout = CLIENT_TIMEOUT
+
+    def log_message(self, *_):
+        """Nothing: the demo shows nodes, not requests."""
+
+    def _handle(self):
+        parts = urlsplit(self.path)
+        query = dict(parse_qsl(parts.query, keep_blank_values=True))
+        if parts.path.split("/")[1] in ("livez", "readyz", "healthz"):
+            self._health(parts.path, "verbose" in query)
+        elif parts.path == "/version":
+            self._json(200, version())
+        else:
+            self._object(parts.path, query)
+
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _handle
+
+    def _health(self, path, verbose):
+        try:
+            self.server.health.get("/registry/health")
+            failed = []
+        except (dial.Unreachable, etcdapi.EtcdError):
+            failed = ["etcd"]
+        lines = [f"[-]{each} failed: reason withheld" if each in failed else f"[+]{each} ok" for each in CHECKS]
+        name = path.strip("/").split("/")[0]
+        text = "\n".join([*lines, f"{name} check {'failed' if failed else 'passed'}", ""]) if failed or verbose else "ok"
+        self._send(500 if failed else 200, "text/plain; charset=utf-8", text.encode())
+
+    def _object(self, path, query):
+        try:
+            body = self._body()
+            if self.headers.get("Authorization"):
+                raise storage.Refusal(401, "Unauthorized", "Unauthorized")
+            user = rules.User(self.connection.getpeercert())
+            status, answer = self.server.handler.handle(user, self.command, path, query, body)
+        except storage.Refusal as refusal:
+            status, answer = refusal.status, _status(refusal.status, refusal.reason, str(refusal))
+        except (dial.Unreachable, etcdapi.EtcdError) as error:
+            status, answer = 500, _status(500, "InternalError", f"etcdserver: {str(error).removeprefix('etcdserver: ')}")
+        self._json(status, answer)
+
+    def _body(self):
+        length = int(self.headers.get("Content-Length") or 0)
+        try:
+            return json.loads(self.rfile.read(length)) if length else {}
+        except ValueError as error:
+            raise storage.Refusal(400, "BadRequest", f"the object provided is unrecognized: {error}") from error
+
+    def _json(self, status, answer):
+        self._send(status, "application/json", json.dumps(answer).encode())
+
+    def _send(self, status, kind, body):
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+class Server(ThreadingHTTPServer):
+    """Shakes hands in the connection's own thread, so that one silent client holds up nobody."""
+
+    daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(self, address, context):
+        self.context = context
+        super().__init__(address, Request)
+
+    def finish_request(self, request, client_address):
+        """Serves one connection; one that speaks no TLS or shows a foreign certificate is closed."""
+        request.settimeout(CLIENT_TIMEOUT)
+        try:
+            request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            with self.context.wrap_socket(request, server_side=True) as secured:
+                self.RequestHandlerClass(secured, client_address, self)
+        except OSError:
+            pass
+
+
+def _status(code, reason, message):
+    return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": message,
+            "reason": reason, "code": code}
+
+
+def version():
+    """What /version says."""
+    release = node.kubeadm_version()
+    major, minor = release.lstrip("v").split(".")[:2]
+    return {"major": major, "minor": minor, "gitVersion": release, "gitCommit": "0" * 40, "gitTreeState": "clean",
+            "platform": "linux/amd64", "compiler": "gc"}
+
+
+def _signer(flags):
+    """Signs client certificates with the cluster CA on this node: the controller manager's duty."""
+    def sign(user, request):
+        import base64  # pylint: disable=import-outside-toplevel
+        from . import csr  # pylint: disable=import-outside-toplevel
+        ca = flags["client-ca-file"].removesuffix(".crt")
+        return base64.b64encode(csr.sign(ca, user, base64.b64decode(request))).decode()
+    return sign
+
+
+def _wait_for_etcd(store):
+    deadline = time.monotonic() + START_TIMEOUT
+    while True:
+        try:
+            for name in NAMESPACES:
+                if not store.exists("namespaces", None, name):
+                    store.create("namespaces", None, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name},
+                                                      "status": {"phase": "Active"}})
+            return
+        except storage.Refusal:
+            continue  # another API server was first with this one
+        except (dial.Unreachable, etcdapi.EtcdError) as error:
+            if time.monotonic() > deadline:
+                sys.exit(f"error while dialing etcd: {error}")
+            time.sleep(0.05)
+
+
+def main(argv):
+    """Runs until it is killed. The flags are those of kube-apiserver; files are looked for on the node."""
+    flags = dict(each.removeprefix("--").split("=", 1) for each in argv if "=" in each)
+    files = [node.path(flags[key]) for key in ("etcd-cafile", "etcd-certfile", "etcd-keyfile")]
+    servers = flags["etcd-servers"].split(",")
+    store = storage.Store(etcdapi.Client(servers, *files, timeout=ETCD_TIMEOUT))
+    _wait_for_etcd(store)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(node.path(flags["tls-cert-file"]), node.path(flags["tls-private-key-file"]))
+    context.load_verify_locations(node.path(flags["client-ca-file"]))
+    context.verify_mode = ssl.CERT_OPTIONAL
+    server = Server((flags["advertise-address"], int(flags["secure-port"])), context)
+    server.handler = resources.Handler(store, _signer(flags))
+    server.health = etcdapi.Client(servers, *files, timeout=HEALTH_TIMEOUT)
+    server.serve_forever()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,117 @@
+"""What kubeadm keeps in the cluster: its ConfigMaps, the marks on Nodes, bootstrap tokens, the shared certificates."""
+
+import base64
+import datetime
+import json
+import secrets
+import string
+import time
+
+import yaml
+
+from . import dial, documents, kubeapi, kubeconfig, say
+
+SYSTEM = "/api/v1/namespaces/kube-system"
+PUBLIC = "/api/v1/namespaces/kube-public"
+BINDINGS = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings"
+LABELS = ("node-role.kubernetes.io/control-plane", "node.kubernetes.io/exclude-from-external-load-balancers")
+POLL = 0.05  # seconds
+SHORT_RETRY = 0.35  # seconds that kubeadm tries to read its own ConfigMap
+
+
+def retry(work, limit):
+    """Calls `work` until it succeeds or `limit` seconds are over. Raises say.Failure with its last error."""
+    end = time.monotonic() + limit
+    while True:
+        try:
+            return work()
+        except (dial.Unreachable, kubeapi.ApiError) as error:
+            if time.monotonic() > end:
+                raise say.Failure(str(error)) from error
+            time.sleep(POLL)
+
+
+def config_map(name, data):
+    """A ConfigMap with these texts."""
+    return {"metadata": {"name": name}, "data": data}
+
+
+def bind_admins(api):
+    """Gives admin.conf its rights; only super-admin.conf can do that."""
+    subject = {"kind": "Group", "apiGroup": "rbac.authorization.k8s.io", "name": "kubeadm:cluster-admins"}
+    api.create(BINDINGS, {"metadata": {"name": "kubeadm:cluster-admins"}, "subjects": [subject], "roleRef": {
+        "kind": "ClusterRole", "name": "cluster-admin", "apiGroup": "rbac.authorization.k8s.io"}})
+
+
+def mark(api, name, taints, limit):
+    """Labels and taints a Node as control plane, once its kubelet has registered it."""
+    say.out(f"[mark-control-plane] Marking the node {name} as control-plane by adding the labels: [{' '.join(LABELS)}]")
+    if taints:
+        shown = " ".join(f"{each['key']}{'=' + each['value'] if each.get('value') else ''}:{each['effect']}" for each in taints)
+        say.out(f"[mark-control-plane] Marking the node {name} as control-plane by adding the taints [{shown}]")
+
+    def patch():
+        found = api.get(f"/api/v1/nodes/{name}")
+        had = found["spec"].get("taints") or []
+        spec = {"taints": had + [each for each in taints if each not in had]}
+        api.merge(f"/api/v1/nodes/{name}", {"metadata": {"labels": {label: "" for label in LABELS}}, "spec": spec})
+    retry(patch, limit)
+
+
+def fetch(api, log_prefix):
+    """The ClusterConfiguration of the cluster. Raises say.Failure, in the words of `kubeadm join` and `reset`."""
+    say.out(f'[{log_prefix}] Reading configuration from the "kubeadm-config" ConfigMap in namespace "kube-system"...')
+    say.out(f"[{log_prefix}] Use 'kubeadm init phase upload-config kubeadm --config your-config-file' to re-upload it.")
+    end = time.monotonic() + SHORT_RETRY
+    while True:
+        try:
+            found = api.get(f"{SYSTEM}/configmaps/kubeadm-config")
+            return documents.cluster(documents.parse(found["data"]["ClusterConfiguration"]))
+        except kubeapi.ApiError as error:
+            if error.status in (401, 403, 404) or time.monotonic() > end:
+                raise say.Failure(f"failed to get config map: {error}") from error
+        except dial.Unreachable as error:
+            if time.monotonic() > end:
+                raise say.Failure(f"failed to get config map: {error}") from error
+        time.sleep(POLL)
+
+
+def stored_form(clustering):
+    """A ClusterConfiguration as it is kept in the cluster."""
+    return yaml.safe_dump(clustering)
+
+
+# Bootstrap tokens.
+
+def new_token():
+    """A random bootstrap token: six characters, a dot, sixteen more."""
+    letters = string.ascii_lowercase + string.digits
+    return ".".join("".join(secrets.choice(letters) for _ in range(count)) for count in (6, 16))
+
+
+def save_token(api, token, ttl, description=""):
+    """Keeps a bootstrap token as a Secret; `ttl` in seconds, 0 for ever."""
+    ident, secret = token.split(".")
+    data = {"token-id": ident, "token-secret": secret, "usage-bootstrap-authentication": "true",
+            "usage-bootstrap-signing": "true", "auth-extra-groups": "system:bootstrappers:kubeadm:default-node-token"}
+    if description:
+        data["description"] = description
+    if ttl:
+        end = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=ttl)
+        data["expiration"] = end.strftime("%Y-%m-%dT%H:%M:%SZ")
+    encoded = {key: base64.b64encode(value.encode()).decode() for key, value in data.items()}
+    api.apply(f"{SYSTEM}/secrets", {"metadata": {"name": f"bootstrap-token-{ident}"},
+                                    "type": "bootstrap.kubernetes.io/token", "data": encoded})
+
+
+def cluster_info(api, server, ca_pem):
+    """The ConfigMap that anybody may read: where the API server is and which CA it has."""
+    text = json.dumps({"apiVersion": "v1", "kind": "Config", "clusters": [{"name": "", "cluster": {
+        "server": server, "certificate-authority-data": base64.b64encode(ca_pem).decode()}}],
+        "contexts": None, "current-context": "", "preferences": {}, "users": None})
+    api.apply(f"{PUBLIC}/configmaps", config_map("cluster-info", {"kubeconfig": text}))
+
+
+def client(file, server=None):
+    """The API server by a kubeconfig of the node. Raises OSError or ValueError."""
+    return kubeapi.Api(kubeconfig.Config.load(file), server=server)

@@ -1,0 +1,162 @@
+"""The containers of a node: etcd and the API server as processes, the two others as health endpoints.
+
+All of them die with the supervisor, by the kernel's own doing, so that a power cut is one kill.
+"""
+
+import ctypes
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from . import manifests, node
+
+BACK_OFF = (0.1, 5.0)  # seconds before the first and at most before a later restart
+STEADY = 10.0          # seconds after which a container counts as healthy again
+STOP_TIMEOUT = 5.0     # seconds between SIGTERM and SIGKILL
+PR_SET_PDEATHSIG = 1
+# Flags that etcd before 3.6 calls otherwise; README.md lists what else differs.
+OLD_ETCD_FLAGS = {
+    "--feature-gates=InitialCorruptCheck=true": "--experimental-initial-corrupt-check=true",
+    "--watch-progress-notify-interval=": "--experimental-watch-progress-notify-interval=",
+}
+_libc = ctypes.CDLL(None)
+
+
+def _die_with_parent():
+    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def local(argument):
+    """An argument of a manifest as this node can use it: its own loopback address, its own files."""
+    argument = argument.replace("//127.0.0.1:", f"//{node.loopback()}:")
+    return re.sub(r"=(?=/(etc|var|run)/)", "=" + node.path(""), argument)
+
+
+def _old_etcd():
+    text = subprocess.run(["etcd", "--version"], capture_output=True, text=True, timeout=10, check=True).stdout
+    return tuple(int(part) for part in re.search(r"(\d+)\.(\d+)", text).groups()) < (3, 6)
+
+
+def command_line(command):
+    """The real command line for that of a manifest. Raises OSError when there is no such program."""
+    program = command[0]
+    if program == "kube-apiserver":
+        return [sys.executable, "-m", f"{__package__}.apiserver", *command[1:]]
+    arguments = [local(each) for each in command[1:]]
+    found = shutil.which(program)
+    if not found:
+        raise FileNotFoundError(f"{program}: not on PATH; install the package etcd-server")
+    if program == "etcd" and _old_etcd():
+        for new, old in OLD_ETCD_FLAGS.items():
+            arguments = [each.replace(new, old, 1) if each.startswith(new) else each for each in arguments]
+    return [found, *arguments]
+
+
+class Process:
+    """A container that is a process, restarted with a back-off when it ends by itself."""
+
+    def __init__(self, name, command):
+        self.name, self.command = name, command
+        self.restarts, self._delay, self._due = 0, BACK_OFF[0], 0.0
+        self._process, self._started = None, 0.0
+
+    def tick(self):
+        """Starts what should run and does not. Called by the main thread only: children die with their thread."""
+        if self._process and self._process.poll() is None:
+            return
+        now = time.monotonic()
+        if self._process:
+            self._ended(now)
+        elif now >= self._due:
+            self._start(now)
+
+    def _ended(self, now):
+        self._process, self.restarts = None, self.restarts + 1
+        if now - self._started > STEADY:
+            self._delay = BACK_OFF[0]
+        self._due, self._delay = now + self._delay, min(self._delay * 2, BACK_OFF[1])
+
+    def _start(self, now):
+        folder = node.path("/run/standin/logs")
+        os.makedirs(folder, exist_ok=True)
+        with open(f"{folder}/{self.name}.log", "ab") as log:
+            self._process = subprocess.Popen(  # pylint: disable=consider-using-with,subprocess-popen-preexec-fn
+                command_line(self.command), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                preexec_fn=_die_with_parent, start_new_session=True)
+        self._started = now
+
+    def stop(self):
+        """Ends the process: politely, then not."""
+        if self._process and self._process.poll() is None:
+            self._process.terminate()
+            try:
+                self._process.wait(STOP_TIMEOUT)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+        self._process = None
+
+    def running(self):
+        """Whether the process is there now."""
+        return bool(self._process) and self._process.poll() is None
+
+
+class _Ok(BaseHTTPRequestHandler):
+    def do_GET(self):  # pylint: disable=invalid-name
+        """Always well."""
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"ok")
+
+    def log_message(self, *_):
+        """Nothing."""
+
+
+class Health:
+    """Something that only has to answer "ok": the kubelet's own ports, the controller manager, the scheduler."""
+
+    def __init__(self, name, *places):
+        self.name, self.command, self.restarts = name, [name], 0
+        self._places, self._servers = places, []
+
+    def tick(self):
+        """Listens, if it does not yet. A port that is taken is tried again at the next tick."""
+        for place in self._places[len(self._servers):]:
+            try:
+                server = ThreadingHTTPServer(place, _Ok)
+            except OSError:
+                return
+            server.daemon_threads = True
+            self._servers.append(server)
+            threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+
+    def stop(self):
+        """Closes the ports."""
+        for server in self._servers:
+            server.socket.shutdown(socket.SHUT_RDWR)
+            server.shutdown()
+            server.server_close()
+        self._servers = []
+
+    def running(self):
+        """Whether every port is open."""
+        return len(self._servers) == len(self._places)
+
+
+def container(pod):
+    """The container of a static pod."""
+    name, command = pod["metadata"]["name"], pod["spec"]["containers"][0]["command"]
+    ports = {"kube-controller-manager": "10257", "kube-scheduler": "10259"}
+    if name in ports:
+        port = int(manifests.flags(command).get("secure-port", ports[name]))
+        made = Health(name, (node.loopback(), port))
+        made.command = command
+        return made
+    return Process(name, command)

@@ -1,0 +1,46 @@
+"""Faults that the world orders for a node in /run/standin/faults: a command that fails or hangs after a phase.
+
+The file is JSON: {"init": {"after": "certs", "exit": 1, "times": 2}, "join": {"after": "etcd-join", "hang": true}}.
+`after` names a phase of the command, or "start" (before the first one; the default); without `times` it is for ever.
+{"hang": "etcd-join"} makes any command hang after that phase.
+"""
+
+import json
+import os
+import time
+
+from . import node, say
+
+FILE = "/run/standin/faults"
+USED = "/run/standin/faults.used"
+LONGEST_HANG = 3600.0  # seconds; whoever tests a hang kills long before
+
+
+def after(command, phase):
+    """Called when a phase of a command is done: returns, or hangs, or raises say.Failure."""
+    ordered = _read(FILE)
+    mine = ordered.get(command) or {}
+    if ordered.get("hang") == phase:
+        mine = {"after": phase, "hang": True}
+    if not mine or mine.get("after", "start") != phase or not _spend(command, mine.get("times")):
+        return
+    if mine.get("hang"):
+        time.sleep(LONGEST_HANG)
+    raise say.Failure("the world ordered this command to fail here", int(mine.get("exit", 1)))
+
+
+def _spend(command, times):
+    if times is None:
+        return True
+    used = _read(USED)
+    used[command] = used.get(command, 0) + 1
+    with open(node.path(USED), "w", encoding="ascii") as file:
+        json.dump(used, file)
+    return used[command] <= times
+
+
+def _read(file):
+    if not os.path.exists(node.path(file)):
+        return {}
+    with open(node.path(file), encoding="ascii") as text:
+        return json.load(text)

@@ -1,0 +1,111 @@
+"""What a request means for the objects: paths, verbs, and the duties that the real controllers would have."""
+
+import calendar
+import time
+
+from . import rules
+from .storage import Refusal, merge, now
+
+NODE_GRACE = 40  # seconds without a heartbeat after which a node counts as not ready: kube-controller-manager's default
+
+# plural: (API group and version, kind, in a namespace)
+KINDS = {
+    "namespaces": ("v1", "Namespace", False), "nodes": ("v1", "Node", False), "pods": ("v1", "Pod", True),
+    "configmaps": ("v1", "ConfigMap", True), "secrets": ("v1", "Secret", True),
+    "certificatesigningrequests": ("certificates.k8s.io/v1", "CertificateSigningRequest", False),
+    "clusterrolebindings": ("rbac.authorization.k8s.io/v1", "ClusterRoleBinding", False),
+}
+VERBS = {"GET": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
+
+
+def locate(target):
+    """The (resource, namespace, name, subresource) of a path. Raises Refusal 404 for a path that is none of these."""
+    parts = [part for part in target.split("/") if part]
+    group = parts[1:2] if parts[:1] == ["api"] else parts[1:3]
+    rest = parts[1 + len(group):]
+    namespace = None
+    if len(rest) > 2 and rest[0] == "namespaces" and rest[2] in KINDS:
+        namespace, rest = rest[1], rest[2:]
+    known = KINDS.get(rest[0]) if rest else None
+    if parts[:1] not in (["api"], ["apis"]) or not known or known[0] != "/".join(group) or len(rest) > 3:
+        raise Refusal(404, "NotFound", "the server could not find the requested resource")
+    return rest[0], namespace, (rest[1] if len(rest) > 1 else None), (rest[2] if len(rest) > 2 else None)
+
+
+class Handler:
+    """Carries requests out on a store. `sign` makes a client certificate of a CSR."""
+
+    def __init__(self, store, sign):
+        self.store, self.sign = store, sign
+
+    def handle(self, user, method, target, query, body):
+        """(HTTP status, object) of a request. Raises Refusal."""
+        resource, namespace, name, sub = locate(target)
+        verb = "list" if method == "GET" and not name else VERBS.get(method, method.lower())
+        rules.check(user, self.store, verb, resource, namespace, name, body)
+        if verb == "list":
+            return 200, self._list(resource, namespace, query.get("labelSelector", ""))
+        if verb == "get":
+            return 200, _seen(resource, self.store.get(resource, namespace, name))
+        if verb == "create" and not name:
+            return 201, self._create(user, resource, namespace, body)
+        if verb in ("patch", "update") and name:
+            return 200, self._change(verb, resource, namespace, name, sub, body)
+        if verb == "delete" and name:
+            return 200, self._delete(resource, namespace, name, body)
+        raise Refusal(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
+
+    def _list(self, resource, namespace, selector):
+        wanted = dict(pair.split("=", 1) for pair in selector.replace("==", "=").split(",") if "=" in pair)
+        found = [_seen(resource, each) for each in self.store.list(resource, namespace)]
+        kept = [each for each in found if wanted.items() <= (each["metadata"].get("labels") or {}).items()]
+        return {"kind": KINDS[resource][1] + "List", "apiVersion": KINDS[resource][0], "metadata": {}, "items": kept}
+
+    def _create(self, user, resource, namespace, body):
+        version, kind, spaced = KINDS[resource]
+        if not isinstance(body, dict) or not (body.get("metadata") or {}).get("name"):
+            raise Refusal(422, "Invalid", f"{kind} is invalid: metadata.name: Required value")
+        if spaced and not namespace:
+            raise Refusal(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
+        if spaced and not self.store.exists("namespaces", None, namespace):
+            raise Refusal(404, "NotFound", f'namespaces "{namespace}" not found')
+        body |= {"apiVersion": version, "kind": kind}
+        if resource == "certificatesigningrequests":
+            body["status"] = {"conditions": [{"type": "Approved", "status": "True", "reason": "AutoApproved"}],
+                              "certificate": self.sign(user, body["spec"]["request"])}
+        return self.store.create(resource, namespace, body)
+
+    def _change(self, verb, resource, namespace, name, sub, body):
+        def rewritten(before):
+            part = {key: value for key, value in body.items() if key == "status"} if sub == "status" else body
+            if verb == "patch":
+                return merge(before, part)
+            revision = (body.get("metadata") or {}).get("resourceVersion")
+            if revision and revision != before["metadata"]["resourceVersion"]:
+                raise Refusal(409, "Conflict", f'Operation cannot be fulfilled on {resource} "{name}": the object has '
+                              "been modified; please apply your changes to the latest version and try again")
+            return {**before, **part}
+        return self.store.change(resource, namespace, name, rewritten)
+
+    def _delete(self, resource, namespace, name, body):
+        uid = ((body or {}).get("preconditions") or {}).get("uid")
+        self.store.delete(resource, namespace, name, uid)
+        if resource == "nodes":
+            self._collect_pods(name)
+        return {"kind": "Status", "apiVersion": "v1", "status": "Success", "details": {"name": name, "kind": resource}}
+
+    def _collect_pods(self, node):
+        """The pods of a Node that is gone go, too: the pod garbage collector's duty."""
+        for pod in self.store.list("pods", None):
+            if pod.get("spec", {}).get("nodeName") == node:
+                self.store.delete("pods", pod["metadata"]["namespace"], pod["metadata"]["name"])
+
+
+def _seen(resource, found):
+    """An object as a reader sees it: a Node whose kubelet has been silent for too long is not ready."""
+    for condition in found.get("status", {}).get("conditions", []) if resource == "nodes" else []:
+        beat = calendar.timegm(time.strptime(condition["lastHeartbeatTime"], "%Y-%m-%dT%H:%M:%SZ"))
+        if condition["type"] == "Ready" and time.time() - beat > NODE_GRACE:
+            condition |= {"status": "Unknown", "reason": "NodeStatusUnknown", "lastTransitionTime": now(),
+                          "message": "Kubelet stopped posting node status."}
+    return found

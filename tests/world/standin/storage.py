@@ -1,0 +1,105 @@
+"""Kubernetes objects in etcd: one JSON text per key under /registry, the revision of the key as resourceVersion."""
+
+import datetime
+import json
+import uuid
+
+TRIES = 20  # lost races for one object before the caller hears of a conflict
+
+
+class Refusal(Exception):
+    """What the API server answers instead of an object: HTTP status, reason and message."""
+
+    def __init__(self, status, reason, message):
+        super().__init__(message)
+        self.status, self.reason = status, reason
+
+
+def now():
+    """This moment as Kubernetes writes it."""
+    return datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def merge(target, change):
+    """A JSON merge patch (RFC 7386) of one value onto another."""
+    if not isinstance(change, dict):
+        return change
+    result = dict(target) if isinstance(target, dict) else {}
+    for key, value in change.items():
+        if value is None:
+            result.pop(key, None)
+        else:
+            result[key] = merge(result.get(key), value)
+    return result
+
+
+class Store:
+    """All objects, by resource (its plural name), namespace and name."""
+
+    def __init__(self, etcd):
+        self.etcd = etcd
+
+    @staticmethod
+    def _key(resource, namespace, name=""):
+        return f"/registry/{resource}/" + (f"{namespace}/" if namespace else "") + name
+
+    @staticmethod
+    def _decode(text, revision):
+        found = json.loads(text)
+        found["metadata"]["resourceVersion"] = str(revision)
+        return found
+
+    def get(self, resource, namespace, name):
+        """One object. Raises Refusal 404."""
+        rows = self.etcd.get(self._key(resource, namespace, name))
+        if not rows:
+            raise Refusal(404, "NotFound", f'{resource} "{name}" not found')
+        return self._decode(rows[0][1], rows[0][2])
+
+    def exists(self, resource, namespace, name):
+        """Whether there is such an object."""
+        return bool(self.etcd.get(self._key(resource, namespace, name)))
+
+    def list(self, resource, namespace):
+        """All objects of a resource, of one namespace if that is given."""
+        rows = self.etcd.get(self._key(resource, namespace), prefix=True)
+        return [self._decode(text, revision) for _, text, revision in rows]
+
+    def create(self, resource, namespace, body):
+        """A new object with a UID of its own. Raises Refusal 409 when the name is taken."""
+        name = body["metadata"]["name"]
+        body["metadata"] |= {"uid": str(uuid.uuid4()), "creationTimestamp": now()}
+        if namespace:
+            body["metadata"]["namespace"] = namespace
+        revision = self._put(resource, namespace, name, body, 0)
+        if revision is None:
+            raise Refusal(409, "AlreadyExists", f'{resource} "{name}" already exists')
+        return self._decode(json.dumps(body), revision)
+
+    def _put(self, resource, namespace, name, body, revision):
+        body["metadata"].pop("resourceVersion", None)
+        return self.etcd.put_if(self._key(resource, namespace, name), json.dumps(body), revision)
+
+    def change(self, resource, namespace, name, how):
+        """Rewrites an object by a function of it, again and again until nobody came between. Raises Refusal."""
+        for _ in range(TRIES):
+            before = self.get(resource, namespace, name)
+            revision = int(before["metadata"]["resourceVersion"])
+            after = how(before)
+            after["metadata"] |= {key: before["metadata"][key] for key in ("name", "uid", "creationTimestamp")}
+            written = self._put(resource, namespace, name, after, revision)
+            if written is not None:
+                return self._decode(json.dumps(after), written)
+        raise Refusal(409, "Conflict", f'Operation cannot be fulfilled on {resource} "{name}": the object has been '
+                                       "modified; please apply your changes to the latest version and try again")
+
+    def delete(self, resource, namespace, name, uid=None):
+        """Deletes an object, under the precondition of its UID if one is given. Raises Refusal 404 or 409."""
+        for _ in range(TRIES):
+            found = self.get(resource, namespace, name)["metadata"]
+            if uid and uid != found["uid"]:
+                raise Refusal(409, "Conflict", f'Operation cannot be fulfilled on {resource} "{name}": Precondition '
+                              f"failed: UID in precondition: {uid}, UID in object meta: {found['uid']}")
+            if self.etcd.delete_if(self._key(resource, namespace, name), int(found["resourceVersion"])) is not None:
+                return
+        raise Refusal(409, "Conflict", f'could not delete {resource} "{name}": too many changes at once')

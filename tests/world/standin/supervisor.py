@@ -1,0 +1,141 @@
+"""The stand-in kubelet: a supervisor that lives from boot to power cut and plays systemd, containerd and kubelet.
+
+As the real kubelet it restarts in vain until kubeadm has written its configuration, then follows the static-pod
+manifests. Stopping the service leaves the containers running; removing containers is another request.
+"""
+
+import os
+import queue
+import signal
+import socket
+import sys
+import threading
+
+from . import agent, containers, control, manifests, node
+
+TICK = 0.05  # seconds between two looks at the manifest folder
+CONFIG = "/var/lib/kubelet/config.yaml"
+CRI_SOCKET = "/run/containerd/containerd.sock"
+
+
+class Supervisor:
+    """State of one node: is the runtime up, is the service wanted, is it running, which containers are there."""
+
+    def __init__(self):
+        self.runtime, self.wanted, self.agent = True, True, None
+        self.containers = {}
+        self.ports = containers.Health("kubelet", (node.loopback(), 10248), (node.address(), 10250))
+        self.requests = queue.Queue()
+        self._cri = None
+
+    def run(self):
+        """For ever."""
+        self._open_runtime()
+        control.serve(self.requests)
+        while True:
+            self._tick()
+            try:
+                request, answer = self.requests.get(timeout=TICK)
+            except queue.Empty:
+                continue
+            answer(self._carry_out(**request))
+
+    def _tick(self):
+        if self.wanted and not self.agent and self._configured():
+            self.agent = agent.Agent()
+        if self.agent:
+            self.ports.tick()
+            if self.runtime:
+                self._follow_manifests()
+
+    @staticmethod
+    def _configured():
+        identity = (agent.KUBELET_CONF, agent.BOOTSTRAP_CONF)
+        return os.path.exists(node.path(CONFIG)) and any(os.path.exists(node.path(each)) for each in identity)
+
+    def _follow_manifests(self):
+        pods = {pod["metadata"]["name"]: pod for pod in manifests.read_all().values()}
+        for name, running in list(self.containers.items()):
+            if name not in pods or running.command != pods[name]["spec"]["containers"][0]["command"]:
+                self.containers.pop(name).stop()
+        for name, pod in pods.items():
+            self.containers.setdefault(name, None)
+            self.containers[name] = self.containers[name] or containers.container(pod)
+            self.containers[name].tick()
+
+    def _carry_out(self, verb, unit="kubelet"):
+        if verb == "containers":
+            return self._list() if self.runtime else {"error": "down"}
+        if verb == "remove-containers":
+            return self._remove() if self.runtime else {"error": "down"}
+        if unit == "containerd":
+            self._switch_runtime(verb)
+        else:
+            self._switch_kubelet(verb)
+        return {"kubelet": self._kubelet_state(), "containerd": "active" if self.runtime else "inactive"}
+
+    def _switch_kubelet(self, verb):
+        if verb in ("stop", "restart") and self.agent:
+            self.agent.stop()
+            self.ports.stop()
+            self.agent = None
+        self.wanted = {"stop": False, "start": True, "restart": True}.get(verb, self.wanted)
+        self._tick()
+
+    def _kubelet_state(self):
+        if self.agent:
+            return "active"
+        return "activating" if self.wanted else "inactive"
+
+    def _switch_runtime(self, verb):
+        if verb == "stop" and self.runtime:
+            self._close_runtime()
+        elif verb in ("start", "restart") and not self.runtime:
+            self._open_runtime()
+
+    def _list(self):
+        return {"containers": [{"name": name, "running": each.running(), "restarts": each.restarts}
+                               for name, each in self.containers.items()]}
+
+    def _remove(self):
+        for each in self.containers.values():
+            each.stop()
+        self.containers.clear()
+        return {"containers": []}
+
+    def _open_runtime(self):
+        file = node.path(CRI_SOCKET)
+        os.makedirs(os.path.dirname(file), exist_ok=True)
+        if os.path.lexists(file):
+            os.unlink(file)
+        self._cri = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._cri.bind(file)
+        self._cri.listen(16)
+        threading.Thread(target=_hang_up, args=(self._cri,), daemon=True).start()
+        self.runtime = True
+
+    def _close_runtime(self):
+        self._cri.shutdown(socket.SHUT_RDWR)
+        self._cri.close()
+        os.unlink(node.path(CRI_SOCKET))
+        self.runtime = False
+
+
+def _hang_up(listener):
+    """Takes and closes connections to the runtime's socket, until that is closed: it is there, and says nothing."""
+    while True:
+        try:
+            listener.accept()[0].close()
+        except OSError:
+            return
+
+
+def run():
+    """Supervises this node until the process is told to end; then its containers end first."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    supervisor = Supervisor()
+    try:
+        supervisor.run()
+    finally:
+        for each in supervisor.containers.values():
+            each.stop()

@@ -1,0 +1,189 @@
+"""A few nodes for the stand-in's own tests: each a folder, two addresses and a kubelet, no namespaces needed."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+import yaml
+
+from world.addresses import MACHINES, claim_octet
+from world.standin import kubeapi, kubeconfig
+
+ENDPOINT = "api.lab.internal"
+HERE = os.path.dirname(os.path.abspath(__file__))
+# Short ways for tests: what waits minutes on a real machine waits seconds here.
+FAST = {"etcdAPICall": "4s", "discovery": "3s"}
+V = "kubeadm.k8s.io/v1beta4"
+
+
+class Node:
+    """One machine: power it on and off, and run commands on it."""
+
+    def __init__(self, lab, name, number):
+        self.lab, self.name = lab, name
+        self.address, self.loopback = lab.addresses.private(number), lab.addresses.loopback(number)
+        self.root = os.path.join(lab.folder, name)
+        self._kubelet = None
+        self.env = {"PATH": os.environ["PATH"], "STANDIN_ROOT": self.root, "PYTHONPATH": HERE}
+        os.makedirs(f"{self.root}/etc/kubernetes")
+        self.hosts(lab.front)
+
+    def hosts(self, address):
+        """Lets the endpoint's name mean an address on this node."""
+        with open(f"{self.root}/etc/hosts", "w", encoding="ascii") as file:
+            file.write(f"127.0.0.1 localhost\n{address} {ENDPOINT}\n")
+
+    def boot(self):
+        """Power on: an empty /run, then the kubelet."""
+        shutil.rmtree(f"{self.root}/run", ignore_errors=True)
+        os.makedirs(f"{self.root}/run/standin")
+        with open(f"{self.root}/run/standin.env", "w", encoding="ascii") as file:
+            file.write(f"STANDIN_ADDRESS={self.address}\nSTANDIN_LOOPBACK={self.loopback}\nSTANDIN_NODE={self.name}\n"
+                       f"STANDIN_LOG={self.lab.folder}/log\n")
+        self._kubelet = subprocess.Popen(self._argv("kubelet"), env=self.env)  # pylint: disable=consider-using-with
+        wait(lambda: os.path.exists(f"{self.root}/run/standin/kubelet.sock"), 10, "the kubelet's socket")
+        return self
+
+    def cut(self):
+        """Power off, at once."""
+        if self._kubelet:
+            self._kubelet.kill()
+            self._kubelet.wait()
+            self._kubelet = None
+
+    @staticmethod
+    def _argv(program, *arguments):
+        return [sys.executable, "-m", f"standin.{program}", *arguments]
+
+    def start(self, program, *arguments):
+        """A command under way."""
+        return subprocess.Popen(self._argv(program, *arguments), env=self.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                text=True)
+
+    def run(self, program, *arguments):
+        """A command to its end: the completed process with text output."""
+        return subprocess.run(self._argv(program, *arguments), env=self.env, capture_output=True, text=True, timeout=120,
+                              check=False)
+
+    def kubeadm(self, *arguments):
+        """A kubeadm command that must succeed; its output."""
+        done = self.run("kubeadm", *arguments)
+        if done.returncode:
+            raise AssertionError(f"kubeadm {' '.join(arguments)} on {self.name}: exit {done.returncode}\n{done.stdout}"
+                                 f"{done.stderr}")
+        return done.stdout
+
+    def write(self, path, content, mode=0o600):
+        """A file on the node; a list of documents becomes YAML."""
+        text = content if isinstance(content, str) else yaml.safe_dump_all(content)
+        os.makedirs(os.path.dirname(self.root + path), exist_ok=True)
+        with open(self.root + path, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.chmod(self.root + path, mode)
+        return path
+
+    def read(self, path):
+        """A file of the node."""
+        with open(self.root + path, encoding="utf-8") as file:
+            return file.read()
+
+    def files(self, path):
+        """The names in a folder of the node; empty where there is none."""
+        return sorted(os.listdir(self.root + path)) if os.path.isdir(self.root + path) else []
+
+    def init_config(self, **extra):
+        """Documents for init on this node; keyword arguments go into the InitConfiguration."""
+        return [{"apiVersion": V, "kind": "InitConfiguration", "nodeRegistration": {"name": self.name},
+                 "localAPIEndpoint": {"advertiseAddress": self.address}, **extra},
+                {"apiVersion": V, "kind": "ClusterConfiguration", "controlPlaneEndpoint": f"{ENDPOINT}:6443",
+                 "kubernetesVersion": "v1.36.1"}]
+
+    def join_config(self, **extra):
+        """A document for join on this node, after prepare_join()."""
+        return [{"apiVersion": V, "kind": "JoinConfiguration", "nodeRegistration": {"name": self.name},
+                 "discovery": {"file": {"kubeConfigPath": "/run/join.conf"}}, "timeouts": FAST,
+                 "controlPlane": {"localAPIEndpoint": {"advertiseAddress": self.address}}, **extra}]
+
+    def prepare_join(self, other):
+        """What kubeboot does before a join: the shared keys, a kubeconfig made of them, the endpoint's name on a live node."""
+        for file in ("ca.crt", "ca.key", "sa.pub", "sa.key", "front-proxy-ca.crt", "front-proxy-ca.key", "etcd/ca.crt",
+                     "etcd/ca.key"):
+            self.write(f"/etc/kubernetes/pki/{file}", other.read(f"/etc/kubernetes/pki/{file}"))
+        self.hosts(other.address)
+        self.write("/run/cluster.yaml", other.init_config()[1:])
+        self.write("/run/join.conf", self.kubeadm("kubeconfig", "user", "--client-name", "joiner", "--org", "system:masters",
+                                                  "--config", "/run/cluster.yaml", "--validity-period", "1h"))
+
+    def init(self, *arguments, **extra):
+        """A successful init; its output."""
+        return self.kubeadm("init", "--config", self.write("/run/init.yaml", self.init_config(**extra)), *arguments)
+
+    def join(self, other, **extra):
+        """A successful join through another node; its output."""
+        self.prepare_join(other)
+        return self.kubeadm("join", "--config", self.write("/run/join.yaml", self.join_config(**extra)))
+
+    def api(self, method, target, body=None, config="/etc/kubernetes/admin.conf", through=None):
+        """A request by a kubeconfig of this node to its own API server, or to that of another; the decoded answer.
+
+        Raises kubeapi.ApiError for a refusal.
+        """
+        os.environ["STANDIN_ROOT"] = self.root
+        try:
+            server = f"https://{(through or self).address}:6443"
+            return kubeapi.Api(kubeconfig.Config.load(config), server=server).call(method, target, body)
+        finally:
+            del os.environ["STANDIN_ROOT"]
+
+    def get(self, target, **more):
+        """The object at a path, as api()."""
+        return self.api("GET", target, **more)
+
+    def etcdctl(self, *arguments):
+        """etcdctl on this node with the health check's certificate; the completed process."""
+        pki = f"{self.root}/etc/kubernetes/pki/etcd"
+        return subprocess.run(["etcdctl", f"--endpoints=https://{self.address}:2379", f"--cacert={pki}/ca.crt",
+                               f"--cert={pki}/healthcheck-client.crt", f"--key={pki}/healthcheck-client.key", *arguments],
+                              env={**self.env, "ETCDCTL_API": "3"}, capture_output=True, text=True, timeout=30, check=False)
+
+    def members(self):
+        """The members as this node's etcd lists them: {peer URL: (ID, name, is a learner)}."""
+        listed = json.loads(self.etcdctl("member", "list", "-w", "json").stdout)["members"]
+        return {each["peerURLs"][0]: (each["ID"], each.get("name", ""), each.get("isLearner", False)) for each in listed}
+
+
+class Lab:
+    """Nodes that share a second octet of 127.0.0.0/8, in a folder that is deleted in the end."""
+
+    def __init__(self):
+        self.addresses, self._claim = claim_octet()
+        self.front = self.addresses.private(MACHINES)
+        self.folder = tempfile.mkdtemp(prefix="standin-")
+        self.nodes = []
+
+    def node(self, name=None, number=None):
+        """A machine that is powered on."""
+        number = number or len(self.nodes) + 1
+        made = Node(self, name or f"n{number}", number)
+        self.nodes.append(made)
+        return made.boot()
+
+    def close(self):
+        """Power off everywhere, and no traces."""
+        for node in self.nodes:
+            node.cut()
+        self._claim.close()
+        shutil.rmtree(self.folder)
+
+
+def wait(condition, limit, what):
+    """Waits until a condition holds; fails after `limit` seconds with a word about what was waited for."""
+    end = time.monotonic() + limit
+    while not condition():
+        if time.monotonic() > end:
+            raise AssertionError(f"waited {limit} s in vain for {what}")
+        time.sleep(0.02)

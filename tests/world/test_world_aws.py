@@ -1,0 +1,185 @@
+"""The AWS endpoint: conditional writes, faults, the group's states, hooks, and the record of calls."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from botocore.exceptions import ClientError, ConnectionClosedError
+
+from world.account import BUCKET, GROUP
+from world.client import wait_until
+from world.control import WorldError
+from world.journal import read
+
+
+def status_of(call, **arguments) -> tuple[int, str]:
+    """Status and AWS error code of a call."""
+    try:
+        return call(**arguments)["ResponseMetadata"]["HTTPStatusCode"], ""
+    except ClientError as error:
+        return error.response["ResponseMetadata"]["HTTPStatusCode"], error.response["Error"]["Code"]
+
+
+def code_of(call, **arguments) -> str:
+    return status_of(call, **arguments)[1]
+
+
+@pytest.fixture
+def fault(world):
+    """Adds faults, and clears them after the test."""
+    yield lambda effect, **match: world.ask("fault_add", effect=effect, **match)
+    world.ask("fault_clear")
+
+
+def test_of_fifty_simultaneous_creations_exactly_one_wins(world):
+    s3 = world.aws("s3", max_pool_connections=50)
+    for attempt in range(5):
+        key = f"race/{attempt}"
+        with ThreadPoolExecutor(50) as pool:
+            create = {"Bucket": BUCKET, "Key": key, "IfNoneMatch": "*"}
+            writes = [pool.submit(status_of, s3.put_object, Body=b"%d" % n, **create) for n in range(50)]
+            answers = [write.result()[0] for write in writes]
+        assert sorted(set(answers)) == [200, 412]
+        assert answers.count(200) == 1
+        assert s3.get_object(Bucket=BUCKET, Key=key)["Body"].read() == b"%d" % answers.index(200)
+
+
+def test_if_match_tells_changed_from_gone(world):
+    s3 = world.aws("s3")
+    etag = s3.put_object(Bucket=BUCKET, Key="match", Body=b"1")["ETag"]
+    assert status_of(s3.put_object, Bucket=BUCKET, Key="match", Body=b"2", IfMatch=etag)[0] == 200
+    assert status_of(s3.put_object, Bucket=BUCKET, Key="match", Body=b"3", IfMatch=etag) == (412, "PreconditionFailed")
+    assert status_of(s3.put_object, Bucket=BUCKET, Key="gone", Body=b"3", IfMatch=etag) == (404, "NoSuchKey")
+
+
+def test_a_lost_reply_leaves_the_write_done(world, fault):
+    s3 = world.aws("s3")
+    fault("lost-reply", action="PutObject", key="lost", times=1)
+    with pytest.raises(ConnectionClosedError):
+        s3.put_object(Bucket=BUCKET, Key="lost", Body=b"x")
+    assert s3.get_object(Bucket=BUCKET, Key="lost")["Body"].read() == b"x"
+
+
+def test_a_cut_connection_leaves_the_write_undone(world, fault):
+    s3 = world.aws("s3")
+    fault("cut", action="PutObject", key="cut", times=1)
+    with pytest.raises(ConnectionClosedError):
+        s3.put_object(Bucket=BUCKET, Key="cut", Body=b"x")
+    assert code_of(s3.get_object, Bucket=BUCKET, Key="cut") == "NoSuchKey"
+
+
+@pytest.mark.parametrize(
+    ("service", "call", "code"),
+    [
+        ("s3", "list_buckets", "SlowDown"),
+        ("ec2", "describe_instances", "RequestLimitExceeded"),
+        ("autoscaling", "describe_auto_scaling_groups", "Throttling"),
+        ("sts", "get_caller_identity", "AccessDenied"),
+    ],
+)
+def test_each_service_speaks_its_own_errors(world, fault, service, call, code):
+    fault(f"error=403/{code}", service=service, times=1)
+    method = getattr(world.aws(service), call)
+    assert status_of(method) == (403, code)
+    assert status_of(method)[0] == 200, "a fault for one call hit a second one"
+
+
+def test_an_error_after_the_fact_leaves_the_write_done(world, fault):
+    s3 = world.aws("s3")
+    fault("error-after=500/InternalError", key="after", action="PutObject", times=1)
+    assert code_of(s3.put_object, Bucket=BUCKET, Key="after", Body=b"x") == "InternalError"
+    assert s3.get_object(Bucket=BUCKET, Key="after")["Body"].read() == b"x"
+
+
+def test_a_hanging_call_ends_when_the_fault_is_cleared(world, fault):
+    s3 = world.aws("s3")
+    fault("hang", key="hung", times=1)
+    with ThreadPoolExecutor(1) as pool:
+        hung = pool.submit(s3.put_object, Bucket=BUCKET, Key="hung", Body=b"x")
+        wait_until(lambda: world.ask("fault_list")[0]["hits"] == 1)
+        assert not hung.done()
+        world.ask("fault_clear")
+        with pytest.raises(ConnectionClosedError):
+            hung.result(timeout=10)
+    assert code_of(s3.get_object, Bucket=BUCKET, Key="hung") == "NoSuchKey"
+
+
+def test_a_store_that_ignores_conditions_overwrites(world, fault):
+    s3 = world.aws("s3")
+    s3.put_object(Bucket=BUCKET, Key="ignored", Body=b"1")
+    fault("ignore-conditions")
+    assert status_of(s3.put_object, Bucket=BUCKET, Key="ignored", Body=b"2", IfNoneMatch="*")[0] == 200
+    assert s3.get_object(Bucket=BUCKET, Key="ignored")["Body"].read() == b"2"
+
+
+def test_without_list_permission_a_missing_key_is_denied(world, fault):
+    fault("hide-missing")
+    assert status_of(world.aws("s3").get_object, Bucket=BUCKET, Key="never") == (403, "AccessDenied")
+
+
+def test_a_wrong_fault_is_refused_with_what_is_right(world):
+    with pytest.raises(WorldError, match="unknown effect 'explode': one of delay"):
+        world.ask("fault_add", effect="explode")
+    with pytest.raises(WorldError, match="STATUS/CODE"):
+        world.ask("fault_add", effect="error=teapot")
+
+
+def test_states_are_what_the_world_says(world):
+    scaling, ec2 = world.aws("autoscaling"), world.aws("ec2")
+    id = world.node(1)["id"]
+    for state in ("Pending", "Pending:Wait", "Warmed:Stopped", "Standby", "Terminating:Wait", "InService"):
+        world.ask("lifecycle", node=id, state=state)
+        assert (
+            scaling.describe_auto_scaling_instances(InstanceIds=[id])["AutoScalingInstances"][0]["LifecycleState"]
+            == state
+        )
+    for state in ("pending", "stopped", "shutting-down", "terminated", "running"):
+        world.ask("ec2_state", node=id, state=state)
+        filters = [{"Name": "instance-id", "Values": [id]}, {"Name": "instance-state-name", "Values": [state]}]
+        assert ec2.describe_instances(Filters=filters)["Reservations"][0]["Instances"][0]["State"]["Name"] == state
+
+
+def test_instances_have_the_names_and_addresses_of_their_machines(world):
+    node = world.node(1)
+    told = world.aws("ec2").describe_instances(InstanceIds=[node["id"]])["Reservations"][0]["Instances"][0]
+    assert told["PrivateIpAddress"] == node["address"]
+    assert told["PrivateDnsName"] == f"ip-{node['address'].replace('.', '-')}.eu-central-1.compute.internal"
+
+
+def test_hooks_are_answered_and_recorded(world):
+    scaling, id = world.aws("autoscaling"), world.node(1)["id"]
+    hook = {"LifecycleHookName": "launch", "AutoScalingGroupName": GROUP, "InstanceId": id}
+    assert code_of(scaling.record_lifecycle_action_heartbeat, **hook) == "ValidationError", "no hook is waiting"
+    world.ask("lifecycle", node=id, state="Pending:Wait")
+    assert status_of(scaling.record_lifecycle_action_heartbeat, **hook)[0] == 200
+    assert status_of(scaling.complete_lifecycle_action, LifecycleActionResult="CONTINUE", **hook)[0] == 200
+    assert world.node(1)["lifecycle"] == "InService"
+    calls = [
+        (line["action"], line["instance"], line["result"])
+        for line in read(world.folder / "events.jsonl")
+        if line["event"] == "hook-call"
+    ]
+    assert calls[-1] == ("CompleteLifecycleAction", id, "CONTINUE")
+
+
+def test_the_record_names_caller_key_condition_and_status(world):
+    world.aws("s3").put_object(Bucket=BUCKET, Key="demo/recorded", Body=b"x", IfNoneMatch="*")
+    line = next(line for line in read(world.folder / "requests.jsonl") if line["key"] == "demo/recorded")
+    assert (line["action"], line["status"], line["condition"], line["node"]) == (
+        "PutObject",
+        200,
+        "If-None-Match: *",
+        "ASIATEST",
+    )
+
+
+def test_settled_answers_are_marked(world):
+    scaling = world.aws("autoscaling")
+    answered = lambda: [
+        line for line in read(world.folder / "requests.jsonl") if line["action"] == "DescribeAutoScalingGroups"
+    ][-1]
+    scaling.describe_auto_scaling_groups()
+    assert answered().get("settled")
+    world.ask("desired", count=9, scale=False)
+    scaling.describe_auto_scaling_groups()
+    assert not answered().get("settled")
+    world.ask("desired", count=2, scale=False)

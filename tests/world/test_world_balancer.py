@@ -1,0 +1,115 @@
+"""The load balancer: refuses without a target, follows health and the group."""
+
+import http.server
+import socket
+import ssl
+import subprocess
+import threading
+
+import pytest
+
+from world.addresses import ENDPOINT_PORT
+from world.balancer import Balancer, Target
+from world.client import wait_until
+
+BALANCER, TARGET = "127.254.0.10", "127.254.1.11"
+
+
+def answer(address: str) -> str | None:
+    """The body of /readyz through the balancer; None if refused."""
+    try:
+        raw = socket.create_connection((address, ENDPOINT_PORT), timeout=3)
+        with raw, ssl._create_unverified_context().wrap_socket(raw) as tls:
+            tls.sendall(b"GET /readyz HTTP/1.0\r\n\r\n")
+            return b"".join(iter(lambda: tls.recv(4096), b"")).decode().rpartition("\r\n\r\n")[2]
+    except (ConnectionRefusedError, ConnectionResetError):
+        return None
+
+
+class ApiServer(http.server.BaseHTTPRequestHandler):
+    ready = True
+
+    def do_GET(self):
+        self.send_response(200 if ApiServer.ready else 500)
+        self.end_headers()
+        self.wfile.write(b"ok")
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def target(tmp_path):
+    """Something that answers /readyz over TLS."""
+    key, cert = tmp_path / "key", tmp_path / "cert"
+    made = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-nodes",
+        "-subj",
+        "/CN=api",
+    ]
+    subprocess.run([*made, "-keyout", key, "-out", cert], check=True, capture_output=True)
+    server = http.server.ThreadingHTTPServer((TARGET, ENDPOINT_PORT), ApiServer)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(cert, key)
+    server.socket = tls.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    ApiServer.ready = True
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def balancer():
+    registered = []
+    made = Balancer(BALANCER, lambda: list(registered), interval=0.05)
+    yield made, registered
+    made.stop()
+
+
+def test_without_targets_everybody_is_refused(balancer):
+    assert answer(BALANCER) is None
+
+
+def test_traffic_follows_registration_and_health(balancer, target):
+    _, registered = balancer
+    registered.append(TARGET)
+    wait_until(lambda: answer(BALANCER) == "ok")
+    ApiServer.ready = False
+    wait_until(lambda: answer(BALANCER) is None)
+    ApiServer.ready = True
+    wait_until(lambda: answer(BALANCER) == "ok")
+    registered.clear()
+    wait_until(lambda: answer(BALANCER) is None)
+
+
+def test_mode_none_refuses_although_a_target_is_healthy(balancer, target):
+    made, registered = balancer
+    registered.append(TARGET)
+    wait_until(lambda: answer(BALANCER) == "ok")
+    made.set_mode("none")
+    assert answer(BALANCER) is None
+    made.set_mode("normal")
+    wait_until(lambda: answer(BALANCER) == "ok")
+    with pytest.raises(ValueError, match="unknown mode 'half'"):
+        made.set_mode("half")
+
+
+def test_one_check_does_not_change_the_verdict():
+    target = Target(TARGET)
+    assert not target.healthy, "a target starts unhealthy"
+    target.checked(True, threshold=2)
+    assert not target.healthy
+    target.checked(True, threshold=2)
+    assert target.healthy
+    target.checked(False, threshold=2)
+    assert target.healthy
+    target.checked(False, threshold=2)
+    assert not target.healthy

@@ -1,0 +1,101 @@
+"""The metadata service: version 2 only, and its faults."""
+
+import json
+import time
+import urllib.error
+import urllib.request
+
+import pytest
+
+from world.addresses import IMDS_PORT
+
+TTL, TOKEN = "X-aws-ec2-metadata-token-ttl-seconds", "X-aws-ec2-metadata-token"
+
+
+@pytest.fixture
+def metadata(world):
+    """Asks the service of node 2, which is normal again after the test."""
+    octet = world.node(2)["address"].split(".")[1]
+    yield lambda path, method="GET", **headers: fetch(
+        f"http://127.{octet}.3.12:{IMDS_PORT}/latest/{path}", method, headers
+    )
+    world.ask("imds", node="2", mode="normal")
+
+
+def fetch(url: str, method: str, headers: dict) -> tuple[int, str]:
+    request = urllib.request.Request(
+        url, method=method, headers={name.replace("_", "-"): value for name, value in headers.items()}
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=5) as response:
+            return response.status, response.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, ""
+
+
+def token(metadata) -> dict:
+    return {TOKEN: metadata("api/token", "PUT", **{TTL: "60"})[1]}
+
+
+def test_nothing_is_told_without_a_token(metadata):
+    assert metadata("meta-data/instance-id")[0] == 401
+    assert metadata("meta-data/instance-id", **{TOKEN: "forged"})[0] == 401
+
+
+@pytest.mark.parametrize(
+    "headers", [{}, {TTL: "0"}, {TTL: "21601"}, {TTL: "x"}, {TTL: "60", "X-Forwarded-For": "127.0.0.1"}]
+)
+def test_a_wrong_request_gets_no_token(metadata, headers):
+    assert metadata("api/token", "PUT", **headers)[0] == 400
+
+
+def test_a_token_ends_with_its_time(metadata):
+    short = metadata("api/token", "PUT", **{TTL: "1"})[1]
+    assert metadata("meta-data/instance-id", **{TOKEN: short})[0] == 200
+    time.sleep(1.1)
+    assert metadata("meta-data/instance-id", **{TOKEN: short})[0] == 401
+
+
+def test_a_machine_learns_who_it_is(world, metadata):
+    node, header = world.node(2), token(metadata)
+    document = json.loads(metadata("dynamic/instance-identity/document", **header)[1])
+    assert (document["instanceId"], document["privateIp"], document["region"]) == (
+        node["id"],
+        node["address"],
+        "eu-central-1",
+    )
+    role = metadata("meta-data/iam/security-credentials/", **header)[1]
+    keys = json.loads(metadata(f"meta-data/iam/security-credentials/{role}", **header)[1])
+    assert keys["Code"] == "Success" and keys["AccessKeyId"].startswith("ASIA")
+    assert metadata("meta-data/tags/instance", **header)[0] == 404
+
+
+def test_the_target_state_follows_the_group(world, metadata):
+    header, path = token(metadata), "meta-data/autoscaling/target-lifecycle-state"
+    for state, target in (
+        ("InService", "InService"),
+        ("Pending:Wait", "InService"),
+        ("Terminating:Wait", "Terminated"),
+        ("Warmed:Stopped", "Warmed:Stopped"),
+    ):
+        world.ask("lifecycle", node="2", state=state)
+        assert metadata(path, **header)[1] == target
+    world.ask("lifecycle", node="2", state="Pending")
+    assert metadata(path, **header)[0] == 404
+    world.ask("lifecycle", node="2", state="InService")
+
+
+def test_gone_late_missing_and_back(world, metadata):
+    header = token(metadata)
+    world.ask("imds", node="2", mode="gone")
+    with pytest.raises(urllib.error.URLError, match="refused"):
+        metadata("meta-data/instance-id", **header)
+    world.ask("imds", node="2", mode="late=60")
+    assert metadata("meta-data/instance-id", **header)[0] == 404
+    world.ask("imds", node="2", mode="missing=meta-data/iam/*")
+    assert metadata("meta-data/iam/security-credentials/", **header)[0] == 404
+    assert metadata("meta-data/instance-id", **header)[0] == 200
+    world.ask("imds", node="2", mode="slow=0.3")
+    begin = time.monotonic()
+    assert metadata("meta-data/instance-id", **header)[0] == 200
+    assert time.monotonic() - begin >= 0.3

@@ -1,0 +1,51 @@
+"""The demo's progress where nobody sits at a terminal: a line per change, and an end."""
+
+import base64
+import io
+import json
+
+import pytest
+
+from world import progress
+from world.control import WorldError
+
+
+def script(monkeypatch, statuses: list[dict], registrations: list[dict]):
+    """A world that answers these one after the other, the last for ever."""
+    told = {"status": iter(statuses), "s3_get": iter(registrations)}
+    last = {}
+
+    def ask(folder, verb, **arguments):
+        last[verb] = next(told[verb], last.get(verb))
+        if last[verb] is None:
+            raise WorldError("no object")
+        if verb == "s3_get":
+            return {"body": base64.b64encode(json.dumps(last[verb]).encode()).decode()}
+        return last[verb]
+
+    monkeypatch.setattr(progress, "ask", ask)
+    monkeypatch.setattr(progress, "TICK_SECONDS", 0.001)
+
+
+def node(exit_code: int | None) -> dict:
+    return {"nodes": [{"index": 1, "id": "i-1", "up_exit": exit_code, "folder": "/nonexistent"}]}
+
+
+def test_changes_are_told_once(monkeypatch, tmp_path):
+    waiting, joined = {"phase": "waiting", "waits_for": "the cluster"}, {"phase": "joined"}
+    script(monkeypatch, [node(None)] * 3 + [node(0)], [None, waiting, waiting, joined])
+    out = io.StringIO()
+    assert progress.Progress(tmp_path, out).follow(seconds=5)
+    lines = [line.split("node ", 1)[1] for line in out.getvalue().splitlines()]
+    assert lines == ["1 i-1  booting", "1 i-1  waiting: the cluster", "1 i-1  joined, up ended with exit code 0"]
+
+
+def test_a_run_without_end_is_given_up(monkeypatch, tmp_path):
+    script(monkeypatch, [node(None)], [{"phase": "waiting"}])
+    assert not progress.Progress(tmp_path, io.StringIO()).follow(seconds=0.05)
+
+
+@pytest.mark.parametrize("body", ["not json", "[]"])
+def test_garbage_in_a_registration_does_no_harm(monkeypatch, tmp_path, body):
+    monkeypatch.setattr(progress, "ask", lambda *_, **__: {"body": base64.b64encode(body.encode()).decode()})
+    assert progress.registration(tmp_path, "i-1") == {}

@@ -1,0 +1,187 @@
+"""The verbs that commands and tests call on a running world; each takes and returns what JSON can say."""
+
+import base64
+import inspect
+import os
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from . import objects
+from .node import Node
+from .world import World
+
+
+def of(world: World) -> dict[str, Callable]:
+    """Every public method below, by its name."""
+    return dict(inspect.getmembers(Verbs(world), lambda member: inspect.ismethod(member) and member.__name__[0] != "_"))
+
+
+class Verbs:
+    """`node` is always a number or an instance ID. Wrong ones raise KeyError or ValueError with the remedy."""
+
+    def __init__(self, world: World):
+        self._world = world
+
+    # Machines.
+
+    def launch(self, id: str | None = None, like: str | None = None, up: bool | None = None) -> dict:
+        """One more instance; `like` names a terminated node whose address it gets."""
+        made = self._world.make_node(id, self._world.find(like) if like else None)
+        self._world.power_on(made, up)
+        return self._describe(made)
+
+    def kill(self, node: str) -> dict:
+        """A power cut: SIGKILL to everything on the machine. AWS does not notice."""
+        found = self._world.find(node)
+        found.power_off(clean=False)
+        return self._describe(found)
+
+    def boot(self, node: str, up: bool | None = None) -> dict:
+        """Power on again, with the disk as it was."""
+        found = self._world.find(node)
+        self._world.group.set_ec2_state(found.id, "running")
+        found.boot(self._world.options.up if up is None else up)
+        return self._describe(found)
+
+    def run(self, nodes: list[str] | None = None) -> dict:
+        """Starts `kubeboot up` on these machines, or on all that are on, as their unit would; `wait` waits for it."""
+        on = [node for node in self._world.nodes if node.machine.is_on]
+        for node in [self._world.find(name) for name in nodes] if nodes else on:
+            node.run_up()
+        return self.status()
+
+    def terminate(self, node: str) -> dict:
+        found = self._world.find(node)
+        self._world.terminate(found, clean=True)
+        return self._describe(found)
+
+    def replace(self, node: str, id: str | None = None, same_address: bool = False, up: bool | None = None) -> dict:
+        """A power cut for good, and the instance that the group launches in its place."""
+        found = self._world.find(node)
+        self._world.terminate(found, clean=False)
+        return self.launch(id, found.id if same_address else None, up)
+
+    def replace_root(self, node: str, up: bool | None = None) -> dict:
+        """A new, empty root volume under the same instance and address."""
+        found = self._world.find(node)
+        found.power_off(clean=False)
+        self._world.format(found)
+        return self.boot(node, up)
+
+    def enter(self, node: str) -> dict:
+        """The command line that runs whatever follows it as this machine."""
+        return {"argv": self._world.find(node).machine.enter([])}
+
+    # What AWS says.
+
+    def lifecycle(self, node: str, state: str) -> dict:
+        found = self._world.find(node)
+        self._world.group.set_lifecycle(found.id, state)
+        return self._describe(found)
+
+    def ec2_state(self, node: str, state: str) -> dict:
+        found = self._world.find(node)
+        self._world.group.set_ec2_state(found.id, state)
+        return self._describe(found)
+
+    def health(self, node: str, state: str) -> dict:
+        found = self._world.find(node)
+        self._world.group.set_health(found.id, state)
+        return self._describe(found)
+
+    def launch_time(self, node: str, when: str) -> dict:
+        """`when` is a time as ISO 8601 writes it."""
+        found = self._world.find(node)
+        self._world.group.set_launch_time(found.id, datetime.fromisoformat(when).astimezone(UTC).replace(tzinfo=None))
+        return self._describe(found)
+
+    def leave_group(self, node: str) -> dict:
+        """The instance is detached: EC2 knows it, the group does not."""
+        found = self._world.find(node)
+        self._world.group.leave(found.id)
+        return self._describe(found)
+
+    def desired(self, count: int, scale: bool = True) -> dict:
+        """Sets the desired capacity; with `scale` the group also launches or terminates to match it."""
+        self._world.group.set_desired(count)
+        if scale:
+            self._world.scale()
+        return self.status()
+
+    def imds(self, node: str, mode: str) -> dict:
+        found = self._world.find(node)
+        found.imds.set_mode(mode)
+        return self._describe(found)
+
+    def lb(self, mode: str) -> dict:
+        self._world.balancer.set_mode(mode)
+        return self._world.balancer.state()
+
+    # Faults and objects.
+
+    def fault_add(self, effect: str, **match) -> dict:
+        return vars(self._world.faults.add(effect, **match))
+
+    def fault_list(self) -> list[dict]:
+        return self._world.faults.list()
+
+    def fault_clear(self, id: int | None = None) -> dict:
+        return {"cleared": self._world.faults.clear(id)}
+
+    def standin_fault(self, node: str, fault: str) -> dict:
+        """Writes the stand-in's fault file of a machine; an empty text removes it. Gone with the next boot."""
+        found = self._world.find(node)
+        path = f"/proc/{found.machine.pid}/root/run/standin/faults"
+        if not fault:
+            if os.path.exists(path):
+                os.unlink(path)
+            return self._describe(found)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(fault)
+        return self._describe(found)
+
+    def s3_put(self, key: str, body: str) -> dict:
+        """`body` is base64."""
+        objects.put(key, base64.b64decode(body))
+        return {"key": key}
+
+    def s3_get(self, key: str) -> dict:
+        return {"key": key, "body": base64.b64encode(objects.get(key)).decode()}
+
+    def s3_rm(self, key: str) -> dict:
+        objects.remove(key)
+        return {"key": key}
+
+    def s3_ls(self, prefix: str = "") -> list[str]:
+        return objects.names(prefix)
+
+    # The world.
+
+    def wait(self, seconds: float, nodes: list[str] | None = None) -> dict:
+        """Waits until the latest `up` of every machine that is on has ended. Raises RuntimeError after `seconds`."""
+        deadline = time.monotonic() + seconds
+        chosen = [self._world.find(name) for name in nodes] if nodes else list(self._world.nodes)
+        for node in chosen:
+            if not node.up_ended.wait(max(0.0, deadline - time.monotonic())):
+                raise RuntimeError(f"'kubeboot up' of node {node.index} ({node.id}) still runs after {seconds:g} s")
+        return self.status()
+
+    def status(self) -> dict:
+        world = self._world
+        return {
+            "folder": str(world.folder), "pid": os.getpid(), "aws": world.addresses.aws,
+            "endpoint": world.addresses.balancer, "desired": world.group.moto.desired_capacity,
+            "settled": world.group.is_settled(), "load_balancer": world.balancer.state(),
+            "faults": world.faults.list(), "nodes": [self._describe(node) for node in list(world.nodes)],
+        }  # fmt: skip
+
+    def _describe(self, node: Node) -> dict:
+        group = self._world.group
+        return {
+            "index": node.index, "id": node.id, "address": node.address, "loopback": node.loopback,
+            "name": node.machine.name, "power": "on" if node.machine.is_on else "off",
+            "ec2": group.ec2_state(node.id), "lifecycle": group.lifecycle(node.id), "imds": node.imds.mode,
+            "up": node.up_state(), "up_exit": node.up_exit, "folder": str(node.machine.folder),
+        }  # fmt: skip

@@ -1,0 +1,183 @@
+"""The world: puts AWS, the load balancer and the machines together, and does what Auto Scaling would do with them."""
+
+import itertools
+import queue
+import threading
+import traceback
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from . import launchers
+from .account import BUCKET, PREFIX
+from .addresses import ENDPOINT_NAME, ENDPOINT_PORT, MACHINES, claim_octet
+from .aws import Aws
+from .balancer import Balancer
+from .faults import Faults
+from .group import SCALING_ACTIONS, Group
+from .journal import Journal
+from .metadata import Identity
+from .node import Node
+from .options import Options
+
+# What EC2 says of machines whose power is off.
+OFF_STATES = ("shutting-down", "terminated", "stopping", "stopped")
+
+# Lifecycle states whose machines count when the group compares what it has with what it wants.
+COUNTED = ("Pending", "InService")
+
+
+class World:
+    """One world with its state in `folder`. Nothing runs on a machine before `start`."""
+
+    def __init__(self, folder: Path, options: Options):
+        self.folder, self.options = folder, options
+        self.events = Journal(folder / "events.jsonl")
+        self.faults = Faults()
+        self.nodes: list[Node] = []
+        self._lock = threading.RLock()
+        self._slots = itertools.count(1)
+        binary = Path(options.binary)
+        self._path = launchers.write(folder / "bin", binary)
+        self._keep = launchers.must_be_visible(folder, binary)
+        self.addresses, listener = claim_octet()
+        self._wakeups: queue.SimpleQueue = queue.SimpleQueue()
+        desired = options.nodes if options.desired is None else options.desired
+        self.group = Group(desired, self.addresses.vpc, self.addresses.subnet, self._wakeups.put)
+        self._add_hooks()
+        self.aws = Aws(listener, self.group, self.faults, Journal(folder / "requests.jsonl"), self.events)
+        self.balancer = Balancer(self.addresses.balancer, self.targets, options.check_interval, options.check_threshold)
+        self.balancer.set_mode(options.balancer)
+        threading.Thread(target=self._follow_the_group, name="scaling", daemon=True).start()
+
+    def start(self) -> None:
+        """Launches the first machines. All instances first, so that the group is whole from the first answer on."""
+        ids = itertools.chain(self.options.ids, itertools.repeat(None))
+        nodes = [self.make_node(next(ids)) for _ in range(self.options.nodes)]
+        for node in nodes:
+            self.enter_service(node)
+        nodes = [node for node in nodes if node.index not in self.options.off]
+        with ThreadPoolExecutor(max_workers=max(1, len(nodes))) as pool:
+            list(pool.map(lambda node: node.boot(self.options.up), nodes))
+
+    def stop(self) -> None:
+        """Cuts the power of every machine. The rest is threads of this process, and ends with it."""
+        for node in list(self.nodes):
+            node.machine.cut_power()
+
+    def find(self, name: str) -> Node:
+        """A node by its number or instance ID. Raises KeyError with those that there are."""
+        for node in self.nodes:
+            if name in (str(node.index), node.id):
+                return node
+        known = ", ".join(f"{node.index} ({node.id})" for node in self.nodes) or "none"
+        raise KeyError(f"no node '{name}'. There are: {known}")
+
+    def make_node(self, id: str | None = None, like: Node | None = None) -> Node:
+        """An instance that is pending, its machine off. `like` gives it the address of that earlier machine."""
+        with self._lock:
+            slot = like.slot if like else next(self._slots)
+            if slot > MACHINES:
+                raise RuntimeError(f"this world has no address left after {MACHINES} machines. Start a new one")
+            if like and like.imds.is_listening:
+                raise ValueError(f"the address of node {like.index} is in use: terminate it first")
+            address = self.addresses.private(slot)
+            instance = self.group.launch(address, id)
+            identity = self._identity(instance, address, slot)
+            env = {"PATH": self._path, **self.options.env}
+            node = Node(len(self.nodes) + 1, slot, identity, self.addresses, self.folder, env, self._keep, self.events)
+            node.imds.set_mode(self.options.imds)
+            self.nodes.append(node)
+        self.format(node)
+        self.events.write("launched", node=node.id, index=node.index, address=address)
+        return node
+
+    def format(self, node: Node) -> None:
+        """Gives the machine the disk of a fresh instance."""
+        settings = {
+            "bucket": BUCKET,
+            "prefix": PREFIX,
+            "endpoint": f"{ENDPOINT_NAME}:{ENDPOINT_PORT}",
+            **self.options.settings,
+        }
+        node.format_disk({name: value for name, value in settings.items() if value}, self.options.kubeadm_config)
+
+    def enter_service(self, node: Node) -> None:
+        """What AWS says of an instance that comes up: running, then in service or waiting for the launch hook."""
+        self.group.set_ec2_state(node.id, "running")
+        hooked = self.group.has_hook("launching")
+        self.group.set_lifecycle(node.id, "Pending:Wait" if hooked else "InService")
+
+    def power_on(self, node: Node, up: bool | None = None) -> None:
+        """The first boot of an instance."""
+        self.enter_service(node)
+        node.boot(self.options.up if up is None else up)
+
+    def terminate(self, node: Node, clean: bool) -> None:
+        """The end of an instance; `clean` lets its machine shut down and its termination hook wait."""
+        lifecycle = self.group.lifecycle(node.id)
+        if clean and lifecycle and self.group.has_hook("terminating") and lifecycle != "Terminating:Proceed":
+            self.group.set_lifecycle(node.id, "Terminating:Wait")
+            return
+        if lifecycle:
+            self.group.set_lifecycle(node.id, "Terminating")
+        self.group.set_ec2_state(node.id, "shutting-down")
+        node.power_off(clean)
+        node.destroy()
+        self.group.set_ec2_state(node.id, "terminated")
+        self.group.leave(node.id)
+        self.events.write("terminated", node=node.id, index=node.index)
+
+    def targets(self) -> list[str]:
+        """The addresses registered with the load balancer: a machine is deregistered before its hook runs."""
+        return [node.address for node in list(self.nodes) if self.group.lifecycle(node.id) == "InService"]
+
+    def scale(self) -> None:
+        """Launches what the group lacks and ends what it has too much of, the newest first."""
+        counted = [node for node in self.nodes if (self.group.lifecycle(node.id) or "").startswith(COUNTED)]
+        missing = self.group.moto.desired_capacity - len(counted)
+        for _ in range(missing):
+            self.power_on(self.make_node())
+        for node in counted[len(counted) + min(missing, 0) :]:
+            self.terminate(node, clean=True)
+
+    def _follow_the_group(self) -> None:
+        """Does what AWS would do after somebody changed the group or an instance through its API."""
+        while True:
+            action = self._wakeups.get()
+            try:
+                for node in list(self.nodes):
+                    self._catch_up(node)
+                if action in SCALING_ACTIONS:
+                    self.scale()
+            except (OSError, RuntimeError, ValueError):
+                # One machine that does not start must not stop the group for good.
+                traceback.print_exc()
+
+    def _catch_up(self, node: Node) -> None:
+        """Makes a machine what AWS says of its instance."""
+        state = self.group.ec2_state(node.id)
+        if self.group.lifecycle(node.id) == "Terminating:Proceed":
+            self.terminate(node, clean=True)
+        elif state in OFF_STATES and node.machine.is_on:
+            node.power_off(clean=True)
+            if state == "terminated":
+                node.destroy()
+
+    def _add_hooks(self) -> None:
+        for name, transition in ((self.options.launch_hook, "launching"), (self.options.terminate_hook, "terminating")):
+            if name:
+                self.group.add_hook(name, transition)
+
+    def _identity(self, instance: str, address: str, slot: int) -> Identity:
+        made = self.group.instance(instance)
+        return Identity(
+            instance=instance,
+            private_ip=address,
+            host_name=made.private_dns_name,
+            mac=f"0a:00:7f:00:{self.addresses.octet:02x}:{slot:02x}",
+            image=made.image_id,
+            subnet=made.subnet_id,
+            subnet_cidr=self.addresses.subnet,
+            vpc=made.vpc_id,
+            lifecycle=lambda: self.group.lifecycle(instance),
+        )
