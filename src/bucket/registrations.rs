@@ -35,17 +35,22 @@ pub async fn all(store: &Store) -> Result<Vec<Entry>, CallFailed> {
         .filter_map(|key| key.strip_prefix(keys::NODES)?.strip_suffix(".json"))
         .filter_map(|name| InstanceId::parse(name).ok())
         .collect();
-    let read = |instance: InstanceId| async move {
-        let registration = match store.get(&keys::node(&instance)).await {
-            Ok(Some(object)) => Registration::parse(&object.body).and_then(|found| {
-                if found.instance == instance { Ok(found) } else { Err(format!("it says it is {}", found.instance)) }
-            }),
-            Ok(None) => Err("it was removed".into()),
-            Err(error) => Err(error.to_string()),
-        };
-        Entry { instance, registration }
-    };
-    Ok(futures::stream::iter(instances).map(read).buffered(AT_ONCE).collect().await)
+    let entry = |instance: InstanceId| async move { Entry { registration: read(store, &instance).await, instance } };
+    Ok(futures::stream::iter(instances).map(entry).buffered(AT_ONCE).collect().await)
+}
+
+/// Reads one machine's registration.
+///
+/// # Errors
+/// Why it says nothing, for people.
+pub async fn read(store: &Store, instance: &InstanceId) -> Result<Registration, String> {
+    match store.get(&keys::node(instance)).await {
+        Ok(Some(object)) => Registration::parse(&object.body).and_then(|found| {
+            if found.instance == *instance { Ok(found) } else { Err(format!("it says it is {}", found.instance)) }
+        }),
+        Ok(None) => Err("there is none".into()),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 /// Writes this machine's own registration over whatever stands there: it is the only one who writes it, but for a

@@ -8,12 +8,12 @@
 //! | [`ids`] | names, checked when they come in |
 //! | [`identity`], [`record`] | the cluster record |
 //! | [`claim`] | the records a claim goes through: claimed, beating, taken over, yielded, flipped |
-//! | [`write`] | what the reply to a conditional write means |
+//! | [`mod@write`] | what the reply to a conditional write means |
 //! | [`group`], [`election`] | candidates, settled, rank |
 //! | [`members`] | etcd's member list and its quorum |
 //! | [`lease`], [`registration`] | the queue for changes of membership, and what each machine says about itself |
 //! | [`instances`] | when to believe EC2 that a machine is gone |
-//! | [`local`], [`snapshot`], [`decide`] | one observation in, one step out |
+//! | [`local`], [`snapshot`], [`step`], [`mod@decide`] | one observation in, one step out |
 
 pub mod claim;
 pub mod decide;

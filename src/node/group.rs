@@ -24,6 +24,7 @@ pub struct GroupWatch {
     view: View,
     absent_since: BTreeMap<InstanceId, Instant>,
     settled_since: Option<Instant>,
+    failed: Option<CallFailed>,
 }
 
 /// What the last answers said.
@@ -54,6 +55,7 @@ impl GroupWatch {
             view: View::default(),
             absent_since: BTreeMap::new(),
             settled_since: None,
+            failed: None,
         }
     }
 
@@ -70,22 +72,18 @@ impl GroupWatch {
                 Err(error) if error.may_mend() && self.view.group.is_some() => {
                     tracing::warn!(%error, "the group cannot be looked at, going on with the last answer");
                 }
-                Err(error) => {
-                    self.next = Instant::now();
-                    return Err(error);
-                }
-                Ok(()) => {}
+                Err(error) => self.failed = Some(error),
+                Ok(()) => self.failed = None,
             }
+        }
+        // Told again until the next look: whoever is throttled must not ask more often for that.
+        if let Some(error) = &self.failed {
+            return Err(error.clone());
         }
         let now = Instant::now();
         self.view.watched_for = now - self.since;
         self.view.settled_for = self.settled_since.map(|since| now - since);
         Ok(self.view.clone())
-    }
-
-    /// Asks anew at the next look.
-    pub fn refresh(&mut self) {
-        self.next = Instant::now();
     }
 
     async fn ask(&mut self, others: &[InstanceId], expected: Option<usize>) -> Result<(), CallFailed> {

@@ -13,23 +13,25 @@ pub struct Registrar {
     store: Store,
     now: Registration,
     written: Option<Registration>,
+    silent: bool,
 }
 
 impl Registrar {
-    /// A registrar for this machine, which has written nothing yet.
-    #[must_use]
-    pub fn new(store: Store, facts: &super::Facts) -> Self {
+    /// A registrar for this machine. What an earlier run has said of its member and Node stays said.
+    pub async fn load(store: Store, facts: &super::Facts) -> Self {
+        let before = registrations::read(&store, &facts.machine.instance).await.ok();
+        let before = before.as_ref();
         let now = Registration {
             schema: crate::model::registration::SCHEMA,
             instance: facts.machine.instance.clone(),
             phase: Phase::Waiting,
-            claim_id: None,
-            lease_nonce: None,
+            claim_id: before.and_then(|before| before.claim_id.clone()),
+            lease_nonce: before.and_then(|before| before.lease_nonce.clone()),
             node_name: facts.node_name.clone(),
-            node_uid: None,
+            node_uid: before.and_then(|before| before.node_uid.clone()),
             provider_id: facts.machine.provider_id(),
             addresses: facts.machine.addresses.clone(),
-            member_id: None,
+            member_id: before.and_then(|before| before.member_id),
             versions: Versions {
                 kubeboot: env!("CARGO_PKG_VERSION").to_owned(),
                 kubeadm: Some(facts.cluster.kubernetes_version.clone()),
@@ -39,7 +41,12 @@ impl Registrar {
             since: String::new(),
             updated: String::new(),
         };
-        Self { store, now, written: None }
+        Self { store, now, written: None, silent: true }
+    }
+
+    /// Whether to write anything: not into a folder that may be another cluster's.
+    pub fn silence(&mut self, silent: bool) {
+        self.silent = silent;
     }
 
     /// Says what is waited for.
@@ -107,7 +114,7 @@ impl Registrar {
 
     async fn write(&mut self) {
         let same = self.written.as_ref().is_some_and(|written| *written == self.now);
-        if same {
+        if same || self.silent {
             return;
         }
         let before = self.now.clone();

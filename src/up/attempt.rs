@@ -1,5 +1,6 @@
 //! One `kubeadm join`, watched: the machine behind the endpoint's name, and this machine's member as soon as it shows.
 
+use super::init::progress;
 use crate::etcd;
 use crate::host::{files, hosts};
 use crate::kubeadm::run::{Kubeadm, LONGEST};
@@ -44,9 +45,8 @@ pub(super) async fn run(
     files::write(&config, document.as_bytes(), 0o600)?;
     let hosts = HostsFile::new(facts, credentials, peers).await?;
     let patience = LONGEST.min(deadline.saturating_duration_since(Instant::now()));
-    let mut attempt = kubeadm.join(&config, hosts.as_ref().map(|hosts| hosts.path.as_path()), patience, |phase| {
-        tracing::debug!(phase = %phase.name, "{}", phase.text);
-    })?;
+    let hosts_path = hosts.as_ref().map(|hosts| hosts.path.as_path());
+    let mut attempt = kubeadm.join(&config, hosts_path, patience, |phase| progress("kubeadm join", &phase))?;
     let ended = {
         let watching = watch(facts, credentials, peers, hosts, registrar, announced);
         tokio::select! {

@@ -11,6 +11,7 @@ use crate::bucket::held::Over;
 use crate::bucket::keys;
 use crate::exit::Exit;
 use crate::host::files;
+use crate::host::systemd::notify;
 use crate::kube::{Client, Kubeconfig};
 use crate::kubeadm::documents::BootstrapToken;
 use crate::kubeadm::pki::{self, Bundle};
@@ -129,14 +130,27 @@ async fn run_init(facts: &Facts, kubeadm: &Kubeadm, claim_id: &ClaimId, deadline
     let config = PathBuf::from(FOLDER).join("kubeadm-init.yaml");
     files::write(&config, facts.documents.init(&facts.cluster, &facts.node, &token)?.as_bytes(), 0o600)?;
     let patience = LONGEST.min(deadline.saturating_duration_since(Instant::now()));
-    let mut attempt = kubeadm.init(&config, &token, patience, |phase| {
-        tracing::debug!(phase = %phase.name, "{}", phase.text);
-    })?;
-    let ended = attempt.wait().await;
-    // Whatever came of it: the file holds the token.
-    files::remove(&config)?;
-    ended?;
+    // Whatever comes of it, also when the claim is lost: the file holds the token.
+    let _removed = RemovedWhenDone(&config);
+    kubeadm.init(&config, &token, patience, |phase| progress("kubeadm init", &phase))?.wait().await?;
     Ok(token)
+}
+
+/// Removes a file when it goes out of scope.
+struct RemovedWhenDone<'a>(&'a Path);
+
+impl Drop for RemovedWhenDone<'_> {
+    fn drop(&mut self) {
+        if let Err(error) = files::remove(self.0) {
+            tracing::warn!("{error:#}");
+        }
+    }
+}
+
+/// Shows where kubeadm is.
+pub(super) fn progress(command: &str, phase: &crate::kubeadm::output::Phase) {
+    tracing::debug!(phase = %phase.name, "{}", phase.text);
+    notify::status(&format!("{command}: [{}] {}", phase.name, phase.text));
 }
 
 /// Checks the new cluster, and puts what others need into the bucket.

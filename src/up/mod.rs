@@ -93,7 +93,7 @@ async fn foretell(mut shell: Shell) -> Result<()> {
 async fn until(shell: &mut Shell, deadline: Instant) -> Result<()> {
     let mut patience = Patience::default();
     loop {
-        let outcome = match pass(shell, deadline).await {
+        let outcome = match pass(shell, &mut patience, deadline).await {
             Ok(outcome) => {
                 patience.restored();
                 outcome
@@ -117,10 +117,11 @@ async fn until(shell: &mut Shell, deadline: Instant) -> Result<()> {
 }
 
 /// One look, one decision, one step.
-async fn pass(shell: &mut Shell, deadline: Instant) -> Result<Outcome> {
+async fn pass(shell: &mut Shell, patience: &mut Patience, deadline: Instant) -> Result<Outcome> {
     let seen = shell.observe().await?;
     let step = decide(&seen, shell.policy());
     shell.announce(&step);
+    patience.in_group(step != Step::StandBy(StandBy::NotInGroup))?;
     match step {
         Step::StandBy(why) => Ok(Outcome::Wait(stand_by(&why))),
         Step::Wait(what) => Ok(Outcome::Wait(wait(&what))),

@@ -5,9 +5,11 @@ use crate::bucket::{Found, registrations};
 use crate::etcd;
 use crate::exit::Exit;
 use crate::kubeadm::state;
+use crate::model::identity::Identity;
 use crate::model::ids::{ClaimId, InstanceId};
 use crate::model::local::{Local, Stage};
 use crate::model::record::{ClusterRecord, Published, State};
+use crate::model::registration::Registration;
 use crate::model::snapshot::{ClusterView, RecordView, Snapshot};
 use crate::node::credentials::Credentials;
 use crate::node::group::View;
@@ -21,10 +23,14 @@ use tokio::time::Instant;
 /// How long an answer about the cluster serves a machine that waits for the lease; decisions under the lease ask anew.
 const CLUSTER_AGE: Duration = Duration::from_secs(3);
 
-/// The last answer about the cluster.
+/// How long what the machines said about themselves serves a machine without a cluster to ask.
+const REGISTRATIONS_AGE: Duration = Duration::from_secs(10);
+
+/// The last answers about the cluster.
 #[derive(Debug, Default)]
 pub struct Probe {
     last: Option<(Instant, ClusterView)>,
+    registrations: Option<(Instant, Vec<Registration>)>,
 }
 
 impl Probe {
@@ -49,10 +55,12 @@ impl Shell {
         let view = self.group.look(&others, self.facts.settings.expected_size).await?;
         let cluster = self.cluster(&record, &local, &view).await?;
         let arn = view.group.as_ref().map(|group| group.arn.as_str()).unwrap_or_default();
+        let identity = self.facts.identity(arn);
+        self.registrar.silence(view.group.is_some() && is_foreign(&record, &identity));
         Ok(Snapshot {
             me: self.facts.machine.instance.clone(),
             addresses: self.facts.machine.addresses.clone(),
-            identity: self.facts.identity(arn),
+            identity,
             own_claim: self.claim.as_ref().map(|claim| claim.body().claim_id.clone()),
             failed_inits: self.failed_inits,
             settled_for: view.settled_for,
@@ -90,17 +98,19 @@ impl Shell {
     }
 
     /// Registrations matter only to a machine without a cluster to ask.
-    async fn registrations_if_needed(
-        &mut self,
-        record: &RecordView,
-        local: &Local,
-    ) -> Result<Vec<crate::model::registration::Registration>> {
+    async fn registrations_if_needed(&mut self, record: &RecordView, local: &Local) -> Result<Vec<Registration>> {
         let unanswered = matches!(&self.probe.last, Some((_, ClusterView::Unknown { .. })));
         if !unanswered || published(record).is_none() || matches!(local, Local::Made { .. }) {
             return Ok(Vec::new());
         }
+        match &self.probe.registrations {
+            Some((asked, last)) if asked.elapsed() < REGISTRATIONS_AGE => return Ok(last.clone()),
+            Some(_) | None => {}
+        }
         let entries = registrations::all(&self.store).await?;
-        Ok(entries.into_iter().filter_map(|entry| entry.registration.ok()).collect())
+        let found: Vec<_> = entries.into_iter().filter_map(|entry| entry.registration.ok()).collect();
+        self.probe.registrations = Some((Instant::now(), found.clone()));
+        Ok(found)
     }
 
     /// The cluster behind a ready record of ours.
@@ -178,6 +188,17 @@ fn is_member_here(local: &Local, record: &ClusterRecord, published: &Published, 
             *claim_id == record.claim_id && instance == me && published.initialised_by == *me
         }
         Local::HalfMade { stage: Stage::Joining, .. } | Local::Fresh | Local::Unexplained { .. } => false,
+    }
+}
+
+/// Whether the record is another cluster's. A retired one is nobody's.
+fn is_foreign(record: &RecordView, here: &Identity) -> bool {
+    match record {
+        RecordView::Found { record, .. } => match record.state {
+            State::Initializing { .. } | State::Ready(_) => record.identity.mismatch(here).is_some(),
+            State::Retired(_) => false,
+        },
+        RecordView::Absent | RecordView::Vanished => false,
     }
 }
 

@@ -3,17 +3,21 @@
 use super::{PAUSE, Waiting};
 use crate::aws::{CallFailed, Kind};
 use crate::exit::Exit;
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use std::time::Duration;
 use tokio::time::Instant;
 
 /// A fresh role, policy or bucket may answer with a denial for a while. After this it is meant.
 const DENIAL_GRACE: Duration = Duration::from_secs(120);
 
-/// Since when AWS has refused.
+/// Auto Scaling may not list a new instance for a while. After this it is in no group.
+const LISTING_GRACE: Duration = Duration::from_secs(120);
+
+/// Since when what may pass has not passed.
 #[derive(Debug, Default)]
 pub struct Patience {
     denied_since: Option<Instant>,
+    unlisted_since: Option<Instant>,
 }
 
 impl Patience {
@@ -22,7 +26,25 @@ impl Patience {
         self.denied_since = None;
     }
 
-    /// A pass failed: wait, or end with the error.
+    /// Whether Auto Scaling lists this instance in its group.
+    ///
+    /// # Errors
+    /// It has not for too long.
+    pub fn in_group(&mut self, listed: bool) -> Result<()> {
+        if listed {
+            self.unlisted_since = None;
+        } else if self.unlisted_since.get_or_insert_with(Instant::now).elapsed() >= LISTING_GRACE {
+            let grace = LISTING_GRACE.as_secs();
+            return Err(anyhow!(
+                "Auto Scaling has not listed this instance in a group for {grace}s: launch it from the group, or correct the setting 'group'"
+            )
+            .context(Exit::Usage));
+        }
+        Ok(())
+    }
+
+    /// A pass failed: wait, or end with the error. What carries an [`Exit`] is final; what is neither that nor AWS' answer
+    /// (an API server, a full disk) may mend until the deadline.
     ///
     /// # Errors
     /// The error itself, when trying again will not mend it, with its [`Exit`].
@@ -30,7 +52,13 @@ impl Patience {
         if error.downcast_ref::<Exit>().is_some() {
             return Err(error);
         }
-        let Some(kind) = error.downcast_ref::<CallFailed>().map(|failed| failed.kind) else { return Err(error) };
+        let Some(kind) = error.downcast_ref::<CallFailed>().map(|failed| failed.kind) else {
+            return Ok(Waiting {
+                reason: format!("what failed to mend: {error:#}"),
+                pause: PAUSE,
+                exit: Exit::TryAgain,
+            });
+        };
         let exit = match kind {
             Kind::Throttled | Kind::NoAnswer => {
                 self.denied_since = None;

@@ -73,7 +73,7 @@ impl Shell {
             group: GroupWatch::new(&sdk, facts.machine.instance.clone(), settings.group.clone()),
             record: Watch::new(store.clone(), keys::RECORD),
             lease: Watch::new(store.clone(), keys::LEASE),
-            registrar: Registrar::new(store.clone(), &facts),
+            registrar: Registrar::load(store.clone(), &facts).await,
             claim: None,
             failed_inits: 0,
             credentials: None,

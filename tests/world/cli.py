@@ -168,7 +168,7 @@ def _fault_commands(commands) -> None:
     actions = fault.add_subparsers(dest="action_name", required=True, metavar="add|list|clear")
     add = _command(actions, "add", "add a fault; patterns are those of a shell, none fits everything", epilog=effects)
     add.add_argument("effect", metavar="EFFECT")
-    for name, example in (("service", "s3"), ("action", "PutObject"), ("key", "*/cluster.json"), ("node", "i-…")):
+    for name, example in (("service", "s3"), ("action", "PutObject"), ("key", "*/cluster.json"), ("node", "i-0123*")):
         add.add_argument(f"--{name}", default="", metavar="PATTERN", help=f"such as '{example}'")
     add.add_argument("--times", type=int, metavar="N", help="only for the next N calls that fit")
     _command(actions, "list", "show the faults in force and how often each was hit")

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 import shutil
 import time
 from pathlib import Path
@@ -12,6 +13,7 @@ from .control import WorldError, ask
 
 REGISTRATIONS = f"{PREFIX}/control-plane/nodes"
 TICK_SECONDS = 0.2
+TIME = re.compile(r"^\S+Z\s+")
 
 
 class Progress:
@@ -34,12 +36,11 @@ class Progress:
         return False
 
     def _tell(self, node: dict) -> str:
-        """One node in a few words: its phase, what it waits for, and the last line of its log."""
-        said = registration(self._folder, node["id"])
-        parts = [str(said.get("phase") or "booting"), str(said.get("waits_for") or "")]
+        """One node in a few words: its phase, and what it waits for or else said last."""
         if node["up_exit"] is not None:
-            parts = [f"{parts[0]}, up ended with exit code {node['up_exit']}", ""]
-        return ": ".join(part for part in parts if part) + ("" if node["up_exit"] == 0 else _last_line(node))
+            return f"{'done' if node['up_exit'] == 0 else 'FAILED':<14}up ended with exit code {node['up_exit']}"
+        said = registration(self._folder, node["id"])
+        return f"{said.get('phase') or 'booting':<14}{said.get('waits_for') or _last_message(node)}".rstrip()
 
     def _show(self, now: dict[str, str]) -> None:
         elapsed = f"{time.monotonic() - self._begin:6.1f} s"
@@ -66,7 +67,8 @@ def registration(folder: Path, instance: str) -> dict:
     return found if isinstance(found, dict) else {}
 
 
-def _last_line(node: dict) -> str:
+def _last_message(node: dict) -> str:
+    """The last line of its log, without the time."""
     log = Path(node["folder"]) / "disk/var/log/kubeboot.log"
     lines = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
-    return f"  | {lines[-1]}" if lines else ""
+    return TIME.sub("", lines[-1]) if lines else ""

@@ -136,42 +136,43 @@ def test_join_control_plane_concurrent(lab):
     assert len(first.members()) == 3 and not any(learner for _, _, learner in first.members().values())
 
 
-def three_and_one(lab):
+@pytest.fixture(scope="module")
+def with_dead():
     """Three members, one of them powered off, and a fourth machine that is ready to join."""
-    first, second, third, fourth = (lab.node() for _ in range(4))
+    made = Lab()
+    first, second, third, fourth = (made.node() for _ in range(4))
     first.init("--upload-certs", certificateKey=KEY)
     second.join(first)
     third.join(first)
     third.cut()
-    fourth.prepare_join(first)
-    empty_pki(fourth)
-    document = with_key(fourth)
+    yield SimpleNamespace(first=first, dead=third, new=fourth)
+    made.close()
+
+
+def join_with_key(node, other):
+    """Tries to join by certificates from the cluster, with a short patience."""
+    node.prepare_join(other)
+    empty_pki(node)
+    document = with_key(node)
     document[0]["timeouts"] = {"etcdAPICall": "3s"}
-    fourth.write("/run/join.yaml", document)
-    return first, third, fourth
+    return node.run("kubeadm", "join", "--config", node.write("/run/join.yaml", document))
 
 
-def test_join_with_dead_member(lab):
-    first, _, fourth = three_and_one(lab)
-    replays("join-with-dead-member", fourth.run("kubeadm", "join", "--config", "/run/join.yaml"))
-    assert len(first.members()) == 3
-    assert "etcd.yaml" not in fourth.files("/etc/kubernetes/manifests")
+def test_join_with_dead_member(with_dead):
+    replays("join-with-dead-member", join_with_key(with_dead.new, with_dead.first))
+    assert len(with_dead.first.members()) == 3
+    assert "etcd.yaml" not in with_dead.new.files("/etc/kubernetes/manifests")
     # What that join left behind is in the way of the next one.
-    again = fourth.run("kubeadm", "join", "--config", "/run/join.yaml")
-    replays("join-again-without-reset", again)
+    replays("join-again-without-reset", with_dead.new.run("kubeadm", "join", "--config", "/run/join.yaml"))
 
 
-def test_join_same_ip_as_dead_member(lab):
-    _, third, _ = three_and_one(lab)
-    subprocess.run(["rm", "-rf", third.root + "/etc/kubernetes", third.root + "/var"], check=True)
-    third.name = "n5"
-    third.boot()
-    third.prepare_join(lab.nodes[0])
-    empty_pki(third)
-    document = with_key(third)
-    document[0]["timeouts"] = {"etcdAPICall": "5s"}
-    replays("join-same-ip-as-dead-member",
-            third.run("kubeadm", "join", "--config", third.write("/run/join.yaml", document)))
+def test_join_same_ip_as_dead_member(with_dead):
+    machine = with_dead.dead
+    subprocess.run(["rm", "-rf", machine.root + "/etc/kubernetes", machine.root + "/var"], check=True)
+    machine.name = "n5"
+    machine.boot()
+    replays("join-same-ip-as-dead-member", join_with_key(machine, with_dead.first))
+    assert len(with_dead.first.members()) == 3
 
 
 def test_join_with_orphan_learner(lab):

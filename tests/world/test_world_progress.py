@@ -37,7 +37,11 @@ def test_changes_are_told_once(monkeypatch, tmp_path):
     out = io.StringIO()
     assert progress.Progress(tmp_path, out).follow(seconds=5)
     lines = [line.split("node ", 1)[1] for line in out.getvalue().splitlines()]
-    assert lines == ["1 i-1  booting", "1 i-1  waiting: the cluster", "1 i-1  joined, up ended with exit code 0"]
+    assert [line.split() for line in lines] == [
+        ["1", "i-1", "booting"],
+        ["1", "i-1", "waiting", "the", "cluster"],
+        ["1", "i-1", "done", "up", "ended", "with", "exit", "code", "0"],
+    ]
 
 
 def test_a_run_without_end_is_given_up(monkeypatch, tmp_path):

@@ -419,7 +419,8 @@ fn nobody_initialises_over_a_ready_record_even_when_every_voter_is_gone() {
 
 #[test]
 fn a_record_of_another_identity_is_a_settings_error_and_of_another_group_an_operators() {
-    let changes: [(&str, fn(&mut Identity)); 4] = [
+    type Change = fn(&mut Identity);
+    let changes: [(&str, Change); 4] = [
         ("account", |identity| identity.account = "x".into()),
         ("region", |identity| identity.region = "x".into()),
         ("endpoint", |identity| identity.endpoint = "x".into()),
