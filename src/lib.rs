@@ -1,4 +1,20 @@
-//! kubeboot.
+//! kubeboot turns the identical machines of an Auto Scaling group into exactly one kubeadm control plane.
+//!
+//! The story in one paragraph: every machine runs [`up`]. It *observes* the world as one
+//! [`Snapshot`](model::snapshot::Snapshot), [*decides*](model::decide::decide) on one [`Step`](model::step::Step), and *acts*.
+//! One object in S3, the [cluster record](model::record::ClusterRecord), says which cluster there is: whoever has written a claim
+//! into it by a compare-and-swap may initialise, and one more such write, the flip, makes the cluster exist for all others. They
+//! queue for the [membership lease](model::lease::Lease) and join one by one.
+//!
+//! Three rings, and arrows only inward:
+//!
+//! | ring | modules | rule |
+//! |---|---|---|
+//! | pure | [`model`] | no IO, no clock, no chance; compiles without the feature `node` |
+//! | rim | [`aws`], [`etcd`], [`kube`], [`kubeadm`], [`host`], [`bucket`], [`node`], [`settings`] | one outside thing each, every call with a deadline |
+//! | shell | [`up`], [`status`], [`check`], [`cli`], [`exit`], [`log`] | one module per command |
+//!
+//! `docs/protocol.md` tells the protocol for operators.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 

@@ -1,9 +1,9 @@
 """What stands before moto: names each call, applies faults, locks S3 keys, and keeps the record of it all."""
 
 import socket
-import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from .call import Call, parse
 from .faults import Fault, Faults
@@ -16,6 +16,24 @@ from .refusals import refusal
 LONGEST_HANG = 600
 CONDITIONS = ("HTTP_IF_MATCH", "HTTP_IF_NONE_MATCH")
 WRITES = ("PutObject", "DeleteObject", "DeleteObjects", "POST")
+
+
+@dataclass
+class Answer:
+    """What goes back to the caller; `settled` if it shows the group at its desired size."""
+
+    status: str
+    headers: list[tuple[str, str]]
+    body: bytes
+    settled: bool = False
+
+    @property
+    def code(self) -> int | None:
+        """The HTTP status; None if the caller gets no answer at all."""
+        return int(self.status.split()[0]) if self.status else None
+
+
+NOTHING = Answer("", [], b"")
 
 
 class Front:
@@ -31,65 +49,59 @@ class Front:
         call = parse(environ)
         node = self._group.node_of(call.access_key)
         fault = self._faults.hit(call, node)
-        status, headers, body, settled = self._answer(call, environ, fault)
-        self._record(call, node, fault, status, arrived, settled)
-        if status is None:
+        answer = self._before(call, environ, fault)
+        if answer is None:
+            answer = _after(call, fault, self._carry_out(call, environ))
+        self._record(call, node, fault, answer, arrived)
+        if answer is NOTHING:
             _drop(environ)
-        start_response(status, headers)
-        return [body]
+        start_response(answer.status, answer.headers)
+        return [answer.body]
 
-    def _answer(self, call: Call, environ: dict, fault: Fault | None):
-        """Carries out the call as far as the fault lets it; a status of None is no answer at all."""
+    def _before(self, call: Call, environ: dict, fault: Fault | None) -> Answer | None:
+        """What a fault does before the call is carried out; an answer if it is not to be."""
         effect = fault.effect if fault else ""
+        if effect == "error":
+            return _refused(call, fault)
+        if effect == "hang":
+            self._hang(fault)
+        if effect in ("hang", "cut"):
+            return NOTHING
         if effect == "delay":
             time.sleep(float(fault.value))
-        elif effect == "hang":
-            self._hang(fault)
-        elif effect == "error":
-            return *_refused(call, fault), False
-        elif effect == "ignore-conditions":
+        if effect == "ignore-conditions":
             for name in CONDITIONS:
                 environ.pop(name, None)
-        if effect in ("hang", "cut"):
-            return None, [], b"", False
-        status, headers, body, settled = self._carry_out(call, environ)
-        if effect == "lost-reply":
-            return None, [], b"", settled
-        if effect == "error-after":
-            return *_refused(call, fault), settled
-        if effect == "hide-missing" and call.service == "s3" and status.startswith("404"):
-            return *refusal(call, 403, "AccessDenied"), settled
-        return status, headers, body, settled
+        return None
 
-    def _carry_out(self, call: Call, environ: dict):
+    def _carry_out(self, call: Call, environ: dict) -> Answer:
         if call.service == "s3":
             if call.key and call.action in WRITES:
                 with self._locks.of(call.bucket, call.key):
-                    return *_run(self._app, environ), False
-            return *_run(self._app, environ), False
+                    return _run(self._app, environ)
+            return _run(self._app, environ)
         # moto's groups and instances are not made for threads; the world changes them under the same lock.
         with self._group.lock:
             answer = _run(self._app, environ)
-            settled = call.action == "DescribeAutoScalingGroups" and self._group.is_settled()
+            answer.settled = call.action == "DescribeAutoScalingGroups" and self._group.is_settled()
         self._group.called(call.action)
-        return *answer, settled
+        return answer
 
     def _hang(self, fault: Fault) -> None:
         end = time.monotonic() + LONGEST_HANG
         while self._faults.in_force(fault) and time.monotonic() < end:
             time.sleep(0.1)
 
-    def _record(self, call, node, fault, status, arrived, settled) -> None:
-        code = int(status.split()[0]) if status else None
+    def _record(self, call: Call, node: str, fault: Fault | None, answer: Answer, arrived: float) -> None:
         fields = {
             "arrived": arrived, "node": node, "service": call.service, "action": call.action,
-            "key": call.key or call.bucket, "status": code,
+            "key": call.key or call.bucket, "status": answer.code,
         }  # fmt: skip
         if call.condition:
             fields["condition"] = call.condition
         if fault:
             fields["fault"] = fault.effect
-        if settled:
+        if answer.settled:
             fields["settled"] = True
         self._requests.write("request", **fields)
         if call.service == "s3" and call.action in WRITES:
@@ -100,12 +112,24 @@ class Front:
             self._events.write("hook-call", action=call.action, hook=hook, instance=instance, result=result, node=node)
 
 
-def _refused(call: Call, fault: Fault):
+def _after(call: Call, fault: Fault | None, answer: Answer) -> Answer:
+    """What a fault makes of the answer to a call that was carried out."""
+    effect = fault.effect if fault else ""
+    if effect == "lost-reply":
+        return NOTHING
+    if effect == "error-after":
+        return _refused(call, fault)
+    if effect == "hide-missing" and call.service == "s3" and answer.code == 404:
+        return Answer(*refusal(call, 403, "AccessDenied"))
+    return answer
+
+
+def _refused(call: Call, fault: Fault) -> Answer:
     status, _, code = fault.value.partition("/")
-    return refusal(call, int(status), code)
+    return Answer(*refusal(call, int(status), code))
 
 
-def _run(app: Callable, environ: dict) -> tuple[str, list, bytes]:
+def _run(app: Callable, environ: dict) -> Answer:
     """Runs a WSGI application to its end, so that a lock around this covers all of it."""
     started: list = []
     chunks = app(environ, lambda status, headers, exc_info=None: started.append((status, headers)))
@@ -114,10 +138,10 @@ def _run(app: Callable, environ: dict) -> tuple[str, list, bytes]:
     finally:
         if hasattr(chunks, "close"):
             chunks.close()
-    return *started[0], body
+    return Answer(*started[0], body)
 
 
 def _drop(environ: dict) -> None:
     """Closes the connection under the client, as a network fault would."""
     environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
-    raise ConnectionAbortedError(f"dropped by a fault ({threading.current_thread().name})")
+    raise ConnectionAbortedError("dropped by a fault")

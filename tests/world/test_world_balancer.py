@@ -3,10 +3,15 @@
 import http.server
 import socket
 import ssl
-import subprocess
 import threading
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from world.addresses import ENDPOINT_PORT
 from world.balancer import Balancer, Target
@@ -38,26 +43,22 @@ class ApiServer(http.server.BaseHTTPRequestHandler):
         pass
 
 
+def self_signed(file: Path) -> Path:
+    """A key and a certificate for it, in one file."""
+    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "api")])
+    now = datetime.now(UTC)
+    draft = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now + timedelta(1))
+    pem = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    file.write_bytes(key.private_bytes(*pem) + draft.sign(key, hashes.SHA256()).public_bytes(pem[0]))
+    return file
+
+
 @pytest.fixture
 def target(tmp_path):
     """Something that answers /readyz over TLS."""
-    key, cert = tmp_path / "key", tmp_path / "cert"
-    made = [
-        "openssl",
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:P-256",
-        "-nodes",
-        "-subj",
-        "/CN=api",
-    ]
-    subprocess.run([*made, "-keyout", key, "-out", cert], check=True, capture_output=True)
     server = http.server.ThreadingHTTPServer((TARGET, ENDPOINT_PORT), ApiServer)
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    tls.load_cert_chain(cert, key)
+    tls.load_cert_chain(self_signed(tmp_path / "server.pem"))
     server.socket = tls.wrap_socket(server.socket, server_side=True)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     ApiServer.ready = True
