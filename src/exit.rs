@@ -55,6 +55,17 @@ impl Exit {
         }
     }
 
+    /// Whether a launch hook may be completed with ABANDON after it, if the settings want that:
+    /// another machine may do better. It would not where the launch template or the account is at
+    /// fault, and an operator who must decide needs the machine.
+    #[must_use]
+    pub const fn may_abandon(self) -> bool {
+        match self {
+            Self::Internal | Self::TryAgain | Self::Kubeadm => true,
+            Self::Done | Self::Usage | Self::Aws | Self::Operator => false,
+        }
+    }
+
     /// The exit that an error carries, or [`Exit::Internal`] if it carries none.
     #[must_use]
     pub fn of(error: &anyhow::Error) -> Self {
@@ -125,5 +136,63 @@ impl fmt::Display for Health {
 impl From<Health> for ExitCode {
     fn from(health: Health) -> Self {
         health.number().into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::{Context, anyhow};
+
+    const PAGE: &str = include_str!("../docs/exit-codes.md");
+    const UNIT: &str = include_str!("../systemd/kubeboot.service");
+
+    /// The cells of the page's rows that begin with a number.
+    fn rows() -> Vec<Vec<&'static str>> {
+        let rows = PAGE.lines().filter(|line| line.starts_with("| `"));
+        rows.map(|row| row.trim_matches('|').split('|').map(str::trim).collect()).collect()
+    }
+
+    fn number(number: u8) -> String {
+        format!("`{number}`")
+    }
+
+    #[test]
+    fn the_page_tells_every_exit_and_no_other() {
+        let said: Vec<Vec<&str>> = rows().into_iter().map(|row| row.into_iter().take(4).collect()).collect();
+        let exits = Exit::ALL.map(|exit| {
+            let unit = if exit.is_restarted() { "starts it again" } else { "leaves it" };
+            let hook = match exit {
+                Exit::Done => "CONTINUE",
+                _ if exit.may_abandon() => "ABANDON, if set so",
+                _ => "left alone",
+            };
+            vec![number(exit.number()), exit.to_string(), unit.to_owned(), hook.to_owned()]
+        });
+        let healths = Health::ALL.map(|health| vec![number(health.number()), health.to_string()]);
+        let (first, second) = said.split_at(exits.len());
+        assert_eq!(first, exits);
+        let second: Vec<Vec<&str>> = second.iter().map(|row| row[..2].to_vec()).collect();
+        assert_eq!(second, healths);
+    }
+
+    #[test]
+    fn the_unit_starts_again_where_that_is_right() {
+        let value = |key| UNIT.lines().find_map(|line| line.strip_prefix(key)).unwrap_or_default();
+        assert_eq!(value("Restart="), "on-failure");
+        let prevented: Vec<u8> =
+            value("RestartPreventExitStatus=").split(' ').filter_map(|word| word.parse().ok()).collect();
+        let stays: Vec<u8> = Exit::ALL.iter().filter(|exit| !exit.is_restarted()).map(|exit| exit.number()).collect();
+        assert_eq!(prevented, stays[1..], "0 is no failure and needs no mention");
+    }
+
+    #[test]
+    fn the_outermost_exit_counts() {
+        let error = anyhow!("cause").context(Exit::Aws).context("observing").context(Exit::TryAgain).context("up");
+        assert_eq!(Exit::of(&error), Exit::TryAgain);
+        assert_eq!(Exit::of(&anyhow!("cause")), Exit::Internal);
+        let none: Option<()> = None;
+        let error = none.context(Exit::Usage).expect_err("it is none");
+        assert_eq!(Exit::of(&error), Exit::Usage);
     }
 }

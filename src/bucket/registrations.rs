@@ -4,7 +4,7 @@ use super::keys;
 use crate::aws::CallFailed;
 use crate::aws::store::{Store, Written};
 use crate::model::ids::InstanceId;
-use crate::model::registration::Registration;
+use crate::model::registration::{Phase, Registration};
 use crate::model::write::Condition;
 use futures::StreamExt;
 use std::time::Duration;
@@ -51,6 +51,21 @@ pub async fn read(store: &Store, instance: &InstanceId) -> Result<Registration, 
         Ok(None) => Err("there is none".into()),
         Err(error) => Err(error.to_string()),
     }
+}
+
+/// Marks the registration of a machine that is gone, whose member was removed. Only if it still says what it said: it is
+/// history, and losing that race costs nobody anything.
+///
+/// # Errors
+/// [`CallFailed`].
+pub async fn mark_reaped(store: &Store, registration: &Registration, now: String) -> Result<(), CallFailed> {
+    let key = keys::node(&registration.instance);
+    let Some(object) = store.get(&key).await? else { return Ok(()) };
+    if Registration::parse(&object.body).as_ref() == Ok(registration) {
+        let next = Registration { phase: Phase::Reaped, updated: now, ..registration.clone() };
+        store.write(&key, &next.to_bytes(), &Condition::Unchanged(object.etag), PATIENCE).await?;
+    }
+    Ok(())
 }
 
 /// Writes this machine's own registration over whatever stands there: it is the only one who writes it, but for a

@@ -29,3 +29,21 @@ async fn first_signal() -> io::Result<&'static str> {
         _ = hangup.recv() => "SIGHUP",
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::process::{Signal, getpid, kill_process};
+
+    #[tokio::test]
+    async fn a_signal_is_the_end_with_a_name() -> anyhow::Result<()> {
+        let mut stopped = std::pin::pin!(asked_to_stop());
+        // Listening begins with the first look; without it the signal would end the test itself.
+        assert!(futures::poll!(&mut stopped).is_pending());
+        kill_process(getpid(), Signal::HUP)?;
+        let error = tokio::time::timeout(std::time::Duration::from_secs(20), stopped).await?;
+        assert_eq!(Exit::of(&error), Exit::TryAgain);
+        assert_eq!(error.root_cause().to_string(), "stopped by SIGHUP");
+        Ok(())
+    }
+}

@@ -13,6 +13,7 @@
 //! | [`members`] | etcd's member list and its quorum |
 //! | [`lease`], [`registration`] | the queue for changes of membership, and what each machine says about itself |
 //! | [`instances`] | when to believe EC2 that a machine is gone |
+//! | [`reap`] | which members may be removed by another machine |
 //! | [`local`], [`snapshot`], [`step`], [`mod@decide`] | one observation in, one step out |
 
 pub mod claim;
@@ -25,6 +26,7 @@ pub mod instances;
 pub mod lease;
 pub mod local;
 pub mod members;
+pub mod reap;
 pub mod record;
 pub mod registration;
 pub mod snapshot;

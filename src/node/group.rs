@@ -2,10 +2,11 @@
 
 use crate::aws::{CallFailed, ec2, group};
 use crate::model::election::matches;
-use crate::model::group::{Group, GroupMember};
+use crate::model::group::{Ec2State, Group, GroupMember};
 use crate::model::ids::InstanceId;
 use crate::model::instances::{Instances, Seen};
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -34,6 +35,8 @@ pub struct View {
     pub group: Option<Group>,
     /// EC2's word on everybody asked for.
     pub instances: Instances,
+    /// Addresses of every instance asked for that is running or about to be.
+    pub live_addresses: BTreeMap<IpAddr, InstanceId>,
     /// How long the group has matched the expected size.
     pub settled_for: Option<Duration>,
     /// How long it has been looked at.
@@ -86,6 +89,12 @@ impl GroupWatch {
         Ok(self.view.clone())
     }
 
+    /// The last answer, however old.
+    #[must_use]
+    pub fn last(&self) -> &View {
+        &self.view
+    }
+
     async fn ask(&mut self, others: &[InstanceId], expected: Option<usize>) -> Result<(), CallFailed> {
         if self.name.is_none() {
             self.name = group::name_of(&self.autoscaling, &self.me).await?;
@@ -112,7 +121,7 @@ impl GroupWatch {
     /// answer for the wrong Region or account shows nobody.
     fn remember(&mut self, asked: &[InstanceId], described: &BTreeMap<InstanceId, ec2::Described>) {
         let now = Instant::now();
-        let credible = described.get(&self.me).is_some_and(|me| me.state == crate::model::group::Ec2State::Running);
+        let credible = described.get(&self.me).is_some_and(|me| me.state == Ec2State::Running);
         let mut seen = BTreeMap::new();
         for id in asked {
             if let Some(found) = described.get(id) {
@@ -126,6 +135,10 @@ impl GroupWatch {
             }
         }
         self.view.instances = Instances(seen);
+        let living = described.iter().filter(|(_, found)| matches!(found.state, Ec2State::Running | Ec2State::Pending));
+        let with_addresses =
+            living.flat_map(|(id, found)| found.addresses.iter().map(|address| (*address, id.clone())));
+        self.view.live_addresses = with_addresses.collect();
     }
 }
 

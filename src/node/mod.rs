@@ -4,6 +4,7 @@ pub mod credentials;
 pub mod facts;
 pub mod group;
 pub mod peers;
+pub mod reaping;
 pub mod registrar;
 
 pub use facts::Facts;

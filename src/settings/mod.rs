@@ -9,6 +9,8 @@ mod endpoint;
 mod file;
 mod given;
 mod origin;
+#[cfg(test)]
+mod page;
 mod shapes;
 pub mod table;
 #[cfg(test)]

@@ -20,6 +20,7 @@ use crate::model::members::Members;
 use crate::model::record::{ClusterRecord, Published};
 use crate::model::snapshot::{ClusterView, RecordView, Snapshot};
 use crate::node::peers;
+use crate::node::reaping::Reaper;
 use anyhow::{Context, Result, bail, ensure};
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
@@ -81,8 +82,11 @@ impl Shell {
             RecordView::Found { record: now, .. } => *now == *record,
             RecordView::Absent | RecordView::Vanished => false,
         };
-        if !same || !self.clean_up(group).await? {
+        if !same {
             return Ok(Outcome::Again);
+        }
+        if let Some(reason) = self.clean_up(group, Some(nonce)).await? {
+            return Ok(Outcome::Wait(Waiting { reason, pause: PAUSE * 2, exit: Exit::Operator }));
         }
         self.arm_leaving().await;
         self.registrar.joining(&record.claim_id, nonce).await;
@@ -112,33 +116,52 @@ impl Shell {
     }
 
     /// Removes what is left of an earlier attempt: **first the member, verified, only then the disk**. The other order
-    /// costs a cluster of two its quorum for good. `false` when the cluster does not let it, which the next look tells.
-    async fn clean_up(&mut self, group: &Group) -> Result<bool> {
-        let peers = peers::addresses(group, &self.facts.machine.instance);
-        match self.ask_cluster(&peers).await {
-            ClusterView::Listed(members) if members.has_quorum() => self.remove_own(&members).await?,
-            ClusterView::External => {}
-            ClusterView::Listed(_) | ClusterView::NoQuorum(_) | ClusterView::Unknown { .. } | ClusterView::NotAsked => {
-                return Ok(false);
+    /// costs a cluster of two its quorum for good. Then the members of machines that are gone, which block every join. A
+    /// reason to wait when the cluster does not let it.
+    async fn clean_up(&mut self, group: &Group, lease: Option<&Nonce>) -> Result<Option<String>> {
+        let in_the_way = match self.ask_cluster(&peers::addresses(group, &self.facts.machine.instance)).await {
+            ClusterView::Listed(members) if members.has_quorum() => {
+                let members = self.remove_own(members).await?;
+                self.reap(&members, lease).await?
             }
-        }
+            ClusterView::External => None,
+            ClusterView::Listed(_) | ClusterView::NoQuorum(_) => return Ok(Some("etcd to have its quorum".into())),
+            ClusterView::Unknown { why } => return Ok(Some(format!("the cluster to answer: {why}"))),
+            ClusterView::NotAsked => return Ok(Some("the cluster to be asked".into())),
+        };
         if self.local()? != Local::Fresh {
             let documents = &self.facts.documents;
             wipe::wipe(&self.kubeadm, documents.data_dir(), documents.cri_socket()).await.context(Exit::Kubeadm)?;
         }
-        Ok(true)
+        Ok(in_the_way)
+    }
+
+    /// Removes the members of machines that are gone. What stays in the way is a reason to wait: etcd refuses a new
+    /// member while a voter does not answer or a learner is about, and kubeadm takes four minutes to say so.
+    async fn reap(&mut self, members: &Members, lease: Option<&Nonce>) -> Result<Option<String>> {
+        let (_, credentials) = self.credentials.as_ref().context("there are no credentials for the cluster")?;
+        let reaper = Reaper {
+            facts: &self.facts,
+            store: &self.store,
+            access: credentials.etcd.as_ref().context("there are no credentials for etcd")?,
+            kubeconfig: &credentials.kubeconfig,
+            view: self.group.last(),
+            lease,
+        };
+        reaper.reap(members).await
     }
 
     /// This machine is not a member, so whoever is listed at its address is a member that it once was, or a dead
     /// machine that had the address before: nobody else in the network can have it.
-    async fn remove_own(&mut self, members: &Members) -> Result<()> {
-        let Some(stale) = members.at(&self.facts.machine.addresses) else { return Ok(()) };
+    async fn remove_own(&mut self, mut members: Members) -> Result<Members> {
+        let Some(stale) = members.at(&self.facts.machine.addresses).map(|member| member.id) else { return Ok(members) };
         let (_, credentials) = self.credentials.as_ref().context("there are no credentials for the cluster")?;
         let access = credentials.etcd.as_ref().context("there are no credentials for etcd")?;
-        tracing::warn!(member = %stale.id, "removing the etcd member that an earlier life of this address has left");
-        etcd::remove_verified(access, members, stale.id).await?;
+        tracing::warn!(member = %stale, "removing the etcd member that an earlier life of this address has left");
+        etcd::remove_verified(access, &members, stale).await?;
         self.registrar.no_member();
-        Ok(())
+        members.0.retain(|member| member.id != stale);
+        Ok(members)
     }
 
     /// A failed attempt must not leave a member behind: it would block every other join.
@@ -150,9 +173,9 @@ impl Shell {
         self.registrar.failed(&format!("{error:#}")).await;
         let began = matches!(self.local()?, Local::HalfMade { .. });
         if began {
-            match self.clean_up(group).await {
-                Ok(true) => {}
-                Ok(false) => tracing::warn!("the cluster does not answer: this machine's disk is left as it is"),
+            match self.clean_up(group, None).await {
+                Ok(None) => {}
+                Ok(Some(reason)) => tracing::warn!("cleaning up after the attempt waits for {reason}"),
                 Err(error) => tracing::warn!("failed to clean up, the next attempt will: {error:#}"),
             }
         }

@@ -97,10 +97,9 @@ impl Shell {
         state::observe(Path::new("/"), self.facts.documents.data_dir()).context(Exit::Operator)
     }
 
-    /// Registrations matter only to a machine without a cluster to ask.
+    /// Registrations matter to a machine that is no member: they explain the members that may have to be reaped first.
     async fn registrations_if_needed(&mut self, record: &RecordView, local: &Local) -> Result<Vec<Registration>> {
-        let unanswered = matches!(&self.probe.last, Some((_, ClusterView::Unknown { .. })));
-        if !unanswered || published(record).is_none() || matches!(local, Local::Made { .. }) {
+        if published(record).is_none() || matches!(local, Local::Made { .. }) {
             return Ok(Vec::new());
         }
         match &self.probe.registrations {

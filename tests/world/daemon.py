@@ -12,7 +12,15 @@ from .world import World
 
 
 def main() -> None:
-    folder = Path(sys.argv[1])
+    try:
+        serve(Path(sys.argv[1]))
+    except (RuntimeError, ValueError, OSError) as error:
+        # What a command shows is the end of this log: the reason, not how it got here.
+        sys.exit(str(error))
+
+
+def serve(folder: Path) -> None:
+    """Runs the world in `folder` until a signal. Raises RuntimeError, ValueError or OSError if it cannot start."""
     done = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: done.set())

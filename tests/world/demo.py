@@ -64,26 +64,26 @@ def run(folder: Path, size: int, as_json: bool) -> int:
         Progress(folder, out).follow(SECONDS + SECONDS_PER_NODE * size)
         cost, nodes = figures(folder), look(folder)
         faults = wrong(nodes, size, cost.inits)
-        print(logs_of_failures(folder, nodes), file=out)
+        print("".join(logs_of_failures(folder, nodes)), file=out)
         status = run_as(folder, "1", ["kubeboot", "status"], STATUS_SECONDS)
         again = second_run(folder, nodes)
         faults += again["wrong"]
-        print(f"\n$ kubeboot status   (as node 1)\n{status.stdout}{status.stderr}", file=out)
+        print(f"$ kubeboot status   (as node 1)\n{status.stdout}{status.stderr}", file=out)
         print(story(nodes, cost, again, faults, size), file=out)
     if as_json:
         print(json.dumps(outcome(nodes, cost, again, faults, size), indent=2))
     return 1 if faults else 0
 
 
-def logs_of_failures(folder: Path, nodes: list[NodeOutcome]) -> str:
+def logs_of_failures(folder: Path, nodes: list[NodeOutcome]) -> list[str]:
     """The end of the log of every node whose `up` did not succeed."""
     found = []
     for node in nodes:
         log = folder / "nodes" / node.instance / "disk/var/log/kubeboot.log"
         if node.up_exit != 0 and log.exists():
             lines = log.read_text(errors="replace").splitlines()[-LOG_LINES:]
-            found.append(f"\nkubeboot.log of node {node.index}:\n" + "\n".join(lines))
-    return "\n".join(found)
+            found.append("\n".join([f"\nkubeboot.log of node {node.index}:", *lines, ""]))
+    return found
 
 
 def second_run(folder: Path, before: list[NodeOutcome]) -> dict:

@@ -5,12 +5,16 @@ import shutil
 from pathlib import Path
 
 from .addresses import ENDPOINT_NAME
+from .build import PROJECT
 
 # What programs need of a host's /etc to run at all; everything else would only be noise.
 FROM_HOST = (
     "passwd", "group", "nsswitch.conf", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "ssl/certs", "ssl/openssl.cnf",
     "alternatives", "localtime", "protocols", "services", "os-release", "debian_version", "terminfo",
 )  # fmt: skip
+
+# The project's units are part of every machine image.
+UNITS = PROJECT / "systemd"
 
 FOLDERS = ("etc", "var/lib", "var/log")
 
@@ -30,6 +34,8 @@ def format(disk: Path, host_name: str, address: str, endpoint: str, config: str,
         f"127.0.0.1 localhost\n::1 localhost ip6-localhost\n{address} {host_name} {host_name.partition('.')[0]}\n"
         f"{endpoint} {ENDPOINT_NAME}\n"
     )
+    if UNITS.is_dir():
+        shutil.copytree(UNITS, etc / "systemd/system")
     write_config(disk, config)
 
 

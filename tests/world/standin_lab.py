@@ -15,8 +15,6 @@ from world.standin import kubeapi, kubeconfig
 
 ENDPOINT = "api.lab.internal"
 HERE = os.path.dirname(os.path.abspath(__file__))
-# Short ways for tests: what waits minutes on a real machine waits seconds here.
-FAST = {"etcdAPICall": "4s", "discovery": "3s"}
 V = "kubeadm.k8s.io/v1beta4"
 
 
@@ -42,9 +40,11 @@ class Node:
         shutil.rmtree(f"{self.root}/run", ignore_errors=True)
         os.makedirs(f"{self.root}/run/standin")
         with open(f"{self.root}/run/standin.env", "w", encoding="ascii") as file:
-            file.write(f"STANDIN_ADDRESS={self.address}\nSTANDIN_LOOPBACK={self.loopback}\nSTANDIN_NODE={self.name}\n"
-                       f"STANDIN_LOG={self.lab.folder}/log\n")
-        self._kubelet = subprocess.Popen(self._argv("kubelet"), env=self.env)  # pylint: disable=consider-using-with
+            file.write(
+                f"STANDIN_ADDRESS={self.address}\nSTANDIN_LOOPBACK={self.loopback}\nSTANDIN_NODE={self.name}\n"
+                f"STANDIN_LOG={self.lab.folder}/log\n"
+            )
+        self._kubelet = subprocess.Popen(self._argv("kubelet"), env=self.env)
         wait(lambda: os.path.exists(f"{self.root}/run/standin/kubelet.sock"), 10, "the kubelet's socket")
         return self
 
@@ -61,20 +61,23 @@ class Node:
 
     def start(self, program, *arguments):
         """A command under way."""
-        return subprocess.Popen(self._argv(program, *arguments), env=self.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                text=True)
+        return subprocess.Popen(
+            self._argv(program, *arguments), env=self.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
 
     def run(self, program, *arguments):
         """A command to its end: the completed process with text output."""
-        return subprocess.run(self._argv(program, *arguments), env=self.env, capture_output=True, text=True, timeout=120,
-                              check=False)
+        return subprocess.run(
+            self._argv(program, *arguments), env=self.env, capture_output=True, text=True, timeout=120, check=False
+        )
 
     def kubeadm(self, *arguments):
         """A kubeadm command that must succeed; its output."""
         done = self.run("kubeadm", *arguments)
         if done.returncode:
-            raise AssertionError(f"kubeadm {' '.join(arguments)} on {self.name}: exit {done.returncode}\n{done.stdout}"
-                                 f"{done.stderr}")
+            raise AssertionError(
+                f"kubeadm {' '.join(arguments)} on {self.name}: exit {done.returncode}\n{done.stdout}{done.stderr}"
+            )
         return done.stdout
 
     def write(self, path, content, mode=0o600):
@@ -97,26 +100,65 @@ class Node:
 
     def init_config(self, **extra):
         """Documents for init on this node; keyword arguments go into the InitConfiguration."""
-        return [{"apiVersion": V, "kind": "InitConfiguration", "nodeRegistration": {"name": self.name},
-                 "localAPIEndpoint": {"advertiseAddress": self.address}, **extra},
-                {"apiVersion": V, "kind": "ClusterConfiguration", "controlPlaneEndpoint": f"{ENDPOINT}:6443",
-                 "kubernetesVersion": "v1.36.1"}]
+        return [
+            {
+                "apiVersion": V,
+                "kind": "InitConfiguration",
+                "nodeRegistration": {"name": self.name},
+                "localAPIEndpoint": {"advertiseAddress": self.address},
+                **extra,
+            },
+            {
+                "apiVersion": V,
+                "kind": "ClusterConfiguration",
+                "controlPlaneEndpoint": f"{ENDPOINT}:6443",
+                "kubernetesVersion": "v1.36.1",
+            },
+        ]
 
     def join_config(self, **extra):
         """A document for join on this node, after prepare_join()."""
-        return [{"apiVersion": V, "kind": "JoinConfiguration", "nodeRegistration": {"name": self.name},
-                 "discovery": {"file": {"kubeConfigPath": "/run/join.conf"}}, "timeouts": FAST,
-                 "controlPlane": {"localAPIEndpoint": {"advertiseAddress": self.address}}, **extra}]
+        return [
+            {
+                "apiVersion": V,
+                "kind": "JoinConfiguration",
+                "nodeRegistration": {"name": self.name},
+                "discovery": {"file": {"kubeConfigPath": "/run/join.conf"}},
+                "controlPlane": {"localAPIEndpoint": {"advertiseAddress": self.address}},
+                **extra,
+            }
+        ]
 
     def prepare_join(self, other):
-        """What kubeboot does before a join: the shared keys, a kubeconfig made of them, the endpoint's name on a live node."""
-        for file in ("ca.crt", "ca.key", "sa.pub", "sa.key", "front-proxy-ca.crt", "front-proxy-ca.key", "etcd/ca.crt",
-                     "etcd/ca.key"):
+        """What kubeboot does before a join: shared keys, a kubeconfig made of them, a name that leads to a live node."""
+        for file in (
+            "ca.crt",
+            "ca.key",
+            "sa.pub",
+            "sa.key",
+            "front-proxy-ca.crt",
+            "front-proxy-ca.key",
+            "etcd/ca.crt",
+            "etcd/ca.key",
+        ):
             self.write(f"/etc/kubernetes/pki/{file}", other.read(f"/etc/kubernetes/pki/{file}"))
         self.hosts(other.address)
         self.write("/run/cluster.yaml", other.init_config()[1:])
-        self.write("/run/join.conf", self.kubeadm("kubeconfig", "user", "--client-name", "joiner", "--org", "system:masters",
-                                                  "--config", "/run/cluster.yaml", "--validity-period", "1h"))
+        self.write(
+            "/run/join.conf",
+            self.kubeadm(
+                "kubeconfig",
+                "user",
+                "--client-name",
+                "joiner",
+                "--org",
+                "system:masters",
+                "--config",
+                "/run/cluster.yaml",
+                "--validity-period",
+                "1h",
+            ),
+        )
 
     def init(self, *arguments, **extra):
         """A successful init; its output."""
@@ -146,14 +188,28 @@ class Node:
     def etcdctl(self, *arguments):
         """etcdctl on this node with the health check's certificate; the completed process."""
         pki = f"{self.root}/etc/kubernetes/pki/etcd"
-        return subprocess.run(["etcdctl", f"--endpoints=https://{self.address}:2379", f"--cacert={pki}/ca.crt",
-                               f"--cert={pki}/healthcheck-client.crt", f"--key={pki}/healthcheck-client.key", *arguments],
-                              env={**self.env, "ETCDCTL_API": "3"}, capture_output=True, text=True, timeout=30, check=False)
+        return subprocess.run(
+            [
+                "etcdctl",
+                f"--endpoints=https://{self.address}:2379",
+                f"--cacert={pki}/ca.crt",
+                f"--cert={pki}/healthcheck-client.crt",
+                f"--key={pki}/healthcheck-client.key",
+                *arguments,
+            ],
+            env={**self.env, "ETCDCTL_API": "3"},
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
 
     def members(self):
         """The members as this node's etcd lists them: {peer URL: (ID, name, is a learner)}."""
         listed = json.loads(self.etcdctl("member", "list", "-w", "json").stdout)["members"]
-        return {each["peerURLs"][0]: (each["ID"], each.get("name", ""), each.get("isLearner", False)) for each in listed}
+        return {
+            each["peerURLs"][0]: (each["ID"], each.get("name", ""), each.get("isLearner", False)) for each in listed
+        }
 
 
 class Lab:

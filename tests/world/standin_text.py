@@ -1,4 +1,4 @@
-"""Comparing what the stand-in prints with what the real kubeadm printed: the captures, without what differs by chance."""
+"""Comparing what the stand-in prints with what the real kubeadm printed: the captures without chance."""
 
 import os
 import re
@@ -39,8 +39,9 @@ def compare(shown, captured):
     """Asserts that two outputs say the same: the same lines, and in the same order but for those of any order."""
     shown, captured = normal(shown), normal(captured)
     assert sorted(shown) == sorted(captured)
-    assert [line for line in shown if not _ANY_ORDER.search(line)] == [line for line in captured
-                                                                      if not _ANY_ORDER.search(line)]
+    assert [line for line in shown if not _ANY_ORDER.search(line)] == [
+        line for line in captured if not _ANY_ORDER.search(line)
+    ]
 
 
 def capture(name, stream):

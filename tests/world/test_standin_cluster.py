@@ -1,4 +1,4 @@
-"""The stand-in's cluster: an API server over a real etcd, kept up by a kubelet that outlives everything but the power."""
+"""The stand-in's cluster: an API server over a real etcd, kept up by a kubelet that outlives all but the power."""
 
 import os
 import re
@@ -42,11 +42,19 @@ def make_node(node, name, **status):
 def test_nobody_sees_health_version_and_cluster_info(node):
     assert raw(node, "/readyz") == (200, "ok") and raw(node, "/livez")[0] == 200 and raw(node, "/healthz")[0] == 200
     assert raw(node, "/version")[1]["gitVersion"] == "v1.36.1"
-    assert "certificate-authority-data" in raw(node, "/api/v1/namespaces/kube-public/configmaps/cluster-info")[1]["data"]["kubeconfig"]
+    info = raw(node, "/api/v1/namespaces/kube-public/configmaps/cluster-info")[1]
+    assert "certificate-authority-data" in info["data"]["kubeconfig"]
 
 
-@pytest.mark.parametrize("target", [NODES, "/api/v1/namespaces/kube-system/secrets", "/api/v1/namespaces/kube-system",
-                                    "/api/v1/namespaces/kube-system/configmaps/kubeadm-config"])
+@pytest.mark.parametrize(
+    "target",
+    [
+        NODES,
+        "/api/v1/namespaces/kube-system/secrets",
+        "/api/v1/namespaces/kube-system",
+        "/api/v1/namespaces/kube-system/configmaps/kubeadm-config",
+    ],
+)
 def test_nobody_sees_anything_else(node, target):
     status, answer = raw(node, target)
     assert status == 403 and answer["kind"] == "Status" and answer["reason"] == "Forbidden"
@@ -62,8 +70,11 @@ def test_a_kubelet_may_change_its_own_node_only(node):
     make_node(node, "other")
     own = {"config": "/etc/kubernetes/kubelet.conf"}
     assert node.get(f"{NODES}/n1", **own)["metadata"]["name"] == "n1"
-    for method, target, body in (("DELETE", f"{NODES}/n1", {}), ("PATCH", f"{NODES}/other", {"spec": {}}),
-                                 ("GET", "/api/v1/namespaces/kube-public/pods/x", None)):
+    for method, target, body in (
+        ("DELETE", f"{NODES}/n1", {}),
+        ("PATCH", f"{NODES}/other", {"spec": {}}),
+        ("GET", "/api/v1/namespaces/kube-public/pods/x", None),
+    ):
         if method != "GET":
             with pytest.raises(kubeapi.ApiError) as refused:
                 node.api(method, target, body, **own)

@@ -55,8 +55,10 @@ def test_every_row_is_replayed():
 
 def test_init(lab):
     node = lab.node()
-    replays("init", node.run("kubeadm", "init", "--config", node.write("/run/init.yaml", node.init_config()),
-                             "--upload-certs"))
+    replays(
+        "init",
+        node.run("kubeadm", "init", "--config", node.write("/run/init.yaml", node.init_config()), "--upload-certs"),
+    )
 
 
 def test_init_after_certs_killed(lab):
@@ -64,8 +66,10 @@ def test_init_after_certs_killed(lab):
     config = node.init_config()
     del config[1]["controlPlaneEndpoint"]
     killed(node, "certs")
-    replays("init-after-certs-killed", node.run("kubeadm", "init", "--config", node.write("/run/init.yaml", config),
-                                                "--upload-certs"))
+    replays(
+        "init-after-certs-killed",
+        node.run("kubeadm", "init", "--config", node.write("/run/init.yaml", config), "--upload-certs"),
+    )
 
 
 def test_init_after_manifests_killed(lab):
@@ -103,17 +107,24 @@ def test_join_control_plane(lab):
     first, second = lab.node(), lab.node()
     first.init()
     second.prepare_join(first)
-    replays("join-control-plane", second.run("kubeadm", "join", "--config",
-                                             second.write("/run/join.yaml", second.join_config())))
-    assert second.files("/etc/kubernetes") == ["admin.conf", "controller-manager.conf", "kubelet.conf", "manifests", "pki",
-                                               "scheduler.conf"]
+    replays(
+        "join-control-plane",
+        second.run("kubeadm", "join", "--config", second.write("/run/join.yaml", second.join_config())),
+    )
+    assert second.files("/etc/kubernetes") == [
+        "admin.conf",
+        "controller-manager.conf",
+        "kubelet.conf",
+        "manifests",
+        "pki",
+        "scheduler.conf",
+    ]
 
 
-def with_key(node):
+def with_key(node, **timeouts):
     """A join document that fetches the shared certificates from the cluster, as most of the captures did."""
-    document = node.join_config()
+    document = node.join_config(timeouts=timeouts)
     document[0]["controlPlane"]["certificateKey"] = KEY
-    document[0]["timeouts"] = {"etcdAPICall": "20s"}
     return document
 
 
@@ -153,9 +164,7 @@ def join_with_key(node, other):
     """Tries to join by certificates from the cluster, with a short patience."""
     node.prepare_join(other)
     empty_pki(node)
-    document = with_key(node)
-    document[0]["timeouts"] = {"etcdAPICall": "3s"}
-    return node.run("kubeadm", "join", "--config", node.write("/run/join.yaml", document))
+    return node.run("kubeadm", "join", "--config", node.write("/run/join.yaml", with_key(node, etcdAPICall="3s")))
 
 
 def test_join_with_dead_member(with_dead):
@@ -181,8 +190,15 @@ def test_join_with_orphan_learner(lab):
     added = first.etcdctl("member", "add", "orphan", "--learner", "--peer-urls", "https://127.0.0.9:2380")
     assert added.returncode == 0, added.stderr
     second.prepare_join(first)
-    replays("join-with-orphan-learner", second.run("kubeadm", "join", "--config",
-                                                   second.write("/run/join.yaml", second.join_config())))
+    replays(
+        "join-with-orphan-learner",
+        second.run(
+            "kubeadm",
+            "join",
+            "--config",
+            second.write("/run/join.yaml", second.join_config(timeouts={"etcdAPICall": "3s"})),
+        ),
+    )
 
 
 def test_remove_etcd_member(lab):
@@ -223,8 +239,20 @@ def test_kubeconfig_admin(lab, pair):
     node = lab.node()
     for file in ("ca.crt", "ca.key"):
         node.write(f"/etc/kubernetes/pki/{file}", pair.first.read(f"/etc/kubernetes/pki/{file}"))
-    replays("kubeconfig-admin", node.run("kubeadm", "init", "phase", "kubeconfig", "admin", "--kubernetes-version", "v1.36.1",
-                                         "--control-plane-endpoint", f"{ENDPOINT}:6443"))
+    replays(
+        "kubeconfig-admin",
+        node.run(
+            "kubeadm",
+            "init",
+            "phase",
+            "kubeconfig",
+            "admin",
+            "--kubernetes-version",
+            "v1.36.1",
+            "--control-plane-endpoint",
+            f"{ENDPOINT}:6443",
+        ),
+    )
     assert len(node.get("/api/v1/nodes", through=pair.first)["items"]) == 2
 
 
@@ -237,21 +265,49 @@ def test_token_create(pair):
 
 def test_upload_certs(pair):
     pair.second.hosts(pair.first.address)
-    replays("upload-certs", pair.second.run("kubeadm", "init", "phase", "upload-certs", "--upload-certs", "--kubeconfig",
-                                            "/etc/kubernetes/admin.conf"))
+    replays(
+        "upload-certs",
+        pair.second.run(
+            "kubeadm", "init", "phase", "upload-certs", "--upload-certs", "--kubeconfig", "/etc/kubernetes/admin.conf"
+        ),
+    )
 
 
 def test_certs_etcd_healthcheck_client(lab, pair):
     node = lab.node()
     for file in ("ca.crt", "ca.key"):
         node.write(f"/run/pki/etcd/{file}", pair.first.read(f"/etc/kubernetes/pki/etcd/{file}"))
-    replays("certs-etcd-healthcheck-client", node.run("kubeadm", "init", "phase", "certs", "etcd-healthcheck-client",
-                                                      "--cert-dir", "/run/pki", "--kubernetes-version", "v1.36.1"))
+    replays(
+        "certs-etcd-healthcheck-client",
+        node.run(
+            "kubeadm",
+            "init",
+            "phase",
+            "certs",
+            "etcd-healthcheck-client",
+            "--cert-dir",
+            "/run/pki",
+            "--kubernetes-version",
+            "v1.36.1",
+        ),
+    )
     pki = f"{node.root}/run/pki/etcd"
-    listed = subprocess.run(["etcdctl", f"--endpoints=https://{pair.first.address}:2379", f"--cacert={pki}/ca.crt",
-                             f"--cert={pki}/healthcheck-client.crt", f"--key={pki}/healthcheck-client.key", "member", "list"],
-                            env={"ETCDCTL_API": "3", "PATH": node.env["PATH"]}, capture_output=True, text=True, timeout=30,
-                            check=True).stdout
+    listed = subprocess.run(
+        [
+            "etcdctl",
+            f"--endpoints=https://{pair.first.address}:2379",
+            f"--cacert={pki}/ca.crt",
+            f"--cert={pki}/healthcheck-client.crt",
+            f"--key={pki}/healthcheck-client.key",
+            "member",
+            "list",
+        ],
+        env={"ETCDCTL_API": "3", "PATH": node.env["PATH"]},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    ).stdout
     assert len(listed.splitlines()) == 2
 
 
@@ -260,13 +316,25 @@ def test_etcdutl_restore(lab):
     first.init()
     assert first.etcdctl("snapshot", "save", f"{first.root}/snap.db").returncode == 0
     # etcd 3.4 restores by etcdctl, 3.6 by etcdutl: what that prints is etcd's own and not compared.
-    restored = first.etcdctl("snapshot", "restore", f"{first.root}/snap.db", "--name", "n6", "--data-dir",
-                             f"{second.root}/var/lib/etcd", "--initial-cluster", f"n6=https://{second.address}:2380",
-                             "--initial-advertise-peer-urls", f"https://{second.address}:2380")
+    restored = first.etcdctl(
+        "snapshot",
+        "restore",
+        f"{first.root}/snap.db",
+        "--name",
+        "n6",
+        "--data-dir",
+        f"{second.root}/var/lib/etcd",
+        "--initial-cluster",
+        f"n6=https://{second.address}:2380",
+        "--initial-advertise-peer-urls",
+        f"https://{second.address}:2380",
+    )
     assert restored.returncode == 0, restored.stderr
     second.prepare_join(first)
     first.cut()
     config = second.write("/run/init.yaml", second.init_config())
-    replays("init-with-restored-etcd", second.run("kubeadm", "init", "--config", config,
-                                                  "--ignore-preflight-errors=DirAvailable--var-lib-etcd"))
+    replays(
+        "init-with-restored-etcd",
+        second.run("kubeadm", "init", "--config", config, "--ignore-preflight-errors=DirAvailable--var-lib-etcd"),
+    )
     assert second.get("/api/v1/nodes/n1")["metadata"]["name"] == "n1"

@@ -24,37 +24,57 @@ def test_an_unknown_field_is_an_error(kind):
     assert f'Version:"v1beta4", Kind:"{kind}"}}: strict decoding error: unknown field "foo"' in text
 
 
-@pytest.mark.parametrize("document, wrong", [
-    ({"kind": "InitConfiguration", "nodeRegistration": {"foo": "x"}}, 'unknown field "nodeRegistration.foo"'),
-    ({"kind": "InitConfiguration", "nodeRegistration": {"taints": [{"colour": "x"}]}}, '"nodeRegistration.taints[0].colour"'),
-    ({"kind": "InitConfiguration", "localAPIEndpoint": {"bindPort": "6443"}}, "cannot unmarshal string into field"),
-    ({"kind": "InitConfiguration", "localAPIEndpoint": {"bindPort": True}}, "cannot unmarshal bool into field"),
-    ({"kind": "InitConfiguration", "skipPhases": "addon"}, "cannot unmarshal string into field skipPhases"),
-    ({"kind": "ClusterConfiguration", "apiServer": {"extraArgs": {"v": "2"}}}, "cannot unmarshal object into field"),
-    ({"kind": "ClusterConfiguration", "apiServer": {"timeoutForControlPlane": "4m0s"}}, "timeoutForControlPlane"),
-    ({"kind": "ClusterConfiguration", "etcd": {"local": {"datadir": "/x"}}}, 'unknown field "etcd.local.datadir"'),
-    ({"kind": "ClusterConfiguration", "networking": []}, "cannot unmarshal array into field networking"),
-    ({"kind": "JoinConfiguration", "discovery": {"timeout": "5m0s"}}, 'unknown field "discovery.timeout"'),
-    ({"kind": "ResetConfiguration", "force": "yes"}, "cannot unmarshal string into field force"),
-])
+@pytest.mark.parametrize(
+    "document, wrong",
+    [
+        ({"kind": "InitConfiguration", "nodeRegistration": {"foo": "x"}}, 'unknown field "nodeRegistration.foo"'),
+        (
+            {"kind": "InitConfiguration", "nodeRegistration": {"taints": [{"colour": "x"}]}},
+            '"nodeRegistration.taints[0].colour"',
+        ),
+        ({"kind": "InitConfiguration", "localAPIEndpoint": {"bindPort": "6443"}}, "cannot unmarshal string into field"),
+        ({"kind": "InitConfiguration", "localAPIEndpoint": {"bindPort": True}}, "cannot unmarshal bool into field"),
+        ({"kind": "InitConfiguration", "skipPhases": "addon"}, "cannot unmarshal string into field skipPhases"),
+        (
+            {"kind": "ClusterConfiguration", "apiServer": {"extraArgs": {"v": "2"}}},
+            "cannot unmarshal object into field",
+        ),
+        ({"kind": "ClusterConfiguration", "apiServer": {"timeoutForControlPlane": "4m0s"}}, "timeoutForControlPlane"),
+        ({"kind": "ClusterConfiguration", "etcd": {"local": {"datadir": "/x"}}}, 'unknown field "etcd.local.datadir"'),
+        ({"kind": "ClusterConfiguration", "networking": []}, "cannot unmarshal array into field networking"),
+        ({"kind": "JoinConfiguration", "discovery": {"timeout": "5m0s"}}, 'unknown field "discovery.timeout"'),
+        ({"kind": "ResetConfiguration", "force": "yes"}, "cannot unmarshal string into field force"),
+    ],
+)
 def test_what_does_not_fit_is_named(document, wrong):
     assert wrong in refusal(parse, {"apiVersion": V, **document})
 
 
-@pytest.mark.parametrize("document, wrong", [
-    ({"apiVersion": "kubeadm.k8s.io/v1beta3", "kind": "InitConfiguration"}, 'uses an old API spec: "kubeadm.k8s.io/v1beta3"'),
-    ({"apiVersion": "kubeadm.k8s.io/v1beta9", "kind": "InitConfiguration"}, "unknown configuration APIs"),
-    ({"apiVersion": V, "kind": "InitConfig"}, "unknown configuration APIs"),
-    ({"apiVersion": V}, "kind and apiVersion is mandatory"),
-    (["apiVersion"], "kind and apiVersion is mandatory"),
-])
+@pytest.mark.parametrize(
+    "document, wrong",
+    [
+        (
+            {"apiVersion": "kubeadm.k8s.io/v1beta3", "kind": "InitConfiguration"},
+            'uses an old API spec: "kubeadm.k8s.io/v1beta3"',
+        ),
+        ({"apiVersion": "kubeadm.k8s.io/v1beta9", "kind": "InitConfiguration"}, "unknown configuration APIs"),
+        ({"apiVersion": V, "kind": "InitConfig"}, "unknown configuration APIs"),
+        ({"apiVersion": V}, "kind and apiVersion is mandatory"),
+        (["apiVersion"], "kind and apiVersion is mandatory"),
+    ],
+)
 def test_documents_of_another_kind_are_refused(document, wrong):
     assert wrong in refusal(parse, document)
 
 
-@pytest.mark.parametrize("text, wrong", [
-    ("kind: [", "error converting YAML to JSON"), ("a: 1\na: 2\n", 'key "a" already set in map'), ("\x00", "error converting"),
-])
+@pytest.mark.parametrize(
+    "text, wrong",
+    [
+        ("kind: [", "error converting YAML to JSON"),
+        ("a: 1\na: 2\n", 'key "a" already set in map'),
+        ("\x00", "error converting"),
+    ],
+)
 def test_what_is_no_yaml_is_refused(text, wrong):
     assert wrong in refusal(documents.parse, text)
 
@@ -65,22 +85,35 @@ def test_a_kind_may_stand_once():
 
 
 def test_json_is_yaml_and_component_documents_are_taken():
-    text = f'{{"apiVersion": "{V}", "kind": "InitConfiguration"}}\n---\n' \
-           '{"apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration", "maxPods": 50}\n---\n'
+    text = (
+        f'{{"apiVersion": "{V}", "kind": "InitConfiguration"}}\n---\n'
+        '{"apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration", "maxPods": 50}\n---\n'
+    )
     assert set(documents.parse(text)) == {"InitConfiguration", "KubeletConfiguration"}
 
 
 def test_a_cluster_gets_kubeadms_defaults():
-    full = documents.cluster({"ClusterConfiguration": {"networking": {"podSubnet": "10.0.0.0/8"}, "kubernetesVersion": "1.36.0"}})
-    assert full["networking"] == {"dnsDomain": "cluster.local", "serviceSubnet": "10.96.0.0/12", "podSubnet": "10.0.0.0/8"}
+    full = documents.cluster(
+        {"ClusterConfiguration": {"networking": {"podSubnet": "10.0.0.0/8"}, "kubernetesVersion": "1.36.0"}}
+    )
+    assert full["networking"] == {
+        "dnsDomain": "cluster.local",
+        "serviceSubnet": "10.96.0.0/12",
+        "podSubnet": "10.0.0.0/8",
+    }
     assert full["etcd"] == {"local": {"dataDir": "/var/lib/etcd"}} and full["kubernetesVersion"] == "v1.36.0"
     assert documents.cluster({"ClusterConfiguration": full}) == full
 
 
-@pytest.mark.parametrize("endpoint, shown", [
-    ("api.example.com", "api.example.com:6443"), ("api.example.com:443", "api.example.com:443"), ("", "10.0.0.1:6443"),
-    ("[fd00::1]:443", "[fd00::1]:443"),
-])
+@pytest.mark.parametrize(
+    "endpoint, shown",
+    [
+        ("api.example.com", "api.example.com:6443"),
+        ("api.example.com:443", "api.example.com:443"),
+        ("", "10.0.0.1:6443"),
+        ("[fd00::1]:443", "[fd00::1]:443"),
+    ],
+)
 def test_the_endpoint_always_has_a_port(endpoint, shown):
     local = {"advertiseAddress": "10.0.0.1", "bindPort": 6443}
     assert documents.endpoint_of({"controlPlaneEndpoint": endpoint}, local) == shown
@@ -99,20 +132,31 @@ def test_other_durations_are_refused(text):
 LOCAL = {"advertiseAddress": "10.0.0.1", "bindPort": 6443}
 
 
-@pytest.mark.parametrize("work, arguments, wrong", [
-    (validation.cluster, [{"controlPlaneEndpoint": "Api:6443"}], 'controlPlaneEndpoint: Invalid value: "Api:6443"'),
-    (validation.cluster, [{"controlPlaneEndpoint": "api:99999"}], "port must be a valid number"),
-    (validation.cluster, [{"encryptionAlgorithm": "DSA"}], "encryptionAlgorithm: Invalid value"),
-    (validation.cluster, [{"certificatesDir": "pki"}], "path is not absolute"),
-    (validation.cluster, [{"etcd": {"external": {"endpoints": ["http://e:2379"]}}}], "must be using the HTTPS scheme"),
-    (validation.node, [{"name": "N_1"}, LOCAL], "nodeRegistration.name: Invalid value"),
-    (validation.node, [{"name": "n1"}, {**LOCAL, "advertiseAddress": "n1"}], "ip address is not valid"),
-    (validation.node, [{"name": "n1"}, {**LOCAL, "bindPort": 0}], "port number is not valid"),
-    (validation.node, [{"name": "n1"}, LOCAL, "abc"], "certificateKey: Invalid value"),
-    (validation.discovery, [{}], "bootstrapToken or file must be set"),
-    (validation.discovery, [{"file": {"kubeConfigPath": "/a"}, "bootstrapToken": {"token": "a"}}], "cannot both be set"),
-    (validation.discovery, [{"file": {"kubeConfigPath": "a"}}], "not a valid HTTPS URL or a file on disk"),
-])
+@pytest.mark.parametrize(
+    "work, arguments, wrong",
+    [
+        (validation.cluster, [{"controlPlaneEndpoint": "Api:6443"}], 'controlPlaneEndpoint: Invalid value: "Api:6443"'),
+        (validation.cluster, [{"controlPlaneEndpoint": "api:99999"}], "port must be a valid number"),
+        (validation.cluster, [{"encryptionAlgorithm": "DSA"}], "encryptionAlgorithm: Invalid value"),
+        (validation.cluster, [{"certificatesDir": "pki"}], "path is not absolute"),
+        (
+            validation.cluster,
+            [{"etcd": {"external": {"endpoints": ["http://e:2379"]}}}],
+            "must be using the HTTPS scheme",
+        ),
+        (validation.node, [{"name": "N_1"}, LOCAL], "nodeRegistration.name: Invalid value"),
+        (validation.node, [{"name": "n1"}, {**LOCAL, "advertiseAddress": "n1"}], "ip address is not valid"),
+        (validation.node, [{"name": "n1"}, {**LOCAL, "bindPort": 0}], "port number is not valid"),
+        (validation.node, [{"name": "n1"}, LOCAL, "abc"], "certificateKey: Invalid value"),
+        (validation.discovery, [{}], "bootstrapToken or file must be set"),
+        (
+            validation.discovery,
+            [{"file": {"kubeConfigPath": "/a"}, "bootstrapToken": {"token": "a"}}],
+            "cannot both be set",
+        ),
+        (validation.discovery, [{"file": {"kubeConfigPath": "a"}}], "not a valid HTTPS URL or a file on disk"),
+    ],
+)
 def test_values_are_validated_with_exit_code_3(work, arguments, wrong):
     if work is validation.cluster:
         arguments = [documents.cluster({"ClusterConfiguration": arguments[0]})]
@@ -121,18 +165,29 @@ def test_values_are_validated_with_exit_code_3(work, arguments, wrong):
     assert failed.value.code == validation.INVALID
 
 
-@pytest.mark.parametrize("argv, wrong", [
-    (["init", "--config", "f", "--certificate-key", "k"], "can not mix '--config' with arguments [certificate-key]"),
-    (["join", "--config", "f", "--token", "t"], "can not mix '--config' with arguments [token]"),
-    (["init", "phase", "certs", "ca", "--config", "f", "--cert-dir", "d", "--kubernetes-version", "v1.36.1"],
-     "can not mix '--config' with arguments [cert-dir kubernetes-version]"),
-    (["init", "--confg", "f"], "unknown flag: --confg"), (["init", "--config"], "flag needs an argument: --config"),
-    (["initt"], 'unknown command "initt"'), ([], "unknown command"),
-])
+@pytest.mark.parametrize(
+    "argv, wrong",
+    [
+        (
+            ["init", "--config", "f", "--certificate-key", "k"],
+            "can not mix '--config' with arguments [certificate-key]",
+        ),
+        (["join", "--config", "f", "--token", "t"], "can not mix '--config' with arguments [token]"),
+        (
+            ["init", "phase", "certs", "ca", "--config", "f", "--cert-dir", "d", "--kubernetes-version", "v1.36.1"],
+            "can not mix '--config' with arguments [cert-dir kubernetes-version]",
+        ),
+        (["init", "--confg", "f"], "unknown flag: --confg"),
+        (["init", "--config"], "flag needs an argument: --config"),
+        (["initt"], 'unknown command "initt"'),
+        ([], "unknown command"),
+    ],
+)
 def test_command_lines_are_refused(argv, wrong):
     def read():
         command, _, flags = options.parse(argv)
         options.check_mixing(command, flags)
+
     assert wrong in refusal(read)
 
 

@@ -54,11 +54,16 @@ def test_join_wants_the_shared_certificates(joiner):
 
 def test_join_dials_the_endpoint_by_its_name_each_time(joiner, first):
     joiner.hosts("127.0.0.9")
+    joiner.write("/run/join.yaml", joiner.join_config(timeouts={"discovery": "3s"}))
     begun = time.monotonic()
     done = join(joiner)
-    refused(done, "error execution phase preflight: couldn't validate the identity of the API Server: Get "
-                  f'"https://{ENDPOINT}:6443/')
+    refused(
+        done,
+        "error execution phase preflight: couldn't validate the identity of the API Server: Get "
+        f'"https://{ENDPOINT}:6443/',
+    )
     assert 1.5 < time.monotonic() - begun < 20
+    joiner.write("/run/join.yaml", joiner.join_config())
     under_way = joiner.start("kubeadm", "join", "--config", "/run/join.yaml")
     assert under_way.stdout.readline() == "[preflight] Running pre-flight checks\n"
     joiner.hosts(first.address)
@@ -77,15 +82,28 @@ def test_join_is_refused_while_the_node_of_that_name_is_ready(joiner):
     assert "kube-apiserver.yaml" in joiner.files("/etc/kubernetes/manifests")
 
 
-@pytest.mark.parametrize("version, text", [
-    ("STANDIN_KUBELET_VERSION=v1.37.0", "[ERROR KubeletVersion]: the kubelet version is higher than the control plane version"),
-    ("STANDIN_KUBEADM_VERSION=v1.38.0", "only supports deploying clusters with the control plane version >= 1.37.0"),
-])
+@pytest.mark.parametrize(
+    "version, text",
+    [
+        (
+            "STANDIN_KUBELET_VERSION=v1.37.0",
+            "[ERROR KubeletVersion]: the kubelet version is higher than the control plane version",
+        ),
+        (
+            "STANDIN_KUBEADM_VERSION=v1.38.0",
+            "only supports deploying clusters with the control plane version >= 1.37.0",
+        ),
+    ],
+)
 def test_join_minds_versions(joiner, version, text):
     with open(f"{joiner.root}/run/standin.env", "a", encoding="ascii") as file:
         file.write(version + "\n")
-    assert version.partition("=")[2] in joiner.run("kubelet" if "KUBELET" in version else "kubeadm",
-                                                   "--version" if "KUBELET" in version else "version").stdout
+    assert (
+        version.partition("=")[2]
+        in joiner.run(
+            "kubelet" if "KUBELET" in version else "kubeadm", "--version" if "KUBELET" in version else "version"
+        ).stdout
+    )
     refused(join(joiner), text)
 
 

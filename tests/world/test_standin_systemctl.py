@@ -34,15 +34,20 @@ def test_kubelet_starts_in_vain_until_it_is_configured(node):
 
 def test_units_are_known_by_their_files(node):
     assert ctl(node, "start", "kubeboot-reset.service") == (
-        5, "", "Failed to start kubeboot-reset.service: Unit kubeboot-reset.service not found.")
+        5,
+        "",
+        "Failed to start kubeboot-reset.service: Unit kubeboot-reset.service not found.",
+    )
     node.write("/etc/systemd/system/kubeboot-reset.service", UNIT)
     assert ctl(node, "is-enabled", "kubeboot-reset") == (1, "disabled", "")
     assert ctl(node, "enable", "--now", "kubeboot-reset")[0] == 0
     assert os.path.islink(f"{node.root}/etc/systemd/system/multi-user.target.wants/kubeboot-reset.service")
     assert ctl(node, "is-enabled", "kubeboot-reset.service")[1] == "enabled"
     assert ctl(node, "is-active", "kubeboot-reset") == (0, "active", "")
-    assert ctl(node, "show", "kubeboot-reset", "--property=ActiveState,LoadState") == (0, "ActiveState=active\nLoadState=loaded", "")
-    assert ctl(node, "disable", "--now", "kubeboot-reset")[0] == 0 and ctl(node, "is-active", "-q", "kubeboot-reset") == (3, "", "")
+    shown = ctl(node, "show", "kubeboot-reset", "--property=ActiveState,LoadState")
+    assert shown == (0, "ActiveState=active\nLoadState=loaded", "")
+    assert ctl(node, "disable", "--now", "kubeboot-reset")[0] == 0
+    assert ctl(node, "is-active", "-q", "kubeboot-reset") == (3, "", "")
 
 
 def test_the_job_queue_is_what_the_world_says(node):

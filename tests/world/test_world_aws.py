@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError
 
-from world.account import BUCKET, GROUP
+from world.account import ACCOUNT, BUCKET, GROUP
 from world.client import wait_until
 from world.control import WorldError
 from world.journal import read
@@ -183,3 +183,12 @@ def test_settled_answers_are_marked(world):
     scaling.describe_auto_scaling_groups()
     assert not answered().get("settled")
     world.ask("desired", count=2, scale=False)
+
+
+def test_keys_and_encryption_are_there(world):
+    key = world.aws("kms").create_key()["KeyMetadata"]["KeyId"]
+    encrypted = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": key}
+    answer = world.aws("s3").put_object(Bucket=BUCKET, Key="encrypted", Body=b"x", **encrypted)
+    assert answer["ServerSideEncryption"] == "aws:kms"
+    assert world.aws("sts").get_caller_identity()["Account"] == ACCOUNT
+    assert world.aws("iam").list_roles()["ResponseMetadata"]["HTTPStatusCode"] == 200

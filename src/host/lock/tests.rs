@@ -88,6 +88,20 @@ async fn a_child_keeps_the_lock_until_it_ends() -> Result<()> {
 }
 
 #[tokio::test]
+async fn the_child_of_a_living_holder_is_left_alone() -> Result<()> {
+    let machine = machine()?;
+    let lock = machine.try_take().await?;
+    let child = Command::new("sleep").args(["60"]).env_allow(["PATH"]).deadline(SOON);
+    let mut child = child.inherit_lock(&lock).start()?;
+    assert!(machine.take(INTERVAL, &Mutex::default()).await.is_err());
+    // Had it been signalled, it would have ended long before this.
+    let ended = tokio::time::timeout(INTERVAL, child.wait()).await;
+    assert!(ended.is_err(), "{ended:?}");
+    child.kill().await?;
+    Ok(())
+}
+
+#[tokio::test]
 async fn an_orphan_is_ended_even_if_it_ignores_sigterm() -> Result<()> {
     let machine = machine()?;
     let lock = machine.try_take().await?;

@@ -153,9 +153,15 @@ async fn the_deadline_ends_the_whole_group() -> Result<(), Failed> {
 
 #[tokio::test]
 async fn a_wait_may_be_abandoned_and_taken_up_again() -> Result<(), Failed> {
-    let mut running = shell("read line < /dev/zero & sleep 0.3; echo done").start()?;
+    let (sender, mut lines) = mpsc::unbounded_channel();
+    let mut running = shell("trap 'echo asked; exit 0' USR1; echo ready; while :; do sleep 0.05; done")
+        .on_line(move |line| drop(sender.send(line.to_owned())))
+        .start()?;
+    assert_eq!(lines.recv().await.as_deref(), Some("ready"));
     let first = tokio::time::timeout(Duration::from_millis(20), running.wait()).await;
-    assert!(first.is_err(), "it takes longer than that");
-    assert_eq!(running.wait().await?.stdout, "done\n");
+    assert!(first.is_err(), "nobody has asked it to end");
+    let pid = Pid::from_raw(running.id()).expect("it is not 0");
+    rustix::process::kill_process(pid, rustix::process::Signal::USR1).expect("it is alive");
+    assert_eq!(running.wait().await?.stdout, "ready\nasked\n");
     running.kill().await
 }

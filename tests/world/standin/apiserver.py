@@ -11,12 +11,12 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qsl, urlsplit
 
-from . import dial, etcdapi, node, resources, rules, storage
+from . import dial, etcdapi, mounts, node, resources, rules, storage
 
-HEALTH_TIMEOUT = 2.0   # seconds for the read behind /readyz
-ETCD_TIMEOUT = 10.0    # seconds for any other call: etcd itself gives up after 7
+HEALTH_TIMEOUT = 2.0  # seconds for the read behind /readyz
+ETCD_TIMEOUT = 10.0  # seconds for any other call: etcd itself gives up after 7
 CLIENT_TIMEOUT = 60.0  # seconds that a connection may be silent
-START_TIMEOUT = 20.0   # seconds for etcd to answer; then the process ends and kubelet starts it anew
+START_TIMEOUT = 20.0  # seconds for etcd to answer; then the process ends and kubelet starts it anew
 NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 CHECKS = ("ping", "log", "etcd", "poststarthook/start-system-namespaces-controller", "informer-sync", "shutdown")
 
@@ -50,7 +50,9 @@ class Request(BaseHTTPRequestHandler):
             failed = ["etcd"]
         lines = [f"[-]{each} failed: reason withheld" if each in failed else f"[+]{each} ok" for each in CHECKS]
         name = path.strip("/").split("/")[0]
-        text = "\n".join([*lines, f"{name} check {'failed' if failed else 'passed'}", ""]) if failed or verbose else "ok"
+        text = (
+            "\n".join([*lines, f"{name} check {'failed' if failed else 'passed'}", ""]) if failed or verbose else "ok"
+        )
         self._send(500 if failed else 200, "text/plain; charset=utf-8", text.encode())
 
     def _object(self, path, query):
@@ -63,7 +65,10 @@ class Request(BaseHTTPRequestHandler):
         except storage.Refusal as refusal:
             status, answer = refusal.status, _status(refusal.status, refusal.reason, str(refusal))
         except (dial.Unreachable, etcdapi.EtcdError) as error:
-            status, answer = 500, _status(500, "InternalError", f"etcdserver: {str(error).removeprefix('etcdserver: ')}")
+            status, answer = (
+                500,
+                _status(500, "InternalError", f"etcdserver: {str(error).removeprefix('etcdserver: ')}"),
+            )
         self._json(status, answer)
 
     def _body(self):
@@ -106,25 +111,42 @@ class Server(ThreadingHTTPServer):
 
 
 def _status(code, reason, message):
-    return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": message,
-            "reason": reason, "code": code}
+    return {
+        "kind": "Status",
+        "apiVersion": "v1",
+        "metadata": {},
+        "status": "Failure",
+        "message": message,
+        "reason": reason,
+        "code": code,
+    }
 
 
 def version():
     """What /version says."""
     release = node.kubeadm_version()
     major, minor = release.lstrip("v").split(".")[:2]
-    return {"major": major, "minor": minor, "gitVersion": release, "gitCommit": "0" * 40, "gitTreeState": "clean",
-            "platform": "linux/amd64", "compiler": "gc"}
+    return {
+        "major": major,
+        "minor": minor,
+        "gitVersion": release,
+        "gitCommit": "0" * 40,
+        "gitTreeState": "clean",
+        "platform": "linux/amd64",
+        "compiler": "gc",
+    }
 
 
 def _signer(flags):
     """Signs client certificates with the cluster CA on this node: the controller manager's duty."""
+
     def sign(user, request):
-        import base64  # pylint: disable=import-outside-toplevel
-        from . import csr  # pylint: disable=import-outside-toplevel
+        import base64
+        from . import csr
+
         ca = flags["client-ca-file"].removesuffix(".crt")
         return base64.b64encode(csr.sign(ca, user, base64.b64decode(request))).decode()
+
     return sign
 
 
@@ -134,8 +156,16 @@ def _wait_for_etcd(store):
         try:
             for name in NAMESPACES:
                 if not store.exists("namespaces", None, name):
-                    store.create("namespaces", None, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name},
-                                                      "status": {"phase": "Active"}})
+                    store.create(
+                        "namespaces",
+                        None,
+                        {
+                            "apiVersion": "v1",
+                            "kind": "Namespace",
+                            "metadata": {"name": name},
+                            "status": {"phase": "Active"},
+                        },
+                    )
             return
         except storage.Refusal:
             continue  # another API server was first with this one
@@ -148,6 +178,7 @@ def _wait_for_etcd(store):
 def main(argv):
     """Runs until it is killed. The flags are those of kube-apiserver; files are looked for on the node."""
     flags = dict(each.removeprefix("--").split("=", 1) for each in argv if "=" in each)
+    mounts.check(flags)
     files = [node.path(flags[key]) for key in ("etcd-cafile", "etcd-certfile", "etcd-keyfile")]
     servers = flags["etcd-servers"].split(",")
     store = storage.Store(etcdapi.Client(servers, *files, timeout=ETCD_TIMEOUT))

@@ -19,8 +19,18 @@ LEAVES = {
     "etcd/healthcheck-client": ("etcd/ca", "kube-etcd-healthcheck-client", None, (pki.CLIENT,), None),
     "apiserver-etcd-client": ("etcd/ca", "kube-apiserver-etcd-client", None, (pki.CLIENT,), None),
 }
-INIT_ORDER = ("ca", "apiserver", "apiserver-kubelet-client", "front-proxy-ca", "front-proxy-client", "etcd/ca",
-              "etcd/server", "etcd/peer", "etcd/healthcheck-client", "apiserver-etcd-client")
+INIT_ORDER = (
+    "ca",
+    "apiserver",
+    "apiserver-kubelet-client",
+    "front-proxy-ca",
+    "front-proxy-client",
+    "etcd/ca",
+    "etcd/server",
+    "etcd/peer",
+    "etcd/healthcheck-client",
+    "apiserver-etcd-client",
+)
 
 
 class Maker:
@@ -59,13 +69,21 @@ class Maker:
         say.out(f'[certs] Generating "{name}" certificate and key')
         names = self._names(named, name)
         key = pki.new_key()
-        cert = pki.sign(pair, pki.name(common or self.node_name, organisation), key.public_key(), usages, names,
-                        self._life("certificateValidityPeriod"))
+        cert = pki.sign(
+            pair,
+            pki.name(common or self.node_name, organisation),
+            key.public_key(),
+            usages,
+            names,
+            self._life("certificateValidityPeriod"),
+        )
         self._write(name, cert, key)
         if names:
             dns = sorted(each for each in names if not documents.is_address(each))
-            say.out(f"[certs] {name} serving cert is signed for DNS names [{' '.join(dns)}] "
-                    f"and IPs [{' '.join(each for each in names if documents.is_address(each))}]")
+            say.out(
+                f"[certs] {name} serving cert is signed for DNS names [{' '.join(dns)}] "
+                f"and IPs [{' '.join(each for each in names if documents.is_address(each))}]"
+            )
 
     def _life(self, field):
         return datetime.timedelta(seconds=documents.seconds(self.cluster[field]))
@@ -83,10 +101,16 @@ class Maker:
             return []
         network = self.cluster["networking"]
         first = str(ipaddress.ip_network(network["serviceSubnet"].split(",")[0], strict=False)[1])
-        service = ["kubernetes", "kubernetes.default", "kubernetes.default.svc",
-                   f"kubernetes.default.svc.{network['dnsDomain']}"]
+        service = [
+            "kubernetes",
+            "kubernetes.default",
+            "kubernetes.default.svc",
+            f"kubernetes.default.svc.{network['dnsDomain']}",
+        ]
         host = documents.endpoint_of(self.cluster, self.local).rpartition(":")[0].strip("[]")
-        return _once([self.node_name, *service, first, address, host, *(self.cluster["apiServer"].get("certSANs") or [])])
+        return _once(
+            [self.node_name, *service, first, address, host, *(self.cluster["apiServer"].get("certSANs") or [])]
+        )
 
     def authority(self, name):
         """A CA pair from the disk. Raises say.Failure in kubeadm's words when a file is missing."""
@@ -95,7 +119,9 @@ class Maker:
         except FileNotFoundError as error:
             shown = f"{self.folder}/{name}" + os.path.splitext(error.filename)[1]
             what = "certificate" if shown.endswith(".crt") else "private key"
-            raise say.Failure(f"couldn't load the {what} file {shown}: open {shown}: no such file or directory") from error
+            raise say.Failure(
+                f"couldn't load the {what} file {shown}: open {shown}: no such file or directory"
+            ) from error
         except ValueError as error:
             raise say.Failure(f"failure loading {name} certificate: {error}") from error
 
@@ -113,15 +139,23 @@ class Maker:
 
     def missing_shared(self):
         """What a joining control-plane node must have been given and was not, in kubeadm's words."""
-        wanted = [("ca.crt", "CA", "certificate"), ("ca.key", "CA", "key"), ("sa.key", "service account", "key"),
-                  ("sa.pub", "service account", "public key"), ("front-proxy-ca.crt", "front-proxy CA", "certificate"),
-                  ("front-proxy-ca.key", "front-proxy CA", "key")]
+        wanted = [
+            ("ca.crt", "CA", "certificate"),
+            ("ca.key", "CA", "key"),
+            ("sa.key", "service account", "key"),
+            ("sa.pub", "service account", "public key"),
+            ("front-proxy-ca.crt", "front-proxy CA", "certificate"),
+            ("front-proxy-ca.key", "front-proxy CA", "key"),
+        ]
         if "local" in self.cluster["etcd"]:
             wanted += [("etcd/ca.crt", "etcd CA", "certificate"), ("etcd/ca.key", "etcd CA", "key")]
         kinds = {"certificate": "certificate", "key": "private key", "public key": "public key"}
-        return [f"failure loading {kind} for {who}: couldn't load the {kinds[kind]} file {self.folder}/{file}: "
-                f"open {self.folder}/{file}: no such file or directory"
-                for file, who, kind in wanted if not os.path.exists(node.path(f"{self.folder}/{file}"))]
+        return [
+            f"failure loading {kind} for {who}: couldn't load the {kinds[kind]} file {self.folder}/{file}: "
+            f"open {self.folder}/{file}: no such file or directory"
+            for file, who, kind in wanted
+            if not os.path.exists(node.path(f"{self.folder}/{file}"))
+        ]
 
 
 def _once(names):

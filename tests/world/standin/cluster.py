@@ -39,15 +39,23 @@ def config_map(name, data):
 def bind_admins(api):
     """Gives admin.conf its rights; only super-admin.conf can do that."""
     subject = {"kind": "Group", "apiGroup": "rbac.authorization.k8s.io", "name": "kubeadm:cluster-admins"}
-    api.create(BINDINGS, {"metadata": {"name": "kubeadm:cluster-admins"}, "subjects": [subject], "roleRef": {
-        "kind": "ClusterRole", "name": "cluster-admin", "apiGroup": "rbac.authorization.k8s.io"}})
+    api.create(
+        BINDINGS,
+        {
+            "metadata": {"name": "kubeadm:cluster-admins"},
+            "subjects": [subject],
+            "roleRef": {"kind": "ClusterRole", "name": "cluster-admin", "apiGroup": "rbac.authorization.k8s.io"},
+        },
+    )
 
 
 def mark(api, name, taints, limit):
     """Labels and taints a Node as control plane, once its kubelet has registered it."""
     say.out(f"[mark-control-plane] Marking the node {name} as control-plane by adding the labels: [{' '.join(LABELS)}]")
     if taints:
-        shown = " ".join(f"{each['key']}{'=' + each['value'] if each.get('value') else ''}:{each['effect']}" for each in taints)
+        shown = " ".join(
+            f"{each['key']}{'=' + each['value'] if each.get('value') else ''}:{each['effect']}" for each in taints
+        )
         say.out(f"[mark-control-plane] Marking the node {name} as control-plane by adding the taints [{shown}]")
 
     def patch():
@@ -55,6 +63,7 @@ def mark(api, name, taints, limit):
         had = found["spec"].get("taints") or []
         spec = {"taints": had + [each for each in taints if each not in had]}
         api.merge(f"/api/v1/nodes/{name}", {"metadata": {"labels": {label: "" for label in LABELS}}, "spec": spec})
+
     retry(patch, limit)
 
 
@@ -83,6 +92,7 @@ def stored_form(clustering):
 
 # Bootstrap tokens.
 
+
 def new_token():
     """A random bootstrap token: six characters, a dot, sixteen more."""
     letters = string.ascii_lowercase + string.digits
@@ -92,23 +102,43 @@ def new_token():
 def save_token(api, token, ttl, description=""):
     """Keeps a bootstrap token as a Secret; `ttl` in seconds, 0 for ever."""
     ident, secret = token.split(".")
-    data = {"token-id": ident, "token-secret": secret, "usage-bootstrap-authentication": "true",
-            "usage-bootstrap-signing": "true", "auth-extra-groups": "system:bootstrappers:kubeadm:default-node-token"}
+    data = {
+        "token-id": ident,
+        "token-secret": secret,
+        "usage-bootstrap-authentication": "true",
+        "usage-bootstrap-signing": "true",
+        "auth-extra-groups": "system:bootstrappers:kubeadm:default-node-token",
+    }
     if description:
         data["description"] = description
     if ttl:
         end = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=ttl)
         data["expiration"] = end.strftime("%Y-%m-%dT%H:%M:%SZ")
     encoded = {key: base64.b64encode(value.encode()).decode() for key, value in data.items()}
-    api.apply(f"{SYSTEM}/secrets", {"metadata": {"name": f"bootstrap-token-{ident}"},
-                                    "type": "bootstrap.kubernetes.io/token", "data": encoded})
+    api.apply(
+        f"{SYSTEM}/secrets",
+        {"metadata": {"name": f"bootstrap-token-{ident}"}, "type": "bootstrap.kubernetes.io/token", "data": encoded},
+    )
 
 
 def cluster_info(api, server, ca_pem):
     """The ConfigMap that anybody may read: where the API server is and which CA it has."""
-    text = json.dumps({"apiVersion": "v1", "kind": "Config", "clusters": [{"name": "", "cluster": {
-        "server": server, "certificate-authority-data": base64.b64encode(ca_pem).decode()}}],
-        "contexts": None, "current-context": "", "preferences": {}, "users": None})
+    text = json.dumps(
+        {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [
+                {
+                    "name": "",
+                    "cluster": {"server": server, "certificate-authority-data": base64.b64encode(ca_pem).decode()},
+                }
+            ],
+            "contexts": None,
+            "current-context": "",
+            "preferences": {},
+            "users": None,
+        }
+    )
     api.apply(f"{PUBLIC}/configmaps", config_map("cluster-info", {"kubeconfig": text}))
 
 

@@ -3,8 +3,22 @@
 import os
 import time
 
-from . import agent, certs, cluster, cri, documents, kubeconfig, node, nodefiles, phases, pki, preflight, \
-    say, sharedcerts, validation, waiting
+from . import (
+    certs,
+    cluster,
+    cri,
+    documents,
+    kubeconfig,
+    node,
+    nodefiles,
+    options,
+    phases,
+    pki,
+    preflight,
+    registrar,
+    say,
+)
+from . import sharedcerts, validation, waiting
 
 TOKEN_TTL = "24h0m0s"
 FINALIZE_TIMEOUT = 20.0  # seconds for the kubelet to have stored its certificate
@@ -13,20 +27,19 @@ FINALIZE_TIMEOUT = 20.0  # seconds for the kubelet to have stored its certificat
 class Init:
     """The data that the phases of one run share."""
 
-    def __init__(self, options, kinds):
-        self.options, self.kinds = options, kinds
+    def __init__(self, flags, kinds):
+        self.flags, self.kinds = flags, kinds
         given = kinds.get("InitConfiguration", {})
         self.cluster = documents.cluster(kinds)
         self.local = documents.local_endpoint(given.get("localAPIEndpoint"))
         self.node = documents.registration(given.get("nodeRegistration"))
         self.timeouts = documents.timeouts(given)
-        self.skip = options.get("skip-phases", "").split(",") if options.get("skip-phases") else given.get("skipPhases") or []
-        self.ignored = [*(self.node.get("ignorePreflightErrors") or []),
-                        *filter(None, options.get("ignore-preflight-errors", "").split(","))]
+        self.skip = options.skipped(flags, given)
+        self.ignored = (self.node.get("ignorePreflightErrors") or []) + options.names(flags, "ignore-preflight-errors")
         self.tokens = given.get("bootstrapTokens") or [{"ttl": TOKEN_TTL}]
         for token in self.tokens:
             token.setdefault("token", cluster.new_token())
-        self.key = given.get("certificateKey") or options.get("certificate-key") or ""
+        self.key = given.get("certificateKey") or flags.get("certificate-key") or ""
         self.files = nodefiles.Files(self.cluster, self.local, self.node)
         self.kubelet_text = nodefiles.kubelet_defaults(kinds, self.cluster)
         self.api = None
@@ -39,13 +52,26 @@ class Init:
         say.out(f"[init] Using Kubernetes version: {self.cluster['kubernetesVersion']}")
         cri.detect(self.node.get("criSocket"))
         pki.prepare(14, self.cluster["encryptionAlgorithm"])
-        phases.run("init", [
-            ("preflight", self.preflight), ("certs", self.certs), ("kubeconfig", self.kubeconfig), ("etcd", self.etcd),
-            ("control-plane", self.files.control_plane), ("kubelet-start", self.kubelet_start),
-            ("wait-control-plane", self.wait), ("upload-config", self.upload_config), ("upload-certs", self.upload_certs),
-            ("mark-control-plane", self.mark), ("bootstrap-token", self.bootstrap_token),
-            ("kubelet-finalize", self.finalize), ("addon", self.addons), ("show-join-command", self.show),
-        ], self.skip)
+        phases.run(
+            "init",
+            [
+                ("preflight", self.preflight),
+                ("certs", self.certs),
+                ("kubeconfig", self.kubeconfig),
+                ("etcd", self.etcd),
+                ("control-plane", self.files.control_plane),
+                ("kubelet-start", self.kubelet_start),
+                ("wait-control-plane", self.wait),
+                ("upload-config", self.upload_config),
+                ("upload-certs", self.upload_certs),
+                ("mark-control-plane", self.mark),
+                ("bootstrap-token", self.bootstrap_token),
+                ("kubelet-finalize", self.finalize),
+                ("addon", self.addons),
+                ("show-join-command", self.show),
+            ],
+            self.skip,
+        )
 
     def preflight(self):
         """Checks, and the lines about images."""
@@ -56,6 +82,7 @@ class Init:
         def common():
             preflight.common(checks, self.node)
             checks.kubelet_version(self.cluster["kubernetesVersion"])
+
         preflight.control_plane(checks, self.cluster, self.local, common)
         preflight.pull_images()
 
@@ -75,6 +102,7 @@ class Init:
 
     def etcd(self):
         """The static pod of a first member."""
+        self.files.patches(self.kinds.get("InitConfiguration", {}).get("patches"))
         if "external" in self.cluster["etcd"]:
             say.out("[etcd] External etcd mode: Skipping etcd")
             return
@@ -90,9 +118,11 @@ class Init:
         nodefiles.service("start")
 
     def wait(self):
-        """Until kubelet and control plane are healthy; from here on the local API server is used, never the endpoint."""
-        say.out("[wait-control-plane] Waiting for the kubelet to boot up the control plane as static Pods from directory "
-                '"/etc/kubernetes/manifests"')
+        """Until kubelet and control plane are healthy; only the local API server is used, never the endpoint."""
+        say.out(
+            "[wait-control-plane] Waiting for the kubelet to boot up the control plane as static Pods from directory "
+            '"/etc/kubernetes/manifests"'
+        )
         waiting.kubelet(self.timeouts["kubeletHealthCheck"])
         waiting.control_plane(self.files.local_server(), self.timeouts["controlPlaneComponentHealthCheck"])
         limit = self.timeouts["kubernetesAPICall"]
@@ -109,17 +139,22 @@ class Init:
 
     def upload_config(self):
         """The two ConfigMaps that later commands read."""
-        say.out('[upload-config] Storing the configuration used in ConfigMap "kubeadm-config" in the "kube-system" Namespace')
+        say.out(
+            '[upload-config] Storing the configuration used in ConfigMap "kubeadm-config" '
+            'in the "kube-system" Namespace'
+        )
         maps = f"{cluster.SYSTEM}/configmaps"
         text = cluster.stored_form(self.cluster)
         self._apply(maps, cluster.config_map("kubeadm-config", {"ClusterConfiguration": text}))
-        say.out('[kubelet] Creating a ConfigMap "kubelet-config" in namespace kube-system with the configuration for the '
-                "kubelets in the cluster")
+        say.out(
+            '[kubelet] Creating a ConfigMap "kubelet-config" in namespace kube-system with the configuration for the '
+            "kubelets in the cluster"
+        )
         self._apply(maps, cluster.config_map("kubelet-config", {"kubelet": self.kubelet_text}))
 
     def upload_certs(self):
         """The shared certificates, if asked for."""
-        if not self.options.get("upload-certs"):
+        if not self.flags.get("upload-certs"):
             say.out("[upload-certs] Skipping phase. Please see --upload-certs")
             return
         self.key = self.key or sharedcerts.new_key()
@@ -131,16 +166,21 @@ class Init:
 
     def bootstrap_token(self):
         """The tokens and what an unknown node may read."""
-        if not self.options.get("skip-token-print"):
+        if not self.flags.get("skip-token-print"):
             shown = [each["token"] for each in self.tokens]
-            say.out(f"[bootstrap-token] Using token: {shown[0]}" if len(shown) == 1 else
-                    f"[bootstrap-token] Using tokens: [{' '.join(shown)}]")
+            say.out(
+                f"[bootstrap-token] Using token: {shown[0]}"
+                if len(shown) == 1
+                else f"[bootstrap-token] Using tokens: [{' '.join(shown)}]"
+            )
         say.out("[bootstrap-token] Configuring bootstrap tokens, cluster-info ConfigMap, RBAC Roles")
         for each in self.tokens:
             cluster.save_token(self._client(), each["token"], documents.seconds(each.get("ttl") or TOKEN_TTL))
         nodes = "[bootstrap-token] Configured RBAC rules to allow"
         say.out(f"{nodes} Node Bootstrap tokens to get nodes")
-        say.out(f"{nodes} Node Bootstrap tokens to post CSRs in order for nodes to get long term certificate credentials")
+        say.out(
+            f"{nodes} Node Bootstrap tokens to post CSRs in order for nodes to get long term certificate credentials"
+        )
         say.out(f"{nodes} the csrapprover controller automatically approve CSRs from a Node Bootstrap Token")
         say.out(f"{nodes} certificate rotation for all node client certificates in the cluster")
         say.out(f"{nodes} the API server kubelet client certificate to access the kubelet API")
@@ -150,44 +190,56 @@ class Init:
 
     def finalize(self):
         """kubelet.conf names the kubelet's own certificate from now on."""
-        say.out('[kubelet-finalize] Updating "/etc/kubernetes/kubelet.conf" to point to a rotatable kubelet client '
-                "certificate and key")
+        say.out(
+            '[kubelet-finalize] Updating "/etc/kubernetes/kubelet.conf" to point to a rotatable kubelet client '
+            "certificate and key"
+        )
         end = time.monotonic() + FINALIZE_TIMEOUT
-        while not os.path.exists(node.path(agent.CLIENT_PEM)):
+        while not os.path.exists(node.path(registrar.CLIENT_PEM)):
             if time.monotonic() > end:
-                raise say.Failure(f"rotated kubelet client certificate {agent.CLIENT_PEM} not found")
+                raise say.Failure(f"rotated kubelet client certificate {registrar.CLIENT_PEM} not found")
             time.sleep(waiting.POLL)
-        before = kubeconfig.Config.load(agent.KUBELET_CONF)
-        text = kubeconfig.build(before.server, self.cluster["clusterName"], f"system:node:{self.node['name']}",
-                                before.ca_pem, kubeconfig.linked(agent.CLIENT_PEM))
-        pki.write(node.path(agent.KUBELET_CONF), text, 0o600)
+        before = kubeconfig.Config.load(registrar.KUBELET_CONF)
+        text = kubeconfig.build(
+            before.server,
+            self.cluster["clusterName"],
+            f"system:node:{self.node['name']}",
+            before.ca_pem,
+            kubeconfig.linked(registrar.CLIENT_PEM),
+        )
+        pki.write(node.path(registrar.KUBELET_CONF), text, 0o600)
 
     def addons(self):
         """The two addons are ConfigMaps here: nothing of kubeboot runs in them."""
-        for name, shown, off in (("coredns", "CoreDNS", self.cluster["dns"]), ("kube-proxy", "kube-proxy", self.cluster["proxy"])):
+        addons = (("coredns", "CoreDNS", self.cluster["dns"]), ("kube-proxy", "kube-proxy", self.cluster["proxy"]))
+        for name, shown, off in addons:
             if not off.get("disabled") and f"addon/{name}" not in self.skip:
                 self._apply(f"{cluster.SYSTEM}/configmaps", cluster.config_map(name, {"config.conf": ""}))
                 say.out(f"[addons] Applied essential addon: {shown}")
 
     def show(self):
         """What to do next, with the join commands."""
-        say.out(closing(self, hide=bool(self.options.get("skip-token-print"))))
+        say.out(closing(self, hide=bool(self.flags.get("skip-token-print"))))
 
 
 def closing(init, hide):
     """kubeadm's last words after init."""
     token = "<value withheld>" if hide else init.tokens[0]["token"]
-    key = "<value withheld>" if init.options.get("skip-certificate-key-print") else init.key
+    key = "<value withheld>" if init.flags.get("skip-certificate-key-print") else init.key
     ca = pki.spki_hash(init.files.certs.authority("ca")[0])
     endpoint = documents.endpoint_of(init.cluster, init.local)
     join = f"kubeadm join {endpoint} --token {token} \\\n\t--discovery-token-ca-cert-hash sha256:{ca} "
     parts = [_INITIALISED]
-    if init.options.get("upload-certs"):
-        parts.append(f"{_MORE} running the following command on each as root:\n\n  {join}\\\n\t--control-plane "
-                     f"--certificate-key {key}\n\n{_KEY}\n")
+    if init.flags.get("upload-certs"):
+        parts.append(
+            f"{_MORE} running the following command on each as root:\n\n  {join}\\\n\t--control-plane "
+            f"--certificate-key {key}\n\n{_KEY}\n"
+        )
     elif init.cluster.get("controlPlaneEndpoint"):
-        parts.append(f"{_MORE} by copying certificate authorities\nand service account keys on each node and then running "
-                     f"the following as root:\n\n  {join}\\\n\t--control-plane \n")
+        parts.append(
+            f"{_MORE} by copying certificate authorities\nand service account keys on each node and then running "
+            f"the following as root:\n\n  {join}\\\n\t--control-plane \n"
+        )
     parts.append(f"Then you can join any number of worker nodes by running the following on each as root:\n\n{join}")
     return "\n".join(parts)
 

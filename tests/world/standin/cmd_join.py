@@ -3,8 +3,8 @@
 import os
 import time
 
-from . import agent, certs, cluster, cri, dial, documents, joinetcd, kubeapi, kubeconfig, node, nodefiles, phases, pki, \
-    preflight, say, sharedcerts, validation, waiting
+from . import certs, cluster, cri, dial, documents, joinetcd, kubeapi, kubeconfig, node, nodefiles, options
+from . import phases, pki, preflight, registrar, say, sharedcerts, validation, waiting
 
 DISCOVERY_RETRY = 1.0  # seconds between two tries to reach the API server through the endpoint
 SHARED_MISSING = """
@@ -22,19 +22,18 @@ Please ensure that:
 class Join:
     """The data that the phases of one run share."""
 
-    def __init__(self, options, kinds):
+    def __init__(self, flags, kinds):
         given = kinds["JoinConfiguration"]
         control = given.get("controlPlane")
         if control is None:
             raise say.Failure("the stand-in joins control-plane nodes only: set controlPlane in the JoinConfiguration")
-        self.discovery = given.get("discovery") or {}
+        self.discovery, self.patches = given.get("discovery") or {}, given.get("patches")
         self.local = documents.local_endpoint(control.get("localAPIEndpoint"))
         self.key = control.get("certificateKey") or ""
         self.node = documents.registration(given.get("nodeRegistration"))
         self.timeouts = documents.timeouts(given)
-        self.skip = options.get("skip-phases", "").split(",") if options.get("skip-phases") else given.get("skipPhases") or []
-        self.ignored = [*(self.node.get("ignorePreflightErrors") or []),
-                        *filter(None, options.get("ignore-preflight-errors", "").split(","))]
+        self.skip = options.skipped(flags, given)
+        self.ignored = (self.node.get("ignorePreflightErrors") or []) + options.names(flags, "ignore-preflight-errors")
         self.cluster = self.config = self.api = self.files = None
 
     def run(self):
@@ -45,12 +44,20 @@ class Join:
             raise say.Failure("the stand-in knows discovery by file only: set discovery.file in the JoinConfiguration")
         cri.detect(self.node.get("criSocket"))
         pki.prepare(10, "RSA-2048")
-        phases.run("join", [
-            ("preflight", self.preflight), ("control-plane-prepare", self.prepare), ("check-etcd", self.check_etcd),
-            ("kubelet-start", self.kubelet_start), ("etcd-join", self.etcd_join),
-            ("kubelet-wait-bootstrap", self.wait_bootstrap), ("control-plane-join", self.mark),
-            ("wait-control-plane", self.wait),
-        ], self.skip)
+        phases.run(
+            "join",
+            [
+                ("preflight", self.preflight),
+                ("control-plane-prepare", self.prepare),
+                ("check-etcd", self.check_etcd),
+                ("kubelet-start", self.kubelet_start),
+                ("etcd-join", self.etcd_join),
+                ("kubelet-wait-bootstrap", self.wait_bootstrap),
+                ("control-plane-join", self.mark),
+                ("wait-control-plane", self.wait),
+            ],
+            self.skip,
+        )
         say.out(JOINED)
 
     def preflight(self):
@@ -63,8 +70,11 @@ class Join:
             self.cluster = cluster.fetch(self.api, "preflight")
         except say.Failure as failure:
             raise say.Failure(f"unable to fetch the kubeadm-config ConfigMap: {failure}") from failure
-        say.warn("utils.go:69", 'The recommended value for "bindAddress" in "KubeProxyConfiguration" is: ::; the provided value '
-                                "is: 0.0.0.0")
+        say.warn(
+            "utils.go:69",
+            'The recommended value for "bindAddress" in "KubeProxyConfiguration" is: ::; the provided value '
+            "is: 0.0.0.0",
+        )
         preflight.supported(self.cluster["kubernetesVersion"])
         pki.algorithm = self.cluster["encryptionAlgorithm"]
         self.files = nodefiles.Files(self.cluster, self.local, self.node)
@@ -80,10 +90,14 @@ class Join:
         try:
             self.config = kubeconfig.Config.load(file)
         except (OSError, ValueError) as error:
-            raise say.Failure(f"couldn't validate the identity of the API Server: failed to load {file}: {error}") from error
+            raise say.Failure(
+                f"couldn't validate the identity of the API Server: failed to load {file}: {error}"
+            ) from error
         if not self.config.certificate():
-            raise say.Failure(f"couldn't validate the identity of the API Server: {file} holds no client certificate; the "
-                              "stand-in knows no other credentials for discovery by file")
+            raise say.Failure(
+                f"couldn't validate the identity of the API Server: {file} holds no client certificate; the "
+                "stand-in knows no other credentials for discovery by file"
+            )
         self.api = kubeapi.Api(self.config)
         end = time.monotonic() + self.timeouts["discovery"]
         while True:
@@ -100,8 +114,10 @@ class Join:
     def _can_host(self):
         problems = []
         if not self.cluster.get("controlPlaneEndpoint"):
-            problems = ["unable to add a new control plane instance to a cluster that doesn't have a stable "
-                        "controlPlaneEndpoint address"]
+            problems = [
+                "unable to add a new control plane instance to a cluster that doesn't have a stable "
+                "controlPlaneEndpoint address"
+            ]
         elif not self.key:
             problems = self.files.certs.missing_shared()
         if problems:
@@ -111,6 +127,7 @@ class Join:
     def prepare(self):
         """Certificates, kubeconfigs and static pods, all but etcd's."""
         folder = self.cluster["certificatesDir"]
+        self.files.patches(self.patches)
         if self.key:
             sharedcerts.download(self.api, folder, self.key)
         say.out(f'[certs] Using certificateDir folder "{folder}"')
@@ -137,13 +154,15 @@ class Join:
 
     def kubelet_start(self):
         """The kubelet gets a kubeconfig to ask for its certificate with, its files, and is started."""
-        text = kubeconfig.build(self.files.local_server(), "kubernetes", "tls-bootstrap-token-user", self.config.ca_pem,
-                                self.config.user)
-        pki.write(node.path(agent.BOOTSTRAP_CONF), text, 0o600)
+        text = kubeconfig.build(
+            self.files.local_server(), "kubernetes", "tls-bootstrap-token-user", self.config.ca_pem, self.config.user
+        )
+        pki.write(node.path(registrar.BOOTSTRAP_CONF), text, 0o600)
         self._refuse_ready_node()
         nodefiles.service("stop")
-        found = cluster.retry(lambda: self.api.get(f"{cluster.SYSTEM}/configmaps/kubelet-config"),
-                              self.timeouts["kubernetesAPICall"])
+        found = cluster.retry(
+            lambda: self.api.get(f"{cluster.SYSTEM}/configmaps/kubelet-config"), self.timeouts["kubernetesAPICall"]
+        )
         self.files.kubelet_config(found["data"]["kubelet"])
         self.files.kubelet_flags()
         say.out("[kubelet-start] Starting the kubelet")
@@ -154,8 +173,10 @@ class Join:
         found = cluster.retry(lambda: self.api.find(f"/api/v1/nodes/{name}"), self.timeouts["kubernetesAPICall"]) or {}
         for condition in found.get("status", {}).get("conditions", []):
             if condition["type"] == "Ready" and condition["status"] == "True":
-                raise say.Failure(f'a Node with name "{name}" and status "Ready" already exists in the cluster. You must delete '
-                                  "the existing Node or change the name of this new joining Node")
+                raise say.Failure(
+                    f'a Node with name "{name}" and status "Ready" already exists in the cluster. You must delete '
+                    "the existing Node or change the name of this new joining Node"
+                )
 
     def etcd_join(self):
         """Announces this member, starts it, makes it a voter."""
@@ -171,11 +192,13 @@ class Join:
         waiting.kubelet(self.timeouts["kubeletHealthCheck"])
         say.out("[kubelet-start] Waiting for the kubelet to perform the TLS Bootstrap")
         end = time.monotonic() + self.timeouts["tlsBootstrap"]
-        while not (os.path.exists(node.path(agent.CLIENT_PEM)) and os.path.exists(node.path(agent.KUBELET_CONF))):
+        while not (
+            os.path.exists(node.path(registrar.CLIENT_PEM)) and os.path.exists(node.path(registrar.KUBELET_CONF))
+        ):
             if time.monotonic() > end:
                 raise say.Failure("timed out waiting for the condition")
             time.sleep(waiting.POLL)
-        os.unlink(node.path(agent.BOOTSTRAP_CONF))
+        os.unlink(node.path(registrar.BOOTSTRAP_CONF))
 
     def mark(self):
         """Labels and taints of the Node."""

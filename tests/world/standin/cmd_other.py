@@ -2,7 +2,7 @@
 
 import datetime
 
-from . import certs, cluster, documents, node, nodefiles, say, sharedcerts, validation
+from . import certs, cluster, documents, nodefiles, say, sharedcerts, validation
 
 IMAGES = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy")
 ADMIN = "/etc/kubernetes/admin.conf"
@@ -19,14 +19,20 @@ def kubeconfig_user(_rest, flags, kinds):
     files = _files(flags, kinds)
     validation.cluster(files.cluster)
     life = documents.seconds(flags.get("validity-period") or "8760h0m0s")
-    say.out(files.user_config(flags["client-name"], flags.get("org"), files.endpoint_server(),
-                              datetime.timedelta(seconds=life)))
+    say.out(
+        files.user_config(
+            flags["client-name"], flags.get("org"), files.endpoint_server(), datetime.timedelta(seconds=life)
+        )
+    )
 
 
 def _files(flags, kinds):
     given, clustering = kinds.get("InitConfiguration", {}), dict(kinds.get("ClusterConfiguration", {}))
-    for flag, field in (("cert-dir", "certificatesDir"), ("kubernetes-version", "kubernetesVersion"),
-                        ("control-plane-endpoint", "controlPlaneEndpoint")):
+    for flag, field in (
+        ("cert-dir", "certificatesDir"),
+        ("kubernetes-version", "kubernetesVersion"),
+        ("control-plane-endpoint", "controlPlaneEndpoint"),
+    ):
         if flags.get(flag):
             clustering[field] = flags[flag]
     local = documents.local_endpoint(given.get("localAPIEndpoint"))
@@ -59,11 +65,15 @@ def phase_kubeconfig(rest, flags, kinds):
     if len(rest) != 1 or rest[0] not in {*names, "all"}:
         raise say.Failure(f'unknown command "{" ".join(rest)}" for "kubeadm init phase kubeconfig"')
     try:
-        _files(flags, kinds).kubeconfigs(list(names.values()) if rest == ["all"] else [names[rest[0]]],
-                                         flags.get("kubeconfig-dir") or nodefiles.FOLDER)
+        _files(flags, kinds).kubeconfigs(
+            list(names.values()) if rest == ["all"] else [names[rest[0]]],
+            flags.get("kubeconfig-dir") or nodefiles.FOLDER,
+        )
     except say.Failure as failure:
-        raise say.Failure(f"error execution phase kubeconfig/{rest[0]}: couldn't create a kubeconfig; the CA files couldn't be "
-                          f"loaded: {failure}") from failure
+        raise say.Failure(
+            f"error execution phase kubeconfig/{rest[0]}: couldn't create a kubeconfig; the CA files couldn't be "
+            f"loaded: {failure}"
+        ) from failure
 
 
 def phase_upload_certs(_rest, flags, kinds):
@@ -81,7 +91,9 @@ def _admin(flags):
     try:
         return cluster.client(file)
     except (OSError, ValueError) as error:
-        raise say.Failure(f"failed to load admin kubeconfig: open {file}: {getattr(error, 'strerror', None) or error}") from error
+        raise say.Failure(
+            f"failed to load admin kubeconfig: open {file}: {getattr(error, 'strerror', None) or error}"
+        ) from error
 
 
 def token_create(rest, flags, _kinds):
@@ -125,8 +137,11 @@ def config_validate(_rest, flags, kinds):
         if kind in kinds:
             given = kinds[kind]
             control = (given.get(field) or {}) if field else given
-            validation.node(documents.registration(given.get("nodeRegistration")),
-                            documents.local_endpoint(control.get("localAPIEndpoint")), control.get("certificateKey", ""))
+            validation.node(
+                documents.registration(given.get("nodeRegistration")),
+                documents.local_endpoint(control.get("localAPIEndpoint")),
+                control.get("certificateKey", ""),
+            )
     if "JoinConfiguration" in kinds:
         validation.discovery(kinds["JoinConfiguration"].get("discovery") or {})
     say.out("ok")

@@ -3,13 +3,20 @@
 import os
 import shutil
 
-from . import certs, cluster, cri, documents, faults, joinetcd, kubeapi, kubeconfig, node, nodefiles, preflight, say
+from . import certs, cluster, cri, documents, joinetcd, kubeapi, kubeconfig, node, nodefiles, options, phases, preflight
+from . import say
 from .dial import Unreachable
 
 PKI = "/etc/kubernetes/pki"
 ADMIN = "/etc/kubernetes/admin.conf"
-CONFIGS = ("admin.conf", "super-admin.conf", "kubelet.conf", "bootstrap-kubelet.conf", "controller-manager.conf",
-           "scheduler.conf")
+CONFIGS = (
+    "admin.conf",
+    "super-admin.conf",
+    "kubelet.conf",
+    "bootstrap-kubelet.conf",
+    "controller-manager.conf",
+    "scheduler.conf",
+)
 ENDPOINT_NOTE = "kubeadm.kubernetes.io/kube-apiserver.advertise-address.endpoint"
 CLOSING = """
 The reset process does not perform cleanup of CNI plugin configuration,
@@ -23,18 +30,16 @@ For information on how to perform this cleanup manually, please see:
 class Reset:
     """One run: what the cluster says about this node, if it says anything."""
 
-    def __init__(self, options, kinds):
+    def __init__(self, flags, kinds):
         given = kinds.get("ResetConfiguration", {})
-        self.options = options
         self.timeouts = documents.timeouts(given)
-        self.skip = options.get("skip-phases", "").split(",") if options.get("skip-phases") else given.get("skipPhases") or []
-        self.ignored = [*(given.get("ignorePreflightErrors") or []),
-                        *filter(None, options.get("ignore-preflight-errors", "").split(","))]
-        self.force = options.get("force") or given.get("force")
-        self.socket = options.get("cri-socket") or given.get("criSocket")
-        self.folder = options.get("cert-dir") or given.get("certificatesDir") or PKI
+        self.skip = options.skipped(flags, given)
+        self.ignored = (given.get("ignorePreflightErrors") or []) + options.names(flags, "ignore-preflight-errors")
+        self.force = flags.get("force") or given.get("force")
+        self.socket = flags.get("cri-socket") or given.get("criSocket")
+        self.folder = flags.get("cert-dir") or given.get("certificatesDir") or PKI
         self.api = self.cluster = self.address = None
-        self._fetch(options.get("kubeconfig") or ADMIN)
+        self._fetch(flags.get("kubeconfig") or ADMIN)
         self.socket = cri.detect(self.socket)
 
     def _fetch(self, file):
@@ -69,17 +74,19 @@ class Reset:
         """Everything, after a look at who asks."""
         if not self.force:
             raise say.Failure("won't proceed; the user didn't answer (Y|y) in order to continue")
-        faults.after("reset", "start")
-        if "preflight" not in self.skip:
-            say.out("[preflight] Running pre-flight checks")
-            checks = preflight.Checks(self.ignored)
-            checks.root()
-            checks.finish()
-        for name, work in (("remove-etcd-member", self.remove_member), ("cleanup-node", self.cleanup)):
-            if name not in self.skip:
-                work()
-                faults.after("reset", name)
+        phases.run(
+            "reset",
+            [("preflight", self.preflight), ("remove-etcd-member", self.remove_member), ("cleanup-node", self.cleanup)],
+            self.skip,
+        )
         say.out(CLOSING)
+
+    def preflight(self):
+        """Only root may go on."""
+        say.out("[preflight] Running pre-flight checks")
+        checks = preflight.Checks(self.ignored)
+        checks.root()
+        checks.finish()
 
     def remove_member(self):
         """Takes the member out of the cluster and deletes its data. What fails is a warning, or nothing at all."""
@@ -93,8 +100,11 @@ class Reset:
             try:
                 joinetcd.leave(self.api, maker, self.timeouts["etcdAPICall"], self.address)
             except (say.Failure, *joinetcd.PROBLEMS, kubeapi.ApiError, OSError) as error:
-                say.warn("removeetcdmember.go:93", f"[reset] Failed to remove etcd member: {error}, please manually remove this "
-                                                   "etcd member using etcdctl")
+                say.warn(
+                    "removeetcdmember.go:93",
+                    f"[reset] Failed to remove etcd member: {error}, please manually remove this "
+                    "etcd member using etcdctl",
+                )
                 return
         else:
             say.warn("removeetcdmember.go:105", "[reset] No kubeadm config, using etcd pod spec to get data directory")
@@ -103,7 +113,7 @@ class Reset:
         say.out(f"[reset] Deleted contents of the etcd data directory: {data}")
 
     def cleanup(self):
-        """Stops the kubelet, removes its containers and deletes what kubeadm and kubelet wrote, etcd's data excepted."""
+        """Stops the kubelet, removes its containers, deletes what kubeadm and kubelet wrote, but not etcd's data."""
         say.out("[reset] Stopping the kubelet service")
         nodefiles.service("stop")
         say.out('[reset] Unmounting mounted directories in "/var/lib/kubelet"')
@@ -124,12 +134,15 @@ class Reset:
 
 def kubelet_name():
     """The Node's name in the client certificate of kubelet.conf. Raises say.Failure."""
-    from cryptography import x509  # pylint: disable=import-outside-toplevel
+    from cryptography import x509
+
     try:
         pem = kubeconfig.Config.load("/etc/kubernetes/kubelet.conf").certificate()
         subject = x509.load_pem_x509_certificate(pem).subject
     except (OSError, ValueError, TypeError) as error:
-        raise say.Failure(f"failed to get node registration: failed to get node name from kubelet config: {error}") from error
+        raise say.Failure(
+            f"failed to get node registration: failed to get node name from kubelet config: {error}"
+        ) from error
     common = subject.get_attributes_for_oid(x509.oid.NameOID.COMMON_NAME)[0].value
     return common.removeprefix("system:node:")
 

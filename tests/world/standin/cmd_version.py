@@ -9,8 +9,17 @@ def run(flags):
     """Prints the version as `-o json`, `-o short` or Go's own form."""
     release = node.kubeadm_version()
     major, minor = release.lstrip("v").split(".")[:2]
-    info = {"major": major, "minor": minor, "gitVersion": release, "gitCommit": "0" * 40, "gitTreeState": "clean",
-            "buildDate": "2026-05-12T00:00:00Z", "goVersion": "go1.26.0", "compiler": "gc", "platform": "linux/amd64"}
+    info = {
+        "major": major,
+        "minor": minor,
+        "gitVersion": release,
+        "gitCommit": "0" * 40,
+        "gitTreeState": "clean",
+        "buildDate": "2026-05-12T00:00:00Z",
+        "goVersion": "go1.26.0",
+        "compiler": "gc",
+        "platform": "linux/amd64",
+    }
     wanted = flags.get("output", "")
     if wanted == "short":
         say.out(release)

@@ -3,13 +3,18 @@
 from . import cmd_init, cmd_join, cmd_other, cmd_reset, dial, documents, etcdapi, kubeapi, node, say
 
 OTHERS = {
-    ("kubeconfig", "user"): cmd_other.kubeconfig_user, ("init", "phase", "certs"): cmd_other.phase_certs,
+    ("kubeconfig", "user"): cmd_other.kubeconfig_user,
+    ("init", "phase", "certs"): cmd_other.phase_certs,
     ("init", "phase", "kubeconfig"): cmd_other.phase_kubeconfig,
     ("init", "phase", "upload-certs"): cmd_other.phase_upload_certs,
-    ("token", "create"): cmd_other.token_create, ("token", "list"): cmd_other.token_list,
-    ("token", "delete"): cmd_other.token_delete, ("token", "generate"): cmd_other.token_generate,
-    ("config", "validate"): cmd_other.config_validate, ("config", "images", "list"): cmd_other.config_images,
-    ("config", "images", "pull"): cmd_other.config_images, ("certs", "certificate-key"): cmd_other.certificate_key,
+    ("token", "create"): cmd_other.token_create,
+    ("token", "list"): cmd_other.token_list,
+    ("token", "delete"): cmd_other.token_delete,
+    ("token", "generate"): cmd_other.token_generate,
+    ("config", "validate"): cmd_other.config_validate,
+    ("config", "images", "list"): cmd_other.config_images,
+    ("config", "images", "pull"): cmd_other.config_images,
+    ("certs", "certificate-key"): cmd_other.certificate_key,
 }
 
 
@@ -36,8 +41,8 @@ def _documents(flags):
         with open(node.path(flags["config"]), encoding="utf-8") as text:
             return documents.parse(text.read())
     except (OSError, UnicodeDecodeError) as error:
-        why = getattr(error, "strerror", None) or error
-        raise say.Failure(f'unable to read config from "{flags["config"]}" : open {flags["config"]}: {str(why).lower()}') from error
+        why = str(getattr(error, "strerror", None) or error).lower()
+        raise say.Failure(f'unable to read config from "{flags["config"]}" : open {flags["config"]}: {why}') from error
 
 
 def _init(flags, kinds):
@@ -46,10 +51,13 @@ def _init(flags, kinds):
     given = kinds.setdefault("InitConfiguration", {})
     clustering = kinds.setdefault("ClusterConfiguration", {})
     registration = given["nodeRegistration"] = dict(given.get("nodeRegistration") or {})
-    for flag, place, field in (("node-name", registration, "name"), ("cri-socket", registration, "criSocket"),
-                               ("control-plane-endpoint", clustering, "controlPlaneEndpoint"),
-                               ("kubernetes-version", clustering, "kubernetesVersion"),
-                               ("cert-dir", clustering, "certificatesDir")):
+    for flag, place, field in (
+        ("node-name", registration, "name"),
+        ("cri-socket", registration, "criSocket"),
+        ("control-plane-endpoint", clustering, "controlPlaneEndpoint"),
+        ("kubernetes-version", clustering, "kubernetesVersion"),
+        ("cert-dir", clustering, "certificatesDir"),
+    ):
         if flags.get(flag):
             place[field] = flags[flag]
     _no_dry_run(flags, given)
@@ -69,8 +77,11 @@ def _join(flags, kinds):
 def _reset(command, flags, kinds):
     _no_dry_run(flags, kinds.get("ResetConfiguration", {}))
     made = cmd_reset.Reset(flags, kinds)
-    {("reset",): made.run, ("reset", "phase", "remove-etcd-member"): made.remove_member,
-     ("reset", "phase", "cleanup-node"): made.cleanup}[command]()
+    {
+        ("reset",): made.run,
+        ("reset", "phase", "remove-etcd-member"): made.remove_member,
+        ("reset", "phase", "cleanup-node"): made.cleanup,
+    }[command]()
 
 
 def _no_dry_run(flags, given):

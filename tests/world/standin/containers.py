@@ -15,11 +15,11 @@ import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from . import manifests, node
+from . import manifests, mounts, node
 
 BACK_OFF = (0.1, 5.0)  # seconds before the first and at most before a later restart
-STEADY = 10.0          # seconds after which a container counts as healthy again
-STOP_TIMEOUT = 5.0     # seconds between SIGTERM and SIGKILL
+STEADY = 10.0  # seconds after which a container counts as healthy again
+STOP_TIMEOUT = 5.0  # seconds between SIGTERM and SIGKILL
 PR_SET_PDEATHSIG = 1
 # Flags that etcd before 3.6 calls otherwise; README.md lists what else differs.
 OLD_ETCD_FLAGS = {
@@ -44,12 +44,12 @@ def _old_etcd():
     return tuple(int(part) for part in re.search(r"(\d+)\.(\d+)", text).groups()) < (3, 6)
 
 
-def command_line(command):
-    """The real command line for that of a manifest. Raises OSError when there is no such program."""
-    program = command[0]
+def command_line(pod):
+    """The real command line of a pod's container. Raises OSError when the program or a file is missing."""
+    program, *given = pod["spec"]["containers"][0]["command"]
     if program == "kube-apiserver":
-        return [sys.executable, "-m", f"{__package__}.apiserver", *command[1:]]
-    arguments = [local(each) for each in command[1:]]
+        return [sys.executable, "-m", f"{__package__}.apiserver", *mounts.api_server_arguments(pod, given)]
+    arguments = [local(each) for each in given]
     found = shutil.which(program)
     if not found:
         raise FileNotFoundError(f"{program}: not on PATH; install the package etcd-server")
@@ -62,8 +62,8 @@ def command_line(command):
 class Process:
     """A container that is a process, restarted with a back-off when it ends by itself."""
 
-    def __init__(self, name, command):
-        self.name, self.command = name, command
+    def __init__(self, name, pod):
+        self.name, self._pod, self.command = name, pod, pod["spec"]["containers"][0]["command"]
         self.restarts, self._delay, self._due = 0, BACK_OFF[0], 0.0
         self._process, self._started = None, 0.0
 
@@ -75,7 +75,8 @@ class Process:
         if self._process:
             self._ended(now)
         elif now >= self._due:
-            self._start(now)
+            self._started = now
+            self._start()
 
     def _ended(self, now):
         self._process, self.restarts = None, self.restarts + 1
@@ -83,14 +84,22 @@ class Process:
             self._delay = BACK_OFF[0]
         self._due, self._delay = now + self._delay, min(self._delay * 2, BACK_OFF[1])
 
-    def _start(self, now):
+    def _start(self):
         folder = node.path("/run/standin/logs")
         os.makedirs(folder, exist_ok=True)
-        with open(f"{folder}/{self.name}.log", "ab") as log:
-            self._process = subprocess.Popen(  # pylint: disable=consider-using-with,subprocess-popen-preexec-fn
-                command_line(self.command), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                preexec_fn=_die_with_parent, start_new_session=True)
-        self._started = now
+        with open(f"{folder}/{self.name}.log", "a", encoding="utf-8") as log:
+            try:
+                self._process = subprocess.Popen(
+                    command_line(self._pod),
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    preexec_fn=_die_with_parent,
+                    start_new_session=True,
+                )
+            except OSError as error:
+                log.write(f"{error}\n")
+                self._ended(self._started)
 
     def stop(self):
         """Ends the process: politely, then not."""
@@ -109,7 +118,7 @@ class Process:
 
 
 class _Ok(BaseHTTPRequestHandler):
-    def do_GET(self):  # pylint: disable=invalid-name
+    def do_GET(self):
         """Always well."""
         self.send_response(200)
         self.end_headers()
@@ -128,7 +137,7 @@ class Health:
 
     def tick(self):
         """Listens, if it does not yet. A port that is taken is tried again at the next tick."""
-        for place in self._places[len(self._servers):]:
+        for place in self._places[len(self._servers) :]:
             try:
                 server = ThreadingHTTPServer(place, _Ok)
             except OSError:
@@ -159,4 +168,4 @@ def container(pod):
         made = Health(name, (node.loopback(), port))
         made.command = command
         return made
-    return Process(name, command)
+    return Process(name, pod)

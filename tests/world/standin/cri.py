@@ -25,8 +25,10 @@ def detect(given=None):
         return given if "://" in given else "unix://" + given
     found = ["unix://" + file for file in KNOWN if _is_socket(file)]
     if len(found) > 1:
-        raise say.Failure("found multiple CRI endpoints on the host. Please define which one do you wish to use by setting "
-                          f"the 'criSocket' field in the kubeadm configuration file: {', '.join(found)}")
+        raise say.Failure(
+            "found multiple CRI endpoints on the host. Please define which one do you wish to use by setting "
+            f"the 'criSocket' field in the kubeadm configuration file: {', '.join(found)}"
+        )
     return found[0] if found else DEFAULT
 
 
@@ -35,9 +37,11 @@ def down(socket):
     file = socket.removeprefix("unix://")
     if _is_socket(file):
         return None
-    return ("failed to create new CRI runtime service: validate service connection: validate CRI v1 runtime API for "
-            f'endpoint "{socket}": rpc error: code = Unavailable desc = connection error: desc = "transport: Error while '
-            f'dialing: dial unix {file}: connect: no such file or directory"')
+    return (
+        "failed to create new CRI runtime service: validate service connection: validate CRI v1 runtime API for "
+        f'endpoint "{socket}": rpc error: code = Unavailable desc = connection error: desc = "transport: Error while '
+        f'dialing: dial unix {file}: connect: no such file or directory"'
+    )
 
 
 def remove_containers(socket):

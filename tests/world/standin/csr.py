@@ -19,7 +19,7 @@ def request(node_name):
 
 
 def sign(ca, user, pem):
-    """The certificate for a request, as PEM; `ca` is the CA's path without suffix. Raises Refusal for who may not ask."""
+    """The certificate for a request, as PEM; `ca` is the CA's path without suffix. Raises Refusal."""
     asked = x509.load_pem_x509_csr(pem)
     if not user.groups & ASKERS:
         raise Refusal(403, "Forbidden", f'User "{user.name}" may not have a client certificate signed')

@@ -1,4 +1,4 @@
-"""kubeadm's configuration files: several YAML or JSON documents, checked strictly, completed with kubeadm's defaults."""
+"""kubeadm's configuration files: YAML or JSON documents, checked strictly, completed with kubeadm's defaults."""
 
 import ipaddress
 import re
@@ -9,10 +9,19 @@ from . import node, say, schema
 
 GROUP = "kubeadm.k8s.io"
 VERSION = "v1beta4"
-COMPONENTS = {"KubeletConfiguration": "kubelet.config.k8s.io/v1beta1",
-              "KubeProxyConfiguration": "kubeproxy.config.k8s.io/v1alpha1"}
-TIMEOUTS = {"controlPlaneComponentHealthCheck": "4m0s", "kubeletHealthCheck": "4m0s", "kubernetesAPICall": "1m0s",
-            "etcdAPICall": "2m0s", "tlsBootstrap": "5m0s", "discovery": "5m0s", "upgradeManifests": "5m0s"}
+COMPONENTS = {
+    "KubeletConfiguration": "kubelet.config.k8s.io/v1beta1",
+    "KubeProxyConfiguration": "kubeproxy.config.k8s.io/v1alpha1",
+}
+TIMEOUTS = {
+    "controlPlaneComponentHealthCheck": "4m0s",
+    "kubeletHealthCheck": "4m0s",
+    "kubernetesAPICall": "1m0s",
+    "etcdAPICall": "2m0s",
+    "tlsBootstrap": "5m0s",
+    "discovery": "5m0s",
+    "upgradeManifests": "5m0s",
+}
 
 
 class _Strict(yaml.CSafeLoader):
@@ -38,7 +47,9 @@ def parse(text):
     kinds = {}
     for document in found:
         if not isinstance(document, dict) or not document.get("kind") or not document.get("apiVersion"):
-            raise say.Failure("invalid configuration: kind and apiVersion is mandatory information that must be specified")
+            raise say.Failure(
+                "invalid configuration: kind and apiVersion is mandatory information that must be specified"
+            )
         kind = document["kind"]
         if kind in kinds:
             raise say.Failure(f'invalid configuration: kind "{kind}" is specified twice in YAML file')
@@ -53,9 +64,11 @@ def _check(document):
     if document["apiVersion"] == COMPONENTS.get(kind):
         return
     if group == GROUP and version in ("v1alpha1", "v1alpha2", "v1alpha3", "v1beta1", "v1beta2", "v1beta3"):
-        raise say.Failure(f'your configuration file uses an old API spec: "{GROUP}/{version}" (kind: "{kind}"). Please '
-                          "use kubeadm v1.36 instead and run 'kubeadm config migrate --old-config old-config-file "
-                          "--new-config new-config-file', which will write the new, similar spec using a newer API version.")
+        raise say.Failure(
+            f'your configuration file uses an old API spec: "{GROUP}/{version}" (kind: "{kind}"). Please '
+            "use kubeadm v1.36 instead and run 'kubeadm config migrate --old-config old-config-file "
+            "--new-config new-config-file', which will write the new, similar spec using a newer API version."
+        )
     naming = f'schema.GroupVersionKind{{Group:"{group}", Version:"{version}", Kind:"{kind}"}}'
     if group != GROUP or version != VERSION or kind not in schema.KINDS:
         raise say.Failure(f"unknown configuration APIs: []schema.GroupVersionKind{{{naming}}}")
@@ -83,23 +96,41 @@ def note_version(clustering):
     """Says what kubeadm says when no document names a version: it asks the internet for the newest, here in vain."""
     if not clustering.get("kubernetesVersion"):
         url = "https://dl.k8s.io/release/stable-1.txt"
-        say.warn("version.go:108", f'could not fetch a Kubernetes version from the internet: unable to get URL "{url}": '
-                                   f'Get "{url}": dial tcp: lookup dl.k8s.io: no such host')
+        say.warn(
+            "version.go:108",
+            f'could not fetch a Kubernetes version from the internet: unable to get URL "{url}": '
+            f'Get "{url}": dial tcp: lookup dl.k8s.io: no such host',
+        )
         say.warn("version.go:109", f"falling back to the local client version: {node.kubeadm_version()}")
 
 
 def cluster(kinds):
     """The ClusterConfiguration with kubeadm's defaults filled in."""
     given = {key: value for key, value in kinds.get("ClusterConfiguration", {}).items() if value is not None}
-    full = {"apiServer": {}, "caCertificateValidityPeriod": "87600h0m0s", "certificateValidityPeriod": "8760h0m0s",
-            "certificatesDir": "/etc/kubernetes/pki", "clusterName": "kubernetes", "controllerManager": {}, "dns": {},
-            "encryptionAlgorithm": "RSA-2048", "imageRepository": "registry.k8s.io", "proxy": {}, "scheduler": {},
-            "kubernetesVersion": node.kubeadm_version(), **given,
-            "apiVersion": f"{GROUP}/{VERSION}", "kind": "ClusterConfiguration"}
+    full = {
+        "apiServer": {},
+        "caCertificateValidityPeriod": "87600h0m0s",
+        "certificateValidityPeriod": "8760h0m0s",
+        "certificatesDir": "/etc/kubernetes/pki",
+        "clusterName": "kubernetes",
+        "controllerManager": {},
+        "dns": {},
+        "encryptionAlgorithm": "RSA-2048",
+        "imageRepository": "registry.k8s.io",
+        "proxy": {},
+        "scheduler": {},
+        "kubernetesVersion": node.kubeadm_version(),
+        **given,
+        "apiVersion": f"{GROUP}/{VERSION}",
+        "kind": "ClusterConfiguration",
+    }
     full["networking"] = {"dnsDomain": "cluster.local", "serviceSubnet": "10.96.0.0/12", **given.get("networking", {})}
     etcd = given.get("etcd", {})
-    full["etcd"] = {"external": etcd["external"]} if etcd.get("external") else {
-        "local": {"dataDir": "/var/lib/etcd", **(etcd.get("local") or {})}}
+    full["etcd"] = (
+        {"external": etcd["external"]}
+        if etcd.get("external")
+        else {"local": {"dataDir": "/var/lib/etcd", **(etcd.get("local") or {})}}
+    )
     if not full["kubernetesVersion"].startswith("v"):
         full["kubernetesVersion"] = "v" + full["kubernetesVersion"]
     return full
@@ -117,7 +148,10 @@ def endpoint_of(clustering, local):
 def local_endpoint(given):
     """A localAPIEndpoint with its defaults."""
     given = given or {}
-    return {"advertiseAddress": given.get("advertiseAddress") or node.address(), "bindPort": given.get("bindPort") or 6443}
+    return {
+        "advertiseAddress": given.get("advertiseAddress") or node.address(),
+        "bindPort": given.get("bindPort") or 6443,
+    }
 
 
 def registration(given, control_plane=True):

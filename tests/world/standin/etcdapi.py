@@ -63,10 +63,18 @@ class Client:
     # Membership, as kubeadm uses it.
 
     def members(self):
-        """The member list as the answering member has it: dictionaries with ID, name, peerURLs, clientURLs, isLearner."""
+        """The members as the answering one lists them: dictionaries with ID, name, peerURLs, clientURLs, isLearner."""
         found = self.call("cluster/member/list", {"linearizable": True})["members"]
-        return [{"ID": int(each["ID"]), "name": each.get("name", ""), "peerURLs": each.get("peerURLs", []),
-                 "clientURLs": each.get("clientURLs", []), "isLearner": each.get("isLearner", False)} for each in found]
+        return [
+            {
+                "ID": int(each["ID"]),
+                "name": each.get("name", ""),
+                "peerURLs": each.get("peerURLs", []),
+                "clientURLs": each.get("clientURLs", []),
+                "isLearner": each.get("isLearner", False),
+            }
+            for each in found
+        ]
 
     def sync(self):
         """Takes the client addresses of all started members for the endpoints, as etcd's client does."""
@@ -95,11 +103,13 @@ class Client:
         body = {"key": _b64(key)}
         if prefix:
             body["range_end"] = _b64(key[:-1] + chr(ord(key[-1]) + 1))
-        return [(_text(kv["key"]), _text(kv.get("value", "")), int(kv["mod_revision"]))
-                for kv in self.call("kv/range", body).get("kvs", [])]
+        return [
+            (_text(kv["key"]), _text(kv.get("value", "")), int(kv["mod_revision"]))
+            for kv in self.call("kv/range", body).get("kvs", [])
+        ]
 
     def put_if(self, key, value, revision):
-        """Writes if the key is still at a revision (0: does not exist). Returns the new revision, or None if it lost."""
+        """Writes if the key is still at a revision (0: does not exist). Returns the new revision, None if it lost."""
         return self._txn(key, revision, {"request_put": {"key": _b64(key), "value": _b64(value)}})
 
     def delete_if(self, key, revision):

@@ -5,9 +5,9 @@ import time
 
 from . import cluster, dial, etcdapi, manifests, node, say
 
-RETRY = 0.5         # seconds between two calls: kubeadm's retry interval
-WAIT = (5.0, 8)     # seconds between looks at the new member, and how many of them: 40 s
-POLL = 0.05         # seconds; the stand-in looks more often than it has to
+RETRY = 0.5  # seconds between two calls: kubeadm's retry interval
+WAIT = (5.0, 8)  # seconds between looks at the new member, and how many of them: 40 s
+POLL = 0.05  # seconds; the stand-in looks more often than it has to
 ANNOTATION = "kubeadm.kubernetes.io/etcd.advertise-client-urls"
 SELECTOR = "labelSelector=component%3Detcd,tier%3Dcontrol-plane"
 # gRPC's names for the codes that etcd's refusals carry.
@@ -18,20 +18,28 @@ PROBLEMS = (dial.Unreachable, etcdapi.EtcdError)
 
 def client(api, certs, limit):
     """A client of all members: first by the annotations of the etcd pods, then by etcd's own list."""
+
     def endpoints():
         pods = api.get(f"{cluster.SYSTEM}/pods?{SELECTOR}")["items"]
-        return [pod["metadata"]["annotations"][ANNOTATION] for pod in pods if ANNOTATION in pod["metadata"]["annotations"]]
+        return [
+            pod["metadata"]["annotations"][ANNOTATION] for pod in pods if ANNOTATION in pod["metadata"]["annotations"]
+        ]
+
     found = cluster.retry(endpoints, limit)
     if not found:
         raise say.Failure("could not retrieve the list of etcd endpoints")
-    made = etcdapi.Client(found, certs.file("etcd/ca", ".crt"), certs.file("etcd/healthcheck-client", ".crt"),
-                          certs.file("etcd/healthcheck-client", ".key"))
+    made = etcdapi.Client(
+        found,
+        certs.file("etcd/ca", ".crt"),
+        certs.file("etcd/healthcheck-client", ".crt"),
+        certs.file("etcd/healthcheck-client", ".key"),
+    )
     _repeat(made.sync, limit)
     return made
 
 
 def _repeat(work, limit, method=None):
-    """Calls `work` every half second until it succeeds or `limit` seconds are over. Raises say.Failure with its error."""
+    """Calls `work` every half second until it succeeds, `limit` seconds at most. Raises say.Failure with its error."""
     end, refusals = time.monotonic() + limit, []
     while True:
         try:
@@ -60,10 +68,12 @@ def check_health(etcd, limit):
 def _complain(method, text, code):
     """One refusal as etcd's client library logs it. In the captures they stand only where the whole call failed."""
     stamp = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-    say.err(f'{{"level":"warn","ts":"{stamp}","logger":"etcd-client","caller":"v3@v3.6.8/retry_interceptor.go:65",'
-            '"msg":"retrying of unary invoker failed","target":"etcd-endpoints://0x0/members",'
-            f'"method":"/etcdserverpb.Cluster/{method}","attempt":0,'
-            f'"error":"rpc error: code = {CODES.get(code, "Unknown")} desc = {text}"}}')
+    say.err(
+        f'{{"level":"warn","ts":"{stamp}","logger":"etcd-client","caller":"v3@v3.6.8/retry_interceptor.go:65",'
+        '"msg":"retrying of unary invoker failed","target":"etcd-endpoints://0x0/members",'
+        f'"method":"/etcdserverpb.Cluster/{method}","attempt":0,'
+        f'"error":"rpc error: code = {CODES.get(code, "Unknown")} desc = {text}"}}'
+    )
 
 
 def join(etcd, files, limit):
@@ -77,13 +87,20 @@ def join(etcd, files, limit):
         if not any(peer in each["peerURLs"] for each in etcd.members()):
             etcd.add_learner(peer)
         return etcd.members()
+
     members = _repeat(add, limit, "MemberAdd")
     say.out("[etcd] Announced new etcd member joining to the existing etcd cluster")
     say.out('[etcd] Creating static Pod manifest for "etcd"')
-    files.etcd([(name if peer in each["peerURLs"] else each["name"] or f"{each['ID']:x}", each["peerURLs"][0])
-                for each in members])
+    files.etcd(
+        [
+            (name if peer in each["peerURLs"] else each["name"] or f"{each['ID']:x}", each["peerURLs"][0])
+            for each in members
+        ]
+    )
     _promote(etcd, next(each["ID"] for each in members if peer in each["peerURLs"]), limit)
-    say.out(f"[etcd] Waiting for the new etcd member to join the cluster. This can take up to {int(WAIT[0] * WAIT[1])}s")
+    say.out(
+        f"[etcd] Waiting for the new etcd member to join the cluster. This can take up to {int(WAIT[0] * WAIT[1])}s"
+    )
     _wait_for(etcd, f"{mine}:2379")
 
 

@@ -14,11 +14,21 @@ def _run(argv):
     options.check_mixing(command, flags)
     if command == ("version",):
         # The only command that needs no certificates: it answers before the libraries for them are loaded.
-        from . import cmd_version  # pylint: disable=import-outside-toplevel
+        from . import cmd_version
+
         cmd_version.run(flags)
         return
-    from . import commands  # pylint: disable=import-outside-toplevel
+    from . import commands
+
     commands.run(command, rest, flags)
+
+
+def _process_start():
+    """When this process began, in seconds since the epoch: its launcher and the start of Python count as ours, too."""
+    with open("/proc/self/stat", encoding="ascii") as stat:
+        ticks = int(stat.read().rpartition(")")[2].split()[19])
+    age = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+    return time.time() - age
 
 
 def _record(argv, begun, code):
@@ -40,7 +50,7 @@ def _terminated(*_):
 
 def main(argv):
     """Runs one command; returns its exit code, or the negative number of the signal that ended it."""
-    begun, code = time.time(), 1
+    begun, code = _process_start(), 1
     signal.signal(signal.SIGTERM, _terminated)
     try:
         _run(argv)

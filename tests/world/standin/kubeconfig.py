@@ -16,11 +16,17 @@ def _b64(data):
 def build(server, cluster, user, ca_pem, credentials):
     """The text of a kubeconfig. `credentials` is the body of the user entry, see embedded() and linked()."""
     context = f"{user}@{cluster}"
-    return yaml.safe_dump({
-        "apiVersion": "v1", "kind": "Config", "preferences": {}, "current-context": context,
-        "clusters": [{"name": cluster, "cluster": {"certificate-authority-data": _b64(ca_pem), "server": server}}],
-        "contexts": [{"name": context, "context": {"cluster": cluster, "user": user}}],
-        "users": [{"name": user, "user": credentials}]})
+    return yaml.safe_dump(
+        {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "preferences": {},
+            "current-context": context,
+            "clusters": [{"name": cluster, "cluster": {"certificate-authority-data": _b64(ca_pem), "server": server}}],
+            "contexts": [{"name": context, "context": {"cluster": cluster, "user": user}}],
+            "users": [{"name": user, "user": credentials}],
+        }
+    )
 
 
 def embedded(cert_pem, key_pem):
@@ -51,7 +57,7 @@ class Config:
             try:
                 return cls(text.read())
             except (yaml.YAMLError, KeyError, TypeError, LookupError) as error:
-                raise ValueError(f"error loading config file \"{file}\": {error}") from error
+                raise ValueError(f'error loading config file "{file}": {error}') from error
 
     def certificate(self):
         """The client's certificate as PEM, or None without one. Raises OSError when it is linked and not there."""

@@ -10,7 +10,8 @@ def main(argv):
     if "--version" in argv:
         print(f"Kubernetes {node.kubelet_version()}")
         return 0
-    from . import supervisor  # pylint: disable=import-outside-toplevel
+    from . import supervisor
+
     supervisor.run()
     return 0
 

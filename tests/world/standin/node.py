@@ -14,7 +14,7 @@ RELEASE = "v1.36.1"
 
 
 def path(absolute):
-    """The place of an absolute path of the node: itself, unless STANDIN_ROOT puts the node into a folder (unit tests)."""
+    """The place of an absolute path of the node: itself, unless STANDIN_ROOT puts the node into a folder."""
     root = os.environ.get("STANDIN_ROOT", "/").rstrip("/")
     return root + absolute
 

@@ -40,8 +40,13 @@ class Files:
         key = pki.new_key()
         given = datetime.timedelta(seconds=documents.seconds(self.cluster["certificateValidityPeriod"]))
         cert = pki.sign(ca, pki.name(user, group), key.public_key(), (pki.CLIENT,), life=life or given)
-        return kubeconfig.build(server, self.cluster["clusterName"], user, pki.cert_pem(ca[0]),
-                                kubeconfig.embedded(pki.cert_pem(cert), pki.key_pem(key)))
+        return kubeconfig.build(
+            server,
+            self.cluster["clusterName"],
+            user,
+            pki.cert_pem(ca[0]),
+            kubeconfig.embedded(pki.cert_pem(cert), pki.key_pem(key)),
+        )
 
     def kubeconfigs(self, names, folder=FOLDER):
         """Writes kubeconfig files, or says that they are there."""
@@ -56,12 +61,22 @@ class Files:
             text = self.user_config(user.format(name=self.registration["name"]), group, server)
             pki.write(node.path(file), text, 0o600)
 
+    def patches(self, given):
+        """Looks into the folder of patches that a document names. Raises say.Failure where there is none."""
+        folder = (given or {}).get("directory")
+        if folder and not os.path.isdir(node.path(folder)):
+            raise say.Failure(
+                f'could not list patch files for path "{folder}": lstat {folder}: no such file or directory'
+            )
+
     def control_plane(self):
         """Writes the static pods of the control plane proper."""
         say.out(f'[control-plane] Using manifest folder "{manifests.FOLDER}"')
-        pods = {"kube-apiserver": manifests.api_server(self.cluster, self.local),
-                "kube-controller-manager": manifests.controller_manager(self.cluster),
-                "kube-scheduler": manifests.scheduler(self.cluster)}
+        pods = {
+            "kube-apiserver": manifests.api_server(self.cluster, self.local),
+            "kube-controller-manager": manifests.controller_manager(self.cluster),
+            "kube-scheduler": manifests.scheduler(self.cluster),
+        }
         for name, pod in pods.items():
             say.out(f'[control-plane] Creating static Pod manifest for "{name}"')
             manifests.write(name, pod)
@@ -86,10 +101,15 @@ class Files:
         """Writes the cluster's kubelet configuration with this node's own part."""
         socket = cri.detect(self.registration.get("criSocket"))
         say.out(f'[kubelet-start] Writing kubelet configuration to file "{KUBELET}/instance-config.yaml"')
-        own = {"apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration",
-               "containerRuntimeEndpoint": socket}
+        own = {
+            "apiVersion": "kubelet.config.k8s.io/v1beta1",
+            "kind": "KubeletConfiguration",
+            "containerRuntimeEndpoint": socket,
+        }
         pki.write(node.path(f"{KUBELET}/instance-config.yaml"), yaml.safe_dump(own), 0o644)
-        say.out('[patches] Applied patch of type "application/strategic-merge-patch+json" to target "kubeletconfiguration"')
+        say.out(
+            '[patches] Applied patch of type "application/strategic-merge-patch+json" to target "kubeletconfiguration"'
+        )
         say.out(f'[kubelet-start] Writing kubelet configuration to file "{KUBELET}/config.yaml"')
         whole = {**yaml.safe_load(text), "containerRuntimeEndpoint": socket}
         pki.write(node.path(f"{KUBELET}/config.yaml"), yaml.safe_dump(whole), 0o644)
@@ -98,11 +118,21 @@ class Files:
 def kubelet_defaults(kinds, clustering):
     """The kubelet configuration of a new cluster: the given document, completed."""
     given = kinds.get("KubeletConfiguration", {})
-    return yaml.safe_dump({
-        "cgroupDriver": "systemd", "clusterDNS": ["10.96.0.10"], "clusterDomain": clustering["networking"]["dnsDomain"],
-        "rotateCertificates": True, "staticPodPath": manifests.FOLDER, "healthzBindAddress": "127.0.0.1",
-        "healthzPort": 10248, "authentication": {"x509": {"clientCAFile": f"{clustering['certificatesDir']}/ca.crt"}},
-        **given, "apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration"})
+    return yaml.safe_dump(
+        {
+            "cgroupDriver": "systemd",
+            "clusterDNS": ["10.96.0.10"],
+            "clusterDomain": clustering["networking"]["dnsDomain"],
+            "rotateCertificates": True,
+            "staticPodPath": manifests.FOLDER,
+            "healthzBindAddress": "127.0.0.1",
+            "healthzPort": 10248,
+            "authentication": {"x509": {"clientCAFile": f"{clustering['certificatesDir']}/ca.crt"}},
+            **given,
+            "apiVersion": "kubelet.config.k8s.io/v1beta1",
+            "kind": "KubeletConfiguration",
+        }
+    )
 
 
 def service(verb):

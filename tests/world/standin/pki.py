@@ -39,8 +39,9 @@ def new_key():
 
 def key_pem(key):
     """A private key as kubeadm writes it: PKCS 1 for RSA, SEC 1 for ECDSA."""
-    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL,
-                             serialization.NoEncryption())
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
+    )
 
 
 def cert_pem(cert):
@@ -60,14 +61,29 @@ def name(common, organisation=None):
 
 
 def _builder(subject, issuer, public_key, start, end):
-    return (x509.CertificateBuilder().subject_name(subject).issuer_name(issuer).public_key(public_key)
-            .serial_number(x509.random_serial_number()).not_valid_before(start).not_valid_after(end))
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(public_key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(start)
+        .not_valid_after(end)
+    )
 
 
 def _usage(ca):
-    return x509.KeyUsage(digital_signature=True, key_encipherment=True, key_cert_sign=ca, crl_sign=False,
-                         content_commitment=False, data_encipherment=False, key_agreement=False,
-                         encipher_only=False, decipher_only=False)
+    return x509.KeyUsage(
+        digital_signature=True,
+        key_encipherment=True,
+        key_cert_sign=ca,
+        crl_sign=False,
+        content_commitment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
 
 
 def new_ca(common, life=10 * YEAR):
@@ -88,7 +104,8 @@ def sign(ca, subject, public_key, usages, names=(), life=YEAR):
     builder = _builder(subject, ca_cert.subject, public_key, ca_cert.not_valid_before_utc, now + life)
     builder = builder.add_extension(_usage(False), True).add_extension(x509.BasicConstraints(False, None), True)
     builder = builder.add_extension(x509.ExtendedKeyUsage(usages), False).add_extension(
-        x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), False)
+        x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), False
+    )
     if names:
         builder = builder.add_extension(x509.SubjectAlternativeName([_general(each) for each in names]), False)
     return builder.sign(ca_key, hashes.SHA256())
@@ -108,7 +125,7 @@ def load_cert(file):
 
 
 def load_key(file):
-    """The private key of a PEM file. RSA arithmetic is not proven again: that would take longer than signing with it."""
+    """The private key of a PEM file. RSA arithmetic is not proven again: that takes longer than signing with it."""
     with open(file, "rb") as pem:
         return serialization.load_pem_private_key(pem.read(), None, unsafe_skip_rsa_key_validation=True)
 
@@ -125,6 +142,7 @@ def write(file, content, mode):
 def spki_hash(cert):
     """The SHA-256 of a certificate's public key, in hexadecimal: what kubeadm calls the CA certificate hash."""
     digest = hashes.Hash(hashes.SHA256())
-    digest.update(cert.public_key().public_bytes(serialization.Encoding.DER,
-                                                 serialization.PublicFormat.SubjectPublicKeyInfo))
+    digest.update(
+        cert.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    )
     return digest.finalize().hex()

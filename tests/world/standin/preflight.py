@@ -31,8 +31,16 @@ class Checks:
         """Raises say.Failure if an error was found, after printing all of them."""
         if self._errors:
             found, self._errors = self._errors, []
-            say.err("\n".join(["[preflight] Some fatal errors occurred:", *found, "[preflight] If you know what you are doing, "
-                               "you can make a check non-fatal with `--ignore-preflight-errors=...`"]))
+            say.err(
+                "\n".join(
+                    [
+                        "[preflight] Some fatal errors occurred:",
+                        *found,
+                        "[preflight] If you know what you are doing, "
+                        "you can make a check non-fatal with `--ignore-preflight-errors=...`",
+                    ]
+                )
+            )
             raise say.Failure("preflight checks failed")
 
     def root(self):
@@ -72,17 +80,23 @@ class Checks:
         """A kubelet must not be newer than the control plane."""
         kubelet = node.kubelet_version()
         if _minor(kubelet) > _minor(cluster_version):
-            self.error("KubeletVersion", "the kubelet version is higher than the control plane version. This is not a "
-                        "supported version skew and may lead to a malfunctional cluster. Kubelet version: "
-                        f'"{kubelet.lstrip("v")}" Control plane version: "{cluster_version.lstrip("v")}"')
+            self.error(
+                "KubeletVersion",
+                "the kubelet version is higher than the control plane version. This is not a "
+                "supported version skew and may lead to a malfunctional cluster. Kubelet version: "
+                f'"{kubelet.lstrip("v")}" Control plane version: "{cluster_version.lstrip("v")}"',
+            )
 
     def kubernetes_version(self, cluster_version):
         """A control plane newer than kubeadm is only warned of."""
         own = node.kubeadm_version()
         if _minor(cluster_version) > _minor(own):
-            self._warning("KubernetesVersion", "Kubernetes version is greater than kubeadm version. Please consider to "
-                          f"upgrade kubeadm. Kubernetes version: {cluster_version.lstrip('v')}. Kubeadm version: "
-                          f"{own.lstrip('v').rpartition('.')[0]}.x")
+            self._warning(
+                "KubernetesVersion",
+                "Kubernetes version is greater than kubeadm version. Please consider to "
+                f"upgrade kubeadm. Kubernetes version: {cluster_version.lstrip('v')}. Kubeadm version: "
+                f"{own.lstrip('v').rpartition('.')[0]}.x",
+            )
 
 
 def _minor(version):
@@ -93,8 +107,10 @@ def supported(cluster_version):
     """kubeadm deploys its own minor version and the one before. Raises say.Failure for an older control plane."""
     major, minor = _minor(node.kubeadm_version())
     if _minor(cluster_version) < (major, minor - 1):
-        raise say.Failure("this version of kubeadm only supports deploying clusters with the control plane version >= "
-                          f"{major}.{minor - 1}.0. Current version: {cluster_version}")
+        raise say.Failure(
+            "this version of kubeadm only supports deploying clusters with the control plane version >= "
+            f"{major}.{minor - 1}.0. Current version: {cluster_version}"
+        )
 
 
 def control_plane(checks, clustering, local, common=None):

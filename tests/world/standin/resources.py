@@ -10,8 +10,11 @@ NODE_GRACE = 40  # seconds without a heartbeat after which a node counts as not 
 
 # plural: (API group and version, kind, in a namespace)
 KINDS = {
-    "namespaces": ("v1", "Namespace", False), "nodes": ("v1", "Node", False), "pods": ("v1", "Pod", True),
-    "configmaps": ("v1", "ConfigMap", True), "secrets": ("v1", "Secret", True),
+    "namespaces": ("v1", "Namespace", False),
+    "nodes": ("v1", "Node", False),
+    "pods": ("v1", "Pod", True),
+    "configmaps": ("v1", "ConfigMap", True),
+    "secrets": ("v1", "Secret", True),
     "certificatesigningrequests": ("certificates.k8s.io/v1", "CertificateSigningRequest", False),
     "clusterrolebindings": ("rbac.authorization.k8s.io/v1", "ClusterRoleBinding", False),
 }
@@ -22,7 +25,7 @@ def locate(target):
     """The (resource, namespace, name, subresource) of a path. Raises Refusal 404 for a path that is none of these."""
     parts = [part for part in target.split("/") if part]
     group = parts[1:2] if parts[:1] == ["api"] else parts[1:3]
-    rest = parts[1 + len(group):]
+    rest = parts[1 + len(group) :]
     namespace = None
     if len(rest) > 2 and rest[0] == "namespaces" and rest[2] in KINDS:
         namespace, rest = rest[1], rest[2:]
@@ -71,8 +74,10 @@ class Handler:
             raise Refusal(404, "NotFound", f'namespaces "{namespace}" not found')
         body |= {"apiVersion": version, "kind": kind}
         if resource == "certificatesigningrequests":
-            body["status"] = {"conditions": [{"type": "Approved", "status": "True", "reason": "AutoApproved"}],
-                              "certificate": self.sign(user, body["spec"]["request"])}
+            body["status"] = {
+                "conditions": [{"type": "Approved", "status": "True", "reason": "AutoApproved"}],
+                "certificate": self.sign(user, body["spec"]["request"]),
+            }
         return self.store.create(resource, namespace, body)
 
     def _change(self, verb, resource, namespace, name, sub, body):
@@ -82,9 +87,14 @@ class Handler:
                 return merge(before, part)
             revision = (body.get("metadata") or {}).get("resourceVersion")
             if revision and revision != before["metadata"]["resourceVersion"]:
-                raise Refusal(409, "Conflict", f'Operation cannot be fulfilled on {resource} "{name}": the object has '
-                              "been modified; please apply your changes to the latest version and try again")
+                raise Refusal(
+                    409,
+                    "Conflict",
+                    f'Operation cannot be fulfilled on {resource} "{name}": the object has '
+                    "been modified; please apply your changes to the latest version and try again",
+                )
             return {**before, **part}
+
         return self.store.change(resource, namespace, name, rewritten)
 
     def _delete(self, resource, namespace, name, body):
@@ -106,6 +116,10 @@ def _seen(resource, found):
     for condition in found.get("status", {}).get("conditions", []) if resource == "nodes" else []:
         beat = calendar.timegm(time.strptime(condition["lastHeartbeatTime"], "%Y-%m-%dT%H:%M:%SZ"))
         if condition["type"] == "Ready" and time.time() - beat > NODE_GRACE:
-            condition |= {"status": "Unknown", "reason": "NodeStatusUnknown", "lastTransitionTime": now(),
-                          "message": "Kubelet stopped posting node status."}
+            condition |= {
+                "status": "Unknown",
+                "reason": "NodeStatusUnknown",
+                "lastTransitionTime": now(),
+                "message": "Kubelet stopped posting node status.",
+            }
     return found

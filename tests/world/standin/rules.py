@@ -34,8 +34,11 @@ def check(user, store, verb, resource, namespace, name, body):
         return
     scope = f'in the namespace "{namespace}"' if namespace else "at the cluster scope"
     which = f'{resource} "{name}"' if name else resource
-    raise Refusal(403, "Forbidden", f'{which} is forbidden: User "{user.name}" cannot {verb} resource "{resource}" '
-                                    f'in API group "" {scope}')
+    raise Refusal(
+        403,
+        "Forbidden",
+        f'{which} is forbidden: User "{user.name}" cannot {verb} resource "{resource}" in API group "" {scope}',
+    )
 
 
 def _kubelet_may(node, verb, resource, name, body):
@@ -44,7 +47,9 @@ def _kubelet_may(node, verb, resource, name, body):
         return verb in ("get", "list") or (own == node and verb in ("create", "patch", "update"))
     if resource == "pods":
         mine = ((body or {}).get("spec") or {}).get("nodeName") == node
-        return verb in ("get", "list") or (verb == "create" and mine) or (verb == "delete" and name.endswith("-" + node))
+        return (
+            verb in ("get", "list") or (verb == "create" and mine) or (verb == "delete" and name.endswith("-" + node))
+        )
     if resource == "certificatesigningrequests":
         return verb in ("create", "get")
     return resource in ("configmaps", "secrets") and verb == "get"

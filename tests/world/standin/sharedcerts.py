@@ -10,7 +10,16 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from . import cluster, kubeapi, node, pki, say
 
 SECRET = "kubeadm-certs"
-FILES = ("ca.crt", "ca.key", "front-proxy-ca.crt", "front-proxy-ca.key", "sa.key", "sa.pub", "etcd/ca.crt", "etcd/ca.key")
+FILES = (
+    "ca.crt",
+    "ca.key",
+    "front-proxy-ca.crt",
+    "front-proxy-ca.key",
+    "sa.key",
+    "sa.pub",
+    "etcd/ca.crt",
+    "etcd/ca.key",
+)
 NONCE = 12  # bytes in front of the encrypted text
 
 
@@ -40,9 +49,11 @@ def download(api, folder, key):
     try:
         data = api.get(f"{cluster.SYSTEM}/secrets/{SECRET}")["data"]
     except kubeapi.ApiError as error:
-        raise say.Failure(f'error downloading certs: error downloading the secret: Secret "{SECRET}" was not found in the '
-                          '"kube-system" Namespace. This Secret might have expired. Please, run `kubeadm init phase '
-                          "upload-certs --upload-certs` on a control plane to generate a new one") from error
+        raise say.Failure(
+            f'error downloading certs: error downloading the secret: Secret "{SECRET}" was not found in the '
+            '"kube-system" Namespace. This Secret might have expired. Please, run `kubeadm init phase '
+            "upload-certs --upload-certs` on a control plane to generate a new one"
+        ) from error
     say.out(f'[download-certs] Saving the certificates to the folder: "{folder}"')
     cipher = AESGCM(bytes.fromhex(key))
     for file in FILES:
@@ -51,6 +62,8 @@ def download(api, folder, key):
             try:
                 content = cipher.decrypt(sealed[:NONCE], sealed[NONCE:], None)
             except InvalidTag as error:
-                raise say.Failure("error downloading certs: error decoding secret data with provided key: cipher: message "
-                                  "authentication failed") from error
+                raise say.Failure(
+                    "error downloading certs: error decoding secret data with provided key: cipher: message "
+                    "authentication failed"
+                ) from error
             pki.write(node.path(f"{folder}/{file}"), content, 0o600 if file.endswith(".key") else 0o644)

@@ -90,16 +90,24 @@ class Store:
             written = self._put(resource, namespace, name, after, revision)
             if written is not None:
                 return self._decode(json.dumps(after), written)
-        raise Refusal(409, "Conflict", f'Operation cannot be fulfilled on {resource} "{name}": the object has been '
-                                       "modified; please apply your changes to the latest version and try again")
+        raise Refusal(
+            409,
+            "Conflict",
+            f'Operation cannot be fulfilled on {resource} "{name}": the object has been '
+            "modified; please apply your changes to the latest version and try again",
+        )
 
     def delete(self, resource, namespace, name, uid=None):
         """Deletes an object, under the precondition of its UID if one is given. Raises Refusal 404 or 409."""
         for _ in range(TRIES):
             found = self.get(resource, namespace, name)["metadata"]
             if uid and uid != found["uid"]:
-                raise Refusal(409, "Conflict", f'Operation cannot be fulfilled on {resource} "{name}": Precondition '
-                              f"failed: UID in precondition: {uid}, UID in object meta: {found['uid']}")
+                raise Refusal(
+                    409,
+                    "Conflict",
+                    f'Operation cannot be fulfilled on {resource} "{name}": Precondition '
+                    f"failed: UID in precondition: {uid}, UID in object meta: {found['uid']}",
+                )
             if self.etcd.delete_if(self._key(resource, namespace, name), int(found["resourceVersion"])) is not None:
                 return
         raise Refusal(409, "Conflict", f'could not delete {resource} "{name}": too many changes at once')

@@ -11,7 +11,7 @@ import socket
 import sys
 import threading
 
-from . import agent, containers, control, manifests, node
+from . import containers, control, manifests, node, registrar
 
 TICK = 0.05  # seconds between two looks at the manifest folder
 CONFIG = "/var/lib/kubelet/config.yaml"
@@ -22,7 +22,7 @@ class Supervisor:
     """State of one node: is the runtime up, is the service wanted, is it running, which containers are there."""
 
     def __init__(self):
-        self.runtime, self.wanted, self.agent = True, True, None
+        self.runtime, self.wanted, self.registrar = True, True, None
         self.containers = {}
         self.ports = containers.Health("kubelet", (node.loopback(), 10248), (node.address(), 10250))
         self.requests = queue.Queue()
@@ -41,16 +41,16 @@ class Supervisor:
             answer(self._carry_out(**request))
 
     def _tick(self):
-        if self.wanted and not self.agent and self._configured():
-            self.agent = agent.Agent()
-        if self.agent:
+        if self.wanted and not self.registrar and self._configured():
+            self.registrar = registrar.Registrar()
+        if self.registrar:
             self.ports.tick()
             if self.runtime:
                 self._follow_manifests()
 
     @staticmethod
     def _configured():
-        identity = (agent.KUBELET_CONF, agent.BOOTSTRAP_CONF)
+        identity = (registrar.KUBELET_CONF, registrar.BOOTSTRAP_CONF)
         return os.path.exists(node.path(CONFIG)) and any(os.path.exists(node.path(each)) for each in identity)
 
     def _follow_manifests(self):
@@ -75,15 +75,15 @@ class Supervisor:
         return {"kubelet": self._kubelet_state(), "containerd": "active" if self.runtime else "inactive"}
 
     def _switch_kubelet(self, verb):
-        if verb in ("stop", "restart") and self.agent:
-            self.agent.stop()
+        if verb in ("stop", "restart") and self.registrar:
+            self.registrar.stop()
             self.ports.stop()
-            self.agent = None
+            self.registrar = None
         self.wanted = {"stop": False, "start": True, "restart": True}.get(verb, self.wanted)
         self._tick()
 
     def _kubelet_state(self):
-        if self.agent:
+        if self.registrar:
             return "active"
         return "activating" if self.wanted else "inactive"
 
@@ -94,8 +94,12 @@ class Supervisor:
             self._open_runtime()
 
     def _list(self):
-        return {"containers": [{"name": name, "running": each.running(), "restarts": each.restarts}
-                               for name, each in self.containers.items()]}
+        return {
+            "containers": [
+                {"name": name, "running": each.running(), "restarts": each.restarts}
+                for name, each in self.containers.items()
+            ]
+        }
 
     def _remove(self):
         for each in self.containers.values():

@@ -23,7 +23,9 @@ def _full(unit):
 
 def _file(unit):
     """The unit's file, or None."""
-    return next((node.path(f"{folder}/{unit}") for folder in FOLDERS if os.path.exists(node.path(f"{folder}/{unit}"))), None)
+    return next(
+        (node.path(f"{folder}/{unit}") for folder in FOLDERS if os.path.exists(node.path(f"{folder}/{unit}"))), None
+    )
 
 
 def _known(unit):
@@ -88,10 +90,19 @@ def _is_enabled(unit):
 
 
 def _show(unit, properties):
-    answers = {"LoadState": "loaded" if _known(unit) else "not-found", "ActiveState": _state(unit), "Id": unit,
-               "UnitFileState": _is_enabled(unit) if _known(unit) and not unit.endswith(".target") else "",
-               "FragmentPath": _file(unit) or "", "SubState": "running" if _state(unit) == "active" else "dead",
-               "MainPID": "0", "Result": "success", "DropInPaths": "", "ExecMainStatus": "0", "NRestarts": "0"}
+    answers = {
+        "LoadState": "loaded" if _known(unit) else "not-found",
+        "ActiveState": _state(unit),
+        "Id": unit,
+        "UnitFileState": _is_enabled(unit) if _known(unit) and not unit.endswith(".target") else "",
+        "FragmentPath": _file(unit) or "",
+        "SubState": "running" if _state(unit) == "active" else "dead",
+        "MainPID": "0",
+        "Result": "success",
+        "DropInPaths": "",
+        "ExecMainStatus": "0",
+        "NRestarts": "0",
+    }
     for name in properties or answers:
         print(f"{name}={answers.get(name, '')}")
 
@@ -121,8 +132,11 @@ def _each(verb, units, flags):
                 print(state)
             worst = max(worst, 0 if state == "active" else NOT_ACTIVE)
         elif not _known(unit):
-            missing = f"Failed to {verb} {unit}: Unit {unit} not found." if verb != "enable" else \
-                f"Failed to enable unit: Unit file {unit} does not exist."
+            missing = (
+                f"Failed to {verb} {unit}: Unit {unit} not found."
+                if verb != "enable"
+                else f"Failed to enable unit: Unit file {unit} does not exist."
+            )
             _refuse(missing)
             worst = max(worst, 5 if verb in ("start", "stop", "restart") else 1)
         elif verb == "is-enabled":
@@ -135,7 +149,9 @@ def _each(verb, units, flags):
             if "--now" in flags:
                 worst = max(worst, _switch("start" if verb == "enable" else "stop", unit))
         else:
-            worst = max(worst, _switch({"try-restart": "restart", "reload-or-restart": "restart"}.get(verb, verb), unit))
+            worst = max(
+                worst, _switch({"try-restart": "restart", "reload-or-restart": "restart"}.get(verb, verb), unit)
+            )
     return worst
 
 
@@ -168,8 +184,18 @@ def main(argv):
         for unit in map(_full, units):
             _show(unit, properties)
         return 0
-    if verb in ("start", "stop", "restart", "try-restart", "reload-or-restart", "enable", "disable", "is-active", "is-enabled",
-                "status"):
+    if verb in (
+        "start",
+        "stop",
+        "restart",
+        "try-restart",
+        "reload-or-restart",
+        "enable",
+        "disable",
+        "is-active",
+        "is-enabled",
+        "status",
+    ):
         return _each(verb, units, flags) if units else _refuse("Too few arguments.")
     return _refuse(f"Unknown command verb '{verb}'.")
 

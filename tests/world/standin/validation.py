@@ -56,8 +56,12 @@ def _etcd(etcd):
 def node(registration, local, key=""):
     """A node's own values: its name, its address, the certificate key."""
     if not is_dns(registration["name"]):
-        _refuse("nodeRegistration.name", registration["name"], "a lowercase RFC 1123 subdomain must consist of lower case "
-                "alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character")
+        _refuse(
+            "nodeRegistration.name",
+            registration["name"],
+            "a lowercase RFC 1123 subdomain must consist of lower case "
+            "alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character",
+        )
     if not documents.is_address(local["advertiseAddress"]):
         _refuse("localAPIEndpoint.advertiseAddress", local["advertiseAddress"], "ip address is not valid")
     if not 0 < local["bindPort"] < 65536:
@@ -77,4 +81,6 @@ def discovery(given):
     if token and file:
         _refuse("discovery", "", "bootstrapToken and file cannot both be set")
     if file and not file.get("kubeConfigPath", "").startswith(("/", "https://")):
-        _refuse("discovery.file.kubeConfigPath", file.get("kubeConfigPath", ""), "not a valid HTTPS URL or a file on disk")
+        _refuse(
+            "discovery.file.kubeConfigPath", file.get("kubeConfigPath", ""), "not a valid HTTPS URL or a file on disk"
+        )

@@ -31,18 +31,24 @@ def kubelet(limit):
     while not _healthy("http://127.0.0.1:10248", "/healthz"):
         if time.monotonic() - begun > limit:
             say.out(f"[kubelet-check] The kubelet is not healthy after {say.duration(limit)}")
-            raise say.Failure("failed while waiting for the kubelet to start: The HTTP call equal to 'curl -sSL "
-                              f"{shown}' returned error: Get \"{shown}\": dial tcp 127.0.0.1:10248: connect: connection refused")
+            raise say.Failure(
+                "failed while waiting for the kubelet to start: The HTTP call equal to 'curl -sSL "
+                f'{shown}\' returned error: Get "{shown}": dial tcp 127.0.0.1:10248: connect: connection refused'
+            )
         time.sleep(POLL)
     say.out(f"[kubelet-check] The kubelet is healthy after {say.duration(time.monotonic() - begun)}")
 
 
 def control_plane(local_server, limit):
     """Waits up to `limit` seconds for API server, controller manager and scheduler. Raises say.Failure."""
-    wanted = {"kube-apiserver": (local_server, "/livez", f"{local_server}/livez"),
-              "kube-controller-manager": ("http://127.0.0.1:10257", "/healthz", "https://127.0.0.1:10257/healthz"),
-              "kube-scheduler": ("http://127.0.0.1:10259", "/livez", "https://127.0.0.1:10259/livez")}
-    say.out(f"[control-plane-check] Waiting for healthy control plane components. This can take up to {say.whole(limit)}")
+    wanted = {
+        "kube-apiserver": (local_server, "/livez", f"{local_server}/livez"),
+        "kube-controller-manager": ("http://127.0.0.1:10257", "/healthz", "https://127.0.0.1:10257/healthz"),
+        "kube-scheduler": ("http://127.0.0.1:10259", "/livez", "https://127.0.0.1:10259/livez"),
+    }
+    say.out(
+        f"[control-plane-check] Waiting for healthy control plane components. This can take up to {say.whole(limit)}"
+    )
     for name, (_, _, shown) in wanted.items():
         say.out(f"[control-plane-check] Checking {name} at {shown}")
     begun = time.monotonic()

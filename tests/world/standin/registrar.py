@@ -30,7 +30,7 @@ def kubelet_flags():
     return dict(each.removeprefix("--").split("=", 1) for each in arguments if "=" in each)
 
 
-class Agent:
+class Registrar:
     """Runs in a thread from the start of the kubelet service until its end."""
 
     def __init__(self):
@@ -81,24 +81,37 @@ class Agent:
 
     def _bootstrap(self):
         """TLS bootstrap: kubelet.conf is written first, as the real one does, the certificate when it is signed."""
-        from . import csr  # pylint: disable=import-outside-toplevel
+        from . import csr
+
         asking = kubeconfig.Config.load(BOOTSTRAP_CONF)
-        text = kubeconfig.build(asking.server, "default-cluster", "default-auth", asking.ca_pem,
-                                kubeconfig.linked(CLIENT_PEM))
+        text = kubeconfig.build(
+            asking.server, "default-cluster", "default-auth", asking.ca_pem, kubeconfig.linked(CLIENT_PEM)
+        )
         pki.write(node.path(KUBELET_CONF), text, 0o600)
         key, request = csr.request(self.name)
         api = kubeapi.Api(asking)
         name = f"node-csr-{uuid.uuid4()}"
-        asked = {"metadata": {"name": name}, "spec": {
-            "request": base64.b64encode(request).decode(), "usages": ["digital signature", "client auth"],
-            "signerName": "kubernetes.io/kube-apiserver-client-kubelet"}}
+        asked = {
+            "metadata": {"name": name},
+            "spec": {
+                "request": base64.b64encode(request).decode(),
+                "usages": ["digital signature", "client auth"],
+                "signerName": "kubernetes.io/kube-apiserver-client-kubelet",
+            },
+        }
         signed = api.call("POST", "/apis/certificates.k8s.io/v1/certificatesigningrequests", asked)
         write_client_pem(base64.b64decode(signed["status"]["certificate"]) + key)
 
     def _register(self, api):
-        body = {"metadata": {"name": self.name, "labels": self._labels(),
-                             "annotations": {"node.alpha.kubernetes.io/ttl": "0"}},
-                "spec": {"taints": self._taints()}, "status": self._status()}
+        body = {
+            "metadata": {
+                "name": self.name,
+                "labels": self._labels(),
+                "annotations": {"node.alpha.kubernetes.io/ttl": "0"},
+            },
+            "spec": {"taints": self._taints()},
+            "status": self._status(),
+        }
         if self.flags.get("provider-id"):
             body["spec"]["providerID"] = self.flags["provider-id"]
         api.create("/api/v1/nodes", body)
@@ -113,16 +126,25 @@ class Agent:
         found = re.findall(r"([^,=:]+)(?:=([^,:]*))?:([A-Za-z]+)", self.flags.get("register-with-taints", ""))
         taints = [{"key": key, "effect": effect, **({"value": value} if value else {})} for key, value, effect in found]
         if self.flags.get("cloud-provider") == "external":
-            taints.append({"key": "node.cloudprovider.kubernetes.io/uninitialized", "value": "true",
-                           "effect": "NoSchedule"})
+            taints.append(
+                {"key": "node.cloudprovider.kubernetes.io/uninitialized", "value": "true", "effect": "NoSchedule"}
+            )
         return taints
 
     def _status(self):
-        ready = {"type": "Ready", "status": "True", "reason": "KubeletReady", "lastHeartbeatTime": now(),
-                 "message": "kubelet is posting ready status"}
+        ready = {
+            "type": "Ready",
+            "status": "True",
+            "reason": "KubeletReady",
+            "lastHeartbeatTime": now(),
+            "message": "kubelet is posting ready status",
+        }
         address = self.flags.get("node-ip") or node.address()
-        return {"conditions": [ready], "nodeInfo": {"kubeletVersion": node.kubelet_version()},
-                "addresses": [{"type": "InternalIP", "address": address}, {"type": "Hostname", "address": self.name}]}
+        return {
+            "conditions": [ready],
+            "nodeInfo": {"kubeletVersion": node.kubelet_version()},
+            "addresses": [{"type": "InternalIP", "address": address}, {"type": "Hostname", "address": self.name}],
+        }
 
     def _mirror(self, api):
         """A Pod object for every static pod: kubeadm finds the other members by their annotations."""
@@ -144,15 +166,24 @@ class Agent:
         api.create(PODS, pod)
 
     def _mirror_pod(self, component, pod):
-        notes = {**(pod["metadata"].get("annotations") or {}), "kubernetes.io/config.source": "file",
-                 "kubernetes.io/config.mirror": component}
-        return {"metadata": {"name": f"{component}-{self.name}", "labels": pod["metadata"].get("labels") or {},
-                             "annotations": notes},
-                "spec": {**pod["spec"], "nodeName": self.name}, "status": {"phase": "Running"}}
+        notes = {
+            **(pod["metadata"].get("annotations") or {}),
+            "kubernetes.io/config.source": "file",
+            "kubernetes.io/config.mirror": component,
+        }
+        return {
+            "metadata": {
+                "name": f"{component}-{self.name}",
+                "labels": pod["metadata"].get("labels") or {},
+                "annotations": notes,
+            },
+            "spec": {**pod["spec"], "nodeName": self.name},
+            "status": {"phase": "Running"},
+        }
 
 
 def write_client_pem(content):
-    """The kubelet's certificate and key: a dated file and the link that always names the newest, as the real one has."""
+    """The kubelet's certificate and key: a dated file, and the link that names the newest, as the real one has."""
     link = node.path(CLIENT_PEM)
     dated = link.replace("current", now().replace(":", "-"))
     pki.write(dated, content, 0o600)

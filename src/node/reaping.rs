@@ -1,0 +1,174 @@
+//! Removing the members of machines that are gone, so that the living can join.
+
+use super::Facts;
+use super::group::View;
+use super::peers;
+use super::registrar::rfc3339;
+use crate::aws::store::Store;
+use crate::bucket::registrations;
+use crate::etcd::{self, Access};
+use crate::kube::{Client, Kubeconfig};
+use crate::model::ids::{InstanceId, MemberId, Nonce};
+use crate::model::members::{Member, Members};
+use crate::model::reap::{Keep, Remove, Scene, Verdict, plan};
+use crate::model::registration::Registration;
+use crate::model::snapshot::ClusterView;
+use anyhow::{Context, Result, bail};
+use std::net::{IpAddr, SocketAddr};
+
+/// What reaping needs to know and to reach.
+pub struct Reaper<'a> {
+    /// This machine.
+    pub facts: &'a Facts,
+    /// The bucket.
+    pub store: &'a Store,
+    /// Credentials for etcd.
+    pub access: &'a Access,
+    /// Credentials for the API servers.
+    pub kubeconfig: &'a Kubeconfig,
+    /// The group, and EC2's word on every registered instance.
+    pub view: &'a View,
+    /// The membership lease as it is held now.
+    pub lease: Option<&'a Nonce>,
+}
+
+impl Reaper<'_> {
+    /// Judges every member of a certain list.
+    ///
+    /// # Errors
+    /// The registrations cannot be read.
+    pub async fn judge(&self, members: &Members) -> Result<(Vec<(Member, Verdict)>, Vec<Registration>)> {
+        let entries = registrations::all(self.store).await?;
+        let registrations: Vec<_> = entries.into_iter().filter_map(|entry| entry.registration.ok()).collect();
+        let standby: Vec<InstanceId> = self.standby();
+        let scene = Scene {
+            me: &self.facts.machine.instance,
+            members,
+            registrations: &registrations,
+            instances: &self.view.instances,
+            live_addresses: &self.view.live_addresses,
+            in_standby: &standby,
+            lease: self.lease,
+            gone_grace: self.facts.settings.gone_grace,
+        };
+        Ok((plan(&scene), registrations))
+    }
+
+    /// Removes what a plan removes, one by one, each verified; then the Node; then the registration is marked. Says what is
+    /// left that would make etcd refuse a new member.
+    ///
+    /// # Errors
+    /// A removal failed.
+    pub async fn reap(&self, members: &Members) -> Result<Option<String>> {
+        let (judged, registrations) = self.judge(members).await?;
+        let mut now = members.clone();
+        let mut in_the_way = None;
+        for (member, verdict) in &judged {
+            match verdict {
+                Verdict::Remove(why) => {
+                    tracing::warn!(member = %member.id, name = member.name, "reaping an etcd member: {verdict}");
+                    now = self.remove(&now, member.id).await?;
+                    self.forget(why, &registrations).await;
+                }
+                Verdict::Keep(Keep::Answers | Keep::Own) if !member.learner => {}
+                Verdict::Keep(_) => {
+                    in_the_way =
+                        Some(format!("etcd member {} ('{}') to answer or to go; {verdict}", member.id, member.name));
+                }
+            }
+        }
+        if let Err(error) = self.free_own_name(&registrations).await {
+            tracing::warn!(node = self.facts.node_name, "failed to see whether the Node's name is free: {error:#}");
+        }
+        Ok(in_the_way)
+    }
+
+    /// Removes one member, verified, and lists anew.
+    ///
+    /// # Errors
+    /// It would cost the quorum, or could not be verified.
+    pub async fn remove(&self, members: &Members, id: MemberId) -> Result<Members> {
+        etcd::remove_verified(self.access, members, id).await?;
+        match etcd::observe(self.access, &self.addresses()).await {
+            ClusterView::Listed(members) => Ok(members),
+            ClusterView::NoQuorum(_) => bail!("etcd has lost its quorum"),
+            ClusterView::Unknown { why } => bail!("etcd does not answer: {why}"),
+            ClusterView::External | ClusterView::NotAsked => bail!("etcd was not asked"),
+        }
+    }
+
+    /// Deletes the Node of a machine that is gone and marks its registration. Neither stands in anybody's way for long, so a
+    /// failure is told and borne.
+    async fn forget(&self, why: &Remove, registrations: &[Registration]) {
+        // Who gave a join up lives, and will register anew.
+        let Remove::Gone(owner) = why else { return };
+        let Some(registration) = registrations.iter().find(|found| found.instance == *owner) else { return };
+        if let Err(error) = self.delete_node(registration).await {
+            tracing::warn!(
+                node = registration.node_name,
+                "failed to delete the Node of a machine that is gone: {error:#}"
+            );
+        }
+        if let Err(error) = registrations::mark_reaped(self.store, registration, rfc3339()).await {
+            tracing::warn!("failed to mark a registration as reaped: {error}");
+        }
+    }
+
+    /// Names are reused with addresses: only the very object of that machine is deleted.
+    async fn delete_node(&self, registration: &Registration) -> Result<()> {
+        let client = self.client().await?;
+        let Some(node) = client.node(&registration.node_name).await? else { return Ok(()) };
+        let same = match &registration.node_uid {
+            Some(uid) => node.uid == uid.as_str(),
+            None => node.provider_id.as_deref() == Some(registration.provider_id.as_str()),
+        };
+        if same {
+            client.delete_node(&node.name, &node.uid).await?;
+            tracing::info!(node = node.name, uid = node.uid, "deleted the Node of a machine that is gone");
+        }
+        Ok(())
+    }
+
+    /// A machine with a dead one's address has its name, too, and kubeadm refuses to join under the name of a Node that
+    /// was ready a moment ago.
+    async fn free_own_name(&self, registrations: &[Registration]) -> Result<()> {
+        let client = self.client().await?;
+        let Some(node) = client.node(&self.facts.node_name).await? else { return Ok(()) };
+        let me = &self.facts.machine.instance;
+        let owner =
+            registrations.iter().find(|found| found.node_uid.as_ref().is_some_and(|uid| uid.as_str() == node.uid));
+        let is_stale = match owner {
+            Some(owner) => {
+                owner.instance == *me || self.view.instances.is_gone(&owner.instance, self.facts.settings.gone_grace)
+            }
+            None => node.provider_id.as_deref() == Some(self.facts.machine.provider_id().as_str()),
+        };
+        if is_stale {
+            client.delete_node(&node.name, &node.uid).await?;
+            tracing::info!(
+                node = node.name,
+                uid = node.uid,
+                "deleted the Node that an earlier owner of this name has left"
+            );
+        }
+        Ok(())
+    }
+
+    async fn client(&self) -> Result<Client> {
+        let port = self.facts.api_port();
+        let address = peers::ready_api_server(self.kubeconfig, &self.addresses(), port).await;
+        Client::new(self.kubeconfig, SocketAddr::new(address.context("no API server is ready")?, port))
+    }
+
+    fn addresses(&self) -> Vec<IpAddr> {
+        self.view.group.as_ref().map(|group| peers::addresses(group, &self.facts.machine.instance)).unwrap_or_default()
+    }
+
+    fn standby(&self) -> Vec<InstanceId> {
+        let members = self.view.group.iter().flat_map(|group| &group.members);
+        members
+            .filter(|member| member.lifecycle.to_string().contains("Standby"))
+            .map(|member| member.instance.clone())
+            .collect()
+    }
+}

@@ -1,0 +1,155 @@
+"""What init makes of a document: files that it names, phases that it skips, an etcd that is not its own."""
+
+import json
+import subprocess
+
+import pytest
+
+from world.standin_lab import Lab, wait
+
+
+@pytest.fixture
+def node():
+    lab = Lab()
+    yield lab.node()
+    lab.close()
+
+
+def init(node, change, *arguments, **timeouts):
+    """init with documents changed by a function of (InitConfiguration, ClusterConfiguration)."""
+    config = node.init_config(timeouts=timeouts)
+    change(*config)
+    return node.run("kubeadm", "init", "--config", node.write("/run/init.yaml", config), *arguments)
+
+
+@pytest.mark.parametrize("mounted, there, code", [(True, True, 0), (True, False, 1), (False, True, 1)])
+def test_the_api_server_needs_the_files_that_it_is_given(node, mounted, there, code):
+    """A file that is missing, or that no volume carries into the container, keeps it from starting."""
+    if there:
+        node.write("/etc/kubernetes/audit/policy.yaml", "kind: Policy\n")
+
+    def change(_, cluster):
+        cluster["apiServer"] = {"extraArgs": [{"name": "audit-policy-file", "value": "/policies/policy.yaml"}]}
+        if mounted:
+            cluster["apiServer"]["extraVolumes"] = [
+                {"name": "audit", "hostPath": "/etc/kubernetes/audit", "mountPath": "/policies"}
+            ]
+
+    done = init(node, change, **({"controlPlaneComponentHealthCheck": "4s"} if code else {}))
+    assert done.returncode == code, done.stdout + done.stderr
+    if code:
+        assert (
+            "error execution phase wait-control-plane: failed while waiting for the control plane to start"
+            in done.stderr
+        )
+        assert "no such file or directory" in node.read("/run/standin/logs/kube-apiserver.log").lower()
+
+
+def test_phases_and_lines_are_skipped(node):
+    done = init(
+        node,
+        lambda mine, cluster: cluster.update(encryptionAlgorithm="ECDSA-P256"),
+        "--skip-phases=addon/kube-proxy,bootstrap-token",
+        "--skip-token-print",
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Applied essential addon: CoreDNS" in done.stdout and "addon: kube-proxy" not in done.stdout
+    assert "[bootstrap-token]" not in done.stdout and "--token <value withheld>" in done.stdout
+    assert "BEGIN EC PRIVATE KEY" in node.read("/etc/kubernetes/pki/ca.key")
+
+
+def test_patches_must_be_there(node):
+    done = init(node, lambda mine, cluster: mine.update(patches={"directory": "/etc/none"}))
+    assert done.returncode == 1 and 'could not list patch files for path "/etc/none"' in done.stderr
+
+
+def test_the_node_carries_what_the_document_says(node):
+    def change(mine, _):
+        mine["nodeRegistration"] = {
+            "name": "other.name",
+            "taints": [],
+            "kubeletExtraArgs": [
+                {"name": "provider-id", "value": "aws:///eu-central-1a/i-1"},
+                {"name": "cloud-provider", "value": "external"},
+                {"name": "node-labels", "value": "a=b"},
+            ],
+        }
+
+    assert init(node, change).returncode == 0
+    found = node.get("/api/v1/nodes/other.name")
+    assert found["spec"] == {
+        "providerID": "aws:///eu-central-1a/i-1",
+        "taints": [{"key": "node.cloudprovider.kubernetes.io/uninitialized", "value": "true", "effect": "NoSchedule"}],
+    }
+    assert (
+        found["metadata"]["labels"]["a"] == "b"
+        and "node-role.kubernetes.io/control-plane" in found["metadata"]["labels"]
+    )
+
+
+def test_an_external_etcd_is_used_and_left_alone(node):
+    node.kubeadm("init", "phase", "certs", "etcd-ca", "--cert-dir", "/outside", "--kubernetes-version", "v1.36.1")
+    for name in ("etcd-server", "apiserver-etcd-client"):
+        node.kubeadm("init", "phase", "certs", name, "--cert-dir", "/outside", "--kubernetes-version", "v1.36.1")
+    pki, url = f"{node.root}/outside", f"https://{node.address}:2479"
+    etcd = subprocess.Popen(
+        [
+            "etcd",
+            "--data-dir",
+            f"{node.root}/data",
+            "--listen-client-urls",
+            url,
+            "--advertise-client-urls",
+            url,
+            f"--listen-peer-urls=http://{node.address}:2480",
+            f"--initial-advertise-peer-urls=http://{node.address}:2480",
+            f"--initial-cluster=default=http://{node.address}:2480",
+            "--client-cert-auth",
+            f"--trusted-ca-file={pki}/etcd/ca.crt",
+            f"--cert-file={pki}/etcd/server.crt",
+            f"--key-file={pki}/etcd/server.key",
+        ],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        done = init(
+            node,
+            lambda mine, cluster: cluster.update(
+                etcd={
+                    "external": {
+                        "endpoints": [url],
+                        "caFile": "/outside/etcd/ca.crt",
+                        "certFile": "/outside/apiserver-etcd-client.crt",
+                        "keyFile": "/outside/apiserver-etcd-client.key",
+                    }
+                }
+            ),
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert node.files("/etc/kubernetes/manifests") == [
+            "kube-apiserver.yaml",
+            "kube-controller-manager.yaml",
+            "kube-scheduler.yaml",
+        ]
+        node.hosts(node.address)
+        assert "Assuming external etcd" in node.kubeadm("reset", "-f")
+        wait(lambda: etcd.poll() is None, 1, "the external etcd to be left alone")
+    finally:
+        etcd.kill()
+        etcd.wait()
+
+
+def test_the_world_makes_the_first_inits_fail(node):
+    node.write("/run/standin/faults", json.dumps({"init": {"after": "certs", "exit": 1, "times": 2}}))
+    for code in (1, 1, 0):
+        done = init(node, lambda *_: None)
+        assert done.returncode == code, done.stdout + done.stderr
+        assert code == 0 or "error execution phase certs" in done.stderr
+        if code:
+            node.kubeadm("reset", "-f")
+
+
+def test_a_phase_to_skip_must_exist(node):
+    done = init(node, lambda *_: None, "--skip-phases=addons")
+    assert done.returncode == 1 and "error: invalid phase name: addons" in done.stderr
