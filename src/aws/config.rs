@@ -38,6 +38,14 @@ pub async fn connect(region: Option<String>) -> anyhow::Result<SdkConfig> {
     Ok(loader.load().await)
 }
 
+/// The Region that the standard variables name.
+#[must_use]
+pub fn region_from_environment() -> Option<String> {
+    ["AWS_REGION", "AWS_DEFAULT_REGION"]
+        .iter()
+        .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
+}
+
 /// The HTTP client of every call: by itself the SDK would use no proxy at all.
 pub(super) fn http_client(proxy: ProxyConfig) -> SharedHttpClient {
     Builder::new().build_with_connector_fn(move |settings, components| {

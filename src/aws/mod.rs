@@ -4,8 +4,9 @@ pub mod config;
 pub mod ec2;
 pub mod error;
 pub mod group;
+pub mod hook;
 pub mod imds;
 pub mod store;
 
-pub use config::connect;
+pub use config::{connect, region_from_environment};
 pub use error::{CallFailed, Kind};

@@ -53,6 +53,7 @@ impl Shell {
         if let Some(reason) = self.publish_hash(published).await? {
             return Ok(Outcome::Wait(Waiting { reason, pause: PAUSE, exit: Exit::TryAgain }));
         }
+        self.complete_hook().await?;
         self.registrar.joined(&record.claim_id, member, node_uid).await;
         tracing::info!(claim = %record.claim_id, member = member.map(|id| id.to_string()), "nothing to do: this machine is a voter of the cluster");
         notify::status("this machine is a voter of the cluster");

@@ -2,6 +2,7 @@
 
 mod attempt;
 mod claim;
+mod hook;
 mod init;
 mod join;
 mod keep;
@@ -78,6 +79,7 @@ pub async fn run(settings: Settings, options: Options) -> Result<()> {
     let ended = until(&mut shell, deadline).await;
     if let Err(error) = &ended {
         shell.give_up(error).await;
+        shell.abandon_hook(Exit::of(error)).await;
     }
     ended
 }
@@ -121,6 +123,7 @@ async fn pass(shell: &mut Shell, patience: &mut Patience, deadline: Instant) -> 
     let seen = shell.observe().await?;
     let step = decide(&seen, shell.policy());
     shell.announce(&step);
+    shell.keep_hook_alive().await;
     patience.in_group(step != Step::StandBy(StandBy::NotInGroup))?;
     match step {
         Step::StandBy(why) => Ok(Outcome::Wait(stand_by(&why))),

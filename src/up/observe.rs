@@ -34,6 +34,15 @@ pub struct Probe {
 }
 
 impl Probe {
+    /// Whether the cluster, when last asked, did not show a quorum. Without a cluster nobody was asked.
+    pub fn lacks_quorum(&self) -> bool {
+        match &self.last {
+            None | Some((_, ClusterView::NotAsked | ClusterView::External)) => false,
+            Some((_, ClusterView::Listed(members))) => !members.has_quorum(),
+            Some((_, ClusterView::NoQuorum(_) | ClusterView::Unknown { .. })) => true,
+        }
+    }
+
     /// Ask anew at the next look.
     pub fn forget(&mut self) {
         self.last = None;

@@ -3,6 +3,7 @@
 use super::waiting::Told;
 use super::{Options, Outcome};
 use crate::aws;
+use crate::aws::hook::Hook;
 use crate::aws::store::Store;
 use crate::bucket::{Held, Watch, keys};
 use crate::exit::Exit;
@@ -19,6 +20,7 @@ use crate::node::credentials::Credentials;
 use crate::node::group::GroupWatch;
 use crate::node::registrar::Registrar;
 use anyhow::{Context, Result};
+use tokio::time::Instant;
 
 /// Everything one `up` holds.
 pub struct Shell {
@@ -29,6 +31,8 @@ pub struct Shell {
     pub(super) record: Watch,
     pub(super) lease: Watch,
     pub(super) registrar: Registrar,
+    pub(super) hook: Option<Hook>,
+    pub(super) heartbeat: Option<Instant>,
     pub(super) kubeadm: Kubeadm,
     /// The claim this process has written and not lost.
     pub(super) claim: Option<Held<ClusterRecord>>,
@@ -52,7 +56,8 @@ impl Shell {
     /// A proxy variable that is no URL.
     pub async fn new(facts: Facts, lock: Option<&Lock>, options: Options) -> Result<Self> {
         let settings = &facts.settings;
-        let region = settings.region.clone().unwrap_or_else(|| facts.machine.region.clone());
+        let region = settings.region.clone().or_else(aws::region_from_environment);
+        let region = region.unwrap_or_else(|| facts.machine.region.clone());
         let sdk = aws::connect(Some(region)).await.context(Exit::Usage)?;
         let store = Store::new(
             aws_sdk_s3::Client::new(&sdk),
@@ -74,6 +79,8 @@ impl Shell {
             record: Watch::new(store.clone(), keys::RECORD),
             lease: Watch::new(store.clone(), keys::LEASE),
             registrar: Registrar::load(store.clone(), &facts).await,
+            hook: settings.launch_hook.clone().map(|name| Hook::new(&sdk, name, facts.machine.instance.clone())),
+            heartbeat: None,
             claim: None,
             failed_inits: 0,
             credentials: None,
