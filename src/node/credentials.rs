@@ -41,7 +41,7 @@ impl Credentials {
         Ok(Self { etcd, kubeconfig: Kubeconfig::read(&kubeconfig_path)?, kubeconfig_path, bundle: None })
     }
 
-    /// Fetches the bundle that the record names and makes credentials from it, valid for an hour.
+    /// Fetches the bundle that the record names and makes credentials from it in `folder`, valid for an hour.
     ///
     /// # Errors
     /// The bundle is missing, is not the one the record means, or kubeadm failed.
@@ -50,13 +50,13 @@ impl Credentials {
         store: &Store,
         record: &ClusterRecord,
         published: &Published,
+        folder: &Path,
     ) -> Result<Self> {
         let bundle = fetch(facts, store, record, published).await?;
-        let folder = Path::new(FOLDER).join("credentials");
         if folder.exists() {
-            std::fs::remove_dir_all(&folder).with_context(|| format!("failed to remove '{}'", folder.display()))?;
+            std::fs::remove_dir_all(folder).with_context(|| format!("failed to remove '{}'", folder.display()))?;
         }
-        files::private_dir(&folder)?;
+        files::private_dir(folder)?;
         let authorities = folder.join("pki");
         bundle.install_copy(&authorities)?;
         let document = folder.join("client.yaml");

@@ -14,10 +14,12 @@ mod versions;
 mod waiting;
 
 use crate::exit::Exit;
+use crate::host::files;
 use crate::host::lock::{self, Lock};
 use crate::model::decide::decide;
 use crate::model::step::{StandBy, Step, Wait};
 use crate::node::Facts;
+use crate::node::credentials::FOLDER;
 use crate::settings::Settings;
 use anyhow::{Context, Result, anyhow};
 use patience::Patience;
@@ -84,8 +86,11 @@ pub async fn run(settings: Settings, options: Options) -> Result<()> {
     ended
 }
 
-/// Says what would be done next.
+/// Says what would be done next. It takes no lock, so its credentials are its own, and gone when it ends.
 async fn foretell(mut shell: Shell) -> Result<()> {
+    files::private_dir(Path::new(FOLDER))?;
+    let folder = tempfile::tempdir_in(FOLDER).context("failed to make a folder for credentials")?;
+    shell.credentials_folder = folder.path().join("credentials");
     let seen = shell.observe().await?;
     let step = decide(&seen, shell.policy());
     println!("{}: {step}", step.name());

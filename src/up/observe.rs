@@ -176,7 +176,8 @@ impl Shell {
                 Err(error) => return Ok(Err(format!("{error:#}"))),
             }
         } else {
-            match Credentials::from_bundle(&self.facts, &self.store, record, published).await {
+            match Credentials::from_bundle(&self.facts, &self.store, record, published, &self.credentials_folder).await
+            {
                 Ok(made) => made,
                 // AWS may mend; a bundle that is not the record's will not.
                 Err(error) if error.downcast_ref::<crate::aws::CallFailed>().is_some() => return Err(error),

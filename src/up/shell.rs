@@ -16,10 +16,11 @@ use crate::model::record::ClusterRecord;
 use crate::model::snapshot::Policy;
 use crate::model::step::{Step, Wipe};
 use crate::node::Facts;
-use crate::node::credentials::Credentials;
+use crate::node::credentials::{Credentials, FOLDER};
 use crate::node::group::GroupWatch;
 use crate::node::registrar::Registrar;
 use anyhow::{Context, Result};
+use std::path::{Path, PathBuf};
 use tokio::time::Instant;
 
 /// Everything one `up` holds.
@@ -37,6 +38,8 @@ pub struct Shell {
     /// The claim this process has written and not lost.
     pub(super) claim: Option<Held<ClusterRecord>>,
     pub(super) failed_inits: u32,
+    /// Where credentials are made.
+    pub(super) credentials_folder: PathBuf,
     /// Credentials for the cluster of this claim.
     pub(super) credentials: Option<(ClaimId, Credentials)>,
     /// The record's claim, as last read, for registrations.
@@ -83,6 +86,7 @@ impl Shell {
             heartbeat: None,
             claim: None,
             failed_inits: 0,
+            credentials_folder: Path::new(FOLDER).join("credentials"),
             credentials: None,
             following: None,
             probe: super::observe::Probe::default(),
