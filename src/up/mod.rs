@@ -83,6 +83,7 @@ pub async fn run(settings: Settings, options: Options) -> Result<()> {
         shell.give_up(error).await;
         shell.abandon_hook(Exit::of(error)).await;
     }
+    shell.tidy();
     ended
 }
 

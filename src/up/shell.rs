@@ -7,6 +7,7 @@ use crate::aws::hook::Hook;
 use crate::aws::store::Store;
 use crate::bucket::{Held, Watch, keys};
 use crate::exit::Exit;
+use crate::host::files;
 use crate::host::lock::Lock;
 use crate::host::systemd::notify;
 use crate::kubeadm::run::Kubeadm;
@@ -129,6 +130,21 @@ impl Shell {
     /// The last words of an `up` that ends with an error.
     pub async fn give_up(&mut self, error: &anyhow::Error) {
         self.registrar.gave_up(&format!("{error:#}")).await;
+    }
+
+    /// Removes what was needed only while `up` worked: credentials above all.
+    pub fn tidy(&self) {
+        let folder = &self.credentials_folder;
+        if folder.exists()
+            && let Err(error) = std::fs::remove_dir_all(folder)
+        {
+            tracing::warn!("failed to remove '{}': {error}", folder.display());
+        }
+        for name in ["kubeadm-join.yaml", "hosts"] {
+            if let Err(error) = files::remove(&Path::new(FOLDER).join(name)) {
+                tracing::warn!("{error:#}");
+            }
+        }
     }
 
     /// Wipes this machine, for a reason that makes it lawful. A held claim goes on beating meanwhile.

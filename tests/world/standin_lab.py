@@ -130,7 +130,7 @@ class Node:
         ]
 
     def prepare_join(self, other):
-        """What kubeboot does before a join: shared keys, a kubeconfig made of them, a name that leads to a live node."""
+        """What kubeboot does before a join: shared keys, a kubeconfig of theirs, a name that leads to a live node."""
         for file in (
             "ca.crt",
             "ca.key",

@@ -149,6 +149,22 @@ def test_other_paths_are_not_found(node, target):
     assert refused.value.status == 404
 
 
+@pytest.mark.parametrize("body", [[], {"metadata": []}, {"metadata": {"name": []}}, "text", 5])
+def test_garbage_is_refused_and_harms_nobody(node, body):
+    with pytest.raises(kubeapi.ApiError) as refused:
+        node.api("POST", NODES, body)
+    assert refused.value.status in (400, 422)
+
+
+def test_a_manifest_of_garbage_harms_no_other(node):
+    for name, text in (("a.yaml", "kind: Pod"), ("b.yaml", "kind: ["), ("c.json", "[]"), ("d.txt", "kind: Pod")):
+        node.write(f"/etc/kubernetes/manifests/{name}", text)
+    wait(lambda: len(containers(node)) == 4, 10, "the four containers")
+    for name in ("a.yaml", "b.yaml", "c.json", "d.txt"):
+        os.unlink(f"{node.root}/etc/kubernetes/manifests/{name}")
+    assert ready(node)
+
+
 def test_the_stored_configuration_has_nothing_of_the_node(node):
     stored = node.get("/api/v1/namespaces/kube-system/configmaps/kubeadm-config")["data"]
     assert list(stored) == ["ClusterConfiguration"] and "advertiseAddress" not in stored["ClusterConfiguration"]

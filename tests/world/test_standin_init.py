@@ -150,6 +150,16 @@ def test_the_world_makes_the_first_inits_fail(node):
             node.kubeadm("reset", "-f")
 
 
+def test_documents_of_others_are_ignored_with_a_warning(node):
+    other = {"apiVersion": "kubeadm.k8s.io/v1beta4", "kind": "ResetConfiguration", "force": True}
+    config = node.write("/run/init.yaml", [*node.init_config(skipPhases=["preflight"]), other])
+    node.write("/run/standin/faults", json.dumps({"init": {"exit": 9}}))
+    done = node.run("kubeadm", "init", "--config", config)
+    assert done.returncode == 9
+    shown = "Ignored configuration document with GroupVersionKind kubeadm.k8s.io/v1beta4, Kind=ResetConfiguration"
+    assert shown in done.stderr
+
+
 def test_a_phase_to_skip_must_exist(node):
     done = init(node, lambda *_: None, "--skip-phases=addons")
     assert done.returncode == 1 and "error: invalid phase name: addons" in done.stderr

@@ -64,11 +64,11 @@ class Request(BaseHTTPRequestHandler):
             status, answer = self.server.handler.handle(user, self.command, path, query, body)
         except storage.Refusal as refusal:
             status, answer = refusal.status, _status(refusal.status, refusal.reason, str(refusal))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            status, answer = 400, _status(400, "BadRequest", f"the object provided is unrecognized: {error!r}")
         except (dial.Unreachable, etcdapi.EtcdError) as error:
-            status, answer = (
-                500,
-                _status(500, "InternalError", f"etcdserver: {str(error).removeprefix('etcdserver: ')}"),
-            )
+            message = f"etcdserver: {str(error).removeprefix('etcdserver: ')}"
+            status, answer = 500, _status(500, "InternalError", message)
         self._json(status, answer)
 
     def _body(self):

@@ -74,8 +74,7 @@ def fetch(api, log_prefix):
     end = time.monotonic() + SHORT_RETRY
     while True:
         try:
-            found = api.get(f"{SYSTEM}/configmaps/kubeadm-config")
-            return documents.cluster(documents.parse(found["data"]["ClusterConfiguration"]))
+            return _stored(api.get(f"{SYSTEM}/configmaps/kubeadm-config"))
         except kubeapi.ApiError as error:
             if error.status in (401, 403, 404) or time.monotonic() > end:
                 raise say.Failure(f"failed to get config map: {error}") from error
@@ -83,6 +82,15 @@ def fetch(api, log_prefix):
             if time.monotonic() > end:
                 raise say.Failure(f"failed to get config map: {error}") from error
         time.sleep(POLL)
+
+
+def _stored(config_map):
+    text = (config_map.get("data") or {}).get("ClusterConfiguration")
+    if not text:
+        raise say.Failure(
+            "unexpected error when reading kubeadm-config ConfigMap: ClusterConfiguration key value pair missing"
+        )
+    return documents.cluster(documents.parse(text))
 
 
 def stored_form(clustering):

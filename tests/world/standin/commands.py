@@ -45,7 +45,15 @@ def _documents(flags):
         raise say.Failure(f'unable to read config from "{flags["config"]}" : open {flags["config"]}: {why}') from error
 
 
+def _ignore_others(kinds, wanted):
+    """Warns of documents that a command does not read."""
+    for kind in sorted(set(kinds) - {*wanted, *documents.COMPONENTS}):
+        shown = f"{kinds[kind]['apiVersion']}, Kind={kind}"
+        say.warn("common.go:152", f"[config] WARNING: Ignored configuration document with GroupVersionKind {shown}")
+
+
 def _init(flags, kinds):
+    _ignore_others(kinds, ("InitConfiguration", "ClusterConfiguration"))
     if "config" in flags and not {"InitConfiguration", "ClusterConfiguration"} & set(kinds):
         raise say.Failure("no InitConfiguration or ClusterConfiguration kind was found in the YAML file")
     given = kinds.setdefault("InitConfiguration", {})
@@ -70,11 +78,13 @@ def _join(flags, kinds):
         raise say.Failure("the stand-in joins by a document only: give --config with a JoinConfiguration")
     if "JoinConfiguration" not in kinds:
         raise say.Failure(f"no JoinConfiguration found in the config file {flags['config']}")
+    _ignore_others(kinds, ("JoinConfiguration",))
     _no_dry_run(flags, kinds["JoinConfiguration"])
     cmd_join.Join(flags, kinds).run()
 
 
 def _reset(command, flags, kinds):
+    _ignore_others(kinds, ("ResetConfiguration",))
     _no_dry_run(flags, kinds.get("ResetConfiguration", {}))
     made = cmd_reset.Reset(flags, kinds)
     {

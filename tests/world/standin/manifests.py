@@ -214,9 +214,16 @@ def read_all():
     for name in names:
         if name.endswith((".yaml", ".yml", ".json")) and not name.startswith("."):
             pod = _read(f"{folder}/{name}")
-            if isinstance(pod, dict) and pod.get("kind") == "Pod":
+            if _is_pod(pod):
                 pods[name] = pod
     return pods
+
+
+def _is_pod(pod):
+    try:
+        return pod["kind"] == "Pod" and bool(pod["metadata"]["name"]) and bool(pod["spec"]["containers"][0]["command"])
+    except (KeyError, TypeError, IndexError):
+        return False
 
 
 def _read(file):

@@ -6,6 +6,7 @@ import time
 from . import rules
 from .storage import Refusal, merge, now
 
+EPOCH = "1970-01-01T00:00:00Z"  # the heartbeat of a Node that never had one
 NODE_GRACE = 40  # seconds without a heartbeat after which a node counts as not ready: kube-controller-manager's default
 
 # plural: (API group and version, kind, in a namespace)
@@ -114,7 +115,7 @@ class Handler:
 def _seen(resource, found):
     """An object as a reader sees it: a Node whose kubelet has been silent for too long is not ready."""
     for condition in found.get("status", {}).get("conditions", []) if resource == "nodes" else []:
-        beat = calendar.timegm(time.strptime(condition["lastHeartbeatTime"], "%Y-%m-%dT%H:%M:%SZ"))
+        beat = calendar.timegm(time.strptime(condition.get("lastHeartbeatTime") or EPOCH, "%Y-%m-%dT%H:%M:%SZ"))
         if condition["type"] == "Ready" and time.time() - beat > NODE_GRACE:
             condition |= {
                 "status": "Unknown",
