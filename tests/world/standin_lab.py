@@ -57,7 +57,9 @@ class Node:
 
     @staticmethod
     def _argv(program, *arguments):
-        return [sys.executable, "-m", f"standin.{program}", *arguments]
+        # kubeadm insists on root; who is not is root in a user namespace of the command's own.
+        root = [] if os.geteuid() == 0 else ["unshare", "--map-root-user"]
+        return [*root, sys.executable, "-m", f"standin.{program}", *arguments]
 
     def start(self, program, *arguments):
         """A command under way."""
