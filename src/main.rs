@@ -22,7 +22,7 @@ async fn main() -> ExitCode {
 async fn run(Cli { flags, command }: Cli) -> Result<ExitCode> {
     match command {
         Command::Up(options) => up::run(settings(&flags)?, options.into()).await?,
-        Command::Check(options) => check::run(settings(&flags)?, options.json).await?,
+        Command::Check(options) => check::run(settings(&flags), options.json).await?,
         Command::Status(options) => return Ok(status::run(settings(&flags)?, options.json).await?.into()),
         Command::Completions { shell } => generate::completions(shell)?,
         Command::Man { folder } => generate::manual(&folder)?,

@@ -2,7 +2,6 @@
 
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
-use aws_smithy_types::error::display::DisplayErrorContext;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use std::error::Error;
 
@@ -22,8 +21,8 @@ pub enum Kind {
 }
 
 /// A call to AWS that failed.
-#[derive(Debug, Clone, thiserror::Error)]
-#[error("failed to {verb} {object}: {detail}{}", remedy(*kind, permission))]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}{}", self.what(), self.remedy().map(|remedy| format!("; {remedy}")).unwrap_or_default())]
 pub struct CallFailed {
     /// What was tried, such as `read`.
     pub verb: &'static str,
@@ -35,16 +34,6 @@ pub struct CallFailed {
     pub kind: Kind,
     /// What the SDK says.
     pub detail: String,
-}
-
-fn remedy(kind: Kind, permission: &str) -> String {
-    match kind {
-        Kind::Denied => {
-            format!("; allow '{permission}' in the instance's role, and look at the policies of bucket and key")
-        }
-        Kind::NoSuchBucket => "; create the bucket, or correct the setting 'bucket' or 'region'".into(),
-        Kind::Throttled | Kind::NoAnswer | Kind::Rejected => String::new(),
-    }
 }
 
 /// Error codes that mean "not allowed", over all services used. Some of them pass by themselves while a fresh role
@@ -85,9 +74,38 @@ impl CallFailed {
                 (Some(code), None) => code.to_owned(),
                 (None, _) => status.map_or_else(|| "no answer".to_owned(), |status| format!("status {status}")),
             },
-            None => DisplayErrorContext(error).to_string(),
+            None => causes(error),
         };
         Self { verb, object: object.into(), permission, kind: classify(status, code), detail }
+    }
+
+    /// A call that had no answer in time.
+    #[must_use]
+    pub fn silent(verb: &'static str, object: impl Into<String>, permission: &'static str) -> Self {
+        Self { verb, object: object.into(), permission, kind: Kind::NoAnswer, detail: "no answer in time".to_owned() }
+    }
+
+    /// What failed.
+    #[must_use]
+    pub fn what(&self) -> String {
+        format!("failed to {} {}: {}", self.verb, self.object, self.detail)
+    }
+
+    /// What the operator can do, where anybody knows.
+    #[must_use]
+    pub fn remedy(&self) -> Option<String> {
+        match self.kind {
+            Kind::Denied => {
+                let others = if self.permission.starts_with("s3:") {
+                    ", and look at the policies of bucket and key"
+                } else {
+                    ""
+                };
+                Some(format!("allow '{}' in the instance's role{others}", self.permission))
+            }
+            Kind::NoSuchBucket => Some("create the bucket, or correct the setting 'bucket' or 'region'".to_owned()),
+            Kind::Throttled | Kind::NoAnswer | Kind::Rejected => None,
+        }
     }
 
     /// Whether trying again may mend it without anybody doing anything.
@@ -98,6 +116,12 @@ impl CallFailed {
             Kind::Denied | Kind::NoSuchBucket | Kind::Rejected => false,
         }
     }
+}
+
+/// An error of the SDK with its causes. (`DisplayErrorContext` would append all of it once more, as Rust's `Debug`.)
+pub(super) fn causes(error: &(dyn Error + 'static)) -> String {
+    let chain = std::iter::successors(Some(error), |&error| error.source());
+    chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 /// What status and error code mean.

@@ -1,5 +1,6 @@
 //! Who this machine is, by the instance metadata service in its second version only.
 
+use super::error::causes;
 use crate::model::ids::InstanceId;
 use anyhow::{Context, Result, anyhow, bail};
 use aws_config::imds::client::{Client, error::ImdsError};
@@ -98,5 +99,5 @@ async fn optional(client: &Client, path: &str) -> Result<Option<String>> {
 }
 
 fn failed(error: ImdsError) -> anyhow::Error {
-    anyhow!("{}", aws_smithy_types::error::display::DisplayErrorContext(error))
+    anyhow!("{}", causes(&error))
 }

@@ -6,8 +6,10 @@ use aws_config::retry::RetryConfig;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::SdkError;
 use aws_sdk_s3::primitives::ByteStream;
-use aws_sdk_s3::types::ServerSideEncryption;
-use std::time::Duration;
+use aws_sdk_s3::types::{BucketVersioningStatus, ServerSideEncryption};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_types::date_time::{DateTime, Format};
+use std::time::{Duration, SystemTime};
 use tokio::time::{Instant, sleep};
 
 /// Nothing that kubeboot stores comes near this. A larger object is not ours.
@@ -216,8 +218,65 @@ impl Store {
             .map(|_| ())
             .map_err(|error| CallFailed::new("remove", self.url(key), "s3:DeleteObject", &error))
     }
+
+    /// The Region of the bucket; `None` when S3 does not say.
+    ///
+    /// # Errors
+    /// [`CallFailed`]. A denial is an error only if it does not name the Region, which S3's own denials do.
+    pub async fn region(&self) -> Result<Option<String>, CallFailed> {
+        let error = match self.client.head_bucket().bucket(&self.bucket).send().await {
+            Ok(answer) => return Ok(answer.bucket_region),
+            Err(error) => error,
+        };
+        if let Some(region) = header(&error, "x-amz-bucket-region") {
+            return Ok(Some(region));
+        }
+        let mut failed = CallFailed::new("look at", format!("the bucket '{}'", self.bucket), "s3:ListBucket", &error);
+        // The answer to a HEAD has no body, and so no code.
+        if status(&error) == Some(404) {
+            (failed.kind, failed.detail) = (Kind::NoSuchBucket, "there is no such bucket".to_owned());
+        }
+        Err(failed)
+    }
+
+    /// Whether the bucket keeps earlier versions of its objects.
+    ///
+    /// # Errors
+    /// [`CallFailed`].
+    pub async fn is_versioned(&self) -> Result<bool, CallFailed> {
+        let answer = self.client.get_bucket_versioning().bucket(&self.bucket).send().await.map_err(|error| {
+            let object = format!("whether the bucket '{}' is versioned", self.bucket);
+            CallFailed::new("read", object, "s3:GetBucketVersioning", &error)
+        })?;
+        Ok(answer.status == Some(BucketVersioningStatus::Enabled))
+    }
+
+    /// The time by S3's clock, to the second. Asks for `key`, which must not exist: every refusal carries a date.
+    ///
+    /// # Errors
+    /// [`CallFailed`] without an answer.
+    pub async fn time(&self, key: &str) -> Result<SystemTime, CallFailed> {
+        let failed = |detail: &str| CallFailed {
+            detail: detail.to_owned(),
+            ..CallFailed::silent("read", "the date of S3's answers", "s3:GetObject")
+        };
+        match self.client.head_object().bucket(&self.bucket).key(self.full(key)).send().await {
+            Ok(_) => Err(failed("there is an object where none should be")),
+            Err(error) => match header(&error, "date") {
+                Some(date) => DateTime::from_str(&date, Format::HttpDate)
+                    .ok()
+                    .and_then(|date| SystemTime::try_from(date).ok())
+                    .ok_or_else(|| failed("it is no date")),
+                None => Err(CallFailed::new("read", "the date of S3's answers", "s3:GetObject", &error)),
+            },
+        }
+    }
 }
 
-fn status<E>(error: &SdkError<E, aws_smithy_runtime_api::client::orchestrator::HttpResponse>) -> Option<u16> {
+fn header<E>(error: &SdkError<E, HttpResponse>, name: &str) -> Option<String> {
+    error.raw_response()?.headers().get(name).map(str::to_owned)
+}
+
+fn status<E>(error: &SdkError<E, HttpResponse>) -> Option<u16> {
     error.raw_response().map(|response| response.status().as_u16())
 }

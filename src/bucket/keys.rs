@@ -23,7 +23,7 @@ pub fn node(instance: &InstanceId) -> String {
     format!("{NODES}{instance}.json")
 }
 
-/// A scratch object that `check` writes and removes.
+/// A scratch object that `check`, and `up` before its first claim, writes and removes.
 #[must_use]
 pub fn scratch(instance: &str, nonce: &str) -> String {
     format!("control-plane/nodes/check-{instance}-{nonce}")

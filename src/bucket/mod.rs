@@ -1,7 +1,9 @@
-//! What kubeboot keeps in the bucket, and the watch over it: the record, the lease, registrations, the published hash.
+//! What kubeboot keeps in the bucket, and the watch over it: the record, the lease, registrations, the published hash;
+//! and whether the bucket is one on which that works.
 
 pub mod held;
 pub mod keys;
+pub mod probe;
 pub mod registrations;
 pub mod watch;
 

@@ -43,7 +43,7 @@ pub(super) const CHECK: &str = "\
 Say whether this machine and account are ready for 'up': settings, instance metadata, group, permissions, bucket, key, \
 clock, kubeadm and its documents, container runtime. One line each: ok, warning or failed, with the remedy.
 
-Writes one scratch object to the bucket and removes it again.";
+Writes scratch objects of a few bytes to the bucket and removes them again.";
 
 pub(super) const CHECK_EXAMPLES: &str = "\
 Examples:

@@ -4,6 +4,7 @@ use crate::aws::imds::{self, Machine};
 use crate::exit::Exit;
 use crate::host::files;
 use crate::kubeadm::documents::{Cluster, Documents, Node};
+use crate::kubeadm::output::Version;
 use crate::kubeadm::run::Kubeadm;
 use crate::model::identity::Identity;
 use crate::model::ids::BootId;
@@ -19,8 +20,6 @@ const IMDS_PATIENCE: Duration = Duration::from_secs(120);
 const IMDS_PAUSE: Duration = Duration::from_secs(1);
 /// The largest file of kubeadm documents, in bytes.
 const DOCUMENTS_LIMIT: u64 = 1024 * 1024;
-/// The oldest kubeadm that kubeboot works with: since 1.33 kubelet talks to its own API server.
-const OLDEST_MINOR: u32 = 33;
 
 /// What does not change while a command runs.
 pub struct Facts {
@@ -48,18 +47,14 @@ impl Facts {
     pub async fn gather(settings: Settings) -> Result<Self> {
         let documents = read_documents(settings.kubeadm_config.as_deref()).context(Exit::Usage)?;
         let version = Kubeadm::read_only().version().await.context(Exit::Usage)?;
-        if version.minor < OLDEST_MINOR {
+        if !version.is_supported() {
+            let (major, minor) = Version::OLDEST;
             return Err(anyhow!(
-                "found kubeadm {version}, kubeboot needs 1.{OLDEST_MINOR} or newer: build the image with a newer one"
+                "found kubeadm {version}, kubeboot needs {major}.{minor} or newer: build the image with a newer one"
             )
             .context(Exit::Usage));
         }
-        let cluster = Cluster {
-            name: settings.cluster.clone(),
-            host: settings.endpoint.host.clone(),
-            port: settings.endpoint.port,
-            kubernetes_version: version.to_string(),
-        };
+        let cluster = cluster(&settings, &version);
         if let Some(refusal) = documents.refusals(&cluster).into_iter().next() {
             let file = settings.kubeadm_config.as_deref().unwrap_or(Path::new("(none)")).display().to_string();
             return Err(anyhow!(refusal)
@@ -67,6 +62,14 @@ impl Facts {
                 .context(Exit::Usage));
         }
         let machine = machine(IMDS_PATIENCE.min(settings.deadline)).await.context(Exit::TryAgain)?;
+        Self::assemble(settings, documents, cluster, machine)
+    }
+
+    /// Puts together what was gathered, and derives the rest.
+    ///
+    /// # Errors
+    /// With [`Exit::Usage`] when the Node would have no name.
+    pub fn assemble(settings: Settings, documents: Documents, cluster: Cluster, machine: Machine) -> Result<Self> {
         let node_name = settings.node_name.clone().unwrap_or_else(|| machine.private_dns_name.clone());
         if node_name.is_empty() {
             return Err(anyhow!("IMDS gives no private DNS name: set 'node_name'").context(Exit::Usage));
@@ -103,6 +106,17 @@ impl Facts {
     #[must_use]
     pub fn api_port(&self) -> u16 {
         self.documents.bind_port().unwrap_or(self.cluster.port)
+    }
+}
+
+/// What all machines with these settings and this kubeadm know of their cluster.
+#[must_use]
+pub fn cluster(settings: &Settings, kubeadm: &Version) -> Cluster {
+    Cluster {
+        name: settings.cluster.clone(),
+        host: settings.endpoint.host.clone(),
+        port: settings.endpoint.port,
+        kubernetes_version: kubeadm.to_string(),
     }
 }
 

@@ -3,6 +3,7 @@
 use super::shell::Shell;
 use super::{Outcome, PAUSE, Waiting};
 use crate::aws::store::Written;
+use crate::bucket::probe::{self, Probed, Unfit};
 use crate::bucket::{Beating, Held, Lost, keys};
 use crate::exit::Exit;
 use crate::model::claim;
@@ -10,7 +11,7 @@ use crate::model::ids::ClaimId;
 use crate::model::record::{ClusterRecord, Holder, State};
 use crate::model::snapshot::{RecordView, Snapshot};
 use crate::model::write::Condition;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -36,6 +37,7 @@ impl Beating for ClusterRecord {
 impl Shell {
     /// Writes a fresh claim over what was seen, under the condition that it is still there.
     pub(super) async fn claim(&mut self, seen: &Snapshot) -> Result<Outcome> {
+        self.ensure_conditions_count().await?;
         let (before, condition) = match &seen.record {
             RecordView::Absent | RecordView::Vanished => (None, Condition::Absent),
             RecordView::Found { record, etag, .. } => (Some(record.as_ref()), Condition::Unchanged(etag.clone())),
@@ -56,6 +58,32 @@ impl Shell {
             Written::Unknown => tracing::warn!("S3 did not say whether the claim was written, reading it anew"),
         }
         Ok(Outcome::Again)
+    }
+
+    /// Before its first claim, every run sees for itself that the bucket honours conditional writes: elsewhere every
+    /// machine would win.
+    ///
+    /// # Errors
+    /// With [`Exit::Usage`] when the bucket will not do; S3's own refusal, or its silence, for another attempt.
+    async fn ensure_conditions_count(&mut self) -> Result<()> {
+        if self.conditions_count {
+            return Ok(());
+        }
+        let Probed { verdict, left } = probe::honours_conditions(&self.store, &self.facts.machine.instance).await;
+        if let Some(left) = left {
+            tracing::warn!("a scratch object of a few bytes may stay in the bucket: {left}");
+        }
+        match verdict {
+            Ok(()) => {}
+            Err(Unfit::Call(failed)) => return Err(failed.into()),
+            Err(why @ Unfit::NoAnswer) => return Err(why.into()),
+            Err(why @ (Unfit::Ignores(_) | Unfit::Refuses(_))) => {
+                let (url, remedy) = (self.store.url(""), probe::REMEDY);
+                return Err(anyhow!("failed to use '{url}': {why}; {remedy}").context(Exit::Usage));
+            }
+        }
+        self.conditions_count = true;
+        Ok(())
     }
 
     /// Steps down by If-Match and ranks last from now on.

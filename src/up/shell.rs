@@ -36,6 +36,8 @@ pub struct Shell {
     pub(super) hook: Option<Hook>,
     pub(super) heartbeat: Option<Instant>,
     pub(super) kubeadm: Kubeadm,
+    /// Whether this process has seen that the bucket honours conditional writes.
+    pub(super) conditions_count: bool,
     /// The claim this process has written and not lost.
     pub(super) claim: Option<Held<ClusterRecord>>,
     pub(super) failed_inits: u32,
@@ -85,6 +87,7 @@ impl Shell {
             registrar: Registrar::load(store.clone(), &facts).await,
             hook: settings.launch_hook.clone().map(|name| Hook::new(&sdk, name, facts.machine.instance.clone())),
             heartbeat: None,
+            conditions_count: false,
             claim: None,
             failed_inits: 0,
             credentials_folder: Path::new(FOLDER).join("credentials"),

@@ -13,6 +13,8 @@ pub struct Unit {
     pub active: String,
     /// The finer state within that, which depends on the kind of unit: `running`, `exited`, `dead`, ...
     pub sub: String,
+    /// How it starts at boot: `enabled`, `disabled`, `static`, ...; empty for a unit without a file.
+    pub at_boot: String,
 }
 
 impl Unit {
@@ -20,6 +22,12 @@ impl Unit {
     #[must_use]
     pub fn is_installed(&self) -> bool {
         self.load == "loaded"
+    }
+
+    /// Whether systemd starts it at boot by itself.
+    #[must_use]
+    pub fn is_enabled(&self) -> bool {
+        self.at_boot.starts_with("enabled")
     }
 
     /// Whether it is up: for a unit that acts when it is stopped, whether it is armed.
@@ -46,7 +54,7 @@ pub enum Armed {
 ///
 /// If systemd does not answer.
 pub async fn show(name: &str) -> Result<Unit> {
-    let args = ["show", "--property", "LoadState,ActiveState,SubState", "--", name];
+    let args = ["show", "--property", "LoadState,ActiveState,SubState,UnitFileState", "--", name];
     let output = systemctl(&args).await.with_context(|| format!("failed to ask systemd for the unit '{name}'"))?;
     Ok(parse(&output.stdout))
 }
@@ -80,6 +88,7 @@ fn parse(text: &str) -> Unit {
             "LoadState" => unit.load = value,
             "ActiveState" => unit.active = value,
             "SubState" => unit.sub = value,
+            "UnitFileState" => unit.at_boot = value,
             _ => {}
         }
     }
@@ -89,6 +98,15 @@ fn parse(text: &str) -> Unit {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_unit_that_starts_at_boot_is_told_from_one_that_does_not() {
+        for (state, enabled) in
+            [("enabled", true), ("enabled-runtime", true), ("disabled", false), ("static", false), ("", false)]
+        {
+            assert_eq!(parse(&format!("UnitFileState={state}\n")).is_enabled(), enabled, "{state}");
+        }
+    }
 
     #[test]
     fn the_state_is_read() {

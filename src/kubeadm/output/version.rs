@@ -19,7 +19,7 @@ pub struct Version {
 }
 
 impl Version {
-    /// The oldest kubeadm that kubeboot works with.
+    /// The oldest kubeadm that kubeboot works with: since 1.33 kubelet talks to its own API server.
     pub const OLDEST: (u32, u32) = (1, 33);
 
     /// Reads `v1.36.1`, with or without the `v`.

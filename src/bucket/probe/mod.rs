@@ -1,0 +1,139 @@
+//! Whether the bucket honours conditional writes. All of kubeboot rests on that, and not every server that speaks S3
+//! does it: without the condition every machine would win the claim.
+
+#[cfg(test)]
+mod tests;
+
+use super::keys;
+use crate::aws::CallFailed;
+use crate::aws::store::{Store, Written};
+use crate::model::ids::InstanceId;
+use crate::model::write::{Condition, Object};
+use futures::future::join_all;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// How long one of the writes is tried.
+const PATIENCE: Duration = Duration::from_millis(1500);
+/// How long all of them together may take.
+const WRITING: Duration = Duration::from_secs(3);
+/// How long removing the scratch object may take.
+const REMOVING: Duration = Duration::from_millis(1500);
+/// How many write the same key at once in [`one_wins`].
+const WRITERS: usize = 8;
+/// What an operator can do about a bucket that will not do.
+pub const REMEDY: &str = "use a general-purpose bucket of Amazon S3 itself";
+/// An `ETag` that no object has.
+const WRONG_ETAG: &str = "\"00000000000000000000000000000000\"";
+
+/// Why this bucket will not do, or why nobody knows.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unfit {
+    /// A write went through although its condition did not hold.
+    #[error("this bucket ignores conditional writes: kubeboot cannot work on it ({0})")]
+    Ignores(String),
+    /// A write was refused although its condition held.
+    #[error("this bucket refuses conditional writes whose condition holds: kubeboot cannot work on it ({0})")]
+    Refuses(String),
+    /// S3 refused a write for another reason.
+    #[error(transparent)]
+    Call(#[from] CallFailed),
+    /// Neither yes nor no.
+    #[error("S3 did not say in time whether it honours conditional writes")]
+    NoAnswer,
+}
+
+/// What came of a probe.
+#[derive(Debug)]
+pub struct Probed {
+    /// Whether the bucket will do.
+    pub verdict: Result<(), Unfit>,
+    /// What kept it from removing its scratch object, so that a few bytes may stay behind.
+    pub left: Option<CallFailed>,
+}
+
+/// Writes a scratch object under conditions that hold and conditions that do not, one after the other, and removes it.
+///
+/// Seven calls, and seconds at the most.
+pub async fn honours_conditions(store: &Store, me: &InstanceId) -> Probed {
+    let key = scratch_key(me);
+    let verdict = timeout(WRITING, in_turn(store, &key)).await.unwrap_or(Err(Unfit::NoAnswer));
+    tidy_up(store, &key, verdict).await
+}
+
+/// Has several writers create the same scratch object at the same moment: exactly one may win. A server that looks first
+/// and writes later passes [`honours_conditions`] and fails here.
+pub async fn one_wins(store: &Store, me: &InstanceId) -> Probed {
+    let key = scratch_key(me);
+    let verdict = timeout(WRITING, at_once(store, &key)).await.unwrap_or(Err(Unfit::NoAnswer));
+    tidy_up(store, &key, verdict).await
+}
+
+/// A key that nobody else has.
+fn scratch_key(me: &InstanceId) -> String {
+    keys::scratch(me.as_str(), &uuid::Uuid::new_v4().to_string())
+}
+
+async fn in_turn(store: &Store, key: &str) -> Result<(), Unfit> {
+    let write = |body: &'static str, condition| async move {
+        store.write(key, body.as_bytes(), &condition, PATIENCE).await.map_err(Unfit::from)
+    };
+    let etag = holds("If-None-Match: * for a new object", write("first", Condition::Absent).await?)?;
+    fails("If-None-Match: * for an object that is there", write("second", Condition::Absent).await?, &etag)?;
+    let wrong = Condition::Unchanged(WRONG_ETAG.to_owned());
+    fails("If-Match with another object's ETag", write("third", wrong).await?, &etag)?;
+    holds("If-Match with the object's ETag", write("fourth", Condition::Unchanged(etag)).await?)?;
+    Ok(())
+}
+
+async fn at_once(store: &Store, key: &str) -> Result<(), Unfit> {
+    let write = |writer: usize| async move {
+        store.write(key, format!("writer {writer}").as_bytes(), &Condition::Absent, PATIENCE).await
+    };
+    let mut won = 0;
+    for written in join_all((0..WRITERS).map(write)).await {
+        match written? {
+            Written::Ours(_) => won += 1,
+            Written::Others(_) => {}
+            Written::Gone | Written::Unknown => return Err(Unfit::NoAnswer),
+        }
+    }
+    match won {
+        1 => Ok(()),
+        0 => Err(Unfit::Refuses(format!("none of {WRITERS} that created one object at once won"))),
+        _ => Err(Unfit::Ignores(format!("{won} of {WRITERS} that created one object at once won"))),
+    }
+}
+
+/// The write had to go through; its `ETag`.
+fn holds(what: &str, written: Written) -> Result<String, Unfit> {
+    match written {
+        Written::Ours(etag) => Ok(etag),
+        Written::Others(_) | Written::Gone => Err(Unfit::Refuses(what.to_owned())),
+        Written::Unknown => Err(Unfit::NoAnswer),
+    }
+}
+
+/// The write had to be refused, and the object had to stay what it was.
+fn fails(what: &str, written: Written, before: &str) -> Result<(), Unfit> {
+    match written {
+        Written::Others(Object { etag, .. }) if etag == before => Ok(()),
+        Written::Ours(_) | Written::Others(_) | Written::Gone => Err(Unfit::Ignores(what.to_owned())),
+        Written::Unknown => Err(Unfit::NoAnswer),
+    }
+}
+
+async fn tidy_up(store: &Store, key: &str, verdict: Result<(), Unfit>) -> Probed {
+    let left = remove(store, key).await;
+    // Where S3 refuses to write, there is nothing to remove.
+    let nothing = matches!(&verdict, Err(Unfit::Call(failed)) if failed.permission == "s3:PutObject");
+    Probed { verdict, left: left.filter(|_| !nothing) }
+}
+
+/// Removes a scratch object; what kept it from that.
+pub async fn remove(store: &Store, key: &str) -> Option<CallFailed> {
+    match timeout(REMOVING, store.remove_scratch(key)).await {
+        Ok(removed) => removed.err(),
+        Err(_) => Some(CallFailed::silent("remove", store.url(key), "s3:DeleteObject")),
+    }
+}

@@ -1,0 +1,154 @@
+//! The AWS account: credentials, Region, the Auto Scaling group, and what EC2 says of its machines.
+
+use super::finding::{Finding, Found};
+use super::look::Look;
+use super::{Check, at_once};
+use crate::aws::ec2;
+use crate::model::group::{Ec2State, Group};
+use crate::model::ids::InstanceId;
+use crate::model::step::StandBy;
+
+pub(super) const CHECKS: &[Check] = &[
+    Check { name: "credentials", run: |look| at_once(credentials(look)) },
+    Check { name: "region", run: |look| at_once(region(look)) },
+    Check { name: "group", run: |look| at_once(group(look)) },
+    Check { name: "group-size", run: |look| at_once(group_size(look)) },
+    Check { name: "instances", run: |look| Box::pin(instances(look)) },
+    Check { name: "launch-hook", run: |look| at_once(launch_hook(look)) },
+];
+
+/// Whether there are credentials at all.
+fn credentials(look: &Look) -> Found {
+    Ok(vec![Finding::ok(format!("found, for {}", look.aws.own()?.region))])
+}
+
+/// Whether AWS is asked where this machine is: its group can be nowhere else.
+fn region(look: &Look) -> Found {
+    let (asked, here) = (&look.aws.needed()?.region, &look.machine.needed()?.region);
+    if asked != here {
+        let text = format!("the setting 'region' is {asked}, this machine is in {here}");
+        return Err(Finding::failed(text, "remove the setting 'region'"));
+    }
+    Ok(vec![Finding::ok(here.clone())])
+}
+
+/// Whether the group has this machine as a candidate.
+fn group(look: &Look) -> Found {
+    let group = look.group.own()?;
+    Ok(vec![judge_member(group, &look.machine.needed()?.instance)])
+}
+
+fn judge_member(group: &Group, me: &InstanceId) -> Finding {
+    let name = &group.name;
+    let Some(member) = group.member(me) else {
+        let text = format!("the group '{name}' does not have this machine, {me}");
+        return Finding::failed(text, "launch the machine from the group, or correct the setting 'group'");
+    };
+    let wait = "'kubeboot up' touches nothing until that is over";
+    if !member.lifecycle.may_serve() {
+        Finding::warning(format!("{name}: {}", StandBy::Lifecycle(member.lifecycle.clone())), wait)
+    } else if !member.healthy {
+        Finding::warning(format!("{name}: {}", StandBy::Unhealthy), wait)
+    } else {
+        Finding::ok(format!("{name}: {me} is {}", member.lifecycle))
+    }
+}
+
+/// Whether the group is as large as it should be, and an odd number.
+fn group_size(look: &Look) -> Found {
+    let group = look.group.needed()?;
+    let set = look.settings.needed()?.expected_size;
+    Ok(vec![judge_size(group.candidates().len(), set.unwrap_or(group.desired), set.is_some())])
+}
+
+/// `set`: the expected size is a setting, whose oddness is told with the settings.
+fn judge_size(candidates: usize, expected: usize, set: bool) -> Finding {
+    let text = format!("{candidates} of {expected} machines are candidates");
+    match expected {
+        0 => Finding::failed("the group's desired capacity is 0", "set it, or the setting 'expected_size', to 3"),
+        _ if candidates != expected => Finding::warning(
+            text,
+            "a new cluster waits for the others up to 'settle_timeout'; see the group's activity",
+        ),
+        even if even % 2 == 0 && !set => Finding::warning(
+            format!("{text}: an even number of voters can lose no more of them than {}", even - 1),
+            "give the group an odd desired capacity",
+        ),
+        _ => Finding::ok(text),
+    }
+}
+
+/// Whether EC2 may be asked, and knows this machine as it knows itself.
+async fn instances(look: &Look) -> Found {
+    let (aws, machine) = (look.aws.needed()?, look.machine.needed()?);
+    let members = look.group.own().map(|group| group.members.as_slice()).unwrap_or_default();
+    let mut ids: Vec<InstanceId> = members.iter().map(|member| member.instance.clone()).collect();
+    ids.push(machine.instance.clone());
+    ids.sort();
+    ids.dedup();
+    let described = ec2::describe(&aws_sdk_ec2::Client::new(&aws.sdk), &ids).await?;
+    let me = described.get(&machine.instance).filter(|me| me.state == Ec2State::Running).ok_or_else(|| {
+        let text = format!("EC2 does not show {} as running in {}", machine.instance, aws.region);
+        Finding::failed(text, "correct the setting 'region', or use this account's credentials")
+    })?;
+    if !machine.addresses.iter().any(|address| me.addresses.contains(address)) {
+        let text = format!("EC2 gives {} other addresses than the metadata service does", machine.instance);
+        return Err(Finding::failed(text, "see who answers in the place of the metadata service"));
+    }
+    Ok(vec![Finding::ok(format!("EC2 describes {} of {} machines", described.len(), ids.len()))])
+}
+
+/// The permissions for a launch hook can only be named: to try them would be to complete the hook.
+fn launch_hook(look: &Look) -> Found {
+    Ok(vec![match &look.settings.needed()?.launch_hook {
+        None => Finding::ok("none is set, none is touched"),
+        Some(hook) => Finding::skipped(format!(
+            "'{hook}' needs autoscaling:CompleteLifecycleAction and autoscaling:RecordLifecycleActionHeartbeat; trying them would \
+             complete it"
+        )),
+    }])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::finding::Verdict;
+    use crate::model::group::{GroupMember, Lifecycle};
+
+    #[test]
+    fn a_machine_is_a_candidate_or_stands_by_or_is_elsewhere() -> anyhow::Result<()> {
+        let me = InstanceId::parse("i-00000001")?;
+        let verdict = |instance: &str, lifecycle: &str, healthy| -> anyhow::Result<Verdict> {
+            let lifecycle = Lifecycle::parse(lifecycle);
+            let instance = InstanceId::parse(instance)?;
+            let members = vec![GroupMember { instance, lifecycle, healthy, ec2: None, addresses: vec![] }];
+            let group = Group { name: "g".into(), arn: "arn".into(), desired: 1, members };
+            Ok(judge_member(&group, &me).verdict)
+        };
+        let failed = Finding::failed("", "").verdict;
+        assert_eq!(verdict("i-00000001", "InService", true)?, Verdict::Ok);
+        assert_eq!(verdict("i-00000001", "Pending:Wait", true)?, Verdict::Ok);
+        assert_eq!(verdict("i-00000001", "Standby", true)?, Verdict::Warning);
+        assert_eq!(verdict("i-00000001", "InService", false)?, Verdict::Warning);
+        assert_eq!(verdict("i-00000002", "InService", true)?, failed);
+        Ok(())
+    }
+
+    #[test]
+    fn a_group_should_be_complete_and_odd() {
+        let failed = Finding::failed("", "").verdict;
+        let (ok, warning) = (Verdict::Ok, Verdict::Warning);
+        let table = [
+            (3, 3, false, ok),
+            (1, 1, false, ok),
+            (2, 3, false, warning),
+            (4, 3, false, warning),
+            (2, 2, false, warning),
+            (2, 2, true, ok),
+            (0, 0, false, failed),
+        ];
+        for (candidates, expected, set, verdict) in table {
+            assert_eq!(judge_size(candidates, expected, set).verdict, verdict, "{candidates} of {expected}");
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! The bucket: where it is, what time it is there, what this machine may see of it.
+
+use super::Check;
+use super::finding::{Finding, Found};
+use super::look::Look;
+use crate::aws::Kind;
+use crate::bucket::keys;
+use std::time::{Duration, SystemTime};
+
+pub(super) const CHECKS: &[Check] = &[
+    Check { name: "bucket", run: |look| Box::pin(bucket(look)) },
+    Check { name: "clock", run: |look| Box::pin(clock(look)) },
+    Check { name: "bucket-list", run: |look| Box::pin(list(look)) },
+    Check { name: "bucket-versioning", run: |look| Box::pin(versioning(look)) },
+];
+
+/// A clock that is further off deserves a look.
+const CLOCK_ODD: Duration = Duration::from_secs(60);
+/// AWS refuses signatures that are older, or younger, than this.
+const CLOCK_WRONG: Duration = Duration::from_mins(5);
+
+/// Whether the bucket is there, and in the Region that is asked.
+async fn bucket(look: &Look) -> Found {
+    let aws = look.aws.needed()?;
+    let name = aws.store.url("");
+    match aws.store.region().await {
+        Ok(Some(region)) if region == aws.region => Ok(vec![Finding::ok(format!("'{name}' is in {region}"))]),
+        Ok(Some(region)) => {
+            let text = format!("the bucket of '{name}' is in {region}, AWS is asked in {}", aws.region);
+            Err(Finding::failed(text, "use a bucket in the Region of the group"))
+        }
+        Ok(None) => Err(Finding::skipped("S3 does not say in which Region the bucket is")),
+        Err(failed) if failed.kind == Kind::Denied => {
+            Err(Finding::skipped("S3 does not say to this role where the bucket is, which 'kubeboot up' need not know"))
+        }
+        Err(failed) => Err(failed.into()),
+    }
+}
+
+/// Whether this machine's clock is S3's.
+async fn clock(look: &Look) -> Found {
+    let key = scratch(look, "none")?;
+    let theirs = look.aws.needed()?.store.time(&key).await?;
+    Ok(vec![judge_clock(SystemTime::now(), theirs)])
+}
+
+fn judge_clock(ours: SystemTime, theirs: SystemTime) -> Finding {
+    let (off, how) = match ours.duration_since(theirs) {
+        Ok(ahead) => (ahead, "ahead of"),
+        Err(behind) => (behind.duration(), "behind"),
+    };
+    let text = format!("this machine's clock is {} s {how} S3's", off.as_secs());
+    let remedy = "let chrony or systemd-timesyncd set it, on EC2 from 169.254.169.123";
+    if off > CLOCK_WRONG {
+        Finding::failed(format!("{text}: AWS refuses what it signs"), remedy)
+    } else if off > CLOCK_ODD {
+        Finding::warning(text, remedy)
+    } else {
+        Finding::ok(text)
+    }
+}
+
+/// Whether the keys may be listed: without that S3 denies what does not exist.
+async fn list(look: &Look) -> Found {
+    let found = look.aws.needed()?.store.list(keys::NODES).await?;
+    let registrations = found.iter().filter(|key| key.ends_with(".json")).count();
+    Ok(vec![Finding::ok(format!("may be listed (s3:ListBucket); machines registered: {registrations}"))])
+}
+
+/// Whether an overwritten or deleted object can be had back.
+async fn versioning(look: &Look) -> Found {
+    match look.aws.needed()?.store.is_versioned().await {
+        Ok(true) => Ok(vec![Finding::ok("the bucket keeps earlier versions")]),
+        Ok(false) => Err(Finding::warning(
+            "the bucket keeps no earlier versions: a record that is damaged or deleted is gone",
+            "switch on versioning",
+        )),
+        Err(failed) => Err(Finding::skipped(format!("not told, and 'kubeboot up' does without: {}", failed.what()))),
+    }
+}
+
+/// A key that nobody else has.
+pub(super) fn scratch(look: &Look, purpose: &str) -> Result<String, Finding> {
+    let me = &look.machine.needed()?.instance;
+    Ok(keys::scratch(me.as_str(), &format!("{purpose}-{}", uuid::Uuid::new_v4())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::finding::Verdict;
+    use crate::exit::Exit;
+
+    #[test]
+    fn a_clock_may_be_a_little_off() {
+        let theirs = SystemTime::UNIX_EPOCH + Duration::from_secs(2_000_000_000);
+        let failed = Verdict::Failed(Exit::Usage);
+        for (seconds, verdict) in [(0, Verdict::Ok), (60, Verdict::Ok), (61, Verdict::Warning), (301, failed)] {
+            let off = Duration::from_secs(seconds);
+            for ours in [theirs + off, theirs - off] {
+                assert_eq!(judge_clock(ours, theirs).verdict, verdict, "{seconds}");
+            }
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! Files that must be on this machine before kubeadm starts.
+
+use super::finding::{Finding, Found};
+use super::look::Look;
+use super::{Check, at_once};
+use crate::kubeadm::documents::{Expected, HostFile};
+use crate::kubeadm::host_files::problem;
+use crate::kubeadm::pki::{self, Wanted};
+use std::path::Path;
+
+pub(super) const CHECKS: &[Check] = &[
+    Check { name: "host-files", run: |look| at_once(host_files(look)) },
+    Check { name: "shared-files", run: |look| at_once(shared_files(look)) },
+];
+
+/// Whether every file and folder that the documents name is here.
+fn host_files(look: &Look) -> Found {
+    look.needs_root()?;
+    let (documents, settings) = (look.documents.needed()?, look.settings.needed()?);
+    let files = documents.host_files();
+    let bundled = pki::wanted(documents.external_etcd().as_ref(), &settings.extra_shared_files);
+    let comes = brings_bundle(look);
+    let wrong: Vec<_> = files
+        .iter()
+        .filter(|file| !(comes && travels(&bundled, file)))
+        .filter_map(|file| judge(Path::new("/"), file))
+        .collect();
+    if wrong.is_empty() {
+        return Ok(vec![Finding::ok(format!(
+            "all {} files and folders that the documents name are here",
+            files.len()
+        ))]);
+    }
+    Ok(wrong)
+}
+
+/// Whether a file comes with the bundle; then it need not be here yet.
+fn travels(bundled: &[Wanted], file: &HostFile) -> bool {
+    file.expected == Expected::File && bundled.iter().any(|wanted| wanted.path == file.path)
+}
+
+fn judge(root: &Path, file: &HostFile) -> Option<Finding> {
+    let problem = problem(root, file)?;
+    let (what, remedy) =
+        problem.split_once(": ").unwrap_or((&problem, "correct the field, or put the right thing there"));
+    Some(Finding::failed(format!("{} names '{}': {what}", file.field, file.path.display()), remedy))
+}
+
+/// Whether what the operator wants on every machine is on the one that would initialise, which may be this one.
+fn shared_files(look: &Look) -> Found {
+    let wanted = &look.settings.needed()?.extra_shared_files;
+    if wanted.is_empty() {
+        return Ok(vec![Finding::ok("none are wanted")]);
+    }
+    if brings_bundle(look) {
+        return Ok(vec![Finding::ok(format!("{} come with the PKI bundle", wanted.len()))]);
+    }
+    look.needs_root()?;
+    let wrong: Vec<Finding> = wanted
+        .iter()
+        .filter_map(|path| {
+            let wanted = Wanted { path: path.clone(), mode: None, pem: false };
+            let error = pki::collect(Path::new("/"), &[wanted]).err()?;
+            Some(Finding::failed(format!("{error:#}"), "put it into the machine image, or out of 'extra_shared_files'"))
+        })
+        .collect();
+    if wrong.is_empty() {
+        return Ok(vec![Finding::ok(format!("all {} are here", wanted.len()))]);
+    }
+    Ok(wrong)
+}
+
+/// Whether a cluster is there, so that this machine would get a bundle and never make one.
+fn brings_bundle(look: &Look) -> bool {
+    look.record.own().is_ok_and(|record| record.as_ref().is_some_and(|record| record.published().is_some()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(path: &str, expected: Expected) -> HostFile {
+        HostFile { path: path.into(), field: "ClusterConfiguration apiServer.extraVolumes[audit]".into(), expected }
+    }
+
+    #[test]
+    fn a_missing_file_is_told_with_the_field_that_names_it() -> anyhow::Result<()> {
+        let root = tempfile::tempdir()?;
+        let finding = judge(root.path(), &file("/etc/audit.yaml", Expected::File));
+        let (text, remedy) = finding.map(|finding| (finding.text, finding.remedy)).unwrap_or_default();
+        assert_eq!(text, "ClusterConfiguration apiServer.extraVolumes[audit] names '/etc/audit.yaml': it is missing");
+        assert_eq!(remedy.as_deref(), Some("put it into the machine image"));
+        assert_eq!(judge(root.path(), &file("/etc/audit.yaml", Expected::FileOrNothing)), None);
+        Ok(())
+    }
+
+    #[test]
+    fn only_files_of_the_bundle_travel() {
+        let bundled = pki::wanted(None, &["/etc/audit.yaml".into()]);
+        assert!(travels(&bundled, &file("/etc/audit.yaml", Expected::File)));
+        assert!(!travels(&bundled, &file("/etc/other.yaml", Expected::File)));
+        assert!(!travels(&bundled, &file("/etc/audit.yaml", Expected::NoVolume)));
+    }
+}

@@ -1,0 +1,172 @@
+//! kubeadm, kubelet, and the documents that kubeadm is given.
+
+use super::finding::{Finding, Found};
+use super::look::Look;
+use super::{Check, at_once};
+use crate::host::files;
+use crate::kubeadm::documents::BootstrapToken;
+use crate::kubeadm::output::Version;
+use crate::kubeadm::run::Kubeadm;
+use std::path::Path;
+
+pub(super) const CHECKS: &[Check] = &[
+    Check { name: "kubeadm", run: |look| at_once(kubeadm(look)) },
+    Check { name: "kubelet", run: |look| Box::pin(kubelet(look)) },
+    Check { name: "kubeadm-config", run: |look| at_once(documents(look)) },
+    Check { name: "kubeadm-validate", run: |look| Box::pin(validate(look)) },
+];
+
+/// How many minor versions kubelet may be behind kubeadm (Kubernetes' version skew policy).
+const KUBELET_BEHIND: u32 = 3;
+/// Where the completed documents lie while kubeadm looks at them: gone with the power.
+const RUN: &str = "/run";
+
+/// Whether there is a kubeadm with which kubeboot works.
+fn kubeadm(look: &Look) -> Found {
+    Ok(vec![judge_kubeadm(look.kubeadm.own()?, look.cluster_version().as_ref())])
+}
+
+fn judge_kubeadm(kubeadm: &Version, cluster: Option<&Version>) -> Finding {
+    let (major, minor) = Version::OLDEST;
+    match cluster {
+        _ if !kubeadm.is_supported() => Finding::failed(
+            format!("kubeadm is {kubeadm}, kubeboot needs {major}.{minor} or newer"),
+            "build the image with a newer one",
+        ),
+        // The cluster may have been upgraded since, and only a joiner compares itself with it.
+        Some(cluster) if !kubeadm.joins(cluster) => Finding::warning(
+            format!("kubeadm is {kubeadm}, the cluster was made with {cluster}"),
+            "if it was not upgraded since, build the image with the cluster's minor version: others cannot join",
+        ),
+        Some(_) | None => Finding::ok(kubeadm.to_string()),
+    }
+}
+
+/// Whether kubelet fits kubeadm and the version that is, or will be, installed.
+async fn kubelet(look: &Look) -> Found {
+    let kubelet = Kubeadm::read_only().kubelet_version().await.map_err(|error| Finding::error(&error))?;
+    let kubeadm = look.kubeadm.needed()?;
+    let planned = look.documents.needed()?.installed_version(&look.cluster()?);
+    let planned = look.cluster_version().or_else(|| Version::parse(&planned).ok());
+    Ok(vec![judge_kubelet(&kubelet, kubeadm, planned.as_ref())])
+}
+
+/// `cluster`: the version of the control plane that is there, or will be.
+fn judge_kubelet(kubelet: &Version, kubeadm: &Version, cluster: Option<&Version>) -> Finding {
+    let minor = |version: &Version| (version.major, version.minor);
+    let oldest = (kubeadm.major, kubeadm.minor.saturating_sub(KUBELET_BEHIND));
+    let remedy = "build the image with a kubelet of kubeadm's version";
+    match cluster {
+        _ if minor(kubelet) > minor(kubeadm) => {
+            Finding::failed(format!("kubelet is {kubelet}, newer than kubeadm, which is {kubeadm}"), remedy)
+        }
+        _ if minor(kubelet) < oldest => {
+            let text =
+                format!("kubelet is {kubelet}, more than {KUBELET_BEHIND} minor versions behind kubeadm {kubeadm}");
+            Finding::failed(text, remedy)
+        }
+        Some(cluster) if minor(kubelet) > minor(cluster) => Finding::warning(
+            format!("kubelet is {kubelet}, newer than the control plane, which is {cluster} as far as is known"),
+            "if it was not upgraded since, build the image with a kubelet that is not newer: kubeadm refuses it",
+        ),
+        Some(_) | None => Finding::ok(kubelet.to_string()),
+    }
+}
+
+/// Whether the operator's documents can be read and contradict nothing that kubeboot does.
+fn documents(look: &Look) -> Found {
+    let documents = look.documents.own()?;
+    let refusals = documents.refusals(&look.cluster()?);
+    if refusals.is_empty() {
+        let file = &look.settings.needed()?.kubeadm_config;
+        let text =
+            file.as_ref().map_or("no file: kubeadm's defaults".to_owned(), |file| format!("'{}'", file.display()));
+        return Ok(vec![Finding::ok(text)]);
+    }
+    let line = |refusal: crate::kubeadm::documents::Refusal| {
+        Finding::failed(format!("{}: {} {}", refusal.document, refusal.field, refusal.reason), refusal.remedy)
+    };
+    Ok(refusals.into_iter().map(line).collect())
+}
+
+/// Whether kubeadm itself accepts the documents, completed for this machine, for init and for join.
+async fn validate(look: &Look) -> Found {
+    let facts = look.facts.needed()?;
+    if !facts.documents.refusals(&facts.cluster).is_empty() {
+        return Err(Finding::skipped("needs 'kubeadm-config'"));
+    }
+    look.needs_root()?;
+    let error = |error: anyhow::Error| Finding::error(&error);
+    let folder = tempfile::Builder::new().prefix("kubeboot-check-").tempdir_in(RUN);
+    let folder =
+        folder.map_err(|error| Finding::failed(format!("failed to write to '{RUN}': {error}"), "see to it"))?;
+    let kubeconfig = folder.path().join("kubeconfig");
+    files::write(&kubeconfig, b"", 0o600).map_err(error)?;
+    // Never used for anything, so anybody may know it.
+    let token = BootstrapToken::new(&[0; 22]);
+    let init = facts.documents.init(&facts.cluster, &facts.node, &token);
+    let join = facts.documents.join(&facts.cluster, &facts.node, &kubeconfig);
+    for (command, text) in [("init", init), ("join", join)] {
+        let text = text.map_err(|refusal| error(refusal.into()))?;
+        accepted(folder.path(), command, &text).await?;
+    }
+    Ok(vec![Finding::ok("kubeadm accepts the completed documents for init and join")])
+}
+
+async fn accepted(folder: &Path, command: &str, text: &str) -> Result<(), Finding> {
+    let file = folder.join(format!("kubeadm-{command}.yaml"));
+    files::write(&file, text.as_bytes(), 0o600).map_err(|error| Finding::error(&error))?;
+    Kubeadm::read_only().validate(&file).await.map_err(|failure| {
+        let said = failure.summary.as_ref().map_or_else(|| failure.to_string(), |said| said.lines.join("; "));
+        let text = format!("kubeadm refuses the completed documents for {command}: {said}");
+        Finding::failed(text, "correct the file that 'kubeadm_config' names")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::finding::Verdict;
+    use anyhow::Result;
+
+    const OK: &str = "ok";
+
+    #[test]
+    fn kubeadm_must_be_new_enough_and_fit_the_cluster() -> Result<()> {
+        let table = [
+            ("v1.33.0", None, OK),
+            ("v1.32.9", None, "needs 1.33 or newer"),
+            ("v1.36.1", Some("v1.36.0"), OK),
+            ("v1.37.0", Some("v1.36.0"), "was made with v1.36.0"),
+            ("v1.32.0", Some("v1.36.0"), "needs 1.33 or newer"),
+        ];
+        for (kubeadm, cluster, expected) in table {
+            let cluster = cluster.map(Version::parse).transpose()?;
+            expect(&judge_kubeadm(&Version::parse(kubeadm)?, cluster.as_ref()), expected);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn kubelet_may_be_older_and_never_newer() -> Result<()> {
+        let table = [
+            ("v1.36.9", "v1.36.1", Some("v1.36.1"), OK),
+            ("v1.33.0", "v1.36.1", Some("v1.36.1"), OK),
+            ("v1.32.9", "v1.36.1", Some("v1.36.1"), "more than 3 minor versions behind"),
+            ("v1.37.0", "v1.36.1", Some("v1.36.1"), "newer than kubeadm"),
+            ("v1.36.0", "v1.36.1", Some("v1.35.4"), "newer than the control plane"),
+            ("v1.36.0", "v1.36.1", None, OK),
+        ];
+        for (kubelet, kubeadm, cluster, expected) in table {
+            let cluster = cluster.map(Version::parse).transpose()?;
+            let finding = judge_kubelet(&Version::parse(kubelet)?, &Version::parse(kubeadm)?, cluster.as_ref());
+            expect(&finding, expected);
+        }
+        Ok(())
+    }
+
+    fn expect(finding: &Finding, expected: &str) {
+        let fits = if expected == OK { finding.verdict == Verdict::Ok } else { finding.text.contains(expected) };
+        assert!(fits, "{finding:?} is not: {expected}");
+    }
+}

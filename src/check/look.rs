@@ -1,0 +1,153 @@
+//! What the checks look at: gathered once, as far as it answers.
+
+use super::finding::Finding;
+use super::source::Source;
+use crate::aws::imds::{self, Machine};
+use crate::aws::store::Store;
+use crate::aws::{self, group};
+use crate::bucket::keys;
+use crate::kubeadm::documents::{Cluster, Documents};
+use crate::kubeadm::output::Version;
+use crate::kubeadm::run::Kubeadm;
+use crate::model::group::Group;
+use crate::model::record::{ClusterRecord, RecordError};
+use crate::node::Facts;
+use crate::node::facts;
+use crate::settings::Settings;
+use anyhow::Result;
+use aws_config::SdkConfig;
+use aws_sdk_s3::config::ProvideCredentials;
+use futures::join;
+
+/// A way to AWS, with credentials.
+pub(super) struct Aws {
+    pub(super) sdk: SdkConfig,
+    pub(super) store: Store,
+    /// Where it leads.
+    pub(super) region: String,
+}
+
+/// Everything that more than one check looks at.
+pub(super) struct Look {
+    /// Whether this process may see and do everything.
+    pub(super) is_root: bool,
+    pub(super) settings: Source<Settings>,
+    pub(super) machine: Source<Machine>,
+    pub(super) kubeadm: Source<Version>,
+    pub(super) documents: Source<Documents>,
+    pub(super) facts: Source<Facts>,
+    pub(super) aws: Source<Aws>,
+    pub(super) group: Source<Group>,
+    /// The cluster record, if there is one.
+    pub(super) record: Source<Option<ClusterRecord>>,
+}
+
+impl Look {
+    /// Asks everybody, those at the same time who do not need each other.
+    pub(super) async fn gather(settings: Result<Settings>) -> Self {
+        let settings = Source::known("settings", settings.map_err(|error| Finding::error(&error)));
+        let documents = Source::known("kubeadm-config", settings.needed().and_then(read_documents));
+        let (machine, kubeadm) = join!(Source::ask("imds", machine()), Source::ask("kubeadm", kubeadm()));
+        let facts = Source::known("node-name", assemble(&settings, &documents, &kubeadm, &machine));
+        let aws = Source::ask("credentials", connect(&settings, &machine)).await;
+        let (group, record) =
+            join!(Source::ask("group", group(&settings, &machine, &aws)), Source::ask("record", record(&aws)));
+        let is_root = rustix::process::geteuid().is_root();
+        Self { is_root, settings, machine, kubeadm, documents, facts, aws, group, record }
+    }
+
+    /// An end for checks that only root can make.
+    pub(super) fn needs_root(&self) -> Result<(), Finding> {
+        if self.is_root { Ok(()) } else { Err(Finding::skipped("needs root")) }
+    }
+
+    /// What all machines know of their cluster: needs no IMDS.
+    pub(super) fn cluster(&self) -> Result<Cluster, Finding> {
+        Ok(facts::cluster(self.settings.needed()?, self.kubeadm.needed()?))
+    }
+
+    /// The version of the cluster that the record tells of, if there is one.
+    pub(super) fn cluster_version(&self) -> Option<Version> {
+        let record = self.record.own().ok()?.as_ref()?;
+        Version::parse(&record.published()?.kubernetes_version).ok()
+    }
+}
+
+fn read_documents(settings: &Settings) -> Result<Documents, Finding> {
+    facts::read_documents(settings.kubeadm_config.as_deref()).map_err(|error| Finding::error(&error))
+}
+
+async fn machine() -> Result<Machine, Finding> {
+    imds::describe(&imds::client()).await.map_err(|error| {
+        Finding::unanswered(
+            format!("{error:#}"),
+            "run this on an EC2 instance of the group, with its metadata service switched on",
+        )
+    })
+}
+
+async fn kubeadm() -> Result<Version, Finding> {
+    Kubeadm::read_only().version().await.map_err(|error| Finding::error(&error))
+}
+
+fn assemble(
+    settings: &Source<Settings>,
+    documents: &Source<Documents>,
+    kubeadm: &Source<Version>,
+    machine: &Source<Machine>,
+) -> Result<Facts, Finding> {
+    let cluster = facts::cluster(settings.needed()?, kubeadm.needed()?);
+    let (settings, documents) = (settings.needed()?.clone(), documents.needed()?.clone());
+    let facts = Facts::assemble(settings, documents, cluster, machine.needed()?.clone());
+    facts.map_err(|error| Finding::error(&error))
+}
+
+/// Finds credentials before the calls that need them, so that one line tells of their absence and not a dozen.
+async fn connect(settings: &Source<Settings>, machine: &Source<Machine>) -> Result<Aws, Finding> {
+    let settings = settings.needed()?;
+    let region = match &settings.region {
+        Some(region) => region.clone(),
+        None => machine.needed()?.region.clone(),
+    };
+    let sdk = aws::connect(Some(region.clone())).await.map_err(|error| Finding::error(&error))?;
+    let remedy = "give the instance an instance profile with a role";
+    let provider = sdk.credentials_provider().ok_or_else(|| Finding::failed("there are no AWS credentials", remedy))?;
+    provider.provide_credentials().await.map_err(|error| {
+        Finding::unanswered(format!("failed to get AWS credentials: {:#}", anyhow::Error::new(error)), remedy)
+    })?;
+    let s3 = aws_sdk_s3::Client::new(&sdk);
+    let store = Store::new(s3, settings.bucket.clone(), settings.prefix.clone(), settings.kms_key_id.clone());
+    Ok(Aws { sdk, store, region })
+}
+
+async fn group(settings: &Source<Settings>, machine: &Source<Machine>, aws: &Source<Aws>) -> Result<Group, Finding> {
+    let client = aws_sdk_autoscaling::Client::new(&aws.needed()?.sdk);
+    let me = &machine.needed()?.instance;
+    let name = match &settings.needed()?.group {
+        Some(name) => name.clone(),
+        None => group::name_of(&client, me).await?.ok_or_else(|| {
+            Finding::failed(
+                format!("Auto Scaling lists {me} in no group"),
+                "launch the machine from the group, or wait a minute if it has only just been launched",
+            )
+        })?,
+    };
+    group::describe(&client, &name).await?.ok_or_else(|| {
+        Finding::failed(format!("there is no Auto Scaling group '{name}'"), "correct the setting 'group'")
+    })
+}
+
+async fn record(aws: &Source<Aws>) -> Result<Option<ClusterRecord>, Finding> {
+    let store = &aws.needed()?.store;
+    let Some(object) = store.get(keys::RECORD).await? else { return Ok(None) };
+    ClusterRecord::parse(&object.body).map(Some).map_err(|error| {
+        let text = format!("failed to read the cluster record '{}': {error}", store.url(keys::RECORD));
+        let remedy = match error {
+            RecordError::NewerSchema { .. } => "build the image with that version of kubeboot",
+            RecordError::Malformed { .. } => {
+                "if it is not kubeboot's, choose another prefix; if it was damaged, restore its last good version"
+            }
+        };
+        Finding::failed(text, remedy)
+    })
+}

@@ -1,0 +1,89 @@
+//! The machine itself: who it is, and what it lets kubeboot do.
+
+use super::finding::{Finding, Found};
+use super::look::Look;
+use super::{Check, at_once};
+use crate::host::namespace;
+use crate::host::process::{Command, Failed};
+use std::path::Path;
+
+pub(super) const CHECKS: &[Check] = &[
+    Check { name: "root", run: |look| at_once(root(look)) },
+    Check { name: "imds", run: |look| at_once(imds(look)) },
+    Check { name: "node-name", run: |look| at_once(node_name(look)) },
+    Check { name: "namespace", run: |look| Box::pin(own_hosts_file(look)) },
+    Check { name: "swap", run: |_| at_once(swap()) },
+];
+
+/// Whether this process may see and do what `up` must.
+fn root(look: &Look) -> Found {
+    Ok(vec![if look.is_root {
+        Finding::ok("this is root")
+    } else {
+        Finding::warning("this is not root: what only root can see or do is skipped", "run it with sudo")
+    }])
+}
+
+/// Whether the metadata service says who this machine is.
+fn imds(look: &Look) -> Found {
+    let machine = look.machine.own()?;
+    let addresses: Vec<_> = machine.addresses.iter().map(ToString::to_string).collect();
+    Ok(vec![Finding::ok(format!(
+        "{} in account {}, {}, at {}",
+        machine.instance,
+        machine.account,
+        machine.zone,
+        addresses.join(", ")
+    ))])
+}
+
+/// Whether the Node has a name.
+fn node_name(look: &Look) -> Found {
+    Ok(vec![Finding::ok(look.facts.own()?.node_name.clone())])
+}
+
+/// Whether a command can be given a hosts file of its own, as `kubeadm join` is. Tried with one that does nothing.
+async fn own_hosts_file(look: &Look) -> Found {
+    if look.settings.needed()?.endpoint.ip().is_some() {
+        return Ok(vec![Finding::ok("not needed: the endpoint is an address")]);
+    }
+    look.needs_root()?;
+    let args = namespace::with_hosts(Path::new("/etc/hosts"), ["true"]);
+    match Command::new(namespace::PROGRAM).args(args).env_allow(["PATH"]).run().await {
+        Ok(_) => Ok(vec![Finding::ok("kubeadm can be given a hosts file of its own")]),
+        Err(failed @ Failed::NotFound { .. }) => {
+            Err(Finding::failed(failed.to_string(), "install util-linux, which brings unshare and mount"))
+        }
+        Err(failed) => Err(Finding::failed(
+            format!("kubeadm cannot be given a hosts file of its own: {failed}"),
+            "run on a machine, not in a container, with 'sh' and 'mount' along PATH",
+        )),
+    }
+}
+
+/// Whether memory is swapped out.
+fn swap() -> Found {
+    let path = "/proc/swaps";
+    let text = std::fs::read_to_string(path).map_err(|error| Finding::skipped(format!("'{path}': {error}")))?;
+    Ok(vec![if swaps(&text) {
+        let remedy = "switch it off (swapoff -a, and no entry in /etc/fstab), or set failSwapOn to false";
+        Finding::warning("swap is on: kubelet does not start, unless its configuration allows that", remedy)
+    } else {
+        Finding::ok("there is no swap")
+    }])
+}
+
+/// The file has a heading, and then one line for each area.
+fn swaps(text: &str) -> bool {
+    text.lines().skip(1).any(|line| !line.trim().is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn swap_is_seen() {
+        let heading = "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n";
+        assert!(!super::swaps(heading) && !super::swaps(""));
+        assert!(super::swaps(&format!("{heading}/dev/zram0 partition 8388604 0 100\n")));
+    }
+}

@@ -1,0 +1,91 @@
+//! `kubeboot check`: is this machine, is this account ready for `up`?
+//!
+//! A check is a name and a small function that looks at one thing and ends with findings: ok, warning, failed with the
+//! remedy, or skipped with the reason. What several checks need is gathered first, once; then all of them run at the
+//! same time, none for longer than five seconds. `docs/check.md` tells of each.
+
+mod account;
+mod bucket;
+mod cluster;
+mod disk;
+mod finding;
+mod host_files;
+mod kubeadm;
+mod look;
+mod machine;
+mod network;
+mod report;
+mod runtime;
+mod settings;
+mod source;
+#[cfg(test)]
+mod tests;
+mod trial;
+mod units;
+
+use crate::exit::Exit;
+use crate::settings::Settings;
+use anyhow::{Result, anyhow};
+use finding::Found;
+use futures::future::{BoxFuture, join_all};
+use look::Look;
+use report::Report;
+use std::io::{self, Write};
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// How long one question, and one check, may take.
+const DEADLINE: Duration = Duration::from_secs(5);
+
+/// One check.
+struct Check {
+    /// Its name, for people, programs and the documentation.
+    name: &'static str,
+    run: for<'a> fn(&'a Look) -> BoxFuture<'a, Found>,
+}
+
+/// All checks, in the order of the report: from this machine outwards.
+const CHECKS: [&[Check]; 12] = [
+    settings::CHECKS,
+    machine::CHECKS,
+    units::CHECKS,
+    runtime::CHECKS,
+    disk::CHECKS,
+    kubeadm::CHECKS,
+    host_files::CHECKS,
+    network::CHECKS,
+    account::CHECKS,
+    bucket::CHECKS,
+    trial::CHECKS,
+    cluster::CHECKS,
+];
+
+/// A check that waits for nobody.
+fn at_once(found: Found) -> BoxFuture<'static, Found> {
+    Box::pin(std::future::ready(found))
+}
+
+/// Looks at everything, prints the report, and ends with what the failed checks ask for.
+///
+/// Settings that do not load are a failed check like any other: what needs none of them is looked at all the same.
+///
+/// # Errors
+/// When a check failed. With [`Exit::Usage`] if something must be changed on this machine, in its settings or in the
+/// bucket; else with [`Exit::Aws`] if AWS refused something; else, if somebody did not answer, with [`Exit::TryAgain`].
+pub async fn run(settings: Result<Settings>, json: bool) -> Result<()> {
+    let look = Look::gather(settings).await;
+    let report = Report(join_all(CHECKS.into_iter().flatten().map(|check| carry_out(check, &look))).await.concat());
+    let text = if json { format!("{:#}\n", report.json()) } else { report.table() };
+    // Whoever stopped reading has seen enough; the exit code counts all the same.
+    let _ = io::stdout().write_all(text.as_bytes());
+    match report.exit() {
+        Exit::Done => Ok(()),
+        exit => Err(anyhow!("not ready: {}", report.failed().join(", ")).context(exit)),
+    }
+}
+
+async fn carry_out(check: &Check, look: &Look) -> Vec<(&'static str, finding::Finding)> {
+    let found = timeout(DEADLINE, (check.run)(look)).await.unwrap_or_else(|_| Err(source::late()));
+    let findings = found.unwrap_or_else(|end| vec![end]);
+    findings.into_iter().map(|finding| (check.name, finding)).collect()
+}

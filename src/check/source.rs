@@ -1,0 +1,42 @@
+//! An answer that several checks need: asked for once, and reported by the one check that bears its name.
+
+use super::DEADLINE;
+use super::finding::{Finding, Verdict};
+use std::future::Future;
+use tokio::time::timeout;
+
+/// An answer, or the finding that there is none.
+pub(super) struct Source<T> {
+    check: &'static str,
+    answer: Result<T, Finding>,
+}
+
+impl<T> Source<T> {
+    /// An answer that is there already.
+    pub(super) fn known(check: &'static str, answer: Result<T, Finding>) -> Self {
+        Self { check, answer }
+    }
+
+    /// Asks, and waits no longer than [`DEADLINE`].
+    pub(super) async fn ask(check: &'static str, question: impl Future<Output = Result<T, Finding>>) -> Self {
+        Self { check, answer: timeout(DEADLINE, question).await.unwrap_or_else(|_| Err(late())) }
+    }
+
+    /// The answer, for the check of this name.
+    pub(super) fn own(&self) -> Result<&T, Finding> {
+        self.answer.as_ref().map_err(Clone::clone)
+    }
+
+    /// The answer, for another check: without it, that one is skipped, and names the check that failed first.
+    pub(super) fn needed(&self) -> Result<&T, Finding> {
+        self.answer.as_ref().map_err(|none| match none.verdict {
+            Verdict::Skipped => none.clone(),
+            Verdict::Ok | Verdict::Warning | Verdict::Failed(_) => Finding::skipped(format!("needs '{}'", self.check)),
+        })
+    }
+}
+
+/// The finding of whoever had to wait for too long.
+pub(super) fn late() -> Finding {
+    Finding::unanswered(format!("no answer within {} s", DEADLINE.as_secs()), "see what it waits for, and try again")
+}

@@ -1,0 +1,78 @@
+//! The units that systemd must have.
+
+use super::Check;
+use super::finding::{Finding, Found};
+use crate::host::systemd::unit::{self, Unit};
+use crate::up::LEAVING_UNIT;
+use futures::join;
+
+/// The unit that runs `kubeboot up` at boot.
+const BOOT_UNIT: &str = "kubeboot.service";
+/// kubelet's own unit, which kubeadm starts.
+const KUBELET_UNIT: &str = "kubelet.service";
+
+pub(super) const CHECKS: &[Check] = &[Check { name: "units", run: |_| Box::pin(units()) }];
+
+async fn units() -> Found {
+    let (kubelet, boot, leaving) = join!(unit::show(KUBELET_UNIT), unit::show(BOOT_UNIT), unit::show(LEAVING_UNIT));
+    let ask = |unit: anyhow::Result<Unit>| unit.map_err(|error| Finding::error(&error));
+    Ok(vec![of_kubelet(&ask(kubelet)?), of_boot(&ask(boot)?), of_leaving(&ask(leaving)?)])
+}
+
+fn of_kubelet(unit: &Unit) -> Finding {
+    match (unit.is_installed(), unit.is_enabled()) {
+        (true, true) => Finding::ok(format!("{KUBELET_UNIT} starts at boot")),
+        (true, false) => Finding::warning(
+            format!("{KUBELET_UNIT} does not start at boot: the control plane would not come back after a reboot"),
+            format!("systemctl enable {KUBELET_UNIT}"),
+        ),
+        (false, _) => Finding::failed(
+            format!("systemd has no {KUBELET_UNIT} ({})", unit.load),
+            "install kubelet with its unit, from the packages of Kubernetes",
+        ),
+    }
+}
+
+fn of_boot(unit: &Unit) -> Finding {
+    match (unit.is_installed(), unit.is_enabled()) {
+        (true, true) => Finding::ok(format!("{BOOT_UNIT} starts at boot")),
+        (true, false) => Finding::warning(
+            format!("{BOOT_UNIT} does not start at boot"),
+            format!("systemctl enable {BOOT_UNIT}, unless something else runs 'kubeboot up' at every boot"),
+        ),
+        (false, _) => Finding::warning(
+            format!("systemd has no {BOOT_UNIT} ({})", unit.load),
+            "install it, unless something else runs 'kubeboot up' at every boot",
+        ),
+    }
+}
+
+fn of_leaving(unit: &Unit) -> Finding {
+    if unit.is_installed() {
+        return Finding::ok(format!("{LEAVING_UNIT} is installed"));
+    }
+    Finding::warning(
+        format!("systemd has no {LEAVING_UNIT} ({}): a machine that goes leaves its etcd member behind", unit.load),
+        "install it; 'kubeboot up' arms it",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::finding::Verdict;
+    use crate::exit::Exit;
+
+    #[test]
+    fn only_kubelet_is_needed_the_others_are_missed() {
+        let unit = |load: &str, at_boot: &str| Unit { load: load.into(), at_boot: at_boot.into(), ..Unit::default() };
+        let (good, off, none) = (unit("loaded", "enabled"), unit("loaded", "disabled"), unit("not-found", ""));
+        let (ok, warning, failed) = (Verdict::Ok, Verdict::Warning, Verdict::Failed(Exit::Usage));
+        type Judge = fn(&Unit) -> Finding;
+        let table: [(Judge, [Verdict; 3]); 3] =
+            [(of_kubelet, [ok, warning, failed]), (of_boot, [ok, warning, warning]), (of_leaving, [ok, ok, warning])];
+        for (judge, expected) in table {
+            assert_eq!([&good, &off, &none].map(|unit| judge(unit).verdict), expected);
+        }
+    }
+}
