@@ -13,10 +13,13 @@ use crate::model::snapshot::{RecordView, Snapshot};
 use crate::model::write::Condition;
 use anyhow::{Context, Result, anyhow};
 use std::time::Duration;
-use tokio::time::Instant;
+use tokio::net::lookup_host;
+use tokio::time::{Instant, timeout};
 
 /// How long one write of the record is tried before the record is read anew.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long one question for the endpoint's address may take.
+const RESOLVE: Duration = Duration::from_secs(5);
 
 impl Beating for ClusterRecord {
     fn next_beat(&self) -> Self {
@@ -42,6 +45,10 @@ impl Shell {
             RecordView::Absent | RecordView::Vanished => (None, Condition::Absent),
             RecordView::Found { record, etag, .. } => (Some(record.as_ref()), Condition::Unchanged(etag.clone())),
         };
+        if let Some(reason) = unresolved(&self.facts.cluster.host, self.facts.cluster.port).await {
+            return Ok(Outcome::Wait(Waiting { reason, pause: PAUSE, exit: Exit::TryAgain }));
+        }
+        warn_if_unsettled(seen, before);
         let claim_id = ClaimId::parse(uuid::Uuid::new_v4().to_string()).context("a UUID is a claim ID")?;
         let holder = Holder { instance: self.facts.machine.instance.clone(), boot: self.facts.boot.clone() };
         let next = claim::claimed(before, claim_id, holder, seen.identity.clone());
@@ -111,6 +118,33 @@ impl Shell {
     pub(super) fn lost(&mut self, lost: &Lost) {
         tracing::warn!(%lost, "this machine no longer holds the claim; kubeadm was stopped");
         self.claim = None;
+    }
+}
+
+/// Why the endpoint leads nowhere: a cluster made under such a name could be reached by nobody, and its name is for good.
+async fn unresolved(host: &str, port: u16) -> Option<String> {
+    let why = match timeout(RESOLVE, lookup_host((host, port))).await {
+        Ok(Ok(mut addresses)) => match addresses.next() {
+            Some(_) => return None,
+            None => "it has no address".to_owned(),
+        },
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => format!("no answer within {}s", RESOLVE.as_secs()),
+    };
+    Some(format!(
+        "the endpoint's name '{host}' to resolve ({why}): create its DNS record, or correct the setting 'endpoint'"
+    ))
+}
+
+/// Whoever begins a cluster with a group that is not whole is told, for the rest may never come.
+fn warn_if_unsettled(seen: &Snapshot, before: Option<&ClusterRecord>) {
+    let begins = before.is_none_or(|record| matches!(record.state, State::Retired(_)));
+    if begins && seen.settled_for.is_none() {
+        let candidates = seen.group.as_ref().map_or(0, |group| group.candidates().len());
+        tracing::warn!(
+            candidates,
+            "the group has not settled within 'settle_timeout': beginning with the candidates that there are"
+        );
     }
 }
 

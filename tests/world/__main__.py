@@ -4,8 +4,9 @@ import base64
 import json
 import os
 import sys
+from dataclasses import asdict
 
-from . import build, lifetime, show
+from . import build, lifetime, outcome, show
 from .cli import parser
 from .control import WorldError, ask
 from .journal import read
@@ -34,6 +35,9 @@ def run(arguments) -> int:
         terminal = f"TERM={os.environ.get('TERM', 'dumb')}"
         command_line = [*ask(folder, "enter", node=arguments.node)["argv"], terminal, *(argv or ["sh"])]
         os.execvp(command_line[0], command_line)
+    if command == "outcome":
+        print(json.dumps([asdict(node) for node in outcome.look(folder)], indent=2))
+        return 0
     if command == "events":
         name = "requests" if arguments.requests else "standin" if arguments.kubeadm else "events"
         for line in read(folder / f"{name}.jsonl"):

@@ -105,6 +105,7 @@ def _up_command(commands) -> None:
 def _world_commands(commands) -> None:
     _command(commands, "down", "end the world; leaves no process, mount or file, also after a crash")
     _command(commands, "status", "show the machines and what AWS says of them")
+    _command(commands, "outcome", "print what has come of each machine, by etcd's and kubeadm's word; as JSON")
     wait = _command(commands, "wait", "wait until `kubeboot up` has ended on every machine; exit code 1 if one failed")
     wait.add_argument("nodes", nargs="*", metavar="NODE", help="these machines only")
     wait.add_argument("--seconds", type=float, default=300.0, help="give up after this long (default: 300)")

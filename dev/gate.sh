@@ -1,0 +1,71 @@
+# How a gate runs: steps with names and times, counts, skips, and the summary at the end. Sourced by dev/test.
+
+skips_file=$project/.ci/skips
+logs=$cache/test
+steps=() passed=0 failed=0 skipped=()
+
+# Runs a step: its name, then a command. What it prints is shown and counted. The first that fails ends the gate.
+step() {
+    local name=$1 begun=$SECONDS code=0
+    shift
+    printf '\n=== %s\n' "$name"
+    mkdir -p "$logs"
+    # A step that fails must be seen through the pipe, and must not end us before the summary.
+    "$@" </dev/null 2>&1 | tee "$logs/$name.log" || code=$?
+    count "$name" "$code"
+    steps+=("$(printf '%5d s  %s%s' $((SECONDS - begun)) "$name" "$([ $code = 0 ] || echo '  FAILED')")")
+    [ $code = 0 ] || finish
+}
+
+# Adds what a step's log says of tests; a step without any is one test itself.
+count() {
+    local name=$1 code=$2 p f s
+    read -r p f s < <(counts <"$logs/$name.log")
+    [ $((p + f + s)) -gt 0 ] || p=1
+    if [ "$code" != 0 ] && [ "$f" = 0 ]; then
+        f=1 p=$((p > 0 ? p - 1 : 0))
+    fi
+    passed=$((passed + p)) failed=$((failed + f))
+    mapfile -t -O ${#skipped[@]} skipped < <(skips_in <"$logs/$name.log")
+}
+
+# Passed, failed and skipped, from the last lines of cargo ("test result: ok. 3 passed; 0 failed; 1 ignored; ...")
+# and pytest ("5 passed, 1 skipped in 2.00s").
+counts() {
+    awk '/^test result: / || /^=* ?[0-9]+ (passed|failed|skipped|errors?)[, ].*in [0-9.]+s/ {
+        for (i = 2; i <= NF; i++) {
+            if ($i ~ /^passed/) p += $(i - 1)
+            if ($i ~ /^(failed|error)/) f += $(i - 1)
+            if ($i ~ /^(skipped|ignored)/) s += $(i - 1)
+        }
+    } END { print p + 0, f + 0, s + 0 }'
+}
+
+# The names of skipped tests, and of the checks that said "skipped: NAME: reason".
+skips_in() {
+    sed -nE -e 's/^test (.+) \.\.\. ignored.*/\1/p' -e 's/^([^ ]+::[^ ]+) SKIPPED.*/\1/p' -e 's/^skipped: ([^:]+):.*/\1/p'
+}
+
+# Says that a check cannot be made here, and why.
+skip() {
+    echo "skipped: $1: $2"
+}
+
+# Prints what was skipped, where the time went and the counts, and ends.
+finish() {
+    local name allowed
+    printf '\n=== where the time went\n'
+    printf '%s\n' "${steps[@]}" "$(printf '%5d s  in all' $SECONDS)"
+    [ ${#skipped[@]} = 0 ] || printf '\n=== skipped\n'
+    for name in "${skipped[@]}"; do
+        allowed="not named in .ci/skips"
+        ! grep -qE "^$name( |\$)" "$skips_file" || allowed="named in .ci/skips"
+        echo "$name: $allowed"
+        if [ "${REQUIRE_ALL:-0}" = 1 ] && [ "$allowed" != "named in .ci/skips" ]; then
+            failed=$((failed + 1))
+        fi
+    done
+    printf '\n%d passed, %d failed, %d skipped\n' "$passed" "$failed" ${#skipped[@]}
+    [ "$failed" = 0 ]
+    exit
+}

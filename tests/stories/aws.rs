@@ -1,0 +1,77 @@
+//! S3 and the other services: refusing, silent, slow, and a bucket on which nothing works.
+
+use crate::support::World;
+use crate::support::bucket::RECORD;
+use crate::support::world::RUN;
+use anyhow::{Result, ensure};
+use std::time::{Duration, Instant};
+
+/// How long a denial is borne, by the documentation, and how much later the end may come on a busy computer.
+const GRACE: Duration = Duration::from_secs(120);
+const LATE: Duration = Duration::from_secs(60);
+
+#[test]
+fn a_denial_and_a_missing_bucket_end_after_their_grace_with_the_remedy() -> Result<()> {
+    World::of(2).without_up().tell(|world| {
+        world.fault("error=403/AccessDenied", &["--service", "s3", "--node", &world.id(1)?])?;
+        let begun = Instant::now();
+        let denied = world.start_on(1, &["kubeboot", "up"])?;
+        let missing = world.start_on(2, &["kubeboot", "up", "--bucket", "kubeboot-elsewhere"])?;
+        for (run, words) in [
+            (denied, ["AccessDenied", "allow 's3:GetObject'", "AWS has refused for 120s"]),
+            (missing, ["kubeboot-elsewhere", "create the bucket, or correct the setting 'bucket'", "120s"]),
+        ] {
+            let ended = run.wait(RUN)?;
+            ensure!(ended.code == 4, "'kubeboot up' ended with {}: {}", ended.code, ended.text());
+            for word in words {
+                ensure!(ended.stderr.contains(word), "it does not say '{word}': {}", ended.stderr);
+            }
+        }
+        let took = begun.elapsed();
+        ensure!(took >= GRACE && took < GRACE + LATE, "the denials were borne for {took:?}");
+        ensure!(world.kubeadm()?.is_empty(), "kubeadm ran: {:?}", world.kubeadm()?);
+        Ok(())
+    })
+}
+
+#[test]
+fn what_passes_is_waited_out() -> Result<()> {
+    World::of(2).without_up().tell(|world| {
+        world.fault("error=403/AccessDenied", &["--service", "s3", "--times", "4"])?;
+        world.fault("error=503/SlowDown", &["--service", "s3", "--times", "8"])?;
+        world.fault("cut", &["--service", "s3", "--times", "4"])?;
+        world.fault("error=400/Throttling", &["--service", "autoscaling", "--times", "4"])?;
+        world.fault("error=503/RequestLimitExceeded", &["--service", "ec2", "--times", "4"])?;
+        world.ask(&["run"])?;
+        world.all_up(&[1, 2])?;
+        world.is_one_control_plane(&[1, 2])
+    })
+}
+
+#[test]
+fn lost_replies_to_conditional_writes_are_read_back() -> Result<()> {
+    for effect in ["lost-reply", "error-after=500/InternalError"] {
+        World::of(2).without_up().tell(|world| {
+            // The claim, a beat and the flip among them, and who holds the lease.
+            world.fault(effect, &["--action", "PutObject", "--key", "*/cluster.json", "--times", "3"])?;
+            world.fault(effect, &["--action", "PutObject", "--key", "*/membership-lease.json", "--times", "2"])?;
+            world.ask(&["run"])?;
+            world.all_up(&[1, 2])?;
+            world.is_one_control_plane(&[1, 2])
+        })?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_bucket_that_ignores_conditions_is_refused() -> Result<()> {
+    World::of(1).without_up().tell(|world| {
+        world.fault("ignore-conditions", &["--service", "s3"])?;
+        let ended = world.on(1, &["kubeboot", "up"])?;
+        ensure!(ended.code == 2, "'kubeboot up' ended with {}: {}", ended.code, ended.text());
+        ensure!(ended.stderr.contains("condition"), "{}", ended.stderr);
+        ensure!(!world.keys()?.iter().any(|key| key.ends_with(RECORD)), "it claimed all the same");
+        ensure!(world.kubeadm()?.is_empty(), "kubeadm ran: {:?}", world.kubeadm()?);
+        Ok(())
+    })
+}

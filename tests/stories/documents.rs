@@ -1,0 +1,69 @@
+//! What kubeadm is told: the very documents that a machine writes, compared with checked-in ones.
+
+use crate::support::World;
+use anyhow::{Context, Result, ensure};
+use serde_json::json;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+/// Set to accept what the machines write now as what they should write. Look at the difference before it is committed.
+const ACCEPT: &str = "ACCEPT_DOCUMENTS";
+
+#[test]
+fn init_and_join_are_told_what_the_operator_and_the_machine_know() -> Result<()> {
+    let plan = World::of(2).without_up().set("expected_size", "1").set("settle_timeout", "1s");
+    let plan = plan.set("cloud_provider", "external").kubeadm_config(&checked_in("operator.yaml"));
+    plan.tell(|world| {
+        // kubeadm reads its documents before its first phase; while it hangs there, so can we.
+        for (node, command, file) in [(1, "init", "kubeadm-init.yaml"), (2, "join", "kubeadm-join.yaml")] {
+            world.kubeadm_fault(node, &json!({command: {"hang": true, "times": 1}}))?;
+            world.run_up(node)?;
+            world.until_kubeadm_fault(node)?;
+            let written = world.root(node)?.join("run/kubeboot").join(file);
+            let text = std::fs::read_to_string(&written).with_context(|| format!("no {}", written.display()))?;
+            let mode = written.metadata()?.permissions().mode() & 0o777;
+            ensure!(mode == 0o600, "'{}' has mode {mode:o}", written.display());
+            let compared = compare(&checked_in(&format!("{command}.yaml")), &anonymous(world, node, &text)?);
+            world.kill_program(node, "kubeadm")?;
+            world.all_up(&[node])?;
+            compared?;
+            ensure!(!written.exists(), "'{}' is still there, with what is secret in it", written.display());
+        }
+        world.is_one_control_plane(&[1, 2])
+    })
+}
+
+fn checked_in(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/stories/documents").join(name)
+}
+
+/// The documents without what differs from run to run.
+fn anonymous(world: &World, node: usize, text: &str) -> Result<String> {
+    let status = world.ask(&["status"])?;
+    let me = status["nodes"].as_array().and_then(|nodes| nodes.iter().find(|each| each["index"] == node));
+    let me = me.with_context(|| format!("there is no node {node}"))?;
+    let mut text = text.to_owned();
+    for (field, word) in [("name", "NODE"), ("address", "ADDRESS"), ("id", "INSTANCE")] {
+        text = text.replace(me[field].as_str().context("no text")?, word);
+    }
+    let lines = text.lines().map(|line| match line.trim_start().strip_prefix("\"token\": \"") {
+        Some(rest) => line.replace(rest.trim_end_matches(['"', ',']), "TOKEN"),
+        None => line.to_owned(),
+    });
+    Ok(lines.map(|line| line + "\n").collect())
+}
+
+fn compare(file: &Path, text: &str) -> Result<()> {
+    if std::env::var_os(ACCEPT).is_some() {
+        return std::fs::write(file, text).with_context(|| format!("failed to write '{}'", file.display()));
+    }
+    let wanted = std::fs::read_to_string(file).with_context(|| format!("failed to read '{}'", file.display()))?;
+    let differs = wanted.lines().zip(text.lines()).position(|(wanted, found)| wanted != found);
+    ensure!(
+        wanted == text,
+        "kubeadm is told something else than '{}' from line {} on; if that is right, run the story with {ACCEPT}=1:\n{text}",
+        file.display(),
+        differs.map_or(wanted.lines().count().min(text.lines().count()), |at| at) + 1
+    );
+    Ok(())
+}

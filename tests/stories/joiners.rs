@@ -1,0 +1,100 @@
+//! Machines that join: behind a load balancer without targets, through failures, and not with another minor version.
+
+use crate::support::World;
+use anyhow::{Result, ensure};
+use serde_json::{Value, json};
+
+#[test]
+fn everybody_joins_while_the_load_balancer_refuses_everybody() -> Result<()> {
+    World::of(3).option("--lb", "none").tell(|world| {
+        let hosts = std::fs::read(world.disk(2)?.join("etc/hosts"))?;
+        world.all_up(&[1, 2, 3])?;
+        world.is_one_control_plane(&[1, 2, 3])?;
+        ensure!(std::fs::read(world.disk(2)?.join("etc/hosts"))? == hosts, "the machine's own hosts file was changed");
+        Ok(())
+    })
+}
+
+/// Machine 1 is the cluster, machine 2 is about to join it and holds up after this phase, once.
+fn interrupted(after: &str, story: impl FnOnce(&World) -> Result<()>) -> Result<()> {
+    World::of(2).without_up().set("expected_size", "1").set("settle_timeout", "1s").tell(|world| {
+        world.run_up(1)?;
+        world.all_up(&[1])?;
+        world.kubeadm_fault(2, &json!({"join": {"after": after, "hang": true, "times": 1}}))?;
+        world.run_up(2)?;
+        world.until_kubeadm_fault(2)?;
+        story(world)?;
+        world.all_up(&[2])?;
+        world.is_one_control_plane(&[1, 2])
+    })
+}
+
+#[test]
+fn kubeadm_killed_before_etcd_knew_the_machine_is_started_again() -> Result<()> {
+    interrupted("kubelet-start", |world| world.kill_program(2, "kubeadm"))
+}
+
+#[test]
+fn kubeadm_killed_after_etcd_accepted_the_machine_is_started_again() -> Result<()> {
+    interrupted("etcd-join", |world| world.kill_program(2, "kubeadm"))
+}
+
+#[test]
+fn kubeboot_killed_in_the_middle_of_a_join_goes_on_when_it_is_started_again() -> Result<()> {
+    interrupted("etcd-join", |world| {
+        world.kill_program(2, "kubeboot")?;
+        ensure!(world.up_ended(2)? != 0, "it was not killed");
+        world.run_up(2)
+    })
+}
+
+#[test]
+fn a_machine_that_loses_power_in_the_middle_of_a_join_goes_on_after_its_boot() -> Result<()> {
+    interrupted("etcd-join", |world| {
+        world.ask(&["kill", "2"])?;
+        world.ask(&["boot", "2", "--up"]).map(drop)
+    })
+}
+
+#[test]
+fn a_join_that_always_fails_leaves_no_member_behind() -> Result<()> {
+    let plan = World::of(2).without_up().set("expected_size", "1").set("settle_timeout", "1s");
+    plan.tell(|world| {
+        world.run_up(1)?;
+        world.all_up(&[1])?;
+        world.kubeadm_fault(2, &json!({"join": {"after": "etcd-join", "exit": 1}}))?;
+        let times = ["--claim-ttl", "3s", "--lease-ttl", "3s", "--deadline", "15s"];
+        let ended = world.on(2, &[&["kubeboot", "up"][..], &times].concat())?;
+        ensure!(ended.code == 5, "'kubeboot up' ended with {}: {}", ended.code, ended.text());
+        ensure!(ended.stderr.contains("deadline") && ended.stderr.contains("kubeadm join"), "{}", ended.stderr);
+        world.are_the_voters(&[1])?;
+        world.kubeadm_fault(2, &Value::Null)?;
+        world.run_up(2)?;
+        world.all_up(&[2])?;
+        world.is_one_control_plane(&[1, 2])
+    })
+}
+
+#[test]
+fn another_minor_version_stops_before_it_touches_etcd() -> Result<()> {
+    let plan = World::of(2).without_up().set("expected_size", "1").set("settle_timeout", "1s");
+    plan.tell(|world| {
+        world.run_up(1)?;
+        world.all_up(&[1])?;
+        world.pretend(2, "STANDIN_KUBEADM_VERSION", "v1.35.4")?;
+        world.refuses(2, &["kubeboot", "up"], 6, &["v1.35.4", "v1.36.1", "minor version"])?;
+        world.are_the_voters(&[1])
+    })
+}
+
+#[test]
+fn a_proxy_is_for_aws_alone() -> Result<()> {
+    // Nobody listens there: whatever went through it would fail.
+    World::of(2).env("HTTPS_PROXY", "http://127.0.0.1:9").env("HTTP_PROXY", "http://127.0.0.1:9").tell(|world| {
+        world.all_up(&[1, 2])?;
+        world.is_one_control_plane(&[1, 2])?;
+        let manifest = std::fs::read_to_string(world.disk(2)?.join("etc/kubernetes/manifests/kube-apiserver.yaml"))?;
+        ensure!(!manifest.contains("PROXY"), "kubeadm has seen the proxy: {manifest}");
+        Ok(())
+    })
+}

@@ -1,0 +1,92 @@
+//! The machine that should initialise does not, or dies while it does.
+
+use crate::support::World;
+use anyhow::{Result, ensure};
+use serde_json::{Value, json};
+
+#[test]
+fn a_leader_that_never_boots_is_not_waited_for() -> Result<()> {
+    World::of(3).option("--off", "1").set("claim_stagger", "2s").tell(|world| {
+        world.all_up(&[2, 3])?;
+        world.is_one_control_plane(&[2, 3])?;
+        ensure!(world.record()?["cluster"]["initialised_by"] == world.id(2)?.as_str(), "{}", world.record()?);
+        world.ask(&["boot", "1"])?;
+        world.all_up(&[1])?;
+        world.is_one_control_plane(&[1, 2, 3])
+    })
+}
+
+#[test]
+fn a_leader_whose_init_always_fails_yields_and_joins_at_last() -> Result<()> {
+    let plan = World::of(2).without_up().set("init_attempts", "2").set("claim_stagger", "2s");
+    plan.tell(|world| {
+        world.kubeadm_fault(1, &json!({"init": {"after": "etcd", "exit": 1}}))?;
+        world.ask(&["run"])?;
+        world.all_up(&[2, 1])?;
+        world.is_one_control_plane(&[1, 2])?;
+        let failed =
+            world.kubeadm()?.into_iter().filter(|command| command.argv[0] == "init" && command.exit != 0).count();
+        ensure!(failed == 2, "node 1 tried init {failed} times, not 'init_attempts'");
+        ensure!(world.record()?["cluster"]["initialised_by"] == world.id(2)?.as_str(), "{}", world.record()?);
+        ensure!(world.log(1)?.contains("stepped down"), "node 1 does not say that it stepped down");
+        Ok(())
+    })
+}
+
+/// A fault that holds `kubeadm init` up once its etcd and API server run.
+fn hang_late() -> Value {
+    json!({"init": {"after": "upload-config", "hang": true, "times": 1}})
+}
+
+#[test]
+fn kubeadm_killed_in_the_middle_of_init_is_started_again() -> Result<()> {
+    World::of(1).without_up().tell(|world| {
+        world.kubeadm_fault(1, &hang_late())?;
+        world.run_up(1)?;
+        world.until_kubeadm_fault(1)?;
+        world.kill_program(1, "kubeadm")?;
+        world.all_up(&[1])?;
+        world.is_one_control_plane(&[1])
+    })
+}
+
+#[test]
+fn kubeboot_killed_in_the_middle_of_init_takes_over_from_itself() -> Result<()> {
+    World::of(2).without_up().tell(|world| {
+        world.kubeadm_fault(1, &hang_late())?;
+        world.ask(&["run"])?;
+        world.until_kubeadm_fault(1)?;
+        let first = world.record()?["claim_id"].clone();
+        world.kill_program(1, "kubeboot")?;
+        ensure!(world.up_ended(1)? != 0, "it was not killed");
+        // Its kubeadm lives on and has the machine's lock.
+        world.run_up(1)?;
+        world.all_up(&[1, 2])?;
+        world.is_one_control_plane(&[1, 2])?;
+        ensure!(
+            world.record()?["claim_id"] != first,
+            "the claim was not taken over, so its late writes were not fenced"
+        );
+        ensure!(world.record()?["cluster"]["initialised_by"] == world.id(1)?.as_str(), "{}", world.record()?);
+        Ok(())
+    })
+}
+
+#[test]
+fn a_leader_that_loses_power_in_the_middle_of_init_is_followed_and_joins_later() -> Result<()> {
+    let plan = World::of(2).without_up().set("claim_ttl", "4s").set("claim_stagger", "1s");
+    plan.tell(|world| {
+        world.kubeadm_fault(1, &hang_late())?;
+        world.ask(&["run"])?;
+        world.until_kubeadm_fault(1)?;
+        world.ask(&["kill", "1"])?;
+        world.all_up(&[2])?;
+        world.are_the_voters(&[2])?;
+        // What the first claim has left on the disk is deposed.
+        world.ask(&["boot", "1", "--up"])?;
+        world.all_up(&[1])?;
+        world.is_one_control_plane(&[1, 2])?;
+        ensure!(world.record()?["cluster"]["initialised_by"] == world.id(2)?.as_str(), "{}", world.record()?);
+        Ok(())
+    })
+}

@@ -1,0 +1,20 @@
+//! Stories: the real `kubeboot` on the machines of an emulated AWS account, one world per story.
+//!
+//! Each story starts a world (`tests/world`), lets machines boot, breaks what it is about, and then asks etcd, S3 and
+//! the stand-in for kubeadm what has come of it; kubeboot's own word is only believed about itself. How to run one, and
+//! what to do when one fails: `docs/testing.md`.
+
+mod support;
+
+mod aws;
+mod boots;
+mod documents;
+mod joiners;
+mod leaders;
+mod machines;
+mod metadata;
+mod objects;
+mod reports;
+mod secrets;
+mod settings;
+mod settling;

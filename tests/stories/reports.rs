@@ -1,0 +1,70 @@
+//! What `kubeboot status` and `kubeboot check` say of a world whose truth is known. Every line of them is tested where it
+//! is made; here it matters that they work on a real machine, and with what exit code.
+
+use crate::support::World;
+use anyhow::{Result, ensure};
+use serde_json::Value;
+
+#[test]
+fn status_tells_a_healthy_control_plane_from_a_degraded_one_and_a_lost_quorum() -> Result<()> {
+    World::of(3).tell(|world| {
+        world.all_up(&[1, 2, 3])?;
+        status_is(world, "healthy, can lose 1", 0)?;
+        world.ask(&["kill", "3"])?;
+        status_is(world, "degraded", 10)?;
+        world.ask(&["kill", "2"])?;
+        status_is(world, "quorum lost", 11)
+    })
+}
+
+/// Asks machine 1, for people and for programs.
+fn status_is(world: &World, verdict: &str, code: i32) -> Result<()> {
+    let told = world.on(1, &["kubeboot", "status"])?;
+    ensure!(told.code == code && told.stdout.starts_with(verdict), "not '{verdict}' ({code}) but: {}", told.text());
+    for node in [1, 2, 3] {
+        ensure!(told.stdout.contains(&world.id(node)?), "node {node} is not told of: {}", told.stdout);
+    }
+    let parsed = world.on(1, &["kubeboot", "status", "--json"])?;
+    let parsed: Value = serde_json::from_str(&parsed.stdout)?;
+    ensure!(parsed["verdict"]["exit_code"] == code, "the JSON says something else: {parsed}");
+    Ok(())
+}
+
+#[test]
+fn check_finds_a_ready_machine_ready_and_names_what_is_missing() -> Result<()> {
+    World::of(1).without_up().tell(|world| {
+        let before = world.before(1)?;
+        let ready = world.on(1, &["kubeboot", "check"])?;
+        ensure!(ready.code == 0 && ready.stdout.contains("0 failed"), "{}", ready.text());
+        world.fault("ignore-conditions", &["--service", "s3"])?;
+        let unfit = world.on(1, &["kubeboot", "check", "--json"])?;
+        let parsed: Value = serde_json::from_str(&unfit.stdout)?;
+        let failed =
+            parsed["findings"].as_array().into_iter().flatten().filter(|finding| finding["verdict"] == "failed");
+        let failed: Vec<&Value> = failed.collect();
+        ensure!(failed.len() == 1 && failed[0]["check"] == "conditional-writes", "{parsed}");
+        ensure!(unfit.code == 2 && parsed["exit"] == 2, "exit code {}: {parsed}", unfit.code);
+        // It writes scratch objects, and takes them away again.
+        ensure!(world.keys()?.is_empty(), "{:?} are left in the bucket", world.keys()?);
+        before.the_disk_is_the_same()
+    })
+}
+
+#[test]
+fn what_needs_no_settings_works_without_any() -> Result<()> {
+    World::of(1).without_up().tell(|world| {
+        std::fs::remove_file(world.disk(1)?.join("etc/kubeboot/config.toml"))?;
+        for (argv, word) in [
+            (&["kubeboot", "--version"][..], "kubeboot"),
+            (&["kubeboot", "--help"], "Usage"),
+            (&["kubeboot", "up", "--help"], "--accept-group"),
+            (&["kubeboot", "completions", "bash"], "complete"),
+        ] {
+            let ended = world.on(1, argv)?;
+            ensure!(ended.code == 0 && ended.stdout.contains(word), "{argv:?}: {}", ended.text());
+        }
+        let ended = world.on(1, &["kubeboot", "upp"])?;
+        ensure!(ended.code == 2 && ended.stderr.contains("upp"), "{}", ended.text());
+        Ok(())
+    })
+}

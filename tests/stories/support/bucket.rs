@@ -1,0 +1,68 @@
+//! The bucket by hand, past every condition.
+
+use super::world::World;
+use anyhow::{Context, Result};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
+
+/// The folder that the world's settings give the cluster.
+pub const PREFIX: &str = "demo";
+/// The cluster record.
+pub const RECORD: &str = "control-plane/cluster.json";
+/// The membership lease.
+pub const LEASE: &str = "control-plane/membership-lease.json";
+/// The published hash of the CA's public key.
+pub const HASH: &str = "join/discovery-token-ca-cert-hash";
+
+impl World {
+    /// The cluster record.
+    pub fn record(&self) -> Result<Value> {
+        self.object(RECORD)
+    }
+
+    /// What a machine says about itself.
+    pub fn registration(&self, node: usize) -> Result<Value> {
+        self.object(&self.registration_key(node)?)
+    }
+
+    /// Where a machine says it.
+    pub fn registration_key(&self, node: usize) -> Result<String> {
+        Ok(format!("control-plane/nodes/{}.json", self.id(node)?))
+    }
+
+    /// An object below the prefix, as JSON.
+    pub fn object(&self, key: &str) -> Result<Value> {
+        let text = self.text(key)?;
+        serde_json::from_str(&text).with_context(|| format!("'{key}' is no JSON: {text}"))
+    }
+
+    /// An object below the prefix, as text.
+    pub fn text(&self, key: &str) -> Result<String> {
+        let answer = self.ask(&["s3", "get", &format!("{PREFIX}/{key}")])?;
+        let body = answer["body"].as_str().with_context(|| format!("'{key}' has no body"))?;
+        Ok(String::from_utf8(STANDARD.decode(body)?)?)
+    }
+
+    /// Writes an object below the prefix.
+    pub fn put(&self, key: &str, body: &str) -> Result<()> {
+        let file = self.path("body");
+        std::fs::write(&file, body)?;
+        self.ask(&["s3", "put", &format!("{PREFIX}/{key}"), &file.display().to_string()]).map(drop)
+    }
+
+    /// Deletes an object below the prefix.
+    pub fn remove(&self, key: &str) -> Result<()> {
+        self.ask(&["s3", "rm", &format!("{PREFIX}/{key}")]).map(drop)
+    }
+
+    /// All keys of the bucket.
+    pub fn keys(&self) -> Result<Vec<String>> {
+        Ok(serde_json::from_value(self.ask(&["s3", "ls"])?)?)
+    }
+
+    /// Makes calls to AWS go wrong: an effect of `dev/world fault add`, and which calls it is about.
+    pub fn fault(&self, effect: &str, which: &[&str]) -> Result<()> {
+        self.ask(&[&["fault", "add", effect], which].concat()).map(drop)
+    }
+}

@@ -1,0 +1,12 @@
+//! What stories share: the world, commands with deadlines, and what must be true at the end.
+
+pub mod bucket;
+pub mod command;
+pub mod machine;
+pub mod plan;
+pub mod slots;
+pub mod truth;
+pub mod unchanged;
+pub mod world;
+
+pub use world::World;

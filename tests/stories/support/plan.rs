@@ -1,0 +1,66 @@
+//! How a story's world is to be, and the telling of the story in it.
+
+use super::slots::Slots;
+use super::world::World;
+use anyhow::Result;
+use std::path::Path;
+use std::time::Instant;
+
+/// Before the first of these, there is room for the IDs of machines that arrive later and rank first all the same.
+const LATER: usize = 0x1000;
+
+/// A world that has not started yet. Instance IDs count upwards, so that node 1 ranks first, then node 2.
+#[derive(Clone)]
+pub struct Plan {
+    nodes: usize,
+    options: Vec<String>,
+}
+
+impl Plan {
+    /// Machines that boot at once and run `kubeboot up`.
+    pub fn of(nodes: usize) -> Self {
+        let ids: Vec<String> = (1..=nodes).map(|node| format!("i-{:017x}", LATER + node)).collect();
+        Self { nodes, options: Vec::new() }.option("--nodes", &nodes.to_string()).option("--ids", &ids.join(","))
+    }
+
+    /// An option of `dev/world up` with its value.
+    pub fn option(mut self, name: &str, value: &str) -> Self {
+        self.options.extend([name.to_owned(), value.to_owned()]);
+        self
+    }
+
+    /// A setting of every machine.
+    pub fn set(self, name: &str, value: &str) -> Self {
+        self.option("--set", &format!("{name}={value}"))
+    }
+
+    /// An environment variable of every machine.
+    pub fn env(self, name: &str, value: &str) -> Self {
+        self.option("--env", &format!("{name}={value}"))
+    }
+
+    /// kubeadm documents for every machine.
+    pub fn kubeadm_config(self, file: &Path) -> Self {
+        self.option("--kubeadm-config", &file.display().to_string())
+    }
+
+    /// The machines boot, but nothing runs `kubeboot up`.
+    pub fn without_up(mut self) -> Self {
+        self.options.push("--no-up".to_owned());
+        self
+    }
+
+    /// Starts the world, tells the story in it, and ends the world. When the story fails, the logs are printed.
+    pub fn tell(self, story: impl FnOnce(&World) -> Result<()>) -> Result<()> {
+        let slots = Slots::take(self.nodes);
+        let begun = Instant::now();
+        let mut world = World::start(&self.options)?;
+        story(&world)?;
+        world.ends_well();
+        drop(world);
+        drop(slots);
+        let name = std::thread::current().name().unwrap_or("a story").to_owned();
+        println!("took {:.1} s: {name}", begun.elapsed().as_secs_f64());
+        Ok(())
+    }
+}

@@ -1,0 +1,92 @@
+//! What must be true, asked from etcd, S3 and the stand-in for kubeadm.
+
+use super::bucket::HASH;
+use super::world::World;
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+/// A kubeadm command that has ended: on which machine, its words, its exit code.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kubeadm {
+    pub node: String,
+    pub argv: Vec<String>,
+    pub exit: i64,
+}
+
+impl World {
+    /// Every kubeadm command that has ended so far and changed a machine or a cluster: init, join, reset.
+    pub fn kubeadm(&self) -> Result<Vec<Kubeadm>> {
+        let lines = self.journal("standin")?;
+        let ended = lines.iter().filter(|line| line["end"].is_number());
+        let all = ended.map(|line| Kubeadm {
+            node: line["node"].as_str().unwrap_or_default().to_owned(),
+            argv: line["argv"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .skip(1)
+                .filter_map(|w| w.as_str().map(str::to_owned))
+                .collect(),
+            exit: line["exit"].as_i64().unwrap_or(-1),
+        });
+        Ok(all.filter(Kubeadm::changes_something).collect())
+    }
+
+    /// Fails unless these machines are one control plane: all voters of one etcd and nobody else, made by one init that
+    /// went well, under a ready record, with the hash published and everybody registered.
+    pub fn is_one_control_plane(&self, nodes: &[usize]) -> Result<()> {
+        let inits =
+            self.kubeadm()?.into_iter().filter(|command| command.argv[0] == "init" && command.exit == 0).count();
+        ensure!(inits == 1, "kubeadm init succeeded {inits} times, not once");
+        self.are_the_voters(nodes)?;
+        let record = self.record()?;
+        ensure!(record["phase"] == "ready", "the record is not ready: {record}");
+        let hash = self.text(HASH)?;
+        ensure!(
+            record["cluster"]["ca_hashes"][0] == hash.trim_end(),
+            "the published hash {hash:?} is not that of {record}"
+        );
+        for node in nodes {
+            let registration = self.registration(*node)?;
+            ensure!(registration["phase"] == "joined", "node {node} has not registered as joined: {registration}");
+            ensure!(
+                registration["claim_id"] == record["claim_id"],
+                "node {node} follows another claim: {registration}"
+            );
+        }
+        Ok(())
+    }
+
+    /// Fails unless the etcd of each of these machines says that it is a started voter, and that there are no others.
+    pub fn are_the_voters(&self, nodes: &[usize]) -> Result<()> {
+        let outcome = self.outcome()?;
+        let mut clusters = Vec::new();
+        for node in nodes {
+            let id = self.id(*node)?;
+            let found = outcome.iter().find(|each| each["instance"] == id.as_str());
+            let found = found.with_context(|| format!("node {node} is not on"))?;
+            ensure!(found["voter"] == true, "the etcd of node {node} does not answer as a voter: {found}");
+            ensure!(
+                found["voters_known"] == nodes.len(),
+                "the etcd of node {node} knows other voters than {nodes:?}: {found}"
+            );
+            clusters.push(found["cluster"].clone());
+        }
+        clusters.dedup();
+        ensure!(clusters.len() == 1, "the machines are in several clusters: {clusters:?}");
+        Ok(())
+    }
+
+    /// What has come of every machine that is on, by etcd's and kubeadm's word.
+    pub fn outcome(&self) -> Result<Vec<Value>> {
+        let answer = self.ask(&["outcome"])?;
+        answer.as_array().cloned().context("'dev/world outcome' is no list")
+    }
+}
+
+impl Kubeadm {
+    fn changes_something(&self) -> bool {
+        let first = self.argv.first().map(String::as_str);
+        matches!(first, Some("init" | "join" | "reset")) && self.argv.get(1).is_none_or(|word| word != "phase")
+    }
+}
