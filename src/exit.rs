@@ -98,9 +98,9 @@ impl From<Exit> for ExitCode {
 pub enum Health {
     /// Everything is as it should be.
     Healthy,
-    /// The control plane works, but something is missing or about to be.
+    /// The control plane works, but something is missing or about to be; or there is no cluster yet.
     Degraded,
-    /// Too few voters answer.
+    /// Too few voters answer; or two clusters do, of which none can be relied upon.
     QuorumLost,
     /// The sources do not say.
     CannotTell,

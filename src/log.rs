@@ -25,7 +25,11 @@ use crate::settings::{LogFormat, Settings};
 /// With [`Exit::Usage`], if the journal is asked for and there is none.
 pub fn init(settings: &Settings) -> Result<()> {
     let level = settings.log_level;
-    let which = Targets::new().with_default(LevelFilter::WARN.min(level)).with_target("kubeboot", level);
+    let which = Targets::new()
+        .with_default(LevelFilter::WARN.min(level))
+        // What the SDK warns of stands in the errors of our calls again, without its internals.
+        .with_target("aws_config", LevelFilter::ERROR.min(level))
+        .with_target("kubeboot", level);
     let text = tracing_subscriber::fmt::layer()
         .with_writer(io::stderr)
         .with_target(false)

@@ -10,7 +10,7 @@ use std::time::Duration;
 /// Connecting to a member that lives takes milliseconds.
 const CONNECT: Duration = Duration::from_secs(2);
 /// One request. etcd answers a linearizable read within its election time-out, or not at all.
-const REQUEST: Duration = Duration::from_secs(3);
+pub(super) const REQUEST: Duration = Duration::from_secs(3);
 
 /// What a client of etcd needs: the etcd CA, and a client certificate with its key.
 #[derive(Clone)]
@@ -55,5 +55,13 @@ impl Access {
         Client::connect([&url], Some(self.options.clone()))
             .await
             .with_context(|| format!("failed to use the credentials for etcd at {url}"))
+    }
+}
+
+/// What a member said, or why it said nothing, without the client library's internals.
+pub(super) fn brief(error: etcd_client::Error) -> anyhow::Error {
+    match error {
+        etcd_client::Error::GRpcStatus(status) => anyhow::anyhow!("{}", status.message().to_owned()),
+        error => error.into(),
     }
 }

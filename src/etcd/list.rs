@@ -1,6 +1,7 @@
 //! The member list, as certain as it can be had.
 
-use super::access::Access;
+use super::access::{Access, REQUEST, brief};
+use super::status::status;
 use crate::model::ids::MemberId;
 use crate::model::members::{Member, Members};
 use crate::model::snapshot::ClusterView;
@@ -9,6 +10,8 @@ use etcd_client::Client;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use std::net::IpAddr;
+use std::time::Duration;
+use tokio::time::timeout;
 
 /// One member's answer.
 enum Answer {
@@ -20,17 +23,22 @@ enum Answer {
 
 /// Asks the members at these addresses for the list, and every member in it whether it answers.
 pub async fn observe(access: &Access, addresses: &[IpAddr]) -> ClusterView {
-    let mut asked: FuturesUnordered<_> = addresses.iter().map(|address| ask(access, *address)).collect();
+    observe_within(access, addresses, REQUEST).await
+}
+
+/// The same for who is in a hurry: reading through the quorum, the list, and asking who answers may each take this long.
+pub async fn observe_within(access: &Access, addresses: &[IpAddr], step: Duration) -> ClusterView {
+    let mut asked: FuturesUnordered<_> = addresses.iter().map(|address| ask(access, *address, step)).collect();
     let (mut remembered, mut why) = (None, None);
     while let Some(answer) = asked.next().await {
         match answer {
-            Ok(Answer::Certain(members)) => return ClusterView::Listed(probed(access, members).await),
+            Ok(Answer::Certain(members)) => return ClusterView::Listed(probed(access, members, step).await),
             Ok(Answer::Remembered(members)) => remembered = Some(members),
             Err(error) => why = Some(format!("{error:#}")),
         }
     }
     if let Some(members) = remembered {
-        let members = probed(access, members).await;
+        let members = probed(access, members, step).await;
         // Enough voters answer, yet none reads through the quorum: a leader is being elected.
         return if members.has_quorum() {
             ClusterView::Unknown { why: "etcd has no leader at the moment".into() }
@@ -51,11 +59,12 @@ pub async fn certain(access: &Access, address: IpAddr) -> Result<Members> {
     read(&mut client, address).await
 }
 
-async fn ask(access: &Access, address: IpAddr) -> Result<Answer> {
+async fn ask(access: &Access, address: IpAddr, step: Duration) -> Result<Answer> {
     let mut client = access.client(address).await?;
-    let certain = barrier(&mut client, address).await;
-    let members = read(&mut client, address).await?;
-    Ok(if certain.is_ok() { Answer::Certain(members) } else { Answer::Remembered(members) })
+    let certain = matches!(timeout(step, barrier(&mut client, address)).await, Ok(Ok(())));
+    let members = timeout(step, read(&mut client, address)).await;
+    let members = members.with_context(|| format!("etcd at {address} gave no member list in time"))??;
+    Ok(if certain { Answer::Certain(members) } else { Answer::Remembered(members) })
 }
 
 /// A linearizable read through this member: when it returns, the member has applied every change that was committed
@@ -65,11 +74,13 @@ async fn barrier(client: &mut Client, address: IpAddr) -> Result<()> {
         .get("kubeboot", None)
         .await
         .map(|_| ())
+        .map_err(brief)
         .with_context(|| format!("etcd at {address} cannot read through a quorum"))
 }
 
 async fn read(client: &mut Client, address: IpAddr) -> Result<Members> {
-    let list = client.member_list().await.with_context(|| format!("etcd at {address} gave no member list"))?;
+    let list =
+        client.member_list().await.map_err(brief).with_context(|| format!("etcd at {address} gave no member list"))?;
     let members = list.members().iter().map(|member| Member {
         id: MemberId(member.id()),
         name: member.name().to_owned(),
@@ -87,11 +98,11 @@ fn host(url: &str) -> Option<IpAddr> {
 }
 
 /// The same list with who answers a status call.
-async fn probed(access: &Access, members: Members) -> Members {
+async fn probed(access: &Access, members: Members, step: Duration) -> Members {
     let probes = members.0.into_iter().map(|member| async move {
         let mut answers = false;
         for address in member.peer_addresses.iter().filter(|_| member.is_started()) {
-            answers = answers || is_itself(access, *address, member.id).await;
+            answers = answers || is_itself(access, *address, member.id, step).await;
         }
         Member { answers, ..member }
     });
@@ -99,9 +110,8 @@ async fn probed(access: &Access, members: Members) -> Members {
 }
 
 /// Whether the member at this address answers, and is the one with this ID: addresses are reused.
-async fn is_itself(access: &Access, address: IpAddr, id: MemberId) -> bool {
-    let Ok(mut client) = access.client(address).await else { return false };
-    client.status().await.is_ok_and(|status| status.header().is_some_and(|header| header.member_id() == id.0))
+async fn is_itself(access: &Access, address: IpAddr, id: MemberId, step: Duration) -> bool {
+    matches!(timeout(step, status(access, address)).await, Ok(Ok(status)) if status.id == id)
 }
 
 #[cfg(test)]

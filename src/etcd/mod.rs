@@ -3,10 +3,12 @@
 pub mod access;
 pub mod list;
 pub mod remove;
+pub mod status;
 
 pub use access::Access;
-pub use list::observe;
+pub use list::{observe, observe_within};
 pub use remove::remove_verified;
+pub use status::{Status, status};
 
 /// The port on which kubeadm's etcd serves clients.
 pub const CLIENT_PORT: u16 = 2379;

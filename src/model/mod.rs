@@ -15,6 +15,7 @@
 //! | [`instances`] | when to believe EC2 that a machine is gone |
 //! | [`reap`] | which members may be removed by another machine |
 //! | [`local`], [`snapshot`], [`step`], [`mod@decide`] | one observation in, one step out |
+//! | [`verdict`] | all that `status` has gathered in, one verdict with its reasons out |
 
 pub mod claim;
 pub mod decide;
@@ -31,4 +32,5 @@ pub mod record;
 pub mod registration;
 pub mod snapshot;
 pub mod step;
+pub mod verdict;
 pub mod write;

@@ -97,7 +97,7 @@ fn judge(scene: &Scene<'_>, member: &Member) -> Verdict {
     if member.answers {
         return Verdict::Keep(Keep::Answers);
     }
-    let owners = owners(scene, member);
+    let owners = owners(scene.registrations.iter(), member);
     let Some(owner) = owners.first().map(|owner| owner.instance.clone()) else {
         return Verdict::Keep(Keep::Unexplained);
     };
@@ -121,14 +121,15 @@ fn judge(scene: &Scene<'_>, member: &Member) -> Verdict {
 
 /// The registrations that explain a member: the one that names its ID, or else those of its name (where it has one) and address
 /// that name no other member.
-fn owners<'a>(scene: &Scene<'a>, member: &Member) -> Vec<&'a Registration> {
-    let named: Vec<_> = scene.registrations.iter().filter(|found| found.member_id == Some(member.id)).collect();
+pub fn owners<'a>(
+    registrations: impl Iterator<Item = &'a Registration> + Clone,
+    member: &Member,
+) -> Vec<&'a Registration> {
+    let named: Vec<_> = registrations.clone().filter(|found| found.member_id == Some(member.id)).collect();
     if !named.is_empty() {
         return named;
     }
-    scene
-        .registrations
-        .iter()
+    registrations
         .filter(|found| found.member_id.is_none() && found.phase != Phase::Waiting)
         .filter(|found| !member.is_started() || found.node_name == member.name)
         .filter(|found| member.is_at(&found.addresses))

@@ -15,6 +15,11 @@ use std::path::{Path, PathBuf};
 /// Where credentials lie while they are needed; gone with the power.
 pub const FOLDER: &str = "/run/kubeboot";
 
+/// Where kubeadm keeps a member's certificates for etcd.
+pub const MEMBER_ETCD: &str = "/etc/kubernetes/pki/etcd";
+/// Where kubeadm keeps a member's credentials for the API servers.
+pub const MEMBER_KUBECONFIG: &str = "/etc/kubernetes/admin.conf";
+
 /// What a node needs to talk to its cluster.
 pub struct Credentials {
     /// For etcd; `None` when etcd is somebody else's.
@@ -35,9 +40,9 @@ impl Credentials {
     pub fn from_disk(facts: &Facts) -> Result<Self> {
         let etcd = match facts.external_etcd() {
             true => None,
-            false => Some(Access::from_folder(Path::new("/etc/kubernetes/pki/etcd"))?),
+            false => Some(Access::from_folder(Path::new(MEMBER_ETCD))?),
         };
-        let kubeconfig_path = PathBuf::from("/etc/kubernetes/admin.conf");
+        let kubeconfig_path = PathBuf::from(MEMBER_KUBECONFIG);
         Ok(Self { etcd, kubeconfig: Kubeconfig::read(&kubeconfig_path)?, kubeconfig_path, bundle: None })
     }
 

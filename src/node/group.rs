@@ -142,7 +142,8 @@ impl GroupWatch {
     }
 }
 
-fn with_ec2(group: Group, described: &BTreeMap<InstanceId, ec2::Described>) -> Group {
+/// The group with what EC2 says of each of its instances.
+pub(crate) fn with_ec2(group: Group, described: &BTreeMap<InstanceId, ec2::Described>) -> Group {
     let members = group.members.into_iter().map(|member| match described.get(&member.instance) {
         Some(found) => GroupMember { ec2: Some(found.state.clone()), addresses: found.addresses.clone(), ..member },
         None => member,

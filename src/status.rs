@@ -1,8 +1,0 @@
-//! stand-in in this worktree only
-/// r
-#[allow(clippy::unused_async)]
-/// # Errors
-/// n
-pub async fn run(_: crate::settings::Settings, _: bool) -> anyhow::Result<crate::exit::Health> {
-    Ok(crate::exit::Health::Degraded)
-}

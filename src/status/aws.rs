@@ -1,0 +1,122 @@
+//! What AWS says: the bucket, the group, EC2.
+
+use super::here::Place;
+use super::sources::within;
+use crate::aws::store::Store;
+use crate::aws::{self, ec2, group};
+use crate::bucket::{keys, registrations};
+use crate::exit::Exit;
+use crate::model::group::Group;
+use crate::model::ids::InstanceId;
+use crate::model::lease::Lease;
+use crate::model::record::ClusterRecord;
+use crate::model::registration::Registration;
+use crate::model::verdict::{Known, Seen, machines};
+use crate::settings::Settings;
+use anyhow::{Context, Result};
+use std::collections::BTreeMap;
+
+/// The clients of AWS.
+pub(super) struct Aws {
+    store: Store,
+    autoscaling: aws_sdk_autoscaling::Client,
+    ec2: aws_sdk_ec2::Client,
+    group: Option<String>,
+}
+
+impl Aws {
+    /// Clients for the Region of the settings, or else of this machine, or else of the standard variables and files.
+    ///
+    /// # Errors
+    /// A proxy variable that is no URL.
+    pub(super) async fn connect(settings: &Settings, place: &Place) -> Result<Self> {
+        let here = place.here.machine.as_ref().ok().map(|machine| machine.region.clone());
+        let sdk = aws::connect(settings.region.clone().or(here)).await.context(Exit::Usage)?;
+        let s3 = aws_sdk_s3::Client::new(&sdk);
+        Ok(Self {
+            store: Store::new(s3, settings.bucket.clone(), settings.prefix.clone(), None),
+            autoscaling: aws_sdk_autoscaling::Client::new(&sdk),
+            ec2: aws_sdk_ec2::Client::new(&sdk),
+            group: settings.group.clone(),
+        })
+    }
+
+    /// The cluster record.
+    pub(super) async fn record(&self) -> Known<Option<ClusterRecord>> {
+        let parse = |body: Vec<u8>| ClusterRecord::parse(&body).map_err(|error| error.to_string());
+        self.object(keys::RECORD).await?.map(parse).transpose()
+    }
+
+    /// The published discovery hash.
+    pub(super) async fn hash(&self) -> Known<Option<String>> {
+        Ok(self.object(keys::HASH).await?.map(|body| String::from_utf8_lossy(&body).trim_end().to_owned()))
+    }
+
+    /// The membership lease.
+    pub(super) async fn lease(&self) -> Known<Option<Lease>> {
+        self.object(keys::LEASE).await?.map(|body| Lease::parse(&body)).transpose()
+    }
+
+    /// What the machines say about themselves.
+    pub(super) async fn registrations(&self) -> Known<BTreeMap<InstanceId, Known<Registration>>> {
+        let all = within(registrations::all(&self.store)).await?;
+        Ok(all.into_iter().map(|entry| (entry.instance, entry.registration)).collect())
+    }
+
+    /// The group of the settings, or else the one that Auto Scaling names for this instance.
+    pub(super) async fn group(&self, here: Option<&InstanceId>) -> Known<Option<Group>> {
+        within(async {
+            let name = match (&self.group, here) {
+                (Some(name), _) => Some(name.clone()),
+                (None, Some(instance)) => group::name_of(&self.autoscaling, instance).await?,
+                (None, None) => None,
+            };
+            match name {
+                Some(name) => group::describe(&self.autoscaling, &name).await,
+                None => Ok(None),
+            }
+        })
+        .await
+    }
+
+    /// The group that the record names, for who is in none and was told of none.
+    pub(super) async fn recorded_group(&self, seen: &Seen) -> Known<Option<Group>> {
+        let record = seen.record.as_ref().ok().and_then(Option::as_ref);
+        match record.and_then(|record| name_in(&record.identity.group_arn)) {
+            Some(name) if self.group.is_none() => within(group::describe(&self.autoscaling, name)).await,
+            None if self.group.is_none() && seen.here.instance().is_none() => {
+                Err("neither the setting 'group' nor a cluster record names it".to_owned())
+            }
+            Some(_) | None => Ok(None),
+        }
+    }
+
+    /// EC2's word on every instance that was mentioned so far.
+    pub(super) async fn instances(&self, seen: &Seen) -> Known<BTreeMap<InstanceId, ec2::Described>> {
+        let ids: Vec<InstanceId> = machines(seen).into_iter().map(|machine| machine.instance.clone()).collect();
+        within(ec2::describe(&self.ec2, &ids)).await
+    }
+
+    async fn object(&self, key: &str) -> Known<Option<Vec<u8>>> {
+        Ok(within(self.store.get(key)).await?.map(|object| object.body))
+    }
+}
+
+/// The name at the end of a group's ARN.
+fn name_in(arn: &str) -> Option<&str> {
+    arn.split_once(":autoScalingGroupName/").map(|(_, name)| name).filter(|name| !name.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::name_in;
+
+    #[test]
+    fn a_group_is_named_at_the_end_of_its_arn() {
+        let arn = "arn:aws:autoscaling:eu-central-1:123456789012:autoScalingGroup:c577349c:autoScalingGroupName/demo";
+        assert_eq!(name_in(arn), Some("demo"));
+        for bad in ["", "arn:aws:autoscaling", "arn:aws:autoscaling:::autoScalingGroup::autoScalingGroupName/"] {
+            assert_eq!(name_in(bad), None, "{bad}");
+        }
+    }
+}

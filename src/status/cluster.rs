@@ -1,0 +1,124 @@
+//! What the cluster says: etcd's members and the API servers, each at its own address.
+
+use super::here::as_root;
+use super::sources::within;
+use crate::etcd::{self, Access};
+use crate::kube::{Client, Kubeconfig};
+use crate::model::ids::{InstanceId, Uid};
+use crate::model::snapshot::ClusterView;
+use crate::model::verdict::{ApiServer, Etcd, Known, Machine, Node, Report};
+use crate::node::credentials::{FOLDER, MEMBER_ETCD, MEMBER_KUBECONFIG};
+use anyhow::{Context, Result};
+use futures::future::join_all;
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// Reading through etcd's quorum, the list, and asking the members for their status: three steps, which must all fit into
+/// the time of one source when machines are dead and not even refuse. A member that lives answers within milliseconds.
+const STEP: Duration = Duration::from_millis(1500);
+
+/// A machine that may be asked.
+pub(super) struct Peer {
+    instance: InstanceId,
+    address: IpAddr,
+    node_name: Option<String>,
+}
+
+/// The machines that may answer: those with an address that are not certainly gone.
+pub(super) fn peers(machines: &[Machine<'_>]) -> Vec<Peer> {
+    let peer = |machine: &Machine<'_>| {
+        let node_name = machine.says().map(|says| says.node_name.clone());
+        Some(Peer { instance: machine.instance.clone(), address: *machine.addresses().first()?, node_name })
+    };
+    machines.iter().filter(|machine| !machine.is_gone()).filter_map(peer).collect()
+}
+
+/// etcd's members.
+pub(super) async fn etcd(peers: &[Peer], external: bool) -> Known<Etcd> {
+    if external {
+        return Ok(Etcd::External);
+    }
+    if peers.is_empty() {
+        return Err("no control-plane machine is known to ask".into());
+    }
+    let access = credentials(&[PathBuf::from(MEMBER_ETCD).join("healthcheck-client.crt")], |path| {
+        Access::from_folder(path.parent().unwrap_or(Path::new("/")))
+    })?;
+    let addresses: Vec<IpAddr> = peers.iter().map(|peer| peer.address).collect();
+    let all = async {
+        let reports = join_all(addresses.iter().map(|address| timeout(STEP, etcd::status(&access, *address))));
+        Ok::<_, Infallible>(tokio::join!(etcd::observe_within(&access, &addresses, STEP), reports))
+    };
+    let (view, reports) = within(all).await?;
+    let reports: Vec<etcd::Status> = reports.into_iter().flatten().flatten().collect();
+    let (members, certain) = match view {
+        ClusterView::Listed(members) => (members, true),
+        ClusterView::NoQuorum(members) => (members, false),
+        ClusterView::Unknown { why } if reports.is_empty() => return Ok(Etcd::Silent { asked: peers.len(), why }),
+        ClusterView::Unknown { why } => return Err(why),
+        ClusterView::External | ClusterView::NotAsked => return Err("not asked".into()),
+    };
+    let report = |told: etcd::Status| (told.id, Report { version: told.version, errors: told.errors });
+    let reports = reports.into_iter().map(report).collect();
+    Ok(Etcd::Stacked { members, certain, reports })
+}
+
+/// The API servers.
+pub(super) async fn api_servers(peers: &[Peer], port: u16) -> Known<BTreeMap<InstanceId, ApiServer>> {
+    // A machine that waits to join may have made itself credentials that are valid for an hour.
+    let places = [PathBuf::from(MEMBER_KUBECONFIG), Path::new(FOLDER).join("credentials/kubeconfig")];
+    let kubeconfig = credentials(&places, Kubeconfig::read)?;
+    let asked = join_all(peers.iter().map(|peer| async {
+        let client =
+            Client::new(&kubeconfig, SocketAddr::new(peer.address, port)).map_err(|error| format!("{error:#}"));
+        Ok::<_, String>((peer.instance.clone(), api_server(&client?, peer.node_name.as_deref()).await))
+    }));
+    asked.await.into_iter().collect()
+}
+
+async fn api_server(client: &Client, node_name: Option<&str>) -> ApiServer {
+    let node = async {
+        match node_name {
+            Some(name) => client.node(name).await,
+            None => Ok(None),
+        }
+    };
+    let (ready, uid, version, node) = tokio::join!(
+        within(briefly(client.readyz())),
+        within(briefly(async { Uid::parse(client.kube_system_uid().await?).context("the UID of kube-system") })),
+        within(client.version()),
+        within(node),
+    );
+    let node = node.ok().flatten();
+    ApiServer {
+        ready,
+        kube_system_uid: uid,
+        version: version.ok(),
+        node: node.map(|node| Node { ready: node.ready, kubelet_version: node.kubelet_version }),
+    }
+}
+
+/// The last cause of an error alone: whom it was that was asked stands beside it.
+async fn briefly<T>(answer: impl Future<Output = Result<T>>) -> Result<T, String> {
+    answer.await.map_err(|error| error.root_cause().to_string())
+}
+
+/// Credentials from the first of these places that holds any.
+fn credentials<T>(places: &[PathBuf], read: impl Fn(&Path) -> Result<T>) -> Known<T> {
+    for place in places {
+        match place.try_exists() {
+            Ok(true) => return read(place).map_err(|error| as_root(&error)),
+            Ok(false) => {}
+            Err(error) => {
+                return Err(as_root(
+                    &anyhow::Error::new(error).context(format!("failed to look for '{}'", place.display())),
+                ));
+            }
+        }
+    }
+    Err("there are no credentials for the cluster here: ask on a control-plane node".to_owned())
+}

@@ -1,0 +1,52 @@
+//! `kubeboot status`: the truth, read now.
+//!
+//! Every source is asked at its own address, has five seconds, and fails alone. What they said goes into the pure
+//! [`judge`], and with its verdict into one report, which is shown to people or programs. Nothing is written
+//! anywhere and no lock is taken. What all of it means is in `docs/status.md`.
+
+mod aws;
+mod certificates;
+mod cluster;
+mod here;
+mod report;
+mod sources;
+mod text;
+
+use crate::exit::Health;
+use crate::model::verdict::{Outcome, judge};
+use crate::settings::Settings;
+use anyhow::{Context, Result};
+use report::Report;
+use std::io::Write;
+use std::time::SystemTime;
+
+/// Runs the command.
+///
+/// # Errors
+/// Settings with which nothing can be asked, or a standard output that takes nothing.
+pub async fn run(settings: Settings, json: bool) -> Result<Health> {
+    let at = SystemTime::now();
+    let seen = sources::gather(&settings).await?;
+    let verdict = judge(&seen);
+    let health = health(&verdict.outcome);
+    let place = format!("s3://{}/{}/", settings.bucket, settings.prefix);
+    let report = Report::new(place, &seen, &verdict, health, at);
+    let shown = if json {
+        let json = serde_json::to_string_pretty(&report).context("failed to write the status as JSON")?;
+        format!("{json}\n")
+    } else {
+        text::page(&report)
+    };
+    std::io::stdout().write_all(shown.as_bytes()).context("failed to write to standard output")?;
+    Ok(health)
+}
+
+/// The exit code of a verdict. Of two clusters none can be relied upon, as little as one without quorum.
+fn health(outcome: &Outcome) -> Health {
+    match outcome {
+        Outcome::Healthy => Health::Healthy,
+        Outcome::Degraded | Outcome::NoCluster(_) => Health::Degraded,
+        Outcome::QuorumLost(_) | Outcome::Split { .. } => Health::QuorumLost,
+        Outcome::CannotTell { .. } => Health::CannotTell,
+    }
+}

@@ -1,0 +1,153 @@
+//! One machine, with all that is known of it.
+
+use super::Source;
+use crate::model::members;
+use crate::model::registration::Registration;
+use crate::model::verdict::{self, Ec2, Etcd, Machine, Report, Seen, is_explained};
+use serde::Serialize;
+
+/// One machine.
+#[derive(Debug, Serialize)]
+pub(in crate::status) struct Node {
+    pub(in crate::status) instance: String,
+    pub(in crate::status) here: bool,
+    pub(in crate::status) addresses: Vec<String>,
+    pub(in crate::status) ec2: Source<String>,
+    pub(in crate::status) group: Source<Option<Place>>,
+    pub(in crate::status) registration: Source<Option<Says>>,
+    pub(in crate::status) member: Source<Option<Member>>,
+    pub(in crate::status) api_server: Source<Option<ApiServer>>,
+    pub(in crate::status) kubelet: Option<Kubelet>,
+}
+
+/// Its place in the group.
+#[derive(Debug, Serialize)]
+pub(in crate::status) struct Place {
+    pub(in crate::status) lifecycle: String,
+    pub(in crate::status) healthy: bool,
+}
+
+/// What it says about itself.
+#[derive(Debug, Serialize)]
+pub(in crate::status) struct Says {
+    pub(in crate::status) phase: &'static str,
+    pub(in crate::status) since: String,
+    pub(in crate::status) updated: String,
+    pub(in crate::status) waits_for: Option<String>,
+    pub(in crate::status) last_error: Option<String>,
+    claim_id: Option<String>,
+    node_name: String,
+    member_id: Option<String>,
+    pub(in crate::status) kubeboot: String,
+    pub(in crate::status) kubeadm: Option<String>,
+}
+
+/// Its etcd member.
+#[derive(Debug, Serialize)]
+pub(in crate::status) struct Member {
+    pub(in crate::status) id: String,
+    pub(in crate::status) name: String,
+    pub(in crate::status) addresses: Vec<String>,
+    pub(in crate::status) voter: bool,
+    pub(in crate::status) started: bool,
+    pub(in crate::status) answers: bool,
+    explained: bool,
+    pub(in crate::status) version: Option<String>,
+    errors: Vec<String>,
+}
+
+/// Its API server.
+#[derive(Debug, Serialize)]
+pub(in crate::status) struct ApiServer {
+    pub(in crate::status) ready: bool,
+    why_not: Option<String>,
+    kube_system_uid: Source<String>,
+    pub(in crate::status) version: Option<String>,
+}
+
+/// Its kubelet, as its Node object has it.
+#[derive(Debug, Serialize)]
+pub(in crate::status) struct Kubelet {
+    pub(in crate::status) ready: bool,
+    pub(in crate::status) version: Option<String>,
+}
+
+impl Node {
+    pub(super) fn new(machine: &Machine<'_>, all: &[Machine<'_>], seen: &Seen) -> Self {
+        let node = machine.api_server.and_then(|server| server.node.as_ref());
+        Self {
+            instance: machine.instance.to_string(),
+            here: seen.here.instance() == Some(machine.instance),
+            addresses: machine.addresses().iter().map(ToString::to_string).collect(),
+            ec2: Source::of(&seen.ec2, |_| ec2(machine.ec2)),
+            group: Source::of(&seen.group, |_| {
+                machine.group.map(|member| Place { lifecycle: member.lifecycle.to_string(), healthy: member.healthy })
+            }),
+            registration: match machine.registration {
+                Some(registration) => Source::of(registration, |says| Some(Says::new(says))),
+                None => Source::of(&seen.registrations, |_| None),
+            },
+            member: match &seen.etcd {
+                Err(why) | Ok(Etcd::Silent { why, .. }) => Source::unknown(why),
+                Ok(Etcd::External) => Source::Known(None),
+                Ok(Etcd::Stacked { .. }) => {
+                    Source::Known(machine.member.map(|member| Member::new(member, machine.report, all)))
+                }
+            },
+            api_server: Source::of(&seen.api_servers, |_| machine.api_server.map(ApiServer::new)),
+            kubelet: node.map(|node| Kubelet { ready: node.ready, version: node.kubelet_version.clone() }),
+        }
+    }
+}
+
+/// EC2's state, or what it means that there is none.
+fn ec2(ec2: Ec2<'_>) -> String {
+    match ec2 {
+        Ec2::State(state) => state.to_string(),
+        Ec2::Absent | Ec2::Unknown => "absent".to_owned(),
+    }
+}
+
+impl Says {
+    fn new(says: &Registration) -> Self {
+        Self {
+            phase: says.phase.as_str(),
+            since: says.since.clone(),
+            updated: says.updated.clone(),
+            waits_for: says.waits_for.clone(),
+            last_error: says.last_error.clone(),
+            claim_id: says.claim_id.as_ref().map(ToString::to_string),
+            node_name: says.node_name.clone(),
+            member_id: says.member_id.map(|id| id.to_string()),
+            kubeboot: says.versions.kubeboot.clone(),
+            kubeadm: says.versions.kubeadm.clone(),
+        }
+    }
+}
+
+impl Member {
+    pub(super) fn new(member: &members::Member, report: Option<&Report>, machines: &[Machine<'_>]) -> Self {
+        Self {
+            id: member.id.to_string(),
+            name: member.name.clone(),
+            addresses: member.peer_addresses.iter().map(ToString::to_string).collect(),
+            voter: !member.learner,
+            started: member.is_started(),
+            answers: member.answers,
+            explained: is_explained(member, machines),
+            version: report.map(|report| report.version.clone()),
+            errors: report.map(|report| report.errors.clone()).unwrap_or_default(),
+        }
+    }
+}
+
+impl ApiServer {
+    fn new(server: &verdict::ApiServer) -> Self {
+        Self {
+            ready: server.ready.is_ok(),
+            why_not: server.ready.as_ref().err().cloned(),
+            kube_system_uid: Source::of(&server.kube_system_uid, ToString::to_string),
+            version: server.version.clone(),
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! What is not about one machine: this place, the record, the group, etcd as a whole.
+
+use super::Source;
+use super::machine::Member;
+use crate::model::group;
+use crate::model::local::{Local, Stage};
+use crate::model::members;
+use crate::model::record::{ClusterRecord, Published, State};
+use crate::model::verdict::{self, Certificate, Known, Machine};
+use serde::Serialize;
+
+/// Where the question was asked.
+#[derive(Debug, Serialize)]
+pub(in crate::status) struct Here {
+    pub(in crate::status) instance: Source<String>,
+    pub(in crate::status) state: Source<LocalState>,
+    pub(in crate::status) leaving_unit: Source<String>,
+    pub(in crate::status) certificates: Source<Vec<Expiry>>,
+}
+
+/// What the disk says.
+#[derive(Debug, Serialize)]
+pub(in crate::status) struct LocalState {
+    pub(in crate::status) stage: &'static str,
+    pub(in crate::status) instance: Option<String>,
+    claim_id: Option<String>,
+}
+
+/// One certificate.
+#[derive(Debug, Serialize)]
+pub(in crate::status) struct Expiry {
+    pub(in crate::status) file: String,
+    pub(in crate::status) expires: String,
+    pub(in crate::status) days: i64,
+}
+
+impl Here {
+    pub(super) fn new(here: &verdict::Here) -> Self {
+        let expiry =
+            |found: &Certificate| Expiry { file: found.file.clone(), expires: found.expires.clone(), days: found.days };
+        Self {
+            instance: Source::of(&here.machine, |machine| machine.instance.to_string()),
+            state: Source::of(&here.local, LocalState::new),
+            leaving_unit: Source::of(&here.leaving_unit, ToString::to_string),
+            certificates: Source::of(&here.certificates, |all| all.iter().map(expiry).collect()),
+        }
+    }
+}
+
+impl LocalState {
+    fn new(local: &Local) -> Self {
+        let (stage, owner) = match local {
+            Local::Fresh => ("fresh", None),
+            Local::HalfMade { instance, claim_id, stage: Stage::Initializing } => {
+                ("initializing", Some((instance, claim_id)))
+            }
+            Local::HalfMade { instance, claim_id, stage: Stage::Joining } => ("joining", Some((instance, claim_id))),
+            Local::Made { instance, claim_id } => ("member", Some((instance, claim_id))),
+            Local::Unexplained { .. } => ("unexplained", None),
+        };
+        let instance = owner.map(|(instance, _)| instance.to_string());
+        Self { stage, instance, claim_id: owner.map(|(_, claim)| claim.to_string()) }
+    }
+}
+
+/// The cluster record.
+#[derive(Debug, Serialize)]
+pub(in crate::status) struct Record {
+    pub(in crate::status) phase: &'static str,
+    pub(in crate::status) claim_id: String,
+    pub(in crate::status) generation: u64,
+    pub(in crate::status) holder: Option<String>,
+    pub(in crate::status) beat: Option<u64>,
+    yielded: Vec<String>,
+    account: String,
+    region: String,
+    group_arn: String,
+    endpoint: String,
+    service_subnet: String,
+    pub(in crate::status) cluster: Option<Cluster>,
+}
+
+/// What the record says of a cluster that exists.
+#[derive(Debug, Serialize)]
+pub(in crate::status) struct Cluster {
+    pub(in crate::status) kube_system_uid: String,
+    pub(in crate::status) kubernetes_version: String,
+    ca_hashes: Vec<String>,
+    pub(in crate::status) initialised_by: String,
+    pub(in crate::status) initialised_at: String,
+}
+
+impl Record {
+    pub(super) fn new(record: &ClusterRecord) -> Self {
+        let (phase, beat, published) = match &record.state {
+            State::Initializing { beat, .. } => ("initializing", Some(*beat), None),
+            State::Ready(published) => ("ready", None, Some(published)),
+            State::Retired(published) => ("retired", None, Some(published)),
+        };
+        let identity = record.identity.clone();
+        Self {
+            phase,
+            claim_id: record.claim_id.to_string(),
+            generation: record.generation,
+            holder: record.holder().map(|holder| holder.instance.to_string()),
+            beat,
+            yielded: record.yielded.iter().map(ToString::to_string).collect(),
+            account: identity.account,
+            region: identity.region,
+            group_arn: identity.group_arn,
+            endpoint: identity.endpoint,
+            service_subnet: identity.service_subnet,
+            cluster: published.map(Cluster::new),
+        }
+    }
+}
+
+impl Cluster {
+    fn new(published: &Published) -> Self {
+        Self {
+            kube_system_uid: published.kube_system_uid.to_string(),
+            kubernetes_version: published.kubernetes_version.clone(),
+            ca_hashes: published.ca_hashes.clone(),
+            initialised_by: published.initialised_by.to_string(),
+            initialised_at: published.initialised_at.clone(),
+        }
+    }
+}
+
+/// The group.
+#[derive(Debug, Serialize)]
+pub(in crate::status) struct Group {
+    pub(in crate::status) name: String,
+    arn: String,
+    pub(in crate::status) desired: usize,
+    pub(in crate::status) expected: usize,
+    pub(in crate::status) candidates: Vec<String>,
+}
+
+impl Group {
+    pub(super) fn new(group: &group::Group, here: &verdict::Here) -> Self {
+        Self {
+            name: group.name.clone(),
+            arn: group.arn.clone(),
+            desired: group.desired,
+            expected: here.expected_size.unwrap_or(group.desired),
+            candidates: group.candidates().into_iter().map(ToString::to_string).collect(),
+        }
+    }
+}
+
+/// etcd as a whole. Its members stand with their machines.
+#[derive(Debug, Serialize)]
+pub(in crate::status) struct Etcd {
+    pub(in crate::status) external: bool,
+    pub(in crate::status) voters: Option<usize>,
+    pub(in crate::status) answering: Option<usize>,
+    pub(in crate::status) quorum: Option<usize>,
+    pub(in crate::status) certain: Option<bool>,
+    pub(in crate::status) without_machine: Vec<Member>,
+}
+
+impl Etcd {
+    pub(super) fn source(etcd: &Known<verdict::Etcd>, machines: &[Machine<'_>]) -> Source<Self> {
+        match etcd {
+            Err(why) | Ok(verdict::Etcd::Silent { why, .. }) => Source::unknown(why),
+            Ok(verdict::Etcd::External) => Source::Known(Self {
+                external: true,
+                voters: None,
+                answering: None,
+                quorum: None,
+                certain: None,
+                without_machine: Vec::new(),
+            }),
+            Ok(verdict::Etcd::Stacked { members, certain, reports }) => {
+                let taken = |id| machines.iter().any(|machine| machine.member.is_some_and(|member| member.id == id));
+                let lonely = members.0.iter().filter(|member| !taken(member.id));
+                let member = |member: &members::Member| Member::new(member, reports.get(&member.id), machines);
+                Source::Known(Self {
+                    external: false,
+                    voters: Some(members.voters().count()),
+                    answering: Some(members.answering()),
+                    quorum: Some(members.quorum()),
+                    certain: Some(*certain),
+                    without_machine: lonely.map(member).collect(),
+                })
+            }
+        }
+    }
+}

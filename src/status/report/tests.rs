@@ -1,0 +1,118 @@
+//! The shape against its documentation, both ways.
+
+use super::*;
+use crate::model::lease::{self, Lease};
+use crate::model::verdict::sample;
+use crate::model::verdict::{NoCluster, Outcome};
+use crate::status::health;
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+const DOCUMENT: &str = include_str!("../../../docs/status.md");
+
+/// The report of what was seen.
+pub(in crate::status) fn report(seen: &Seen) -> Report {
+    let verdict = verdict::judge(seen);
+    let health = health(&verdict.outcome);
+    Report::new("s3://my-bucket/demo/".into(), seen, &verdict, health, SystemTime::UNIX_EPOCH)
+}
+
+fn json(seen: &Seen) -> Value {
+    serde_json::to_value(report(seen)).unwrap()
+}
+
+/// What stands in the first column of the rows below a heading.
+fn documented(heading: &str) -> BTreeSet<String> {
+    let section = DOCUMENT.split("\n## ").find(|section| section.starts_with(heading)).unwrap();
+    let cell = |line: &str| line.strip_prefix("| `")?.split_once('`').map(|(name, _)| name.to_owned());
+    section.lines().filter_map(cell).collect()
+}
+
+/// The paths of all leaves; an empty list is one.
+fn paths(value: &Value, path: &str, found: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                paths(value, &format!("{path}{}{name}", if path.is_empty() { "" } else { "." }), found);
+            }
+        }
+        Value::Array(items) if items.iter().any(Value::is_object) => {
+            items.iter().for_each(|item| paths(item, &format!("{path}[]"), found));
+        }
+        Value::Array(_) | Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
+            found.insert(path.to_owned());
+        }
+    }
+}
+
+/// A control plane of which everything is known, with a reason.
+fn full() -> Seen {
+    let nonce = lease::Lease::parse(br#"{"schema": 1, "holder": null, "beat": 1}"#).unwrap();
+    let holder = lease::LeaseHolder {
+        instance: sample::id(2),
+        nonce: crate::model::ids::Nonce::parse(sample::UID).unwrap(),
+        purpose: "join".into(),
+    };
+    let mut seen = sample::healthy();
+    seen.lease = Ok(Some(Lease::taken(Some(&nonce), holder)));
+    seen.hash = Ok(Some("sha256:9999".into()));
+    seen
+}
+
+#[test]
+fn every_field_is_documented_and_every_documented_field_is_there() {
+    let mut found = BTreeSet::new();
+    paths(&json(&full()), "", &mut found);
+    assert_eq!(found, documented("--json"));
+}
+
+#[test]
+fn every_code_of_a_reason_is_documented() {
+    let source = include_str!("../../model/verdict/reason.rs");
+    let (_, codes) = source.split_once("pub fn code").unwrap();
+    let (codes, _) = codes.split_once("pub fn instance").unwrap();
+    let codes = codes.lines().filter_map(|line| Some(line.split_once("=> \"")?.1.split_once('"')?.0.to_owned()));
+    assert_eq!(codes.collect::<BTreeSet<_>>(), documented("The reasons"));
+}
+
+#[test]
+fn every_verdict_is_documented_with_its_exit_code() {
+    let all = [
+        Outcome::Healthy,
+        Outcome::Degraded,
+        Outcome::NoCluster(NoCluster::Unclaimed),
+        Outcome::QuorumLost(verdict::Lost::NoApiServer),
+        Outcome::Split { both: true },
+        Outcome::CannotTell { joined: None },
+    ];
+    for outcome in &all {
+        let row = format!("| `{}` | {} |", outcome.name(), health(outcome).number());
+        assert!(DOCUMENT.contains(&row), "{row}");
+    }
+    assert_eq!(
+        all.map(|outcome| outcome.name().to_owned()).into_iter().collect::<BTreeSet<_>>(),
+        documented("The verdict")
+    );
+}
+
+#[test]
+fn a_source_that_said_nothing_says_why() {
+    let mut seen = sample::healthy();
+    seen.record = Err("denied".into());
+    seen.etcd = Ok(verdict::Etcd::Silent { asked: 3, why: "connection refused".into() });
+    let json = json(&seen);
+    assert_eq!(json["record"]["unknown"], "denied");
+    assert_eq!(json["etcd"]["unknown"], "connection refused");
+    assert_eq!(json["nodes"][0]["member"]["unknown"], "connection refused");
+    assert_eq!(json["verdict"]["exit_code"], 10);
+    assert_eq!(json["lease"], Value::Null);
+}
+
+#[test]
+fn a_member_without_machine_is_still_shown() {
+    let mut seen = sample::healthy();
+    seen.etcd = sample::stacked([sample::member(1), sample::member(2), sample::member(3), sample::member(9)]);
+    let json = json(&seen);
+    assert_eq!(json["etcd"]["without_machine"][0]["id"], sample::member_id(9).to_string());
+    assert_eq!(json["etcd"]["without_machine"][0]["explained"], false);
+}

@@ -1,0 +1,51 @@
+//! Asking all sources, each within its time and as many at once as depend on no other.
+
+use super::aws::Aws;
+use super::{cluster, here};
+use crate::model::verdict::{Known, Seen, machines};
+use crate::node::group::with_ec2;
+use crate::settings::Settings;
+use anyhow::Result;
+use std::fmt::Display;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// How long a source may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What a source said within its time, or why it said nothing.
+pub(super) async fn within<T, E: Display>(answer: impl Future<Output = Result<T, E>>) -> Known<T> {
+    match timeout(PATIENCE, answer).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(error)) => Err(format!("{error:#}")),
+        Err(_) => Err(format!("no answer within {} seconds", PATIENCE.as_secs())),
+    }
+}
+
+/// Asks everybody. The bucket says who the machines are, AWS where they are, and then they are asked themselves.
+///
+/// # Errors
+/// A proxy variable that is no URL.
+pub(super) async fn gather(settings: &Settings) -> Result<Seen> {
+    let place = here::look(settings).await;
+    let aws = Aws::connect(settings, &place).await?;
+    let (record, hash, lease, registrations, group) =
+        tokio::join!(aws.record(), aws.hash(), aws.lease(), aws.registrations(), aws.group(place.here.instance()));
+    let not_asked = || "not asked".to_owned();
+    let (etcd, api_servers, ec2) = (Err(not_asked()), Err(not_asked()), Err(not_asked()));
+    let mut seen = Seen { here: place.here, record, hash, lease, registrations, group, ec2, etcd, api_servers };
+    if seen.group == Ok(None) {
+        seen.group = aws.recorded_group(&seen).await;
+    }
+    match aws.instances(&seen).await {
+        Ok(described) => {
+            seen.group = seen.group.map(|group| group.map(|group| with_ec2(group, &described)));
+            seen.ec2 = Ok(described.into_iter().map(|(instance, found)| (instance, found.state)).collect());
+        }
+        Err(why) => seen.ec2 = Err(why),
+    }
+    let peers = cluster::peers(&machines(&seen));
+    (seen.etcd, seen.api_servers) =
+        tokio::join!(cluster::etcd(&peers, place.external_etcd), cluster::api_servers(&peers, place.api_port));
+    Ok(seen)
+}

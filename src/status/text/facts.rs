@@ -1,0 +1,150 @@
+//! What is not about one machine: a name at the left, and what is known beside it.
+
+use super::super::report::{Etcd, Expiry, Group, Here, Record, Report, Source};
+use super::layout::indented;
+use super::nodes::in_words;
+use std::collections::BTreeSet;
+
+/// The names at the left take this many columns.
+const NAMES: usize = 14;
+
+/// All of them.
+pub(super) fn lines(report: &Report) -> Vec<String> {
+    let mut facts = vec![("endpoint", report.endpoint.clone())];
+    facts.extend(told("record", &report.record, |record| record_of(record.as_ref(), &report.place)));
+    facts.extend(told("group", &report.group, |group| vec![group_of(group.as_ref())]));
+    facts.extend(told("etcd", &report.etcd, etcd_of));
+    facts.extend(told("lease", &report.lease, |lease| {
+        vec![match lease {
+            Some(holder) => format!("{} holds it to {}", holder.instance, holder.purpose),
+            None => "free".to_owned(),
+        }]
+    }));
+    facts.extend(versions(report).map(|versions| ("versions", versions)));
+    facts.extend(here(&report.here));
+    let mark = |name: &str| format!("{name:<NAMES$}");
+    let short = |fact: String| if is_told_above(report, &fact) { "unknown: see above".to_owned() } else { fact };
+    facts.into_iter().flat_map(|(name, fact)| indented(&mark(name), &short(fact))).collect()
+}
+
+/// Whether a reason under the verdict ends with why this is unknown. Nobody wants to read that twice.
+fn is_told_above(report: &Report, fact: &str) -> bool {
+    let why = fact.strip_prefix(UNKNOWN);
+    why.is_some_and(|why| report.verdict.reasons.iter().any(|reason| reason.text.ends_with(why)))
+}
+
+/// Before why something is not known.
+const UNKNOWN: &str = "unknown: ";
+
+type Fact = (&'static str, String);
+
+/// The facts of a source: the first has the name, the others stand below it.
+fn told<T>(name: &'static str, source: &Source<T>, tell: impl FnOnce(&T) -> Vec<String>) -> Vec<Fact> {
+    let facts = match source {
+        Source::Known(found) => tell(found),
+        Source::Unknown { unknown } => vec![format!("{UNKNOWN}{unknown}")],
+    };
+    facts.into_iter().enumerate().map(|(at, fact)| (if at == 0 { name } else { "" }, fact)).collect()
+}
+
+fn record_of(record: Option<&Record>, place: &str) -> Vec<String> {
+    let Some(record) = record else { return vec![format!("none at {place}")] };
+    let mut facts = vec![
+        format!("{} at {place}", record.phase),
+        format!("claim {} (number {})", record.claim_id, record.generation),
+    ];
+    if let Some(holder) = &record.holder {
+        facts.push(format!("held by {holder}, beat {}", record.beat.unwrap_or_default()));
+    }
+    if let Some(cluster) = &record.cluster {
+        facts.push(format!("initialised by {} at {}", cluster.initialised_by, cluster.initialised_at));
+        facts.push(format!("Kubernetes {}, kube-system {}", cluster.kubernetes_version, cluster.kube_system_uid));
+    }
+    facts
+}
+
+fn group_of(group: Option<&Group>) -> String {
+    match group {
+        None => "none that Auto Scaling knows of".to_owned(),
+        Some(group) => {
+            let (candidates, expected) = (group.candidates.len(), group.expected);
+            let noun = if candidates == 1 { "candidate" } else { "candidates" };
+            let desired = if group.desired == expected {
+                String::new()
+            } else {
+                format!(" (desired capacity {})", group.desired)
+            };
+            format!("{}: {candidates} {noun}, {expected} expected{desired}", group.name)
+        }
+    }
+}
+
+fn etcd_of(etcd: &Etcd) -> Vec<String> {
+    let (Some(voters), Some(answering), Some(quorum)) = (etcd.voters, etcd.answering, etcd.quorum) else {
+        return vec!["external, not asked".to_owned()];
+    };
+    let source = if etcd.certain == Some(true) { "" } else { "; the list is what one of them remembers" };
+    let mut facts = vec![format!(
+        "{answering} of {voters} {} answering, quorum {quorum}{source}",
+        if voters == 1 { "voter" } else { "voters" }
+    )];
+    let lonely = etcd.without_machine.iter();
+    facts.extend(lonely.map(|member| {
+        format!("{} {} at {}, whose machine is not known", in_words(member), member.id, member.addresses.join(", "))
+    }));
+    facts
+}
+
+/// The versions in use, each program once.
+fn versions(report: &Report) -> Option<String> {
+    let (mut servers, mut kubelets, mut etcds) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    let (mut kubeadms, mut kubeboots) = (BTreeSet::new(), BTreeSet::new());
+    for node in &report.nodes {
+        if let Source::Known(Some(server)) = &node.api_server {
+            servers.extend(server.version.clone());
+        }
+        kubelets.extend(node.kubelet.as_ref().and_then(|kubelet| kubelet.version.clone()));
+        if let Source::Known(Some(member)) = &node.member {
+            etcds.extend(member.version.clone());
+        }
+        // Of machines that are gone, what they ran says nothing about now.
+        if let (Source::Known(Some(_)), Source::Known(Some(says))) = (&node.group, &node.registration) {
+            kubeadms.extend(says.kubeadm.clone());
+            kubeboots.insert(says.kubeboot.clone());
+        }
+    }
+    let all = [
+        ("API server", servers),
+        ("kubelet", kubelets),
+        ("etcd", etcds),
+        ("kubeadm", kubeadms),
+        ("kubeboot", kubeboots),
+    ];
+    let known = all.into_iter().filter(|(_, versions)| !versions.is_empty());
+    let told: Vec<String> = known
+        .map(|(program, versions)| format!("{program} {}", versions.into_iter().collect::<Vec<_>>().join(" and ")))
+        .collect();
+    (!told.is_empty()).then(|| told.join(", "))
+}
+
+fn here(here: &Here) -> Vec<Fact> {
+    let mut facts = told("this machine", &here.instance, |instance| vec![instance.clone()]);
+    let is_elsewhere = matches!(here.instance, Source::Unknown { .. });
+    if is_elsewhere && matches!(&here.state, Source::Known(state) if state.stage == "fresh") {
+        return facts;
+    }
+    facts.extend(told("state", &here.state, |state| {
+        let own = matches!(&here.instance, Source::Known(instance) if Some(instance) == state.instance.as_ref());
+        vec![match &state.instance {
+            Some(owner) if !own => format!("{}, made by {owner}", state.stage),
+            Some(_) | None => state.stage.to_owned(),
+        }]
+    }));
+    facts.extend(told("leaving unit", &here.leaving_unit, |unit| vec![unit.clone()]));
+    facts.extend(told("certificates", &here.certificates, |all| {
+        let first = all.first();
+        let told = |first: &Expiry| format!("{}, the first expires in {} days: {}", all.len(), first.days, first.file);
+        vec![first.map_or_else(|| "none".to_owned(), told)]
+    }));
+    facts
+}

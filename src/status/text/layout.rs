@@ -1,0 +1,49 @@
+//! Lines and columns.
+
+/// Columns of a line, where the words allow it.
+pub(super) const WIDTH: usize = 100;
+/// What a text may have at most in characters, lest one error fill the screen. `--json` has all of it.
+const LONGEST: usize = 500;
+
+/// One line of a text that may come from anywhere: what is not printable ASCII becomes a question mark, so that no
+/// object in the bucket commands the terminal.
+pub(super) fn line(text: &str) -> String {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let plain =
+        words.join(" ").chars().map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '?' }).collect::<String>();
+    match plain.get(..LONGEST) {
+        Some(start) if plain.len() > LONGEST => format!("{start}..."),
+        Some(_) | None => plain,
+    }
+}
+
+/// A text after a mark, wrapped between words; the lines after the first begin below the text.
+pub(super) fn indented(mark: &str, text: &str) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    let mut current = String::new();
+    for word in line(text).split(' ') {
+        if !current.is_empty() && mark.len() + current.len() + 1 + word.len() > WIDTH {
+            lines.push(std::mem::take(&mut current));
+        }
+        if !current.is_empty() {
+            current.push(' ');
+        }
+        current.push_str(word);
+    }
+    lines.push(current);
+    let start = |at: usize| if at == 0 { mark.to_owned() } else { " ".repeat(mark.len()) };
+    lines.into_iter().enumerate().map(|(at, text)| format!("{}{text}", start(at)).trim_end().to_owned()).collect()
+}
+
+/// Rows with their columns below each other, two spaces between them.
+pub(super) fn columns(rows: &[Vec<String>]) -> Vec<String> {
+    let count = rows.iter().map(Vec::len).max().unwrap_or_default();
+    let width =
+        |column: usize| rows.iter().filter_map(|row| row.get(column)).map(String::len).max().unwrap_or_default();
+    let widths: Vec<usize> = (0..count).map(width).collect();
+    let shown = |row: &Vec<String>| {
+        let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        cells.join("  ").trim_end().to_owned()
+    };
+    rows.iter().map(shown).collect()
+}

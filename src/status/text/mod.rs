@@ -1,0 +1,26 @@
+//! The page for people: the verdict, its reasons, what is not about one machine, and a table of the machines. Plain
+//! ASCII, at most [`layout::WIDTH`] columns where the names allow it.
+
+mod facts;
+mod layout;
+mod nodes;
+
+use super::report::Report;
+use layout::{indented, line};
+
+/// The whole page.
+pub(super) fn page(report: &Report) -> String {
+    let mut page = vec![line(&report.verdict.text)];
+    page.extend(report.verdict.reasons.iter().flat_map(|reason| indented("- ", &reason.text)));
+    page.push(String::new());
+    page.extend(facts::lines(report));
+    if !report.nodes.is_empty() {
+        page.push(String::new());
+        page.extend(nodes::lines(report));
+    }
+    page.push(String::new());
+    page.join("\n")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,130 @@
+//! The table of the machines, each with what it waits for and its last error below it.
+
+use super::super::report::{Member, Node, Report, Source};
+use super::layout::{columns, indented, line};
+
+const HEAD: [&str; 9] = ["", "INSTANCE", "ADDRESS", "EC2", "GROUP", "SAYS", "ETCD", "API SERVER", "KUBELET"];
+/// The last machines that are gone are of interest, all that ever were are not.
+const GONE_SHOWN: usize = 5;
+const NOTHING: &str = "-";
+const UNKNOWN: &str = "?";
+
+/// All of it.
+pub(super) fn lines(report: &Report) -> Vec<String> {
+    let (shown, left_out) = shown(&report.nodes);
+    let mut rows = vec![HEAD.map(str::to_owned).to_vec()];
+    rows.extend(shown.iter().map(|node| cells(node)));
+    let mut table = columns(&rows).into_iter();
+    let mut lines: Vec<String> = table.next().into_iter().collect();
+    for (row, node) in table.zip(&shown) {
+        lines.push(row);
+        // Where no registration is known at all, one line says so for all machines.
+        if matches!(report.registrations, Source::Known(_)) {
+            lines.extend(words(node));
+        }
+    }
+    if left_out > 0 {
+        lines.push(format!("and {left_out} earlier machines, which --json shows"));
+    }
+    lines
+}
+
+/// The machines to show, and how many are left out.
+fn shown(nodes: &[Node]) -> (Vec<&Node>, usize) {
+    let mut gone: Vec<&Node> = nodes.iter().filter(|node| is_past(node)).collect();
+    gone.sort_by_key(|node| std::cmp::Reverse(updated(node)));
+    let left_out: Vec<&str> = gone.iter().skip(GONE_SHOWN).map(|node| node.instance.as_str()).collect();
+    let shown = nodes.iter().filter(|node| !left_out.contains(&node.instance.as_str()));
+    (shown.collect(), left_out.len())
+}
+
+/// Neither in the group nor in etcd: it matters to nobody but the curious.
+fn is_past(node: &Node) -> bool {
+    matches!(node.group, Source::Known(None)) && matches!(node.member, Source::Known(None))
+}
+
+fn updated(node: &Node) -> &str {
+    match &node.registration {
+        Source::Known(Some(says)) => &says.updated,
+        Source::Known(None) | Source::Unknown { .. } => "",
+    }
+}
+
+fn cells(node: &Node) -> Vec<String> {
+    let cells = [
+        if node.here { "*" } else { "" }.to_owned(),
+        node.instance.clone(),
+        node.addresses.first().cloned().unwrap_or_else(|| NOTHING.to_owned()),
+        known(&node.ec2, Clone::clone),
+        optional(&node.group, |place| match place.healthy {
+            true => place.lifecycle.clone(),
+            false => format!("{}, unhealthy", place.lifecycle),
+        }),
+        says(node),
+        optional(&node.member, |member| in_words(member).to_owned()),
+        api_server(node).to_owned(),
+        match &node.kubelet {
+            Some(kubelet) if kubelet.ready => "ready",
+            Some(_) => "not ready",
+            None => NOTHING,
+        }
+        .to_owned(),
+    ];
+    cells.map(|cell| line(&cell)).to_vec()
+}
+
+fn known<T>(source: &Source<T>, tell: impl FnOnce(&T) -> String) -> String {
+    match source {
+        Source::Known(found) => tell(found),
+        Source::Unknown { .. } => UNKNOWN.to_owned(),
+    }
+}
+
+fn optional<T>(source: &Source<Option<T>>, tell: impl FnOnce(&T) -> String) -> String {
+    known(source, |found| found.as_ref().map_or_else(|| NOTHING.to_owned(), tell))
+}
+
+fn says(node: &Node) -> String {
+    optional(&node.registration, |says| says.phase.to_owned())
+}
+
+/// What a member is, in a word or two.
+pub(super) fn in_words(member: &Member) -> &'static str {
+    match (member.started, member.voter, member.answers) {
+        (false, ..) => "not started",
+        (true, false, true) => "learner",
+        (true, false, false) => "silent learner",
+        (true, true, true) => "voter",
+        (true, true, false) => "silent voter",
+    }
+}
+
+/// A machine that is no member has no API server to be missed.
+fn api_server(node: &Node) -> &'static str {
+    let is_member = matches!(node.member, Source::Known(Some(_)));
+    match &node.api_server {
+        Source::Unknown { .. } => UNKNOWN,
+        Source::Known(Some(server)) if server.ready => "ready",
+        Source::Known(Some(_)) if is_member => "not ready",
+        Source::Known(_) => NOTHING,
+    }
+}
+
+/// What it waits for and its last error; why what it says cannot be read.
+fn words(node: &Node) -> Vec<String> {
+    const MARK: &str = "       ";
+    let mut lines = Vec::new();
+    match &node.registration {
+        Source::Known(Some(says)) => {
+            if let Some(what) = &says.waits_for {
+                lines.extend(indented(MARK, &format!("waits for {what} (since {})", says.since)));
+            }
+            if let Some(error) = &says.last_error {
+                lines.extend(indented(MARK, &format!("last error: {error}")));
+            }
+        }
+        Source::Unknown { unknown } => lines.extend(indented(MARK, &format!("cannot read what it says: {unknown}"))),
+        Source::Known(None) => {}
+    }
+    lines
+}

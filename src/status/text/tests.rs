@@ -1,0 +1,96 @@
+//! The page, as the documentation shows it and in the cases that could spoil it.
+
+use super::layout::{WIDTH, columns, indented, line};
+use super::page;
+use crate::model::registration::{Phase, Registration};
+use crate::model::verdict::{Seen, sample};
+use crate::status::report::tests::report;
+
+const DOCUMENT: &str = include_str!("../../../docs/status.md");
+
+#[test]
+fn the_page_is_the_one_of_the_documentation() {
+    let shown = page(&report(&sample::healthy()));
+    assert!(DOCUMENT.contains(&format!("```\n{shown}```")), "{shown}");
+}
+
+/// A control plane whose third machine is gone, and has left these words.
+fn with_words(registration: Registration) -> Seen {
+    let mut seen = sample::healthy();
+    let all = seen.registrations.as_mut().unwrap();
+    all.insert(registration.instance.clone(), Ok(registration));
+    seen
+}
+
+#[test]
+fn what_a_machine_waits_for_and_its_last_error_stand_below_it() {
+    let error = "kubeadm join failed: etcdserver: unhealthy cluster ".repeat(4);
+    let shown = page(&report(&with_words(Registration {
+        waits_for: Some("the membership lease".into()),
+        last_error: Some(error),
+        ..sample::registration(4, Phase::Waiting)
+    })));
+    let lines: Vec<&str> = shown.lines().collect();
+    let at = lines.iter().position(|line| line.contains("i-0a1b2c3d4e5f60714")).unwrap();
+    assert!(lines[at].contains("waiting"), "{shown}");
+    assert_eq!(lines[at + 1], "       waits for the membership lease (since 2026-01-02T03:04:05Z)");
+    assert!(lines[at + 2].starts_with("       last error: kubeadm join failed"), "{shown}");
+    assert!(lines[at + 3].starts_with("       "), "{shown}");
+}
+
+#[test]
+fn nothing_in_the_bucket_commands_the_terminal_or_breaks_the_page() {
+    let evil = "x\u{1b}[31mred\r\n\u{7}bell \u{202e}olleh caf\u{e9} ".repeat(80);
+    let shown = page(&report(&with_words(Registration {
+        last_error: Some(evil.clone()),
+        waits_for: Some(evil),
+        ..sample::registration(4, Phase::Failed)
+    })));
+    assert!(shown.chars().all(|c| c == '\n' || c == ' ' || c.is_ascii_graphic()), "{shown}");
+    assert!(shown.lines().all(|line| line.len() <= WIDTH), "{shown}");
+}
+
+#[test]
+fn of_many_machines_that_are_gone_the_latest_are_shown() {
+    let mut seen = sample::healthy();
+    let all = seen.registrations.as_mut().unwrap();
+    for n in 0..8 {
+        let instance = crate::model::ids::InstanceId::parse(format!("i-000000a{n}")).unwrap();
+        let updated = format!("2026-01-0{}T00:00:00Z", n + 1);
+        let left = Registration { instance: instance.clone(), updated, ..sample::registration(4, Phase::Left) };
+        all.insert(instance, Ok(left));
+    }
+    let shown = page(&report(&seen));
+    let gone: Vec<&str> =
+        shown.lines().filter_map(|line| line.split_whitespace().find(|word| word.starts_with("i-000000a"))).collect();
+    assert_eq!(gone, ["i-000000a3", "i-000000a4", "i-000000a5", "i-000000a6", "i-000000a7"]);
+    assert!(shown.ends_with("and 3 earlier machines, which --json shows\n"), "{shown}");
+}
+
+#[test]
+fn what_a_reason_has_told_is_not_told_again() {
+    let mut seen = sample::healthy();
+    let why = "failed to read the object: denied";
+    (seen.record, seen.lease) = (Err(why.into()), Err("another why".into()));
+    let shown = page(&report(&seen));
+    assert_eq!(shown.matches(why).count(), 1, "{shown}");
+    assert!(shown.contains("record        unknown: see above\n"), "{shown}");
+    assert!(shown.contains("lease         unknown: another why\n"), "{shown}");
+}
+
+#[test]
+fn texts_are_wrapped_between_words() {
+    assert_eq!(indented("- ", "short"), ["- short"]);
+    let wrapped = indented("- ", &"word ".repeat(30));
+    assert_eq!(wrapped.len(), 2);
+    assert!(wrapped[0].starts_with("- word") && wrapped[1].starts_with("  word"));
+    assert!(wrapped.iter().all(|line| line.len() <= WIDTH));
+    assert_eq!(indented("- ", ""), ["-"]);
+    assert_eq!(line(&"x".repeat(2000)).len(), 503, "and three dots");
+}
+
+#[test]
+fn columns_stand_below_each_other() {
+    let rows = [vec!["a".to_owned(), "bb".to_owned()], vec!["ccc".to_owned(), String::new()]];
+    assert_eq!(columns(&rows), ["a    bb", "ccc"]);
+}
