@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result};
 use serde_json::Value;
+use std::net::IpAddr;
 
 use crate::kubeadm::documents::yaml;
 use crate::kubeadm::output::redact;
@@ -22,6 +23,8 @@ pub struct Node {
     pub provider_id: Option<String>,
     /// The version of its kubelet.
     pub kubelet_version: Option<String>,
+    /// The addresses that its kubelet gives.
+    pub addresses: Vec<IpAddr>,
 }
 
 /// The cluster's own configuration, from the `ConfigMap` called `kubeadm-config`.
@@ -51,7 +54,14 @@ pub(super) fn node(object: &Value) -> Result<Node> {
         ready: conditions.iter().any(ready),
         provider_id: text(object, "/spec/providerID"),
         kubelet_version: text(object, "/status/nodeInfo/kubeletVersion"),
+        addresses: addresses(object),
     })
+}
+
+/// What of a Node's addresses is an address; the others are host names.
+fn addresses(node: &Value) -> Vec<IpAddr> {
+    let given = node.pointer("/status/addresses").and_then(Value::as_array).into_iter().flatten();
+    given.filter_map(|entry| entry["address"].as_str()?.parse().ok()).collect()
 }
 
 pub(super) fn cluster_configuration(config_map: &Value) -> Result<ClusterConfiguration> {
@@ -101,12 +111,18 @@ mod tests {
             "status": {
                 "conditions": [{"type": "MemoryPressure", "status": "False"}, {"type": "Ready", "status": "True"}],
                 "nodeInfo": {"kubeletVersion": "v1.36.1"},
+                "addresses": [
+                    {"type": "InternalIP", "address": "10.0.1.11"},
+                    {"type": "InternalIP", "address": "fd00::11"},
+                    {"type": "Hostname", "address": "n1"},
+                ],
             },
         });
         let read = node(&full)?;
         assert!(read.ready && read.provider_id.is_some() && read.kubelet_version.as_deref() == Some("v1.36.1"));
+        assert_eq!(read.addresses, ["10.0.1.11".parse::<IpAddr>()?, "fd00::11".parse()?]);
         let bare = node(&json!({"metadata": {"name": "n1", "uid": "u1"}}))?;
-        assert!(!bare.ready && bare.provider_id.is_none());
+        assert!(!bare.ready && bare.provider_id.is_none() && bare.addresses.is_empty());
         for wrong in
             [json!(null), json!([]), json!({"metadata": {"name": "n1"}}), json!({"metadata": {"uid": 5, "name": "n"}})]
         {

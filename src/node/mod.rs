@@ -3,6 +3,7 @@
 pub mod credentials;
 pub mod facts;
 pub mod group;
+pub mod own_name;
 pub mod peers;
 pub mod reaping;
 pub mod registrar;

@@ -1,8 +1,11 @@
 //! The other control-plane machines, and which of them answers.
 
+use super::Facts;
+use super::group::View;
 use crate::kube::{Client, Kubeconfig};
 use crate::model::group::{Ec2State, Group};
 use crate::model::ids::InstanceId;
+use anyhow::{Context, Result};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use std::net::{IpAddr, SocketAddr};
@@ -18,6 +21,22 @@ pub fn addresses(group: &Group, me: &InstanceId) -> Vec<IpAddr> {
         .filter(|member| !member.ec2.as_ref().is_some_and(Ec2State::is_final))
         .filter_map(|member| member.addresses.first().copied())
         .collect()
+}
+
+/// The same of the group as last described.
+#[must_use]
+pub fn seen(view: &View, me: &InstanceId) -> Vec<IpAddr> {
+    view.group.as_ref().map(|group| addresses(group, me)).unwrap_or_default()
+}
+
+/// A client of the first of these machines whose API server is ready.
+///
+/// # Errors
+/// None is.
+pub async fn ready_client(facts: &Facts, kubeconfig: &Kubeconfig, addresses: &[IpAddr]) -> Result<Client> {
+    let port = facts.api_port();
+    let address = ready_api_server(kubeconfig, addresses, port).await.context("no API server is ready")?;
+    Client::new(kubeconfig, SocketAddr::new(address, port))
 }
 
 /// The first of these addresses whose API server says that it is ready.

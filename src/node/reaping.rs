@@ -7,14 +7,14 @@ use super::registrar::rfc3339;
 use crate::aws::store::Store;
 use crate::bucket::registrations;
 use crate::etcd::{self, Access};
-use crate::kube::{Client, Kubeconfig};
+use crate::kube::Kubeconfig;
 use crate::model::ids::{InstanceId, MemberId, Nonce};
 use crate::model::members::{Member, Members};
 use crate::model::reap::{Keep, Remove, Scene, Verdict, plan};
 use crate::model::registration::Registration;
 use crate::model::snapshot::ClusterView;
-use anyhow::{Context, Result, bail};
-use std::net::{IpAddr, SocketAddr};
+use anyhow::{Result, bail};
+use std::net::IpAddr;
 
 /// What reaping needs to know and to reach.
 pub struct Reaper<'a> {
@@ -77,9 +77,6 @@ impl Reaper<'_> {
                 }
             }
         }
-        if let Err(error) = self.free_own_name(&registrations).await {
-            tracing::warn!(node = self.facts.node_name, "failed to see whether the Node's name is free: {error:#}");
-        }
         Ok(in_the_way)
     }
 
@@ -116,7 +113,7 @@ impl Reaper<'_> {
 
     /// Names are reused with addresses: only the very object of that machine is deleted.
     async fn delete_node(&self, registration: &Registration) -> Result<()> {
-        let client = self.client().await?;
+        let client = peers::ready_client(self.facts, self.kubeconfig, &self.addresses()).await?;
         let Some(node) = client.node(&registration.node_name).await? else { return Ok(()) };
         let same = match &registration.node_uid {
             Some(uid) => node.uid == uid.as_str(),
@@ -129,39 +126,8 @@ impl Reaper<'_> {
         Ok(())
     }
 
-    /// A machine with a dead one's address has its name, too, and kubeadm refuses to join under the name of a Node that
-    /// was ready a moment ago.
-    async fn free_own_name(&self, registrations: &[Registration]) -> Result<()> {
-        let client = self.client().await?;
-        let Some(node) = client.node(&self.facts.node_name).await? else { return Ok(()) };
-        let me = &self.facts.machine.instance;
-        let owner =
-            registrations.iter().find(|found| found.node_uid.as_ref().is_some_and(|uid| uid.as_str() == node.uid));
-        let is_stale = match owner {
-            Some(owner) => {
-                owner.instance == *me || self.view.instances.is_gone(&owner.instance, self.facts.settings.gone_grace)
-            }
-            None => node.provider_id.as_deref() == Some(self.facts.machine.provider_id().as_str()),
-        };
-        if is_stale {
-            client.delete_node(&node.name, &node.uid).await?;
-            tracing::info!(
-                node = node.name,
-                uid = node.uid,
-                "deleted the Node that an earlier owner of this name has left"
-            );
-        }
-        Ok(())
-    }
-
-    async fn client(&self) -> Result<Client> {
-        let port = self.facts.api_port();
-        let address = peers::ready_api_server(self.kubeconfig, &self.addresses(), port).await;
-        Client::new(self.kubeconfig, SocketAddr::new(address.context("no API server is ready")?, port))
-    }
-
     fn addresses(&self) -> Vec<IpAddr> {
-        self.view.group.as_ref().map(|group| peers::addresses(group, &self.facts.machine.instance)).unwrap_or_default()
+        peers::seen(self.view, &self.facts.machine.instance)
     }
 
     fn standby(&self) -> Vec<InstanceId> {

@@ -62,10 +62,10 @@ impl Registrar {
         self.write().await;
     }
 
-    /// Enters `joining` under this holding of the membership lease.
-    pub async fn joining(&mut self, claim: &ClaimId, nonce: &Nonce) {
+    /// Enters `joining` under this holding of the membership lease; with external etcd there is none.
+    pub async fn joining(&mut self, claim: &ClaimId, nonce: Option<&Nonce>) {
         self.enter(Phase::Joining, Some(claim));
-        self.now.lease_nonce = Some(nonce.clone());
+        self.now.lease_nonce = nonce.cloned();
         self.write().await;
     }
 

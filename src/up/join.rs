@@ -6,6 +6,7 @@ use super::init::{marker, ready_uid};
 use super::lease::{Queued, release};
 use super::shell::Shell;
 use super::{CONTENDED, Outcome, PAUSE, Waiting};
+use crate::bucket::registrations;
 use crate::etcd;
 use crate::exit::Exit;
 use crate::host::systemd::unit::{self, Armed};
@@ -19,6 +20,7 @@ use crate::model::local::Local;
 use crate::model::members::Members;
 use crate::model::record::{ClusterRecord, Published};
 use crate::model::snapshot::{ClusterView, RecordView, Snapshot};
+use crate::node::own_name;
 use crate::node::peers;
 use crate::node::reaping::Reaper;
 use anyhow::{Context, Result, bail, ensure};
@@ -40,6 +42,12 @@ impl Shell {
         if let Some(reason) = self.compare_with_cluster(&peers).await? {
             return Ok(Outcome::Wait(Waiting { reason, pause: PAUSE, exit: Exit::TryAgain }));
         }
+        let announced = Announced::default();
+        if self.facts.external_etcd() {
+            // Nobody's membership changes, so nobody has to queue.
+            let joined = self.attempt_join(record, published, group, None, &announced, deadline).await;
+            return self.ended(joined, group).await;
+        }
         let (mut held, nonce) = match self.queue("join", &seen.instances).await? {
             Queued::Mine(held, nonce) => (held, nonce),
             Queued::Wait(reason) => {
@@ -47,9 +55,8 @@ impl Shell {
             }
         };
         tracing::info!(lease = %nonce, "this machine holds the membership lease");
-        let announced = Announced::default();
         let joined = {
-            let work = self.join_under_lease(record, published, group, &nonce, &announced, deadline);
+            let work = self.attempt_join(record, published, group, Some(&nonce), &announced, deadline);
             let mut work = std::pin::pin!(work);
             match held.while_holding(work.as_mut()).await {
                 Ok(joined) => joined,
@@ -60,21 +67,27 @@ impl Shell {
                 Err(lost) => Err(anyhow::Error::from(lost).context("lost the membership lease, starting over")),
             }
         };
-        let outcome = match joined {
-            Ok(outcome) => Ok(outcome),
-            Err(error) => self.after_failure(error, group).await,
-        };
+        let outcome = self.ended(joined, group).await;
         release(*held).await;
-        self.probe.forget();
         outcome
     }
 
-    async fn join_under_lease(
+    /// Whatever came of an attempt: the cluster is asked anew, and a failure is cleaned up after.
+    async fn ended(&mut self, joined: Result<Outcome>, group: &Group) -> Result<Outcome> {
+        self.probe.forget();
+        match joined {
+            Ok(outcome) => Ok(outcome),
+            Err(error) => self.after_failure(error, group).await,
+        }
+    }
+
+    /// One attempt: under the lease, or without one where etcd is somebody else's.
+    async fn attempt_join(
         &mut self,
         record: &ClusterRecord,
         published: &Published,
         group: &Group,
-        nonce: &Nonce,
+        nonce: Option<&Nonce>,
         announced: &Announced,
         deadline: Instant,
     ) -> Result<Outcome> {
@@ -85,7 +98,7 @@ impl Shell {
         if !same {
             return Ok(Outcome::Again);
         }
-        if let Some(reason) = self.clean_up(group, Some(nonce)).await? {
+        if let Some(reason) = self.clean_up(group, nonce).await? {
             return Ok(Outcome::Wait(Waiting { reason, pause: PAUSE * 2, exit: Exit::Operator }));
         }
         self.arm_leaving().await;
@@ -108,6 +121,10 @@ impl Shell {
             "the local API server serves the cluster with kube-system {uid}, the cluster record means {}",
             published.kube_system_uid
         );
+        if self.facts.external_etcd() {
+            let node = local.node(&self.facts.node_name).await?;
+            ensure!(node.is_some(), "kubeadm join has ended, but there is no Node '{}'", self.facts.node_name);
+        }
         self.mark_member(&record.claim_id, &uid)?;
         tracing::info!(member = member.map(|id| id.to_string()), "this machine has joined");
         // From here on this machine uses its own credentials.
@@ -116,8 +133,9 @@ impl Shell {
     }
 
     /// Removes what is left of an earlier attempt: **first the member, verified, only then the disk**. The other order
-    /// costs a cluster of two its quorum for good. Then the members of machines that are gone, which block every join. A
-    /// reason to wait when the cluster does not let it.
+    /// costs a cluster of two its quorum for good. Then the members of machines that are gone, which block every join. At
+    /// last this machine's name, now that no kubelet here can register it again. A reason to wait when the cluster does not
+    /// let it.
     async fn clean_up(&mut self, group: &Group, lease: Option<&Nonce>) -> Result<Option<String>> {
         let in_the_way = match self.ask_cluster(&peers::addresses(group, &self.facts.machine.instance)).await {
             ClusterView::Listed(members) if members.has_quorum() => {
@@ -133,7 +151,17 @@ impl Shell {
             let documents = &self.facts.documents;
             wipe::wipe(&self.kubeadm, documents.data_dir(), documents.cri_socket()).await.context(Exit::Kubeadm)?;
         }
+        self.free_own_name().await?;
         Ok(in_the_way)
+    }
+
+    /// Sees that no Node of an earlier life stands under this machine's name.
+    async fn free_own_name(&self) -> Result<()> {
+        let (_, credentials) = self.credentials.as_ref().context("there are no credentials for the cluster")?;
+        let entries = registrations::all(&self.store).await?;
+        let registrations: Vec<_> = entries.into_iter().filter_map(|entry| entry.registration.ok()).collect();
+        own_name::free(&self.facts, &credentials.kubeconfig, self.group.last(), &registrations).await;
+        Ok(())
     }
 
     /// Removes the members of machines that are gone. What stays in the way is a reason to wait: etcd refuses a new

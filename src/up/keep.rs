@@ -44,7 +44,17 @@ impl Shell {
         if !matches!(seen.local, Local::Made { .. }) {
             self.mark_member(&record.claim_id, &published.kube_system_uid)?;
         }
-        let node = local.node(&self.facts.node_name).await.ok().flatten();
+        let node = match local.node(&self.facts.node_name).await {
+            Ok(None) if self.facts.external_etcd() => {
+                // No reason to wipe: if all Nodes are missing, the API servers are all that is left of the cluster.
+                let name = &self.facts.node_name;
+                let remedy = format!(
+                    "if it was deleted, restart kubelet, then 'kubeadm init phase mark-control-plane --node-name {name}'"
+                );
+                return wait(anyhow!("it knows no Node '{name}': {remedy}"));
+            }
+            node => node.ok().flatten(),
+        };
         let node_uid = node.and_then(|node| Uid::parse(node.uid).ok());
         let member = match &seen.cluster {
             ClusterView::Listed(members) => members.at(&seen.addresses).map(|member| member.id),
@@ -55,8 +65,12 @@ impl Shell {
         }
         self.complete_hook().await?;
         self.registrar.joined(&record.claim_id, member, node_uid).await;
-        tracing::info!(claim = %record.claim_id, member = member.map(|id| id.to_string()), "nothing to do: this machine is a voter of the cluster");
-        notify::status("this machine is a voter of the cluster");
+        let what = match member {
+            Some(_) => "this machine is a voter of the cluster",
+            None => "this machine is part of the cluster, whose etcd is external",
+        };
+        tracing::info!(claim = %record.claim_id, member = member.map(|id| id.to_string()), "nothing to do: {what}");
+        notify::status(what);
         notify::ready();
         Ok(Outcome::Done)
     }

@@ -9,6 +9,7 @@ mod support;
 mod aws;
 mod boots;
 mod documents;
+mod external_etcd;
 mod joiners;
 mod leaders;
 mod machines;

@@ -74,9 +74,19 @@ def _options(arguments) -> Options:
         ids=[id for id in arguments.ids.split(",") if id], off=arguments.off,
         up=arguments.up is not False, settings=_pairs(arguments.set), env=_pairs(arguments.env),
         kubeadm_config=arguments.kubeadm_config.read_text() if arguments.kubeadm_config else "",
+        external_etcd=_numbers(arguments.external_etcd),
         balancer=arguments.lb, check_interval=arguments.lb_interval, check_threshold=arguments.lb_threshold,
         launch_hook=arguments.launch_hook, terminate_hook=arguments.terminate_hook, imds=arguments.imds,
     )  # fmt: skip
+
+
+def _numbers(text: str | None) -> list[int] | None:
+    if text is None:
+        return None
+    words = text.split(",")
+    if not all(word.isdigit() for word in words):
+        raise WorldError(f"'{text}' is not a list of numbers such as 1,2")
+    return [int(word) for word in words]
 
 
 def _pairs(words: list[str]) -> dict[str, str]:

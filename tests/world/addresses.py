@@ -7,6 +7,7 @@ AWS_PORT = 5000
 IMDS_PORT = 1338
 ENDPOINT_NAME = "api.demo.internal"
 ENDPOINT_PORT = 6443
+ETCD_NAME = "etcd.demo.internal"
 
 # The lowest octet is 2: 127.0 and 127.1 are what people use by hand.
 OCTETS = range(2, 250)
@@ -31,6 +32,11 @@ class Addresses:
     def balancer(self) -> str:
         """The load balancer, which is the control-plane endpoint."""
         return f"127.{self.octet}.0.10"
+
+    @property
+    def etcd(self) -> str:
+        """The etcd outside of the machines, where there is one."""
+        return f"127.{self.octet}.0.20"
 
     @property
     def vpc(self) -> str:

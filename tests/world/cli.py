@@ -77,6 +77,12 @@ def _up_command(commands) -> None:
     )
     up.add_argument("--kubeadm-config", type=Path, metavar="FILE", help="kubeadm documents for every machine")
     up.add_argument(
+        "--external-etcd",
+        metavar="N,N",
+        help="one etcd outside of the machines, its client files on the disks of these; wants --kubeadm-config "
+        "tests/world/external-etcd.yaml, or one like it",
+    )
+    up.add_argument(
         "--lb",
         default="normal",
         choices=["normal", "none"],

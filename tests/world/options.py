@@ -18,6 +18,7 @@ class Options:
     settings: dict[str, str] = field(default_factory=dict)
     env: dict[str, str] = field(default_factory=dict)
     kubeadm_config: str = ""
+    external_etcd: list[int] | None = None
     balancer: str = "normal"
     check_interval: float = 1.0
     check_threshold: int = 2

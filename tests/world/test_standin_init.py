@@ -127,6 +127,9 @@ def test_an_external_etcd_is_used_and_left_alone(node):
             ),
         )
         assert done.returncode == 0, done.stdout + done.stderr
+        assert "[certs] External etcd mode: Skipping etcd/ca certificate authority generation" in done.stdout
+        assert "[certs] External etcd mode: Skipping apiserver-etcd-client certificate generation" in done.stdout
+        assert "[etcd]" not in done.stdout
         assert node.files("/etc/kubernetes/manifests") == [
             "kube-apiserver.yaml",
             "kube-controller-manager.yaml",
@@ -138,6 +141,24 @@ def test_an_external_etcd_is_used_and_left_alone(node):
     finally:
         etcd.kill()
         etcd.wait()
+
+
+def test_an_external_etcd_must_answer_with_the_client_files_that_are_named(node):
+    url = f"https://{node.address}:2479"
+
+    def outside(ca):
+        files = {"caFile": ca, "certFile": "/outside/etcd/server.crt", "keyFile": "/outside/etcd/server.key"}
+        return lambda mine, cluster: cluster.update(etcd={"external": {"endpoints": [url], **files}})
+
+    missing = init(node, outside("/outside/none.crt"))
+    assert missing.returncode == 1
+    assert "[ERROR ExternalEtcdClientCertificates]: /outside/none.crt doesn't exist" in missing.stderr
+    for name in ("etcd-ca", "etcd-server"):
+        node.kubeadm("init", "phase", "certs", name, "--cert-dir", "/outside", "--kubernetes-version", "v1.36.1")
+    silent = init(node, outside("/outside/etcd/ca.crt"))
+    assert silent.returncode == 1
+    assert f'[ERROR ExternalEtcdVersion]: Get "{url}/version": dial tcp' in silent.stderr
+    assert "connection refused" in silent.stderr and node.files("/etc/kubernetes/manifests") == []
 
 
 def test_the_world_makes_the_first_inits_fail(node):

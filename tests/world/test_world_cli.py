@@ -70,6 +70,7 @@ def test_what_aws_says_can_be_set(dev_world, world):
         (["ec2-state", "1", "asleep"], "unknown EC2 state 'asleep': one of pending"),
         (["imds", "1", "moody"], "unknown mode 'moody': one of normal"),
         (["up", "--no-up", "--set", "novalue"], "'novalue' is not KEY=VALUE"),
+        (["up", "--no-up", "--external-etcd", "one"], "'one' is not a list of numbers"),
         (["boot", "1"], "is on already"),
     ],
 )

@@ -18,6 +18,7 @@ from .journal import Journal
 from .metadata import Identity
 from .node import Node
 from .options import Options
+from .outside import OutsideEtcd
 
 # What EC2 says of machines whose power is off.
 OFF_STATES = ("shutting-down", "terminated", "stopping", "stopped")
@@ -40,6 +41,7 @@ class World:
         self._path = launchers.write(folder / "bin", binary)
         self._keep = launchers.must_be_visible(folder, binary)
         self.addresses, listener = claim_octet()
+        self.etcd = None if options.external_etcd is None else OutsideEtcd(folder / "etcd", self.addresses.etcd)
         self._wakeups: queue.SimpleQueue = queue.SimpleQueue()
         desired = options.nodes if options.desired is None else options.desired
         self.group = Group(desired, self.addresses.vpc, self.addresses.subnet, self._wakeups.put)
@@ -63,6 +65,8 @@ class World:
         """Cuts the power of every machine. The rest is threads of this process, and ends with it."""
         for node in list(self.nodes):
             node.machine.cut_power()
+        if self.etcd:
+            self.etcd.stop()
 
     def find(self, name: str) -> Node:
         """A node by its number or instance ID. Raises KeyError with those that there are."""
@@ -100,6 +104,8 @@ class World:
             **self.options.settings,
         }
         node.format_disk({name: value for name, value in settings.items() if value}, self.options.kubeadm_config)
+        if self.etcd:
+            self.etcd.introduce(node.machine.folder / "disk", node.index in self.options.external_etcd)
 
     def enter_service(self, node: Node) -> None:
         """What AWS says of an instance that comes up: running, then in service or waiting for the launch hook."""

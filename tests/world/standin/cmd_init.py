@@ -91,8 +91,13 @@ class Init:
         say.out(f'[certs] Using certificateDir folder "{self.cluster["certificatesDir"]}"')
         ours = "local" in self.cluster["etcd"]
         for name in certs.INIT_ORDER:
-            if (ours or "etcd" not in name) and f"certs/{name.replace('/', '-')}" not in self.skip:
+            if f"certs/{name.replace('/', '-')}" in self.skip:
+                continue
+            if ours or "etcd" not in name:
                 self.files.certs.make(name)
+            else:
+                what = "certificate authority" if name in certs.AUTHORITIES else "certificate"
+                say.out(f"[certs] External etcd mode: Skipping {name} {what} generation")
         self.files.certs.service_accounts()
 
     def kubeconfig(self):
@@ -104,7 +109,6 @@ class Init:
         """The static pod of a first member."""
         self.files.patches(self.kinds.get("InitConfiguration", {}).get("patches"))
         if "external" in self.cluster["etcd"]:
-            say.out("[etcd] External etcd mode: Skipping etcd")
             return
         say.out('[etcd] Creating static Pod manifest for local etcd in "/etc/kubernetes/manifests"')
         self.files.etcd()

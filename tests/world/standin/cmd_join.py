@@ -58,7 +58,7 @@ class Join:
             ],
             self.skip,
         )
-        say.out(JOINED)
+        say.out(JOINED.format(etcd=NEW_MEMBER if "local" in self.cluster["etcd"] else ""))
 
     def preflight(self):
         """Local checks, discovery, the cluster's configuration, then the checks of a control-plane node."""
@@ -180,7 +180,8 @@ class Join:
 
     def etcd_join(self):
         """Announces this member, starts it, makes it a voter."""
-        if "local" not in self.cluster["etcd"]:
+        if "external" in self.cluster["etcd"]:
+            say.out("[control-plane-join] Using external etcd - no local stacked instance added")
             return
         try:
             joinetcd.join(self._members(), self.files, self.timeouts["etcdAPICall"])
@@ -209,6 +210,7 @@ class Join:
         waiting.control_plane(self.files.local_server(), self.timeouts["controlPlaneComponentHealthCheck"])
 
 
+NEW_MEMBER = "* A new etcd member was added to the local/stacked etcd cluster."
 JOINED = """
 This node has joined the cluster and a new control plane instance was created:
 
@@ -216,7 +218,7 @@ This node has joined the cluster and a new control plane instance was created:
 * The Kubelet was informed of the new secure connection details.
 * Control plane label and taint were applied to the new node.
 * The Kubernetes control plane instances scaled up.
-* A new etcd member was added to the local/stacked etcd cluster.
+{etcd}
 
 To start administering your cluster from this node, you need to run the following as a regular user:
 

@@ -122,6 +122,15 @@ class Client:
         return int(answer["header"]["revision"]) if answer.get("succeeded") else None
 
 
+def version(endpoint, ca, cert, key, timeout=CALL_TIMEOUT):
+    """What one member says of its release. Raises dial.Unreachable; OSError for a file that makes no sense."""
+    link = dial.connection(endpoint, dial.client_context(ca_file=ca, cert=cert, key=key), timeout)
+    try:
+        return dial.exchange(link, "GET", "/version")[1]
+    finally:
+        link.close()
+
+
 def _b64(text):
     return base64.b64encode(text.encode()).decode()
 

@@ -127,9 +127,17 @@ def api_server(clustering, local):
         _command("kube-apiserver", flags, settings),
         _image(clustering, "kube-apiserver"),
         note,
-        [("k8s-certs", folder)],
+        [("k8s-certs", folder), *_etcd_folders(clustering)],
         settings,
     )
+
+
+def _etcd_folders(clustering):
+    """The folders outside of the certificates folder that hold the client files of an external etcd."""
+    outside = clustering["etcd"].get("external") or {}
+    found = {os.path.dirname(outside.get(field, "")) for field in ("caFile", "certFile", "keyFile")}
+    kept = sorted(each for each in found if not f"{each}/".startswith(f"{clustering['certificatesDir']}/"))
+    return [(f"etcd-certs-{at}", each) for at, each in enumerate(kept)]
 
 
 def _etcd_flags(clustering, folder):

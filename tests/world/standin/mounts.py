@@ -9,6 +9,9 @@ API_SERVER_FILES = (
     "admission-control-config-file",
     "authentication-config",
     "authorization-config",
+    "etcd-cafile",
+    "etcd-certfile",
+    "etcd-keyfile",
 )
 
 

@@ -3,7 +3,7 @@
 import os
 import socket
 
-from . import cri, node, say
+from . import cri, dial, etcdapi, node, say
 
 MANIFESTS = "/etc/kubernetes/manifests"
 COMPONENTS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "etcd")
@@ -127,15 +127,20 @@ def control_plane(checks, clustering, local, common=None):
         checks.port(2380)
         checks.folder_empty(clustering["etcd"]["local"]["dataDir"])
     else:
-        _external_files(checks, clustering["etcd"]["external"])
+        _external_etcd(checks, clustering["etcd"]["external"])
     checks.finish()
 
 
-def _external_files(checks, external):
-    for field in ("caFile", "certFile", "keyFile"):
-        file = external.get(field)
-        if file and not os.path.exists(node.path(file)):
-            checks.error("ExternalEtcdClientCertificates", f"{file} doesn't exist")
+def _external_etcd(checks, external):
+    files = [external[field] for field in ("caFile", "certFile", "keyFile")]
+    missing = [file for file in files if not os.path.exists(node.path(file))]
+    for file in missing:
+        checks.error("ExternalEtcdClientCertificates", f"{file} doesn't exist")
+    for endpoint in external.get("endpoints") or [] if not missing else []:
+        try:
+            etcdapi.version(endpoint, *map(node.path, files))
+        except (dial.Unreachable, OSError) as error:
+            checks.error("ExternalEtcdVersion", f'Get "{endpoint}/version": {error}')
 
 
 def common(checks, registration):
