@@ -10,8 +10,14 @@ step() {
     shift
     printf '\n=== %s\n' "$name"
     mkdir -p "$logs"
-    # A step that fails must be seen through the pipe, and must not end us before the summary.
-    "$@" </dev/null 2>&1 | tee "$logs/$name.log" || code=$?
+    # In a shell of its own, which ends at its first error; as part of a condition it would not, and ours must go on.
+    set +e
+    (
+        set -e
+        "$@"
+    ) </dev/null 2>&1 | tee "$logs/$name.log"
+    code=${PIPESTATUS[0]}
+    set -e
     count "$name" "$code"
     steps+=("$(printf '%5d s  %s%s' $((SECONDS - begun)) "$name" "$([ $code = 0 ] || echo '  FAILED')")")
     [ $code = 0 ] || finish

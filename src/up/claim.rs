@@ -40,14 +40,14 @@ impl Beating for ClusterRecord {
 impl Shell {
     /// Writes a fresh claim over what was seen, under the condition that it is still there.
     pub(super) async fn claim(&mut self, seen: &Snapshot) -> Result<Outcome> {
+        if let Some(reason) = unresolved(&self.facts.cluster.host, self.facts.cluster.port).await {
+            return Ok(Outcome::Wait(Waiting { reason, pause: PAUSE, exit: Exit::TryAgain }));
+        }
         self.ensure_conditions_count().await?;
         let (before, condition) = match &seen.record {
             RecordView::Absent | RecordView::Vanished => (None, Condition::Absent),
             RecordView::Found { record, etag, .. } => (Some(record.as_ref()), Condition::Unchanged(etag.clone())),
         };
-        if let Some(reason) = unresolved(&self.facts.cluster.host, self.facts.cluster.port).await {
-            return Ok(Outcome::Wait(Waiting { reason, pause: PAUSE, exit: Exit::TryAgain }));
-        }
         warn_if_unsettled(seen, before);
         let claim_id = ClaimId::parse(uuid::Uuid::new_v4().to_string()).context("a UUID is a claim ID")?;
         let holder = Holder { instance: self.facts.machine.instance.clone(), boot: self.facts.boot.clone() };

@@ -22,13 +22,22 @@ def profile() -> str:
     return os.environ.get("KUBEBOOT_PROFILE") or "dev"
 
 
+def given() -> str | None:
+    """A binary that is there already and is to be used as it is, from $KUBEBOOT_BINARY."""
+    return os.environ.get("KUBEBOOT_BINARY")
+
+
 def binary() -> Path:
-    """The binary of that profile; cargo calls the folder of `dev` debug."""
+    """The binary that was given, or else that of the profile; cargo calls the folder of `dev` debug."""
+    if path := given():
+        return Path(path).absolute()
     return target() / ("debug" if profile() == "dev" else profile()) / "kubeboot"
 
 
 def build() -> int:
     """Runs cargo, which is quick when all is there; returns its exit code. Its output goes to standard error."""
+    if given():
+        return 0
     command = ["cargo", "build", "--quiet", "--locked", "--bin", "kubeboot", "--profile", profile()]
     # A build takes as long as it takes: the first one is most of an hour on a slow computer, and people watch it.
     return subprocess.run(command, cwd=PROJECT, env={**os.environ, "CARGO_TARGET_DIR": str(target())}).returncode

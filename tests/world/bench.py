@@ -1,0 +1,182 @@
+"""`dev/bench`: the figures that are promised, measured, each beside its bound."""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import build, lifetime
+from .client import wait_until
+from .control import WorldError, ask
+from .figures import CLAIM_BOUND, OWN_BOUND
+from .options import Options
+
+ABOUT = """Builds kubeboot for release and measures: how large it is, what a waiting `kubeboot up` costs, how long the
+demo takes beside the stand-in's own time, and whether exactly one node initialises while every core is busy. Prints
+a table; exit code 1 if a figure is beyond its bound."""
+
+SIZE_BOUND = 12.0  # MiB, stripped
+CPU_BOUND = 1.0  # per cent of a core, while waiting
+MEMORY_BOUND = 25.0  # MiB at the peak, while waiting
+LOG_SECONDS, DEMO_SECONDS = 120.0, 600.0
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One line of the table. `bound` is what `value` must stay below."""
+
+    name: str
+    value: float
+    bound: float
+    unit: str
+
+    @property
+    def kept(self) -> bool:
+        return self.value < self.bound
+
+    def __str__(self) -> str:
+        verdict = "met" if self.kept else "MISSED"
+        return f"{self.name:<58}{self.value:>9.2f} {self.unit:<4} below {self.bound:<6g} {verdict}"
+
+
+def main() -> int:
+    options = argparse.ArgumentParser(prog="dev/bench", description=ABOUT)
+    options.add_argument("--binary", type=Path, help="measure this one instead of building one")
+    options.add_argument("--runs", type=int, default=10, metavar="N", help="demos of each kind (default: 10)")
+    options.add_argument("--seconds", type=float, default=60.0, help="how long each wait is watched (default: 60)")
+    arguments = options.parse_args()
+    if arguments.binary:
+        os.environ["KUBEBOOT_BINARY"] = str(arguments.binary.absolute())
+    if code := build.build():
+        return code
+    kept = True
+    try:
+        for figure in figures(arguments.runs, arguments.seconds):
+            print(figure, flush=True)
+            kept = kept and figure.kept
+    except (WorldError, RuntimeError, TimeoutError) as error:
+        print(f"dev/bench: {error}", file=sys.stderr)
+        return 1
+    return 0 if kept else 1
+
+
+def figures(runs: int, seconds: float) -> Iterator[Figure]:
+    """Every figure, as soon as it is known."""
+    yield Figure("size of the binary", build.binary().stat().st_size / 2**20, SIZE_BOUND, "MiB")
+    for what, story in (("the group to settle", waits_for_the_group), ("the lease", waits_for_the_lease)):
+        with tempfile.TemporaryDirectory(prefix="kubeboot-bench-") as folder, running(Path(folder), story) as node:
+            cpu, memory = cost(process_of(Path(folder), node), seconds)
+        yield Figure(f"processor time of `up` waiting for {what}", cpu, CPU_BOUND, "%")
+        yield Figure(f"memory of `up` waiting for {what}", memory, MEMORY_BOUND, "MiB")
+    quiet = demos(runs)
+    for key, name, bound in (("settled_to_claim", "from the settled group to the claim", CLAIM_BOUND),
+                             ("own", "all that is not the stand-in's own time", OWN_BOUND)):  # fmt: skip
+        median = statistics.median(demo["figures"][key] for demo in quiet)
+        yield Figure(f"{name}, median of {runs} demos", median, bound, "s")
+    with busy_cores():
+        wrong = sum(demo["inits"] != 1 or not demo["right"] for demo in demos(runs))
+    yield Figure(f"demos of {runs} without exactly one init, every core busy", wrong, 1, "")
+
+
+@contextmanager
+def running(folder: Path, story: Callable[[Path], str]) -> Iterator[str]:
+    """A world in which one node waits; gives that node."""
+    try:
+        yield story(folder)
+    finally:
+        lifetime.stop(folder)
+
+
+def waits_for_the_group(folder: Path) -> str:
+    lifetime.start(folder, Options(binary=str(build.binary()), nodes=1, desired=2))
+    until_logged(folder, "1", "waiting for the group to settle")
+    return "1"
+
+
+def waits_for_the_lease(folder: Path) -> str:
+    """Node 1 is the cluster, node 2 holds the lease and never gets anywhere, node 3 waits."""
+    settings = {"expected_size": "1", "settle_timeout": "1s"}
+    lifetime.start(folder, Options(binary=str(build.binary()), nodes=3, up=False, settings=settings))
+    ask(folder, "run", nodes=["1"])
+    ask(folder, "wait", timeout=LOG_SECONDS + 30, seconds=LOG_SECONDS, nodes=["1"])
+    ask(folder, "standin_fault", node="2", fault=json.dumps({"join": {"after": "kubelet-start", "hang": True}}))
+    ask(folder, "run", nodes=["2"])
+    until_logged(folder, "2", "holds the membership lease")
+    ask(folder, "run", nodes=["3"])
+    until_logged(folder, "3", "waiting for the membership lease")
+    return "3"
+
+
+def until_logged(folder: Path, node: str, text: str) -> None:
+    log = machine(folder, node) / "disk/var/log/kubeboot.log"
+    wait_until(lambda: log.exists() and text in log.read_text(encoding="utf-8"), LOG_SECONDS)
+
+
+def machine(folder: Path, node: str) -> Path:
+    """The folder of a machine of the world in `folder`."""
+    return next(Path(n["folder"]) for n in ask(folder, "status")["nodes"] if str(n["index"]) == node)
+
+
+def process_of(folder: Path, node: str) -> Path:
+    """The entry in /proc of the `kubeboot up` of a machine: in its PID namespace, under its name."""
+    init = (machine(folder, node) / "pid").read_text().strip()
+    space = os.readlink(f"/proc/{init}/ns/pid")
+    for entry in Path("/proc").iterdir():
+        try:
+            if entry.name.isdigit() and os.readlink(entry / "ns/pid") == space:
+                if (entry / "cmdline").read_bytes().startswith(b"kubeboot\0"):
+                    return entry
+        except OSError:
+            continue  # it has just ended
+    raise RuntimeError(f"'kubeboot up' of node {node} does not run any more: see {folder}")
+
+
+def cost(process: Path, seconds: float) -> tuple[float, float]:
+    """Per cent of a core over the next `seconds`, and MiB of memory at the peak since the process began."""
+    before, begin = ticks(process), time.monotonic()
+    time.sleep(seconds)
+    used = (ticks(process) - before) / os.sysconf("SC_CLK_TCK")
+    peak = next(line for line in (process / "status").read_text().splitlines() if line.startswith("VmHWM:"))
+    return 100 * used / (time.monotonic() - begin), int(peak.split()[1]) / 1024
+
+
+def ticks(process: Path) -> int:
+    """Processor time so far, in clock ticks."""
+    fields = (process / "stat").read_text().rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
+
+
+def demos(runs: int) -> list[dict]:
+    """The outcomes of so many demos of three nodes. Raises RuntimeError for one that has none."""
+    found = []
+    for _ in range(runs):
+        command = [sys.executable, "-m", "world.demo", "--nodes", "3", "--json"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=DEMO_SECONDS)
+        if not done.stdout:
+            raise RuntimeError(f"a demo gave no outcome: {done.stderr}")
+        found.append(json.loads(done.stdout))
+    return found
+
+
+@contextmanager
+def busy_cores() -> Iterator[None]:
+    """Keeps every core busy with something else."""
+    loops = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(os.cpu_count() or 1)]
+    try:
+        yield
+    finally:
+        for loop in loops:
+            loop.kill()
+            loop.wait()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
