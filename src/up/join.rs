@@ -232,8 +232,10 @@ impl Shell {
 
     /// Armed before the first change of etcd membership.
     pub(super) async fn arm_leaving(&mut self) {
+        let told = std::mem::replace(&mut self.told_of_leaving_unit, true);
         match unit::arm(LEAVING_UNIT).await {
             Ok(Armed::Already) => {}
+            Ok(Armed::NotInstalled) | Err(_) if told => {}
             Ok(Armed::Queued) => {
                 tracing::info!(unit = LEAVING_UNIT, "armed the unit that leaves the cluster at shutdown")
             }

@@ -50,6 +50,8 @@ pub struct Shell {
     pub(super) probe: super::observe::Probe,
     /// Whether versions and documents were compared with the cluster.
     pub(super) compared: bool,
+    /// Whether the leaving unit's absence was told.
+    pub(super) told_of_leaving_unit: bool,
     policy: Policy,
     told: Told,
     announced: Option<Step>,
@@ -95,6 +97,7 @@ impl Shell {
             following: None,
             probe: super::observe::Probe::default(),
             compared: false,
+            told_of_leaving_unit: false,
             told: Told::default(),
             announced: None,
             store,
