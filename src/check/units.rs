@@ -3,7 +3,7 @@
 use super::Check;
 use super::finding::{Finding, Found};
 use crate::host::systemd::unit::{self, Unit};
-use crate::up::LEAVING_UNIT;
+use crate::node::LEAVING_UNIT;
 use futures::join;
 
 /// The unit that runs `kubeboot up` at boot.

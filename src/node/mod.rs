@@ -9,3 +9,6 @@ pub mod reaping;
 pub mod registrar;
 
 pub use facts::Facts;
+
+/// The unit that leaves the cluster when the machine goes down for good.
+pub const LEAVING_UNIT: &str = "kubeboot-reset.service";

@@ -20,6 +20,7 @@ use crate::model::local::Local;
 use crate::model::members::Members;
 use crate::model::record::{ClusterRecord, Published};
 use crate::model::snapshot::{ClusterView, RecordView, Snapshot};
+use crate::node::LEAVING_UNIT;
 use crate::node::own_name;
 use crate::node::peers;
 use crate::node::reaping::Reaper;
@@ -27,9 +28,6 @@ use anyhow::{Context, Result, bail, ensure};
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use tokio::time::Instant;
-
-/// The unit that leaves the cluster when the machine goes down for good.
-pub const LEAVING_UNIT: &str = "kubeboot-reset.service";
 
 impl Shell {
     /// Queues for the lease and joins.

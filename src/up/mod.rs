@@ -22,7 +22,6 @@ use crate::node::Facts;
 use crate::node::credentials::FOLDER;
 use crate::settings::Settings;
 use anyhow::{Context, Result, anyhow};
-pub(crate) use join::LEAVING_UNIT;
 use patience::Patience;
 use shell::Shell;
 use std::path::Path;
