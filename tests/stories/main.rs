@@ -15,6 +15,7 @@ mod leaders;
 mod machines;
 mod metadata;
 mod objects;
+mod replacements;
 mod reports;
 mod secrets;
 mod settings;

@@ -63,10 +63,15 @@ impl World {
 
     /// SIGKILL to every process of a machine that runs this program (`kubeboot`, `kubeadm`); there must be one.
     pub fn kill_program(&self, node: usize, program: &str) -> Result<()> {
+        self.signal_program(node, program, Signal::KILL)
+    }
+
+    /// A signal to every process of a machine that runs this program; there must be one.
+    pub fn signal_program(&self, node: usize, program: &str, signal: Signal) -> Result<()> {
         let found: Vec<Process> = self.processes(node)?.into_iter().filter(|process| process.runs(program)).collect();
         ensure!(!found.is_empty(), "no {program} runs on node {node}");
         for process in found {
-            kill_process(process.pid, Signal::KILL).with_context(|| format!("failed to kill {process:?}"))?;
+            kill_process(process.pid, signal).with_context(|| format!("failed to signal {process:?}"))?;
         }
         Ok(())
     }
