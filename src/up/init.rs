@@ -63,6 +63,7 @@ impl Shell {
             Err(Failed { error, kubeadm_failed }) => {
                 self.failed_inits += 1;
                 tracing::error!(attempt = self.failed_inits, "init failed: {error:#}");
+                self.kubeadm_failed = Some(format!("{error:#}"));
                 self.registrar.failed(&format!("{error:#}")).await;
                 // Once kubeadm is through, things named after the claim may be in the bucket: a new claim ID follows.
                 self.claim = kubeadm_failed.then_some(held);

@@ -199,6 +199,7 @@ impl Shell {
         self.registrar.failed(&format!("{error:#}")).await;
         let began = matches!(self.local()?, Local::HalfMade { .. });
         if began {
+            self.kubeadm_failed = Some(format!("{error:#}"));
             match self.clean_up(group, None).await {
                 Ok(None) => {}
                 Ok(Some(reason)) => tracing::warn!("cleaning up after the attempt waits for {reason}"),

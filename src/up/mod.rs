@@ -114,13 +114,24 @@ async fn until(shell: &mut Shell, deadline: Instant) -> Result<()> {
             Outcome::Wait(waiting) => {
                 shell.waits(&waiting.reason).await;
                 if Instant::now() >= deadline {
-                    let after = humantime::format_duration(shell.facts.settings.deadline);
-                    return Err(anyhow!("gave up after {after} ('deadline'), still waiting for {}", waiting.reason))
-                        .context(waiting.exit);
+                    return Err(out_of_time(shell, &waiting));
                 }
                 sleep(jittered(waiting.pause).min(deadline.saturating_duration_since(Instant::now()))).await;
             }
         }
+    }
+}
+
+/// The deadline has passed. Where kubeadm has failed in this run, that is what an operator must know, whatever is waited
+/// for at this moment.
+fn out_of_time(shell: &Shell, waiting: &Waiting) -> anyhow::Error {
+    let after = humantime::format_duration(shell.facts.settings.deadline);
+    let gave_up = anyhow!("gave up after {after} ('deadline'), still waiting for {}", waiting.reason);
+    match (&shell.kubeadm_failed, waiting.exit) {
+        (Some(failure), Exit::TryAgain | Exit::Kubeadm) => {
+            anyhow!(failure.clone()).context(gave_up.to_string()).context(Exit::Kubeadm)
+        }
+        (_, exit) => gave_up.context(exit),
     }
 }
 

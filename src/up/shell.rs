@@ -50,6 +50,8 @@ pub struct Shell {
     pub(super) probe: super::observe::Probe,
     /// Whether versions and documents were compared with the cluster.
     pub(super) compared: bool,
+    /// What kubeadm last failed with in this run.
+    pub(super) kubeadm_failed: Option<String>,
     /// Whether the leaving unit's absence was told.
     pub(super) told_of_leaving_unit: bool,
     policy: Policy,
@@ -97,6 +99,7 @@ impl Shell {
             following: None,
             probe: super::observe::Probe::default(),
             compared: false,
+            kubeadm_failed: None,
             told_of_leaving_unit: false,
             told: Told::default(),
             announced: None,
