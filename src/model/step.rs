@@ -250,7 +250,9 @@ impl fmt::Display for Wait {
                 write!(f, "the group to settle: {candidates} candidates, {expected} expected")
             }
             // Without the time left, which would make every second a new reason.
-            Self::Turn { rank, .. } => write!(f, "{rank} candidates before this one to claim first"),
+            Self::Turn { rank: 0, .. } => f.write_str("its turn to claim again"),
+            Self::Turn { rank: 1, .. } => f.write_str("the candidate before this one to claim first"),
+            Self::Turn { rank, .. } => write!(f, "the {rank} candidates before this one to claim first"),
             Self::Holder { instance } => write!(f, "{instance} to initialise"),
             Self::Cluster { why } => write!(f, "the cluster to answer: {why}"),
             Self::Quorum { answering, voters } => write!(f, "etcd: quorum lost: {answering} of {voters} answers"),
