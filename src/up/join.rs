@@ -27,7 +27,10 @@ use crate::node::reaping::Reaper;
 use anyhow::{Context, Result, bail, ensure};
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
+
+/// How often cleaning up after a failed join is tried at once.
+const CLEAN_UPS: u32 = 10;
 
 impl Shell {
     /// Queues for the lease and joins.
@@ -200,11 +203,7 @@ impl Shell {
         let began = matches!(self.local()?, Local::HalfMade { .. });
         if began {
             self.kubeadm_failed = Some(format!("{error:#}"));
-            match self.clean_up(group, None).await {
-                Ok(None) => {}
-                Ok(Some(reason)) => tracing::warn!("cleaning up after the attempt waits for {reason}"),
-                Err(error) => tracing::warn!("failed to clean up, the next attempt will: {error:#}"),
-            }
+            self.clean_up_patiently(group).await;
         }
         let reason = format!("another attempt after a failed join: {error:#}");
         Ok(Outcome::Wait(Waiting {
@@ -212,6 +211,21 @@ impl Shell {
             pause: PAUSE * 2,
             exit: if began { Exit::Kubeadm } else { Exit::TryAgain },
         }))
+    }
+
+    /// Cleans up after a failed attempt, for as long as etcd may take to elect a leader or to see its members again. What
+    /// cannot be done by then, the next attempt begins with; until then this machine's disk is left as it is.
+    async fn clean_up_patiently(&mut self, group: &Group) {
+        for attempt in 1..=CLEAN_UPS {
+            match self.clean_up(group, None).await {
+                Ok(None) => return,
+                // What is in the way of the next attempt is another machine's affair.
+                Ok(Some(_)) if matches!(self.local(), Ok(Local::Fresh)) => return,
+                Ok(Some(reason)) => tracing::warn!(attempt, "cleaning up after the failed join waits for {reason}"),
+                Err(error) => tracing::warn!(attempt, "failed to clean up after the failed join: {error:#}"),
+            }
+            sleep(PAUSE).await;
+        }
     }
 
     /// kubeadm says that it joined; etcd knows.
