@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -57,6 +58,8 @@ def main() -> int:
         os.environ["KUBEBOOT_BINARY"] = str(arguments.binary.absolute())
     if code := build.build():
         return code
+    # Ended from outside, it ends its worlds and the loops that keep the cores busy, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     kept = True
     try:
         for figure in figures(arguments.runs, arguments.seconds):
