@@ -5,7 +5,7 @@
 //! operator.
 
 use super::group::Ec2State;
-use super::ids::{InstanceId, MemberId, Nonce};
+use super::ids::{InstanceId, Nonce};
 use super::instances::{Instances, Seen};
 use super::members::{Member, Members};
 use super::registration::{Phase, Registration};
@@ -147,14 +147,6 @@ fn has_given_up(scene: &Scene<'_>, owner: &Registration) -> bool {
     owner.lease_nonce.is_some() && scene.lease.is_some() && owner.lease_nonce.as_ref() != scene.lease
 }
 
-/// The members that a plan removes, in order.
-pub fn removals(plan: &[(Member, Verdict)]) -> impl Iterator<Item = (MemberId, &Remove)> {
-    plan.iter().filter_map(|(member, verdict)| match verdict {
-        Verdict::Remove(why) => Some((member.id, why)),
-        Verdict::Keep(_) => None,
-    })
-}
-
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -173,6 +165,7 @@ impl fmt::Display for Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::ids::MemberId;
     use crate::model::registration::{SCHEMA, Versions};
 
     fn id(n: u8) -> InstanceId {
@@ -366,7 +359,8 @@ mod tests {
             gone_grace: Duration::from_secs(300),
         };
         let judged = plan(&scene);
-        let order: Vec<_> = removals(&judged).map(|(id, _)| id.0).collect();
+        let removed = judged.iter().filter(|(_, verdict)| matches!(verdict, Verdict::Remove(_)));
+        let order: Vec<_> = removed.map(|(member, _)| member.id.0).collect();
         assert_eq!(order, [4, 3]);
     }
 }

@@ -62,6 +62,10 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// The same while a claim or lease is contended.
 const CONTENDED: Duration = Duration::from_millis(250);
 
+/// What was under way when the deadline passed may still be brought to its end, but steps that undo each other (two groups
+/// that both claim a record, say) must not go on for ever.
+const LAST_STEPS: Duration = Duration::from_secs(60);
+
 /// Runs the command.
 ///
 /// # Errors
@@ -110,7 +114,11 @@ async fn until(shell: &mut Shell, deadline: Instant) -> Result<()> {
         };
         match outcome {
             Outcome::Done => return Ok(()),
-            Outcome::Again => {}
+            Outcome::Again if Instant::now() < deadline + LAST_STEPS => {}
+            Outcome::Again => {
+                let reason = "its own steps to come to an end".to_owned();
+                return Err(out_of_time(shell, &Waiting { reason, pause: PAUSE, exit: Exit::TryAgain }));
+            }
             Outcome::Wait(waiting) => {
                 shell.waits(&waiting.reason).await;
                 if Instant::now() >= deadline {
