@@ -1,15 +1,15 @@
 # How a gate runs: steps with names and times, counts, skips, and the summary at the end. Sourced by dev/test.
 
 skips_file=$project/.ci/skips
-logs=$cache/test
-steps=() passed=0 failed=0 skipped=()
+logs='' steps=() passed=0 failed=0 skipped=()
 
 # Runs a step: its name, then a command. What it prints is shown and counted. The first that fails ends the gate.
 step() {
     local name=$1 begun=$SECONDS code=0
     shift
     printf '\n=== %s\n' "$name"
-    mkdir -p "$logs"
+    # Two runs at once must not share it.
+    [ -n "$logs" ] || logs=$(mktemp -d "${TMPDIR:-/tmp}/kubeboot-test.XXXXXX")
     # In a shell of its own, which ends at its first error; as part of a condition it would not, and ours must go on.
     set +e
     (
@@ -71,7 +71,9 @@ finish() {
             failed=$((failed + 1))
         fi
     done
+    [ "$failed" = 0 ] || printf '\nwhat each step said is in %s\n' "$logs"
     printf '\n%d passed, %d failed, %d skipped\n' "$passed" "$failed" ${#skipped[@]}
-    [ "$failed" = 0 ]
+    [ "$failed" = 0 ] || exit 1
+    rm -r "$logs"
     exit
 }
