@@ -49,7 +49,8 @@ counts() {
 
 # The names of skipped tests, and of the checks that said "skipped: NAME: reason".
 skips_in() {
-    sed -nE -e 's/^test (.+) \.\.\. ignored.*/\1/p' -e 's/^([^ ]+::[^ ]+) SKIPPED.*/\1/p' -e 's/^skipped: ([^:]+):.*/\1/p'
+    sed -nE -e 's/^test (.+) \.\.\. ignored.*/\1/p' -e 's/^([^ ]+::[^ ]+) SKIPPED.*/\1/p' \
+        -e 's/^\[gw[0-9]+\].* SKIPPED ([^ ]+::[^ ]+).*/\1/p' -e 's/^skipped: ([^:]+):.*/\1/p'
 }
 
 # Says that a check cannot be made here, and why.
