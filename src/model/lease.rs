@@ -1,6 +1,7 @@
 //! The membership lease: a queue for those who want to change etcd membership. Not a fence: etcd itself is that.
 
 use super::ids::{InstanceId, Nonce};
+use super::object;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -38,21 +39,13 @@ impl Lease {
     /// What is wrong with them. A lease that cannot be read is no danger (etcd is the fence), so the caller may wait
     /// for it to change or say what to do.
     pub fn parse(bytes: &[u8]) -> Result<Self, String> {
-        let lease: Self = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
-        if lease.schema == SCHEMA {
-            Ok(lease)
-        } else {
-            Err(format!("it has schema {}, this kubeboot reads schema {SCHEMA}", lease.schema))
-        }
+        object::read(bytes, SCHEMA)
     }
 
     /// The bytes to store.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes =
-            serde_json::to_vec_pretty(self).expect("a lease has string keys only, so it is always valid JSON");
-        bytes.push(b'\n');
-        bytes
+        object::to_bytes(self)
     }
 
     /// The lease held by `holder`, following this one (or none).

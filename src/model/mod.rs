@@ -27,6 +27,7 @@ pub mod instances;
 pub mod lease;
 pub mod local;
 pub mod members;
+mod object;
 pub mod reap;
 pub mod record;
 pub mod registration;

@@ -2,6 +2,7 @@
 
 use super::identity::Identity;
 use super::ids::{BootId, ClaimId, InstanceId, Uid};
+use super::object;
 use serde::{Deserialize, Serialize};
 
 /// The schema this version writes and the only one it reads.
@@ -105,10 +106,7 @@ impl ClusterRecord {
     /// The bytes to store. Equal records give equal bytes, so that a read-back can be compared whole.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes =
-            serde_json::to_vec_pretty(self).expect("a record has string keys only, so it is always valid JSON");
-        bytes.push(b'\n');
-        bytes
+        object::to_bytes(self)
     }
 
     /// The holder, while there is a claim.

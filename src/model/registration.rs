@@ -1,6 +1,7 @@
 //! What one machine says about itself: `control-plane/nodes/<instance-id>.json`. A hint for others, never proof.
 
 use super::ids::{ClaimId, InstanceId, MemberId, Nonce, Uid};
+use super::object;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
@@ -103,21 +104,13 @@ impl Registration {
     /// # Errors
     /// What is wrong with them; the registration then explains nothing.
     pub fn parse(bytes: &[u8]) -> Result<Self, String> {
-        let registration: Self = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
-        if registration.schema == SCHEMA {
-            Ok(registration)
-        } else {
-            Err(format!("it has schema {}, this kubeboot reads schema {SCHEMA}", registration.schema))
-        }
+        object::read(bytes, SCHEMA)
     }
 
     /// The bytes to store.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes =
-            serde_json::to_vec_pretty(self).expect("a registration has string keys only, so it is always valid JSON");
-        bytes.push(b'\n');
-        bytes
+        object::to_bytes(self)
     }
 
     /// Whether the machine ever had a vote, as far as it said so.
