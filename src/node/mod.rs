@@ -3,7 +3,9 @@
 pub mod credentials;
 pub mod facts;
 pub mod group;
+pub mod lease;
 pub mod own_name;
+pub mod past;
 pub mod peers;
 pub mod reaping;
 pub mod registrar;

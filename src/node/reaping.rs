@@ -2,6 +2,7 @@
 
 use super::Facts;
 use super::group::View;
+use super::past::{self, NodeGone};
 use super::peers;
 use super::registrar::rfc3339;
 use crate::aws::store::Store;
@@ -111,19 +112,9 @@ impl Reaper<'_> {
         }
     }
 
-    /// Names are reused with addresses: only the very object of that machine is deleted.
-    async fn delete_node(&self, registration: &Registration) -> Result<()> {
+    async fn delete_node(&self, registration: &Registration) -> Result<NodeGone> {
         let client = peers::ready_client(self.facts, self.kubeconfig, &self.addresses()).await?;
-        let Some(node) = client.node(&registration.node_name).await? else { return Ok(()) };
-        let same = match &registration.node_uid {
-            Some(uid) => node.uid == uid.as_str(),
-            None => node.provider_id.as_deref() == Some(registration.provider_id.as_str()),
-        };
-        if same {
-            client.delete_node(&node.name, &node.uid).await?;
-            tracing::info!(node = node.name, uid = node.uid, "deleted the Node of a machine that is gone");
-        }
-        Ok(())
+        past::delete_node(&client, registration).await
     }
 
     fn addresses(&self) -> Vec<IpAddr> {

@@ -3,7 +3,6 @@
 
 use super::attempt::{self, Announced};
 use super::init::{marker, ready_uid};
-use super::lease::{Queued, release};
 use super::shell::Shell;
 use super::{CONTENDED, Outcome, PAUSE, Waiting};
 use crate::bucket::registrations;
@@ -21,6 +20,7 @@ use crate::model::members::Members;
 use crate::model::record::{ClusterRecord, Published};
 use crate::model::snapshot::{ClusterView, RecordView, Snapshot};
 use crate::node::LEAVING_UNIT;
+use crate::node::lease::{Queued, release};
 use crate::node::own_name;
 use crate::node::peers;
 use crate::node::reaping::Reaper;
@@ -49,7 +49,7 @@ impl Shell {
             let joined = self.attempt_join(record, published, group, None, &announced, deadline).await;
             return self.ended(joined, group).await;
         }
-        let (mut held, nonce) = match self.queue("join", &seen.instances).await? {
+        let (mut held, nonce) = match self.lease.take("join", &seen.instances).await? {
             Queued::Mine(held, nonce) => (held, nonce),
             Queued::Wait(reason) => {
                 return Ok(Outcome::Wait(Waiting { reason, pause: CONTENDED, exit: Exit::TryAgain }));

@@ -6,7 +6,6 @@ mod hook;
 mod init;
 mod join;
 mod keep;
-mod lease;
 mod observe;
 mod patience;
 mod shell;

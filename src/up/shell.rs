@@ -19,6 +19,7 @@ use crate::model::step::{Step, Wipe};
 use crate::node::Facts;
 use crate::node::credentials::{Credentials, FOLDER};
 use crate::node::group::GroupWatch;
+use crate::node::lease::Queue;
 use crate::node::registrar::Registrar;
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
@@ -31,7 +32,7 @@ pub struct Shell {
     pub(super) store: Store,
     pub(super) group: GroupWatch,
     pub(super) record: Watch,
-    pub(super) lease: Watch,
+    pub(super) lease: Queue,
     pub(super) registrar: Registrar,
     pub(super) hook: Option<Hook>,
     pub(super) heartbeat: Option<Instant>,
@@ -87,7 +88,7 @@ impl Shell {
         Ok(Self {
             group: GroupWatch::new(&sdk, facts.machine.instance.clone(), settings.group.clone()),
             record: Watch::new(store.clone(), keys::RECORD),
-            lease: Watch::new(store.clone(), keys::LEASE),
+            lease: Queue::new(store.clone(), facts.machine.instance.clone(), settings.lease_ttl),
             registrar: Registrar::load(store.clone(), &facts).await,
             hook: settings.launch_hook.clone().map(|name| Hook::new(&sdk, name, facts.machine.instance.clone())),
             heartbeat: None,
