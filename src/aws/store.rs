@@ -1,6 +1,7 @@
 //! The bucket: bounded reads, and writes under a condition that end with a verdict.
 
 use super::error::{CallFailed, Kind};
+pub use crate::model::write::Written;
 use crate::model::write::{Condition, Next, Object, Reply, judge};
 use aws_config::retry::RetryConfig;
 use aws_sdk_s3::Client;
@@ -16,19 +17,6 @@ use tokio::time::{Instant, sleep};
 const LARGEST: i64 = 2 * 1024 * 1024;
 /// Between two attempts at the same undecided write.
 const PAUSE: Duration = Duration::from_millis(200);
-
-/// How a write ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Written {
-    /// It is there, and it is ours, with this `ETag`.
-    Ours(String),
-    /// Another's object is there.
-    Others(Object),
-    /// The object that was to be replaced is gone.
-    Gone,
-    /// Nobody knows: no answer until the deadline.
-    Unknown,
-}
 
 /// Everything below `s3://BUCKET/PREFIX/`.
 #[derive(Debug, Clone)]
@@ -166,10 +154,10 @@ impl Store {
             request =
                 request.server_side_encryption(ServerSideEncryption::AwsKms).set_ssekms_key_id(self.kms_key_id.clone());
         }
-        request = match condition {
-            Condition::Absent => request.if_none_match("*"),
-            Condition::Unchanged(etag) => request.if_match(etag),
-        };
+        let headers = condition.headers();
+        request = request
+            .set_if_none_match(headers.if_none_match.map(str::to_owned))
+            .set_if_match(headers.if_match.map(str::to_owned));
         let once = aws_sdk_s3::config::Config::builder().retry_config(RetryConfig::disabled());
         match request.customize().config_override(once).send().await {
             Ok(answer) => Ok(Reply::Written(answer.e_tag.unwrap_or_default())),

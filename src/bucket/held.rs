@@ -1,12 +1,11 @@
 //! Holding something by rewriting it: the claim and the membership lease are held alike.
 //!
-//! A holder rewrites its object under If-Match every third of its time to live. Nobody compares clocks: the waiters count
-//! from when they saw the object change, the holder from before it sent its last successful write, so that the holder
-//! gives up first.
+//! When it is rewritten and when it is given up, [`crate::model::holding`] decides.
 
 use crate::aws::CallFailed;
-use crate::aws::store::{Store, Written};
-use crate::model::write::{Condition, Object};
+use crate::aws::store::Store;
+use crate::model::holding::{After, Pulse, after, pulse};
+use crate::model::write::Condition;
 use std::future::Future;
 use std::pin::pin;
 use std::time::Duration;
@@ -72,7 +71,10 @@ impl<B: Beating> Held<B> {
     pub async fn while_holding<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Lost> {
         let mut work = pin!(work);
         loop {
-            let until_beat = (self.ttl / 3).saturating_sub(self.written.elapsed());
+            let until_beat = match pulse(self.ttl, self.written.elapsed()) {
+                Pulse::Rest(left) => left,
+                Pulse::Beat(_) | Pulse::GiveUp => Duration::ZERO,
+            };
             tokio::select! {
                 biased;
                 result = &mut work => return Ok(result),
@@ -99,11 +101,9 @@ impl<B: Beating> Held<B> {
 
     /// Rewrites the object once, for as long as the holding may last.
     async fn beat(&mut self) -> Result<(), Lost> {
-        let last_moment = self.written + self.ttl * 2 / 3;
         let next = self.body.next_beat();
         let mut last = "no answer".to_owned();
-        while Instant::now() < last_moment {
-            let left = last_moment.saturating_duration_since(Instant::now());
+        while let Pulse::Rest(left) | Pulse::Beat(left) = pulse(self.ttl, self.written.elapsed()) {
             match timeout(left, self.replace(&next, left)).await {
                 Ok(Ok(())) => return Ok(()),
                 Ok(Err(Replace::Lost(lost))) => return Err(lost),
@@ -141,14 +141,13 @@ impl<B: Beating> Held<B> {
         let end = Instant::now() + patience;
         loop {
             let left = end.saturating_duration_since(Instant::now());
-            match self.store.write(self.key, body, &Condition::Unchanged(self.etag.clone()), left).await? {
-                Written::Ours(etag) => return Ok(Over::Ours(etag)),
-                Written::Gone => return Ok(Over::Lost(Lost::Gone)),
-                Written::Unknown => return Ok(Over::Unknown),
-                Written::Others(Object { body: stored, etag }) => match self.body.reads_as_mine(&stored) {
-                    Some(mine) => (self.body, self.etag) = (mine, etag),
-                    None => return Ok(Over::Lost(Lost::Deposed)),
-                },
+            let written = self.store.write(self.key, body, &Condition::Unchanged(self.etag.clone()), left).await?;
+            match after(written, |stored| self.body.reads_as_mine(stored)) {
+                After::Ours(etag) => return Ok(Over::Ours(etag)),
+                After::Behind(mine, etag) => (self.body, self.etag) = (mine, etag),
+                After::Deposed => return Ok(Over::Lost(Lost::Deposed)),
+                After::Gone => return Ok(Over::Lost(Lost::Gone)),
+                After::Unknown => return Ok(Over::Unknown),
             }
         }
     }

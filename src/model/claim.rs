@@ -4,6 +4,32 @@
 use super::identity::Identity;
 use super::ids::{ClaimId, InstanceId};
 use super::record::{ClusterRecord, Holder, Published, State};
+use super::snapshot::RecordView;
+use super::write::Condition;
+
+/// The condition of a claim over what was seen: that it is still there.
+#[must_use]
+pub fn condition(seen: &RecordView) -> Condition {
+    match seen {
+        RecordView::Absent | RecordView::Vanished => Condition::Absent,
+        RecordView::Found { etag, .. } => Condition::Unchanged(etag.clone()),
+    }
+}
+
+/// Whether the record, as read anew, is still that very claim: only then may its machine start `kubeadm init`.
+#[must_use]
+pub fn stands(seen: &RecordView, claim_id: &ClaimId) -> bool {
+    match seen {
+        RecordView::Found { record, .. } => record.claim_id == *claim_id && record.holder().is_some(),
+        RecordView::Absent | RecordView::Vanished => false,
+    }
+}
+
+/// Whether what is stored is this very holding: a beat of ours that was taken for lost.
+#[must_use]
+pub fn continues(held: &ClusterRecord, stored: &ClusterRecord) -> bool {
+    stored.claim_id == held.claim_id && stored.holder().is_some() && stored.holder() == held.holder()
+}
 
 /// A first claim (nothing is there), or a claim over what `before` says: retired, stepped down, or a holder believed
 /// dead. The claim ID must be fresh: it is what fences late writes of every earlier claim.

@@ -8,6 +8,7 @@
 //! | [`ids`] | names, checked when they come in |
 //! | [`identity`], [`record`] | the cluster record |
 //! | [`claim`] | the records a claim goes through: claimed, beating, taken over, yielded, flipped |
+//! | [`holding`] | when a holder beats, and what its writes mean for the holding |
 //! | [`mod@write`] | what the reply to a conditional write means |
 //! | [`group`], [`election`] | candidates, settled, rank |
 //! | [`members`] | etcd's member list and its quorum |
@@ -21,6 +22,7 @@ pub mod claim;
 pub mod decide;
 pub mod election;
 pub mod group;
+pub mod holding;
 pub mod identity;
 pub mod ids;
 pub mod instances;

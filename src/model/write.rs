@@ -14,6 +14,26 @@ pub enum Condition {
     Unchanged(String),
 }
 
+/// The two headers of a conditional write, as they go out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Headers<'a> {
+    /// `If-None-Match`.
+    pub if_none_match: Option<&'static str>,
+    /// `If-Match`.
+    pub if_match: Option<&'a str>,
+}
+
+impl Condition {
+    /// The headers that make S3 hold to it.
+    #[must_use]
+    pub fn headers(&self) -> Headers<'_> {
+        match self {
+            Self::Absent => Headers { if_none_match: Some("*"), if_match: None },
+            Self::Unchanged(etag) => Headers { if_none_match: None, if_match: Some(etag) },
+        }
+    }
+}
+
 /// What came back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reply {
@@ -36,6 +56,19 @@ pub struct Object {
     pub body: Vec<u8>,
     /// Its `ETag`.
     pub etag: String,
+}
+
+/// How a write ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Written {
+    /// It is there, and it is ours, with this `ETag`.
+    Ours(String),
+    /// Another's object is there.
+    Others(Object),
+    /// The object that was to be replaced is gone.
+    Gone,
+    /// Nobody knows: no answer until the deadline.
+    Unknown,
 }
 
 /// What to do next about one write.
@@ -83,6 +116,13 @@ pub fn judge(intended: &[u8], condition: &Condition, reply: &Reply, read_back: O
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_condition_is_one_header() {
+        assert_eq!(Condition::Absent.headers(), Headers { if_none_match: Some("*"), if_match: None });
+        let unchanged = Condition::Unchanged("e1".into());
+        assert_eq!(unchanged.headers(), Headers { if_none_match: None, if_match: Some("e1") });
+    }
 
     fn object(body: &str, etag: &str) -> Object {
         Object { body: body.into(), etag: etag.into() }

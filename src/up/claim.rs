@@ -32,8 +32,7 @@ impl Beating for ClusterRecord {
 
     fn reads_as_mine(&self, stored: &[u8]) -> Option<Self> {
         let stored = Self::parse(stored).ok()?;
-        (stored.claim_id == self.claim_id && stored.holder().is_some() && stored.holder() == self.holder())
-            .then_some(stored)
+        claim::continues(self, &stored).then_some(stored)
     }
 }
 
@@ -44,9 +43,9 @@ impl Shell {
             return Ok(Outcome::Wait(Waiting { reason, pause: PAUSE, exit: Exit::TryAgain }));
         }
         self.ensure_conditions_count().await?;
-        let (before, condition) = match &seen.record {
-            RecordView::Absent | RecordView::Vanished => (None, Condition::Absent),
-            RecordView::Found { record, etag, .. } => (Some(record.as_ref()), Condition::Unchanged(etag.clone())),
+        let before = match &seen.record {
+            RecordView::Absent | RecordView::Vanished => None,
+            RecordView::Found { record, .. } => Some(record.as_ref()),
         };
         warn_if_unsettled(seen, before);
         let claim_id = ClaimId::parse(uuid::Uuid::new_v4().to_string()).context("a UUID is a claim ID")?;
@@ -54,7 +53,7 @@ impl Shell {
         let next = claim::claimed(before, claim_id, holder, seen.identity.clone());
         let sent = Instant::now();
         self.claim = None;
-        match self.store.write(keys::RECORD, &next.to_bytes(), &condition, PATIENCE).await? {
+        match self.store.write(keys::RECORD, &next.to_bytes(), &claim::condition(&seen.record), PATIENCE).await? {
             Written::Ours(etag) => {
                 tracing::info!(claim = %next.claim_id, generation = next.generation, "this machine holds the claim");
                 let ttl = self.facts.settings.claim_ttl;
@@ -146,9 +145,4 @@ fn warn_if_unsettled(seen: &Snapshot, before: Option<&ClusterRecord>) {
             "the group has not settled within 'settle_timeout': beginning with the candidates that there are"
         );
     }
-}
-
-/// Whether this record is that very claim.
-pub(super) fn is_claim(record: &ClusterRecord, claim_id: &ClaimId) -> bool {
-    record.claim_id == *claim_id && matches!(record.state, State::Initializing { holder: Some(_), .. })
 }

@@ -3,7 +3,6 @@
 //! Before the flip nothing exists, after it the cluster does. Whatever goes wrong in between, the record is read before
 //! anything on the disk is touched.
 
-use super::claim::is_claim;
 use super::shell::Shell;
 use super::{CONTENDED, Outcome, Waiting};
 use crate::aws::store::{Store, Written};
@@ -21,7 +20,6 @@ use crate::model::claim;
 use crate::model::ids::{ClaimId, InstanceId, Uid};
 use crate::model::record::{ClusterRecord, Published};
 use crate::model::registration::Phase;
-use crate::model::snapshot::RecordView;
 use crate::model::write::Condition;
 use crate::node::Facts;
 use crate::node::credentials::FOLDER;
@@ -46,9 +44,8 @@ impl Shell {
         let claim_id = held.body().claim_id.clone();
         self.registrar.phase(Phase::Initializing, &claim_id).await;
         // The last look before kubeadm: only its own claim lets a node initialise.
-        match self.read_record().await? {
-            RecordView::Found { record, .. } if is_claim(&record, &claim_id) => {}
-            RecordView::Found { .. } | RecordView::Absent | RecordView::Vanished => return Ok(Outcome::Again),
+        if !claim::stands(&self.read_record().await?, &claim_id) {
+            return Ok(Outcome::Again);
         }
         let work = make_cluster(&self.facts, &self.kubeadm, &self.store, &claim_id, deadline);
         let made = match held.while_holding(work).await {
