@@ -2,6 +2,7 @@
 
 use crate::aws::CallFailed;
 use crate::aws::store::Store;
+use crate::model::watched::Watched;
 use crate::model::write::Object;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -27,14 +28,15 @@ pub enum Found {
 pub struct Watch {
     store: Store,
     key: &'static str,
-    last: Option<(String, Instant)>,
+    since: Instant,
+    watched: Watched,
 }
 
 impl Watch {
     /// A watch over this key.
     #[must_use]
     pub fn new(store: Store, key: &'static str) -> Self {
-        Self { store, key, last: None }
+        Self { store, key, since: Instant::now(), watched: Watched::default() }
     }
 
     /// Reads the object.
@@ -42,19 +44,11 @@ impl Watch {
     /// # Errors
     /// [`CallFailed`].
     pub async fn read(&mut self) -> Result<Found, CallFailed> {
-        // The clock is read before the object: what is seen now has been there since this moment at the latest.
-        let asked = Instant::now();
+        let asked = self.since.elapsed();
         let Some(object) = self.store.get(self.key).await? else {
-            return Ok(if self.last.is_some() { Found::Vanished } else { Found::Nothing });
+            return Ok(if self.watched.was_there() { Found::Vanished } else { Found::Nothing });
         };
-        let since = match &self.last {
-            Some((etag, since)) if *etag == object.etag => *since,
-            Some(_) | None => {
-                // Just seen for the first time: counted from the answer, not from the question.
-                self.last = Some((object.etag.clone(), Instant::now()));
-                asked
-            }
-        };
-        Ok(Found::Object { object, unchanged_for: asked.saturating_duration_since(since) })
+        let unchanged_for = self.watched.unchanged_for(&object.etag, asked, self.since.elapsed());
+        Ok(Found::Object { object, unchanged_for })
     }
 }

@@ -3,16 +3,18 @@
 use super::access::Access;
 use super::list::certain;
 use crate::model::ids::MemberId;
-use crate::model::members::Members;
-use anyhow::{Result, anyhow, bail};
+use crate::model::members::{Member, Members, Removal};
+use anyhow::{Context, Result, anyhow, bail};
 use std::net::IpAddr;
 
 /// Removes a member by its ID through another member that answers, and verifies there that it is gone. Every such
-/// member is tried. The quorum rule is checked on a fresh list right before; a member that is gone already is fine.
+/// member is tried. The removal is judged again on a fresh list right before; a member that is gone already is fine.
 ///
 /// # Errors
-/// The removal would go below quorum, or nobody could carry it out, or it could not be verified.
+/// The removal would go below quorum, or the member got its vote meanwhile, or nobody could carry it out, or it could not be verified.
 pub async fn remove_verified(access: &Access, members: &Members, id: MemberId) -> Result<()> {
+    let judged = members.0.iter().find(|member| member.id == id);
+    let judged = judged.with_context(|| format!("etcd member {id} was never listed"))?;
     let through: Vec<IpAddr> = members
         .0
         .iter()
@@ -21,7 +23,7 @@ pub async fn remove_verified(access: &Access, members: &Members, id: MemberId) -
         .collect();
     let mut last = anyhow!("no other voter answers");
     for address in through {
-        match remove_through(access, members, address, id).await {
+        match remove_through(access, members, address, judged).await {
             Ok(()) => return Ok(()),
             Err(error) => last = error,
         }
@@ -29,29 +31,21 @@ pub async fn remove_verified(access: &Access, members: &Members, id: MemberId) -
     Err(last.context(format!("failed to remove etcd member {id}")))
 }
 
-async fn remove_through(access: &Access, probed: &Members, address: IpAddr, id: MemberId) -> Result<()> {
-    let now = with_answers(certain(access, address).await?, probed);
-    if now.0.iter().all(|member| member.id != id) {
-        return Ok(());
-    }
-    if !now.may_remove(id) {
-        bail!("without it fewer voters would answer than the quorum of the rest wants");
+async fn remove_through(access: &Access, probed: &Members, address: IpAddr, judged: &Member) -> Result<()> {
+    let now = certain(access, address).await?.answering_as(probed);
+    match now.removal(judged) {
+        Removal::Lawful => {}
+        Removal::Done => return Ok(()),
+        Removal::CostsQuorum => bail!("without it fewer voters would answer than the quorum of the rest wants"),
+        Removal::HasVote => bail!("it has become a voter meanwhile"),
     }
     let mut client = access.client(address).await?;
-    let removed = client.member_remove(id.0).await;
+    let removed = client.member_remove(judged.id.0).await;
     // What counts is what the list says, whatever the reply was.
     let after = certain(access, address).await?;
-    match (after.0.iter().any(|member| member.id == id), removed) {
+    match (after.0.iter().any(|member| member.id == judged.id), removed) {
         (false, _) => Ok(()),
         (true, Err(error)) => Err(anyhow!(error).context(format!("etcd at {address} refused"))),
         (true, Ok(_)) => bail!("etcd at {address} accepted the removal and still lists the member"),
     }
-}
-
-/// The fresh list with the answers of the earlier one: who is new has not answered anything yet.
-fn with_answers(mut fresh: Members, probed: &Members) -> Members {
-    for member in &mut fresh.0 {
-        member.answers = probed.0.iter().any(|earlier| earlier.id == member.id && earlier.answers);
-    }
-    fresh
 }

@@ -40,9 +40,65 @@ impl Instances {
     }
 }
 
+/// Since when instances have been missing from EC2's answers, on the asking machine's own monotonic clock.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Absences(BTreeMap<InstanceId, Duration>);
+
+impl Absences {
+    /// Takes in one answer, which came at `now`. Who is left out is absent only if the same answer shows `me` as running:
+    /// an answer for the wrong Region or account shows nobody.
+    pub fn take_in(
+        &mut self,
+        me: &InstanceId,
+        asked: &[InstanceId],
+        answered: &BTreeMap<InstanceId, Ec2State>,
+        now: Duration,
+    ) -> Instances {
+        let credible = answered.get(me) == Some(&Ec2State::Running);
+        let mut seen = BTreeMap::new();
+        for id in asked {
+            if let Some(state) = answered.get(id) {
+                self.0.remove(id);
+                seen.insert(id.clone(), Seen::State(state.clone()));
+            } else if credible {
+                let since = *self.0.entry(id.clone()).or_insert(now);
+                seen.insert(id.clone(), Seen::AbsentFor(now.saturating_sub(since)));
+            } else {
+                self.0.remove(id);
+            }
+        }
+        Instances(seen)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn absence_counts_from_the_first_answer_that_shows_the_asking_machine_running() {
+        let (me, other) = (InstanceId::parse("i-00000001").unwrap(), InstanceId::parse("i-00000002").unwrap());
+        let asked = [me.clone(), other.clone()];
+        let only_me = |state: &str| BTreeMap::from([(me.clone(), Ec2State::parse(state))]);
+        let both = BTreeMap::from([(me.clone(), Ec2State::Running), (other.clone(), Ec2State::Running)]);
+        let absent = |seconds| Some(Seen::AbsentFor(Duration::from_secs(seconds)));
+        // (answer, at, what is said of the other)
+        let rows = [
+            (BTreeMap::new(), 0, None),
+            (only_me("pending"), 5, None),
+            (only_me("running"), 10, absent(0)),
+            (only_me("running"), 30, absent(20)),
+            (both, 40, Some(Seen::State(Ec2State::Running))),
+            (only_me("running"), 50, absent(0)),
+            (BTreeMap::new(), 55, None),
+            (only_me("running"), 60, absent(0)),
+        ];
+        let mut absences = Absences::default();
+        for (answer, at, expected) in rows {
+            let instances = absences.take_in(&me, &asked, &answer, Duration::from_secs(at));
+            assert_eq!(instances.0.get(&other).cloned(), expected, "at {at}s");
+        }
+    }
 
     #[test]
     fn absence_is_not_believed_at_once() {

@@ -88,6 +88,41 @@ impl Members {
     }
 }
 
+/// What a fresh list says to a removal that was decided on an earlier one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Removal {
+    /// It may be sent.
+    Lawful,
+    /// The member is gone already.
+    Done,
+    /// It would leave fewer answering voters than the quorum of the rest wants.
+    CostsQuorum,
+    /// What was no started voter has become one since.
+    HasVote,
+}
+
+impl Members {
+    /// Judges the removal of `judged`, as an earlier list showed it, by this list, which is fresh.
+    #[must_use]
+    pub fn removal(&self, judged: &Member) -> Removal {
+        match self.0.iter().find(|member| member.id == judged.id) {
+            None => Removal::Done,
+            Some(now) if now.is_started_voter() && !judged.is_started_voter() => Removal::HasVote,
+            Some(_) if !self.may_remove(judged.id) => Removal::CostsQuorum,
+            Some(_) => Removal::Lawful,
+        }
+    }
+
+    /// This list with the answers of an earlier one: who is new has not answered anything yet.
+    #[must_use]
+    pub fn answering_as(mut self, probed: &Self) -> Self {
+        for member in &mut self.0 {
+            member.answers = probed.0.iter().any(|earlier| earlier.id == member.id && earlier.answers);
+        }
+        self
+    }
+}
+
 /// More than half.
 #[must_use]
 pub fn quorum(voters: usize) -> usize {
@@ -113,6 +148,31 @@ mod tests {
                 })
                 .collect(),
         )
+    }
+
+    #[test]
+    fn a_removal_is_judged_again_on_a_fresh_list() {
+        // (judged on, fresh, member, removal)
+        let rows = [
+            ("VVv", "VVv", 3, Removal::Lawful),
+            ("VVv", "VV", 3, Removal::Done),
+            ("VVv", "VVvv", 3, Removal::CostsQuorum),
+            ("VVl", "VVl", 3, Removal::Lawful),
+            ("VVl", "VVv", 3, Removal::HasVote),
+            ("VVL", "VVV", 3, Removal::HasVote),
+        ];
+        for (judged, fresh, id, expected) in rows {
+            let judged = members(judged).0[id - 1].clone();
+            assert_eq!(members(fresh).removal(&judged), expected, "{fresh} without {id}");
+        }
+        let unstarted = Member { name: String::new(), ..members("VVv").0[2].clone() };
+        assert_eq!(members("VVv").removal(&unstarted), Removal::HasVote);
+    }
+
+    #[test]
+    fn a_fresh_list_has_the_answers_of_the_earlier_one() {
+        let fresh = members("vvvV").answering_as(&members("VvV"));
+        assert_eq!(fresh.0.iter().map(|member| member.answers).collect::<Vec<_>>(), [true, false, true, false]);
     }
 
     #[test]

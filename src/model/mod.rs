@@ -8,11 +8,13 @@
 //! | [`ids`] | names, checked when they come in |
 //! | [`identity`], [`record`] | the cluster record |
 //! | [`claim`] | the records a claim goes through: claimed, beating, taken over, yielded, flipped |
+//! | [`watched`] | how long an object has been the same |
 //! | [`holding`] | when a holder beats, and what its writes mean for the holding |
 //! | [`mod@write`] | what the reply to a conditional write means |
 //! | [`group`], [`election`] | candidates, settled, rank |
 //! | [`members`] | etcd's member list and its quorum |
 //! | [`lease`], [`registration`] | the queue for changes of membership, and what each machine says about itself |
+//! | [`joining`] | what a machine cleans up before it joins |
 //! | [`instances`] | when to believe EC2 that a machine is gone |
 //! | [`reap`] | which members may be removed by another machine |
 //! | [`local`], [`snapshot`], [`step`], [`mod@decide`] | one observation in, one step out |
@@ -26,6 +28,7 @@ pub mod holding;
 pub mod identity;
 pub mod ids;
 pub mod instances;
+pub mod joining;
 pub mod lease;
 pub mod local;
 pub mod members;
@@ -36,4 +39,5 @@ pub mod registration;
 pub mod snapshot;
 pub mod step;
 pub mod verdict;
+pub mod watched;
 pub mod write;

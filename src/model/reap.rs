@@ -92,6 +92,17 @@ pub fn plan(scene: &Scene<'_>) -> Vec<(Member, Verdict)> {
     judged
 }
 
+/// What of a plan's members would make etcd refuse a new one once the plan is carried out: a voter that does not answer, or a
+/// learner.
+#[must_use]
+pub fn in_the_way(judged: &[(Member, Verdict)]) -> Option<&(Member, Verdict)> {
+    judged.iter().rev().find(|(member, verdict)| match verdict {
+        Verdict::Remove(_) => false,
+        Verdict::Keep(Keep::Answers | Keep::Own) => member.learner,
+        Verdict::Keep(Keep::Unexplained | Keep::NotGone(_) | Keep::AddressLives(_) | Keep::Quorum) => true,
+    })
+}
+
 /// Judges one member by everything but the quorum.
 fn judge(scene: &Scene<'_>, member: &Member) -> Verdict {
     if member.answers {
@@ -339,6 +350,27 @@ mod tests {
         world.members.0[2] = voter(3, false);
         world.registrations[2] = registered(3, None, Some(4));
         assert_eq!(verdict(&world, 3), Verdict::Keep(Keep::NotGone(id(3))), "a started voter is never given up");
+    }
+
+    #[test]
+    fn a_silent_voter_or_a_learner_that_stays_is_in_the_way_of_the_next() {
+        let learner = |answers| Member { learner: true, ..voter(4, answers) };
+        let rows = [
+            (voter(3, true), Verdict::Keep(Keep::Answers), false),
+            (learner(true), Verdict::Keep(Keep::Answers), true),
+            (voter(3, false), Verdict::Keep(Keep::Own), false),
+            (learner(false), Verdict::Keep(Keep::Own), true),
+            (voter(3, false), Verdict::Keep(Keep::Unexplained), true),
+            (voter(3, false), Verdict::Keep(Keep::NotGone(id(3))), true),
+            (voter(3, false), Verdict::Keep(Keep::AddressLives(id(7))), true),
+            (voter(3, false), Verdict::Keep(Keep::Quorum), true),
+            (voter(3, false), Verdict::Remove(Remove::Gone(id(3))), false),
+            (unstarted(3), Verdict::Remove(Remove::GivenUp(id(3))), false),
+        ];
+        for (member, verdict, expected) in rows {
+            let judged = [(voter(1, true), Verdict::Keep(Keep::Answers)), (member, verdict)];
+            assert_eq!(in_the_way(&judged), expected.then_some(&judged[1]), "{judged:?}");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use crate::aws::{CallFailed, ec2, group};
 use crate::model::election::matches;
 use crate::model::group::{Ec2State, Group, GroupMember};
 use crate::model::ids::InstanceId;
-use crate::model::instances::{Instances, Seen};
+use crate::model::instances::{Absences, Instances};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -23,7 +23,7 @@ pub struct GroupWatch {
     since: Instant,
     next: Instant,
     view: View,
-    absent_since: BTreeMap<InstanceId, Instant>,
+    absences: Absences,
     settled_since: Option<Instant>,
     failed: Option<CallFailed>,
 }
@@ -56,7 +56,7 @@ impl GroupWatch {
             since: now,
             next: now,
             view: View::default(),
-            absent_since: BTreeMap::new(),
+            absences: Absences::default(),
             settled_since: None,
             failed: None,
         }
@@ -117,24 +117,10 @@ impl GroupWatch {
         Ok(())
     }
 
-    /// Takes in EC2's answer. Who is left out is absent only if the same answer shows this machine as running: an
-    /// answer for the wrong Region or account shows nobody.
+    /// Takes in EC2's answer.
     fn remember(&mut self, asked: &[InstanceId], described: &BTreeMap<InstanceId, ec2::Described>) {
-        let now = Instant::now();
-        let credible = described.get(&self.me).is_some_and(|me| me.state == Ec2State::Running);
-        let mut seen = BTreeMap::new();
-        for id in asked {
-            if let Some(found) = described.get(id) {
-                self.absent_since.remove(id);
-                seen.insert(id.clone(), Seen::State(found.state.clone()));
-            } else if credible {
-                let since = *self.absent_since.entry(id.clone()).or_insert(now);
-                seen.insert(id.clone(), Seen::AbsentFor(now - since));
-            } else {
-                self.absent_since.remove(id);
-            }
-        }
-        self.view.instances = Instances(seen);
+        let answered = described.iter().map(|(id, found)| (id.clone(), found.state.clone())).collect();
+        self.view.instances = self.absences.take_in(&self.me, asked, &answered, self.since.elapsed());
         let living = described.iter().filter(|(_, found)| matches!(found.state, Ec2State::Running | Ec2State::Pending));
         let with_addresses =
             living.flat_map(|(id, found)| found.addresses.iter().map(|address| (*address, id.clone())));

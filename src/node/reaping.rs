@@ -10,8 +10,8 @@ use crate::bucket::registrations;
 use crate::etcd::{self, Access};
 use crate::kube::Kubeconfig;
 use crate::model::ids::{InstanceId, MemberId, Nonce};
-use crate::model::members::{Member, Members};
-use crate::model::reap::{Keep, Remove, Scene, Verdict, plan};
+use crate::model::members::{Member, Members, Removal};
+use crate::model::reap::{Remove, Scene, Verdict, in_the_way, plan};
 use crate::model::registration::Registration;
 use crate::model::snapshot::ClusterView;
 use anyhow::{Result, bail};
@@ -63,22 +63,20 @@ impl Reaper<'_> {
     pub async fn reap(&self, members: &Members) -> Result<Option<String>> {
         let (judged, registrations) = self.judge(members).await?;
         let mut now = members.clone();
-        let mut in_the_way = None;
         for (member, verdict) in &judged {
-            match verdict {
-                Verdict::Remove(why) => {
-                    tracing::warn!(member = %member.id, name = member.name, "reaping an etcd member: {verdict}");
-                    now = self.remove(&now, member.id).await?;
-                    self.forget(why, &registrations).await;
+            if let Verdict::Remove(why) = verdict {
+                tracing::warn!(member = %member.id, name = member.name, "reaping an etcd member: {verdict}");
+                match now.removal(member) {
+                    Removal::HasVote => bail!("etcd member {} has become a voter meanwhile", member.id),
+                    Removal::Done => {}
+                    Removal::Lawful | Removal::CostsQuorum => now = self.remove(&now, member.id).await?,
                 }
-                Verdict::Keep(Keep::Answers | Keep::Own) if !member.learner => {}
-                Verdict::Keep(_) => {
-                    in_the_way =
-                        Some(format!("etcd member {} ('{}') to answer or to go; {verdict}", member.id, member.name));
-                }
+                self.forget(why, &registrations).await;
             }
         }
-        Ok(in_the_way)
+        Ok(in_the_way(&judged).map(|(member, verdict)| {
+            format!("etcd member {} ('{}') to answer or to go; {verdict}", member.id, member.name)
+        }))
     }
 
     /// Removes one member, verified, and lists anew.

@@ -15,6 +15,7 @@ use crate::kubeadm::state::Stage;
 use crate::kubeadm::wipe;
 use crate::model::group::Group;
 use crate::model::ids::{MemberId, Nonce};
+use crate::model::joining::{self, CleanUp, clean_up};
 use crate::model::local::Local;
 use crate::model::members::Members;
 use crate::model::record::{ClusterRecord, Published};
@@ -133,25 +134,28 @@ impl Shell {
         Ok(Outcome::Again)
     }
 
-    /// Removes what is left of an earlier attempt: **first the member, verified, only then the disk**. The other order
-    /// costs a cluster of two its quorum for good. Then the members of machines that are gone, which block every join. At
+    /// Removes what is left of an earlier attempt, then the members of machines that are gone, which block every join. At
     /// last this machine's name, now that no kubelet here can register it again. A reason to wait when the cluster does not
     /// let it.
     async fn clean_up(&mut self, group: &Group, lease: Option<&Nonce>) -> Result<Option<String>> {
-        let in_the_way = match self.ask_cluster(&peers::addresses(group, &self.facts.machine.instance)).await {
-            ClusterView::Listed(members) if members.has_quorum() => {
-                let members = self.remove_own(members).await?;
-                self.reap(&members, lease).await?
+        let cluster = loop {
+            let cluster = self.ask_cluster(&peers::addresses(group, &self.facts.machine.instance)).await;
+            match clean_up(&cluster, &self.facts.machine.addresses, &self.local()?) {
+                CleanUp::Wait(needs) => return Ok(Some(needs.to_string())),
+                CleanUp::Remove(stale) => self.remove_own(&cluster, stale).await?,
+                CleanUp::Wipe => {
+                    let documents = &self.facts.documents;
+                    let wiped = wipe::wipe(&self.kubeadm, documents.data_dir(), documents.cri_socket()).await;
+                    wiped.context(Exit::Kubeadm)?;
+                    break cluster;
+                }
+                CleanUp::Done => break cluster,
             }
-            ClusterView::External => None,
-            ClusterView::Listed(_) | ClusterView::NoQuorum(_) => return Ok(Some("etcd to have its quorum".into())),
-            ClusterView::Unknown { why } => return Ok(Some(format!("the cluster to answer: {why}"))),
-            ClusterView::NotAsked => return Ok(Some("the cluster to be asked".into())),
         };
-        if self.local()? != Local::Fresh {
-            let documents = &self.facts.documents;
-            wipe::wipe(&self.kubeadm, documents.data_dir(), documents.cri_socket()).await.context(Exit::Kubeadm)?;
-        }
+        let in_the_way = match joining::members(&cluster) {
+            Some(members) => self.reap(members, lease).await?,
+            None => None,
+        };
         self.free_own_name().await?;
         Ok(in_the_way)
     }
@@ -180,17 +184,15 @@ impl Shell {
         reaper.reap(members).await
     }
 
-    /// This machine is not a member, so whoever is listed at its address is a member that it once was, or a dead
-    /// machine that had the address before: nobody else in the network can have it.
-    async fn remove_own(&mut self, mut members: Members) -> Result<Members> {
-        let Some(stale) = members.at(&self.facts.machine.addresses).map(|member| member.id) else { return Ok(members) };
+    /// Removes the member that an earlier life of this address has left.
+    async fn remove_own(&mut self, cluster: &ClusterView, stale: MemberId) -> Result<()> {
+        let members = joining::members(cluster).context("the cluster has not listed its members")?;
         let (_, credentials) = self.credentials.as_ref().context("there are no credentials for the cluster")?;
         let access = credentials.etcd.as_ref().context("there are no credentials for etcd")?;
         tracing::warn!(member = %stale, "removing the etcd member that an earlier life of this address has left");
-        etcd::remove_verified(access, &members, stale).await?;
+        etcd::remove_verified(access, members, stale).await?;
         self.registrar.no_member();
-        members.0.retain(|member| member.id != stale);
-        Ok(members)
+        Ok(())
     }
 
     /// A failed attempt must not leave a member behind: it would block every other join.
