@@ -23,6 +23,7 @@ class Call:
     key: str = ""
     form: dict[str, str] = field(default_factory=dict)
     condition: str = ""
+    body: str = ""
 
 
 def parse(environ: dict) -> Call:
@@ -51,13 +52,20 @@ def _s3(environ: dict, access_key: str) -> Call:
         action = "DeleteObjects"
     match, none_match = environ.get("HTTP_IF_MATCH"), environ.get("HTTP_IF_NONE_MATCH")
     condition = f"If-Match: {match}" if match else f"If-None-Match: {none_match}" if none_match else ""
-    return Call("s3", action, access_key, bucket, key, condition=condition)
+    # Read now: whoever carries a write out later finds it although the connection is gone.
+    body = _body(environ).decode(errors="replace") if action == "PutObject" else ""
+    return Call("s3", action, access_key, bucket, key, condition=condition, body=body)
 
 
 def _form(environ: dict) -> dict[str, str]:
-    """The form of a query-protocol call; the body is put back for whoever reads it next."""
+    """The form of a query-protocol call."""
     if not environ.get("CONTENT_TYPE", "").startswith("application/x-www-form-urlencoded"):
         return {}
+    return {name: values[0] for name, values in parse_qs(_body(environ).decode()).items()}
+
+
+def _body(environ: dict) -> bytes:
+    """What the request carries; it is put back for whoever reads it next."""
     body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
     environ["wsgi.input"] = io.BytesIO(body)
-    return {name: values[0] for name, values in parse_qs(body.decode()).items()}
+    return body

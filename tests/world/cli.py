@@ -171,11 +171,17 @@ def _aws_commands(commands) -> None:
 
 def _fault_commands(commands) -> None:
     effects = "effects: " + "; ".join(f"{name}{'=' if ':' in text else ': '}{text}" for name, text in EFFECTS.items())
-    fault = _command(commands, "fault", "faults of the AWS endpoint", epilog=effects)
+    fault = _command(commands, "fault", "faults of the AWS endpoint and of the metadata services", epilog=effects)
     actions = fault.add_subparsers(dest="action_name", required=True, metavar="add|list|clear")
-    add = _command(actions, "add", "add a fault; patterns are those of a shell, none fits everything", epilog=effects)
+    add = _command(actions, "add", "add a fault; patterns are those of a shell, none fits every call to AWS", epilog=effects)
     add.add_argument("effect", metavar="EFFECT")
-    for name, example in (("service", "s3"), ("action", "PutObject"), ("key", "*/cluster.json"), ("node", "i-0123*")):
+    for name, example in (
+        ("service", "s3 or imds"),
+        ("action", "PutObject or PutToken"),
+        ("key", "*/cluster.json"),
+        ("body", '*"phase": "ready"*'),
+        ("node", "i-0123*"),
+    ):
         add.add_argument(f"--{name}", default="", metavar="PATTERN", help=f"such as '{example}'")
     add.add_argument("--times", type=int, metavar="N", help="only for the next N calls that fit")
     _command(actions, "list", "show the faults in force and how often each was hit")

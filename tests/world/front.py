@@ -1,8 +1,9 @@
 """What stands before moto: names each call, applies faults, locks S3 keys, and keeps the record of it all."""
 
 import socket
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from .call import Call, parse
@@ -12,8 +13,6 @@ from .journal import Journal
 from .keylock import KeyLocks
 from .refusals import refusal
 
-# A hanging call ends after this many seconds, whatever happens: every wait has an end.
-LONGEST_HANG = 600
 CONDITIONS = ("HTTP_IF_MATCH", "HTTP_IF_NONE_MATCH")
 WRITES = ("PutObject", "DeleteObject", "DeleteObjects", "POST")
 
@@ -44,27 +43,29 @@ class Front:
         self._requests, self._events = requests, events
         self._locks = KeyLocks()
 
-    def __call__(self, environ: dict, start_response: Callable) -> list[bytes]:
+    def __call__(self, environ: dict, start_response: Callable) -> Iterable[bytes]:
         arrived = time.time()
         call = parse(environ)
         node = self._group.node_of(call.access_key)
         fault = self._faults.hit(call, node)
-        answer = self._before(call, environ, fault)
+        answer = self._before(call, environ, fault, node)
         if answer is None:
             answer = _after(call, fault, self._carry_out(call, environ))
         self._record(call, node, fault, answer, arrived)
         if answer is NOTHING:
             _drop(environ)
         start_response(answer.status, answer.headers)
-        return [answer.body]
+        return _half(environ, answer.body) if fault and fault.effect == "truncate" else [answer.body]
 
-    def _before(self, call: Call, environ: dict, fault: Fault | None) -> Answer | None:
+    def _before(self, call: Call, environ: dict, fault: Fault | None, node: str) -> Answer | None:
         """What a fault does before the call is carried out; an answer if it is not to be."""
         effect = fault.effect if fault else ""
         if effect == "error":
-            return _refused(call, fault)
+            return _refused(call, fault.value)
+        if effect == "late":
+            return self._later(call, environ, fault, node)
         if effect == "hang":
-            self._hang(fault)
+            self._faults.hang(fault)
         if effect in ("hang", "cut"):
             return NOTHING
         if effect == "delay":
@@ -87,12 +88,21 @@ class Front:
         self._group.called(call.action)
         return answer
 
-    def _hang(self, fault: Fault) -> None:
-        end = time.monotonic() + LONGEST_HANG
-        while self._faults.in_force(fault) and time.monotonic() < end:
-            time.sleep(0.1)
+    def _later(self, call: Call, environ: dict, fault: Fault, node: str) -> Answer:
+        """Has the call carried out later, by nobody who could hear of it, and says what goes back now."""
+        seconds, _, error = fault.value.partition("/")
+        arrived = time.time()
 
-    def _record(self, call: Call, node: str, fault: Fault | None, answer: Answer, arrived: float) -> None:
+        def land() -> None:
+            time.sleep(float(seconds))
+            self._record(call, node, fault, self._carry_out(call, environ), arrived, landed=True)
+
+        threading.Thread(target=land, name=f"late {call.action}", daemon=True).start()
+        return _refused(call, error) if error else NOTHING
+
+    def _record(
+        self, call: Call, node: str, fault: Fault | None, answer: Answer, arrived: float, landed: bool = False
+    ) -> None:
         fields = {
             "arrived": arrived, "node": node, "service": call.service, "action": call.action,
             "key": call.key or call.bucket, "status": answer.code,
@@ -101,6 +111,8 @@ class Front:
             fields["condition"] = call.condition
         if fault:
             fields["fault"] = fault.effect
+        if landed:
+            fields["landed"] = True
         if answer.settled:
             fields["settled"] = True
         self._requests.write("request", **fields)
@@ -118,14 +130,14 @@ def _after(call: Call, fault: Fault | None, answer: Answer) -> Answer:
     if effect == "lost-reply":
         return NOTHING
     if effect == "error-after":
-        return _refused(call, fault)
+        return _refused(call, fault.value)
     if effect == "hide-missing" and call.service == "s3" and answer.code == 404:
         return Answer(*refusal(call, 403, "AccessDenied"))
     return answer
 
 
-def _refused(call: Call, fault: Fault) -> Answer:
-    status, _, code = fault.value.partition("/")
+def _refused(call: Call, error: str) -> Answer:
+    status, _, code = error.partition("/")
     return Answer(*refusal(call, int(status), code))
 
 
@@ -139,6 +151,12 @@ def _run(app: Callable, environ: dict) -> Answer:
         if hasattr(chunks, "close"):
             chunks.close()
     return Answer(*started[0], body)
+
+
+def _half(environ: dict, body: bytes) -> Iterator[bytes]:
+    """Half of what the headers have promised, and then no connection."""
+    yield body[: len(body) // 2]
+    _drop(environ)
 
 
 def _drop(environ: dict) -> None:

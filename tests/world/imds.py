@@ -1,5 +1,6 @@
 """The instance metadata service of one machine: version 2 only, tokens enforced, with the faults of a real boot."""
 
+import socket
 import threading
 import time
 import uuid
@@ -7,6 +8,8 @@ from fnmatch import fnmatchcase
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from .addresses import IMDS_PORT
+from .call import Call
+from .faults import Fault, Faults
 from .metadata import Identity, answers
 
 TOKEN_TTL = "x-aws-ec2-metadata-token-ttl-seconds"
@@ -24,10 +27,11 @@ MODES = {
 
 
 class Imds:
-    """Listens at the machine's own metadata address; `mode` may change at any time."""
+    """Listens at the machine's own metadata address; `mode` may change at any time, and so may the `faults`, to which
+    it is the service `imds` with the actions PutToken and GetMetadata, its keys being those below /latest/."""
 
-    def __init__(self, address: str, identity: Identity):
-        self.address, self.identity = address, identity
+    def __init__(self, address: str, identity: Identity, faults: Faults):
+        self.address, self.identity, self.faults = address, identity, faults
         self._mode, self._value, self._since = "normal", "", time.monotonic()
         self._tokens: dict[str, float] = {}
         self._server: ThreadingHTTPServer | None = None
@@ -108,9 +112,12 @@ class _Server(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     timeout = 30
+    _fault: Fault | None = None
 
     def do_PUT(self) -> None:
-        imds = self._wait()
+        imds = self._wait("PutToken")
+        if imds is None:
+            return None
         if self.path != "/latest/api/token":
             return self._reply(404, "")
         # A request that came through a proxy gets no token: this is what version 2 is for.
@@ -120,16 +127,36 @@ class _Handler(BaseHTTPRequestHandler):
         return self._reply(200, token, {TOKEN_TTL: self.headers[TOKEN_TTL]})
 
     def do_GET(self) -> None:
-        imds = self._wait()
+        imds = self._wait("GetMetadata")
+        if imds is None:
+            return None
         if not imds.knows(self.headers.get(TOKEN, "")):
             return self._reply(401, "Unauthorized")
         text = imds.answer(self.path.removeprefix("/latest/")) if self.path.startswith("/latest/") else None
         return self._reply(404, "Not Found") if text is None else self._reply(200, text)
 
-    def _wait(self) -> Imds:
+    def _wait(self, action: str) -> Imds | None:
+        """The service, once it answers; None if a fault has answered, or closed the connection."""
         imds = self.server.imds
         time.sleep(imds.delay())
+        call = Call("imds", action, "", key=self.path.removeprefix("/latest/"))
+        self._fault = imds.faults.hit(call, imds.identity.instance)
+        effect, value = (self._fault.effect, self._fault.value) if self._fault else ("", "")
+        if effect == "delay":
+            time.sleep(float(value))
+        if effect == "hang":
+            imds.faults.hang(self._fault)
+        if effect in ("hang", "cut"):
+            self._drop()
+            return None
+        if effect == "error":
+            self._reply(int(value.partition("/")[0]), value.partition("/")[2])
+            return None
         return imds
+
+    def _drop(self) -> None:
+        self.close_connection = True
+        self.connection.shutdown(socket.SHUT_RDWR)
 
     def _reply(self, status: int, text: str, headers: dict | None = None) -> None:
         body = text.encode()
@@ -139,6 +166,9 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in (headers or {}).items():
             self.send_header(name, value)
         self.end_headers()
+        if self._fault and self._fault.effect == "truncate":
+            self.wfile.write(body[: len(body) // 2])
+            return self._drop()
         self.wfile.write(body)
 
     def log_message(self, format: str, *args) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from . import disk
 from .addresses import IMDS_PORT, Addresses
+from .faults import Faults
 from .imds import Imds
 from .journal import Journal
 from .machine import Machine
@@ -29,11 +30,12 @@ class Node:
         env: dict,
         keep: list[Path],
         events: Journal,
+        faults: Faults,
     ):
         self.index, self.slot, self.id, self.address = index, slot, identity.instance, identity.private_ip
         self.loopback, self._endpoint, self._events = addresses.loopback(slot), addresses.balancer, events
         self._host_name = identity.host_name
-        self.imds = Imds(addresses.imds(slot), identity)
+        self.imds = Imds(addresses.imds(slot), identity, faults)
         self.up_exit: int | None = None
         self.up_runs = threading.Event()
         self.up_ended = threading.Event()

@@ -3,7 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from botocore.exceptions import ClientError, ConnectionClosedError
+from botocore.exceptions import ClientError, ConnectionClosedError, IncompleteReadError, ResponseStreamingError
 
 from world.account import ACCOUNT, BUCKET, GROUP
 from world.client import wait_until
@@ -88,6 +88,42 @@ def test_an_error_after_the_fact_leaves_the_write_done(world, fault):
     fault("error-after=500/InternalError", key="after", action="PutObject", times=1)
     assert code_of(s3.put_object, Bucket=BUCKET, Key="after", Body=b"x") == "InternalError"
     assert s3.get_object(Bucket=BUCKET, Key="after")["Body"].read() == b"x"
+
+
+def test_a_late_write_lands_although_its_sender_has_gone(world, fault):
+    s3 = world.aws("s3")
+    fault("late=0.3", key="late", action="PutObject", times=1)
+    with pytest.raises(ConnectionClosedError):
+        s3.put_object(Bucket=BUCKET, Key="late", Body=b"late", IfNoneMatch="*")
+    line = landed(world, "late")
+    assert line["status"] == 200 and line["time"] - line["arrived"] >= 0.3
+    assert s3.get_object(Bucket=BUCKET, Key="late")["Body"].read() == b"late"
+
+
+def test_a_late_write_whose_condition_no_longer_holds_is_refused_when_it_lands(world, fault):
+    s3 = world.aws("s3")
+    fault("late=2/503/SlowDown", body="*first*", action="PutObject", times=1)
+    create = {"Bucket": BUCKET, "Key": "overtaken", "IfNoneMatch": "*"}
+    assert status_of(s3.put_object, Body=b"the first", **create) == (503, "SlowDown")
+    assert status_of(s3.put_object, Body=b"the second", **create)[0] == 200
+    assert landed(world, "overtaken")["status"] == 412
+    assert s3.get_object(Bucket=BUCKET, Key="overtaken")["Body"].read() == b"the second"
+
+
+def landed(world, key: str) -> dict:
+    """The record of a late call to this key, once it was carried out at last."""
+    late = lambda: [line for line in read(world.folder / "requests.jsonl") if line.get("landed") and line["key"] == key]
+    wait_until(lambda: late() != [])
+    return late()[0]
+
+
+def test_a_truncated_answer_ends_in_the_middle(world, fault):
+    s3 = world.aws("s3")
+    s3.put_object(Bucket=BUCKET, Key="half", Body=b"0123456789")
+    fault("truncate", key="half", times=1)
+    with pytest.raises((IncompleteReadError, ResponseStreamingError)):
+        s3.get_object(Bucket=BUCKET, Key="half")["Body"].read()
+    assert s3.get_object(Bucket=BUCKET, Key="half")["Body"].read() == b"0123456789"
 
 
 def test_a_hanging_call_ends_when_the_fault_is_cleared(world, fault):

@@ -1,5 +1,6 @@
 """The metadata service: version 2 only, and its faults."""
 
+import http.client
 import json
 import time
 import urllib.error
@@ -8,6 +9,7 @@ import urllib.request
 import pytest
 
 from world.addresses import IMDS_PORT
+from world.control import WorldError
 
 TTL, TOKEN = "X-aws-ec2-metadata-token-ttl-seconds", "X-aws-ec2-metadata-token"
 
@@ -99,3 +101,25 @@ def test_gone_late_missing_and_back(world, metadata):
     begin = time.monotonic()
     assert metadata("meta-data/instance-id", **header)[0] == 200
     assert time.monotonic() - begin >= 0.3
+
+
+def test_faults_hit_the_metadata_service_if_they_say_so(world, metadata):
+    header = token(metadata)
+    world.ask("fault_add", effect="cut", times=1)
+    world.ask("fault_add", effect="error=503/Busy", service="imds", action="PutToken", times=1)
+    assert metadata("api/token", "PUT", **{TTL: "60"})[0] == 503
+    assert metadata("api/token", "PUT", **{TTL: "60"})[0] == 200
+    world.ask("fault_add", effect="truncate", service="imds", key="meta-data/instance-id", times=1)
+    world.ask("fault_add", effect="cut", service="imds", key="meta-data/instance-id", times=1)
+    with pytest.raises(http.client.IncompleteRead):
+        metadata("meta-data/instance-id", **header)
+    with pytest.raises((http.client.RemoteDisconnected, ConnectionResetError)):
+        metadata("meta-data/instance-id", **header)
+    assert metadata("meta-data/instance-id", **header) == (200, world.node(2)["id"])
+    assert [rule["hits"] for rule in world.ask("fault_list")] == [0, 1, 1, 1]
+    world.ask("fault_clear")
+
+
+def test_what_a_metadata_service_cannot_do_is_refused(world):
+    with pytest.raises(WorldError, match="'late' is none of a metadata service"):
+        world.ask("fault_add", effect="late=1", service="imds")

@@ -88,7 +88,9 @@ class World:
             instance = self.group.launch(address, id)
             identity = self._identity(instance, address, slot)
             env = {"PATH": self._path, **self.options.env}
-            node = Node(len(self.nodes) + 1, slot, identity, self.addresses, self.folder, env, self._keep, self.events)
+            node = Node(
+                len(self.nodes) + 1, slot, identity, self.addresses, self.folder, env, self._keep, self.events, self.faults
+            )
             node.imds.set_mode(self.options.imds)
             self.nodes.append(node)
         self.format(node)
