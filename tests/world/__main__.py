@@ -54,6 +54,8 @@ def _ask(arguments) -> int:
     if verb == "s3_put":
         file = given.pop("file")
         given["body"] = base64.b64encode(file.read_bytes() if file else sys.stdin.buffer.read()).decode()
+    if verb == "iam":
+        given["policies"] = json.loads(given.pop("file").read_text())
     answer = ask(arguments.dir, verb, timeout=given.get("seconds", 60.0) + 30, **given)
     if verb == "s3_get" and not arguments.json:
         sys.stdout.buffer.write(base64.b64decode(answer["body"]))
@@ -77,6 +79,7 @@ def _options(arguments) -> Options:
         external_etcd=_numbers(arguments.external_etcd),
         balancer=arguments.lb, check_interval=arguments.lb_interval, check_threshold=arguments.lb_threshold,
         launch_hook=arguments.launch_hook, terminate_hook=arguments.terminate_hook, imds=arguments.imds,
+        iam=json.loads(arguments.iam.read_text()) if arguments.iam else None,
     )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from .account import ACCOUNT, BUCKET, REGION
 from .faults import Faults
 from .front import Front
 from .group import Group
+from .iam import Iam
 from .journal import Journal
 
 
@@ -28,12 +29,14 @@ class QuietHandler(MotoRequestHandler):
 class Aws:
     """The endpoint, answering from the moment it is made for as long as the process lives."""
 
-    def __init__(self, listener: socket.socket, group: Group, faults: Faults, requests: Journal, events: Journal):
+    def __init__(
+        self, listener: socket.socket, group: Group, faults: Faults, iam: Iam, requests: Journal, events: Journal
+    ):
         logging.getLogger("werkzeug").setLevel(logging.ERROR)
         s3_backends[ACCOUNT]["aws"].create_bucket(BUCKET, REGION)
         moto = DomainDispatcherApplication(create_backend_app)
         _warm_up(moto)
-        front = Front(moto, group, faults, requests, events)
+        front = Front(moto, group, faults, iam, requests, events)
         host, port = listener.getsockname()
         # Not ThreadedMotoServer, which binds by itself and leaves no room before its application.
         self._server = make_server(host, port, front, threaded=True, request_handler=QuietHandler, fd=listener.fileno())

@@ -9,6 +9,7 @@ CREDENTIAL = re.compile(r"Credential=(?P<key>[^/]+)/[^/]+/[^/]+/(?P<service>[^/]
 
 # The S3 calls that are told apart by method alone, once the sub-resources are out of the way.
 OBJECT_ACTIONS = {"GET": "GetObject", "HEAD": "HeadObject", "PUT": "PutObject", "DELETE": "DeleteObject"}
+BUCKET_READS = {"list-type": "ListObjectsV2", "versioning": "GetBucketVersioning"}
 BUCKET_ACTIONS = {"GET": "ListObjects", "HEAD": "HeadBucket", "PUT": "CreateBucket", "DELETE": "DeleteBucket"}
 
 
@@ -47,7 +48,9 @@ def _s3(environ: dict, access_key: str) -> Call:
     if key:
         action = OBJECT_ACTIONS.get(method, method)
     else:
-        action = "ListObjectsV2" if "list-type" in names else BUCKET_ACTIONS.get(method, method)
+        action = BUCKET_ACTIONS.get(method, method)
+        if method == "GET":
+            action = next((BUCKET_READS[name] for name in BUCKET_READS if name in names), action)
     if method == "POST" and "delete" in names:
         action = "DeleteObjects"
     match, none_match = environ.get("HTTP_IF_MATCH"), environ.get("HTTP_IF_NONE_MATCH")

@@ -106,6 +106,7 @@ def _up_command(commands) -> None:
     up.add_argument(
         "--imds", default="normal", metavar="MODE", help="mode of every metadata service at first; see `imds --help`"
     )
+    up.add_argument("--iam", type=Path, metavar="FILE", help="let policies count: as `iam` does, from the start")
 
 
 def _world_commands(commands) -> None:
@@ -166,6 +167,9 @@ def _aws_commands(commands) -> None:
         commands, "imds", "set how a machine's metadata service behaves", node=True, epilog=f"modes: {modes}"
     )
     imds.add_argument("mode", metavar="MODE")
+    _command(
+        commands, "iam", "let policies count: those of the machines' role, of the bucket and of its keys"
+    ).add_argument("file", type=Path, metavar="FILE", help="JSON; world/iam.py says what is in it")
     _command(commands, "lb", "set the load balancer's mode").add_argument("mode", choices=["normal", "none"])
 
 
@@ -173,7 +177,9 @@ def _fault_commands(commands) -> None:
     effects = "effects: " + "; ".join(f"{name}{'=' if ':' in text else ': '}{text}" for name, text in EFFECTS.items())
     fault = _command(commands, "fault", "faults of the AWS endpoint and of the metadata services", epilog=effects)
     actions = fault.add_subparsers(dest="action_name", required=True, metavar="add|list|clear")
-    add = _command(actions, "add", "add a fault; patterns are those of a shell, none fits every call to AWS", epilog=effects)
+    add = _command(
+        actions, "add", "add a fault; patterns are those of a shell, none fits every call to AWS", epilog=effects
+    )
     add.add_argument("effect", metavar="EFFECT")
     for name, example in (
         ("service", "s3 or imds"),

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from .call import Call, parse
 from .faults import Fault, Faults
 from .group import Group
+from .iam import Iam
 from .journal import Journal
 from .keylock import KeyLocks
 from .refusals import refusal
@@ -38,8 +39,8 @@ NOTHING = Answer("", [], b"")
 class Front:
     """The WSGI application of the AWS endpoint."""
 
-    def __init__(self, app: Callable, group: Group, faults: Faults, requests: Journal, events: Journal):
-        self._app, self._group, self._faults = app, group, faults
+    def __init__(self, app: Callable, group: Group, faults: Faults, iam: Iam, requests: Journal, events: Journal):
+        self._app, self._group, self._faults, self._iam = app, group, faults, iam
         self._requests, self._events = requests, events
         self._locks = KeyLocks()
 
@@ -50,7 +51,7 @@ class Front:
         fault = self._faults.hit(call, node)
         answer = self._before(call, environ, fault, node)
         if answer is None:
-            answer = _after(call, fault, self._carry_out(call, environ))
+            answer = _after(call, fault, self._allowed(call, environ, node))
         self._record(call, node, fault, answer, arrived)
         if answer is NOTHING:
             _drop(environ)
@@ -75,6 +76,15 @@ class Front:
                 environ.pop(name, None)
         return None
 
+    def _allowed(self, call: Call, environ: dict, node: str) -> Answer:
+        """Carries the call out if the policies allow it."""
+        self._iam.encrypt(call, environ)
+        refused = self._iam.before(call, environ, node)
+        if not refused:
+            answer = self._carry_out(call, environ)
+            refused = self._iam.after(call, node, answer.code, answer.headers)
+        return Answer(*refused) if refused else answer
+
     def _carry_out(self, call: Call, environ: dict) -> Answer:
         if call.service == "s3":
             if call.key and call.action in WRITES:
@@ -95,7 +105,7 @@ class Front:
 
         def land() -> None:
             time.sleep(float(seconds))
-            self._record(call, node, fault, self._carry_out(call, environ), arrived, landed=True)
+            self._record(call, node, fault, self._allowed(call, environ, node), arrived, landed=True)
 
         threading.Thread(target=land, name=f"late {call.action}", daemon=True).start()
         return _refused(call, error) if error else NOTHING

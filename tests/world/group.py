@@ -49,6 +49,10 @@ class Group:
         self.moto = self._make_group(desired)
 
     @property
+    def arn(self) -> str:
+        return self.moto.arn
+
+    @property
     def image(self) -> str:
         return self._ec2.describe_images()[0].id
 

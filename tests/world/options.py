@@ -25,6 +25,7 @@ class Options:
     launch_hook: str = ""
     terminate_hook: str = ""
     imds: str = "normal"
+    iam: dict | None = None
 
     def write(self, path: Path) -> None:
         path.write_text(json.dumps(asdict(self), indent=2))

@@ -5,21 +5,21 @@ from .call import Call
 TEXT = "refused by a fault of the emulated world"
 
 
-def refusal(call: Call, status: int, code: str) -> tuple[str, list[tuple[str, str]], bytes]:
+def refusal(call: Call, status: int, code: str, text: str = TEXT) -> tuple[str, list[tuple[str, str]], bytes]:
     """A WSGI status line, headers and body for this error."""
     if call.service == "s3":
-        body = f"<Error><Code>{code}</Code><Message>{TEXT}</Message><RequestId>W</RequestId></Error>"
+        body = f"<Error><Code>{code}</Code><Message>{text}</Message><RequestId>W</RequestId></Error>"
     elif call.service == "ec2":
-        error = f"<Error><Code>{code}</Code><Message>{TEXT}</Message></Error>"
+        error = f"<Error><Code>{code}</Code><Message>{text}</Message></Error>"
         body = f"<Response><Errors>{error}</Errors><RequestID>W</RequestID></Response>"
     elif call.service in ("autoscaling", "iam", "sts"):
         kind = "Sender" if status < 500 else "Receiver"
         body = (
-            f"<ErrorResponse><Error><Type>{kind}</Type><Code>{code}</Code><Message>{TEXT}</Message></Error>"
+            f"<ErrorResponse><Error><Type>{kind}</Type><Code>{code}</Code><Message>{text}</Message></Error>"
             "<RequestId>W</RequestId></ErrorResponse>"
         )
     else:
-        body = f'{{"__type": "{code}", "message": "{TEXT}"}}'
+        body = f'{{"__type": "{code}", "message": "{text}"}}'
         return f"{status} {code}", _headers("application/x-amz-json-1.1", body), body.encode()
     body = '<?xml version="1.0" encoding="UTF-8"?>\n' + body
     return f"{status} {code}", _headers("text/xml", body), body.encode()

@@ -118,6 +118,11 @@ class Verbs:
         self._world.balancer.set_mode(mode)
         return self._world.balancer.state()
 
+    def iam(self, policies: dict | None) -> dict:
+        """From now on these policies count; None: everything is allowed."""
+        self._world.iam.set(policies)
+        return {"iam": "on" if policies else "off"}
+
     # Faults and objects.
 
     def fault_add(self, effect: str, **match) -> dict:

@@ -14,6 +14,7 @@ from .aws import Aws
 from .balancer import Balancer
 from .faults import Faults
 from .group import SCALING_ACTIONS, Group
+from .iam import Iam
 from .journal import Journal
 from .metadata import Identity
 from .node import Node
@@ -46,7 +47,9 @@ class World:
         desired = options.nodes if options.desired is None else options.desired
         self.group = Group(desired, self.addresses.vpc, self.addresses.subnet, self._wakeups.put)
         self._add_hooks()
-        self.aws = Aws(listener, self.group, self.faults, Journal(folder / "requests.jsonl"), self.events)
+        self.iam = Iam(self.group.arn, options.iam)
+        requests = Journal(folder / "requests.jsonl")
+        self.aws = Aws(listener, self.group, self.faults, self.iam, requests, self.events)
         self.balancer = Balancer(self.addresses.balancer, self.targets, options.check_interval, options.check_threshold)
         self.balancer.set_mode(options.balancer)
         threading.Thread(target=self._follow_the_group, name="scaling", daemon=True).start()
@@ -89,7 +92,15 @@ class World:
             identity = self._identity(instance, address, slot)
             env = {"PATH": self._path, **self.options.env}
             node = Node(
-                len(self.nodes) + 1, slot, identity, self.addresses, self.folder, env, self._keep, self.events, self.faults
+                len(self.nodes) + 1,
+                slot,
+                identity,
+                self.addresses,
+                self.folder,
+                env,
+                self._keep,
+                self.events,
+                self.faults,
             )
             node.imds.set_mode(self.options.imds)
             self.nodes.append(node)
