@@ -1,0 +1,155 @@
+# The bucket holds the cluster record, the one truth about which cluster there is. Losing or forging the record is
+# worse than losing a machine, so everything here keeps it from being deleted, overwritten blindly, or read in clear.
+
+resource "aws_s3_bucket" "control_plane" {
+  # checkov:skip=CKV_AWS_18:who called is in CloudTrail's data events; a second bucket of logs would have to be guarded as well
+  # checkov:skip=CKV_AWS_144:a copy in another Region would be a second record, and two records are two clusters
+  # checkov:skip=CKV2_AWS_62:nobody waits for events: machines read the record itself
+  bucket        = var.bucket
+  force_destroy = var.allow_destroy
+}
+
+resource "aws_s3_bucket_public_access_block" "control_plane" {
+  bucket = aws_s3_bucket.control_plane.id
+
+  block_public_acls       = true
+  block_public_policy     = true
+  ignore_public_acls      = true
+  restrict_public_buckets = true
+}
+
+resource "aws_s3_bucket_ownership_controls" "control_plane" {
+  bucket = aws_s3_bucket.control_plane.id
+
+  rule {
+    object_ownership = "BucketOwnerEnforced"
+  }
+}
+
+# Earlier versions of the record say what happened, and mend a mistake.
+resource "aws_s3_bucket_versioning" "control_plane" {
+  bucket = aws_s3_bucket.control_plane.id
+
+  versioning_configuration {
+    status = "Enabled"
+  }
+}
+
+resource "aws_s3_bucket_server_side_encryption_configuration" "control_plane" {
+  bucket = aws_s3_bucket.control_plane.id
+
+  rule {
+    bucket_key_enabled = true
+
+    apply_server_side_encryption_by_default {
+      sse_algorithm     = "aws:kms"
+      kms_master_key_id = aws_kms_key.bucket.arn
+    }
+  }
+}
+
+# Only earlier versions end, and only of what is rewritten all the time. No rule's prefix reaches the cluster record or
+# the bundles of CA keys: a deleted fence is an open fence.
+resource "aws_s3_bucket_lifecycle_configuration" "control_plane" {
+  # checkov:skip=CKV_AWS_300:each rule does this; it looks for one without a prefix, and that one would reach the record
+  bucket = aws_s3_bucket.control_plane.id
+
+  dynamic "rule" {
+    for_each = {
+      registrations = "${local.prefix}/control-plane/nodes/"
+      lease         = "${local.prefix}/control-plane/membership-lease.json"
+      join          = "${local.prefix}/join/"
+    }
+
+    content {
+      id     = rule.key
+      status = "Enabled"
+
+      filter {
+        prefix = rule.value
+      }
+
+      noncurrent_version_expiration {
+        noncurrent_days = 30
+      }
+
+      expiration {
+        expired_object_delete_marker = true
+      }
+
+      abort_incomplete_multipart_upload {
+        days_after_initiation = 1
+      }
+    }
+  }
+
+  depends_on = [aws_s3_bucket_versioning.control_plane]
+}
+
+resource "aws_s3_bucket_policy" "control_plane" {
+  bucket = aws_s3_bucket.control_plane.id
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [
+      {
+        Sid       = "TlsOnly"
+        Effect    = "Deny"
+        Principal = "*"
+        Action    = "s3:*"
+        Resource  = [aws_s3_bucket.control_plane.arn, "${aws_s3_bucket.control_plane.arn}/*"]
+        Condition = { Bool = { "aws:SecureTransport" = "false" } }
+      },
+      {
+        # Without the record every machine would be free to initialise again; without its bundle nobody could join.
+        Sid       = "NobodyDeletesRecordOrBundles"
+        Effect    = "Deny"
+        Principal = "*"
+        Action    = ["s3:DeleteObject", "s3:DeleteObjectVersion"]
+        Resource = [
+          "${aws_s3_bucket.control_plane.arn}/${local.record_key}",
+          "${aws_s3_bucket.control_plane.arn}/${local.prefix}/control-plane/pki/*",
+        ]
+      },
+      {
+        # A write without a condition cannot lose a race, so it could make a second cluster.
+        Sid       = "RecordUnderConditionOnly"
+        Effect    = "Deny"
+        Principal = "*"
+        Action    = "s3:PutObject"
+        Resource  = "${aws_s3_bucket.control_plane.arn}/${local.prefix}/control-plane/*"
+        Condition = { Null = { "s3:if-match" = "true", "s3:if-none-match" = "true" } }
+      },
+      {
+        # A bundle is written once, under the key that only the machines may use.
+        Sid       = "BundlesAreNotReplaced"
+        Effect    = "Deny"
+        Principal = "*"
+        Action    = "s3:PutObject"
+        Resource  = "${aws_s3_bucket.control_plane.arn}/${local.prefix}/control-plane/pki/*"
+        Condition = { Null = { "s3:if-none-match" = "true" } }
+      },
+      {
+        Sid       = "BundlesUnderTheirKeyOnly"
+        Effect    = "Deny"
+        Principal = "*"
+        Action    = "s3:PutObject"
+        Resource  = "${aws_s3_bucket.control_plane.arn}/${local.prefix}/control-plane/pki/*"
+        Condition = {
+          StringNotEquals = { "s3:x-amz-server-side-encryption-aws-kms-key-id" = aws_kms_key.pki.arn }
+        }
+      },
+      {
+        # Workers will trust what is below join/, so that nobody else may write there, either.
+        Sid       = "OnlyTheMachinesWrite"
+        Effect    = "Deny"
+        Principal = "*"
+        Action    = "s3:PutObject"
+        Resource  = "${aws_s3_bucket.control_plane.arn}/${local.prefix}/*"
+        Condition = { ArnNotEquals = { "aws:PrincipalArn" = aws_iam_role.machine.arn } }
+      },
+    ]
+  })
+
+  depends_on = [aws_s3_bucket_public_access_block.control_plane]
+}

@@ -1,0 +1,44 @@
+# What is asked of AWS: where we are, and what the operator's network, image and instance type are.
+
+data "aws_partition" "current" {}
+
+data "aws_caller_identity" "current" {}
+
+data "aws_subnet" "control_plane" {
+  for_each = toset(var.subnet_ids)
+
+  id = each.value
+}
+
+data "aws_vpc" "control_plane" {
+  id = local.vpc_id
+}
+
+data "aws_ami" "machine" {
+  filter {
+    name   = "image-id"
+    values = [var.ami_id]
+  }
+}
+
+data "aws_ec2_instance_type" "machine" {
+  instance_type = var.instance_type
+}
+
+# EC2's name as a principal differs between partitions.
+data "aws_service_principal" "ec2" {
+  service_name = "ec2"
+}
+
+# The same for the names of VPC endpoints.
+data "aws_vpc_endpoint_service" "s3" {
+  service      = "s3"
+  service_type = "Gateway"
+}
+
+data "aws_vpc_endpoint_service" "private" {
+  for_each = toset(local.private_services)
+
+  service      = each.value
+  service_type = "Interface"
+}

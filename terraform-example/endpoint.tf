@@ -1,0 +1,79 @@
+# The one name under which the API servers are found, in front of a network load balancer.
+
+locals {
+  zone_name = coalesce(var.zone_name, "${var.cluster}.internal")
+  host      = "api.${local.zone_name}"
+  endpoint  = "${local.host}:${local.port}"
+}
+
+resource "aws_lb" "endpoint" {
+  # checkov:skip=CKV_AWS_150:it is protected until the operator says allow_destroy
+  # checkov:skip=CKV_AWS_91:network load balancers log TLS listeners only, and this one hands TLS through
+  name               = local.name
+  internal           = true
+  load_balancer_type = "network"
+  subnets            = var.subnet_ids
+  security_groups    = [aws_security_group.endpoint.id]
+
+  # A zone whose machine is just being replaced still has an endpoint.
+  enable_cross_zone_load_balancing = true
+  enable_deletion_protection       = !var.allow_destroy
+}
+
+resource "aws_lb_target_group" "api" {
+  name     = local.name
+  vpc_id   = local.vpc_id
+  protocol = "TCP"
+  port     = local.port
+
+  # With the client's address preserved a machine cannot reach itself through the load balancer, and every machine is a
+  # client of its own API server.
+  preserve_client_ip = "false"
+
+  # Terminating waits for this; API clients reconnect at once.
+  deregistration_delay = 30
+
+  # What a client needs to know, and more than an open port: an API server without a quorum of etcd answers 500.
+  health_check {
+    protocol            = "HTTPS"
+    path                = "/readyz"
+    matcher             = "200"
+    interval            = 10
+    healthy_threshold   = 2
+    unhealthy_threshold = 2
+  }
+}
+
+resource "aws_lb_listener" "api" {
+  load_balancer_arn = aws_lb.endpoint.arn
+  protocol          = "TCP"
+  port              = local.port
+
+  default_action {
+    type             = "forward"
+    target_group_arn = aws_lb_target_group.api.arn
+  }
+}
+
+resource "aws_route53_zone" "private" {
+  # checkov:skip=CKV2_AWS_38:DNSSEC is for public zones
+  # checkov:skip=CKV2_AWS_39:query logging is for public zones
+  name = local.zone_name
+
+  vpc {
+    vpc_id = local.vpc_id
+  }
+}
+
+resource "aws_route53_record" "api" {
+  zone_id = aws_route53_zone.private.zone_id
+  name    = local.host
+  type    = "A"
+
+  alias {
+    name    = aws_lb.endpoint.dns_name
+    zone_id = aws_lb.endpoint.zone_id
+    # A second opinion on the targets' health would take the name away with the last of them.
+    evaluate_target_health = false
+  }
+}

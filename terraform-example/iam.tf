@@ -1,0 +1,128 @@
+# What a machine may do. The project's tests run kubeboot with exactly these policies, and take each action away once.
+
+resource "aws_iam_role" "machine" {
+  name = local.name
+
+  assume_role_policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Effect    = "Allow"
+      Principal = { Service = data.aws_service_principal.ec2.name }
+      Action    = "sts:AssumeRole"
+    }]
+  })
+}
+
+resource "aws_iam_instance_profile" "machine" {
+  name = local.name
+  role = aws_iam_role.machine.name
+}
+
+resource "aws_iam_role_policy" "kubeboot" {
+  name = "kubeboot"
+  role = aws_iam_role.machine.name
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [
+      {
+        # These calls know no resources.
+        Sid    = "SeeTheGroup"
+        Effect = "Allow"
+        Action = [
+          "autoscaling:DescribeAutoScalingGroups",
+          "autoscaling:DescribeAutoScalingInstances",
+          "ec2:DescribeInstances",
+        ]
+        Resource = "*"
+      },
+      {
+        Sid      = "AnswerTheHooks"
+        Effect   = "Allow"
+        Action   = ["autoscaling:CompleteLifecycleAction", "autoscaling:RecordLifecycleActionHeartbeat"]
+        Resource = local.group_arn
+      },
+      {
+        # No condition on s3:prefix here: without this permission S3 calls a missing object forbidden, and when it
+        # asks itself whether to, there is no prefix that could match.
+        Sid      = "SeeTheBucket"
+        Effect   = "Allow"
+        Action   = ["s3:GetBucketVersioning", "s3:ListBucket"]
+        Resource = aws_s3_bucket.control_plane.arn
+      },
+      {
+        Sid    = "ReadAndWrite"
+        Effect = "Allow"
+        Action = ["s3:GetObject", "s3:PutObject"]
+        Resource = [
+          "${aws_s3_bucket.control_plane.arn}/${local.prefix}/control-plane/*",
+          "${aws_s3_bucket.control_plane.arn}/${local.prefix}/join/*",
+        ]
+      },
+      {
+        # Scratch objects, by which kubeboot finds out whether the bucket honours conditions. Nothing else is deleted.
+        Sid      = "RemoveScratchObjects"
+        Effect   = "Allow"
+        Action   = "s3:DeleteObject"
+        Resource = "${aws_s3_bucket.control_plane.arn}/${local.prefix}/control-plane/nodes/check-*"
+      },
+      {
+        # The key of the CA keys is not here: its own policy names this role.
+        Sid       = "UseTheBucketsKey"
+        Effect    = "Allow"
+        Action    = ["kms:Decrypt", "kms:GenerateDataKey"]
+        Resource  = aws_kms_key.bucket.arn
+        Condition = { StringEquals = { "kms:ViaService" = local.s3_service } }
+      },
+    ]
+  })
+}
+
+# The package of kubeboot, where it comes from a bucket.
+resource "aws_iam_role_policy" "package" {
+  count = startswith(var.kubeboot_package_url, "s3://") ? 1 : 0
+
+  name = "kubeboot-package"
+  role = aws_iam_role.machine.name
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Effect   = "Allow"
+      Action   = "s3:GetObject"
+      Resource = "arn:${local.partition}:s3:::${trimprefix(var.kubeboot_package_url, "s3://")}"
+    }]
+  })
+}
+
+# A shell without an open port. The managed policy for this may also read every parameter of the account.
+resource "aws_iam_role_policy" "session_manager" {
+  # checkov:skip=CKV_AWS_290:these calls know no resources
+  # checkov:skip=CKV_AWS_355:these calls know no resources
+  count = var.session_manager ? 1 : 0
+
+  name = "session-manager"
+  role = aws_iam_role.machine.name
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Effect = "Allow"
+      Action = [
+        "ssm:UpdateInstanceInformation",
+        "ssmmessages:CreateControlChannel",
+        "ssmmessages:CreateDataChannel",
+        "ssmmessages:OpenControlChannel",
+        "ssmmessages:OpenDataChannel",
+      ]
+      Resource = "*"
+    }]
+  })
+}
+
+resource "aws_iam_role_policy_attachment" "additional" {
+  for_each = toset(var.additional_policy_arns)
+
+  role       = aws_iam_role.machine.name
+  policy_arn = each.value
+}

@@ -1,0 +1,123 @@
+# Three keys, because three kinds of people need them: whoever may look at the cluster's state, the machines alone, and
+# Auto Scaling.
+
+# For everything in the bucket but the bundles of CA keys. IAM decides who may use it, as it does for the bucket.
+resource "aws_kms_key" "bucket" {
+  description             = "State of the control plane of ${var.cluster}"
+  enable_key_rotation     = true
+  deletion_window_in_days = 30
+
+  policy = jsonencode({
+    Version   = "2012-10-17"
+    Statement = [local.key_by_iam]
+  })
+}
+
+# For the CA keys. The account may manage this key but not use it: no policy of IAM, however wide, opens a bundle.
+resource "aws_kms_key" "pki" {
+  description             = "CA keys of ${var.cluster}"
+  enable_key_rotation     = true
+  deletion_window_in_days = 30
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [
+      {
+        Sid       = "TheAccountManagesIt"
+        Effect    = "Allow"
+        Principal = { AWS = local.account_arn }
+        Action = [
+          "kms:CancelKeyDeletion",
+          "kms:CreateAlias",
+          "kms:DeleteAlias",
+          "kms:DescribeKey",
+          "kms:DisableKey",
+          "kms:EnableKey",
+          "kms:EnableKeyRotation",
+          "kms:GetKeyPolicy",
+          "kms:GetKeyRotationStatus",
+          "kms:ListAliases",
+          "kms:ListGrants",
+          "kms:ListKeyPolicies",
+          "kms:ListResourceTags",
+          "kms:PutKeyPolicy",
+          "kms:RevokeGrant",
+          "kms:ScheduleKeyDeletion",
+          "kms:TagResource",
+          "kms:UntagResource",
+          "kms:UpdateAlias",
+          "kms:UpdateKeyDescription",
+        ]
+        Resource = "*"
+      },
+      {
+        Sid       = "TheMachinesUseItThroughS3"
+        Effect    = "Allow"
+        Principal = { AWS = aws_iam_role.machine.arn }
+        Action    = ["kms:Decrypt", "kms:GenerateDataKey"]
+        Resource  = "*"
+        Condition = { StringEquals = { "kms:ViaService" = local.s3_service } }
+      },
+    ]
+  })
+}
+
+# For the machines' disks: etcd's data among it. Auto Scaling launches the machines, so it needs the key; under its
+# common service-linked role it would be every group of the account that may use it.
+resource "aws_kms_key" "volumes" {
+  description             = "Disks of the control plane of ${var.cluster}"
+  enable_key_rotation     = true
+  deletion_window_in_days = 30
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [
+      local.key_by_iam,
+      {
+        Sid       = "AutoScalingUsesIt"
+        Effect    = "Allow"
+        Principal = { AWS = aws_iam_service_linked_role.group.arn }
+        Action    = ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey*", "kms:ReEncrypt*"]
+        Resource  = "*"
+      },
+      {
+        Sid       = "AutoScalingLetsEbsUseIt"
+        Effect    = "Allow"
+        Principal = { AWS = aws_iam_service_linked_role.group.arn }
+        Action    = "kms:CreateGrant"
+        Resource  = "*"
+        Condition = { Bool = { "kms:GrantIsForAWSResource" = "true" } }
+      },
+    ]
+  })
+}
+
+resource "aws_kms_alias" "this" {
+  for_each = {
+    bucket  = aws_kms_key.bucket.key_id
+    pki     = aws_kms_key.pki.key_id
+    volumes = aws_kms_key.volumes.key_id
+  }
+
+  name          = "alias/${local.name}-${each.key}"
+  target_key_id = each.value
+}
+
+resource "aws_iam_service_linked_role" "group" {
+  aws_service_name = "autoscaling.amazonaws.com"
+  custom_suffix    = local.name
+  description      = "Launches the machines of ${local.name}"
+}
+
+locals {
+  account_arn = "arn:${local.partition}:iam::${local.account}:root"
+  s3_service  = "s3.${var.region}.${data.aws_partition.current.dns_suffix}"
+
+  key_by_iam = {
+    Sid       = "IamDecides"
+    Effect    = "Allow"
+    Principal = { AWS = local.account_arn }
+    Action    = "kms:*"
+    Resource  = "*"
+  }
+}

@@ -1,0 +1,186 @@
+# Launch template and group. What replaces machines without a reason is switched off: every replacement is a change of
+# etcd's membership.
+
+resource "aws_launch_template" "machine" {
+  name                   = local.name
+  image_id               = var.ami_id
+  instance_type          = var.instance_type
+  user_data              = base64encode(local.user_data)
+  update_default_version = true
+  ebs_optimized          = true
+
+  iam_instance_profile {
+    arn = aws_iam_instance_profile.machine.arn
+  }
+
+  # Version 2 only, and no further than the machine itself: a pod must not get the machine's credentials. Tags stay out
+  # of it, because then one with a '/' in its name, as cloud providers use them, keeps the group from launching anything.
+  metadata_options {
+    http_endpoint               = "enabled"
+    http_tokens                 = "required"
+    http_put_response_hop_limit = 1
+    instance_metadata_tags      = "disabled"
+  }
+
+  network_interfaces {
+    associate_public_ip_address = false
+    security_groups             = [aws_security_group.machines.id]
+    delete_on_termination       = true
+  }
+
+  block_device_mappings {
+    device_name = data.aws_ami.machine.root_device_name
+
+    ebs {
+      volume_type           = "gp3"
+      volume_size           = var.root_volume.size
+      iops                  = var.root_volume.iops
+      throughput            = var.root_volume.throughput
+      encrypted             = true
+      kms_key_id            = aws_kms_key.volumes.arn
+      delete_on_termination = true
+    }
+  }
+
+  monitoring {
+    enabled = true
+  }
+
+  dynamic "tag_specifications" {
+    for_each = ["instance", "volume", "network-interface"]
+
+    content {
+      resource_type = tag_specifications.value
+      tags          = merge(local.tags, { Name = local.name })
+    }
+  }
+
+  lifecycle {
+    precondition {
+      condition     = contains(data.aws_ec2_instance_type.machine.supported_architectures, data.aws_ami.machine.architecture)
+      error_message = "The image ${var.ami_id} is ${data.aws_ami.machine.architecture}, and ${var.instance_type} is not: give an instance_type of that architecture."
+    }
+
+    precondition {
+      condition     = length(local.user_data) <= 16384
+      error_message = "The user data is longer than EC2 takes (16384 bytes): put kubeadm_config's larger parts into the image."
+    }
+  }
+}
+
+resource "aws_autoscaling_group" "control_plane" {
+  name                    = local.name
+  vpc_zone_identifier     = var.subnet_ids
+  service_linked_role_arn = aws_iam_service_linked_role.group.arn
+
+  # Not elastic: the number of voters is a decision.
+  min_size         = var.size
+  max_size         = var.size
+  desired_capacity = var.size
+
+  launch_template {
+    id      = aws_launch_template.machine.id
+    version = aws_launch_template.machine.latest_version
+  }
+
+  target_group_arns = [aws_lb_target_group.api.arn]
+
+  # EC2 and not ELB, although there is a load balancer: when etcd loses its quorum, /readyz answers 500 on the machines
+  # that are left, too, and Auto Scaling would terminate the survivors, and with them the data.
+  health_check_type         = "EC2"
+  health_check_grace_period = 300
+
+  # AZRebalance would end a healthy voter to even out the zones. Capacity rebalancing and a maximum lifetime would end
+  # healthy voters as well, so there is neither.
+  suspended_processes   = ["AZRebalance"]
+  capacity_rebalance    = false
+  max_instance_lifetime = 0
+
+  termination_policies = ["OldestLaunchTemplate", "OldestInstance"]
+
+  # A machine enters service when kubeboot says that it is a healthy voter, and not before. kubeboot keeps the hook
+  # alive while it works; this time runs once it has ended for good (docs/exit-codes.md: a wrong setting, or an operator
+  # must decide) or never began. AWS lets no hook last longer than 48 hours, however often it is kept alive.
+  #
+  # ABANDON, because with CONTINUE a machine that never joined would count as one more: an instance refresh would go on
+  # to the next voter, and one bad image would take the whole control plane away. A machine that is given up has not
+  # been a voter yet, or leaves as any other does. The time is long enough to look at it before.
+  initial_lifecycle_hook {
+    name                 = local.launch_hook
+    lifecycle_transition = "autoscaling:EC2_INSTANCE_LAUNCHING"
+    default_result       = "ABANDON"
+    heartbeat_timeout    = var.launch_hook_timeout
+  }
+
+  # The place of a hook on autoscaling:EC2_INSTANCE_TERMINATING. It waits until there is an agent on the machines that
+  # answers it: without one, every termination would stand still until the hook's time is over. Leaving does not need
+  # it: a machine that is terminated is told to power off, and leaves the cluster while it does.
+
+  # One at a time, and the next one only when the last is a voter: the quorum of three bears one machine less, that of
+  # five as well. Never one more first: four voters bear no more failures than three.
+  instance_refresh {
+    strategy = "Rolling"
+
+    preferences {
+      min_healthy_percentage       = floor(100 * (var.size - 1) / var.size)
+      max_healthy_percentage       = 100
+      instance_warmup              = 60
+      skip_matching                = true
+      scale_in_protected_instances = "Wait"
+      standby_instances            = "Wait"
+    }
+  }
+
+  # Terraform waits until all machines are in service: when it returns, the control plane stands.
+  wait_for_capacity_timeout = "45m"
+
+  enabled_metrics = ["GroupInServiceInstances", "GroupPendingInstances", "GroupTerminatingInstances"]
+
+  dynamic "tag" {
+    for_each = merge(local.tags, { Name = local.name })
+
+    content {
+      key                 = tag.key
+      value               = tag.value
+      propagate_at_launch = false
+    }
+  }
+
+  lifecycle {
+    precondition {
+      condition     = length(local.zones) == 3
+      error_message = "The subnet_ids are in ${length(local.zones)} zones, not in three: with two of three machines in one zone, that zone is the quorum."
+    }
+
+    precondition {
+      condition     = alltrue([for subnet in data.aws_subnet.control_plane : subnet.vpc_id == local.vpc_id])
+      error_message = "The subnet_ids are not all in the same VPC."
+    }
+  }
+
+  # A machine that boots before what it needs is there meets denials and names that nobody knows. The other way round,
+  # this is destroyed before all of it.
+  depends_on = [
+    aws_iam_role_policy.kubeboot,
+    aws_iam_role_policy.package,
+    aws_iam_role_policy.session_manager,
+    aws_iam_role_policy_attachment.additional,
+    aws_lb_listener.api,
+    aws_route53_record.api,
+    aws_s3_bucket_policy.control_plane,
+    aws_s3_bucket_server_side_encryption_configuration.control_plane,
+    aws_vpc_endpoint.s3,
+    aws_vpc_endpoint.private,
+    aws_vpc_security_group_egress_rule.among_machines,
+    aws_vpc_security_group_egress_rule.endpoint_to_machines,
+    aws_vpc_security_group_egress_rule.https,
+    aws_vpc_security_group_egress_rule.machines_to_endpoint,
+    aws_vpc_security_group_egress_rule.to_private_services,
+    aws_vpc_security_group_egress_rule.to_s3,
+    aws_vpc_security_group_ingress_rule.among_machines,
+    aws_vpc_security_group_ingress_rule.clients,
+    aws_vpc_security_group_ingress_rule.endpoint_to_machines,
+    aws_vpc_security_group_ingress_rule.machines_to_endpoint,
+    aws_vpc_security_group_ingress_rule.to_private_services,
+  ]
+}

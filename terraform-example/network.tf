@@ -1,0 +1,115 @@
+# Who may talk to whom. Rules of security groups do not count for the metadata service, for the VPC's own DNS and time.
+
+resource "aws_security_group" "machines" {
+  # checkov:skip=CKV2_AWS_5:the launch template attaches it
+  name        = local.name
+  description = "Machines of the control plane of ${var.cluster}"
+  vpc_id      = local.vpc_id
+
+  tags = { Name = local.name }
+}
+
+resource "aws_security_group" "endpoint" {
+  name        = "${local.name}-endpoint"
+  description = "Load balancer before the API servers of ${var.cluster}"
+  vpc_id      = local.vpc_id
+
+  tags = { Name = "${local.name}-endpoint" }
+}
+
+locals {
+  # etcd answers to its own members and to nobody else. The API server's port is among these because a machine joins
+  # straight at another one.
+  among_machines = merge(
+    {
+      etcd    = { protocol = "tcp", from_port = 2379, to_port = 2380 }
+      api     = { protocol = "tcp", from_port = local.port, to_port = local.port }
+      kubelet = { protocol = "tcp", from_port = 10250, to_port = 10250 }
+    },
+    { for index, rule in var.pod_network_ports : "pods-${index}" => rule },
+  )
+
+  api_client_cidrs = length(var.api_client_cidrs) > 0 ? var.api_client_cidrs : [data.aws_vpc.control_plane.cidr_block]
+}
+
+resource "aws_vpc_security_group_ingress_rule" "among_machines" {
+  for_each = local.among_machines
+
+  security_group_id            = aws_security_group.machines.id
+  referenced_security_group_id = aws_security_group.machines.id
+  description                  = "${each.key}, among the machines"
+  ip_protocol                  = each.value.protocol
+  from_port                    = each.value.from_port
+  to_port                      = each.value.to_port
+}
+
+resource "aws_vpc_security_group_egress_rule" "among_machines" {
+  for_each = local.among_machines
+
+  security_group_id            = aws_security_group.machines.id
+  referenced_security_group_id = aws_security_group.machines.id
+  description                  = "${each.key}, among the machines"
+  ip_protocol                  = each.value.protocol
+  from_port                    = each.value.from_port
+  to_port                      = each.value.to_port
+}
+
+resource "aws_vpc_security_group_ingress_rule" "clients" {
+  for_each = toset(local.api_client_cidrs)
+
+  security_group_id = aws_security_group.endpoint.id
+  cidr_ipv4         = each.value
+  description       = "API clients"
+  ip_protocol       = "tcp"
+  from_port         = local.port
+  to_port           = local.port
+}
+
+# The machines use the endpoint as everybody else does, wherever their addresses are.
+resource "aws_vpc_security_group_ingress_rule" "machines_to_endpoint" {
+  security_group_id            = aws_security_group.endpoint.id
+  referenced_security_group_id = aws_security_group.machines.id
+  description                  = "API clients on the machines"
+  ip_protocol                  = "tcp"
+  from_port                    = local.port
+  to_port                      = local.port
+}
+
+resource "aws_vpc_security_group_egress_rule" "machines_to_endpoint" {
+  security_group_id            = aws_security_group.machines.id
+  referenced_security_group_id = aws_security_group.endpoint.id
+  description                  = "The endpoint"
+  ip_protocol                  = "tcp"
+  from_port                    = local.port
+  to_port                      = local.port
+}
+
+resource "aws_vpc_security_group_egress_rule" "endpoint_to_machines" {
+  security_group_id            = aws_security_group.endpoint.id
+  referenced_security_group_id = aws_security_group.machines.id
+  description                  = "API servers, and their health"
+  ip_protocol                  = "tcp"
+  from_port                    = local.port
+  to_port                      = local.port
+}
+
+resource "aws_vpc_security_group_ingress_rule" "endpoint_to_machines" {
+  security_group_id            = aws_security_group.machines.id
+  referenced_security_group_id = aws_security_group.endpoint.id
+  description                  = "The load balancer"
+  ip_protocol                  = "tcp"
+  from_port                    = local.port
+  to_port                      = local.port
+}
+
+# AWS, and registries of images. Without internet access: the VPC endpoints in private.tf instead.
+resource "aws_vpc_security_group_egress_rule" "https" {
+  count = var.private_endpoints ? 0 : 1
+
+  security_group_id = aws_security_group.machines.id
+  cidr_ipv4         = "0.0.0.0/0"
+  description       = "AWS and registries of images"
+  ip_protocol       = "tcp"
+  from_port         = 443
+  to_port           = 443
+}

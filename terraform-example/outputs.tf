@@ -1,0 +1,49 @@
+# What an operator needs next. docs/getting-started.md goes on from here.
+
+output "endpoint" {
+  description = "The control-plane endpoint, for kubeconfig files and for workers."
+  value       = "https://${local.endpoint}"
+
+  # Nobody should be told of an endpoint behind which no machine is.
+  depends_on = [aws_autoscaling_group.control_plane]
+}
+
+output "group" {
+  description = "The Auto Scaling group of the machines."
+  value       = aws_autoscaling_group.control_plane.name
+}
+
+output "record" {
+  description = "The cluster record: which cluster there is, and since when."
+  value       = "s3://${aws_s3_bucket.control_plane.bucket}/${local.record_key}"
+}
+
+output "ca_hash" {
+  description = "The object with the hash of the CA's public key, by which a worker knows the right cluster."
+  value       = "s3://${aws_s3_bucket.control_plane.bucket}/${local.prefix}/join/discovery-token-ca-cert-hash"
+}
+
+output "machine_role" {
+  description = "The machines' IAM role."
+  value       = aws_iam_role.machine.name
+}
+
+output "machine_security_group" {
+  description = "The machines' security group: add here what workers and the pod network need."
+  value       = aws_security_group.machines.id
+}
+
+output "endpoint_security_group" {
+  description = "The load balancer's security group: whoever it lets in reaches the API."
+  value       = aws_security_group.endpoint.id
+}
+
+output "list_machines" {
+  description = "A command that lists the machines with their states."
+  value       = "aws autoscaling describe-auto-scaling-groups --region ${var.region} --auto-scaling-group-names ${local.name} --query 'AutoScalingGroups[].Instances[].[InstanceId,LifecycleState,AvailabilityZone]' --output text"
+}
+
+output "open_tunnel" {
+  description = "A command that brings the API to this computer's port 6443, through the machine INSTANCE_ID."
+  value       = "aws ssm start-session --region ${var.region} --target INSTANCE_ID --document-name AWS-StartPortForwardingSessionToRemoteHost --parameters host=${local.host},portNumber=${local.port},localPortNumber=${local.port}"
+}

@@ -1,0 +1,64 @@
+# What a machine is told at its first boot. Every machine is told the same, and none of it is secret: user data can be
+# read by whoever may describe the launch template, and by every process on the machine.
+
+locals {
+  launch_hook    = "join"
+  settings_file  = "/etc/kubeboot/config.toml"
+  kubeadm_file   = "/etc/kubeboot/kubeadm.yaml"
+  installer_file = "/usr/local/sbin/install-kubeboot"
+
+  # docs/configuration.md. The number of machines is not among them: kubeboot asks the group.
+  settings = merge(
+    {
+      cluster     = var.cluster
+      bucket      = var.bucket
+      prefix      = local.prefix
+      endpoint    = local.endpoint
+      region      = var.region
+      group       = local.name
+      kms_key_id  = aws_kms_key.pki.arn
+      launch_hook = local.launch_hook
+    },
+    var.kubeadm_config == "" ? {} : { kubeadm_config = local.kubeadm_file },
+    var.settings,
+  )
+
+  files = concat(
+    [{
+      path        = local.settings_file
+      permissions = "0600"
+      # JSON's way of writing texts, numbers and lists is TOML's as well.
+      content = join("", [for name, value in local.settings : "${name} = ${jsonencode(value)}\n"])
+    }],
+    var.kubeadm_config == "" ? [] : [{
+      path        = local.kubeadm_file
+      permissions = "0600"
+      content     = var.kubeadm_config
+    }],
+    var.kubeboot_package_url == "" ? [] : [{
+      path        = local.installer_file
+      permissions = "0755"
+      content     = file("${path.module}/install-kubeboot.sh")
+    }],
+  )
+
+  # The unit runs `kubeboot up` at every boot and starts it again where that helps. Without --no-block cloud-init would
+  # wait for it, and with it everything that waits for cloud-init.
+  #
+  # Straight from runcmd it runs once, at the first boot; what it says is in /var/log/cloud-init-output.log and on the
+  # serial console.
+  start = {
+    unit   = "systemctl enable --now --no-block kubeboot.service"
+    runcmd = "kubeboot up"
+  }
+
+  # runcmd is one script that goes on after a failure: what must not run without the package follows a "&&".
+  commands = [
+    var.kubeboot_package_url == "" ? local.start[var.start] : join(" && ", [
+      "${local.installer_file} '${var.kubeboot_package_url}' ${var.kubeboot_package_sha256}",
+      local.start[var.start],
+    ]),
+  ]
+
+  user_data = "#cloud-config\n${yamlencode({ write_files = local.files, runcmd = local.commands })}"
+}

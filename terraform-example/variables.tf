@@ -1,0 +1,288 @@
+# Each variable, its default and what it is good for: docs/terraform.md, which a test compares with this file.
+
+variable "region" {
+  description = "The Region of everything."
+  type        = string
+
+  validation {
+    condition     = can(regex("^[a-z]{2,4}(-[a-z]+)+-[0-9]+$", var.region))
+    error_message = "The region must be the name of an AWS Region, such as eu-central-1."
+  }
+}
+
+variable "cluster" {
+  description = "The cluster's name. Everything that is made carries it, and it is the folder in the bucket."
+  type        = string
+
+  # Load balancers have the shortest names: 32 characters, "-control-plane" among them.
+  validation {
+    condition     = can(regex("^[a-z]([a-z0-9-]{0,16}[a-z0-9])?$", var.cluster)) && !strcontains(var.cluster, "--")
+    error_message = "The cluster must be a name of at most 18 lower-case letters, digits and single '-', beginning with a letter."
+  }
+}
+
+variable "bucket" {
+  description = "The name of the bucket that is made for the cluster record and the CA keys."
+  type        = string
+
+  validation {
+    condition     = can(regex("^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$", var.bucket))
+    error_message = "The bucket must be a name of 3 to 63 lower-case letters, digits and '-'."
+  }
+}
+
+variable "subnet_ids" {
+  description = "Three private subnets of one VPC, each in a zone of its own."
+  type        = list(string)
+
+  validation {
+    condition     = length(distinct(var.subnet_ids)) == 3 && alltrue([for id in var.subnet_ids : startswith(id, "subnet-")])
+    error_message = "The subnet_ids must be three different subnet IDs."
+  }
+}
+
+variable "ami_id" {
+  description = "The image of the machines, x86_64 or arm64, with containerd, kubelet and kubeadm in it (docs/getting-started.md)."
+  type        = string
+
+  validation {
+    condition     = can(regex("^ami-[0-9a-f]{8,17}$", var.ami_id))
+    error_message = "The ami_id must be the ID of an image, such as ami-0123456789abcdef0."
+  }
+}
+
+variable "size" {
+  description = "How many machines. Three can lose one of them, five can lose two."
+  type        = number
+  default     = 3
+
+  validation {
+    condition     = contains([3, 5], var.size)
+    error_message = "The size must be 3 or 5."
+  }
+}
+
+variable "instance_type" {
+  description = "The type of the machines, of the image's architecture: m6g.large, for one, is arm64."
+  type        = string
+  default     = "m6i.large"
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]*\\.[a-z0-9-]+$", var.instance_type))
+    error_message = "The instance_type must be an instance type, such as m6i.large."
+  }
+}
+
+variable "root_volume" {
+  description = "The disk of a machine (gp3), on which etcd lives: size in GiB (50), iops (3000), throughput in MiB/s (125)."
+  type = object({
+    size       = optional(number, 50)
+    iops       = optional(number, 3000)
+    throughput = optional(number, 125)
+  })
+  default = {}
+
+  validation {
+    condition     = var.root_volume.size >= 20 && var.root_volume.size <= 16384
+    error_message = "The root_volume's size must be 20 to 16384 (GiB)."
+  }
+
+  validation {
+    condition     = var.root_volume.iops >= 3000 && var.root_volume.iops <= 16000
+    error_message = "The root_volume's iops must be 3000 to 16000."
+  }
+
+  validation {
+    condition     = var.root_volume.throughput >= 125 && var.root_volume.throughput <= 1000
+    error_message = "The root_volume's throughput must be 125 to 1000 (MiB/s)."
+  }
+}
+
+variable "zone_name" {
+  description = "The private DNS zone that is made for the VPC: CLUSTER.internal unless given. The endpoint is api.ZONE:6443."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.zone_name == null ? true : can(regex("^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\\.)+[a-z]{2,63}$", var.zone_name))
+    error_message = "The zone_name must be a DNS name in lower case, such as demo.internal."
+  }
+}
+
+variable "api_client_cidrs" {
+  description = "Who may reach the endpoint, by IPv4 ranges. The VPC's own range if empty."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for cidr in var.api_client_cidrs : can(cidrnetmask(cidr))])
+    error_message = "The api_client_cidrs must be IPv4 ranges, such as 10.0.0.0/16."
+  }
+}
+
+variable "pod_network_ports" {
+  description = "What the pod network needs between the machines. The default is VXLAN as Cilium and Flannel use it."
+  type = list(object({
+    protocol  = string
+    from_port = number
+    to_port   = number
+  }))
+  default = [{ protocol = "udp", from_port = 8472, to_port = 8472 }]
+
+  validation {
+    condition     = alltrue([for rule in var.pod_network_ports : contains(["tcp", "udp"], rule.protocol)])
+    error_message = "The protocol of pod_network_ports must be tcp or udp."
+  }
+
+  # etcd and the kubelet have rules of their own, so that nobody opens them to others by widening these.
+  validation {
+    condition = alltrue([
+      for rule in var.pod_network_ports : rule.from_port >= 1 && rule.from_port <= rule.to_port && rule.to_port <= 65535
+    ])
+    error_message = "The ports of pod_network_ports must be 1 to 65535, from_port not above to_port."
+  }
+}
+
+variable "settings" {
+  description = "More settings of kubeboot by their names (docs/configuration.md), such as { claim_ttl = \"90s\" }."
+  type        = any
+  default     = {}
+
+  validation {
+    condition = length(setsubtract(keys(var.settings), [
+      "claim_stagger",
+      "claim_ttl",
+      "cloud_provider",
+      "deadline",
+      "extra_shared_files",
+      "gone_grace",
+      "init_attempts",
+      "launch_hook_on_failure",
+      "lease_ttl",
+      "log_format",
+      "log_level",
+      "node_name",
+      "settle_timeout",
+    ])) == 0
+    error_message = "The settings must be those of kubeboot (docs/configuration.md) that have no variable here and do not follow from one."
+  }
+}
+
+variable "kubeadm_config" {
+  description = "kubeadm documents (docs/kubeadm.md) for every machine, as text. No secrets: user data is no place for them."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = !strcontains(var.kubeadm_config, "PRIVATE KEY") && !can(regex("(?m)^certificateKey:", var.kubeadm_config))
+    error_message = "The kubeadm_config must hold no keys: whoever may describe launch templates can read it."
+  }
+}
+
+variable "kubeboot_package_url" {
+  description = "Where a package of kubeboot (.deb or .rpm) is, s3:// or https://. Empty if the image has kubeboot."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = var.kubeboot_package_url == "" || can(regex("^(s3|https)://[A-Za-z0-9._~/%+-]+\\.(deb|rpm)$", var.kubeboot_package_url))
+    error_message = "The kubeboot_package_url must begin with s3:// or https:// and end with .deb or .rpm."
+  }
+}
+
+variable "kubeboot_package_sha256" {
+  description = "The package's SHA-256, in lower-case hexadecimal. Another package is not installed."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = var.kubeboot_package_url == "" ? var.kubeboot_package_sha256 == "" : can(regex("^[0-9a-f]{64}$", var.kubeboot_package_sha256))
+    error_message = "The kubeboot_package_sha256 must be 64 hexadecimal digits if kubeboot_package_url is set, and empty if it is not."
+  }
+}
+
+variable "start" {
+  description = "How cloud-init starts kubeboot: by its unit, or straight from runcmd."
+  type        = string
+  default     = "unit"
+
+  validation {
+    condition     = contains(["unit", "runcmd"], var.start)
+    error_message = "The start must be unit or runcmd."
+  }
+}
+
+variable "launch_hook_timeout" {
+  description = "Seconds until a machine that kubeboot does not keep in its launch hook any more is given up (machines.tf)."
+  type        = number
+  default     = 3600
+
+  # kubeboot says every 15 seconds that it is at work, so this is the time to look at a machine where it is not.
+  validation {
+    condition     = var.launch_hook_timeout >= 1800 && var.launch_hook_timeout <= 7200
+    error_message = "The launch_hook_timeout must be 1800 to 7200 (seconds)."
+  }
+}
+
+variable "session_manager" {
+  description = "Whether Session Manager gives a shell on the machines. Nothing else does: there is no key and no open port."
+  type        = bool
+  default     = true
+}
+
+variable "private_endpoints" {
+  description = "Whether to make VPC endpoints for what the machines ask of AWS: needed in subnets without internet access."
+  type        = bool
+  default     = false
+}
+
+variable "route_table_ids" {
+  description = "The route tables of the subnets, for the gateway endpoint to S3. With private_endpoints only."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = var.private_endpoints == (length(var.route_table_ids) > 0)
+    error_message = "The route_table_ids must be given with private_endpoints, and only then."
+  }
+}
+
+variable "more_private_services" {
+  description = "More services of AWS to make interface endpoints for, such as ecr.api and ecr.dkr where images come from there."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for service in var.more_private_services : can(regex("^[a-z0-9.-]+$", service))])
+    error_message = "The more_private_services must be names of services, such as ecr.api."
+  }
+}
+
+variable "additional_policy_arns" {
+  description = "More IAM policies for the machines' role, such as that of a cloud controller manager."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for arn in var.additional_policy_arns : can(regex("^arn:[a-z-]+:iam::", arn))])
+    error_message = "The additional_policy_arns must be ARNs of IAM policies."
+  }
+}
+
+variable "allow_destroy" {
+  description = "Whether terraform may destroy the load balancer, and the bucket with everything in it."
+  type        = bool
+  default     = false
+}
+
+variable "tags" {
+  description = "Tags of everything that is made."
+  type        = map(string)
+  default     = {}
+
+  # The group would launch nothing with such a tag if somebody shows tags by the metadata service.
+  validation {
+    condition     = !contains(keys(var.tags), "kubeboot-cluster")
+    error_message = "The tag kubeboot-cluster is the example's own."
+  }
+}

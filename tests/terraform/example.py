@@ -1,0 +1,112 @@
+"""terraform-example, evaluated without AWS: what Terraform would make of it for given variables."""
+
+import base64
+import json
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import tfparse
+
+PROJECT = Path(__file__).resolve().parent.parent.parent
+EXAMPLE = PROJECT / "terraform-example"
+ANSWERS = Path(__file__).parent / "answers.tf"
+
+ACCOUNT, REGION = "123456789012", "eu-central-1"
+ROLE = f"arn:aws:iam::{ACCOUNT}:role/demo-control-plane"
+
+
+@dataclass
+class Plan:
+    """The parsed example: resources, variables, outputs, by kind."""
+
+    parsed: dict
+
+    def all(self, kind: str) -> list[dict]:
+        return self.parsed.get(kind, [])
+
+    def one(self, kind: str, name: str | None = None) -> dict:
+        """The only resource of a kind, or the one with this address's last part."""
+        found = [one for one in self.all(kind) if name is None or one["__tfmeta"]["path"].split(".")[-1] == name]
+        (only,) = found
+        return only
+
+    def document(self, resource: dict, argument: str = "policy") -> dict:
+        """A policy, the IDs that stand in it for ARNs not known yet made ARNs."""
+        text = resource[argument]
+        for kind, make in (("aws_kms_key", _key_arn), ("aws_iam_role", lambda _: ROLE)):
+            for other in self.all(kind):
+                text = text.replace(other["id"], make(other["id"]))
+        return json.loads(text)
+
+    def user_data(self) -> str:
+        text = base64.b64decode(self.one("aws_launch_template")["user_data"]).decode()
+        pki = self.one("aws_kms_key", "pki")["id"]
+        return text.replace(pki, _key_arn(pki))
+
+    def key(self, name: str) -> str:
+        return _key_arn(self.one("aws_kms_key", name)["id"])
+
+    def broken(self) -> list[str]:
+        """What Terraform would say about the variables, and of what must hold between them and AWS's answers."""
+        variables = [
+            (one["__tfmeta"]["path"], check) for one in self.all("variable") for check in _checks(one, "validation")
+        ]
+        conditions = [
+            (one["__tfmeta"]["path"], check)
+            for kind, resources in self.parsed.items() if kind.startswith("aws_")
+            for one in resources
+            for check in _checks(one.get("lifecycle") or {}, "precondition")
+        ]  # fmt: skip
+        return [
+            f"{path}: {check['error_message']}"
+            for path, check in variables + conditions
+            if check["condition"] is not True
+        ]
+
+
+def plan(changes: str = "") -> Plan:
+    """Evaluates the example with example.tfvars and `changes`, more lines of that kind."""
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "example"
+        shutil.copytree(EXAMPLE, copy, ignore=shutil.ignore_patterns(".terraform*", "*.tfstate*"))
+        shutil.copy(ANSWERS, copy / "data.tf")
+        (copy / "changes.tfvars").write_text(changes)
+        return Plan(tfparse.load_from_path(str(copy), vars_paths=["example.tfvars", "changes.tfvars"]))
+
+
+def files() -> dict[str, str]:
+    """The example's configuration files by name."""
+    return {path.name: path.read_text() for path in sorted(EXAMPLE.glob("*.tf"))}
+
+
+def world_policies(made: Plan, without: str | None = None) -> dict:
+    """What `dev/world iam` takes: the policies of role, bucket and keys; `without` one action of the machines' own."""
+    documents = [made.document(one) for one in made.all("aws_iam_role_policy")]
+    keys = {made.key(name): made.document(made.one("aws_kms_key", name)) for name in ("bucket", "pki")}
+    for document in [*documents, *keys.values()] if without else []:
+        for statement in document["Statement"]:
+            statement["Action"] = [action for action in _list(statement["Action"]) if action != without]
+    bucket = made.document(made.one("aws_s3_bucket_policy"))
+    return {"role": ROLE, "policies": documents, "bucket": bucket, "bucket_key": made.key("bucket"), "keys": keys}
+
+
+def machine_actions(made: Plan) -> list[str]:
+    """Every action that a policy of the example allows to the machines for kubeboot's sake."""
+    statements = made.document(made.one("aws_iam_role_policy", "kubeboot"))["Statement"]
+    key = made.document(made.one("aws_kms_key", "pki"))["Statement"]
+    statements += [one for one in key if one["Principal"]["AWS"] == ROLE]
+    return sorted({action for one in statements for action in _list(one["Action"])})
+
+
+def _checks(block: dict, name: str) -> list[dict]:
+    return _list(block.get(name) or [])
+
+
+def _key_arn(id: str) -> str:
+    return f"arn:aws:kms:{REGION}:{ACCOUNT}:key/{id}"
+
+
+def _list(value) -> list:
+    return value if isinstance(value, list) else [value]

@@ -1,0 +1,110 @@
+"""The bucket and its keys: who may do what, judged as AWS would, and what the lifecycle rules reach."""
+
+import pytest
+
+from example import ROLE, world_policies
+from world.iam import Iam
+from world.policy import Ask
+
+BUCKET = "arn:aws:s3:::kubeboot-demo"
+RECORD, BUNDLE = "demo/control-plane/cluster.json", "demo/control-plane/pki/0f8fad5b-d9cb-469f-a165-70867728950e.json"
+SCRATCH, NODE = "demo/control-plane/nodes/check-i-1-x", "demo/control-plane/nodes/i-1.json"
+HASH = "demo/join/discovery-token-ca-cert-hash"
+
+ADMIN = "arn:aws:iam::123456789012:role/admin"
+EVERYTHING = {"Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+
+ABSENT, CHANGED = {"s3:if-none-match": "*"}, {"s3:if-match": '"etag"'}
+
+# Who, action, key, what the call carries, and whether it is allowed.
+TABLE = [
+    (ROLE, "s3:PutObject", RECORD, ABSENT, True),
+    (ROLE, "s3:PutObject", RECORD, CHANGED, True),
+    (ROLE, "s3:PutObject", RECORD, {}, False),
+    (ROLE, "s3:GetObject", RECORD, {}, True),
+    (ROLE, "s3:DeleteObject", RECORD, {}, False),
+    (ADMIN, "s3:GetObject", RECORD, {}, True),
+    (ADMIN, "s3:PutObject", RECORD, CHANGED, False),
+    (ADMIN, "s3:DeleteObject", RECORD, {}, False),
+    (ADMIN, "s3:DeleteObjectVersion", RECORD, {}, False),
+    (ROLE, "s3:PutObject", NODE, CHANGED, True),
+    (ROLE, "s3:PutObject", NODE, {}, False),
+    (ROLE, "s3:DeleteObject", NODE, {}, False),
+    (ROLE, "s3:DeleteObject", SCRATCH, {}, True),
+    (ROLE, "s3:PutObject", BUNDLE, {**ABSENT, "key": "pki"}, True),
+    (ROLE, "s3:PutObject", BUNDLE, {**CHANGED, "key": "pki"}, False),
+    (ROLE, "s3:PutObject", BUNDLE, {**ABSENT, "key": "bucket"}, False),
+    (ROLE, "s3:PutObject", BUNDLE, ABSENT, False),
+    (ADMIN, "s3:DeleteObject", BUNDLE, {}, False),
+    (ADMIN, "s3:DeleteObjectVersion", BUNDLE, {}, False),
+    (ROLE, "s3:PutObject", HASH, ABSENT, True),
+    (ADMIN, "s3:PutObject", HASH, ABSENT, False),
+    (ADMIN, "s3:GetObject", HASH, {}, True),
+    (ROLE, "s3:GetObject", "other/control-plane/cluster.json", {}, False),
+    (ROLE, "s3:PutObject", "demo/anything", ABSENT, False),
+    (ADMIN, "s3:GetObject", RECORD, {"aws:SecureTransport": "false"}, False),
+]
+
+
+def judge(plan, who: str) -> Iam:
+    policies = world_policies(plan)
+    if who == ADMIN:
+        policies |= {"role": ADMIN, "policies": [EVERYTHING]}
+    return Iam("arn:of-the-group", policies)
+
+
+@pytest.mark.parametrize(("who", "action", "key", "carries", "allowed"), TABLE)
+def test_who_may_do_what(plan, who, action, key, carries, allowed):
+    context = {"aws:SecureTransport": "true", "aws:PrincipalArn": who, **carries}
+    if name := context.pop("key", None):
+        context["s3:x-amz-server-side-encryption-aws-kms-key-id"] = plan.key(name)
+    why = judge(plan, who).why_not(Ask(action, f"{BUCKET}/{key}", context))
+    assert (why is None) == allowed, why
+
+
+@pytest.mark.parametrize(
+    ("who", "key", "through", "allowed"),
+    [
+        (ROLE, "pki", "s3.eu-central-1.amazonaws.com", True),
+        (ROLE, "bucket", "s3.eu-central-1.amazonaws.com", True),
+        (ROLE, "pki", "ec2.eu-central-1.amazonaws.com", False),
+        (ROLE, "bucket", "ec2.eu-central-1.amazonaws.com", False),
+        # Whoever may everything by IAM reads the cluster's state, and no CA key.
+        (ADMIN, "bucket", "s3.eu-central-1.amazonaws.com", True),
+        (ADMIN, "pki", "s3.eu-central-1.amazonaws.com", False),
+    ],
+)
+def test_who_may_use_which_key(plan, who, key, through, allowed):
+    why = judge(plan, who).why_not(Ask("kms:Decrypt", plan.key(key), {"kms:ViaService": through}))
+    assert (why is None) == allowed, why
+
+
+@pytest.mark.parametrize("action", ["kms:PutKeyPolicy", "kms:ScheduleKeyDeletion", "kms:EnableKeyRotation"])
+def test_the_account_still_manages_the_key_of_the_ca_keys(plan, action):
+    assert judge(plan, ADMIN).why_not(Ask(action, plan.key("pki"))) is None
+    assert judge(plan, ADMIN).why_not(Ask("kms:CreateGrant", plan.key("pki"))) is not None
+
+
+def test_no_lifecycle_rule_can_touch_the_record_or_a_bundle(plan):
+    rules = plan.one("aws_s3_bucket_lifecycle_configuration")["rule"]
+    assert rules
+    for rule in rules:
+        prefix = rule["filter"]["prefix"]
+        assert prefix and not any(key.startswith(prefix) for key in (RECORD, BUNDLE)), prefix
+        # And no rule ends a current version of anything.
+        assert not {"days", "date"} & set(rule["expiration"])
+        assert "transition" not in rule
+
+
+def test_the_bucket_is_private_versioned_and_encrypted(plan):
+    block = plan.one("aws_s3_bucket_public_access_block")
+    names = ("block_public_acls", "block_public_policy", "ignore_public_acls", "restrict_public_buckets")
+    assert all(block[name] is True for name in names)
+    assert plan.one("aws_s3_bucket_versioning")["versioning_configuration"]["status"] == "Enabled"
+    default = plan.one("aws_s3_bucket_server_side_encryption_configuration")["rule"]
+    default = default["apply_server_side_encryption_by_default"]
+    assert (default["sse_algorithm"], default["kms_master_key_id"]) == (
+        "aws:kms",
+        plan.one("aws_kms_key", "bucket")["id"],
+    )
+    assert plan.one("aws_s3_bucket")["force_destroy"] is False

@@ -1,0 +1,135 @@
+"""Least privilege, proven: kubeboot does all its work with the example's policies, and misses each single action.
+
+Machines of the emulated world get the settings and documents that the example's user data writes, and a role with the
+policies that the example's files come to.
+"""
+
+import json
+import stat
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from example import machine_actions, world_policies
+from example import plan as evaluate
+
+DOCUMENTS = """\
+apiVersion: kubeadm.k8s.io/v1beta4
+kind: ClusterConfiguration
+networking:
+  podSubnet: 10.244.0.0/16
+"""
+# Told by `kubeboot up` in its launch hook, and by `kubeboot check` before any `up`.
+HOOK = {"autoscaling:CompleteLifecycleAction", "autoscaling:RecordLifecycleActionHeartbeat"}
+
+
+@pytest.fixture(scope="module")
+def plan():
+    return evaluate(f"kubeadm_config = <<EOT\n{DOCUMENTS}EOT\n")
+
+
+def write_files(user_data: str, node: dict) -> None:
+    """What cloud-init's write_files does on a machine."""
+    for file in yaml.safe_load(user_data)["write_files"]:
+        path = Path(node["folder"]) / "disk" / file["path"].lstrip("/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(file["content"])
+        path.chmod(int(file["permissions"], 8))
+
+
+def run_commands(user_data: str) -> str:
+    """What cloud-init's runcmd runs, as one script."""
+    return "\n".join(yaml.safe_load(user_data)["runcmd"])
+
+
+def launch_hook(plan) -> str:
+    return plan.one("aws_autoscaling_group")["initial_lifecycle_hook"]["name"]
+
+
+def test_a_control_plane_of_three_with_exactly_these_policies(world, plan):
+    user_data = plan.user_data()
+    nodes = world.up("--nodes", "3", "--no-up", "--launch-hook", launch_hook(plan), **world_policies(plan))
+    for node in nodes:
+        write_files(user_data, node)
+        config = Path(node["folder"]) / "disk/etc/kubeboot/config.toml"
+        assert stat.S_IMODE(config.stat().st_mode) == 0o600
+        # By the unit, which the world then runs.
+        started = world.as_node(node["id"], "sh", "-c", run_commands(user_data))
+        assert started.returncode == 0, started.stderr
+        assert world.as_node(node["id"], "systemctl", "is-enabled", "kubeboot.service").returncode == 0
+    world.do("run")
+    world.do("wait", "--seconds", "240")
+    made = world.do("outcome")
+    assert sorted(node["role"] for node in made) == ["initialised", "joined", "joined"], world.logs()
+    assert all(node["voter"] and node["up_exit"] == 0 and node["voters_known"] == 3 for node in made), world.logs()
+    states = {node["lifecycle"] for node in world.do("status")["nodes"]}
+    assert states == {"InService"}, "a launch hook was not completed"
+    for node in nodes:
+        again = world.as_node(node["id"], "kubeboot", "up")
+        assert again.returncode == 0, again.stderr
+    for command in ("check", "status"):
+        told = world.as_node(nodes[0]["id"], "kubeboot", command, "--json")
+        assert told.returncode == 0, told.stdout + told.stderr
+    refused = [line for line in requests(world) if line["status"] == 403]
+    assert not refused, refused
+
+
+def test_straight_from_runcmd(world):
+    plan = evaluate('start = "runcmd"')
+    user_data = plan.user_data()
+    (node,) = world.up("--nodes", "1", "--no-up", "--launch-hook", launch_hook(plan), **world_policies(plan))
+    write_files(user_data, node)
+    done = world.as_node("1", "sh", "-c", run_commands(user_data))
+    assert done.returncode == 0, done.stderr
+    (made,) = world.do("outcome")
+    assert (made["role"], made["voter"]) == ("initialised", True)
+
+
+def test_each_action_is_missed(world, plan):
+    user_data, missed = plan.user_data(), {}
+    (node,) = world.up("--nodes", "1", "--no-up", "--launch-hook", launch_hook(plan), **world_policies(plan))
+    write_files(user_data, node)
+    with_all = check(world)
+    assert with_all["ready"], with_all
+    for action in machine_actions(plan):
+        assert action not in told_by(with_all), "it would be told with the permission as well"
+        if action not in HOOK:
+            world.allow(**world_policies(plan, without=action))
+            missed[action] = told_by(check(world))
+    log = Path(node["folder"]) / "disk/var/log/kubeboot.log"
+    for action in sorted(HOOK, reverse=True):
+        world.allow(**world_policies(plan, without=action))
+        world.do("lifecycle", "1", "Pending:Wait")
+        begin = log.stat().st_size if log.exists() else 0
+        world.do("run")
+        wait_for(lambda action=action, begin=begin: action in log.read_text()[begin:], world, f"{action} in the log")
+        missed[action] = log.read_text()[begin:]
+        # And with the permission given back it goes on by itself.
+        world.allow(**world_policies(plan))
+        world.do("wait", "--seconds", "120")
+        assert world.do("status")["nodes"][0]["up_exit"] == 0, world.logs()
+    unsaid = [action for action in machine_actions(plan) if action not in missed.get(action, "")]
+    assert not unsaid, f"nobody missed {unsaid}"
+
+
+def check(world) -> dict:
+    return json.loads(world.as_node("1", "kubeboot", "check", "--json").stdout)
+
+
+def told_by(checked: dict) -> str:
+    """What is wrong, or was not looked at. What is right may name a permission, too."""
+    wrong = [one for one in checked["findings"] if one["verdict"] != "ok" and one["check"] != "launch-hook"]
+    return "\n".join(f"{one['text']} {one['remedy'] or ''}" for one in wrong)
+
+
+def requests(world) -> list[dict]:
+    return [json.loads(line) for line in (world.folder / "requests.jsonl").read_text().splitlines()]
+
+
+def wait_for(true, world, what: str, seconds: float = 90.0) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, f"waited in vain for {what}: {world.logs()}"
+        time.sleep(0.2)

@@ -1,0 +1,155 @@
+"""User data: cloud-init understands it, its scripts are clean, and it says what kubeboot must know."""
+
+import hashlib
+import os
+import subprocess
+import sys
+import tomllib
+
+import pytest
+import yaml
+
+from example import EXAMPLE, plan as evaluate
+
+SHA256 = "0123456789abcdef" * 4
+KUBEADM = """\
+apiVersion: kubeadm.k8s.io/v1beta4
+kind: ClusterConfiguration
+networking:
+  podSubnet: 10.244.0.0/16   # "quoted", $dollar, %{percent} and \\backslash
+"""
+VARIANTS = {
+    "unit": "",
+    "runcmd": 'start = "runcmd"',
+    "documents": "kubeadm_config = <<EOT\n" + KUBEADM.replace("%{", "%%{") + "EOT\n",
+    "deb": f'kubeboot_package_url = "s3://bucket/kubeboot.deb"\nkubeboot_package_sha256 = "{SHA256}"',
+    "rpm": f'start = "runcmd"\nkubeboot_package_url = "https://example.com/a/kubeboot.rpm"\nkubeboot_package_sha256 = "{SHA256}"',
+}
+
+
+@pytest.fixture(params=VARIANTS, scope="module")
+def text(request) -> str:
+    return evaluate(VARIANTS[request.param]).user_data()
+
+
+def read(name: str) -> dict:
+    return yaml.safe_load(evaluate(VARIANTS[name]).user_data())
+
+
+def files(config: dict) -> dict[str, dict]:
+    return {file["path"]: file for file in config["write_files"]}
+
+
+@pytest.fixture(scope="module")
+def cloud_init(tools):
+    """Runs Python with Debian's cloud-init on its path."""
+    env = {
+        **os.environ,
+        "PYTHONPATH": str(tools / "cloud-init/usr/lib/python3/dist-packages"),
+        "PYTHONWARNINGS": "ignore",
+    }
+    return lambda *words: subprocess.run([sys.executable, *words], env=env, capture_output=True, text=True, timeout=60)
+
+
+def test_cloud_init_takes_it(cloud_init, text, tmp_path):
+    (tmp_path / "user-data").write_text(text)
+    check = ("-m", "cloudinit.config.schema", "--config-file", str(tmp_path / "user-data"))
+    assert text.startswith("#cloud-config\n")
+    done = cloud_init(*check)
+    assert done.returncode == 0, done.stderr
+    (tmp_path / "user-data").write_text(text.replace("permissions", "permisions"))
+    assert "permisions" in cloud_init(*check).stderr, "the check finds nothing wrong in what is wrong"
+
+
+def test_the_commands_are_clean_shell(cloud_init, text, tmp_path):
+    script = "import sys, cloudinit.util, yaml; print(cloudinit.util.shellify(yaml.safe_load(sys.argv[1])['runcmd']))"
+    done = cloud_init("-c", script, text)
+    assert done.returncode == 0, done.stderr
+    (tmp_path / "runcmd").write_text(done.stdout)
+    scripts = [tmp_path / "runcmd"]
+    for path, file in files(yaml.safe_load(text)).items():
+        if file["permissions"] == "0755":
+            scripts.append(tmp_path / path.rpartition("/")[2])
+            scripts[-1].write_text(file["content"])
+    done = subprocess.run(["shellcheck", *scripts], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_settings_are_toml_that_says_it_all():
+    made = evaluate(
+        'settings = { init_attempts = 2, extra_shared_files = ["/etc/a b", "/etc/<\\"&"], claim_ttl = "90s" }'
+    )
+    file = files(yaml.safe_load(made.user_data()))["/etc/kubeboot/config.toml"]
+    assert file["permissions"] == "0600"
+    assert tomllib.loads(file["content"]) == {
+        "cluster": "demo", "bucket": "kubeboot-demo", "prefix": "demo", "endpoint": "api.demo.internal:6443",
+        "region": "eu-central-1", "group": "demo-control-plane", "kms_key_id": made.key("pki"), "launch_hook": "join",
+        "init_attempts": 2, "extra_shared_files": ["/etc/a b", '/etc/<"&'], "claim_ttl": "90s",
+    }  # fmt: skip
+
+
+def test_kubeadm_documents_arrive_letter_by_letter():
+    made = files(read("documents"))
+    assert made["/etc/kubeboot/kubeadm.yaml"]["content"] == KUBEADM
+    assert made["/etc/kubeboot/kubeadm.yaml"]["permissions"] == "0600"
+    assert 'kubeadm_config = "/etc/kubeboot/kubeadm.yaml"' in made["/etc/kubeboot/config.toml"]["content"]
+
+
+def test_both_ways_in():
+    assert read("unit")["runcmd"] == ["systemctl enable --now --no-block kubeboot.service"]
+    assert read("runcmd")["runcmd"] == ["kubeboot up"]
+    (command,) = read("deb")["runcmd"]
+    install, start = command.split(" && ")
+    assert install == f"/usr/local/sbin/install-kubeboot 's3://bucket/kubeboot.deb' {SHA256}"
+    assert start == "systemctl enable --now --no-block kubeboot.service"
+
+
+class Installer:
+    """install-kubeboot.sh with stand-ins for what downloads and installs."""
+
+    def __init__(self, folder, package: bytes):
+        self.folder = folder
+        (folder / "package").write_bytes(package)
+        last = 'for last; do :; done; cp "$PACKAGE" "$last"'
+        self._command("aws", last)
+        self._command("curl", 'while [ "$1" != --output ]; do shift; done; cp "$PACKAGE" "$2"')
+        for name in ("dpkg", "rpm"):
+            self._command(name, 'echo "$@" >"$INSTALLED"; for last; do :; done; cmp "$last" "$PACKAGE"')
+
+    def _command(self, name: str, script: str) -> None:
+        path = self.folder / name
+        path.write_text(f"#!/bin/sh\nset -e\n{script}\n")
+        path.chmod(0o755)
+
+    def run(self, url: str, sha256: str) -> tuple[int, str]:
+        """Exit code, and the arguments with which a package was installed."""
+        installed = self.folder / "installed"
+        installed.unlink(missing_ok=True)
+        env = {
+            "PATH": f"{self.folder}:{os.environ['PATH']}",
+            "PACKAGE": str(self.folder / "package"),
+            "TMPDIR": str(self.folder),
+        }
+        script = EXAMPLE / "install-kubeboot.sh"
+        done = subprocess.run(
+            ["sh", script, url, sha256], env={**env, "INSTALLED": str(installed)}, capture_output=True, text=True
+        )
+        return done.returncode, installed.read_text() if installed.exists() else ""
+
+
+def test_only_the_right_package_is_installed(tmp_path):
+    package = b"a package"
+    right = hashlib.sha256(package).hexdigest()
+    installer = Installer(tmp_path, package)
+    code, installed = installer.run("s3://bucket/kubeboot_1_amd64.deb", right)
+    assert (code, installed.split()[0]) == (0, "--install") and installed.strip().endswith("/kubeboot_1_amd64.deb")
+    code, installed = installer.run("https://example.com/kubeboot-1.rpm", right)
+    assert (code, installed.split()[0]) == (0, "--upgrade")
+    for url, sha256 in [
+        ("s3://bucket/kubeboot.deb", SHA256),
+        ("https://example.com/kubeboot.rpm", SHA256),
+        ("http://example.com/kubeboot.deb", right),
+        ("https://example.com/kubeboot.tar.gz", right),
+    ]:
+        code, installed = installer.run(url, sha256)
+        assert code != 0 and not installed, url

@@ -1,0 +1,110 @@
+"""Variables: what they take, what they refuse, and that they are kubeboot's settings."""
+
+import re
+
+import pytest
+
+from example import PROJECT, files, plan
+
+SUBNETS = ["subnet-0a1b2c3d4e5f60001", "subnet-0a1b2c3d4e5f60002", "subnet-0a1b2c3d4e5f60003"]
+SHA256 = "0123456789abcdef" * 4
+
+GOOD = [
+    "",
+    "size = 5",
+    'instance_type = "m6g.large"\nami_id = "ami-0123456789abcdef1"',
+    'settings = { claim_ttl = "90s", init_attempts = 2, extra_shared_files = ["/etc/kubernetes/encryption.yaml"] }',
+    'private_endpoints = true\nroute_table_ids = ["rtb-1"]\nmore_private_services = ["ecr.api", "ecr.dkr"]',
+    f'kubeboot_package_url = "s3://bucket/a/kubeboot_1.0.0_amd64.deb"\nkubeboot_package_sha256 = "{SHA256}"',
+    f'kubeboot_package_url = "https://example.com/kubeboot-1.0.0.x86_64.rpm"\nkubeboot_package_sha256 = "{SHA256}"',
+    'zone_name = "k8s.example.internal"\napi_client_cidrs = ["10.0.0.0/8", "192.168.0.0/16"]',
+    'region = "us-gov-west-1"',
+    'region = "cn-north-1"',
+]
+
+BAD = [
+    ("size = 4", "size"),
+    ("size = 1", "size"),
+    ('region = "Frankfurt"', "region"),
+    ('cluster = "Demo"', "cluster"),
+    ('cluster = "a-cluster-with-a-name"', "cluster"),
+    ('cluster = "a--b"', "cluster"),
+    ('bucket = "s3://demo"', "bucket"),
+    ('bucket = "a.b"', "bucket"),
+    (f'subnet_ids = ["{SUBNETS[0]}", "{SUBNETS[1]}"]', "subnet_ids"),
+    (f'subnet_ids = ["{SUBNETS[0]}", "{SUBNETS[0]}", "{SUBNETS[1]}"]', "subnet_ids"),
+    ('ami_id = "debian-12"', "ami_id"),
+    ('instance_type = "large"', "instance_type"),
+    ("root_volume = { size = 8 }", "root_volume"),
+    ("root_volume = { iops = 100 }", "root_volume"),
+    ("root_volume = { throughput = 5000 }", "root_volume"),
+    ('zone_name = "Demo."', "zone_name"),
+    ('api_client_cidrs = ["10.0.0.0"]', "api_client_cidrs"),
+    ('pod_network_ports = [{ protocol = "-1", from_port = 1, to_port = 2 }]', "pod_network_ports"),
+    ('pod_network_ports = [{ protocol = "udp", from_port = 2, to_port = 1 }]', "pod_network_ports"),
+    ('settings = { claim_tll = "90s" }', "settings"),
+    ('settings = { bucket = "another" }', "settings"),
+    ('kubeadm_config = "-----BEGIN RSA PRIVATE KEY-----"', "kubeadm_config"),
+    ('kubeadm_config = "kind: InitConfiguration\\ncertificateKey: abc"', "kubeadm_config"),
+    ('kubeboot_package_url = "http://example.com/kubeboot.deb"', "kubeboot_package_url"),
+    ("kubeboot_package_url = \"https://example.com/';reboot;'.deb\"", "kubeboot_package_url"),
+    ('kubeboot_package_url = "https://example.com/kubeboot.deb"', "kubeboot_package_sha256"),
+    (f'kubeboot_package_sha256 = "{SHA256}"', "kubeboot_package_sha256"),
+    ('start = "cron"', "start"),
+    ("launch_hook_timeout = 60", "launch_hook_timeout"),
+    ("private_endpoints = true", "route_table_ids"),
+    ('route_table_ids = ["rtb-1"]', "route_table_ids"),
+    ('more_private_services = ["ECR"]', "more_private_services"),
+    ('additional_policy_arns = ["AdministratorAccess"]', "additional_policy_arns"),
+    ('tags = { "kubeboot-cluster" = "x" }', "tags"),
+]
+
+
+@pytest.mark.parametrize("changes", GOOD)
+def test_good_values_are_taken(changes):
+    broken = plan(changes).broken()
+    # The image of the answers is x86_64.
+    assert [one for one in broken if "architecture" not in one] == []
+
+
+@pytest.mark.parametrize(("changes", "variable"), BAD)
+def test_bad_values_are_refused_by_their_own_variable(changes, variable):
+    told = plan(changes).broken()
+    assert any(one.startswith(f"variable.{variable}: The ") for one in told), told
+
+
+def test_every_variable_that_can_be_wrong_is_refused_once():
+    switches = set(re.findall(r'variable "(\w+)" \{\n(?:[^}]*\n)?  type        = bool', files()["variables.tf"]))
+    assert switches | {variable for _, variable in BAD} == {name for name, _ in variables()}
+
+
+def test_an_image_of_another_architecture_is_refused():
+    told = plan('instance_type = "m6g.large"').broken()
+    assert told == [
+        "aws_launch_template.machine: The image ami-0123456789abcdef0 is x86_64, and m6g.large is not: give an "
+        "instance_type of that architecture."
+    ]
+
+
+def test_subnets_in_one_zone_are_refused():
+    same = [f'"subnet-0a1b2c3d4e5f6{n}001"' for n in range(3)]
+    told = plan(f"subnet_ids = [{', '.join(same)}]").broken()
+    assert any("are in 1 zones, not in three" in one for one in told), told
+
+
+def test_the_settings_are_kubeboots():
+    page = (PROJECT / "docs/configuration.md").read_text()
+    known = set(re.findall(r"^## `(\w+)`", page, re.MULTILINE))
+    text = files()["variables.tf"]
+    (taken,) = re.findall(r"setsubtract\(keys\(var\.settings\), \[(.*?)\]\)", text, re.DOTALL)
+    taken = set(re.findall(r'"(\w+)"', taken))
+    (settings,) = [one for one in plan('kubeadm_config = "a: b"').all("locals") if "settings_file" in one]
+    made = set(settings["settings"])
+    # The group's desired capacity says it, and goes with it when the size is changed.
+    assert taken | made | {"expected_size"} == known
+    assert not taken & made
+
+
+def variables() -> list[tuple[str, str]]:
+    """Names and descriptions, in the file's order."""
+    return re.findall(r'^variable "(\w+)" \{\n  description = "(.*)"$', files()["variables.tf"], re.MULTILINE)
