@@ -17,6 +17,7 @@
 //! | [`joining`] | what a machine cleans up before it joins |
 //! | [`instances`] | when to believe EC2 that a machine is gone |
 //! | [`reap`] | which members may be removed by another machine |
+//! | [`leave`] | whether a machine that goes down leaves, by which steps, and how long each may take |
 //! | [`local`], [`snapshot`], [`step`], [`mod@decide`] | one observation in, one step out |
 //! | [`verdict`] | all that `status` has gathered in, one verdict with its reasons out |
 
@@ -30,6 +31,7 @@ pub mod ids;
 pub mod instances;
 pub mod joining;
 pub mod lease;
+pub mod leave;
 pub mod local;
 pub mod members;
 mod object;

@@ -1,0 +1,15 @@
+//! Leaving: whether this machine goes for good, and what it then does, in which order, and for how long.
+//!
+//! | room | question |
+//! |---|---|
+//! | [`questions`] | is the machine going down, and for good? |
+//! | [`mod@plan`] | which steps does leaving take here, and which of them may not be taken? |
+//! | [`budget`] | how long may each step go on, so that the rest still runs? |
+
+pub mod budget;
+pub mod plan;
+pub mod questions;
+
+pub use budget::{Budget, Part};
+pub use plan::{Next, Plan, Scene, Stay, Step, next, plan};
+pub use questions::{Answer, Fate, InGroup, Job, Way, for_good, goes_down};

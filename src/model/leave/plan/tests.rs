@@ -1,0 +1,196 @@
+//! Clusters in every state, seen by the machine that wants to leave.
+
+use super::*;
+use crate::model::ids::ClaimId;
+use crate::model::local::Stage;
+use crate::model::reap::{Keep, Remove};
+
+fn id(n: u8) -> InstanceId {
+    InstanceId::parse(format!("i-0000000{n}")).unwrap()
+}
+
+fn address(n: u8) -> IpAddr {
+    IpAddr::from([10, 77, 0, n])
+}
+
+fn made(owner: u8) -> Local {
+    Local::Made { instance: id(owner), claim_id: claim() }
+}
+
+fn claim() -> ClaimId {
+    ClaimId::parse("6f9619ff-8b86-4011-b42d-00c04fc964ff").unwrap()
+}
+
+/// `V` answering voter, `v` silent voter, `L`/`l` the same for learners; IDs and addresses count from 1.
+fn members(pattern: &str) -> Members {
+    let all = pattern.chars().zip(1u8..).map(|(c, n)| Member {
+        id: MemberId(n.into()),
+        name: format!("n{n}"),
+        peer_addresses: vec![address(n)],
+        learner: c.eq_ignore_ascii_case(&'l'),
+        answers: c.is_uppercase(),
+    });
+    Members(all.collect())
+}
+
+/// The view that asking such a cluster gives.
+fn listed(pattern: &str) -> ClusterView {
+    let members = members(pattern);
+    if members.has_quorum() { ClusterView::Listed(members) } else { ClusterView::NoQuorum(members) }
+}
+
+/// Members of these machines are gone by EC2's word.
+fn gone(cluster: &ClusterView, machines: &[u8]) -> Vec<(Member, Verdict)> {
+    let (ClusterView::Listed(members) | ClusterView::NoQuorum(members)) = cluster else { return Vec::new() };
+    let judge = |member: &Member| match machines.iter().find(|n| member.id == MemberId(u64::from(**n))) {
+        Some(n) => Verdict::Remove(Remove::Gone(id(*n))),
+        None => Verdict::Keep(Keep::Answers),
+    };
+    members.0.iter().map(|member| (member.clone(), judge(member))).collect()
+}
+
+/// What machine `me` does in such a cluster.
+fn planned(me: u8, local: &Local, cluster: &ClusterView, dead: &[u8]) -> Plan {
+    let judged = gone(cluster, dead);
+    let (instance, addresses) = (id(me), [address(me)]);
+    plan(&Scene { me: &instance, addresses: &addresses, local, cluster, judged: &judged, wipe: false })
+}
+
+fn names(plan: &Plan) -> Vec<&'static str> {
+    match plan {
+        Plan::Stay(_) => Vec::new(),
+        Plan::Leave(steps) => steps.iter().map(Step::name).collect(),
+    }
+}
+
+const FULL: [&str; 5] = ["lease", "register-leaving", "remove-member", "delete-node", "register-left"];
+
+#[test]
+fn one_of_several_voters_leaves() {
+    for pattern in ["VV", "VVV", "VVVV", "VVVVV", "VVVVVVV", "VVVVv", "VVVv", "vVV", "VVVL", "VVVl"] {
+        let me = if pattern.starts_with('v') { 1 } else { 2 };
+        let plan = planned(me, &made(me), &listed(pattern), &[]);
+        assert_eq!(names(&plan), FULL, "{pattern}");
+        let Plan::Leave(steps) = plan else { panic!("{pattern}") };
+        assert_eq!(steps[2], Step::RemoveOwn(MemberId(me.into())), "{pattern}");
+    }
+}
+
+#[test]
+fn the_last_voter_stays_whoever_else_is_listed() {
+    for pattern in ["V", "v", "VL", "Vl"] {
+        let cluster = listed(pattern);
+        assert_eq!(planned(1, &made(1), &cluster, &[2]), Plan::Stay(Stay::LastVoter), "{pattern}");
+    }
+    let text = Stay::LastVoter.to_string();
+    assert!(text.contains("never removes itself") && text.contains("stays on its disk"), "{text}");
+}
+
+#[test]
+fn the_dead_are_reaped_first_only_where_they_block() {
+    let full_with = |id: u8| Step::Reap(MemberId(id.into()), Remove::Gone(self::id(id)));
+    let rows: [(&str, &[u8], Vec<Step>); 5] = [
+        ("VVv", &[3], vec![full_with(3), Step::RemoveOwn(MemberId(1))]),
+        ("VVVvv", &[4, 5], vec![full_with(4), Step::RemoveOwn(MemberId(1))]),
+        ("VVVVv", &[5], vec![Step::RemoveOwn(MemberId(1))]),
+        ("VVVv", &[4], vec![Step::RemoveOwn(MemberId(1))]),
+        ("VVVl", &[4], vec![Step::RemoveOwn(MemberId(1))]),
+    ];
+    for (pattern, dead, removals) in rows {
+        let Plan::Leave(steps) = planned(1, &made(1), &listed(pattern), dead) else { panic!("{pattern}") };
+        assert_eq!(steps[2..steps.len() - 2], removals, "{pattern}");
+    }
+}
+
+#[test]
+fn no_removal_goes_below_the_quorum_of_the_rest() {
+    let silent = |ids: &[u64]| Blocked::Silent(ids.iter().map(|id| MemberId(*id)).collect());
+    let lost = |answering, voters| Blocked::NoQuorum { answering, voters };
+    let rows: [(&str, &[u8], Blocked); 5] = [
+        ("VVv", &[], silent(&[3])),
+        ("VVVvv", &[], silent(&[4, 5])),
+        ("Vv", &[2], lost(1, 2)),
+        ("Vvv", &[2, 3], lost(1, 3)),
+        ("VVvvv", &[3, 4, 5], lost(2, 5)),
+    ];
+    for (pattern, dead, why) in rows {
+        let Plan::Leave(steps) = planned(1, &made(1), &listed(pattern), dead) else { panic!("{pattern}") };
+        assert_eq!(steps[2], Step::RemoveOwnWhenPossible(why), "{pattern}");
+        assert_eq!(steps.iter().map(Step::name).collect::<Vec<_>>(), FULL, "the rest is tried all the same");
+    }
+    let unknown = ClusterView::Unknown { why: "no answer".into() };
+    assert_eq!(names(&planned(1, &made(1), &unknown, &[])), FULL);
+}
+
+#[test]
+fn every_list_of_five_keeps_its_quorum_or_its_last_voter() {
+    // Every cluster of up to five voters, in every state, with every set of dead: whatever is planned, each removal on
+    // the way is one that etcd would commit, and somebody keeps the data.
+    for voters in 1..=5u32 {
+        for answering in 0..1 << voters {
+            for dead in 0..1u8 << voters {
+                let pattern: String = (0..voters).map(|n| if answering >> n & 1 == 1 { 'V' } else { 'v' }).collect();
+                let dead: Vec<u8> = (0..5u8).filter(|n| dead >> n & 1 == 1).map(|n| n + 1).collect();
+                let cluster = listed(&pattern);
+                let Plan::Leave(steps) = planned(1, &made(1), &cluster, &dead) else { continue };
+                let mut left = members(&pattern);
+                for step in steps {
+                    let (Step::Reap(id, _) | Step::RemoveOwn(id)) = step else { continue };
+                    assert!(matches!(cluster, ClusterView::Listed(_)), "{pattern} {dead:?}: there is no quorum");
+                    assert!(left.may_remove(id), "{pattern} {dead:?}: {id}");
+                    left.0.retain(|member| member.id != id);
+                    assert!(left.has_quorum(), "{pattern} {dead:?}: {id}");
+                }
+                assert!(left.voters().count() > 0, "{pattern} {dead:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn who_is_not_listed_has_only_its_node_to_take_along() {
+    let plan = planned(4, &made(4), &listed("VVV"), &[]);
+    assert_eq!(names(&plan), ["register-leaving", "delete-node", "register-left"]);
+    // A list from one member's memory says nothing about who is missing in it.
+    assert_eq!(names(&planned(4, &made(4), &listed("Vvv"), &[])), FULL);
+}
+
+#[test]
+fn a_machine_that_was_cut_off_while_joining_takes_its_learner_along() {
+    let joining = Local::HalfMade { instance: id(4), claim_id: claim(), stage: Stage::Joining };
+    for pattern in ["VVVL", "VVVl"] {
+        let Plan::Leave(steps) = planned(4, &joining, &listed(pattern), &[]) else { panic!("{pattern}") };
+        assert_eq!(steps[2], Step::RemoveOwn(MemberId(4)), "{pattern}");
+    }
+    assert_eq!(names(&planned(4, &joining, &listed("VVV"), &[]))[0], "register-leaving");
+    let initializing = Local::HalfMade { instance: id(1), claim_id: claim(), stage: Stage::Initializing };
+    assert_eq!(planned(1, &initializing, &listed("V"), &[]), Plan::Stay(Stay::LastVoter));
+}
+
+#[test]
+fn with_external_etcd_nothing_is_said_about_members() {
+    let plan = planned(1, &made(1), &ClusterView::External, &[]);
+    assert_eq!(names(&plan), ["register-leaving", "delete-node", "register-left"]);
+}
+
+#[test]
+fn state_that_is_not_this_machines_is_left_alone() {
+    let cluster = listed("VVV");
+    let unexplained = Local::Unexplained { found: vec!["/etc/kubernetes/admin.conf".into()] };
+    let rows = [
+        (Local::Fresh, Stay::NothingHere),
+        (unexplained, Stay::Unexplained),
+        (made(2), Stay::AnotherInstances(id(2))),
+        (Local::HalfMade { instance: id(2), claim_id: claim(), stage: Stage::Joining }, Stay::AnotherInstances(id(2))),
+    ];
+    for (local, why) in rows {
+        assert_eq!(planned(1, &local, &cluster, &[]), Plan::Stay(why), "{local:?}");
+    }
+}
+
+#[test]
+fn an_operator_gets_a_fresh_machine_at_the_very_end() {
+    let (me, addresses, local, cluster) = (id(1), [address(1)], made(1), listed("VVV"));
+    let scene = Scene { me: &me, addresses: &addresses, local: &local, cluster: &cluster, judged: &[], wipe: true };
+    assert_eq!(names(&plan(&scene)), [&FULL[..], &["wipe"]].concat());
+}

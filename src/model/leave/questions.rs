@@ -1,0 +1,410 @@
+//! The two questions before anything is touched. Both are answered by allow lists: a word that nobody knows is a reason to
+//! stay, since a machine that stayed in error is reaped, and one that left in error costs a cluster its voter.
+
+use crate::model::group::{Ec2State, Lifecycle};
+use std::fmt;
+
+/// A job in systemd's queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Job<'a> {
+    /// The unit it is about, such as `poweroff.target`.
+    pub unit: &'a str,
+    /// What is to be done: `start`, `stop`, `restart`, ...
+    pub kind: &'a str,
+}
+
+/// A way down that may be for good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// The power goes: what EC2 asks for, by the ACPI button, when it stops or terminates an instance.
+    Poweroff,
+    /// The machine stands still with its power on.
+    Halt,
+}
+
+impl Way {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Poweroff, Self::Halt];
+
+    /// The unit that systemd starts for it.
+    #[must_use]
+    pub const fn target(self) -> &'static str {
+        match self {
+            Self::Poweroff => "poweroff.target",
+            Self::Halt => "halt.target",
+        }
+    }
+}
+
+/// Units whose start means that the machine, or its user space, comes back.
+pub const COMES_BACK: [&str; 6] = [
+    "reboot.target",
+    "kexec.target",
+    "soft-reboot.target",
+    "rescue.target",
+    "emergency.target",
+    "factory-reset.target",
+];
+
+/// The answer to the first question.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// The machine goes down, this way.
+    Down(Way),
+    /// It comes back: this unit is queued, too.
+    ComesBack(&'static str),
+    /// Nothing is queued that would take it down: the unit was stopped by hand or by a package.
+    NotDown,
+}
+
+/// Whether the machine goes down, by systemd's job queue.
+#[must_use]
+pub fn goes_down(jobs: &[Job<'_>]) -> Answer {
+    // A job that stops such a unit, or that only looks at it, is no way back; every other kind might be one.
+    let is_queued = |unit: &str| jobs.iter().any(|job| job.unit == unit && job.kind != "stop");
+    let starts = |unit: &str| jobs.iter().any(|job| job.unit == unit && job.kind == "start");
+    if let Some(unit) = COMES_BACK.into_iter().find(|unit| is_queued(unit)) {
+        return Answer::ComesBack(unit);
+    }
+    // Both at once is no state that systemd is ever in; the stricter row of the table is the safe one.
+    [Way::Halt, Way::Poweroff].into_iter().find(|way| starts(way.target())).map_or(Answer::NotDown, Answer::Down)
+}
+
+/// What is known of this instance's fate. `None`: nobody answered.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Fate {
+    /// The state that Auto Scaling wants it in, by its own metadata: `InService`, `Terminated`, `Standby`, ...
+    pub target: Option<String>,
+    /// Where Auto Scaling has it.
+    pub lifecycle: Option<InGroup>,
+    /// What EC2 says.
+    pub ec2: Option<Ec2State>,
+}
+
+/// Auto Scaling's answer about one instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum InGroup {
+    /// It is in a group, in this state.
+    As(Lifecycle),
+    /// It is in no group.
+    No,
+}
+
+/// The columns of the table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Column {
+    /// Somebody says that it is being terminated.
+    Ends(String),
+    /// EC2 stops it: it may be started again.
+    Stopping,
+    /// Auto Scaling has it in Standby: an operator works on it.
+    Standby,
+    /// EC2 shows it as running, or AWS is silent.
+    Runs,
+    /// Somebody says what is in no column: the word.
+    Unknown(String),
+}
+
+/// The answer to the second question, with the reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// For good: leave.
+    Leave(Column),
+    /// Not for good, or not known to be: stay.
+    Stay(Column),
+}
+
+impl Fate {
+    /// Whether what is known already says that the instance ends: then no other answer can change the verdict.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        matches!(self.column(), Column::Ends(_))
+    }
+
+    /// The column that all that is known falls into.
+    #[must_use]
+    pub fn column(&self) -> Column {
+        let ends = self.words().find(|(_, word)| matches!(word, Word::Ends));
+        if let Some((said, _)) = ends {
+            return Column::Ends(said);
+        }
+        if self.words().any(|(_, word)| matches!(word, Word::Stopping)) {
+            return Column::Stopping;
+        }
+        if self.words().any(|(_, word)| matches!(word, Word::Standby)) {
+            return Column::Standby;
+        }
+        let unknown = self.words().find(|(_, word)| matches!(word, Word::Unknown));
+        unknown.map_or(Column::Runs, |(said, _)| Column::Unknown(said))
+    }
+
+    /// Everything that was said, with who said it, and what it means.
+    fn words(&self) -> impl Iterator<Item = (String, Word)> {
+        let target = self.target.as_ref().map(|word| (format!("target state {word}"), of_target(word)));
+        let lifecycle = self.lifecycle.as_ref().map(|found| match found {
+            InGroup::As(state) => (format!("lifecycle {state}"), of_lifecycle(state)),
+            InGroup::No => ("in no Auto Scaling group".to_owned(), Word::Unknown),
+        });
+        let ec2 = self.ec2.as_ref().map(|state| (format!("EC2 {state}"), of_ec2(state)));
+        [target, lifecycle, ec2].into_iter().flatten()
+    }
+}
+
+/// What one word means.
+enum Word {
+    Ends,
+    Stopping,
+    Standby,
+    Runs,
+    Unknown,
+}
+
+fn of_target(word: &str) -> Word {
+    match word {
+        "Terminated" => Word::Ends,
+        "Standby" => Word::Standby,
+        "InService" => Word::Runs,
+        _ => Word::Unknown,
+    }
+}
+
+fn of_lifecycle(state: &Lifecycle) -> Word {
+    match state {
+        Lifecycle::Pending | Lifecycle::PendingWait | Lifecycle::PendingProceed | Lifecycle::InService => Word::Runs,
+        Lifecycle::Other(word) if word.starts_with("Terminating") || word == "Terminated" => Word::Ends,
+        Lifecycle::Other(word) if word == "Standby" || word == "EnteringStandby" => Word::Standby,
+        Lifecycle::Other(_) => Word::Unknown,
+    }
+}
+
+fn of_ec2(state: &Ec2State) -> Word {
+    match state {
+        Ec2State::ShuttingDown | Ec2State::Terminated => Word::Ends,
+        Ec2State::Stopping | Ec2State::Stopped => Word::Stopping,
+        Ec2State::Pending | Ec2State::Running => Word::Runs,
+        Ec2State::Other(_) => Word::Unknown,
+    }
+}
+
+/// Whether a machine that goes down this way goes for good. A machine of a group that is powered off is replaced, and so is
+/// one that AWS says nothing of; one that halts keeps running in EC2's eyes.
+#[must_use]
+pub fn for_good(way: Way, fate: &Fate) -> Verdict {
+    match (way, fate.column()) {
+        (Way::Poweroff | Way::Halt, column @ Column::Ends(_)) => Verdict::Leave(column),
+        (Way::Poweroff, column @ Column::Runs) => Verdict::Leave(column),
+        (Way::Halt, column @ Column::Runs) => Verdict::Stay(column),
+        (Way::Poweroff | Way::Halt, column @ (Column::Stopping | Column::Standby | Column::Unknown(_))) => {
+            Verdict::Stay(column)
+        }
+    }
+}
+
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Down(way) => write!(f, "yes: systemd starts {}", way.target()),
+            Self::ComesBack(unit) => write!(f, "no, it comes back: systemd has {unit} in its queue"),
+            Self::NotDown => f.write_str("no: systemd starts neither poweroff.target nor halt.target"),
+        }
+    }
+}
+
+impl fmt::Display for Column {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ends(said) => write!(f, "it is being terminated ({said})"),
+            Self::Stopping => f.write_str("EC2 stops it, so it may be started again"),
+            Self::Standby => f.write_str("it is in Standby, so somebody works on it"),
+            Self::Runs => f.write_str("nobody says that it is being stopped or terminated"),
+            Self::Unknown(said) => write!(f, "AWS says what this version does not know ({said})"),
+        }
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Leave(Column::Runs) => write!(f, "yes: {}, and the group replaces what is powered off", Column::Runs),
+            Self::Leave(column) => write!(f, "yes: {column}"),
+            Self::Stay(column) => write!(f, "no: {column}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn job<'a>(unit: &'a str, kind: &'a str) -> Job<'a> {
+        Job { unit, kind }
+    }
+
+    /// What else is in the queue of a machine that goes down.
+    const OTHERS: [Job<'static>; 3] = [
+        Job { unit: "kubeboot-reset.service", kind: "stop" },
+        Job { unit: "shutdown.target", kind: "start" },
+        Job { unit: "umount.target", kind: "start" },
+    ];
+
+    #[test]
+    fn only_a_start_of_poweroff_or_halt_takes_the_machine_down() {
+        let down = Answer::Down;
+        let rows = [
+            (vec![], Answer::NotDown),
+            (OTHERS.to_vec(), Answer::NotDown),
+            (vec![job("poweroff.target", "start")], down(Way::Poweroff)),
+            ([vec![job("poweroff.target", "start")], OTHERS.to_vec()].concat(), down(Way::Poweroff)),
+            (vec![job("halt.target", "start")], down(Way::Halt)),
+            (vec![job("poweroff.target", "start"), job("halt.target", "start")], down(Way::Halt)),
+            (vec![job("poweroff.target", "stop")], Answer::NotDown),
+            (vec![job("poweroff.target", "verify-active")], Answer::NotDown),
+            (vec![job("poweroff.target", "restart")], Answer::NotDown),
+            (vec![job("poweroff.target", "")], Answer::NotDown),
+            (vec![job("poweroff.target.wants", "start")], Answer::NotDown),
+            (vec![job("exit.target", "start")], Answer::NotDown),
+            (vec![job("suspend.target", "start")], Answer::NotDown),
+            (vec![job("hibernate.target", "start")], Answer::NotDown),
+            (vec![job("kubeboot-reset.service", "restart")], Answer::NotDown),
+        ];
+        for (jobs, expected) in rows {
+            assert_eq!(goes_down(&jobs), expected, "{jobs:?}");
+        }
+    }
+
+    #[test]
+    fn whatever_brings_it_back_wins() {
+        for unit in COMES_BACK {
+            for kind in ["start", "restart", "try-restart", "verify-active", "reload-or-start", "new"] {
+                for way in Way::ALL {
+                    let jobs = [job(way.target(), "start"), job(unit, kind)];
+                    assert_eq!(goes_down(&jobs), Answer::ComesBack(unit), "{jobs:?}");
+                }
+            }
+            assert_eq!(goes_down(&[job(unit, "start")]), Answer::ComesBack(unit));
+            let taken_back = [job("poweroff.target", "start"), job(unit, "stop")];
+            assert_eq!(goes_down(&taken_back), Answer::Down(Way::Poweroff), "{unit}");
+        }
+    }
+
+    const TARGETS: [&str; 9] =
+        ["InService", "Terminated", "Standby", "Detached", "Warmed:Stopped", "Warmed:Running", "", "terminated", "New"];
+    const LIFECYCLES: [&str; 22] = [
+        "Pending",
+        "Pending:Wait",
+        "Pending:Proceed",
+        "InService",
+        "Terminating",
+        "Terminating:Wait",
+        "Terminating:Proceed",
+        "Terminating:Retained",
+        "Terminated",
+        "Standby",
+        "EnteringStandby",
+        "Detaching",
+        "Detached",
+        "Quarantined",
+        "ReplacingRootVolume",
+        "RootVolumeReplaced",
+        "Warmed:Running",
+        "Warmed:Stopped",
+        "Warmed:Terminating",
+        "",
+        "NewState",
+        "notTerminating",
+    ];
+    const STATES: [&str; 8] =
+        ["pending", "running", "stopping", "stopped", "shutting-down", "terminated", "", "hibernating"];
+
+    /// Every answer there can be, silence among them.
+    fn all_fates() -> impl Iterator<Item = Fate> {
+        let targets = || TARGETS.into_iter().map(|word| Some(word.to_owned())).chain([None]);
+        let lifecycles = || {
+            let states = LIFECYCLES.into_iter().map(|word| Some(InGroup::As(Lifecycle::parse(word))));
+            states.chain([Some(InGroup::No), None])
+        };
+        let states = || STATES.into_iter().map(|word| Some(Ec2State::parse(word))).chain([None]);
+        targets().flat_map(move |target| {
+            lifecycles().flat_map(move |lifecycle| {
+                let (target, lifecycle) = (target.clone(), lifecycle);
+                states().map(move |ec2| Fate { target: target.clone(), lifecycle: lifecycle.clone(), ec2 })
+            })
+        })
+    }
+
+    /// The table once more, by the words themselves.
+    fn expected(way: Way, fate: &Fate) -> bool {
+        let target = fate.target.as_deref();
+        let lifecycle = fate.lifecycle.as_ref().map(|found| match found {
+            InGroup::As(state) => state.to_string(),
+            InGroup::No => "none".to_owned(),
+        });
+        let (lifecycle, ec2) = (lifecycle.as_deref(), fate.ec2.as_ref().map(ToString::to_string));
+        let ec2 = ec2.as_deref();
+        let ends = target == Some("Terminated")
+            || lifecycle.is_some_and(|word| word.starts_with("Terminating") || word == "Terminated")
+            || matches!(ec2, Some("shutting-down" | "terminated"));
+        let serves = matches!(target, None | Some("InService"))
+            && matches!(lifecycle, None | Some("Pending" | "Pending:Wait" | "Pending:Proceed" | "InService"))
+            && matches!(ec2, None | Some("pending" | "running"));
+        ends || (way == Way::Poweroff && serves)
+    }
+
+    #[test]
+    fn every_cell_of_the_table() {
+        let mut cells = 0;
+        for way in Way::ALL {
+            for fate in all_fates() {
+                let leaves = matches!(for_good(way, &fate), Verdict::Leave(_));
+                assert_eq!(leaves, expected(way, &fate), "{way:?} {fate:?}");
+                cells += 1;
+            }
+        }
+        assert_eq!(cells, 2 * 10 * 24 * 9);
+    }
+
+    #[test]
+    fn the_rows_that_matter_have_a_reason() {
+        let fate = |target: Option<&str>, lifecycle: Option<&str>, ec2: Option<&str>| Fate {
+            target: target.map(str::to_owned),
+            lifecycle: lifecycle.map(|word| InGroup::As(Lifecycle::parse(word))),
+            ec2: ec2.map(Ec2State::parse),
+        };
+        let rows = [
+            (fate(Some("Terminated"), Some("InService"), Some("running")), "yes: it is being terminated (target state"),
+            (fate(None, Some("Terminating:Wait"), None), "yes: it is being terminated (lifecycle Terminating:Wait)"),
+            (fate(None, None, Some("shutting-down")), "yes: it is being terminated (EC2 shutting-down)"),
+            (fate(Some("InService"), Some("InService"), Some("stopping")), "no: EC2 stops it"),
+            (fate(Some("Standby"), None, Some("running")), "no: it is in Standby"),
+            (fate(Some("InService"), Some("InService"), Some("running")), "yes: nobody says"),
+            (Fate::default(), "yes: nobody says"),
+            (
+                fate(None, Some("Quarantined"), Some("running")),
+                "no: AWS says what this version does not know (lifecycle",
+            ),
+            (
+                Fate { lifecycle: Some(InGroup::No), ..Fate::default() },
+                "no: AWS says what this version does not know (in no",
+            ),
+        ];
+        for (fate, text) in rows {
+            let said = for_good(Way::Poweroff, &fate).to_string();
+            assert!(said.starts_with(text), "{fate:?}: {said}");
+        }
+        assert!(for_good(Way::Halt, &Fate::default()).to_string().starts_with("no: nobody says"));
+    }
+
+    #[test]
+    fn an_answer_that_is_final_stays_so_whatever_else_is_said() {
+        for fate in all_fates() {
+            let alone = [
+                Fate { lifecycle: None, ec2: None, ..fate.clone() },
+                Fate { target: None, ec2: None, ..fate.clone() },
+                Fate { target: None, lifecycle: None, ..fate.clone() },
+            ];
+            if alone.iter().any(Fate::is_final) {
+                assert!(fate.is_final(), "{fate:?}");
+            }
+        }
+    }
+}
