@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tokio::time::{Instant, sleep};
 
 use super::files;
@@ -31,8 +31,8 @@ pub const PATH: &str = "/run/kubeboot/lock";
 /// How often a waiting caller looks again.
 const INTERVAL: Duration = Duration::from_millis(200);
 
-/// How long an orphan may take to end after SIGTERM, before SIGKILL.
-const ORPHAN_GRACE: Duration = Duration::from_secs(2);
+/// How long a process may take to end after SIGTERM, before SIGKILL. A kubeboot ends its kubeadm within one second.
+const GRACE: Duration = Duration::from_secs(2);
 
 /// The lock, held. It is released when the last clone is dropped and the last process that
 /// inherited it has ended.
@@ -51,16 +51,36 @@ impl Lock {
     ///
     /// With [`Exit::TryAgain`], if somebody else still holds it after `patience`; otherwise if the
     /// lock file cannot be made or locked.
-    pub async fn acquire(
+    pub async fn acquire(path: &Path, command: &str, patience: Duration, on_wait: impl FnMut(&str)) -> Result<Self> {
+        Self::contend(path, command, patience, |_| false, on_wait).await
+    }
+
+    /// The same for a command that comes before others: whoever holds the lock and says of itself that it is doing what
+    /// `ends` is true of is ended, with SIGTERM first. What it leaves behind is ended, too.
+    ///
+    /// # Errors
+    /// As [`Lock::acquire`].
+    pub async fn acquire_before(
         path: &Path,
         command: &str,
         patience: Duration,
+        ends: impl Fn(&str) -> bool,
+        on_wait: impl FnMut(&str),
+    ) -> Result<Self> {
+        Self::contend(path, command, patience, ends, on_wait).await
+    }
+
+    async fn contend(
+        path: &Path,
+        command: &str,
+        patience: Duration,
+        ends: impl Fn(&str) -> bool,
         mut on_wait: impl FnMut(&str),
     ) -> Result<Self> {
         let file = open(path)?;
         let since = Instant::now();
         let mut told = String::new();
-        let mut orphan = Orphan::default();
+        let (mut orphan, mut holder) = (Ending::default(), Ending::default());
         loop {
             match file.try_lock() {
                 Ok(()) => return Self::taken(file, command),
@@ -77,7 +97,12 @@ impl Lock {
                 told = reason;
             }
             if let Some(child) = left_behind(&holders, note.as_ref()) {
-                orphan.end(child);
+                orphan.end(child, "ending a process that a dead kubeboot left behind", kill_process_group);
+            }
+            let noted = note.as_ref().filter(|note| holders.locker == Some(note.pid) && ends(note.command()));
+            if let Some(note) = noted {
+                // It alone: its group may be that of the script which started it.
+                holder.end(note.pid, "ending the kubeboot that holds this machine's lock", kill_process);
             }
             if since.elapsed() >= patience {
                 let waited = humantime::format_duration(patience);
@@ -152,28 +177,28 @@ fn left_behind(holders: &Holders, note: Option<&Note>) -> Option<i32> {
     (holders.locker.is_none() && holders.all.contains(&child)).then_some(child)
 }
 
-/// An orphan that was asked to end.
+/// A process that was asked to end.
 #[derive(Default)]
-struct Orphan {
+struct Ending {
     asked: Option<(i32, Instant)>,
 }
 
-impl Orphan {
-    /// Signals the orphan's group: first to end, and after a grace for good.
-    fn end(&mut self, child: i32) {
-        let asked = self.asked.filter(|(pid, _)| *pid == child);
+impl Ending {
+    /// Signals it by `kill`: first to end, and after a grace for good.
+    fn end(&mut self, pid: i32, what: &str, kill: fn(Pid, Signal) -> rustix::io::Result<()>) {
+        let asked = self.asked.filter(|(asked, _)| *asked == pid);
         let signal = match asked {
             None => Signal::TERM,
-            Some((_, since)) if since.elapsed() >= ORPHAN_GRACE => Signal::KILL,
+            Some((_, since)) if since.elapsed() >= GRACE => Signal::KILL,
             Some(_) => return,
         };
         if asked.is_none() {
-            self.asked = Some((child, Instant::now()));
-            tracing::warn!(pid = child, "ending a process that a dead kubeboot left behind");
+            self.asked = Some((pid, Instant::now()));
+            tracing::warn!(pid, "{what}");
         }
         // An error means that it is gone already, and the next look at the lock shows that.
-        if let Some(group) = Pid::from_raw(child) {
-            let _ = kill_process_group(group, signal);
+        if let Some(pid) = Pid::from_raw(pid) {
+            let _ = kill(pid, signal);
         }
     }
 }

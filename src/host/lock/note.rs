@@ -38,6 +38,11 @@ impl Note {
         }
     }
 
+    /// What its holder is doing.
+    pub(super) fn command(&self) -> &str {
+        &self.command
+    }
+
     /// The same, with a child.
     pub(super) fn with_child(&self, child: i32) -> Self {
         Self { child: Some(child), ..self.clone() }

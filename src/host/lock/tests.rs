@@ -157,3 +157,49 @@ async fn garbage_in_the_lock_file_is_no_obstacle() -> Result<()> {
     drop(held);
     machine.is_free().await
 }
+
+/// Another process that holds the lock itself and says that it is doing `command`.
+async fn another(machine: &Machine, command: &str, script: &str) -> Result<std::process::Child> {
+    drop(machine.try_take().await?);
+    let mut flock = std::process::Command::new("flock");
+    let mut child = flock.arg("--no-fork").arg(&machine.path).args(["sh", "-c", script]).spawn()?;
+    let pid = i32::try_from(child.id())?;
+    let held = machine.is_held_by(Some(pid), &[pid]).await;
+    if held.is_err() {
+        child.kill()?;
+    }
+    held?;
+    let mut note = Note::mine(command);
+    note.pid = pid;
+    note.write(&File::options().write(true).open(&machine.path)?)?;
+    Ok(child)
+}
+
+async fn take_before_up(machine: &Machine, patience: Duration) -> Result<Lock> {
+    Lock::acquire_before(&machine.path, "kubeboot reset", patience, |command| command == "kubeboot up", |_| {}).await
+}
+
+#[tokio::test]
+async fn who_comes_before_the_holder_ends_it() -> Result<()> {
+    use std::os::unix::process::ExitStatusExt;
+    for (script, signal) in [("exec sleep 60", 15), ("trap '' TERM; exec sleep 60", 9)] {
+        let machine = machine()?;
+        let mut holder = another(&machine, "kubeboot up", script).await?;
+        // Seen from here, the holder is a zombie once it has ended; the lock is free all the same.
+        drop(take_before_up(&machine, SOON).await?);
+        assert_eq!(holder.wait()?.signal(), Some(signal), "{script}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_holder_of_equal_rank_is_waited_for() -> Result<()> {
+    let machine = machine()?;
+    let mut holder = another(&machine, "kubeboot reset --now", "exec sleep 60").await?;
+    let error = take_before_up(&machine, INTERVAL).await.expect_err("it is held");
+    assert_eq!(Exit::of(&error), Exit::TryAgain);
+    assert!(holder.try_wait()?.is_none(), "it was ended");
+    holder.kill()?;
+    holder.wait()?;
+    Ok(())
+}
