@@ -139,6 +139,48 @@ impl From<Health> for ExitCode {
     }
 }
 
+/// What became of `kubeboot reset`, which has exit codes of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leaving {
+    /// This machine is no member any more, and that was seen.
+    Left,
+    /// There was nothing to do, or no reason to do it.
+    Stayed,
+    /// Something of this machine is left behind, or may be.
+    Incomplete,
+}
+
+impl Leaving {
+    /// All of them, by number.
+    pub const ALL: [Self; 3] = [Self::Left, Self::Stayed, Self::Incomplete];
+
+    /// The exit code.
+    #[must_use]
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::Left => 0,
+            Self::Stayed => 20,
+            Self::Incomplete => 21,
+        }
+    }
+}
+
+impl fmt::Display for Leaving {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Left => "left the cluster",
+            Self::Stayed => "stayed",
+            Self::Incomplete => "incomplete",
+        })
+    }
+}
+
+impl From<Leaving> for ExitCode {
+    fn from(leaving: Leaving) -> Self {
+        leaving.number().into()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -146,6 +188,7 @@ mod tests {
 
     const PAGE: &str = include_str!("../docs/exit-codes.md");
     const UNIT: &str = include_str!("../systemd/kubeboot.service");
+    const LEAVING_UNIT: &str = include_str!("../systemd/kubeboot-reset.service");
 
     /// The cells of the page's rows that begin with a number.
     fn rows() -> Vec<Vec<&'static str>> {
@@ -172,13 +215,39 @@ mod tests {
         let healths = Health::ALL.map(|health| vec![number(health.number()), health.to_string()]);
         let (first, second) = said.split_at(exits.len());
         assert_eq!(first, exits);
+        let leavings = Leaving::ALL.map(|leaving| vec![number(leaving.number()), leaving.to_string()]);
         let second: Vec<Vec<&str>> = second.iter().map(|row| row[..2].to_vec()).collect();
-        assert_eq!(second, healths);
+        assert_eq!(second, [&healths[..], &leavings[..]].concat());
+    }
+
+    fn value<'a>(unit: &'a str, key: &str) -> &'a str {
+        unit.lines().find_map(|line| line.strip_prefix(key)).unwrap_or_default()
+    }
+
+    #[test]
+    fn to_stay_is_no_failure_of_the_leaving_unit_and_to_leave_something_behind_is() {
+        assert_eq!(value(LEAVING_UNIT, "SuccessExitStatus="), Leaving::Stayed.number().to_string());
+        assert!(Exit::ALL.iter().all(|exit| exit.number() != Leaving::Stayed.number()));
+        assert!(Health::ALL.iter().all(|health| health.number() < Leaving::Stayed.number()));
+    }
+
+    #[test]
+    fn leaving_ends_before_systemd_ends_it() {
+        use crate::settings::table::{Fallback, Kind, Setting};
+        let timeout = humantime::parse_duration(value(LEAVING_UNIT, "TimeoutStopSec=")).expect("it is a time");
+        let setting = Setting::find("leave_budget").expect("there is such a setting");
+        let Kind::Span(_, most) = setting.kind else { panic!("it is a time") };
+        let Fallback::Value(fallback) = setting.fallback else { panic!("it has a default") };
+        // Room for starting, for a child that ends slowly, and for a computer that is busy going down.
+        let room = std::time::Duration::from_secs(15);
+        assert!(std::time::Duration::from_secs(most) + room <= timeout);
+        assert!(humantime::parse_duration(fallback).expect("a time") + 2 * room <= timeout);
+        assert!(setting.about.contains(&format!("`TimeoutStopSec` is {} seconds", timeout.as_secs())));
     }
 
     #[test]
     fn the_unit_starts_again_where_that_is_right() {
-        let value = |key| UNIT.lines().find_map(|line| line.strip_prefix(key)).unwrap_or_default();
+        let value = |key| value(UNIT, key);
         assert_eq!(value("Restart="), "on-failure");
         let prevented: Vec<u8> =
             value("RestartPreventExitStatus=").split(' ').filter_map(|word| word.parse().ok()).collect();

@@ -6,12 +6,12 @@ use crate::model::ids::InstanceId;
 use aws_sdk_autoscaling::Client;
 use aws_sdk_autoscaling::types::AutoScalingGroup;
 
-/// The name of the group that lists this instance. `None` when none does (yet): AWS leaves an unknown ID out of its
-/// answer without an error.
+/// The name of the group that lists this instance, and the instance's state in it. `None` when none does (yet): AWS leaves
+/// an unknown ID out of its answer without an error.
 ///
 /// # Errors
 /// [`CallFailed`].
-pub async fn name_of(client: &Client, instance: &InstanceId) -> Result<Option<String>, CallFailed> {
+pub async fn of_instance(client: &Client, instance: &InstanceId) -> Result<Option<(String, Lifecycle)>, CallFailed> {
     let answer =
         client.describe_auto_scaling_instances().instance_ids(instance.as_str()).send().await.map_err(|error| {
             CallFailed::new(
@@ -21,13 +21,23 @@ pub async fn name_of(client: &Client, instance: &InstanceId) -> Result<Option<St
                 &error,
             )
         })?;
-    let name = answer
+    let found = answer
         .auto_scaling_instances
         .unwrap_or_default()
         .into_iter()
-        .find(|found| found.instance_id.as_deref() == Some(instance.as_str()))
-        .and_then(|found| found.auto_scaling_group_name);
-    Ok(name)
+        .find(|found| found.instance_id.as_deref() == Some(instance.as_str()));
+    Ok(found.and_then(|found| {
+        let state = Lifecycle::parse(found.lifecycle_state.as_deref().unwrap_or_default());
+        found.auto_scaling_group_name.map(|name| (name, state))
+    }))
+}
+
+/// The name alone.
+///
+/// # Errors
+/// [`CallFailed`].
+pub async fn name_of(client: &Client, instance: &InstanceId) -> Result<Option<String>, CallFailed> {
+    Ok(of_instance(client, instance).await?.map(|(name, _)| name))
 }
 
 /// The group, without what EC2 knows of its instances. `None` when there is no such group (yet).

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use aws_config::imds::client::{Client, error::ImdsError};
 use aws_config::provider_config::ProviderConfig;
 use aws_smithy_http_client::proxy::ProxyConfig;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use std::time::Duration;
 const ATTEMPT: Duration = Duration::from_secs(1);
 
 /// What IMDS says about this machine.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Machine {
     /// Instance ID.
     pub instance: InstanceId,
@@ -87,6 +87,15 @@ pub async fn describe(client: &Client) -> Result<Machine> {
         addresses,
         private_dns_name,
     })
+}
+
+/// The state in which Auto Scaling wants this machine, such as `InService` or `Terminated`. `None` before the first one.
+///
+/// # Errors
+/// No answer.
+pub async fn target_lifecycle_state(client: &Client) -> Result<Option<String>> {
+    let text = optional(client, "/latest/meta-data/autoscaling/target-lifecycle-state").await?;
+    Ok(text.map(|text| text.trim().to_owned()))
 }
 
 /// A key that need not exist: 404 is `None`.

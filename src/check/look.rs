@@ -63,7 +63,7 @@ impl Look {
 
     /// What all machines know of their cluster: needs no IMDS.
     pub(super) fn cluster(&self) -> Result<Cluster, Finding> {
-        Ok(facts::cluster(self.settings.needed()?, self.kubeadm.needed()?))
+        Ok(facts::cluster(self.settings.needed()?, self.kubeadm.needed()?.to_string()))
     }
 
     /// The version of the cluster that the record tells of, if there is one.
@@ -96,7 +96,7 @@ fn assemble(
     kubeadm: &Source<Version>,
     machine: &Source<Machine>,
 ) -> Result<Facts, Finding> {
-    let cluster = facts::cluster(settings.needed()?, kubeadm.needed()?);
+    let cluster = facts::cluster(settings.needed()?, kubeadm.needed()?.to_string());
     let (settings, documents) = (settings.needed()?.clone(), documents.needed()?.clone());
     let facts = Facts::assemble(settings, documents, cluster, machine.needed()?.clone());
     facts.map_err(|error| Finding::error(&error))

@@ -3,8 +3,10 @@
 use super::Check;
 use super::finding::{Finding, Found};
 use crate::host::systemd::unit::{self, Unit};
+use crate::kubeadm::state::Marker;
 use crate::node::LEAVING_UNIT;
 use futures::join;
+use std::path::Path;
 
 /// The unit that runs `kubeboot up` at boot.
 const BOOT_UNIT: &str = "kubeboot.service";
@@ -16,7 +18,8 @@ pub(super) const CHECKS: &[Check] = &[Check { name: "units", run: |_| Box::pin(u
 async fn units() -> Found {
     let (kubelet, boot, leaving) = join!(unit::show(KUBELET_UNIT), unit::show(BOOT_UNIT), unit::show(LEAVING_UNIT));
     let ask = |unit: anyhow::Result<Unit>| unit.map_err(|error| Finding::error(&error));
-    Ok(vec![of_kubelet(&ask(kubelet)?), of_boot(&ask(boot)?), of_leaving(&ask(leaving)?)])
+    let is_member = !matches!(Marker::load(Path::new("/")), Ok(None));
+    Ok(vec![of_kubelet(&ask(kubelet)?), of_boot(&ask(boot)?), of_leaving(&ask(leaving)?, is_member)])
 }
 
 fn of_kubelet(unit: &Unit) -> Finding {
@@ -47,14 +50,20 @@ fn of_boot(unit: &Unit) -> Finding {
     }
 }
 
-fn of_leaving(unit: &Unit) -> Finding {
-    if unit.is_installed() {
-        return Finding::ok(format!("{LEAVING_UNIT} is installed"));
+/// It acts when it is stopped, so on a machine that kubeboot has made a node it has to be up.
+fn of_leaving(unit: &Unit, is_member: bool) -> Finding {
+    match (unit.is_installed(), unit.is_active(), is_member) {
+        (true, true, _) => Finding::ok(format!("{LEAVING_UNIT} is armed")),
+        (true, false, false) => Finding::ok(format!("{LEAVING_UNIT} is installed")),
+        (true, false, true) => Finding::warning(
+            format!("{LEAVING_UNIT} is not armed: this machine would leave its etcd member behind when it goes"),
+            format!("systemctl start {LEAVING_UNIT}, or run 'kubeboot up', which does that"),
+        ),
+        (false, ..) => Finding::warning(
+            format!("systemd has no {LEAVING_UNIT} ({}): a machine that goes leaves its etcd member behind", unit.load),
+            "install it; 'kubeboot up' arms it",
+        ),
     }
-    Finding::warning(
-        format!("systemd has no {LEAVING_UNIT} ({}): a machine that goes leaves its etcd member behind", unit.load),
-        "install it; 'kubeboot up' arms it",
-    )
 }
 
 #[cfg(test)]
@@ -69,10 +78,20 @@ mod tests {
         let (good, off, none) = (unit("loaded", "enabled"), unit("loaded", "disabled"), unit("not-found", ""));
         let (ok, warning, failed) = (Verdict::Ok, Verdict::Warning, Verdict::Failed(Exit::Usage));
         type Judge = fn(&Unit) -> Finding;
+        let leaving: Judge = |unit| of_leaving(unit, false);
         let table: [(Judge, [Verdict; 3]); 3] =
-            [(of_kubelet, [ok, warning, failed]), (of_boot, [ok, warning, warning]), (of_leaving, [ok, ok, warning])];
+            [(of_kubelet, [ok, warning, failed]), (of_boot, [ok, warning, warning]), (leaving, [ok, ok, warning])];
         for (judge, expected) in table {
             assert_eq!([&good, &off, &none].map(|unit| judge(unit).verdict), expected);
         }
+    }
+
+    #[test]
+    fn on_a_node_the_leaving_unit_has_to_be_up() {
+        let unit = |load: &str, active: &str| Unit { load: load.into(), active: active.into(), ..Unit::default() };
+        let units = [unit("loaded", "active"), unit("loaded", "inactive"), unit("not-found", "inactive")];
+        let (ok, warning) = (Verdict::Ok, Verdict::Warning);
+        assert_eq!(units.each_ref().map(|unit| of_leaving(unit, true).verdict), [ok, warning, warning]);
+        assert_eq!(units.each_ref().map(|unit| of_leaving(unit, false).verdict), [ok, ok, warning]);
     }
 }

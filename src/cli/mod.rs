@@ -30,6 +30,9 @@ pub enum Command {
     /// Make this machine a node of its group's one control plane, or find that it is one
     #[command(long_about = text::UP, after_long_help = text::UP_EXAMPLES)]
     Up(Up),
+    /// Leave the cluster if this machine goes down for good, or because you say so
+    #[command(long_about = text::RESET, after_long_help = text::RESET_EXAMPLES)]
+    Reset(Reset),
     /// Say how the control plane is, read now from every source
     #[command(long_about = text::STATUS, after_long_help = text::STATUS_EXAMPLES)]
     Status(Report),
@@ -64,6 +67,26 @@ pub struct Up {
 impl From<Up> for crate::up::Options {
     fn from(Up { dry_run, accept_group }: Up) -> Self {
         Self { dry_run, accept_group }
+    }
+}
+
+/// The options of `reset`.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Reset {
+    /// Leave although the machine does not go down, and wipe it, so that it can join again
+    #[arg(long)]
+    pub now: bool,
+    /// Do not ask for confirmation
+    #[arg(long, requires = "now")]
+    pub yes: bool,
+    /// Say what would be done and why, and touch nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+impl From<Reset> for crate::reset::Options {
+    fn from(Reset { now, yes, dry_run }: Reset) -> Self {
+        Self { now, yes, dry_run }
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the help says beside the options.
 
-use crate::exit::{Exit, Health};
+use crate::exit::{Exit, Health, Leaving};
 
 pub(super) const ABOUT: &str = "One Kubernetes control plane out of a group of identical machines, and it stays whole";
 
@@ -25,6 +25,23 @@ Examples:
   kubeboot up --dry-run                what would be done next, and why; touches nothing
   kubeboot up --accept-group           after Terraform has replaced the Auto Scaling group
   kubeboot up --log-level debug        the same, telling more";
+
+pub(super) const RESET: &str = "\
+Leave the cluster if this machine goes down for good.
+
+The unit kubeboot-reset.service runs it when systemd stops that unit. It leaves only if systemd's job queue says that the \
+machine is powered off or halted, and AWS does not say that it is only stopped or in Standby: then it removes this \
+machine's etcd member through another one, deletes its Node, and registers as left, all within 'leave_budget'. The last \
+voter never removes itself.
+
+With --now it does that at once, and wipes the machine afterwards, so that 'kubeboot up' can make it join again.";
+
+pub(super) const RESET_EXAMPLES: &str = "\
+Examples:
+  kubeboot reset                       by the unit kubeboot-reset.service, when the machine goes down
+  kubeboot reset --dry-run             what would be done if it went down now, and why; touches nothing
+  kubeboot reset --now                 leave and be wiped; asks for confirmation
+  kubeboot reset --now --yes           the same without asking, for programs";
 
 pub(super) const STATUS: &str = "\
 Say how the control plane is, read now from every source.
@@ -67,6 +84,8 @@ pub(super) fn after_long_help() -> String {
     let exits = Exit::ALL.iter().map(|exit| format!("  {:>2}  {exit}", exit.number()));
     let unhealthy = Health::ALL.iter().filter(|health| **health != Health::Healthy);
     let healths = unhealthy.map(|health| format!("  {:>2}  {health} (status only)", health.number()));
-    let codes: Vec<String> = exits.chain(healths).collect();
+    let leavings = Leaving::ALL.iter().filter(|leaving| **leaving != Leaving::Left);
+    let leavings = leavings.map(|leaving| format!("  {:>2}  {leaving} (reset only)", leaving.number()));
+    let codes: Vec<String> = exits.chain(healths).chain(leavings).collect();
     format!("{OVERVIEW}\n\nExit codes:\n{}", codes.join("\n"))
 }

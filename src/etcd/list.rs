@@ -92,7 +92,8 @@ async fn read(client: &mut Client, address: IpAddr) -> Result<Members> {
 }
 
 /// The address in a peer URL; kubeadm never writes a name there.
-fn host(url: &str) -> Option<IpAddr> {
+#[must_use]
+pub fn host(url: &str) -> Option<IpAddr> {
     let url = reqwest::Url::parse(url).ok()?;
     url.host_str()?.trim_start_matches('[').trim_end_matches(']').parse().ok()
 }

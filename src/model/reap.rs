@@ -167,8 +167,16 @@ impl fmt::Display for Verdict {
             Self::Keep(Keep::NotGone(owner)) => write!(f, "kept: its machine {owner} is not certainly gone"),
             Self::Keep(Keep::AddressLives(other)) => write!(f, "kept: the living instance {other} has its address"),
             Self::Keep(Keep::Quorum) => f.write_str("kept: without it fewer voters would answer than the quorum wants"),
-            Self::Remove(Remove::Gone(owner)) => write!(f, "removed: its machine {owner} is gone"),
-            Self::Remove(Remove::GivenUp(owner)) => write!(f, "removed: the join of {owner} was given up"),
+            Self::Remove(why) => write!(f, "removed: {why}"),
+        }
+    }
+}
+
+impl fmt::Display for Remove {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Gone(owner) => write!(f, "its machine {owner} is gone"),
+            Self::GivenUp(owner) => write!(f, "the join of {owner} was given up"),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Who this machine is and what it was told: gathered once, before anything is decided.
 
+use super::this_boot::ThisBoot;
 use crate::aws::imds::{self, Machine};
 use crate::exit::Exit;
 use crate::host::files;
@@ -12,7 +13,7 @@ use crate::settings::{CloudProvider, Settings};
 use anyhow::{Context, Result, anyhow};
 use std::path::Path;
 use std::time::Duration;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 /// How long IMDS may answer nothing or nonsense after boot.
 const IMDS_PATIENCE: Duration = Duration::from_secs(120);
@@ -54,7 +55,7 @@ impl Facts {
             )
             .context(Exit::Usage));
         }
-        let cluster = cluster(&settings, &version);
+        let cluster = cluster(&settings, version.to_string());
         if let Some(refusal) = documents.refusals(&cluster).into_iter().next() {
             let file = settings.kubeadm_config.as_deref().unwrap_or(Path::new("(none)")).display().to_string();
             return Err(anyhow!(refusal)
@@ -84,6 +85,37 @@ impl Facts {
         Ok(Self { settings, machine, node_name, boot: boot_id()?, documents, cluster, node })
     }
 
+    /// What is known in this boot already, or else asked for at most `patience`: for who cannot wait for a silent metadata
+    /// service. The documents are taken as they are, since no kubeadm is going to read them.
+    ///
+    /// # Errors
+    /// Nobody knows in that time who this machine is; or with the [`Exit`] it should end in.
+    pub async fn in_a_hurry(settings: Settings, patience: Duration) -> Result<Self> {
+        let documents = read_documents(settings.kubeadm_config.as_deref()).context(Exit::Usage)?;
+        let boot = boot_id()?;
+        let (machine, kubeadm) = match ThisBoot::load(&boot) {
+            Some(ThisBoot { machine, kubeadm, .. }) => (machine, kubeadm),
+            None => {
+                let asked = timeout(patience, imds::describe(&imds::client())).await;
+                (
+                    asked.context("IMDS did not answer in time").and_then(|answer| answer).context(Exit::TryAgain)?,
+                    String::new(),
+                )
+            }
+        };
+        let cluster = cluster(&settings, kubeadm);
+        Self::assemble(settings, documents, cluster, machine)
+    }
+
+    /// Writes down who this machine is, for who cannot ask in time. A failure is told and borne.
+    pub fn remember(&self) {
+        let (boot, machine) = (self.boot.clone(), self.machine.clone());
+        let kubeadm = self.cluster.kubernetes_version.clone();
+        if let Err(error) = (ThisBoot { boot, machine, kubeadm }).save() {
+            tracing::warn!("{error:#}");
+        }
+    }
+
     /// What this machine would write into a record.
     #[must_use]
     pub fn identity(&self, group_arn: &str) -> Identity {
@@ -109,14 +141,14 @@ impl Facts {
     }
 }
 
-/// What all machines with these settings and this kubeadm know of their cluster.
+/// What all machines with these settings and a kubeadm of this version know of their cluster.
 #[must_use]
-pub fn cluster(settings: &Settings, kubeadm: &Version) -> Cluster {
+pub fn cluster(settings: &Settings, kubernetes_version: String) -> Cluster {
     Cluster {
         name: settings.cluster.clone(),
         host: settings.endpoint.host.clone(),
         port: settings.endpoint.port,
-        kubernetes_version: kubeadm.to_string(),
+        kubernetes_version,
     }
 }
 

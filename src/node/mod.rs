@@ -4,11 +4,13 @@ pub mod credentials;
 pub mod facts;
 pub mod group;
 pub mod lease;
+pub mod leaving_unit;
 pub mod own_name;
 pub mod past;
 pub mod peers;
 pub mod reaping;
 pub mod registrar;
+pub mod this_boot;
 
 pub use facts::Facts;
 

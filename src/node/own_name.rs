@@ -38,10 +38,14 @@ fn is_stale(node: &Node, facts: &Facts, view: &View, registrations: &[Registrati
     let owner = registrations.iter().find(|found| found.node_uid.as_ref().is_some_and(|uid| uid.as_str() == node.uid));
     match owner {
         Some(owner) => owner.instance == me.instance || view.instances.is_gone(&owner.instance, grace),
-        // Nobody else in the network can have this machine's address.
-        None => {
-            node.provider_id.as_deref() == Some(me.provider_id().as_str())
-                || node.addresses.iter().any(|address| me.addresses.contains(address))
-        }
+        None => is_here(node, facts),
     }
+}
+
+/// Whether a Node is this machine's, now or in an earlier life: nobody else in the network can have its address.
+#[must_use]
+pub fn is_here(node: &Node, facts: &Facts) -> bool {
+    let me = &facts.machine;
+    node.provider_id.as_deref() == Some(me.provider_id().as_str())
+        || node.addresses.iter().any(|address| me.addresses.contains(address))
 }

@@ -65,18 +65,33 @@ impl Reaper<'_> {
         let mut now = members.clone();
         for (member, verdict) in &judged {
             if let Verdict::Remove(why) = verdict {
-                tracing::warn!(member = %member.id, name = member.name, "reaping an etcd member: {verdict}");
-                match now.removal(member) {
-                    Removal::HasVote => bail!("etcd member {} has become a voter meanwhile", member.id),
-                    Removal::Done => {}
-                    Removal::Lawful | Removal::CostsQuorum => now = self.remove(&now, member.id).await?,
-                }
-                self.forget(why, &registrations).await;
+                now = self.take_away(&now, member, why, &registrations).await?;
             }
         }
         Ok(in_the_way(&judged).map(|(member, verdict)| {
             format!("etcd member {} ('{}') to answer or to go; {verdict}", member.id, member.name)
         }))
+    }
+
+    /// Removes one member as it was judged; then its Node; then its registration is marked.
+    ///
+    /// # Errors
+    /// The member got its vote meanwhile, or the removal failed.
+    pub async fn take_away(
+        &self,
+        members: &Members,
+        judged: &Member,
+        why: &Remove,
+        registrations: &[Registration],
+    ) -> Result<Members> {
+        tracing::warn!(member = %judged.id, name = judged.name, "reaping an etcd member: {why}");
+        let now = match members.removal(judged) {
+            Removal::HasVote => bail!("etcd member {} has become a voter meanwhile", judged.id),
+            Removal::Done => members.clone(),
+            Removal::Lawful | Removal::CostsQuorum => self.remove(members, judged.id).await?,
+        };
+        self.forget(why, registrations).await;
+        Ok(now)
     }
 
     /// Removes one member, verified, and lists anew.

@@ -34,7 +34,7 @@ impl Registrar {
             member_id: before.and_then(|before| before.member_id),
             versions: Versions {
                 kubeboot: env!("CARGO_PKG_VERSION").to_owned(),
-                kubeadm: Some(facts.cluster.kubernetes_version.clone()),
+                kubeadm: Some(facts.cluster.kubernetes_version.clone()).filter(|version| !version.is_empty()),
             },
             waits_for: None,
             last_error: None,
@@ -54,6 +54,12 @@ impl Registrar {
         self.enter(Phase::Waiting, claim);
         self.now.waits_for = Some(reason.to_owned());
         self.write().await;
+    }
+
+    /// UID of its Node, as far as an earlier run has said it.
+    #[must_use]
+    pub fn node_uid(&self) -> Option<&Uid> {
+        self.now.node_uid.as_ref()
     }
 
     /// Enters a phase under a claim.

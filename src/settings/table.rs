@@ -167,6 +167,13 @@ pub const SETTINGS: &[Setting] = &[
                 it again where that can help.",
     },
     Setting {
+        name: "leave_budget",
+        kind: Kind::Span(5, 75),
+        fallback: Fallback::Value("60s"),
+        about: "How long leaving the cluster may take as a whole when the machine goes down for good. The unit's \
+                `TimeoutStopSec` is 90 seconds.",
+    },
+    Setting {
         name: "launch_hook",
         kind: Kind::Text("the name of a lifecycle hook of the group"),
         fallback: Fallback::Derived("no hook is touched"),

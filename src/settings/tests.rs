@@ -62,6 +62,7 @@ fn everything_can_be_set_in_the_file() -> Result<()> {
         init_attempts = 1
         gone_grace = "2m"
         deadline = "1h"
+        leave_budget = "30s"
         launch_hook = "launch"
         launch_hook_on_failure = "abandon"
         log_format = "json"

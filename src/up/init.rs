@@ -47,6 +47,8 @@ impl Shell {
         if !claim::stands(&self.read_record().await?, &claim_id) {
             return Ok(Outcome::Again);
         }
+        // What init makes is a member, too.
+        self.leaving_unit.arm().await;
         let work = make_cluster(&self.facts, &self.kubeadm, &self.store, &claim_id, deadline);
         let made = match held.while_holding(work).await {
             Ok(made) => made,

@@ -8,7 +8,6 @@ use super::{CONTENDED, Outcome, PAUSE, Waiting};
 use crate::bucket::registrations;
 use crate::etcd;
 use crate::exit::Exit;
-use crate::host::systemd::unit::{self, Armed};
 use crate::kube::Client;
 use crate::kubeadm::pki;
 use crate::kubeadm::state::Stage;
@@ -20,7 +19,6 @@ use crate::model::local::Local;
 use crate::model::members::Members;
 use crate::model::record::{ClusterRecord, Published};
 use crate::model::snapshot::{ClusterView, RecordView, Snapshot};
-use crate::node::LEAVING_UNIT;
 use crate::node::lease::{Queued, release};
 use crate::node::own_name;
 use crate::node::peers;
@@ -103,7 +101,7 @@ impl Shell {
         if let Some(reason) = self.clean_up(group, nonce).await? {
             return Ok(Outcome::Wait(Waiting { reason, pause: PAUSE * 2, exit: Exit::Operator }));
         }
-        self.arm_leaving().await;
+        self.leaving_unit.arm().await;
         self.registrar.joining(&record.claim_id, nonce).await;
         let root = Path::new("/");
         let (_, credentials) = self.credentials.as_ref().context("there are no credentials for the cluster")?;
@@ -242,25 +240,6 @@ impl Shell {
             ClusterView::NoQuorum(_) => bail!("etcd has lost its quorum"),
             ClusterView::Unknown { why } => bail!("etcd does not answer: {why}"),
             ClusterView::NotAsked => bail!("etcd was not asked"),
-        }
-    }
-
-    /// Armed before the first change of etcd membership.
-    pub(super) async fn arm_leaving(&mut self) {
-        let told = std::mem::replace(&mut self.told_of_leaving_unit, true);
-        match unit::arm(LEAVING_UNIT).await {
-            Ok(Armed::Already) => {}
-            Ok(Armed::NotInstalled) | Err(_) if told => {}
-            Ok(Armed::Queued) => {
-                tracing::info!(unit = LEAVING_UNIT, "armed the unit that leaves the cluster at shutdown")
-            }
-            Ok(Armed::NotInstalled) => {
-                tracing::warn!(
-                    unit = LEAVING_UNIT,
-                    "not installed: this machine's member stays behind when the machine goes"
-                );
-            }
-            Err(error) => tracing::warn!(unit = LEAVING_UNIT, "failed to arm it: {error:#}"),
         }
     }
 

@@ -24,7 +24,7 @@ impl Shell {
     pub(super) async fn keep(&mut self, seen: &Snapshot) -> Result<Outcome> {
         let RecordView::Found { record, .. } = &seen.record else { return Ok(Outcome::Again) };
         let Some(published) = record.published() else { return Ok(Outcome::Again) };
-        self.arm_leaving().await;
+        self.leaving_unit.arm().await;
         let Some((_, credentials)) = &self.credentials else { return Ok(Outcome::Again) };
         let local =
             Client::new(&credentials.kubeconfig, SocketAddr::new(self.facts.node.address, self.facts.api_port()))?;

@@ -19,6 +19,7 @@ use crate::model::decide::decide;
 use crate::model::step::{StandBy, Step, Wait};
 use crate::node::Facts;
 use crate::node::credentials::FOLDER;
+use crate::node::leaving_unit::LeavingUnit;
 use crate::settings::Settings;
 use anyhow::{Context, Result, anyhow};
 use patience::Patience;
@@ -79,7 +80,9 @@ pub async fn run(settings: Settings, options: Options) -> Result<()> {
         crate::host::systemd::notify::status(reason);
     })
     .await?;
+    LeavingUnit::arm_if_begun().await;
     let facts = Facts::gather(settings).await?;
+    facts.remember();
     let mut shell = Shell::new(facts, Some(&lock), options).await?;
     let ended = until(&mut shell, deadline).await;
     if let Err(error) = &ended {

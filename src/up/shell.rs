@@ -20,6 +20,7 @@ use crate::node::Facts;
 use crate::node::credentials::{Credentials, FOLDER};
 use crate::node::group::GroupWatch;
 use crate::node::lease::Queue;
+use crate::node::leaving_unit::LeavingUnit;
 use crate::node::registrar::Registrar;
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
@@ -53,8 +54,7 @@ pub struct Shell {
     pub(super) compared: bool,
     /// What kubeadm last failed with in this run.
     pub(super) kubeadm_failed: Option<String>,
-    /// Whether the leaving unit's absence was told.
-    pub(super) told_of_leaving_unit: bool,
+    pub(super) leaving_unit: LeavingUnit,
     policy: Policy,
     told: Told,
     announced: Option<Step>,
@@ -101,7 +101,7 @@ impl Shell {
             probe: super::observe::Probe::default(),
             compared: false,
             kubeadm_failed: None,
-            told_of_leaving_unit: false,
+            leaving_unit: LeavingUnit::default(),
             told: Told::default(),
             announced: None,
             store,

@@ -5,11 +5,14 @@
 //! | [`questions`] | is the machine going down, and for good? |
 //! | [`mod@plan`] | which steps does leaving take here, and which of them may not be taken? |
 //! | [`budget`] | how long may each step go on, so that the rest still runs? |
+//! | [`wiping`] | may the machine be wiped afterwards? |
 
 pub mod budget;
 pub mod plan;
 pub mod questions;
+pub mod wiping;
 
 pub use budget::{Budget, Part};
 pub use plan::{Next, Plan, Scene, Stay, Step, next, plan};
-pub use questions::{Answer, Fate, InGroup, Job, Way, for_good, goes_down};
+pub use questions::{Answer, Fate, InGroup, Job, Verdict, Way, for_good, goes_down};
+pub use wiping::may_wipe;

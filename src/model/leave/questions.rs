@@ -121,6 +121,16 @@ impl Fate {
         matches!(self.column(), Column::Ends(_))
     }
 
+    /// What this says and what that says.
+    #[must_use]
+    pub fn and(self, that: Self) -> Self {
+        Self {
+            target: self.target.or(that.target),
+            lifecycle: self.lifecycle.or(that.lifecycle),
+            ec2: self.ec2.or(that.ec2),
+        }
+    }
+
     /// The column that all that is known falls into.
     #[must_use]
     pub fn column(&self) -> Column {

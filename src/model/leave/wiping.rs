@@ -1,0 +1,107 @@
+//! Whether a machine that has left may be wiped.
+
+use crate::model::local::Local;
+use crate::model::record::{ClusterRecord, State};
+use std::fmt;
+
+/// Why it may not be wiped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeepData {
+    /// There is no record, so nobody knows which cluster that was.
+    NoRecord,
+    /// The record does not say that there is a cluster.
+    NotReady,
+    /// Its state belongs to another claim than the record's.
+    OtherClaim,
+    /// Its state is not its own, or there is none.
+    NotOurs,
+}
+
+/// Whether the data of a machine whose cluster was seen to list it no longer may be deleted: only if that is the cluster of
+/// the record, read right before.
+///
+/// # Errors
+/// Why not.
+pub fn may_wipe(record: Option<&ClusterRecord>, local: &Local) -> Result<(), KeepData> {
+    let (Local::HalfMade { claim_id, .. } | Local::Made { claim_id, .. }) = local else {
+        return Err(KeepData::NotOurs);
+    };
+    let record = record.ok_or(KeepData::NoRecord)?;
+    if record.claim_id != *claim_id {
+        return Err(KeepData::OtherClaim);
+    }
+    match record.state {
+        State::Ready(_) | State::Retired(_) => Ok(()),
+        State::Initializing { .. } => Err(KeepData::NotReady),
+    }
+}
+
+impl fmt::Display for KeepData {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoRecord => "there is no cluster record: restore its last version first",
+            Self::NotReady => {
+                "the record says that the cluster is still being made: 'kubeboot up' cleans up after itself"
+            }
+            Self::OtherClaim => "its state belongs to another claim than the cluster record's: an operator must decide",
+            Self::NotOurs => "its state is not its own",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::identity::Identity;
+    use crate::model::ids::{ClaimId, InstanceId, Uid};
+    use crate::model::local::Stage;
+    use crate::model::record::Published;
+
+    const UUID: &str = "6f9619ff-8b86-4011-b42d-00c04fc964ff";
+
+    fn record(claim: &str, state: State) -> ClusterRecord {
+        let identity = Identity {
+            account: String::new(),
+            region: String::new(),
+            group_arn: String::new(),
+            endpoint: String::new(),
+            service_subnet: String::new(),
+        };
+        ClusterRecord { claim_id: ClaimId::parse(claim).unwrap(), generation: 1, identity, yielded: Vec::new(), state }
+    }
+
+    fn published() -> Published {
+        Published {
+            ca_hashes: Vec::new(),
+            kube_system_uid: Uid::parse(UUID).unwrap(),
+            kubernetes_version: String::new(),
+            pki_key: String::new(),
+            pki_digest: String::new(),
+            initialised_by: InstanceId::parse("i-00000001").unwrap(),
+            initialised_at: String::new(),
+        }
+    }
+
+    #[test]
+    fn only_the_data_of_the_records_cluster_is_wiped() {
+        let instance = InstanceId::parse("i-00000001").unwrap();
+        let claim_id = ClaimId::parse(UUID).unwrap();
+        let made = Local::Made { instance: instance.clone(), claim_id: claim_id.clone() };
+        let half_made = Local::HalfMade { instance, claim_id, stage: Stage::Joining };
+        let (ready, retired) = (State::Ready(published()), State::Retired(published()));
+        let initializing = State::Initializing { holder: None, beat: 0 };
+        let other = UUID.replace('6', "7");
+        let rows = [
+            (Some(record(UUID, ready.clone())), &made, Ok(())),
+            (Some(record(UUID, ready.clone())), &half_made, Ok(())),
+            (Some(record(UUID, retired)), &made, Ok(())),
+            (Some(record(UUID, initializing)), &half_made, Err(KeepData::NotReady)),
+            (Some(record(&other, ready.clone())), &made, Err(KeepData::OtherClaim)),
+            (None, &made, Err(KeepData::NoRecord)),
+            (Some(record(UUID, ready)), &Local::Fresh, Err(KeepData::NotOurs)),
+        ];
+        for (record, local, expected) in rows {
+            assert_eq!(may_wipe(record.as_ref(), local), expected, "{record:?} {local:?}");
+        }
+    }
+}

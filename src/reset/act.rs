@@ -1,0 +1,172 @@
+//! Carrying the plan out: the membership under the lease where it can be had, then the Node, then the last words.
+
+use super::members::{self, Removed};
+use super::survey::Survey;
+use super::{Reset, node, stayed, wipe};
+use crate::bucket::Held;
+use crate::exit::{Exit, Leaving};
+use crate::host::lock::Lock;
+use crate::host::systemd::notify;
+use crate::model::ids::ClaimId;
+use crate::model::instances::Instances;
+use crate::model::lease::Lease;
+use crate::model::leave::{Part, Plan, Stay, Step};
+use crate::model::local::Local;
+use crate::model::registration::Phase;
+use crate::node::lease::{Queue, release};
+use crate::node::registrar::Registrar;
+use anyhow::{Context, Result, anyhow};
+
+/// What has gone wrong on the way, each with its reason.
+#[derive(Default)]
+struct Failures(Vec<String>);
+
+impl Failures {
+    /// The value, or `None` and a line in the log.
+    fn take<T>(&mut self, result: Result<T>) -> Option<T> {
+        result
+            .inspect_err(|error| {
+                tracing::error!("{error:#}");
+                self.0.push(format!("{error:#}"));
+            })
+            .ok()
+    }
+}
+
+/// Carries out the steps.
+///
+/// # Errors
+/// With [`Exit::Operator`] when an operator's machine turns out to be the last voter; or the wipe failed.
+pub(super) async fn carry_out(reset: &Reset, survey: &Survey, local: &Local, lock: Option<&Lock>) -> Result<Leaving> {
+    let (Plan::Leave(steps), Some(claim)) = (&survey.plan, claim_of(local)) else { return Ok(Leaving::Stayed) };
+    let mut failures = Failures::default();
+    let held = if steps.contains(&Step::Lease) { queue(reset).await } else { None };
+    let mut registrar = None;
+    let removed = {
+        let work = async {
+            registrar = say_leaving(reset, claim).await;
+            if reset.facts.external_etcd() { Ok(Removed::Gone) } else { members::remove(reset, survey, local).await }
+        };
+        under(reset, held, work).await
+    };
+    let removed = failures.take(removed);
+    if removed == Some(Removed::LastVoter) {
+        return stay_as_last_voter(reset, registrar, claim).await;
+    }
+    notify::status("leaving: deleting the Node");
+    let uid = registrar.as_ref().and_then(Registrar::node_uid).cloned();
+    failures.take(node::delete(reset, survey, uid.as_ref()).await);
+    say_left(reset, registrar, claim, removed.is_some()).await;
+    let leaving = told(reset, removed.is_some(), &failures);
+    if let (true, true, Some(lock)) = (reset.now, removed.is_some(), lock) {
+        wipe::wipe(reset, lock, local).await?;
+    }
+    Ok(leaving)
+}
+
+/// The line that says what happened.
+fn told(reset: &Reset, removed: bool, failures: &Failures) -> Leaving {
+    let took = format!("{:.1}s", reset.clock.elapsed().as_secs_f64());
+    let line = match (removed, failures.0.as_slice()) {
+        (true, []) => format!("left the cluster in {took}"),
+        (true, failures) => format!("left the cluster in {took}, but {}", failures.join("; ")),
+        (false, failures) => format!("did not leave within {took}: {}", failures.join("; ")),
+    };
+    notify::status(&line);
+    if failures.0.is_empty() {
+        tracing::info!("{line}");
+        Leaving::Left
+    } else {
+        tracing::error!("{line}; what is left of this machine is reaped when another one joins");
+        Leaving::Incomplete
+    }
+}
+
+/// The others have left while this machine was about to.
+async fn stay_as_last_voter(reset: &Reset, registrar: Option<Registrar>, claim: &ClaimId) -> Result<Leaving> {
+    if let Some(mut registrar) = registrar {
+        let said = async { Ok(registrar.joined(claim, None, None).await) };
+        let _ = reset.clock.within(Part::RegisterLeft, said).await;
+    }
+    if reset.now {
+        return Err(anyhow!("this machine does not leave: {}", Stay::LastVoter).context(Exit::Operator));
+    }
+    Ok(stayed(&Stay::LastVoter.to_string()))
+}
+
+fn claim_of(local: &Local) -> Option<&ClaimId> {
+    match local {
+        Local::HalfMade { claim_id, .. } | Local::Made { claim_id, .. } => Some(claim_id),
+        Local::Fresh | Local::Unexplained { .. } => None,
+    }
+}
+
+/// The membership lease, if it can be had within a few seconds. It is a queue and no fence: etcd is that.
+async fn queue(reset: &Reset) -> Option<Held<Lease>> {
+    let (me, settings) = (reset.facts.machine.instance.clone(), &reset.facts.settings);
+    let mut queue = Queue::new(reset.store.clone(), me, settings.lease_ttl);
+    notify::status("leaving: queueing for the membership lease");
+    let patience = reset.clock.left(Part::Lease);
+    let instances = Instances::default();
+    let taken = queue.take_within("leave", &instances, patience, |reason| tracing::info!("waiting for {reason}"));
+    match reset.clock.within(Part::Lease, taken).await {
+        Ok(Ok((held, nonce))) => {
+            tracing::info!(lease = %nonce, "this machine holds the membership lease");
+            Some(*held)
+        }
+        Ok(Err(reason)) => {
+            tracing::warn!("going on without the membership lease, still waiting for {reason}");
+            None
+        }
+        Err(error) => {
+            tracing::warn!("going on without the membership lease: {error:#}");
+            None
+        }
+    }
+}
+
+/// Does the work while holding the lease; losing it ends nothing.
+async fn under<T>(reset: &Reset, held: Option<Held<Lease>>, work: impl Future<Output = T>) -> T {
+    let mut work = std::pin::pin!(work);
+    let Some(mut held) = held else { return work.await };
+    let done = match held.while_holding(work.as_mut()).await {
+        Ok(done) => done,
+        Err(lost) => {
+            tracing::warn!(%lost, "going on without the membership lease");
+            return work.await;
+        }
+    };
+    let given_back = async { Ok(release(held).await) };
+    if let Err(error) = reset.clock.within(Part::Node, given_back).await {
+        tracing::warn!("failed to release the membership lease, it runs out by itself: {error:#}");
+    }
+    done
+}
+
+/// Says that this machine leaves; nobody waits for it in vain afterwards. A hint for others, so a failure is told and borne.
+async fn say_leaving(reset: &Reset, claim: &ClaimId) -> Option<Registrar> {
+    notify::status("leaving: registering");
+    let said = async {
+        let mut registrar = Registrar::load(reset.store.clone(), &reset.facts).await;
+        registrar.silence(false);
+        registrar.phase(Phase::Leaving, claim).await;
+        Ok(registrar)
+    };
+    let said = reset.clock.within(Part::RegisterLeaving, said).await;
+    said.inspect_err(|error| tracing::warn!("{error:#}")).ok()
+}
+
+/// Says that it has left: only then its registration no longer explains a member.
+async fn say_left(reset: &Reset, registrar: Option<Registrar>, claim: &ClaimId, removed: bool) {
+    let (Some(mut registrar), true) = (registrar, removed) else { return };
+    let said = async {
+        registrar.no_member();
+        registrar.phase(Phase::Left, claim).await;
+        Ok(())
+    };
+    if let Err(error) =
+        reset.clock.within(Part::RegisterLeft, said).await.context("the registration still says 'leaving'")
+    {
+        tracing::warn!("{error:#}");
+    }
+}

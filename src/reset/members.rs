@@ -1,0 +1,117 @@
+//! On the way to a member list without this machine: one look, one decision, one removal, until it is gone or cannot go.
+
+use super::Reset;
+use super::survey::{Judged, Survey, judge};
+use crate::etcd::{self, Access};
+use crate::host::systemd::notify;
+use crate::model::ids::MemberId;
+use crate::model::leave::plan::Blocked;
+use crate::model::leave::{Next, Part, next};
+use crate::model::local::Local;
+use crate::model::members::Members;
+use crate::model::reap::Remove;
+use crate::model::snapshot::ClusterView;
+use crate::node::credentials::Credentials;
+use crate::node::group::GroupWatch;
+use anyhow::{Context, Result, bail};
+use std::time::Duration;
+use tokio::time::{sleep, timeout};
+
+/// Between two looks after something did not work: an election takes a second or two.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// What became of this machine's member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Removed {
+    /// A certain list lacks it.
+    Gone,
+    /// It is the last voter, and stays.
+    LastVoter,
+}
+
+/// Removes what is in the way and then this machine's own member, for as long as the budget allows.
+///
+/// # Errors
+/// It is, or may be, listed at the end; with what was in the way last.
+pub(super) async fn remove(reset: &Reset, survey: &Survey, local: &Local) -> Result<Removed> {
+    let credentials = match &survey.credentials {
+        Ok(credentials) => credentials,
+        Err(error) => bail!("{error:#}"),
+    };
+    let access = credentials.etcd.as_ref().context("there are no credentials for etcd")?;
+    let mut last = "etcd was not asked".to_owned();
+    let mut work = Work { reset, survey, local, access, credentials, watch: reset.watch(), judged: None };
+    let patience = reset.clock.left(Part::Members);
+    match timeout(patience, work.until_done(&mut last)).await {
+        Ok(removed) => Ok(removed),
+        Err(_) => bail!("this machine's etcd member is still listed, or may be: {last}"),
+    }
+}
+
+struct Work<'a> {
+    reset: &'a Reset,
+    survey: &'a Survey,
+    local: &'a Local,
+    access: &'a Access,
+    credentials: &'a Credentials,
+    watch: GroupWatch,
+    judged: Option<Judged>,
+}
+
+impl Work<'_> {
+    async fn until_done(&mut self, last: &mut String) -> Removed {
+        loop {
+            match self.pass().await {
+                Ok(Some(removed)) => return removed,
+                Ok(None) => continue,
+                Err(error) => {
+                    let why = format!("{error:#}");
+                    if why != *last {
+                        tracing::warn!("cannot leave yet: {why}");
+                        notify::status(&format!("leaving: {why}"));
+                    }
+                    *last = why;
+                }
+            }
+            sleep(PAUSE).await;
+        }
+    }
+
+    /// One look, one decision, one step.
+    async fn pass(&mut self) -> Result<Option<Removed>> {
+        let cluster = etcd::observe(self.access, &self.survey.addresses).await;
+        let judged = self.judged.as_ref().map_or(&[][..], |judged| &judged.verdicts);
+        match (next(&self.reset.scene(self.local, &cluster, judged)), &cluster) {
+            (Next::Gone, _) => Ok(Some(Removed::Gone)),
+            (Next::LastVoter, _) => Ok(Some(Removed::LastVoter)),
+            (Next::RemoveOwn(id), ClusterView::Listed(members)) => {
+                tracing::info!(member = %id, "removing this machine's etcd member");
+                etcd::remove_verified(self.access, members, id).await?;
+                tracing::info!(member = %id, "a member that stays lists this machine no longer");
+                Ok(Some(Removed::Gone))
+            }
+            (Next::Reap(id, why), ClusterView::Listed(members)) => self.reap(members, id, &why).await.map(|()| None),
+            (Next::Blocked(why @ Blocked::Silent(_)), ClusterView::Listed(members)) => {
+                // Whose machine is gone may change, and so may who answers.
+                self.judged = Some(judge(self.reset, &mut self.watch, self.access, self.credentials, members).await?);
+                let verdicts = self.judged.as_ref().map_or(&[][..], |judged| &judged.verdicts);
+                match next(&self.reset.scene(self.local, &cluster, verdicts)) {
+                    Next::Reap(..) => Ok(None),
+                    _ => bail!("{why}"),
+                }
+            }
+            (Next::Blocked(why), _) => bail!("{why}"),
+            (Next::RemoveOwn(_) | Next::Reap(..), _) => bail!("the member list is not certain"),
+        }
+    }
+
+    async fn reap(&self, members: &Members, id: MemberId, why: &Remove) -> Result<()> {
+        let Judged { verdicts, registrations, view } = self.judged.as_ref().context("nobody has judged the members")?;
+        let (member, _) = verdicts
+            .iter()
+            .find(|(member, _)| member.id == id)
+            .with_context(|| format!("etcd member {id} was not judged"))?;
+        let reaper = self.reset.reaper(self.access, self.credentials, view);
+        reaper.take_away(members, member, why, registrations).await.map(drop)
+    }
+}

@@ -1,0 +1,186 @@
+//! `kubeboot reset`: leave the cluster when the machine goes down for good, or when an operator says so.
+//!
+//! Two questions, a plan, its steps; every part within its share of one budget. What fails is told, and the rest is tried all
+//! the same: nobody comes back to a machine that is powered off.
+
+mod act;
+mod clock;
+mod confirm;
+mod members;
+mod node;
+mod questions;
+mod survey;
+mod wipe;
+
+use crate::aws;
+use crate::aws::store::Store;
+use crate::exit::{Exit, Leaving};
+use crate::host::lock::{self, Lock};
+use crate::host::systemd::notify;
+use crate::kubeadm::state;
+use crate::model::leave::{Answer, Budget, Part, Plan, Stay, Verdict, Way, for_good};
+use crate::model::local::Local;
+use crate::node::Facts;
+use crate::node::facts::read_documents;
+use crate::settings::Settings;
+use anyhow::{Context, Result, anyhow};
+use aws_config::SdkConfig;
+use clock::Clock;
+use std::path::Path;
+use survey::Survey;
+
+/// What `reset` was asked for beside the settings.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Options {
+    /// Leave although the machine does not go down, and wipe it afterwards.
+    pub now: bool,
+    /// Do not ask an operator to confirm that.
+    pub yes: bool,
+    /// Say what would be done and why, and touch nothing.
+    pub dry_run: bool,
+}
+
+/// One run on a machine that may have something to leave.
+struct Reset {
+    facts: Facts,
+    sdk: SdkConfig,
+    store: Store,
+    clock: Clock,
+    /// Whether an operator wants to leave now, and a fresh machine.
+    now: bool,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// With the [`Exit`] it ends in; then nothing was touched, or an operator must see to the rest.
+pub async fn run(settings: Settings, options: Options) -> Result<Leaving> {
+    let clock = Clock::start(Budget(settings.leave_budget));
+    if options.dry_run {
+        return foretell(settings, options, clock).await;
+    }
+    if options.now {
+        return now(settings, options, clock).await;
+    }
+    let answer = questions::going_down(&clock).await;
+    let Answer::Down(way) = answer else { return Ok(stayed(&format!("going down? {answer}"))) };
+    tracing::info!("going down? {answer}");
+    if local(&settings)? == Local::Fresh {
+        return Ok(stayed(&Stay::NothingHere.to_string()));
+    }
+    let reset = Reset::begin(settings, clock, false).await?;
+    let verdict = reset.verdict(way).await;
+    if let Verdict::Stay(_) = verdict {
+        return Ok(stayed(&format!("for good? {verdict}")));
+    }
+    tracing::info!("for good? {verdict}");
+    let lock = reset.lock().await;
+    if let Err(error) = &lock {
+        tracing::warn!("going on without this machine's lock: {error:#}");
+    }
+    reset.leave(lock.ok().as_ref()).await
+}
+
+/// By an operator: the plan is told and confirmed first, and nobody works beside it.
+async fn now(settings: Settings, options: Options, clock: Clock) -> Result<Leaving> {
+    let local = local(&settings)?;
+    if local == Local::Fresh {
+        return Ok(stayed(&Stay::NothingHere.to_string()));
+    }
+    let mut reset = Reset::begin(settings, clock, true).await?;
+    if !options.yes {
+        let plan = Survey::take(&reset, &local).await.plan;
+        if let Plan::Leave(steps) = &plan {
+            confirm::ask(&reset.facts.machine.instance, steps).await?;
+        }
+        // Nobody thinks within a budget.
+        reset.clock = Clock::start(reset.clock.budget());
+    }
+    let lock = reset.lock().await?;
+    reset.leave(Some(&lock)).await
+}
+
+/// Says what would be done. It takes no lock and changes nothing.
+async fn foretell(settings: Settings, options: Options, clock: Clock) -> Result<Leaving> {
+    let answer = questions::going_down(&clock).await;
+    println!("going down? {}", if options.now { "not asked, for --now".to_owned() } else { answer.to_string() });
+    let local = local(&settings)?;
+    let reset = Reset::begin(settings, clock, options.now).await?;
+    match (options.now, answer) {
+        (true, _) => println!("for good? not asked, for --now"),
+        (false, Answer::Down(way)) => println!("for good? {}", reset.verdict(way).await),
+        (false, Answer::ComesBack(_) | Answer::NotDown) => {
+            println!("for good? if it were powered off, {}", reset.verdict(Way::Poweroff).await);
+        }
+    }
+    match Survey::take(&reset, &local).await.plan {
+        Plan::Stay(why) => println!("plan: stay: {why}"),
+        Plan::Leave(steps) => {
+            println!("plan, within {}:", humantime::format_duration(reset.clock.budget().0));
+            steps.iter().for_each(|step| println!("  {}: {step}", step.name()));
+        }
+    }
+    Ok(Leaving::Left)
+}
+
+/// What the disk says, before anybody is asked.
+fn local(settings: &Settings) -> Result<Local> {
+    let documents = read_documents(settings.kubeadm_config.as_deref()).context(Exit::Usage)?;
+    state::observe(Path::new("/"), documents.data_dir()).context(Exit::Operator)
+}
+
+/// The end of a run that has nothing to do, in one line.
+fn stayed(why: &str) -> Leaving {
+    tracing::info!("stayed: {why}");
+    notify::status(&format!("stayed: {why}"));
+    Leaving::Stayed
+}
+
+impl Reset {
+    async fn begin(settings: Settings, clock: Clock, now: bool) -> Result<Self> {
+        let facts = Facts::in_a_hurry(settings, clock.left(Part::Questions)).await?;
+        let settings = &facts.settings;
+        let region = settings.region.clone().or_else(aws::region_from_environment);
+        let sdk = aws::connect(Some(region.unwrap_or_else(|| facts.machine.region.clone()))).await;
+        let sdk = sdk.context(Exit::Usage)?;
+        let store = Store::new(
+            aws_sdk_s3::Client::new(&sdk),
+            settings.bucket.clone(),
+            settings.prefix.clone(),
+            settings.kms_key_id.clone(),
+        );
+        Ok(Self { facts, sdk, store, clock, now })
+    }
+
+    /// The second question.
+    async fn verdict(&self, way: Way) -> Verdict {
+        let patience = self.clock.left(Part::Questions);
+        for_good(way, &questions::fate(&self.facts.machine.instance, &self.sdk, patience).await)
+    }
+
+    /// This machine's lock, after ending an `up` that is at work. Another `reset` is not ended: it does the same.
+    async fn lock(&self) -> Result<Lock> {
+        let command = if self.now { "kubeboot reset --now" } else { "kubeboot reset" };
+        let others = |holder: &str| !holder.starts_with("kubeboot reset");
+        let tell = |reason: &str| tracing::info!("waiting: {reason}");
+        Lock::acquire_before(Path::new(lock::PATH), command, self.clock.left(Part::Lock), others, tell).await
+    }
+
+    /// Looks, plans and carries it out.
+    async fn leave(&self, lock: Option<&Lock>) -> Result<Leaving> {
+        // Looked at anew: an `up` that was ended here may have left another state than before.
+        let local = state::observe(Path::new("/"), self.facts.documents.data_dir()).context(Exit::Operator)?;
+        let survey = Survey::take(self, &local).await;
+        match &survey.plan {
+            Plan::Stay(Stay::NothingHere) => Ok(stayed(&Stay::NothingHere.to_string())),
+            Plan::Stay(why) if self.now => Err(anyhow!("this machine does not leave: {why}").context(Exit::Operator)),
+            Plan::Stay(why) => Ok(stayed(&why.to_string())),
+            Plan::Leave(steps) => {
+                for step in steps {
+                    tracing::info!(step = step.name(), "planned: {step}");
+                }
+                act::carry_out(self, &survey, &local, lock).await
+            }
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! What is there to leave: the members by etcd's word, and, where the dead are in the way, what may become of them.
+
+use super::Reset;
+use crate::bucket::registrations;
+use crate::etcd::{self, Access};
+use crate::host::files;
+use crate::model::leave::plan::Blocked;
+use crate::model::leave::{Next, Part, Plan, Scene, next, plan};
+use crate::model::local::Local;
+use crate::model::members::{Member, Members};
+use crate::model::reap::Verdict;
+use crate::model::registration::Registration;
+use crate::model::snapshot::ClusterView;
+use crate::node::credentials::Credentials;
+use crate::node::group::{GroupWatch, View};
+use crate::node::peers;
+use crate::node::reaping::Reaper;
+use anyhow::{Context, Result};
+use std::net::IpAddr;
+use std::path::Path;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// The static pod of this machine's etcd, which names the members that there were when it joined.
+const MANIFEST: &str = "/etc/kubernetes/manifests/etcd.yaml";
+/// The largest manifest, in bytes.
+const MANIFEST_LIMIT: u64 = 256 * 1024;
+/// The longest that asking etcd for one thing takes; asking is several of these.
+const STEP: Duration = Duration::from_secs(3);
+
+/// One look, and what follows from it.
+pub(super) struct Survey {
+    /// This machine's own credentials, or why there are none.
+    pub(super) credentials: Result<Credentials>,
+    /// Where the cluster may be asked: this machine first.
+    pub(super) addresses: Vec<IpAddr>,
+    /// The cluster, as far as it answers.
+    pub(super) cluster: ClusterView,
+    /// What is to be done.
+    pub(super) plan: Plan,
+}
+
+impl Survey {
+    /// Looks around within the budget. Whoever is silent is told of in the plan.
+    pub(super) async fn take(reset: &Reset, local: &Local) -> Self {
+        let credentials = Credentials::from_disk(&reset.facts);
+        let mut addresses = reset.facts.machine.addresses.clone();
+        addresses.extend(by_manifest().into_iter().filter(|found| !reset.facts.machine.addresses.contains(found)));
+        let mut survey = Self {
+            cluster: ClusterView::NotAsked,
+            plan: plan(&reset.scene(local, &ClusterView::NotAsked, &[])),
+            credentials,
+            addresses,
+        };
+        if let Plan::Stay(_) = survey.plan {
+            return survey;
+        }
+        if let Err(error) = reset.clock.within(Part::Look, survey.ask(reset)).await {
+            tracing::warn!("{error:#}");
+            survey.cluster = ClusterView::Unknown { why: format!("{error:#}") };
+        }
+        let judged = survey.judged_if_blocked(reset, local).await;
+        survey.plan = plan(&reset.scene(local, &survey.cluster, &judged));
+        survey
+    }
+
+    /// Asks etcd by the addresses that this disk knows, and only if none of them answers by those of the group.
+    async fn ask(&mut self, reset: &Reset) -> Result<()> {
+        if reset.facts.external_etcd() {
+            self.cluster = ClusterView::External;
+            return Ok(());
+        }
+        let Ok(credentials) = &self.credentials else {
+            let why = self.credentials.as_ref().err().map(|error| format!("{error:#}")).unwrap_or_default();
+            self.cluster = ClusterView::Unknown { why };
+            return Ok(());
+        };
+        let access = credentials.etcd.as_ref().context("there are no credentials for etcd")?;
+        self.cluster = etcd::observe_within(access, &self.addresses, reset.etcd_step()).await;
+        if let ClusterView::Unknown { .. } = self.cluster {
+            let mut watch = reset.watch();
+            let view = watch.look(&[], None).await?;
+            self.addresses.extend(peers::seen(&view, &reset.facts.machine.instance));
+            self.cluster = etcd::observe_within(access, &self.addresses, reset.etcd_step()).await;
+        }
+        Ok(())
+    }
+
+    /// What may become of the members, asked only where some of them are in the way.
+    async fn judged_if_blocked(&self, reset: &Reset, local: &Local) -> Vec<(Member, Verdict)> {
+        let (ClusterView::Listed(members), Ok(credentials)) = (&self.cluster, &self.credentials) else {
+            return Vec::new();
+        };
+        let Some(access) = &credentials.etcd else { return Vec::new() };
+        if !matches!(next(&reset.scene(local, &self.cluster, &[])), Next::Blocked(Blocked::Silent(_))) {
+            return Vec::new();
+        }
+        let patience = reset.clock.left(Part::Look).max(reset.clock.left(Part::Members) / 2);
+        let judged = timeout(patience, judge(reset, &mut reset.watch(), access, credentials, members)).await;
+        match judged.context("AWS and S3 did not answer in time").and_then(|judged| judged) {
+            Ok(Judged { verdicts, .. }) => verdicts,
+            Err(error) => {
+                tracing::warn!("nobody says whether the silent members are gone: {error:#}");
+                Vec::new()
+            }
+        }
+    }
+}
+
+/// What may become of the members, and from what that follows.
+pub(super) struct Judged {
+    pub(super) verdicts: Vec<(Member, Verdict)>,
+    pub(super) registrations: Vec<Registration>,
+    pub(super) view: View,
+}
+
+/// Judges the members of a certain list by the registrations, the group and EC2's word.
+///
+/// # Errors
+/// S3 or AWS does not answer: then nobody may be reaped.
+pub(super) async fn judge(
+    reset: &Reset,
+    watch: &mut GroupWatch,
+    access: &Access,
+    credentials: &Credentials,
+    members: &Members,
+) -> Result<Judged> {
+    let registered = registrations::all(&reset.store).await?.into_iter().map(|entry| entry.instance);
+    let view = watch.look(&registered.collect::<Vec<_>>(), None).await?;
+    let (verdicts, registrations) = reset.reaper(access, credentials, &view).judge(members).await?;
+    Ok(Judged { verdicts, registrations, view })
+}
+
+impl Reset {
+    pub(super) fn scene<'a>(
+        &'a self,
+        local: &'a Local,
+        cluster: &'a ClusterView,
+        judged: &'a [(Member, Verdict)],
+    ) -> Scene<'a> {
+        let machine = &self.facts.machine;
+        Scene { me: &machine.instance, addresses: &machine.addresses, local, cluster, judged, wipe: self.now }
+    }
+
+    pub(super) fn watch(&self) -> GroupWatch {
+        GroupWatch::new(&self.sdk, self.facts.machine.instance.clone(), self.facts.settings.group.clone())
+    }
+
+    pub(super) fn reaper<'a>(&'a self, access: &'a Access, credentials: &'a Credentials, view: &'a View) -> Reaper<'a> {
+        let kubeconfig = &credentials.kubeconfig;
+        Reaper { facts: &self.facts, store: &self.store, access, kubeconfig, view, lease: None }
+    }
+
+    /// How long etcd may take for one thing.
+    pub(super) fn etcd_step(&self) -> Duration {
+        STEP.min(self.clock.left(Part::Look) / 3)
+    }
+}
+
+/// Addresses of the members that the manifest of this machine's etcd names.
+fn by_manifest() -> Vec<IpAddr> {
+    let manifest = files::read_bounded(Path::new(MANIFEST), MANIFEST_LIMIT).ok();
+    manifest.and_then(|bytes| String::from_utf8(bytes).ok()).map(|text| initial_cluster(&text)).unwrap_or_default()
+}
+
+/// The addresses in `--initial-cluster=NAME=https://ADDRESS:2380,...`.
+fn initial_cluster(manifest: &str) -> Vec<IpAddr> {
+    let flag =
+        manifest.lines().find_map(|line| line.trim().trim_start_matches("- ").strip_prefix("--initial-cluster="));
+    let members = flag.unwrap_or_default().split(',');
+    members.filter_map(|member| etcd::list::host(member.split_once('=')?.1)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_manifest_names_the_members_of_the_time_when_it_was_written() -> Result<()> {
+        let manifest = "spec:\n  containers:\n  - command:\n    - etcd\n    \
+             - --initial-cluster=n1=https://10.77.0.11:2380,n2=https://[fd00::2]:2380,n3=https://10.77.0.13:2380\n    \
+             - --initial-cluster-state=existing\n";
+        let expected: [IpAddr; 3] = ["10.77.0.11".parse()?, "fd00::2".parse()?, "10.77.0.13".parse()?];
+        assert_eq!(initial_cluster(manifest), expected);
+        for bad in ["", "- --initial-cluster=", "- --initial-cluster=n1", "- --initial-cluster=n1=https://name:2380,,"]
+        {
+            assert!(initial_cluster(bad).is_empty(), "{bad}");
+        }
+        Ok(())
+    }
+}
