@@ -156,7 +156,7 @@ mod tests {
         let rows = [
             ("VVv", "VVv", 3, Removal::Lawful),
             ("VVv", "VV", 3, Removal::Done),
-            ("VVv", "VVvv", 3, Removal::CostsQuorum),
+            ("VVv", "VVvvv", 3, Removal::CostsQuorum),
             ("VVl", "VVl", 3, Removal::Lawful),
             ("VVl", "VVv", 3, Removal::HasVote),
             ("VVL", "VVV", 3, Removal::HasVote),
