@@ -75,7 +75,7 @@ async fn versioning(look: &Look) -> Found {
             "the bucket keeps no earlier versions: a record that is damaged or deleted is gone",
             "switch on versioning",
         )),
-        Err(failed) => Err(Finding::skipped(format!("not told, and 'kubeboot up' does without: {}", failed.what()))),
+        Err(failed) => Err(Finding::skipped(format!("not told, and 'kubeboot up' does without: {failed}"))),
     }
 }
 
