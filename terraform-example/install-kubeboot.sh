@@ -21,7 +21,8 @@ esac
 echo "$sha256  $package" | sha256sum --check --quiet -
 
 case $package in
-*.deb) dpkg --install "$package" ;;
+# The settings are there before the package, which brings a file of its own in their place: rpm keeps the older by itself.
+*.deb) dpkg --force-confold --install "$package" ;;
 *.rpm) rpm --upgrade "$package" ;;
 *)
     echo "install-kubeboot: '$url' is neither a .deb nor an .rpm" >&2

@@ -23,7 +23,7 @@ VARIANTS = {
     "runcmd": 'start = "runcmd"',
     "documents": "kubeadm_config = <<EOT\n" + KUBEADM.replace("%{", "%%{") + "EOT\n",
     "deb": f'kubeboot_package_url = "s3://bucket/kubeboot.deb"\nkubeboot_package_sha256 = "{SHA256}"',
-    "rpm": f'start = "runcmd"\nkubeboot_package_url = "https://example.com/a/kubeboot.rpm"\nkubeboot_package_sha256 = "{SHA256}"',
+    "rpm": f'kubeboot_package_url = "https://a.com/k.rpm"\nkubeboot_package_sha256 = "{SHA256}"\nstart = "runcmd"',
 }
 
 
@@ -142,7 +142,9 @@ def test_only_the_right_package_is_installed(tmp_path):
     right = hashlib.sha256(package).hexdigest()
     installer = Installer(tmp_path, package)
     code, installed = installer.run("s3://bucket/kubeboot_1_amd64.deb", right)
-    assert (code, installed.split()[0]) == (0, "--install") and installed.strip().endswith("/kubeboot_1_amd64.deb")
+    assert (code, installed.split()[:2]) == (0, ["--force-confold", "--install"]) and installed.strip().endswith(
+        "/kubeboot_1_amd64.deb"
+    )
     code, installed = installer.run("https://example.com/kubeboot-1.rpm", right)
     assert (code, installed.split()[0]) == (0, "--upgrade")
     for url, sha256 in [
