@@ -63,6 +63,13 @@ resource "aws_route53_zone" "private" {
   vpc {
     vpc_id = local.vpc_id
   }
+
+  lifecycle {
+    precondition {
+      condition     = data.aws_vpc.control_plane.enable_dns_support && data.aws_vpc.control_plane.enable_dns_hostnames
+      error_message = "Private zones, and the names of the machines, need a VPC with DNS support and DNS host names: switch on both."
+    }
+  }
 }
 
 resource "aws_route53_record" "api" {

@@ -19,8 +19,10 @@ data "aws_subnet" "control_plane" {
 }
 
 data "aws_vpc" "control_plane" {
-  id         = local.vpc_id
-  cidr_block = "10.0.0.0/16"
+  id                   = local.vpc_id
+  cidr_block           = "10.0.0.0/16"
+  enable_dns_support   = true
+  enable_dns_hostnames = true
 }
 
 data "aws_ami" "machine" {

@@ -66,12 +66,12 @@ class Plan:
         ]
 
 
-def plan(changes: str = "") -> Plan:
-    """Evaluates the example with example.tfvars and `changes`, more lines of that kind."""
+def plan(changes: str = "", answers: str | None = None) -> Plan:
+    """Evaluates the example with example.tfvars and `changes`, more lines of that kind; with other answers of AWS."""
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "example"
         shutil.copytree(EXAMPLE, copy, ignore=shutil.ignore_patterns(".terraform*", "*.tfstate*"))
-        shutil.copy(ANSWERS, copy / "data.tf")
+        (copy / "data.tf").write_text(answers or ANSWERS.read_text())
         (copy / "changes.tfvars").write_text(changes)
         return Plan(tfparse.load_from_path(str(copy), vars_paths=["example.tfvars", "changes.tfvars"]))
 

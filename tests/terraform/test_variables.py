@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from example import PROJECT, files, plan
+from example import ANSWERS, PROJECT, files, plan
 
 SUBNETS = ["subnet-0a1b2c3d4e5f60001", "subnet-0a1b2c3d4e5f60002", "subnet-0a1b2c3d4e5f60003"]
 SHA256 = "0123456789abcdef" * 4
@@ -90,6 +90,12 @@ def test_subnets_in_one_zone_are_refused():
     same = [f'"subnet-0a1b2c3d4e5f6{n}001"' for n in range(3)]
     told = plan(f"subnet_ids = [{', '.join(same)}]").broken()
     assert any("are in 1 zones, not in three" in one for one in told), told
+
+
+@pytest.mark.parametrize("missing", ["enable_dns_support  ", "enable_dns_hostnames"])
+def test_a_vpc_without_names_is_refused(missing):
+    told = plan(answers=ANSWERS.read_text().replace(f"{missing} = true", f"{missing} = false")).broken()
+    assert len(told) == 1 and "DNS support and DNS host names" in told[0], told
 
 
 def test_the_settings_are_kubeboots():
