@@ -26,14 +26,11 @@ resource "aws_iam_role_policy" "kubeboot" {
     Version = "2012-10-17"
     Statement = [
       {
-        # These calls know no resources.
-        Sid    = "SeeTheGroup"
-        Effect = "Allow"
-        Action = [
-          "autoscaling:DescribeAutoScalingGroups",
-          "autoscaling:DescribeAutoScalingInstances",
-          "ec2:DescribeInstances",
-        ]
+        # These calls know no resources. The machines are told their group; otherwise they would have to ask for it by
+        # autoscaling:DescribeAutoScalingInstances.
+        Sid      = "SeeTheGroup"
+        Effect   = "Allow"
+        Action   = ["autoscaling:DescribeAutoScalingGroups", "ec2:DescribeInstances"]
         Resource = "*"
       },
       {

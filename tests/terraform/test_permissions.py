@@ -5,6 +5,7 @@ policies that the example's files come to.
 """
 
 import json
+import re
 import stat
 import time
 from pathlib import Path
@@ -110,8 +111,15 @@ def test_each_action_is_missed(world, plan):
         world.allow(**world_policies(plan))
         world.do("wait", "--seconds", "120")
         assert world.do("status")["nodes"][0]["up_exit"] == 0, world.logs()
-    unsaid = [action for action in machine_actions(plan) if action not in missed.get(action, "")]
-    assert not unsaid, f"nobody missed {unsaid}"
+    unsaid = {
+        action: missed.get(action) for action in machine_actions(plan) if not asks_for(action, missed.get(action, ""))
+    }
+    assert not unsaid, unsaid
+
+
+def asks_for(action: str, told: str) -> bool:
+    """Whether kubeboot itself says what is to be allowed; AWS's own words say "allows"."""
+    return re.search(rf"\ballow ('|[\w:]+ and )?{action}\b", told) is not None
 
 
 def check(world) -> dict:

@@ -1,4 +1,4 @@
-"""Authorisation: the role of the machines with its policies, those of the bucket and its keys, and what a call needs."""
+"""Authorisation: the policies of the machines' role, of the bucket and its keys, and what each call needs of them."""
 
 from collections.abc import Iterator
 
@@ -52,7 +52,7 @@ class Iam:
         return self._first_refusal(call, node, self._needs(call, environ))
 
     def after(self, call: Call, node: str, code: int | None, headers: list[tuple[str, str]]) -> tuple | None:
-        """The refusal of an answer: S3 decrypts in the caller's name, and tells of a missing object only who may list."""
+        """The refusal of an answer: S3 decrypts in the caller's name, and tells of a missing object who may list."""
         if not self._on or call.service != "s3" or call.action not in ("GetObject", "HeadObject"):
             return None
         if code == 404:

@@ -1,6 +1,6 @@
 """IAM policies, judged as AWS documents it. Nothing is taken for granted: what is not understood is refused at once.
 
-moto's own authorisation looks at actions only, neither at resources nor at conditions nor at policies of buckets and keys.
+moto's own authorisation looks at actions: neither at resources nor conditions, nor at policies of buckets and keys.
 """
 
 import re
