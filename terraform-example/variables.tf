@@ -159,6 +159,7 @@ variable "settings" {
       "init_attempts",
       "launch_hook_on_failure",
       "lease_ttl",
+      "leave_budget",
       "log_format",
       "log_level",
       "node_name",

@@ -73,6 +73,12 @@ def test_a_control_plane_of_three_with_exactly_these_policies(world, plan):
     for command in ("check", "status"):
         told = world.as_node(nodes[0]["id"], "kubeboot", command, "--json")
         assert told.returncode == 0, told.stdout + told.stderr
+    # Out of the cluster, and back.
+    joiner = next(node["instance"] for node in made if node["role"] == "joined")
+    for command in (["reset", "--now", "--yes"], ["up"]):
+        done = world.as_node(joiner, "kubeboot", *command)
+        assert done.returncode == 0, done.stderr
+    assert all(node["voter"] and node["voters_known"] == 3 for node in world.do("outcome"))
     refused = [line for line in requests(world) if line["status"] == 403]
     assert not refused, refused
 
