@@ -141,10 +141,16 @@ pub fn owners<'a>(
         return named;
     }
     registrations
-        .filter(|found| found.member_id.is_none() && found.phase != Phase::Waiting)
+        .filter(|found| found.member_id.is_none() && has_begun_to_join(found))
         .filter(|found| !member.is_started() || found.node_name == member.name)
         .filter(|found| member.is_at(&found.addresses))
         .collect()
+}
+
+/// Whether a machine may have become a member before it could say which. Who waits has not, unless an earlier run of it held
+/// the lease: that one's nonce stays said until the machine is wiped.
+fn has_begun_to_join(registration: &Registration) -> bool {
+    registration.phase != Phase::Waiting || registration.lease_nonce.is_some()
 }
 
 /// Gone for good, or stopped where nobody meant it to come back.
@@ -344,6 +350,16 @@ mod tests {
         let mut world = world(terminated());
         world.registrations[2] = registered(3, None, Some(3));
         assert_eq!(verdict(&world, 3), Verdict::Remove(Remove::Gone(id(3))));
+    }
+
+    #[test]
+    fn a_machine_that_crashed_while_it_joined_waited_again_and_died_is_found_by_its_nonce() {
+        let mut world = world(terminated());
+        world.members.0[2] = unstarted(3);
+        world.registrations[2] = Registration { phase: Phase::Waiting, ..registered(3, None, Some(3)) };
+        assert_eq!(verdict(&world, 3), Verdict::Remove(Remove::Gone(id(3))));
+        world.registrations[2].lease_nonce = None;
+        assert_eq!(verdict(&world, 3), Verdict::Keep(Keep::Unexplained), "it never held the lease");
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! Writes this machine's registration when something in it has changed. A hint for others: no failure here stops
-//! anything.
+//! anything but the start of a join.
 
 use crate::aws::store::Store;
 use crate::bucket::registrations;
 use crate::model::ids::{ClaimId, MemberId, Nonce, Uid};
 use crate::model::registration::{Phase, Registration, Versions};
+use anyhow::Result;
 use std::time::SystemTime;
 
 /// The registration as last written, and where it goes.
@@ -69,10 +70,14 @@ impl Registrar {
     }
 
     /// Enters `joining` under this holding of the membership lease; with external etcd there is none.
-    pub async fn joining(&mut self, claim: &ClaimId, nonce: Option<&Nonce>) {
+    ///
+    /// # Errors
+    /// It could not be written. Then nobody could explain the member that this machine is about to become, and if the machine
+    /// died, its member would block every join until an operator came.
+    pub async fn joining(&mut self, claim: &ClaimId, nonce: Option<&Nonce>) -> Result<()> {
         self.enter(Phase::Joining, Some(claim));
         self.now.lease_nonce = nonce.cloned();
-        self.write().await;
+        self.try_write().await
     }
 
     /// Says which etcd member this machine is.
@@ -119,16 +124,21 @@ impl Registrar {
     }
 
     async fn write(&mut self) {
+        if let Err(error) = self.try_write().await {
+            tracing::warn!("failed to write this machine's registration, going on without: {error:#}");
+        }
+    }
+
+    async fn try_write(&mut self) -> Result<()> {
         let same = self.written.as_ref().is_some_and(|written| *written == self.now);
         if same || self.silent {
-            return;
+            return Ok(());
         }
         let before = self.now.clone();
         let body = Registration { updated: rfc3339(), ..before.clone() };
-        match registrations::write(&self.store, &body).await {
-            Ok(()) => self.written = Some(before),
-            Err(error) => tracing::warn!("failed to write this machine's registration, going on without: {error:#}"),
-        }
+        registrations::write(&self.store, &body).await?;
+        self.written = Some(before);
+        Ok(())
     }
 }
 

@@ -102,7 +102,10 @@ impl Shell {
             return Ok(Outcome::Wait(Waiting { reason, pause: PAUSE * 2, exit: Exit::Operator }));
         }
         self.leaving_unit.arm().await;
-        self.registrar.joining(&record.claim_id, nonce).await;
+        self.registrar
+            .joining(&record.claim_id, nonce)
+            .await
+            .context("failed to register the join before it begins")?;
         let root = Path::new("/");
         let (_, credentials) = self.credentials.as_ref().context("there are no credentials for the cluster")?;
         let bundle = credentials.bundle.as_ref().context("there is no PKI bundle to join with")?;
