@@ -12,7 +12,7 @@
 //! |---|---|---|
 //! | pure | [`model`] | no IO, no clock, no chance; compiles without the feature `node` |
 //! | rim | [`aws`], [`etcd`], [`kube`], [`kubeadm`], [`host`], [`bucket`], [`node`], [`settings`] | one outside thing each, every call with a deadline |
-//! | shell | [`up`], [`reset`], [`status`], [`check`], [`cli`], [`exit`], [`log`] | one module per command |
+//! | shell | [`up`], [`reset`], [`status`], [`check`], [`reap`], [`retire`], [`cli`], [`exit`], [`log`], [`layout`] | one module per command |
 //!
 //! `docs/protocol.md` tells the protocol for operators.
 #![forbid(unsafe_code)]
@@ -39,11 +39,17 @@ pub mod kube;
 #[cfg(feature = "node")]
 pub mod kubeadm;
 #[cfg(feature = "node")]
+pub mod layout;
+#[cfg(feature = "node")]
 pub mod log;
 #[cfg(feature = "node")]
 pub mod node;
 #[cfg(feature = "node")]
+pub mod reap;
+#[cfg(feature = "node")]
 pub mod reset;
+#[cfg(feature = "node")]
+pub mod retire;
 #[cfg(feature = "node")]
 pub mod settings;
 #[cfg(feature = "node")]

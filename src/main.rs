@@ -6,7 +6,7 @@ use kubeboot::cli::{Cli, Command, generate};
 use kubeboot::exit::Exit;
 use kubeboot::host::signals::asked_to_stop;
 use kubeboot::settings::{Flags, Settings};
-use kubeboot::{check, log, reset, status, up};
+use kubeboot::{check, log, reap, reset, retire, status, up};
 use std::process::ExitCode;
 
 #[tokio::main(flavor = "current_thread")]
@@ -25,6 +25,8 @@ async fn run(Cli { flags, command }: Cli) -> Result<ExitCode> {
         Command::Check(options) => check::run(settings(&flags), options.json).await?,
         Command::Reset(options) => return Ok(reset::run(settings(&flags)?, options.into()).await?.into()),
         Command::Status(options) => return Ok(status::run(settings(&flags)?, options.json).await?.into()),
+        Command::Reap(options) => reap::run(settings(&flags)?, options.into()).await?,
+        Command::Retire(options) => retire::run(settings(&flags)?, options.into()).await?,
         Command::Completions { shell } => generate::completions(shell)?,
         Command::Man { folder } => generate::manual(&folder)?,
     }

@@ -15,6 +15,8 @@ pub struct Described {
     pub state: Ec2State,
     /// Private addresses, the primary one first.
     pub addresses: Vec<IpAddr>,
+    /// When somebody last stopped or ended it, in EC2's words, for people.
+    pub since: Option<String>,
 }
 
 /// EC2 takes at most 200 values in one filter.
@@ -70,5 +72,31 @@ fn read(instance: Instance) -> Option<(InstanceId, Described)> {
             addresses.push(address);
         }
     }
-    Some((id, Described { state: Ec2State::parse(state.as_ref().map_or("", |state| state.as_str())), addresses }))
+    let since = instance.state_transition_reason.as_deref().and_then(time_in).map(str::to_owned);
+    Some((
+        id,
+        Described { state: Ec2State::parse(state.as_ref().map_or("", |state| state.as_str())), addresses, since },
+    ))
+}
+
+/// The time in a reason such as `User initiated (2026-01-02 03:04:05 GMT)`.
+fn time_in(reason: &str) -> Option<&str> {
+    let (_, rest) = reason.split_once('(')?;
+    let (time, _) = rest.split_once(')')?;
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | ':' | ' ');
+    (time.starts_with(|digit: char| digit.is_ascii_digit()) && time.len() <= 40 && time.chars().all(plain))
+        .then_some(time)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::time_in;
+
+    #[test]
+    fn the_time_of_a_transition_is_read_where_there_is_one() {
+        assert_eq!(time_in("User initiated (2026-01-02 03:04:05 GMT)"), Some("2026-01-02 03:04:05 GMT"));
+        for none in ["", "Server.SpotInstanceTermination", "User initiated ()", "a (b)", "x (2026\n)"] {
+            assert_eq!(time_in(none), None, "{none:?}");
+        }
+    }
 }

@@ -57,6 +57,17 @@ pub fn client() -> Client {
     Client::builder().configure(&without_proxy).connect_timeout(ATTEMPT).read_timeout(ATTEMPT).max_attempts(3).build()
 }
 
+/// Asks IMDS, unless the standard variable says that this place has none or does not want it asked.
+///
+/// # Errors
+/// As [`describe`], or that variable.
+pub async fn describe_where_it_is() -> Result<Machine> {
+    if std::env::var("AWS_EC2_METADATA_DISABLED").is_ok_and(|value| value.eq_ignore_ascii_case("true")) {
+        bail!("not asked, for AWS_EC2_METADATA_DISABLED is set");
+    }
+    describe(&client()).await
+}
+
 /// Asks IMDS.
 ///
 /// # Errors

@@ -4,6 +4,7 @@
 pub mod held;
 pub mod keys;
 pub mod probe;
+pub mod record;
 pub mod registrations;
 pub mod watch;
 

@@ -40,7 +40,14 @@ mod tests {
     fn there_is_a_page_per_command_and_it_names_the_settings() -> Result<()> {
         let folder = tempfile::tempdir()?;
         manual(&folder.path().join("man1"))?;
-        for page in ["kubeboot.1", "kubeboot-up.1", "kubeboot-status.1", "kubeboot-check.1"] {
+        for page in [
+            "kubeboot.1",
+            "kubeboot-up.1",
+            "kubeboot-status.1",
+            "kubeboot-check.1",
+            "kubeboot-reap.1",
+            "kubeboot-retire.1",
+        ] {
             let text = fs::read_to_string(folder.path().join("man1").join(page))?;
             assert!(text.contains("claim\\-ttl"), "{page}");
         }

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
+use crate::model::ids::{BadName, ClaimId, MemberId};
 use crate::settings::Flags;
 
 /// What was asked for.
@@ -39,6 +40,12 @@ pub enum Command {
     /// Say whether this machine and account are ready for `up`
     #[command(long_about = text::CHECK, after_long_help = text::CHECK_EXAMPLES)]
     Check(Report),
+    /// Remove the etcd members of machines that are gone
+    #[command(long_about = text::REAP, after_long_help = text::REAP_EXAMPLES)]
+    Reap(Reap),
+    /// Give a cluster up whose machines are all gone, so that the next machines make a new one
+    #[command(long_about = text::RETIRE, after_long_help = text::RETIRE_EXAMPLES)]
+    Retire(Retire),
     /// Print a shell's completions for kubeboot
     #[command(after_long_help = text::COMPLETIONS_EXAMPLES)]
     Completions {
@@ -90,6 +97,57 @@ impl From<Reset> for crate::reset::Options {
     }
 }
 
+/// The options of `reap`.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Reap {
+    /// Say which members would be removed and why, and touch nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Remove this one member, which no registration explains
+    #[arg(long, value_name = "ID", value_parser = member_id)]
+    pub member: Option<MemberId>,
+    /// Do not ask before --member removes it
+    #[arg(long, requires = "member")]
+    pub yes: bool,
+    /// Print JSON for programs
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl From<Reap> for crate::reap::Options {
+    fn from(Reap { dry_run, member, yes, json }: Reap) -> Self {
+        Self { dry_run, member, yes, json }
+    }
+}
+
+/// The options of `retire`.
+#[derive(Debug, Clone, Args)]
+pub struct Retire {
+    /// The cluster that is meant, by the ID that `kubeboot status` shows
+    #[arg(long, value_name = "UUID", value_parser = cluster_id)]
+    pub cluster_id: ClaimId,
+    /// Do not ask
+    #[arg(long)]
+    pub yes: bool,
+    /// Print JSON for programs
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl From<Retire> for crate::retire::Options {
+    fn from(Retire { cluster_id, yes, json }: Retire) -> Self {
+        Self { cluster_id, yes, json }
+    }
+}
+
+fn member_id(text: &str) -> Result<MemberId, BadName> {
+    MemberId::try_from(text.to_ascii_lowercase())
+}
+
+fn cluster_id(text: &str) -> Result<ClaimId, BadName> {
+    ClaimId::parse(text.to_ascii_lowercase())
+}
+
 /// The options of a command that reports.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct Report {
@@ -120,6 +178,26 @@ mod tests {
                 assert_eq!(flags.values.get(setting.name).map(String::as_str), Some("value"), "{words:?}");
                 assert_eq!(flags.values.len(), 1, "{words:?}");
             }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_member_and_a_cluster_are_named_by_their_ids() -> Result<()> {
+        let cli = Cli::try_parse_from(["kubeboot", "reap", "--member", "8E9E05C52164694D", "--yes"])?;
+        let Command::Reap(Reap { member: Some(member), yes: true, dry_run: false, .. }) = cli.command else {
+            anyhow::bail!("{cli:?}");
+        };
+        assert_eq!(member, MemberId(0x8e9e_05c5_2164_694d));
+        let id = "6f9619ff-8b86-4011-b42d-00c04fc964ff";
+        let cli = Cli::try_parse_from(["kubeboot", "retire", "--cluster-id", id])?;
+        assert!(
+            matches!(cli.command, Command::Retire(Retire { cluster_id, yes: false, .. }) if cluster_id.as_str() == id)
+        );
+        for bad in
+            [&["reap", "--member", "xyz"][..], &["reap", "--yes"], &["retire"], &["retire", "--cluster-id", "demo"]]
+        {
+            assert!(Cli::try_parse_from(["kubeboot"].iter().chain(bad)).is_err(), "{bad:?}");
         }
         Ok(())
     }

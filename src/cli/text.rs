@@ -67,6 +67,38 @@ Examples:
   kubeboot check                       on a machine of the group, before the first 'up'
   kubeboot check --json                for programs";
 
+pub(super) const REAP: &str = "\
+Remove the etcd members of machines that are gone, with their Node objects, by the same rules as every machine does before it \
+joins: the machine is gone by EC2's word, nobody lives at its address, the member is silent, and the removal leaves the answering \
+voters at or above the quorum of the rest.
+
+Runs on a control-plane machine as root, under its lock and the membership lease, and waits for both at most 'deadline'. \
+A member that no registration explains is kept, until you name it by --member; the quorum rule binds that, too.";
+
+pub(super) const REAP_EXAMPLES: &str = "\
+Examples:
+  kubeboot reap --dry-run              each member: kept or removed, and why; touches nothing
+  kubeboot reap                        removes what the rules remove
+  kubeboot reap --member 8e9e05c52164694d
+                                       removes one that nobody explains, after a confirmation
+  kubeboot reap --dry-run --bucket my-bucket --cluster demo --endpoint api.demo.internal:6443
+                                       from a laptop: what the bucket and EC2 say";
+
+pub(super) const RETIRE: &str = "\
+Give a cluster up whose machines are all gone, so that the next machines that run 'kubeboot up' make a new one. It is the one \
+way to start over on purpose, and there is no way back: restore a snapshot first if you have one.
+
+Refused while any machine that has registered is not terminated by EC2's word, or anything answers at the endpoint. Works on a \
+machine of the group whose disk holds nothing of a cluster, and from anywhere with AWS credentials. Deletes nothing.";
+
+pub(super) const RETIRE_EXAMPLES: &str = "\
+Examples:
+  kubeboot status                      shows the cluster ID
+  kubeboot retire --cluster-id 6f9619ff-8b86-4011-b42d-00c04fc964ff
+                                       says what it will do, and asks
+  kubeboot retire --cluster-id 6f9619ff-8b86-4011-b42d-00c04fc964ff --yes
+                                       for scripts";
+
 pub(super) const COMPLETIONS_EXAMPLES: &str = "\
 Examples:
   kubeboot completions bash > /etc/bash_completion.d/kubeboot

@@ -2,6 +2,7 @@
 //!
 //! Everything here is mechanism. Nothing here knows what a cluster is, and nothing decides.
 
+pub mod confirm;
 pub mod files;
 pub mod hosts;
 pub mod lock;

@@ -2,9 +2,11 @@
 //! name the answer could come from any of them, and even from another cluster with the same certificate authority.
 
 mod answers;
+mod anyone;
 mod client;
 mod kubeconfig;
 
 pub use answers::{ClusterConfiguration, Node};
+pub use anyone::answers_at;
 pub use client::{Client, Deleted};
 pub use kubeconfig::Kubeconfig;

@@ -86,6 +86,15 @@ pub fn flipped(record: &ClusterRecord, published: Published) -> Option<ClusterRe
     }
 }
 
+/// The cluster is given up: the record says so, and keeps what is known of it. `None` when the record is no cluster's.
+#[must_use]
+pub fn retired(record: &ClusterRecord) -> Option<ClusterRecord> {
+    match &record.state {
+        State::Ready(published) => Some(ClusterRecord { state: State::Retired(published.clone()), ..record.clone() }),
+        State::Initializing { .. } | State::Retired(_) => None,
+    }
+}
+
 /// The same record for the group that replaced its own. Claim, CA and cluster stay what they are.
 #[must_use]
 pub fn regrouped(record: &ClusterRecord, group_arn: String) -> ClusterRecord {

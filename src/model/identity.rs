@@ -52,4 +52,31 @@ impl Identity {
             .map(Mismatch::Settings)
             .or_else(|| differs("group_arn", &self.group_arn, &here.group_arn).map(Mismatch::Group))
     }
+
+    /// The group's name, which ends its ARN.
+    #[must_use]
+    pub fn group_name(&self) -> Option<&str> {
+        self.group_arn.split_once(":autoScalingGroupName/").map(|(_, name)| name).filter(|name| !name.is_empty())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Identity;
+
+    #[test]
+    fn a_group_is_named_at_the_end_of_its_arn() {
+        let of = |arn: &str| Identity {
+            account: String::new(),
+            region: String::new(),
+            group_arn: arn.to_owned(),
+            endpoint: String::new(),
+            service_subnet: String::new(),
+        };
+        let arn = "arn:aws:autoscaling:eu-central-1:123456789012:autoScalingGroup:c577349c:autoScalingGroupName/demo";
+        assert_eq!(of(arn).group_name(), Some("demo"));
+        for bad in ["", "arn:aws:autoscaling", "arn:aws:autoscaling:::autoScalingGroup::autoScalingGroupName/"] {
+            assert_eq!(of(bad).group_name(), None, "{bad}");
+        }
+    }
 }

@@ -37,6 +37,8 @@ pub struct View {
     pub instances: Instances,
     /// Addresses of every instance asked for that is running or about to be.
     pub live_addresses: BTreeMap<IpAddr, InstanceId>,
+    /// When EC2 last changed the state of whom it was asked for, in its own words, for people.
+    pub since: BTreeMap<InstanceId, String>,
     /// How long the group has matched the expected size.
     pub settled_for: Option<Duration>,
     /// How long it has been looked at.
@@ -89,6 +91,15 @@ impl GroupWatch {
         Ok(self.view.clone())
     }
 
+    /// The same, asked now: for whoever asks for other machines than before, and only once.
+    ///
+    /// # Errors
+    /// As [`GroupWatch::look`].
+    pub async fn look_now(&mut self, others: &[InstanceId], expected: Option<usize>) -> Result<View, CallFailed> {
+        self.next = Instant::now();
+        self.look(others, expected).await
+    }
+
     /// The last answer, however old.
     #[must_use]
     pub fn last(&self) -> &View {
@@ -125,6 +136,8 @@ impl GroupWatch {
         let with_addresses =
             living.flat_map(|(id, found)| found.addresses.iter().map(|address| (*address, id.clone())));
         self.view.live_addresses = with_addresses.collect();
+        let since = described.iter().filter_map(|(id, found)| Some((id.clone(), found.since.clone()?)));
+        self.view.since = since.collect();
     }
 }
 

@@ -5,6 +5,7 @@ pub mod facts;
 pub mod group;
 pub mod lease;
 pub mod leaving_unit;
+pub mod operator;
 pub mod own_name;
 pub mod past;
 pub mod peers;

@@ -29,6 +29,8 @@ pub struct Reaper<'a> {
     pub kubeconfig: &'a Kubeconfig,
     /// The group, and EC2's word on every registered instance.
     pub view: &'a View,
+    /// This machine's own address, where it is a member: its own etcd and API server are asked as well.
+    pub own: Option<IpAddr>,
     /// The membership lease as it is held now.
     pub lease: Option<&'a Nonce>,
 }
@@ -41,18 +43,26 @@ impl Reaper<'_> {
     pub async fn judge(&self, members: &Members) -> Result<(Vec<(Member, Verdict)>, Vec<Registration>)> {
         let entries = registrations::all(self.store).await?;
         let registrations: Vec<_> = entries.into_iter().filter_map(|entry| entry.registration.ok()).collect();
-        let standby: Vec<InstanceId> = self.standby();
-        let scene = Scene {
+        Ok((self.with_scene(members, &registrations, plan), registrations))
+    }
+
+    /// Lets the model judge what it is about.
+    pub fn with_scene<T>(
+        &self,
+        members: &Members,
+        registrations: &[Registration],
+        judge: impl FnOnce(&Scene<'_>) -> T,
+    ) -> T {
+        judge(&Scene {
             me: &self.facts.machine.instance,
             members,
-            registrations: &registrations,
+            registrations,
             instances: &self.view.instances,
             live_addresses: &self.view.live_addresses,
-            in_standby: &standby,
+            in_standby: &self.standby(),
             lease: self.lease,
             gone_grace: self.facts.settings.gone_grace,
-        };
-        Ok((plan(&scene), registrations))
+        })
     }
 
     /// Removes what a plan removes, one by one, each verified; then the Node; then the registration is marked. Says what is
@@ -65,7 +75,7 @@ impl Reaper<'_> {
         let mut now = members.clone();
         for (member, verdict) in &judged {
             if let Verdict::Remove(why) = verdict {
-                now = self.take_away(&now, member, why, &registrations).await?;
+                now = self.take_away(&now, member, why, &registrations).await?.0;
             }
         }
         Ok(in_the_way(&judged).map(|(member, verdict)| {
@@ -73,7 +83,8 @@ impl Reaper<'_> {
         }))
     }
 
-    /// Removes one member as it was judged; then its Node; then its registration is marked.
+    /// Removes one member as it was judged; then its Node; then its registration is marked. The list afterwards, and what
+    /// became of the Node, where that is known.
     ///
     /// # Errors
     /// The member got its vote meanwhile, or the removal failed.
@@ -83,15 +94,14 @@ impl Reaper<'_> {
         judged: &Member,
         why: &Remove,
         registrations: &[Registration],
-    ) -> Result<Members> {
+    ) -> Result<(Members, Option<NodeGone>)> {
         tracing::warn!(member = %judged.id, name = judged.name, "reaping an etcd member: {why}");
         let now = match members.removal(judged) {
             Removal::HasVote => bail!("etcd member {} has become a voter meanwhile", judged.id),
             Removal::Done => members.clone(),
             Removal::Lawful | Removal::CostsQuorum => self.remove(members, judged.id).await?,
         };
-        self.forget(why, registrations).await;
-        Ok(now)
+        Ok((now, self.forget(why, registrations).await))
     }
 
     /// Removes one member, verified, and lists anew.
@@ -109,12 +119,13 @@ impl Reaper<'_> {
     }
 
     /// Deletes the Node of a machine that is gone and marks its registration. Neither stands in anybody's way for long, so a
-    /// failure is told and borne.
-    async fn forget(&self, why: &Remove, registrations: &[Registration]) {
+    /// failure is told and borne. What became of the Node, where that is known.
+    async fn forget(&self, why: &Remove, registrations: &[Registration]) -> Option<NodeGone> {
         // Who gave a join up lives, and will register anew.
-        let Remove::Gone(owner) = why else { return };
-        let Some(registration) = registrations.iter().find(|found| found.instance == *owner) else { return };
-        if let Err(error) = self.delete_node(registration).await {
+        let Remove::Gone(owner) = why else { return None };
+        let registration = registrations.iter().find(|found| found.instance == *owner)?;
+        let node = self.delete_node(registration).await;
+        if let Err(error) = &node {
             tracing::warn!(
                 node = registration.node_name,
                 "failed to delete the Node of a machine that is gone: {error:#}"
@@ -123,6 +134,7 @@ impl Reaper<'_> {
         if let Err(error) = registrations::mark_reaped(self.store, registration, rfc3339()).await {
             tracing::warn!("failed to mark a registration as reaped: {error}");
         }
+        node.ok()
     }
 
     async fn delete_node(&self, registration: &Registration) -> Result<NodeGone> {
@@ -131,7 +143,7 @@ impl Reaper<'_> {
     }
 
     fn addresses(&self) -> Vec<IpAddr> {
-        peers::seen(self.view, &self.facts.machine.instance)
+        self.own.into_iter().chain(peers::seen(self.view, &self.facts.machine.instance)).collect()
     }
 
     fn standby(&self) -> Vec<InstanceId> {

@@ -148,7 +148,7 @@ impl Reset {
 
     pub(super) fn reaper<'a>(&'a self, access: &'a Access, credentials: &'a Credentials, view: &'a View) -> Reaper<'a> {
         let kubeconfig = &credentials.kubeconfig;
-        Reaper { facts: &self.facts, store: &self.store, access, kubeconfig, view, lease: None }
+        Reaper { facts: &self.facts, store: &self.store, access, kubeconfig, view, own: None, lease: None }
     }
 
     /// How long etcd may take for one thing.

@@ -82,7 +82,7 @@ impl Aws {
     /// The group that the record names, for who is in none and was told of none.
     pub(super) async fn recorded_group(&self, seen: &Seen) -> Known<Option<Group>> {
         let record = seen.record.as_ref().ok().and_then(Option::as_ref);
-        match record.and_then(|record| name_in(&record.identity.group_arn)) {
+        match record.and_then(|record| record.identity.group_name()) {
             Some(name) if self.group.is_none() => within(group::describe(&self.autoscaling, name)).await,
             None if self.group.is_none() && seen.here.instance().is_none() => {
                 Err("neither the setting 'group' nor a cluster record names it".to_owned())
@@ -99,24 +99,5 @@ impl Aws {
 
     async fn object(&self, key: &str) -> Known<Option<Vec<u8>>> {
         Ok(within(self.store.get(key)).await?.map(|object| object.body))
-    }
-}
-
-/// The name at the end of a group's ARN.
-fn name_in(arn: &str) -> Option<&str> {
-    arn.split_once(":autoScalingGroupName/").map(|(_, name)| name).filter(|name| !name.is_empty())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::name_in;
-
-    #[test]
-    fn a_group_is_named_at_the_end_of_its_arn() {
-        let arn = "arn:aws:autoscaling:eu-central-1:123456789012:autoScalingGroup:c577349c:autoScalingGroupName/demo";
-        assert_eq!(name_in(arn), Some("demo"));
-        for bad in ["", "arn:aws:autoscaling", "arn:aws:autoscaling:::autoScalingGroup::autoScalingGroupName/"] {
-            assert_eq!(name_in(bad), None, "{bad}");
-        }
     }
 }

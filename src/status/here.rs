@@ -10,7 +10,6 @@ use crate::model::verdict::{Here, Known, LeavingUnit, ThisMachine};
 use crate::node::LEAVING_UNIT;
 use crate::node::facts::read_documents;
 use crate::settings::Settings;
-use std::env;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
@@ -74,11 +73,7 @@ fn advertised(manifest: &str) -> Option<IpAddr> {
 }
 
 async fn metadata() -> Known<imds::Machine> {
-    // The standard variable by which a machine says that it has no metadata service, or does not want it asked.
-    if env::var("AWS_EC2_METADATA_DISABLED").is_ok_and(|value| value.eq_ignore_ascii_case("true")) {
-        return Err("not asked, for AWS_EC2_METADATA_DISABLED is set".into());
-    }
-    within(imds::describe(&imds::client())).await
+    within(imds::describe_where_it_is()).await
 }
 
 async fn leaving_unit() -> Known<LeavingUnit> {

@@ -180,6 +180,7 @@ impl Shell {
             access: credentials.etcd.as_ref().context("there are no credentials for etcd")?,
             kubeconfig: &credentials.kubeconfig,
             view: self.group.last(),
+            own: None,
             lease,
         };
         reaper.reap(members).await

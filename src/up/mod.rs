@@ -6,6 +6,7 @@ mod hook;
 mod init;
 mod join;
 mod keep;
+mod loss;
 mod observe;
 mod patience;
 mod shell;
@@ -84,13 +85,35 @@ pub async fn run(settings: Settings, options: Options) -> Result<()> {
     let facts = Facts::gather(settings).await?;
     facts.remember();
     let mut shell = Shell::new(facts, Some(&lock), options).await?;
-    let ended = until(&mut shell, deadline).await;
+    let mut ended = until(&mut shell, deadline).await;
+    if let Err(error) = ended {
+        ended = Err(with_loss(&mut shell, error).await);
+    }
     if let Err(error) = &ended {
         shell.give_up(error).await;
         shell.abandon_hook(Exit::of(error)).await;
     }
     shell.tidy();
     ended
+}
+
+/// Where quorum or everything is lost, an operator gets to know all that is known, below what `up` ended with.
+async fn with_loss(shell: &mut Shell, error: anyhow::Error) -> anyhow::Error {
+    let exit = Exit::of(&error);
+    if !matches!(exit, Exit::Operator | Exit::TryAgain) {
+        return error;
+    }
+    match shell.loss().await {
+        Some(known) => anyhow!("{known}").context(last_words(&error)).context(exit),
+        None => error,
+    }
+}
+
+/// What an error says beside its exit.
+fn last_words(error: &anyhow::Error) -> String {
+    let phrases = Exit::ALL.map(|exit| exit.to_string());
+    let causes = error.chain().map(ToString::to_string).filter(|cause| !phrases.contains(cause));
+    causes.collect::<Vec<_>>().join(": ")
 }
 
 /// Says what would be done next. It takes no lock, so its credentials are its own, and gone when it ends.

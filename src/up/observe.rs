@@ -8,6 +8,7 @@ use crate::kubeadm::state;
 use crate::model::identity::Identity;
 use crate::model::ids::{ClaimId, InstanceId};
 use crate::model::local::{Local, Stage};
+use crate::model::members::Members;
 use crate::model::record::{ClusterRecord, Published, State};
 use crate::model::registration::Registration;
 use crate::model::snapshot::{ClusterView, RecordView, Snapshot};
@@ -40,6 +41,14 @@ impl Probe {
             None | Some((_, ClusterView::NotAsked | ClusterView::External)) => false,
             Some((_, ClusterView::Listed(members))) => !members.has_quorum(),
             Some((_, ClusterView::NoQuorum(_) | ClusterView::Unknown { .. })) => true,
+        }
+    }
+
+    /// The members, as far as any of them told when last asked.
+    pub fn members(&self) -> Option<&Members> {
+        match &self.last {
+            Some((_, ClusterView::Listed(members) | ClusterView::NoQuorum(members))) => Some(members),
+            Some((_, ClusterView::NotAsked | ClusterView::External | ClusterView::Unknown { .. })) | None => None,
         }
     }
 

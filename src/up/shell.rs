@@ -2,7 +2,6 @@
 
 use super::waiting::Told;
 use super::{Options, Outcome};
-use crate::aws;
 use crate::aws::hook::Hook;
 use crate::aws::store::Store;
 use crate::bucket::{Held, Watch, keys};
@@ -67,15 +66,7 @@ impl Shell {
     /// A proxy variable that is no URL.
     pub async fn new(facts: Facts, lock: Option<&Lock>, options: Options) -> Result<Self> {
         let settings = &facts.settings;
-        let region = settings.region.clone().or_else(aws::region_from_environment);
-        let region = region.unwrap_or_else(|| facts.machine.region.clone());
-        let sdk = aws::connect(Some(region)).await.context(Exit::Usage)?;
-        let store = Store::new(
-            aws_sdk_s3::Client::new(&sdk),
-            settings.bucket.clone(),
-            settings.prefix.clone(),
-            settings.kms_key_id.clone(),
-        );
+        let (sdk, store) = facts.connect().await?;
         let policy = Policy {
             expected_size: settings.expected_size,
             settle_timeout: settings.settle_timeout,

@@ -8,6 +8,7 @@ mod support;
 
 mod aws;
 mod boots;
+mod by_hand;
 mod documents;
 mod external_etcd;
 mod joiners;

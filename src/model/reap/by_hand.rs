@@ -107,11 +107,22 @@ pub fn soon_gone(scene: &Scene<'_>, plan: &[(Member, Verdict)]) -> Option<(Insta
     })
 }
 
+impl Lawful {
+    /// A word for programs. It stays the same when the text changes.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::ByRule(why) => Verdict::Remove(why.clone()).code(),
+            Self::Unexplained => "by-hand",
+        }
+    }
+}
+
 impl fmt::Display for Lawful {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::ByRule(why) => Verdict::Remove(why.clone()).fmt(f),
-            Self::Unexplained => f.write_str("removed: no registration explains it, and an operator has decided"),
+            Self::ByRule(why) => why.fmt(f),
+            Self::Unexplained => f.write_str("no registration explains it, and an operator has decided"),
         }
     }
 }

@@ -4,6 +4,7 @@
 //! removal leaves the answering voters at or above the quorum of the rest. A member that nobody can explain is left to an
 //! operator.
 
+pub mod afar;
 pub mod by_hand;
 
 use super::group::Ec2State;
@@ -186,13 +187,21 @@ impl Verdict {
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Keep(Keep::Answers) => f.write_str("kept: it answers"),
-            Self::Keep(Keep::Own) => f.write_str("kept: it is this machine's own"),
-            Self::Keep(Keep::Unexplained) => f.write_str("kept: no registration explains it, an operator must decide"),
-            Self::Keep(Keep::NotGone(owner)) => write!(f, "kept: its machine {owner} is not certainly gone"),
-            Self::Keep(Keep::AddressLives(other)) => write!(f, "kept: the living instance {other} has its address"),
-            Self::Keep(Keep::Quorum) => f.write_str("kept: without it fewer voters would answer than the quorum wants"),
+            Self::Keep(why) => write!(f, "kept: {why}"),
             Self::Remove(why) => write!(f, "removed: {why}"),
+        }
+    }
+}
+
+impl fmt::Display for Keep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Answers => f.write_str("it answers"),
+            Self::Own => f.write_str("it is this machine's own"),
+            Self::Unexplained => f.write_str("no registration explains it, an operator must decide"),
+            Self::NotGone(owner) => write!(f, "its machine {owner} is not certainly gone"),
+            Self::AddressLives(other) => write!(f, "the living instance {other} has its address"),
+            Self::Quorum => f.write_str("without it fewer voters would answer than the quorum wants"),
         }
     }
 }

@@ -1,8 +1,8 @@
 //! What is not about one machine: a name at the left, and what is known beside it.
 
 use super::super::report::{Etcd, Expiry, Group, Here, Record, Report, Source};
-use super::layout::indented;
 use super::nodes::in_words;
+use crate::layout::indented;
 use std::collections::BTreeSet;
 
 /// The names at the left take this many columns.
@@ -51,7 +51,10 @@ fn record_of(record: Option<&Record>, place: &str) -> Vec<String> {
     let Some(record) = record else { return vec![format!("none at {place}")] };
     let mut facts = vec![
         format!("{} at {place}", record.phase),
-        format!("claim {} (number {})", record.claim_id, record.generation),
+        match record.cluster {
+            Some(_) => format!("cluster ID {} (claim number {})", record.claim_id, record.generation),
+            None => format!("claim {} (number {})", record.claim_id, record.generation),
+        },
     ];
     if let Some(holder) = &record.holder {
         facts.push(format!("held by {holder}, beat {}", record.beat.unwrap_or_default()));

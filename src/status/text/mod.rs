@@ -1,12 +1,11 @@
 //! The page for people: the verdict, its reasons, what is not about one machine, and a table of the machines. Plain
-//! ASCII, at most [`layout::WIDTH`] columns where the names allow it.
+//! ASCII, at most [`WIDTH`](crate::layout::WIDTH) columns where the names allow it.
 
 mod facts;
-mod layout;
 mod nodes;
 
 use super::report::Report;
-use layout::{indented, line};
+use crate::layout::{indented, line};
 
 /// The whole page.
 pub(super) fn page(report: &Report) -> String {

@@ -1,7 +1,7 @@
 //! The table of the machines, each with what it waits for and its last error below it.
 
 use super::super::report::{Member, Node, Report, Source};
-use super::layout::{columns, indented, line};
+use crate::layout::{columns, indented, line};
 
 const HEAD: [&str; 9] = ["", "INSTANCE", "ADDRESS", "EC2", "GROUP", "SAYS", "ETCD", "API SERVER", "KUBELET"];
 /// The last machines that are gone are of interest, all that ever were are not.

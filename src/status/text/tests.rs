@@ -1,7 +1,7 @@
 //! The page, as the documentation shows it and in the cases that could spoil it.
 
-use super::layout::{WIDTH, columns, indented, line};
 use super::page;
+use crate::layout::{WIDTH, columns, indented, line};
 use crate::model::registration::{Phase, Registration};
 use crate::model::verdict::{Seen, sample};
 use crate::status::report::tests::report;

@@ -1,13 +1,13 @@
-//! Lines and columns.
+//! Lines and columns of what commands print for people: plain ASCII, whatever the bucket holds.
 
 /// Columns of a line, where the words allow it.
-pub(super) const WIDTH: usize = 100;
+pub const WIDTH: usize = 100;
 /// What a text may have at most in characters, lest one error fill the screen. `--json` has all of it.
 const LONGEST: usize = 500;
 
 /// One line of a text that may come from anywhere: what is not printable ASCII becomes a question mark, so that no
 /// object in the bucket commands the terminal.
-pub(super) fn line(text: &str) -> String {
+pub fn line(text: &str) -> String {
     let words: Vec<&str> = text.split_whitespace().collect();
     let plain =
         words.join(" ").chars().map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '?' }).collect::<String>();
@@ -18,7 +18,7 @@ pub(super) fn line(text: &str) -> String {
 }
 
 /// A text after a mark, wrapped between words; the lines after the first begin below the text.
-pub(super) fn indented(mark: &str, text: &str) -> Vec<String> {
+pub fn indented(mark: &str, text: &str) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     let mut current = String::new();
     for word in line(text).split(' ') {
@@ -36,7 +36,7 @@ pub(super) fn indented(mark: &str, text: &str) -> Vec<String> {
 }
 
 /// Rows with their columns below each other, two spaces between them.
-pub(super) fn columns(rows: &[Vec<String>]) -> Vec<String> {
+pub fn columns(rows: &[Vec<String>]) -> Vec<String> {
     let count = rows.iter().map(Vec::len).max().unwrap_or_default();
     let width =
         |column: usize| rows.iter().filter_map(|row| row.get(column)).map(String::len).max().unwrap_or_default();

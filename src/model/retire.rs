@@ -1,0 +1,444 @@
+//! Whether a cluster may be retired: given up on purpose, so that the next machines make a new one.
+//!
+//! Only where nothing of it is left that could go on serving: every machine that ever registered is gone for good by EC2's
+//! word, and nothing answers. A machine that boots meanwhile is not harmed, whenever the record is flipped: it reads `ready`
+//! and finds no voter to join, or it reads `retired` and claims over that very version of the record.
+
+use super::ids::{ClaimId, InstanceId};
+use super::instances::Seen;
+use super::record::{ClusterRecord, State};
+use super::registration::Phase;
+use std::fmt;
+use std::time::Duration;
+
+/// What the decision depends on.
+#[derive(Debug, Clone)]
+pub struct Scene<'a> {
+    /// The cluster that the operator means, by its ID: the claim that made it.
+    pub cluster_id: &'a ClaimId,
+    /// The record; `None` when there is none.
+    pub record: Option<&'a ClusterRecord>,
+    /// Where EC2 was asked.
+    pub asked_in: AskedIn,
+    /// Every machine that has registered, and the one that initialised.
+    pub machines: &'a [Machine],
+    /// What answers, each as a place and what it said.
+    pub answers: &'a [String],
+    /// After so long, absence from EC2's answers is believed.
+    pub gone_grace: Duration,
+}
+
+/// The account and Region of those who asked EC2.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AskedIn {
+    /// AWS account.
+    pub account: String,
+    /// AWS Region.
+    pub region: String,
+}
+
+/// A machine of the cluster that is to be retired.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Machine {
+    /// Its ID.
+    pub instance: InstanceId,
+    /// What it said about itself last, where that can be read.
+    pub says: Option<Phase>,
+    /// EC2's word; `None` when EC2 was not asked.
+    pub ec2: Option<Seen>,
+    /// Whether it is the machine on which this is asked, and its disk holds nothing of a control plane.
+    pub is_here_and_fresh: bool,
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nothing: it is retired already.
+    Already,
+    /// The record may be flipped to `retired`.
+    Lawful,
+    /// EC2 must leave these out of its answers for longer before it is believed.
+    Wait {
+        /// Which.
+        absent: Vec<InstanceId>,
+        /// For how long still.
+        left: Duration,
+    },
+    /// It must not be.
+    Refused(Vec<Refusal>),
+}
+
+/// Why not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// There is no record.
+    NoRecord,
+    /// There is a claim and no cluster yet.
+    NoCluster {
+        /// The claim.
+        claim_id: ClaimId,
+    },
+    /// The record is another cluster's.
+    OtherCluster {
+        /// The record's cluster.
+        cluster_id: ClaimId,
+    },
+    /// EC2 was asked in another account or Region, where nobody of this cluster is to be seen.
+    AskedElsewhere {
+        /// What differs.
+        field: &'static str,
+        /// What the record says.
+        record: String,
+        /// What this is asked with.
+        here: String,
+    },
+    /// A machine is not gone for good.
+    Lives {
+        /// Which.
+        instance: InstanceId,
+        /// EC2's state of it.
+        ec2: String,
+    },
+    /// EC2 did not say.
+    NotKnown {
+        /// Of which machine.
+        instance: InstanceId,
+    },
+    /// Something answers.
+    Answers(String),
+}
+
+/// Decides.
+#[must_use]
+pub fn judge(scene: &Scene<'_>) -> Verdict {
+    let record = match meant(scene) {
+        Ok(record) => record,
+        Err(refusal) => return Verdict::Refused(vec![refusal]),
+    };
+    if matches!(record.state, State::Retired(_)) {
+        return Verdict::Already;
+    }
+    if let Some(refusal) = asked_elsewhere(scene, record) {
+        return Verdict::Refused(vec![refusal]);
+    }
+    let mut refusals: Vec<Refusal> = scene.machines.iter().filter_map(lives).collect();
+    refusals.extend(scene.answers.iter().cloned().map(Refusal::Answers));
+    if !refusals.is_empty() {
+        return Verdict::Refused(refusals);
+    }
+    let absent: Vec<(&InstanceId, Duration)> =
+        scene.machines.iter().filter_map(|machine| soon_gone(machine, scene.gone_grace)).collect();
+    match absent.iter().map(|(_, left)| *left).max() {
+        Some(left) => {
+            Verdict::Wait { absent: absent.into_iter().map(|(instance, _)| instance.clone()).collect(), left }
+        }
+        None => Verdict::Lawful,
+    }
+}
+
+/// The record, if it is that of the cluster that is meant.
+fn meant<'a>(scene: &Scene<'a>) -> Result<&'a ClusterRecord, Refusal> {
+    let record = scene.record.ok_or(Refusal::NoRecord)?;
+    match &record.state {
+        State::Initializing { .. } => Err(Refusal::NoCluster { claim_id: record.claim_id.clone() }),
+        State::Ready(_) | State::Retired(_) if record.claim_id != *scene.cluster_id => {
+            Err(Refusal::OtherCluster { cluster_id: record.claim_id.clone() })
+        }
+        State::Ready(_) | State::Retired(_) => Ok(record),
+    }
+}
+
+fn asked_elsewhere(scene: &Scene<'_>, record: &ClusterRecord) -> Option<Refusal> {
+    let (identity, here) = (&record.identity, &scene.asked_in);
+    let differs = |field, record: &str, here: &str| {
+        (record != here).then(|| Refusal::AskedElsewhere { field, record: record.to_owned(), here: here.to_owned() })
+    };
+    differs("account", &identity.account, &here.account).or_else(|| differs("region", &identity.region, &here.region))
+}
+
+/// A machine that may hold a vote. One that is stopped can be started again.
+fn lives(machine: &Machine) -> Option<Refusal> {
+    let instance = machine.instance.clone();
+    match &machine.ec2 {
+        // Its disk was looked at, and proves what EC2 cannot know.
+        _ if machine.is_here_and_fresh => None,
+        Some(Seen::State(state)) if state.is_final() => None,
+        Some(Seen::State(state)) => Some(Refusal::Lives { instance, ec2: state.to_string() }),
+        Some(Seen::AbsentFor(_)) => None,
+        None => Some(Refusal::NotKnown { instance }),
+    }
+}
+
+/// How long EC2 must go on leaving it out.
+fn soon_gone(machine: &Machine, grace: Duration) -> Option<(&InstanceId, Duration)> {
+    match &machine.ec2 {
+        Some(Seen::AbsentFor(absent)) => {
+            grace.checked_sub(*absent).filter(|left| !left.is_zero()).map(|left| (&machine.instance, left))
+        }
+        Some(Seen::State(_)) | None => None,
+    }
+}
+
+impl Refusal {
+    /// A word for programs. It stays the same when the text changes.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NoRecord => "no-record",
+            Self::NoCluster { .. } => "no-cluster",
+            Self::OtherCluster { .. } => "other-cluster",
+            Self::AskedElsewhere { .. } => "asked-elsewhere",
+            Self::Lives { .. } => "lives",
+            Self::NotKnown { .. } => "not-known",
+            Self::Answers(_) => "answers",
+        }
+    }
+
+    /// Whether changing a setting or an argument is the remedy.
+    #[must_use]
+    pub fn is_about_usage(&self) -> bool {
+        match self {
+            Self::NoRecord | Self::OtherCluster { .. } | Self::AskedElsewhere { .. } => true,
+            Self::NoCluster { .. } | Self::Lives { .. } | Self::NotKnown { .. } | Self::Answers(_) => false,
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoRecord => f.write_str("there is no cluster record: correct 'bucket' and 'prefix'"),
+            Self::NoCluster { claim_id } => write!(
+                f,
+                "the record holds claim {claim_id} and no cluster yet, so there is nothing to retire: a claim whose holder is gone is taken \
+                 over by the next machine"
+            ),
+            Self::OtherCluster { cluster_id } => write!(
+                f,
+                "the record is that of the cluster {cluster_id}: correct --cluster-id, or 'bucket' and 'prefix'; 'kubeboot status' shows the \
+                 record"
+            ),
+            Self::AskedElsewhere { field, record, here } => write!(
+                f,
+                "the cluster record has {field} '{record}', AWS was asked in {field} '{here}', where the cluster's machines cannot be seen: \
+                 correct the setting 'region' or the credentials"
+            ),
+            Self::Lives { instance, ec2 } => write!(
+                f,
+                "{instance} has registered and is {ec2}: terminate it (desired capacity 0 keeps the group from launching another one)"
+            ),
+            Self::NotKnown { instance } => {
+                write!(f, "EC2 did not say whether {instance}, which has registered, lives: try again")
+            }
+            Self::Answers(what) => write!(f, "{what}: the cluster may still serve; stop what answers there"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::group::Ec2State;
+    use crate::model::identity::Identity;
+    use crate::model::ids::{BootId, Uid};
+    use crate::model::record::{Holder, Published};
+
+    const GRACE: Duration = Duration::from_secs(300);
+
+    fn id(n: u8) -> InstanceId {
+        InstanceId::parse(format!("i-0000000{n}")).unwrap()
+    }
+
+    fn claim(n: u8) -> ClaimId {
+        ClaimId::parse(format!("00000000-0000-4000-8000-00000000000{n}")).unwrap()
+    }
+
+    fn record(state: State) -> ClusterRecord {
+        let identity = Identity {
+            account: "123456789012".into(),
+            region: "eu-central-1".into(),
+            group_arn: "arn:group".into(),
+            endpoint: "api:6443".into(),
+            service_subnet: "10.96.0.0/12".into(),
+        };
+        ClusterRecord { claim_id: claim(1), generation: 1, identity, yielded: Vec::new(), state }
+    }
+
+    fn published() -> Published {
+        Published {
+            ca_hashes: vec!["sha256:00".into()],
+            kube_system_uid: Uid::parse("6f9619ff-8b86-4011-b42d-00c04fc964ff").unwrap(),
+            kubernetes_version: "v1.36.1".into(),
+            pki_key: "k".into(),
+            pki_digest: "sha256:00".into(),
+            initialised_by: id(1),
+            initialised_at: String::new(),
+        }
+    }
+
+    fn asked_in(account: &str, region: &str) -> AskedIn {
+        AskedIn { account: account.into(), region: region.into() }
+    }
+
+    /// Of cluster 1, asked for cluster 1 where it is.
+    fn judged(state: State, machines: &[Machine], answers: &[&str]) -> Verdict {
+        let answers: Vec<String> = answers.iter().map(ToString::to_string).collect();
+        judge(&Scene {
+            cluster_id: &claim(1),
+            record: Some(&record(state)),
+            asked_in: asked_in("123456789012", "eu-central-1"),
+            machines,
+            answers: &answers,
+            gone_grace: GRACE,
+        })
+    }
+
+    fn machine(n: u8, ec2: Option<Seen>) -> Machine {
+        Machine { instance: id(n), says: Some(Phase::Joined), ec2, is_here_and_fresh: false }
+    }
+
+    fn state(state: Ec2State) -> Option<Seen> {
+        Some(Seen::State(state))
+    }
+
+    #[test]
+    fn every_machine_must_be_gone_for_good() {
+        let lives = |ec2: &str| Verdict::Refused(vec![Refusal::Lives { instance: id(1), ec2: ec2.into() }]);
+        let wait = |left| Verdict::Wait { absent: vec![id(1)], left: Duration::from_secs(left) };
+        let absent = |secs| Some(Seen::AbsentFor(Duration::from_secs(secs)));
+        let rows = [
+            (state(Ec2State::Terminated), Verdict::Lawful),
+            (state(Ec2State::ShuttingDown), Verdict::Lawful),
+            (state(Ec2State::Running), lives("running")),
+            (state(Ec2State::Pending), lives("pending")),
+            (state(Ec2State::Stopping), lives("stopping")),
+            (state(Ec2State::Stopped), lives("stopped")),
+            (state(Ec2State::Other("new".into())), lives("new")),
+            (absent(0), wait(300)),
+            (absent(299), wait(1)),
+            (absent(300), Verdict::Lawful),
+            (None, Verdict::Refused(vec![Refusal::NotKnown { instance: id(1) }])),
+        ];
+        for (ec2, expected) in rows {
+            let machines = [machine(1, ec2.clone()), machine(2, state(Ec2State::Terminated))];
+            assert_eq!(judged(State::Ready(published()), &machines, &[]), expected, "{ec2:?}");
+        }
+    }
+
+    #[test]
+    fn the_longest_absence_to_come_is_waited_for_unless_something_lives() {
+        let absent = |n, secs| machine(n, Some(Seen::AbsentFor(Duration::from_secs(secs))));
+        let two = [absent(1, 100), absent(2, 200), absent(3, 300)];
+        let expected = Verdict::Wait { absent: vec![id(1), id(2)], left: Duration::from_secs(200) };
+        assert_eq!(judged(State::Ready(published()), &two, &[]), expected);
+        let lives = [absent(1, 100), machine(2, state(Ec2State::Running))];
+        let verdict = judged(State::Ready(published()), &lives, &[]);
+        assert_eq!(verdict, Verdict::Refused(vec![Refusal::Lives { instance: id(2), ec2: "running".into() }]));
+    }
+
+    #[test]
+    fn what_answers_is_in_the_way_whatever_ec2_says() {
+        let verdict = judged(State::Ready(published()), &[machine(1, state(Ec2State::Terminated))], &["x answers"]);
+        assert_eq!(verdict, Verdict::Refused(vec![Refusal::Answers("x answers".into())]));
+    }
+
+    #[test]
+    fn the_machine_where_this_is_asked_counts_by_its_disk() {
+        let here = Machine { is_here_and_fresh: true, ..machine(9, state(Ec2State::Running)) };
+        let gone = machine(1, state(Ec2State::Terminated));
+        assert_eq!(judged(State::Ready(published()), &[gone.clone(), here.clone()], &[]), Verdict::Lawful);
+        let not_fresh = Machine { is_here_and_fresh: false, ..here };
+        let verdict = judged(State::Ready(published()), &[gone, not_fresh], &[]);
+        assert_eq!(verdict, Verdict::Refused(vec![Refusal::Lives { instance: id(9), ec2: "running".into() }]));
+    }
+
+    #[test]
+    fn only_the_cluster_that_is_meant_and_where_it_is() {
+        let boot = BootId::parse("6f9619ff-8b86-4011-b42d-00c04fc964ff").unwrap();
+        let holder = Some(Holder { instance: id(1), boot });
+        let refused = |refusal| Verdict::Refused(vec![refusal]);
+        let elsewhere = |field, record: &str, here: &str| {
+            refused(Refusal::AskedElsewhere { field, record: record.into(), here: here.into() })
+        };
+        let (account, region) = ("123456789012", "eu-central-1");
+        let here = || asked_in(account, region);
+        let ready = || Some(record(State::Ready(published())));
+        let retired = || Some(record(State::Retired(published())));
+        let initializing = Some(record(State::Initializing { holder, beat: 3 }));
+        let rows = [
+            (None, 1, here(), refused(Refusal::NoRecord)),
+            (initializing, 1, here(), refused(Refusal::NoCluster { claim_id: claim(1) })),
+            (ready(), 2, here(), refused(Refusal::OtherCluster { cluster_id: claim(1) })),
+            (retired(), 2, here(), refused(Refusal::OtherCluster { cluster_id: claim(1) })),
+            (retired(), 1, here(), Verdict::Already),
+            (ready(), 1, here(), Verdict::Lawful),
+            (ready(), 1, asked_in("2", region), elsewhere("account", account, "2")),
+            (ready(), 1, asked_in(account, "us-east-1"), elsewhere("region", region, "us-east-1")),
+        ];
+        for (record, meant, asked_in, expected) in rows {
+            let scene = Scene {
+                cluster_id: &claim(meant),
+                record: record.as_ref(),
+                asked_in,
+                machines: &[machine(1, state(Ec2State::Terminated))],
+                answers: &[],
+                gone_grace: GRACE,
+            };
+            assert_eq!(judge(&scene), expected, "{scene:?}");
+        }
+    }
+
+    /// The record as a cell that S3 changes under If-Match only: its body, and how often it was written.
+    #[derive(Clone)]
+    struct Cell(ClusterRecord, u32);
+
+    impl Cell {
+        fn replace(&mut self, next: Option<ClusterRecord>, read: u32) -> bool {
+            let lands = next.is_some() && read == self.1;
+            if let (Some(next), true) = (next, lands) {
+                *self = Self(next, self.1 + 1);
+            }
+            lands
+        }
+    }
+
+    /// `R` reads for the retirement, `W` writes it; `r` reads for a machine that boots, `c` claims by that, `f` flips.
+    fn played(order: &str) -> Cell {
+        use crate::model::claim::{claimed, flipped, retired};
+        let holder = Holder { instance: id(5), boot: BootId::parse("6f9619ff-8b86-4011-b42d-00c04fc964ff").unwrap() };
+        let mut cell = Cell(record(State::Ready(published())), 0);
+        let (mut ours, mut theirs) = (cell.clone(), cell.clone());
+        for step in order.chars() {
+            match step {
+                'R' => ours = cell.clone(),
+                'W' => drop(cell.replace(retired(&ours.0), ours.1)),
+                'r' => theirs = cell.clone(),
+                'c' if matches!(theirs.0.state, State::Retired(_)) => {
+                    let next = claimed(Some(&theirs.0), claim(5), holder.clone(), theirs.0.identity.clone());
+                    drop(cell.replace(Some(next), theirs.1));
+                    theirs = cell.clone();
+                }
+                'f' if theirs.0.claim_id == claim(5) => drop(cell.replace(flipped(&theirs.0, published()), theirs.1)),
+                _ => {}
+            }
+        }
+        cell
+    }
+
+    #[test]
+    fn a_machine_that_boots_meanwhile_is_harmed_in_no_order() {
+        let (ready, retired) = (State::Ready(published()), State::Retired(published()));
+        let rows = [
+            ("RrcfW", 1, &retired), // It read `ready`, and claims nothing.
+            ("rRWcf", 1, &retired), // The same, with the record changed behind its back.
+            ("RWrcf", 5, &ready),   // It read `retired`, and makes the next cluster.
+            ("RWrRWcf", 5, &ready), // A second retirement of the retired changes nothing.
+            ("RWrcRWf", 5, &ready), // Nor does one that comes while the next claim is held.
+            ("RRWrcfW", 5, &ready), // A late write of the first retirement does not land on the next cluster.
+        ];
+        for (order, claim_id, state) in rows {
+            let Cell(record, _) = played(order);
+            assert_eq!((&record.claim_id, &record.state), (&claim(claim_id), state), "{order}");
+        }
+    }
+}

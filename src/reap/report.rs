@@ -1,0 +1,196 @@
+//! What was planned or done, for people and, with `--json`, for programs. Every field is told in `docs/reap.md`.
+
+use super::here::{Here, Seen};
+use crate::layout::{columns, line};
+use crate::model::ids::MemberId;
+use crate::model::instances::Seen as Word;
+use crate::model::members::Member;
+use crate::model::reap::by_hand::Lawful;
+use crate::model::reap::{Verdict, owners};
+use crate::node::past::NodeGone;
+use anyhow::{Context, Result};
+use serde::Serialize;
+use std::fmt;
+use std::io::Write;
+
+/// The shape that this version prints.
+const SCHEMA: u32 = 1;
+
+/// What was done about one member.
+#[derive(Debug, Clone)]
+pub(super) struct Done {
+    pub(super) id: MemberId,
+    /// What became of the Node of its machine, where that was looked for.
+    pub(super) node: Option<NodeGone>,
+}
+
+/// Everything.
+#[derive(Debug, Serialize)]
+pub(super) struct Report {
+    schema: u32,
+    dry_run: bool,
+    place: String,
+    cluster_id: String,
+    voters: usize,
+    answering: usize,
+    quorum: usize,
+    members: Vec<Row>,
+}
+
+/// One member.
+#[derive(Debug, Serialize)]
+pub(super) struct Row {
+    id: String,
+    name: String,
+    addresses: Vec<String>,
+    voter: bool,
+    started: bool,
+    answers: bool,
+    instance: Option<String>,
+    ec2: Option<String>,
+    verdict: &'static str,
+    code: &'static str,
+    why: String,
+    removed: bool,
+    node: Option<&'static str>,
+}
+
+impl Report {
+    /// A report without members.
+    pub(super) fn new(here: &Here, seen: &Seen, dry_run: bool) -> Self {
+        Self {
+            schema: SCHEMA,
+            dry_run,
+            place: here.store.url(""),
+            cluster_id: here.record.claim_id.to_string(),
+            voters: seen.members.voters().count(),
+            answering: seen.members.answering(),
+            quorum: seen.members.quorum(),
+            members: Vec::new(),
+        }
+    }
+
+    /// Takes in a plan.
+    pub(super) fn plan(&mut self, plan: &[(Member, Verdict)], seen: &Seen) {
+        let row = |(member, verdict): &(Member, Verdict)| match verdict {
+            Verdict::Keep(why) => Row::new(seen, member, "keep", verdict.code(), why.to_string()),
+            Verdict::Remove(why) => Row::new(seen, member, "remove", verdict.code(), why.to_string()),
+        };
+        self.members.extend(plan.iter().map(row));
+    }
+
+    /// Takes in one member that was named.
+    pub(super) fn push(&mut self, row: Row) {
+        self.members.push(row);
+    }
+
+    /// Takes in what was done.
+    pub(super) fn done(&mut self, done: &[Done]) {
+        for Done { id, node } in done {
+            if let Some(row) = self.members.iter_mut().find(|row| row.id == id.to_string()) {
+                row.removed = true;
+                row.node = node.map(|node| match node {
+                    NodeGone::Deleted => "deleted",
+                    NodeGone::NotThere => "not there",
+                    NodeGone::Anothers => "another machine's",
+                });
+            }
+        }
+    }
+
+    /// Prints it.
+    ///
+    /// # Errors
+    /// A standard output that takes nothing.
+    pub(super) fn print(&self, json: bool) -> Result<()> {
+        let text = if json {
+            let json = serde_json::to_string_pretty(self).context("failed to write the report as JSON")?;
+            format!("{json}\n")
+        } else {
+            self.page()
+        };
+        std::io::stdout().write_all(text.as_bytes()).context("failed to write to standard output")
+    }
+
+    fn page(&self) -> String {
+        let noun = if self.voters == 1 { "voter" } else { "voters" };
+        let head = format!(
+            "etcd: {} of {} {noun} answering, quorum {}; cluster {} at {}",
+            self.answering, self.voters, self.quorum, self.cluster_id, self.place
+        );
+        let names = ["MEMBER", "NAME", "ADDRESS", "INSTANCE", "EC2", ""];
+        let mut rows = vec![names.map(str::to_owned).to_vec()];
+        rows.extend(self.members.iter().map(|row| row.cells(self.dry_run)));
+        let mut lines = vec![head, String::new()];
+        if rows.len() > 1 {
+            lines.extend(columns(&rows));
+        }
+        lines.join("\n") + "\n"
+    }
+}
+
+impl Row {
+    fn new(seen: &Seen, member: &Member, verdict: &'static str, code: &'static str, why: String) -> Self {
+        let instance = owners(seen.registrations.iter(), member).first().map(|owner| owner.instance.clone());
+        let ec2 = instance.as_ref().and_then(|instance| seen.view.instances.0.get(instance)).map(|word| match word {
+            Word::State(state) => state.to_string(),
+            Word::AbsentFor(_) => "absent".to_owned(),
+        });
+        Self {
+            id: member.id.to_string(),
+            name: member.name.clone(),
+            addresses: member.peer_addresses.iter().map(ToString::to_string).collect(),
+            voter: !member.learner,
+            started: member.is_started(),
+            answers: member.answers,
+            instance: instance.map(|instance| instance.to_string()),
+            ec2,
+            verdict,
+            code,
+            why,
+            removed: false,
+            node: None,
+        }
+    }
+
+    /// A member that was named and may go; `None` when it is not listed.
+    pub(super) fn lawful(seen: &Seen, id: MemberId, why: &Lawful) -> Option<Self> {
+        let member = seen.members.0.iter().find(|member| member.id == id)?;
+        Some(Self::new(seen, member, "remove", why.code(), why.to_string()))
+    }
+
+    fn cells(&self, dry_run: bool) -> Vec<String> {
+        let or_none = |text: &str| if text.is_empty() { "-".to_owned() } else { line(text) };
+        vec![
+            self.id.clone(),
+            or_none(&self.name),
+            or_none(&self.addresses.join(",")),
+            or_none(self.instance.as_deref().unwrap_or_default()),
+            or_none(self.ec2.as_deref().unwrap_or_default()),
+            self.words(dry_run),
+        ]
+    }
+
+    fn words(&self, dry_run: bool) -> String {
+        let done = match (self.verdict, self.removed, dry_run) {
+            ("keep", ..) => "kept",
+            (_, true, _) => "removed",
+            (_, false, true) => "would be removed",
+            (_, false, false) => "not removed",
+        };
+        let node = self.node.map(|node| format!("; its Node: {node}")).unwrap_or_default();
+        line(&format!("{done}: {}{node}", self.why))
+    }
+}
+
+impl fmt::Display for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.id)?;
+        let known: Vec<&str> = [self.name.as_str()]
+            .into_iter()
+            .chain(self.addresses.iter().map(String::as_str))
+            .filter(|text| !text.is_empty())
+            .collect();
+        if known.is_empty() { Ok(()) } else { write!(f, " ({})", line(&known.join(", "))) }
+    }
+}

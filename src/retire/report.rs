@@ -1,0 +1,135 @@
+//! What was seen, for people and, with `--json`, for programs. Every field is told in `docs/retire.md`.
+
+use super::look::{Look, Seen};
+use crate::bucket::keys;
+use crate::layout::{columns, line};
+use crate::model::instances::Seen as Word;
+use crate::model::record::{Published, State};
+use crate::model::registration::Phase;
+use crate::model::retire::{Machine, Refusal, Verdict};
+use anyhow::{Context, Result};
+use serde::Serialize;
+use std::io::Write;
+
+/// The shape that this version prints.
+const SCHEMA: u32 = 1;
+
+/// Everything.
+#[derive(Debug, Serialize)]
+pub(super) struct Report {
+    schema: u32,
+    retired: bool,
+    record: String,
+    cluster_id: Option<String>,
+    kube_system_uid: Option<String>,
+    initialised_by: Option<String>,
+    initialised_at: Option<String>,
+    pki: Option<String>,
+    machines: Vec<Row>,
+    answers: Vec<String>,
+    refusals: Vec<Reason>,
+}
+
+/// One machine.
+#[derive(Debug, Serialize)]
+struct Row {
+    instance: String,
+    says: Option<&'static str>,
+    ec2: String,
+    here_and_fresh: bool,
+}
+
+/// What stands in the way.
+#[derive(Debug, Serialize)]
+struct Reason {
+    code: &'static str,
+    text: String,
+}
+
+impl Report {
+    /// `retired` says whether the record says so now.
+    pub(super) fn new(look: &Look, seen: &Seen, retired: bool) -> Self {
+        let store = &look.operator.store;
+        let record = seen.record.as_ref().map(|(record, _)| record);
+        let published: Option<&Published> = record.and_then(|record| match &record.state {
+            State::Ready(published) | State::Retired(published) => Some(published),
+            State::Initializing { .. } => None,
+        });
+        let refusals = match &seen.verdict {
+            Verdict::Refused(refusals) => refusals.as_slice(),
+            Verdict::Already | Verdict::Lawful | Verdict::Wait { .. } => &[],
+        };
+        let reason = |refusal: &Refusal| Reason { code: refusal.code(), text: refusal.to_string() };
+        Self {
+            schema: SCHEMA,
+            retired,
+            record: store.url(keys::RECORD),
+            cluster_id: record.map(|record| record.claim_id.to_string()),
+            kube_system_uid: published.map(|published| published.kube_system_uid.to_string()),
+            initialised_by: published.map(|published| published.initialised_by.to_string()),
+            initialised_at: published.map(|published| published.initialised_at.clone()),
+            pki: published.map(|published| store.url(&published.pki_key)),
+            machines: seen.machines.iter().map(Row::new).collect(),
+            answers: seen.answers.clone(),
+            refusals: refusals.iter().map(reason).collect(),
+        }
+    }
+
+    /// Prints it.
+    ///
+    /// # Errors
+    /// A standard output that takes nothing.
+    pub(super) fn print(&self, json: bool) -> Result<()> {
+        let text = if json {
+            format!("{}\n", serde_json::to_string_pretty(self).context("failed to write the report as JSON")?)
+        } else {
+            self.page()
+        };
+        std::io::stdout().write_all(text.as_bytes()).context("failed to write to standard output")
+    }
+
+    /// The page for people.
+    pub(super) fn page(&self) -> String {
+        let mut lines =
+            vec![format!("record       {}, {}", self.record, if self.retired { "retired" } else { "ready" })];
+        let facts = [
+            ("cluster ID", self.cluster_id.clone()),
+            ("kube-system", self.kube_system_uid.clone()),
+            (
+                "made by",
+                self.initialised_by
+                    .as_ref()
+                    .map(|by| format!("{by} at {}", self.initialised_at.as_deref().unwrap_or("?"))),
+            ),
+            ("keys", self.pki.clone()),
+        ];
+        lines.extend(facts.into_iter().filter_map(|(name, fact)| Some(format!("{name:<13}{}", line(&fact?)))));
+        lines.push(String::new());
+        let mut rows = vec![["INSTANCE", "EC2", "SAYS", ""].map(str::to_owned).to_vec()];
+        rows.extend(self.machines.iter().map(Row::cells));
+        lines.extend(columns(&rows));
+        lines.push(String::new());
+        lines.join("\n")
+    }
+}
+
+impl Row {
+    fn new(machine: &Machine) -> Self {
+        let ec2 = match &machine.ec2 {
+            Some(Word::State(state)) => state.to_string(),
+            Some(Word::AbsentFor(_)) => "absent".to_owned(),
+            None => "?".to_owned(),
+        };
+        Self {
+            instance: machine.instance.to_string(),
+            says: machine.says.map(Phase::as_str),
+            ec2,
+            here_and_fresh: machine.is_here_and_fresh,
+        }
+    }
+
+    fn cells(&self) -> Vec<String> {
+        let here = if self.here_and_fresh { "this machine, whose disk holds nothing of a cluster" } else { "" };
+        vec![self.instance.clone(), line(&self.ec2), self.says.unwrap_or("-").to_owned(), here.to_owned()]
+    }
+}

@@ -1,0 +1,49 @@
+//! The last words of an `up` that ends because quorum, or everything, is lost.
+
+use super::shell::Shell;
+use crate::bucket::{keys, registrations};
+use crate::model::loss::{Loss, Scene};
+use crate::model::registration::Registration;
+use crate::model::snapshot::RecordView;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// How long is spent on learning what to tell: `up` has ended, and AWS may be what is ill.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+impl Shell {
+    /// What is known of the loss; `None` when the cluster has its quorum, or nothing can be learnt.
+    pub(super) async fn loss(&mut self) -> Option<String> {
+        if !self.probe.lacks_quorum() || self.facts.external_etcd() {
+            return None;
+        }
+        timeout(PATIENCE, self.explain_loss()).await.ok().flatten()
+    }
+
+    async fn explain_loss(&mut self) -> Option<String> {
+        let RecordView::Found { record, .. } = self.read_record().await.ok()? else { return None };
+        let published = record.published()?;
+        let registrations = self.all_registrations().await;
+        let mut others: Vec<_> = registrations.iter().map(|found| found.instance.clone()).collect();
+        others.push(published.initialised_by.clone());
+        let look = self.group.look_now(&others, self.facts.settings.expected_size).await;
+        let view = look.unwrap_or_else(|_| self.group.last().clone());
+        let (record_at, keys_at) = (self.store.url(keys::RECORD), self.store.url(&published.pki_key));
+        let loss = Loss::of(&Scene {
+            record: &record,
+            published,
+            places: (&record_at, &keys_at),
+            members: self.probe.members(),
+            registrations: &registrations,
+            instances: &view.instances,
+            since: &view.since,
+        });
+        Some(loss.to_string().trim_end().to_owned())
+    }
+
+    /// What can be read of them: a member does not follow the others.
+    async fn all_registrations(&self) -> Vec<Registration> {
+        let entries = registrations::all(&self.store).await.unwrap_or_default();
+        entries.into_iter().filter_map(|entry| entry.registration.ok()).collect()
+    }
+}
