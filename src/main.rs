@@ -9,8 +9,9 @@ use kubeboot::settings::{Flags, Settings};
 use kubeboot::{check, log, reap, reset, retire, status, up};
 use std::process::ExitCode;
 
+/// The program. Public for its twin that tests can stop, `src/bin/kubeboot-crash-points.rs`.
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
+pub async fn main() -> ExitCode {
     let ended = tokio::select! {
         ended = run(Cli::parse()) => ended,
         // What is dropped with `run` includes the kubeadm that it may have started.
@@ -29,6 +30,8 @@ async fn run(Cli { flags, command }: Cli) -> Result<ExitCode> {
         Command::Retire(options) => retire::run(settings(&flags)?, options.into()).await?,
         Command::Completions { shell } => generate::completions(shell)?,
         Command::Man { folder } => generate::manual(&folder)?,
+        #[cfg(feature = "crash-points")]
+        Command::CrashPoints => up::point::print_all(),
     }
     Ok(Exit::Done.into())
 }

@@ -58,6 +58,10 @@ pub enum Command {
         /// The folder, which is made if need be
         folder: PathBuf,
     },
+    /// Print the places at which this build can be told to stop
+    #[cfg(feature = "crash-points")]
+    #[command(hide = true)]
+    CrashPoints,
 }
 
 /// The options of `up`.

@@ -1,6 +1,7 @@
 //! One `kubeadm join`, watched: the machine behind the endpoint's name, and this machine's member as soon as it shows.
 
 use super::init::progress;
+use super::point::Point;
 use crate::etcd;
 use crate::host::{files, hosts};
 use crate::kubeadm::run::{Kubeadm, LONGEST};
@@ -43,10 +44,12 @@ pub(super) async fn run(
     let config = folder.join("kubeadm-join.yaml");
     let document = facts.documents.join(&facts.cluster, &facts.node, &credentials.kubeconfig_path)?;
     files::write(&config, document.as_bytes(), 0o600)?;
+    Point::JoinConfigured.reached();
     let hosts = HostsFile::new(facts, credentials, peers).await?;
     let patience = LONGEST.min(deadline.saturating_duration_since(Instant::now()));
     let hosts_path = hosts.as_ref().map(|hosts| hosts.path.as_path());
     let mut attempt = kubeadm.join(&config, hosts_path, patience, |phase| progress("kubeadm join", &phase))?;
+    Point::JoinStarted.reached();
     let ended = {
         let watching = watch(facts, credentials, peers, hosts, registrar, announced);
         tokio::select! {
@@ -58,6 +61,7 @@ pub(super) async fn run(
     // kubeadm's own word counts for going on without the lease, even if the list did not show the member in time.
     announced.0.set(announced.is_set() || attempt.announced());
     ended?;
+    Point::JoinEnded.reached();
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! Claiming, taking over, stepping down: every write of the record but the flip.
 
+use super::point::Point;
 use super::shell::Shell;
 use super::{Outcome, PAUSE, Waiting};
 use crate::aws::store::Written;
@@ -43,6 +44,7 @@ impl Shell {
             return Ok(Outcome::Wait(Waiting { reason, pause: PAUSE, exit: Exit::TryAgain }));
         }
         self.ensure_conditions_count().await?;
+        Point::BucketProven.reached();
         let before = match &seen.record {
             RecordView::Absent | RecordView::Vanished => None,
             RecordView::Found { record, .. } => Some(record.as_ref()),
@@ -53,7 +55,11 @@ impl Shell {
         let next = claim::claimed(before, claim_id, holder, seen.identity.clone());
         let sent = Instant::now();
         self.claim = None;
-        match self.store.write(keys::RECORD, &next.to_bytes(), &claim::condition(&seen.record), PATIENCE).await? {
+        Point::ClaimDue.reached();
+        let written =
+            self.store.write(keys::RECORD, &next.to_bytes(), &claim::condition(&seen.record), PATIENCE).await?;
+        Point::ClaimSent.reached();
+        match written {
             Written::Ours(etag) => {
                 tracing::info!(claim = %next.claim_id, generation = next.generation, "this machine holds the claim");
                 let ttl = self.facts.settings.claim_ttl;

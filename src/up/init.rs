@@ -3,6 +3,7 @@
 //! Before the flip nothing exists, after it the cluster does. Whatever goes wrong in between, the record is read before
 //! anything on the disk is touched.
 
+use super::point::Point;
 use super::shell::Shell;
 use super::{CONTENDED, Outcome, Waiting};
 use crate::aws::store::{Store, Written};
@@ -47,8 +48,10 @@ impl Shell {
         if !claim::stands(&self.read_record().await?, &claim_id) {
             return Ok(Outcome::Again);
         }
+        Point::ClaimRead.reached();
         // What init makes is a member, too.
         self.leaving_unit.arm().await;
+        Point::LeavingArmed.reached();
         let work = make_cluster(&self.facts, &self.kubeadm, &self.store, &claim_id, deadline);
         let made = match held.while_holding(work).await {
             Ok(made) => made,
@@ -77,8 +80,12 @@ impl Shell {
         let claim_id = held.body().claim_id.clone();
         let uid = published.kube_system_uid.clone();
         let Some(next) = claim::flipped(held.body(), published) else { return Ok(Outcome::Again) };
-        match held.finish(&next.to_bytes(), FLIP_PATIENCE).await {
+        Point::FlipDue.reached();
+        let flipped = held.finish(&next.to_bytes(), FLIP_PATIENCE).await;
+        Point::FlipSent.reached();
+        match flipped {
             Ok(Over::Ours(_)) => {
+                Point::FlipAnswered.reached();
                 tracing::info!(claim = %claim_id, kube_system_uid = %uid, "the cluster exists");
                 self.mark_member(&claim_id, &uid)?;
             }
@@ -94,7 +101,9 @@ impl Shell {
     pub(super) fn mark_member(&self, claim_id: &ClaimId, uid: &Uid) -> Result<()> {
         let mut marker = marker(&self.facts.machine.instance, claim_id, Stage::Member);
         marker.kube_system_uid = Some(uid.clone());
-        marker.save(Path::new("/"))
+        marker.save(Path::new("/"))?;
+        Point::MemberMarked.reached();
+        Ok(())
     }
 }
 
@@ -126,13 +135,18 @@ async fn run_init(facts: &Facts, kubeadm: &Kubeadm, claim_id: &ClaimId, deadline
     let root = Path::new("/");
     pki::keep_given(root)?;
     marker(&facts.machine.instance, claim_id, Stage::Initializing).save(root)?;
+    Point::InitMarked.reached();
     let token = BootstrapToken::new(&random()?);
     let config = PathBuf::from(FOLDER).join("kubeadm-init.yaml");
     files::write(&config, facts.documents.init(&facts.cluster, &facts.node, &token)?.as_bytes(), 0o600)?;
+    Point::InitConfigured.reached();
     let patience = LONGEST.min(deadline.saturating_duration_since(Instant::now()));
     // Whatever comes of it, also when the claim is lost: the file holds the token.
     let _removed = RemovedWhenDone(&config);
-    kubeadm.init(&config, &token, patience, |phase| progress("kubeadm init", &phase))?.wait().await?;
+    let mut attempt = kubeadm.init(&config, &token, patience, |phase| progress("kubeadm init", &phase))?;
+    Point::InitStarted.reached();
+    attempt.wait().await?;
+    Point::InitEnded.reached();
     Ok(token)
 }
 
@@ -150,6 +164,9 @@ impl Drop for RemovedWhenDone<'_> {
 /// Shows where kubeadm is.
 pub(super) fn progress(command: &str, phase: &crate::kubeadm::output::Phase) {
     tracing::debug!(phase = %phase.name, "{}", phase.text);
+    if let Some(point) = Point::behind(command, phase) {
+        point.reached();
+    }
     notify::status(&format!("{command}: [{}] {}", phase.name, phase.text));
 }
 
@@ -158,10 +175,12 @@ async fn publish(facts: &Facts, store: &Store, claim_id: &ClaimId, token: &Boots
     let kubeconfig = Kubeconfig::read(Path::new("/etc/kubernetes/admin.conf"))?;
     let local = Client::new(&kubeconfig, SocketAddr::new(facts.node.address, facts.api_port()))?;
     let kube_system_uid = ready_uid(&local).await?;
+    Point::ClusterKnown.reached();
     local
         .delete_bootstrap_token(token.id())
         .await
         .context("failed to delete the bootstrap token that kubeadm init wanted")?;
+    Point::TokenDeleted.reached();
     let wanted = pki::wanted(facts.documents.external_etcd().as_ref(), &facts.settings.extra_shared_files);
     let bundle = Bundle {
         claim_id: claim_id.to_string(),
@@ -177,6 +196,7 @@ async fn publish(facts: &Facts, store: &Store, claim_id: &ClaimId, token: &Boots
         }
         Written::Unknown => bail!("S3 did not say whether '{}' was written", store.url(&pki_key)),
     }
+    Point::BundleUploaded.reached();
     Ok(Published {
         ca_hashes: bundle.ca_hashes()?,
         kube_system_uid,

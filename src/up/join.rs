@@ -3,6 +3,7 @@
 
 use super::attempt::{self, Announced};
 use super::init::{marker, ready_uid};
+use super::point::Point;
 use super::shell::Shell;
 use super::{CONTENDED, Outcome, PAUSE, Waiting};
 use crate::bucket::registrations;
@@ -55,6 +56,7 @@ impl Shell {
             }
         };
         tracing::info!(lease = %nonce, "this machine holds the membership lease");
+        Point::LeaseTaken.reached();
         let joined = {
             let work = self.attempt_join(record, published, group, Some(&nonce), &announced, deadline);
             let mut work = std::pin::pin!(work);
@@ -69,6 +71,7 @@ impl Shell {
         };
         let outcome = self.ended(joined, group).await;
         release(*held).await;
+        Point::LeaseReleased.reached();
         outcome
     }
 
@@ -102,19 +105,24 @@ impl Shell {
             return Ok(Outcome::Wait(Waiting { reason, pause: PAUSE * 2, exit: Exit::Operator }));
         }
         self.leaving_unit.arm().await;
+        Point::LeavingArmed.reached();
         self.registrar
             .joining(&record.claim_id, nonce)
             .await
             .context("failed to register the join before it begins")?;
+        Point::JoiningRegistered.reached();
         let root = Path::new("/");
         let (_, credentials) = self.credentials.as_ref().context("there are no credentials for the cluster")?;
         let bundle = credentials.bundle.as_ref().context("there is no PKI bundle to join with")?;
         pki::keep_given(root)?;
         marker(&self.facts.machine.instance, &record.claim_id, Stage::Joining).save(root)?;
+        Point::JoinMarked.reached();
         bundle.install(root)?;
+        Point::PkiInstalled.reached();
         let peers = peers::addresses(group, &self.facts.machine.instance);
         attempt::run(&self.facts, &self.kubeadm, credentials, &peers, &mut self.registrar, announced, deadline).await?;
         let member = self.own_started_voter(&peers).await?;
+        Point::VoterSeen.reached();
         let (_, credentials) = self.credentials.as_ref().context("there are no credentials for the cluster")?;
         let local =
             Client::new(&credentials.kubeconfig, SocketAddr::new(self.facts.node.address, self.facts.api_port()))?;
@@ -128,6 +136,7 @@ impl Shell {
             let node = local.node(&self.facts.node_name).await?;
             ensure!(node.is_some(), "kubeadm join has ended, but there is no Node '{}'", self.facts.node_name);
         }
+        Point::OwnApiReady.reached();
         self.mark_member(&record.claim_id, &uid)?;
         tracing::info!(member = member.map(|id| id.to_string()), "this machine has joined");
         // From here on this machine uses its own credentials.
@@ -145,19 +154,26 @@ impl Shell {
                 CleanUp::Wait(needs) => return Ok(Some(needs.to_string())),
                 CleanUp::Remove(stale) => self.remove_own(&cluster, stale).await?,
                 CleanUp::Wipe => {
+                    Point::OwnMemberRemoved.reached();
                     let documents = &self.facts.documents;
                     let wiped = wipe::wipe(&self.kubeadm, documents.data_dir(), documents.cri_socket()).await;
                     wiped.context(Exit::Kubeadm)?;
                     break cluster;
                 }
-                CleanUp::Done => break cluster,
+                CleanUp::Done => {
+                    Point::OwnMemberRemoved.reached();
+                    break cluster;
+                }
             }
         };
+        Point::DiskClean.reached();
         let in_the_way = match joining::members(&cluster) {
             Some(members) => self.reap(members, lease).await?,
             None => None,
         };
+        Point::DeadReaped.reached();
         self.free_own_name().await?;
+        Point::NameFree.reached();
         Ok(in_the_way)
     }
 

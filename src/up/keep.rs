@@ -1,5 +1,6 @@
 //! What a member sees to at every run: the leaving unit, its registration, the published hash.
 
+use super::point::Point;
 use super::shell::Shell;
 use super::{Outcome, PAUSE, Waiting};
 use crate::aws::store::Written;
@@ -63,8 +64,11 @@ impl Shell {
         if let Some(reason) = self.publish_hash(published).await? {
             return Ok(Outcome::Wait(Waiting { reason, pause: PAUSE, exit: Exit::TryAgain }));
         }
+        Point::HashPublished.reached();
         self.complete_hook().await?;
+        Point::HookCompleted.reached();
         self.registrar.joined(&record.claim_id, member, node_uid).await;
+        Point::JoinedRegistered.reached();
         let what = match member {
             Some(_) => "this machine is a voter of the cluster",
             None => "this machine is part of the cluster, whose etcd is external",

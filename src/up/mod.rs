@@ -9,6 +9,7 @@ mod keep;
 mod loss;
 mod observe;
 mod patience;
+pub mod point;
 mod shell;
 mod versions;
 mod waiting;

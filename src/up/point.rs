@@ -1,0 +1,162 @@
+//! The named places between two effects of `up`: all that a machine has done when it dies there.
+//!
+//! Each is traced at debug level as the field `point`. Built with the feature `crash-points`, kubeboot can be told to stop
+//! at one of them, and `tests/stories/kills.rs` has it stop at every one; the ordinary binary holds nothing of that.
+
+mod kubeadm;
+#[cfg(feature = "crash-points")]
+mod stop;
+
+#[cfg(feature = "crash-points")]
+pub use stop::print_all;
+
+/// Which machine passes a point.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// The one that initialises.
+    Leader,
+    /// One that joins.
+    Joiner,
+    /// Each of them.
+    Both,
+}
+
+/// One line for each point, so that no list of them can lack one.
+macro_rules! points {
+    ($($(#[$doc:meta])+ $point:ident = $name:literal, $role:ident;)+) => {
+        /// A place: everything up to it has been done.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Point {
+            $($(#[$doc])+ $point,)+
+        }
+
+        impl Point {
+            /// Every point, in about the order in which machines pass them.
+            pub const ALL: &[Self] = &[$(Self::$point,)+];
+
+            /// Its name.
+            #[must_use]
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$point => $name,)+
+                }
+            }
+
+            /// Who passes it.
+            #[must_use]
+            pub fn role(self) -> Role {
+                match self {
+                    $(Self::$point => Role::$role,)+
+                }
+            }
+        }
+    };
+}
+
+points! {
+    /// The bucket was seen to honour conditional writes.
+    BucketProven = "bucket-proven", Leader;
+    /// A claim is about to be sent.
+    ClaimDue = "claim-due", Leader;
+    /// The claim was sent, and nobody has looked at the answer: for this machine it never came.
+    ClaimSent = "claim-sent", Leader;
+    /// The claim was read back, and nothing on this machine has changed.
+    ClaimRead = "claim-read", Leader;
+    /// The disk says that this machine initialises.
+    InitMarked = "init-marked", Leader;
+    /// The document for `kubeadm init` is written, a bootstrap token in it.
+    InitConfigured = "init-configured", Leader;
+    /// `kubeadm init` runs.
+    InitStarted = "init-started", Leader;
+    /// `kubeadm init` has made the certificate authorities.
+    AuthoritiesMade = "authorities-made", Leader;
+    /// `kubeadm init` has seen its etcd and API server at work.
+    ControlPlaneUp = "control-plane-up", Leader;
+    /// `kubeadm init` has ended.
+    InitEnded = "init-ended", Leader;
+    /// The new API server is ready and has told the UID of `kube-system`.
+    ClusterKnown = "cluster-known", Leader;
+    /// The bootstrap token is deleted.
+    TokenDeleted = "token-deleted", Leader;
+    /// The PKI bundle is in the bucket.
+    BundleUploaded = "bundle-uploaded", Leader;
+    /// The flip is about to be sent.
+    FlipDue = "flip-due", Leader;
+    /// The flip was sent, and nobody has looked at the answer: for this machine it never came.
+    FlipSent = "flip-sent", Leader;
+    /// The flip was answered: the cluster exists, and the disk does not say so yet.
+    FlipAnswered = "flip-answered", Leader;
+    /// The membership lease is this machine's.
+    LeaseTaken = "lease-taken", Joiner;
+    /// etcd lists nothing of an earlier life of this machine.
+    OwnMemberRemoved = "own-member-removed", Joiner;
+    /// The members of machines that are gone are removed, as far as that is lawful.
+    DeadReaped = "dead-reaped", Joiner;
+    /// The disk holds nothing of an earlier life.
+    DiskClean = "disk-clean", Joiner;
+    /// No Node of an earlier life stands under this machine's name.
+    NameFree = "name-free", Joiner;
+    /// The leaving unit is armed, where there is one.
+    LeavingArmed = "leaving-armed", Both;
+    /// The registration says that this machine joins, and under which lease.
+    JoiningRegistered = "joining-registered", Joiner;
+    /// The disk says that this machine joins.
+    JoinMarked = "join-marked", Joiner;
+    /// The authorities from the PKI bundle are installed.
+    PkiInstalled = "pki-installed", Joiner;
+    /// The document for `kubeadm join` is written.
+    JoinConfigured = "join-configured", Joiner;
+    /// `kubeadm join` runs.
+    JoinStarted = "join-started", Joiner;
+    /// `kubeadm join` has seen a healthy etcd, in which this machine is not.
+    EtcdChecked = "etcd-checked", Joiner;
+    /// etcd has accepted this machine as a learner.
+    MemberAnnounced = "member-announced", Joiner;
+    /// etcd has made it a voter.
+    MemberPromoted = "member-promoted", Joiner;
+    /// `kubeadm join` has ended.
+    JoinEnded = "join-ended", Joiner;
+    /// etcd lists this machine as a started voter.
+    VoterSeen = "voter-seen", Joiner;
+    /// The API server of this machine serves the cluster that the record means.
+    OwnApiReady = "own-api-ready", Joiner;
+    /// The disk says that this machine is a member.
+    MemberMarked = "member-marked", Both;
+    /// The membership lease is given back.
+    LeaseReleased = "lease-released", Joiner;
+    /// The hash of the CA's public key is published.
+    HashPublished = "hash-published", Both;
+    /// The launch hook is completed, where this machine waits in one.
+    HookCompleted = "hook-completed", Both;
+    /// The registration says that this machine has joined.
+    JoinedRegistered = "joined-registered", Both;
+}
+
+impl Point {
+    /// Says that it was reached.
+    pub fn reached(self) {
+        tracing::debug!(point = self.name(), "reached");
+        #[cfg(feature = "crash-points")]
+        stop::if_wanted(self);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn no_two_points_have_one_name() {
+        let names: BTreeSet<&str> = Point::ALL.iter().map(|point| point.name()).collect();
+        assert_eq!(names.len(), Point::ALL.len());
+    }
+
+    #[test]
+    fn the_flip_lies_between_its_points() {
+        let place = |wanted| Point::ALL.iter().position(|point| *point == wanted);
+        assert!(place(Point::BundleUploaded) < place(Point::FlipDue));
+        assert!(place(Point::FlipDue) < place(Point::FlipSent));
+        assert_eq!(Point::FlipSent.role(), Role::Leader);
+    }
+}
