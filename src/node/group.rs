@@ -26,6 +26,8 @@ pub struct GroupWatch {
     absences: Absences,
     settled_since: Option<Instant>,
     failed: Option<CallFailed>,
+    /// Whether EC2's last answer showed this machine.
+    seen: bool,
 }
 
 /// What the last answers said.
@@ -61,6 +63,7 @@ impl GroupWatch {
             absences: Absences::default(),
             settled_since: None,
             failed: None,
+            seen: true,
         }
     }
 
@@ -120,12 +123,25 @@ impl GroupWatch {
         ids.sort();
         ids.dedup();
         let described = ec2::describe(&self.ec2, &ids).await?;
+        self.tell_if_unseen(&described);
         self.remember(&ids, &described);
         self.view.group = group.map(|group| with_ec2(group, &described));
         let settled =
             self.view.group.as_ref().is_some_and(|group| matches(group, &self.me, expected.unwrap_or(group.desired)));
         self.settled_since = if settled { self.settled_since.or_else(|| Some(Instant::now())) } else { None };
         Ok(())
+    }
+
+    /// Tells once when EC2 leaves out this machine itself.
+    fn tell_if_unseen(&mut self, described: &BTreeMap<InstanceId, ec2::Described>) {
+        let seen = described.contains_key(&self.me);
+        if !seen && self.seen {
+            tracing::warn!(
+                "EC2 does not show this machine itself, so nobody whom it leaves out is believed gone: if that lasts, the \
+                 Region or the account is not this group's"
+            );
+        }
+        self.seen = seen;
     }
 
     /// Takes in EC2's answer.
