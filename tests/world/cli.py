@@ -201,5 +201,5 @@ def _object_commands(commands) -> None:
     put.add_argument("key")
     put.add_argument("file", nargs="?", type=Path)
     _command(actions, "get", "print an object").add_argument("key")
-    _command(actions, "rm", "delete an object").add_argument("key")
+    _command(actions, "rm", "delete objects").add_argument("key", nargs="+")
     _command(actions, "ls", "list keys").add_argument("prefix", nargs="?", default="")

@@ -23,6 +23,7 @@ EFFECTS = {
     "truncate": "carried out, and the connection is closed in the middle of the answer",
     "hang": "no answer until the fault is cleared (ten minutes at most); not carried out",
     "ignore-conditions": "S3 carries the call out as if it had no If-Match or If-None-Match",
+    "nobody": "EC2 answers DescribeInstances with an empty list, as in a wrong Region or account",
     "hide-missing": "S3 answers 403 AccessDenied where it would answer 404 (no s3:ListBucket)",
 }
 WITH_VALUE = {"delay", "late", "error", "error-after"}

@@ -11,6 +11,8 @@ RECORD = f"{PREFIX}/control-plane/cluster.json"
 # The promises: seconds from the settled group to the claim, and seconds of our own for three nodes.
 CLAIM_BOUND = 1.0
 OWN_BOUND, OWN_BOUND_NODES = 4.0, 3
+# And of a machine that replaces a dead one, from its boot until it is a voter.
+REPLACE_BOUND = 5.0
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,31 @@ class Figures:
                 self.inits > 0 and self.own is not None and self.own < OWN_BOUND
             )
         return kept
+
+
+@dataclass(frozen=True)
+class Joining:
+    """One machine from its boot to the end of its `kubeboot up`, in seconds; None if that did not come."""
+
+    total: float | None
+    standin: float
+    own: float | None
+
+    def bounds(self) -> dict[str, bool]:
+        """The promise and whether it was kept."""
+        return {f"a voter within {REPLACE_BOUND:g} s of our own time": self.own is not None and self.own < REPLACE_BOUND}
+
+
+def joining(folder: Path, instance: str, name: str) -> Joining:
+    """How long the last boot of a machine took until it had joined; `name` is its host name, by which the stand-in knows
+    it. Only the commands of its own count as the stand-in's time."""
+    events = [line for line in read(folder / "events.jsonl") if line.get("node") == instance]
+    begin, end = last(events, "boot"), last(events, "up-ended")
+    if not begin or not end or end < begin:
+        return Joining(None, 0.0, None)
+    commands = [line for line in kubeadm(folder) if line["node"] in (name, instance)]
+    standin = union([(line["start"], line["end"]) for line in commands], begin, end)
+    return Joining(end - begin, standin, end - begin - standin)
 
 
 def figures(folder: Path) -> Figures:

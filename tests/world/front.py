@@ -6,16 +6,19 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
+from . import objects
 from .call import Call, parse
 from .faults import Fault, Faults
 from .group import Group
 from .iam import Iam
 from .journal import Journal
 from .keylock import KeyLocks
-from .refusals import refusal
+from .refusals import nobody, refusal
 
 CONDITIONS = ("HTTP_IF_MATCH", "HTTP_IF_NONE_MATCH")
 WRITES = ("PutObject", "DeleteObject", "DeleteObjects", "POST")
+# Of this object every version is kept: which clusters there ever were.
+RECORD = "/control-plane/cluster.json"
 
 
 @dataclass
@@ -65,6 +68,8 @@ class Front:
             return _refused(call, fault.value)
         if effect == "late":
             return self._later(call, environ, fault, node)
+        if effect == "nobody" and call.action == "DescribeInstances":
+            return Answer(*nobody())
         if effect == "hang":
             self._faults.hang(fault)
         if effect in ("hang", "cut"):
@@ -89,7 +94,10 @@ class Front:
         if call.service == "s3":
             if call.key and call.action in WRITES:
                 with self._locks.of(call.bucket, call.key):
-                    return _run(self._app, environ)
+                    answer = _run(self._app, environ)
+                    if answer.code == 200 and call.action == "PutObject" and call.key.endswith(RECORD):
+                        self._events.write("record-written", key=call.key, body=objects.get(call.key).decode())
+                    return answer
             return _run(self._app, environ)
         # moto's groups and instances are not made for threads; the world changes them under the same lock.
         with self._group.lock:

@@ -1,9 +1,10 @@
-"""What a run came to, node by node, and what is wrong with it: by etcd's and kubeadm's word, not by kubeboot's."""
+"""What a run came to, node by node, and what is wrong with it: by the word of etcd, API servers and kubeadm, not by
+kubeboot's."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import members
+from . import kubenodes, members
 from .control import ask
 from .figures import is_change, kubeadm
 from .journal import read
@@ -13,10 +14,11 @@ ROLES = {"init": "initialised", "join": "joined"}
 
 @dataclass(frozen=True)
 class NodeOutcome:
-    """One machine. `role` comes from the kubeadm command that succeeded there, the rest of etcd from its own etcd."""
+    """One machine. `role` comes from the kubeadm command that succeeded there, the rest from its own etcd and API server."""
 
     index: int
     instance: str
+    name: str
     address: str
     role: str | None
     up_exit: int | None
@@ -25,6 +27,7 @@ class NodeOutcome:
     voter: bool
     cluster: str | None
     voters_known: int
+    nodes_known: list[str]
 
 
 def look(folder: Path) -> list[NodeOutcome]:
@@ -36,7 +39,7 @@ def look(folder: Path) -> list[NodeOutcome]:
 
 def wrong(nodes: list[NodeOutcome], wanted: int, inits: int) -> list[str]:
     """What keeps this from being one control plane of `wanted` voters made by one init; empty if nothing does."""
-    found = []
+    found, names = [], sorted(node.name for node in nodes)
     if inits != 1:
         found.append(f"kubeadm init ran {inits} times, not once")
     if len(nodes) != wanted:
@@ -51,6 +54,8 @@ def wrong(nodes: list[NodeOutcome], wanted: int, inits: int) -> list[str]:
             found.append(f"node {node.index}: its etcd does not answer as a voter")
         elif node.voters_known != wanted:
             found.append(f"node {node.index}: its etcd knows {node.voters_known} voters, not {wanted}")
+        if len(nodes) == wanted and node.nodes_known != names:
+            found.append(f"node {node.index}: its API server knows the Nodes {node.nodes_known}, not {names}")
     return found
 
 
@@ -62,13 +67,14 @@ def _node(node: dict, events: list[dict], commands: list[dict]) -> NodeOutcome:
     ]
     started, ended = _time(events, "up-started", node), _time(events, "up-ended", node)
     return NodeOutcome(
-        index=node["index"], instance=node["id"], address=node["address"],
+        index=node["index"], instance=node["id"], name=node["name"], address=node["address"],
         role=next((ROLES[name] for name in reversed(done) if name in ROLES), None),
         up_exit=node["up_exit"], seconds=round(ended - started, 3) if started and ended else None,
         # Hexadecimal is how etcdctl, kubeadm and kubeboot write member IDs; the gateway says them in decimal.
         member=f"{int(me.id):x}" if me else None, voter=bool(me and me.voter and me.name),
         cluster=f"{int(view.cluster):x}" if view else None,
         voters_known=sum(member.voter and bool(member.name) for member in view.members) if view else 0,
+        nodes_known=kubenodes.ask(node["address"], Path(node["folder"]) / "disk"),
     )  # fmt: skip
 
 

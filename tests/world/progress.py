@@ -17,10 +17,10 @@ TIME = re.compile(r"^\S+Z\s+")
 
 
 class Progress:
-    """Prints to `out` until every node's `kubeboot up` has ended."""
+    """Prints to `out` until the `kubeboot up` of these nodes, or of all that are on, has ended."""
 
-    def __init__(self, folder: Path, out: TextIO):
-        self._folder, self._out = folder, out
+    def __init__(self, folder: Path, out: TextIO, only: list[int] | None = None):
+        self._folder, self._out, self._only = folder, out, only
         self._begin = time.monotonic()
         self._shown: dict[str, str] = {}
         self._lines = 0
@@ -28,12 +28,15 @@ class Progress:
     def follow(self, seconds: float) -> bool:
         """Shows and waits; False if some node had not ended after that many seconds."""
         while time.monotonic() - self._begin < seconds:
-            nodes = ask(self._folder, "status")["nodes"]
+            nodes = [node for node in ask(self._folder, "status")["nodes"] if self._is_followed(node)]
             self._show({f"{node['index']} {node['id']}": self._tell(node) for node in nodes})
             if all(node["up_exit"] is not None for node in nodes):
                 return True
             time.sleep(TICK_SECONDS)
         return False
+
+    def _is_followed(self, node: dict) -> bool:
+        return node["power"] == "on" if self._only is None else node["index"] in self._only
 
     def _tell(self, node: dict) -> str:
         """One node in a few words: its phase, and what it waits for or else said last."""

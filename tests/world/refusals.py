@@ -1,4 +1,4 @@
-"""AWS errors in the shape that each service gives them."""
+"""AWS errors in the shape that each service gives them, and an answer that is none."""
 
 from .call import Call
 
@@ -23,6 +23,15 @@ def refusal(call: Call, status: int, code: str, text: str = TEXT) -> tuple[str, 
         return f"{status} {code}", _headers("application/x-amz-json-1.1", body), body.encode()
     body = '<?xml version="1.0" encoding="UTF-8"?>\n' + body
     return f"{status} {code}", _headers("text/xml", body), body.encode()
+
+
+def nobody() -> tuple[str, list[tuple[str, str]], bytes]:
+    """What EC2 answers in a Region or account that has none of the instances asked for."""
+    body = (
+        '<?xml version="1.0" encoding="UTF-8"?>\n<DescribeInstancesResponse xmlns="http://ec2.amazonaws.com/doc/2016-11-15/">'
+        "<requestId>W</requestId><reservationSet/></DescribeInstancesResponse>"
+    )
+    return "200 OK", _headers("text/xml", body), body.encode()
 
 
 def _headers(kind: str, body: str) -> list[tuple[str, str]]:

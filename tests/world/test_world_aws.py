@@ -228,3 +228,16 @@ def test_keys_and_encryption_are_there(world):
     assert answer["ServerSideEncryption"] == "aws:kms"
     assert world.aws("sts").get_caller_identity()["Account"] == ACCOUNT
     assert world.aws("iam").list_roles()["ResponseMetadata"]["HTTPStatusCode"] == 200
+
+
+def test_ec2_can_show_nobody_and_every_version_of_the_record_is_kept(world, fault):
+    ec2, s3 = world.aws("ec2"), world.aws("s3")
+    fault("nobody", service="ec2", times=1)
+    assert ec2.describe_instances()["Reservations"] == []
+    assert ec2.describe_instances()["Reservations"], "a fault for one call hit a second one"
+    key = "elsewhere/control-plane/cluster.json"
+    s3.put_object(Bucket=BUCKET, Key=key, Body=b"1", IfNoneMatch="*")
+    assert code_of(s3.put_object, Bucket=BUCKET, Key=key, Body=b"2", IfNoneMatch="*") == "PreconditionFailed"
+    s3.put_object(Bucket=BUCKET, Key=key, Body=b"3")
+    written = [event["body"] for event in read(world.folder / "events.jsonl") if event.get("key") == key and "body" in event]
+    assert written == ["1", "3"]

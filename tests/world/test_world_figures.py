@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from world.figures import figures, union
+from world.figures import figures, joining, union
 from world.outcome import NodeOutcome, wrong
 
 
@@ -48,10 +48,31 @@ def test_a_run_that_came_to_nothing_keeps_no_promise(tmp_path):
     assert not any(cost.bounds(3).values())
 
 
+def test_a_replacement_is_measured_from_its_last_boot_and_by_its_own_commands(tmp_path):
+    write(tmp_path / "events.jsonl", [
+        {"time": 90.0, "event": "boot", "node": "a"},
+        {"time": 95.0, "event": "up-ended", "node": "a"},
+        {"time": 100.0, "event": "boot", "node": "b"},
+        {"time": 101.0, "event": "up-ended", "node": "a"},
+        {"time": 110.0, "event": "up-ended", "node": "b"},
+        {"time": 120.0, "event": "boot", "node": "c"},
+    ])  # fmt: skip
+    write(tmp_path / "standin.jsonl", [
+        {"node": "n1", "argv": ["kubeadm", "join"], "start": 100.0, "end": 109.0, "exit": 0},
+        {"node": "n2", "argv": ["kubeadm", "join"], "start": 102.0, "end": 106.5, "exit": 0},
+    ])  # fmt: skip
+    took = joining(tmp_path, "b", "n2")
+    assert (took.total, took.standin, took.own) == pytest.approx((10.0, 4.5, 5.5))
+    assert not any(took.bounds().values())
+    assert joining(tmp_path, "a", "none").total == pytest.approx(11.0), "the last end of its last boot counts"
+    assert joining(tmp_path, "c", "n3").own is None
+
+
 def node(index, **different):
     fine = {
-        "index": index, "instance": f"i-{index}", "address": "", "role": "joined", "up_exit": 0, "seconds": 1.0,
+        "index": index, "instance": f"i-{index}", "name": f"n{index}", "address": "", "role": "joined", "up_exit": 0, "seconds": 1.0,
         "member": "1", "voter": True, "cluster": "c", "voters_known": 3,
+        "nodes_known": ["n1", "n2", "n3"],
     }  # fmt: skip
     return NodeOutcome(**{**fine, **different})
 
@@ -64,4 +85,5 @@ def test_every_way_to_be_wrong_is_said():
     assert "same etcd cluster" in wrong([node(1), node(2), node(3, cluster="d")], 3, 1)[0]
     assert "does not answer as a voter" in wrong([node(1), node(2), node(3, voter=False)], 3, 1)[0]
     assert "ended with exit code 4" in wrong([node(1), node(2), node(3, up_exit=4)], 3, 1)[0]
+    assert "knows the Nodes ['n1']" in wrong([node(1), node(2), node(3, nodes_known=["n1"])], 3, 1)[0]
     assert "knows 4 voters" in wrong([node(1), node(2), node(3, voters_known=4)], 3, 1)[0]

@@ -28,7 +28,17 @@ def script(monkeypatch, statuses: list[dict], registrations: list[dict]):
 
 
 def node(exit_code: int | None) -> dict:
-    return {"nodes": [{"index": 1, "id": "i-1", "up_exit": exit_code, "folder": "/nonexistent"}]}
+    return {"nodes": [{"index": 1, "id": "i-1", "up_exit": exit_code, "power": "on", "folder": "/nonexistent"}]}
+
+
+def test_who_is_off_or_not_asked_for_is_not_waited_for(monkeypatch, tmp_path):
+    off = {"index": 2, "id": "i-2", "up_exit": None, "power": "off", "folder": "/nonexistent"}
+    other = {**off, "index": 3, "power": "on"}
+    script(monkeypatch, [{"nodes": node(0)["nodes"] + [off]}], [None])
+    assert progress.Progress(tmp_path, io.StringIO()).follow(seconds=5)
+    script(monkeypatch, [{"nodes": node(0)["nodes"] + [other]}], [None])
+    assert progress.Progress(tmp_path, io.StringIO(), only=[1]).follow(seconds=5)
+    assert not progress.Progress(tmp_path, io.StringIO()).follow(seconds=0.05)
 
 
 def test_changes_are_told_once(monkeypatch, tmp_path):

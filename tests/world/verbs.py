@@ -155,9 +155,10 @@ class Verbs:
     def s3_get(self, key: str) -> dict:
         return {"key": key, "body": base64.b64encode(objects.get(key)).decode()}
 
-    def s3_rm(self, key: str) -> dict:
-        objects.remove(key)
-        return {"key": key}
+    def s3_rm(self, key: list[str]) -> dict:
+        for each in key:
+            objects.remove(each)
+        return {"keys": key}
 
     def s3_ls(self, prefix: str = "") -> list[str]:
         return objects.names(prefix)
