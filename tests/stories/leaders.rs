@@ -73,6 +73,20 @@ fn kubeboot_killed_in_the_middle_of_init_takes_over_from_itself() -> Result<()> 
 }
 
 #[test]
+fn a_leader_that_is_terminated_in_the_middle_of_init_is_followed_at_once_and_replaced() -> Result<()> {
+    // Nobody waits so long for a claim to end: only EC2's word lets anybody follow.
+    World::of(3).without_up().set("claim_ttl", "10m").set("claim_stagger", "1s").tell(|world| {
+        world.kubeadm_fault(1, &hang_late())?;
+        world.ask(&["run"])?;
+        world.until_kubeadm_fault(1)?;
+        world.ask(&["replace", "1", "--up"])?;
+        world.all_up(&[2, 3, 4])?;
+        world.is_one_control_plane(&[2, 3, 4])?;
+        World::meant_one_cluster(&world.records()?)
+    })
+}
+
+#[test]
 fn a_leader_that_loses_power_in_the_middle_of_init_is_followed_and_joins_later() -> Result<()> {
     let plan = World::of(2).without_up().set("claim_ttl", "4s").set("claim_stagger", "1s");
     plan.tell(|world| {

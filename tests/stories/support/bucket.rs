@@ -56,6 +56,20 @@ impl World {
         self.ask(&["s3", "rm", &format!("{PREFIX}/{key}")]).map(drop)
     }
 
+    /// Deletes every object there is.
+    pub fn empty_the_bucket(&self) -> Result<()> {
+        let keys = self.keys()?;
+        let words = ["s3", "rm"].into_iter().chain(keys.iter().map(String::as_str)).collect::<Vec<_>>();
+        if keys.is_empty() { Ok(()) } else { self.ask(&words).map(drop) }
+    }
+
+    /// Every version of the cluster record that was ever written, the first one first.
+    pub fn records(&self) -> Result<Vec<Value>> {
+        let events = self.journal("events")?;
+        let written = events.iter().filter(|event| event["event"] == "record-written");
+        written.map(|event| Ok(serde_json::from_str(event["body"].as_str().unwrap_or_default())?)).collect()
+    }
+
     /// All keys of the bucket.
     pub fn keys(&self) -> Result<Vec<String>> {
         Ok(serde_json::from_value(self.ask(&["s3", "ls"])?)?)

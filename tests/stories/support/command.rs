@@ -4,6 +4,7 @@ use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::fs::File;
 use std::io::{Read, Seek};
+use std::os::unix::fs::FileExt;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
@@ -56,6 +57,19 @@ pub fn start(words: &[&str]) -> Result<Running> {
 }
 
 impl Running {
+    /// What it has said so far on its standard error.
+    pub fn said(&self) -> Result<String> {
+        let mut bytes = vec![0; usize::try_from(self.stderr.metadata()?.len())?];
+        // Not by the position in the file, which the command writes at.
+        self.stderr.read_exact_at(&mut bytes, 0)?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// Whether it still runs.
+    pub fn runs(&mut self) -> Result<bool> {
+        Ok(self.child.try_wait()?.is_none())
+    }
+
     /// Waits for the end; a command that is not through by then is killed, and that is an error.
     pub fn wait(mut self, within: Duration) -> Result<Ended> {
         let end = Instant::now() + within;

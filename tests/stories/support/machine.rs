@@ -76,6 +76,13 @@ impl World {
         Ok(())
     }
 
+    /// Cuts a machine's power in this very moment.
+    pub fn cut_power(&self, node: usize) -> Result<()> {
+        let init = self.init(node)?.parse().ok().and_then(Pid::from_raw).context("a machine's init has a number")?;
+        kill_process(init, Signal::KILL).with_context(|| format!("failed to cut the power of node {node}"))?;
+        self.ask(&["kill", &node.to_string()]).map(drop)
+    }
+
     /// The computer's number for the machine's init.
     fn init(&self, node: usize) -> Result<String> {
         let file = self.path("nodes").join(self.id(node)?).join("pid");

@@ -2,6 +2,7 @@
 
 pub mod bucket;
 pub mod command;
+pub mod crash;
 pub mod machine;
 pub mod plan;
 pub mod slots;

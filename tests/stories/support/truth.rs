@@ -1,7 +1,7 @@
 //! What must be true, asked from etcd, S3 and the stand-in for kubeadm.
 
 use super::bucket::HASH;
-use super::world::World;
+use super::world::{RUN, World};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
@@ -32,13 +32,20 @@ impl World {
         Ok(all.filter(Kubeadm::changes_something).collect())
     }
 
-    /// Fails unless these machines are one control plane: all voters of one etcd and nobody else, made by one init that
-    /// went well, under a ready record, with the hash published and everybody registered.
+    /// Fails unless these machines are one control plane, made by the only init that ever went well.
     pub fn is_one_control_plane(&self, nodes: &[usize]) -> Result<()> {
         let inits =
             self.kubeadm()?.into_iter().filter(|command| command.argv[0] == "init" && command.exit == 0).count();
         ensure!(inits == 1, "kubeadm init succeeded {inits} times, not once");
-        self.are_the_voters(nodes)?;
+        self.are_whole(nodes)
+    }
+
+    /// Fails unless these machines are all voters of one etcd and nobody else, and all Nodes and nobody else, under a ready
+    /// record, with the hash published and everybody registered.
+    pub fn are_whole(&self, nodes: &[usize]) -> Result<()> {
+        let outcome = self.outcome()?;
+        self.shows_the_voters(&outcome, nodes)?;
+        self.shows_the_nodes(&outcome, nodes)?;
         let record = self.record()?;
         ensure!(record["phase"] == "ready", "the record is not ready: {record}");
         let hash = self.text(HASH)?;
@@ -59,7 +66,10 @@ impl World {
 
     /// Fails unless the etcd of each of these machines says that it is a started voter, and that there are no others.
     pub fn are_the_voters(&self, nodes: &[usize]) -> Result<()> {
-        let outcome = self.outcome()?;
+        self.shows_the_voters(&self.outcome()?, nodes)
+    }
+
+    fn shows_the_voters(&self, outcome: &[Value], nodes: &[usize]) -> Result<()> {
         let mut clusters = Vec::new();
         for node in nodes {
             let id = self.id(*node)?;
@@ -74,6 +84,61 @@ impl World {
         }
         clusters.dedup();
         ensure!(clusters.len() == 1, "the machines are in several clusters: {clusters:?}");
+        Ok(())
+    }
+
+    /// Fails unless the etcd of each of these machines knows so many voters, answering or not.
+    pub fn are_the_voters_known(&self, voters: usize, nodes: &[usize]) -> Result<()> {
+        let outcome = self.outcome()?;
+        for node in nodes {
+            let id = self.id(*node)?;
+            let found = outcome.iter().find(|each| each["instance"] == id.as_str());
+            let known = found.map(|each| &each["voters_known"]);
+            ensure!(
+                known.is_some_and(|known| *known == voters),
+                "node {node} does not know {voters} voters: {found:?}"
+            );
+        }
+        Ok(())
+    }
+
+    /// Fails unless the API server of each of these machines knows their Nodes, and no others.
+    fn shows_the_nodes(&self, outcome: &[Value], nodes: &[usize]) -> Result<()> {
+        let ids = nodes.iter().map(|node| self.id(*node)).collect::<Result<Vec<_>>>()?;
+        let mine = |each: &&Value| ids.iter().any(|id| each["instance"] == id.as_str());
+        let mut names: Vec<Value> = outcome.iter().filter(mine).map(|each| each["name"].clone()).collect();
+        names.sort_by_key(Value::to_string);
+        ensure!(names.len() == nodes.len(), "not all of {nodes:?} are on: {outcome:?}");
+        for each in outcome.iter().filter(mine) {
+            ensure!(each["nodes_known"] == Value::from(names.clone()), "it knows other Nodes than {names:?}: {each}");
+        }
+        Ok(())
+    }
+
+    /// Fails unless all these versions of the record ever meant one cluster.
+    pub fn meant_one_cluster(records: &[Value]) -> Result<()> {
+        let mut ready = records.iter().filter(|record| record["phase"] == "ready");
+        let first = ready.next().context("the record was never ready")?;
+        for record in ready {
+            let same = record["cluster"] == first["cluster"] && record["claim_id"] == first["claim_id"];
+            ensure!(same, "a ready record has changed from {first} to {record}");
+        }
+        let after =
+            records.iter().skip_while(|record| record["phase"] != "ready").find(|record| record["phase"] != "ready");
+        ensure!(after.is_none(), "the record was ready and then no longer: {after:?}");
+        Ok(())
+    }
+
+    /// Fails unless another `kubeboot up` on each of these machines finds nothing to do and does nothing.
+    pub fn have_nothing_to_do(&self, nodes: &[usize]) -> Result<()> {
+        let (commands, record) = (self.kubeadm()?, self.record()?);
+        let runs = nodes.iter().map(|node| self.start_on(*node, &["kubeboot", "up"])).collect::<Result<Vec<_>>>()?;
+        for run in runs {
+            let again = run.wait(RUN)?;
+            ensure!(again.code == 0 && again.stderr.contains("nothing to do"), "{}", again.text());
+        }
+        ensure!(self.kubeadm()? == commands, "another 'kubeboot up' ran kubeadm: {:?}", self.kubeadm()?);
+        ensure!(self.record()? == record, "another 'kubeboot up' changed the record");
         Ok(())
     }
 

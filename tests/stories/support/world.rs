@@ -30,11 +30,16 @@ impl World {
         Plan::of(nodes)
     }
 
+    /// The kubeboot that is tested.
+    pub fn binary() -> String {
+        std::env::var("KUBEBOOT_BINARY").unwrap_or_else(|_| env!("CARGO_BIN_EXE_kubeboot").to_owned())
+    }
+
     /// Starts a world with these options of `dev/world up`.
     pub fn start(options: &[String]) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("kubeboot-story-").tempdir()?;
         let world = Self { folder, well: false };
-        let binary = std::env::var("KUBEBOOT_BINARY").unwrap_or_else(|_| env!("CARGO_BIN_EXE_kubeboot").to_owned());
+        let binary = Self::binary();
         let options: Vec<&str> =
             ["up", "--binary", &binary].into_iter().chain(options.iter().map(String::as_str)).collect();
         world.ask(&options).context("failed to start the world")?;
