@@ -5,27 +5,29 @@ import json
 import signal
 import sys
 import tempfile
-import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 
-from . import build, lifetime, show
+from . import build, lifetime, show, told
+from .again import second_run
 from .client import run_as
 from .control import WorldError
-from .figures import Figures, figures, is_change, kubeadm
+from .figures import Figures, figures
 from .options import Options
 from .outcome import NodeOutcome, look, wrong
 from .progress import Progress
+from .stories import STORIES
 
 ABOUT = """Starts an emulated AWS with an Auto Scaling group, boots its machines at once, and runs the real
 `kubeboot up` as each of them, with a stand-in for kubeadm; then a second time, when there is nothing to do; then
 `kubeboot status`. Exit code 0 only if exactly one node initialised, all are voters of one etcd, and the second run
-changed nothing."""
+changed nothing.
+
+With --story, what happens to such a control plane instead, told act by act: a node dies, all lose power, and so on.
+Exit code 0 only if it has healed."""
 
 # Each joining node adds its part to what a run may take.
 SECONDS, SECONDS_PER_NODE = 120.0, 60.0
-AGAIN_SECONDS = 120.0
 STATUS_SECONDS = 60.0
 LOG_LINES = 20
 
@@ -33,15 +35,24 @@ LOG_LINES = 20
 def main() -> int:
     options = argparse.ArgumentParser(prog="dev/demo", description=ABOUT)
     options.add_argument("--nodes", type=int, choices=[1, 3, 5, 7], default=3, help="size of the group (default: 3)")
+    options.add_argument("--replace", action="store_const", const="replace", dest="story", help="same as --story replace")
+    options.add_argument("--story", metavar="NAME", help="tell this story; `--story list` lists them")
     options.add_argument("--json", action="store_true", help="print the outcome for programs, and nothing else")
     options.add_argument("--keep", action="store_true", help="leave the world running, and say where it is")
     arguments = options.parse_args()
+    if arguments.story == "list":
+        print("\n".join(f"{story.name:<14}{story.about}" for story in STORIES.values()))
+        return 0
+    if arguments.story and arguments.story not in STORIES:
+        options.error(f"there is no story '{arguments.story}': one of {', '.join(STORIES)}")
     if code := build.build():
         return code
     # Told to end, it still ends its world.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     folder = Path(tempfile.mkdtemp(prefix="kubeboot-demo-"))
     try:
+        if arguments.story:
+            return told.run(folder, STORIES[arguments.story], arguments.json)
         return run(folder, arguments.nodes, arguments.json)
     except WorldError as error:
         print(f"dev/demo: {error}", file=sys.stderr)
@@ -86,25 +97,6 @@ def logs_of_failures(folder: Path, nodes: list[NodeOutcome]) -> list[str]:
     return found
 
 
-def second_run(folder: Path, before: list[NodeOutcome]) -> dict:
-    """`kubeboot up` once more on every node at once: it must find nothing to do, and do nothing."""
-    known, begin = len(kubeadm(folder)), time.monotonic()
-    with ThreadPoolExecutor(max_workers=max(1, len(before))) as pool:
-        runs = list(pool.map(lambda node: run_as(folder, node.instance, ["kubeboot", "up"], AGAIN_SECONDS), before))
-    seconds = round(time.monotonic() - begin, 3)
-    commands = [command for command in kubeadm(folder)[known:] if is_change(command)]
-    found = [
-        f"second up of node {node.index}: exit code {run.returncode}: {_last_line(run.stderr)}"
-        for node, run in zip(before, runs, strict=True)
-        if run.returncode
-    ]
-    if commands:
-        found.append(f"the second up ran kubeadm {commands[0]['argv'][0]}")
-    if [node.member for node in look(folder)] != [node.member for node in before]:
-        found.append("the second up changed the members of etcd")
-    return {"seconds": seconds, "exits": [run.returncode for run in runs], "wrong": found}
-
-
 def story(nodes: list[NodeOutcome], cost: Figures, again: dict, faults: list[str], size: int) -> str:
     """The outcome for people."""
     columns = ("index", "instance", "address", "role", "member", "voter", "seconds")
@@ -129,10 +121,6 @@ def outcome(nodes: list[NodeOutcome], cost: Figures, again: dict, faults: list[s
         "nodes": [asdict(node) for node in nodes], "inits": cost.inits, "figures": asdict(cost),
         "bounds": cost.bounds(size), "second_up": again, "wrong": faults, "right": not faults,
     }  # fmt: skip
-
-
-def _last_line(text: str) -> str:
-    return (text.strip().splitlines() or ["no message"])[-1]
 
 
 def _seconds(value: float | None) -> str:

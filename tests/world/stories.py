@@ -1,0 +1,131 @@
+"""The stories that `dev/demo` tells: what happens to a control plane, and how it heals."""
+
+from .telling import Story, Teller
+
+# Short times, so that nobody has to wait for what a real group would take minutes for.
+BRISK = {"claim_ttl": "4s", "claim_stagger": "1s", "lease_ttl": "4s"}
+
+
+def replace(teller: Teller) -> None:
+    teller.act("Three machines boot and become one control plane.")
+    teller.follow()
+    teller.act("The power of node 2 goes without warning. The group ends the instance and launches node 4 in its place.")
+    teller.ask("replace", node="2")
+    teller.follow()
+    teller.measure(4)
+    teller.act("Node 4 has removed the dead member and its Node, and is a voter.")
+    teller.is_whole(3)
+
+
+def same_address(teller: Teller) -> None:
+    teller.act("Three machines boot and become one control plane.")
+    teller.follow()
+    teller.act("Node 2 dies. Its replacement gets the same address, and with it the same name.")
+    teller.ask("replace", node="2", same_address=True)
+    teller.follow()
+    teller.measure(4)
+    teller.act("The dead member and the old Node of that name are gone; the new one has both anew.")
+    teller.is_whole(3)
+
+
+def two_of_five(teller: Teller) -> None:
+    teller.act("Five machines boot and become one control plane.")
+    teller.follow()
+    teller.act("Nodes 4 and 5 die at once: three of five voters are left, just the quorum. Two replacements boot.")
+    teller.ask("replace", node="4")
+    teller.ask("replace", node="5")
+    teller.follow()
+    teller.act("The replacements have removed both dead members, one at a time, and joined one after the other.")
+    teller.is_whole(5)
+
+
+def leader_dies(teller: Teller) -> None:
+    teller.act("Node 1 claims the cluster and runs kubeadm init, which stands still once etcd and API server are up.")
+    teller.hold(1, "init", "upload-config")
+    teller.act("Nodes 2 and 3 wait for it.")
+    teller.ask("run", nodes=["2", "3"])
+    teller.until_says(2, "to initialise")
+    teller.act("The power of node 1 goes for good; the group launches node 4. Nobody has seen node 1's cluster.")
+    teller.ask("replace", node="1", up=True)
+    teller.follow()
+    teller.act("Another node took the claim over and initialised; the others joined it.")
+    teller.is_whole(3)
+
+
+def joiner_dies(teller: Teller) -> None:
+    teller.act("Nodes 1 and 2 become a control plane of two.")
+    teller.ask("run", nodes=["1", "2"])
+    teller.follow([1, 2])
+    teller.act("Node 3 joins. etcd has made it a voter, and its kubeadm stands still before it is through.")
+    teller.hold(3, "join", "etcd-join")
+    teller.act("The power of node 3 goes for good; the group launches node 4.")
+    teller.ask("replace", node="3", up=True)
+    teller.follow()
+    teller.act("Node 4 has removed what node 3 left in etcd, and joined.")
+    teller.is_whole(3)
+
+
+def quorum_lost(teller: Teller) -> None:
+    teller.act("Nodes 1 and 2 become a control plane of two, which can lose nobody.")
+    teller.ask("run", nodes=["1", "2"])
+    teller.follow([1, 2])
+    teller.act("Node 3 joins, and stands still before etcd knows it.")
+    teller.hold(3, "join", "kubelet-start")
+    before = teller.kubeadm_runs()
+    teller.act("The power of node 2 goes: one of two voters answers. Node 3's kubeadm dies, too.")
+    teller.ask("kill", node="2")
+    teller.kill_kubeadm(3)
+    teller.until_says(3, "quorum lost: 1 of 2 answers")
+    teller.expect(teller.kubeadm_runs() == before, "kubeadm ran while the quorum was lost")
+    teller.act("Nobody makes it worse: nothing is removed, wiped or initialised. Then node 2's power comes back.")
+    teller.ask("boot", node="2", up=True)
+    teller.follow()
+    teller.act("Its data were there, so the quorum came back with it, and node 3 has joined.")
+    teller.is_whole(3)
+
+
+def power_cut(teller: Teller) -> None:
+    teller.act("Three machines boot and become one control plane.")
+    teller.follow()
+    before = teller.kubeadm_runs()
+    teller.act("The power of all three goes at once.")
+    for node in ("1", "2", "3"):
+        teller.ask("kill", node=node)
+    teller.act("It comes back.")
+    for node in ("1", "2", "3"):
+        teller.ask("boot", node=node, up=True)
+    teller.follow()
+    teller.expect(teller.kubeadm_runs() == before, "kubeadm ran after the power cut")
+    teller.act("Nothing was wiped and nothing had to be done.")
+    teller.is_whole(3)
+
+
+def wrong_region(teller: Teller) -> None:
+    teller.act("Three machines boot and become one control plane.")
+    teller.follow()
+    teller.act("Node 2 dies, and EC2 shows nobody from now on, as it does to whoever asks the wrong Region.")
+    teller.ask("fault_add", effect="nobody", service="ec2")
+    before = teller.kubeadm_runs()
+    teller.ask("replace", node="2", up=True)
+    teller.until_says(4, "EC2 does not show this machine itself")
+    teller.expect(teller.kubeadm_runs() == before, "node 4 joined although nobody could be believed gone")
+    teller.act("Node 4 believes nobody gone, since it is not shown itself. Then EC2 answers for the right Region.")
+    teller.ask("fault_clear")
+    teller.follow()
+    teller.act("Node 2's member could be removed, and node 4 has joined.")
+    teller.is_whole(3)
+
+
+STORIES = {
+    story.name: story
+    for story in (
+        Story("replace", "A node dies without warning and the group replaces it.", replace),
+        Story("same-address", "The replacement has the address and the name of the dead node.", same_address),
+        Story("two-of-five", "Two of five die at once.", two_of_five, nodes=5),
+        Story("leader-dies", "The node that initialises dies in the middle.", leader_dies, up=False, settings=BRISK),
+        Story("joiner-dies", "A node dies when etcd has just made it a voter.", joiner_dies, up=False, settings=BRISK),
+        Story("quorum-lost", "One of two voters dies while a third joins.", quorum_lost, up=False, settings=BRISK),
+        Story("power-cut", "All lose power at once.", power_cut),
+        Story("wrong-region", "EC2 shows nobody, and nobody is believed gone.", wrong_region, settings=BRISK),
+    )
+}
