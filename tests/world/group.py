@@ -138,6 +138,12 @@ class Group:
         with self.lock:
             self.moto.instance_states = [state for state in self.moto.instance_states if state.instance.id != id]
 
+    def join(self, id: str) -> None:
+        """Puts an instance into the group, in service; one that is there already is left as it is."""
+        with self.lock:
+            if self.member(id) is None:
+                self.moto.instance_states.append(InstanceState(self.instance(id), lifecycle_state="InService"))
+
     def serving(self) -> list[str]:
         """The candidates: instances in a serving state, healthy."""
         return [

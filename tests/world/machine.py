@@ -36,12 +36,22 @@ def why_not() -> str | None:
 class Machine:
     """`folder` holds disk/ (kept over power cuts), the files of the boot, and console.log.
 
-    `tell(event)` gets what init says: a dictionary with time, event and more.
+    `tell(event)` gets what init says: a dictionary with time, event and more. `network` is the file of a network
+    namespace of its own; None for the one of this process.
     """
 
-    def __init__(self, folder: Path, name: str, env: dict[str, str], keep: list[Path], tell: Callable[[dict], None]):
+    def __init__(
+        self,
+        folder: Path,
+        name: str,
+        env: dict[str, str],
+        keep: list[Path],
+        tell: Callable[[dict], None],
+        network: Path | None = None,
+    ):
         self.folder, self.name, self.env = folder, name, env
         self._keep, self._tell = keep, tell
+        self._network = [f"--net={network}"] if network else []
         self._process: subprocess.Popen | None = None
         folder.mkdir(parents=True, exist_ok=True)
 
@@ -106,8 +116,9 @@ class Machine:
     def enter(self, argv: list[str]) -> list[str]:
         """The command by which a process of this computer runs `argv` as this machine."""
         user = [] if os.geteuid() == 0 else ["--user", "--preserve-credentials"]
-        namespaces = ["nsenter", f"--target={self.pid}", "--mount", "--pid", "--uts", *user, "--root", "--wd"]
-        return [*namespaces, "env", "-i", *(f"{name}={value}" for name, value in self.env.items()), *argv]
+        namespaces = ["--mount", "--pid", "--uts", *self._network, *user, "--root", "--wd"]
+        enter = ["nsenter", f"--target={self.pid}", *namespaces]
+        return [*enter, "env", "-i", *(f"{name}={value}" for name, value in self.env.items()), *argv]
 
     def _must_be_on(self) -> None:
         if not self.is_on:
@@ -119,7 +130,8 @@ class Machine:
 
     def _command(self) -> list[str]:
         init = [sys.executable, "-I", str(HERE / "init.py"), str(self.folder / "boot.json")]
-        return [*unshare(), str(HERE / "rootfs.sh"), str(self.folder), *map(str, self._keep), "--", *init]
+        network = ["nsenter", *self._network] if self._network else []
+        return [*network, *unshare(), str(HERE / "rootfs.sh"), str(self.folder), *map(str, self._keep), "--", *init]
 
     def _listen(self, process: subprocess.Popen, up: threading.Event) -> None:
         """Passes on what init says until it is gone."""

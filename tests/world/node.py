@@ -31,6 +31,7 @@ class Node:
         keep: list[Path],
         events: Journal,
         faults: Faults,
+        network: Path | None = None,
     ):
         self.index, self.slot, self.id, self.address = index, slot, identity.instance, identity.private_ip
         self.loopback, self._endpoint, self._events = addresses.loopback(slot), addresses.balancer, events
@@ -42,7 +43,7 @@ class Node:
         self.up_ended.set()
         folder = state / "nodes" / self.id
         self.machine = Machine(
-            folder, self._host_name, {**env, **self._environment(state, addresses)}, keep, self._hear
+            folder, self._host_name, {**env, **self._environment(state, addresses)}, keep, self._hear, network
         )
 
     def _environment(self, state: Path, addresses: Addresses) -> dict[str, str]:

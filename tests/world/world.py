@@ -9,7 +9,7 @@ from pathlib import Path
 
 from . import launchers
 from .account import BUCKET, PREFIX
-from .addresses import ENDPOINT_NAME, ENDPOINT_PORT, MACHINES, claim_octet
+from .addresses import ENDPOINT_NAME, ENDPOINT_PORT, MACHINES, Network, claim_octet
 from .aws import Aws
 from .balancer import Balancer
 from .faults import Faults
@@ -29,9 +29,12 @@ COUNTED = ("Pending", "InService")
 
 
 class World:
-    """One world with its state in `folder`. Nothing runs on a machine before `start`."""
+    """One world with its state in `folder`, on the loopback network unless another is given.
 
-    def __init__(self, folder: Path, options: Options):
+    Nothing runs on a machine before `start`.
+    """
+
+    def __init__(self, folder: Path, options: Options, network: Network | None = None):
         self.folder, self.options = folder, options
         self.events = Journal(folder / "events.jsonl")
         self.faults = Faults()
@@ -41,7 +44,8 @@ class World:
         binary = Path(options.binary)
         self._path = launchers.write(folder / "bin", binary)
         self._keep = launchers.must_be_visible(folder, binary)
-        self.addresses, listener = claim_octet()
+        self._network = network or Network(*claim_octet())
+        self.addresses = self._network.addresses
         self.etcd = None if options.external_etcd is None else OutsideEtcd(folder / "etcd", self.addresses.etcd)
         self._wakeups: queue.SimpleQueue = queue.SimpleQueue()
         desired = options.nodes if options.desired is None else options.desired
@@ -49,7 +53,7 @@ class World:
         self._add_hooks()
         self.iam = Iam(self.group.arn, options.iam)
         requests = Journal(folder / "requests.jsonl")
-        self.aws = Aws(listener, self.group, self.faults, self.iam, requests, self.events)
+        self.aws = Aws(self._network.listener, self.group, self.faults, self.iam, requests, self.events)
         self.balancer = Balancer(self.addresses.balancer, self.targets, options.check_interval, options.check_threshold)
         self.balancer.set_mode(options.balancer)
         threading.Thread(target=self._follow_the_group, name="scaling", daemon=True).start()
@@ -101,6 +105,7 @@ class World:
                 self._keep,
                 self.events,
                 self.faults,
+                self._network.namespace(slot),
             )
             node.imds.set_mode(self.options.imds)
             self.nodes.append(node)

@@ -59,6 +59,12 @@ def command_line(pod):
     return [found, *arguments]
 
 
+def _runtime(name):
+    """What starts a container's program, where the node has more of a container runtime than a process."""
+    runtime = node.setting("STANDIN_RUNTIME")
+    return [runtime, name] if runtime else []
+
+
 class Process:
     """A container that is a process, restarted with a back-off when it ends by itself."""
 
@@ -90,7 +96,7 @@ class Process:
         with open(f"{folder}/{self.name}.log", "a", encoding="utf-8") as log:
             try:
                 self._process = subprocess.Popen(
-                    command_line(self._pod),
+                    [*_runtime(self.name), *command_line(self._pod)],
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
