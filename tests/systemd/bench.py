@@ -1,0 +1,229 @@
+"""One bench: a real control plane of three in the emulated AWS, whose machines are exchanged for ones with systemd.
+
+It runs in namespaces of its own (lane.py), so whatever it mounts, starts or configures ends with it.
+"""
+
+import itertools
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+from world import members, objects
+from world.account import PREFIX
+from world.client import wait_until
+from world.node import Node
+from world.options import Options
+from world.standin import dial, kubeapi, kubeconfig
+from world.world import World
+
+from . import layers
+from .cgroups import Cgroups
+from .layers import Variant
+from .machine import Machine
+from .network import ADDRESSES, GATEWAY, LINK, WIDTH, Bridge, run
+from .vm import Vm
+
+UP_SECONDS = 120.0
+READY_SECONDS = 30.0
+
+# The machines that stay, as a rule; the first one is exchanged.
+SURVIVORS = (2, 3)
+
+# What a machine keeps on its disk; everything else of it is the Debian root, fresh for every machine.
+DISK = ("etc/kubernetes", "etc/kubeboot", "var/lib/etcd", "var/lib/kubelet", "var/lib/kubeboot")
+
+# A name that only a resolver knows: S3 is asked by address, since its client would put the bucket before the name.
+AWS_NAME = "aws.demo.internal"
+
+
+class Bench:
+    """`folder` is an empty directory; `roots` says where the Debian roots are, by name."""
+
+    def __init__(self, name: str, folder: Path, binary: Path, roots: dict[str, Path]):
+        run(["mount", "-n", "-t", "tmpfs", "-o", "mode=0700", "bench", str(folder)])
+        self.folder, self._binary, self._roots = folder, binary, roots
+        for made in ("cgroup", "layers", "machines", "world"):
+            (folder / made).mkdir()
+        self._cgroups = Cgroups(folder / "cgroup", name)
+        self._bridge = Bridge(folder / "network")
+        self._numbers = itertools.count(1)
+        self._machines: list[Machine | Vm] = []
+        self._objects: dict[str, bytes] = {}
+        self.world = World(folder / "world", Options(binary=str(binary), nodes=3), self._bridge.world())
+        self._form()
+
+    def node(self, slot: int) -> Node:
+        """What AWS knows as the machine in this slot, from 1."""
+        return self.world.nodes[slot - 1]
+
+    def machine(self, slot: int, system: str, variant: Variant = layers.REAL) -> Machine:
+        """The machine of this slot with the systemd of that Debian, booted on its disk: a healthy voter, armed."""
+        number = next(self._numbers)
+        folder = self.folder / "machines" / str(number)
+        lower, inside = self.prepare(slot, system, variant, folder / "upper/etc")
+        network = self._bridge.namespace(slot)
+        made = Machine(folder, self._cgroups.make(f"machine-{number}"), network, lower, inside, variant.unit)
+        self.own(made)
+        made.boot()
+        self.wait_ready(slot, made)
+        return made
+
+    def prepare(self, slot: int, system: str, variant: Variant, etc: Path) -> tuple[list[Path], dict[Path, str]]:
+        """Frees a slot for another machine, fills its /etc; returns its layers, and {outside: inside} for the rest."""
+        node = self.node(slot)
+        node.machine.cut_power()
+        self._bridge.strip(slot)
+        disk = self._disk(node)
+        for name in DISK:
+            (disk / name).mkdir(parents=True, exist_ok=True)
+        self._write_etc(node, etc)
+        inside = {**{disk / name: f"/{name}" for name in DISK}, **layers.binds(self._binary)}
+        return [self._layer(system, variant), self._roots[system]], inside
+
+    def own(self, machine: Machine | Vm) -> None:
+        """Has it destroyed after the case."""
+        self._machines.append(machine)
+
+    def tap(self) -> str:
+        """The name of a bridge port for a virtual machine."""
+        return self._bridge.tap()
+
+    def wait_ready(self, slot: int, machine: Machine) -> None:
+        """Waits until the machine is a healthy voter again and its unit is armed."""
+        machine.wait_until(lambda: self.is_voter(slot), "its etcd is a voter", READY_SECONDS)
+        armed = ("systemctl", "is-active", "--quiet", machine.unit)
+        machine.wait_until(lambda: machine.run(*armed).returncode == 0, f"{machine.unit} is armed", READY_SECONDS)
+
+    def is_voter(self, slot: int) -> bool:
+        """Whether this machine's own etcd answers, as a voter."""
+        view = members.ask(ADDRESSES.private(slot), self._disk(self.node(slot)))
+        me = view.me() if view else None
+        return bool(me and me.voter and me.name)
+
+    def voters(self, asked: int) -> set[str] | None:
+        """The names of the members, as the etcd in that slot says by a linearizable read; None if it has no quorum."""
+        view = members.ask(ADDRESSES.private(asked), self._disk(self.node(asked)))
+        return None if view is None else {member.name for member in view.members if member.voter}
+
+    def has_node(self, slot: int, asked: int) -> bool:
+        """Whether the Node object of that machine is there, by the API server in slot `asked`, which may have to start.
+
+        Raises TimeoutError if it does not.
+        """
+        config = kubeconfig.Config.load(str(self._disk(self.node(asked)) / "etc/kubernetes/admin.conf"))
+        api = kubeapi.Api(config, server=f"https://{ADDRESSES.private(asked)}:6443")
+        wait_until(lambda: _is_ready(api), READY_SECONDS)
+        return api.find(f"/api/v1/nodes/{self.name(slot)}") is not None
+
+    def name(self, slot: int) -> str:
+        """What the machine's Node and etcd member are called."""
+        return self.node(slot).machine.name
+
+    def phase(self, slot: int) -> str:
+        """Where the machine stands, by its registration in the bucket."""
+        return json.loads(objects.get(f"{PREFIX}/control-plane/nodes/{self.node(slot).id}.json"))["phase"]
+
+    def clear(self) -> None:
+        """After a case: ends its machines and puts AWS back as it was; etcd and disks, too, if they have changed."""
+        for machine in self._machines:
+            machine.destroy()
+        self._machines.clear()
+        self.world.faults.clear(None)
+        self.world.balancer.set_mode("normal")
+        for node in self.world.nodes:
+            node.imds.set_mode("normal")
+            self.world.group.join(node.id)
+            self.world.group.set_ec2_state(node.id, "running")
+            self.world.group.set_lifecycle(node.id, "InService")
+        for key in set(objects.names()) - set(self._objects):
+            objects.remove(key)
+        for key, body in self._objects.items():
+            objects.put(key, body)
+        if self._has_changed():
+            self._restore()
+
+    def _form(self) -> None:
+        """Lets the real kubeboot make the control plane, and keeps what every case begins with."""
+        self.world.start()
+        for node in self.world.nodes:
+            if not node.up_ended.wait(UP_SECONDS) or node.up_exit != 0:
+                raise RuntimeError(f"`kubeboot up` of machine {node.index}: {node.up_state()}")
+        for node in self.world.nodes:
+            node.machine.cut_power()
+        for node in self.world.nodes:
+            _copy(self._disk(node), self.folder / "kept" / str(node.index))
+        self._objects = {key: objects.get(key) for key in objects.names()}
+        self._boot_survivors()
+
+    def _has_changed(self) -> bool:
+        """Whether the members are others than at first, or one of the machines that stay does not answer."""
+        everybody = {self.name(node.index) for node in self.world.nodes}
+        return any(not self.node(slot).machine.is_on or self.voters(slot) != everybody for slot in SURVIVORS)
+
+    def _restore(self) -> None:
+        """Rolls all members back together: one alone would lack what it has acknowledged."""
+        for node in self.world.nodes:
+            node.machine.cut_power()
+        for node in self.world.nodes:
+            for name in DISK:
+                shutil.rmtree(self._disk(node) / name, ignore_errors=True)
+            _copy(self.folder / "kept" / str(node.index), self._disk(node))
+        self._boot_survivors()
+
+    def _boot_survivors(self) -> None:
+        for slot in SURVIVORS:
+            self._bridge.configure(slot)
+            self.node(slot).boot(with_up=False)
+        for slot in SURVIVORS:
+            wait_until(lambda slot=slot: self.is_voter(slot), READY_SECONDS)
+
+    @staticmethod
+    def _disk(node: Node) -> Path:
+        return node.machine.folder / "disk"
+
+    def _layer(self, system: str, variant: Variant) -> Path:
+        layer = self.folder / "layers" / f"{system}-{variant.name}"
+        if not layer.exists():
+            layers.make(layer, self._roots[system], variant)
+        return layer
+
+    def _write_etc(self, node: Node, etc: Path) -> None:
+        """The files that say who a machine is."""
+        disk = self._disk(node) / "etc"
+        etc.mkdir(parents=True)
+        for name in ("hostname", "machine-id"):
+            shutil.copy(disk / name, etc / name)
+        (etc / "hosts").write_text((disk / "hosts").read_text() + f"{GATEWAY} {AWS_NAME}\n")
+        (etc / "network").mkdir()
+        (etc / "network/interfaces").write_text(
+            f"auto lo\niface lo inet loopback\nauto {LINK}\niface {LINK} inet static\n"
+            f"    address {node.address}/{WIDTH}\n"
+        )
+        env = {**node.machine.env, "STANDIN_LOG": "/var/log/standin.jsonl", "STANDIN_RUNTIME": "standin-scope"}
+        standin = {key: value for key, value in env.items() if key.startswith("STANDIN_")}
+        _write_variables(etc / "standin.env", standin)
+        aws = ADDRESSES.aws
+        kubeboot = {key: value for key, value in env.items() if key.startswith("AWS_")}
+        kubeboot |= {"AWS_ENDPOINT_URL": aws.replace(GATEWAY, AWS_NAME), "AWS_ENDPOINT_URL_S3": aws}
+        _write_variables(disk / "kubeboot/environment", kubeboot)
+
+
+def _is_ready(api: kubeapi.Api) -> bool:
+    try:
+        api.get("/api/v1/nodes")
+    except (dial.Unreachable, kubeapi.ApiError):
+        return False
+    return True
+
+
+def _write_variables(file: Path, variables: dict[str, str]) -> None:
+    file.write_text("".join(f"{key}={value}\n" for key, value in variables.items()))
+
+
+def _copy(source: Path, target: Path) -> None:
+    """A copy of what belongs to a machine's state. etcd reserves 64 MB at a time: holes stay holes."""
+    for name in DISK:
+        if (source / name).exists():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            subprocess.run(["cp", "-a", "--sparse=always", source / name, target / name], check=True)

@@ -1,0 +1,95 @@
+"""Every case by its name: which systemd it runs on, and what happens in it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from . import vm_cases
+from .bench import Bench
+from .columns import COLUMNS, nothing
+from .departure import Departure, Outcome
+from .hostile import MOMENTS, slow
+from .layers import SHELL, WITHOUT_DROP_INS, WITHOUT_ORDER, Variant
+from .ways import VERSIONS, WAYS
+
+
+@dataclass(frozen=True)
+class Case:
+    """`name` is unique; `system` names the root; `tell(bench)` lets it happen on a whole cluster, and judges."""
+
+    name: str
+    system: str
+    tell: Callable[[Bench], Outcome]
+
+
+def way(system: str, name: str) -> Case:
+    """A row of the table of ways down: AWS says that the instance runs."""
+
+    def tell(bench: Bench) -> Outcome:
+        departure = Departure(bench, 1, system)
+        departure.go(WAYS[name])
+        departure.judge(WAYS[name].runs and WAYS[name].job in COLUMNS["running"].leaves)
+        return departure.outcome
+
+    return Case(f"{system}-{name}", system, tell)
+
+
+def column(system: str, job: str, name: str) -> Case:
+    """A field of the table of leaving: a job in the queue, and what AWS says."""
+
+    def tell(bench: Bench) -> Outcome:
+        departure = Departure(bench, 1, system)
+        COLUMNS[name].says(bench, 1)
+        departure.go(WAYS[job])
+        departure.judge(job in COLUMNS[name].leaves, COLUMNS[name].tells)
+        return departure.outcome
+
+    return Case(f"{system}-{job}-{name}", system, tell)
+
+
+WAYS_DOWN = [way(system, name) for system, version in VERSIONS.items() for name in WAYS if version >= WAYS[name].since]
+TABLE = [
+    column(system, job, name)
+    for job in ("poweroff", "halt", "reboot")
+    for name in COLUMNS
+    # Running is the row above.
+    for system in VERSIONS
+    if name != "running"
+]
+
+HOSTILE = [
+    Case(f"{system}-{name}", system, lambda bench, system=system, tell=tell: tell(bench, system))
+    for name, tell in MOMENTS.items()
+    for system in VERSIONS
+]
+
+
+def wrong(system: str, variant: Variant, name: str, prepare: Callable[[Bench], None]) -> Case:
+    """A row of the table of ways down with something else installed than what kubeboot brings."""
+
+    def tell(bench: Bench) -> Outcome:
+        departure = Departure(bench, 1, system, variant)
+        prepare(bench)
+        departure.go(WAYS[name])
+        departure.judge(leaves=WAYS[name].job == "poweroff")
+        return departure.outcome
+
+    return Case(f"{system}-{variant.name}-{name}", system, tell)
+
+
+# With what each of them must be found wrong.
+WRONG = {
+    wrong(system, variant, name, prepare): complaints
+    for system in VERSIONS
+    for variant, name, prepare, complaints in (
+        (SHELL, "stop", nothing, ("the member is gone",)),
+        (SHELL, "try-restart", nothing, ("the member is gone",)),
+        (SHELL, "rescue", nothing, ("the member is gone",)),
+        (SHELL, "SIGRTMIN+6", nothing, ("the member is gone",)),
+        (WITHOUT_DROP_INS, "poweroff", slow, ("the local etcd ended",)),
+        (WITHOUT_ORDER, "poweroff", slow, ("the network ended", "the container runtime ended", "kubelet ended")),
+    )
+}
+
+VIRTUAL = [Case(name, vm_cases.ROOT, tell) for name, tell in vm_cases.IN_A_VM.items()]
+
+ALL = {case.name: case for case in [*HOSTILE, *WAYS_DOWN, *TABLE, *WRONG, *VIRTUAL]}

@@ -1,0 +1,107 @@
+"""Looks at a machine from outside while it goes down: whether the unit ran, and what lived while it did.
+
+Nothing of this runs inside, so nothing of it depends on the order in which systemd stops things there.
+"""
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from . import cgroups
+from .machine import Machine
+
+PAUSE = 0.01
+DIAL_SECONDS = 0.5
+ETCD_PORT = 2379
+
+
+@dataclass
+class Seen:
+    """What was seen. Times are seconds since the watch began; `broken` says what ended too early, and when."""
+
+    began: float | None = None
+    ended: float | None = None
+    samples: int = 0
+    broken: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def ran(self) -> bool:
+        """Whether a process of the unit was seen."""
+        return self.began is not None
+
+
+class Watch:
+    """Watches `machine` from the beginning of a with block to its end; `seen` is whole then.
+
+    `is_member()` asks the rest of the cluster: once the machine is no member any more, its etcd may end, and does.
+    """
+
+    def __init__(self, machine: Machine, address: str, is_member: Callable[[], bool | None]):
+        self.seen = Seen()
+        self._unit = machine.cgroup / "system.slice" / machine.unit
+        self._services = {
+            "the container runtime": machine.cgroup / "system.slice/containerd.service",
+            "kubelet": machine.cgroup / "system.slice/kubelet.service",
+        }
+        self._etcd = etcd_scope(machine)
+        self._address, self._is_member = address, is_member
+        self._start, self._stop = time.monotonic(), threading.Event()
+        self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
+
+    def __enter__(self) -> "Watch":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            if cgroups.is_populated(self._unit):
+                self._sample()
+            elif self.seen.ran and self.seen.ended is None:
+                self.seen.ended = self._now()
+            time.sleep(PAUSE)
+
+    def _sample(self) -> None:
+        """One look. What is missing counts only if the unit still runs afterwards."""
+        at = self._now()
+        missing = {name for name, path in self._services.items() if not cgroups.is_populated(path)}
+        if not self._network_is_up():
+            missing.add("the network")
+        if not cgroups.is_populated(self._etcd) and self._is_member() is not False:
+            missing.add("the local etcd")
+        if cgroups.is_populated(self._unit):
+            self.seen.began = at if self.seen.began is None else self.seen.began
+            self.seen.ended = None
+            self.seen.samples += 1
+            for name in missing:
+                self.seen.broken.setdefault(name, round(at, 2))
+
+    def _network_is_up(self) -> bool:
+        """Whether the machine answers at all: a port that refuses does, too."""
+        try:
+            socket.create_connection((self._address, ETCD_PORT), DIAL_SECONDS).close()
+        except ConnectionRefusedError:
+            return True
+        except OSError:
+            return False
+        return True
+
+    def _now(self) -> float:
+        return time.monotonic() - self._start
+
+
+def etcd_scope(machine: Machine) -> Path:
+    """The cgroup of the machine's etcd container. Raises RuntimeError if there is none."""
+    for procs in machine.cgroup.glob("kubepods.slice/*/*/*.scope/cgroup.procs"):
+        for pid in procs.read_text().split():
+            with contextlib.suppress(OSError):
+                if Path(f"/proc/{pid}/comm").read_text().strip() == "etcd":
+                    return procs.parent
+    raise RuntimeError("no scope holds an etcd")
