@@ -1,18 +1,22 @@
-//! The log, on standard error: fields to the journal, readable text, or JSON.
+//! The log, on standard error: readable text, JSON, or fields to the journal.
 //!
 //! kubeboot's own messages are logged at the level of the settings, other libraries' warnings and
 //! errors always. A log that cannot be written is no reason to stop: nothing here panics.
 
 use std::env;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
 
 use anyhow::{Context, Result};
 use tracing::metadata::LevelFilter;
+use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::format::{DefaultFields, Format, Full, Writer};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent};
 use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::exit::Exit;
@@ -39,8 +43,7 @@ pub fn init(settings: &Settings) -> Result<()> {
     let layer = match settings.log_format {
         LogFormat::Json => text.json().flatten_event(true).boxed(),
         LogFormat::Journal => journal().context(Exit::Usage)?.boxed(),
-        // A journal that does not answer still takes text, by standard error.
-        LogFormat::Auto if is_journal() => journal().map_or_else(|_| text.boxed(), Layer::boxed),
+        LogFormat::Auto if is_journal() => text.event_format(Prioritised::new()).boxed(),
         LogFormat::Auto | LogFormat::Text => text.boxed(),
     };
     tracing_subscriber::registry().with(layer.with_filter(which)).try_init().context("failed to set up the log")?;
@@ -52,6 +55,41 @@ fn journal() -> Result<tracing_journald::Layer> {
     let layer = tracing_journald::layer()
         .context("failed to reach the journal's socket, /run/systemd/journal/socket; set log_format to text")?;
     Ok(layer.with_field_prefix(Some("KUBEBOOT".to_owned())).with_syslog_identifier("kubeboot".to_owned()))
+}
+
+/// Text for a standard error that is the journal: in place of the time, each line begins with its priority as
+/// in sd-daemon(3). Fields by the journal's own socket would never reach the console, for that is
+/// where systemd copies what comes by standard error, and on EC2 the console can be read from outside.
+struct Prioritised(Format<Full, ()>);
+
+impl Prioritised {
+    fn new() -> Self {
+        Self(Format::default().without_time().with_target(false).with_ansi(false))
+    }
+}
+
+impl<S: Subscriber + for<'a> LookupSpan<'a>> FormatEvent<S, DefaultFields> for Prioritised {
+    fn format_event(
+        &self,
+        ctx: &FmtContext<'_, S, DefaultFields>,
+        mut out: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let mut text = String::new();
+        self.0.format_event(ctx, Writer::new(&mut text), event)?;
+        let priority = priority(*event.metadata().level());
+        text.lines().try_for_each(|line| writeln!(out, "<{priority}>{}", line.trim_end()))
+    }
+}
+
+/// The priority of syslog for a level.
+fn priority(level: Level) -> u8 {
+    match level {
+        Level::ERROR => 3,
+        Level::WARN => 4,
+        Level::INFO => 6,
+        Level::DEBUG | Level::TRACE => 7,
+    }
 }
 
 /// Colour is for terminals, and for those who did not ask for none (<https://no-color.org>).
@@ -99,6 +137,7 @@ fn chain(error: &anyhow::Error) -> String {
 mod tests {
     use super::*;
     use anyhow::anyhow;
+    use std::sync::{Arc, Mutex};
 
     #[test]
     fn an_error_is_told_once_with_its_exit_first() {
@@ -114,6 +153,34 @@ mod tests {
             "not now, try again (exit code 3)\n  failed to observe\n  2 problems:\n  - one\n  - two\n  \
              failed to read 'cluster.json'\n  connection refused"
         );
+    }
+
+    /// What a test's log has written.
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().expect("nobody panics with it").write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn every_line_to_the_journal_begins_with_its_priority() {
+        let written = Written::default();
+        let writer = written.clone();
+        let layer = tracing_subscriber::fmt::layer().with_writer(move || writer.clone());
+        let log = tracing_subscriber::registry().with(layer.event_format(Prioritised::new()));
+        tracing::subscriber::with_default(log, || {
+            tracing::info!(claim = 7, "waiting");
+            tracing::error!("first\n  second");
+        });
+        let text = String::from_utf8(written.0.lock().expect("nobody panics with it").clone()).expect("it is text");
+        assert_eq!(text, "<6> INFO waiting claim=7\n<3>ERROR first\n<3>  second\n");
     }
 
     #[test]

@@ -79,7 +79,7 @@ pub enum HookOnFailure {
 /// How the log is written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum LogFormat {
-    /// Fields to the journal where standard error is the journal, else readable text.
+    /// Readable text, for the journal with priorities in place of times.
     #[default]
     Auto,
     /// Readable text.

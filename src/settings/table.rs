@@ -190,8 +190,8 @@ pub const SETTINGS: &[Setting] = &[
         name: "log_format",
         kind: Kind::Choice(&["auto", "text", "json", "journal"]),
         fallback: Fallback::Value("auto"),
-        about: "How the log is written to standard error. `auto`: fields to the journal where standard error is \
-                the journal, else readable text.",
+        about: "How the log is written to standard error. `auto`: readable text, for the journal with priorities in \
+                place of times. `journal`: fields by the journal's own socket, which never reach the console.",
     },
     Setting {
         name: "log_level",
