@@ -11,6 +11,8 @@ mod given;
 mod origin;
 #[cfg(test)]
 mod page;
+#[cfg(test)]
+mod sample;
 mod shapes;
 pub mod table;
 #[cfg(test)]

@@ -1,0 +1,111 @@
+"""The .deb on a clean Debian: installed, used, upgraded, removed."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from .conftest import install_deb
+from .root import Root
+
+LINK = "/etc/systemd/system/multi-user.target.wants/kubeboot.service"
+RELOAD = "--system daemon-reload"
+# How Debian's helper enables a unit: as the presets say.
+ENABLE = "--root=/ --system --preset-mode=enable-only preset kubeboot.service"
+
+
+@pytest.fixture(scope="module")
+def newer(deb: Path, tmp_path_factory) -> Path:
+    """The same under the next version, with other defaults."""
+    folder = tmp_path_factory.mktemp("newer")
+    tree, packed = folder / "tree", folder / "newer.deb"
+    subprocess.run(["dpkg-deb", "--raw-extract", deb, tree], check=True)
+    control = tree / "DEBIAN/control"
+    control.write_text(control.read_text().replace("Version: 0.", "Version: 1."))
+    with (tree / "etc/kubeboot/config.toml").open("a") as config:
+        config.write("# another default\n")
+    subprocess.run(["dpkg-deb", "-Znone", "--build", tree, packed], check=True, capture_output=True)
+    return packed
+
+
+def test_installing_enables_the_unit_and_starts_nothing(installed: Root):
+    assert installed.asked() == [ENABLE, RELOAD]
+    assert installed.is_enabled("kubeboot.service") == "enabled"
+    assert installed.is_enabled("kubeboot-reset.service") != "enabled"
+    assert installed.path(LINK).is_symlink()
+
+
+def test_the_settings_are_roots_alone(installed: Root):
+    assert installed.mode("/etc/kubeboot/config.toml") == (0o600, 0)
+    assert installed.mode("/etc/kubeboot") == (0o755, 0)
+
+
+def test_systemd_finds_no_fault_with_the_units(installed: Root):
+    units = [path.name for path in installed.path("/usr/lib/systemd/system").glob("kubeboot*.service")]
+    assert units
+    said = installed.run("systemd-analyze", "verify", *[f"/usr/lib/systemd/system/{unit}" for unit in units])
+    assert "kubeboot" not in said.stderr, said.stderr
+
+
+def test_systemd_verifies_at_all(installed: Root):
+    broken = installed.path("/tmp/kubeboot-broken.service")
+    unit = installed.path("/usr/lib/systemd/system/kubeboot.service").read_text()
+    broken.write_text(unit.replace("ExecStart=kubeboot", "ExecStart=kubebot").replace("Restart=", "Restat="))
+    said = installed.run("systemd-analyze", "verify", "/tmp/kubeboot-broken.service", code=None).stderr
+    assert "kubebot" in said and "Restat" in said, said
+
+
+def test_every_page_of_the_manual_is_found(installed: Root):
+    for page in ("kubeboot", "kubeboot-up", "kubeboot-status", "kubeboot-check", "kubeboot-completions"):
+        assert installed.run("man", "-w", page).stdout.strip() == f"/usr/share/man/man1/{page}.1.gz"
+    assert "claim-ttl" in installed.run("man", "-P", "cat", "kubeboot-up").stdout
+
+
+def test_bash_completes(installed: Root):
+    script = "source /usr/share/bash-completion/completions/kubeboot; complete -p kubeboot"
+    assert "kubeboot" in installed.run("bash", "-c", script).stdout
+
+
+def test_check_says_what_is_missing(installed: Root):
+    report = json.loads(installed.run("kubeboot", "check", "--json", code=2).stdout)
+    found = {}
+    for finding in report["findings"]:
+        found.setdefault(finding["check"], []).append(finding)
+    assert not report["ready"]
+    texts = " ".join(finding["text"] for finding in found["settings"])
+    assert "bucket is not given" in texts and "endpoint is not given" in texts, texts
+    assert [finding["verdict"] for finding in found["root"]] == ["ok"]
+    assert [finding["verdict"] for finding in found["kubeadm"]] == ["failed"]
+    assert [finding["verdict"] for finding in found["imds"]] == ["failed"]
+
+
+def test_an_upgrade_and_a_removal_harm_nothing(new_root, deb: Path, newer: Path):
+    root = new_root()
+    install_deb(root, deb)
+    root.asked()
+    config = root.path("/etc/kubeboot/config.toml")
+    config.write_text('bucket = "mine"\n')
+    state = root.path("/var/lib/kubeboot/state.json")
+    state.parent.mkdir(parents=True)
+    state.write_text("{}")
+
+    install_deb(root, newer)
+    assert [line for line in root.asked() if line != ENABLE] == [RELOAD], "an upgrade starts and stops nothing"
+    assert config.read_text() == 'bucket = "mine"\n'
+    assert root.mode("/etc/kubeboot/config.toml") == (0o600, 0)
+    root.run("systemctl", "disable", "kubeboot.service")
+    install_deb(root, deb)
+    assert root.is_enabled("kubeboot.service") == "disabled", "it stays as the operator has left it"
+    root.asked()
+
+    root.run("dpkg", "--remove", "kubeboot")
+    asked = root.asked()
+    stopped = [line.removeprefix("stop ") for line in asked if line.startswith("stop ")]
+    assert stopped == ["kubeboot.service", "kubeboot-reset.service"]
+    assert asked[-1] == RELOAD
+    assert config.exists()
+    root.run("dpkg", "--purge", "kubeboot")
+    assert not root.path("/etc/kubeboot").exists()
+    assert not root.path(LINK).is_symlink()
+    assert state.exists(), "it says whose control plane lies on this disk"
