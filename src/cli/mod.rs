@@ -2,6 +2,8 @@
 
 mod flags;
 pub mod generate;
+#[cfg(test)]
+mod page;
 mod text;
 
 use std::path::PathBuf;

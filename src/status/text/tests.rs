@@ -11,7 +11,7 @@ const DOCUMENT: &str = include_str!("../../../docs/status.md");
 #[test]
 fn the_page_is_the_one_of_the_documentation() {
     let shown = page(&report(&sample::healthy()));
-    assert!(DOCUMENT.contains(&format!("```\n{shown}```")), "{shown}");
+    assert!(DOCUMENT.contains(&format!("```text\n{shown}```")), "{shown}");
 }
 
 /// A control plane whose third machine is gone, and has left these words.
