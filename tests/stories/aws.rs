@@ -53,28 +53,6 @@ fn what_passes_is_waited_out() -> Result<()> {
 }
 
 #[test]
-fn lost_replies_to_conditional_writes_are_read_back() -> Result<()> {
-    conditional_writes_end_in("lost-reply")
-}
-
-#[test]
-fn errors_that_hide_a_success_are_read_back() -> Result<()> {
-    conditional_writes_end_in("error-after=500/InternalError")
-}
-
-/// Every write is carried out, and the first few answers do not say so.
-fn conditional_writes_end_in(effect: &str) -> Result<()> {
-    World::of(2).without_up().tell(|world| {
-        // The claim, a beat and the flip among them, and who holds the lease.
-        world.fault(effect, &["--action", "PutObject", "--key", "*/cluster.json", "--times", "3"])?;
-        world.fault(effect, &["--action", "PutObject", "--key", "*/membership-lease.json", "--times", "2"])?;
-        world.ask(&["run"])?;
-        world.all_up(&[1, 2])?;
-        world.is_one_control_plane(&[1, 2])
-    })
-}
-
-#[test]
 fn a_bucket_that_ignores_conditions_is_refused() -> Result<()> {
     World::of(1).without_up().tell(|world| {
         world.fault("ignore-conditions", &["--service", "s3"])?;

@@ -23,3 +23,4 @@ mod reports;
 mod secrets;
 mod settings;
 mod settling;
+mod wire;

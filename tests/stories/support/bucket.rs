@@ -1,7 +1,7 @@
 //! The bucket by hand, past every condition.
 
-use super::world::World;
-use anyhow::{Context, Result};
+use super::world::{RUN, World};
+use anyhow::{Context, Result, ensure};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
@@ -78,5 +78,33 @@ impl World {
     /// Makes calls to AWS go wrong: an effect of `dev/world fault add`, and which calls it is about.
     pub fn fault(&self, effect: &str, which: &[&str]) -> Result<()> {
         self.ask(&[&["fault", "add", effect], which].concat()).map(drop)
+    }
+
+    /// Fails unless every fault that was ordered a number of times was met that often: otherwise the story proved nothing.
+    pub fn every_fault_was_met(&self) -> Result<()> {
+        let rules = self.ask(&["fault", "list"])?;
+        let missed: Vec<_> = rules
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter(|rule| rule["times"].is_number() && rule["times"] != rule["hits"])
+            .collect();
+        ensure!(missed.is_empty(), "these faults were not met as often as ordered: {missed:?}");
+        Ok(())
+    }
+
+    /// Waits until all writes that a fault has made late were carried out, and returns S3's words on each: key and status.
+    pub fn landed(&self, writes: usize) -> Result<Vec<(String, i64)>> {
+        self.until(&format!("{writes} late writes land"), RUN, || {
+            let requests = self.journal("requests")?;
+            let landed: Vec<_> = requests
+                .iter()
+                .filter(|call| call["landed"] == true)
+                .map(|call| {
+                    (call["key"].as_str().unwrap_or_default().to_owned(), call["status"].as_i64().unwrap_or_default())
+                })
+                .collect();
+            Ok((landed.len() >= writes).then_some(landed))
+        })
     }
 }

@@ -41,7 +41,8 @@ impl World {
     }
 
     /// Fails unless these machines are all voters of one etcd and nobody else, and all Nodes and nobody else, under a ready
-    /// record, with the hash published and everybody registered.
+    /// record, with the hash published and everybody registered; however often kubeadm init went well, for what an init
+    /// has made before its claim was lost is nobody's.
     pub fn are_whole(&self, nodes: &[usize]) -> Result<()> {
         let outcome = self.outcome()?;
         self.shows_the_voters(&outcome, nodes)?;
