@@ -6,6 +6,7 @@
 use super::point::Point;
 use super::shell::Shell;
 use super::{CONTENDED, Outcome, Waiting};
+use crate::aws::CallFailed;
 use crate::aws::store::{Store, Written};
 use crate::bucket::held::Over;
 use crate::bucket::keys;
@@ -33,6 +34,8 @@ use tokio::time::{Instant, sleep, timeout};
 
 /// How long the flip is tried; without a verdict by then the record is read anew.
 const FLIP_PATIENCE: Duration = Duration::from_secs(10);
+/// Between two attempts at what S3 refuses.
+const REFUSED_PAUSE: Duration = Duration::from_secs(1);
 /// How long the new API server may take to be ready after kubeadm has seen it alive.
 const READY_PATIENCE: Duration = Duration::from_secs(60);
 /// Between two questions to it.
@@ -81,7 +84,8 @@ impl Shell {
         let uid = published.kube_system_uid.clone();
         let Some(next) = claim::flipped(held.body(), published) else { return Ok(Outcome::Again) };
         Point::FlipDue.reached();
-        let flipped = held.finish(&next.to_bytes(), FLIP_PATIENCE).await;
+        let bytes = next.to_bytes();
+        let flipped = insist(|| held.clone().finish(&bytes, FLIP_PATIENCE)).await;
         Point::FlipSent.reached();
         match flipped {
             Ok(Over::Ours(_)) => {
@@ -189,7 +193,7 @@ async fn publish(facts: &Facts, store: &Store, claim_id: &ClaimId, token: &Boots
     };
     let body = bundle.to_json()?;
     let pki_key = keys::pki(claim_id);
-    match store.write_secret(&pki_key, &body, &Condition::Absent, FLIP_PATIENCE).await? {
+    match insist(|| store.write_secret(&pki_key, &body, &Condition::Absent, FLIP_PATIENCE)).await? {
         Written::Ours(_) => {}
         Written::Others(_) | Written::Gone => {
             bail!("'{}' is there already, and it is not what was to be written", store.url(&pki_key))
@@ -206,6 +210,27 @@ async fn publish(facts: &Facts, store: &Store, claim_id: &ClaimId, token: &Boots
         initialised_by: facts.machine.instance.clone(),
         initialised_at: rfc3339(),
     })
+}
+
+/// Repeats a write without which a cluster that stands already would have to be made anew. A denial may pass within
+/// seconds, as while a role or the policy of a key settles.
+///
+/// # Errors
+/// S3's last refusal.
+async fn insist<T, F>(write: impl Fn() -> F) -> Result<T, CallFailed>
+where
+    F: Future<Output = Result<T, CallFailed>>,
+{
+    let end = Instant::now() + FLIP_PATIENCE;
+    loop {
+        match write().await {
+            Err(refused) if Instant::now() + REFUSED_PAUSE < end => {
+                tracing::warn!("{refused}; trying again");
+                sleep(REFUSED_PAUSE).await;
+            }
+            ended => return ended,
+        }
+    }
 }
 
 /// Waits until an API server is ready, and asks it for the UID of `kube-system`.
