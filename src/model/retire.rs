@@ -411,14 +411,14 @@ mod tests {
         for step in order.chars() {
             match step {
                 'R' => ours = cell.clone(),
-                'W' => drop(cell.replace(retired(&ours.0), ours.1)),
+                'W' => _ = cell.replace(retired(&ours.0), ours.1),
                 'r' => theirs = cell.clone(),
                 'c' if matches!(theirs.0.state, State::Retired(_)) => {
                     let next = claimed(Some(&theirs.0), claim(5), holder.clone(), theirs.0.identity.clone());
-                    drop(cell.replace(Some(next), theirs.1));
+                    _ = cell.replace(Some(next), theirs.1);
                     theirs = cell.clone();
                 }
-                'f' if theirs.0.claim_id == claim(5) => drop(cell.replace(flipped(&theirs.0, published()), theirs.1)),
+                'f' if theirs.0.claim_id == claim(5) => _ = cell.replace(flipped(&theirs.0, published()), theirs.1),
                 _ => {}
             }
         }

@@ -85,7 +85,10 @@ fn told(reset: &Reset, removed: bool, failures: &Failures) -> Leaving {
 /// The others have left while this machine was about to.
 async fn stay_as_last_voter(reset: &Reset, registrar: Option<Registrar>, claim: &ClaimId) -> Result<Leaving> {
     if let Some(mut registrar) = registrar {
-        let said = async { Ok(registrar.joined(claim, None, None).await) };
+        let said = async {
+            registrar.joined(claim, None, None).await;
+            Ok(())
+        };
         let _ = reset.clock.within(Part::RegisterLeft, said).await;
     }
     if reset.now {
@@ -136,7 +139,10 @@ async fn under<T>(reset: &Reset, held: Option<Held<Lease>>, work: impl Future<Ou
             return work.await;
         }
     };
-    let given_back = async { Ok(release(held).await) };
+    let given_back = async {
+        release(held).await;
+        Ok(())
+    };
     if let Err(error) = reset.clock.within(Part::Node, given_back).await {
         tracing::warn!("failed to release the membership lease, it runs out by itself: {error:#}");
     }
