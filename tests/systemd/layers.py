@@ -67,12 +67,8 @@ def make(folder: Path, root: Path, variant: Variant) -> None:
 
 def binds(binary: Path) -> dict[Path, str]:
     """What machines see of this computer: kubeboot, etcd, and the code of the stand-ins."""
-    found = {name: shutil.which(name) for name in ("etcd", "etcdctl")}
-    return {
-        binary: "/usr/local/bin/kubeboot",
-        **{Path(path): f"/usr/local/bin/{name}" for name, path in found.items() if path},
-        WORLD: "/opt/world",
-    }
+    etcd = shutil.which("etcd") or "/usr/bin/etcd"
+    return {binary: "/usr/local/bin/kubeboot", Path(etcd): "/usr/local/bin/etcd", WORLD: "/opt/world"}
 
 
 def _mask(folder: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from .network import run
 
-# A boot takes half a minute without KVM, on a busy computer more.
+# Emulated, a boot takes half a minute, on a busy computer more.
 BOOT_SECONDS = 300.0
 COMMAND_SECONDS = 60.0
 AGENT_PORT = 9999
@@ -35,7 +35,7 @@ class Vm:
         """Power on; returns when a command can be run inside. Raises RuntimeError if that takes too long."""
         self._process = subprocess.Popen(
             [
-                "qemu-system-x86_64", "-nodefaults", "-display", "none", "-machine", "q35,accel=kvm:tcg", "-smp", "2",
+                "qemu-system-x86_64", "-nodefaults", "-display", "none", "-machine", "q35,accel=tcg", "-smp", "2",
                 "-m", MEMORY, "-kernel", self._kernel, "-initrd", self._initrd, "-append", KERNEL_LINE,
                 "-drive", f"file={self.folder / 'disk'},format=raw,if=virtio",
                 "-netdev", f"tap,id=net,ifname={self._port},script=no,downscript=no",
