@@ -7,7 +7,9 @@ use crate::support::crash::{self, Stop};
 use crate::support::world::RUN;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
+use std::io;
 use std::sync::Mutex;
+use std::thread::Builder;
 use std::time::Instant;
 
 /// Worlds for each role. They are used again, since they take longer to start than a machine takes to be killed.
@@ -164,7 +166,9 @@ fn everywhere(role: &str, tell: impl Fn(&World, &Scene) -> Result<Vec<Stop>> + S
     let plan = World::of(2).without_up().option("--binary", &binary);
     let plan = plan.set("claim_ttl", "20s").set("claim_stagger", "10s").set("lease_ttl", "3s");
     std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..WORLDS).map(|_| scope.spawn(|| plan.clone().tell(work))).collect();
+        let named = || Builder::new().name(format!("kills of a {role}"));
+        let start = |_| named().spawn_scoped(scope, || plan.clone().tell(work));
+        let workers = (0..WORLDS).map(start).collect::<io::Result<Vec<_>>>()?;
         workers.into_iter().try_for_each(|worker| worker.join().expect("a story does not panic"))
     })
 }
