@@ -100,3 +100,142 @@ pub fn retired(record: &ClusterRecord) -> Option<ClusterRecord> {
 pub fn regrouped(record: &ClusterRecord, group_arn: String) -> ClusterRecord {
     ClusterRecord { identity: Identity { group_arn, ..record.identity.clone() }, ..record.clone() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::ids::{BootId, Uid};
+    use std::time::Duration;
+
+    fn claim_id(n: u8) -> ClaimId {
+        ClaimId::parse(format!("00000000-0000-4000-8000-00000000000{n}")).unwrap()
+    }
+
+    fn holder(n: u8) -> Holder {
+        let boot = BootId::parse(format!("6f9619ff-8b86-4011-b42d-00c04fc964f{n}")).unwrap();
+        Holder { instance: InstanceId::parse(format!("i-0000000{n}")).unwrap(), boot }
+    }
+
+    fn identity(group: &str) -> Identity {
+        Identity {
+            account: "1".into(),
+            region: "r".into(),
+            group_arn: group.into(),
+            endpoint: "api:6443".into(),
+            service_subnet: "10.96.0.0/12".into(),
+        }
+    }
+
+    fn published() -> Published {
+        Published {
+            ca_hashes: vec!["sha256:00".into()],
+            kube_system_uid: Uid::parse("6f9619ff-8b86-4011-b42d-00c04fc964ff").unwrap(),
+            kubernetes_version: "v1.36.1".into(),
+            pki_key: "k".into(),
+            pki_digest: "sha256:00".into(),
+            initialised_by: holder(1).instance,
+            initialised_at: String::new(),
+        }
+    }
+
+    fn record(claim: u8, state: State) -> ClusterRecord {
+        let yielded = vec![holder(7).instance];
+        ClusterRecord { claim_id: claim_id(claim), generation: 4, identity: identity("g"), yielded, state }
+    }
+
+    fn held(claim: u8, by: u8, beat: u64) -> ClusterRecord {
+        record(claim, State::Initializing { holder: Some(holder(by)), beat })
+    }
+
+    fn vacant() -> ClusterRecord {
+        record(1, State::Initializing { holder: None, beat: 3 })
+    }
+
+    fn found(record: ClusterRecord) -> RecordView {
+        RecordView::Found { record: Box::new(record), etag: "e".into(), unchanged_for: Duration::ZERO }
+    }
+
+    #[test]
+    fn a_claim_is_written_only_over_what_was_seen() {
+        assert_eq!(condition(&RecordView::Absent), Condition::Absent);
+        assert_eq!(condition(&RecordView::Vanished), Condition::Absent);
+        assert_eq!(condition(&found(vacant())), Condition::Unchanged("e".into()));
+    }
+
+    #[test]
+    fn only_its_own_held_claim_lets_a_machine_initialise() {
+        let rows = [
+            (RecordView::Absent, false),
+            (RecordView::Vanished, false),
+            (found(held(1, 1, 9)), true),
+            (found(held(2, 1, 0)), false),
+            (found(vacant()), false),
+            (found(record(1, State::Ready(published()))), false),
+            (found(record(1, State::Retired(published()))), false),
+        ];
+        for (seen, expected) in rows {
+            assert_eq!(stands(&seen, &claim_id(1)), expected, "{seen:?}");
+        }
+    }
+
+    #[test]
+    fn a_late_beat_is_told_from_another_holding() {
+        let mine = held(1, 1, 2);
+        let rows = [
+            (held(1, 1, 3), true),
+            (held(1, 2, 3), false),
+            (held(2, 1, 3), false),
+            (vacant(), false),
+            (record(1, State::Ready(published())), false),
+        ];
+        for (stored, expected) in rows {
+            assert_eq!(continues(&mine, &stored), expected, "{stored:?}");
+        }
+        assert!(!continues(&vacant(), &vacant()), "nobody's claim is nobody's");
+    }
+
+    #[test]
+    fn a_claim_is_fresh_and_keeps_who_has_yielded_until_a_cluster_was() {
+        let claim = |before: Option<&ClusterRecord>| claimed(before, claim_id(9), holder(2), identity("h"));
+        let first = claim(None);
+        assert_eq!((first.generation, first.yielded.len()), (1, 0));
+        let rows = [
+            (held(1, 1, 5), 1),
+            (vacant(), 1),
+            (record(1, State::Ready(published())), 1),
+            (record(1, State::Retired(published())), 0),
+        ];
+        for (before, yielded) in rows {
+            let next = claim(Some(&before));
+            assert_eq!((next.generation, next.yielded.len()), (5, yielded), "{before:?}");
+            assert_eq!(next.claim_id, claim_id(9));
+            assert_eq!(next.identity, identity("h"));
+            assert_eq!(next.state, State::Initializing { holder: Some(holder(2)), beat: 0 });
+        }
+    }
+
+    #[test]
+    fn only_a_held_claim_beats_yields_or_flips() {
+        let mine = held(1, 1, 2);
+        assert_eq!(beaten(&mine), Some(held(1, 1, 3)));
+        let stepped_down = yielded(&mine).unwrap();
+        assert_eq!(stepped_down.state, State::Initializing { holder: None, beat: 3 });
+        assert_eq!(stepped_down.yielded, [holder(7).instance, holder(1).instance]);
+        let again = yielded(&ClusterRecord { yielded: vec![holder(1).instance, holder(7).instance], ..mine.clone() });
+        assert_eq!(again.unwrap().yielded, [holder(7).instance, holder(1).instance], "last of all, and once");
+        let cluster = flipped(&mine, published()).unwrap();
+        assert_eq!(cluster, ClusterRecord { yielded: Vec::new(), state: State::Ready(published()), ..mine });
+        for other in [vacant(), cluster, record(1, State::Retired(published()))] {
+            assert_eq!(beaten(&other), None, "{other:?}");
+            assert_eq!(yielded(&other), None, "{other:?}");
+            assert_eq!(flipped(&other, published()), None, "{other:?}");
+        }
+    }
+
+    #[test]
+    fn another_group_changes_nothing_else() {
+        let cluster = record(1, State::Ready(published()));
+        let regrouped = regrouped(&cluster, "h".into());
+        assert_eq!(regrouped, ClusterRecord { identity: identity("h"), ..cluster });
+    }
+}
