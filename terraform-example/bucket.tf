@@ -121,6 +121,15 @@ resource "aws_s3_bucket_policy" "control_plane" {
         Condition = { Null = { "s3:if-match" = "true", "s3:if-none-match" = "true" } }
       },
       {
+        # Whoever reads a bundle owns the cluster. Their key says no as well; two locks, because there is one bundle.
+        Sid       = "OnlyTheMachinesReadBundles"
+        Effect    = "Deny"
+        Principal = "*"
+        Action    = ["s3:GetObject", "s3:GetObjectVersion"]
+        Resource  = "${aws_s3_bucket.control_plane.arn}/${local.prefix}/control-plane/pki/*"
+        Condition = { ArnNotEquals = { "aws:PrincipalArn" = aws_iam_role.machine.arn } }
+      },
+      {
         # A bundle is written once, under the key that only the machines may use.
         Sid       = "BundlesAreNotReplaced"
         Effect    = "Deny"

@@ -116,13 +116,13 @@ resource "aws_autoscaling_group" "control_plane" {
   # answers it: without one, every termination would stand still until the hook's time is over. Leaving does not need
   # it: a machine that is terminated is told to power off, and leaves the cluster while it does.
 
-  # One at a time, and the next one only when the last is a voter: the quorum of three bears one machine less, that of
-  # five as well. Never one more first: four voters bear no more failures than three.
+  # One at a time, the new one first, and the next only when the last is a voter: 100 for both means that. Then one voter
+  # of three may fail at any moment of a refresh. The other way round two are left meanwhile, and two bear no failure.
   instance_refresh {
     strategy = "Rolling"
 
     preferences {
-      min_healthy_percentage       = floor(100 * (var.size - 1) / var.size)
+      min_healthy_percentage       = 100
       max_healthy_percentage       = 100
       instance_warmup              = 60
       skip_matching                = true
