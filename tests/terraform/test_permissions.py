@@ -73,6 +73,10 @@ def test_a_control_plane_of_three_with_exactly_these_policies(world, plan):
     for command in ("check", "status"):
         told = world.as_node(nodes[0]["id"], "kubeboot", command, "--json")
         assert told.returncode == 0, told.stdout + told.stderr
+    # What an operator asks for is looked up with these as well. A cluster whose machines live is not retired.
+    assert world.as_node(nodes[0]["id"], "kubeboot", "reap").returncode == 0
+    living = world.as_node(nodes[0]["id"], "kubeboot", "retire", "--yes", "--cluster-id", cluster_id(world))
+    assert living.returncode == 6, living.stderr
     # Out of the cluster, and back.
     joiner = next(node["instance"] for node in made if node["role"] == "joined")
     for command in (["reset", "--now", "--yes"], ["up"]):
@@ -136,6 +140,11 @@ def told_by(checked: dict) -> str:
     """What is wrong, or was not looked at. What is right may name a permission, too."""
     wrong = [one for one in checked["findings"] if one["verdict"] != "ok" and one["check"] != "launch-hook"]
     return "\n".join(f"{one['text']} {one['remedy'] or ''}" for one in wrong)
+
+
+def cluster_id(world) -> str:
+    record = world.call("s3", "get", "demo/control-plane/cluster.json").stdout
+    return json.loads(record)["claim_id"]
 
 
 def requests(world) -> list[dict]:
