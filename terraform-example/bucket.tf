@@ -149,13 +149,14 @@ resource "aws_s3_bucket_policy" "control_plane" {
         }
       },
       {
-        # Workers will trust what is below join/, so that nobody else may write there, either.
-        Sid       = "OnlyTheMachinesWrite"
+        # Workers will trust what is below join/, so that nobody else may write there, either. (An operator who retires
+        # a cluster writes the record from elsewhere, because then all its machines are gone.)
+        Sid       = "OnlyMachinesAndOperatorsWrite"
         Effect    = "Deny"
         Principal = "*"
         Action    = "s3:PutObject"
         Resource  = "${aws_s3_bucket.control_plane.arn}/${local.prefix}/*"
-        Condition = { ArnNotEquals = { "aws:PrincipalArn" = aws_iam_role.machine.arn } }
+        Condition = { ArnNotEquals = { "aws:PrincipalArn" = concat([aws_iam_role.machine.arn], var.operator_role_arns) } }
       },
     ]
   })

@@ -270,6 +270,17 @@ variable "additional_policy_arns" {
   }
 }
 
+variable "operator_role_arns" {
+  description = "IAM roles that may write to the bucket besides the machines, if their own policies let them: kubeboot retire needs it."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for arn in var.operator_role_arns : can(regex("^arn:[a-z-]+:iam::[0-9]{12}:role/[A-Za-z0-9+=,.@_/-]+$", arn))])
+    error_message = "The operator_role_arns must be ARNs of IAM roles, without '*'."
+  }
+}
+
 variable "allow_destroy" {
   description = "Whether terraform may destroy the load balancer, and the bucket with everything in it."
   type        = bool

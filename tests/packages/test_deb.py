@@ -1,10 +1,13 @@
 """The .deb on a clean Debian: installed, used, upgraded, removed."""
 
+import hashlib
 import json
 import subprocess
 from pathlib import Path
 
 import pytest
+
+from world.build import PROJECT
 
 from .conftest import install_deb
 from .root import Root
@@ -39,6 +42,24 @@ def test_installing_enables_the_unit_and_starts_nothing(installed: Root):
 def test_the_settings_are_roots_alone(installed: Root):
     assert installed.mode("/etc/kubeboot/config.toml") == (0o600, 0)
     assert installed.mode("/etc/kubeboot") == (0o755, 0)
+
+
+def test_the_settings_of_user_data_outlive_an_installation_after_them(new_root, deb: Path):
+    root = new_root()
+    files = {
+        "/etc/kubeboot/config.toml": ("bucket = 'b'\n", 0o600),
+        "/usr/local/sbin/install-kubeboot": ((PROJECT / "terraform-example/install-kubeboot.sh").read_text(), 0o755),
+        "/usr/local/bin/aws": ('#!/bin/sh\nfor last; do :; done; cp /package "$last"\n', 0o755),
+    }
+    for name, (text, mode) in files.items():
+        root.path(name).parent.mkdir(parents=True, exist_ok=True)
+        root.path(name).write_text(text)
+        root.path(name).chmod(mode)
+    package = deb.read_bytes()
+    root.path("/package").write_bytes(package)
+    root.run("install-kubeboot", f"s3://bucket/{deb.name}", hashlib.sha256(package).hexdigest())
+    assert root.path("/etc/kubeboot/config.toml").read_text() == "bucket = 'b'\n"
+    assert root.is_enabled("kubeboot.service") == "enabled"
 
 
 def test_systemd_finds_no_fault_with_the_units(installed: Root):

@@ -3,6 +3,7 @@
 import pytest
 
 from example import ROLE, world_policies
+from example import plan as evaluate
 from world.iam import Iam
 from world.policy import Ask
 
@@ -12,6 +13,7 @@ SCRATCH, NODE = "demo/control-plane/nodes/check-i-1-x", "demo/control-plane/node
 HASH = "demo/join/discovery-token-ca-cert-hash"
 
 ADMIN = "arn:aws:iam::123456789012:role/admin"
+OPERATOR = "arn:aws:iam::123456789012:role/operator"
 EVERYTHING = {"Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
 
 ABSENT, CHANGED = {"s3:if-none-match": "*"}, {"s3:if-match": '"etag"'}
@@ -51,8 +53,8 @@ TABLE = [
 
 def judge(plan, who: str) -> Iam:
     policies = world_policies(plan)
-    if who == ADMIN:
-        policies |= {"role": ADMIN, "policies": [EVERYTHING]}
+    if who != ROLE:
+        policies |= {"role": who, "policies": [EVERYTHING]}
     return Iam("arn:of-the-group", policies)
 
 
@@ -63,6 +65,16 @@ def test_who_may_do_what(plan, who, action, key, carries, allowed):
         context["s3:x-amz-server-side-encryption-aws-kms-key-id"] = plan.key(name)
     why = judge(plan, who).why_not(Ask(action, f"{BUCKET}/{key}", context))
     assert (why is None) == allowed, why
+
+
+@pytest.mark.parametrize(
+    ("key", "carries", "allowed"),
+    [(RECORD, CHANGED, True), (RECORD, {}, False), (BUNDLE, {**ABSENT, "key": "bucket"}, False)],
+)
+def test_an_operator_may_retire_the_cluster_and_no_more(key, carries, allowed):
+    plan = evaluate(f'operator_role_arns = ["{OPERATOR}"]')
+    test_who_may_do_what(plan, OPERATOR, "s3:PutObject", key, carries, allowed)
+    assert judge(plan, OPERATOR).why_not(Ask("s3:DeleteObject", f"{BUCKET}/{key}")) is not None
 
 
 @pytest.mark.parametrize(

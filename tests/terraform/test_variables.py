@@ -56,6 +56,8 @@ BAD = [
     ('route_table_ids = ["rtb-1"]', "route_table_ids"),
     ('more_private_services = ["ECR"]', "more_private_services"),
     ('additional_policy_arns = ["AdministratorAccess"]', "additional_policy_arns"),
+    ('operator_role_arns = ["arn:aws:iam::123456789012:role/*"]', "operator_role_arns"),
+    ('operator_role_arns = ["arn:aws:iam::123456789012:user/me"]', "operator_role_arns"),
     ('tags = { "kubeboot-cluster" = "x" }', "tags"),
 ]
 
