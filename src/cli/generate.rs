@@ -43,6 +43,7 @@ mod tests {
         for page in [
             "kubeboot.1",
             "kubeboot-up.1",
+            "kubeboot-reset.1",
             "kubeboot-status.1",
             "kubeboot-check.1",
             "kubeboot-reap.1",

@@ -57,17 +57,21 @@ impl Survey {
         }
         if let Err(error) = reset.clock.within(Part::Look, survey.ask(reset)).await {
             tracing::warn!("{error:#}");
-            survey.cluster = ClusterView::Unknown { why: format!("{error:#}") };
+            if survey.cluster == ClusterView::NotAsked {
+                survey.cluster = ClusterView::Unknown { why: format!("{error:#}") };
+            }
         }
         let judged = survey.judged_if_blocked(reset, local).await;
         survey.plan = plan(&reset.scene(local, &survey.cluster, &judged));
         survey
     }
 
-    /// Asks etcd by the addresses that this disk knows, and only if none of them answers by those of the group.
+    /// Asks etcd by the addresses that this disk knows, and only if none of them answers by those of the group. With
+    /// external etcd nothing is asked but who has an API server beside this machine.
     async fn ask(&mut self, reset: &Reset) -> Result<()> {
         if reset.facts.external_etcd() {
             self.cluster = ClusterView::External;
+            self.addresses.extend(reset.others().await?);
             return Ok(());
         }
         let Ok(credentials) = &self.credentials else {
@@ -78,9 +82,7 @@ impl Survey {
         let access = credentials.etcd.as_ref().context("there are no credentials for etcd")?;
         self.cluster = etcd::observe_within(access, &self.addresses, reset.etcd_step()).await;
         if let ClusterView::Unknown { .. } = self.cluster {
-            let mut watch = reset.watch();
-            let view = watch.look(&[], None).await?;
-            self.addresses.extend(peers::seen(&view, &reset.facts.machine.instance));
+            self.addresses.extend(reset.others().await?);
             self.cluster = etcd::observe_within(access, &self.addresses, reset.etcd_step()).await;
         }
         Ok(())
@@ -140,6 +142,12 @@ impl Reset {
     ) -> Scene<'a> {
         let machine = &self.facts.machine;
         Scene { me: &machine.instance, addresses: &machine.addresses, local, cluster, judged, wipe: self.now }
+    }
+
+    /// The addresses of the group's other machines, by AWS.
+    async fn others(&self) -> Result<Vec<IpAddr>> {
+        let view = self.watch().look(&[], None).await?;
+        Ok(peers::seen(&view, &self.facts.machine.instance))
     }
 
     pub(super) fn watch(&self) -> GroupWatch {

@@ -37,7 +37,7 @@ impl Way {
 }
 
 /// Units whose start means that the machine, or its user space, comes back.
-pub const COMES_BACK: [&str; 6] = [
+const COMES_BACK: [&str; 6] = [
     "reboot.target",
     "kexec.target",
     "soft-reboot.target",
@@ -284,7 +284,9 @@ mod tests {
 
     #[test]
     fn whatever_brings_it_back_wins() {
-        for unit in COMES_BACK {
+        let units = ["reboot", "kexec", "soft-reboot", "rescue", "emergency", "factory-reset"];
+        for (unit, name) in COMES_BACK.into_iter().zip(units) {
+            assert_eq!(unit, format!("{name}.target"));
             for kind in ["start", "restart", "try-restart", "verify-active", "reload-or-start", "new"] {
                 for way in Way::ALL {
                     let jobs = [job(way.target(), "start"), job(unit, kind)];
