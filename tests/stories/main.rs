@@ -14,6 +14,8 @@ mod external_etcd;
 mod joiners;
 mod kills;
 mod leaders;
+mod leaving;
+mod leaving_in_trouble;
 mod machines;
 mod metadata;
 mod objects;

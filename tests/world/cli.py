@@ -6,6 +6,7 @@ from pathlib import Path
 from .faults import EFFECTS
 from .imds import MODES as IMDS_MODES
 from .lifetime import default_folder
+from .shutdown import WAYS
 
 ABOUT = """One emulated AWS world by hand: an Auto Scaling group of machines, their metadata services, S3, and a load
 balancer before their API servers, all on this computer. A NODE is a number (from 1) or an instance ID."""
@@ -127,6 +128,8 @@ def _machine_commands(commands) -> None:
     node = _command(commands, "node", "run a command as that machine, or a shell; its exit code is ours", node=True)
     node.add_argument("argv", nargs=argparse.REMAINDER, metavar="CMD", help="command and arguments (default: sh)")
     _command(commands, "kill", "cut the power of a machine; AWS does not notice", node=True)
+    down = _command(commands, "shutdown", "let a machine go down by itself, as systemd would", node=True)
+    down.add_argument("--way", choices=WAYS, default="poweroff", help="which way (default: %(default)s)")
     _up_choice(_command(commands, "boot", "switch a machine on again", node=True))
     _command(commands, "terminate", "end an instance cleanly; nothing takes its place", node=True)
     replace = _command(commands, "replace", "cut the power for good; the group launches another instance", node=True)

@@ -3,7 +3,7 @@
 import threading
 from pathlib import Path
 
-from . import disk
+from . import disk, shutdown
 from .addresses import IMDS_PORT, Addresses
 from .faults import Faults
 from .imds import Imds
@@ -90,10 +90,20 @@ class Node:
         """The end of this boot, with or without a chance for the machine to do something first."""
         self._events.write("power-off" if clean else "power-cut", node=self.id, index=self.index)
         if clean:
+            if self.machine.is_on:
+                self.stop_leaving_unit("poweroff")
             self.machine.shut_down()
         else:
             self.machine.cut_power()
         self.up_ended.set()
+
+    def stop_leaving_unit(self, way: str) -> dict | None:
+        """What systemd does before anything else ends; see shutdown.py."""
+        left = shutdown.stop_leaving_unit(self.machine, way)
+        if left is not None:
+            told = {"exit": left["exit"], "seconds": left["seconds"]}
+            self._events.write("leaving-unit", node=self.id, index=self.index, way=way, **told)
+        return left
 
     def destroy(self) -> None:
         """The instance is gone: nothing answers for it any more. Its disk stays for whoever wants to look at it."""

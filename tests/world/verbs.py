@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from . import objects
+from . import objects, shutdown
 from .node import Node
 from .world import World
 
@@ -36,6 +36,14 @@ class Verbs:
         found = self._world.find(node)
         found.power_off(clean=False)
         return self._describe(found)
+
+    def shutdown(self, node: str, way: str = "poweroff") -> dict:
+        """The machine goes down by itself, this way; AWS does not notice. What the leaving unit did is in the answer."""
+        found = self._world.find(node)
+        left = found.stop_leaving_unit(way)
+        if way in shutdown.ENDS_THE_POWER:
+            found.power_off(clean=False)
+        return {**self._describe(found), "leaving_unit": left}
 
     def boot(self, node: str, up: bool | None = None) -> dict:
         """Power on again, with the disk as it was."""

@@ -5,7 +5,7 @@ use anyhow::{Context, Result, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A process of a machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,6 +95,7 @@ impl Process {
     /// Whether it is this program; kubeadm is a stand-in, a module of Python.
     fn runs(&self, program: &str) -> bool {
         let module = format!("standin.{program}");
-        self.argv.first().is_some_and(|first| first == program) || self.argv.contains(&module)
+        let first = self.argv.first().map(Path::new).and_then(Path::file_name);
+        first.is_some_and(|first| first == program) || self.argv.contains(&module)
     }
 }

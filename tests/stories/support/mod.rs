@@ -3,6 +3,7 @@
 pub mod bucket;
 pub mod command;
 pub mod crash;
+pub mod leaving;
 pub mod machine;
 pub mod plan;
 pub mod slots;
