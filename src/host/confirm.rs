@@ -14,7 +14,7 @@ const PATIENCE: Duration = Duration::from_mins(10);
 /// answers beforehand.
 ///
 /// # Errors
-/// With [`Exit::Usage`] when nobody is at a terminal, or has said yes in time.
+/// With [`Exit::Usage`] when nobody is at a terminal, or nobody has said yes in time.
 pub async fn confirm(yes: bool) -> Result<()> {
     if yes {
         return Ok(());
