@@ -5,7 +5,7 @@ use super::attempt::{self, Announced};
 use super::init::{marker, ready_uid};
 use super::point::Point;
 use super::shell::Shell;
-use super::{CONTENDED, Outcome, PAUSE, Waiting};
+use super::{Outcome, PAUSE, Waiting, jittered};
 use crate::bucket::registrations;
 use crate::etcd;
 use crate::exit::Exit;
@@ -15,6 +15,7 @@ use crate::kubeadm::state::Stage;
 use crate::kubeadm::wipe;
 use crate::model::group::Group;
 use crate::model::ids::{MemberId, Nonce};
+use crate::model::instances::Instances;
 use crate::model::joining::{self, CleanUp, clean_up};
 use crate::model::local::Local;
 use crate::model::members::Members;
@@ -27,8 +28,14 @@ use crate::node::reaping::Reaper;
 use anyhow::{Context, Result, bail, ensure};
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
+use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
+/// Between two looks at the lease of another.
+const LOOK: Duration = Duration::from_millis(450);
+/// Looks at the lease alone between two looks at everything else, which serves that long: so a machine in the queue asks S3
+/// four times a second at the most.
+const LOOKS: u32 = 3;
 /// How often cleaning up after a failed join is tried at once.
 const CLEAN_UPS: u32 = 10;
 
@@ -49,10 +56,10 @@ impl Shell {
             let joined = self.attempt_join(record, published, group, None, &announced, deadline).await;
             return self.ended(joined, group).await;
         }
-        let (mut held, nonce) = match self.lease.take("join", &seen.instances).await? {
+        let (mut held, nonce) = match self.queue(&seen.instances).await? {
             Queued::Mine(held, nonce) => (held, nonce),
             Queued::Wait(reason) => {
-                return Ok(Outcome::Wait(Waiting { reason, pause: CONTENDED, exit: Exit::TryAgain }));
+                return Ok(Outcome::Wait(Waiting { reason, pause: LOOK, exit: Exit::TryAgain }));
             }
         };
         tracing::info!(lease = %nonce, "this machine holds the membership lease");
@@ -73,6 +80,17 @@ impl Shell {
         release(*held).await;
         Point::LeaseReleased.reached();
         outcome
+    }
+
+    /// Takes the lease as soon as it is this machine's turn; after a few looks, says whose turn it is.
+    async fn queue(&mut self, instances: &Instances) -> Result<Queued> {
+        for _ in 1..LOOKS {
+            match self.lease.take("join", instances).await? {
+                mine @ Queued::Mine(..) => return Ok(mine),
+                Queued::Wait(_) => sleep(jittered(LOOK)).await,
+            }
+        }
+        self.lease.take("join", instances).await
     }
 
     /// Whatever came of an attempt: the cluster is asked anew, and a failure is cleaned up after.

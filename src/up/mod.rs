@@ -61,7 +61,7 @@ struct Waiting {
 
 /// Between two looks of a machine that waits.
 const PAUSE: Duration = Duration::from_secs(1);
-/// The same while a claim or lease is contended.
+/// The same while a claim is contended.
 const CONTENDED: Duration = Duration::from_millis(250);
 
 /// What was under way when the deadline passed may still be brought to its end, but steps that undo each other (two groups

@@ -98,3 +98,20 @@ fn a_proxy_is_for_aws_alone() -> Result<()> {
         Ok(())
     })
 }
+
+#[test]
+fn a_machine_in_the_queue_asks_s3_four_times_a_second_at_the_most() -> Result<()> {
+    World::of(3).without_up().set("expected_size", "1").set("settle_timeout", "1s").tell(|world| {
+        world.run_up(1)?;
+        world.all_up(&[1])?;
+        world.kubeadm_fault(2, &json!({"join": {"after": "kubelet-start", "hang": true, "times": 1}}))?;
+        world.run_up(2)?;
+        world.until_kubeadm_fault(2)?;
+        world.run_up(3)?;
+        world.until_logged(3, "waiting for the membership lease")?;
+        let times = world.s3_reads(3, 60)?;
+        let seconds = times[59] - times[0];
+        ensure!(seconds >= 59.0 / 4.0, "60 requests in {seconds:.1} s");
+        Ok(())
+    })
+}

@@ -70,3 +70,15 @@ fn a_machine_outside_any_group_stands_by_until_its_deadline() -> Result<()> {
         })
     })
 }
+
+#[test]
+fn a_machine_that_waits_for_the_group_asks_s3_once_a_second() -> Result<()> {
+    World::of(1).option("--desired", "2").tell(|world| {
+        world.until_logged(1, "1 candidates, 2 expected")?;
+        let times = world.s3_reads(1, 12)?;
+        let seconds = times[11] - times[0];
+        // Within an eighth of it, so that identical machines do not ask in step.
+        ensure!(seconds >= 11.0 * 0.875, "12 requests in {seconds:.1} s");
+        Ok(())
+    })
+}

@@ -140,6 +140,20 @@ impl World {
         whole.map(|line| serde_json::from_str(line).with_context(|| format!("failed to read '{line}'"))).collect()
     }
 
+    /// The times, in seconds, at which a machine has asked S3 for something since its last write there: waits until there are
+    /// this many.
+    pub fn s3_reads(&self, node: usize, count: usize) -> Result<Vec<f64>> {
+        let id = self.id(node)?;
+        self.until(&format!("node {node} asks S3 {count} times and writes nothing"), RUN, || {
+            let requests = self.journal("requests")?;
+            let own: Vec<_> =
+                requests.iter().filter(|call| call["node"] == id.as_str() && call["service"] == "s3").collect();
+            let since = own.iter().rposition(|call| call["action"] == "PutObject").map_or(0, |last| last + 1);
+            let times: Vec<f64> = own[since..].iter().filter_map(|call| call["arrived"].as_f64()).collect();
+            Ok((times.len() >= count).then_some(times))
+        })
+    }
+
     fn command<'a>(&'a self, words: &[&'a str]) -> Vec<&'a str> {
         const DEV_WORLD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/dev/world");
         let folder = self.folder.path().to_str().expect("the temporary folder's name is our own and plain text");
