@@ -23,6 +23,7 @@ mod quorum;
 mod replacements;
 mod reports;
 mod secrets;
+mod servers;
 mod settings;
 mod settling;
 mod wire;

@@ -6,6 +6,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
+/// The world's bucket.
+pub const BUCKET: &str = "kubeboot-demo";
 /// The folder that the world's settings give the cluster.
 pub const PREFIX: &str = "demo";
 /// The cluster record.

@@ -3,9 +3,11 @@
 pub mod bucket;
 pub mod command;
 pub mod crash;
+pub mod gate;
 pub mod leaving;
 pub mod machine;
 pub mod plan;
+pub mod server;
 pub mod slots;
 pub mod truth;
 pub mod unchanged;

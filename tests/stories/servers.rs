@@ -1,0 +1,178 @@
+//! S3 servers: on one that honours conditions exactly one of many claims wins, one that races is found out by the very same
+//! test, and one that ignores conditions is refused. All but the world's own are from `tests/servers/setup`.
+
+use crate::support::World;
+use crate::support::bucket::BUCKET;
+use crate::support::gate::Gate;
+use crate::support::server::{self, USER};
+use anyhow::{Context, Result, bail, ensure};
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::{Credentials, SharedCredentialsProvider};
+use futures::future::join_all;
+use kubeboot::aws::store::{Store, Written};
+use kubeboot::bucket::keys;
+use kubeboot::model::claim;
+use kubeboot::model::identity::Identity;
+use kubeboot::model::ids::{BootId, ClaimId, InstanceId};
+use kubeboot::model::record::{ClusterRecord, Holder};
+use kubeboot::model::write::Condition;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// Machines that claim at the same moment.
+const CLAIMERS: usize = 50;
+/// Times that they do.
+const ROUNDS: usize = 20;
+/// Rounds within which a server that races must let two win; the first is nearly always enough.
+const MANY_ROUNDS: usize = 100;
+/// As `up` tries one write of the record.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// An S3 of its own, beside the world's, for everything that `kubeboot` does there.
+const S3_ALONE: &str = "AWS_ENDPOINT_URL_S3";
+
+#[test]
+fn one_of_fifty_claimers_wins_on_the_worlds_s3() -> Result<()> {
+    World::of(0).tell(|world| {
+        let status = world.ask(&["status"])?;
+        let url = status["aws"].as_str().context("the world has no endpoint")?;
+        one_winner_each(url.trim_start_matches("http://").parse()?)
+    })
+}
+
+#[test]
+fn one_of_fifty_claimers_wins_on_localstack() -> Result<()> {
+    let server = server::localstack()?;
+    running(async { Ok(client(&server.url()).await?.create_bucket().bucket(BUCKET).send().await.map(drop)?) })?;
+    one_winner_each(server.address)
+}
+
+/// The control: did the claims not arrive at the same moment, this server would pass, too.
+#[test]
+fn a_server_that_races_fails_the_same_test() -> Result<()> {
+    let server = server::s3s_fs()?;
+    running(async {
+        let gate = Gate::before(server.address)?;
+        let client = client(&gate.url).await?;
+        client.create_bucket().bucket(BUCKET).send().await?;
+        for round in 0..MANY_ROUNDS {
+            let claimed = race(&gate, &client, round, None).await?;
+            if claimed.won.len() > 1 {
+                println!("round {round}: {} won", claimed.won.len());
+                ensure!(claimed.winner().is_err(), "the test has not noticed that {} won", claimed.won.len());
+                return Ok(());
+            }
+        }
+        bail!("in {MANY_ROUNDS} rounds nobody ever won beside another: the claimers do not race")
+    })
+}
+
+#[test]
+fn a_server_that_ignores_conditions_is_refused_by_check_and_up() -> Result<()> {
+    let server = server::s3rver()?;
+    let plan = World::of(1).without_up().env(S3_ALONE, &server.url());
+    plan.env("AWS_ACCESS_KEY_ID", USER).env("AWS_SECRET_ACCESS_KEY", USER).tell(|world| {
+        for command in ["check", "up"] {
+            let ended = world.on(1, &["kubeboot", command])?;
+            ensure!(ended.code == 2, "'kubeboot {command}' ended with {}: {}", ended.code, ended.text());
+            for words in ["this bucket ignores conditional writes", "general-purpose bucket of Amazon S3"] {
+                ensure!(ended.text().contains(words), "'kubeboot {command}' does not say '{words}': {}", ended.text());
+            }
+        }
+        ensure!(world.kubeadm()?.is_empty(), "kubeadm ran: {:?}", world.kubeadm()?);
+        let objects = running(async {
+            Ok(client(&server.url()).await?.list_objects_v2().bucket(BUCKET).send().await?.contents.unwrap_or_default())
+        })?;
+        let keys: Vec<_> = objects.iter().filter_map(|object| object.key()).collect();
+        ensure!(!keys.iter().any(|key| key.ends_with(keys::RECORD)), "it claimed all the same: {keys:?}");
+        Ok(())
+    })
+}
+
+/// Every round, of all that claim at once one wins, and of all that take its claim over at once one wins, too.
+fn one_winner_each(server: SocketAddr) -> Result<()> {
+    running(async {
+        let gate = Gate::before(server)?;
+        let client = client(&gate.url).await?;
+        for round in 0..ROUNDS {
+            let claimed = race(&gate, &client, round, None).await?;
+            claimed.winner().with_context(|| format!("round {round}, claiming"))?;
+            let taken = race(&gate, &client, round, Some(claimed.stored)).await?;
+            taken.winner().with_context(|| format!("round {round}, taking over"))?;
+        }
+        Ok(())
+    })
+}
+
+/// What came of one race.
+struct Raced {
+    /// Whoever was told that the record is theirs.
+    won: Vec<ClaimId>,
+    /// What those were told who know nothing.
+    failed: Vec<String>,
+    /// The record at the end, and its `ETag`.
+    stored: (ClusterRecord, String),
+}
+
+impl Raced {
+    /// Fails unless one won, all others know that they lost, and the record is the winner's.
+    fn winner(&self) -> Result<()> {
+        ensure!(self.won.len() == 1, "{} of {CLAIMERS} won", self.won.len());
+        ensure!(self.failed.is_empty(), "{:?} do not know whether they won", self.failed);
+        ensure!(self.stored.0.claim_id == self.won[0], "the record is not the winner's: {:?}", self.stored.0);
+        Ok(())
+    }
+}
+
+/// All claim, or take over what is there, and their writes arrive at the same moment.
+async fn race(gate: &Gate, client: &Client, round: usize, over: Option<(ClusterRecord, String)>) -> Result<Raced> {
+    let store = Store::new(client.clone(), BUCKET.to_owned(), format!("round-{round}"), None);
+    gate.hold(CLAIMERS);
+    let claimers = (0..CLAIMERS).map(|claimer| claim(&store, claimer, over.clone()));
+    let (mut won, mut failed) = (Vec::new(), Vec::new());
+    for ended in join_all(claimers).await {
+        match ended? {
+            (id, Ok(Written::Ours(_))) => won.push(id),
+            (_, Ok(Written::Others(_))) => {}
+            (_, Ok(unclear @ (Written::Gone | Written::Unknown))) => failed.push(format!("{unclear:?}")),
+            (_, Err(error)) => failed.push(error),
+        }
+    }
+    let stored = store.get(keys::RECORD).await?.context("nobody has written the record")?;
+    Ok(Raced { won, failed, stored: (ClusterRecord::parse(&stored.body)?, stored.etag) })
+}
+
+/// One claim, as `up` writes it: the claim's ID, and what came of it.
+async fn claim(
+    store: &Store,
+    claimer: usize,
+    over: Option<(ClusterRecord, String)>,
+) -> Result<(ClaimId, Result<Written, String>)> {
+    let identity = Identity {
+        account: "123456789012".to_owned(),
+        region: "eu-central-1".to_owned(),
+        group_arn: "arn:aws:autoscaling:claimers".to_owned(),
+        endpoint: "api.example.internal:6443".to_owned(),
+        service_subnet: "10.96.0.0/12".to_owned(),
+    };
+    let id = ClaimId::parse(uuid::Uuid::new_v4().to_string())?;
+    let holder = Holder {
+        instance: InstanceId::parse(format!("i-{claimer:017x}"))?,
+        boot: BootId::parse(uuid::Uuid::new_v4().to_string())?,
+    };
+    let next = claim::claimed(over.as_ref().map(|(record, _)| record), id.clone(), holder, identity);
+    let condition = over.map_or(Condition::Absent, |(_, etag)| Condition::Unchanged(etag));
+    let written = store.write(keys::RECORD, &next.to_bytes(), &condition, PATIENCE).await;
+    Ok((id, written.map_err(|error| error.to_string())))
+}
+
+/// A client as `up` has it, of the server at this address.
+async fn client(url: &str) -> Result<Client> {
+    // Where a bucket needs no location.
+    let sdk = kubeboot::aws::connect(Some("us-east-1".to_owned())).await?;
+    let user = SharedCredentialsProvider::new(Credentials::new(USER, USER, None, None, "tests"));
+    Ok(Client::new(&sdk.into_builder().endpoint_url(url).credentials_provider(user).build()))
+}
+
+fn running<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
+}
