@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -15,7 +16,7 @@ ALL = [block for page in pages() for block in blocks(page)]
 COMMAND_SECONDS = 120.0
 
 # What the steps of dev/test do themselves begins with one of these.
-GATE = ("dev/", "bash .ci/", "cargo ", "kubeboot-", "ACCEPT_DOCUMENTS=1 cargo ", "KUBEBOOT_BINARY=")
+GATE = ("dev/", "bash .ci/", "cargo ")
 
 
 def of(*kinds: str) -> list:
@@ -55,7 +56,9 @@ def test_a_command_runs_on_a_machine(command: Command, group):
 
 @pytest.mark.parametrize("command", commands("console gate"))
 def test_a_command_of_the_gate_is_there(command: Command):
-    assert command.text.startswith(GATE), f"no step of the gate runs '{command.text}'"
+    # Variables may stand before it.
+    text = re.sub(r"^([A-Z_]+=\S+ )+", "", command.text)
+    assert text.startswith(GATE), f"no step of the gate runs '{command.text}'"
     program = next(word for word in command.words if "=" not in word and word != "bash")
     assert (PROJECT / program).exists() or shutil.which(program), f"there is no '{program}'"
 

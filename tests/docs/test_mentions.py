@@ -19,8 +19,12 @@ EXIT_CODE = re.compile(r"\bexit codes? (\d+)\b")
 OF_THE_PROJECT = {
     "KUBEBOOT_BINARY": "tests/world/build.py",
     "KUBEBOOT_PROFILE": "dev/setup",
+    "KUBEBOOT_STOP_AT": "src/up/point/stop.rs",
     "KUBEBOOT_WORLD": "tests/world/lifetime.py",
 }
+
+# Commands of the binary that is built to be killed.
+OF_CRASH_POINTS = {"crash-points"}
 
 
 def mentions(page: Path) -> list[str]:
@@ -40,7 +44,7 @@ def calls(page: Path) -> list[list[str]]:
 def wrong(words: list[str], helps: dict[str, str]) -> list[str]:
     """What a call says that kubeboot does not know."""
     named = next((word for word in words if re.fullmatch(r"[a-z][a-z-]+", word)), "")
-    if named and words[0] == named and named not in helps:
+    if named and words[0] == named and named not in helps and named not in OF_CRASH_POINTS:
         return [f"no command '{named}'"]
     text = helps.get(named, helps[""])
     known = set(FLAG.findall(text)) | {"--help", "--version"}

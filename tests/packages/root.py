@@ -32,7 +32,8 @@ class Root:
         """Runs a command in it; its exit code must be `code`, unless that is None."""
         spaces = ["--mount", "--pid", "--net", "--fork", "--kill-child", "--mount-proc"]
         done = subprocess.run(
-            ["unshare", *spaces, f"--root={self.folder}", "--", *argv], capture_output=True, text=True, timeout=seconds, cwd="/",
+            ["unshare", *spaces, f"--root={self.folder}", "--", *argv],
+            capture_output=True, text=True, timeout=seconds, cwd="/",
             env={"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"},
         )  # fmt: skip
         assert code is None or done.returncode == code, f"{argv}: {done.returncode}\n{done.stdout}{done.stderr}"

@@ -11,6 +11,7 @@ from world.build import PROJECT
 
 from .conftest import install_deb
 from .root import Root
+from .test_contents import MANUAL
 
 LINK = "/etc/systemd/system/multi-user.target.wants/kubeboot.service"
 RELOAD = "--system daemon-reload"
@@ -78,7 +79,8 @@ def test_systemd_verifies_at_all(installed: Root):
 
 
 def test_every_page_of_the_manual_is_found(installed: Root):
-    for page in ("kubeboot", "kubeboot-up", "kubeboot-status", "kubeboot-check", "kubeboot-completions"):
+    assert {"kubeboot", "kubeboot-up", "kubeboot-status"} <= set(MANUAL)
+    for page in MANUAL:
         assert installed.run("man", "-w", page).stdout.strip() == f"/usr/share/man/man1/{page}.1.gz"
     assert "claim-ttl" in installed.run("man", "-P", "cat", "kubeboot-up").stdout
 
