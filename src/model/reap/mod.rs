@@ -11,7 +11,7 @@ use super::group::Ec2State;
 use super::ids::{InstanceId, Nonce};
 use super::instances::{Instances, Seen};
 use super::members::{Member, Members};
-use super::registration::{Phase, Registration};
+use super::registration::Registration;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
@@ -134,7 +134,8 @@ fn judge(scene: &Scene<'_>, member: &Member) -> Verdict {
 }
 
 /// The registrations that explain a member: the one that names its ID, or else those of its name (where it has one) and address
-/// that name no other member.
+/// that name no other member, in any phase: who was killed between becoming a member and saying so, waits again. A machine that
+/// waits at a dead one's address explains its member as well, and protects it until it has removed it itself.
 pub fn owners<'a>(
     registrations: impl Iterator<Item = &'a Registration> + Clone,
     member: &Member,
@@ -144,16 +145,10 @@ pub fn owners<'a>(
         return named;
     }
     registrations
-        .filter(|found| found.member_id.is_none() && has_begun_to_join(found))
+        .filter(|found| found.member_id.is_none())
         .filter(|found| !member.is_started() || found.node_name == member.name)
         .filter(|found| member.is_at(&found.addresses))
         .collect()
-}
-
-/// Whether a machine may have become a member before it could say which. Who waits has not, unless an earlier run of it held
-/// the lease: that one's nonce stays said until the machine is wiped.
-fn has_begun_to_join(registration: &Registration) -> bool {
-    registration.phase != Phase::Waiting || registration.lease_nonce.is_some()
 }
 
 /// Gone for good, or stopped where nobody meant it to come back.
