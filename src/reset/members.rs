@@ -1,7 +1,7 @@
 //! On the way to a member list without this machine: one look, one decision, one removal, until it is gone or cannot go.
 
 use super::Reset;
-use super::survey::{Judged, Survey, judge};
+use super::survey::{Judged, Survey, judge, learn};
 use crate::etcd::{self, Access};
 use crate::host::systemd::notify;
 use crate::model::ids::MemberId;
@@ -14,6 +14,7 @@ use crate::model::snapshot::ClusterView;
 use crate::node::credentials::Credentials;
 use crate::node::group::GroupWatch;
 use anyhow::{Context, Result, bail};
+use std::net::IpAddr;
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
 
@@ -40,7 +41,8 @@ pub(super) async fn remove(reset: &Reset, survey: &Survey, local: &Local) -> Res
     };
     let access = credentials.etcd.as_ref().context("there are no credentials for etcd")?;
     let mut last = "etcd was not asked".to_owned();
-    let mut work = Work { reset, survey, local, access, credentials, watch: reset.watch(), judged: None };
+    let addresses = survey.addresses.clone();
+    let mut work = Work { reset, addresses, local, access, credentials, watch: reset.watch(), judged: None };
     let patience = reset.clock.left(Part::Members);
     match timeout(patience, work.until_done(&mut last)).await {
         Ok(removed) => Ok(removed),
@@ -50,7 +52,7 @@ pub(super) async fn remove(reset: &Reset, survey: &Survey, local: &Local) -> Res
 
 struct Work<'a> {
     reset: &'a Reset,
-    survey: &'a Survey,
+    addresses: Vec<IpAddr>,
     local: &'a Local,
     access: &'a Access,
     credentials: &'a Credentials,
@@ -79,7 +81,8 @@ impl Work<'_> {
 
     /// One look, one decision, one step.
     async fn pass(&mut self) -> Result<Option<Removed>> {
-        let cluster = etcd::observe(self.access, &self.survey.addresses).await;
+        let cluster = etcd::observe(self.access, &self.addresses).await;
+        learn(&mut self.addresses, &cluster);
         let judged = self.judged.as_ref().map_or(&[][..], |judged| &judged.verdicts);
         match (next(&self.reset.scene(self.local, &cluster, judged)), &cluster) {
             (Next::Gone, _) => Ok(Some(Removed::Gone)),

@@ -61,6 +61,7 @@ impl Survey {
                 survey.cluster = ClusterView::Unknown { why: format!("{error:#}") };
             }
         }
+        learn(&mut survey.addresses, &survey.cluster);
         let judged = survey.judged_if_blocked(reset, local).await;
         survey.plan = plan(&reset.scene(local, &survey.cluster, &judged));
         survey
@@ -105,6 +106,16 @@ impl Survey {
                 tracing::warn!("nobody says whether the silent members are gone: {error:#}");
                 Vec::new()
             }
+        }
+    }
+}
+
+/// Adds whoever is listed to those who can be asked: once this machine's member is gone, only they can say so.
+pub(super) fn learn(addresses: &mut Vec<IpAddr>, cluster: &ClusterView) {
+    let (ClusterView::Listed(members) | ClusterView::NoQuorum(members)) = cluster else { return };
+    for address in members.0.iter().flat_map(|member| &member.peer_addresses) {
+        if !addresses.contains(address) {
+            addresses.push(*address);
         }
     }
 }
