@@ -6,7 +6,7 @@ use crate::support::command::{self, Running};
 use crate::support::crash::{self, Stop};
 use crate::support::world::RUN;
 use anyhow::{Context, Result, ensure};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::io;
 use std::sync::Mutex;
 use std::thread::Builder;
@@ -61,6 +61,36 @@ fn whoever_joins_may_be_killed_anywhere() -> Result<()> {
         world.all_up(&[2])?;
         converged(world, 0)?;
         Ok(left)
+    })
+}
+
+#[test]
+fn a_wipe_may_be_killed_in_its_middle() -> Result<()> {
+    let plan = World::of(2).without_up().option("--binary", &crash::binary()?).set("expected_size", "1");
+    plan.set("settle_timeout", "1s").set("lease_ttl", "3s").tell(|world| {
+        world.run_up(1)?;
+        world.all_up(&[1])?;
+        // What there is to wipe: all that a join leaves.
+        ensure!(is_killed(world.start_up_until(2, Stop::Kill, "join-ended")?)?, "the join was not killed");
+        for how in [Stop::Kill, Stop::Hold] {
+            world.kubeadm_fault(2, &json!({"reset": {"after": "cleanup-node", "hang": true, "times": 1}}))?;
+            world.run_up(2)?;
+            world.until_kubeadm_fault(2)?;
+            match how {
+                Stop::Kill => world.kill_program(2, "kubeboot")?,
+                Stop::Hold => world.cut_power(2)?,
+            }
+            world.are_the_voters(&[1])?;
+            if how == Stop::Kill {
+                ensure!(world.up_ended(2)? != 0, "it was not killed");
+                std::fs::remove_file(world.root(2)?.join("run/standin/faults.used"))?;
+            } else {
+                world.ask(&["boot", "2", "--no-up"])?;
+            }
+        }
+        world.run_up(2)?;
+        world.all_up(&[2])?;
+        converged(world, 0)
     })
 }
 
