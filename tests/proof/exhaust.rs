@@ -1,0 +1,229 @@
+//! All interleavings of small worlds, exhausted by a model checker.
+//!
+//! Every clock runs on its own and as wildly as can be: nothing that must always hold may depend on time.
+
+use crate::fair::{self, End};
+use crate::world::nature::Bounds;
+use crate::world::{
+    Action, At, Budget, Data, Disk, Machine, Marker, Mem, Phase, Rec, RecState, Reg, Rule, Stage, Up, World,
+};
+use stateright::{Checker, HasDiscoveries, Model, Property};
+use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::{LazyLock, Mutex};
+
+/// One small world.
+pub struct Small {
+    pub name: &'static str,
+    pub start: World,
+    /// From every so many states a fair end is played; 0: from none.
+    pub fair_every: u64,
+    ends: Mutex<HashSet<u64>>,
+}
+
+impl Small {
+    fn new(name: &'static str, start: World, fair_every: u64) -> Self {
+        Self { name, start: World { coarse: true, ..start }, fair_every, ends: Mutex::default() }
+    }
+}
+
+fn keeps<const RULE: usize>(_: &Small, world: &World) -> bool {
+    world.broken != Some(Rule::ALL[RULE])
+}
+
+impl Model for Small {
+    type State = World;
+    type Action = Action;
+
+    fn init_states(&self) -> Vec<World> {
+        vec![self.start.clone()]
+    }
+
+    fn actions(&self, world: &World, out: &mut Vec<Action>) {
+        if world.broken.is_none() {
+            world.actions(Bounds { one_clock: false }, out);
+        }
+    }
+
+    fn next_state(&self, last: &World, action: Action) -> Option<World> {
+        let mut next = last.clone();
+        next.apply(action);
+        (next != *last).then_some(next)
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        vec![
+            Property::always(Rule::ALL[0].name(), keeps::<0>),
+            Property::always(Rule::ALL[1].name(), keeps::<1>),
+            Property::always(Rule::ALL[2].name(), keeps::<2>),
+            Property::always(Rule::ALL[3].name(), keeps::<3>),
+            Property::always(Rule::ALL[4].name(), keeps::<4>),
+            Property::always(Rule::ALL[5].name(), keeps::<5>),
+            Property::always(Rule::ALL[6].name(), keeps::<6>),
+            Property::always(Rule::ALL[7].name(), keeps::<7>),
+            Property::always(Rule::ALL[8].name(), keeps::<8>),
+            Property::always(Rule::ALL[9].name(), keeps::<9>),
+            Property::always(Rule::ALL[10].name(), keeps::<10>),
+            Property::always("5: what was published exists", |_, world: &World| world.published_exists()),
+            Property::always("6: from here all ends well", |model: &Small, world: &World| model.ends_well(world)),
+        ]
+    }
+}
+
+impl Small {
+    fn ends_well(&self, world: &World) -> bool {
+        if self.fair_every == 0 || world.broken.is_some() {
+            return true;
+        }
+        let mut hasher = DefaultHasher::new();
+        world.hash(&mut hasher);
+        let print = hasher.finish();
+        if !print.is_multiple_of(self.fair_every) || !self.ends.lock().expect("no holder panics").insert(print) {
+            return true;
+        }
+        matches!(fair::play(world, |_, _| {}), End::Well(_) | End::Lost)
+    }
+}
+
+/// What exhausting one world came to.
+pub struct Exhausted {
+    pub states: usize,
+    pub depth: usize,
+    pub ends: usize,
+    pub failures: Vec<String>,
+}
+
+pub fn exhaust(small: Small) -> Exhausted {
+    let name = small.name;
+    let bounds = format!("{} machines, at most {:?}", small.start.machines.len(), small.start.left);
+    let began = std::time::Instant::now();
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(2);
+    let limit = std::env::var("PROOF_STATES").ok().and_then(|text| text.parse().ok());
+    let mut builder = small.checker().threads(threads).finish_when(HasDiscoveries::AnyFailures);
+    if let Some(limit) = limit {
+        builder = builder.target_state_count(limit);
+    }
+    let checked = builder.spawn_bfs().join();
+    let mut failures = Vec::new();
+    for (rule, path) in checked.discoveries() {
+        let mut told = format!("{name} breaks '{rule}':\n");
+        for (world, action) in path.into_vec() {
+            match action {
+                Some(action) => told.push_str(&format!("  {action:?}\n")),
+                None => told.push_str(&format!("in this world:\n{world:#?}\n")),
+            }
+        }
+        failures.push(told);
+    }
+    let ends = checked.model().ends.lock().expect("no holder panics").len();
+    let (states, depth) = (checked.unique_state_count(), checked.max_depth());
+    println!(
+        "exhausted {name}: {states} states, {depth} steps deep, {ends} fair ends, {:.1}s",
+        began.elapsed().as_secs_f32()
+    );
+    println!("  bounds: {bounds}");
+    Exhausted { states, depth, ends, failures }
+}
+
+/// A cluster of these machines, initialised by the first under claim 1, of which every one has joined.
+pub fn cluster(machines: u8, left: Budget) -> World {
+    let mut world = World::new(machines, left);
+    world.bucket.record = Some(Rec { claim: 1, group: 0, yielded: Vec::new(), state: RecState::Ready { by: 0 } });
+    world.bucket.readies = 1;
+    (world.claims, world.nonces, world.members) = (1, machines.into(), machines);
+    for slot in world.slots() {
+        let member = slot + 1;
+        let disk = Disk {
+            marker: Some(Marker { owner: slot, claim: 1, stage: Stage::Member }),
+            data: Some(Data { claim: 1, owner: slot, member }),
+        };
+        let addr = world.machine(slot).addr;
+        world.machine_mut(slot).disk = disk;
+        world.machine_mut(slot).up = Some(Box::new(Up { at: At::Done, ..Up::new(None) }));
+        world.bucket.regs.insert(slot, Reg { phase: Phase::Joined, nonce: Some(member.into()), member: Some(member) });
+        let mem = Mem { id: member, slot, addr, learner: false, started: true };
+        world.clusters.entry(1).or_default().push(mem);
+    }
+    world
+}
+
+/// The same with so many machines that have not joined yet.
+fn with_fresh(machines: u8, fresh: u8, left: Budget) -> World {
+    let mut world = cluster(machines, left);
+    world.desired += fresh;
+    world.machines.extend((1..=fresh).map(|n| Machine::new(machines + n)));
+    world
+}
+
+macro_rules! worlds {
+    ($($(#[$doc:meta])* $name:ident, $every:literal, $world:expr;)*) => {
+        $(
+            $(#[$doc])*
+            pub static $name: LazyLock<Exhausted> =
+                LazyLock::new(|| exhaust(Small::new(stringify!($name), $world, $every)));
+        )*
+        /// All of them.
+        pub fn all() -> Vec<(&'static str, &'static Exhausted)> {
+            vec![$((stringify!($name), &*$name)),*]
+        }
+        mod exhausted {
+            $(
+                #[test]
+                #[allow(non_snake_case)]
+                fn $name() {
+                    super::holds(&super::$name);
+                }
+            )*
+        }
+    };
+}
+
+fn holds(exhausted: &Exhausted) {
+    assert!(exhausted.failures.is_empty(), "{}", exhausted.failures.join("\n"));
+    assert!(exhausted.states > 100, "only {} states, {} deep", exhausted.states, exhausted.depth);
+}
+
+/// A machine of the group, and one of another group or with another endpoint.
+fn with_stranger(stranger: u8, accepts_group: bool, left: Budget) -> World {
+    let mut world = World::new(2, left);
+    world.desired = 1;
+    (world.machines[1].group, world.machines[1].accepts_group) = (stranger, accepts_group);
+    world
+}
+
+worlds! {
+    /// Three fresh machines, and a bucket of which a reply gets lost, a write lands late or S3 says 409.
+    ELECTION, 64, World::new(3, Budget { claims: 2, faults: 1, ..Budget::default() });
+    /// Two fresh machines, a holder that beats, and two such faults.
+    BEATS, 64, World::new(2, Budget { claims: 2, faults: 2, beats: 1, ..Budget::default() });
+    /// Two fresh machines, killed between any two steps: own claims are met again.
+    RESUME, 64, World::new(2, Budget { claims: 3, faults: 1, kills: 1, ..Budget::default() });
+    /// Inits that fail: stepping down.
+    YIELD, 64, World::new(2, Budget { claims: 3, init_failures: 2, ..Budget::default() });
+    /// A machine that is terminated, another that is killed: taking over.
+    TAKE_OVER, 64, World::new(2, Budget { claims: 3, deaths: 1, kills: 1, ..Budget::default() });
+    /// One voter and one that joins: lost replies, a lost lease, a crash, a join that fails.
+    JOINS, 64, with_fresh(1, 1, Budget { holdings: 3, faults: 1, kills: 1, join_failures: 1, beats: 1, ..Budget::default() });
+    /// One voter and two that queue, one of them killed.
+    QUEUE, 64, with_fresh(1, 2, Budget { holdings: 3, kills: 1, ..Budget::default() });
+    /// The same with a machine that is terminated at any moment.
+    DEATHS, 64, with_fresh(1, 2, Budget { holdings: 2, kills: 1, deaths: 1, ..Budget::default() });
+    /// Two voters and one that joins over the death of any.
+    QUORUM, 64, with_fresh(2, 1, Budget { holdings: 2, faults: 1, kills: 1, deaths: 1, ..Budget::default() });
+    /// Three voters of which one dies, its replacement, and an EC2 that leaves machines out.
+    REAPS, 64, cluster(3, Budget { holdings: 1, deaths: 1, launches: 1, views: 1, starts: 1, ..Budget::default() });
+    /// Three voters of which one stands still, one that joins, and an EC2 that leaves machines out.
+    FROZEN, 64, with_fresh(3, 1, Budget { holdings: 1, freezes: 1, views: 2, ..Budget::default() });
+    /// Machines that are stopped and started again, and replaced meanwhile.
+    STOPS, 64, cluster(3, Budget { holdings: 1, stops: 1, launches: 1, lists: 1, starts: 1, ..Budget::default() });
+    /// Replacements made from the disk of another machine, at fresh addresses and at old ones.
+    IMAGES, 64, cluster(3, Budget { holdings: 1, deaths: 1, launches: 1, images: 1, kills: 1, ..Budget::default() });
+    /// A machine of another group.
+    OTHER_GROUP, 0, with_stranger(1, false, Budget { claims: 2, lists: 1, ..Budget::default() });
+    /// The same, which an operator lets in.
+    ACCEPTED, 0, with_stranger(1, true, Budget { claims: 2, faults: 1, starts: 1, ..Budget::default() });
+    /// A machine whose settings point at the wrong bucket.
+    OTHER_ENDPOINT, 0, with_stranger(8, false, Budget { claims: 2, views: 1, ..Budget::default() });
+    /// A cluster that is lost, retired, and made anew.
+    RETIRED, 64, cluster(1, Budget { claims: 2, deaths: 1, stops: 1, launches: 1, retirements: 1, kills: 1, starts: 1, ..Budget::default() });
+}

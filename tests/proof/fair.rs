@@ -1,0 +1,102 @@
+//! Faults cease, and everybody is let go on: the sixth rule. Everything happens in turns, all clocks run alike, what was late
+//! has landed, the frozen are thawed, every machine serves again, systemd starts `up` again and again, and the group replaces what it lost.
+
+use crate::world::{Action, At, Budget, Kubeadm, Life, Listed, Luck, Machine, Slot, World};
+
+/// Turns of everybody until all must be well, five seconds each: several times of all that may be waited for.
+pub const TURNS: usize = 400;
+const TURN: u16 = 5;
+
+/// What a fair end came to.
+#[derive(Debug)]
+pub enum End {
+    /// All is well after so many turns.
+    Well(usize),
+    /// The cluster had lost its quorum for good, or nobody is left: an operator must decide.
+    Lost,
+    /// Nothing comes of it.
+    Stuck(Box<World>),
+    /// A rule was broken on the way.
+    Broken(Box<World>),
+}
+
+/// Plays on from this state. `tell` hears of every action.
+pub fn play(world: &World, mut tell: impl FnMut(&Action, &World)) -> End {
+    let mut world = world.clone();
+    world.left = Budget { claims: 250, holdings: 250, beats: 250, ..Budget::default() };
+    while !world.bucket.flights.is_empty() {
+        happen(&mut world, Action::Land(0), &mut tell);
+    }
+    for slot in world.slots() {
+        if world.machine(slot).frozen {
+            happen(&mut world, Action::Thaw(slot), &mut tell);
+        }
+        if world.machine(slot).listed != Listed::InService {
+            happen(&mut world, Action::List(slot, Listed::InService), &mut tell);
+        }
+        if world.machine(slot).life == Life::Stopped {
+            happen(&mut world, Action::Run(slot), &mut tell);
+        }
+    }
+    replace(&mut world);
+    if world.is_lost() {
+        return End::Lost;
+    }
+    for turn in 0..TURNS {
+        if world.is_well() && world.slots().all(|slot| rests(&world, slot)) {
+            return End::Well(turn);
+        }
+        for slot in world.slots() {
+            take_turn(&mut world, slot, turn == 0 || turn % 40 == 39, &mut tell);
+        }
+        happen(&mut world, Action::Tick(TURN), &mut tell);
+        (world.left.claims, world.left.holdings, world.left.beats) = (250, 250, 250);
+        if world.broken.is_some() {
+            return End::Broken(Box::new(world));
+        }
+    }
+    End::Stuck(Box::new(world))
+}
+
+fn happen(world: &mut World, action: Action, tell: &mut impl FnMut(&Action, &World)) {
+    world.apply(action);
+    tell(&action, world);
+}
+
+/// The group launches what it lacks, at fresh addresses.
+fn replace(world: &mut World) {
+    let alive = |machine: &&Machine| matches!(machine.life, Life::Running | Life::Stopped);
+    while world.machines.iter().filter(alive).count() < usize::from(world.desired) {
+        let addr = 100 + u8::try_from(world.machines.len()).expect("there are few machines");
+        world.machines.push(Machine::new(addr));
+    }
+}
+
+fn rests(world: &World, slot: Slot) -> bool {
+    let machine = world.machine(slot);
+    machine.life != Life::Running
+        || machine.up.as_ref().is_some_and(|up| matches!(up.at, At::Done | At::Look | At::Stopped))
+}
+
+fn take_turn(world: &mut World, slot: Slot, restart: bool, tell: &mut impl FnMut(&Action, &World)) {
+    let machine = world.machine(slot);
+    if machine.life != Life::Running {
+        return;
+    }
+    let ended = |at: &At| matches!(at, At::Done | At::Stopped);
+    if machine.up.as_ref().is_none_or(|up| restart && ended(&up.at)) {
+        happen(world, Action::Start(slot), tell);
+    }
+    if !matches!(world.machine(slot).kubeadm, Kubeadm::None | Kubeadm::Ended { .. }) {
+        happen(world, Action::Kubeadm(slot, Luck::Fine), tell);
+    }
+    if world.may_watch(slot) {
+        happen(world, Action::Watch(slot), tell);
+    }
+    if world.has_pulse(slot) {
+        happen(world, Action::Heart(slot, Luck::Fine), tell);
+    }
+    if !ended(&world.up(slot).at) {
+        happen(world, Action::Step(slot, Luck::Fine), tell);
+    }
+}

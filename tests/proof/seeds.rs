@@ -1,0 +1,168 @@
+//! Many seeded runs of a larger world: up to seven machines on one virtual time, faults on every call and crashes between any
+//! two steps; then the faults cease.
+//!
+//! `PROOF_RUNS` sets how many, `PROOF_SEED` plays one of them step by step.
+
+use crate::fair::{self, End};
+use crate::world::nature::Bounds;
+use crate::world::{Action, Budget, Luck, World};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+const RUNS: u64 = 5000;
+/// Different first seeds would make a failure of CI another one elsewhere.
+const FIRST: u64 = 1;
+
+/// SplitMix64: small, and the same on every machine for ever.
+struct Chance(u64);
+
+impl Chance {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, end: u64) -> u64 {
+        self.next() % end
+    }
+
+    fn small(&mut self, end: u64) -> u8 {
+        u8::try_from(self.below(end)).expect("it is small")
+    }
+}
+
+/// How likely an action is beside the others.
+fn weight(action: &Action, stormy: u64) -> u64 {
+    match action {
+        Action::Step(_, Luck::Fine) | Action::Heart(_, Luck::Fine) => 400,
+        Action::Kubeadm(_, Luck::Fine) | Action::Watch(_) => 200,
+        Action::Step(..) | Action::Heart(..) | Action::Kubeadm(..) => 10 * stormy,
+        Action::Tick(_) => 600,
+        Action::Start(_) => 60,
+        Action::Thaw(_) => 20,
+        Action::Launch { .. } => 20,
+        Action::Land(_) => 30,
+        Action::Run(_) | Action::Forget(_) | Action::Retire => 10,
+        Action::Kill(_) | Action::Freeze(_) => 3 * stormy,
+        Action::PowerCut(_) => stormy,
+        Action::Terminate(_) => 4,
+        Action::Stop(_) | Action::List(..) => 1,
+        Action::Elapse(_) => 0,
+    }
+}
+
+fn begin(chance: &mut Chance) -> World {
+    let machines = 1 + chance.small(7);
+    let mut world = World::new(
+        machines,
+        Budget {
+            faults: 250,
+            kills: 60,
+            cuts: 30,
+            freezes: 30,
+            deaths: chance.small(4),
+            stops: chance.small(2),
+            launches: 6,
+            images: chance.small(2),
+            claims: 200,
+            holdings: 200,
+            beats: 250,
+            init_failures: chance.small(4),
+            join_failures: chance.small(6),
+            views: 120,
+            lists: chance.small(3),
+            retirements: chance.small(2),
+            starts: 250,
+        },
+    );
+    world.attempts = 1 + chance.small(3);
+    world
+}
+
+/// One run. `tell` hears of every action.
+fn run(seed: u64, mut tell: impl FnMut(&Action, &World)) -> Result<Option<usize>, String> {
+    let mut chance = Chance(seed);
+    let mut world = begin(&mut chance);
+    let (storm, stormy) = (100 + chance.below(900), 1 + chance.below(4));
+    let mut actions = Vec::new();
+    for step in 0..storm {
+        actions.clear();
+        world.actions(Bounds { one_clock: true }, &mut actions);
+        let seconds = if chance.below(30) == 0 { 70 } else { 1 + chance.below(9) };
+        actions.push(Action::Tick(u16::try_from(seconds).expect("it is small")));
+        let total = actions.iter().map(|action| weight(action, stormy)).sum();
+        let mut at = chance.below(total);
+        let chosen = actions.iter().find(|action| {
+            let weight = weight(action, stormy);
+            let here = at < weight;
+            at = at.saturating_sub(weight);
+            here
+        });
+        let action = *chosen.expect("the weights add up");
+        world.apply(action);
+        tell(&action, &world);
+        if let Some(rule) = world.broken {
+            return Err(format!("step {step}, {action:?}, breaks '{}'", rule.name()));
+        }
+        if !world.published_exists() {
+            return Err(format!("step {step}, {action:?}: what was published is gone"));
+        }
+    }
+    match fair::play(&world, &mut tell) {
+        End::Well(turns) => Ok(Some(turns)),
+        End::Lost => Ok(None),
+        End::Stuck(world) => Err(format!("faults have ceased, and nothing comes of it: {world:#?}")),
+        End::Broken(world) => {
+            Err(format!("after the faults, '{}' is broken", world.broken.map_or("", |rule| rule.name())))
+        }
+    }
+}
+
+/// What all runs came to.
+pub struct Runs {
+    pub failures: Vec<String>,
+}
+
+pub static ALL: LazyLock<Runs> = LazyLock::new(|| {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    if let Some(seed) = number("PROOF_SEED") {
+        let told = run(seed, |action, world| println!("{action:?}\n    {:?}", world.bucket.record));
+        return Runs { failures: told.err().map(|why| format!("seed {seed}: {why}")).into_iter().collect() };
+    }
+    let runs = number("PROOF_RUNS").unwrap_or(RUNS);
+    let next = AtomicU64::new(FIRST);
+    let began = std::time::Instant::now();
+    let work = || {
+        let (mut failures, mut lost, mut longest) = (Vec::new(), 0_u64, 0);
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= FIRST + runs || !failures.is_empty() {
+                return (failures, lost, longest);
+            }
+            match run(seed, |_, _| {}) {
+                Ok(Some(turns)) => longest = longest.max(turns),
+                Ok(None) => lost += 1,
+                Err(why) => failures.push(format!("seed {seed}: {why}\nagain, step by step: PROOF_SEED={seed} cargo test --no-default-features --profile proof --test proof -- --nocapture seeded")),
+            }
+        }
+    };
+    let (one, other) = std::thread::scope(|scope| {
+        let one = scope.spawn(work);
+        (work(), one.join().expect("a run does not panic"))
+    });
+    println!(
+        "{runs} seeded runs from seed {FIRST}: {} without a quorum at the end, the longest fair end {} turns, {:.1}s",
+        one.1 + other.1,
+        one.2.max(other.2),
+        began.elapsed().as_secs_f32()
+    );
+    Runs { failures: [one.0, other.0].concat() }
+});
+
+#[test]
+fn seeded_runs_keep_every_rule_and_end_well() {
+    assert!(ALL.failures.is_empty(), "{}", ALL.failures.join("\n"));
+}

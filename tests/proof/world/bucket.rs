@@ -1,0 +1,275 @@
+//! The bucket: conditional writes, late writes, lost replies. What a reply means, the real `judge` says.
+
+use super::{Lea, Luck, Rec, RecState, Reg, Rule, Slot, World};
+use kubeboot::model::write::{self, Next, Object, Reply, Written, judge};
+use std::collections::BTreeMap;
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct Bucket {
+    pub record: Option<Rec>,
+    pub lease: Option<Lea>,
+    pub regs: BTreeMap<Slot, Reg>,
+    /// Writes that may still land.
+    pub flights: Vec<Flight>,
+    /// Ready records since the last retirement.
+    pub readies: u8,
+}
+
+/// An object of which more than one machine writes.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Body {
+    Record(Rec),
+    Lease(Lea),
+}
+
+/// A condition: the headers that go out, with the body that has the `ETag`. No two bodies of a key are ever equal, so a
+/// body is as good as its `ETag`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Condition {
+    pub none_match: bool,
+    pub matches: Option<Body>,
+    /// For [`judge`], which knows what was meant.
+    pub meant: Option<Body>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Flight {
+    pub by: Slot,
+    pub body: Body,
+    pub over: Condition,
+}
+
+/// What came back to a write, as far as a process remembers it before it reads back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Answer {
+    Written,
+    PreconditionFailed,
+    Nothing,
+}
+
+impl Body {
+    /// Its bytes: equal for equal bodies alone.
+    pub fn bytes(&self) -> Vec<u8> {
+        match self {
+            Self::Record(rec) => {
+                let (kind, who, beat) = match rec.state {
+                    RecState::Initializing { holder, beat } => (0, holder.unwrap_or(u8::MAX), beat),
+                    RecState::Ready { by } => (1, by, 0),
+                    RecState::Retired { by } => (2, by, 0),
+                };
+                let mut bytes = vec![0, rec.claim, rec.group, kind, who, beat];
+                bytes.extend(&rec.yielded);
+                bytes
+            }
+            Self::Lease(lea) => {
+                let (by, nonce) = lea.holder.unwrap_or((u8::MAX, 0));
+                let ([high, low], [more, less]) = (nonce.to_be_bytes(), lea.beat.to_be_bytes());
+                vec![1, by, high, low, more, less]
+            }
+        }
+    }
+
+    pub fn of(bytes: &[u8]) -> Self {
+        match bytes {
+            [0, claim, group, kind, who, beat, yielded @ ..] => Self::Record(Rec {
+                claim: *claim,
+                group: *group,
+                yielded: yielded.to_vec(),
+                state: match kind {
+                    0 => RecState::Initializing { holder: (*who != u8::MAX).then_some(*who), beat: *beat },
+                    1 => RecState::Ready { by: *who },
+                    _ => RecState::Retired { by: *who },
+                },
+            }),
+            [1, by, high, low, more, less] => {
+                let (nonce, beat) = (u16::from_be_bytes([*high, *low]), u16::from_be_bytes([*more, *less]));
+                Self::Lease(Lea { holder: (*by != u8::MAX).then_some((*by, nonce)), beat })
+            }
+            _ => unreachable!("no other bytes are stored"),
+        }
+    }
+
+    pub fn etag(&self) -> String {
+        self.bytes().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    pub fn rec(self) -> Rec {
+        match self {
+            Self::Record(rec) => rec,
+            Self::Lease(_) => unreachable!("the record's key holds records"),
+        }
+    }
+
+    pub fn lea(self) -> Lea {
+        match self {
+            Self::Lease(lea) => lea,
+            Self::Record(_) => unreachable!("the lease's key holds leases"),
+        }
+    }
+}
+
+impl Condition {
+    /// The condition as the real code puts it into headers. `seen` is what was read.
+    pub fn of(condition: &write::Condition, seen: Option<&Body>) -> Self {
+        let headers = condition.headers();
+        Self {
+            none_match: headers.if_none_match == Some("*"),
+            matches: headers.if_match.and(seen.cloned()),
+            meant: match condition {
+                write::Condition::Absent => None,
+                write::Condition::Unchanged(_) => seen.cloned(),
+            },
+        }
+    }
+
+    fn real(&self) -> write::Condition {
+        self.meant.as_ref().map_or(write::Condition::Absent, |body| write::Condition::Unchanged(body.etag()))
+    }
+}
+
+impl World {
+    fn stored(&self, like: &Body) -> Option<Body> {
+        match like {
+            Body::Record(_) => self.bucket.record.clone().map(Body::Record),
+            Body::Lease(_) => self.bucket.lease.map(Body::Lease),
+        }
+    }
+
+    /// S3's own part in a write: whether the condition holds, and if so, the write.
+    fn take(&mut self, by: Slot, body: &Body, over: &Condition) -> Answer {
+        let stored = self.stored(body);
+        let held = match (&over.matches, over.none_match) {
+            (Some(body), _) => stored.as_ref() == Some(body),
+            (None, true) => stored.is_none(),
+            (None, false) => true,
+        };
+        if !held {
+            return Answer::PreconditionFailed;
+        }
+        match body {
+            Body::Record(rec) => {
+                self.judge_record(by, rec);
+                self.bucket.record = Some(rec.clone());
+            }
+            Body::Lease(lea) => self.bucket.lease = Some(*lea),
+        }
+        self.settle_flights();
+        Answer::Written
+    }
+
+    /// What can never land any more is forgotten; the order of the rest means nothing.
+    pub fn settle_flights(&mut self) {
+        let mut flights = std::mem::take(&mut self.bucket.flights);
+        flights.retain(|flight| match (&flight.over.matches, flight.over.none_match) {
+            (Some(body), _) => self.stored(&flight.body).as_ref() == Some(body),
+            (None, true) => self.stored(&flight.body).is_none(),
+            (None, false) => true,
+        });
+        flights.sort();
+        flights.dedup();
+        self.bucket.flights = flights;
+    }
+
+    /// A late write lands.
+    pub fn land(&mut self, at: u8) {
+        if usize::from(at) < self.bucket.flights.len() {
+            let flight = self.bucket.flights.remove(at.into());
+            self.take(flight.by, &flight.body, &flight.over);
+        }
+    }
+
+    /// Sends a write. `None`: 409, so that nothing was decided.
+    pub fn send(&mut self, by: Slot, body: &Body, over: &Condition, luck: Luck) -> Option<Answer> {
+        match luck {
+            Luck::Conflict => match self.verdict(body, over, &Reply::Conflict, None) {
+                Next::Again => None,
+                Next::ReadBack => Some(Answer::Nothing),
+                // Nothing was decided, so nobody may say so.
+                Next::Won(_) | Next::Lost(_) | Next::Gone => {
+                    self.breaks(Rule::Verdict);
+                    None
+                }
+            },
+            Luck::Late => {
+                self.bucket.flights.push(Flight { by, body: body.clone(), over: over.clone() });
+                self.settle_flights();
+                Some(Answer::Nothing)
+            }
+            Luck::Lost => {
+                self.take(by, body, over);
+                Some(Answer::Nothing)
+            }
+            Luck::Fine | Luck::Fails | Luck::Without(_) | Luck::Nobody | Luck::Unlisted => {
+                Some(self.take(by, body, over))
+            }
+        }
+    }
+
+    fn verdict(&self, body: &Body, over: &Condition, reply: &Reply, read: Option<Option<&Object>>) -> Next {
+        judge(&body.bytes(), &over.real(), reply, read)
+    }
+
+    /// What an answer means, which may take a read. `None`: send again.
+    pub fn learn(&mut self, body: &Body, over: &Condition, answer: Answer, luck: Luck) -> Option<Written> {
+        let reply = match answer {
+            Answer::Written => Reply::Written(body.etag()),
+            Answer::PreconditionFailed => Reply::PreconditionFailed,
+            Answer::Nothing => Reply::NoAnswer,
+        };
+        let mut next = self.verdict(body, over, &reply, None);
+        if next == Next::ReadBack {
+            if luck == Luck::Lost {
+                return Some(Written::Unknown);
+            }
+            let found = self.stored(body).map(|body| Object { etag: body.etag(), body: body.bytes() });
+            next = self.verdict(body, over, &reply, Some(found.as_ref()));
+        }
+        match next {
+            Next::Won(etag) => Some(Written::Ours(etag)),
+            Next::Lost(object) => {
+                let flies = self.bucket.flights.iter().any(|flight| flight.body == *body && flight.over == *over);
+                if flies || self.stored(body).as_ref() == Some(body) {
+                    self.breaks(Rule::Verdict);
+                    return None;
+                }
+                Some(Written::Others(object))
+            }
+            Next::Gone => Some(Written::Gone),
+            Next::ReadBack | Next::Again => None,
+        }
+    }
+
+    /// The first rule, and what of the second shows in the record.
+    fn judge_record(&mut self, by: Slot, next: &Rec) {
+        let before = self.bucket.record.clone();
+        let was = before.as_ref().map(|rec| (rec.claim, rec.state));
+        match (was, next.state) {
+            (
+                Some((claim, RecState::Ready { by: of })),
+                RecState::Ready { by: now } | RecState::Retired { by: now },
+            ) => {
+                if claim != next.claim || of != now {
+                    self.breaks(Rule::Identity);
+                }
+            }
+            (Some((_, RecState::Ready { .. })), RecState::Initializing { .. }) => self.breaks(Rule::Identity),
+            (_, RecState::Ready { by: of }) => {
+                self.bucket.readies += 1;
+                if self.bucket.readies > 1 {
+                    self.breaks(Rule::OneReady);
+                }
+                let own = was.is_some_and(|(claim, state)| {
+                    claim == next.claim
+                        && matches!(state, RecState::Initializing { holder: Some(holder), .. } if holder == by)
+                });
+                if !own || of != by || !self.clusters.contains_key(&next.claim) {
+                    self.breaks(Rule::OwnFlip);
+                }
+            }
+            (_, RecState::Initializing { .. } | RecState::Retired { .. }) => {}
+        }
+        if matches!(next.state, RecState::Retired { .. }) {
+            self.bucket.readies = 0;
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! Which rows of the decide table and which verdicts of the reaper were taken, and which were refused where they could have
+//! been taken: over everything that was checked in this process.
+
+use kubeboot::model::members::Member;
+use kubeboot::model::reap::{Keep, Remove, Verdict};
+use kubeboot::model::record::State;
+use kubeboot::model::snapshot::{RecordView, Snapshot};
+use kubeboot::model::step::{Over, StandBy, Step, Stop, TakeOver, Wait, Wipe};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+const SITUATIONS: usize = 8;
+
+/// Every row, as a number that is its place here.
+pub const ROWS: [&str; 30] = [
+    "stand by: not in the group",
+    "stand by: lifecycle",
+    "stand by: unhealthy",
+    "wait: settle",
+    "wait: turn",
+    "wait: holder",
+    "wait: cluster",
+    "wait: quorum",
+    "wait: own member",
+    "wipe: another instance's",
+    "wipe: deposed",
+    "wipe: failed init",
+    "wipe: not listed",
+    "claim: nothing",
+    "claim: retired",
+    "claim: vacant",
+    "take over: terminated",
+    "take over: silent",
+    "resume",
+    "init",
+    "yield",
+    "accept group",
+    "join",
+    "keep",
+    "stop: other identity",
+    "stop: other group",
+    "stop: other cluster",
+    "stop: unexplained",
+    "stop: record vanished",
+    "stop: all voters gone",
+];
+
+pub const VERDICTS: [&str; 8] = [
+    "keep: answers",
+    "keep: own",
+    "keep: unexplained",
+    "keep: not gone",
+    "keep: address lives",
+    "keep: quorum",
+    "remove: gone",
+    "remove: given up",
+];
+
+static STEPS: [AtomicU64; SITUATIONS] = [const { AtomicU64::new(0) }; SITUATIONS];
+static JUDGED: AtomicU64 = AtomicU64::new(0);
+static QUEUED: AtomicU64 = AtomicU64::new(0);
+
+const fn row(step: &Step) -> usize {
+    match step {
+        Step::StandBy(StandBy::NotInGroup) => 0,
+        Step::StandBy(StandBy::Lifecycle(_)) => 1,
+        Step::StandBy(StandBy::Unhealthy) => 2,
+        Step::Wait(Wait::Settle { .. }) => 3,
+        Step::Wait(Wait::Turn { .. }) => 4,
+        Step::Wait(Wait::Holder { .. }) => 5,
+        Step::Wait(Wait::Cluster { .. }) => 6,
+        Step::Wait(Wait::Quorum { .. }) => 7,
+        Step::Wait(Wait::OwnMember) => 8,
+        Step::Wipe(Wipe::AnotherInstances(_)) => 9,
+        Step::Wipe(Wipe::Deposed(_)) => 10,
+        Step::Wipe(Wipe::FailedInit) => 11,
+        Step::Wipe(Wipe::NotListed) => 12,
+        Step::Claim(Over::Nothing) => 13,
+        Step::Claim(Over::Retired) => 14,
+        Step::Claim(Over::Vacant) => 15,
+        Step::TakeOver(TakeOver::Terminated(_)) => 16,
+        Step::TakeOver(TakeOver::Silent(..)) => 17,
+        Step::Resume => 18,
+        Step::Init => 19,
+        Step::Yield => 20,
+        Step::AcceptGroup => 21,
+        Step::Join => 22,
+        Step::Keep => 23,
+        Step::Stop(Stop::OtherIdentity(_)) => 24,
+        Step::Stop(Stop::OtherGroup(_)) => 25,
+        Step::Stop(Stop::OtherCluster { .. }) => 26,
+        Step::Stop(Stop::Unexplained { .. }) => 27,
+        Step::Stop(Stop::RecordVanished) => 28,
+        Step::Stop(Stop::AllVotersGone { .. }) => 29,
+    }
+}
+
+/// The records under which a row can be compared with its other side.
+fn situation(seen: &Snapshot) -> usize {
+    match &seen.record {
+        RecordView::Absent => 0,
+        RecordView::Vanished => 1,
+        RecordView::Found { record, .. } => match &record.state {
+            State::Initializing { holder: None, .. } => 2,
+            State::Initializing { holder: Some(holder), .. } if holder.instance == seen.me => 3,
+            State::Initializing { holder: Some(_), .. } => 4,
+            State::Ready(_) => 5,
+            State::Retired(_) => 6,
+        },
+    }
+}
+
+pub fn decided(seen: &Snapshot, step: &Step) {
+    set(&STEPS[situation(seen)], row(step));
+}
+
+pub fn judged(judged: &[(Member, Verdict)]) {
+    for (_, verdict) in judged {
+        let row = match verdict {
+            Verdict::Keep(Keep::Answers) => 0,
+            Verdict::Keep(Keep::Own) => 1,
+            Verdict::Keep(Keep::Unexplained) => 2,
+            Verdict::Keep(Keep::NotGone(_)) => 3,
+            Verdict::Keep(Keep::AddressLives(_)) => 4,
+            Verdict::Keep(Keep::Quorum) => 5,
+            Verdict::Remove(Remove::Gone(_)) => 6,
+            Verdict::Remove(Remove::GivenUp(_)) => 7,
+        };
+        set(&JUDGED, row);
+    }
+}
+
+pub fn queued(taken: bool) {
+    set(&QUEUED, usize::from(taken));
+}
+
+fn set(bits: &AtomicU64, row: usize) {
+    let bit = 1 << row;
+    if bits.load(Ordering::Relaxed) & bit == 0 {
+        bits.fetch_or(bit, Ordering::Relaxed);
+    }
+}
+
+/// Rows that were never taken, and rows that were taken wherever their record was seen: their other side was never seen.
+pub fn missing() -> (BTreeSet<&'static str>, BTreeSet<&'static str>) {
+    let seen: Vec<u64> = STEPS.iter().map(|bits| bits.load(Ordering::Relaxed)).collect();
+    let mut never = BTreeSet::new();
+    let mut always = BTreeSet::new();
+    for (row, name) in ROWS.iter().enumerate() {
+        let bit = 1_u64 << row;
+        let taken: Vec<u64> = seen.iter().copied().filter(|bits| bits & bit != 0).collect();
+        if taken.is_empty() {
+            never.insert(*name);
+        } else if taken.iter().all(|bits| *bits == bit) {
+            always.insert(*name);
+        }
+    }
+    let judged = JUDGED.load(Ordering::Relaxed);
+    never.extend(VERDICTS.iter().enumerate().filter(|(row, _)| judged & (1 << row) == 0).map(|(_, name)| *name));
+    for (row, name) in ["queue: wait", "queue: take"].into_iter().enumerate() {
+        if QUEUED.load(Ordering::Relaxed) & (1 << row) == 0 {
+            never.insert(name);
+        }
+    }
+    (never, always)
+}
+
+/// For the report: in how many situations each row was taken.
+pub fn table() -> BTreeMap<&'static str, usize> {
+    let taken = |row: usize| STEPS.iter().filter(|bits| bits.load(Ordering::Relaxed) & (1 << row) != 0).count();
+    ROWS.iter().enumerate().map(|(row, name)| (*name, taken(row))).collect()
+}

@@ -1,0 +1,281 @@
+//! The steps of an `up` that joins: queueing, cleaning up, reaping, kubeadm, and giving the lease back.
+
+use super::bucket::{Answer, Body, Condition};
+use super::look::{secs, unchanged_for};
+use super::names::{address, id, nonce, slot as slot_of};
+use super::{At, GRACE, Kubeadm, LEASE_TTL, Lea, Life, Listed, Luck, Phase, Slot, Stage, Task, World, cover};
+use kubeboot::model::joining::{CleanUp, clean_up};
+use kubeboot::model::lease::{Lease, LeaseHolder, Turn, turn};
+use kubeboot::model::local::Local;
+use kubeboot::model::reap::{Remove, Scene, Verdict, in_the_way, plan};
+use kubeboot::model::snapshot::ClusterView;
+use kubeboot::model::write::{self, Written};
+
+impl World {
+    pub fn step_join(&mut self, slot: Slot, at: At, luck: Luck) {
+        let claim = self.up(slot).aim.as_ref().map_or(0, |rec| rec.claim);
+        match at {
+            At::Queue => self.queue(slot),
+            At::TakeLease { body, over, sent } => self.take_lease(slot, body, over, sent, luck),
+            At::JoinLook => {
+                let same = self.bucket.record == self.up(slot).aim;
+                self.read_record(slot);
+                self.go(slot, if same { At::CleanUp { failed: false } } else { At::Release });
+            }
+            At::CleanUp { failed } => self.clean_up(slot, claim, failed, luck),
+            At::CleanWipe { failed, emptied } => {
+                let done = self.wipe(slot, emptied);
+                self.go(slot, if done { At::Reap { failed } } else { At::CleanWipe { failed, emptied: true } });
+            }
+            At::Reap { failed } => self.reap(slot, claim, failed, luck),
+            At::Remove { task, lawful } => self.step_removal(slot, task, lawful, luck),
+            At::Forget { mut task } => {
+                if let (Some(owner), true) = (task.owner, luck != Luck::Lost) {
+                    self.bucket.regs.entry(owner).and_modify(|reg| reg.phase = Phase::Reaped);
+                }
+                task.owner = None;
+                self.next_removal(slot, task);
+            }
+            At::Register => {
+                let holding = self.up(slot).lease.and_then(|(lea, _)| lea.holder).map(|(_, nonce)| nonce);
+                self.register(slot, luck, |reg| (reg.phase, reg.nonce) = (Phase::Joining, holding));
+                if luck == Luck::Lost {
+                    return self.after_error(slot, false);
+                }
+                self.go(slot, At::JoinMark);
+            }
+            At::JoinMark => {
+                self.mark_claim(slot, claim, Stage::Joining);
+                self.go(slot, At::JoinRun);
+            }
+            At::JoinRun => {
+                self.machine_mut(slot).kubeadm = Kubeadm::Add(claim);
+                self.go(slot, At::JoinWait);
+            }
+            At::JoinWait => {
+                let Kubeadm::Ended { well, announced } = self.machine(slot).kubeadm else { return };
+                self.machine_mut(slot).kubeadm = Kubeadm::None;
+                self.up_mut(slot).announced |= announced;
+                self.go(slot, if well { At::Verify } else { At::CleanUp { failed: true } });
+            }
+            At::Verify => {
+                let addresses = [address(self.machine(slot).addr)];
+                let here = match self.ask(claim, luck).0 {
+                    ClusterView::Listed(list) => list.at(&addresses).is_some_and(|mem| mem.is_started_voter()),
+                    _ => false,
+                };
+                self.go(slot, if here { At::MarkJoined } else { At::CleanUp { failed: true } });
+            }
+            At::MarkJoined => {
+                self.mark_claim(slot, claim, Stage::Member);
+                self.go(slot, At::Release);
+            }
+            At::Release => {
+                let held = self.up_mut(slot).lease.take();
+                if let Some((lea, _)) = held {
+                    let last = Body::Lease(Lea::of(&lea.real().released()));
+                    let before = Body::Lease(lea);
+                    let over = Condition::of(&write::Condition::Unchanged(before.etag()), Some(&before));
+                    self.send(slot, &last, &over, luck);
+                }
+                self.go(slot, At::Look);
+            }
+            At::Keep => {
+                if self.machine(slot).disk.marker.is_none_or(|marker| marker.stage != Stage::Member) {
+                    let claim = self.visible().expect("only a ready cluster is kept");
+                    self.mark_claim(slot, claim, Stage::Member);
+                    return;
+                }
+                let claim = self.visible().expect("only a ready cluster is kept");
+                let member = self.members(claim).iter().find(|mem| mem.slot == slot).map(|mem| mem.id);
+                self.register(slot, luck, |reg| {
+                    (reg.phase, reg.member) = (Phase::Joined, member.or(reg.member));
+                });
+                self.go(slot, At::Done);
+            }
+            _ => {}
+        }
+    }
+
+    fn queue(&mut self, slot: Slot) {
+        let lease = self.bucket.lease;
+        let seen = self.up(slot).lease_seen.map(|(lea, age)| (Body::Lease(lea).etag(), age));
+        let age = lease.map_or(0, |lea| {
+            unchanged_for(seen.as_ref().map(|(etag, age)| (etag.as_str(), *age)), &Body::Lease(lea).etag())
+        });
+        self.up_mut(slot).lease_seen = lease.map(|lea| (lea, age));
+        let real = lease.map(Lea::real);
+        let holder = real.as_ref().and_then(|lease| lease.holder.as_ref());
+        let gone = holder.is_some_and(|holder| self.instances(slot).is_terminated(&holder.instance));
+        let taken = match turn(real.as_ref(), &id(slot), secs(age), gone, secs(LEASE_TTL)) {
+            Turn::Take => self.left.holdings > 0,
+            Turn::Wait(_) => false,
+        };
+        cover::queued(taken);
+        if !taken {
+            self.register(slot, Luck::Fine, |reg| reg.phase = Phase::Waiting);
+            return self.go(slot, At::Look);
+        }
+        self.left.holdings -= 1;
+        self.nonces += 1;
+        let holder = LeaseHolder { instance: id(slot), nonce: nonce(self.nonces), purpose: "join".into() };
+        let body = Lea::of(&Lease::taken(real.as_ref(), holder));
+        let before = lease.map(Body::Lease);
+        let condition = match &before {
+            None => write::Condition::Absent,
+            Some(before) => write::Condition::Unchanged(before.etag()),
+        };
+        let over = Condition::of(&condition, before.as_ref());
+        self.go(slot, At::TakeLease { body, over, sent: None });
+    }
+
+    fn take_lease(&mut self, slot: Slot, body: Lea, over: Condition, sent: Option<Answer>, luck: Luck) {
+        let stored = Body::Lease(body);
+        let Some(answer) = sent else {
+            let sent = self.send(slot, &stored, &over, luck);
+            return self.go(slot, At::TakeLease { body, over, sent });
+        };
+        match self.learn(&stored, &over, answer, luck) {
+            None => self.go(slot, At::TakeLease { body, over, sent: None }),
+            Some(Written::Ours(_)) => {
+                self.up_mut(slot).lease = Some((body, 0));
+                self.go(slot, At::JoinLook);
+            }
+            Some(Written::Others(_) | Written::Gone | Written::Unknown) => self.go(slot, At::Look),
+        }
+    }
+
+    /// The lease is lost: before the member was announced all is stopped, after it the join goes on.
+    pub fn lease_lost(&mut self, slot: Slot) {
+        self.up_mut(slot).lease = None;
+        if self.up(slot).announced {
+            return;
+        }
+        self.machine_mut(slot).kubeadm = Kubeadm::None;
+        self.after_error(slot, false);
+    }
+
+    /// An attempt has failed: what it began is cleaned up; a clean-up that fails is left to the next attempt.
+    pub fn after_error(&mut self, slot: Slot, while_cleaning_up: bool) {
+        let began = matches!(self.local(slot), Local::HalfMade { .. });
+        let at = if began && !while_cleaning_up { At::CleanUp { failed: true } } else { At::Release };
+        self.go(slot, at);
+    }
+
+    fn clean_up(&mut self, slot: Slot, claim: u8, failed: bool, luck: Luck) {
+        let (cluster, probed) = self.ask(claim, luck);
+        let addresses = [address(self.machine(slot).addr)];
+        let at = match clean_up(&cluster, &addresses, &self.local(slot)) {
+            CleanUp::Wait(_) => At::Release,
+            CleanUp::Remove(id) => At::Remove {
+                task: Box::new(Task {
+                    probed,
+                    id: u8::try_from(id.0).expect("members are few"),
+                    owner: None,
+                    rest: Vec::new(),
+                    in_the_way: false,
+                    failed,
+                    own: true,
+                    had_vote: false,
+                }),
+                lawful: false,
+            },
+            CleanUp::Wipe => At::CleanWipe { failed, emptied: false },
+            CleanUp::Done => At::Reap { failed },
+        };
+        self.go(slot, at);
+    }
+
+    fn reap(&mut self, slot: Slot, claim: u8, failed: bool, luck: Luck) {
+        let (cluster, probed) = self.ask(claim, luck);
+        let members = match cluster {
+            ClusterView::Listed(members) if members.has_quorum() => members,
+            _ => return self.after_error(slot, failed),
+        };
+        let (me, registrations, instances) = (id(slot), self.registrations(), self.instances(slot));
+        let view = &self.up(slot).view;
+        let lives = |other: &Slot| view.states.get(other) == Some(&Some(Life::Running));
+        let live_addresses =
+            self.slots().filter(lives).map(|other| (address(self.machine(other).addr), id(other))).collect();
+        let standby: Vec<_> =
+            view.group.iter().filter(|(_, listed)| *listed == Listed::Standby).map(|(other, _)| id(*other)).collect();
+        let held = self.up(slot).lease.and_then(|(lea, _)| lea.holder).map(|(_, number)| nonce(number));
+        let judged = plan(&Scene {
+            me: &me,
+            members: &members,
+            registrations: &registrations,
+            instances: &instances,
+            live_addresses: &live_addresses,
+            in_standby: &standby,
+            lease: if failed { None } else { held.as_ref() },
+            gone_grace: secs(GRACE),
+        });
+        cover::judged(&judged);
+        let removals = judged.iter().filter_map(|(member, verdict)| {
+            let member = u8::try_from(member.id.0).expect("members are few");
+            match verdict {
+                Verdict::Remove(Remove::Gone(owner)) => Some((member, Some(slot_of(owner)))),
+                Verdict::Remove(Remove::GivenUp(_)) => Some((member, None)),
+                Verdict::Keep(_) => None,
+            }
+        });
+        let task = Task {
+            probed,
+            id: 0,
+            owner: None,
+            rest: removals.collect(),
+            in_the_way: in_the_way(&judged).is_some(),
+            failed,
+            own: false,
+            had_vote: false,
+        };
+        self.next_removal(slot, Box::new(task));
+    }
+
+    /// A removal is done: its registration is marked, then the next.
+    pub fn removed(&mut self, slot: Slot, mut task: Box<Task>) {
+        // Each removal is followed by a list with fresh answers.
+        let now = self.probe(self.up(slot).aim.as_ref().map_or(0, |rec| rec.claim), Luck::Fine);
+        task.probed.retain(|(mem, _)| mem.id != task.id);
+        for (mem, answers) in &mut task.probed {
+            *answers = now.iter().any(|(other, answers)| other.id == mem.id && *answers);
+        }
+        if task.own {
+            let reg = &mut self.up_mut(slot).reg;
+            (reg.member, reg.nonce) = (None, None);
+            return self.go(slot, At::CleanUp { failed: task.failed });
+        }
+        if task.owner.is_some() {
+            return self.go(slot, At::Forget { task });
+        }
+        self.next_removal(slot, task);
+    }
+
+    fn next_removal(&mut self, slot: Slot, mut task: Box<Task>) {
+        if task.rest.is_empty() {
+            let at = if task.in_the_way || task.failed { At::Release } else { At::Register };
+            return self.go(slot, at);
+        }
+        (task.id, task.owner) = task.rest.remove(0);
+        self.go(slot, At::Remove { task, lawful: false });
+    }
+
+    /// An `up` that waits for its kubeadm sees its own member.
+    pub fn watch(&mut self, slot: Slot) {
+        let claim = self.up(slot).aim.as_ref().map_or(0, |rec| rec.claim);
+        let addr = self.machine(slot).addr;
+        if let Some(mem) = self.members(claim).iter().find(|mem| mem.addr == addr).copied() {
+            self.up_mut(slot).announced = true;
+            self.register(slot, Luck::Fine, |reg| reg.member = Some(mem.id));
+        }
+    }
+
+    pub fn may_watch(&self, slot: Slot) -> bool {
+        let up = self.up(slot);
+        let claim = up.aim.as_ref().map_or(0, |rec| rec.claim);
+        let addr = self.machine(slot).addr;
+        up.at == At::JoinWait
+            && self.has_quorum(claim)
+            && self.members(claim).iter().any(|mem| mem.addr == addr && up.reg.member != Some(mem.id))
+    }
+}

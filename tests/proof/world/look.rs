@@ -1,0 +1,289 @@
+//! What an `up` sees, and the step that the real `decide` takes by it.
+
+use super::bucket::{Body, Condition};
+use super::names::{address, claim_id, id, identity, slot as slot_of};
+use super::{
+    At, CLAIM_TTL, GRACE, LONG, Life, Listed, Luck, Phase, Rec, RecState, SETTLE, STAGGER, Slot, Stage, View, Why,
+    World, cover,
+};
+use kubeboot::model::claim;
+use kubeboot::model::decide::decide;
+use kubeboot::model::group::{Ec2State, Group, GroupMember, Lifecycle};
+use kubeboot::model::ids::InstanceId;
+use kubeboot::model::instances::{Absences, Instances};
+use kubeboot::model::local::{self, Local};
+use kubeboot::model::registration::Registration;
+use kubeboot::model::snapshot::{ClusterView, Policy, RecordView, Snapshot};
+use kubeboot::model::step::Step;
+use kubeboot::model::watched::Watched;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+pub const fn secs(seconds: u16) -> Duration {
+    Duration::from_secs(seconds as u64)
+}
+
+/// How long an object has been the same, by the real [`Watched`].
+pub fn unchanged_for(seen: Option<(&str, u16)>, etag: &str) -> u16 {
+    let mut watched = Watched::default();
+    let now = seen.map_or(0, |(_, age)| age);
+    if let Some((last, _)) = seen {
+        watched.unchanged_for(last, Duration::ZERO, Duration::ZERO);
+    }
+    u16::try_from(watched.unchanged_for(etag, secs(now), secs(now)).as_secs()).expect("ages are small")
+}
+
+impl World {
+    /// Reads the record as the real watch does.
+    pub fn read_record(&mut self, slot: Slot) -> RecordView {
+        let Some(rec) = self.bucket.record.clone() else {
+            self.up_mut(slot).read = None;
+            return if self.up(slot).record_seen.is_some() { RecordView::Vanished } else { RecordView::Absent };
+        };
+        let etag = Body::Record(rec.clone()).etag();
+        let up = self.up_mut(slot);
+        let last = up.record_seen.as_ref().map(|(rec, age)| (Body::Record(rec.clone()).etag(), *age));
+        let age = unchanged_for(last.as_ref().map(|(etag, age)| (etag.as_str(), *age)), &etag);
+        up.record_seen = Some((rec.clone(), age));
+        up.read = match rec.state {
+            RecState::Initializing { holder: Some(holder), .. } => Some((rec.claim, holder)),
+            RecState::Initializing { holder: None, .. } | RecState::Ready { .. } | RecState::Retired { .. } => None,
+        };
+        RecordView::Found { record: Box::new(rec.real()), etag, unchanged_for: secs(age) }
+    }
+
+    /// What the disk says.
+    pub fn local(&self, slot: Slot) -> Local {
+        let disk = &self.machine(slot).disk;
+        match (disk.marker, disk.data) {
+            (None, None) => Local::Fresh,
+            (None, Some(_)) => Local::Unexplained { found: vec!["etcd.yaml".into()] },
+            (Some(marker), _) => {
+                let (instance, claim_id) = (id(marker.owner), claim_id(marker.claim));
+                match marker.stage {
+                    Stage::Initializing => Local::HalfMade { instance, claim_id, stage: local::Stage::Initializing },
+                    Stage::Joining => Local::HalfMade { instance, claim_id, stage: local::Stage::Joining },
+                    Stage::Member => Local::Made { instance, claim_id },
+                }
+            }
+        }
+    }
+
+    /// Asks Auto Scaling and EC2, and keeps what the real code would keep.
+    fn look_at_group(&mut self, slot: Slot, luck: Luck) -> (Option<Group>, Instances) {
+        let mut view = View::default();
+        let mut answered = BTreeMap::new();
+        for other in self.slots() {
+            let machine = self.machine(other);
+            let listed = !matches!(machine.life, Life::Terminated | Life::Forgotten) && machine.listed != Listed::Not;
+            if listed && machine.group == self.machine(slot).group && !(luck == Luck::Unlisted && other == slot) {
+                view.group.push((other, machine.listed));
+            }
+            let left_out = matches!(luck, Luck::Without(hidden) if hidden == other) || luck == Luck::Nobody;
+            let state = if left_out { None } else { ec2_state(machine.life) };
+            view.states.insert(other, state.as_ref().map(|_| machine.life));
+            answered.extend(state.map(|state| (id(other), state)));
+        }
+        let asked: Vec<InstanceId> = self.slots().map(id).collect();
+        let instances = self.take_in(slot, &asked, &answered);
+        let up = self.up_mut(slot);
+        up.absent.retain(|other, _| answered.is_empty() || !answered.contains_key(&id(*other)));
+        up.view = view.clone();
+        let here = self.machine(slot).group;
+        let members: Vec<_> = view.group.iter().map(|(other, listed)| self.group_member(*other, *listed)).collect();
+        let group = (!members.is_empty()).then(|| Group {
+            name: "g".into(),
+            arn: identity(here).group_arn,
+            desired: self.desired.into(),
+            members,
+        });
+        (group, instances)
+    }
+
+    fn group_member(&self, slot: Slot, listed: Listed) -> GroupMember {
+        GroupMember {
+            instance: id(slot),
+            lifecycle: Lifecycle::parse(if listed == Listed::Standby { "Standby" } else { "InService" }),
+            healthy: listed != Listed::Unhealthy,
+            ec2: None,
+            addresses: vec![address(self.machine(slot).addr)],
+        }
+    }
+
+    /// The real bookkeeping of absences. It is rebuilt from the ages, eldest first.
+    fn take_in(&mut self, slot: Slot, asked: &[InstanceId], answered: &BTreeMap<InstanceId, Ec2State>) -> Instances {
+        let me = id(slot);
+        let running = BTreeMap::from([(me.clone(), Ec2State::Running)]);
+        let mut absences = Absences::default();
+        let mut ages: Vec<_> = self.up(slot).absent.iter().map(|(other, age)| (*age, id(*other))).collect();
+        ages.sort_by(|left, right| right.cmp(left));
+        for (age, other) in ages {
+            absences.take_in(&me, &[other], &running, secs(LONG - age));
+        }
+        let instances = absences.take_in(&me, asked, answered, secs(LONG));
+        let mut absent = BTreeMap::new();
+        for (other, seen) in &instances.0 {
+            if let kubeboot::model::instances::Seen::AbsentFor(age) = seen {
+                absent.insert(slot_of(other), u16::try_from(age.as_secs()).expect("ages are small"));
+            }
+        }
+        self.up_mut(slot).absent = absent;
+        instances
+    }
+
+    /// EC2's last word on everybody, for the reaper.
+    pub fn instances(&self, slot: Slot) -> Instances {
+        let up = self.up(slot);
+        let state = |(other, life): (&Slot, &Option<Life>)| {
+            let seen = life.and_then(ec2_state).map(kubeboot::model::instances::Seen::State);
+            let absent = || up.absent.get(other).map(|age| kubeboot::model::instances::Seen::AbsentFor(secs(*age)));
+            seen.or_else(absent).map(|seen| (id(*other), seen))
+        };
+        Instances(up.view.states.iter().filter_map(state).collect())
+    }
+
+    pub fn registrations(&self) -> Vec<Registration> {
+        self.bucket.regs.iter().map(|(slot, reg)| reg.real(*slot, self.machine(*slot).addr)).collect()
+    }
+
+    /// Writes this machine's registration, if the bucket lets it.
+    pub fn register(&mut self, slot: Slot, luck: Luck, change: impl FnOnce(&mut super::Reg)) {
+        let reg = &mut self.up_mut(slot).reg;
+        change(reg);
+        let reg = *reg;
+        if luck != Luck::Lost {
+            self.bucket.regs.insert(slot, reg);
+        }
+    }
+
+    fn snapshot(&mut self, slot: Slot, luck: Luck) -> (Snapshot, Policy) {
+        let record = self.read_record(slot);
+        let local = self.local(slot);
+        let (group, instances) = self.look_at_group(slot, luck);
+        let desired = usize::from(self.desired);
+        let matches = group.as_ref().is_some_and(|group| kubeboot::model::election::matches(group, &id(slot), desired));
+        let up = self.up_mut(slot);
+        up.settled = if matches { up.settled.or(Some(0)) } else { None };
+        let machine = self.machine(slot);
+        let (here, accept_group) = (identity(machine.group), machine.accepts_group);
+        let cluster = match &record {
+            RecordView::Found { record, .. }
+                if record.published().is_some() && record.identity.mismatch(&here).is_none() =>
+            {
+                let claim = Rec::of(record).claim;
+                self.ask(claim, luck).0
+            }
+            RecordView::Found { .. } | RecordView::Absent | RecordView::Vanished => ClusterView::NotAsked,
+        };
+        let up = self.up(slot);
+        let seen = Snapshot {
+            me: id(slot),
+            addresses: vec![address(self.machine(slot).addr)],
+            identity: here,
+            own_claim: up.claim.as_ref().map(|(rec, _)| claim_id(rec.claim)),
+            failed_inits: up.failed.into(),
+            settled_for: up.settled.map(secs),
+            watched_for: secs(up.watched),
+            group,
+            instances,
+            registrations: if matches!(local, Local::Made { .. }) { Vec::new() } else { self.registrations() },
+            local,
+            record,
+            cluster,
+        };
+        let policy = Policy {
+            expected_size: None,
+            settle_timeout: secs(SETTLE),
+            claim_stagger: secs(STAGGER),
+            claim_ttl: secs(CLAIM_TTL),
+            init_attempts: self.attempts.into(),
+            gone_grace: secs(GRACE),
+            accept_group,
+        };
+        (seen, policy)
+    }
+
+    /// Observe and decide.
+    pub fn look(&mut self, slot: Slot, luck: Luck) {
+        let (seen, policy) = self.snapshot(slot, luck);
+        let step = decide(&seen, &policy);
+        cover::decided(&seen, &step);
+        let up = self.up_mut(slot);
+        let at = match step {
+            Step::StandBy(_) | Step::Wait(_) => {
+                self.register(slot, Luck::Fine, |reg| reg.phase = Phase::Waiting);
+                At::Look
+            }
+            Step::Stop(_) => {
+                self.register(slot, Luck::Fine, |reg| reg.phase = Phase::Failed);
+                At::Stopped
+            }
+            Step::Wipe(_) => At::Wipe { emptied: false },
+            Step::Claim(_) | Step::TakeOver(_) | Step::Resume => {
+                up.claim = None;
+                self.claim(slot, &seen)
+            }
+            Step::Init => At::InitLook,
+            Step::Yield => {
+                let held = up.claim.take();
+                up.failed = 0;
+                let next = held.as_ref().and_then(|(rec, _)| claim::yielded(&rec.real()));
+                self.register(slot, Luck::Fine, |reg| reg.phase = Phase::Failed);
+                match (held, next) {
+                    (Some((rec, age)), Some(next)) => {
+                        self.up_mut(slot).claim = Some((rec.clone(), age));
+                        overwrite(Why::Yield, &rec, Rec::of(&next))
+                    }
+                    _ => At::Look,
+                }
+            }
+            Step::AcceptGroup => match &seen.record {
+                RecordView::Found { record, .. } => {
+                    let next = claim::regrouped(record, seen.identity.group_arn.clone());
+                    overwrite(Why::Regroup, &Rec::of(record), Rec::of(&next))
+                }
+                RecordView::Absent | RecordView::Vanished => At::Look,
+            },
+            Step::Join => {
+                up.announced = false;
+                self.up_mut(slot).aim = self.bucket.record.clone();
+                At::Queue
+            }
+            Step::Keep => At::Keep,
+        };
+        self.go(slot, at);
+    }
+
+    /// A fresh claim over what was seen.
+    fn claim(&mut self, slot: Slot, seen: &Snapshot) -> At {
+        let before = match &seen.record {
+            RecordView::Absent | RecordView::Vanished => None,
+            RecordView::Found { record, .. } => Some(record.as_ref()),
+        };
+        if self.left.claims == 0 {
+            return At::Look;
+        }
+        self.left.claims -= 1;
+        self.claims += 1;
+        let next = claim::claimed(before, claim_id(self.claims), super::names::holder(slot), seen.identity.clone());
+        let over =
+            Condition::of(&claim::condition(&seen.record), before.map(|record| Body::Record(Rec::of(record))).as_ref());
+        At::Write { why: Why::Claim, body: Rec::of(&next), over, sent: None }
+    }
+}
+
+/// A write over what was read or is held.
+pub fn overwrite(why: Why, before: &Rec, next: Rec) -> At {
+    let body = Body::Record(before.clone());
+    let over = Condition::of(&kubeboot::model::write::Condition::Unchanged(body.etag()), Some(&body));
+    At::Write { why, body: next, over, sent: None }
+}
+
+fn ec2_state(life: Life) -> Option<Ec2State> {
+    match life {
+        Life::Running => Some(Ec2State::Running),
+        Life::Stopped => Some(Ec2State::Stopped),
+        Life::Terminated => Some(Ec2State::Terminated),
+        Life::Forgotten => None,
+    }
+}

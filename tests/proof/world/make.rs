@@ -1,0 +1,236 @@
+//! The steps of an `up` by which a cluster is made: claiming, beating, initialising, flipping, wiping.
+
+use super::bucket::{Answer, Body, Condition};
+use super::look::{overwrite, secs};
+use super::names::{claim_id, published};
+use super::{At, CLAIM_TTL, Kubeadm, LEASE_TTL, Lea, Luck, Marker, Phase, Rec, Rule, Slot, Stage, Why, World};
+use kubeboot::model::claim;
+use kubeboot::model::holding::{After, Pulse, after, pulse};
+use kubeboot::model::write::{self, Written};
+
+impl World {
+    /// The next step of an `up`.
+    pub fn step(&mut self, slot: Slot, luck: Luck) {
+        match self.up(slot).at.clone() {
+            At::Look => self.look(slot, luck),
+            At::Write { why, body, over, sent } => self.step_write(slot, why, body, over, sent, luck),
+            At::InitLook => {
+                let held = self.up(slot).claim.as_ref().map(|(rec, _)| rec.claim);
+                let record = self.read_record(slot);
+                let stands = held.is_some_and(|claim| claim::stands(&record, &claim_id(claim)));
+                self.register(slot, Luck::Fine, |reg| reg.phase = Phase::Initializing);
+                if stands {
+                    self.go(slot, At::InitMark);
+                } else {
+                    self.up_mut(slot).claim = None;
+                    self.go(slot, At::Look);
+                }
+            }
+            At::InitMark => {
+                self.mark(slot, Stage::Initializing);
+                self.go(slot, At::InitRun);
+            }
+            At::InitRun => {
+                let (claim, read) = (self.held_claim(slot), self.up(slot).read);
+                if read != Some((claim, slot)) {
+                    self.breaks(Rule::OwnClaim);
+                }
+                self.machine_mut(slot).kubeadm = Kubeadm::Init(claim);
+                self.go(slot, At::InitWait);
+            }
+            At::InitWait => match self.machine(slot).kubeadm {
+                Kubeadm::Ended { well: true, .. } => {
+                    self.machine_mut(slot).kubeadm = Kubeadm::None;
+                    self.go(slot, At::Publish);
+                }
+                _ => self.init_failed(slot, true),
+            },
+            At::Publish if matches!(luck, Luck::Fails | Luck::Lost) => self.init_failed(slot, false),
+            At::Publish => {
+                let held = self.up(slot).claim.clone().expect("who publishes holds a claim").0;
+                match claim::flipped(&held.real(), published(held.claim, slot)) {
+                    Some(next) => self.go(slot, overwrite(Why::Flip, &held, Rec::of(&next))),
+                    None => self.go(slot, At::Look),
+                }
+            }
+            At::MarkMember => {
+                self.mark_claim(slot, self.visible().expect("it was just flipped"), Stage::Member);
+                self.up_mut(slot).claim = None;
+                self.go(slot, At::Look);
+            }
+            At::Wipe { emptied } => {
+                let at = if self.wipe(slot, emptied) { At::Look } else { At::Wipe { emptied: true } };
+                self.go(slot, at);
+            }
+            at => self.step_join(slot, at, luck),
+        }
+    }
+
+    pub fn held_claim(&self, slot: Slot) -> u8 {
+        self.up(slot).claim.as_ref().expect("only a holder initialises").0.claim
+    }
+
+    fn mark(&mut self, slot: Slot, stage: Stage) {
+        let claim = self.held_claim(slot);
+        self.mark_claim(slot, claim, stage);
+    }
+
+    pub fn mark_claim(&mut self, slot: Slot, claim: u8, stage: Stage) {
+        self.machine_mut(slot).disk.marker = Some(Marker { owner: slot, claim, stage });
+    }
+
+    /// One of the two steps of a wipe; whether it was the last.
+    pub fn wipe(&mut self, slot: Slot, emptied: bool) -> bool {
+        if emptied {
+            self.machine_mut(slot).disk.marker = None;
+            let reg = &mut self.up_mut(slot).reg;
+            (reg.member, reg.nonce) = (None, None);
+            return true;
+        }
+        self.judge_wipe(slot);
+        let data = self.machine_mut(slot).disk.data.take().filter(|data| data.owner == slot);
+        // A cluster of one that nobody can see is gone with its disk.
+        if let Some(data) = data
+            && self.visible() != Some(data.claim)
+            && self.members(data.claim).len() == 1
+        {
+            self.clusters.remove(&data.claim);
+        }
+        false
+    }
+
+    fn init_failed(&mut self, slot: Slot, kubeadm_failed: bool) {
+        self.machine_mut(slot).kubeadm = Kubeadm::None;
+        let up = self.up_mut(slot);
+        up.failed += 1;
+        // Once kubeadm is through, things named after the claim may be in the bucket: a new claim ID follows.
+        if !kubeadm_failed {
+            up.claim = None;
+        }
+        self.go(slot, At::Look);
+    }
+
+    /// One write of the record: sent, or judged by what came back.
+    fn step_write(&mut self, slot: Slot, why: Why, body: Rec, over: Condition, sent: Option<Answer>, luck: Luck) {
+        let stored = Body::Record(body.clone());
+        let Some(answer) = sent else {
+            let sent = self.send(slot, &stored, &over, luck);
+            if why == Why::Claim {
+                // The holder counts from before it sent.
+                self.up_mut(slot).claim = None;
+            }
+            return self.go(slot, At::Write { why, body, over, sent });
+        };
+        let Some(written) = self.learn(&stored, &over, answer, luck) else {
+            return self.go(slot, At::Write { why, body, over, sent: None });
+        };
+        match why {
+            Why::Claim => {
+                if let Written::Ours(_) = written {
+                    self.up_mut(slot).claim = Some((body, 0));
+                }
+                self.go(slot, At::Look);
+            }
+            Why::Regroup => self.go(slot, At::Look),
+            Why::Yield | Why::Flip => {
+                let held = self.up(slot).claim.clone().expect("a last write ends a holding").0;
+                let at = match after(written, |bytes| mine(&held, bytes)) {
+                    After::Ours(_) if why == Why::Flip => return self.go(slot, At::MarkMember),
+                    After::Behind(mine, _) => {
+                        let next = overwrite(why, &mine, body);
+                        self.up_mut(slot).claim = Some((mine, 0));
+                        return self.go(slot, next);
+                    }
+                    After::Ours(_) | After::Deposed | After::Gone | After::Unknown => At::Look,
+                };
+                self.up_mut(slot).claim = None;
+                self.go(slot, at);
+            }
+        }
+    }
+
+    /// Whether a holder's heart has anything to do now.
+    pub fn has_pulse(&self, slot: Slot) -> bool {
+        let up = self.up(slot);
+        let due = |held: u16, ttl: u16| !matches!(pulse(secs(ttl), secs(held)), Pulse::Rest(_));
+        match &up.at {
+            At::InitMark | At::InitRun | At::InitWait | At::Publish | At::Wipe { .. } => {
+                up.claim.as_ref().is_some_and(|(_, age)| due(*age, CLAIM_TTL))
+            }
+            at if under_lease(at) => up.lease.is_some_and(|(_, age)| due(age, LEASE_TTL)),
+            _ => false,
+        }
+    }
+
+    /// One beat of whatever is held, or giving it up.
+    pub fn beat(&mut self, slot: Slot, luck: Luck) {
+        if under_lease(&self.up(slot).at) {
+            let Some((lea, age)) = self.up(slot).lease else { return };
+            let body = |lea: Lea| Body::Lease(lea);
+            match self.beat_once(slot, body(lea), body(Lea::of(&lea.real().renewed())), (age, LEASE_TTL), luck) {
+                Some(Some(Body::Lease(next))) => self.up_mut(slot).lease = Some((next, 0)),
+                Some(_) => self.lease_lost(slot),
+                None => {}
+            }
+            return;
+        }
+        let Some((rec, age)) = self.up(slot).claim.clone() else { return };
+        let next = claim::beaten(&rec.real()).map_or_else(|| rec.clone(), |next| Rec::of(&next));
+        match self.beat_once(slot, Body::Record(rec), Body::Record(next), (age, CLAIM_TTL), luck) {
+            Some(Some(Body::Record(next))) => self.up_mut(slot).claim = Some((next, 0)),
+            Some(_) => {
+                self.machine_mut(slot).kubeadm = Kubeadm::None;
+                self.up_mut(slot).claim = None;
+                self.go(slot, At::Look);
+            }
+            None => {}
+        }
+    }
+
+    /// `None`: nobody knows yet. `Some(None)`: lost.
+    fn beat_once(&mut self, slot: Slot, held: Body, next: Body, age: (u16, u16), luck: Luck) -> Option<Option<Body>> {
+        if pulse(secs(age.1), secs(age.0)) == Pulse::GiveUp {
+            return Some(None);
+        }
+        self.left.beats = self.left.beats.saturating_sub(1);
+        let mut over = held.clone();
+        // Twice at the most: an earlier beat of this very holding may have landed meanwhile.
+        for _ in 0..2 {
+            let condition = Condition::of(&write::Condition::Unchanged(over.etag()), Some(&over));
+            let answer = self.send(slot, &next, &condition, luck)?;
+            let written =
+                self.learn(&next, &condition, answer, if luck == Luck::Late { Luck::Lost } else { Luck::Fine })?;
+            match after(written, |bytes| match &held {
+                Body::Record(rec) => mine(rec, bytes).map(Body::Record),
+                Body::Lease(lea) => mine_too(*lea, bytes).map(Body::Lease),
+            }) {
+                After::Ours(_) => return Some(Some(next)),
+                After::Behind(mine, _) => over = mine,
+                After::Deposed | After::Gone => return Some(None),
+                After::Unknown => return None,
+            }
+        }
+        None
+    }
+}
+
+/// Whether the lease is beaten for at this point.
+pub fn under_lease(at: &At) -> bool {
+    match at {
+        At::JoinLook | At::Register | At::JoinMark | At::JoinRun | At::JoinWait | At::Verify | At::MarkJoined => true,
+        At::CleanUp { failed } | At::CleanWipe { failed, .. } | At::Reap { failed } => !failed,
+        At::Remove { task, .. } | At::Forget { task } => !task.failed,
+        _ => false,
+    }
+}
+
+fn mine(held: &Rec, bytes: &[u8]) -> Option<Rec> {
+    let stored = Body::of(bytes).rec();
+    claim::continues(&held.real(), &stored.real()).then_some(stored)
+}
+
+/// As the shell's `Beating` for the lease has it: the same nonce.
+fn mine_too(held: Lea, bytes: &[u8]) -> Option<Lea> {
+    let stored = Body::of(bytes).lea();
+    (stored.holder.is_some() && stored.holder == held.holder).then_some(stored)
+}

@@ -1,0 +1,494 @@
+//! A whole world as one value: a bucket, etcds, an Auto Scaling group and the machines in it, each with a disk, a kubeadm and
+//! an `up`. One [`Action`] at a time changes it; between any two of them anything else may happen. Every decision in it is
+//! made by the code of `src/model` itself.
+//!
+//! What is small here: names are numbers, times are ages in seconds up to [`LONG`], and what nobody decides by (text, times of
+//! day, versions, Nodes) is left out.
+
+pub mod bucket;
+pub mod cover;
+pub mod etcd;
+pub mod join;
+pub mod look;
+pub mod make;
+pub mod names;
+pub mod nature;
+pub mod rules;
+
+pub use rules::Rule;
+use std::collections::BTreeMap;
+
+/// A machine by the order of its launch: its instance ID, and so its rank.
+pub type Slot = u8;
+/// A claim by its number.
+pub type Claim = u8;
+/// A holding of the lease by its number.
+pub type Nonce = u16;
+
+/// More than every time that anything waits for, and as far as ages are counted.
+pub const LONG: u16 = 400;
+/// Of a claim.
+pub const CLAIM_TTL: u16 = 60;
+/// Of the membership lease.
+pub const LEASE_TTL: u16 = 30;
+/// Between two ranks.
+pub const STAGGER: u16 = 10;
+/// Until a group is taken as it is.
+pub const SETTLE: u16 = 100;
+/// Until absence from EC2's answers is believed. No answer of this world leaves out a living machine for so long.
+pub const GRACE: u16 = 90;
+
+/// The record, as small as it gets.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Rec {
+    pub claim: Claim,
+    pub group: u8,
+    pub yielded: Vec<Slot>,
+    pub state: RecState,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum RecState {
+    Initializing { holder: Option<Slot>, beat: u8 },
+    Ready { by: Slot },
+    Retired { by: Slot },
+}
+
+/// The membership lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Lea {
+    pub holder: Option<(Slot, Nonce)>,
+    pub beat: u16,
+}
+
+/// What a machine says of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Reg {
+    pub phase: Phase,
+    pub nonce: Option<Nonce>,
+    pub member: Option<u8>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Phase {
+    Waiting,
+    Initializing,
+    Joining,
+    Joined,
+    Failed,
+    Reaped,
+}
+
+/// A member of an etcd.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Mem {
+    pub id: u8,
+    pub slot: Slot,
+    pub addr: u8,
+    pub learner: bool,
+    pub started: bool,
+}
+
+/// What lies on a machine's disk.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct Disk {
+    pub marker: Option<Marker>,
+    pub data: Option<Data>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Marker {
+    pub owner: Slot,
+    pub claim: Claim,
+    pub stage: Stage,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Stage {
+    Initializing,
+    Joining,
+    Member,
+}
+
+/// An etcd's data directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Data {
+    pub claim: Claim,
+    pub owner: Slot,
+    /// 0 while it is no member's.
+    pub member: u8,
+}
+
+/// kubeadm on a machine: a process of its own, which outlives a killed `up` until the next one kills it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Kubeadm {
+    #[default]
+    None,
+    Init(Claim),
+    Add(Claim),
+    Start(Claim, u8),
+    Promote(Claim, u8),
+    Ended {
+        well: bool,
+        announced: bool,
+    },
+}
+
+/// What became of a machine, by EC2's word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Life {
+    Running,
+    Stopped,
+    Terminated,
+    Forgotten,
+}
+
+/// How Auto Scaling has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Listed {
+    InService,
+    Standby,
+    Unhealthy,
+    Not,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Machine {
+    pub addr: u8,
+    pub life: Life,
+    pub listed: Listed,
+    /// 0: the group itself; see [`names::identity`].
+    pub group: u8,
+    pub accepts_group: bool,
+    /// Stopped and started again: what EC2 said in between is not what it says now.
+    pub was_stopped: bool,
+    /// Stopped in the middle of everything; its etcd, too.
+    pub frozen: bool,
+    pub disk: Disk,
+    pub kubeadm: Kubeadm,
+    pub up: Option<Box<Up>>,
+}
+
+/// One run of `kubeboot up`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Up {
+    pub at: At,
+    pub record_seen: Option<(Rec, u16)>,
+    pub lease_seen: Option<(Lea, u16)>,
+    pub claim: Option<(Rec, u16)>,
+    pub lease: Option<(Lea, u16)>,
+    pub reg: Reg,
+    pub failed: u8,
+    pub settled: Option<u16>,
+    pub watched: u16,
+    pub absent: BTreeMap<Slot, u16>,
+    /// EC2's and Auto Scaling's last answers, as the reaper will use them.
+    pub view: View,
+    /// The record that a join follows.
+    pub aim: Option<Rec>,
+    pub announced: bool,
+    /// For the second rule alone: whose claim the last look at the record has shown.
+    pub read: Option<(Claim, Slot)>,
+}
+
+/// One answer about the group and its instances.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct View {
+    pub group: Vec<(Slot, Listed)>,
+    pub states: BTreeMap<Slot, Option<Life>>,
+}
+
+/// Where an `up` stands between two steps that others can see.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum At {
+    /// To observe and decide.
+    Look,
+    /// To write the record, or having done so, to learn what came of it.
+    Write {
+        why: Why,
+        body: Rec,
+        over: bucket::Condition,
+        sent: Option<bucket::Answer>,
+    },
+    InitLook,
+    InitMark,
+    InitRun,
+    InitWait,
+    Publish,
+    MarkMember,
+    Wipe {
+        emptied: bool,
+    },
+    Queue,
+    TakeLease {
+        body: Lea,
+        over: bucket::Condition,
+        sent: Option<bucket::Answer>,
+    },
+    JoinLook,
+    CleanUp {
+        failed: bool,
+    },
+    CleanWipe {
+        failed: bool,
+        emptied: bool,
+    },
+    Reap {
+        failed: bool,
+    },
+    /// To see that a removal is still lawful, or having seen it, to send it.
+    Remove {
+        task: Box<Task>,
+        lawful: bool,
+    },
+    Forget {
+        task: Box<Task>,
+    },
+    Register,
+    JoinMark,
+    JoinRun,
+    JoinWait,
+    Verify,
+    MarkJoined,
+    Release,
+    Keep,
+    Done,
+    Stopped,
+}
+
+/// Why the record is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Why {
+    Claim,
+    Yield,
+    Flip,
+    Regroup,
+}
+
+/// A removal, and what follows it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Task {
+    /// The list that it was decided on, with who answered.
+    pub probed: Vec<(Mem, bool)>,
+    pub id: u8,
+    /// Whose registration is to be marked.
+    pub owner: Option<Slot>,
+    /// What else the same plan removes.
+    pub rest: Vec<(u8, Option<Slot>)>,
+    pub in_the_way: bool,
+    pub failed: bool,
+    /// This machine's own member, removed before it joins.
+    pub own: bool,
+    /// Whether it had a vote by the fresh list on which the removal was judged once more.
+    pub had_vote: bool,
+}
+
+/// How well a step goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Luck {
+    Fine,
+    /// Done, but the answer is lost; of a read, no answer.
+    Lost,
+    /// Not done yet: the write may land at any later time.
+    Late,
+    /// 409.
+    Conflict,
+    /// kubeadm, or an upload, fails.
+    Fails,
+    /// EC2 leaves this machine out, or its etcd is not reached.
+    Without(Slot),
+    /// EC2 answers for another Region: nobody is there.
+    Nobody,
+    /// Auto Scaling does not list the asking machine yet.
+    Unlisted,
+}
+
+/// One thing that happens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// The next step of an `up`.
+    Step(Slot, Luck),
+    /// A beat of a holder, or its giving up.
+    Heart(Slot, Luck),
+    /// The next step of a kubeadm.
+    Kubeadm(Slot, Luck),
+    /// An `up` sees its own member in etcd's list.
+    Watch(Slot),
+    /// On one machine's clock, all that it waits for has passed.
+    Elapse(Slot),
+    /// On all clocks, so many seconds pass.
+    Tick(u16),
+    /// systemd starts `up`, again perhaps.
+    Start(Slot),
+    /// `up` is killed; kubeadm goes on.
+    Kill(Slot),
+    /// The machine loses power and comes back.
+    PowerCut(Slot),
+    Freeze(Slot),
+    Thaw(Slot),
+    /// The instance is terminated.
+    Terminate(Slot),
+    /// EC2 no longer knows of a terminated instance.
+    Forget(Slot),
+    /// The instance is stopped, or started again.
+    Stop(Slot),
+    Run(Slot),
+    /// In and out of Standby, and healthy or not.
+    List(Slot, Listed),
+    /// The group launches a machine; its address, and a disk copied from another machine.
+    Launch {
+        addr: u8,
+        image: Option<Slot>,
+    },
+    /// A late write lands.
+    Land(u8),
+    /// An operator retires a cluster of which nothing lives.
+    Retire,
+}
+
+/// How often what may still happen.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct Budget {
+    pub faults: u8,
+    pub kills: u8,
+    pub cuts: u8,
+    pub freezes: u8,
+    pub deaths: u8,
+    pub stops: u8,
+    pub launches: u8,
+    pub images: u8,
+    pub claims: u8,
+    pub holdings: u8,
+    pub beats: u8,
+    pub init_failures: u8,
+    pub join_failures: u8,
+    pub views: u8,
+    pub lists: u8,
+    pub retirements: u8,
+    /// Of an `up` that has come to its end.
+    pub starts: u8,
+}
+
+/// The whole world.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct World {
+    pub left: Budget,
+    pub desired: u8,
+    pub attempts: u8,
+    pub bucket: bucket::Bucket,
+    pub clusters: BTreeMap<Claim, Vec<Mem>>,
+    pub machines: Vec<Machine>,
+    pub claims: u8,
+    pub nonces: Nonce,
+    pub members: u8,
+    /// The first rule that was broken.
+    pub broken: Option<Rule>,
+    /// Steps that nobody else can see are taken together with the one before, and what no step can depend on any more is
+    /// forgotten: far fewer states, the same behaviour.
+    pub coarse: bool,
+}
+
+impl Machine {
+    pub fn new(addr: u8) -> Self {
+        Self {
+            addr,
+            life: Life::Running,
+            listed: Listed::InService,
+            group: 0,
+            accepts_group: false,
+            was_stopped: false,
+            frozen: false,
+            disk: Disk::default(),
+            kubeadm: Kubeadm::None,
+            up: None,
+        }
+    }
+
+    /// Whether anything runs on it.
+    pub fn works(&self) -> bool {
+        self.life == Life::Running && !self.frozen
+    }
+}
+
+impl Up {
+    pub fn new(reg: Option<Reg>) -> Self {
+        let reg = reg.map_or(Reg { phase: Phase::Waiting, nonce: None, member: None }, |reg| Reg {
+            phase: Phase::Waiting,
+            ..reg
+        });
+        Self {
+            at: At::Look,
+            record_seen: None,
+            lease_seen: None,
+            claim: None,
+            lease: None,
+            reg,
+            failed: 0,
+            settled: None,
+            watched: 0,
+            absent: BTreeMap::new(),
+            view: View::default(),
+            aim: None,
+            announced: false,
+            read: None,
+        }
+    }
+
+    /// Every clock of this process.
+    pub fn clocks(&mut self) -> impl Iterator<Item = &mut u16> {
+        let Self { record_seen, lease_seen, claim, lease, settled, watched, absent, .. } = self;
+        [record_seen.as_mut().map(|seen| &mut seen.1), claim.as_mut().map(|held| &mut held.1)]
+            .into_iter()
+            .chain([lease_seen.as_mut().map(|seen| &mut seen.1), lease.as_mut().map(|held| &mut held.1)])
+            .chain([settled.as_mut(), Some(watched)])
+            .flatten()
+            .chain(absent.values_mut())
+    }
+}
+
+impl World {
+    /// A group of so many machines, on which nothing has run yet.
+    pub fn new(machines: u8, left: Budget) -> Self {
+        Self {
+            left,
+            desired: machines,
+            attempts: 1,
+            bucket: bucket::Bucket::default(),
+            clusters: BTreeMap::new(),
+            machines: (1..=machines).map(Machine::new).collect(),
+            claims: 0,
+            nonces: 0,
+            members: 0,
+            broken: None,
+            coarse: false,
+        }
+    }
+
+    pub fn slots(&self) -> impl Iterator<Item = Slot> + use<> {
+        0..u8::try_from(self.machines.len()).expect("there are few machines")
+    }
+
+    pub fn machine(&self, slot: Slot) -> &Machine {
+        &self.machines[usize::from(slot)]
+    }
+
+    pub fn machine_mut(&mut self, slot: Slot) -> &mut Machine {
+        &mut self.machines[usize::from(slot)]
+    }
+
+    pub fn up(&self, slot: Slot) -> &Up {
+        self.machine(slot).up.as_ref().expect("only what runs takes a step")
+    }
+
+    pub fn up_mut(&mut self, slot: Slot) -> &mut Up {
+        self.machine_mut(slot).up.as_mut().expect("only what runs takes a step")
+    }
+
+    pub fn go(&mut self, slot: Slot, at: At) {
+        self.up_mut(slot).at = at;
+    }
+
+    pub fn breaks(&mut self, rule: Rule) {
+        self.broken.get_or_insert(rule);
+    }
+}

@@ -1,0 +1,161 @@
+//! Small numbers in the world, real names for the real code.
+
+use super::{Claim, Lea, Mem, Nonce, Phase, Rec, RecState, Reg, Slot};
+use kubeboot::model::identity::Identity;
+use kubeboot::model::ids::{self, BootId, ClaimId, InstanceId, MemberId, Uid};
+use kubeboot::model::lease::{Lease, LeaseHolder};
+use kubeboot::model::members::Member;
+use kubeboot::model::record::{ClusterRecord, Holder, Published, State};
+use kubeboot::model::registration::{self, Registration, Versions};
+use std::net::IpAddr;
+
+const GOOD: &str = "the text is made here and always well-formed";
+
+pub fn id(slot: Slot) -> InstanceId {
+    InstanceId::parse(format!("i-{slot:08x}")).expect(GOOD)
+}
+
+pub fn slot(id: &InstanceId) -> Slot {
+    u8::from_str_radix(&id.as_str()[2..], 16).expect(GOOD)
+}
+
+fn uuid(n: u16) -> String {
+    format!("00000000-0000-4000-8000-{n:012x}")
+}
+
+fn number(uuid: &str) -> u16 {
+    u16::from_str_radix(&uuid[24..], 16).expect(GOOD)
+}
+
+pub fn claim_id(claim: Claim) -> ClaimId {
+    ClaimId::parse(uuid(claim.into())).expect(GOOD)
+}
+
+pub fn nonce(nonce: Nonce) -> ids::Nonce {
+    ids::Nonce::parse(uuid(nonce)).expect(GOOD)
+}
+
+pub fn address(addr: u8) -> IpAddr {
+    IpAddr::from([10, 77, 0, addr])
+}
+
+pub fn holder(slot: Slot) -> Holder {
+    Holder { instance: id(slot), boot: BootId::parse(uuid(slot.into())).expect(GOOD) }
+}
+
+/// Group 0 is the first one, 1 another; from 8 on the endpoint is another.
+pub fn identity(group: u8) -> Identity {
+    Identity {
+        account: "1".into(),
+        region: "r".into(),
+        group_arn: format!("arn:{}", group % 8),
+        endpoint: if group >= 8 { "other:6443" } else { "api:6443" }.into(),
+        service_subnet: "10.96.0.0/12".into(),
+    }
+}
+
+/// What a cluster made under this claim would publish: its UID and its CA are its own.
+pub fn published(claim: Claim, by: Slot) -> Published {
+    Published {
+        ca_hashes: vec![format!("sha256:{claim:064x}")],
+        kube_system_uid: Uid::parse(uuid(claim.into())).expect(GOOD),
+        kubernetes_version: "v1".into(),
+        pki_key: format!("pki/{claim}"),
+        pki_digest: format!("sha256:{claim:064x}"),
+        initialised_by: id(by),
+        initialised_at: String::new(),
+    }
+}
+
+impl Rec {
+    pub fn real(&self) -> ClusterRecord {
+        ClusterRecord {
+            claim_id: claim_id(self.claim),
+            generation: 1,
+            identity: identity(self.group),
+            yielded: self.yielded.iter().map(|slot| id(*slot)).collect(),
+            state: match self.state {
+                RecState::Initializing { holder: by, beat } => {
+                    State::Initializing { holder: by.map(holder), beat: beat.into() }
+                }
+                RecState::Ready { by } => State::Ready(published(self.claim, by)),
+                RecState::Retired { by } => State::Retired(published(self.claim, by)),
+            },
+        }
+    }
+
+    pub fn of(real: &ClusterRecord) -> Self {
+        let by = |published: &Published| slot(&published.initialised_by);
+        Self {
+            claim: u8::try_from(number(real.claim_id.as_str())).expect(GOOD),
+            group: real.identity.group_arn[4..].parse::<u8>().expect(GOOD)
+                + if real.identity.endpoint == identity(0).endpoint { 0 } else { 8 },
+            yielded: real.yielded.iter().map(slot).collect(),
+            state: match &real.state {
+                State::Initializing { holder, beat } => RecState::Initializing {
+                    holder: holder.as_ref().map(|holder| slot(&holder.instance)),
+                    beat: u8::try_from(*beat).unwrap_or(u8::MAX),
+                },
+                State::Ready(published) => RecState::Ready { by: by(published) },
+                State::Retired(published) => RecState::Retired { by: by(published) },
+            },
+        }
+    }
+}
+
+impl Lea {
+    pub fn real(self) -> Lease {
+        let holder = self.holder.map(|(by, number)| LeaseHolder {
+            instance: id(by),
+            nonce: nonce(number),
+            purpose: "join".into(),
+        });
+        Lease { schema: kubeboot::model::lease::SCHEMA, holder, beat: self.beat.into() }
+    }
+
+    pub fn of(real: &Lease) -> Self {
+        let holder = real.holder.as_ref().map(|holder| (slot(&holder.instance), number(holder.nonce.as_str())));
+        Self { holder, beat: u16::try_from(real.beat).expect(GOOD) }
+    }
+}
+
+impl Mem {
+    pub fn real(&self, answers: bool) -> Member {
+        Member {
+            id: MemberId(self.id.into()),
+            name: if self.started { format!("n{}", self.addr) } else { String::new() },
+            peer_addresses: vec![address(self.addr)],
+            learner: self.learner,
+            answers,
+        }
+    }
+}
+
+impl Reg {
+    pub fn real(&self, slot: Slot, addr: u8) -> Registration {
+        Registration {
+            schema: registration::SCHEMA,
+            instance: id(slot),
+            phase: match self.phase {
+                Phase::Waiting => registration::Phase::Waiting,
+                Phase::Initializing => registration::Phase::Initializing,
+                Phase::Joining => registration::Phase::Joining,
+                Phase::Joined => registration::Phase::Joined,
+                Phase::Failed => registration::Phase::Failed,
+                Phase::Reaped => registration::Phase::Reaped,
+            },
+            claim_id: None,
+            lease_nonce: self.nonce.map(nonce),
+            node_name: format!("n{addr}"),
+            node_uid: None,
+            provider_id: String::new(),
+            addresses: vec![address(addr)],
+            member_id: self.member.map(|id| MemberId(id.into())),
+            versions: Versions::default(),
+            waits_for: None,
+            last_error: None,
+            since: String::new(),
+            updated: String::new(),
+        }
+    }
+}

@@ -1,0 +1,366 @@
+//! What may happen next, and everything that happens to machines from outside.
+
+use super::bucket::Body;
+use super::{Action, At, GRACE, Kubeadm, LONG, Life, Listed, Luck, Machine, Phase, RecState, Slot, Up, World};
+
+/// Who decides on what may happen: a checker that tries everything, within bounds that keep the world small.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Bounds {
+    /// Whether all clocks run as one (seeded runs), or each on its own, as wildly as can be.
+    pub one_clock: bool,
+}
+
+impl World {
+    /// Everything that may happen next.
+    pub fn actions(&self, bounds: Bounds, out: &mut Vec<Action>) {
+        for slot in self.slots() {
+            let machine = self.machine(slot);
+            match machine.life {
+                Life::Running => self.actions_of(slot, bounds, out),
+                Life::Stopped => out.extend([Action::Run(slot), Action::Terminate(slot)]),
+                Life::Terminated => out.push(Action::Forget(slot)),
+                Life::Forgotten => {}
+            }
+        }
+        for at in 0..u8::try_from(self.bucket.flights.len()).unwrap_or(u8::MAX) {
+            out.push(Action::Land(at));
+        }
+        self.launches(out);
+        if self.left.retirements > 0 && self.may_retire() {
+            out.push(Action::Retire);
+        }
+    }
+
+    fn actions_of(&self, slot: Slot, bounds: Bounds, out: &mut Vec<Action>) {
+        let machine = self.machine(slot);
+        let left = &self.left;
+        if left.deaths > 0 {
+            out.push(Action::Terminate(slot));
+        }
+        if left.stops > 0 {
+            out.push(Action::Stop(slot));
+        }
+        if left.lists > 0 {
+            let others = [Listed::InService, Listed::Standby, Listed::Unhealthy, Listed::Not];
+            out.extend(others.iter().filter(|to| **to != machine.listed).map(|to| Action::List(slot, *to)));
+        }
+        if machine.frozen {
+            out.push(Action::Thaw(slot));
+            return;
+        }
+        if left.freezes > 0 {
+            out.push(Action::Freeze(slot));
+        }
+        if left.cuts > 0 && (machine.up.is_some() || machine.disk.data.is_some()) {
+            out.push(Action::PowerCut(slot));
+        }
+        match machine.kubeadm {
+            Kubeadm::None | Kubeadm::Ended { .. } => {}
+            Kubeadm::Init(_) => lucky(out, |luck| Action::Kubeadm(slot, luck), left.init_failures, &[Luck::Fails]),
+            Kubeadm::Add(_) | Kubeadm::Start(..) | Kubeadm::Promote(..) => {
+                lucky(out, |luck| Action::Kubeadm(slot, luck), left.join_failures, &[Luck::Fails]);
+            }
+        }
+        let Some(up) = &machine.up else {
+            out.push(Action::Start(slot));
+            return;
+        };
+        match up.at {
+            At::Done | At::Stopped if left.starts > 0 => out.push(Action::Start(slot)),
+            At::Done | At::Stopped => return,
+            _ => {
+                if left.kills > 0 {
+                    out.push(Action::Kill(slot));
+                }
+                self.steps_of(slot, up, out);
+            }
+        }
+        if !bounds.one_clock && self.waits_for_time(up) {
+            out.push(Action::Elapse(slot));
+        }
+    }
+
+    /// Whether any of its clocks can matter to its next step.
+    fn waits_for_time(&self, up: &Up) -> bool {
+        let holds = (up.claim.is_some() || up.lease.is_some()) && self.left.beats > 0;
+        let young = up.clone().clocks().any(|clock| *clock < LONG);
+        young && (holds || matches!(up.at, At::Look))
+    }
+
+    /// The steps of an `up`, and what may go wrong with each.
+    fn steps_of(&self, slot: Slot, up: &Up, out: &mut Vec<Action>) {
+        let step = |luck| Action::Step(slot, luck);
+        let faults = self.left.faults;
+        match &up.at {
+            At::Look => {
+                out.push(step(Luck::Fine));
+                if self.left.views > 0 {
+                    out.extend(self.slots().filter(|other| *other != slot).map(|other| step(Luck::Without(other))));
+                    out.extend([step(Luck::Nobody), step(Luck::Unlisted)]);
+                }
+                if faults > 0 && self.visible().is_some() {
+                    out.push(step(Luck::Lost));
+                }
+            }
+            At::Write { sent: None, .. } | At::TakeLease { sent: None, .. } => {
+                lucky(out, step, faults, &[Luck::Lost, Luck::Late, Luck::Conflict]);
+            }
+            At::Write { sent: Some(super::bucket::Answer::Written), .. } => out.push(step(Luck::Fine)),
+            At::Write { .. } | At::TakeLease { .. } => lucky(out, step, faults, &[Luck::Lost]),
+            At::Publish => lucky(out, step, self.left.init_failures, &[Luck::Fails]),
+            At::CleanUp { .. } | At::Verify | At::Register | At::Release | At::Keep | At::Forget { .. } => {
+                lucky(out, step, faults, &[Luck::Lost]);
+            }
+            At::Remove { .. } => lucky(out, step, faults, &[Luck::Lost]),
+            At::Reap { .. } => {
+                out.push(step(Luck::Fine));
+                if self.left.views > 0 {
+                    let reached = self.slots().filter(|other| *other != slot);
+                    out.extend(reached.map(|other| step(Luck::Without(other))));
+                }
+            }
+            At::JoinWait | At::InitWait => {
+                if matches!(self.machine(slot).kubeadm, Kubeadm::Ended { .. }) {
+                    out.push(step(Luck::Fine));
+                }
+                if self.may_watch(slot) {
+                    out.push(Action::Watch(slot));
+                }
+            }
+            _ => out.push(step(Luck::Fine)),
+        }
+        if self.has_pulse(slot) && self.left.beats > 0 {
+            lucky(out, |luck| Action::Heart(slot, luck), faults, &[Luck::Lost, Luck::Late]);
+        }
+    }
+
+    fn launches(&self, out: &mut Vec<Action>) {
+        let gone = |slot: &Slot| matches!(self.machine(*slot).life, Life::Terminated | Life::Forgotten);
+        let serving = self.slots().filter(|slot| !gone(slot)).count();
+        if self.left.launches == 0 || serving >= usize::from(self.desired) {
+            return;
+        }
+        // At a fresh address, or at that of a machine that is gone.
+        let fresh = u8::try_from(self.machines.len() + 1).expect("there are few machines");
+        let taken = |addr: u8| self.slots().any(|slot| !gone(&slot) && self.machine(slot).addr == addr);
+        let mut addresses = vec![fresh];
+        addresses.extend(self.slots().filter(gone).map(|slot| self.machine(slot).addr).filter(|addr| !taken(*addr)));
+        addresses.sort_unstable();
+        addresses.dedup();
+        for addr in addresses {
+            out.push(Action::Launch { addr, image: None });
+            if self.left.images > 0 {
+                let with_state = self.slots().filter(|slot| self.machine(*slot).disk.marker.is_some());
+                out.extend(with_state.map(|slot| Action::Launch { addr, image: Some(slot) }));
+            }
+        }
+    }
+
+    /// As the command refuses it: while any registered instance lives, or anything answers.
+    fn may_retire(&self) -> bool {
+        self.visible().is_some_and(|claim| {
+            self.answering(claim) == 0 && self.bucket.regs.keys().all(|slot| self.machine(*slot).life != Life::Running)
+        })
+    }
+
+    /// One thing happens.
+    pub fn apply(&mut self, action: Action) {
+        match action {
+            Action::Step(slot, luck) => {
+                self.pay(slot, luck, action);
+                self.step(slot, luck);
+                if self.coarse {
+                    self.step_on(slot);
+                }
+            }
+            Action::Heart(slot, luck) => {
+                self.pay(slot, luck, action);
+                self.beat(slot, luck);
+            }
+            Action::Kubeadm(slot, luck) => {
+                self.pay(slot, luck, action);
+                self.step_kubeadm(slot, luck);
+            }
+            Action::Watch(slot) => self.watch(slot),
+            Action::Elapse(slot) => self.elapse(slot),
+            Action::Tick(seconds) => {
+                for slot in self.slots() {
+                    self.pass(slot, seconds);
+                }
+            }
+            Action::Start(slot) => {
+                if self.machine(slot).up.is_some() {
+                    self.left.starts = self.left.starts.saturating_sub(1);
+                }
+                let reg = self.bucket.regs.get(&slot).copied();
+                let machine = self.machine_mut(slot);
+                // The orphan of a killed run holds the machine's lock: it is ended first.
+                machine.kubeadm = Kubeadm::None;
+                machine.up = Some(Box::new(Up::new(reg)));
+            }
+            Action::Kill(slot) => {
+                self.left.kills = self.left.kills.saturating_sub(1);
+                self.machine_mut(slot).up = None;
+            }
+            Action::PowerCut(slot) => {
+                self.left.cuts = self.left.cuts.saturating_sub(1);
+                self.power_off(slot);
+            }
+            Action::Freeze(slot) => {
+                self.left.freezes = self.left.freezes.saturating_sub(1);
+                self.machine_mut(slot).frozen = true;
+            }
+            Action::Thaw(slot) => self.machine_mut(slot).frozen = false,
+            Action::Terminate(slot) => {
+                self.left.deaths = self.left.deaths.saturating_sub(1);
+                self.power_off(slot);
+                let machine = self.machine_mut(slot);
+                (machine.life, machine.frozen) = (Life::Terminated, false);
+            }
+            Action::Forget(slot) => self.machine_mut(slot).life = Life::Forgotten,
+            Action::Stop(slot) => {
+                self.left.stops = self.left.stops.saturating_sub(1);
+                self.power_off(slot);
+                let machine = self.machine_mut(slot);
+                (machine.life, machine.frozen) = (Life::Stopped, false);
+            }
+            Action::Run(slot) => {
+                let machine = self.machine_mut(slot);
+                (machine.life, machine.was_stopped) = (Life::Running, true);
+            }
+            Action::List(slot, listed) => {
+                self.left.lists = self.left.lists.saturating_sub(1);
+                self.machine_mut(slot).listed = listed;
+            }
+            Action::Launch { addr, image } => {
+                self.left.launches = self.left.launches.saturating_sub(1);
+                let mut machine = Machine::new(addr);
+                if let Some(image) = image {
+                    self.left.images = self.left.images.saturating_sub(1);
+                    machine.disk = self.machine(image).disk;
+                }
+                self.machines.push(machine);
+            }
+            Action::Land(at) => self.land(at),
+            Action::Retire => {
+                self.left.retirements -= 1;
+                self.retire();
+            }
+        }
+        self.settle_flights();
+        if self.coarse {
+            for slot in self.slots() {
+                self.forget(slot);
+            }
+        }
+    }
+
+    /// Steps on that nobody else can see: markers on its own disk, starting its kubeadm, hearing what S3 has said. What a
+    /// crash in between would leave, a crash before or after leaves as well.
+    fn step_on(&mut self, slot: Slot) {
+        while let Some(up) = &self.machine(slot).up {
+            match up.at {
+                At::InitMark | At::InitRun | At::MarkMember | At::JoinMark | At::JoinRun | At::MarkJoined => {}
+                At::Publish if self.left.init_failures == 0 => {}
+                At::Write { sent: Some(super::bucket::Answer::Written), .. }
+                | At::TakeLease { sent: Some(super::bucket::Answer::Written), .. } => {}
+                _ => return,
+            }
+            self.step(slot, Luck::Fine);
+        }
+    }
+
+    /// Forgets what no later step of this machine can depend on.
+    fn forget(&mut self, slot: Slot) {
+        let state = self.bucket.record.as_ref().map(|rec| rec.state);
+        let dead = !matches!(self.machine(slot).life, Life::Running | Life::Stopped);
+        let machine = self.machine_mut(slot);
+        if dead {
+            machine.disk = super::Disk::default();
+            machine.listed = Listed::InService;
+        }
+        let Some(up) = &mut machine.up else { return };
+        if matches!(up.at, At::Done | At::Stopped) {
+            **up = Up { at: up.at.clone(), ..Up::new(None) };
+            return;
+        }
+        if matches!(state, Some(RecState::Initializing { .. } | RecState::Ready { .. })) {
+            (up.settled, up.watched) = (None, 0);
+        }
+        if let (Some(RecState::Ready { .. }), Some(seen)) = (state, &mut up.record_seen) {
+            seen.1 = 0;
+        }
+        if matches!(up.at, At::Look | At::Wipe { .. } | At::Write { .. }) {
+            (up.view, up.aim, up.announced, up.read) = (super::View::default(), None, false, None);
+        }
+        if !matches!(up.at, At::InitLook | At::InitMark | At::InitRun) {
+            up.read = None;
+        }
+        if up.lease.is_some() {
+            up.lease_seen = None;
+        }
+    }
+
+    fn power_off(&mut self, slot: Slot) {
+        let machine = self.machine_mut(slot);
+        (machine.up, machine.kubeadm) = (None, Kubeadm::None);
+    }
+
+    /// Takes a fault from what is left.
+    fn pay(&mut self, slot: Slot, luck: Luck, action: Action) {
+        let init = matches!(self.machine(slot).kubeadm, Kubeadm::Init(_))
+            || self.machine(slot).up.as_ref().is_some_and(|up| up.at == At::Publish);
+        let left = &mut self.left;
+        let purse = match (luck, action) {
+            (Luck::Fine, _) => return,
+            (Luck::Fails, _) if init => &mut left.init_failures,
+            (Luck::Fails, _) => &mut left.join_failures,
+            (Luck::Without(_) | Luck::Nobody | Luck::Unlisted, _) => &mut left.views,
+            (Luck::Lost | Luck::Late | Luck::Conflict, _) => &mut left.faults,
+        };
+        *purse = purse.saturating_sub(1);
+    }
+
+    /// So many seconds pass on this machine's clock. EC2 never leaves out a living machine for long enough.
+    fn pass(&mut self, slot: Slot, seconds: u16) {
+        let alive: Vec<Slot> = self.slots().filter(|other| self.machine(*other).life == Life::Running).collect();
+        let Some(up) = &mut self.machine_mut(slot).up else { return };
+        for clock in up.clocks() {
+            *clock = (*clock + seconds).min(LONG);
+        }
+        for (other, age) in &mut up.absent {
+            if alive.contains(other) {
+                *age = (*age).min(GRACE - 1);
+            }
+        }
+    }
+
+    /// On this machine's clock alone, what is held falls due, and then everything that it waits for has passed.
+    fn elapse(&mut self, slot: Slot) {
+        let held = self.machine(slot).up.as_ref().and_then(|up| {
+            let claim = up.claim.as_ref().map(|(_, age)| (*age, super::CLAIM_TTL / 3));
+            claim.or(up.lease.map(|(_, age)| (age, super::LEASE_TTL / 3)))
+        });
+        match held {
+            Some((age, due)) if age < due => self.pass(slot, due - age),
+            Some(_) | None => self.pass(slot, LONG),
+        }
+    }
+
+    fn retire(&mut self) {
+        let Some(rec) = self.bucket.record.clone() else { return };
+        let RecState::Ready { by } = rec.state else { return };
+        self.bucket.record = Some(super::Rec { state: RecState::Retired { by }, ..rec });
+        self.bucket.readies = 0;
+        self.bucket.flights.retain(|flight| matches!(flight.body, Body::Lease(_)));
+        // The machines of the retired cluster are history.
+        self.bucket.regs.retain(|_, reg| reg.phase != Phase::Reaped);
+    }
+}
+
+fn lucky(out: &mut Vec<Action>, action: impl Fn(Luck) -> Action, left: u8, bad: &[Luck]) {
+    out.push(action(Luck::Fine));
+    if left > 0 {
+        out.extend(bad.iter().map(|luck| action(*luck)));
+    }
+}
