@@ -16,6 +16,7 @@ use crate::model::registration::Phase;
 use crate::node::lease::{Queue, release};
 use crate::node::registrar::Registrar;
 use anyhow::{Context, Result, anyhow};
+use tokio::time::timeout;
 
 /// What has gone wrong on the way, each with its reason.
 #[derive(Default)]
@@ -85,11 +86,9 @@ fn told(reset: &Reset, removed: bool, failures: &Failures) -> Leaving {
 /// The others have left while this machine was about to.
 async fn stay_as_last_voter(reset: &Reset, registrar: Option<Registrar>, claim: &ClaimId) -> Result<Leaving> {
     if let Some(mut registrar) = registrar {
-        let said = async {
-            registrar.joined(claim, None, None).await;
-            Ok(())
-        };
-        let _ = reset.clock.within(Part::RegisterLeft, said).await;
+        if timeout(reset.clock.left(Part::RegisterLeft), registrar.joined(claim, None, None)).await.is_err() {
+            tracing::warn!("this machine's registration still says 'leaving', until 'kubeboot up' runs again");
+        }
     }
     if reset.now {
         return Err(anyhow!("this machine does not leave: {}", Stay::LastVoter).context(Exit::Operator));
@@ -139,12 +138,8 @@ async fn under<T>(reset: &Reset, held: Option<Held<Lease>>, work: impl Future<Ou
             return work.await;
         }
     };
-    let given_back = async {
-        release(held).await;
-        Ok(())
-    };
-    if let Err(error) = reset.clock.within(Part::Node, given_back).await {
-        tracing::warn!("failed to release the membership lease, it runs out by itself: {error:#}");
+    if timeout(reset.clock.left(Part::Node), release(held)).await.is_err() {
+        tracing::warn!("failed to release the membership lease in time, it runs out by itself");
     }
     done
 }
