@@ -85,10 +85,10 @@ fn told(reset: &Reset, removed: bool, failures: &Failures) -> Leaving {
 
 /// The others have left while this machine was about to.
 async fn stay_as_last_voter(reset: &Reset, registrar: Option<Registrar>, claim: &ClaimId) -> Result<Leaving> {
-    if let Some(mut registrar) = registrar {
-        if timeout(reset.clock.left(Part::RegisterLeft), registrar.joined(claim, None, None)).await.is_err() {
-            tracing::warn!("this machine's registration still says 'leaving', until 'kubeboot up' runs again");
-        }
+    if let Some(mut registrar) = registrar
+        && timeout(reset.clock.left(Part::RegisterLeft), registrar.joined(claim, None, None)).await.is_err()
+    {
+        tracing::warn!("this machine's registration still says 'leaving', until 'kubeboot up' runs again");
     }
     if reset.now {
         return Err(anyhow!("this machine does not leave: {}", Stay::LastVoter).context(Exit::Operator));
