@@ -90,10 +90,13 @@ class Bench:
         return self._bridge.tap()
 
     def wait_ready(self, slot: int, machine: Machine) -> None:
-        """Waits until the machine is a healthy voter again and its unit is armed."""
+        """Waits until the machine is a healthy voter again, `kubeboot up` has said so, and its unit is armed."""
         machine.wait_until(lambda: self.is_voter(slot), "its etcd is a voter", READY_SECONDS)
-        armed = ("systemctl", "is-active", "--quiet", machine.unit)
-        machine.wait_until(lambda: machine.run(*armed).returncode == 0, f"{machine.unit} is armed", READY_SECONDS)
+        for unit in (layers.UP, machine.unit):
+            active = ("systemctl", "is-active", "--quiet", unit)
+            machine.wait_until(
+                lambda active=active: machine.run(*active).returncode == 0, f"{unit} is up", READY_SECONDS
+            )
 
     def is_voter(self, slot: int) -> bool:
         """Whether this machine's own etcd answers, as a voter."""

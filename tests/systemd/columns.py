@@ -55,7 +55,7 @@ def _silent(bench: Bench, slot: int) -> None:
     bench.node(slot).imds.set_mode(f"silent={SILENT_SECONDS}")
 
 
-def nothing(_bench: Bench, _slot: int = 1) -> None:
+def _nothing(_bench: Bench, _slot: int) -> None:
     """An instance in service."""
 
 
@@ -66,6 +66,6 @@ COLUMNS = {
     "ec2-terminated": Column(_gone, ("poweroff", "halt")),
     "ec2-stopping": Column(_ec2("stopping"), ()),
     "standby": Column(_lifecycle("Standby"), ()),
-    "running": Column(nothing, ("poweroff",)),
+    "running": Column(_nothing, ("poweroff",)),
     "silent": Column(_silent, ("poweroff",), tells=False),
 }

@@ -22,6 +22,13 @@ BEAT_SECONDS = 0.5
 SLOW_SECONDS = 2.0
 OFF = WAYS["poweroff"]
 
+# Makes a file system in memory a little larger than what is in it, and fills that. The last write must fail.
+FILL = """set -e
+used=$(df --output=used "$1" | tail -n 1)
+mount -n -o "remount,size=$((used + 64))k" "$1"
+! head -c 1M /dev/zero >"$1/full"
+"""
+
 # Seconds after which etcd counts its members as connected: before, it refuses to remove one.
 STEADY_SECONDS = 6.0
 
@@ -29,7 +36,7 @@ STEADY_SECONDS = 6.0
 def graceful_termination(bench: Bench, system: str) -> Outcome:
     """Auto Scaling ends one of three: its target state is set, EC2 presses the button. Two healthy voters remain."""
     departure = Departure(bench, 1, system)
-    time.sleep(STEADY_SECONDS)
+    steady(bench)
     bench.world.group.set_lifecycle(bench.node(1).id, "Terminating")
     bench.world.group.set_ec2_state(bench.node(1).id, "shutting-down")
     stay = {bench.name(2), bench.name(3)}
@@ -47,6 +54,11 @@ def graceful_termination(bench: Bench, system: str) -> Outcome:
     departure.outcome.must(bool(whole), "there were never two healthy voters")
     departure.outcome.told += f", two healthy voters after {whole[0]:.1f} s" if whole else ""
     return departure.outcome
+
+
+def steady(_bench: Bench) -> None:
+    """Waits until etcd's members have been connected for so long that it would remove one at once."""
+    time.sleep(STEADY_SECONDS)
 
 
 def lease_held(bench: Bench, system: str) -> Outcome:
@@ -136,7 +148,6 @@ def killed(bench: Bench, system: str, signal: str) -> Outcome:
     killing.join()
     bench.world.faults.clear(None)
     departure.machine.boot()
-    must(departure.machine, "systemctl", "start", "kubeboot.service")
     bench.wait_ready(1, departure.machine)
     departure.judge(leaves=False)
     departure.outcome.must(bench.phase(1) == "joined", f"it is registered as {bench.phase(1)}")
@@ -161,7 +172,7 @@ def up_at_work(bench: Bench, system: str) -> Outcome:
     """`kubeboot up` runs, and hangs, when the button is pressed."""
     departure = Departure(bench, 1, system)
     bench.world.faults.add("hang", action="DescribeAutoScalingGroups")
-    must(departure.machine, "systemctl", "start", "--no-block", "kubeboot.service")
+    must(departure.machine, "systemctl", "restart", "--no-block", "kubeboot.service")
     up = departure.machine.cgroup / "system.slice/kubeboot.service"
     wait_until(lambda: cgroups.is_populated(up))
     departure.go(OFF)
@@ -173,7 +184,7 @@ def disk_full(bench: Bench, system: str) -> Outcome:
     """Not a byte fits into /run and /tmp any more."""
     departure = Departure(bench, 1, system)
     for folder in ("/run", "/tmp"):
-        must(departure.machine, "sh", "-c", f"mount -o remount,size=8M {folder}; cat /dev/zero >{folder}/full || true")
+        must(departure.machine, "sh", "-c", FILL, "sh", folder)
     departure.go(OFF)
     departure.judge(leaves=True)
     return departure.outcome

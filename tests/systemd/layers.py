@@ -18,6 +18,7 @@ MASKED = (
     "systemd-update-utmp.service", "systemd-update-utmp-runlevel.service",
 )  # fmt: skip
 UNIT = "kubeboot-reset.service"
+UP = "kubeboot.service"
 ORDER = ("After=", "Wants=", "RequiresMountsFor=")
 
 
@@ -45,6 +46,9 @@ def make(folder: Path, root: Path, variant: Variant) -> None:
     units = folder / "usr/lib/systemd/system"
     shutil.copytree(PROJECT / "systemd", units)
     shutil.copytree(IMAGE / "units", units, dirs_exist_ok=True)
+    if variant.unit != UNIT:
+        # `kubeboot up` would arm it beside the other one.
+        (units / UNIT).unlink()
     if not variant.drop_ins:
         for drop_in in units.glob("*-.scope.d"):
             shutil.rmtree(drop_in)
@@ -54,7 +58,7 @@ def make(folder: Path, root: Path, variant: Variant) -> None:
         unit.write_text("\n".join(lines) + "\n")
     _mask(folder)
     _journal_to_console(folder)
-    enable(folder, [variant.unit, "containerd.service", "kubelet.service"])
+    enable(folder, [variant.unit, UP, "containerd.service", "kubelet.service"])
     programs = folder / "usr/local/bin"
     programs.mkdir(parents=True)
     for name in ("kubeadm", "kubelet", "crictl"):

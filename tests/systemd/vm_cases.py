@@ -11,7 +11,7 @@ from world.client import wait_until
 from . import layers
 from .bench import READY_SECONDS, Bench
 from .departure import DOWN_SECONDS, SETTLE_SECONDS, Outcome
-from .hostile import STEADY_SECONDS, slow
+from .hostile import slow, steady
 from .network import run
 from .vm import BOOT_SECONDS, Vm
 
@@ -22,7 +22,7 @@ _numbers = itertools.count(1)
 def button_at_termination(bench: Bench) -> Outcome:
     """Auto Scaling ends the instance: EC2 presses the button."""
     vm, outcome = _vm(bench), Outcome()
-    time.sleep(STEADY_SECONDS)
+    steady(bench)
     bench.world.group.set_lifecycle(bench.node(1).id, "Terminating")
     bench.world.group.set_ec2_state(bench.node(1).id, "shutting-down")
     pressed = time.monotonic()
@@ -111,7 +111,9 @@ def _vm(bench: Bench) -> Vm:
 
 def _wait_ready(bench: Bench, vm: Vm) -> None:
     vm.wait_until(lambda: bench.is_voter(1), "its etcd is a voter")
-    vm.wait_until(lambda: vm.run("systemctl", "is-active", "--quiet", vm.unit).returncode == 0, "its unit is armed")
+    for unit in (layers.UP, vm.unit):
+        active = ("systemctl", "is-active", "--quiet", unit)
+        vm.wait_until(lambda active=active: vm.run(*active).returncode == 0, f"{unit} is up")
 
 
 def _comes_back(bench: Bench, argv: list[str]) -> Outcome:

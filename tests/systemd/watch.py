@@ -16,6 +16,8 @@ from .machine import Machine
 
 PAUSE = 0.01
 DIAL_SECONDS = 0.5
+# An election among those who stay is over by then.
+ANSWER_SECONDS = 5.0
 ETCD_PORT = 2379
 
 
@@ -37,7 +39,8 @@ class Seen:
 class Watch:
     """Watches `machine` from the beginning of a with block to its end; `seen` is whole then.
 
-    `is_member()` asks the rest of the cluster: once the machine is no member any more, its etcd may end, and does.
+    `is_member()` asks the rest of the cluster, None if nobody knows: once the machine is no member any more, its etcd
+    may end, and does.
     """
 
     def __init__(self, machine: Machine, address: str, is_member: Callable[[], bool | None]):
@@ -74,7 +77,7 @@ class Watch:
         missing = {name for name, path in self._services.items() if not cgroups.is_populated(path)}
         if not self._network_is_up():
             missing.add("the network")
-        if not cgroups.is_populated(self._etcd) and self._is_member() is not False:
+        if not cgroups.is_populated(self._etcd) and self._is_still_member():
             missing.add("the local etcd")
         if cgroups.is_populated(self._unit):
             self.seen.began = at if self.seen.began is None else self.seen.began
@@ -82,6 +85,13 @@ class Watch:
             self.seen.samples += 1
             for name in missing:
                 self.seen.broken.setdefault(name, round(at, 2))
+
+    def _is_still_member(self) -> bool:
+        """Asks those who stay until they know; with no answer, it is."""
+        end = time.monotonic() + ANSWER_SECONDS
+        while (member := self._is_member()) is None and time.monotonic() < end:
+            time.sleep(PAUSE)
+        return member is not False
 
     def _network_is_up(self) -> bool:
         """Whether the machine answers at all: a port that refuses does, too."""
