@@ -79,7 +79,8 @@ def wrong(system: str, variant: Variant, name: str, prepare: Callable[[Bench], N
     return Case(f"{system}-{variant.name}-{name}", system, tell)
 
 
-# With what each of them must be found wrong.
+# With what each of them must be found wrong. The shell unit leaves on kexec, too, if its kubeadm still finds an API
+# server while systemd ends those at the same moment: by chance, so that is no case.
 WRONG = {
     wrong(system, variant, name, prepare): complaints
     for system in VERSIONS
@@ -87,7 +88,6 @@ WRONG = {
         (SHELL, "stop", steady, ("the member is gone",)),
         (SHELL, "try-restart", steady, ("the member is gone",)),
         (SHELL, "rescue", steady, ("the member is gone",)),
-        (SHELL, "SIGRTMIN+6", steady, ("the member is gone",)),
         (WITHOUT_DROP_INS, "poweroff", slow, ("the local etcd ended",)),
         (WITHOUT_ORDER, "poweroff", slow, ("the network ended", "the container runtime ended", "kubelet ended")),
     )
