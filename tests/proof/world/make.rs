@@ -225,12 +225,12 @@ pub fn under_lease(at: &At) -> bool {
 }
 
 fn mine(held: &Rec, bytes: &[u8]) -> Option<Rec> {
-    let stored = Body::of(bytes).rec();
+    let stored = Body::of(bytes)?.rec();
     claim::continues(&held.real(), &stored.real()).then_some(stored)
 }
 
 /// As the shell's `Beating` for the lease has it: the same nonce.
 fn mine_too(held: Lea, bytes: &[u8]) -> Option<Lea> {
-    let stored = Body::of(bytes).lea();
+    let stored = Body::of(bytes)?.lea();
     (stored.holder.is_some() && stored.holder == held.holder).then_some(stored)
 }
