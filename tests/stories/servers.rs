@@ -57,8 +57,9 @@ fn a_server_that_races_fails_the_same_test() -> Result<()> {
         for round in 0..MANY_ROUNDS {
             let claimed = race(&gate, &client, round, None).await?;
             if claimed.won.len() > 1 {
-                println!("round {round}: {} won", claimed.won.len());
-                ensure!(claimed.winner().is_err(), "the test has not noticed that {} won", claimed.won.len());
+                let winners = claimed.won.len();
+                println!("round {round}: {winners} won");
+                ensure!(claimed.winner().is_err(), "the test has not noticed that {winners} won");
                 return Ok(());
             }
         }
@@ -95,8 +96,8 @@ fn one_winner_each(server: SocketAddr) -> Result<()> {
         let client = client(&gate.url).await?;
         for round in 0..ROUNDS {
             let claimed = race(&gate, &client, round, None).await?;
-            claimed.winner().with_context(|| format!("round {round}, claiming"))?;
-            let taken = race(&gate, &client, round, Some(claimed.stored)).await?;
+            let stored = claimed.winner().with_context(|| format!("round {round}, claiming"))?;
+            let taken = race(&gate, &client, round, Some(stored)).await?;
             taken.winner().with_context(|| format!("round {round}, taking over"))?;
         }
         Ok(())
@@ -109,17 +110,18 @@ struct Raced {
     won: Vec<ClaimId>,
     /// What those were told who know nothing.
     failed: Vec<String>,
-    /// The record at the end, and its `ETag`.
-    stored: (ClusterRecord, String),
+    /// The record at the end, and its `ETag`; a server that races may have made two into one that nobody can read.
+    stored: Result<(ClusterRecord, String)>,
 }
 
 impl Raced {
-    /// Fails unless one won, all others know that they lost, and the record is the winner's.
-    fn winner(&self) -> Result<()> {
+    /// The record. Fails unless one won, all others know that they lost, and the record is the winner's.
+    fn winner(self) -> Result<(ClusterRecord, String)> {
         ensure!(self.won.len() == 1, "{} of {CLAIMERS} won", self.won.len());
         ensure!(self.failed.is_empty(), "{:?} do not know whether they won", self.failed);
-        ensure!(self.stored.0.claim_id == self.won[0], "the record is not the winner's: {:?}", self.stored.0);
-        Ok(())
+        let (record, etag) = self.stored?;
+        ensure!(record.claim_id == self.won[0], "the record is not the winner's: {record:?}");
+        Ok((record, etag))
     }
 }
 
@@ -137,8 +139,12 @@ async fn race(gate: &Gate, client: &Client, round: usize, over: Option<(ClusterR
             (_, Err(error)) => failed.push(error),
         }
     }
-    let stored = store.get(keys::RECORD).await?.context("nobody has written the record")?;
-    Ok(Raced { won, failed, stored: (ClusterRecord::parse(&stored.body)?, stored.etag) })
+    Ok(Raced { won, failed, stored: stored(&store).await })
+}
+
+async fn stored(store: &Store) -> Result<(ClusterRecord, String)> {
+    let object = store.get(keys::RECORD).await?.context("nobody has written the record")?;
+    Ok((ClusterRecord::parse(&object.body)?, object.etag))
 }
 
 /// One claim, as `up` writes it: the claim's ID, and what came of it.
