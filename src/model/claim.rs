@@ -104,7 +104,7 @@ pub fn regrouped(record: &ClusterRecord, group_arn: String) -> ClusterRecord {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::ids::{BootId, Uid};
+    use crate::model::ids::BootId;
     use std::time::Duration;
 
     fn claim_id(n: u8) -> ClaimId {
@@ -127,15 +127,7 @@ mod tests {
     }
 
     fn published() -> Published {
-        Published {
-            ca_hashes: vec!["sha256:00".into()],
-            kube_system_uid: Uid::parse("6f9619ff-8b86-4011-b42d-00c04fc964ff").unwrap(),
-            kubernetes_version: "v1.36.1".into(),
-            pki_key: "k".into(),
-            pki_digest: "sha256:00".into(),
-            initialised_by: holder(1).instance,
-            initialised_at: String::new(),
-        }
+        Published::sample(holder(1).instance)
     }
 
     fn record(claim: u8, state: State) -> ClusterRecord {

@@ -89,6 +89,22 @@ pub struct ClusterRecord {
     pub state: State,
 }
 
+#[cfg(test)]
+impl Published {
+    /// For tables that need a cluster and do not look at it: `by` made it.
+    pub(super) fn sample(by: InstanceId) -> Self {
+        Self {
+            ca_hashes: vec!["sha256:00".into()],
+            kube_system_uid: Uid::parse("6f9619ff-8b86-4011-b42d-00c04fc964ff").unwrap(),
+            kubernetes_version: "v1.36.1".into(),
+            pki_key: "k".into(),
+            pki_digest: "sha256:00".into(),
+            initialised_by: by,
+            initialised_at: String::new(),
+        }
+    }
+}
+
 impl ClusterRecord {
     /// Reads the object's bytes.
     ///

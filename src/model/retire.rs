@@ -240,7 +240,7 @@ mod tests {
     use super::*;
     use crate::model::group::Ec2State;
     use crate::model::identity::Identity;
-    use crate::model::ids::{BootId, Uid};
+    use crate::model::ids::BootId;
     use crate::model::record::{Holder, Published};
 
     const GRACE: Duration = Duration::from_secs(300);
@@ -265,15 +265,7 @@ mod tests {
     }
 
     fn published() -> Published {
-        Published {
-            ca_hashes: vec!["sha256:00".into()],
-            kube_system_uid: Uid::parse("6f9619ff-8b86-4011-b42d-00c04fc964ff").unwrap(),
-            kubernetes_version: "v1.36.1".into(),
-            pki_key: "k".into(),
-            pki_digest: "sha256:00".into(),
-            initialised_by: id(1),
-            initialised_at: String::new(),
-        }
+        Published::sample(id(1))
     }
 
     fn asked_in(account: &str, region: &str) -> AskedIn {

@@ -3,7 +3,7 @@
 use super::decide;
 use crate::model::group::{Ec2State, Group, GroupMember, Lifecycle};
 use crate::model::identity::Identity;
-use crate::model::ids::{BootId, ClaimId, InstanceId, MemberId, Uid};
+use crate::model::ids::{BootId, ClaimId, InstanceId, MemberId};
 use crate::model::instances::{Instances, Seen};
 use crate::model::local::{Local, Stage};
 use crate::model::members::{Member, Members};
@@ -97,15 +97,7 @@ fn held_by(n: u8, claim_id: u8, unchanged_for: Duration) -> RecordView {
 }
 
 fn published() -> Published {
-    Published {
-        ca_hashes: vec!["sha256:00".into()],
-        kube_system_uid: Uid::parse("6f9619ff-8b86-4011-b42d-00c04fc964ff").unwrap(),
-        kubernetes_version: "v1.36.1".into(),
-        pki_key: "k".into(),
-        pki_digest: "sha256:00".into(),
-        initialised_by: id(1),
-        initialised_at: String::new(),
-    }
+    Published::sample(id(1))
 }
 
 /// The cluster of claim 1, initialised by machine 1.
