@@ -121,7 +121,10 @@ impl fmt::Debug for MemberId {
 impl TryFrom<String> for MemberId {
     type Error = BadName;
     fn try_from(text: String) -> Result<Self, BadName> {
-        u64::from_str_radix(&text, 16).map(MemberId).map_err(|_| BadName {
+        // from_str_radix would take a sign.
+        let digits = text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let number = if digits { u64::from_str_radix(&text, 16).ok() } else { None };
+        number.map(MemberId).ok_or_else(|| BadName {
             found: text.chars().take(80).collect(),
             expected: "an etcd member ID (up to 16 hexadecimal digits)",
         })
@@ -161,7 +164,10 @@ mod tests {
         let id = MemberId(0x00a9_e7a3);
         assert_eq!(id.to_string(), "a9e7a3");
         assert_eq!(MemberId::try_from("a9e7a3".to_owned()), Ok(id));
-        assert!(MemberId::try_from("xyz".to_owned()).is_err());
-        assert!(MemberId::try_from("11112222333344445".to_owned()).is_err());
+        assert_eq!(serde_json::to_string(&id).unwrap(), "\"a9e7a3\"");
+        assert_eq!(format!("{id:?}"), "MemberId(a9e7a3)");
+        for bad in ["", "xyz", "+a9e7a3", "-1", "0xa9e7a3", "11112222333344445"] {
+            assert!(MemberId::try_from(bad.to_owned()).is_err(), "{bad:?} passed");
+        }
     }
 }
