@@ -121,4 +121,10 @@ mod tests {
             assert_eq!(members(&cluster).is_some(), matches!(cluster, ClusterView::Listed(_)), "{cluster:?}");
         }
     }
+
+    #[test]
+    fn what_is_waited_for_is_said() {
+        assert_eq!(Needs::Quorum.to_string(), "etcd to have its quorum");
+        assert_eq!(Needs::Answer { why: "w".into() }.to_string(), "the cluster to answer: w");
+    }
 }

@@ -124,6 +124,9 @@ mod tests {
         let first = Lease::taken(None, holder(1));
         let bodies = [first.to_bytes(), first.renewed().to_bytes(), first.renewed().released().to_bytes()];
         assert!(bodies[0] != bodies[1] && bodies[1] != bodies[2] && bodies[0] != bodies[2]);
+        let next = Lease::taken(Some(&first.released()), holder(1));
+        let beats = [&first, &first.renewed(), &first.released(), &next, &Lease::taken(Some(&next), holder(2))];
+        assert_eq!(beats.map(|lease| lease.beat), [0, 1, 1, 2, 3]);
         assert_eq!(Lease::parse(&bodies[1]), Ok(first.renewed()));
         assert!(Lease::parse(b"{}").is_err());
         assert!(Lease::parse(br#"{"schema":2,"holder":null,"beat":1}"#).is_err());

@@ -268,13 +268,17 @@ mod tests {
 
     /// What is told of a cluster whose machines 1 to 3 registered, and machine 4 of an earlier one.
     fn told(members: Option<Members>, words: &[(u8, Seen)]) -> String {
+        told_of_one_made_by(1, members, words)
+    }
+
+    fn told_of_one_made_by(first: u8, members: Option<Members>, words: &[(u8, Seen)]) -> String {
         let published = Published {
             ca_hashes: Vec::new(),
             kube_system_uid: Uid::parse(UUID).unwrap(),
             kubernetes_version: "v1.36.1".into(),
             pki_key: "k".into(),
             pki_digest: String::new(),
-            initialised_by: id(1),
+            initialised_by: id(first),
             initialised_at: String::new(),
         };
         let identity = Identity {
@@ -343,5 +347,22 @@ mod tests {
     #[test]
     fn machines_of_an_earlier_cluster_are_not_counted() {
         assert!(!told(None, &[]).contains("i-00000004"));
+    }
+
+    #[test]
+    fn a_member_that_nobody_registered_is_told_as_etcd_lists_it() {
+        let told = told(Some(Members(vec![voter(1, true), voter(5, false)])), &[]);
+        let line = "- a machine that no registration names, etcd member 5 at 10.77.0.5: EC2 was not asked\n";
+        assert!(told.contains(line), "{told}");
+    }
+
+    #[test]
+    fn who_initialised_is_remembered_once_with_or_without_a_registration() {
+        for (first, voters) in [(1, 3), (5, 4)] {
+            let told = told_of_one_made_by(first, None, &[]);
+            let lines = told.lines().filter(|line| line.ends_with("EC2 was not asked") || line.contains("wrote about"));
+            assert_eq!(lines.count(), voters, "{told}");
+            assert!(told.contains(&format!("- i-0000000{first}")), "{told}");
+        }
     }
 }
