@@ -14,7 +14,9 @@ root=$machine/root
 
 # Still the bench's /proc: its number for us is what the bench needs. "read" is the shell itself.
 read -r pid _ </proc/self/stat
-echo "$pid" >"$machine/pid"
+# At once: who sees the file reads a number.
+echo "$pid" >"$machine/pid.new"
+mv "$machine/pid.new" "$machine/pid"
 
 mount -n -t overlay -o "lowerdir=$lower,upperdir=$machine/upper,workdir=$machine/work" machine "$root"
 mount -n -t proc proc "$root/proc"
