@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from .addresses import ETCD_NAME
-from .standin import dial, etcdapi, pki
+from .standin import dial, etcdapi, keys, pki
 
 START_SECONDS = 20.0
 END_SECONDS = 10.0
@@ -57,10 +57,10 @@ class OutsideEtcd:
         pki.write(str(self._folder / "ca.crt"), pki.cert_pem(authority[0]), 0o644)
         # The server certificate serves the gateway as a client, too: that one dials etcd itself.
         for name, usages in (("server", (pki.SERVER, pki.CLIENT)), ("client", (pki.CLIENT,))):
-            key = pki.new_key()
+            key = keys.leaf()
             names = (ETCD_NAME, self._address) if name == "server" else ()
             cert = pki.sign(authority, pki.name(f"outside-etcd-{name}"), key.public_key(), usages, names)
-            pki.write(str(self._folder / f"{name}.key"), pki.key_pem(key), 0o600)
+            pki.write(str(self._folder / f"{name}.key"), keys.pem(key), 0o600)
             pki.write(str(self._folder / f"{name}.crt"), pki.cert_pem(cert), 0o644)
 
     def _command(self) -> list[str]:

@@ -4,7 +4,7 @@ import datetime
 import ipaddress
 import os
 
-from . import documents, node, pki, say
+from . import documents, keys, node, pki, say
 
 AUTHORITIES = {"ca": "kubernetes", "front-proxy-ca": "front-proxy-ca", "etcd/ca": "etcd-ca"}
 BOTH = (pki.SERVER, pki.CLIENT)
@@ -68,7 +68,7 @@ class Maker:
         pair = self.authority(authority)
         say.out(f'[certs] Generating "{name}" certificate and key')
         names = self._names(named, name)
-        key = pki.new_key()
+        key = keys.leaf()
         cert = pki.sign(
             pair,
             pki.name(common or self.node_name, organisation),
@@ -89,7 +89,7 @@ class Maker:
         return datetime.timedelta(seconds=documents.seconds(self.cluster[field]))
 
     def _write(self, name, cert, key):
-        pki.write(self.file(name, ".key"), pki.key_pem(key), 0o600)
+        pki.write(self.file(name, ".key"), keys.pem(key), 0o600)
         pki.write(self.file(name, ".crt"), pki.cert_pem(cert), 0o644)
 
     def _names(self, named, name):
@@ -115,7 +115,7 @@ class Maker:
     def authority(self, name):
         """A CA pair from the disk. Raises say.Failure in kubeadm's words when a file is missing."""
         try:
-            return pki.load_cert(self.file(name, ".crt")), pki.load_key(self.file(name, ".key"))
+            return pki.load_cert(self.file(name, ".crt")), keys.load(self.file(name, ".key"))
         except FileNotFoundError as error:
             shown = f"{self.folder}/{name}" + os.path.splitext(error.filename)[1]
             what = "certificate" if shown.endswith(".crt") else "private key"
@@ -130,11 +130,11 @@ class Maker:
         if os.path.exists(self.file("sa", ".key")):
             say.out('[certs] Using the existing "sa" key')
             if not os.path.exists(self.file("sa", ".pub")):
-                pki.write(self.file("sa", ".pub"), pki.public_pem(pki.load_key(self.file("sa", ".key"))), 0o600)
+                pki.write(self.file("sa", ".pub"), pki.public_pem(keys.load(self.file("sa", ".key"))), 0o600)
             return
         say.out('[certs] Generating "sa" key and public key')
-        key = pki.new_key()
-        pki.write(self.file("sa", ".key"), pki.key_pem(key), 0o600)
+        key = keys.fresh()
+        pki.write(self.file("sa", ".key"), keys.pem(key), 0o600)
         pki.write(self.file("sa", ".pub"), pki.public_pem(key), 0o600)
 
     def missing_shared(self):

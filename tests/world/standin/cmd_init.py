@@ -8,6 +8,7 @@ from . import (
     cluster,
     cri,
     documents,
+    keys,
     kubeconfig,
     node,
     nodefiles,
@@ -51,7 +52,7 @@ class Init:
         preflight.supported(self.cluster["kubernetesVersion"])
         say.out(f"[init] Using Kubernetes version: {self.cluster['kubernetesVersion']}")
         cri.detect(self.node.get("criSocket"))
-        pki.prepare(14, self.cluster["encryptionAlgorithm"])
+        keys.prepare(4, self.cluster["encryptionAlgorithm"])
         phases.run(
             "init",
             [

@@ -3,7 +3,7 @@
 import os
 import time
 
-from . import certs, cluster, cri, dial, documents, joinetcd, kubeapi, kubeconfig, node, nodefiles, options
+from . import certs, cluster, cri, dial, documents, joinetcd, keys, kubeapi, kubeconfig, node, nodefiles, options
 from . import phases, pki, preflight, registrar, say, sharedcerts, validation, waiting
 
 DISCOVERY_RETRY = 1.0  # seconds between two tries to reach the API server through the endpoint
@@ -43,7 +43,6 @@ class Join:
         if self.discovery.get("bootstrapToken"):
             raise say.Failure("the stand-in knows discovery by file only: set discovery.file in the JoinConfiguration")
         cri.detect(self.node.get("criSocket"))
-        pki.prepare(10, "RSA-2048")
         phases.run(
             "join",
             [
@@ -76,7 +75,7 @@ class Join:
             "is: 0.0.0.0",
         )
         preflight.supported(self.cluster["kubernetesVersion"])
-        pki.algorithm = self.cluster["encryptionAlgorithm"]
+        keys.algorithm = self.cluster["encryptionAlgorithm"]
         self.files = nodefiles.Files(self.cluster, self.local, self.node)
         self._can_host()
         say.out("[preflight] Running pre-flight checks before initializing the new control plane instance")

@@ -4,7 +4,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from . import node, pki
+from . import keys, node, pki
 from .storage import Refusal
 
 ASKERS = {"system:masters", "kubeadm:cluster-admins", "system:nodes", "system:bootstrappers"}
@@ -15,7 +15,7 @@ def request(node_name):
     key = ec.generate_private_key(ec.SECP256R1())
     subject = pki.name(f"system:node:{node_name}", "system:nodes")
     made = x509.CertificateSigningRequestBuilder().subject_name(subject).sign(key, hashes.SHA256())
-    return pki.key_pem(key), made.public_bytes(serialization.Encoding.PEM)
+    return keys.pem(key), made.public_bytes(serialization.Encoding.PEM)
 
 
 def sign(ca, user, pem):
@@ -23,5 +23,5 @@ def sign(ca, user, pem):
     asked = x509.load_pem_x509_csr(pem)
     if not user.groups & ASKERS:
         raise Refusal(403, "Forbidden", f'User "{user.name}" may not have a client certificate signed')
-    pair = pki.load_cert(node.path(ca + ".crt")), pki.load_key(node.path(ca + ".key"))
+    pair = pki.load_cert(node.path(ca + ".crt")), keys.load(node.path(ca + ".key"))
     return pki.cert_pem(pki.sign(pair, asked.subject, asked.public_key(), (pki.CLIENT,)))

@@ -5,7 +5,7 @@ import os
 
 import yaml
 
-from . import certs, control, cri, documents, kubeconfig, manifests, node, pki, say
+from . import certs, control, cri, documents, keys, kubeconfig, manifests, node, pki, say
 
 FOLDER = "/etc/kubernetes"
 KUBELET = "/var/lib/kubelet"
@@ -37,7 +37,7 @@ class Files:
     def user_config(self, user, group, server, life=None):
         """A kubeconfig for a user, with a certificate that the cluster's CA on this node signs; `life` a timedelta."""
         ca = self.certs.authority("ca")
-        key = pki.new_key()
+        key = keys.leaf()
         given = datetime.timedelta(seconds=documents.seconds(self.cluster["certificateValidityPeriod"]))
         cert = pki.sign(ca, pki.name(user, group), key.public_key(), (pki.CLIENT,), life=life or given)
         return kubeconfig.build(
@@ -45,7 +45,7 @@ class Files:
             self.cluster["clusterName"],
             user,
             pki.cert_pem(ca[0]),
-            kubeconfig.embedded(pki.cert_pem(cert), pki.key_pem(key)),
+            kubeconfig.embedded(pki.cert_pem(cert), keys.pem(key)),
         )
 
     def kubeconfigs(self, names, folder=FOLDER):

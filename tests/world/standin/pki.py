@@ -1,47 +1,18 @@
-"""Keys and certificates as kubeadm makes them: one CA pair per trust, leaf certificates signed by them."""
+"""Certificates as kubeadm makes them: one CA pair per trust, leaf certificates signed by them."""
 
 import datetime
 import ipaddress
 import os
-from concurrent.futures import ThreadPoolExecutor
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from . import keys
 
 YEAR = datetime.timedelta(days=365)
 SERVER = ExtendedKeyUsageOID.SERVER_AUTH
 CLIENT = ExtendedKeyUsageOID.CLIENT_AUTH
-
-_workers = ThreadPoolExecutor(2)
-_ahead = []
-algorithm = "RSA-2048"
-
-
-def _generate(kind):
-    if kind == "ECDSA-P256":
-        return ec.generate_private_key(ec.SECP256R1())
-    return rsa.generate_private_key(public_exponent=65537, key_size=int(kind.removeprefix("RSA-")))
-
-
-def prepare(count, kind):
-    """Start making keys in the background: they are most of the time that certificates take."""
-    global algorithm
-    algorithm = kind
-    _ahead.extend(_workers.submit(_generate, kind) for _ in range(count))
-
-
-def new_key():
-    """The next private key, one made ahead where there is one."""
-    return _ahead.pop(0).result() if _ahead else _generate(algorithm)
-
-
-def key_pem(key):
-    """A private key as kubeadm writes it: PKCS 1 for RSA, SEC 1 for ECDSA."""
-    return key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
-    )
 
 
 def cert_pem(cert):
@@ -88,7 +59,7 @@ def _usage(ca):
 
 def new_ca(common, life=10 * YEAR):
     """A self-signed CA: (certificate, key). Valid from five minutes ago, as kubeadm does against skewed clocks."""
-    key, now = new_key(), datetime.datetime.now(datetime.timezone.utc)
+    key, now = keys.fresh(), datetime.datetime.now(datetime.timezone.utc)
     subject = name(common)
     builder = _builder(subject, subject, key.public_key(), now - datetime.timedelta(minutes=5), now + life)
     builder = builder.add_extension(_usage(True), True).add_extension(x509.BasicConstraints(True, None), True)
@@ -122,12 +93,6 @@ def load_cert(file):
     """The certificate of a PEM file."""
     with open(file, "rb") as pem:
         return x509.load_pem_x509_certificate(pem.read())
-
-
-def load_key(file):
-    """The private key of a PEM file. RSA arithmetic is not proven again: that takes longer than signing with it."""
-    with open(file, "rb") as pem:
-        return serialization.load_pem_private_key(pem.read(), None, unsafe_skip_rsa_key_validation=True)
 
 
 def write(file, content, mode):
