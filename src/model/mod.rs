@@ -46,4 +46,6 @@ pub mod snapshot;
 pub mod step;
 pub mod verdict;
 pub mod watched;
+#[cfg(test)]
+mod words;
 pub mod write;

@@ -216,3 +216,95 @@ impl From<ClusterRecord> for Wire {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::ids::BootId;
+
+    const UUID: &str = "6f9619ff-8b86-4011-b42d-00c04fc964ff";
+
+    fn record(state: State) -> ClusterRecord {
+        let identity = Identity {
+            account: "123456789012".into(),
+            region: "eu-central-1".into(),
+            group_arn: "arn".into(),
+            endpoint: "api:6443".into(),
+            service_subnet: "10.96.0.0/12".into(),
+        };
+        let id = InstanceId::parse("i-00000001").unwrap();
+        ClusterRecord { claim_id: ClaimId::parse(UUID).unwrap(), generation: 2, identity, yielded: vec![id], state }
+    }
+
+    fn states() -> [State; 4] {
+        let id = InstanceId::parse("i-00000001").unwrap();
+        let holder = Holder { instance: id.clone(), boot: BootId::parse(UUID).unwrap() };
+        let published = Published::sample(id);
+        [
+            State::Initializing { holder: Some(holder), beat: 7 },
+            State::Initializing { holder: None, beat: 7 },
+            State::Ready(published.clone()),
+            State::Retired(published),
+        ]
+    }
+
+    /// The record as JSON with one field set to another value, or away.
+    fn with(state: State, field: &str, value: Option<serde_json::Value>) -> Vec<u8> {
+        let mut json: serde_json::Value = serde_json::from_slice(&record(state).to_bytes()).unwrap();
+        let fields = json.as_object_mut().unwrap();
+        match value {
+            Some(value) => fields.insert(field.into(), value),
+            None => fields.remove(field),
+        };
+        json.to_string().into_bytes()
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        for state in states() {
+            let record = record(state);
+            assert_eq!(ClusterRecord::parse(&record.to_bytes()), Ok(record));
+        }
+    }
+
+    #[test]
+    fn the_schema_tells_a_later_kubeboots_record_from_a_broken_one() {
+        for (schema, newer) in [(0, false), (1, false), (2, true), (99, true)] {
+            for state in states() {
+                let read = ClusterRecord::parse(&with(state, "schema", Some(schema.into())));
+                assert_eq!(
+                    matches!(read, Err(RecordError::NewerSchema { found }) if found == schema),
+                    newer,
+                    "{schema}"
+                );
+                assert_eq!(read.is_ok(), schema == 1, "{schema}: {read:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_record_in_two_minds_is_none() {
+        let [held, vacant, ready, retired] = states();
+        let beat = || Some(serde_json::Value::from(7));
+        let holder = serde_json::json!({"instance": "i-00000001", "boot": UUID});
+        let rows = [
+            (held.clone(), "beat", None),
+            (vacant, "phase", Some("ready".into())),
+            (ready.clone(), "beat", beat()),
+            (ready.clone(), "holder", Some(holder)),
+            (ready.clone(), "cluster", None),
+            (ready, "phase", Some("initializing".into())),
+            (retired.clone(), "beat", beat()),
+            (retired, "phase", Some("gone".into())),
+            (held.clone(), "claim_id", Some("../nodes/x".into())),
+            (held, "another", beat()),
+        ];
+        for (state, field, value) in rows {
+            let read = ClusterRecord::parse(&with(state, field, value.clone()));
+            assert!(matches!(read, Err(RecordError::Malformed { .. })), "{field}={value:?}: {read:?}");
+        }
+        for bytes in [&b""[..], b"{", b"[]", b"null", b"\"ready\"", b"{}"] {
+            assert!(matches!(ClusterRecord::parse(bytes), Err(RecordError::Malformed { .. })), "{bytes:?}");
+        }
+    }
+}

@@ -124,3 +124,36 @@ impl Registration {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_again_in_every_phase() {
+        use Phase::{Failed, Initializing, Joined, Joining, Leaving, Left, Reaped, Waiting};
+        for phase in [Waiting, Initializing, Joining, Joined, Leaving, Left, Failed, Reaped] {
+            let registration = Registration {
+                schema: SCHEMA,
+                instance: InstanceId::parse("i-00000001").unwrap(),
+                phase,
+                claim_id: Some(ClaimId::parse("6f9619ff-8b86-4011-b42d-00c04fc964ff").unwrap()),
+                lease_nonce: None,
+                node_name: "n1".into(),
+                node_uid: None,
+                provider_id: "aws:///eu-central-1a/i-00000001".into(),
+                addresses: vec![IpAddr::from([10, 77, 0, 1]), "fd00::1".parse().unwrap()],
+                member_id: Some(MemberId(0xa9_e7a3)),
+                versions: Versions { kubeboot: "0.1.0".into(), kubeadm: None },
+                waits_for: None,
+                last_error: Some("e".into()),
+                since: "2026-01-02T03:04:05Z".into(),
+                updated: "2026-01-02T03:04:06Z".into(),
+            };
+            let bytes = registration.to_bytes();
+            assert_eq!(Registration::parse(&bytes), Ok(registration));
+            let word = format!("\"phase\": \"{}\"", phase.as_str());
+            assert!(String::from_utf8(bytes).unwrap().contains(&word), "{word}");
+        }
+    }
+}

@@ -298,6 +298,11 @@ fn with_external_etcd_the_api_servers_are_counted() {
     for (seen, text, codes) in rows {
         assert_eq!(told(&seen), (text.to_owned(), codes.to_vec()));
     }
+    let nobody_said = with(|seen| {
+        external(seen);
+        seen.api_servers = Err("nobody was asked".into());
+    });
+    assert_eq!(told(&nobody_said).0, "cannot tell: 3 machines say that they are voters");
 }
 
 #[test]

@@ -106,8 +106,10 @@ fn the_dead_are_reaped_first_only_where_they_block() {
 fn no_removal_goes_below_the_quorum_of_the_rest() {
     let silent = |ids: &[u64]| Blocked::Silent(ids.iter().map(|id| MemberId(*id)).collect());
     let lost = |answering, voters| Blocked::NoQuorum { answering, voters };
-    let rows: [(&str, &[u8], Blocked); 5] = [
+    let rows: [(&str, &[u8], Blocked); 6] = [
         ("VVv", &[], silent(&[3])),
+        // A dead learner is not what is in the way.
+        ("VVvl", &[4], silent(&[3])),
         ("VVVvv", &[], silent(&[4, 5])),
         ("Vv", &[2], lost(1, 2)),
         ("Vvv", &[2, 3], lost(1, 3)),

@@ -1,0 +1,144 @@
+//! For tests: what is said to people, and to programs. The words are part of the product, so each is held here.
+
+use super::group::Lifecycle;
+use super::ids::{ClaimId, InstanceId, MemberId};
+use super::leave;
+use super::reap::{Keep, Remove, Verdict};
+use super::step::{Over, StandBy, Step, TakeOver, Wait, Wipe};
+use std::time::Duration;
+
+fn id() -> InstanceId {
+    InstanceId::parse("i-00000001").unwrap()
+}
+
+fn claim() -> ClaimId {
+    ClaimId::parse("6f9619ff-8b86-4011-b42d-00c04fc964ff").unwrap()
+}
+
+#[test]
+fn every_step_says_what_it_does_and_why() {
+    let wait = Step::Wait;
+    let turn = |rank| wait(Wait::Turn { rank, left: Duration::from_secs(3) });
+    let rows = [
+        (Step::StandBy(StandBy::NotInGroup), "standing by: Auto Scaling does not list this instance in a group"),
+        (
+            Step::StandBy(StandBy::Lifecycle(Lifecycle::parse("Standby"))),
+            "standing by: this instance is Standby in its group",
+        ),
+        (
+            Step::StandBy(StandBy::Unhealthy),
+            "standing by: Auto Scaling holds this instance for unhealthy and will replace it",
+        ),
+        (
+            wait(Wait::Settle { candidates: 2, expected: 3 }),
+            "waiting for the group to settle: 2 candidates, 3 expected",
+        ),
+        (turn(0), "waiting for its turn to claim again"),
+        (turn(1), "waiting for the candidate before this one to claim first"),
+        (turn(2), "waiting for the 2 candidates before this one to claim first"),
+        (wait(Wait::Holder { instance: id() }), "waiting for i-00000001 to initialise"),
+        (wait(Wait::Cluster { why: "w".into() }), "waiting for the cluster to answer: w"),
+        (wait(Wait::Quorum { answering: 1, voters: 3 }), "waiting for etcd: quorum lost: 1 of 3 answers"),
+        (wait(Wait::OwnMember), "waiting for this machine's etcd member to be a started voter"),
+        (Step::Wipe(Wipe::AnotherInstances(id())), "wiping this machine: its state was written by i-00000001"),
+        (
+            Step::Wipe(Wipe::Deposed(claim())),
+            "wiping this machine: its claim 6f9619ff-8b86-4011-b42d-00c04fc964ff was followed by another",
+        ),
+        (Step::Wipe(Wipe::FailedInit), "wiping this machine: its init has failed and nothing was published"),
+        (
+            Step::Wipe(Wipe::NotListed),
+            "wiping this machine: the cluster's member list lacks it, so its data can never be used again",
+        ),
+        (Step::Claim(Over::Nothing), "claiming: the group is settled and there is no cluster record"),
+        (Step::Claim(Over::Retired), "claiming: the group is settled and the cluster record is retired"),
+        (Step::Claim(Over::Vacant), "claiming: the last holder has stepped down"),
+        (Step::TakeOver(TakeOver::Terminated(id())), "taking the claim over: its holder i-00000001 is terminated"),
+        (
+            Step::TakeOver(TakeOver::Silent(id(), Duration::from_secs(91))),
+            "taking the claim over: its holder i-00000001 has been silent for 91s",
+        ),
+        (Step::Resume, "taking over an earlier claim of this machine, so that its late writes are fenced"),
+        (Step::Init, "initialising: this machine holds the claim"),
+        (Step::Yield, "stepping down: init has failed too often here"),
+        (Step::AcceptGroup, "writing this group into the cluster record, as the operator said"),
+        (Step::Join, "joining: the cluster is ready and this machine is no member"),
+        (Step::Keep, "this machine is a voter of the cluster"),
+    ];
+    for (step, text) in rows {
+        assert_eq!(step.to_string(), text);
+    }
+}
+
+#[test]
+fn only_a_lost_quorum_needs_an_operator_when_time_is_up() {
+    let rows = [
+        (Wait::Settle { candidates: 2, expected: 3 }, false),
+        (Wait::Turn { rank: 1, left: Duration::ZERO }, false),
+        (Wait::Holder { instance: id() }, false),
+        (Wait::Cluster { why: String::new() }, false),
+        (Wait::Quorum { answering: 1, voters: 3 }, true),
+        (Wait::OwnMember, false),
+    ];
+    for (wait, expected) in rows {
+        assert_eq!(wait.needs_operator_at_deadline(), expected, "{wait}");
+    }
+}
+
+#[test]
+fn every_verdict_of_the_reaper_has_its_word_and_its_reason() {
+    let rows = [
+        (Verdict::Keep(Keep::Answers), "answers", "kept: it answers"),
+        (Verdict::Keep(Keep::Own), "own", "kept: it is this machine's own"),
+        (Verdict::Keep(Keep::Unexplained), "unexplained", "kept: no registration explains it, an operator must decide"),
+        (Verdict::Keep(Keep::NotGone(id())), "not-gone", "kept: its machine i-00000001 is not certainly gone"),
+        (
+            Verdict::Keep(Keep::AddressLives(id())),
+            "address-lives",
+            "kept: the living instance i-00000001 has its address",
+        ),
+        (Verdict::Keep(Keep::Quorum), "quorum", "kept: without it fewer voters would answer than the quorum wants"),
+        (Verdict::Remove(Remove::Gone(id())), "gone", "removed: its machine i-00000001 is gone"),
+        (Verdict::Remove(Remove::GivenUp(id())), "given-up", "removed: the join of i-00000001 was given up"),
+    ];
+    for (verdict, code, text) in rows {
+        assert_eq!((verdict.code(), verdict.to_string().as_str()), (code, text));
+    }
+}
+
+#[test]
+fn every_step_of_leaving_says_what_it_does() {
+    use leave::Step;
+    let member = MemberId(0xa9);
+    let rows = [
+        (Step::Lease, "lease", "queue for the membership lease for a few seconds, and go on without it"),
+        (Step::RegisterLeaving, "register-leaving", "register as leaving"),
+        (
+            Step::Reap(member, Remove::Gone(id())),
+            "reap",
+            "remove etcd member a9, which is in the way: removed: its machine i-00000001 is gone",
+        ),
+        (
+            Step::RemoveOwn(member),
+            "remove-member",
+            "remove this machine's etcd member a9 through another one, and see there that it is gone",
+        ),
+        (
+            Step::RemoveOwnWhenPossible(leave::plan::Blocked::Unknown("w".into())),
+            "remove-member",
+            "remove this machine's etcd member as soon as that is possible: nobody says who the members are: w",
+        ),
+        (
+            Step::RemoveOwnWhenPossible(leave::plan::Blocked::Silent(vec![member, MemberId(0xb0)])),
+            "remove-member",
+            "remove this machine's etcd member as soon as that is possible: without it too few voters would answer, for a9, b0 does not, \
+             and its machine is not certainly gone",
+        ),
+        (Step::DeleteNode, "delete-node", "delete this machine's Node by its UID"),
+        (Step::RegisterLeft, "register-left", "register as left, if the member is gone"),
+        (Step::Wipe, "wipe", "wipe what kubeadm left on this machine, if the member is gone"),
+    ];
+    for (step, name, text) in rows {
+        assert_eq!((step.name(), step.to_string().as_str()), (name, text));
+    }
+}
