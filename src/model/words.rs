@@ -3,6 +3,7 @@
 use super::group::Lifecycle;
 use super::ids::{ClaimId, InstanceId, MemberId};
 use super::leave;
+use super::reap::afar::Outlook;
 use super::reap::{Keep, Remove, Verdict};
 use super::step::{Over, StandBy, Step, TakeOver, Wait, Wipe};
 use std::time::Duration;
@@ -134,11 +135,46 @@ fn every_step_of_leaving_says_what_it_does() {
             "remove this machine's etcd member as soon as that is possible: without it too few voters would answer, for a9, b0 does not, \
              and its machine is not certainly gone",
         ),
+        (
+            Step::RemoveOwnWhenPossible(leave::plan::Blocked::NoQuorum { answering: 1, voters: 3 }),
+            "remove-member",
+            "remove this machine's etcd member as soon as that is possible: quorum lost: 1 of 3 answers",
+        ),
         (Step::DeleteNode, "delete-node", "delete this machine's Node by its UID"),
         (Step::RegisterLeft, "register-left", "register as left, if the member is gone"),
         (Step::Wipe, "wipe", "wipe what kubeadm left on this machine, if the member is gone"),
     ];
     for (step, name, text) in rows {
         assert_eq!((step.name(), step.to_string().as_str()), (name, text));
+    }
+}
+
+#[test]
+fn data_that_stays_says_why_and_what_to_do() {
+    use leave::wiping::KeepData;
+    let rows = [
+        (KeepData::NoRecord, "there is no cluster record: restore its last version first"),
+        (
+            KeepData::NotReady,
+            "the record says that the cluster is still being made: 'kubeboot up' cleans up after itself",
+        ),
+        (KeepData::OtherClaim, "its state belongs to another claim than the cluster record's: an operator must decide"),
+        (KeepData::NotOurs, "its state is not its own"),
+    ];
+    for (why, text) in rows {
+        assert_eq!(why.to_string(), text);
+    }
+}
+
+#[test]
+fn what_is_to_be_expected_of_a_member_has_its_word() {
+    let rows = [
+        (Outlook::Goes, "goes", "its member would be removed, if etcd lists it, it is silent and the quorum allows it"),
+        (Outlook::GoesLater, "goes-later", "the same, once EC2 has not known the machine for gone_grace"),
+        (Outlook::Stopped, "stopped", "the same, unless the group has the machine in Standby"),
+        (Outlook::Stays, "stays", "its member would be kept"),
+    ];
+    for (outlook, code, text) in rows {
+        assert_eq!((outlook.code(), outlook.to_string().as_str()), (code, text));
     }
 }

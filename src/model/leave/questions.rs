@@ -388,6 +388,8 @@ mod tests {
             (fate(None, None, Some("shutting-down")), "yes: it is being terminated (EC2 shutting-down)"),
             (fate(Some("InService"), Some("InService"), Some("stopping")), "no: EC2 stops it"),
             (fate(Some("Standby"), None, Some("running")), "no: it is in Standby"),
+            (fate(None, Some("Standby"), None), "no: it is in Standby"),
+            (fate(None, Some("EnteringStandby"), None), "no: it is in Standby"),
             (fate(Some("InService"), Some("InService"), Some("running")), "yes: nobody says"),
             (Fate::default(), "yes: nobody says"),
             (
@@ -407,8 +409,32 @@ mod tests {
     }
 
     #[test]
+    fn the_first_question_is_answered_in_words() {
+        let rows = [
+            (Answer::Down(Way::Poweroff), "yes: systemd starts poweroff.target"),
+            (Answer::Down(Way::Halt), "yes: systemd starts halt.target"),
+            (Answer::ComesBack("kexec.target"), "no, it comes back: systemd has kexec.target in its queue"),
+            (Answer::NotDown, "no: systemd starts neither poweroff.target nor halt.target"),
+        ];
+        for (answer, text) in rows {
+            assert_eq!(answer.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn what_is_known_comes_together_and_the_first_word_counts() {
+        let of = |target: Option<&str>, lifecycle, ec2| Fate { target: target.map(str::to_owned), lifecycle, ec2 };
+        let first = of(Some("Standby"), None, None);
+        let second = of(Some("InService"), Some(InGroup::No), Some(Ec2State::Running));
+        assert_eq!(first.and(second.clone()), of(Some("Standby"), Some(InGroup::No), Some(Ec2State::Running)));
+        assert_eq!(second.clone().and(Fate::default()), second);
+    }
+
+    #[test]
     fn an_answer_that_is_final_stays_so_whatever_else_is_said() {
         for fate in all_fates() {
+            // Only an end takes a machine along that halts.
+            assert_eq!(fate.is_final(), matches!(for_good(Way::Halt, &fate), Verdict::Leave(_)), "{fate:?}");
             let alone = [
                 Fate { lifecycle: None, ec2: None, ..fate.clone() },
                 Fate { target: None, ec2: None, ..fate.clone() },
