@@ -4,6 +4,7 @@ use super::group::Lifecycle;
 use super::ids::{ClaimId, InstanceId, MemberId};
 use super::leave;
 use super::reap::afar::Outlook;
+use super::reap::by_hand::{Lawful, Refusal};
 use super::reap::{Keep, Remove, Verdict};
 use super::step::{Over, StandBy, Step, TakeOver, Wait, Wipe};
 use std::time::Duration;
@@ -176,5 +177,33 @@ fn what_is_to_be_expected_of_a_member_has_its_word() {
     ];
     for (outlook, code, text) in rows {
         assert_eq!((outlook.code(), outlook.to_string().as_str()), (code, text));
+    }
+}
+
+#[test]
+fn an_operator_who_names_a_member_is_told_what_comes_of_it() {
+    let rows = [
+        (Lawful::Unexplained, "by-hand", "no registration explains it, and an operator has decided"),
+        (Lawful::ByRule(Remove::Gone(id())), "gone", "its machine i-00000001 is gone"),
+    ];
+    for (lawful, code, text) in rows {
+        assert_eq!((lawful.code(), lawful.to_string().as_str()), (code, text));
+    }
+    // What it is, and what to do.
+    let rows = [
+        (Refusal::Answers, "it answers, so its machine lives: ", "run 'kubeboot up' on that machine"),
+        (Refusal::Own, "it is this machine's own: ", "'kubeboot up' removes it"),
+        (Refusal::NotGone(id()), "its machine i-00000001 is not certainly gone: ", "or terminate it"),
+        (Refusal::AddressHere, "this machine has its address: ", "run 'kubeboot up' here"),
+        (Refusal::AddressLives(id()), "the living instance i-00000001 has its address: ", "run 'kubeboot up' there"),
+        (
+            Refusal::Quorum { answering: 1, rest: 2 },
+            "without it 1 of 2 voters would answer, ",
+            "bring back another voter first",
+        ),
+    ];
+    for (refusal, what, remedy) in rows {
+        let text = refusal.to_string();
+        assert!(text.starts_with(what) && text.contains(remedy), "{text}");
     }
 }

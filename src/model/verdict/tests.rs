@@ -232,7 +232,17 @@ fn without_etcd_only_what_can_be_told_is_told() {
             states.insert(id(9), Ec2State::Running);
         }
     };
-    let rows: [(Seen, &str, &[&str]); 6] = [
+    let only_the_first_had_a_vote = |seen: &mut Seen| {
+        laptop(seen);
+        seen.ec2.as_mut().unwrap().insert(id(1), Ec2State::Terminated);
+        let registrations = registrations(seen);
+        registrations.remove(&id(1));
+        for n in [2, 3] {
+            registrations.insert(id(n), Ok(registration(n, Phase::Waiting)));
+        }
+    };
+    let rows: [(Seen, &str, &[&str]); 7] = [
+        (with(only_the_first_had_a_vote), "quorum lost: the only machine that had a vote is gone", &["unknown"]),
         (with(laptop), "cannot tell: 3 machines say that they are voters", &["unknown"]),
         (
             with(|seen| {
