@@ -404,3 +404,11 @@ fn certificates_are_told_in_days() {
         assert!(text(days).starts_with(start), "{}", text(days));
     }
 }
+
+#[test]
+fn a_certificate_is_told_of_in_its_last_month() {
+    for (days, told_of) in [(-1, true), (29, true), (30, false), (364, false)] {
+        let reasons = judge(&with(|seen| seen.here.certificates = Ok(vec![certificate(days)]))).reasons;
+        assert_eq!(reasons.iter().any(|reason| matches!(reason, Reason::Certificate { .. })), told_of, "{days}");
+    }
+}
