@@ -6,6 +6,8 @@ pub mod keys;
 pub mod probe;
 pub mod record;
 pub mod registrations;
+#[cfg(test)]
+pub(crate) mod server;
 pub mod watch;
 
 pub use held::{Beating, Held, Lost};

@@ -35,22 +35,25 @@ pub async fn all(store: &Store) -> Result<Vec<Entry>, CallFailed> {
         .filter_map(|key| key.strip_prefix(keys::NODES)?.strip_suffix(".json"))
         .filter_map(|name| InstanceId::parse(name).ok())
         .collect();
-    let entry = |instance: InstanceId| async move { Entry { registration: read(store, &instance).await, instance } };
+    let entry = |instance: InstanceId| async move {
+        let registration = match read(store, &instance).await {
+            Ok(found) => found.unwrap_or_else(|| Err("there is none".into())),
+            Err(error) => Err(error.to_string()),
+        };
+        Entry { instance, registration }
+    };
     Ok(futures::stream::iter(instances).map(entry).buffered(AT_ONCE).collect().await)
 }
 
-/// Reads one machine's registration.
+/// Reads one machine's registration: `None` where there is none, and an inner error where what is there says nothing.
 ///
 /// # Errors
-/// Why it says nothing, for people.
-pub async fn read(store: &Store, instance: &InstanceId) -> Result<Registration, String> {
-    match store.get(&keys::node(instance)).await {
-        Ok(Some(object)) => Registration::parse(&object.body).and_then(|found| {
-            if found.instance == *instance { Ok(found) } else { Err(format!("it says it is {}", found.instance)) }
-        }),
-        Ok(None) => Err("there is none".into()),
-        Err(error) => Err(error.to_string()),
-    }
+/// [`CallFailed`]: nobody knows what is there.
+pub async fn read(store: &Store, instance: &InstanceId) -> Result<Option<Result<Registration, String>>, CallFailed> {
+    let Some(object) = store.get(&keys::node(instance)).await? else { return Ok(None) };
+    Ok(Some(Registration::parse(&object.body).and_then(|found| {
+        if found.instance == *instance { Ok(found) } else { Err(format!("it says it is {}", found.instance)) }
+    })))
 }
 
 /// Marks the registration of a machine that is gone, whose member was removed. Only if it still says what it said: it is

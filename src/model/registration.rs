@@ -113,6 +113,20 @@ impl Registration {
         object::to_bytes(self)
     }
 
+    /// Takes up what an earlier run of this machine has said and this one has not: which member and Node it is, and under
+    /// whose claim and lease it became that.
+    pub fn recall(&mut self, earlier: Self) {
+        self.claim_id = self.claim_id.take().or(earlier.claim_id);
+        self.lease_nonce = self.lease_nonce.take().or(earlier.lease_nonce);
+        self.member_id = self.member_id.or(earlier.member_id);
+        self.node_uid = self.node_uid.take().or(earlier.node_uid);
+    }
+
+    /// Forgets the member that the machine was, and the Node.
+    pub fn forget_member(&mut self) {
+        (self.member_id, self.node_uid, self.lease_nonce) = (None, None, None);
+    }
+
     /// Whether the machine ever had a vote, as far as it said so.
     #[must_use]
     pub fn was_voter(&self) -> bool {

@@ -5,7 +5,7 @@ use crate::aws::store::Store;
 use crate::bucket::registrations;
 use crate::model::ids::{ClaimId, MemberId, Nonce, Uid};
 use crate::model::registration::{Phase, Registration, Versions};
-use anyhow::Result;
+use anyhow::{Context, Result};
 use std::time::SystemTime;
 
 /// The registration as last written, and where it goes.
@@ -13,26 +13,36 @@ use std::time::SystemTime;
 pub struct Registrar {
     store: Store,
     now: Registration,
+    earlier: Earlier,
     written: Option<Registration>,
     silent: bool,
+}
+
+/// What an earlier run has said of this machine's member and Node: nothing is written over it before it was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Earlier {
+    /// Still to be read.
+    Unread,
+    /// Still to be read, but the member that it may speak of is gone by now.
+    MemberGone,
+    /// Part of what is written.
+    Recalled,
 }
 
 impl Registrar {
     /// A registrar for this machine. What an earlier run has said of its member and Node stays said.
     pub async fn load(store: Store, facts: &super::Facts) -> Self {
-        let before = registrations::read(&store, &facts.machine.instance).await.ok();
-        let before = before.as_ref();
         let now = Registration {
             schema: crate::model::registration::SCHEMA,
             instance: facts.machine.instance.clone(),
             phase: Phase::Waiting,
-            claim_id: before.and_then(|before| before.claim_id.clone()),
-            lease_nonce: before.and_then(|before| before.lease_nonce.clone()),
+            claim_id: None,
+            lease_nonce: None,
             node_name: facts.node_name.clone(),
-            node_uid: before.and_then(|before| before.node_uid.clone()),
+            node_uid: None,
             provider_id: facts.machine.provider_id(),
             addresses: facts.machine.addresses.clone(),
-            member_id: before.and_then(|before| before.member_id),
+            member_id: None,
             versions: Versions {
                 kubeboot: env!("CARGO_PKG_VERSION").to_owned(),
                 kubeadm: Some(facts.cluster.kubernetes_version.clone()).filter(|version| !version.is_empty()),
@@ -42,7 +52,15 @@ impl Registrar {
             since: String::new(),
             updated: String::new(),
         };
-        Self { store, now, written: None, silent: true }
+        Self::begin(store, now).await
+    }
+
+    async fn begin(store: Store, now: Registration) -> Self {
+        let mut registrar = Self { store, now, earlier: Earlier::Unread, written: None, silent: true };
+        if let Err(error) = registrar.recall().await {
+            tracing::warn!("{error:#}; nothing is written over it before it was read");
+        }
+        registrar
     }
 
     /// Whether to write anything: not into a folder that may be another cluster's.
@@ -109,7 +127,10 @@ impl Registrar {
 
     /// Forgets the member that this machine was.
     pub fn no_member(&mut self) {
-        (self.now.member_id, self.now.node_uid, self.now.lease_nonce) = (None, None, None);
+        self.now.forget_member();
+        if self.earlier == Earlier::Unread {
+            self.earlier = Earlier::MemberGone;
+        }
     }
 
     fn enter(&mut self, phase: Phase, claim: Option<&ClaimId>) {
@@ -123,6 +144,28 @@ impl Registrar {
         }
     }
 
+    /// Reads what an earlier run has said, unless that was done.
+    async fn recall(&mut self) -> Result<()> {
+        if self.earlier == Earlier::Recalled {
+            return Ok(());
+        }
+        match registrations::read(&self.store, &self.now.instance)
+            .await
+            .context("failed to read the last registration")?
+        {
+            Some(Ok(mut said)) => {
+                if self.earlier == Earlier::MemberGone {
+                    said.forget_member();
+                }
+                self.now.recall(said);
+            }
+            Some(Err(why)) => tracing::warn!("this machine's last registration says nothing: {why}"),
+            None => {}
+        }
+        self.earlier = Earlier::Recalled;
+        Ok(())
+    }
+
     async fn write(&mut self) {
         if let Err(error) = self.try_write().await {
             tracing::warn!("failed to write this machine's registration, going on without: {error:#}");
@@ -134,6 +177,7 @@ impl Registrar {
         if same || self.silent {
             return Ok(());
         }
+        self.recall().await?;
         let before = self.now.clone();
         let body = Registration { updated: rfc3339(), ..before.clone() };
         registrations::write(&self.store, &body).await?;
@@ -146,4 +190,111 @@ impl Registrar {
 #[must_use]
 pub fn rfc3339() -> String {
     humantime::format_rfc3339_seconds(SystemTime::now()).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bucket::keys;
+    use crate::bucket::server::{Fault, Server};
+    use crate::model::ids::InstanceId;
+    use std::sync::Arc;
+
+    fn claim() -> ClaimId {
+        ClaimId::parse("00000000-0000-4000-8000-000000000001").unwrap()
+    }
+
+    /// What this run knows of the machine before it has read anything.
+    fn blank() -> Registration {
+        Registration {
+            schema: crate::model::registration::SCHEMA,
+            instance: InstanceId::parse("i-00000001").unwrap(),
+            phase: Phase::Waiting,
+            claim_id: None,
+            lease_nonce: None,
+            node_name: "node-1".into(),
+            node_uid: None,
+            provider_id: "aws:///z/i-00000001".into(),
+            addresses: vec!["10.0.0.1".parse().unwrap()],
+            member_id: None,
+            versions: Versions::default(),
+            waits_for: None,
+            last_error: None,
+            since: String::new(),
+            updated: String::new(),
+        }
+    }
+
+    /// What an earlier run has left.
+    fn joined() -> Registration {
+        Registration {
+            phase: Phase::Joined,
+            claim_id: Some(claim()),
+            lease_nonce: Some(Nonce::parse("00000000-0000-4000-8000-000000000002").unwrap()),
+            member_id: Some(MemberId(7)),
+            node_uid: Some(Uid::parse("00000000-0000-4000-8000-000000000003").unwrap()),
+            ..blank()
+        }
+    }
+
+    /// A bucket with this in it, and a registrar that begins while the server does this wrong.
+    async fn begun(stored: Option<&[u8]>, fault: Fault) -> Result<(Arc<Server>, Registrar)> {
+        let (server, store) = Server::start(fault).await?;
+        if let Some(body) = stored {
+            let path = format!("/bucket/prefix/{}", keys::node(&blank().instance));
+            server.objects().insert(path, String::from_utf8(body.to_vec())?);
+        }
+        let mut registrar = Registrar::begin(store, blank()).await;
+        registrar.silence(false);
+        Ok((server, registrar))
+    }
+
+    fn stored(server: &Server) -> Option<Registration> {
+        let objects = server.objects();
+        assert!(objects.len() <= 1, "{objects:?}");
+        objects.values().next().and_then(|body| Registration::parse(body.as_bytes()).ok())
+    }
+
+    #[tokio::test]
+    async fn what_could_not_be_read_is_read_before_it_is_written_over() -> Result<()> {
+        let earlier = joined();
+        let (server, mut registrar) = begun(Some(&earlier.to_bytes()), Fault::DeniesGet).await?;
+        registrar.waiting(Some(&claim()), "its turn").await;
+        assert_eq!(stored(&server), Some(earlier.clone()), "it was written over without having been read");
+        assert!(registrar.joining(&claim(), None).await.is_err(), "a join began that nobody could explain");
+        server.turn(Fault::None);
+        registrar.waiting(Some(&claim()), "its turn").await;
+        let now = stored(&server).context("a registration")?;
+        assert_eq!(now.phase, Phase::Waiting);
+        assert_eq!(now.waits_for.as_deref(), Some("its turn"));
+        assert_eq!((now.member_id, &now.node_uid), (earlier.member_id, &earlier.node_uid));
+        assert_eq!(now.lease_nonce, earlier.lease_nonce);
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn what_is_gone_by_then_is_not_recalled_and_what_is_known_anew_stays() -> Result<()> {
+        let (server, mut registrar) = begun(Some(&joined().to_bytes()), Fault::DeniesGet).await?;
+        registrar.no_member();
+        let nonce = Nonce::parse("00000000-0000-4000-8000-000000000009").unwrap();
+        assert!(registrar.joining(&claim(), Some(&nonce)).await.is_err());
+        server.turn(Fault::None);
+        registrar.joining(&claim(), Some(&nonce)).await?;
+        let now = stored(&server).context("a registration")?;
+        assert_eq!((now.phase, now.member_id, now.node_uid), (Phase::Joining, None, None));
+        assert_eq!(now.lease_nonce, Some(nonce));
+        registrar.member(MemberId(8)).await;
+        assert_eq!(stored(&server).and_then(|now| now.member_id), Some(MemberId(8)));
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn nothing_and_garbage_are_no_failures() -> Result<()> {
+        for body in [None, Some(&b"garbage"[..]), Some(&b"{}"[..])] {
+            let (server, mut registrar) = begun(body, Fault::None).await?;
+            registrar.phase(Phase::Joining, &claim()).await;
+            assert_eq!(stored(&server).map(|now| (now.phase, now.member_id)), Some((Phase::Joining, None)));
+        }
+        Ok(())
+    }
 }

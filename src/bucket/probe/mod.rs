@@ -20,7 +20,7 @@ const WRITING: Duration = Duration::from_secs(3);
 /// How long removing the scratch object may take.
 const REMOVING: Duration = Duration::from_millis(1500);
 /// How many write the same key at once in [`one_wins`].
-const WRITERS: usize = 8;
+pub(super) const WRITERS: usize = 8;
 /// What an operator can do about a bucket that will not do.
 pub const REMEDY: &str = "use a general-purpose bucket of Amazon S3 itself";
 /// An `ETag` that no object has.
