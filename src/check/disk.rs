@@ -4,6 +4,7 @@ use super::finding::{Finding, Found};
 use super::look::Look;
 use super::{Check, at_once};
 use crate::kubeadm::state;
+use crate::model::bygone::Bygone;
 use crate::model::ids::{ClaimId, InstanceId};
 use crate::model::local::Local;
 use crate::model::record::ClusterRecord;
@@ -53,10 +54,11 @@ fn judge_state(local: &Local, me: Option<&InstanceId>, record: Option<Option<&Cl
 }
 
 fn judge_member(claim: &ClaimId, record: Option<Option<&ClusterRecord>>) -> Finding {
-    if record.is_some_and(|record| record.is_none_or(|record| record.claim_id != *claim)) {
-        Finding::stop(&Stop::OtherCluster { local: claim.clone() })
-    } else {
-        Finding::ok(format!("this machine is a member of the cluster of claim {claim}"))
+    match record {
+        Some(record) if record.is_none_or(|record| record.claim_id != *claim || record.published().is_none()) => {
+            Finding::stop(&Stop::OtherCluster { local: claim.clone(), bygone: Bygone::by(record, claim) })
+        }
+        Some(_) | None => Finding::ok(format!("this machine is a member of the cluster of claim {claim}")),
     }
 }
 
@@ -123,10 +125,13 @@ mod tests {
     const CLAIM: &str = "0d3c3a46-2f0f-4a44-a3d3-6a6a1f6a9a55";
     const FAILED: Verdict = Verdict::Failed(Exit::Usage);
 
-    fn record(claim: &str) -> Result<ClusterRecord> {
+    fn record(claim: &str, phase: &str) -> Result<ClusterRecord> {
         let identity =
             json!({"account": "1", "region": "r", "group_arn": "a", "endpoint": "e:1", "service_subnet": "s"});
-        let record = json!({"schema": 1, "phase": "initializing", "claim_id": claim, "generation": 1, "beat": 0, "identity": identity});
+        let cluster = json!({"ca_hashes": [], "kube_system_uid": CLAIM, "kubernetes_version": "v1.36.1", "pki_key": "k",
+            "pki_digest": "d", "initialised_by": "i-00000001", "initialised_at": ""});
+        let record = json!({"schema": 1, "phase": phase, "claim_id": claim, "generation": 1, "identity": identity,
+            "cluster": cluster});
         Ok(ClusterRecord::parse(record.to_string().as_bytes())?)
     }
 
@@ -136,13 +141,15 @@ mod tests {
         let claim_id = ClaimId::parse(CLAIM)?;
         let made = |instance: &InstanceId| Local::Made { instance: instance.clone(), claim_id: claim_id.clone() };
         let half = Local::HalfMade { instance: me.clone(), claim_id: claim_id.clone(), stage: Stage::Joining };
-        let (same, elsewhere) = (record(CLAIM)?, record("6f9619ff-8b86-4011-b42d-00c04fc964ff")?);
+        let (same, retired) = (record(CLAIM, "ready")?, record(CLAIM, "retired")?);
+        let elsewhere = record("6f9619ff-8b86-4011-b42d-00c04fc964ff", "ready")?;
         let table = [
             (Local::Fresh, Some(None), Verdict::Ok),
             (half, Some(None), Verdict::Warning),
             (made(&me), Some(Some(&same)), Verdict::Ok),
             (made(&me), None, Verdict::Ok),
             (made(&me), Some(Some(&elsewhere)), FAILED),
+            (made(&me), Some(Some(&retired)), FAILED),
             (made(&me), Some(None), FAILED),
             (made(&other), Some(Some(&same)), Verdict::Warning),
             (Local::Unexplained { found: vec!["/etc/kubernetes/admin.conf".into()] }, Some(None), FAILED),

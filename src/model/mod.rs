@@ -20,9 +20,11 @@
 //! | [`reap`] | which members may be removed by another machine, and which by an operator's word |
 //! | [`loss`] | what an operator is told when quorum or everything is lost |
 //! | [`retire`] | whether a cluster may be given up |
+//! | [`bygone`] | what the record tells of a machine's own cluster when that is another one |
 //! | [`local`], [`snapshot`], [`step`], [`mod@decide`] | one observation in, one step out |
 //! | [`verdict`] | all that `status` has gathered in, one verdict with its reasons out |
 
+pub mod bygone;
 pub mod claim;
 pub mod decide;
 pub mod election;

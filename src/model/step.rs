@@ -1,5 +1,6 @@
 //! What a decision can be, with its reason as text.
 
+use super::bygone::Bygone;
 use super::group::Lifecycle;
 use super::identity::Difference;
 use super::ids::{ClaimId, InstanceId};
@@ -124,10 +125,12 @@ pub enum Stop {
     OtherIdentity(Difference),
     /// The record belongs to another group.
     OtherGroup(Difference),
-    /// This machine's state belongs to a claim that the record does not know.
+    /// This machine's state belongs to a cluster that is not the record's.
     OtherCluster {
         /// The claim on the disk.
         local: ClaimId,
+        /// What the record tells of its cluster.
+        bygone: Bygone,
     },
     /// There is state on the disk that nobody can explain.
     Unexplained {
@@ -296,11 +299,9 @@ impl fmt::Display for Stop {
                 "the cluster record belongs to the group '{record}', this machine is in '{here}': if this group replaces that one, run \
                  'kubeboot up --accept-group' on one machine; if not, give this group a prefix of its own"
             ),
-            Self::OtherCluster { local } => write!(
-                f,
-                "this machine's state belongs to claim {local}, which the cluster record does not know: if its data may be lost, run \
-                 'kubeadm reset -f --skip-phases=remove-etcd-member', empty the etcd data directory and remove /var/lib/kubeboot/state.json"
-            ),
+            Self::OtherCluster { local, bygone } => {
+                write!(f, "this machine's state belongs to the cluster of claim {local}; {bygone}")
+            }
             Self::Unexplained { found } => write!(
                 f,
                 "found what kubeadm leaves ({}) without kubeboot's own marker: kubeboot does not adopt it and does not wipe it; build images \

@@ -93,9 +93,13 @@ fn a_record_of_another_cluster_stops_everybody() -> Result<()> {
 fn own_state_of_another_cluster_is_an_operators_to_decide() -> Result<()> {
     a_cluster_and_a_fresh_machine(|world| {
         let record = world.record()?;
-        let rows = [("/claim_id", "claim"), ("/cluster/kube_system_uid", "two clusters")];
-        for (place, word) in rows {
-            world.put(RECORD, &with(&record, place, json!(A_UUID))?)?;
+        let rows = [
+            ("/claim_id", A_UUID, "was not made under it: correct 'bucket' and 'prefix'"),
+            ("/phase", "retired", "given up by 'kubeboot retire'"),
+            ("/cluster/kube_system_uid", A_UUID, "two clusters"),
+        ];
+        for (place, value, word) in rows {
+            world.put(RECORD, &with(&record, place, json!(value))?)?;
             world.refuses(1, &UP, 6, &[word])?;
         }
         world.put(RECORD, &record.to_string())?;

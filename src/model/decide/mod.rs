@@ -1,5 +1,6 @@
 //! One observation in, one step out.
 
+use super::bygone::Bygone;
 use super::election::{matches, rank, turn};
 use super::group::Group;
 use super::identity::Mismatch;
@@ -77,7 +78,9 @@ fn no_cluster(seen: &Snapshot, policy: &Policy, group: &Group, over: Over, yield
         (Local::HalfMade { claim_id, stage: Stage::Initializing, .. }, Over::Retired) => {
             return Step::Wipe(Wipe::Deposed(claim_id.clone()));
         }
-        (Local::HalfMade { claim_id, .. } | Local::Made { claim_id, .. }, _) => return other_cluster(claim_id),
+        (Local::HalfMade { claim_id, .. } | Local::Made { claim_id, .. }, _) => {
+            return other_cluster(seen, claim_id);
+        }
         (Local::Unexplained { found }, _) => return Step::Stop(Stop::Unexplained { found: found.clone() }),
     }
     let expected = policy.expected_size.unwrap_or(group.desired);
@@ -125,10 +128,10 @@ fn initializing(
 /// A claim of this machine.
 fn held(seen: &Snapshot, policy: &Policy, record: &ClusterRecord) -> Step {
     if let Local::Made { claim_id, .. } = &seen.local {
-        return other_cluster(claim_id);
+        return other_cluster(seen, claim_id);
     }
     if let Local::HalfMade { claim_id, stage: Stage::Joining, .. } = &seen.local {
-        return other_cluster(claim_id);
+        return other_cluster(seen, claim_id);
     }
     if seen.own_claim.as_ref() != Some(&record.claim_id) {
         return Step::Resume;
@@ -150,7 +153,7 @@ fn leftovers(seen: &Snapshot, record: &ClusterRecord) -> Option<Step> {
         // The same claim without a holder: this machine has stepped down itself.
         Local::HalfMade { stage: Stage::Initializing, .. } => Some(Step::Wipe(Wipe::FailedInit)),
         Local::HalfMade { claim_id, stage: Stage::Joining, .. } | Local::Made { claim_id, .. } => {
-            Some(other_cluster(claim_id))
+            Some(other_cluster(seen, claim_id))
         }
         Local::Fresh | Local::Unexplained { .. } => None,
     }
@@ -184,7 +187,7 @@ fn ready(seen: &Snapshot, policy: &Policy, record: &ClusterRecord, published: &P
             return Step::Wipe(Wipe::Deposed(claim_id.clone()));
         }
         Local::HalfMade { claim_id, stage: Stage::Joining, .. } if *claim_id == record.claim_id => false,
-        Local::HalfMade { claim_id, .. } | Local::Made { claim_id, .. } => return other_cluster(claim_id),
+        Local::HalfMade { claim_id, .. } | Local::Made { claim_id, .. } => return other_cluster(seen, claim_id),
         Local::Fresh | Local::Unexplained { .. } => false,
     };
     match (&seen.cluster, member_here) {
@@ -216,8 +219,8 @@ fn quorum_lost(members: &Members) -> Step {
     Step::Wait(Wait::Quorum { answering: members.answering(), voters: members.voters().count() })
 }
 
-fn other_cluster(local: &ClaimId) -> Step {
-    Step::Stop(Stop::OtherCluster { local: local.clone() })
+fn other_cluster(seen: &Snapshot, local: &ClaimId) -> Step {
+    Step::Stop(Stop::OtherCluster { local: local.clone(), bygone: Bygone::seen(&seen.record, local) })
 }
 
 /// The machines that ever were voters, if every one of them is certainly gone.

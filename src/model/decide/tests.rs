@@ -1,6 +1,7 @@
 //! Every row of the design's table, and each row's other side.
 
 use super::decide;
+use crate::model::bygone::Bygone;
 use crate::model::group::{Ec2State, Group, GroupMember, Lifecycle};
 use crate::model::identity::Identity;
 use crate::model::ids::{BootId, ClaimId, InstanceId, MemberId};
@@ -165,17 +166,28 @@ fn the_state_of_another_instance_is_wiped_whatever_the_record_says() {
 
 #[test]
 fn own_state_of_another_cluster_stops() {
-    let stop = Step::Stop(Stop::OtherCluster { local: claim(7) });
+    let stop = |bygone| Step::Stop(Stop::OtherCluster { local: claim(7), bygone });
+    let other = || Bygone::Other { claim_id: claim(1), generation: 1 };
+    let of_7 = |state| found(claim(7), state, Duration::ZERO);
     let listed = ClusterView::Listed(listed(&[(1, true)]));
-    for record in [RecordView::Absent, held_by(1, 1, secs(0)), held_by(2, 1, secs(999)), ready(), retired()] {
+    let rows = [
+        (RecordView::Absent, Bygone::NoRecord),
+        (held_by(1, 1, secs(0)), other()),
+        (held_by(2, 1, secs(999)), other()),
+        (ready(), other()),
+        (retired(), other()),
+        (of_7(State::Retired(published())), Bygone::Retired),
+        (held_by(2, 7, secs(0)), Bygone::NotYetMade),
+    ];
+    for (record, bygone) in rows {
         for local in [made(1, 7), half_made(1, 7, Stage::Joining)] {
             let own_claim = Some(claim(1));
             let seen = Snapshot { record: record.clone(), local, own_claim, cluster: listed.clone(), ..machine(1) };
-            assert_eq!(decided(&seen), stop, "{:?}", seen.record);
+            assert_eq!(decided(&seen), stop(bygone.clone()), "{:?}", seen.record);
         }
     }
     let lost_record = Snapshot { local: half_made(1, 7, Stage::Initializing), ..machine(1) };
-    assert_eq!(decided(&lost_record), stop, "a claim was written once, so the record was deleted");
+    assert_eq!(decided(&lost_record), stop(Bygone::NoRecord), "a claim was written once, so the record was deleted");
 }
 
 #[test]
