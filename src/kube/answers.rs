@@ -1,11 +1,14 @@
 //! What API servers answer. Pure; hostile until parsed.
 
 use anyhow::{Context, Result};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use std::net::IpAddr;
 
 use crate::kubeadm::documents::yaml;
 use crate::kubeadm::output::redact;
+use crate::kubeadm::pki::ca_hashes;
 
 /// The longest message of a server that is shown, in characters.
 const SHOWN: usize = 300;
@@ -71,6 +74,14 @@ pub(super) fn cluster_configuration(config_map: &Value) -> Result<ClusterConfigu
     let kubernetes_version = text(&document, "/kubernetesVersion")
         .context("the cluster's ClusterConfiguration holds no kubernetesVersion")?;
     Ok(ClusterConfiguration { document, kubernetes_version })
+}
+
+/// The public-key hashes of the CA in the `ConfigMap` called `cluster-info`, which holds a kubeconfig without a user.
+pub(super) fn authority(config_map: &Value) -> Result<Vec<String>> {
+    let written = text(config_map, "/data/kubeconfig").context("the ConfigMap holds no kubeconfig")?;
+    let document = yaml(&written).map_err(|reason| anyhow::anyhow!("the cluster's kubeconfig {reason}"))?;
+    let data = text(&document, "/clusters/0/cluster/certificate-authority-data").context("it names no authority")?;
+    ca_hashes(&STANDARD.decode(data).ok().context("its authority is not base64")?)
 }
 
 pub(super) fn version(object: &Value) -> Result<String> {
@@ -141,6 +152,24 @@ mod tests {
             json!({"data": {"ClusterConfiguration": "a: b"}}),
         ] {
             assert!(cluster_configuration(&wrong).is_err(), "{wrong}");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn the_authority_is_read_out_of_what_everybody_may_read() -> Result<()> {
+        let ca = STANDARD.encode(include_bytes!("../../tests/fixtures/pki/ca.crt"));
+        let config = json!({"clusters": [{"name": "", "cluster": {"certificate-authority-data": ca}}], "users": null});
+        let map = json!({"data": {"kubeconfig": config.to_string()}});
+        assert_eq!(authority(&map)?, ca_hashes(include_bytes!("../../tests/fixtures/pki/ca.crt"))?);
+        for wrong in [
+            json!({}),
+            json!({"data": {"kubeconfig": "["}}),
+            json!({"data": {"kubeconfig": "clusters: []"}}),
+            json!({"data": {"kubeconfig": "clusters: [{cluster: {certificate-authority-data: '%'}}]"}}),
+            json!({"data": {"kubeconfig": "clusters: [{cluster: {certificate-authority-data: AAAA}}]"}}),
+        ] {
+            assert!(authority(&wrong).is_err(), "{wrong}");
         }
         Ok(())
     }

@@ -7,6 +7,6 @@ mod client;
 mod kubeconfig;
 
 pub use answers::{ClusterConfiguration, Node};
-pub use anyone::answers_at;
+pub use anyone::{Anyone, answers_at};
 pub use client::{Client, Deleted};
 pub use kubeconfig::Kubeconfig;

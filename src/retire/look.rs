@@ -11,7 +11,7 @@ use crate::model::instances::Seen as Word;
 use crate::model::local::Local;
 use crate::model::record::{ClusterRecord, State};
 use crate::model::registration::Phase;
-use crate::model::retire::{AskedIn, Machine, Scene, Verdict, judge};
+use crate::model::retire::{Answer, AskedIn, Machine, Scene, Serves, Verdict, judge};
 use crate::node::facts::read_documents;
 use crate::node::operator::{Operator, this_machine};
 use crate::settings::Settings;
@@ -42,7 +42,7 @@ pub(super) struct Seen {
     /// The record and its version.
     pub(super) record: Option<(ClusterRecord, String)>,
     pub(super) machines: Vec<Machine>,
-    pub(super) answers: Vec<String>,
+    pub(super) answers: Vec<Answer>,
     pub(super) verdict: Verdict,
 }
 
@@ -126,7 +126,7 @@ impl Look {
         &self,
         record: Option<&ClusterRecord>,
         described: &BTreeMap<InstanceId, Described>,
-    ) -> Vec<String> {
+    ) -> Vec<Answer> {
         let Some(record) = record else { return Vec::new() };
         let endpoint = kube::answers_at(&record.identity.endpoint);
         let living = described.iter().filter(|(_, found)| matches!(found.state, Ec2State::Running | Ec2State::Pending));
@@ -135,10 +135,16 @@ impl Look {
         let asked = asked.flat_map(|(instance, address)| ports.map(|port| (instance, address, port)));
         let machines = join_all(asked.map(|(instance, address, port)| async move {
             let listens = matches!(timeout(CONNECT, TcpStream::connect((address, port))).await, Ok(Ok(_)));
-            listens.then(|| format!("{instance} accepts connections at port {port} of {address}"))
+            listens.then(|| Answer::Machine { instance: instance.clone(), address, port })
         }));
         let (endpoint, machines) = tokio::join!(endpoint, machines);
-        let endpoint = endpoint.map(|what| format!("the endpoint {} answers: {what}", record.identity.endpoint));
+        let ca_hashes = record.published().map_or(&[][..], |published| &published.ca_hashes);
+        let endpoint = endpoint.map(|anyone| Answer::Endpoint {
+            endpoint: record.identity.endpoint.clone(),
+            address: anyone.address,
+            status: anyone.status,
+            serves: Serves::of(&anyone.ca_hashes, ca_hashes),
+        });
         endpoint.into_iter().chain(machines.into_iter().flatten()).collect()
     }
 }

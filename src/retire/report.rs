@@ -70,7 +70,7 @@ impl Report {
             initialised_at: published.map(|published| published.initialised_at.clone()),
             pki: published.map(|published| store.url(&published.pki_key)),
             machines: seen.machines.iter().map(Row::new).collect(),
-            answers: seen.answers.clone(),
+            answers: seen.answers.iter().map(ToString::to_string).collect(),
             refusals: refusals.iter().map(reason).collect(),
         }
     }

@@ -221,6 +221,26 @@ fn a_cluster_is_not_retired_while_one_of_its_machines_lives() -> Result<()> {
 }
 
 #[test]
+fn another_cluster_at_the_endpoint_is_in_the_way_and_told_as_that() -> Result<()> {
+    everything_lost(|world, claim| {
+        let up = world.on(3, &["kubeboot", "up", "--prefix", "another"])?;
+        ensure!(up.code == 0, "'kubeboot up' ended with {}: {}", up.code, up.text());
+        let retire = ["kubeboot", "retire", "--cluster-id", claim, "--yes"];
+        // The load balancer opens when it has found the machine healthy twice.
+        world.until("the endpoint to lead to the other cluster", RUN, || {
+            let ended = world.refuses(3, &retire, 6, &["accepts connections at port 6443"])?;
+            Ok(ended.text().contains("the endpoint").then_some(()))
+        })?;
+        let words = [
+            "the endpoint api.demo.internal:6443 answers with HTTP status 200 from 127.",
+            "it serves another cluster, with the CA sha256:",
+            "if that is an earlier cluster, retired while machines of it went on running, terminate those",
+        ];
+        world.refuses(3, &retire, 6, &words).map(drop)
+    })
+}
+
+#[test]
 fn both_work_from_a_laptop_as_far_as_they_can() -> Result<()> {
     const LAPTOP: [&str; 5] = [
         "env",

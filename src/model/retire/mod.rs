@@ -4,10 +4,14 @@
 //! word, and nothing answers. A machine that boots meanwhile is not harmed, whenever the record is flipped: it reads `ready`
 //! and finds no voter to join, or it reads `retired` and claims over that very version of the record.
 
-use super::ids::{ClaimId, InstanceId};
-use super::instances::Seen;
-use super::record::{ClusterRecord, State};
-use super::registration::Phase;
+mod answer;
+
+pub use answer::{Answer, Serves};
+
+use crate::model::ids::{ClaimId, InstanceId};
+use crate::model::instances::Seen;
+use crate::model::record::{ClusterRecord, State};
+use crate::model::registration::Phase;
 use std::fmt;
 use std::time::Duration;
 
@@ -22,8 +26,8 @@ pub struct Scene<'a> {
     pub asked_in: AskedIn,
     /// Every machine that has registered, and the one that initialised.
     pub machines: &'a [Machine],
-    /// What answers, each as a place and what it said.
-    pub answers: &'a [String],
+    /// What answers.
+    pub answers: &'a [Answer],
     /// After so long, absence from EC2's answers is believed.
     pub gone_grace: Duration,
 }
@@ -105,7 +109,7 @@ pub enum Refusal {
         instance: InstanceId,
     },
     /// Something answers.
-    Answers(String),
+    Answers(Answer),
 }
 
 /// Decides.
@@ -230,7 +234,7 @@ impl fmt::Display for Refusal {
             Self::NotKnown { instance } => {
                 write!(f, "EC2 did not say whether {instance}, which has registered, lives: try again")
             }
-            Self::Answers(what) => write!(f, "{what}: the cluster may still serve; stop what answers there"),
+            Self::Answers(answer) => write!(f, "{answer}: {}", answer.remedy()),
         }
     }
 }
@@ -273,14 +277,13 @@ mod tests {
     }
 
     /// Of cluster 1, asked for cluster 1 where it is.
-    fn judged(state: State, machines: &[Machine], answers: &[&str]) -> Verdict {
-        let answers: Vec<String> = answers.iter().map(ToString::to_string).collect();
+    fn judged(state: State, machines: &[Machine], answers: &[Answer]) -> Verdict {
         judge(&Scene {
             cluster_id: &claim(1),
             record: Some(&record(state)),
             asked_in: asked_in("123456789012", "eu-central-1"),
             machines,
-            answers: &answers,
+            answers,
             gone_grace: GRACE,
         })
     }
@@ -330,8 +333,14 @@ mod tests {
 
     #[test]
     fn what_answers_is_in_the_way_whatever_ec2_says() {
-        let verdict = judged(State::Ready(published()), &[machine(1, state(Ec2State::Terminated))], &["x answers"]);
-        assert_eq!(verdict, Verdict::Refused(vec![Refusal::Answers("x answers".into())]));
+        let endpoint = |serves| Answer::Endpoint { endpoint: "api:6443".into(), address: None, status: 200, serves };
+        let another = endpoint(Serves::AnotherCa { hashes: vec!["sha256:01".into()] });
+        let listens = Answer::Machine { instance: id(2), address: "10.0.0.2".parse().unwrap(), port: 2379 };
+        for answer in [endpoint(Serves::ThisCa), another, endpoint(Serves::Unsaid), listens] {
+            let gone = [machine(1, state(Ec2State::Terminated))];
+            let verdict = judged(State::Ready(published()), &gone, std::slice::from_ref(&answer));
+            assert_eq!(verdict, Verdict::Refused(vec![Refusal::Answers(answer)]));
+        }
     }
 
     #[test]

@@ -1,0 +1,140 @@
+//! What answers where a cluster is to be given up, and what an operator can do about it.
+//!
+//! Whatever answers at the endpoint is in the way, even another cluster: the next one is made under the same name, and its
+//! machines and workers would find the other one there.
+
+use crate::model::ids::InstanceId;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+
+/// One that answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// Somebody at the record's endpoint.
+    Endpoint {
+        /// The endpoint.
+        endpoint: String,
+        /// Where its name led.
+        address: Option<SocketAddr>,
+        /// The HTTP status.
+        status: u16,
+        /// Which cluster it serves.
+        serves: Serves,
+    },
+    /// A living machine of the group.
+    Machine {
+        /// Which.
+        instance: InstanceId,
+        /// Where.
+        address: IpAddr,
+        /// The port of etcd or of the API server.
+        port: u16,
+    },
+}
+
+/// Which cluster somebody serves, by the CA that it gives away.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Serves {
+    /// One with the CA of the cluster that is to be retired.
+    ThisCa,
+    /// One with another CA.
+    AnotherCa {
+        /// Public-key hashes of that CA.
+        hashes: Vec<String>,
+    },
+    /// It does not say.
+    Unsaid,
+}
+
+impl Serves {
+    /// Compares the CA that was found with the record's.
+    #[must_use]
+    pub fn of(found: &[String], record: &[String]) -> Self {
+        match found {
+            [] => Self::Unsaid,
+            found if found.iter().any(|hash| record.contains(hash)) => Self::ThisCa,
+            found => Self::AnotherCa { hashes: found.to_vec() },
+        }
+    }
+}
+
+impl Answer {
+    /// What an operator can do about it.
+    #[must_use]
+    pub fn remedy(&self) -> &'static str {
+        match self {
+            Self::Endpoint { serves: Serves::ThisCa, .. } => {
+                "machines of the cluster run where neither the group nor a registration shows them: terminate them, or stop kubelet and etcd \
+                 there"
+            }
+            Self::Endpoint { serves: Serves::AnotherCa { .. }, .. } => {
+                "if that is an earlier cluster, retired while machines of it went on running, terminate those; if it is one to keep, leave \
+                 this record as it is and give the next cluster an endpoint and a prefix of its own"
+            }
+            Self::Endpoint { serves: Serves::Unsaid, .. } => {
+                "the cluster may still serve, or the name lead to something else: stop what answers there, or correct the name"
+            }
+            Self::Machine { .. } => {
+                "the cluster may still serve: terminate the machine, or stop kubelet and etcd there"
+            }
+        }
+    }
+}
+
+/// What was seen.
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Endpoint { endpoint, address, status, serves } => {
+                write!(f, "the endpoint {endpoint} answers with HTTP status {status}")?;
+                address.map_or(Ok(()), |address| write!(f, " from {address}"))?;
+                write!(f, "; {serves}")
+            }
+            Self::Machine { instance, address, port } => {
+                write!(f, "{instance} accepts connections at port {port} of {address}")
+            }
+        }
+    }
+}
+
+impl fmt::Display for Serves {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ThisCa => f.write_str("it serves a cluster with the CA of this one"),
+            Self::AnotherCa { hashes } => {
+                write!(f, "it serves another cluster, with the CA {}", hashes.join(", "))
+            }
+            Self::Unsaid => f.write_str("it does not say which cluster it serves"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ca_tells_which_cluster_answers_and_that_what_to_do() {
+        let hashes = |hashes: &[&str]| hashes.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let another = |found: &[&str]| Serves::AnotherCa { hashes: hashes(found) };
+        let rows = [
+            (&[][..], &["a"][..], Serves::Unsaid, "does not say which", "correct the name"),
+            (&["a"], &["a"], Serves::ThisCa, "the CA of this one", "terminate them"),
+            (&["b", "a"], &["a", "c"], Serves::ThisCa, "the CA of this one", "stop kubelet and etcd"),
+            (&["b"], &["a"], another(&["b"]), "another cluster, with the CA b", "an endpoint and a prefix of its own"),
+            (&["b", "c"], &[], another(&["b", "c"]), "the CA b, c", "an earlier cluster"),
+        ];
+        for (found, record, expected, saw, remedy) in rows {
+            let serves = Serves::of(&hashes(found), &hashes(record));
+            assert_eq!(serves, expected, "{found:?} {record:?}");
+            let (endpoint, address) = ("api:6443".to_owned(), Some("10.0.0.1:6443".parse().unwrap()));
+            let answer = Answer::Endpoint { endpoint, address, status: 200, serves };
+            let text = answer.to_string();
+            assert!(
+                text.starts_with("the endpoint api:6443 answers with HTTP status 200 from 10.0.0.1:6443"),
+                "{text}"
+            );
+            assert!(text.contains(saw) && answer.remedy().contains(remedy), "{text}: {}", answer.remedy());
+        }
+    }
+}
