@@ -168,6 +168,7 @@ impl Shell {
     async fn clean_up(&mut self, group: &Group, lease: Option<&Nonce>) -> Result<Option<String>> {
         let cluster = loop {
             let cluster = self.ask_cluster(&peers::addresses(group, &self.facts.machine.instance)).await;
+            self.probe.remember(&cluster);
             match clean_up(&cluster, &self.facts.machine.addresses, &self.local()?) {
                 CleanUp::Wait(needs) => return Ok(Some(needs.to_string())),
                 CleanUp::Remove(stale) => self.remove_own(&cluster, stale).await?,

@@ -161,11 +161,24 @@ async fn until(shell: &mut Shell, deadline: Instant) -> Result<()> {
 fn out_of_time(shell: &Shell, waiting: &Waiting) -> anyhow::Error {
     let after = humantime::format_duration(shell.facts.settings.deadline);
     let gave_up = anyhow!("gave up after {after} ('deadline'), still waiting for {}", waiting.reason);
+    let exit = at_deadline(waiting.exit, shell.kubeadm_failed.is_some(), shell.probe.has_lost_quorum());
     match (&shell.kubeadm_failed, waiting.exit) {
         (Some(failure), Exit::TryAgain | Exit::Kubeadm) => {
-            anyhow!(failure.clone()).context(gave_up.to_string()).context(Exit::Kubeadm)
+            anyhow!(failure.clone()).context(gave_up.to_string()).context(exit)
         }
-        (_, exit) => gave_up.context(exit),
+        (_, _) => gave_up.context(exit),
+    }
+}
+
+/// What `up` ends with at its deadline, by what is waited for. A failed kubeadm outranks what may mend; a lost quorum
+/// outranks both, for that is why kubeadm fails then, and no next run mends it.
+fn at_deadline(waiting: Exit, kubeadm_failed: bool, quorum_lost: bool) -> Exit {
+    match waiting {
+        Exit::TryAgain | Exit::Kubeadm if quorum_lost => Exit::Operator,
+        Exit::TryAgain if kubeadm_failed => Exit::Kubeadm,
+        Exit::Done | Exit::Internal | Exit::Usage | Exit::TryAgain | Exit::Aws | Exit::Kubeadm | Exit::Operator => {
+            waiting
+        }
     }
 }
 
@@ -210,4 +223,35 @@ fn wait(what: &Wait) -> Waiting {
 /// Within a quarter of it, so that identical machines do not ask in step.
 fn jittered(pause: Duration) -> Duration {
     pause.mul_f64(0.875 + fastrand::f64() / 4.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lost_quorum_outranks_a_failed_kubeadm_and_that_what_may_mend() {
+        let rows = [
+            // What is waited for, whether kubeadm has failed, whether quorum is lost.
+            (Exit::TryAgain, false, false, Exit::TryAgain),
+            (Exit::TryAgain, true, false, Exit::Kubeadm),
+            (Exit::TryAgain, false, true, Exit::Operator),
+            (Exit::TryAgain, true, true, Exit::Operator),
+            (Exit::Kubeadm, true, false, Exit::Kubeadm),
+            (Exit::Kubeadm, true, true, Exit::Operator),
+            (Exit::Operator, false, false, Exit::Operator),
+            (Exit::Operator, true, false, Exit::Operator),
+            (Exit::Operator, true, true, Exit::Operator),
+            // That AWS refuses is neither's fault.
+            (Exit::Aws, true, false, Exit::Aws),
+            (Exit::Aws, true, true, Exit::Aws),
+        ];
+        for (waiting, kubeadm_failed, quorum_lost, expected) in rows {
+            assert_eq!(
+                at_deadline(waiting, kubeadm_failed, quorum_lost),
+                expected,
+                "{waiting:?} {kubeadm_failed} {quorum_lost}"
+            );
+        }
+    }
 }

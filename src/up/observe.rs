@@ -30,7 +30,9 @@ const REGISTRATIONS_AGE: Duration = Duration::from_secs(10);
 /// The last answers about the cluster.
 #[derive(Debug, Default)]
 pub struct Probe {
-    last: Option<(Instant, ClusterView)>,
+    last: Option<ClusterView>,
+    /// When that was asked, while it may serve for another look.
+    asked: Option<Instant>,
     registrations: Option<(Instant, Vec<Registration>)>,
 }
 
@@ -38,23 +40,42 @@ impl Probe {
     /// Whether the cluster, when last asked, did not show a quorum. Without a cluster nobody was asked.
     pub fn lacks_quorum(&self) -> bool {
         match &self.last {
-            None | Some((_, ClusterView::NotAsked | ClusterView::External)) => false,
-            Some((_, ClusterView::Listed(members))) => !members.has_quorum(),
-            Some((_, ClusterView::NoQuorum(_) | ClusterView::Unknown { .. })) => true,
+            Some(ClusterView::Unknown { .. }) => true,
+            last => last.as_ref().is_some_and(is_without_quorum),
         }
+    }
+
+    /// Whether the cluster, when last asked, said that it has lost its quorum.
+    pub fn has_lost_quorum(&self) -> bool {
+        self.last.as_ref().is_some_and(is_without_quorum)
     }
 
     /// The members, as far as any of them told when last asked.
     pub fn members(&self) -> Option<&Members> {
         match &self.last {
-            Some((_, ClusterView::Listed(members) | ClusterView::NoQuorum(members))) => Some(members),
-            Some((_, ClusterView::NotAsked | ClusterView::External | ClusterView::Unknown { .. })) | None => None,
+            Some(ClusterView::Listed(members) | ClusterView::NoQuorum(members)) => Some(members),
+            Some(ClusterView::NotAsked | ClusterView::External | ClusterView::Unknown { .. }) | None => None,
         }
+    }
+
+    /// Remembers an answer, but asks anew at the next look.
+    pub fn remember(&mut self, cluster: &ClusterView) {
+        self.last = Some(cluster.clone());
+        self.forget();
     }
 
     /// Ask anew at the next look.
     pub fn forget(&mut self) {
-        self.last = None;
+        self.asked = None;
+    }
+}
+
+/// Whether this is the positive answer that too few voters answer.
+fn is_without_quorum(cluster: &ClusterView) -> bool {
+    match cluster {
+        ClusterView::Listed(members) => !members.has_quorum(),
+        ClusterView::NoQuorum(_) => true,
+        ClusterView::NotAsked | ClusterView::External | ClusterView::Unknown { .. } => false,
     }
 }
 
@@ -137,7 +158,7 @@ impl Shell {
         if record.identity.mismatch(&self.facts.identity(&group.arn)).is_some() {
             return Ok(ClusterView::NotAsked);
         }
-        if let Some((asked, last)) = &self.probe.last
+        if let (Some(asked), Some(last)) = (self.probe.asked, &self.probe.last)
             && asked.elapsed() < CLUSTER_AGE
         {
             return Ok(last.clone());
@@ -151,7 +172,7 @@ impl Shell {
             addresses.insert(0, self.facts.node.address);
         }
         let asked = self.ask_cluster(&addresses).await;
-        self.probe.last = Some((Instant::now(), asked.clone()));
+        (self.probe.last, self.probe.asked) = (Some(asked.clone()), Some(Instant::now()));
         Ok(asked)
     }
 
