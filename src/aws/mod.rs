@@ -3,6 +3,7 @@
 pub mod config;
 pub mod ec2;
 pub mod error;
+pub mod gate;
 pub mod group;
 pub mod hook;
 pub mod imds;

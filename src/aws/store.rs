@@ -1,6 +1,7 @@
 //! The bucket: bounded reads, and writes under a condition that end with a verdict.
 
 use super::error::{CallFailed, Kind};
+use super::gate::Gate;
 pub use crate::model::write::Written;
 use crate::model::write::{Condition, Next, Object, Reply, judge};
 use aws_config::retry::RetryConfig;
@@ -25,13 +26,20 @@ pub struct Store {
     bucket: String,
     prefix: String,
     kms_key_id: Option<String>,
+    gate: Option<Gate>,
 }
 
 impl Store {
     /// A store below this prefix. Secrets are encrypted under `kms_key_id`, or else under the account's key for S3.
     #[must_use]
     pub fn new(client: Client, bucket: String, prefix: String, kms_key_id: Option<String>) -> Self {
-        Self { client, bucket, prefix, kms_key_id }
+        Self { client, bucket, prefix, kms_key_id, gate: None }
+    }
+
+    /// The same store, whose next writes start together.
+    #[must_use]
+    pub fn behind(&self, gate: Gate) -> Self {
+        Self { gate: Some(gate), ..self.clone() }
     }
 
     /// The whole name of a key, for messages.
@@ -159,7 +167,11 @@ impl Store {
             .set_if_none_match(headers.if_none_match.map(str::to_owned))
             .set_if_match(headers.if_match.map(str::to_owned));
         let once = aws_sdk_s3::config::Config::builder().retry_config(RetryConfig::disabled());
-        match request.customize().config_override(once).send().await {
+        let mut call = request.customize().config_override(once);
+        if let Some(gate) = &self.gate {
+            call = call.interceptor(gate.clone());
+        }
+        match call.send().await {
             Ok(answer) => Ok(Reply::Written(answer.e_tag.unwrap_or_default())),
             Err(error) => match status(&error) {
                 Some(412) => Ok(Reply::PreconditionFailed),

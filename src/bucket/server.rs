@@ -23,6 +23,8 @@ pub(crate) enum Fault {
     DeniesDelete,
     /// Looks whether the object is there, and writes when everybody else has looked, too.
     LooksFirst,
+    /// Looks when the head of the request has come, and writes when the body has.
+    LooksAtTheHead,
 }
 
 pub(crate) struct Server {
@@ -58,71 +60,42 @@ impl Server {
     /// Answers one request after the other, until the client has gone.
     async fn serve(self: Arc<Self>, stream: TcpStream) -> Result<()> {
         let mut stream = BufReader::new(stream);
-        loop {
-            let mut lines = Vec::new();
-            loop {
-                let mut line = String::new();
-                if stream.read_line(&mut line).await? == 0 {
-                    return Ok(());
-                }
-                if line.trim().is_empty() {
-                    break;
-                }
-                lines.push(line.trim().to_owned());
-            }
-            let header = |name: &str| {
-                lines.iter().find_map(|line| {
-                    let (key, value) = line.split_once(':')?;
-                    key.eq_ignore_ascii_case(name).then(|| value.trim().to_owned())
-                })
-            };
-            let mut body = vec![0; header("content-length").map_or(Ok(0), |length| length.parse())?];
-            stream.read_exact(&mut body).await?;
-            let mut words = lines.first().context("a request")?.split_whitespace();
-            let (method, path) = (words.next().context("a method")?, words.next().context("a path")?);
-            let path = path.split('?').next().unwrap_or_default();
-            let conditions = (header("if-none-match"), header("if-match"));
-            let (status, etag, text) = self.answer(method, path, String::from_utf8(body)?, conditions).await?;
+        while let Some(request) = Request::head(&mut stream).await? {
+            let looked = self.objects().get(&request.path).cloned();
+            let body = request.body(&mut stream).await?;
+            let (status, etag, text) = self.answer(&request, body, looked).await;
             let length = text.len();
             let answer = format!("HTTP/1.1 {status} X\r\nETag: {etag}\r\nContent-Length: {length}\r\n\r\n{text}");
             stream.write_all(answer.as_bytes()).await?;
         }
+        Ok(())
     }
 
-    /// Status, `ETag` and body.
-    async fn answer(
-        &self,
-        method: &str,
-        path: &str,
-        body: String,
-        (if_none_match, if_match): (Option<String>, Option<String>),
-    ) -> Result<(u16, String, String)> {
-        let error = |status, code: &str| Ok((status, String::new(), format!("<Error><Code>{code}</Code></Error>")));
-        let etag = |body: &String| {
-            let mut hasher = DefaultHasher::new();
-            body.hash(&mut hasher);
-            format!("\"{:016x}\"", hasher.finish())
-        };
-        let there = self.objects().get(path).cloned();
-        let fault = *self.fault.lock().expect("nobody panics while holding it");
-        match (method, fault) {
+    /// Status, `ETag` and body. `looked` is what was there when the head had come.
+    async fn answer(&self, request: &Request, body: String, looked: Option<String>) -> (u16, String, String) {
+        let error = |status, code: &str| (status, String::new(), format!("<Error><Code>{code}</Code></Error>"));
+        let path = &request.path;
+        let fault = self.fault();
+        let there = if fault == Fault::LooksAtTheHead { looked } else { self.objects().get(path).cloned() };
+        match (request.method.as_str(), fault) {
             ("GET", Fault::DeniesGet) | ("DELETE", Fault::DeniesDelete) | ("PUT", Fault::DeniesPut) => {
                 error(403, "AccessDenied")
             }
             ("GET", _) => match there {
-                Some(body) => Ok((200, etag(&body), body)),
+                Some(body) => (200, etag(&body), body),
                 None => error(404, "NoSuchKey"),
             },
             ("DELETE", _) => {
                 self.objects().remove(path);
-                Ok((204, String::new(), String::new()))
+                (204, String::new(), String::new())
             }
             ("PUT", fault) => {
+                let if_none_match = request.header("if-none-match");
                 let absent = if_none_match.is_none() || there.is_none() || fault == Fault::IgnoresIfNoneMatch;
-                let unchanged = match (&if_match, fault) {
+                let unchanged = match (request.header("if-match"), fault) {
                     (None, _) | (Some(_), Fault::IgnoresIfMatch) => true,
                     (Some(_), Fault::RefusesIfMatch) => false,
-                    (Some(wanted), _) => there.as_ref().map(etag).as_ref() == Some(wanted),
+                    (Some(wanted), _) => there.as_deref().map(etag).as_deref() == Some(wanted),
                 };
                 if fault == Fault::LooksFirst {
                     self.all_looked.wait().await;
@@ -130,11 +103,16 @@ impl Server {
                 if !absent || !unchanged {
                     return error(412, "PreconditionFailed");
                 }
-                self.objects().insert(path.to_owned(), body.clone());
-                Ok((200, etag(&body), String::new()))
+                let etag = etag(&body);
+                self.objects().insert(path.clone(), body);
+                (200, etag, String::new())
             }
             _ => error(405, "MethodNotAllowed"),
         }
+    }
+
+    fn fault(&self) -> Fault {
+        *self.fault.lock().expect("nobody panics while holding it")
     }
 
     /// Does this wrong from now on.
@@ -145,4 +123,53 @@ impl Server {
     pub(crate) fn objects(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
         self.objects.lock().expect("nobody panics while holding it")
     }
+}
+
+/// The head of a request.
+struct Request {
+    method: String,
+    path: String,
+    headers: Vec<String>,
+}
+
+impl Request {
+    /// Reads it; `None` when the client has gone.
+    async fn head(stream: &mut BufReader<TcpStream>) -> Result<Option<Self>> {
+        let mut headers = Vec::new();
+        loop {
+            let mut line = String::new();
+            if stream.read_line(&mut line).await? == 0 {
+                return Ok(None);
+            }
+            if line.trim().is_empty() {
+                break;
+            }
+            headers.push(line.trim().to_owned());
+        }
+        let mut words = headers.first().context("a request")?.split_whitespace();
+        let (method, path) = (words.next().context("a method")?, words.next().context("a path")?);
+        let path = path.split('?').next().unwrap_or_default();
+        Ok(Some(Self { method: method.to_owned(), path: path.to_owned(), headers }))
+    }
+
+    async fn body(&self, stream: &mut BufReader<TcpStream>) -> Result<String> {
+        let length = self.header("content-length").map_or(Ok(0), str::parse)?;
+        let mut body = vec![0; length];
+        stream.read_exact(&mut body).await?;
+        Ok(String::from_utf8(body)?)
+    }
+
+    fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find_map(|line| {
+            let (key, value) = line.split_once(':')?;
+            key.eq_ignore_ascii_case(name).then(|| value.trim())
+        })
+    }
+}
+
+/// Of a body.
+fn etag(body: &str) -> String {
+    let mut hasher = DefaultHasher::new();
+    body.hash(&mut hasher);
+    format!("\"{:016x}\"", hasher.finish())
 }

@@ -11,13 +11,14 @@ use aws_sdk_s3::config::{Credentials, SharedCredentialsProvider};
 use futures::future::join_all;
 use kubeboot::aws::store::{Store, Written};
 use kubeboot::bucket::keys;
+use kubeboot::bucket::probe::{self, Unfit};
 use kubeboot::model::claim;
 use kubeboot::model::identity::Identity;
 use kubeboot::model::ids::{BootId, ClaimId, InstanceId};
 use kubeboot::model::record::{ClusterRecord, Holder};
 use kubeboot::model::write::Condition;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Machines that claim at the same moment.
 const CLAIMERS: usize = 50;
@@ -25,6 +26,9 @@ const CLAIMERS: usize = 50;
 const ROUNDS: usize = 20;
 /// Rounds within which a server that races must let two win; the first is nearly always enough.
 const MANY_ROUNDS: usize = 100;
+/// Probes of a server that races, and how many must see that. Without the gate of the probe about half of them do.
+const PROBES: usize = 50;
+const MOST: usize = 40;
 /// As `up` tries one write of the record.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// An S3 of its own, beside the world's, for everything that `kubeboot` does there.
@@ -64,6 +68,32 @@ fn a_server_that_races_fails_the_same_test() -> Result<()> {
             }
         }
         bail!("in {MANY_ROUNDS} rounds nobody ever won beside another: the claimers do not race")
+    })
+}
+
+/// Without a gate of this test's: the probe has one of its own.
+#[test]
+fn the_probe_of_check_finds_a_server_that_races() -> Result<()> {
+    let server = server::s3s_fs()?;
+    running(async {
+        let client = client(&server.url()).await?;
+        client.create_bucket().bucket(BUCKET).send().await?;
+        let store = Store::new(client, BUCKET.to_owned(), "probes".to_owned(), None);
+        let me = InstanceId::parse("i-0123456789abcdef0")?;
+        let (mut verdicts, mut took) = (Vec::new(), Vec::new());
+        for _ in 0..PROBES {
+            let start = Instant::now();
+            verdicts.push(probe::one_wins(&store, &me).await.verdict);
+            took.push(start.elapsed().as_millis());
+        }
+        took.sort_unstable();
+        let caught = verdicts.iter().filter(|verdict| matches!(verdict, Err(Unfit::Ignores(_)))).count();
+        let (half, longest) = (took[PROBES / 2], took[PROBES - 1]);
+        println!(
+            "{caught} of {PROBES} probes have seen the race, half of them within {half} ms, all within {longest} ms"
+        );
+        ensure!(caught >= MOST, "only {caught} of {PROBES} probes have seen that this server races: {verdicts:?}");
+        Ok(())
     })
 }
 

@@ -39,9 +39,43 @@ async fn every_violation_is_seen_and_named() -> Result<()> {
 
 #[tokio::test]
 async fn whoever_looks_first_and_writes_later_lets_several_win() -> Result<()> {
-    let (_server, store) = Server::start(Fault::LooksFirst).await?;
-    let verdict = one_wins(&store, &me()?).await.verdict;
-    assert_eq!(verdict, Err(Unfit::Ignores("8 of 8 that created one object at once won".into())));
+    for fault in [Fault::LooksFirst, Fault::LooksAtTheHead] {
+        let (_server, store) = Server::start(fault).await?;
+        let verdict = one_wins(&store, &me()?).await.verdict;
+        let expected = Unfit::Ignores("8 of 8 that created one object at once won".into());
+        assert_eq!(verdict, Err(expected), "{fault:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn that_two_have_won_counts_whatever_became_of_the_others() {
+    let ours = || Ok(Written::Ours("e".into()));
+    let others = || Ok(Written::Others(Object { body: Vec::new(), etag: "e".into() }));
+    let failed = || CallFailed::silent("write", "s3://b/p/k", "s3:PutObject");
+    let rows = [
+        (vec![ours(), others(), others()], "ok"),
+        (vec![ours(), ours(), others()], "2 of 8 that created one object at once won"),
+        (vec![Ok(Written::Unknown), ours(), Err(failed()), ours()], "2 of 8 that created one object at once won"),
+        (vec![others(), others()], "none of 8"),
+        (vec![ours(), Ok(Written::Unknown)], "did not say in time"),
+        (vec![Ok(Written::Gone), ours()], "did not say in time"),
+        (vec![ours(), Err(failed())], "failed to write"),
+    ];
+    for (ended, expected) in rows {
+        let said = judge(ended.clone()).map_or_else(|why| why.to_string(), |()| "ok".to_owned());
+        assert!(said.contains(expected), "{ended:?}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn a_gate_opens_for_who_has_come_when_another_stays_away() -> Result<()> {
+    let (_server, store) = Server::start(Fault::None).await?;
+    let store = store.behind(Gate::of(2, Duration::from_millis(20)));
+    for body in [b"first", b"again"] {
+        let written = store.write("key", body, &Condition::Absent, PATIENCE).await?;
+        assert_eq!(matches!(written, Written::Ours(_)), body == b"first", "{written:?}");
+    }
     Ok(())
 }
 
