@@ -47,14 +47,14 @@ impl Shell {
         let Some(mut held) = self.claim.take() else { return Ok(Outcome::Again) };
         let claim_id = held.body().claim_id.clone();
         self.registrar.phase(Phase::Initializing, &claim_id).await;
-        // The last look before kubeadm: only its own claim lets a node initialise.
+        // What init makes is a member, too.
+        self.leaving_unit.arm().await;
+        Point::LeavingArmed.reached();
+        // The last look before kubeadm, with nobody else asked in between: only its own claim lets a node initialise.
         if !claim::stands(&self.read_record().await?, &claim_id) {
             return Ok(Outcome::Again);
         }
         Point::ClaimRead.reached();
-        // What init makes is a member, too.
-        self.leaving_unit.arm().await;
-        Point::LeavingArmed.reached();
         let work = make_cluster(&self.facts, &self.kubeadm, &self.store, &claim_id, deadline);
         let made = match held.while_holding(work).await {
             Ok(made) => made,

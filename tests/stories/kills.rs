@@ -65,6 +65,19 @@ fn whoever_joins_may_be_killed_anywhere() -> Result<()> {
 }
 
 #[test]
+fn whoever_initialises_looks_at_its_claim_last() -> Result<()> {
+    World::of(1).without_up().option("--binary", &crash::binary()?).tell(|world| {
+        ensure!(is_killed(world.start_up_until(1, Stop::Kill, "claim-read")?)?, "it was not killed");
+        // systemd may take its time, and the claim be another's by then.
+        let asked = std::fs::read_to_string(world.root(1)?.join("run/standin/systemctl.log")).unwrap_or_default();
+        ensure!(asked.contains("kubeboot-reset.service"), "the leaving unit is not armed before that: {asked}");
+        world.run_up(1)?;
+        world.all_up(&[1])?;
+        world.is_one_control_plane(&[1])
+    })
+}
+
+#[test]
 fn a_wipe_may_be_killed_in_its_middle() -> Result<()> {
     let plan = World::of(2).without_up().option("--binary", &crash::binary()?).set("expected_size", "1");
     plan.set("settle_timeout", "1s").set("lease_ttl", "3s").tell(|world| {
