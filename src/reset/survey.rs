@@ -11,13 +11,13 @@ use crate::model::members::{Member, Members};
 use crate::model::reap::Verdict;
 use crate::model::registration::Registration;
 use crate::model::snapshot::ClusterView;
-use crate::node::credentials::Credentials;
+use crate::node::credentials::{Credentials, MEMBER_ETCD, MEMBER_KUBECONFIG};
 use crate::node::group::{GroupWatch, View};
 use crate::node::peers;
 use crate::node::reaping::Reaper;
 use anyhow::{Context, Result};
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -152,7 +152,19 @@ impl Reset {
         judged: &'a [(Member, Verdict)],
     ) -> Scene<'a> {
         let machine = &self.facts.machine;
-        Scene { me: &machine.instance, addresses: &machine.addresses, local, cluster, judged, wipe: self.now }
+        let has_credentials = self.has_credentials();
+        let (me, addresses) = (&machine.instance, &machine.addresses[..]);
+        Scene { me, addresses, local, has_credentials, cluster, judged, wipe: self.now }
+    }
+
+    /// Whether kubeadm has made here what it announces a member with, and what a Node is registered by; or anything that
+    /// comes later, should those have been lost.
+    fn has_credentials(&self) -> bool {
+        let data = self.facts.documents.data_dir();
+        let later = [Some(PathBuf::from(MANIFEST)), data.map(|data| data.join("member"))];
+        let of_etcd = data.map(|_| Path::new(MEMBER_ETCD).join("healthcheck-client.key"));
+        let needed = [Some(PathBuf::from(MEMBER_KUBECONFIG)), of_etcd];
+        needed.iter().flatten().all(|file| file.exists()) || later.iter().flatten().any(|file| file.exists())
     }
 
     /// The addresses of the group's other machines, by AWS.

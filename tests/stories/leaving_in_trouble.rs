@@ -2,7 +2,9 @@
 
 use crate::support::World;
 use crate::support::bucket::LEASE;
-use crate::support::leaving::{INCOMPLETE, LEFT, Leaving};
+use crate::support::crash::{self, Stop};
+use crate::support::leaving::{INCOMPLETE, LEFT, Leaving, STAYED};
+use crate::support::world::RUN;
 use anyhow::{Result, ensure};
 use rustix::process::Signal;
 use serde_json::json;
@@ -164,6 +166,26 @@ fn an_up_at_work_is_ended_and_its_learner_goes_along() -> Result<()> {
         ensure!(i64::from(ended.code) == LEFT, "{}", ended.text());
         let working = world.processes(3)?.into_iter().filter(|process| process.argv.iter().any(|word| word == "join"));
         ensure!(working.count() == 0, "kubeadm join still runs");
+        world.are_the_voters(&[1, 2])
+    })
+}
+
+#[test]
+fn a_join_that_was_cut_off_before_kubeadm_had_credentials_has_nothing_to_leave() -> Result<()> {
+    let plan = World::of(2).without_up().option("--binary", &crash::binary()?).set("lease_ttl", "3s");
+    plan.set("expected_size", "1").set("settle_timeout", "1s").tell(|world| {
+        world.run_up(1)?;
+        world.all_up(&[1])?;
+        let cut_off = world.start_up_until(2, Stop::Kill, "join-configured")?.wait(RUN)?;
+        ensure!(cut_off.code == 137, "it was not killed: {}", cut_off.text());
+        let before = world.before(2)?;
+        let ended = world.reset_with_jobs(2, "301 poweroff.target start waiting\n")?;
+        ensure!(i64::from(ended.code) == STAYED, "{}", ended.text());
+        ensure!(ended.text().contains("this machine is no member and has no Node"), "{}", ended.text());
+        world.refuses(2, &["kubeboot", "reset", "--now", "--yes"], 6, &["'kubeboot up' cleans up"])?;
+        before.nothing_at_all_changed()?;
+        world.run_up(2)?;
+        world.all_up(&[2])?;
         world.are_the_voters(&[1, 2])
     })
 }

@@ -17,6 +17,9 @@ pub struct Scene<'a> {
     pub addresses: &'a [IpAddr],
     /// What its disk says.
     pub local: &'a Local,
+    /// Whether kubeadm has come so far on a half-made machine that it may be a member or have a Node: it has made the
+    /// credentials that both take, or something that comes after them.
+    pub has_credentials: bool,
     /// The cluster, as far as it answers.
     pub cluster: &'a ClusterView,
     /// What may become of the members, where that was asked; nobody may go otherwise.
@@ -43,6 +46,8 @@ pub enum Stay {
     Unexplained,
     /// Its state is another machine's: so is the member in it.
     AnotherInstances(InstanceId),
+    /// kubeadm was cut off before this machine could be a member or have a Node.
+    NotBegun,
     /// It is the last voter: all data of the cluster is here.
     LastVoter,
 }
@@ -109,6 +114,7 @@ pub fn plan(scene: &Scene<'_>) -> Plan {
         Local::HalfMade { instance, .. } | Local::Made { instance, .. } if instance != scene.me => {
             return Plan::Stay(Stay::AnotherInstances(instance.clone()));
         }
+        Local::HalfMade { .. } if !scene.has_credentials => return Plan::Stay(Stay::NotBegun),
         Local::HalfMade { .. } | Local::Made { .. } => {}
     }
     let removals = match scene.cluster {
@@ -258,6 +264,10 @@ impl fmt::Display for Stay {
             Self::NothingHere => f.write_str("there is no control plane on this machine"),
             Self::Unexplained => f.write_str("what kubeadm left here has no marker of kubeboot's, so it is left alone"),
             Self::AnotherInstances(owner) => write!(f, "what is on this disk was written by {owner}, and so is its member"),
+            Self::NotBegun => f.write_str(
+                "kubeadm was cut off here before it had credentials for etcd and the API servers, so this machine is no member and has no \
+                 Node: there is nothing to leave, and 'kubeboot up' cleans up",
+            ),
             Self::LastVoter => f.write_str(
                 "this machine is the last voter: it never removes itself, and all data of the cluster stays on its disk",
             ),

@@ -53,7 +53,8 @@ fn gone(cluster: &ClusterView, machines: &[u8]) -> Vec<(Member, Verdict)> {
 fn planned(me: u8, local: &Local, cluster: &ClusterView, dead: &[u8]) -> Plan {
     let judged = gone(cluster, dead);
     let (instance, addresses) = (id(me), [address(me)]);
-    plan(&Scene { me: &instance, addresses: &addresses, local, cluster, judged: &judged, wipe: false })
+    let addresses = &addresses;
+    plan(&Scene { me: &instance, addresses, local, has_credentials: true, cluster, judged: &judged, wipe: false })
 }
 
 fn names(plan: &Plan) -> Vec<&'static str> {
@@ -170,6 +171,38 @@ fn a_machine_that_was_cut_off_while_joining_takes_its_learner_along() {
 }
 
 #[test]
+fn who_was_cut_off_before_it_had_credentials_has_nothing_to_leave() {
+    let half_made = |stage| Local::HalfMade { instance: id(4), claim_id: claim(), stage };
+    let unknown = || ClusterView::Unknown { why: "there are no credentials".into() };
+    let node_alone = ["register-leaving", "delete-node", "register-left"];
+    let (me, addresses) = (id(4), [address(4)]);
+    let rows = [
+        // What the disk says, whether there are credentials, the cluster, and what is done.
+        (half_made(Stage::Joining), false, ClusterView::NotAsked, Err(Stay::NotBegun)),
+        (half_made(Stage::Joining), false, unknown(), Err(Stay::NotBegun)),
+        (half_made(Stage::Joining), false, ClusterView::External, Err(Stay::NotBegun)),
+        (half_made(Stage::Initializing), false, unknown(), Err(Stay::NotBegun)),
+        (half_made(Stage::Joining), true, unknown(), Ok(&FULL[..])),
+        (half_made(Stage::Joining), true, listed("VVVl"), Ok(&FULL[..])),
+        (half_made(Stage::Joining), true, listed("VVV"), Ok(&node_alone[..])),
+        // A member without its credentials is a member.
+        (made(4), false, unknown(), Ok(&FULL[..])),
+        (made(2), false, unknown(), Err(Stay::AnotherInstances(id(2)))),
+    ];
+    for (local, has_credentials, cluster, expected) in rows {
+        let (local, cluster) = (&local, &cluster);
+        let scene = Scene { me: &me, addresses: &addresses, local, has_credentials, cluster, judged: &[], wipe: false };
+        let planned = plan(&scene);
+        match expected {
+            Ok(steps) => assert_eq!(names(&planned), steps, "{local:?} {has_credentials} {cluster:?}"),
+            Err(why) => assert_eq!(planned, Plan::Stay(why), "{local:?} {has_credentials} {cluster:?}"),
+        }
+    }
+    let text = Stay::NotBegun.to_string();
+    assert!(text.contains("nothing to leave") && text.contains("'kubeboot up' cleans up"), "{text}");
+}
+
+#[test]
 fn with_external_etcd_nothing_is_said_about_members() {
     let plan = planned(1, &made(1), &ClusterView::External, &[]);
     assert_eq!(names(&plan), ["register-leaving", "delete-node", "register-left"]);
@@ -193,6 +226,14 @@ fn state_that_is_not_this_machines_is_left_alone() {
 #[test]
 fn an_operator_gets_a_fresh_machine_at_the_very_end() {
     let (me, addresses, local, cluster) = (id(1), [address(1)], made(1), listed("VVV"));
-    let scene = Scene { me: &me, addresses: &addresses, local: &local, cluster: &cluster, judged: &[], wipe: true };
+    let scene = Scene {
+        me: &me,
+        addresses: &addresses,
+        local: &local,
+        has_credentials: true,
+        cluster: &cluster,
+        judged: &[],
+        wipe: true,
+    };
     assert_eq!(names(&plan(&scene)), [&FULL[..], &["wipe"]].concat());
 }
