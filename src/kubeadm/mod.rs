@@ -7,12 +7,14 @@
 //! | [`args`] | the argument vectors (pure) |
 //! | [`host_files`] | whether what the documents name is on this machine |
 //! | [`output`] | what kubeadm prints: progress, failures, and everything secret taken out (pure) |
+//! | [`attempt`] | an init or a join under way, and why a command failed |
 //! | [`run`] | running the commands, with deadlines and a clean environment |
 //! | [`pki`] | the files that all control-plane nodes share, and the bundle they travel in |
 //! | [`state`] | what is on this machine's disk, and whose it is |
 //! | [`wipe`] | making a machine fresh again |
 
 pub mod args;
+pub mod attempt;
 pub mod documents;
 pub mod host_files;
 pub mod output;

@@ -3,8 +3,10 @@
 //! The same rules and the same code as before every join. What an operator may add is the word for a member that no
 //! registration explains. What all of it means is in `docs/reap.md`.
 
+mod act;
 mod afar;
 mod here;
+mod look;
 mod report;
 
 use crate::exit::Exit;
@@ -17,7 +19,8 @@ use crate::model::reap::by_hand::{Lawful, Left, Refusal, left};
 use crate::node::operator::{this_machine, with_exit};
 use crate::settings::Settings;
 use anyhow::{Result, anyhow};
-use here::{Here, Seen};
+use here::Here;
+use look::{Seen, fresh_nonce};
 use report::{Report, Row};
 use std::path::Path;
 use tokio::time::Instant;
@@ -89,7 +92,7 @@ async fn foretell(here: &Here, seen: &Seen, options: Options) -> Result<()> {
 
 /// Removes what the rules remove.
 async fn by_rule(here: &mut Here, mut seen: Seen, options: Options, deadline: Instant) -> Result<()> {
-    let mut plan = here.plan(&seen, &here::fresh_nonce()?)?;
+    let mut plan = here.plan(&seen, &fresh_nonce()?)?;
     let mut done = Vec::new();
     if plan.iter().any(|(_, verdict)| matches!(verdict, Verdict::Remove(_))) {
         (seen, plan, done) = here.reap(&seen, deadline).await?;
@@ -104,7 +107,7 @@ async fn by_rule(here: &mut Here, mut seen: Seen, options: Options, deadline: In
 /// Removes one member that an operator has named.
 async fn by_hand(here: &mut Here, seen: &Seen, id: MemberId, options: Options, deadline: Instant) -> Result<()> {
     let mut report = Report::new(here, seen, false);
-    let Some((row, why)) = lawful(here, seen, id, &here::fresh_nonce()?)? else {
+    let Some((row, why)) = lawful(here, seen, id, &fresh_nonce()?)? else {
         not_listed(id);
         return report.print(options.json);
     };

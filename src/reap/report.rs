@@ -1,6 +1,7 @@
 //! What was planned or done, for people and, with `--json`, for programs. Every field is told in `docs/reap.md`.
 
-use super::here::{Here, Seen};
+use super::here::Here;
+use super::look::Seen;
 use crate::layout::{columns, line};
 use crate::model::ids::MemberId;
 use crate::model::instances::Seen as Word;

@@ -6,25 +6,17 @@ use super::init::{marker, ready_uid};
 use super::point::Point;
 use super::shell::Shell;
 use super::{Outcome, PAUSE, Waiting, jittered};
-use crate::bucket::registrations;
-use crate::etcd;
 use crate::exit::Exit;
 use crate::kube::Client;
 use crate::kubeadm::pki;
 use crate::kubeadm::state::Stage;
-use crate::kubeadm::wipe;
 use crate::model::group::Group;
 use crate::model::ids::{MemberId, Nonce};
 use crate::model::instances::Instances;
-use crate::model::joining::{self, CleanUp, clean_up};
-use crate::model::local::Local;
-use crate::model::members::Members;
 use crate::model::record::{ClusterRecord, Published};
 use crate::model::snapshot::{ClusterView, RecordView, Snapshot};
 use crate::node::lease::{Queued, release};
-use crate::node::own_name;
 use crate::node::peers;
-use crate::node::reaping::Reaper;
 use anyhow::{Context, Result, bail, ensure};
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
@@ -36,8 +28,6 @@ const LOOK: Duration = Duration::from_millis(450);
 /// Looks at the lease alone between two looks at everything else, which serves that long: so a machine in the queue asks S3
 /// four times a second at the most.
 const LOOKS: u32 = 3;
-/// How often cleaning up after a failed join is tried at once.
-const CLEAN_UPS: u32 = 10;
 
 impl Shell {
     /// Queues for the lease and joins.
@@ -160,111 +150,6 @@ impl Shell {
         // From here on this machine uses its own credentials.
         self.credentials = None;
         Ok(Outcome::Again)
-    }
-
-    /// Removes what is left of an earlier attempt, then the members of machines that are gone, which block every join. At
-    /// last this machine's name, now that no kubelet here can register it again. A reason to wait when the cluster does not
-    /// let it.
-    async fn clean_up(&mut self, group: &Group, lease: Option<&Nonce>) -> Result<Option<String>> {
-        let cluster = loop {
-            let cluster = self.ask_cluster(&peers::addresses(group, &self.facts.machine.instance)).await;
-            self.probe.remember(&cluster);
-            match clean_up(&cluster, &self.facts.machine.addresses, &self.local()?) {
-                CleanUp::Wait(needs) => return Ok(Some(needs.to_string())),
-                CleanUp::Remove(stale) => self.remove_own(&cluster, stale).await?,
-                CleanUp::Wipe => {
-                    Point::OwnMemberRemoved.reached();
-                    let documents = &self.facts.documents;
-                    let wiped = wipe::wipe(&self.kubeadm, documents.data_dir(), documents.cri_socket()).await;
-                    wiped.context(Exit::Kubeadm)?;
-                    break cluster;
-                }
-                CleanUp::Done => {
-                    Point::OwnMemberRemoved.reached();
-                    break cluster;
-                }
-            }
-        };
-        Point::DiskClean.reached();
-        let in_the_way = match joining::members(&cluster) {
-            Some(members) => self.reap(members, lease).await?,
-            None => None,
-        };
-        Point::DeadReaped.reached();
-        self.free_own_name().await?;
-        Point::NameFree.reached();
-        Ok(in_the_way)
-    }
-
-    /// Sees that no Node of an earlier life stands under this machine's name.
-    async fn free_own_name(&self) -> Result<()> {
-        let (_, credentials) = self.credentials.as_ref().context("there are no credentials for the cluster")?;
-        let entries = registrations::all(&self.store).await?;
-        let registrations: Vec<_> = entries.into_iter().filter_map(|entry| entry.registration.ok()).collect();
-        own_name::free(&self.facts, &credentials.kubeconfig, self.group.last(), &registrations).await;
-        Ok(())
-    }
-
-    /// Removes the members of machines that are gone. What stays in the way is a reason to wait: etcd refuses a new
-    /// member while a voter does not answer or a learner is about, and kubeadm takes four minutes to say so.
-    async fn reap(&mut self, members: &Members, lease: Option<&Nonce>) -> Result<Option<String>> {
-        let (_, credentials) = self.credentials.as_ref().context("there are no credentials for the cluster")?;
-        let reaper = Reaper {
-            facts: &self.facts,
-            store: &self.store,
-            access: credentials.etcd.as_ref().context("there are no credentials for etcd")?,
-            kubeconfig: &credentials.kubeconfig,
-            view: self.group.last(),
-            own: None,
-            lease,
-        };
-        reaper.reap(members).await
-    }
-
-    /// Removes the member that an earlier life of this address has left.
-    async fn remove_own(&mut self, cluster: &ClusterView, stale: MemberId) -> Result<()> {
-        let members = joining::members(cluster).context("the cluster has not listed its members")?;
-        let (_, credentials) = self.credentials.as_ref().context("there are no credentials for the cluster")?;
-        let access = credentials.etcd.as_ref().context("there are no credentials for etcd")?;
-        tracing::warn!(member = %stale, "removing the etcd member that an earlier life of this address has left");
-        etcd::remove_verified(access, members, stale).await?;
-        self.registrar.no_member();
-        Ok(())
-    }
-
-    /// A failed attempt must not leave a member behind: it would block every other join.
-    async fn after_failure(&mut self, error: anyhow::Error, group: &Group) -> Result<Outcome> {
-        if error.downcast_ref::<Exit>().is_some() {
-            return Err(error);
-        }
-        tracing::error!("join failed: {error:#}");
-        self.registrar.failed(&format!("{error:#}")).await;
-        let began = matches!(self.local()?, Local::HalfMade { .. });
-        if began {
-            self.kubeadm_failed = Some(format!("{error:#}"));
-            self.clean_up_patiently(group).await;
-        }
-        let reason = format!("another attempt after a failed join: {error:#}");
-        Ok(Outcome::Wait(Waiting {
-            reason,
-            pause: PAUSE * 2,
-            exit: if began { Exit::Kubeadm } else { Exit::TryAgain },
-        }))
-    }
-
-    /// Cleans up after a failed attempt, for as long as etcd may take to elect a leader or to see its members again. What
-    /// cannot be done by then, the next attempt begins with; until then this machine's disk is left as it is.
-    async fn clean_up_patiently(&mut self, group: &Group) {
-        for attempt in 1..=CLEAN_UPS {
-            match self.clean_up(group, None).await {
-                Ok(None) => return,
-                // What is in the way of the next attempt is another machine's affair.
-                Ok(Some(_)) if matches!(self.local(), Ok(Local::Fresh)) => return,
-                Ok(Some(reason)) => tracing::warn!(attempt, "cleaning up after the failed join waits for {reason}"),
-                Err(error) => tracing::warn!(attempt, "failed to clean up after the failed join: {error:#}"),
-            }
-            sleep(PAUSE).await;
-        }
     }
 
     /// kubeadm says that it joined; etcd knows.

@@ -2,6 +2,7 @@
 
 mod attempt;
 mod claim;
+mod clean_up;
 mod hook;
 mod init;
 mod join;

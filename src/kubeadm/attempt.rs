@@ -1,0 +1,158 @@
+//! An init or a join under way, and why a command of kubeadm failed.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::output::{self, Cause, Phase, Summary};
+use crate::host::process::{Command, Failed, Running};
+
+/// An init or a join under way. Dropped, it is killed with all it started.
+pub struct Attempt {
+    command: &'static str,
+    running: Running,
+    announced: Arc<AtomicBool>,
+}
+
+/// Why a kubeadm command failed. Holds nothing secret.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", self.text())]
+pub struct Failure {
+    /// The command, such as `kubeadm join`.
+    pub command: &'static str,
+    /// What kubeadm said about it; `None` when it did not end by itself.
+    pub summary: Option<Summary>,
+    /// How it ended.
+    failed: Failed,
+}
+
+impl Attempt {
+    pub(super) fn start(
+        name: &'static str,
+        command: Command,
+        mut progress: impl FnMut(Phase) + Send + 'static,
+    ) -> Result<Self, Failure> {
+        let announced = Arc::new(AtomicBool::new(false));
+        let heard = Arc::clone(&announced);
+        let on_line = move |line: &str| {
+            if output::announces_member(line) {
+                heard.store(true, Ordering::Release);
+            }
+            if let Some(phase) = output::phase(line) {
+                progress(phase);
+            }
+        };
+        let running = command.on_line(on_line).start().map_err(|failed| Failure::new(name, failed))?;
+        Ok(Self { command: name, running, announced })
+    }
+
+    /// Waits for the end. May be abandoned and called again.
+    ///
+    /// # Errors
+    /// When kubeadm fails or its deadline passes; then it has been killed.
+    pub async fn wait(&mut self) -> Result<(), Failure> {
+        let ended = self.running.wait().await;
+        ended.map(|_| ()).map_err(|failed| Failure::new(self.command, failed))
+    }
+
+    /// Ends kubeadm and all it started, and returns when it is gone.
+    ///
+    /// # Errors
+    /// When it is still there seconds after SIGKILL.
+    pub async fn kill(&mut self) -> Result<(), Failure> {
+        self.running.kill().await.map_err(|failed| Failure::new(self.command, failed))
+    }
+
+    /// Whether kubeadm has said that etcd accepted this machine as a member. `false` proves nothing: ask the member
+    /// list.
+    #[must_use]
+    pub fn announced(&self) -> bool {
+        self.announced.load(Ordering::Acquire)
+    }
+}
+
+impl Failure {
+    pub(super) fn new(command: &'static str, failed: Failed) -> Self {
+        let summary = match &failed {
+            Failed::Exit { tail, .. } => Some(output::summarize(tail)),
+            _ => None,
+        };
+        Self { command, summary, failed }
+    }
+
+    /// What kind of failure it is; [`Cause::Other`] when kubeadm did not end by itself.
+    #[must_use]
+    pub fn cause(&self) -> Cause {
+        self.summary.as_ref().map_or(Cause::Other, |summary| summary.cause)
+    }
+
+    fn text(&self) -> impl fmt::Display {
+        match (&self.summary, &self.failed) {
+            (Some(summary), Failed::Exit { code, .. }) => {
+                let said = summary.lines.join("; ");
+                format!("'{}' ended with exit code {code}: {said}; {}", self.command, summary.cause.remedy())
+            }
+            (_, failed) => format!("failed to run '{}': {failed}", self.command),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::{Context, Result};
+    use std::sync::Mutex;
+
+    /// A program that prints a captured output on this stream (1 or 2) and ends with this exit code.
+    fn printing(capture: &str, stream: u8, code: u8) -> Command {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/kubeadm-1.36");
+        let script = format!("cat '{folder}/{capture}' >&{stream}; exit {code}");
+        Command::new("sh").args(["-c", &script]).env_allow(["PATH"]).redact(output::redact)
+    }
+
+    #[tokio::test]
+    async fn an_attempt_tells_its_steps_and_its_member_and_no_secret() -> Result<()> {
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let steps = Arc::clone(&told);
+        let tell = move |phase: Phase| {
+            if let Ok(mut steps) = steps.lock() {
+                steps.push(format!("{} {}", phase.name, phase.text));
+            }
+        };
+        let mut join = Attempt::start("kubeadm join", printing("join-control-plane.out", 1, 0), tell.clone())?;
+        join.wait().await?;
+        assert!(join.announced());
+        let mut init = Attempt::start("kubeadm init", printing("init.out", 1, 0), tell)?;
+        init.wait().await?;
+        assert!(!init.announced());
+        let told = told.lock().map(|told| told.join("\n")).unwrap_or_default();
+        assert!(told.contains("check-etcd Checking that the etcd cluster is healthy"), "{told}");
+        assert!(told.contains("bootstrap-token Using token: [token]"), "{told}");
+        assert!(!told.contains("kubeadm join"), "{told}");
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_failure_says_what_happened_and_what_to_do_in_one_line() -> Result<()> {
+        let mut join = Attempt::start("kubeadm join", printing("join-with-orphan-learner.err", 2, 1), |_| {})?;
+        let failure = join.wait().await.err().context("must fail")?;
+        assert_eq!(failure.cause(), Cause::TooManyLearners);
+        let said = failure.to_string();
+        assert!(
+            said.starts_with("'kubeadm join' ended with exit code 1: error: error execution phase etcd-join"),
+            "{said}"
+        );
+        assert!(said.ends_with(Cause::TooManyLearners.remedy()) && said.lines().count() == 1, "{said}");
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_killed_attempt_is_gone_and_says_how_it_ended() -> Result<()> {
+        let command = Command::new("sh").args(["-c", "sleep 600"]).env_allow(["PATH"]);
+        let mut attempt = Attempt::start("kubeadm init", command, |_| {})?;
+        attempt.kill().await?;
+        let failure = attempt.wait().await.err().context("must fail")?;
+        assert!(failure.summary.is_none() && failure.to_string().contains("failed to run 'kubeadm init'"), "{failure}");
+        Ok(())
+    }
+}

@@ -1,0 +1,166 @@
+//! One look at everything a plan depends on, and what follows from it.
+
+use super::here::{Here, waiting};
+use crate::aws::store::Store;
+use crate::bucket::{keys, registrations};
+use crate::etcd::{self, Access};
+use crate::exit::Exit;
+use crate::model::ids::{InstanceId, MemberId, Nonce};
+use crate::model::lease::Lease;
+use crate::model::members::{Member, Members};
+use crate::model::reap::by_hand::{self, Lawful, Refusal, soon_gone};
+use crate::model::reap::{Verdict, plan};
+use crate::model::record::ClusterRecord;
+use crate::model::registration::Registration;
+use crate::model::snapshot::ClusterView;
+use crate::node::group::{GroupWatch, View};
+use crate::node::reaping::Reaper;
+use crate::node::{Facts, peers};
+use anyhow::{Context, Result, anyhow};
+use std::net::IpAddr;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+/// How long etcd may take to elect a leader, or a voter to come back, before that counts as an answer.
+const ETCD_PATIENCE: Duration = Duration::from_secs(15);
+/// Between two looks while something is waited for.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// One look.
+#[derive(Debug, Clone)]
+pub(super) struct Seen {
+    pub(super) members: Members,
+    pub(super) view: View,
+    pub(super) registrations: Vec<Registration>,
+}
+
+/// As if this command held the lease: then every join of an earlier holder was given up.
+///
+/// # Errors
+/// Never in practice.
+pub(super) fn fresh_nonce() -> Result<Nonce> {
+    Nonce::parse(uuid::Uuid::new_v4().to_string()).context("a UUID is a nonce")
+}
+
+impl Here {
+    /// Looks at everything a plan depends on.
+    ///
+    /// # Errors
+    /// With [`Exit::Operator`] when etcd has lost its quorum, [`Exit::TryAgain`] when it does not answer; AWS' own.
+    pub(super) async fn observe(&mut self) -> Result<Seen> {
+        let registrations = registered(&self.store).await?;
+        let view = look(&mut self.group, &self.facts, &self.record, &registrations).await?;
+        let members = self.members(&self.peers(&view)).await?;
+        Ok(Seen { members, view, registrations })
+    }
+
+    /// The same, once EC2 has left out for long enough whom it leaves out, or `deadline` has passed.
+    ///
+    /// # Errors
+    /// As [`Here::observe`].
+    pub(super) async fn settled(&mut self, deadline: Instant) -> Result<Seen> {
+        let mut told = None;
+        loop {
+            let seen = self.observe().await?;
+            let nonce = fresh_nonce()?;
+            let soon = self
+                .reaper(&seen, &nonce)?
+                .with_scene(&seen.members, &seen.registrations, |scene| soon_gone(scene, &plan(scene)));
+            let Some((instance, left)) = soon.filter(|_| Instant::now() < deadline) else { return Ok(seen) };
+            if told.as_ref() != Some(&instance) {
+                let left = humantime::format_duration(Duration::from_secs(left.as_secs() + 1));
+                waiting(&format!("EC2 does not know {instance}; that is believed after another {left} (gone_grace)"));
+                told = Some(instance);
+            }
+            sleep(PAUSE).await;
+        }
+    }
+
+    /// The plan, if this nonce were the lease's.
+    pub(super) fn plan(&self, seen: &Seen, nonce: &Nonce) -> Result<Vec<(Member, Verdict)>> {
+        Ok(self.reaper(seen, nonce)?.with_scene(&seen.members, &seen.registrations, plan))
+    }
+
+    /// The same for one member that was named; `None` when it is not listed.
+    pub(super) fn judged(&self, seen: &Seen, id: MemberId, nonce: &Nonce) -> Result<Option<Result<Lawful, Refusal>>> {
+        let reaper = self.reaper(seen, nonce)?;
+        Ok(reaper.with_scene(&seen.members, &seen.registrations, |scene| by_hand::by_hand(scene, id)))
+    }
+
+    /// The lease's nonce as it is now, for a plan that is not carried out.
+    ///
+    /// # Errors
+    /// S3's.
+    pub(super) async fn lease_nonce(&self) -> Result<Nonce> {
+        let object = self.store.get(keys::LEASE).await?;
+        let lease = object.and_then(|object| Lease::parse(&object.body).ok());
+        match lease.and_then(|lease| lease.holder) {
+            Some(holder) => Ok(holder.nonce),
+            None => fresh_nonce(),
+        }
+    }
+
+    pub(super) fn reaper<'a>(&'a self, seen: &'a Seen, lease: &'a Nonce) -> Result<Reaper<'a>> {
+        Ok(Reaper {
+            facts: &self.facts,
+            store: &self.store,
+            access: self.access()?,
+            kubeconfig: &self.credentials.kubeconfig,
+            view: &seen.view,
+            own: self.own,
+            lease: Some(lease),
+        })
+    }
+
+    fn access(&self) -> Result<&Access> {
+        self.credentials.etcd.as_ref().context("there are no credentials for etcd")
+    }
+
+    /// Those that may answer, this machine first.
+    fn peers(&self, view: &View) -> Vec<IpAddr> {
+        self.own.into_iter().chain(peers::seen(view, &self.facts.machine.instance)).collect()
+    }
+
+    /// A certain list with a quorum behind it.
+    async fn members(&self, peers: &[IpAddr]) -> Result<Members> {
+        let end = Instant::now() + ETCD_PATIENCE;
+        let mut told = false;
+        loop {
+            let error = match etcd::observe(self.access()?, peers).await {
+                ClusterView::Listed(members) if members.has_quorum() => return Ok(members),
+                ClusterView::Listed(members) | ClusterView::NoQuorum(members) => anyhow!(
+                    "etcd: quorum lost: {} of {} answers: no member can be removed; bring voters back first, 'kubeboot status' shows them",
+                    members.answering(),
+                    members.voters().count()
+                )
+                .context(Exit::Operator),
+                ClusterView::Unknown { why } => anyhow!("etcd does not answer: {why}").context(Exit::TryAgain),
+                ClusterView::External | ClusterView::NotAsked => anyhow!("etcd was not asked"),
+            };
+            if Instant::now() >= end {
+                return Err(error);
+            }
+            if !std::mem::replace(&mut told, true) {
+                waiting(&format!("etcd to answer with a quorum, for at most {}s", ETCD_PATIENCE.as_secs()));
+            }
+            sleep(PAUSE).await;
+        }
+    }
+}
+
+pub(super) async fn registered(store: &Store) -> Result<Vec<Registration>> {
+    let entries = registrations::all(store).await?;
+    Ok(entries.into_iter().filter_map(|entry| entry.registration.ok()).collect())
+}
+
+/// The group, and EC2's word on everybody who has registered.
+pub(super) async fn look(
+    group: &mut GroupWatch,
+    facts: &Facts,
+    record: &ClusterRecord,
+    all: &[Registration],
+) -> Result<View> {
+    let mut others: Vec<InstanceId> = all.iter().map(|found| found.instance.clone()).collect();
+    others.extend(record.published().map(|published| published.initialised_by.clone()));
+    Ok(group.look(&others, facts.settings.expected_size).await?)
+}

@@ -1,0 +1,130 @@
+//! Cleaning up before a join and after one that failed: first this machine's member, then its disk, then the members of the
+//! dead, then its name.
+
+use super::point::Point;
+use super::shell::Shell;
+use super::{Outcome, PAUSE, Waiting};
+use crate::bucket::registrations;
+use crate::etcd;
+use crate::exit::Exit;
+use crate::kubeadm::wipe;
+use crate::model::group::Group;
+use crate::model::ids::{MemberId, Nonce};
+use crate::model::joining::{self, CleanUp, clean_up};
+use crate::model::local::Local;
+use crate::model::members::Members;
+use crate::model::snapshot::ClusterView;
+use crate::node::reaping::Reaper;
+use crate::node::{own_name, peers};
+use anyhow::{Context, Result};
+use tokio::time::sleep;
+
+/// How often cleaning up after a failed join is tried at once.
+const CLEAN_UPS: u32 = 10;
+
+impl Shell {
+    /// Removes what is left of an earlier attempt, then the members of machines that are gone, which block every join. At
+    /// last this machine's name, now that no kubelet here can register it again. A reason to wait when the cluster does not
+    /// let it.
+    pub(super) async fn clean_up(&mut self, group: &Group, lease: Option<&Nonce>) -> Result<Option<String>> {
+        let cluster = loop {
+            let cluster = self.ask_cluster(&peers::addresses(group, &self.facts.machine.instance)).await;
+            self.probe.remember(&cluster);
+            match clean_up(&cluster, &self.facts.machine.addresses, &self.local()?) {
+                CleanUp::Wait(needs) => return Ok(Some(needs.to_string())),
+                CleanUp::Remove(stale) => self.remove_own(&cluster, stale).await?,
+                CleanUp::Wipe => {
+                    Point::OwnMemberRemoved.reached();
+                    let documents = &self.facts.documents;
+                    let wiped = wipe::wipe(&self.kubeadm, documents.data_dir(), documents.cri_socket()).await;
+                    wiped.context(Exit::Kubeadm)?;
+                    break cluster;
+                }
+                CleanUp::Done => {
+                    Point::OwnMemberRemoved.reached();
+                    break cluster;
+                }
+            }
+        };
+        Point::DiskClean.reached();
+        let in_the_way = match joining::members(&cluster) {
+            Some(members) => self.reap(members, lease).await?,
+            None => None,
+        };
+        Point::DeadReaped.reached();
+        self.free_own_name().await?;
+        Point::NameFree.reached();
+        Ok(in_the_way)
+    }
+
+    /// Sees that no Node of an earlier life stands under this machine's name.
+    async fn free_own_name(&self) -> Result<()> {
+        let (_, credentials) = self.credentials.as_ref().context("there are no credentials for the cluster")?;
+        let entries = registrations::all(&self.store).await?;
+        let registrations: Vec<_> = entries.into_iter().filter_map(|entry| entry.registration.ok()).collect();
+        own_name::free(&self.facts, &credentials.kubeconfig, self.group.last(), &registrations).await;
+        Ok(())
+    }
+
+    /// Removes the members of machines that are gone. What stays in the way is a reason to wait: etcd refuses a new
+    /// member while a voter does not answer or a learner is about, and kubeadm takes four minutes to say so.
+    async fn reap(&mut self, members: &Members, lease: Option<&Nonce>) -> Result<Option<String>> {
+        let (_, credentials) = self.credentials.as_ref().context("there are no credentials for the cluster")?;
+        let reaper = Reaper {
+            facts: &self.facts,
+            store: &self.store,
+            access: credentials.etcd.as_ref().context("there are no credentials for etcd")?,
+            kubeconfig: &credentials.kubeconfig,
+            view: self.group.last(),
+            own: None,
+            lease,
+        };
+        reaper.reap(members).await
+    }
+
+    /// Removes the member that an earlier life of this address has left.
+    async fn remove_own(&mut self, cluster: &ClusterView, stale: MemberId) -> Result<()> {
+        let members = joining::members(cluster).context("the cluster has not listed its members")?;
+        let (_, credentials) = self.credentials.as_ref().context("there are no credentials for the cluster")?;
+        let access = credentials.etcd.as_ref().context("there are no credentials for etcd")?;
+        tracing::warn!(member = %stale, "removing the etcd member that an earlier life of this address has left");
+        etcd::remove_verified(access, members, stale).await?;
+        self.registrar.no_member();
+        Ok(())
+    }
+
+    /// A failed attempt must not leave a member behind: it would block every other join.
+    pub(super) async fn after_failure(&mut self, error: anyhow::Error, group: &Group) -> Result<Outcome> {
+        if error.downcast_ref::<Exit>().is_some() {
+            return Err(error);
+        }
+        tracing::error!("join failed: {error:#}");
+        self.registrar.failed(&format!("{error:#}")).await;
+        let began = matches!(self.local()?, Local::HalfMade { .. });
+        if began {
+            self.kubeadm_failed = Some(format!("{error:#}"));
+            self.clean_up_patiently(group).await;
+        }
+        let reason = format!("another attempt after a failed join: {error:#}");
+        Ok(Outcome::Wait(Waiting {
+            reason,
+            pause: PAUSE * 2,
+            exit: if began { Exit::Kubeadm } else { Exit::TryAgain },
+        }))
+    }
+
+    /// Cleans up after a failed attempt, for as long as etcd may take to elect a leader or to see its members again. What
+    /// cannot be done by then, the next attempt begins with; until then this machine's disk is left as it is.
+    async fn clean_up_patiently(&mut self, group: &Group) {
+        for attempt in 1..=CLEAN_UPS {
+            match self.clean_up(group, None).await {
+                Ok(None) => return,
+                // What is in the way of the next attempt is another machine's affair.
+                Ok(Some(_)) if matches!(self.local(), Ok(Local::Fresh)) => return,
+                Ok(Some(reason)) => tracing::warn!(attempt, "cleaning up after the failed join waits for {reason}"),
+                Err(error) => tracing::warn!(attempt, "failed to clean up after the failed join: {error:#}"),
+            }
+            sleep(PAUSE).await;
+        }
+    }
+}
