@@ -28,6 +28,8 @@ pub mod bucket;
 pub mod check;
 #[cfg(feature = "node")]
 pub mod cli;
+#[cfg(all(test, feature = "node"))]
+mod documented;
 #[cfg(feature = "node")]
 pub mod etcd;
 #[cfg(feature = "node")]

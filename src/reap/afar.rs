@@ -108,3 +108,35 @@ fn page(report: &Report) -> String {
     lines.extend(columns(&rows));
     lines.join("\n") + "\n"
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::documented::{codes, names, paths, words};
+
+    const PAGE: &str = include_str!("../../docs/reap.md");
+
+    #[test]
+    fn every_field_and_code_is_documented_and_there() -> Result<()> {
+        let row = Row {
+            instance: "i-00000002".into(),
+            says: "joined",
+            member_id: Some("8e9e05c52164694d".into()),
+            ec2: "terminated".into(),
+            code: "goes",
+            text: String::new(),
+        };
+        let report = Report {
+            schema: 1,
+            dry_run: true,
+            place: "s3://my-bucket/demo/".into(),
+            cluster_id: "6f9619ff-8b86-4011-b42d-00c04fc964ff".into(),
+            etcd: Unknown { unknown: String::new() },
+            machines: vec![row],
+        };
+        assert_eq!(paths(&serde_json::to_value(report)?), names(PAGE, "--json from a laptop"));
+        let codes = codes(include_str!("../model/reap/afar.rs"));
+        assert_eq!(codes, words(PAGE, "--json from a laptop", "machines[].code"));
+        Ok(())
+    }
+}

@@ -90,11 +90,7 @@ impl Report {
         for Done { id, node } in done {
             if let Some(row) = self.members.iter_mut().find(|row| row.id == id.to_string()) {
                 row.removed = true;
-                row.node = node.map(|node| match node {
-                    NodeGone::Deleted => "deleted",
-                    NodeGone::NotThere => "not there",
-                    NodeGone::Anothers => "another machine's",
-                });
+                row.node = node.map(self::node);
             }
         }
     }
@@ -127,6 +123,15 @@ impl Report {
             lines.extend(columns(&rows));
         }
         lines.join("\n") + "\n"
+    }
+}
+
+/// What became of a Node, in a word.
+fn node(gone: NodeGone) -> &'static str {
+    match gone {
+        NodeGone::Deleted => "deleted",
+        NodeGone::NotThere => "not there",
+        NodeGone::Anothers => "another machine's",
     }
 }
 
@@ -193,5 +198,71 @@ impl fmt::Display for Row {
             .filter(|text| !text.is_empty())
             .collect();
         if known.is_empty() { Ok(()) } else { write!(f, " ({})", line(&known.join(", "))) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::documented::{codes, names, paths, words};
+    use std::collections::BTreeSet;
+
+    const PAGE: &str = include_str!("../../docs/reap.md");
+
+    /// Everything that can be told of a member.
+    fn report() -> Report {
+        let row = Row {
+            id: "8e9e05c52164694d".into(),
+            name: "n2".into(),
+            addresses: vec!["10.0.1.12".into()],
+            voter: true,
+            started: true,
+            answers: false,
+            instance: Some("i-00000002".into()),
+            ec2: Some("terminated".into()),
+            verdict: "remove",
+            code: "gone",
+            why: "its machine i-00000002 is gone".into(),
+            removed: true,
+            node: Some("deleted"),
+        };
+        Report {
+            schema: SCHEMA,
+            dry_run: false,
+            place: "s3://my-bucket/demo/".into(),
+            cluster_id: "6f9619ff-8b86-4011-b42d-00c04fc964ff".into(),
+            voters: 3,
+            answering: 2,
+            quorum: 2,
+            members: vec![row],
+        }
+    }
+
+    #[test]
+    fn every_field_is_documented_and_every_documented_field_is_there() -> Result<()> {
+        assert_eq!(paths(&serde_json::to_value(report())?), names(PAGE, "--json"));
+        Ok(())
+    }
+
+    #[test]
+    fn every_code_is_documented_and_every_documented_code_is_there() {
+        let [by_rule, by_hand] =
+            [include_str!("../model/reap/mod.rs"), include_str!("../model/reap/by_hand.rs")].map(codes);
+        assert_eq!(&by_rule | &by_hand, words(PAGE, "--json", "members[].code"));
+        let nodes = [NodeGone::Deleted, NodeGone::NotThere, NodeGone::Anothers].map(node).map(str::to_owned);
+        assert_eq!(BTreeSet::from(nodes), words(PAGE, "--json", "members[].node"));
+    }
+
+    #[test]
+    fn the_page_shows_what_is_printed() {
+        let printed = report().page();
+        for line in printed.lines().filter(|line| line.starts_with("etcd: ")) {
+            assert!(PAGE.contains(line), "{line}");
+        }
+        let cells: Vec<&str> = printed.lines().last().unwrap_or_default().split("  ").map(str::trim).collect();
+        assert!(cells.contains(&"removed: its machine i-00000002 is gone; its Node: deleted"), "{cells:?}");
+        let heading = printed.lines().nth(2).unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ");
+        let mut shown = PAGE.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));
+        assert!(shown.any(|line| line == heading), "{heading}");
     }
 }

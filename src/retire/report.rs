@@ -133,3 +133,37 @@ impl Row {
         vec![self.instance.clone(), line(&self.ec2), self.says.unwrap_or("-").to_owned(), here.to_owned()]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::documented::{codes, names, paths, words};
+
+    const DOCUMENT: &str = include_str!("../../docs/retire.md");
+
+    fn report() -> Report {
+        let row =
+            Row { instance: "i-00000001".into(), says: Some("joined"), ec2: "stopped".into(), here_and_fresh: false };
+        Report {
+            schema: SCHEMA,
+            retired: false,
+            record: "s3://my-bucket/demo/control-plane/cluster.json".into(),
+            cluster_id: Some("6f9619ff-8b86-4011-b42d-00c04fc964ff".into()),
+            kube_system_uid: Some("0d3c3a46-2f0f-4a44-a3d3-6a6a1f6a9a55".into()),
+            initialised_by: Some("i-00000001".into()),
+            initialised_at: Some("2026-01-01T00:00:00Z".into()),
+            pki: Some("s3://my-bucket/demo/control-plane/pki/x.json".into()),
+            machines: vec![row],
+            answers: vec!["the endpoint answers".into()],
+            refusals: vec![Reason { code: "answers", text: String::new() }],
+        }
+    }
+
+    #[test]
+    fn every_field_and_code_is_documented_and_there() -> Result<()> {
+        assert_eq!(paths(&serde_json::to_value(report())?), names(DOCUMENT, "--json"));
+        let codes = codes(include_str!("../model/retire/mod.rs"));
+        assert_eq!(codes, words(DOCUMENT, "--json", "refusals[].code"));
+        Ok(())
+    }
+}

@@ -1,6 +1,7 @@
 //! The shape against its documentation, both ways.
 
 use super::*;
+use crate::documented::{codes, names, paths};
 use crate::model::lease::{self, Lease};
 use crate::model::verdict::sample;
 use crate::model::verdict::{NoCluster, Outcome};
@@ -21,30 +22,6 @@ fn json(seen: &Seen) -> Value {
     serde_json::to_value(report(seen)).unwrap()
 }
 
-/// What stands in the first column of the rows below a heading.
-fn documented(heading: &str) -> BTreeSet<String> {
-    let section = DOCUMENT.split("\n## ").find(|section| section.starts_with(heading)).unwrap();
-    let cell = |line: &str| line.strip_prefix("| `")?.split_once('`').map(|(name, _)| name.to_owned());
-    section.lines().filter_map(cell).collect()
-}
-
-/// The paths of all leaves; an empty list is one.
-fn paths(value: &Value, path: &str, found: &mut BTreeSet<String>) {
-    match value {
-        Value::Object(fields) => {
-            for (name, value) in fields {
-                paths(value, &format!("{path}{}{name}", if path.is_empty() { "" } else { "." }), found);
-            }
-        }
-        Value::Array(items) if items.iter().any(Value::is_object) => {
-            items.iter().for_each(|item| paths(item, &format!("{path}[]"), found));
-        }
-        Value::Array(_) | Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
-            found.insert(path.to_owned());
-        }
-    }
-}
-
 /// A control plane of which everything is known, with a reason.
 fn full() -> Seen {
     let nonce = lease::Lease::parse(br#"{"schema": 1, "holder": null, "beat": 1}"#).unwrap();
@@ -61,18 +38,13 @@ fn full() -> Seen {
 
 #[test]
 fn every_field_is_documented_and_every_documented_field_is_there() {
-    let mut found = BTreeSet::new();
-    paths(&json(&full()), "", &mut found);
-    assert_eq!(found, documented("--json"));
+    assert_eq!(paths(&json(&full())), names(DOCUMENT, "--json"));
 }
 
 #[test]
 fn every_code_of_a_reason_is_documented() {
-    let source = include_str!("../../model/verdict/reason.rs");
-    let (_, codes) = source.split_once("pub fn code").unwrap();
-    let (codes, _) = codes.split_once("pub fn instance").unwrap();
-    let codes = codes.lines().filter_map(|line| Some(line.split_once("=> \"")?.1.split_once('"')?.0.to_owned()));
-    assert_eq!(codes.collect::<BTreeSet<_>>(), documented("The reasons"));
+    let codes = codes(include_str!("../../model/verdict/reason.rs"));
+    assert_eq!(codes, names(DOCUMENT, "The reasons"));
 }
 
 #[test]
@@ -91,7 +63,7 @@ fn every_verdict_is_documented_with_its_exit_code() {
     }
     assert_eq!(
         all.map(|outcome| outcome.name().to_owned()).into_iter().collect::<BTreeSet<_>>(),
-        documented("The verdict")
+        names(DOCUMENT, "The verdict")
     );
 }
 
