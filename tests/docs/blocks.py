@@ -8,8 +8,8 @@ from pathlib import Path
 PROJECT = Path(__file__).parent.parent.parent
 
 # What a block may be: commands, by where they can be run, and everything else.
-COMMANDS = ("console", "console world", "console gate", "console aws", "sh aws", "sh machine")
-OTHERS = ("toml", "json", "yaml", "hcl", "sh", "text")
+COMMANDS = ("console", "console world", "console gate", "console aws")
+OTHERS = ("toml", "json", "yaml", "hcl", "text")
 
 FENCE = re.compile(r"^( *)```(.*)$")
 # Four blanks after an empty line make a block without a fence, unless it goes on with an item of a list.
@@ -56,10 +56,8 @@ class Block:
 
     @property
     def commands(self) -> list[Command]:
-        """The lines after a `$ `, in a script all of them; one that ends in a backslash goes on in the next."""
+        """The lines after a `$ `; one that ends in a backslash goes on in the next."""
         joined = self.text.replace("\\\n", " ")
-        if self.kind.startswith("sh"):
-            return [Command(line) for line in joined.splitlines() if line and not line.startswith("#")]
         return [Command.read(line[2:]) for line in joined.splitlines() if line.startswith("$ ")]
 
 
