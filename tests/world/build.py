@@ -1,7 +1,9 @@
 """Where cargo puts the binary, and how to build it."""
 
 import os
+import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 PROJECT = Path(__file__).parent.parent.parent
@@ -38,6 +40,9 @@ def build() -> int:
     """Runs cargo, which is quick when all is there; returns its exit code. Its output goes to standard error."""
     if given():
         return 0
+    if not shutil.which("cargo"):
+        print("cargo is missing; install Rust: https://rustup.rs", file=sys.stderr)
+        return 1
     command = ["cargo", "build", "--quiet", "--locked", "--bin", "kubeboot", "--profile", profile()]
     # A build takes as long as it takes: the first one is most of an hour on a slow computer, and people watch it.
     return subprocess.run(command, cwd=PROJECT, env={**os.environ, "CARGO_TARGET_DIR": str(target())}).returncode

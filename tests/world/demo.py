@@ -13,6 +13,7 @@ from .again import second_run
 from .client import run_as
 from .control import WorldError
 from .figures import Figures, figures
+from .machine import why_not
 from .options import Options
 from .outcome import NodeOutcome, look, wrong
 from .progress import Progress
@@ -45,6 +46,10 @@ def main() -> int:
         return 0
     if arguments.story and arguments.story not in STORIES:
         options.error(f"there is no story '{arguments.story}': one of {', '.join(STORIES)}")
+    # Before a build that takes minutes.
+    if reason := why_not():
+        print(f"dev/demo: cannot start machines: {reason}", file=sys.stderr)
+        return 1
     if code := build.build():
         return code
     # Told to end, it still ends its world.
