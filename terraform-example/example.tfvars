@@ -1,4 +1,4 @@
-# What must be given. terraform apply -var-file=example.tfvars
+# What must be given. Terraform reads it from a file named terraform.tfvars.
 
 region     = "eu-central-1"
 cluster    = "demo"

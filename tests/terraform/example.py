@@ -70,7 +70,7 @@ def plan(changes: str = "", answers: str | None = None) -> Plan:
     """Evaluates the example with example.tfvars and `changes`, more lines of that kind; with other answers of AWS."""
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "example"
-        shutil.copytree(EXAMPLE, copy, ignore=shutil.ignore_patterns(".terraform*", "*.tfstate*"))
+        shutil.copytree(EXAMPLE, copy, ignore=shutil.ignore_patterns(".terraform*", "*.tfstate*", "terraform.tfvars"))
         (copy / "data.tf").write_text(answers or ANSWERS.read_text())
         (copy / "changes.tfvars").write_text(changes)
         return Plan(tfparse.load_from_path(str(copy), vars_paths=["example.tfvars", "changes.tfvars"]))

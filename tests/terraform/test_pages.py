@@ -1,11 +1,14 @@
-"""docs/terraform.md and docs/getting-started.md: what they say of the example is so. (tests/docs runs their commands.)"""
+"""What the pages say of the example is so. (tests/docs runs their commands.)"""
 
 import os
 import re
 
+import hcl2
 import pytest
 
+from docs.blocks import Block, blocks, pages
 from example import PROJECT, files, machine_actions
+from example import plan as evaluate
 
 TERRAFORM, STARTED = PROJECT / "docs/terraform.md", PROJECT / "docs/getting-started.md"
 SETTINGS = re.compile(r"^```toml\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -55,3 +58,15 @@ def test_the_settings_by_hand_are_enough():
 def test_the_page_says_what_a_machine_may_do(plan):
     section = TERRAFORM.read_text().partition("## What a machine may do")[2].partition("\n## ")[0]
     assert set(re.findall(r"`(\w+:\w+)`", section)) == set(machine_actions(plan))
+
+
+VALUES = [pytest.param(block, id=block.name) for page in pages() for block in blocks(page) if block.kind == "hcl"]
+
+
+@pytest.mark.parametrize("block", VALUES)
+def test_the_example_takes_the_values_of_a_page(block: Block):
+    # Parsed by itself: what is no variable would else be left out without a word.
+    named = {name for name in hcl2.loads(block.text) if not name.startswith("__")}
+    unknown = named - set(re.findall(r'^variable "(\w+)"', files()["variables.tf"], re.MULTILINE))
+    assert named and not unknown, f"the example has no variable {unknown}"
+    assert evaluate(block.text).broken() == []
