@@ -9,12 +9,14 @@ from moto.s3.models import s3_backends
 from werkzeug.serving import make_server
 from werkzeug.test import Client
 
+from . import objects
 from .account import ACCOUNT, BUCKET, REGION
 from .faults import Faults
 from .front import Front
 from .group import Group
 from .iam import Iam
 from .journal import Journal
+from .moto_patches import name_versioning_as_s3_does
 
 
 class QuietHandler(MotoRequestHandler):
@@ -33,7 +35,10 @@ class Aws:
         self, listener: socket.socket, group: Group, faults: Faults, iam: Iam, requests: Journal, events: Journal
     ):
         logging.getLogger("werkzeug").setLevel(logging.ERROR)
+        name_versioning_as_s3_does()
         s3_backends[ACCOUNT]["aws"].create_bucket(BUCKET, REGION)
+        # As every page says that it should be.
+        objects.set_versioning("Enabled")
         moto = DomainDispatcherApplication(create_backend_app)
         _warm_up(moto)
         front = Front(moto, group, faults, iam, requests, events)

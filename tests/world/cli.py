@@ -199,10 +199,13 @@ def _fault_commands(commands) -> None:
 
 def _object_commands(commands) -> None:
     s3 = _command(commands, "s3", "the bucket by hand, past every condition")
-    actions = s3.add_subparsers(dest="action_name", required=True, metavar="put|get|rm|ls")
+    actions = s3.add_subparsers(dest="action_name", required=True, metavar="put|get|rm|ls|versioning")
     put = _command(actions, "put", "write an object from a file or standard input")
     put.add_argument("key")
     put.add_argument("file", nargs="?", type=Path)
     _command(actions, "get", "print an object").add_argument("key")
     _command(actions, "rm", "delete objects").add_argument("key", nargs="+")
     _command(actions, "ls", "list keys").add_argument("prefix", nargs="?", default="")
+    _command(actions, "versioning", "let the bucket keep earlier versions, or no longer").add_argument(
+        "status", choices=["Enabled", "Suspended"]
+    )

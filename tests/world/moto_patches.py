@@ -1,4 +1,5 @@
-"""What moto 5.2.5 lacks: a group whose machines the world starts, instance IDs of choice, and lifecycle hooks."""
+"""What moto 5.2.5 lacks: a group whose machines the world starts, instance IDs of choice, lifecycle hooks, and the name
+of an answer of S3's."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,6 +9,7 @@ from moto.autoscaling.models import FakeAutoScalingGroup
 from moto.autoscaling.responses import AutoScalingResponse
 from moto.core.responses import EmptyResult
 from moto.ec2.models import instances
+from moto.s3.responses import S3Response
 
 
 def let_the_world_scale() -> None:
@@ -37,6 +39,17 @@ def answer_hook_calls(complete: Callable[[str, str], bool], is_waiting: Callable
         self, lambda instance: complete(instance, self._get_param("LifecycleActionResult"))
     )
     AutoScalingResponse.record_lifecycle_action_heartbeat = lambda self: act(self, is_waiting)
+
+
+def name_versioning_as_s3_does() -> None:
+    """moto calls this answer after its operation. S3 calls it VersioningConfiguration, and some SDKs read no other."""
+    answer = S3Response.get_bucket_versioning
+
+    def renamed(self: S3Response) -> tuple:
+        status, headers, body = answer(self)
+        return status, headers, body.replace("GetBucketVersioningResponse", "VersioningConfiguration")
+
+    S3Response.get_bucket_versioning = renamed
 
 
 @contextmanager

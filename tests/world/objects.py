@@ -22,7 +22,17 @@ def remove(key: str) -> None:
 
 
 def names(prefix: str = "") -> list[str]:
-    return sorted(key for key in _bucket().buckets[BUCKET].keys if key.startswith(prefix))
+    """The keys of what is there; those of which only earlier versions are left are not."""
+    return sorted(key for key in _bucket().buckets[BUCKET].keys if key.startswith(prefix) and is_there(key))
+
+
+def is_there(key: str) -> bool:
+    return _bucket().get_object(BUCKET, key) is not None
+
+
+def set_versioning(status: str) -> None:
+    """Enabled, or Suspended: then it keeps what it has."""
+    _bucket().put_bucket_versioning(BUCKET, status)
 
 
 def _bucket():

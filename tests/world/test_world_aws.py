@@ -1,6 +1,7 @@
 """The AWS endpoint: conditional writes, faults, the group's states, hooks, and the record of calls."""
 
 from concurrent.futures import ThreadPoolExecutor
+from urllib.request import urlopen
 
 import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError, IncompleteReadError, ResponseStreamingError
@@ -228,6 +229,26 @@ def test_keys_and_encryption_are_there(world):
     assert answer["ServerSideEncryption"] == "aws:kms"
     assert world.aws("sts").get_caller_identity()["Account"] == ACCOUNT
     assert world.aws("iam").list_roles()["ResponseMetadata"]["HTTPStatusCode"] == 200
+
+
+def test_the_bucket_keeps_earlier_versions_and_says_so_as_s3_does(world):
+    s3 = world.aws("s3")
+    asked = f"{world.ask('status')['aws']}/{BUCKET}?versioning"
+    told = lambda: (s3.get_bucket_versioning(Bucket=BUCKET).get("Status"), urlopen(asked).read().decode())
+    assert told()[0] == "Enabled"
+    # Some SDKs read no other root; boto3 reads any.
+    assert "<VersioningConfiguration xmlns=" in told()[1] and "GetBucketVersioningResponse" not in told()[1]
+    for body in (b"1", b"2"):
+        s3.put_object(Bucket=BUCKET, Key="kept", Body=body)
+    s3.delete_object(Bucket=BUCKET, Key="kept")
+    assert code_of(s3.get_object, Bucket=BUCKET, Key="kept") == "NoSuchKey"
+    assert "kept" not in world.ask("s3_ls")
+    versions = s3.list_object_versions(Bucket=BUCKET, Prefix="kept")
+    assert (len(versions["Versions"]), len(versions["DeleteMarkers"])) == (2, 1)
+    assert status_of(s3.put_object, Bucket=BUCKET, Key="kept", Body=b"3", IfNoneMatch="*")[0] == 200
+    world.ask("s3_versioning", status="Suspended")
+    assert told()[0] == "Suspended"
+    world.ask("s3_versioning", status="Enabled")
 
 
 def test_ec2_can_show_nobody_and_every_version_of_the_record_is_kept(world, fault):

@@ -171,6 +171,10 @@ class Verbs:
     def s3_ls(self, prefix: str = "") -> list[str]:
         return objects.names(prefix)
 
+    def s3_versioning(self, status: str) -> dict:
+        objects.set_versioning(status)
+        return {"versioning": status}
+
     # The world.
 
     def wait(self, seconds: float, nodes: list[str] | None = None) -> dict:
