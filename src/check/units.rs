@@ -2,6 +2,7 @@
 
 use super::Check;
 use super::finding::{Finding, Found};
+use crate::host::systemd::scopes;
 use crate::host::systemd::unit::{self, Unit};
 use crate::kubeadm::state::Marker;
 use crate::node::LEAVING_UNIT;
@@ -19,7 +20,8 @@ async fn units() -> Found {
     let (kubelet, boot, leaving) = join!(unit::show(KUBELET_UNIT), unit::show(BOOT_UNIT), unit::show(LEAVING_UNIT));
     let ask = |unit: anyhow::Result<Unit>| unit.map_err(|error| Finding::error(&error));
     let is_member = !matches!(Marker::load(Path::new("/")), Ok(None));
-    Ok(vec![of_kubelet(&ask(kubelet)?), of_boot(&ask(boot)?), of_leaving(&ask(leaving)?, is_member)])
+    let drop_ins = of_drop_ins(&scopes::missing(Path::new("/"), LEAVING_UNIT));
+    Ok(vec![of_kubelet(&ask(kubelet)?), of_boot(&ask(boot)?), of_leaving(&ask(leaving)?, is_member), drop_ins])
 }
 
 fn of_kubelet(unit: &Unit) -> Finding {
@@ -66,6 +68,15 @@ fn of_leaving(unit: &Unit, is_member: bool) -> Finding {
     }
 }
 
+/// Without them the unit runs, while systemd ends this machine's etcd beside it.
+fn of_drop_ins(missing: &[&str]) -> Finding {
+    if missing.is_empty() {
+        Finding::ok(format!("containers are stopped after {LEAVING_UNIT}"))
+    } else {
+        Finding::warning(scopes::tell(missing, LEAVING_UNIT), scopes::REMEDY)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,5 +104,18 @@ mod tests {
         let (ok, warning) = (Verdict::Ok, Verdict::Warning);
         assert_eq!(units.each_ref().map(|unit| of_leaving(unit, true).verdict), [ok, warning, warning]);
         assert_eq!(units.each_ref().map(|unit| of_leaving(unit, false).verdict), [ok, ok, warning]);
+    }
+
+    #[test]
+    fn drop_ins_that_are_missing_are_told_with_where_they_belong() {
+        assert_eq!(of_drop_ins(&[]).verdict, Verdict::Ok);
+        let found = of_drop_ins(&["crio-.scope.d", "docker-.scope.d"]);
+        assert_eq!(found.verdict, Verdict::Warning);
+        let said = format!("{} -> {}", found.text, found.remedy.unwrap_or_default());
+        for word in
+            ["crio-.scope.d, docker-.scope.d", "Before=kubeboot-reset.service", "/etc/systemd/system", "package"]
+        {
+            assert!(said.contains(word), "{said}");
+        }
     }
 }

@@ -38,6 +38,7 @@ fn check_finds_a_ready_machine_ready_and_names_what_is_missing() -> Result<()> {
         let before = world.before(1)?;
         let ready = check(world, &[])?;
         ensure!(ready.code == 0 && ready.stdout.contains("0 failed"), "{}", ready.text());
+        ensure!(!ready.stdout.contains("drop-in"), "{}", ready.stdout);
         ensure!(versioning(world)?["verdict"] == "ok", "the bucket keeps versions: {}", versioning(world)?);
         world.ask(&["s3", "versioning", "Suspended"])?;
         let told = versioning(world)?;

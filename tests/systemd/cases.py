@@ -66,11 +66,24 @@ HOSTILE = [
 ]
 
 
+# What tells an operator how a machine is.
+REPORTS = ("check", "status")
+
+
+def misses(departure: Departure, report: str) -> bool:
+    """Whether a report says that the drop-ins for containerd's scopes are missing."""
+    said = departure.machine.run("sh", "-c", f"set -a && . /etc/kubeboot/environment && kubeboot {report} --json")
+    return "cri-containerd-.scope.d" in said.stdout
+
+
 def wrong(system: str, variant: Variant, name: str, prepare: Callable[[Bench], None]) -> Case:
     """A row of the table of ways down with something else installed than what kubeboot brings."""
 
     def tell(bench: Bench) -> Outcome:
         departure = Departure(bench, 1, system, variant)
+        if not variant.drop_ins:
+            missed = [report for report in REPORTS if misses(departure, report)]
+            departure.outcome.wrong += [f"`kubeboot {report}` misses drop-ins" for report in missed]
         prepare(bench)
         departure.go(WAYS[name])
         departure.judge(leaves=WAYS[name].job == "poweroff")
@@ -88,7 +101,7 @@ WRONG = {
         (SHELL, "stop", steady, ("the member is gone",)),
         (SHELL, "try-restart", steady, ("the member is gone",)),
         (SHELL, "rescue", steady, ("the member is gone",)),
-        (WITHOUT_DROP_INS, "poweroff", slow, ("the local etcd ended",)),
+        (WITHOUT_DROP_INS, "poweroff", slow, ("`kubeboot check`", "`kubeboot status`", "the local etcd ended")),
         (WITHOUT_ORDER, "poweroff", slow, ("the network ended", "the container runtime ended", "kubelet ended")),
     )
 }

@@ -2,6 +2,7 @@
 
 pub mod jobs;
 pub mod notify;
+pub mod scopes;
 pub mod unit;
 
 use std::time::Duration;

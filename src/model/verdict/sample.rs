@@ -116,6 +116,7 @@ pub(crate) fn healthy() -> Seen {
             local: Ok(Local::Made { instance: id(1), claim_id: ClaimId::parse(UID).unwrap() }),
             certificates: Ok(vec![certificate(364)]),
             leaving_unit: Ok(LeavingUnit::Armed),
+            missing_drop_ins: Vec::new(),
         },
         record: record(State::Ready(published())),
         hash: Ok(Some(format!("{HASH}\n"))),

@@ -56,6 +56,8 @@ pub struct Here {
     pub certificates: Known<Vec<Certificate>>,
     /// Whether the machine would leave the cluster when it is terminated.
     pub leaving_unit: Known<LeavingUnit>,
+    /// Its drop-ins, by their folders, that systemd does not have: without them etcd ends while it leaves.
+    pub missing_drop_ins: Vec<String>,
 }
 
 /// This machine, by its metadata.

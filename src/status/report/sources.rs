@@ -15,6 +15,7 @@ pub(in crate::status) struct Here {
     pub(in crate::status) instance: Source<String>,
     pub(in crate::status) state: Source<LocalState>,
     pub(in crate::status) leaving_unit: Source<String>,
+    pub(in crate::status) missing_drop_ins: Vec<String>,
     pub(in crate::status) certificates: Source<Vec<Expiry>>,
 }
 
@@ -42,6 +43,7 @@ impl Here {
             instance: Source::of(&here.machine, |machine| machine.instance.to_string()),
             state: Source::of(&here.local, LocalState::new),
             leaving_unit: Source::of(&here.leaving_unit, ToString::to_string),
+            missing_drop_ins: here.missing_drop_ins.clone(),
             certificates: Source::of(&here.certificates, |all| all.iter().map(expiry).collect()),
         }
     }

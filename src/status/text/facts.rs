@@ -2,7 +2,9 @@
 
 use super::super::report::{Etcd, Expiry, Group, Here, Record, Report, Source};
 use super::nodes::in_words;
+use crate::host::systemd::scopes;
 use crate::layout::indented;
+use crate::node::LEAVING_UNIT;
 use std::collections::BTreeSet;
 
 /// The names at the left take this many columns.
@@ -144,6 +146,9 @@ fn here(here: &Here) -> Vec<Fact> {
         }]
     }));
     facts.extend(told("leaving unit", &here.leaving_unit, |unit| vec![unit.clone()]));
+    if !here.missing_drop_ins.is_empty() {
+        facts.push(("", format!("{} -> {}", scopes::tell(&here.missing_drop_ins, LEAVING_UNIT), scopes::REMEDY)));
+    }
     facts.extend(told("certificates", &here.certificates, |all| {
         let first = all.first();
         let told = |first: &Expiry| format!("{}, the first expires in {} days: {}", all.len(), first.days, first.file);

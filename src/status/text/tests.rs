@@ -39,6 +39,19 @@ fn what_a_machine_waits_for_and_its_last_error_stand_below_it() {
 }
 
 #[test]
+fn drop_ins_that_are_missing_stand_below_the_leaving_unit_with_what_to_do() {
+    let mut seen = sample::healthy();
+    seen.here.missing_drop_ins = vec!["crio-.scope.d".into()];
+    let shown = page(&report(&seen));
+    let (_, below) = shown.split_once("leaving unit  armed\n").unwrap();
+    assert!(
+        below.starts_with("              no drop-in with 'Before=kubeboot-reset.service' in crio-.scope.d"),
+        "{shown}"
+    );
+    assert!(below.contains("/etc/systemd/system") && below.contains("systemctl daemon-reload"), "{shown}");
+}
+
+#[test]
 fn nothing_in_the_bucket_commands_the_terminal_or_breaks_the_page() {
     let evil = "x\u{1b}[31mred\r\n\u{7}bell \u{202e}olleh caf\u{e9} ".repeat(80);
     let shown = page(&report(&with_words(Registration {
