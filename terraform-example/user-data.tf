@@ -46,19 +46,18 @@ locals {
   # wait for it, and with it everything that waits for cloud-init.
   #
   # Straight from runcmd it runs once, at the first boot; what it says is in /var/log/cloud-init-output.log and on the
-  # serial console.
+  # serial console. It arms kubeboot-reset.service, by which this machine leaves the cluster when it goes for good, for
+  # this boot; enabled, that unit is armed at every other one, too.
   start = {
-    unit   = "systemctl enable --now --no-block kubeboot.service"
-    runcmd = "kubeboot up"
+    unit   = ["systemctl enable --now --no-block kubeboot.service"]
+    runcmd = ["systemctl enable kubeboot-reset.service", "kubeboot up"]
   }
 
   # runcmd is one script that goes on after a failure: what must not run without the package follows a "&&".
-  commands = [
-    var.kubeboot_package_url == "" ? local.start[var.start] : join(" && ", [
-      "${local.installer_file} '${var.kubeboot_package_url}' ${var.kubeboot_package_sha256}",
-      local.start[var.start],
-    ]),
-  ]
+  commands = var.kubeboot_package_url == "" ? local.start[var.start] : [join(" && ", concat(
+    ["${local.installer_file} '${var.kubeboot_package_url}' ${var.kubeboot_package_sha256}"],
+    local.start[var.start],
+  ))]
 
   user_data = "#cloud-config\n${yamlencode({ write_files = local.files, runcmd = local.commands })}"
 }

@@ -52,15 +52,19 @@ fn of_boot(unit: &Unit) -> Finding {
     }
 }
 
-/// It acts when it is stopped, so on a machine that kubeboot has made a node it has to be up.
+/// It acts when it is stopped, so on a machine that kubeboot has made a node it has to be up, and after every boot again.
 fn of_leaving(unit: &Unit, is_member: bool) -> Finding {
     match (unit.is_installed(), unit.is_active(), is_member) {
-        (true, true, _) => Finding::ok(format!("{LEAVING_UNIT} is armed")),
-        (true, false, false) => Finding::ok(format!("{LEAVING_UNIT} is installed")),
         (true, false, true) => Finding::warning(
             format!("{LEAVING_UNIT} is not armed: this machine would leave its etcd member behind when it goes"),
             format!("systemctl start {LEAVING_UNIT}, or run 'kubeboot up', which does that"),
         ),
+        (true, ..) if !unit.is_enabled() => Finding::warning(
+            format!("{LEAVING_UNIT} does not start at boot: it is armed only where 'kubeboot up' is run, from then on"),
+            format!("systemctl enable {LEAVING_UNIT}"),
+        ),
+        (true, true, _) => Finding::ok(format!("{LEAVING_UNIT} is armed")),
+        (true, false, false) => Finding::ok(format!("{LEAVING_UNIT} starts at boot")),
         (false, ..) => Finding::warning(
             format!("systemd has no {LEAVING_UNIT} ({}): a machine that goes leaves its etcd member behind", unit.load),
             "install it; 'kubeboot up' arms it",
@@ -91,7 +95,7 @@ mod tests {
         type Judge = fn(&Unit) -> Finding;
         let leaving: Judge = |unit| of_leaving(unit, false);
         let table: [(Judge, [Verdict; 3]); 3] =
-            [(of_kubelet, [ok, warning, failed]), (of_boot, [ok, warning, warning]), (leaving, [ok, ok, warning])];
+            [(of_kubelet, [ok, warning, failed]), (of_boot, [ok, warning, warning]), (leaving, [ok, warning, warning])];
         for (judge, expected) in table {
             assert_eq!([&good, &off, &none].map(|unit| judge(unit).verdict), expected);
         }
@@ -99,11 +103,21 @@ mod tests {
 
     #[test]
     fn on_a_node_the_leaving_unit_has_to_be_up() {
-        let unit = |load: &str, active: &str| Unit { load: load.into(), active: active.into(), ..Unit::default() };
-        let units = [unit("loaded", "active"), unit("loaded", "inactive"), unit("not-found", "inactive")];
+        let unit = |load: &str, active: &str, at_boot: &str| Unit {
+            load: load.into(),
+            active: active.into(),
+            at_boot: at_boot.into(),
+            ..Unit::default()
+        };
+        let units = [
+            unit("loaded", "active", "enabled"),
+            unit("loaded", "active", "disabled"),
+            unit("loaded", "inactive", "enabled"),
+            unit("not-found", "inactive", ""),
+        ];
         let (ok, warning) = (Verdict::Ok, Verdict::Warning);
-        assert_eq!(units.each_ref().map(|unit| of_leaving(unit, true).verdict), [ok, warning, warning]);
-        assert_eq!(units.each_ref().map(|unit| of_leaving(unit, false).verdict), [ok, ok, warning]);
+        assert_eq!(units.each_ref().map(|unit| of_leaving(unit, true).verdict), [ok, warning, warning, warning]);
+        assert_eq!(units.each_ref().map(|unit| of_leaving(unit, false).verdict), [ok, warning, ok, warning]);
     }
 
     #[test]

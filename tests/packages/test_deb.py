@@ -13,10 +13,11 @@ from .conftest import install_deb
 from .root import Root
 from .test_contents import MANUAL
 
-LINK = "/etc/systemd/system/multi-user.target.wants/kubeboot.service"
+UNITS = ("kubeboot.service", "kubeboot-reset.service")
+LINKS = [f"/etc/systemd/system/multi-user.target.wants/{unit}" for unit in UNITS]
 RELOAD = "--system daemon-reload"
 # How Debian's helper enables a unit: as the presets say.
-ENABLE = "--root=/ --system --preset-mode=enable-only preset kubeboot.service"
+ENABLE = [f"--root=/ --system --preset-mode=enable-only preset {unit}" for unit in UNITS]
 
 
 @pytest.fixture(scope="module")
@@ -33,11 +34,10 @@ def newer(deb: Path, tmp_path_factory) -> Path:
     return packed
 
 
-def test_installing_enables_the_unit_and_starts_nothing(installed: Root):
-    assert installed.asked() == [ENABLE, RELOAD]
-    assert installed.is_enabled("kubeboot.service") == "enabled"
-    assert installed.is_enabled("kubeboot-reset.service") != "enabled"
-    assert installed.path(LINK).is_symlink()
+def test_installing_enables_the_units_and_starts_nothing(installed: Root):
+    assert installed.asked() == [*ENABLE, RELOAD]
+    assert [installed.is_enabled(unit) for unit in UNITS] == ["enabled", "enabled"]
+    assert all(installed.path(link).is_symlink() for link in LINKS)
 
 
 def test_the_settings_are_roots_alone(installed: Root):
@@ -114,21 +114,22 @@ def test_an_upgrade_and_a_removal_harm_nothing(new_root, deb: Path, newer: Path)
     state.write_text("{}")
 
     install_deb(root, newer)
-    assert [line for line in root.asked() if line != ENABLE] == [RELOAD], "an upgrade starts and stops nothing"
+    assert [line for line in root.asked() if line not in ENABLE] == [RELOAD], "an upgrade starts and stops nothing"
     assert config.read_text() == 'bucket = "mine"\n'
     assert root.mode("/etc/kubeboot/config.toml") == (0o600, 0)
-    root.run("systemctl", "disable", "kubeboot.service")
+    for unit in UNITS:
+        root.run("systemctl", "disable", unit)
     install_deb(root, deb)
-    assert root.is_enabled("kubeboot.service") == "disabled", "it stays as the operator has left it"
+    assert [root.is_enabled(unit) for unit in UNITS] == ["disabled"] * 2, "they stay as the operator has left them"
     root.asked()
 
     root.run("dpkg", "--remove", "kubeboot")
     asked = root.asked()
     stopped = [line.removeprefix("stop ") for line in asked if line.startswith("stop ")]
-    assert stopped == ["kubeboot.service", "kubeboot-reset.service"]
+    assert stopped == list(UNITS)
     assert asked[-1] == RELOAD
     assert config.exists()
     root.run("dpkg", "--purge", "kubeboot")
     assert not root.path("/etc/kubeboot").exists()
-    assert not root.path(LINK).is_symlink()
+    assert not any(root.path(link).is_symlink() for link in LINKS)
     assert state.exists(), "it says whose control plane lies on this disk"

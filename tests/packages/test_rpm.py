@@ -8,6 +8,7 @@ from pathlib import Path
 from .root import Root
 
 # Fedora's and Amazon Linux' policy: nothing is enabled that no preset before it names.
+UNITS = ("kubeboot.service", "kubeboot-reset.service")
 POLICY = "usr/lib/systemd/system-preset/99-default-disable.preset"
 
 
@@ -24,26 +25,25 @@ def test_installing_upgrading_and_removing(new_root, rpm: Path):
     root.path(POLICY).parent.mkdir(parents=True, exist_ok=True)
     root.path(POLICY).write_text("disable *\n")
     by_rpm(root, "--install", str(rpm))
-    assert root.asked() == ["--no-reload preset kubeboot.service", "daemon-reload"], "it starts nothing"
-    assert root.is_enabled("kubeboot.service") == "enabled"
-    assert root.is_enabled("kubeboot-reset.service") != "enabled"
+    assert root.asked() == [f"--no-reload preset {' '.join(UNITS)}", "daemon-reload"], "it starts nothing"
+    assert [root.is_enabled(unit) for unit in UNITS] == ["enabled", "enabled"]
     config = root.path("/etc/kubeboot/config.toml")
     assert root.mode("/etc/kubeboot/config.toml") == (0o600, 0)
     assert root.run("kubeboot", "--version").stdout.startswith("kubeboot ")
 
     config.write_text('bucket = "mine"\n')
-    root.run("systemctl", "disable", "kubeboot.service")
+    root.run("systemctl", "disable", *UNITS)
     root.asked()
     by_rpm(root, "--upgrade", "--replacepkgs", str(rpm))
     assert set(root.asked()) == {"daemon-reload"}, "an upgrade starts and stops nothing"
     assert config.read_text() == 'bucket = "mine"\n'
-    assert root.is_enabled("kubeboot.service") == "disabled", "it stays as the operator has left it"
+    assert [root.is_enabled(unit) for unit in UNITS] == ["disabled"] * 2, "they stay as the operator has left them"
 
-    root.run("systemctl", "enable", "kubeboot.service")
+    root.run("systemctl", "enable", *UNITS)
     root.asked()
     by_rpm(root, "--erase", "kubeboot")
     assert root.asked() == [
-        "--no-reload disable kubeboot.service", "stop kubeboot.service kubeboot-reset.service", "daemon-reload",
+        f"--no-reload disable {' '.join(UNITS)}", f"stop {' '.join(UNITS)}", "daemon-reload",
     ]  # fmt: skip
     assert not root.path("/usr/bin/kubeboot").exists()
-    assert not root.path("/etc/systemd/system/multi-user.target.wants/kubeboot.service").is_symlink()
+    assert not any(root.path(f"/etc/systemd/system/multi-user.target.wants/{unit}").is_symlink() for unit in UNITS)

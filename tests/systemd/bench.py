@@ -89,10 +89,10 @@ class Bench:
         """The name of a bridge port for a virtual machine."""
         return self._bridge.tap()
 
-    def wait_ready(self, slot: int, machine: Machine) -> None:
-        """Waits until the machine is a healthy voter again, `kubeboot up` has said so, and its unit is armed."""
+    def wait_ready(self, slot: int, machine: Machine, up: bool = True) -> None:
+        """Waits until the machine is a healthy voter again, `kubeboot up` has said so (if `up`), and its unit is armed."""
         machine.wait_until(lambda: self.is_voter(slot), "its etcd is a voter", READY_SECONDS)
-        for unit in (layers.UP, machine.unit):
+        for unit in (layers.UP, machine.unit)[not up :]:
             active = ("systemctl", "is-active", "--quiet", unit)
             machine.wait_until(
                 lambda active=active: machine.run(*active).returncode == 0, f"{unit} is up", READY_SECONDS

@@ -199,6 +199,18 @@ def unarmed(bench: Bench, system: str) -> Outcome:
     return departure.outcome
 
 
+def without_up(bench: Bench, system: str) -> Outcome:
+    """Nobody runs `kubeboot up` at this boot: the unit is armed by systemd alone."""
+    departure = Departure(bench, 1, system)
+    must(departure.machine, "systemctl", "disable", "kubeboot.service")
+    departure.machine.cut_power()
+    departure.machine.boot()
+    bench.wait_ready(1, departure.machine, up=False)
+    departure.go(OFF)
+    departure.judge(leaves=True)
+    return departure.outcome
+
+
 MOMENTS: dict[str, Callable[[Bench, str], Outcome]] = {
     "graceful-termination": graceful_termination,
     "lease-held-by-another": lease_held,
@@ -213,6 +225,7 @@ MOMENTS: dict[str, Callable[[Bench, str], Outcome]] = {
     "up-at-work": up_at_work,
     "disk-full": disk_full,
     "unarmed": unarmed,
+    "without-up": without_up,
 }
 
 

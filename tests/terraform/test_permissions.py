@@ -96,6 +96,9 @@ def test_straight_from_runcmd(world):
     assert done.returncode == 0, done.stderr
     (made,) = world.do("outcome")
     assert (made["role"], made["voter"]) == ("initialised", True)
+    # Armed now by `up`, and at later boots, at which nobody runs that, by systemd.
+    for question in ("is-active", "is-enabled"):
+        assert world.as_node("1", "systemctl", question, "kubeboot-reset.service").returncode == 0, question
 
 
 def test_each_action_is_missed(world, plan):

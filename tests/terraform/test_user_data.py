@@ -97,11 +97,13 @@ def test_kubeadm_documents_arrive_letter_by_letter():
 
 def test_both_ways_in():
     assert read("unit")["runcmd"] == ["systemctl enable --now --no-block kubeboot.service"]
-    assert read("runcmd")["runcmd"] == ["kubeboot up"]
+    assert read("runcmd")["runcmd"] == ["systemctl enable kubeboot-reset.service", "kubeboot up"]
     (command,) = read("deb")["runcmd"]
     install, start = command.split(" && ")
     assert install == f"/usr/local/sbin/install-kubeboot 's3://bucket/kubeboot.deb' {SHA256}"
     assert start == "systemctl enable --now --no-block kubeboot.service"
+    (command,) = read("rpm")["runcmd"]
+    assert command.split(" && ")[1:] == read("runcmd")["runcmd"]
 
 
 class Installer:
