@@ -1,8 +1,9 @@
 //! Machines that go down: who leaves, who stays, and that whoever comes back joins as new.
 
 use crate::support::World;
+use crate::support::bucket::{LEASE, RECORD};
 use crate::support::leaving::{LEFT, STAYED};
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use std::path::Path;
 
 /// systemd's queue while the machine is powered off.
@@ -19,6 +20,7 @@ fn a_terminated_machine_of_three_leaves_two_healthy_voters() -> Result<()> {
         ensure!(left.len() == 1 && left[0]["exit"] == LEFT, "{left:?}");
         println!("a graceful termination took {} s", left[0]["seconds"]);
         world.has_left(3, &[1, 2])?;
+        ensure!(world.object(LEASE)?["holder"].is_null(), "the next one waits for the lease: {}", world.object(LEASE)?);
         let status = world.on(1, &["kubeboot", "status"])?;
         ensure!(status.stdout.contains("2 voters") || status.stdout.contains("can lose 0"), "{}", status.text());
         Ok(())
@@ -31,7 +33,12 @@ fn a_machine_that_left_and_is_started_again_joins_as_new() -> Result<()> {
         world.all_up(&[1, 2, 3])?;
         let before = world.registration(2)?;
         let record = world.record()?;
-        world.goes_down(2, "poweroff")?.is(LEFT, &["left the cluster in"])?;
+        let left = world.goes_down(2, "poweroff")?;
+        left.is(LEFT, &["left the cluster in"])?;
+        // A machine whose removal turns out not to be lawful keeps its Node.
+        let at = |words: &str| left.output.find(words).with_context(|| format!("'{words}': {}", left.output));
+        ensure!(at("lists this machine no longer")? < at("deleted this machine's Node")?, "{}", left.output);
+        ensure!(world.disk(2)?.join("var/lib/etcd/member").exists(), "a machine that goes down wipes nothing");
         world.has_left(2, &[1, 3])?;
         world.ask(&["boot", "2"])?;
         world.all_up(&[2])?;
@@ -104,8 +111,16 @@ fn what_is_not_for_good_stays_and_what_is_leaves_whichever_way() -> Result<()> {
         before.nothing_at_all_changed()?;
         world.are_the_voters(&[1, 2])?;
         world.ask(&["ec2-state", "2", "shutting-down"])?;
+        let asked = world.root(2)?.join("run/standin/systemctl.log");
+        std::fs::remove_file(&asked)?;
         let ended = world.reset_with_jobs(2, HALT)?;
         ensure!(i64::from(ended.code) == LEFT && ended.text().contains("shutting-down"), "{}", ended.text());
+        // Whoever stops a unit from here waits for one that waits for this one: kubelet's stop does.
+        let asked = std::fs::read_to_string(asked)?;
+        ensure!(
+            asked.lines().all(|line| line.contains("list-jobs")),
+            "systemd was asked for more than its queue: {asked}"
+        );
         world.has_left(2, &[1])
     })
 }
@@ -182,6 +197,13 @@ fn an_operator_takes_a_machine_out_and_it_joins_again() -> Result<()> {
         for step in ["lease:", "register-leaving:", "remove-member:", "delete-node:", "register-left:", "wipe:"] {
             ensure!(foretold.contains(step), "{foretold}");
         }
+        let record = world.text(RECORD)?;
+        let claim = world.record()?["claim_id"].as_str().context("it is a text")?.to_owned();
+        world.put(RECORD, &record.replace(&claim, "6f9619ff-8b86-4011-b42d-00c04fc964ff"))?;
+        let ended = world.on(3, &["kubeboot", "reset", "--now", "--yes"])?;
+        ensure!(ended.code == 6 && ended.text().contains("was not wiped"), "{}", ended.text());
+        ensure!(world.disk(3)?.join("var/lib/etcd/member").exists(), "wiped without the record's word");
+        world.put(RECORD, &record)?;
         let ended = world.on(3, &["kubeboot", "reset", "--now", "--yes"])?;
         ensure!(i64::from(ended.code) == LEFT, "{}", ended.text());
         world.has_left(3, &[1, 2])?;
@@ -245,6 +267,25 @@ fn what_another_machine_has_written_is_its_own() -> Result<()> {
         world.refuses(2, &["kubeboot", "reset", "--now", "--yes"], 6, &["was written by"])?;
         before.nothing_at_all_changed()?;
         world.are_the_voters(&[1, 2])
+    })
+}
+
+#[test]
+fn a_node_under_its_name_that_is_another_machines_is_left_alone() -> Result<()> {
+    World::of(2).tell(|world| {
+        world.all_up(&[1, 2])?;
+        let name = world.registration(2)?["node_name"].as_str().context("it is a text")?.to_owned();
+        // As when a machine with its old address has joined under its old name: nobody's kubelet speaks for this one here.
+        world.on(2, &["systemctl", "stop", "kubelet"])?;
+        let mut node = world.node_object(1, &name)?;
+        node["metadata"]["uid"] = "6f9619ff-8b86-4011-b42d-00c04fc964ff".into();
+        node["spec"]["providerID"] = "aws:///eu-central-1a/i-0000000000000ffff".into();
+        node["status"]["addresses"] = serde_json::json!([{"type": "InternalIP", "address": "10.77.0.99"}]);
+        world.put_node_object(1, &name, &node)?;
+        world.goes_down(2, "poweroff")?.is(LEFT, &["another machine's Node by now, left alone"])?;
+        world.are_the_voters(&[1])?;
+        ensure!(world.nodes(1)?.contains(&name), "another machine's Node was deleted: {:?}", world.nodes(1)?);
+        Ok(())
     })
 }
 

@@ -10,6 +10,9 @@ pub const LEFT: i64 = 0;
 pub const STAYED: i64 = 20;
 pub const INCOMPLETE: i64 = 21;
 
+/// Where Nodes lie in etcd.
+const NODES: &str = "/registry/nodes/";
+
 /// What the leaving unit's `kubeboot reset` did.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Leaving {
@@ -71,15 +74,31 @@ impl World {
 
     /// Names of the Nodes, by the etcd of a machine of the cluster.
     pub fn nodes(&self, asked: usize) -> Result<Vec<String>> {
+        let listed = self.etcdctl(asked, &["get", "--prefix", "--keys-only", NODES])?;
+        Ok(listed.lines().filter_map(|line| line.strip_prefix(NODES)).map(str::to_owned).collect())
+    }
+
+    /// A Node, as it lies in that etcd.
+    pub fn node_object(&self, asked: usize, name: &str) -> Result<Value> {
+        let found = self.etcdctl(asked, &["get", "--print-value-only", &format!("{NODES}{name}")])?;
+        serde_json::from_str(&found).with_context(|| format!("the Node '{name}' is no JSON: {found}"))
+    }
+
+    /// Puts a Node there, past every API server.
+    pub fn put_node_object(&self, asked: usize, name: &str, node: &Value) -> Result<()> {
+        self.etcdctl(asked, &["put", &format!("{NODES}{name}"), &node.to_string()]).map(drop)
+    }
+
+    /// What the etcd of a machine says.
+    fn etcdctl(&self, asked: usize, words: &[&str]) -> Result<String> {
         let pki = "/etc/kubernetes/pki/etcd";
         let script = format!(
             "exec etcdctl --endpoints \"https://$STANDIN_ADDRESS:2379\" --cacert {pki}/ca.crt \
-             --cert {pki}/healthcheck-client.crt --key {pki}/healthcheck-client.key get --prefix --keys-only /registry/nodes/"
+             --cert {pki}/healthcheck-client.crt --key {pki}/healthcheck-client.key \"$@\""
         );
-        let listed = self.on(asked, &["sh", "-c", &script])?;
-        ensure!(listed.code == 0, "{}", listed.text());
-        let names = listed.stdout.lines().filter_map(|line| line.strip_prefix("/registry/nodes/"));
-        Ok(names.map(str::to_owned).collect())
+        let ended = self.on(asked, &[&["sh", "-c", &script, "sh"], words].concat())?;
+        ensure!(ended.code == 0, "{}", ended.text());
+        Ok(ended.stdout)
     }
 }
 

@@ -109,7 +109,7 @@ fn no_removal_goes_below_the_quorum_of_the_rest() {
     let lost = |answering, voters| Blocked::NoQuorum { answering, voters };
     let rows: [(&str, &[u8], Blocked); 6] = [
         ("VVv", &[], silent(&[3])),
-        // A dead learner is not what is in the way.
+        // A learner is in nobody's way: to reap it would not help.
         ("VVvl", &[4], silent(&[3])),
         ("VVVvv", &[], silent(&[4, 5])),
         ("Vv", &[2], lost(1, 2)),
