@@ -15,14 +15,9 @@ fn everybody_joins_while_the_load_balancer_refuses_everybody() -> Result<()> {
     })
 }
 
-/// Machine 1 is the cluster, machine 2 is about to join it and holds up after this phase, once.
-fn interrupted(after: &str, story: impl FnOnce(&World) -> Result<()>) -> Result<()> {
-    World::of(2).without_up().set("expected_size", "1").set("settle_timeout", "1s").tell(|world| {
-        world.run_up(1)?;
-        world.all_up(&[1])?;
-        world.kubeadm_fault(2, &json!({"join": {"after": after, "hang": true, "times": 1}}))?;
-        world.run_up(2)?;
-        world.until_kubeadm_fault(2)?;
+/// The join of machine 2 hangs after this phase, once; whatever the story does then, both are a cluster in the end.
+fn interrupted(phase: &str, story: impl FnOnce(&World) -> Result<()>) -> Result<()> {
+    World::of(2).tell_in_a_join(phase, |world| {
         story(world)?;
         world.all_up(&[2])?;
         world.is_one_control_plane(&[1, 2])
@@ -58,10 +53,7 @@ fn a_machine_that_loses_power_in_the_middle_of_a_join_goes_on_after_its_boot() -
 
 #[test]
 fn a_join_that_always_fails_leaves_no_member_behind() -> Result<()> {
-    let plan = World::of(2).without_up().set("expected_size", "1").set("settle_timeout", "1s");
-    plan.tell(|world| {
-        world.run_up(1)?;
-        world.all_up(&[1])?;
+    World::of(2).tell_after_the_first(|world| {
         world.kubeadm_fault(2, &json!({"join": {"after": "etcd-join", "exit": 1}}))?;
         let times = ["--claim-ttl", "3s", "--lease-ttl", "3s", "--deadline", "15s"];
         let ended = world.on(2, &[&["kubeboot", "up"][..], &times].concat())?;
@@ -77,10 +69,7 @@ fn a_join_that_always_fails_leaves_no_member_behind() -> Result<()> {
 
 #[test]
 fn another_minor_version_stops_before_it_touches_etcd() -> Result<()> {
-    let plan = World::of(2).without_up().set("expected_size", "1").set("settle_timeout", "1s");
-    plan.tell(|world| {
-        world.run_up(1)?;
-        world.all_up(&[1])?;
+    World::of(2).tell_after_the_first(|world| {
         world.pretend(2, "STANDIN_KUBEADM_VERSION", "v1.35.4")?;
         world.refuses(2, &["kubeboot", "up"], 6, &["v1.35.4", "v1.36.1", "minor version"])?;
         world.are_the_voters(&[1])
@@ -101,12 +90,7 @@ fn a_proxy_is_for_aws_alone() -> Result<()> {
 
 #[test]
 fn a_machine_in_the_queue_asks_s3_four_times_a_second_at_the_most() -> Result<()> {
-    World::of(3).without_up().set("expected_size", "1").set("settle_timeout", "1s").tell(|world| {
-        world.run_up(1)?;
-        world.all_up(&[1])?;
-        world.kubeadm_fault(2, &json!({"join": {"after": "kubelet-start", "hang": true, "times": 1}}))?;
-        world.run_up(2)?;
-        world.until_kubeadm_fault(2)?;
+    World::of(3).tell_in_a_join("kubelet-start", |world| {
         world.run_up(3)?;
         world.until_logged(3, "waiting for the membership lease")?;
         let times = world.s3_reads(3, 60)?;

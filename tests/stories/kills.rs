@@ -79,10 +79,7 @@ fn whoever_initialises_looks_at_its_claim_last() -> Result<()> {
 
 #[test]
 fn a_wipe_may_be_killed_in_its_middle() -> Result<()> {
-    let plan = World::of(2).without_up().option("--binary", &crash::binary()?).set("expected_size", "1");
-    plan.set("settle_timeout", "1s").set("lease_ttl", "3s").tell(|world| {
-        world.run_up(1)?;
-        world.all_up(&[1])?;
+    World::of(2).option("--binary", &crash::binary()?).set("lease_ttl", "3s").tell_after_the_first(|world| {
         // What there is to wipe: all that a join leaves.
         ensure!(is_killed(world.start_up_until(2, Stop::Kill, "join-ended")?)?, "the join was not killed");
         for how in [Stop::Kill, Stop::Hold] {

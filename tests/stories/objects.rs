@@ -11,12 +11,7 @@ const A_UUID: &str = "00000000-1111-4222-8333-444444444444";
 
 /// Machine 1 is the cluster; machine 2 has never run anything.
 fn a_cluster_and_a_fresh_machine(story: impl FnOnce(&World) -> Result<()>) -> Result<()> {
-    let plan = World::of(2).without_up().set("expected_size", "1").set("settle_timeout", "1s").set("lease_ttl", "3s");
-    plan.tell(|world| {
-        world.run_up(1)?;
-        world.all_up(&[1])?;
-        story(world)
-    })
+    World::of(2).set("lease_ttl", "3s").tell_after_the_first(story)
 }
 
 /// A JSON object with one place in it replaced.

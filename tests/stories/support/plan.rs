@@ -3,6 +3,7 @@
 use super::slots::Slots;
 use super::world::World;
 use anyhow::Result;
+use serde_json::json;
 use std::path::Path;
 use std::time::Instant;
 
@@ -48,6 +49,25 @@ impl Plan {
     pub fn without_up(mut self) -> Self {
         self.options.push("--no-up".to_owned());
         self
+    }
+
+    /// Tells a story that begins with machine 1 as a cluster of its own; nothing has run on the others.
+    pub fn tell_after_the_first(self, story: impl FnOnce(&World) -> Result<()>) -> Result<()> {
+        self.without_up().set("expected_size", "1").set("settle_timeout", "1s").tell(|world| {
+            world.run_up(1)?;
+            world.all_up(&[1])?;
+            story(world)
+        })
+    }
+
+    /// The same for a join that was cut short: that of machine 2, which hangs after this phase when the story begins.
+    pub fn tell_in_a_join(self, phase: &str, story: impl FnOnce(&World) -> Result<()>) -> Result<()> {
+        self.tell_after_the_first(|world| {
+            world.kubeadm_fault(2, &json!({"join": {"after": phase, "hang": true, "times": 1}}))?;
+            world.run_up(2)?;
+            world.until_kubeadm_fault(2)?;
+            story(world)
+        })
     }
 
     /// Starts the world, tells the story in it, and ends the world. When the story fails, the logs are printed.
