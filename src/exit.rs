@@ -232,6 +232,13 @@ mod tests {
     }
 
     #[test]
+    fn what_a_machine_says_can_be_read_when_nobody_can_log_in() {
+        for unit in [UNIT, LEAVING_UNIT] {
+            assert_eq!(value(unit, "StandardOutput="), "journal+console");
+        }
+    }
+
+    #[test]
     fn leaving_ends_before_systemd_ends_it() {
         use crate::settings::table::{Fallback, Kind, Setting};
         let timeout = humantime::parse_duration(value(LEAVING_UNIT, "TimeoutStopSec=")).expect("it is a time");
