@@ -93,13 +93,7 @@ mod tests {
     }
 
     fn record(n: u8, generation: u64, state: State) -> ClusterRecord {
-        let identity = Identity {
-            account: String::new(),
-            region: String::new(),
-            group_arn: String::new(),
-            endpoint: String::new(),
-            service_subnet: String::new(),
-        };
+        let identity = Identity::sample();
         ClusterRecord { claim_id: claim(n), generation, identity, yielded: Vec::new(), state }
     }
 

@@ -117,13 +117,7 @@ mod tests {
     }
 
     fn identity(group: &str) -> Identity {
-        Identity {
-            account: "1".into(),
-            region: "r".into(),
-            group_arn: group.into(),
-            endpoint: "api:6443".into(),
-            service_subnet: "10.96.0.0/12".into(),
-        }
+        Identity { group_arn: group.into(), ..Identity::sample() }
     }
 
     fn published() -> Published {

@@ -18,6 +18,20 @@ pub struct Identity {
     pub service_subnet: String,
 }
 
+#[cfg(test)]
+impl Identity {
+    /// For tables that need one and do not look at it.
+    pub(super) fn sample() -> Self {
+        Self {
+            account: "123456789012".into(),
+            region: "eu-central-1".into(),
+            group_arn: "arn:group".into(),
+            endpoint: "api:6443".into(),
+            service_subnet: "10.96.0.0/12".into(),
+        }
+    }
+}
+
 /// How two identities differ.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Mismatch {
@@ -66,13 +80,7 @@ mod tests {
 
     #[test]
     fn a_group_is_named_at_the_end_of_its_arn() {
-        let of = |arn: &str| Identity {
-            account: String::new(),
-            region: String::new(),
-            group_arn: arn.to_owned(),
-            endpoint: String::new(),
-            service_subnet: String::new(),
-        };
+        let of = |arn: &str| Identity { group_arn: arn.to_owned(), ..Identity::sample() };
         let arn = "arn:aws:autoscaling:eu-central-1:123456789012:autoScalingGroup:c577349c:autoScalingGroupName/demo";
         assert_eq!(of(arn).group_name(), Some("demo"));
         for bad in ["", "arn:aws:autoscaling", "arn:aws:autoscaling:::autoScalingGroup::autoScalingGroupName/"] {

@@ -221,7 +221,7 @@ impl Loss {
 mod tests {
     use super::*;
     use crate::model::identity::Identity;
-    use crate::model::ids::{ClaimId, Uid};
+    use crate::model::ids::ClaimId;
     use crate::model::record::State;
     use crate::model::registration::{Phase, SCHEMA, Versions};
     use std::time::Duration;
@@ -272,22 +272,7 @@ mod tests {
     }
 
     fn told_of_one_made_by(first: u8, members: Option<Members>, words: &[(u8, Seen)]) -> String {
-        let published = Published {
-            ca_hashes: Vec::new(),
-            kube_system_uid: Uid::parse(UUID).unwrap(),
-            kubernetes_version: "v1.36.1".into(),
-            pki_key: "k".into(),
-            pki_digest: String::new(),
-            initialised_by: id(first),
-            initialised_at: String::new(),
-        };
-        let identity = Identity {
-            account: String::new(),
-            region: String::new(),
-            group_arn: String::new(),
-            endpoint: String::new(),
-            service_subnet: String::new(),
-        };
+        let (published, identity) = (Published::sample(id(first)), Identity::sample());
         let state = State::Ready(published.clone());
         let claim_id = ClaimId::parse(UUID).unwrap();
         let earlier = "00000000-8b86-4011-b42d-00c04fc964ff";

@@ -225,15 +225,9 @@ mod tests {
     const UUID: &str = "6f9619ff-8b86-4011-b42d-00c04fc964ff";
 
     fn record(state: State) -> ClusterRecord {
-        let identity = Identity {
-            account: "123456789012".into(),
-            region: "eu-central-1".into(),
-            group_arn: "arn".into(),
-            endpoint: "api:6443".into(),
-            service_subnet: "10.96.0.0/12".into(),
-        };
+        let (claim_id, identity) = (ClaimId::parse(UUID).unwrap(), Identity::sample());
         let id = InstanceId::parse("i-00000001").unwrap();
-        ClusterRecord { claim_id: ClaimId::parse(UUID).unwrap(), generation: 2, identity, yielded: vec![id], state }
+        ClusterRecord { claim_id, generation: 2, identity, yielded: vec![id], state }
     }
 
     fn states() -> [State; 4] {

@@ -31,16 +31,6 @@ fn claim(n: u8) -> ClaimId {
     ClaimId::parse(format!("00000000-0000-4000-8000-00000000000{n}")).unwrap()
 }
 
-fn identity() -> Identity {
-    Identity {
-        account: "123456789012".into(),
-        region: "eu-central-1".into(),
-        group_arn: "arn:group".into(),
-        endpoint: "api:6443".into(),
-        service_subnet: "10.96.0.0/12".into(),
-    }
-}
-
 fn policy() -> Policy {
     Policy {
         expected_size: None,
@@ -69,7 +59,7 @@ fn machine(n: u8) -> Snapshot {
     Snapshot {
         me: id(n),
         addresses: vec![address(n)],
-        identity: identity(),
+        identity: Identity::sample(),
         local: Local::Fresh,
         group: Some(group(3)),
         instances: Instances::default(),
@@ -84,7 +74,7 @@ fn machine(n: u8) -> Snapshot {
 }
 
 fn found(claim_id: ClaimId, state: State, unchanged_for: Duration) -> RecordView {
-    let record = ClusterRecord { claim_id, generation: 1, identity: identity(), yielded: Vec::new(), state };
+    let record = ClusterRecord { claim_id, generation: 1, identity: Identity::sample(), yielded: Vec::new(), state };
     RecordView::Found { record: Box::new(record), etag: "e".into(), unchanged_for }
 }
 
@@ -246,8 +236,11 @@ fn a_group_that_does_not_match_is_waited_for_and_then_taken_as_it_is() {
 
 #[test]
 fn a_retired_record_binds_nobody_but_follows_every_claim() {
-    let foreign =
-        Snapshot { identity: Identity { endpoint: "other:1".into(), ..identity() }, record: retired(), ..machine(1) };
+    let foreign = Snapshot {
+        identity: Identity { endpoint: "other:1".into(), ..Identity::sample() },
+        record: retired(),
+        ..machine(1)
+    };
     assert_eq!(decided(&foreign), Step::Claim(Over::Retired));
     let left_over = Snapshot { local: half_made(1, 7, Stage::Initializing), record: retired(), ..machine(1) };
     assert_eq!(decided(&left_over), Step::Wipe(Wipe::Deposed(claim(7))));

@@ -53,42 +53,25 @@ impl fmt::Display for KeepData {
 mod tests {
     use super::*;
     use crate::model::identity::Identity;
-    use crate::model::ids::{ClaimId, InstanceId, Uid};
+    use crate::model::ids::{ClaimId, InstanceId};
     use crate::model::local::Stage;
     use crate::model::record::Published;
 
     const UUID: &str = "6f9619ff-8b86-4011-b42d-00c04fc964ff";
 
     fn record(claim: &str, state: State) -> ClusterRecord {
-        let identity = Identity {
-            account: String::new(),
-            region: String::new(),
-            group_arn: String::new(),
-            endpoint: String::new(),
-            service_subnet: String::new(),
-        };
-        ClusterRecord { claim_id: ClaimId::parse(claim).unwrap(), generation: 1, identity, yielded: Vec::new(), state }
-    }
-
-    fn published() -> Published {
-        Published {
-            ca_hashes: Vec::new(),
-            kube_system_uid: Uid::parse(UUID).unwrap(),
-            kubernetes_version: String::new(),
-            pki_key: String::new(),
-            pki_digest: String::new(),
-            initialised_by: InstanceId::parse("i-00000001").unwrap(),
-            initialised_at: String::new(),
-        }
+        let (claim_id, identity) = (ClaimId::parse(claim).unwrap(), Identity::sample());
+        ClusterRecord { claim_id, generation: 1, identity, yielded: Vec::new(), state }
     }
 
     #[test]
     fn only_the_data_of_the_records_cluster_is_wiped() {
         let instance = InstanceId::parse("i-00000001").unwrap();
         let claim_id = ClaimId::parse(UUID).unwrap();
+        let published = Published::sample(instance.clone());
         let made = Local::Made { instance: instance.clone(), claim_id: claim_id.clone() };
         let half_made = Local::HalfMade { instance, claim_id, stage: Stage::Joining };
-        let (ready, retired) = (State::Ready(published()), State::Retired(published()));
+        let (ready, retired) = (State::Ready(published.clone()), State::Retired(published));
         let initializing = State::Initializing { holder: None, beat: 0 };
         let other = UUID.replace('6', "7");
         let rows = [

@@ -258,14 +258,8 @@ mod tests {
     }
 
     fn record(state: State) -> ClusterRecord {
-        let identity = Identity {
-            account: "123456789012".into(),
-            region: "eu-central-1".into(),
-            group_arn: "arn:group".into(),
-            endpoint: "api:6443".into(),
-            service_subnet: "10.96.0.0/12".into(),
-        };
-        ClusterRecord { claim_id: claim(1), generation: 1, identity, yielded: Vec::new(), state }
+        let (claim_id, identity) = (claim(1), Identity::sample());
+        ClusterRecord { claim_id, generation: 1, identity, yielded: Vec::new(), state }
     }
 
     fn published() -> Published {
