@@ -3,6 +3,8 @@
 use crate::support::World;
 use crate::support::bucket::{LEASE, RECORD};
 use crate::support::leaving::{LEFT, STAYED};
+use crate::support::terminal::Terminal;
+use crate::support::world::RUN;
 use anyhow::{Context, Result, ensure};
 use std::path::Path;
 
@@ -215,6 +217,45 @@ fn an_operator_takes_a_machine_out_and_it_joins_again() -> Result<()> {
         world.run_up(3)?;
         world.all_up(&[3])?;
         world.are_the_voters(&[1, 2, 3])
+    })
+}
+
+#[test]
+fn an_operator_at_a_terminal_is_asked_and_only_yes_counts() -> Result<()> {
+    const ASKED: &str = "Type 'yes' to go on: ";
+    let now = ["kubeboot", "reset", "--now"];
+    World::of(2).tell(|world| {
+        world.all_up(&[1, 2])?;
+        let before = world.before(2)?;
+        let asked = |world| -> Result<Terminal<'_>> {
+            let mut terminal = World::at_a_terminal(world, 2, &now)?;
+            terminal.until_shown(ASKED)?;
+            Ok(terminal)
+        };
+        for answer in [Some("y"), None] {
+            let terminal = asked(world)?;
+            let ended = match answer {
+                Some(line) => terminal.types(line)?,
+                None => terminal.types_no_more()?,
+            };
+            ensure!(ended.code == 2 && ended.stdout.contains("nothing was changed"), "{ended:?}");
+            for told in [&world.id(2)?, "out of its cluster and wipes it", "remove-member:", "wipe:"] {
+                ensure!(ended.stdout.contains(told), "{ended:?}");
+            }
+        }
+        // The connection is lost while it waits for an answer.
+        drop(asked(world)?);
+        world.until("'kubeboot reset' has ended with its terminal", RUN, || {
+            let processes = world.processes(2)?;
+            Ok((!processes.iter().any(|process| process.argv.contains(&"--now".to_owned()))).then_some(()))
+        })?;
+        before.nothing_at_all_changed()?;
+        world.are_the_voters(&[1, 2])?;
+        let ended = asked(world)?.types("yes")?;
+        ensure!(i64::from(ended.code) == LEFT, "{ended:?}");
+        world.has_left(2, &[1])?;
+        ensure!(!world.disk(2)?.join("var/lib/kubeboot/state.json").exists(), "it was not wiped");
+        Ok(())
     })
 }
 

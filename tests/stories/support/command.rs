@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::{Read, Seek};
 use std::os::unix::fs::FileExt;
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -44,10 +44,21 @@ pub fn run(words: &[&str], within: Duration) -> Result<Ended> {
 
 /// Starts a command with nothing on its standard input.
 pub fn start(words: &[&str]) -> Result<Running> {
+    spawn(words, Stdio::null())
+}
+
+/// Starts a command that reads what is written to the other end of its standard input.
+pub fn start_with_keyboard(words: &[&str]) -> Result<(Running, ChildStdin)> {
+    let mut running = spawn(words, Stdio::piped())?;
+    let keyboard = running.child.stdin.take().context("a pipe was asked for")?;
+    Ok((running, keyboard))
+}
+
+fn spawn(words: &[&str], stdin: Stdio) -> Result<Running> {
     let (stdout, stderr) = (tempfile::tempfile()?, tempfile::tempfile()?);
     let child = Command::new(words[0])
         .args(&words[1..])
-        .stdin(Stdio::null())
+        .stdin(stdin)
         .stdout(stdout.try_clone()?)
         .stderr(stderr.try_clone()?)
         .process_group(0)
@@ -59,10 +70,12 @@ pub fn start(words: &[&str]) -> Result<Running> {
 impl Running {
     /// What it has said so far on its standard error.
     pub fn said(&self) -> Result<String> {
-        let mut bytes = vec![0; usize::try_from(self.stderr.metadata()?.len())?];
-        // Not by the position in the file, which the command writes at.
-        self.stderr.read_exact_at(&mut bytes, 0)?;
-        Ok(String::from_utf8_lossy(&bytes).into_owned())
+        so_far(&self.stderr)
+    }
+
+    /// What it has said so far on its standard output.
+    pub fn printed(&self) -> Result<String> {
+        so_far(&self.stdout)
     }
 
     /// Whether it still runs.
@@ -97,6 +110,13 @@ impl Drop for Running {
             let _ = self.child.wait();
         }
     }
+}
+
+/// What is in a file that a command still writes: not by the position in it, which the command writes at.
+fn so_far(file: &File) -> Result<String> {
+    let mut bytes = vec![0; usize::try_from(file.metadata()?.len())?];
+    file.read_exact_at(&mut bytes, 0)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 fn text(file: &mut File) -> Result<String> {

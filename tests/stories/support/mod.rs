@@ -9,6 +9,7 @@ pub mod machine;
 pub mod plan;
 pub mod server;
 pub mod slots;
+pub mod terminal;
 pub mod truth;
 pub mod unchanged;
 pub mod world;

@@ -154,7 +154,8 @@ impl World {
         })
     }
 
-    fn command<'a>(&'a self, words: &[&'a str]) -> Vec<&'a str> {
+    /// The command line of `dev/world` with these words, for this world.
+    pub fn command<'a>(&'a self, words: &[&'a str]) -> Vec<&'a str> {
         const DEV_WORLD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/dev/world");
         let folder = self.folder.path().to_str().expect("the temporary folder's name is our own and plain text");
         [DEV_WORLD, "--dir", folder].into_iter().chain(words.iter().copied()).collect()
