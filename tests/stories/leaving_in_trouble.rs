@@ -91,6 +91,26 @@ fn aws_may_be_silent_as_a_whole() -> Result<()> {
 }
 
 #[test]
+fn with_most_of_the_budget_gone_the_member_still_goes() -> Result<()> {
+    World::of(3).set("leave_budget", BUDGET).tell(|world| {
+        world.all_up(&[1, 2, 3])?;
+        // Whatever comes before the member takes all of its share and fails, and so does what comes after it.
+        world.fault("hang", &[])?;
+        world.ask(&["imds", "3", "silent=600"])?;
+        let _holder = world.start_on(3, &["flock", "/run/kubeboot/lock", "sleep", "600"])?;
+        for node in [1, 2] {
+            world.signal_program(node, "apiserver", Signal::STOP)?;
+        }
+        let left = world.goes_down(3, "poweroff")?;
+        left.is(INCOMPLETE, &["without this machine's lock", "without the membership lease", "the Node"])?;
+        within_budget(&left)?;
+        // Of its 12 seconds, what the members do not use.
+        ensure!(left.seconds > 7.0, "it took only {} s: {}", left.seconds, left.output);
+        world.are_the_voters(&[1, 2])
+    })
+}
+
+#[test]
 fn aws_may_refuse_everything() -> Result<()> {
     // Nobody is waited for here, so the budget is the ordinary one: of a short one a busy computer needs all for the questions.
     World::of(2).tell(|world| {
