@@ -13,7 +13,7 @@ import threading
 
 from . import containers, control, manifests, node, registrar
 
-TICK = 0.05  # seconds between two looks at the manifest folder
+TICK = 0.1  # seconds between two looks at the manifest folder
 CONFIG = "/var/lib/kubelet/config.yaml"
 CRI_SOCKET = "/run/containerd/containerd.sock"
 
