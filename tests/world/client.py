@@ -22,10 +22,10 @@ def run_as(
         return subprocess.CompletedProcess(command, 124, "", f"did not end within {seconds:g} s\n")
 
 
-def wait_until(true: Callable[[], bool], seconds: float = 10.0) -> None:
-    """Waits until `true()` is; raises TimeoutError after `seconds`."""
+def wait_until(true: Callable[[], bool], seconds: float = 10.0, pause: float = 0.02) -> None:
+    """Waits until `true()` is, looking after every `pause`; raises TimeoutError after `seconds`."""
     end = time.monotonic() + seconds
     while not true():
         if time.monotonic() > end:
             raise TimeoutError(f"waited in vain for {seconds:g} s")
-        time.sleep(0.02)
+        time.sleep(pause)

@@ -3,6 +3,7 @@
 import http.client
 import json
 import ssl
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,23 +41,20 @@ def ask(address: str, disk: Path) -> View | None:
     try:
         tls = ssl.create_default_context(cafile=str(pki / "etcd/ca.crt"))
         tls.load_cert_chain(str(pki / "apiserver-etcd-client.crt"), str(pki / "apiserver-etcd-client.key"))
-        # "AA==" is the base64 of one zero byte; any key will do, since only the read itself matters.
-        _post(address, tls, "/v3/kv/range", {"key": "AA=="})
-        answer = _post(address, tls, "/v3/cluster/member/list", {})
+        with closing(http.client.HTTPSConnection(address, CLIENT_PORT, timeout=SECONDS, context=tls)) as connection:
+            # "AA==" is the base64 of one zero byte; any key will do, since only the read itself matters.
+            _post(connection, "/v3/kv/range", {"key": "AA=="})
+            answer = _post(connection, "/v3/cluster/member/list", {})
     except (OSError, http.client.HTTPException, ValueError):
         return None
     members = (Member(m["ID"], m.get("name", ""), not m.get("isLearner", False)) for m in answer["members"])
     return View(answer["header"]["cluster_id"], answer["header"]["member_id"], tuple(members))
 
 
-def _post(address: str, tls: ssl.SSLContext, path: str, body: dict) -> dict:
-    connection = http.client.HTTPSConnection(address, CLIENT_PORT, timeout=SECONDS, context=tls)
-    try:
-        connection.request("POST", path, json.dumps(body))
-        response = connection.getresponse()
-        text = response.read()
-    finally:
-        connection.close()
+def _post(connection: http.client.HTTPSConnection, path: str, body: dict) -> dict:
+    connection.request("POST", path, json.dumps(body))
+    response = connection.getresponse()
+    text = response.read()
     if response.status != 200:
-        raise ValueError(f"etcd at {address} answered {response.status}: {text[:200]!r}")
+        raise ValueError(f"etcd at {connection.host} answered {response.status}: {text[:200]!r}")
     return json.loads(text)
