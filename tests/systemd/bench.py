@@ -6,59 +6,66 @@ It runs in namespaces of its own (lane.py), so whatever it mounts, starts or con
 import itertools
 import json
 import shutil
-import subprocess
 from pathlib import Path
 
 from world import members, objects
 from world.account import PREFIX
 from world.client import wait_until
 from world.node import Node
-from world.options import Options
 from world.standin import dial, kubeapi, kubeconfig
-from world.world import World
 
-from . import layers
+from . import full, layers
 from .cgroups import Cgroups
 from .layers import Variant
 from .machine import Machine
 from .network import ADDRESSES, GATEWAY, LINK, WIDTH, Bridge, run
+from .seed import DISK, Seed, copy
 from .vm import Vm
 
-UP_SECONDS = 120.0
 READY_SECONDS = 30.0
+
+# Between two looks that cost a process or a TLS handshake: the processor is what all benches wait for.
+LOOK = 0.1
 
 # The machines that stay, as a rule; the first one is exchanged.
 SURVIVORS = (2, 3)
-
-# What a machine keeps on its disk; everything else of it is the Debian root, fresh for every machine.
-DISK = ("etc/kubernetes", "etc/kubeboot", "var/lib/etcd", "var/lib/kubelet", "var/lib/kubeboot")
 
 # A name that only a resolver knows: S3 is asked by address, since its client would put the bucket before the name.
 AWS_NAME = "aws.demo.internal"
 
 
 class Bench:
-    """`folder` is an empty directory; `roots` says where the Debian roots are, by name."""
+    """`folder` is an empty directory; `roots` says where the Debian roots are, by name; `seed` is what it begins with."""
 
-    def __init__(self, name: str, folder: Path, binary: Path, roots: dict[str, Path]):
+    def __init__(self, name: str, folder: Path, binary: Path, roots: dict[str, Path], seed: Seed):
         run(["mount", "-n", "-t", "tmpfs", "-o", "mode=0700", "bench", str(folder)])
-        self.folder, self._binary, self._roots = folder, binary, roots
+        self.folder, self._binary, self._roots, self._seed = folder, binary, roots, seed
         for made in ("cgroup", "layers", "machines", "world"):
             (folder / made).mkdir()
         self._cgroups = Cgroups(folder / "cgroup", name)
         self._bridge = Bridge(folder / "network")
         self._numbers = itertools.count(1)
         self._machines: list[Machine | Vm] = []
-        self._objects: dict[str, bytes] = {}
-        self.world = World(folder / "world", Options(binary=str(binary), nodes=3), self._bridge.world())
-        self._form()
+        self._kept: dict[tuple[int, str, Variant], Machine] = {}
+        self.world = seed.world(folder / "world", binary, self._bridge.world())
+        for node in self.world.nodes:
+            full.mount(self._disk(node))
+        self._objects = seed.objects()
+        self.clear()
 
     def node(self, slot: int) -> Node:
         """What AWS knows as the machine in this slot, from 1."""
         return self.world.nodes[slot - 1]
 
-    def machine(self, slot: int, system: str, variant: Variant = layers.REAL) -> Machine:
-        """The machine of this slot with the systemd of that Debian, booted on its disk: a healthy voter, armed."""
+    def machine(self, slot: int, system: str, variant: Variant = layers.REAL, kept: bool = False) -> Machine:
+        """The machine of this slot with the systemd of that Debian, booted on its disk: a healthy voter, armed.
+
+        With `kept` it may be one that an earlier case has kept.
+        """
+        if kept and (found := self._kept.pop((slot, system, variant), None)):
+            self.own(found)
+            self.wait_ready(slot, found)
+            return found
         number = next(self._numbers)
         folder = self.folder / "machines" / str(number)
         lower, inside = self.prepare(slot, system, variant, folder / "upper/etc")
@@ -71,6 +78,7 @@ class Bench:
 
     def prepare(self, slot: int, system: str, variant: Variant, etc: Path) -> tuple[list[Path], dict[Path, str]]:
         """Frees a slot for another machine, fills its /etc; returns its layers, and {outside: inside} for the rest."""
+        self._destroy_kept()
         node = self.node(slot)
         node.machine.cut_power()
         self._bridge.strip(slot)
@@ -85,17 +93,26 @@ class Bench:
         """Has it destroyed after the case."""
         self._machines.append(machine)
 
+    def keep(self, slot: int, system: str, variant: Variant, machine: Machine) -> None:
+        """Leaves a machine on after the case, for the next one that may have it; to be called if it is as it was."""
+        self._machines.remove(machine)
+        self._kept[slot, system, variant] = machine
+
+    def fill_disk(self, slot: int) -> None:
+        """Leaves no room on a machine's disk until it is put back."""
+        full.fill(self._disk(self.node(slot)))
+
     def tap(self) -> str:
         """The name of a bridge port for a virtual machine."""
         return self._bridge.tap()
 
     def wait_ready(self, slot: int, machine: Machine, up: bool = True) -> None:
         """Waits until the machine is a healthy voter again, `kubeboot up` has said so (if `up`), and its unit is armed."""
-        machine.wait_until(lambda: self.is_voter(slot), "its etcd is a voter", READY_SECONDS)
+        machine.wait_until(lambda: self.is_voter(slot), "its etcd is a voter", READY_SECONDS, LOOK)
         for unit in (layers.UP, machine.unit)[not up :]:
             active = ("systemctl", "is-active", "--quiet", unit)
             machine.wait_until(
-                lambda active=active: machine.run(*active).returncode == 0, f"{unit} is up", READY_SECONDS
+                lambda active=active: machine.run(*active).returncode == 0, f"{unit} is up", READY_SECONDS, LOOK
             )
 
     def is_voter(self, slot: int) -> bool:
@@ -116,7 +133,7 @@ class Bench:
         """
         config = kubeconfig.Config.load(str(self._disk(self.node(asked)) / "etc/kubernetes/admin.conf"))
         api = kubeapi.Api(config, server=f"https://{ADDRESSES.private(asked)}:6443")
-        wait_until(lambda: _is_ready(api), READY_SECONDS)
+        wait_until(lambda: _is_ready(api), READY_SECONDS, LOOK)
         return api.find(f"/api/v1/nodes/{self.name(slot)}") is not None
 
     def name(self, slot: int) -> str:
@@ -146,32 +163,26 @@ class Bench:
         if self._has_changed():
             self._restore()
 
-    def _form(self) -> None:
-        """Lets the real kubeboot make the control plane, and keeps what every case begins with."""
-        self.world.start()
-        for node in self.world.nodes:
-            if not node.up_ended.wait(UP_SECONDS) or node.up_exit != 0:
-                raise RuntimeError(f"`kubeboot up` of machine {node.index}: {node.up_state()}")
-        for node in self.world.nodes:
-            node.machine.cut_power()
-        for node in self.world.nodes:
-            _copy(self._disk(node), self.folder / "kept" / str(node.index))
-        self._objects = {key: objects.get(key) for key in objects.names()}
-        self._boot_survivors()
-
     def _has_changed(self) -> bool:
         """Whether the members are others than at first, or one of the machines that stay does not answer."""
         everybody = {self.name(node.index) for node in self.world.nodes}
         return any(not self.node(slot).machine.is_on or self.voters(slot) != everybody for slot in SURVIVORS)
 
+    def _destroy_kept(self) -> None:
+        for machine in self._kept.values():
+            machine.destroy()
+        self._kept.clear()
+
     def _restore(self) -> None:
         """Rolls all members back together: one alone would lack what it has acknowledged."""
+        self._destroy_kept()
         for node in self.world.nodes:
             node.machine.cut_power()
         for node in self.world.nodes:
+            full.make_room(self._disk(node))
             for name in DISK:
                 shutil.rmtree(self._disk(node) / name, ignore_errors=True)
-            _copy(self.folder / "kept" / str(node.index), self._disk(node))
+            copy(self._seed.disk(node.index), self._disk(node))
         self._boot_survivors()
 
     def _boot_survivors(self) -> None:
@@ -179,7 +190,7 @@ class Bench:
             self._bridge.configure(slot)
             self.node(slot).boot(with_up=False)
         for slot in SURVIVORS:
-            wait_until(lambda slot=slot: self.is_voter(slot), READY_SECONDS)
+            wait_until(lambda slot=slot: self.is_voter(slot), READY_SECONDS, LOOK)
 
     @staticmethod
     def _disk(node: Node) -> Path:
@@ -222,11 +233,3 @@ def _is_ready(api: kubeapi.Api) -> bool:
 
 def _write_variables(file: Path, variables: dict[str, str]) -> None:
     file.write_text("".join(f"{key}={value}\n" for key, value in variables.items()))
-
-
-def _copy(source: Path, target: Path) -> None:
-    """A copy of what belongs to a machine's state. etcd reserves 64 MB at a time: holes stay holes."""
-    for name in DISK:
-        if (source / name).exists():
-            (target / name).parent.mkdir(parents=True, exist_ok=True)
-            subprocess.run(["cp", "-a", "--sparse=always", source / name, target / name], check=True)

@@ -8,30 +8,35 @@ from . import vm_cases
 from .bench import Bench
 from .columns import COLUMNS
 from .departure import Departure, Outcome
-from .hostile import MOMENTS, slow, steady
+from .hostile import MOMENTS, ON_EVERY_SYSTEMD, slow, steady
 from .layers import SHELL, WITHOUT_DROP_INS, WITHOUT_ORDER, Variant
 from .ways import VERSIONS, WAYS
 
 
 @dataclass(frozen=True)
 class Case:
-    """`name` is unique; `system` names the root; `tell(bench)` lets it happen on a whole cluster, and judges."""
+    """`name` is unique; `system` names the root; `tell(bench)` lets it happen on a whole cluster, and judges.
+
+    Cases of the same `row` are told one after the other by the same bench, so that they can share a machine.
+    """
 
     name: str
     system: str
     tell: Callable[[Bench], Outcome]
+    row: str = ""
 
 
 def way(system: str, name: str) -> Case:
     """A row of the table of ways down: AWS says that the instance runs."""
 
     def tell(bench: Bench) -> Outcome:
-        departure = Departure(bench, 1, system)
+        departure = Departure(bench, 1, system, kept=WAYS[name].undo is not None)
         departure.go(WAYS[name])
         departure.judge(WAYS[name].runs and WAYS[name].job in COLUMNS["running"].leaves)
+        departure.undo(WAYS[name])
         return departure.outcome
 
-    return Case(f"{system}-{name}", system, tell)
+    return Case(f"{system}-{name}", system, tell, row=f"{system}, still on" if WAYS[name].undo else "")
 
 
 def column(system: str, job: str, name: str) -> Case:
@@ -47,22 +52,29 @@ def column(system: str, job: str, name: str) -> Case:
     return Case(f"{system}-{job}-{name}", system, tell)
 
 
-WAYS_DOWN = [way(system, name) for system, version in VERSIONS.items() for name in WAYS if version >= WAYS[name].since]
 _turns = itertools.cycle(VERSIONS)
+
+
+def _systems(every: bool) -> list[str]:
+    """On which systemds a case is told: every one, or the next where any will do."""
+    return list(VERSIONS) if every else [next(_turns)]
+
+
+WAYS_DOWN = [way(system, name) for system, version in VERSIONS.items() for name in WAYS if version >= WAYS[name].since]
 TABLE = [
     column(system, job, name)
     for job in ("poweroff", "halt", "reboot")
     for name in COLUMNS
     # Running is the row above.
     if name != "running"
-    # What AWS says has nothing to do with the systemd: they take turns.
-    for system in [next(_turns)]
+    # What AWS says has nothing to do with the systemd.
+    for system in _systems(every=False)
 ]
 
 HOSTILE = [
     Case(f"{system}-{name}", system, lambda bench, system=system, tell=tell: tell(bench, system))
     for name, tell in MOMENTS.items()
-    for system in VERSIONS
+    for system in _systems(name in ON_EVERY_SYSTEMD)
 ]
 
 
@@ -96,7 +108,6 @@ def wrong(system: str, variant: Variant, name: str, prepare: Callable[[Bench], N
 # server while systemd ends those at the same moment: by chance, so that is no case.
 WRONG = {
     wrong(system, variant, name, prepare): complaints
-    for system in VERSIONS
     for variant, name, prepare, complaints in (
         (SHELL, "stop", steady, ("the member is gone",)),
         (SHELL, "try-restart", steady, ("the member is gone",)),
@@ -104,6 +115,8 @@ WRONG = {
         (WITHOUT_DROP_INS, "poweroff", slow, ("`kubeboot check`", "`kubeboot status`", "the local etcd ended")),
         (WITHOUT_ORDER, "poweroff", slow, ("the network ended", "the container runtime ended", "kubelet ended")),
     )
+    # What the drop-ins are against is systemd's own doing.
+    for system in _systems(variant == WITHOUT_DROP_INS)
 }
 
 VIRTUAL = [Case(name, vm_cases.ROOT, tell) for name, tell in vm_cases.IN_A_VM.items()]

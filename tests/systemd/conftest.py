@@ -22,7 +22,11 @@ class Session:
         # Most of a case is waiting, for systemd or for etcd's own pauses.
         count = int(os.environ.get("TEST_BENCHES") or 2 * (os.cpu_count() or 1))
         self._lanes = Lanes(count, binary(), made)
-        self._lanes.start([case.name for case in cases if not self._reasons[case.system]])
+        rows: dict[str, list[str]] = {}
+        for case in cases:
+            if not self._reasons[case.system]:
+                rows.setdefault(case.row or case.name, []).append(case.name)
+        self._lanes.start(list(rows.values()))
 
     def outcome(self, case: Case) -> dict:
         """Waits for the outcome of a case; skips the test where its machine cannot run."""
@@ -44,6 +48,15 @@ def session(request) -> Iterator[Session]:
     running.end()
 
 
+# What is promised in seconds, and so told also when all is well.
+_promised: list[str] = []
+
+
+def pytest_terminal_summary(terminalreporter) -> None:
+    for line in _promised:
+        terminalreporter.write_line(line)
+
+
 @pytest.fixture
 def holds(session: Session) -> Callable[[Case], None]:
     """Waits for a case, says how it went, and fails with what is wrong."""
@@ -51,6 +64,8 @@ def holds(session: Session) -> Callable[[Case], None]:
     def hold(case: Case) -> None:
         outcome = session.outcome(case)
         print(outcome["told"])
+        if "healthy voters" in outcome["told"]:
+            _promised.append(f"{case.name}: {outcome['told']}")
         wrong = "\n".join(f"- {each}" for each in outcome["wrong"])
         assert not outcome["wrong"], f"\n{wrong}\n\nthe machine's console:\n{outcome['console']}"
 

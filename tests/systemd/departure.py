@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 
 from world.client import wait_until
 
-from .bench import Bench
+from .bench import LOOK, Bench
 from .layers import REAL, Variant
 from .watch import Watch
 from .ways import Way
@@ -34,11 +34,17 @@ class Outcome:
 
 
 class Departure:
-    """One machine of the bench, booted and armed, and the one of the others who is asked about it."""
+    """One machine of the bench, booted and armed, and the one of the others who is asked about it.
 
-    def __init__(self, bench: Bench, slot: int, system: str, variant: Variant = REAL, asked: int = 2):
+    `kept`: it need not have booted for this alone.
+    """
+
+    def __init__(
+        self, bench: Bench, slot: int, system: str, variant: Variant = REAL, asked: int = 2, kept: bool = False
+    ):
         self.bench, self.slot, self.asked = bench, slot, asked
-        self.machine = bench.machine(slot, system, variant)
+        self._kind = (slot, system, variant)
+        self.machine = bench.machine(slot, system, variant, kept)
         self.outcome = Outcome()
         self.seconds = 0.0
 
@@ -47,8 +53,8 @@ class Departure:
         voters = self.bench.voters(self.asked)
         return None if voters is None else self.bench.name(self.slot) in voters
 
-    def go(self, way: Way) -> None:
-        """Goes down that way, and notes what is not as that way has to be."""
+    def go(self, way: Way, may_end: tuple[str, ...] = ()) -> None:
+        """Goes down that way, and notes what is not as that way has to be. `may_end`: what need not live meanwhile."""
         address, began = self.bench.node(self.slot).address, time.monotonic()
         with Watch(self.machine, address, self.is_member) as watch:
             way.begin(self.machine)
@@ -61,7 +67,7 @@ class Departure:
         seen = watch.seen
         self.outcome.must(seen.ran == way.runs, f"the unit {'ran' if seen.ran else 'did not run'}")
         for name, at in seen.broken.items():
-            self.outcome.must(False, f"{name} ended while the unit ran, after {at:g} s")
+            self.outcome.must(name in may_end, f"{name} ended while the unit ran, after {at:g} s")
 
     def judge(self, leaves: bool, tells: bool = True) -> None:
         """Asks who stays, and compares. `tells`: it can reach the bucket to say so there."""
@@ -75,6 +81,12 @@ class Departure:
         self.outcome.told = f"{verdict} after {self.seconds:.1f} s"
         self.outcome.console = self.machine.console(300)
 
+    def undo(self, way: Way) -> None:
+        """Keeps the machine for the next case where it can be put back, and all was well."""
+        if way.undo and not self.outcome.wrong:
+            way.undo(self.machine)
+            self.bench.keep(*self._kind, self.machine)
+
     def _settle(self, watch: Watch) -> None:
         """Waits until the queue is empty and the unit's processes are gone."""
 
@@ -83,7 +95,7 @@ class Departure:
             return jobs in ("", "No jobs running.") and (not watch.seen.ran or watch.seen.ended is not None)
 
         try:
-            wait_until(idle, DOWN_SECONDS)
+            wait_until(idle, DOWN_SECONDS, LOOK)
         except TimeoutError:
             self.outcome.must(False, "systemd did not come to rest")
 
@@ -91,6 +103,6 @@ class Departure:
         """Those who stay may have to elect a leader first."""
         end = time.monotonic() + SETTLE_SECONDS
         while (member := self.is_member()) is None and time.monotonic() < end:
-            time.sleep(0.1)
+            time.sleep(LOOK)
         self.outcome.must(member is not None, "those who stay have no quorum")
         return member

@@ -12,22 +12,18 @@ from world import objects
 from world.account import PREFIX
 from world.client import wait_until
 
-from . import cgroups
-from .bench import Bench
+from . import cgroups, clock
+from .bench import LOOK, Bench
 from .departure import DOWN_SECONDS, Departure, Outcome
+from .full import FILL
+from .machine import Machine
 from .ways import WAYS, must
 
 LEASE = f"{PREFIX}/control-plane/membership-lease.json"
 BEAT_SECONDS = 0.5
 SLOW_SECONDS = 2.0
+JUMP_SECONDS = 5 * 3600
 OFF = WAYS["poweroff"]
-
-# Makes a file system in memory a little larger than what is in it, and fills that. The last write must fail.
-FILL = """set -e
-used=$(df --output=used "$1" | tail -n 1)
-mount -n -o "remount,size=$((used + 64))k" "$1"
-! head -c 1M /dev/zero >"$1/full"
-"""
 
 # Seconds after which etcd counts its members as connected: before, it refuses to remove one.
 STEADY_SECONDS = 6.0
@@ -43,7 +39,7 @@ def graceful_termination(bench: Bench, system: str) -> Outcome:
     pressed, whole = time.monotonic(), []
 
     def count() -> None:
-        wait_until(lambda: bench.voters(2) == stay and bench.voters(3) == stay, DOWN_SECONDS)
+        wait_until(lambda: bench.voters(2) == stay and bench.voters(3) == stay, DOWN_SECONDS, LOOK)
         whole.append(time.monotonic() - pressed)
 
     counting = threading.Thread(target=count)
@@ -135,17 +131,8 @@ def killed(bench: Bench, system: str, signal: str) -> Outcome:
     """The command is killed in the middle, and the machine is switched on again: it is a healthy voter in the end."""
     departure = Departure(bench, 1, system)
     slow(bench)
-    unit = departure.machine.cgroup / "system.slice" / departure.machine.unit
-
-    def kill() -> None:
-        wait_until(lambda: cgroups.is_populated(unit), DOWN_SECONDS)
-        time.sleep(1)
-        departure.machine.run("systemctl", "kill", "--kill-who=all", f"--signal={signal}", departure.machine.unit)
-
-    killing = threading.Thread(target=kill)
-    killing.start()
-    departure.go(OFF)
-    killing.join()
+    unit = departure.machine.unit
+    _go_but(departure, lambda machine: machine.run("systemctl", "kill", "--kill-who=all", f"--signal={signal}", unit))
     bench.world.faults.clear(None)
     departure.machine.boot()
     bench.wait_ready(1, departure.machine)
@@ -180,12 +167,33 @@ def up_at_work(bench: Bench, system: str) -> Outcome:
     return departure.outcome
 
 
-def disk_full(bench: Bench, system: str) -> Outcome:
+def clock_jumps(bench: Bench, system: str, before: int, after: int) -> Outcome:
+    """The clock is set in the middle of leaving; it was so many seconds ahead before, and is so many ahead then."""
+    departure = Departure(bench, 1, system)
+    clock.prepare(departure.machine, before)
+    slow(bench)
+    _go_but(departure, lambda machine: clock.set_ahead(machine, after))
+    departure.judge(leaves=True)
+    seen = clock.seen(departure.machine)
+    departure.outcome.must(seen == {before, after}, f"`kubeboot reset` has seen clocks that are {seen} s ahead")
+    return departure.outcome
+
+
+def memory_full(bench: Bench, system: str) -> Outcome:
     """Not a byte fits into /run and /tmp any more."""
     departure = Departure(bench, 1, system)
     for folder in ("/run", "/tmp"):
         must(departure.machine, "sh", "-c", FILL, "sh", folder)
     departure.go(OFF)
+    departure.judge(leaves=True)
+    return departure.outcome
+
+
+def disk_full(bench: Bench, system: str) -> Outcome:
+    """Not a byte fits below /var/lib and into /etc/kubernetes any more: etcd may end of that, and nothing else."""
+    departure = Departure(bench, 1, system)
+    bench.fill_disk(1)
+    departure.go(OFF, may_end=("the local etcd",))
     departure.judge(leaves=True)
     return departure.outcome
 
@@ -223,10 +231,31 @@ MOMENTS: dict[str, Callable[[Bench, str], Outcome]] = {
     "killed-by-SIGKILL": lambda bench, system: killed(bench, system, "KILL"),
     "slow-aws": slow_aws,
     "up-at-work": up_at_work,
+    "clock-jumps-forward": lambda bench, system: clock_jumps(bench, system, 0, JUMP_SECONDS),
+    "clock-jumps-back": lambda bench, system: clock_jumps(bench, system, JUMP_SECONDS, 0),
+    "memory-full": memory_full,
     "disk-full": disk_full,
     "unarmed": unarmed,
     "without-up": without_up,
 }
+
+# Those in which the systemd might matter; of the others each is told on one.
+ON_EVERY_SYSTEMD = ("graceful-termination", "slow-aws")
+
+
+def _go_but(departure: Departure, happens: Callable[[Machine], object]) -> None:
+    """Lets the machine go down, and something happen to it a second after its unit has begun to leave."""
+    unit = departure.machine.cgroup / "system.slice" / departure.machine.unit
+
+    def wait() -> None:
+        wait_until(lambda: cgroups.is_populated(unit), DOWN_SECONDS)
+        time.sleep(1)
+        happens(departure.machine)
+
+    waiting = threading.Thread(target=wait)
+    waiting.start()
+    departure.go(OFF)
+    waiting.join()
 
 
 def _power_cut(bench: Bench, slot: int) -> None:

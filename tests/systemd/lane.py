@@ -12,6 +12,7 @@ from pathlib import Path
 from . import cases
 from .bench import Bench
 from .departure import Outcome
+from .seed import Seed
 
 
 def main() -> None:
@@ -20,7 +21,8 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
     roots = {name: Path(root) for name, root in config["roots"].items()}
-    bench = Bench(config["name"], Path(config["folder"]), Path(config["binary"]), roots)
+    seed = Seed(Path(config["seed"]))
+    bench = Bench(config["name"], Path(config["folder"]), Path(config["binary"]), roots, seed)
     print("{}", file=answers)
     for line in sys.stdin:
         outcome, sound = tell(bench, line.strip())

@@ -15,6 +15,7 @@ from pathlib import Path
 from world.build import PROJECT
 
 from . import cgroups
+from .seed import Seed
 
 NAMESPACES = ("--mount", "--net", "--pid", "--fork", "--kill-child=SIGKILL", "--mount-proc", "--propagation=private")
 
@@ -22,12 +23,12 @@ NAMESPACES = ("--mount", "--net", "--pid", "--fork", "--kill-child=SIGKILL", "--
 class Lane:
     """One bench. Its process is there from here on; the first `tell` waits until the cluster stands."""
 
-    def __init__(self, binary: Path, roots: dict[str, Path]):
+    def __init__(self, binary: Path, roots: dict[str, Path], seed: Path):
         self._name = uuid.uuid4().hex[:8]
         self._folder = Path(tempfile.mkdtemp(prefix="kubeboot-bench-"))
         self._log = (self._folder.with_suffix(".log")).open("w+")
         config = {
-            "name": self._name, "folder": str(self._folder), "binary": str(binary),
+            "name": self._name, "folder": str(self._folder), "binary": str(binary), "seed": str(seed),
             "roots": {name: str(root) for name, root in roots.items()},
         }  # fmt: skip
         self._process = subprocess.Popen(
@@ -41,12 +42,15 @@ class Lane:
     def is_alive(self) -> bool:
         return self._process.poll() is None
 
+    def stand(self) -> None:
+        """Waits until its cluster stands, or it has ended."""
+        if not self._stands:
+            self._stands = bool(self._process.stdout.readline())
+
     def tell(self, case: str) -> dict:
         """The outcome of a case. Raises RuntimeError with the end of the bench's log if it ended instead."""
         try:
-            if not self._stands:
-                json.loads(self._process.stdout.readline())
-                self._stands = True
+            self.stand()
             self._process.stdin.write(f"{case}\n")
             return json.loads(self._process.stdout.readline())
         except (ValueError, OSError) as error:
@@ -72,20 +76,22 @@ class Lane:
 
 
 class Lanes:
-    """Tells cases on `count` benches, in the order in which they are given."""
+    """Tells cases on `count` benches, in the order in which they are given; a list of them by one bench, in a row."""
 
     def __init__(self, count: int, binary: Path, roots: dict[str, Path]):
         self._binary, self._roots = binary, roots
+        self._seed = Path(tempfile.mkdtemp(prefix="kubeboot-seed-"))
+        self._filling = threading.Lock()
         self._waiting: queue.SimpleQueue = queue.SimpleQueue()
         self._told: dict[str, Future] = {}
         self._running: set[Lane] = set()
         self._ending = threading.Event()
         self._threads = [threading.Thread(target=self._run, name=f"lane {n}") for n in range(count)]
 
-    def start(self, cases: list[str]) -> None:
-        for case in cases:
-            self._told[case] = Future()
-            self._waiting.put(case)
+    def start(self, rows: list[list[str]]) -> None:
+        for row in rows:
+            self._told |= {case: Future() for case in row}
+            self._waiting.put(row)
         for thread in self._threads:
             thread.start()
 
@@ -100,21 +106,30 @@ class Lanes:
             lane.kill()
         for thread in self._threads:
             thread.join()
+        shutil.rmtree(self._seed)
 
     def _run(self) -> None:
         lane = None
-        while not self._ending.is_set() and (case := self._next()):
-            if lane and not lane.is_alive:
-                self._end(lane)
-                lane = None
-            if lane is None:
-                lane = Lane(self._binary, self._roots)
-                self._running.add(lane)
-            self._tell(lane, case)
+        while not self._ending.is_set() and (row := self._next()):
+            for case in row:
+                if lane and not lane.is_alive:
+                    self._end(lane)
+                    lane = None
+                lane = lane or self._begin()
+                self._tell(lane, case)
         if lane:
             self._end(lane)
 
-    def _next(self) -> str | None:
+    def _begin(self) -> Lane:
+        """Another bench: until the first one has filled the seed, nobody else begins."""
+        with self._filling:
+            lane = Lane(self._binary, self._roots, self._seed)
+            self._running.add(lane)
+            if not Seed(self._seed).is_whole:
+                lane.stand()
+        return lane
+
+    def _next(self) -> list[str] | None:
         try:
             return self._waiting.get_nowait()
         except queue.Empty:

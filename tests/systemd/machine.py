@@ -81,14 +81,17 @@ class Machine:
             self._inside(argv), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
 
-    def wait_until(self, true, what: str, seconds: float = POWER_SECONDS) -> None:
-        """Waits for a condition. Raises RuntimeError with the console's end if the machine ends or time runs out."""
+    def wait_until(self, true, what: str, seconds: float = POWER_SECONDS, pause: float = 0.01) -> None:
+        """Waits for a condition, looking after every `pause`.
+
+        Raises RuntimeError with the console's end if the machine ends or time runs out.
+        """
         end = time.monotonic() + seconds
         while not true():
             if not self.is_on or time.monotonic() > end:
                 how = "it went off" if not self.is_on else f"not within {seconds:g} s"
                 raise RuntimeError(f"waited until {what}: {how}; console:\n{self.console(40)}")
-            time.sleep(0.01)
+            time.sleep(pause)
 
     def ended(self, seconds: float) -> str | None:
         """How the machine went down: "off" or "reboot"; None if it is still on after `seconds`."""

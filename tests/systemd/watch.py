@@ -51,7 +51,7 @@ class Watch:
             "kubelet": machine.cgroup / "system.slice/kubelet.service",
         }
         self._etcd = etcd_scope(machine)
-        self._address, self._is_member = address, is_member
+        self._address, self._is_member, self._is_gone = address, is_member, False
         self._start, self._stop = time.monotonic(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
 
@@ -87,11 +87,14 @@ class Watch:
                 self.seen.broken.setdefault(name, round(at, 2))
 
     def _is_still_member(self) -> bool:
-        """Asks those who stay until they know; with no answer, it is."""
+        """Asks those who stay until they know; with no answer, it is. Who is none is never one again."""
+        if self._is_gone:
+            return False
         end = time.monotonic() + ANSWER_SECONDS
         while (member := self._is_member()) is None and time.monotonic() < end:
             time.sleep(PAUSE)
-        return member is not False
+        self._is_gone = member is False
+        return not self._is_gone
 
     def _network_is_up(self) -> bool:
         """Whether the machine answers at all: a port that refuses does, too."""

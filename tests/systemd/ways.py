@@ -20,6 +20,7 @@ class Way:
     """`begin` asks for it. `ends` is how PID 1 ends: "off", "reboot", or None if the machine stays up.
 
     `job` is what the queue holds then: "poweroff", "halt", "reboot", or "" for what is no way down for good.
+    `undo` makes a machine that is still on what it was, where that can be: the next case begins with it.
     """
 
     begin: Callable[[Machine], None]
@@ -27,6 +28,7 @@ class Way:
     job: str = ""
     runs: bool = True
     since: int = 0
+    undo: Callable[[Machine], None] | None = None
 
 
 def command(*argv: str) -> Callable[[Machine], None]:
@@ -37,6 +39,9 @@ def command(*argv: str) -> Callable[[Machine], None]:
 def systemctl(*verb: str) -> Callable[[Machine], None]:
     """What an operator or a package does with the unit."""
     return lambda machine: machine.run("systemctl", *verb, machine.unit)
+
+
+START = systemctl("start")
 
 
 def signalled(number: int) -> Callable[[Machine], None]:
@@ -56,6 +61,11 @@ def poweroff_after(*argv: str) -> Callable[[Machine], None]:
 def stop_while_poweroff_is_scheduled(machine: Machine) -> None:
     must(machine, "shutdown", "-h", "+10")
     machine.run("systemctl", "stop", machine.unit)
+
+
+def cancel_and_start(machine: Machine) -> None:
+    must(machine, "shutdown", "-c")
+    START(machine)
 
 
 def reboot_with_a_kernel_loaded(machine: Machine) -> None:
@@ -91,12 +101,12 @@ WAYS = {
     "soft-reboot": Way(command("systemctl", "soft-reboot"), None, "soft-reboot", since=SOFT_REBOOT),
     "rescue": Way(command("systemctl", "isolate", "rescue.target"), None),
     "emergency": Way(command("systemctl", "isolate", "emergency.target"), None),
-    "stop": Way(systemctl("stop"), None),
-    "restart": Way(systemctl("restart"), None),
-    "try-restart": Way(systemctl("try-restart"), None),
-    "disable-now": Way(systemctl("disable", "--now"), None),
-    "stop-while-poweroff-is-scheduled": Way(stop_while_poweroff_is_scheduled, None),
-    "daemon-reload": Way(command("systemctl", "daemon-reload"), None, runs=False),
-    "daemon-reexec": Way(command("systemctl", "daemon-reexec"), None, runs=False),
+    "stop": Way(systemctl("stop"), None, undo=START),
+    "restart": Way(systemctl("restart"), None, undo=START),
+    "try-restart": Way(systemctl("try-restart"), None, undo=START),
+    "disable-now": Way(systemctl("disable", "--now"), None, undo=systemctl("enable", "--now")),
+    "stop-while-poweroff-is-scheduled": Way(stop_while_poweroff_is_scheduled, None, undo=cancel_and_start),
+    "daemon-reload": Way(command("systemctl", "daemon-reload"), None, runs=False, undo=START),
+    "daemon-reexec": Way(command("systemctl", "daemon-reexec"), None, runs=False, undo=START),
     "poweroff-f": Way(command("systemctl", "poweroff", "-ff"), "off", runs=False),
 }
