@@ -35,7 +35,7 @@ AWS_NAME = "aws.demo.internal"
 
 
 class Bench:
-    """`folder` is an empty directory; `roots` says where the Debian roots are, by name; `seed` is what it begins with."""
+    """`folder` is an empty directory; `roots` says where the Debian roots are, by name; it begins as `seed` says."""
 
     def __init__(self, name: str, folder: Path, binary: Path, roots: dict[str, Path], seed: Seed):
         run(["mount", "-n", "-t", "tmpfs", "-o", "mode=0700", "bench", str(folder)])

@@ -1,6 +1,7 @@
 """What only a machine of its own kernel can show: the power button, kexec, and a clock that jumps."""
 
 import itertools
+import re
 import shutil
 import time
 from collections.abc import Callable
@@ -9,13 +10,16 @@ from pathlib import Path
 from world.client import wait_until
 
 from . import layers
-from .bench import READY_SECONDS, Bench
-from .departure import DOWN_SECONDS, SETTLE_SECONDS, Outcome
+from .bench import LOOK, READY_SECONDS, Bench
+from .departure import SETTLE_SECONDS, Outcome
 from .hostile import slow, steady
 from .network import run
-from .vm import BOOT_SECONDS, Vm
+from .vm import BOOT_SECONDS, Vm, is_accelerated
 
 ROOT = "vm"
+
+# Seconds after which the clock jumps: with slow AWS the two questions are not answered by then.
+JUMP_AFTER = 3
 _numbers = itertools.count(1)
 
 
@@ -28,10 +32,11 @@ def button_at_termination(bench: Bench) -> Outcome:
     pressed = time.monotonic()
     vm.press()
     stay = {bench.name(2), bench.name(3)}
-    wait_until(lambda: bench.voters(2) == stay and bench.voters(3) == stay, DOWN_SECONDS)
-    outcome.told = f"two healthy voters after {time.monotonic() - pressed:.1f} s"
-    outcome.must(vm.is_off_within(DOWN_SECONDS), "the machine is still on")
-    outcome.must(bench.phase(1) == "left", f"it is registered as {bench.phase(1)}")
+    wait_until(lambda: bench.voters(2) == stay and bench.voters(3) == stay, BOOT_SECONDS, LOOK)
+    whole = time.monotonic() - pressed
+    _must_have_left(bench, vm, outcome)
+    how = "" if is_accelerated() else ", emulated"
+    outcome.told += f", two healthy voters {whole:.1f} s after the power button{how}"
     return _with_console(outcome, vm)
 
 
@@ -40,23 +45,21 @@ def button_at_a_stop(bench: Bench) -> Outcome:
     vm, outcome = _vm(bench), Outcome()
     bench.world.group.set_ec2_state(bench.node(1).id, "stopping")
     vm.press()
-    outcome.must(vm.is_off_within(DOWN_SECONDS), "the machine is still on")
+    outcome.must(vm.is_off_within(BOOT_SECONDS), "the machine is still on")
     _must_be_member(bench, outcome)
     return _with_console(outcome, vm)
 
 
-def clock_jumps(bench: Bench) -> Outcome:
-    """The clock jumps ahead by hours in the middle of leaving: no budget counts on it."""
+def clock_jumps(bench: Bench, before: str, jump: str) -> Outcome:
+    """The clock is set by hours in the middle of leaving, and before the machine goes down: no budget counts on it."""
     vm, outcome = _vm(bench), Outcome()
+    outcome.must(vm.run("date", "-s", before).returncode == 0, "the clock cannot be set")
     slow(bench)
-    jump = "sleep 3; date -s '+5 hours'; date"
-    started = vm.run(
-        "systemd-run", "--unit=jump", "-p", "DefaultDependencies=no", "-p", "StandardOutput=tty", "sh", "-c", jump
-    )
+    later = f"sleep {JUMP_AFTER}; date -s '{jump}'"
+    started = vm.run("systemd-run", "--unit=jump", "-p", "DefaultDependencies=no", "sh", "-c", later)
     outcome.must(started.returncode == 0, started.stderr)
     vm.press()
-    outcome.must(vm.is_off_within(DOWN_SECONDS), "the machine is still on")
-    _must_be_member(bench, outcome, member=False)
+    _must_have_left(bench, vm, outcome)
     return _with_console(outcome, vm)
 
 
@@ -80,7 +83,8 @@ def reboot_with_a_kernel_loaded(bench: Bench) -> Outcome:
 IN_A_VM: dict[str, Callable[[Bench], Outcome]] = {
     "vm-power-button-at-termination": button_at_termination,
     "vm-power-button-at-a-stop": button_at_a_stop,
-    "vm-clock-jumps": clock_jumps,
+    "vm-clock-jumps-forward": lambda bench: clock_jumps(bench, "now", "+5 hours"),
+    "vm-clock-jumps-back": lambda bench: clock_jumps(bench, "+5 hours", "-5 hours"),
     "vm-reboot": reboot,
     "vm-kexec": kexec,
     "vm-reboot-with-a-kernel-loaded": reboot_with_a_kernel_loaded,
@@ -131,6 +135,17 @@ def _must_be_member(bench: Bench, outcome: Outcome, member: bool = True) -> None
     found = bench.name(1) in bench.voters(2)
     outcome.must(found == member, f"the member is {'still there' if found else 'gone'}")
     outcome.told = "stayed" if found else "left"
+
+
+def _must_have_left(bench: Bench, vm: Vm, outcome: Outcome) -> None:
+    """All of it: member, Node and registration. How long that took is told by the machine's own clock."""
+    outcome.must(vm.is_off_within(BOOT_SECONDS), "the machine is still on")
+    _must_be_member(bench, outcome, member=False)
+    outcome.must(not bench.has_node(1, 2), "its Node object is still there")
+    outcome.must(bench.phase(1) == "left", f"it is registered as {bench.phase(1)}")
+    said = re.search(r"left the cluster in ([0-9.]+)s", vm.console(300))
+    outcome.must(said is not None, "it does not say that it left")
+    outcome.told += f" in {said[1]} s by its own clock" if said else ""
 
 
 def _with_console(outcome: Outcome, vm: Vm) -> Outcome:
