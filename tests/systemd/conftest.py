@@ -23,7 +23,7 @@ class Session:
         count = int(os.environ.get("TEST_BENCHES") or 2 * (os.cpu_count() or 1))
         self._lanes = Lanes(count, binary(), made)
         rows: dict[str, list[str]] = {}
-        for case in cases:
+        for case in sorted(cases, key=lambda case: not case.long):
             if not self._reasons[case.system]:
                 rows.setdefault(case.row or case.name, []).append(case.name)
         self._lanes.start(list(rows.values()))
