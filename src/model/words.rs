@@ -6,7 +6,9 @@ use super::leave;
 use super::reap::afar::Outlook;
 use super::reap::by_hand::{Lawful, Refusal};
 use super::reap::{Keep, Remove, Verdict};
+use super::retire::Answer;
 use super::step::{Over, StandBy, Step, TakeOver, Wait, Wipe};
+use super::verdict::{LeavingUnit, Named, Source};
 use std::time::Duration;
 
 fn id() -> InstanceId {
@@ -205,5 +207,63 @@ fn an_operator_who_names_a_member_is_told_what_comes_of_it() {
     for (refusal, what, remedy) in rows {
         let text = refusal.to_string();
         assert!(text.starts_with(what) && text.contains(remedy), "{text}");
+    }
+}
+
+#[test]
+fn a_cluster_that_is_not_retired_says_why_and_whether_the_arguments_are_to_blame() {
+    use super::retire::Refusal;
+    let asked = |field| Refusal::AskedElsewhere { field, record: "1".into(), here: "2".into() };
+    let rows = [
+        (Refusal::NoRecord, "no-record", true, "correct 'bucket' and 'prefix'"),
+        (Refusal::NoCluster { claim_id: claim() }, "no-cluster", false, "there is nothing to retire"),
+        (Refusal::OtherCluster { cluster_id: claim() }, "other-cluster", true, "correct --cluster-id"),
+        (asked("account"), "asked-elsewhere", true, "has account '1', AWS was asked in account '2'"),
+        (Refusal::Lives { instance: id(), ec2: "running".into() }, "lives", false, "is running: terminate it"),
+        (Refusal::NotKnown { instance: id() }, "not-known", false, "whether i-00000001, which has registered, lives"),
+    ];
+    for (refusal, code, usage, says) in rows {
+        assert_eq!((refusal.code(), refusal.is_about_usage()), (code, usage));
+        assert!(refusal.to_string().contains(says), "{refusal}");
+    }
+    let machine = Answer::Machine { instance: id(), address: [10, 77, 0, 1].into(), port: 2379 };
+    let refusal = Refusal::Answers(machine);
+    assert_eq!((refusal.code(), refusal.is_about_usage()), ("answers", false));
+    assert_eq!(
+        refusal.to_string(),
+        "i-00000001 accepts connections at port 2379 of 10.77.0.1: the cluster may still serve: terminate the machine, or stop kubelet and \
+         etcd there"
+    );
+}
+
+#[test]
+fn status_names_its_sources_and_members() {
+    let rows = [
+        (Source::Record, "the cluster record"),
+        (Source::Etcd, "etcd"),
+        (Source::ApiServers, "the API servers"),
+        (Source::Group, "the group"),
+        (Source::Ec2, "EC2"),
+        (Source::Registrations, "the registrations"),
+        (Source::Hash, "the published discovery hash"),
+        (Source::Certificates, "this machine's certificates"),
+    ];
+    for (source, text) in rows {
+        assert_eq!(source.to_string(), text);
+    }
+    let units = [LeavingUnit::Armed, LeavingUnit::NotArmed, LeavingUnit::NotInstalled];
+    assert_eq!(units.map(|unit| unit.to_string()), ["armed", "not armed", "not installed"]);
+    let (member, address) = (MemberId(0xa9), Some([10, 77, 0, 1].into()));
+    let named = |name: &str, address, instance| Named { id: member, name: name.into(), address, instance };
+    let rows = [
+        (named("n1", address, Some(id())), "a9 of i-00000001 (10.77.0.1)"),
+        (named("n1", None, Some(id())), "a9 of i-00000001"),
+        (named("n1", address, None), "a9 (n1, 10.77.0.1)"),
+        (named("n1", None, None), "a9 (n1)"),
+        (named("", address, None), "a9 (10.77.0.1)"),
+        (named("", None, None), "a9"),
+    ];
+    for (named, text) in rows {
+        assert_eq!(named.to_string(), text);
     }
 }

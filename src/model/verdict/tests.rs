@@ -344,6 +344,16 @@ fn a_member_is_the_machine_that_said_so_and_then_the_one_that_lives_there() {
         registrations(seen).remove(&id(3));
     });
     assert_eq!(machines(&unsaid)[2].member, Some(&member(3)));
+    // Two have had the address: then it is the one of them that lives.
+    let again = with(|seen| {
+        registrations(seen).remove(&id(3));
+        candidates(seen).push(GroupMember { addresses: vec![address(3)], ..group_member(4) });
+        let states = seen.ec2.as_mut().unwrap();
+        states.insert(id(3), Ec2State::Terminated);
+        states.insert(id(4), Ec2State::Running);
+    });
+    let members: Vec<_> = machines(&again).iter().map(|machine| machine.member.is_some()).collect();
+    assert_eq!(members, [true, true, false, true]);
 }
 
 #[test]
