@@ -89,7 +89,7 @@ fn own_state_of_another_cluster_is_an_operators_to_decide() -> Result<()> {
     a_cluster_and_a_fresh_machine(|world| {
         let record = world.record()?;
         let rows = [
-            ("/claim_id", A_UUID, "was not made under it: correct 'bucket' and 'prefix'"),
+            ("/claim_id", A_UUID, "claim"),
             ("/phase", "retired", "given up by 'kubeboot retire'"),
             ("/cluster/kube_system_uid", A_UUID, "two clusters"),
         ];
