@@ -13,8 +13,8 @@ from pathlib import Path
 
 from .network import run
 
-# Emulated, a boot takes half a minute, going down as long, both on a busy computer more.
-BOOT_SECONDS = 300.0
+# Emulated, a boot takes half a minute, going down as long; beside others on a busy computer minutes.
+BOOT_SECONDS = 900.0
 COMMAND_SECONDS = 60.0
 # Between two looks: most of them are a command, which keeps an emulated processor busy.
 LOOK_SECONDS = 0.5
