@@ -143,31 +143,62 @@ impl Registration {
 mod tests {
     use super::*;
 
+    fn registration(phase: Phase) -> Registration {
+        Registration {
+            schema: SCHEMA,
+            instance: InstanceId::parse("i-00000001").unwrap(),
+            phase,
+            claim_id: Some(ClaimId::parse("6f9619ff-8b86-4011-b42d-00c04fc964ff").unwrap()),
+            lease_nonce: Some(Nonce::parse("00000000-0000-4000-8000-000000000001").unwrap()),
+            node_name: "n1".into(),
+            node_uid: Some(Uid::parse("00000000-0000-4000-8000-000000000002").unwrap()),
+            provider_id: "aws:///eu-central-1a/i-00000001".into(),
+            addresses: vec![IpAddr::from([10, 77, 0, 1]), "fd00::1".parse().unwrap()],
+            member_id: Some(MemberId(0xa9_e7a3)),
+            versions: Versions { kubeboot: "0.1.0".into(), kubeadm: None },
+            waits_for: None,
+            last_error: Some("e".into()),
+            since: "2026-01-02T03:04:05Z".into(),
+            updated: "2026-01-02T03:04:06Z".into(),
+        }
+    }
+
     #[test]
     fn what_is_written_is_read_again_in_every_phase() {
         use Phase::{Failed, Initializing, Joined, Joining, Leaving, Left, Reaped, Waiting};
         for phase in [Waiting, Initializing, Joining, Joined, Leaving, Left, Failed, Reaped] {
-            let registration = Registration {
-                schema: SCHEMA,
-                instance: InstanceId::parse("i-00000001").unwrap(),
-                phase,
-                claim_id: Some(ClaimId::parse("6f9619ff-8b86-4011-b42d-00c04fc964ff").unwrap()),
-                lease_nonce: None,
-                node_name: "n1".into(),
-                node_uid: None,
-                provider_id: "aws:///eu-central-1a/i-00000001".into(),
-                addresses: vec![IpAddr::from([10, 77, 0, 1]), "fd00::1".parse().unwrap()],
-                member_id: Some(MemberId(0xa9_e7a3)),
-                versions: Versions { kubeboot: "0.1.0".into(), kubeadm: None },
-                waits_for: None,
-                last_error: Some("e".into()),
-                since: "2026-01-02T03:04:05Z".into(),
-                updated: "2026-01-02T03:04:06Z".into(),
-            };
+            let registration = registration(phase);
             let bytes = registration.to_bytes();
             assert_eq!(Registration::parse(&bytes), Ok(registration));
             let word = format!("\"phase\": \"{}\"", phase.as_str());
             assert!(String::from_utf8(bytes).unwrap().contains(&word), "{word}");
         }
+    }
+
+    #[test]
+    fn what_an_earlier_run_has_said_counts_where_this_one_says_nothing() {
+        let said = registration(Phase::Joined);
+        let mut nothing = Registration { claim_id: None, ..registration(Phase::Waiting) };
+        nothing.forget_member();
+        let ids = |of: &Registration| (of.claim_id.clone(), of.lease_nonce.clone(), of.member_id, of.node_uid.clone());
+        assert_eq!(ids(&nothing), (None, None, None, None));
+        nothing.recall(said.clone());
+        assert_eq!((ids(&nothing), nothing.phase), (ids(&said), Phase::Waiting));
+        let mut newer = registration(Phase::Joined);
+        newer.claim_id = Some(ClaimId::parse("00000000-0000-4000-8000-000000000003").unwrap());
+        newer.lease_nonce = Some(Nonce::parse("00000000-0000-4000-8000-000000000004").unwrap());
+        newer.member_id = Some(MemberId(7));
+        newer.node_uid = Some(Uid::parse("00000000-0000-4000-8000-000000000005").unwrap());
+        let before = ids(&newer);
+        newer.recall(said);
+        assert_eq!(ids(&newer), before);
+    }
+
+    #[test]
+    fn who_forgets_its_member_keeps_its_claim() {
+        let mut left = registration(Phase::Left);
+        left.forget_member();
+        assert_eq!((left.member_id, &left.node_uid, &left.lease_nonce), (None, &None, &None));
+        assert_eq!(left.claim_id, registration(Phase::Left).claim_id);
     }
 }
