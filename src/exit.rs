@@ -240,10 +240,10 @@ mod tests {
 
     #[test]
     fn leaving_ends_before_systemd_ends_it() {
-        use crate::settings::table::{Fallback, Kind, Setting};
+        use crate::settings::table::{Fallback, Setting, SettingKind};
         let timeout = humantime::parse_duration(value(LEAVING_UNIT, "TimeoutStopSec=")).expect("it is a time");
         let setting = Setting::find("leave_budget").expect("there is such a setting");
-        let Kind::Span(_, most) = setting.kind else { panic!("it is a time") };
+        let SettingKind::Span(_, most) = setting.kind else { panic!("it is a time") };
         let Fallback::Value(fallback) = setting.fallback else { panic!("it has a default") };
         // Room for starting, for a child that ends slowly, and for a computer that is busy going down.
         let room = std::time::Duration::from_secs(15);

@@ -1,10 +1,10 @@
 //! kubeboot turns the identical machines of an Auto Scaling group into exactly one kubeadm control plane.
 //!
 //! The story in one paragraph: every machine runs [`up`]. It *observes* the world as one
-//! [`Snapshot`](model::snapshot::Snapshot), [*decides*](model::decide::decide) on one [`Step`](model::step::Step), and *acts*.
-//! One object in S3, the [cluster record](model::record::ClusterRecord), says which cluster there is: whoever has written a claim
+//! [`Snapshot`](model::up::snapshot::Snapshot), [*decides*](model::up::decide::decide) on one [`Step`](model::up::step::Step), and *acts*.
+//! One object in S3, the [cluster record](model::record::cluster::ClusterRecord), says which cluster there is: whoever has written a claim
 //! into it by a compare-and-swap may initialise, and one more such write, the flip, makes the cluster exist for all others. They
-//! queue for the [membership lease](model::lease::Lease) and join one by one.
+//! queue for the [membership lease](model::membership::lease::Lease) and join one by one.
 //!
 //! Three rings, and arrows only inward:
 //!

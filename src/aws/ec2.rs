@@ -1,8 +1,8 @@
 //! What EC2 says about instances: state and private addresses.
 
 use super::error::CallFailed;
-use crate::model::group::Ec2State;
-use crate::model::ids::InstanceId;
+use crate::model::machine::group::Ec2State;
+use crate::model::machine::ids::InstanceId;
 use aws_sdk_ec2::Client;
 use aws_sdk_ec2::types::{Filter, Instance};
 use std::collections::BTreeMap;

@@ -7,7 +7,7 @@ use std::error::Error;
 
 /// Why a call failed, as far as somebody branches on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum CallFailure {
     /// AWS refused: a permission is missing, or the credentials are not valid (yet).
     Denied,
     /// The bucket does not exist.
@@ -31,7 +31,7 @@ pub struct CallFailed {
     /// The IAM action that the call needs.
     pub permission: &'static str,
     /// What it means.
-    pub kind: Kind,
+    pub kind: CallFailure,
     /// What the SDK says.
     pub detail: String,
 }
@@ -82,7 +82,13 @@ impl CallFailed {
     /// A call that had no answer in time.
     #[must_use]
     pub fn silent(verb: &'static str, object: impl Into<String>, permission: &'static str) -> Self {
-        Self { verb, object: object.into(), permission, kind: Kind::NoAnswer, detail: "no answer in time".to_owned() }
+        Self {
+            verb,
+            object: object.into(),
+            permission,
+            kind: CallFailure::NoAnswer,
+            detail: "no answer in time".to_owned(),
+        }
     }
 
     /// What failed.
@@ -95,7 +101,7 @@ impl CallFailed {
     #[must_use]
     pub fn remedy(&self) -> Option<String> {
         match self.kind {
-            Kind::Denied => {
+            CallFailure::Denied => {
                 let others = if self.permission.starts_with("s3:") {
                     ", and look at the policies of bucket and key"
                 } else {
@@ -103,8 +109,10 @@ impl CallFailed {
                 };
                 Some(format!("allow '{}' in the instance's role{others}", self.permission))
             }
-            Kind::NoSuchBucket => Some("create the bucket, or correct the setting 'bucket' or 'region'".to_owned()),
-            Kind::Throttled | Kind::NoAnswer | Kind::Rejected => None,
+            CallFailure::NoSuchBucket => {
+                Some("create the bucket, or correct the setting 'bucket' or 'region'".to_owned())
+            }
+            CallFailure::Throttled | CallFailure::NoAnswer | CallFailure::Rejected => None,
         }
     }
 
@@ -112,8 +120,8 @@ impl CallFailed {
     #[must_use]
     pub fn may_mend(&self) -> bool {
         match self.kind {
-            Kind::Throttled | Kind::NoAnswer => true,
-            Kind::Denied | Kind::NoSuchBucket | Kind::Rejected => false,
+            CallFailure::Throttled | CallFailure::NoAnswer => true,
+            CallFailure::Denied | CallFailure::NoSuchBucket | CallFailure::Rejected => false,
         }
     }
 }
@@ -125,15 +133,15 @@ pub(super) fn causes(error: &(dyn Error + 'static)) -> String {
 }
 
 /// What status and error code mean.
-fn classify(status: Option<u16>, code: Option<&str>) -> Kind {
+fn classify(status: Option<u16>, code: Option<&str>) -> CallFailure {
     match (status, code) {
-        (_, Some("NoSuchBucket")) => Kind::NoSuchBucket,
-        (_, Some(code)) if THROTTLES.contains(&code) => Kind::Throttled,
-        (_, Some(code)) if DENIALS.contains(&code) => Kind::Denied,
-        (Some(429 | 503), _) => Kind::Throttled,
-        (Some(401 | 403), _) => Kind::Denied,
-        (Some(400..=499), _) => Kind::Rejected,
-        (Some(_) | None, _) => Kind::NoAnswer,
+        (_, Some("NoSuchBucket")) => CallFailure::NoSuchBucket,
+        (_, Some(code)) if THROTTLES.contains(&code) => CallFailure::Throttled,
+        (_, Some(code)) if DENIALS.contains(&code) => CallFailure::Denied,
+        (Some(429 | 503), _) => CallFailure::Throttled,
+        (Some(401 | 403), _) => CallFailure::Denied,
+        (Some(400..=499), _) => CallFailure::Rejected,
+        (Some(_) | None, _) => CallFailure::NoAnswer,
     }
 }
 
@@ -144,15 +152,15 @@ mod tests {
     #[test]
     fn codes_and_status_mean_one_thing() {
         let rows = [
-            (Some(403), Some("AccessDenied"), Kind::Denied),
-            (Some(403), None, Kind::Denied),
-            (Some(400), Some("AccessDenied"), Kind::Denied),
-            (Some(404), Some("NoSuchBucket"), Kind::NoSuchBucket),
-            (Some(503), Some("SlowDown"), Kind::Throttled),
-            (Some(400), Some("Throttling"), Kind::Throttled),
-            (Some(500), Some("InternalError"), Kind::NoAnswer),
-            (Some(400), Some("ValidationError"), Kind::Rejected),
-            (None, None, Kind::NoAnswer),
+            (Some(403), Some("AccessDenied"), CallFailure::Denied),
+            (Some(403), None, CallFailure::Denied),
+            (Some(400), Some("AccessDenied"), CallFailure::Denied),
+            (Some(404), Some("NoSuchBucket"), CallFailure::NoSuchBucket),
+            (Some(503), Some("SlowDown"), CallFailure::Throttled),
+            (Some(400), Some("Throttling"), CallFailure::Throttled),
+            (Some(500), Some("InternalError"), CallFailure::NoAnswer),
+            (Some(400), Some("ValidationError"), CallFailure::Rejected),
+            (None, None, CallFailure::NoAnswer),
         ];
         for (status, code, kind) in rows {
             assert_eq!(classify(status, code), kind, "{status:?} {code:?}");
@@ -165,7 +173,7 @@ mod tests {
             verb: "read",
             object: "s3://b/k".into(),
             permission: "s3:GetObject",
-            kind: Kind::Denied,
+            kind: CallFailure::Denied,
             detail: "AccessDenied: no".into(),
         };
         assert!(failed.to_string().contains("allow 's3:GetObject'"), "{failed}");

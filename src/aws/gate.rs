@@ -42,11 +42,11 @@ struct Starters {
 impl Gate {
     /// Opens when so many writes have come, or so long after the first: a server may take fewer connections than that.
     #[must_use]
-    pub fn of(writes: usize, patience: Duration) -> Self {
+    pub fn of(writes: usize, time_limit: Duration) -> Self {
         let starters = Arc::new(Starters { missing: AtomicUsize::new(writes), all_there: Notify::new() });
         let waiting = Arc::clone(&starters);
         let open = async move {
-            let _ = timeout(patience, waiting.all_there.notified()).await;
+            let _ = timeout(time_limit, waiting.all_there.notified()).await;
             sleep(HEADS).await;
         };
         Self { starters, open: open.boxed().shared() }

@@ -1,8 +1,8 @@
 //! The Auto Scaling group: which one this machine is in, and who is in it.
 
 use super::error::CallFailed;
-use crate::model::group::{Group, GroupMember, Lifecycle};
-use crate::model::ids::InstanceId;
+use crate::model::machine::group::{Group, GroupMember, Lifecycle};
+use crate::model::machine::ids::InstanceId;
 use aws_sdk_autoscaling::Client;
 use aws_sdk_autoscaling::types::AutoScalingGroup;
 

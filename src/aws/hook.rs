@@ -1,12 +1,12 @@
 //! The launch hook of the group, completed by instance ID.
 
 use super::error::CallFailed;
-use crate::model::ids::InstanceId;
+use crate::model::machine::ids::InstanceId;
 use aws_sdk_autoscaling::Client;
 
 /// How the hook is completed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Answer {
+pub enum HookResult {
     /// The instance enters service.
     Continue,
     /// The instance is terminated and another launched.
@@ -47,10 +47,10 @@ impl Hook {
     ///
     /// # Errors
     /// [`CallFailed`].
-    pub async fn complete(&self, group: &str, answer: Answer) -> Result<(), CallFailed> {
+    pub async fn complete(&self, group: &str, answer: HookResult) -> Result<(), CallFailed> {
         let result = match answer {
-            Answer::Continue => "CONTINUE",
-            Answer::Abandon => "ABANDON",
+            HookResult::Continue => "CONTINUE",
+            HookResult::Abandon => "ABANDON",
         };
         let call = self.client.complete_lifecycle_action().lifecycle_action_result(result);
         let call =

@@ -1,7 +1,7 @@
 //! Who this machine is, by the instance metadata service in its second version only.
 
 use super::error::causes;
-use crate::model::ids::InstanceId;
+use crate::model::machine::ids::InstanceId;
 use anyhow::{Context, Result, anyhow, bail};
 use aws_config::imds::client::{Client, error::ImdsError};
 use aws_config::provider_config::ProviderConfig;
@@ -15,7 +15,7 @@ const ATTEMPT: Duration = Duration::from_secs(1);
 
 /// What IMDS says about this machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Machine {
+pub struct InstanceMetadata {
     /// Instance ID.
     pub instance: InstanceId,
     /// AWS account.
@@ -30,7 +30,7 @@ pub struct Machine {
     pub private_dns_name: String,
 }
 
-impl Machine {
+impl InstanceMetadata {
     /// The provider ID as the AWS cloud provider writes it.
     #[must_use]
     pub fn provider_id(&self) -> String {
@@ -41,7 +41,7 @@ impl Machine {
 /// The instance identity document, as far as it is needed.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Document {
+struct IdentityDocument {
     instance_id: String,
     account_id: String,
     region: String,
@@ -61,7 +61,7 @@ pub fn client() -> Client {
 ///
 /// # Errors
 /// As [`describe`], or that variable.
-pub async fn describe_where_it_is() -> Result<Machine> {
+pub async fn describe_where_it_is() -> Result<InstanceMetadata> {
     if std::env::var("AWS_EC2_METADATA_DISABLED").is_ok_and(|value| value.eq_ignore_ascii_case("true")) {
         bail!("not asked, for AWS_EC2_METADATA_DISABLED is set");
     }
@@ -72,11 +72,11 @@ pub async fn describe_where_it_is() -> Result<Machine> {
 ///
 /// # Errors
 /// No answer, or one that makes no sense. At boot both may pass: the caller decides how long to ask.
-pub async fn describe(client: &Client) -> Result<Machine> {
+pub async fn describe(client: &Client) -> Result<InstanceMetadata> {
     let text = client.get("/latest/dynamic/instance-identity/document").await.map_err(failed).context(
         "failed to read the instance identity document from IMDS: kubeboot runs on EC2 instances only, with IMDSv2 reachable from the host",
     )?;
-    let document: Document =
+    let document: IdentityDocument =
         serde_json::from_str(text.as_ref()).context("IMDS gave an instance identity document of another shape")?;
     let instance = InstanceId::parse(document.instance_id).context("IMDS gave a bad instance ID")?;
     let mut addresses: Vec<IpAddr> = document.private_ip.map(IpAddr::V4).into_iter().collect();
@@ -90,7 +90,7 @@ pub async fn describe(client: &Client) -> Result<Machine> {
     let name = optional(client, "/latest/meta-data/local-hostname").await?.unwrap_or_default();
     // A DHCP option set with several domains gives "host.first second".
     let private_dns_name = name.split_whitespace().next().unwrap_or_default().to_ascii_lowercase();
-    Ok(Machine {
+    Ok(InstanceMetadata {
         instance,
         account: document.account_id,
         region: document.region,

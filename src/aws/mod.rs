@@ -10,4 +10,4 @@ pub mod imds;
 pub mod store;
 
 pub use config::{connect, region_from_environment};
-pub use error::{CallFailed, Kind};
+pub use error::{CallFailed, CallFailure};

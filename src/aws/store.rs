@@ -1,9 +1,9 @@
 //! The bucket: bounded reads, and writes under a condition that end with a verdict.
 
-use super::error::{CallFailed, Kind};
+use super::error::{CallFailed, CallFailure};
 use super::gate::Gate;
-pub use crate::model::write::Written;
-use crate::model::write::{Condition, Next, Object, Reply, judge};
+pub use crate::model::record::conditional_write::Written;
+use crate::model::record::conditional_write::{Condition, Object, Reply, WriteStep, judge};
 use aws_config::retry::RetryConfig;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::SdkError;
@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep};
 /// Nothing that kubeboot stores comes near this. A larger object is not ours.
 const LARGEST: i64 = 2 * 1024 * 1024;
 /// Between two attempts at the same undecided write.
-const PAUSE: Duration = Duration::from_millis(200);
+const RETRY_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Everything below `s3://BUCKET/PREFIX/`.
 #[derive(Debug, Clone)]
@@ -75,7 +75,7 @@ impl Store {
             }
             Err(error) => {
                 let mut failed = CallFailed::new("read", self.url(key), "s3:GetObject", &error);
-                if failed.kind == Kind::Denied {
+                if failed.kind == CallFailure::Denied {
                     failed.detail.push_str(" (without s3:ListBucket S3 says this of a missing object, too)");
                 }
                 return Err(failed);
@@ -83,16 +83,16 @@ impl Store {
         };
         if answer.content_length.unwrap_or_default() > LARGEST {
             return Err(failed(
-                Kind::Rejected,
+                CallFailure::Rejected,
                 format!("it is larger than {LARGEST} bytes, so it is not kubeboot's: remove it"),
             ));
         }
         let etag = answer.e_tag.unwrap_or_default();
-        let body = answer.body.collect().await.map_err(|error| failed(Kind::NoAnswer, error.to_string()))?;
+        let body = answer.body.collect().await.map_err(|error| failed(CallFailure::NoAnswer, error.to_string()))?;
         Ok(Some(Object { body: body.to_vec(), etag }))
     }
 
-    /// Writes an object under a condition and finds out what came of it, for as long as `patience`.
+    /// Writes an object under a condition and finds out what came of it, for as long as `time_limit`.
     ///
     /// # Errors
     /// [`CallFailed`] when S3 refused, so that certainly nothing was written by this call's last attempt.
@@ -101,9 +101,9 @@ impl Store {
         key: &str,
         body: &[u8],
         condition: &Condition,
-        patience: Duration,
+        time_limit: Duration,
     ) -> Result<Written, CallFailed> {
-        self.write_with(key, body, condition, patience, false).await
+        self.write_with(key, body, condition, time_limit, false).await
     }
 
     /// The same for a secret: encrypted under the key that the settings name.
@@ -115,9 +115,9 @@ impl Store {
         key: &str,
         body: &[u8],
         condition: &Condition,
-        patience: Duration,
+        time_limit: Duration,
     ) -> Result<Written, CallFailed> {
-        self.write_with(key, body, condition, patience, true).await
+        self.write_with(key, body, condition, time_limit, true).await
     }
 
     async fn write_with(
@@ -125,26 +125,28 @@ impl Store {
         key: &str,
         body: &[u8],
         condition: &Condition,
-        patience: Duration,
+        time_limit: Duration,
         secret: bool,
     ) -> Result<Written, CallFailed> {
-        let end = Instant::now() + patience;
+        let end = Instant::now() + time_limit;
         loop {
             let reply = self.put(key, body, condition, secret).await?;
             let mut next = judge(body, condition, &reply, None);
-            if next == Next::ReadBack {
+            if next == WriteStep::ReadBack {
                 next = match self.get(key).await {
                     Ok(found) => judge(body, condition, &reply, Some(found.as_ref())),
-                    Err(error) if error.may_mend() => Next::Again,
+                    Err(error) if error.may_mend() => WriteStep::Again,
                     Err(error) => return Err(error),
                 };
             }
             match next {
-                Next::Won(etag) => return Ok(Written::Ours(etag)),
-                Next::Lost(object) => return Ok(Written::Others(object)),
-                Next::Gone => return Ok(Written::Gone),
-                Next::ReadBack | Next::Again if Instant::now() + PAUSE >= end => return Ok(Written::Unknown),
-                Next::ReadBack | Next::Again => sleep(PAUSE).await,
+                WriteStep::Won(etag) => return Ok(Written::Ours(etag)),
+                WriteStep::Lost(object) => return Ok(Written::Others(object)),
+                WriteStep::Gone => return Ok(Written::Gone),
+                WriteStep::ReadBack | WriteStep::Again if Instant::now() + RETRY_INTERVAL >= end => {
+                    return Ok(Written::Unknown);
+                }
+                WriteStep::ReadBack | WriteStep::Again => sleep(RETRY_INTERVAL).await,
             }
         }
     }
@@ -234,7 +236,7 @@ impl Store {
         let mut failed = CallFailed::new("look at", format!("the bucket '{}'", self.bucket), "s3:ListBucket", &error);
         // The answer to a HEAD has no body, and so no code.
         if status(&error) == Some(404) {
-            (failed.kind, failed.detail) = (Kind::NoSuchBucket, "there is no such bucket".to_owned());
+            (failed.kind, failed.detail) = (CallFailure::NoSuchBucket, "there is no such bucket".to_owned());
         }
         Err(failed)
     }

@@ -1,11 +1,11 @@
 //! Holding something by rewriting it: the claim and the membership lease are held alike.
 //!
-//! When it is rewritten and when it is given up, [`crate::model::holding`] decides.
+//! When it is rewritten and when it is given up, [`crate::model::record::renewal`] decides.
 
 use crate::aws::CallFailed;
 use crate::aws::store::Store;
-use crate::model::holding::{After, Pulse, after, pulse};
-use crate::model::write::Condition;
+use crate::model::record::conditional_write::Condition;
+use crate::model::record::renewal::{Renewal, RenewalResult, after, renewal};
 use std::future::Future;
 use std::pin::pin;
 use std::time::Duration;
@@ -23,7 +23,7 @@ pub trait Beating: Clone + Send + Sync {
 
 /// Why a holding has ended.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Lost {
+pub enum HoldingLost {
     /// The object is another's now.
     #[error("another machine has taken it over")]
     Deposed,
@@ -67,13 +67,13 @@ impl<B: Beating> Held<B> {
     /// Does `work` while beating. When the holding ends, `work` is dropped at once, which kills what it runs.
     ///
     /// # Errors
-    /// [`Lost`]: the work is undone or half done.
-    pub async fn while_holding<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Lost> {
+    /// [`HoldingLost`]: the work is undone or half done.
+    pub async fn while_holding<T>(&mut self, work: impl Future<Output = T>) -> Result<T, HoldingLost> {
         let mut work = pin!(work);
         loop {
-            let until_beat = match pulse(self.ttl, self.written.elapsed()) {
-                Pulse::Rest(left) => left,
-                Pulse::Beat(_) | Pulse::GiveUp => Duration::ZERO,
+            let until_beat = match renewal(self.ttl, self.written.elapsed()) {
+                Renewal::Idle(left) => left,
+                Renewal::Renew(_) | Renewal::GiveUp => Duration::ZERO,
             };
             tokio::select! {
                 biased;
@@ -88,7 +88,7 @@ impl<B: Beating> Held<B> {
                     tokio::select! {
                         biased;
                         result = &mut work, if finished.is_none() => finished = Some(result),
-                        beaten = &mut beat => match (beaten, finished.take()) {
+                        renewed = &mut beat => match (renewed, finished.take()) {
                             (_, Some(result)) => return Ok(result),
                             (Ok(()), None) => break,
                             (Err(lost), None) => return Err(lost),
@@ -100,10 +100,10 @@ impl<B: Beating> Held<B> {
     }
 
     /// Rewrites the object once, for as long as the holding may last.
-    async fn beat(&mut self) -> Result<(), Lost> {
+    async fn beat(&mut self) -> Result<(), HoldingLost> {
         let next = self.body.next_beat();
         let mut last = "no answer".to_owned();
-        while let Pulse::Rest(left) | Pulse::Beat(left) = pulse(self.ttl, self.written.elapsed()) {
+        while let Renewal::Idle(left) | Renewal::Renew(left) = renewal(self.ttl, self.written.elapsed()) {
             match timeout(left, self.replace(&next, left)).await {
                 Ok(Ok(())) => return Ok(()),
                 Ok(Err(Replace::Lost(lost))) => return Err(lost),
@@ -112,19 +112,19 @@ impl<B: Beating> Held<B> {
             }
             sleep((self.ttl / 20).min(Duration::from_millis(500))).await;
         }
-        Err(Lost::Silent { silent_for: self.written.elapsed(), last })
+        Err(HoldingLost::Silent { silent_for: self.written.elapsed(), last })
     }
 
     /// Writes `next` over what is held, whatever of our own beats has landed meanwhile.
-    async fn replace(&mut self, next: &B, patience: Duration) -> Result<(), Replace> {
+    async fn replace(&mut self, next: &B, time_limit: Duration) -> Result<(), Replace> {
         let sent = Instant::now();
-        match self.write_over(&next.bytes(), patience).await {
-            Ok(Over::Ours(etag)) => {
+        match self.write_over(&next.bytes(), time_limit).await {
+            Ok(FinalWrite::Ours(etag)) => {
                 (self.body, self.etag, self.written) = (next.clone(), etag, sent);
                 Ok(())
             }
-            Ok(Over::Lost(lost)) => Err(Replace::Lost(lost)),
-            Ok(Over::Unknown) => Err(Replace::Failed("no answer".into())),
+            Ok(FinalWrite::Lost(lost)) => Err(Replace::Lost(lost)),
+            Ok(FinalWrite::Unknown) => Err(Replace::Failed("no answer".into())),
             Err(error) => Err(Replace::Failed(error.to_string())),
         }
     }
@@ -133,21 +133,21 @@ impl<B: Beating> Held<B> {
     ///
     /// # Errors
     /// [`CallFailed`] when S3 refused.
-    pub async fn finish(mut self, last: &[u8], patience: Duration) -> Result<Over, CallFailed> {
-        self.write_over(last, patience).await
+    pub async fn finish(mut self, last: &[u8], time_limit: Duration) -> Result<FinalWrite, CallFailed> {
+        self.write_over(last, time_limit).await
     }
 
-    async fn write_over(&mut self, body: &[u8], patience: Duration) -> Result<Over, CallFailed> {
-        let end = Instant::now() + patience;
+    async fn write_over(&mut self, body: &[u8], time_limit: Duration) -> Result<FinalWrite, CallFailed> {
+        let end = Instant::now() + time_limit;
         loop {
             let left = end.saturating_duration_since(Instant::now());
             let written = self.store.write(self.key, body, &Condition::Unchanged(self.etag.clone()), left).await?;
             match after(written, |stored| self.body.reads_as_mine(stored)) {
-                After::Ours(etag) => return Ok(Over::Ours(etag)),
-                After::Behind(mine, etag) => (self.body, self.etag) = (mine, etag),
-                After::Deposed => return Ok(Over::Lost(Lost::Deposed)),
-                After::Gone => return Ok(Over::Lost(Lost::Gone)),
-                After::Unknown => return Ok(Over::Unknown),
+                RenewalResult::Ours(etag) => return Ok(FinalWrite::Ours(etag)),
+                RenewalResult::Behind(mine, etag) => (self.body, self.etag) = (mine, etag),
+                RenewalResult::Deposed => return Ok(FinalWrite::Lost(HoldingLost::Deposed)),
+                RenewalResult::Gone => return Ok(FinalWrite::Lost(HoldingLost::Gone)),
+                RenewalResult::Unknown => return Ok(FinalWrite::Unknown),
             }
         }
     }
@@ -155,16 +155,16 @@ impl<B: Beating> Held<B> {
 
 /// How a last write ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Over {
+pub enum FinalWrite {
     /// It is there, with this `ETag`.
     Ours(String),
     /// The holding had ended before.
-    Lost(Lost),
+    Lost(HoldingLost),
     /// Nobody knows.
     Unknown,
 }
 
 enum Replace {
-    Lost(Lost),
+    Lost(HoldingLost),
     Failed(String),
 }

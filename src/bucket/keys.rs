@@ -1,6 +1,6 @@
 //! The keys below `s3://BUCKET/PREFIX/`.
 
-use crate::model::ids::{ClaimId, InstanceId};
+use crate::model::machine::ids::{ClaimId, InstanceId};
 
 /// The cluster record: the only truth about which cluster there is.
 pub const RECORD: &str = "control-plane/cluster.json";

@@ -3,7 +3,7 @@
 use super::keys;
 use crate::aws::store::Store;
 use crate::exit::Exit;
-use crate::model::record::ClusterRecord;
+use crate::model::record::cluster::ClusterRecord;
 use anyhow::{Context, Result};
 
 /// The record with its `ETag`, if there is one.

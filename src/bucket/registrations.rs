@@ -3,14 +3,14 @@
 use super::keys;
 use crate::aws::CallFailed;
 use crate::aws::store::{Store, Written};
-use crate::model::ids::InstanceId;
-use crate::model::registration::{Phase, Registration};
-use crate::model::write::Condition;
+use crate::model::machine::ids::InstanceId;
+use crate::model::membership::registration::{Registration, RegistrationPhase};
+use crate::model::record::conditional_write::Condition;
 use futures::StreamExt;
 use std::time::Duration;
 
 /// A registration is a hint: whoever cannot write it in this time goes on without.
-const PATIENCE: Duration = Duration::from_secs(5);
+const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How many are read at once.
 const AT_ONCE: usize = 8;
 
@@ -65,8 +65,8 @@ pub async fn mark_reaped(store: &Store, registration: &Registration, now: String
     let key = keys::node(&registration.instance);
     let Some(object) = store.get(&key).await? else { return Ok(()) };
     if Registration::parse(&object.body).as_ref() == Ok(registration) {
-        let next = Registration { phase: Phase::Reaped, updated: now, ..registration.clone() };
-        store.write(&key, &next.to_bytes(), &Condition::Unchanged(object.etag), PATIENCE).await?;
+        let next = Registration { phase: RegistrationPhase::Reaped, updated: now, ..registration.clone() };
+        store.write(&key, &next.to_bytes(), &Condition::Unchanged(object.etag), WRITE_TIMEOUT).await?;
     }
     Ok(())
 }
@@ -84,12 +84,12 @@ pub async fn write(store: &Store, registration: &Registration) -> anyhow::Result
         None => Condition::Absent,
     };
     for _ in 0..3 {
-        match store.write(&key, &body, &condition, PATIENCE).await? {
+        match store.write(&key, &body, &condition, WRITE_TIMEOUT).await? {
             Written::Ours(_) => return Ok(()),
             Written::Others(object) => condition = Condition::Unchanged(object.etag),
             Written::Gone => condition = Condition::Absent,
             Written::Unknown => break,
         }
     }
-    anyhow::bail!("failed to write the registration '{}': no answer in {}s", store.url(&key), PATIENCE.as_secs())
+    anyhow::bail!("failed to write the registration '{}': no answer in {}s", store.url(&key), WRITE_TIMEOUT.as_secs())
 }

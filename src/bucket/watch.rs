@@ -2,8 +2,8 @@
 
 use crate::aws::CallFailed;
 use crate::aws::store::Store;
-use crate::model::watched::Watched;
-use crate::model::write::Object;
+use crate::model::record::conditional_write::Object;
+use crate::model::record::watched::Watched;
 use std::time::Duration;
 use tokio::time::Instant;
 

@@ -1,12 +1,12 @@
 //! The AWS account: credentials, Region, the Auto Scaling group, and what EC2 says of its machines.
 
 use super::finding::{Finding, Found};
-use super::look::Look;
+use super::look::CheckInput;
 use super::{Check, at_once};
 use crate::aws::ec2;
-use crate::model::group::{Ec2State, Group};
-use crate::model::ids::InstanceId;
-use crate::model::step::StandBy;
+use crate::model::machine::group::{Ec2State, Group};
+use crate::model::machine::ids::InstanceId;
+use crate::model::up::step::StandBy;
 
 pub(super) const CHECKS: &[Check] = &[
     Check { name: "credentials", run: |look| at_once(credentials(look)) },
@@ -18,12 +18,12 @@ pub(super) const CHECKS: &[Check] = &[
 ];
 
 /// Whether there are credentials at all.
-fn credentials(look: &Look) -> Found {
+fn credentials(look: &CheckInput) -> Found {
     Ok(vec![Finding::ok(format!("found, for {}", look.aws.own()?.region))])
 }
 
 /// Whether AWS is asked where this machine is: its group can be nowhere else.
-fn region(look: &Look) -> Found {
+fn region(look: &CheckInput) -> Found {
     let (asked, here) = (&look.aws.needed()?.region, &look.machine.needed()?.region);
     if asked != here {
         let text = format!("the setting 'region' is {asked}, this machine is in {here}");
@@ -33,7 +33,7 @@ fn region(look: &Look) -> Found {
 }
 
 /// Whether the group has this machine as a candidate.
-fn group(look: &Look) -> Found {
+fn group(look: &CheckInput) -> Found {
     let group = look.group.own()?;
     Ok(vec![judge_member(group, &look.machine.needed()?.instance)])
 }
@@ -55,7 +55,7 @@ fn judge_member(group: &Group, me: &InstanceId) -> Finding {
 }
 
 /// Whether the group is as large as it should be, and an odd number.
-fn group_size(look: &Look) -> Found {
+fn group_size(look: &CheckInput) -> Found {
     let group = look.group.needed()?;
     let set = look.settings.needed()?.expected_size;
     Ok(vec![judge_size(group.candidates().len(), set.unwrap_or(group.desired), set.is_some())])
@@ -79,7 +79,7 @@ fn judge_size(candidates: usize, expected: usize, set: bool) -> Finding {
 }
 
 /// Whether EC2 may be asked, and knows this machine as it knows itself.
-async fn instances(look: &Look) -> Found {
+async fn instances(look: &CheckInput) -> Found {
     let (aws, machine) = (look.aws.needed()?, look.machine.needed()?);
     let members = look.group.own().map(|group| group.members.as_slice()).unwrap_or_default();
     let mut ids: Vec<InstanceId> = members.iter().map(|member| member.instance.clone()).collect();
@@ -99,7 +99,7 @@ async fn instances(look: &Look) -> Found {
 }
 
 /// The permissions for a launch hook can only be named: to try them would be to complete the hook.
-fn launch_hook(look: &Look) -> Found {
+fn launch_hook(look: &CheckInput) -> Found {
     Ok(vec![match &look.settings.needed()?.launch_hook {
         None => Finding::ok("none is set, none is touched"),
         Some(hook) => Finding::skipped(format!(
@@ -112,13 +112,13 @@ fn launch_hook(look: &Look) -> Found {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::check::finding::Verdict;
-    use crate::model::group::{GroupMember, Lifecycle};
+    use crate::check::finding::CheckVerdict;
+    use crate::model::machine::group::{GroupMember, Lifecycle};
 
     #[test]
     fn a_machine_is_a_candidate_or_stands_by_or_is_elsewhere() -> anyhow::Result<()> {
         let me = InstanceId::parse("i-00000001")?;
-        let verdict = |instance: &str, lifecycle: &str, healthy| -> anyhow::Result<Verdict> {
+        let verdict = |instance: &str, lifecycle: &str, healthy| -> anyhow::Result<CheckVerdict> {
             let lifecycle = Lifecycle::parse(lifecycle);
             let instance = InstanceId::parse(instance)?;
             let members = vec![GroupMember { instance, lifecycle, healthy, ec2: None, addresses: vec![] }];
@@ -126,10 +126,10 @@ mod tests {
             Ok(judge_member(&group, &me).verdict)
         };
         let failed = Finding::failed("", "").verdict;
-        assert_eq!(verdict("i-00000001", "InService", true)?, Verdict::Ok);
-        assert_eq!(verdict("i-00000001", "Pending:Wait", true)?, Verdict::Ok);
-        assert_eq!(verdict("i-00000001", "Standby", true)?, Verdict::Warning);
-        assert_eq!(verdict("i-00000001", "InService", false)?, Verdict::Warning);
+        assert_eq!(verdict("i-00000001", "InService", true)?, CheckVerdict::Ok);
+        assert_eq!(verdict("i-00000001", "Pending:Wait", true)?, CheckVerdict::Ok);
+        assert_eq!(verdict("i-00000001", "Standby", true)?, CheckVerdict::Warning);
+        assert_eq!(verdict("i-00000001", "InService", false)?, CheckVerdict::Warning);
         assert_eq!(verdict("i-00000002", "InService", true)?, failed);
         Ok(())
     }
@@ -137,7 +137,7 @@ mod tests {
     #[test]
     fn a_group_should_be_complete_and_odd() {
         let failed = Finding::failed("", "").verdict;
-        let (ok, warning) = (Verdict::Ok, Verdict::Warning);
+        let (ok, warning) = (CheckVerdict::Ok, CheckVerdict::Warning);
         let table = [
             (3, 3, false, ok),
             (1, 1, false, ok),

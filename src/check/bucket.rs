@@ -2,8 +2,8 @@
 
 use super::Check;
 use super::finding::{Finding, Found};
-use super::look::Look;
-use crate::aws::Kind;
+use super::look::CheckInput;
+use crate::aws::CallFailure;
 use crate::bucket::keys;
 use std::time::{Duration, SystemTime};
 
@@ -20,7 +20,7 @@ const CLOCK_ODD: Duration = Duration::from_secs(60);
 const CLOCK_WRONG: Duration = Duration::from_mins(5);
 
 /// Whether the bucket is there, and in the Region that is asked.
-async fn bucket(look: &Look) -> Found {
+async fn bucket(look: &CheckInput) -> Found {
     let aws = look.aws.needed()?;
     let name = aws.store.url("");
     match aws.store.region().await {
@@ -30,7 +30,7 @@ async fn bucket(look: &Look) -> Found {
             Err(Finding::failed(text, "use a bucket in the Region of the group"))
         }
         Ok(None) => Err(Finding::skipped("S3 does not say in which Region the bucket is")),
-        Err(failed) if failed.kind == Kind::Denied => {
+        Err(failed) if failed.kind == CallFailure::Denied => {
             Err(Finding::skipped("S3 does not say to this role where the bucket is, which 'kubeboot up' need not know"))
         }
         Err(failed) => Err(failed.into()),
@@ -38,7 +38,7 @@ async fn bucket(look: &Look) -> Found {
 }
 
 /// Whether this machine's clock is S3's.
-async fn clock(look: &Look) -> Found {
+async fn clock(look: &CheckInput) -> Found {
     let key = scratch(look, "none")?;
     let theirs = look.aws.needed()?.store.time(&key).await?;
     Ok(vec![judge_clock(SystemTime::now(), theirs)])
@@ -61,14 +61,14 @@ fn judge_clock(ours: SystemTime, theirs: SystemTime) -> Finding {
 }
 
 /// Whether the keys may be listed: without that S3 denies what does not exist.
-async fn list(look: &Look) -> Found {
+async fn list(look: &CheckInput) -> Found {
     let found = look.aws.needed()?.store.list(keys::NODES).await?;
     let registrations = found.iter().filter(|key| key.ends_with(".json")).count();
     Ok(vec![Finding::ok(format!("may be listed (s3:ListBucket); machines registered: {registrations}"))])
 }
 
 /// Whether an overwritten or deleted object can be had back.
-async fn versioning(look: &Look) -> Found {
+async fn versioning(look: &CheckInput) -> Found {
     match look.aws.needed()?.store.is_versioned().await {
         Ok(true) => Ok(vec![Finding::ok("the bucket keeps earlier versions")]),
         Ok(false) => Err(Finding::warning(
@@ -80,7 +80,7 @@ async fn versioning(look: &Look) -> Found {
 }
 
 /// A key that nobody else has.
-pub(super) fn scratch(look: &Look, purpose: &str) -> Result<String, Finding> {
+pub(super) fn scratch(look: &CheckInput, purpose: &str) -> Result<String, Finding> {
     let me = &look.machine.needed()?.instance;
     Ok(keys::scratch(me.as_str(), &format!("{purpose}-{}", uuid::Uuid::new_v4())))
 }
@@ -88,14 +88,16 @@ pub(super) fn scratch(look: &Look, purpose: &str) -> Result<String, Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::check::finding::Verdict;
+    use crate::check::finding::CheckVerdict;
     use crate::exit::Exit;
 
     #[test]
     fn a_clock_may_be_a_little_off() {
         let theirs = SystemTime::UNIX_EPOCH + Duration::from_secs(2_000_000_000);
-        let failed = Verdict::Failed(Exit::Usage);
-        for (seconds, verdict) in [(0, Verdict::Ok), (60, Verdict::Ok), (61, Verdict::Warning), (301, failed)] {
+        let failed = CheckVerdict::Failed(Exit::Usage);
+        for (seconds, verdict) in
+            [(0, CheckVerdict::Ok), (60, CheckVerdict::Ok), (61, CheckVerdict::Warning), (301, failed)]
+        {
             let off = Duration::from_secs(seconds);
             for ours in [theirs + off, theirs - off] {
                 assert_eq!(judge_clock(ours, theirs).verdict, verdict, "{seconds}");

@@ -1,12 +1,12 @@
 //! What the bucket already says about a cluster.
 
 use super::finding::{Finding, Found};
-use super::look::Look;
+use super::look::CheckInput;
 use super::{Check, at_once};
 use crate::kubeadm::pki;
-use crate::model::identity::{Identity, Mismatch};
-use crate::model::record::{ClusterRecord, State};
-use crate::model::step::Stop;
+use crate::model::record::cluster::{ClusterRecord, RecordState};
+use crate::model::record::identity::{Identity, Mismatch};
+use crate::model::up::step::Stop;
 
 pub(super) const CHECKS: &[Check] = &[
     Check { name: "record", run: |look| at_once(record(look)) },
@@ -14,7 +14,7 @@ pub(super) const CHECKS: &[Check] = &[
 ];
 
 /// Whether the cluster record may be read, is one, and is this group's.
-fn record(look: &Look) -> Found {
+fn record(look: &CheckInput) -> Found {
     let Some(record) = look.record.own()? else {
         return Ok(vec![Finding::ok("may be read (s3:GetObject); there is none yet: the first claim makes it")]);
     };
@@ -25,14 +25,14 @@ fn record(look: &Look) -> Found {
 fn judge_record(record: &ClusterRecord, here: &Identity) -> Finding {
     let claim = &record.claim_id;
     let text = match &record.state {
-        State::Retired(_) => {
+        RecordState::Retired(_) => {
             return Finding::ok(format!("a retired cluster, of claim {claim}: the next claim follows it"));
         }
-        State::Initializing { holder: Some(holder), .. } => {
+        RecordState::Initializing { holder: Some(holder), .. } => {
             format!("{} is about to initialise, under claim {claim}", holder.instance)
         }
-        State::Initializing { holder: None, .. } => format!("the holder of claim {claim} has stepped down"),
-        State::Ready(made) => format!(
+        RecordState::Initializing { holder: None, .. } => format!("the holder of claim {claim} has stepped down"),
+        RecordState::Ready(made) => format!(
             "a cluster of {}, made by {} at {} under claim {claim}",
             made.kubernetes_version, made.initialised_by, made.initialised_at
         ),
@@ -45,7 +45,7 @@ fn judge_record(record: &ClusterRecord, here: &Identity) -> Finding {
 }
 
 /// Whether the keys that a joining machine needs are there, and those that the record means.
-async fn bundle(look: &Look) -> Found {
+async fn bundle(look: &CheckInput) -> Found {
     let Some(published) = look.record.needed()?.as_ref().and_then(ClusterRecord::published) else {
         return Ok(vec![Finding::ok("not needed: there is no cluster yet")]);
     };
@@ -64,7 +64,7 @@ async fn bundle(look: &Look) -> Found {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::check::finding::Verdict;
+    use crate::check::finding::CheckVerdict;
     use anyhow::Result;
     use serde_json::json;
 
@@ -85,7 +85,7 @@ mod tests {
             "beat": 0, "identity": identity(),
         });
         let record = ClusterRecord::parse(record.to_string().as_bytes())?;
-        assert_eq!(judge_record(&record, &identity()).verdict, Verdict::Ok);
+        assert_eq!(judge_record(&record, &identity()).verdict, CheckVerdict::Ok);
         let other = Identity { endpoint: "other:6443".into(), ..identity() };
         assert!(judge_record(&record, &other).text.contains("endpoint 'api.demo.internal:6443'"));
         let replaced = Identity { group_arn: "arn:h".into(), ..identity() };

@@ -1,14 +1,14 @@
 //! What is on this machine's disk, and whether there is room for etcd.
 
 use super::finding::{Finding, Found};
-use super::look::Look;
+use super::look::CheckInput;
 use super::{Check, at_once};
 use crate::kubeadm::state;
-use crate::model::bygone::Bygone;
-use crate::model::ids::{ClaimId, InstanceId};
-use crate::model::local::Local;
-use crate::model::record::ClusterRecord;
-use crate::model::step::Stop;
+use crate::model::machine::ids::{ClaimId, InstanceId};
+use crate::model::machine::local::Local;
+use crate::model::record::cluster::ClusterRecord;
+use crate::model::record::former_cluster::FormerCluster;
+use crate::model::up::step::Stop;
 use std::fs;
 use std::path::Path;
 
@@ -26,7 +26,7 @@ const KUBEADMS: [&str; 4] = ["etcd.yaml", "kube-apiserver.yaml", "kube-controlle
 const ROOM: u64 = 2 << 30;
 
 /// Whether `up` understands what an earlier life has left here.
-fn local_state(look: &Look) -> Found {
+fn local_state(look: &CheckInput) -> Found {
     look.needs_root()?;
     let data_dir = look.documents.needed()?.data_dir();
     let local = state::observe(Path::new("/"), data_dir).map_err(|error| Finding::error(&error))?;
@@ -56,14 +56,14 @@ fn judge_state(local: &Local, me: Option<&InstanceId>, record: Option<Option<&Cl
 fn judge_member(claim: &ClaimId, record: Option<Option<&ClusterRecord>>) -> Finding {
     match record {
         Some(record) if record.is_none_or(|record| record.claim_id != *claim || record.published().is_none()) => {
-            Finding::stop(&Stop::OtherCluster { local: claim.clone(), bygone: Bygone::by(record, claim) })
+            Finding::stop(&Stop::OtherCluster { local: claim.clone(), former: FormerCluster::by(record, claim) })
         }
         Some(_) | None => Finding::ok(format!("this machine is a member of the cluster of claim {claim}")),
     }
 }
 
 /// Whether kubelet will run more than kubeadm's own static pods.
-fn static_pods(look: &Look) -> Found {
+fn static_pods(look: &CheckInput) -> Found {
     look.needs_root()?;
     let strangers: Vec<String> =
         names(Path::new(MANIFESTS)).into_iter().filter(|name| !KUBEADMS.contains(&name.as_str())).collect();
@@ -76,7 +76,7 @@ fn static_pods(look: &Look) -> Found {
 }
 
 /// Whether etcd's folder is what kubeadm accepts, and large enough.
-fn etcd_folder(look: &Look) -> Found {
+fn etcd_folder(look: &CheckInput) -> Found {
     look.needs_root()?;
     let Some(folder) = look.documents.needed()?.data_dir() else {
         return Ok(vec![Finding::ok("not needed: etcd is external")]);
@@ -116,14 +116,14 @@ fn names(folder: &Path) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::check::finding::Verdict;
+    use crate::check::finding::CheckVerdict;
     use crate::exit::Exit;
-    use crate::model::local::Stage;
+    use crate::model::machine::local::Stage;
     use anyhow::Result;
     use serde_json::json;
 
     const CLAIM: &str = "0d3c3a46-2f0f-4a44-a3d3-6a6a1f6a9a55";
-    const FAILED: Verdict = Verdict::Failed(Exit::Usage);
+    const FAILED: CheckVerdict = CheckVerdict::Failed(Exit::Usage);
 
     fn record(claim: &str, phase: &str) -> Result<ClusterRecord> {
         let identity =
@@ -144,14 +144,14 @@ mod tests {
         let (same, retired) = (record(CLAIM, "ready")?, record(CLAIM, "retired")?);
         let elsewhere = record("6f9619ff-8b86-4011-b42d-00c04fc964ff", "ready")?;
         let table = [
-            (Local::Fresh, Some(None), Verdict::Ok),
-            (half, Some(None), Verdict::Warning),
-            (made(&me), Some(Some(&same)), Verdict::Ok),
-            (made(&me), None, Verdict::Ok),
+            (Local::Fresh, Some(None), CheckVerdict::Ok),
+            (half, Some(None), CheckVerdict::Warning),
+            (made(&me), Some(Some(&same)), CheckVerdict::Ok),
+            (made(&me), None, CheckVerdict::Ok),
             (made(&me), Some(Some(&elsewhere)), FAILED),
             (made(&me), Some(Some(&retired)), FAILED),
             (made(&me), Some(None), FAILED),
-            (made(&other), Some(Some(&same)), Verdict::Warning),
+            (made(&other), Some(Some(&same)), CheckVerdict::Warning),
             (Local::Unexplained { found: vec!["/etc/kubernetes/admin.conf".into()] }, Some(None), FAILED),
         ];
         for (local, record, expected) in table {
@@ -169,7 +169,7 @@ mod tests {
         };
         assert_eq!((verdict(&[]), verdict(&["member"])), (None, None));
         assert_eq!(verdict(&["lost+found"]), Some(FAILED));
-        assert_eq!(judge_room(folder, ROOM).verdict, Verdict::Ok);
-        assert_eq!(judge_room(folder, ROOM - 1).verdict, Verdict::Warning);
+        assert_eq!(judge_room(folder, ROOM).verdict, CheckVerdict::Ok);
+        assert_eq!(judge_room(folder, ROOM - 1).verdict, CheckVerdict::Warning);
     }
 }

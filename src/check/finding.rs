@@ -1,8 +1,8 @@
 //! What a check has found: a verdict, what it rests on, and what the operator can do.
 
-use crate::aws::{CallFailed, Kind};
+use crate::aws::{CallFailed, CallFailure};
 use crate::exit::Exit;
-use crate::model::step::Stop;
+use crate::model::up::step::Stop;
 use std::fmt;
 
 /// What a check may end with. The early end by `?` is a finding like any other.
@@ -11,7 +11,7 @@ pub(super) type Found = Result<Vec<Finding>, Finding>;
 /// One line of the report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Finding {
-    pub(super) verdict: Verdict,
+    pub(super) verdict: CheckVerdict,
     /// What was found.
     pub(super) text: String,
     /// What to do about it.
@@ -20,7 +20,7 @@ pub(super) struct Finding {
 
 /// How good a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum CheckVerdict {
     /// As it should be.
     Ok,
     /// `up` works, but something is not as most operators would want it.
@@ -31,7 +31,7 @@ pub(super) enum Verdict {
     Skipped,
 }
 
-impl fmt::Display for Verdict {
+impl fmt::Display for CheckVerdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Ok => "ok",
@@ -45,22 +45,22 @@ impl fmt::Display for Verdict {
 impl Finding {
     /// As it should be.
     pub(super) fn ok(text: impl Into<String>) -> Self {
-        Self { verdict: Verdict::Ok, text: text.into(), remedy: None }
+        Self { verdict: CheckVerdict::Ok, text: text.into(), remedy: None }
     }
 
     /// Not looked at, and why.
     pub(super) fn skipped(why: impl Into<String>) -> Self {
-        Self { verdict: Verdict::Skipped, text: why.into(), remedy: None }
+        Self { verdict: CheckVerdict::Skipped, text: why.into(), remedy: None }
     }
 
     /// Worth a look.
     pub(super) fn warning(text: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { verdict: Verdict::Warning, text: text.into(), remedy: Some(remedy.into()) }
+        Self { verdict: CheckVerdict::Warning, text: text.into(), remedy: Some(remedy.into()) }
     }
 
     /// Wrong on this machine, in its settings or in the bucket; trying again does not mend it.
     pub(super) fn failed(text: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { verdict: Verdict::Failed(Exit::Usage), text: text.into(), remedy: Some(remedy.into()) }
+        Self { verdict: CheckVerdict::Failed(Exit::Usage), text: text.into(), remedy: Some(remedy.into()) }
     }
 
     /// An error that names its own remedy.
@@ -68,26 +68,26 @@ impl Finding {
         let phrases = Exit::ALL.map(|exit| exit.to_string());
         let causes = error.chain().map(ToString::to_string).filter(|cause| !phrases.contains(cause));
         let text = causes.collect::<Vec<_>>().join(": ");
-        Self { verdict: Verdict::Failed(Exit::Usage), text, remedy: None }
+        Self { verdict: CheckVerdict::Failed(Exit::Usage), text, remedy: None }
     }
 
     /// Where `up` would stop; the reason names the way out.
     pub(super) fn stop(why: &Stop) -> Self {
-        Self { verdict: Verdict::Failed(Exit::Usage), text: why.to_string(), remedy: None }
+        Self { verdict: CheckVerdict::Failed(Exit::Usage), text: why.to_string(), remedy: None }
     }
 
     /// Somebody did not answer: that may mend.
     pub(super) fn unanswered(text: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { verdict: Verdict::Failed(Exit::TryAgain), ..Self::failed(text, remedy) }
+        Self { verdict: CheckVerdict::Failed(Exit::TryAgain), ..Self::failed(text, remedy) }
     }
 }
 
 impl From<CallFailed> for Finding {
     fn from(failed: CallFailed) -> Self {
         let exit = match failed.kind {
-            Kind::Throttled | Kind::NoAnswer => Exit::TryAgain,
-            Kind::Denied | Kind::NoSuchBucket | Kind::Rejected => Exit::Aws,
+            CallFailure::Throttled | CallFailure::NoAnswer => Exit::TryAgain,
+            CallFailure::Denied | CallFailure::NoSuchBucket | CallFailure::Rejected => Exit::Aws,
         };
-        Self { verdict: Verdict::Failed(exit), text: failed.what(), remedy: failed.remedy() }
+        Self { verdict: CheckVerdict::Failed(exit), text: failed.what(), remedy: failed.remedy() }
     }
 }

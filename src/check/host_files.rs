@@ -1,7 +1,7 @@
 //! Files that must be on this machine before kubeadm starts.
 
 use super::finding::{Finding, Found};
-use super::look::Look;
+use super::look::CheckInput;
 use super::{Check, at_once};
 use crate::kubeadm::documents::{Expected, HostFile};
 use crate::kubeadm::host_files::problem;
@@ -14,7 +14,7 @@ pub(super) const CHECKS: &[Check] = &[
 ];
 
 /// Whether every file and folder that the documents name is here.
-fn host_files(look: &Look) -> Found {
+fn host_files(look: &CheckInput) -> Found {
     look.needs_root()?;
     let (documents, settings) = (look.documents.needed()?, look.settings.needed()?);
     let files = documents.host_files();
@@ -47,7 +47,7 @@ fn judge(root: &Path, file: &HostFile) -> Option<Finding> {
 }
 
 /// Whether what the operator wants on every machine is on the one that would initialise, which may be this one.
-fn shared_files(look: &Look) -> Found {
+fn shared_files(look: &CheckInput) -> Found {
     let wanted = &look.settings.needed()?.extra_shared_files;
     if wanted.is_empty() {
         return Ok(vec![Finding::ok("none are wanted")]);
@@ -71,7 +71,7 @@ fn shared_files(look: &Look) -> Found {
 }
 
 /// Whether a cluster is there, so that this machine would get a bundle and never make one.
-fn brings_bundle(look: &Look) -> bool {
+fn brings_bundle(look: &CheckInput) -> bool {
     look.record.own().is_ok_and(|record| record.as_ref().is_some_and(|record| record.published().is_some()))
 }
 

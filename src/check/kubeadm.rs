@@ -1,7 +1,7 @@
 //! kubeadm, kubelet, and the documents that kubeadm is given.
 
 use super::finding::{Finding, Found};
-use super::look::Look;
+use super::look::CheckInput;
 use super::{Check, at_once};
 use crate::host::files;
 use crate::kubeadm::documents::BootstrapToken;
@@ -22,7 +22,7 @@ const KUBELET_BEHIND: u32 = 3;
 const RUN: &str = "/run";
 
 /// Whether there is a kubeadm with which kubeboot works.
-fn kubeadm(look: &Look) -> Found {
+fn kubeadm(look: &CheckInput) -> Found {
     Ok(vec![judge_kubeadm(look.kubeadm.own()?, look.cluster_version().as_ref())])
 }
 
@@ -43,7 +43,7 @@ fn judge_kubeadm(kubeadm: &Version, cluster: Option<&Version>) -> Finding {
 }
 
 /// Whether kubelet fits kubeadm and the version that is, or will be, installed.
-async fn kubelet(look: &Look) -> Found {
+async fn kubelet(look: &CheckInput) -> Found {
     let kubelet = Kubeadm::read_only().kubelet_version().await.map_err(|error| Finding::error(&error))?;
     let kubeadm = look.kubeadm.needed()?;
     let planned = look.documents.needed()?.installed_version(&look.cluster()?);
@@ -74,7 +74,7 @@ fn judge_kubelet(kubelet: &Version, kubeadm: &Version, cluster: Option<&Version>
 }
 
 /// Whether the operator's documents can be read and contradict nothing that kubeboot does.
-fn documents(look: &Look) -> Found {
+fn documents(look: &CheckInput) -> Found {
     let documents = look.documents.own()?;
     let refusals = documents.refusals(&look.cluster()?);
     if refusals.is_empty() {
@@ -83,14 +83,14 @@ fn documents(look: &Look) -> Found {
             file.as_ref().map_or("no file: kubeadm's defaults".to_owned(), |file| format!("'{}'", file.display()));
         return Ok(vec![Finding::ok(text)]);
     }
-    let line = |refusal: crate::kubeadm::documents::Refusal| {
+    let line = |refusal: crate::kubeadm::documents::DocumentRefusal| {
         Finding::failed(format!("{}: {} {}", refusal.document, refusal.field, refusal.reason), refusal.remedy)
     };
     Ok(refusals.into_iter().map(line).collect())
 }
 
 /// Whether kubeadm itself accepts the documents, completed for this machine, for init and for join.
-async fn validate(look: &Look) -> Found {
+async fn validate(look: &CheckInput) -> Found {
     let facts = look.facts.needed()?;
     if !facts.documents.refusals(&facts.cluster).is_empty() {
         return Err(Finding::skipped("needs 'kubeadm-config'"));
@@ -126,7 +126,7 @@ async fn accepted(folder: &Path, command: &str, text: &str) -> Result<(), Findin
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::check::finding::Verdict;
+    use crate::check::finding::CheckVerdict;
     use anyhow::Result;
 
     const OK: &str = "ok";
@@ -166,7 +166,7 @@ mod tests {
     }
 
     fn expect(finding: &Finding, expected: &str) {
-        let fits = if expected == OK { finding.verdict == Verdict::Ok } else { finding.text.contains(expected) };
+        let fits = if expected == OK { finding.verdict == CheckVerdict::Ok } else { finding.text.contains(expected) };
         assert!(fits, "{finding:?} is not: {expected}");
     }
 }

@@ -1,16 +1,16 @@
 //! What the checks look at: gathered once, as far as it answers.
 
 use super::finding::Finding;
-use super::source::Source;
-use crate::aws::imds::{self, Machine};
+use super::source::SettingSource;
+use crate::aws::imds::{self, InstanceMetadata};
 use crate::aws::store::Store;
 use crate::aws::{self, group};
 use crate::bucket::keys;
-use crate::kubeadm::documents::{Cluster, Documents};
+use crate::kubeadm::documents::{ClusterFacts, Documents};
 use crate::kubeadm::output::Version;
 use crate::kubeadm::run::Kubeadm;
-use crate::model::group::Group;
-use crate::model::record::{ClusterRecord, RecordError};
+use crate::model::machine::group::Group;
+use crate::model::record::cluster::{ClusterRecord, RecordError};
 use crate::node::Facts;
 use crate::node::facts;
 use crate::settings::Settings;
@@ -20,7 +20,7 @@ use aws_sdk_s3::config::ProvideCredentials;
 use futures::join;
 
 /// A way to AWS, with credentials.
-pub(super) struct Aws {
+pub(super) struct CheckedAws {
     pub(super) sdk: SdkConfig,
     pub(super) store: Store,
     /// Where it leads.
@@ -28,30 +28,32 @@ pub(super) struct Aws {
 }
 
 /// Everything that more than one check looks at.
-pub(super) struct Look {
+pub(super) struct CheckInput {
     /// Whether this process may see and do everything.
     pub(super) is_root: bool,
-    pub(super) settings: Source<Settings>,
-    pub(super) machine: Source<Machine>,
-    pub(super) kubeadm: Source<Version>,
-    pub(super) documents: Source<Documents>,
-    pub(super) facts: Source<Facts>,
-    pub(super) aws: Source<Aws>,
-    pub(super) group: Source<Group>,
+    pub(super) settings: SettingSource<Settings>,
+    pub(super) machine: SettingSource<InstanceMetadata>,
+    pub(super) kubeadm: SettingSource<Version>,
+    pub(super) documents: SettingSource<Documents>,
+    pub(super) facts: SettingSource<Facts>,
+    pub(super) aws: SettingSource<CheckedAws>,
+    pub(super) group: SettingSource<Group>,
     /// The cluster record, if there is one.
-    pub(super) record: Source<Option<ClusterRecord>>,
+    pub(super) record: SettingSource<Option<ClusterRecord>>,
 }
 
-impl Look {
+impl CheckInput {
     /// Asks everybody, those at the same time who do not need each other.
     pub(super) async fn gather(settings: Result<Settings>) -> Self {
-        let settings = Source::known("settings", settings.map_err(|error| Finding::error(&error)));
-        let documents = Source::known("kubeadm-config", settings.needed().and_then(read_documents));
-        let (machine, kubeadm) = join!(Source::ask("imds", machine()), Source::ask("kubeadm", kubeadm()));
-        let facts = Source::known("node-name", assemble(&settings, &documents, &kubeadm, &machine));
-        let aws = Source::ask("credentials", connect(&settings, &machine)).await;
-        let (group, record) =
-            join!(Source::ask("group", group(&settings, &machine, &aws)), Source::ask("record", record(&aws)));
+        let settings = SettingSource::known("settings", settings.map_err(|error| Finding::error(&error)));
+        let documents = SettingSource::known("kubeadm-config", settings.needed().and_then(read_documents));
+        let (machine, kubeadm) = join!(SettingSource::ask("imds", machine()), SettingSource::ask("kubeadm", kubeadm()));
+        let facts = SettingSource::known("node-name", assemble(&settings, &documents, &kubeadm, &machine));
+        let aws = SettingSource::ask("credentials", connect(&settings, &machine)).await;
+        let (group, record) = join!(
+            SettingSource::ask("group", group(&settings, &machine, &aws)),
+            SettingSource::ask("record", record(&aws))
+        );
         let is_root = rustix::process::geteuid().is_root();
         Self { is_root, settings, machine, kubeadm, documents, facts, aws, group, record }
     }
@@ -62,7 +64,7 @@ impl Look {
     }
 
     /// What all machines know of their cluster: needs no IMDS.
-    pub(super) fn cluster(&self) -> Result<Cluster, Finding> {
+    pub(super) fn cluster(&self) -> Result<ClusterFacts, Finding> {
         Ok(facts::cluster(self.settings.needed()?, self.kubeadm.needed()?.to_string()))
     }
 
@@ -77,7 +79,7 @@ fn read_documents(settings: &Settings) -> Result<Documents, Finding> {
     facts::read_documents(settings.kubeadm_config.as_deref()).map_err(|error| Finding::error(&error))
 }
 
-async fn machine() -> Result<Machine, Finding> {
+async fn machine() -> Result<InstanceMetadata, Finding> {
     imds::describe(&imds::client()).await.map_err(|error| {
         Finding::unanswered(
             format!("{error:#}"),
@@ -91,10 +93,10 @@ async fn kubeadm() -> Result<Version, Finding> {
 }
 
 fn assemble(
-    settings: &Source<Settings>,
-    documents: &Source<Documents>,
-    kubeadm: &Source<Version>,
-    machine: &Source<Machine>,
+    settings: &SettingSource<Settings>,
+    documents: &SettingSource<Documents>,
+    kubeadm: &SettingSource<Version>,
+    machine: &SettingSource<InstanceMetadata>,
 ) -> Result<Facts, Finding> {
     let cluster = facts::cluster(settings.needed()?, kubeadm.needed()?.to_string());
     let (settings, documents) = (settings.needed()?.clone(), documents.needed()?.clone());
@@ -103,7 +105,10 @@ fn assemble(
 }
 
 /// Finds credentials before the calls that need them, so that one line tells of their absence and not a dozen.
-async fn connect(settings: &Source<Settings>, machine: &Source<Machine>) -> Result<Aws, Finding> {
+async fn connect(
+    settings: &SettingSource<Settings>,
+    machine: &SettingSource<InstanceMetadata>,
+) -> Result<CheckedAws, Finding> {
     let settings = settings.needed()?;
     let region = match &settings.region {
         Some(region) => region.clone(),
@@ -117,10 +122,14 @@ async fn connect(settings: &Source<Settings>, machine: &Source<Machine>) -> Resu
     })?;
     let s3 = aws_sdk_s3::Client::new(&sdk);
     let store = Store::new(s3, settings.bucket.clone(), settings.prefix.clone(), settings.kms_key_id.clone());
-    Ok(Aws { sdk, store, region })
+    Ok(CheckedAws { sdk, store, region })
 }
 
-async fn group(settings: &Source<Settings>, machine: &Source<Machine>, aws: &Source<Aws>) -> Result<Group, Finding> {
+async fn group(
+    settings: &SettingSource<Settings>,
+    machine: &SettingSource<InstanceMetadata>,
+    aws: &SettingSource<CheckedAws>,
+) -> Result<Group, Finding> {
     let client = aws_sdk_autoscaling::Client::new(&aws.needed()?.sdk);
     let me = &machine.needed()?.instance;
     let name = match &settings.needed()?.group {
@@ -137,7 +146,7 @@ async fn group(settings: &Source<Settings>, machine: &Source<Machine>, aws: &Sou
     })
 }
 
-async fn record(aws: &Source<Aws>) -> Result<Option<ClusterRecord>, Finding> {
+async fn record(aws: &SettingSource<CheckedAws>) -> Result<Option<ClusterRecord>, Finding> {
     let store = &aws.needed()?.store;
     let Some(object) = store.get(keys::RECORD).await? else { return Ok(None) };
     ClusterRecord::parse(&object.body).map(Some).map_err(|error| {

@@ -1,10 +1,10 @@
 //! The machine itself: who it is, and what it lets kubeboot do.
 
 use super::finding::{Finding, Found};
-use super::look::Look;
+use super::look::CheckInput;
 use super::{Check, at_once};
 use crate::host::namespace;
-use crate::host::process::{Command, Failed};
+use crate::host::process::{Command, ProcessFailed};
 use std::path::Path;
 
 pub(super) const CHECKS: &[Check] = &[
@@ -16,7 +16,7 @@ pub(super) const CHECKS: &[Check] = &[
 ];
 
 /// Whether this process may see and do what `up` must.
-fn root(look: &Look) -> Found {
+fn root(look: &CheckInput) -> Found {
     Ok(vec![if look.is_root {
         Finding::ok("this is root")
     } else {
@@ -25,7 +25,7 @@ fn root(look: &Look) -> Found {
 }
 
 /// Whether the metadata service says who this machine is.
-fn imds(look: &Look) -> Found {
+fn imds(look: &CheckInput) -> Found {
     let machine = look.machine.own()?;
     let addresses: Vec<_> = machine.addresses.iter().map(ToString::to_string).collect();
     Ok(vec![Finding::ok(format!(
@@ -38,12 +38,12 @@ fn imds(look: &Look) -> Found {
 }
 
 /// Whether the Node has a name.
-fn node_name(look: &Look) -> Found {
+fn node_name(look: &CheckInput) -> Found {
     Ok(vec![Finding::ok(look.facts.own()?.node_name.clone())])
 }
 
 /// Whether a command can be given a hosts file of its own, as `kubeadm join` is. Tried with one that does nothing.
-async fn own_hosts_file(look: &Look) -> Found {
+async fn own_hosts_file(look: &CheckInput) -> Found {
     if look.settings.needed()?.endpoint.ip().is_some() {
         return Ok(vec![Finding::ok("not needed: the endpoint is an address")]);
     }
@@ -51,7 +51,7 @@ async fn own_hosts_file(look: &Look) -> Found {
     let args = namespace::with_hosts(Path::new("/etc/hosts"), ["true"]);
     match Command::new(namespace::PROGRAM).args(args).env_allow(["PATH"]).run().await {
         Ok(_) => Ok(vec![Finding::ok("kubeadm can be given a hosts file of its own")]),
-        Err(failed @ Failed::NotFound { .. }) => {
+        Err(failed @ ProcessFailed::NotFound { .. }) => {
             Err(Finding::failed(failed.to_string(), "install util-linux, which brings unshare and mount"))
         }
         Err(failed) => Err(Finding::failed(

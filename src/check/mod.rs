@@ -28,8 +28,8 @@ use crate::settings::Settings;
 use anyhow::{Result, anyhow};
 use finding::Found;
 use futures::future::{BoxFuture, join_all};
-use look::Look;
-use report::Report;
+use look::CheckInput;
+use report::CheckReport;
 use std::io::{self, Write};
 use std::time::Duration;
 use tokio::time::timeout;
@@ -41,7 +41,7 @@ const DEADLINE: Duration = Duration::from_secs(5);
 struct Check {
     /// Its name, for people, programs and the documentation.
     name: &'static str,
-    run: for<'a> fn(&'a Look) -> BoxFuture<'a, Found>,
+    run: for<'a> fn(&'a CheckInput) -> BoxFuture<'a, Found>,
 }
 
 /// All checks, in the order of the report: from this machine outwards.
@@ -73,8 +73,9 @@ fn at_once(found: Found) -> BoxFuture<'static, Found> {
 /// When a check failed. With [`Exit::Usage`] if something must be changed on this machine, in its settings or in the
 /// bucket; else with [`Exit::Aws`] if AWS refused something; else, if somebody did not answer, with [`Exit::TryAgain`].
 pub async fn run(settings: Result<Settings>, json: bool) -> Result<()> {
-    let look = Look::gather(settings).await;
-    let report = Report(join_all(CHECKS.into_iter().flatten().map(|check| carry_out(check, &look))).await.concat());
+    let look = CheckInput::gather(settings).await;
+    let report =
+        CheckReport(join_all(CHECKS.into_iter().flatten().map(|check| carry_out(check, &look))).await.concat());
     let text = if json { format!("{:#}\n", report.json()) } else { report.table() };
     // Whoever stopped reading has seen enough; the exit code counts all the same.
     let _ = io::stdout().write_all(text.as_bytes());
@@ -84,7 +85,7 @@ pub async fn run(settings: Result<Settings>, json: bool) -> Result<()> {
     }
 }
 
-async fn carry_out(check: &Check, look: &Look) -> Vec<(&'static str, finding::Finding)> {
+async fn carry_out(check: &Check, look: &CheckInput) -> Vec<(&'static str, finding::Finding)> {
     let found = timeout(DEADLINE, (check.run)(look)).await.unwrap_or_else(|_| Err(source::late()));
     let findings = found.unwrap_or_else(|end| vec![end]);
     findings.into_iter().map(|finding| (check.name, finding)).collect()

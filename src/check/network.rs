@@ -2,14 +2,14 @@
 
 use super::Check;
 use super::finding::{Finding, Found};
-use super::look::Look;
+use super::look::CheckInput;
 use std::collections::BTreeSet;
 use tokio::net::lookup_host;
 
 pub(super) const CHECKS: &[Check] = &[Check { name: "endpoint", run: |look| Box::pin(endpoint(look)) }];
 
 /// Whether the endpoint's name leads anywhere. Nobody need listen there before there is a cluster.
-async fn endpoint(look: &Look) -> Found {
+async fn endpoint(look: &CheckInput) -> Found {
     let endpoint = &look.settings.needed()?.endpoint;
     if endpoint.ip().is_some() {
         return Ok(vec![Finding::ok(format!("{endpoint} is an address"))]);

@@ -1,6 +1,6 @@
 //! The report: a table for people, JSON for programs, and the exit code. Pure.
 
-use super::finding::{Finding, Verdict};
+use super::finding::{CheckVerdict, Finding};
 use crate::exit::Exit;
 use serde_json::{Value, json};
 
@@ -9,21 +9,21 @@ const SCHEMA: u32 = 1;
 
 /// Every finding, under the name of its check, in the order of the checks.
 #[derive(Debug, Default)]
-pub(super) struct Report(pub(super) Vec<(&'static str, Finding)>);
+pub(super) struct CheckReport(pub(super) Vec<(&'static str, Finding)>);
 
 /// From the least to the most that trying again would help with: the first that occurs is the exit code.
 const GRAVEST: [Exit; 3] = [Exit::Usage, Exit::Aws, Exit::TryAgain];
 
-impl Report {
+impl CheckReport {
     /// With what `check` ends: [`Exit::Done`] unless a check failed.
     pub(super) fn exit(&self) -> Exit {
-        let asked = |exit: &Exit| self.0.iter().any(|(_, finding)| finding.verdict == Verdict::Failed(*exit));
+        let asked = |exit: &Exit| self.0.iter().any(|(_, finding)| finding.verdict == CheckVerdict::Failed(*exit));
         GRAVEST.into_iter().find(asked).unwrap_or(Exit::Done)
     }
 
     /// The names of the checks that failed, each once.
     pub(super) fn failed(&self) -> Vec<&'static str> {
-        let failed = self.0.iter().filter(|(_, finding)| matches!(finding.verdict, Verdict::Failed(_)));
+        let failed = self.0.iter().filter(|(_, finding)| matches!(finding.verdict, CheckVerdict::Failed(_)));
         let mut names: Vec<_> = failed.map(|(name, _)| *name).collect();
         names.dedup();
         names
@@ -77,9 +77,9 @@ fn one_line(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn report() -> Report {
-        let refused = Finding { verdict: Verdict::Failed(Exit::Aws), ..Finding::failed("denied", "allow it") };
-        Report(vec![
+    fn report() -> CheckReport {
+        let refused = Finding { verdict: CheckVerdict::Failed(Exit::Aws), ..Finding::failed("denied", "allow it") };
+        CheckReport(vec![
             ("imds", Finding::ok("i-1")),
             ("bucket-list", refused),
             ("kubeadm-config", Finding::failed("first\n  second\u{1b}[31m", "correct it")),
@@ -116,8 +116,8 @@ skipped  record          needs 'credentials'
     #[test]
     fn the_exit_code_is_that_of_what_trying_again_helps_least() {
         let exits = |exits: &[Exit]| {
-            let finding = |exit: &Exit| ("x", Finding { verdict: Verdict::Failed(*exit), ..Finding::ok("") });
-            Report(exits.iter().map(finding).collect()).exit()
+            let finding = |exit: &Exit| ("x", Finding { verdict: CheckVerdict::Failed(*exit), ..Finding::ok("") });
+            CheckReport(exits.iter().map(finding).collect()).exit()
         };
         assert_eq!(exits(&[]), Exit::Done);
         assert_eq!(exits(&[Exit::TryAgain]), Exit::TryAgain);
@@ -125,7 +125,7 @@ skipped  record          needs 'credentials'
         assert_eq!(exits(&[Exit::TryAgain, Exit::Aws, Exit::Usage]), Exit::Usage);
         assert_eq!(report().exit(), Exit::Usage);
         assert_eq!(report().failed(), ["bucket-list", "kubeadm-config"]);
-        let calm = Report(vec![("swap", Finding::warning("on", "off")), ("record", Finding::skipped(""))]);
+        let calm = CheckReport(vec![("swap", Finding::warning("on", "off")), ("record", Finding::skipped(""))]);
         assert_eq!(calm.exit(), Exit::Done);
     }
 }

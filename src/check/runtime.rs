@@ -2,8 +2,8 @@
 
 use super::Check;
 use super::finding::{Finding, Found};
-use super::look::Look;
-use crate::host::process::{Command, Failed};
+use super::look::CheckInput;
+use crate::host::process::{Command, ProcessFailed};
 use serde_json::Value;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ pub(super) const CHECKS: &[Check] = &[Check { name: "container-runtime", run: |l
 const KNOWN: [&str; 3] = ["/run/containerd/containerd.sock", "/run/crio/crio.sock", "/run/cri-dockerd.sock"];
 
 /// Whether there is one container runtime, and it answers.
-async fn runtime(look: &Look) -> Found {
+async fn runtime(look: &CheckInput) -> Found {
     let given = look.documents.needed()?.cri_socket();
     let found: Vec<&str> = KNOWN.into_iter().filter(|path| is_socket(Path::new(path))).collect();
     let socket = choose(given, &found)?;
@@ -32,7 +32,7 @@ async fn runtime(look: &Look) -> Found {
     let asked = asked.env("CONTAINER_RUNTIME_ENDPOINT", format!("unix://{shown}")).run();
     match asked.await {
         Ok(output) => Ok(vec![Finding::ok(format!("{} at '{shown}'", name_and_version(&output.stdout)))]),
-        Err(Failed::NotFound { .. }) => {
+        Err(ProcessFailed::NotFound { .. }) => {
             Ok(vec![Finding::ok(format!("a runtime answers at '{shown}'; without crictl its version is not known"))])
         }
         Err(failed) => Err(Finding::failed(

@@ -1,7 +1,7 @@
 //! The settings and the files they come from.
 
 use super::finding::{Finding, Found};
-use super::look::Look;
+use super::look::CheckInput;
 use super::{Check, at_once};
 use crate::settings::table::SETTINGS;
 use crate::settings::{Origin, Settings};
@@ -14,7 +14,7 @@ pub(super) const CHECKS: &[Check] = &[
 ];
 
 /// Whether the settings load, and what is odd about them.
-fn settings(look: &Look) -> Found {
+fn settings(look: &CheckInput) -> Found {
     let settings = match look.settings.own() {
         Ok(settings) => settings,
         Err(problems) => return Ok(one_by_one(&problems)),
@@ -33,7 +33,7 @@ fn one_by_one(problems: &Finding) -> Vec<Finding> {
 }
 
 /// Whether the files of settings are root's alone: they say where the keys of the control plane go.
-fn config_files(look: &Look) -> Found {
+fn config_files(look: &CheckInput) -> Found {
     let settings = look.settings.needed()?;
     let origins = SETTINGS.iter().map(|setting| settings.origin(setting.name));
     let mut paths: Vec<PathBuf> = origins
@@ -69,7 +69,7 @@ fn privacy(path: &Path) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::check::finding::Verdict;
+    use crate::check::finding::CheckVerdict;
     use std::fs::{Permissions, set_permissions};
     use std::os::unix::fs::PermissionsExt;
 
@@ -90,7 +90,7 @@ mod tests {
         for (mode, private) in [(0o600, true), (0o400, true), (0o640, false), (0o604, false), (0o620, false)] {
             set_permissions(file.path(), Permissions::from_mode(mode))?;
             let finding = privacy(file.path());
-            assert_eq!(finding.verdict == Verdict::Ok, private && is_root, "{mode:o}: {finding:?}");
+            assert_eq!(finding.verdict == CheckVerdict::Ok, private && is_root, "{mode:o}: {finding:?}");
         }
         Ok(())
     }

@@ -1,17 +1,17 @@
 //! An answer that several checks need: asked for once, and reported by the one check that bears its name.
 
 use super::DEADLINE;
-use super::finding::{Finding, Verdict};
+use super::finding::{CheckVerdict, Finding};
 use std::future::Future;
 use tokio::time::timeout;
 
 /// An answer, or the finding that there is none.
-pub(super) struct Source<T> {
+pub(super) struct SettingSource<T> {
     check: &'static str,
     answer: Result<T, Finding>,
 }
 
-impl<T> Source<T> {
+impl<T> SettingSource<T> {
     /// An answer that is there already.
     pub(super) fn known(check: &'static str, answer: Result<T, Finding>) -> Self {
         Self { check, answer }
@@ -30,8 +30,10 @@ impl<T> Source<T> {
     /// The answer, for another check: without it, that one is skipped, and names the check that failed first.
     pub(super) fn needed(&self) -> Result<&T, Finding> {
         self.answer.as_ref().map_err(|none| match none.verdict {
-            Verdict::Skipped => none.clone(),
-            Verdict::Ok | Verdict::Warning | Verdict::Failed(_) => Finding::skipped(format!("needs '{}'", self.check)),
+            CheckVerdict::Skipped => none.clone(),
+            CheckVerdict::Ok | CheckVerdict::Warning | CheckVerdict::Failed(_) => {
+                Finding::skipped(format!("needs '{}'", self.check))
+            }
         })
     }
 }

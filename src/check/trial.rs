@@ -3,12 +3,12 @@
 use super::Check;
 use super::bucket::scratch;
 use super::finding::{Finding, Found};
-use super::look::Look;
+use super::look::CheckInput;
 use crate::aws::store::{Store, Written};
-use crate::aws::{CallFailed, Kind};
+use crate::aws::{CallFailed, CallFailure};
 use crate::bucket::keys;
 use crate::bucket::probe::{self, Probed, Unfit};
-use crate::model::write::Condition;
+use crate::model::record::conditional_write::Condition;
 use futures::join;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -22,7 +22,7 @@ pub(super) const CHECKS: &[Check] = &[
 const KMS_TRIAL: Duration = Duration::from_secs(3);
 
 /// Whether conditions decide: one write after the other, and several at the same moment.
-async fn conditional_writes(look: &Look) -> Found {
+async fn conditional_writes(look: &CheckInput) -> Found {
     let (store, me) = (&look.aws.needed()?.store, &look.machine.needed()?.instance);
     let (in_turn, at_once) = join!(probe::honours_conditions(store, me), probe::one_wins(store, me));
     Ok(tell(in_turn, at_once))
@@ -52,7 +52,7 @@ fn left_behind(failed: CallFailed) -> Finding {
 }
 
 /// Whether the bundle of keys could be encrypted, and read again.
-async fn kms(look: &Look) -> Found {
+async fn kms(look: &CheckInput) -> Found {
     let store = &look.aws.needed()?.store;
     let key = scratch(look, "kms")?;
     let id = look.settings.needed()?.kms_key_id.as_deref().unwrap_or("aws/s3, the account's own for S3");
@@ -80,7 +80,7 @@ async fn write_and_read(store: &Store, key: &str) -> Result<bool, CallFailed> {
 
 /// S3 says "access denied" for a key that may not be used as well.
 fn refused(failed: CallFailed, id: &str) -> Finding {
-    let about_key = matches!(failed.kind, Kind::Denied | Kind::Rejected);
+    let about_key = matches!(failed.kind, CallFailure::Denied | CallFailure::Rejected);
     let finding = Finding::from(failed);
     if !about_key {
         return finding;
@@ -93,19 +93,19 @@ fn refused(failed: CallFailed, id: &str) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::check::finding::Verdict;
+    use crate::check::finding::CheckVerdict;
     use crate::exit::Exit;
 
     #[test]
     fn one_line_tells_the_verdict_and_one_what_is_left_behind() {
         let left = || Some(CallFailed::silent("remove", "s3://b/p/k", "s3:DeleteObject"));
         let good = |left| Probed { verdict: Ok(()), left };
-        let verdicts = |told: &[Finding]| -> Vec<Verdict> { told.iter().map(|finding| finding.verdict).collect() };
-        assert_eq!(verdicts(&tell(good(None), good(None))), [Verdict::Ok]);
-        assert_eq!(verdicts(&tell(good(left()), good(left()))), [Verdict::Ok, Verdict::Warning]);
+        let verdicts = |told: &[Finding]| -> Vec<CheckVerdict> { told.iter().map(|finding| finding.verdict).collect() };
+        assert_eq!(verdicts(&tell(good(None), good(None))), [CheckVerdict::Ok]);
+        assert_eq!(verdicts(&tell(good(left()), good(left()))), [CheckVerdict::Ok, CheckVerdict::Warning]);
         let bad = Probed { verdict: Err(Unfit::Ignores("x".into())), left: None };
         let told = tell(good(None), bad);
-        assert_eq!(verdicts(&told), [Verdict::Failed(Exit::Usage)]);
+        assert_eq!(verdicts(&told), [CheckVerdict::Failed(Exit::Usage)]);
         assert!(told[0].text.contains("ignores conditional writes: kubeboot cannot work on it"), "{told:?}");
     }
 
@@ -113,9 +113,9 @@ mod tests {
     fn only_a_refusal_is_blamed_on_the_key() {
         let failed = |kind| CallFailed { kind, ..CallFailed::silent("write", "s3://b/p/k", "s3:PutObject") };
         let remedy = |kind| refused(failed(kind), "alias/x").remedy.unwrap_or_default();
-        assert!(remedy(Kind::Denied).contains("kms:GenerateDataKey and kms:Decrypt under alias/x"));
-        assert!(remedy(Kind::Rejected).contains("kms:GenerateDataKey"));
-        assert!(remedy(Kind::NoSuchBucket).contains("create the bucket"));
-        assert_eq!(remedy(Kind::NoAnswer), "");
+        assert!(remedy(CallFailure::Denied).contains("kms:GenerateDataKey and kms:Decrypt under alias/x"));
+        assert!(remedy(CallFailure::Rejected).contains("kms:GenerateDataKey"));
+        assert!(remedy(CallFailure::NoSuchBucket).contains("create the bucket"));
+        assert_eq!(remedy(CallFailure::NoAnswer), "");
     }
 }

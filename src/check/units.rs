@@ -84,17 +84,17 @@ fn of_drop_ins(missing: &[&str]) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::check::finding::Verdict;
+    use crate::check::finding::CheckVerdict;
     use crate::exit::Exit;
 
     #[test]
     fn only_kubelet_is_needed_the_others_are_missed() {
         let unit = |load: &str, at_boot: &str| Unit { load: load.into(), at_boot: at_boot.into(), ..Unit::default() };
         let (good, off, none) = (unit("loaded", "enabled"), unit("loaded", "disabled"), unit("not-found", ""));
-        let (ok, warning, failed) = (Verdict::Ok, Verdict::Warning, Verdict::Failed(Exit::Usage));
+        let (ok, warning, failed) = (CheckVerdict::Ok, CheckVerdict::Warning, CheckVerdict::Failed(Exit::Usage));
         type Judge = fn(&Unit) -> Finding;
         let leaving: Judge = |unit| of_leaving(unit, false);
-        let table: [(Judge, [Verdict; 3]); 3] =
+        let table: [(Judge, [CheckVerdict; 3]); 3] =
             [(of_kubelet, [ok, warning, failed]), (of_boot, [ok, warning, warning]), (leaving, [ok, warning, warning])];
         for (judge, expected) in table {
             assert_eq!([&good, &off, &none].map(|unit| judge(unit).verdict), expected);
@@ -115,16 +115,16 @@ mod tests {
             unit("loaded", "inactive", "enabled"),
             unit("not-found", "inactive", ""),
         ];
-        let (ok, warning) = (Verdict::Ok, Verdict::Warning);
+        let (ok, warning) = (CheckVerdict::Ok, CheckVerdict::Warning);
         assert_eq!(units.each_ref().map(|unit| of_leaving(unit, true).verdict), [ok, warning, warning, warning]);
         assert_eq!(units.each_ref().map(|unit| of_leaving(unit, false).verdict), [ok, warning, ok, warning]);
     }
 
     #[test]
     fn drop_ins_that_are_missing_are_told_with_where_they_belong() {
-        assert_eq!(of_drop_ins(&[]).verdict, Verdict::Ok);
+        assert_eq!(of_drop_ins(&[]).verdict, CheckVerdict::Ok);
         let found = of_drop_ins(&["crio-.scope.d", "docker-.scope.d"]);
-        assert_eq!(found.verdict, Verdict::Warning);
+        assert_eq!(found.verdict, CheckVerdict::Warning);
         let said = format!("{} -> {}", found.text, found.remedy.unwrap_or_default());
         for word in
             ["crio-.scope.d, docker-.scope.d", "Before=kubeboot-reset.service", "/etc/systemd/system", "package"]

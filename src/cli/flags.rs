@@ -2,7 +2,7 @@
 
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, Error, FromArgMatches};
 
-use crate::settings::table::{Fallback, Kind, SETTINGS, Setting};
+use crate::settings::table::{Fallback, SETTINGS, Setting, SettingKind};
 use crate::settings::{DEFAULT_FILE, FILE_VARIABLE, Flags};
 
 /// The heading above the settings in the help.
@@ -54,8 +54,10 @@ fn config() -> Arg {
 
 fn flag(setting: &'static Setting) -> Arg {
     let action = match setting.kind {
-        Kind::List(_) => ArgAction::Append,
-        Kind::Text(_) | Kind::Count(..) | Kind::Span(..) | Kind::Choice(_) => ArgAction::Set,
+        SettingKind::List(_) => ArgAction::Append,
+        SettingKind::Text(_) | SettingKind::Count(..) | SettingKind::Span(..) | SettingKind::Choice(_) => {
+            ArgAction::Set
+        }
     };
     Arg::new(setting.name)
         .long(setting.flag())
@@ -69,13 +71,13 @@ fn flag(setting: &'static Setting) -> Arg {
         .help_heading(HEADING)
 }
 
-fn value_name(kind: Kind) -> String {
+fn value_name(kind: SettingKind) -> String {
     match kind {
-        Kind::Text(_) => "TEXT".to_owned(),
-        Kind::List(_) => "LIST".to_owned(),
-        Kind::Count(..) => "NUMBER".to_owned(),
-        Kind::Span(..) => "TIME".to_owned(),
-        Kind::Choice(words) => words.join("|"),
+        SettingKind::Text(_) => "TEXT".to_owned(),
+        SettingKind::List(_) => "LIST".to_owned(),
+        SettingKind::Count(..) => "NUMBER".to_owned(),
+        SettingKind::Span(..) => "TIME".to_owned(),
+        SettingKind::Choice(words) => words.join("|"),
     }
 }
 

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
-use crate::model::ids::{BadName, ClaimId, MemberId};
+use crate::model::machine::ids::{BadName, ClaimId, MemberId};
 use crate::settings::Flags;
 
 /// What was asked for.
@@ -77,7 +77,7 @@ pub struct Up {
     pub accept_group: bool,
 }
 
-impl From<Up> for crate::up::Options {
+impl From<Up> for crate::up::UpOptions {
     fn from(Up { dry_run, accept_group }: Up) -> Self {
         Self { dry_run, accept_group }
     }
@@ -97,7 +97,7 @@ pub struct Reset {
     pub dry_run: bool,
 }
 
-impl From<Reset> for crate::reset::Options {
+impl From<Reset> for crate::reset::ResetOptions {
     fn from(Reset { now, yes, dry_run }: Reset) -> Self {
         Self { now, yes, dry_run }
     }
@@ -120,7 +120,7 @@ pub struct Reap {
     pub json: bool,
 }
 
-impl From<Reap> for crate::reap::Options {
+impl From<Reap> for crate::reap::ReapOptions {
     fn from(Reap { dry_run, member, yes, json }: Reap) -> Self {
         Self { dry_run, member, yes, json }
     }
@@ -140,7 +140,7 @@ pub struct Retire {
     pub json: bool,
 }
 
-impl From<Retire> for crate::retire::Options {
+impl From<Retire> for crate::retire::RetireOptions {
     fn from(Retire { cluster_id, yes, json }: Retire) -> Self {
         Self { cluster_id, yes, json }
     }

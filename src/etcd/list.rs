@@ -2,9 +2,9 @@
 
 use super::access::{Access, REQUEST, brief};
 use super::status::status;
-use crate::model::ids::MemberId;
-use crate::model::members::{Member, Members};
-use crate::model::snapshot::ClusterView;
+use crate::model::machine::ids::MemberId;
+use crate::model::membership::members::{Member, Members};
+use crate::model::membership::view::ClusterView;
 use anyhow::{Context, Result};
 use etcd_client::Client;
 use futures::StreamExt;
@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 /// One member's answer.
-enum Answer {
+enum ListAnswer {
     /// A list that every earlier change is in.
     Certain(Members),
     /// What it remembers, for it could not reach a quorum.
@@ -32,8 +32,8 @@ pub async fn observe_within(access: &Access, addresses: &[IpAddr], step: Duratio
     let (mut remembered, mut why) = (None, None);
     while let Some(answer) = asked.next().await {
         match answer {
-            Ok(Answer::Certain(members)) => return ClusterView::Listed(probed(access, members, step).await),
-            Ok(Answer::Remembered(members)) => remembered = Some(members),
+            Ok(ListAnswer::Certain(members)) => return ClusterView::Listed(probed(access, members, step).await),
+            Ok(ListAnswer::Remembered(members)) => remembered = Some(members),
             Err(error) => why = Some(format!("{error:#}")),
         }
     }
@@ -59,12 +59,12 @@ pub async fn certain(access: &Access, address: IpAddr) -> Result<Members> {
     read(&mut client, address).await
 }
 
-async fn ask(access: &Access, address: IpAddr, step: Duration) -> Result<Answer> {
+async fn ask(access: &Access, address: IpAddr, step: Duration) -> Result<ListAnswer> {
     let mut client = access.client(address).await?;
     let certain = matches!(timeout(step, barrier(&mut client, address)).await, Ok(Ok(())));
     let members = timeout(step, read(&mut client, address)).await;
     let members = members.with_context(|| format!("etcd at {address} gave no member list in time"))??;
-    Ok(if certain { Answer::Certain(members) } else { Answer::Remembered(members) })
+    Ok(if certain { ListAnswer::Certain(members) } else { ListAnswer::Remembered(members) })
 }
 
 /// A linearizable read through this member: when it returns, the member has applied every change that was committed

@@ -2,8 +2,8 @@
 
 use super::access::Access;
 use super::list::certain;
-use crate::model::ids::MemberId;
-use crate::model::members::{Member, Members, Removal};
+use crate::model::machine::ids::MemberId;
+use crate::model::membership::members::{Member, Members, Removal};
 use anyhow::{Context, Result, anyhow, bail};
 use std::net::IpAddr;
 

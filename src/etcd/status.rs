@@ -1,7 +1,7 @@
 //! What one member says of itself.
 
 use super::access::{Access, brief};
-use crate::model::ids::MemberId;
+use crate::model::machine::ids::MemberId;
 use anyhow::{Context, Result};
 use std::net::IpAddr;
 

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 /// How long a person may take.
-const PATIENCE: Duration = Duration::from_mins(10);
+const ANSWER_TIMEOUT: Duration = Duration::from_mins(10);
 
 /// Asks the person at the terminal, who has been told above what is going to happen. `yes` is the flag `--yes`, which
 /// answers beforehand.
@@ -23,8 +23,8 @@ pub async fn confirm(yes: bool) -> Result<()> {
     let mut terminal = stderr();
     let asked = write!(terminal, "Type 'yes' to go on: ").and_then(|()| terminal.flush());
     asked.context("failed to ask at the terminal")?;
-    let answer = timeout(PATIENCE, line()).await.map_err(|_| {
-        anyhow!("nobody answered within {}: nothing was changed", humantime::format_duration(PATIENCE))
+    let answer = timeout(ANSWER_TIMEOUT, line()).await.map_err(|_| {
+        anyhow!("nobody answered within {}: nothing was changed", humantime::format_duration(ANSWER_TIMEOUT))
             .context(Exit::Usage)
     })?;
     ensure_yes(&answer?)

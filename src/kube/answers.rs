@@ -13,9 +13,9 @@ use crate::kubeadm::pki::ca_hashes;
 /// The longest message of a server that is shown, in characters.
 const SHOWN: usize = 300;
 
-/// A Node object, as far as kubeboot looks at it.
+/// A KubeNode object, as far as kubeboot looks at it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Node {
+pub struct KubeNode {
     /// Its name.
     pub name: String,
     /// Its UID: names are used again, UIDs are not.
@@ -48,10 +48,10 @@ pub(super) fn uid(object: &Value) -> Result<String> {
     text(object, "/metadata/uid").context("the answer holds no metadata.uid")
 }
 
-pub(super) fn node(object: &Value) -> Result<Node> {
+pub(super) fn node(object: &Value) -> Result<KubeNode> {
     let conditions = object.pointer("/status/conditions").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     let ready = |condition: &Value| condition["type"] == "Ready" && condition["status"] == "True";
-    Ok(Node {
+    Ok(KubeNode {
         name: text(object, "/metadata/name").context("the answer holds no metadata.name")?,
         uid: uid(object)?,
         ready: conditions.iter().any(ready),
@@ -61,7 +61,7 @@ pub(super) fn node(object: &Value) -> Result<Node> {
     })
 }
 
-/// What of a Node's addresses is an address; the others are host names.
+/// What of a KubeNode's addresses is an address; the others are host names.
 fn addresses(node: &Value) -> Vec<IpAddr> {
     let given = node.pointer("/status/addresses").and_then(Value::as_array).into_iter().flatten();
     given.filter_map(|entry| entry["address"].as_str()?.parse().ok()).collect()

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 /// How long one question may take.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 /// The largest answer that is read, in bytes.
 const LIMIT: usize = 64 * 1024;
 /// What kubeadm lets everybody read: whose cluster this is.
@@ -32,7 +32,7 @@ pub async fn answers_at(endpoint: &str) -> Option<Anyone> {
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
         .tls_danger_accept_invalid_certs(true)
-        .timeout(PATIENCE)
+        .timeout(PROBE_TIMEOUT)
         .build()
         .ok()?;
     let answer = client.get(format!("https://{endpoint}/readyz")).send().await.ok()?;

@@ -7,14 +7,14 @@ use anyhow::{Context, Result, bail, ensure};
 use reqwest::{Certificate, Identity, Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::answers::{self, ClusterConfiguration, Node};
+use super::answers::{self, ClusterConfiguration, KubeNode};
 use super::kubeconfig::Kubeconfig;
 
 /// How long a connection may take to be made.
 const CONNECT: Duration = Duration::from_secs(2);
 /// How long a whole call may take.
 const CALL: Duration = Duration::from_secs(5);
-/// The largest answer that is read, in bytes: a Node that runs many images has some fifty thousand.
+/// The largest answer that is read, in bytes: a KubeNode that runs many images has some fifty thousand.
 const ANSWER_LIMIT: usize = 1024 * 1024;
 /// A name that is in the certificate of every API server that kubeadm set up, whatever its address and its endpoint.
 const SERVER_NAME: &str = "kubernetes";
@@ -41,7 +41,7 @@ pub enum Deleted {
     AnotherOne,
 }
 
-struct Answer {
+struct HttpAnswer {
     status: StatusCode,
     body: Vec<u8>,
 }
@@ -98,11 +98,11 @@ impl Client {
         answers::uid(&self.object(KUBE_SYSTEM).await?).with_context(|| self.failed(KUBE_SYSTEM))
     }
 
-    /// The Node of that name, if there is one.
+    /// The KubeNode of that name, if there is one.
     ///
     /// # Errors
-    /// When the server does not answer, or not with a Node.
-    pub async fn node(&self, name: &str) -> Result<Option<Node>> {
+    /// When the server does not answer, or not with a KubeNode.
+    pub async fn node(&self, name: &str) -> Result<Option<KubeNode>> {
         let path = in_folder(NODES, name)?;
         let answer = self.call(Method::GET, &path, None).await?;
         if answer.status == StatusCode::NOT_FOUND {
@@ -112,7 +112,7 @@ impl Client {
         answers::node(&object).map(Some).with_context(|| self.failed(&path))
     }
 
-    /// Deletes the Node of that name, if its UID is still this one: names are used again with addresses.
+    /// Deletes the KubeNode of that name, if its UID is still this one: names are used again with addresses.
     ///
     /// # Errors
     /// When the server does not answer, or refuses.
@@ -163,7 +163,7 @@ impl Client {
         }
     }
 
-    async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Answer> {
+    async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<HttpAnswer> {
         let url = format!("https://{SERVER_NAME}:{}{path}", self.address.port());
         let mut request = self.http.request(method, url);
         if let Some(body) = body {
@@ -178,7 +178,7 @@ impl Client {
                     break;
                 }
             }
-            Ok::<_, reqwest::Error>(Answer { status: response.status(), body })
+            Ok::<_, reqwest::Error>(HttpAnswer { status: response.status(), body })
         };
         let answer = answer.await.map_err(reqwest::Error::without_url).with_context(|| self.failed(path))?;
         ensure!(
@@ -194,7 +194,7 @@ impl Client {
     }
 }
 
-impl Answer {
+impl HttpAnswer {
     /// The object of an answer that says yes. `/readyz` says yes with a word that is no JSON; nobody reads it.
     fn success(self, client: &Client, path: &str) -> Result<Value> {
         if !self.status.is_success() {

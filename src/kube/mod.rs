@@ -6,7 +6,7 @@ mod anyone;
 mod client;
 mod kubeconfig;
 
-pub use answers::{ClusterConfiguration, Node};
+pub use answers::{ClusterConfiguration, KubeNode};
 pub use anyone::{Anyone, answers_at};
 pub use client::{Client, Deleted};
 pub use kubeconfig::Kubeconfig;

@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::output::{self, Cause, Phase, Summary};
-use crate::host::process::{Command, Failed, Running};
+use super::output::{self, Cause, KubeadmPhase, Summary};
+use crate::host::process::{Command, ProcessFailed, Running};
 
 /// An init or a join under way. Dropped, it is killed with all it started.
 pub struct Attempt {
@@ -23,14 +23,14 @@ pub struct Failure {
     /// What kubeadm said about it; `None` when it did not end by itself.
     pub summary: Option<Summary>,
     /// How it ended.
-    failed: Failed,
+    failed: ProcessFailed,
 }
 
 impl Attempt {
     pub(super) fn start(
         name: &'static str,
         command: Command,
-        mut progress: impl FnMut(Phase) + Send + 'static,
+        mut progress: impl FnMut(KubeadmPhase) + Send + 'static,
     ) -> Result<Self, Failure> {
         let announced = Arc::new(AtomicBool::new(false));
         let heard = Arc::clone(&announced);
@@ -72,9 +72,9 @@ impl Attempt {
 }
 
 impl Failure {
-    pub(super) fn new(command: &'static str, failed: Failed) -> Self {
+    pub(super) fn new(command: &'static str, failed: ProcessFailed) -> Self {
         let summary = match &failed {
-            Failed::Exit { tail, .. } => Some(output::summarize(tail)),
+            ProcessFailed::Exit { tail, .. } => Some(output::summarize(tail)),
             _ => None,
         };
         Self { command, summary, failed }
@@ -88,7 +88,7 @@ impl Failure {
 
     fn text(&self) -> impl fmt::Display {
         match (&self.summary, &self.failed) {
-            (Some(summary), Failed::Exit { code, .. }) => {
+            (Some(summary), ProcessFailed::Exit { code, .. }) => {
                 let said = summary.lines.join("; ");
                 format!("'{}' ended with exit code {code}: {said}; {}", self.command, summary.cause.remedy())
             }
@@ -114,7 +114,7 @@ mod tests {
     async fn an_attempt_tells_its_steps_and_its_member_and_no_secret() -> Result<()> {
         let told = Arc::new(Mutex::new(Vec::new()));
         let steps = Arc::clone(&told);
-        let tell = move |phase: Phase| {
+        let tell = move |phase: KubeadmPhase| {
             if let Ok(mut steps) = steps.lock() {
                 steps.push(format!("{} {}", phase.name, phase.text));
             }

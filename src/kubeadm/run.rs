@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use super::args;
 use super::attempt::{Attempt, Failure};
 use super::documents::BootstrapToken;
-use super::output::{self, Phase, Version};
+use super::output::{self, KubeadmPhase, Version};
 use crate::host::lock::Lock;
 use crate::host::namespace;
 use crate::host::process::{Command, Output};
@@ -52,7 +52,7 @@ impl Kubeadm {
         config: &Path,
         token: &BootstrapToken,
         deadline: Duration,
-        progress: impl FnMut(Phase) + Send + 'static,
+        progress: impl FnMut(KubeadmPhase) + Send + 'static,
     ) -> Result<Attempt, Failure> {
         let command = self.command(KUBEADM, args::init(config), deadline).secret(token.reveal());
         Attempt::start("kubeadm init", command, progress)
@@ -68,7 +68,7 @@ impl Kubeadm {
         config: &Path,
         hosts: Option<&Path>,
         deadline: Duration,
-        progress: impl FnMut(Phase) + Send + 'static,
+        progress: impl FnMut(KubeadmPhase) + Send + 'static,
     ) -> Result<Attempt, Failure> {
         let join = args::join(config);
         let command = match hosts {

@@ -10,8 +10,8 @@ use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 
 use crate::host::files;
-use crate::model::ids::{ClaimId, InstanceId, MemberId, Uid};
-use crate::model::local::{self, Local};
+use crate::model::machine::ids::{ClaimId, InstanceId, MemberId, Uid};
+use crate::model::machine::local::{self, Local};
 
 /// The marker's place on the disk, without the leading slash.
 const MARKER: &str = "var/lib/kubeboot/state.json";
@@ -34,7 +34,7 @@ const TRACES: [&str; 7] = [
 /// How far this machine has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Stage {
+pub enum MarkerStage {
     /// `kubeadm init` was about to start.
     Initializing,
     /// `kubeadm join` was about to start.
@@ -53,7 +53,7 @@ pub struct Marker {
     /// The claim under which the machine works: its own while it initialises, the cluster's when it joins.
     pub claim_id: ClaimId,
     /// How far it has come.
-    pub stage: Stage,
+    pub stage: MarkerStage,
     /// UID of the cluster's `kube-system` namespace, as soon as known; always there for a member.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kube_system_uid: Option<Uid>,
@@ -67,7 +67,7 @@ pub struct Marker {
 impl Marker {
     /// A marker of `stage`; `at` is written when it is saved.
     #[must_use]
-    pub fn new(instance: &InstanceId, claim_id: &ClaimId, stage: Stage) -> Self {
+    pub fn new(instance: &InstanceId, claim_id: &ClaimId, stage: MarkerStage) -> Self {
         Self {
             schema: SCHEMA,
             instance: instance.clone(),
@@ -141,7 +141,7 @@ fn parse(bytes: &[u8]) -> Result<Marker> {
     }
     let marker: Marker = serde_json::from_slice(bytes)?;
     ensure!(
-        marker.stage != Stage::Member || marker.kube_system_uid.is_some(),
+        marker.stage != MarkerStage::Member || marker.kube_system_uid.is_some(),
         "it says 'member' but not of which cluster ('kube_system_uid' is missing)"
     );
     Ok(marker)
@@ -159,10 +159,12 @@ pub fn observe(root: &Path, data_dir: Option<&Path>) -> Result<Local> {
         None if found.is_empty() => Local::Fresh,
         None => Local::Unexplained { found },
         Some(Marker { stage, instance, claim_id, .. }) => match stage {
-            Stage::Initializing => Local::HalfMade { instance, claim_id, stage: local::Stage::Initializing },
+            MarkerStage::Initializing => Local::HalfMade { instance, claim_id, stage: local::Stage::Initializing },
             // A member of which nothing is left was reset by hand. It joins again, as one that never got through.
-            Stage::Member if !found.is_empty() => Local::Made { instance, claim_id },
-            Stage::Joining | Stage::Member => Local::HalfMade { instance, claim_id, stage: local::Stage::Joining },
+            MarkerStage::Member if !found.is_empty() => Local::Made { instance, claim_id },
+            MarkerStage::Joining | MarkerStage::Member => {
+                Local::HalfMade { instance, claim_id, stage: local::Stage::Joining }
+            }
         },
     })
 }
@@ -181,13 +183,13 @@ mod tests {
 
     const UID: &str = "6f9619ff-8b86-4011-b42d-00c04fc964ff";
 
-    fn marker(stage: Stage) -> Result<Marker> {
+    fn marker(stage: MarkerStage) -> Result<Marker> {
         let claim_id = ClaimId::parse("0d3c3a46-2f0f-4a44-a3d3-6a6a1f6a9a55")?;
         Ok(Marker::new(&InstanceId::parse("i-0123456789abcdef0")?, &claim_id, stage))
     }
 
     fn member() -> Result<Marker> {
-        Ok(Marker { kube_system_uid: Some(Uid::parse(UID)?), ..marker(Stage::Member)? })
+        Ok(Marker { kube_system_uid: Some(Uid::parse(UID)?), ..marker(MarkerStage::Member)? })
     }
 
     /// A disk with these files and this marker.
@@ -222,7 +224,8 @@ mod tests {
         let Marker { instance, claim_id, .. } = member()?;
         let half = |stage| Local::HalfMade { instance: instance.clone(), claim_id: claim_id.clone(), stage };
         let made = Local::Made { instance: instance.clone(), claim_id: claim_id.clone() };
-        let stages = [(Stage::Initializing, local::Stage::Initializing), (Stage::Joining, local::Stage::Joining)];
+        let stages =
+            [(MarkerStage::Initializing, local::Stage::Initializing), (MarkerStage::Joining, local::Stage::Joining)];
         for (written, stage) in stages {
             assert_eq!(seen(&[], Some(&marker(written)?))?, half(stage));
             assert_eq!(seen(&[MANIFEST, DATA], Some(&marker(written)?))?, half(stage));
@@ -249,7 +252,7 @@ mod tests {
     #[test]
     fn a_marker_that_nobody_understands_is_an_error_with_a_way_out() -> Result<()> {
         let garbage = ["", "[]", "{\"schema\": 1}", "{\"schema\": 2, \"new\": true}", "\u{0}\u{1}"];
-        let no_uid = serde_json::to_string(&marker(Stage::Member)?)?;
+        let no_uid = serde_json::to_string(&marker(MarkerStage::Member)?)?;
         for text in garbage.into_iter().chain([no_uid.as_str()]) {
             let root = tempfile::tempdir()?;
             let path = root.path().join(MARKER);

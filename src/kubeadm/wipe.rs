@@ -15,7 +15,7 @@ use crate::host::files;
 
 /// One step of a wipe, in the order of [`plan`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Step {
+pub enum WipeStep {
     /// `kubeadm reset` without the phase that removes an etcd member.
     Reset {
         /// The container runtime's socket, where there are several.
@@ -34,7 +34,7 @@ pub enum Step {
     Forget,
 }
 
-impl Step {
+impl WipeStep {
     /// The step in words, for logs and `--dry-run`.
     #[must_use]
     pub fn describe(&self) -> String {
@@ -52,10 +52,10 @@ impl Step {
 
 /// The steps of a wipe. `data_dir` is the data directory of kubeadm's etcd; `None` when etcd is external.
 #[must_use]
-pub fn plan(data_dir: Option<&Path>, cri_socket: Option<&str>) -> Vec<Step> {
-    let reset = Step::Reset { cri_socket: cri_socket.map(str::to_owned) };
-    let empty = data_dir.map(|folder| Step::EmptyEtcd { data_dir: folder.to_owned() });
-    [Some(reset), empty, Some(Step::EmptyPki), Some(Step::RestoreGiven), Some(Step::Forget)]
+pub fn plan(data_dir: Option<&Path>, cri_socket: Option<&str>) -> Vec<WipeStep> {
+    let reset = WipeStep::Reset { cri_socket: cri_socket.map(str::to_owned) };
+    let empty = data_dir.map(|folder| WipeStep::EmptyEtcd { data_dir: folder.to_owned() });
+    [Some(reset), empty, Some(WipeStep::EmptyPki), Some(WipeStep::RestoreGiven), Some(WipeStep::Forget)]
         .into_iter()
         .flatten()
         .collect()
@@ -74,10 +74,10 @@ pub async fn wipe(kubeadm: &Kubeadm, data_dir: Option<&Path>, cri_socket: Option
     Ok(())
 }
 
-async fn carry_out(kubeadm: &Kubeadm, step: &Step) -> Result<()> {
+async fn carry_out(kubeadm: &Kubeadm, step: &WipeStep) -> Result<()> {
     let root = Path::new("/");
     match step {
-        Step::Reset { cri_socket } => kubeadm.reset(cri_socket.as_deref()).await.map_err(|failure| {
+        WipeStep::Reset { cri_socket } => kubeadm.reset(cri_socket.as_deref()).await.map_err(|failure| {
             let several = failure.cause() == Cause::SeveralRuntimes;
             let error = anyhow::Error::new(failure);
             if several {
@@ -88,10 +88,10 @@ async fn carry_out(kubeadm: &Kubeadm, step: &Step) -> Result<()> {
                 error
             }
         }),
-        Step::EmptyEtcd { data_dir } => files::remove_contents(data_dir),
-        Step::EmptyPki => files::remove_contents(Path::new(PKI_DIR)),
-        Step::RestoreGiven => pki::restore_given(root),
-        Step::Forget => Marker::remove(root),
+        WipeStep::EmptyEtcd { data_dir } => files::remove_contents(data_dir),
+        WipeStep::EmptyPki => files::remove_contents(Path::new(PKI_DIR)),
+        WipeStep::RestoreGiven => pki::restore_given(root),
+        WipeStep::Forget => Marker::remove(root),
     }
 }
 
@@ -102,12 +102,15 @@ mod tests {
     #[test]
     fn the_membership_is_never_touched_and_the_marker_goes_last() {
         let steps = plan(Some(Path::new("/data/etcd")), None);
-        assert!(matches!(steps.first(), Some(Step::Reset { .. })));
-        assert_eq!(steps.last(), Some(&Step::Forget));
-        let words: Vec<String> = steps.iter().map(Step::describe).collect();
+        assert!(matches!(steps.first(), Some(WipeStep::Reset { .. })));
+        assert_eq!(steps.last(), Some(&WipeStep::Forget));
+        let words: Vec<String> = steps.iter().map(WipeStep::describe).collect();
         assert!(words[0].contains("without its phase remove-etcd-member"));
         assert!(words[1].contains("/data/etcd"));
         let external = plan(None, None);
-        assert!(!external.iter().any(|step| matches!(step, Step::EmptyEtcd { .. })), "that etcd is somebody else's");
+        assert!(
+            !external.iter().any(|step| matches!(step, WipeStep::EmptyEtcd { .. })),
+            "that etcd is somebody else's"
+        );
     }
 }

@@ -1,14 +1,14 @@
 //! For tests: what is said to people, and to programs. The words are part of the product, so each is held here.
 
-use super::group::Lifecycle;
-use super::ids::{ClaimId, InstanceId, MemberId};
-use super::leave;
-use super::reap::afar::Outlook;
-use super::reap::by_hand::{Lawful, Refusal};
-use super::reap::{Keep, Remove, Verdict};
-use super::retire::Answer;
-use super::step::{Over, StandBy, Step, TakeOver, Wait, Wipe};
-use super::verdict::{LeavingUnit, Named, Source};
+use crate::model::leave;
+use crate::model::machine::group::Lifecycle;
+use crate::model::machine::ids::{ClaimId, InstanceId, MemberId};
+use crate::model::membership::reaping::{KeepReason, ReapVerdict, RemovalReason};
+use crate::model::reap::operator::{OperatorRemoval, ReapRefusal};
+use crate::model::reap::remote::Outlook;
+use crate::model::retire::Responder;
+use crate::model::status::{LeavingUnitState, Named, StatusSource};
+use crate::model::up::step::{Over, StandBy, Step, TakeOver, Wait, Wipe};
 use std::time::Duration;
 
 fn id() -> InstanceId {
@@ -92,18 +92,30 @@ fn only_a_lost_quorum_needs_an_operator_when_time_is_up() {
 #[test]
 fn every_verdict_of_the_reaper_has_its_word_and_its_reason() {
     let rows = [
-        (Verdict::Keep(Keep::Answers), "answers", "kept: it answers"),
-        (Verdict::Keep(Keep::Own), "own", "kept: it is this machine's own"),
-        (Verdict::Keep(Keep::Unexplained), "unexplained", "kept: no registration explains it, an operator must decide"),
-        (Verdict::Keep(Keep::NotGone(id())), "not-gone", "kept: its machine i-00000001 is not certainly gone"),
+        (ReapVerdict::Keep(KeepReason::Answers), "answers", "kept: it answers"),
+        (ReapVerdict::Keep(KeepReason::Own), "own", "kept: it is this machine's own"),
         (
-            Verdict::Keep(Keep::AddressLives(id())),
+            ReapVerdict::Keep(KeepReason::Unexplained),
+            "unexplained",
+            "kept: no registration explains it, an operator must decide",
+        ),
+        (
+            ReapVerdict::Keep(KeepReason::NotGone(id())),
+            "not-gone",
+            "kept: its machine i-00000001 is not certainly gone",
+        ),
+        (
+            ReapVerdict::Keep(KeepReason::AddressLives(id())),
             "address-lives",
             "kept: the living instance i-00000001 has its address",
         ),
-        (Verdict::Keep(Keep::Quorum), "quorum", "kept: without it fewer voters would answer than the quorum wants"),
-        (Verdict::Remove(Remove::Gone(id())), "gone", "removed: its machine i-00000001 is gone"),
-        (Verdict::Remove(Remove::GivenUp(id())), "given-up", "removed: the join of i-00000001 was given up"),
+        (
+            ReapVerdict::Keep(KeepReason::Quorum),
+            "quorum",
+            "kept: without it fewer voters would answer than the quorum wants",
+        ),
+        (ReapVerdict::Remove(RemovalReason::Gone(id())), "gone", "removed: its machine i-00000001 is gone"),
+        (ReapVerdict::Remove(RemovalReason::GivenUp(id())), "given-up", "removed: the join of i-00000001 was given up"),
     ];
     for (verdict, code, text) in rows {
         assert_eq!((verdict.code(), verdict.to_string().as_str()), (code, text));
@@ -112,40 +124,40 @@ fn every_verdict_of_the_reaper_has_its_word_and_its_reason() {
 
 #[test]
 fn every_step_of_leaving_says_what_it_does() {
-    use leave::Step;
+    use leave::LeaveStep;
     let member = MemberId(0xa9);
     let rows = [
-        (Step::Lease, "lease", "queue for the membership lease for a few seconds, and go on without it"),
-        (Step::RegisterLeaving, "register-leaving", "register as leaving"),
+        (LeaveStep::Lease, "lease", "queue for the membership lease for a few seconds, and go on without it"),
+        (LeaveStep::RegisterLeaving, "register-leaving", "register as leaving"),
         (
-            Step::Reap(member, Remove::Gone(id())),
+            LeaveStep::Reap(member, RemovalReason::Gone(id())),
             "reap",
             "remove etcd member a9, which is in the way: removed: its machine i-00000001 is gone",
         ),
         (
-            Step::RemoveOwn(member),
+            LeaveStep::RemoveOwn(member),
             "remove-member",
             "remove this machine's etcd member a9 through another one, and see there that it is gone",
         ),
         (
-            Step::RemoveOwnWhenPossible(leave::plan::Blocked::Unknown("w".into())),
+            LeaveStep::RemoveOwnWhenPossible(leave::plan::Blocked::Unknown("w".into())),
             "remove-member",
             "remove this machine's etcd member as soon as that is possible: nobody says who the members are: w",
         ),
         (
-            Step::RemoveOwnWhenPossible(leave::plan::Blocked::Silent(vec![member, MemberId(0xb0)])),
+            LeaveStep::RemoveOwnWhenPossible(leave::plan::Blocked::Silent(vec![member, MemberId(0xb0)])),
             "remove-member",
             "remove this machine's etcd member as soon as that is possible: without it too few voters would answer, for a9, b0 does not, \
              and its machine is not certainly gone",
         ),
         (
-            Step::RemoveOwnWhenPossible(leave::plan::Blocked::NoQuorum { answering: 1, voters: 3 }),
+            LeaveStep::RemoveOwnWhenPossible(leave::plan::Blocked::NoQuorum { answering: 1, voters: 3 }),
             "remove-member",
             "remove this machine's etcd member as soon as that is possible: quorum lost: 1 of 3 answers",
         ),
-        (Step::DeleteNode, "delete-node", "delete this machine's Node by its UID"),
-        (Step::RegisterLeft, "register-left", "register as left, if the member is gone"),
-        (Step::Wipe, "wipe", "wipe what kubeadm left on this machine, if the member is gone"),
+        (LeaveStep::DeleteNode, "delete-node", "delete this machine's Node by its UID"),
+        (LeaveStep::RegisterLeft, "register-left", "register as left, if the member is gone"),
+        (LeaveStep::Wipe, "wipe", "wipe what kubeadm left on this machine, if the member is gone"),
     ];
     for (step, name, text) in rows {
         assert_eq!((step.name(), step.to_string().as_str()), (name, text));
@@ -185,21 +197,25 @@ fn what_is_to_be_expected_of_a_member_has_its_word() {
 #[test]
 fn an_operator_who_names_a_member_is_told_what_comes_of_it() {
     let rows = [
-        (Lawful::Unexplained, "by-hand", "no registration explains it, and an operator has decided"),
-        (Lawful::ByRule(Remove::Gone(id())), "gone", "its machine i-00000001 is gone"),
+        (OperatorRemoval::Unexplained, "by-hand", "no registration explains it, and an operator has decided"),
+        (OperatorRemoval::ByRule(RemovalReason::Gone(id())), "gone", "its machine i-00000001 is gone"),
     ];
     for (lawful, code, text) in rows {
         assert_eq!((lawful.code(), lawful.to_string().as_str()), (code, text));
     }
     // What it is, and what to do.
     let rows = [
-        (Refusal::Answers, "it answers, so its machine lives: ", "run 'kubeboot up' on that machine"),
-        (Refusal::Own, "it is this machine's own: ", "'kubeboot up' removes it"),
-        (Refusal::NotGone(id()), "its machine i-00000001 is not certainly gone: ", "or terminate it"),
-        (Refusal::AddressHere, "this machine has its address: ", "run 'kubeboot up' here"),
-        (Refusal::AddressLives(id()), "the living instance i-00000001 has its address: ", "run 'kubeboot up' there"),
+        (ReapRefusal::Answers, "it answers, so its machine lives: ", "run 'kubeboot up' on that machine"),
+        (ReapRefusal::Own, "it is this machine's own: ", "'kubeboot up' removes it"),
+        (ReapRefusal::NotGone(id()), "its machine i-00000001 is not certainly gone: ", "or terminate it"),
+        (ReapRefusal::AddressHere, "this machine has its address: ", "run 'kubeboot up' here"),
         (
-            Refusal::Quorum { answering: 1, rest: 2 },
+            ReapRefusal::AddressLives(id()),
+            "the living instance i-00000001 has its address: ",
+            "run 'kubeboot up' there",
+        ),
+        (
+            ReapRefusal::Quorum { answering: 1, rest: 2 },
             "without it 1 of 2 voters would answer, ",
             "bring back another voter first",
         ),
@@ -212,22 +228,27 @@ fn an_operator_who_names_a_member_is_told_what_comes_of_it() {
 
 #[test]
 fn a_cluster_that_is_not_retired_says_why_and_whether_the_arguments_are_to_blame() {
-    use super::retire::Refusal;
-    let asked = |field| Refusal::AskedElsewhere { field, record: "1".into(), here: "2".into() };
+    use crate::model::retire::RetireRefusal;
+    let asked = |field| RetireRefusal::AskedElsewhere { field, record: "1".into(), here: "2".into() };
     let rows = [
-        (Refusal::NoRecord, "no-record", true, "correct 'bucket' and 'prefix'"),
-        (Refusal::NoCluster { claim_id: claim() }, "no-cluster", false, "there is nothing to retire"),
-        (Refusal::OtherCluster { cluster_id: claim() }, "other-cluster", true, "correct --cluster-id"),
+        (RetireRefusal::NoRecord, "no-record", true, "correct 'bucket' and 'prefix'"),
+        (RetireRefusal::NoCluster { claim_id: claim() }, "no-cluster", false, "there is nothing to retire"),
+        (RetireRefusal::OtherCluster { cluster_id: claim() }, "other-cluster", true, "correct --cluster-id"),
         (asked("account"), "asked-elsewhere", true, "has account '1', AWS was asked in account '2'"),
-        (Refusal::Lives { instance: id(), ec2: "running".into() }, "lives", false, "is running: terminate it"),
-        (Refusal::NotKnown { instance: id() }, "not-known", false, "whether i-00000001, which has registered, lives"),
+        (RetireRefusal::Lives { instance: id(), ec2: "running".into() }, "lives", false, "is running: terminate it"),
+        (
+            RetireRefusal::NotKnown { instance: id() },
+            "not-known",
+            false,
+            "whether i-00000001, which has registered, lives",
+        ),
     ];
     for (refusal, code, usage, says) in rows {
         assert_eq!((refusal.code(), refusal.is_about_usage()), (code, usage));
         assert!(refusal.to_string().contains(says), "{refusal}");
     }
-    let machine = Answer::Machine { instance: id(), address: [10, 77, 0, 1].into(), port: 2379 };
-    let refusal = Refusal::Answers(machine);
+    let machine = Responder::Machine { instance: id(), address: [10, 77, 0, 1].into(), port: 2379 };
+    let refusal = RetireRefusal::Answers(machine);
     assert_eq!((refusal.code(), refusal.is_about_usage()), ("answers", false));
     assert_eq!(
         refusal.to_string(),
@@ -239,19 +260,19 @@ fn a_cluster_that_is_not_retired_says_why_and_whether_the_arguments_are_to_blame
 #[test]
 fn status_names_its_sources_and_members() {
     let rows = [
-        (Source::Record, "the cluster record"),
-        (Source::Etcd, "etcd"),
-        (Source::ApiServers, "the API servers"),
-        (Source::Group, "the group"),
-        (Source::Ec2, "EC2"),
-        (Source::Registrations, "the registrations"),
-        (Source::Hash, "the published discovery hash"),
-        (Source::Certificates, "this machine's certificates"),
+        (StatusSource::Record, "the cluster record"),
+        (StatusSource::Etcd, "etcd"),
+        (StatusSource::ApiServers, "the API servers"),
+        (StatusSource::Group, "the group"),
+        (StatusSource::Ec2, "EC2"),
+        (StatusSource::Registrations, "the registrations"),
+        (StatusSource::Hash, "the published discovery hash"),
+        (StatusSource::Certificates, "this machine's certificates"),
     ];
     for (source, text) in rows {
         assert_eq!(source.to_string(), text);
     }
-    let units = [LeavingUnit::Armed, LeavingUnit::NotArmed, LeavingUnit::NotInstalled];
+    let units = [LeavingUnitState::Armed, LeavingUnitState::NotArmed, LeavingUnitState::NotInstalled];
     assert_eq!(units.map(|unit| unit.to_string()), ["armed", "not armed", "not installed"]);
     let (member, address) = (MemberId(0xa9), Some([10, 77, 0, 1].into()));
     let named = |name: &str, address, instance| Named { id: member, name: name.into(), address, instance };

@@ -8,7 +8,7 @@ use crate::host::files;
 use crate::kube::Kubeconfig;
 use crate::kubeadm::pki::{self, Bundle};
 use crate::kubeadm::run::Kubeadm;
-use crate::model::record::{ClusterRecord, Published};
+use crate::model::record::cluster::{ClusterRecord, Published};
 use anyhow::{Context, Result, ensure};
 use std::path::{Path, PathBuf};
 

@@ -2,15 +2,15 @@
 
 use super::this_boot::ThisBoot;
 use crate::aws;
-use crate::aws::imds::{self, Machine};
+use crate::aws::imds::{self, InstanceMetadata};
 use crate::aws::store::Store;
 use crate::exit::Exit;
 use crate::host::files;
-use crate::kubeadm::documents::{Cluster, Documents, Node};
+use crate::kubeadm::documents::{ClusterFacts, Documents, NodeFacts};
 use crate::kubeadm::output::Version;
 use crate::kubeadm::run::Kubeadm;
-use crate::model::identity::Identity;
-use crate::model::ids::BootId;
+use crate::model::machine::ids::BootId;
+use crate::model::record::identity::Identity;
 use crate::settings::{CloudProvider, Settings};
 use anyhow::{Context, Result, anyhow};
 use aws_config::SdkConfig;
@@ -19,9 +19,9 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 
 /// How long IMDS may answer nothing or nonsense after boot.
-const IMDS_PATIENCE: Duration = Duration::from_secs(120);
+const IMDS_TIMEOUT: Duration = Duration::from_secs(120);
 /// Between two questions to IMDS.
-const IMDS_PAUSE: Duration = Duration::from_secs(1);
+const IMDS_INTERVAL: Duration = Duration::from_secs(1);
 /// The largest file of kubeadm documents, in bytes.
 const DOCUMENTS_LIMIT: u64 = 1024 * 1024;
 
@@ -30,17 +30,17 @@ pub struct Facts {
     /// The settings.
     pub settings: Settings,
     /// What IMDS says.
-    pub machine: Machine,
-    /// The name of this machine's Node.
+    pub machine: InstanceMetadata,
+    /// The name of this machine's NodeFacts.
     pub node_name: String,
     /// This boot.
     pub boot: BootId,
     /// The operator's documents.
     pub documents: Documents,
     /// What all machines know of their cluster.
-    pub cluster: Cluster,
+    pub cluster: ClusterFacts,
     /// What only this machine knows.
-    pub node: Node,
+    pub node: NodeFacts,
 }
 
 impl Facts {
@@ -65,21 +65,26 @@ impl Facts {
                 .context(format!("failed to use the kubeadm configuration '{file}'"))
                 .context(Exit::Usage));
         }
-        let machine = machine(IMDS_PATIENCE.min(settings.deadline)).await.context(Exit::TryAgain)?;
+        let machine = machine(IMDS_TIMEOUT.min(settings.deadline)).await.context(Exit::TryAgain)?;
         Self::assemble(settings, documents, cluster, machine)
     }
 
     /// Puts together what was gathered, and derives the rest.
     ///
     /// # Errors
-    /// With [`Exit::Usage`] when the Node would have no name.
-    pub fn assemble(settings: Settings, documents: Documents, cluster: Cluster, machine: Machine) -> Result<Self> {
+    /// With [`Exit::Usage`] when the NodeFacts would have no name.
+    pub fn assemble(
+        settings: Settings,
+        documents: Documents,
+        cluster: ClusterFacts,
+        machine: InstanceMetadata,
+    ) -> Result<Self> {
         let node_name = settings.node_name.clone().unwrap_or_else(|| machine.private_dns_name.clone());
         if node_name.is_empty() {
             return Err(anyhow!("IMDS gives no private DNS name: set 'node_name'").context(Exit::Usage));
         }
         let external = settings.cloud_provider == Some(CloudProvider::External);
-        let node = Node {
+        let node = NodeFacts {
             name: node_name.clone(),
             address: machine.addresses[0],
             provider_id: external.then(|| machine.provider_id()),
@@ -88,18 +93,18 @@ impl Facts {
         Ok(Self { settings, machine, node_name, boot: boot_id()?, documents, cluster, node })
     }
 
-    /// What is known in this boot already, or else asked for at most `patience`: for who cannot wait for a silent metadata
+    /// What is known in this boot already, or else asked for at most `time_limit`: for who cannot wait for a silent metadata
     /// service. The documents are taken as they are, since no kubeadm is going to read them.
     ///
     /// # Errors
     /// Nobody knows in that time who this machine is; or with the [`Exit`] it should end in.
-    pub async fn in_a_hurry(settings: Settings, patience: Duration) -> Result<Self> {
+    pub async fn gather_within(settings: Settings, time_limit: Duration) -> Result<Self> {
         let documents = read_documents(settings.kubeadm_config.as_deref()).context(Exit::Usage)?;
         let boot = boot_id()?;
         let (machine, kubeadm) = match ThisBoot::load(&boot) {
             Some(ThisBoot { machine, kubeadm, .. }) => (machine, kubeadm),
             None => {
-                let asked = timeout(patience, imds::describe(&imds::client())).await;
+                let asked = timeout(time_limit, imds::describe(&imds::client())).await;
                 (
                     asked.context("IMDS did not answer in time").and_then(|answer| answer).context(Exit::TryAgain)?,
                     String::new(),
@@ -164,8 +169,8 @@ impl Facts {
 
 /// What all machines with these settings and a kubeadm of this version know of their cluster.
 #[must_use]
-pub fn cluster(settings: &Settings, kubernetes_version: String) -> Cluster {
-    Cluster {
+pub fn cluster(settings: &Settings, kubernetes_version: String) -> ClusterFacts {
+    ClusterFacts {
         name: settings.cluster.clone(),
         host: settings.endpoint.host.clone(),
         port: settings.endpoint.port,
@@ -185,14 +190,14 @@ pub fn read_documents(path: Option<&Path>) -> Result<Documents> {
     Documents::parse(&text).with_context(failed)
 }
 
-async fn machine(patience: Duration) -> Result<Machine> {
+async fn machine(time_limit: Duration) -> Result<InstanceMetadata> {
     let client = imds::client();
     let start = Instant::now();
     let mut told = false;
     loop {
         match imds::describe(&client).await {
             Ok(machine) => return Ok(machine),
-            Err(error) if start.elapsed() >= patience => {
+            Err(error) if start.elapsed() >= time_limit => {
                 return Err(error.context(format!("gave up on IMDS after {}s", start.elapsed().as_secs())));
             }
             Err(error) => {
@@ -202,7 +207,7 @@ async fn machine(patience: Duration) -> Result<Machine> {
                 told = true;
             }
         }
-        sleep(IMDS_PAUSE).await;
+        sleep(IMDS_INTERVAL).await;
     }
 }
 

@@ -1,10 +1,10 @@
 //! The group and its instances, asked for seldom and remembered with the times at which things were first seen.
 
 use crate::aws::{CallFailed, ec2, group};
-use crate::model::election::matches;
-use crate::model::group::{Ec2State, Group, GroupMember};
-use crate::model::ids::InstanceId;
-use crate::model::instances::{Absences, Instances};
+use crate::model::machine::election::matches;
+use crate::model::machine::group::{Ec2State, Group, GroupMember};
+use crate::model::machine::ids::InstanceId;
+use crate::model::membership::instances::{Absences, Instances};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;

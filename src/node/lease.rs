@@ -3,18 +3,18 @@
 use crate::aws::CallFailed;
 use crate::aws::store::{Store, Written};
 use crate::bucket::{Beating, Found, Held, Watch, keys};
-use crate::model::ids::{InstanceId, Nonce};
-use crate::model::instances::Instances;
-use crate::model::lease::{Lease, LeaseHolder, Turn, turn};
-use crate::model::write::Condition;
+use crate::model::machine::ids::{InstanceId, Nonce};
+use crate::model::membership::instances::Instances;
+use crate::model::membership::lease::{Lease, LeaseHolder, Turn, turn};
+use crate::model::record::conditional_write::Condition;
 use anyhow::{Context, Result};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 /// How long one attempt to take the lease, or to give it back, is tried.
-const PATIENCE: Duration = Duration::from_secs(5);
+const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Between two looks of who waits for it.
-const PAUSE: Duration = Duration::from_millis(500);
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
 impl Beating for Lease {
     fn next_beat(&self) -> Self {
@@ -79,7 +79,7 @@ impl Queue {
         let holder = LeaseHolder { instance: self.me.clone(), nonce: nonce.clone(), purpose: purpose.to_owned() };
         let next = Lease::taken(before.as_ref(), holder);
         let sent = Instant::now();
-        match self.store.write(keys::LEASE, &next.to_bytes(), &condition, PATIENCE).await? {
+        match self.store.write(keys::LEASE, &next.to_bytes(), &condition, WRITE_TIMEOUT).await? {
             Written::Ours(etag) => {
                 let held = Held::new(self.store.clone(), keys::LEASE, next, etag, sent, self.ttl);
                 Ok(Queued::Mine(Box::new(held), nonce))
@@ -91,7 +91,7 @@ impl Queue {
         }
     }
 
-    /// Waits for the lease, `patience` at most; every new reason goes to `on_wait`. Afterwards the last reason comes back
+    /// Waits for the lease, `time_limit` at most; every new reason goes to `on_wait`. Afterwards the last reason comes back
     /// as the inner error, and the caller decides whether to go on without. An outage of S3 is waited out, too.
     ///
     /// # Errors
@@ -100,10 +100,10 @@ impl Queue {
         &mut self,
         purpose: &str,
         instances: &Instances,
-        patience: Duration,
+        time_limit: Duration,
         mut on_wait: impl FnMut(&str),
     ) -> Result<Result<(Box<Held<Lease>>, Nonce), String>> {
-        let end = Instant::now() + patience;
+        let end = Instant::now() + time_limit;
         let mut told = String::new();
         loop {
             let reason = match self.take(purpose, instances).await {
@@ -114,14 +114,14 @@ impl Queue {
                 }
                 Err(error) => return Err(error),
             };
-            if Instant::now() + PAUSE >= end {
+            if Instant::now() + POLL_INTERVAL >= end {
                 return Ok(Err(reason));
             }
             if reason != told {
                 on_wait(&reason);
                 told = reason;
             }
-            sleep(PAUSE).await;
+            sleep(POLL_INTERVAL).await;
         }
     }
 
@@ -134,7 +134,7 @@ impl Queue {
 /// Gives the lease back. A failure costs the next in the queue its time to live, and nothing else.
 pub async fn release(held: Held<Lease>) {
     let last = held.body().released().to_bytes();
-    match held.finish(&last, PATIENCE).await {
+    match held.finish(&last, WRITE_TIMEOUT).await {
         Ok(_) => {}
         Err(error) => tracing::warn!("failed to release the membership lease, it runs out by itself: {error}"),
     }

@@ -2,12 +2,12 @@
 
 pub mod credentials;
 pub mod facts;
+pub mod former_node;
 pub mod group;
 pub mod lease;
 pub mod leaving_unit;
+pub mod node_name;
 pub mod operator;
-pub mod own_name;
-pub mod past;
 pub mod peers;
 pub mod reaping;
 pub mod registrar;

@@ -1,12 +1,12 @@
 //! What can be asked from anywhere with AWS credentials: on a node as on a laptop, where there is no instance metadata.
 
-use crate::aws::imds::{self, Machine};
+use crate::aws::imds::{self, InstanceMetadata};
 use crate::aws::store::Store;
 use crate::aws::{self, CallFailed, ec2, group};
 use crate::bucket::registrations;
 use crate::exit::Exit;
-use crate::model::group::Group;
-use crate::model::ids::InstanceId;
+use crate::model::machine::group::Group;
+use crate::model::machine::ids::InstanceId;
 use crate::settings::Settings;
 use anyhow::{Context, Result, anyhow};
 use std::collections::BTreeMap;
@@ -20,7 +20,7 @@ const METADATA: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// No answer in time.
-pub async fn this_machine() -> Result<Machine> {
+pub async fn this_machine() -> Result<InstanceMetadata> {
     timeout(METADATA, imds::describe_where_it_is())
         .await
         .map_err(|_| anyhow!("IMDS gave no answer within {}s", METADATA.as_secs()))?
@@ -55,7 +55,7 @@ impl Operator {
     ///
     /// # Errors
     /// With [`Exit::Usage`] for a proxy variable that is no URL, or when nothing names a Region.
-    pub async fn connect(settings: &Settings, machine: Option<&Machine>) -> Result<Self> {
+    pub async fn connect(settings: &Settings, machine: Option<&InstanceMetadata>) -> Result<Self> {
         let region = settings.region.clone().or_else(aws::region_from_environment);
         let region = region.or_else(|| machine.map(|machine| machine.region.clone()));
         let sdk = aws::connect(region).await.context(Exit::Usage)?;
@@ -111,16 +111,16 @@ impl Operator {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::aws::Kind;
+    use crate::aws::CallFailure;
 
     #[test]
     fn an_error_of_aws_has_its_exit_unless_it_has_another() {
         let failed = |kind| CallFailed { kind, ..CallFailed::silent("read", "an object", "s3:GetObject") };
         let rows = [
-            (anyhow::Error::from(failed(Kind::Denied)).context("looking"), Exit::Aws),
-            (failed(Kind::Rejected).into(), Exit::Aws),
-            (failed(Kind::NoAnswer).into(), Exit::TryAgain),
-            (anyhow::Error::from(failed(Kind::Denied)).context(Exit::Operator), Exit::Operator),
+            (anyhow::Error::from(failed(CallFailure::Denied)).context("looking"), Exit::Aws),
+            (failed(CallFailure::Rejected).into(), Exit::Aws),
+            (failed(CallFailure::NoAnswer).into(), Exit::TryAgain),
+            (anyhow::Error::from(failed(CallFailure::Denied)).context(Exit::Operator), Exit::Operator),
             (anyhow!("odd"), Exit::Internal),
         ];
         for (error, expected) in rows {

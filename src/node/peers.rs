@@ -3,8 +3,8 @@
 use super::Facts;
 use super::group::View;
 use crate::kube::{Client, Kubeconfig};
-use crate::model::group::{Ec2State, Group};
-use crate::model::ids::InstanceId;
+use crate::model::machine::group::{Ec2State, Group};
+use crate::model::machine::ids::InstanceId;
 use anyhow::{Context, Result};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;

@@ -1,19 +1,19 @@
 //! Removing the members of machines that are gone, so that the living can join.
 
 use super::Facts;
+use super::former_node::{self, NodeGone};
 use super::group::View;
-use super::past::{self, NodeGone};
 use super::peers;
 use super::registrar::rfc3339;
 use crate::aws::store::Store;
 use crate::bucket::registrations;
 use crate::etcd::{self, Access};
 use crate::kube::Kubeconfig;
-use crate::model::ids::{InstanceId, MemberId, Nonce};
-use crate::model::members::{Member, Members, Removal};
-use crate::model::reap::{Remove, Scene, Verdict, in_the_way, plan};
-use crate::model::registration::Registration;
-use crate::model::snapshot::ClusterView;
+use crate::model::machine::ids::{InstanceId, MemberId, Nonce};
+use crate::model::membership::members::{Member, Members, Removal};
+use crate::model::membership::reaping::{ReapInput, ReapVerdict, RemovalReason, in_the_way, plan};
+use crate::model::membership::registration::Registration;
+use crate::model::membership::view::ClusterView;
 use anyhow::{Result, bail};
 use std::net::IpAddr;
 
@@ -40,7 +40,7 @@ impl Reaper<'_> {
     ///
     /// # Errors
     /// The registrations cannot be read.
-    pub async fn judge(&self, members: &Members) -> Result<(Vec<(Member, Verdict)>, Vec<Registration>)> {
+    pub async fn judge(&self, members: &Members) -> Result<(Vec<(Member, ReapVerdict)>, Vec<Registration>)> {
         let entries = registrations::all(self.store).await?;
         let registrations: Vec<_> = entries.into_iter().filter_map(|entry| entry.registration.ok()).collect();
         Ok((self.with_scene(members, &registrations, plan), registrations))
@@ -51,9 +51,9 @@ impl Reaper<'_> {
         &self,
         members: &Members,
         registrations: &[Registration],
-        judge: impl FnOnce(&Scene<'_>) -> T,
+        judge: impl FnOnce(&ReapInput<'_>) -> T,
     ) -> T {
-        judge(&Scene {
+        judge(&ReapInput {
             me: &self.facts.machine.instance,
             members,
             registrations,
@@ -74,7 +74,7 @@ impl Reaper<'_> {
         let (judged, registrations) = self.judge(members).await?;
         let mut now = members.clone();
         for (member, verdict) in &judged {
-            if let Verdict::Remove(why) = verdict {
+            if let ReapVerdict::Remove(why) = verdict {
                 now = self.take_away(&now, member, why, &registrations).await?.0;
             }
         }
@@ -92,7 +92,7 @@ impl Reaper<'_> {
         &self,
         members: &Members,
         judged: &Member,
-        why: &Remove,
+        why: &RemovalReason,
         registrations: &[Registration],
     ) -> Result<(Members, Option<NodeGone>)> {
         tracing::warn!(member = %judged.id, name = judged.name, "reaping an etcd member: {why}");
@@ -120,9 +120,9 @@ impl Reaper<'_> {
 
     /// Deletes the Node of a machine that is gone and marks its registration. Neither stands in anybody's way for long, so a
     /// failure is told and borne. What became of the Node, where that is known.
-    async fn forget(&self, why: &Remove, registrations: &[Registration]) -> Option<NodeGone> {
+    async fn forget(&self, why: &RemovalReason, registrations: &[Registration]) -> Option<NodeGone> {
         // Who gave a join up lives, and will register anew.
-        let Remove::Gone(owner) = why else { return None };
+        let RemovalReason::Gone(owner) = why else { return None };
         let registration = registrations.iter().find(|found| found.instance == *owner)?;
         let node = self.delete_node(registration).await;
         if let Err(error) = &node {
@@ -139,7 +139,7 @@ impl Reaper<'_> {
 
     async fn delete_node(&self, registration: &Registration) -> Result<NodeGone> {
         let client = peers::ready_client(self.facts, self.kubeconfig, &self.addresses()).await?;
-        past::delete_node(&client, registration).await
+        former_node::delete_node(&client, registration).await
     }
 
     fn addresses(&self) -> Vec<IpAddr> {

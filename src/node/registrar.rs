@@ -3,8 +3,8 @@
 
 use crate::aws::store::Store;
 use crate::bucket::registrations;
-use crate::model::ids::{ClaimId, MemberId, Nonce, Uid};
-use crate::model::registration::{Phase, Registration, Versions};
+use crate::model::machine::ids::{ClaimId, MemberId, Nonce, Uid};
+use crate::model::membership::registration::{Registration, RegistrationPhase, Versions};
 use anyhow::{Context, Result};
 use std::time::SystemTime;
 
@@ -33,9 +33,9 @@ impl Registrar {
     /// A registrar for this machine. What an earlier run has said of its member and Node stays said.
     pub async fn load(store: Store, facts: &super::Facts) -> Self {
         let now = Registration {
-            schema: crate::model::registration::SCHEMA,
+            schema: crate::model::membership::registration::SCHEMA,
             instance: facts.machine.instance.clone(),
-            phase: Phase::Waiting,
+            phase: RegistrationPhase::Waiting,
             claim_id: None,
             lease_nonce: None,
             node_name: facts.node_name.clone(),
@@ -70,7 +70,7 @@ impl Registrar {
 
     /// Says what is waited for.
     pub async fn waiting(&mut self, claim: Option<&ClaimId>, reason: &str) {
-        self.enter(Phase::Waiting, claim);
+        self.enter(RegistrationPhase::Waiting, claim);
         self.now.waits_for = Some(reason.to_owned());
         self.write().await;
     }
@@ -82,7 +82,7 @@ impl Registrar {
     }
 
     /// Enters a phase under a claim.
-    pub async fn phase(&mut self, phase: Phase, claim: &ClaimId) {
+    pub async fn phase(&mut self, phase: RegistrationPhase, claim: &ClaimId) {
         self.enter(phase, Some(claim));
         self.write().await;
     }
@@ -93,7 +93,7 @@ impl Registrar {
     /// It could not be written. Then nobody could explain the member that this machine is about to become, and if the machine
     /// died, its member would block every join until an operator came.
     pub async fn joining(&mut self, claim: &ClaimId, nonce: Option<&Nonce>) -> Result<()> {
-        self.enter(Phase::Joining, Some(claim));
+        self.enter(RegistrationPhase::Joining, Some(claim));
         self.now.lease_nonce = nonce.cloned();
         self.try_write().await
     }
@@ -106,7 +106,7 @@ impl Registrar {
 
     /// Says that it is a voter, and of which Node.
     pub async fn joined(&mut self, claim: &ClaimId, member: Option<MemberId>, node: Option<Uid>) {
-        self.enter(Phase::Joined, Some(claim));
+        self.enter(RegistrationPhase::Joined, Some(claim));
         self.now.last_error = None;
         self.now.member_id = member.or(self.now.member_id);
         self.now.node_uid = node.or(self.now.node_uid.take());
@@ -121,7 +121,7 @@ impl Registrar {
 
     /// Gives up.
     pub async fn gave_up(&mut self, error: &str) {
-        self.enter(Phase::Failed, None);
+        self.enter(RegistrationPhase::Failed, None);
         self.failed(error).await;
     }
 
@@ -133,7 +133,7 @@ impl Registrar {
         }
     }
 
-    fn enter(&mut self, phase: Phase, claim: Option<&ClaimId>) {
+    fn enter(&mut self, phase: RegistrationPhase, claim: Option<&ClaimId>) {
         if self.now.phase != phase || self.now.since.is_empty() {
             self.now.since = rfc3339();
         }
@@ -197,7 +197,7 @@ mod tests {
     use super::*;
     use crate::bucket::keys;
     use crate::bucket::server::{Fault, Server};
-    use crate::model::ids::InstanceId;
+    use crate::model::machine::ids::InstanceId;
     use std::sync::Arc;
 
     fn claim() -> ClaimId {
@@ -207,9 +207,9 @@ mod tests {
     /// What this run knows of the machine before it has read anything.
     fn blank() -> Registration {
         Registration {
-            schema: crate::model::registration::SCHEMA,
+            schema: crate::model::membership::registration::SCHEMA,
             instance: InstanceId::parse("i-00000001").unwrap(),
-            phase: Phase::Waiting,
+            phase: RegistrationPhase::Waiting,
             claim_id: None,
             lease_nonce: None,
             node_name: "node-1".into(),
@@ -228,7 +228,7 @@ mod tests {
     /// What an earlier run has left.
     fn joined() -> Registration {
         Registration {
-            phase: Phase::Joined,
+            phase: RegistrationPhase::Joined,
             claim_id: Some(claim()),
             lease_nonce: Some(Nonce::parse("00000000-0000-4000-8000-000000000002").unwrap()),
             member_id: Some(MemberId(7)),
@@ -265,7 +265,7 @@ mod tests {
         server.turn(Fault::None);
         registrar.waiting(Some(&claim()), "its turn").await;
         let now = stored(&server).context("a registration")?;
-        assert_eq!(now.phase, Phase::Waiting);
+        assert_eq!(now.phase, RegistrationPhase::Waiting);
         assert_eq!(now.waits_for.as_deref(), Some("its turn"));
         assert_eq!((now.member_id, &now.node_uid), (earlier.member_id, &earlier.node_uid));
         assert_eq!(now.lease_nonce, earlier.lease_nonce);
@@ -281,7 +281,7 @@ mod tests {
         server.turn(Fault::None);
         registrar.joining(&claim(), Some(&nonce)).await?;
         let now = stored(&server).context("a registration")?;
-        assert_eq!((now.phase, now.member_id, now.node_uid), (Phase::Joining, None, None));
+        assert_eq!((now.phase, now.member_id, now.node_uid), (RegistrationPhase::Joining, None, None));
         assert_eq!(now.lease_nonce, Some(nonce));
         registrar.member(MemberId(8)).await;
         assert_eq!(stored(&server).and_then(|now| now.member_id), Some(MemberId(8)));
@@ -292,8 +292,8 @@ mod tests {
     async fn nothing_and_garbage_are_no_failures() -> Result<()> {
         for body in [None, Some(&b"garbage"[..]), Some(&b"{}"[..])] {
             let (server, mut registrar) = begun(body, Fault::None).await?;
-            registrar.phase(Phase::Joining, &claim()).await;
-            assert_eq!(stored(&server).map(|now| (now.phase, now.member_id)), Some((Phase::Joining, None)));
+            registrar.phase(RegistrationPhase::Joining, &claim()).await;
+            assert_eq!(stored(&server).map(|now| (now.phase, now.member_id)), Some((RegistrationPhase::Joining, None)));
         }
         Ok(())
     }

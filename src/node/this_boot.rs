@@ -1,9 +1,9 @@
 //! What this machine has learnt about itself in this boot, where the power erases it: the metadata service may be silent
 //! when the machine goes down, and a disk alone cannot tell a machine from another one made of its image.
 
-use crate::aws::imds::Machine;
+use crate::aws::imds::InstanceMetadata;
 use crate::host::files;
-use crate::model::ids::BootId;
+use crate::model::machine::ids::BootId;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -19,7 +19,7 @@ pub struct ThisBoot {
     /// The boot in which that was learnt. `/run` may outlive a boot in a container.
     pub boot: BootId,
     /// What the metadata service said.
-    pub machine: Machine,
+    pub machine: InstanceMetadata,
     /// The version of kubeadm here.
     pub kubeadm: String,
 }
@@ -52,12 +52,12 @@ fn parse(bytes: &[u8], boot: &BootId) -> Option<ThisBoot> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::ids::InstanceId;
+    use crate::model::machine::ids::InstanceId;
 
     #[test]
     fn only_what_this_boot_has_learnt_counts() -> Result<()> {
         let boot = BootId::parse("6f9619ff-8b86-4011-b42d-00c04fc964ff")?;
-        let machine = Machine {
+        let machine = InstanceMetadata {
             instance: InstanceId::parse("i-0123abcd")?,
             account: "123456789012".into(),
             region: "eu-central-1".into(),
@@ -71,7 +71,7 @@ mod tests {
         let other = BootId::parse("6f9619ff-8b86-4011-b42d-00c04fc964fe")?;
         assert_eq!(parse(&bytes, &other), None);
         assert_eq!(parse(&bytes[..bytes.len() / 2], &boot), None, "a disk that was full");
-        let nowhere = ThisBoot { machine: Machine { addresses: Vec::new(), ..mine.machine.clone() }, ..mine };
+        let nowhere = ThisBoot { machine: InstanceMetadata { addresses: Vec::new(), ..mine.machine.clone() }, ..mine };
         assert_eq!(parse(&serde_json::to_vec(&nowhere)?, &boot), None);
         Ok(())
     }

@@ -1,42 +1,42 @@
 //! What is done under the membership lease.
 
-use super::here::{Here, waiting};
-use super::look::Seen;
+use super::local::{LocalReap, waiting};
+use super::look::ReapObservation;
 use super::report::Done;
 use crate::bucket;
 use crate::exit::Exit;
-use crate::model::ids::{MemberId, Nonce};
-use crate::model::lease::Lease;
-use crate::model::members::Member;
-use crate::model::reap::by_hand::Lawful;
-use crate::model::reap::{Verdict, plan};
+use crate::model::machine::ids::{MemberId, Nonce};
+use crate::model::membership::lease::Lease;
+use crate::model::membership::members::Member;
+use crate::model::membership::reaping::{ReapVerdict, plan};
+use crate::model::reap::operator::OperatorRemoval;
 use crate::node::lease::release;
 use anyhow::{Context, Result, anyhow};
 use tokio::time::Instant;
 
-impl Here {
+impl LocalReap {
     /// Removes what the rules remove, under the lease.
     ///
     /// # Errors
     /// With [`Exit::TryAgain`] when the lease was not to be had or was lost, or a removal failed.
     pub(super) async fn reap(
         &mut self,
-        seen: &Seen,
+        seen: &ReapObservation,
         deadline: Instant,
-    ) -> Result<(Seen, Vec<(Member, Verdict)>, Vec<Done>)> {
+    ) -> Result<(ReapObservation, Vec<(Member, ReapVerdict)>, Vec<Done>)> {
         let (mut held, nonce) = self.lease(seen, deadline).await?;
         let ended = held.while_holding(self.carry_out(&nonce)).await;
         release(*held).await;
         ended.context("lost the membership lease; what was done stands above").context(Exit::TryAgain)?
     }
 
-    async fn carry_out(&mut self, nonce: &Nonce) -> Result<(Seen, Vec<(Member, Verdict)>, Vec<Done>)> {
+    async fn carry_out(&mut self, nonce: &Nonce) -> Result<(ReapObservation, Vec<(Member, ReapVerdict)>, Vec<Done>)> {
         let seen = self.observe().await?;
         let reaper = self.reaper(&seen, nonce)?;
         let plan = reaper.with_scene(&seen.members, &seen.registrations, plan);
         let (mut now, mut done) = (seen.members.clone(), Vec::new());
         for (member, verdict) in &plan {
-            let Verdict::Remove(why) = verdict else { continue };
+            let ReapVerdict::Remove(why) = verdict else { continue };
             let taken = reaper.take_away(&now, member, why, &seen.registrations).await.context(Exit::TryAgain)?;
             done.push(Done { id: member.id, node: taken.1 });
             now = taken.0;
@@ -47,8 +47,13 @@ impl Here {
     /// Removes one member that an operator has named, under the lease, if that is still lawful by then.
     ///
     /// # Errors
-    /// As [`Here::reap`], and with [`Exit::Operator`] when it is not.
-    pub(super) async fn reap_one(&mut self, seen: &Seen, id: MemberId, deadline: Instant) -> Result<Option<Done>> {
+    /// As [`LocalReap::reap`], and with [`Exit::Operator`] when it is not.
+    pub(super) async fn reap_one(
+        &mut self,
+        seen: &ReapObservation,
+        id: MemberId,
+        deadline: Instant,
+    ) -> Result<Option<Done>> {
         let (mut held, nonce) = self.lease(seen, deadline).await?;
         let ended = held.while_holding(self.carry_out_one(id, &nonce)).await;
         release(*held).await;
@@ -65,10 +70,10 @@ impl Here {
         let reaper = self.reaper(&seen, nonce)?;
         let member = seen.members.0.iter().find(|member| member.id == id).context("the member is listed")?;
         let node = match &why {
-            Lawful::ByRule(why) => {
+            OperatorRemoval::ByRule(why) => {
                 reaper.take_away(&seen.members, member, why, &seen.registrations).await.context(Exit::TryAgain)?.1
             }
-            Lawful::Unexplained => {
+            OperatorRemoval::Unexplained => {
                 tracing::warn!(member = %id, "removing an etcd member by hand: {why}");
                 reaper.remove(&seen.members, id).await.context(Exit::TryAgain)?;
                 None
@@ -78,9 +83,9 @@ impl Here {
     }
 
     /// The membership lease, waited for until `deadline`.
-    async fn lease(&mut self, seen: &Seen, deadline: Instant) -> Result<(Box<bucket::Held<Lease>>, Nonce)> {
-        let patience = deadline.saturating_duration_since(Instant::now());
-        let taken = self.queue.take_within("reap", &seen.view.instances, patience, waiting).await?;
+    async fn lease(&mut self, seen: &ReapObservation, deadline: Instant) -> Result<(Box<bucket::Held<Lease>>, Nonce)> {
+        let time_limit = deadline.saturating_duration_since(Instant::now());
+        let taken = self.queue.take_within("reap", &seen.view.instances, time_limit, waiting).await?;
         taken.map_err(|reason| anyhow!("gave up waiting for {reason}").context(Exit::TryAgain))
     }
 }

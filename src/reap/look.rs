@@ -1,18 +1,18 @@
 //! One look at everything a plan depends on, and what follows from it.
 
-use super::here::{Here, waiting};
+use super::local::{LocalReap, waiting};
 use crate::aws::store::Store;
 use crate::bucket::{keys, registrations};
 use crate::etcd::{self, Access};
 use crate::exit::Exit;
-use crate::model::ids::{InstanceId, MemberId, Nonce};
-use crate::model::lease::Lease;
-use crate::model::members::{Member, Members};
-use crate::model::reap::by_hand::{self, Lawful, Refusal, soon_gone};
-use crate::model::reap::{Verdict, plan};
-use crate::model::record::ClusterRecord;
-use crate::model::registration::Registration;
-use crate::model::snapshot::ClusterView;
+use crate::model::machine::ids::{InstanceId, MemberId, Nonce};
+use crate::model::membership::lease::Lease;
+use crate::model::membership::members::{Member, Members};
+use crate::model::membership::reaping::{ReapVerdict, plan};
+use crate::model::membership::registration::Registration;
+use crate::model::membership::view::ClusterView;
+use crate::model::reap::operator::{self, OperatorRemoval, ReapRefusal, soon_gone};
+use crate::model::record::cluster::ClusterRecord;
 use crate::node::group::{GroupWatch, View};
 use crate::node::reaping::Reaper;
 use crate::node::{Facts, peers};
@@ -22,13 +22,13 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 /// How long etcd may take to elect a leader, or a voter to come back, before that counts as an answer.
-const ETCD_PATIENCE: Duration = Duration::from_secs(15);
+const ETCD_TIMEOUT: Duration = Duration::from_secs(15);
 /// Between two looks while something is waited for.
-const PAUSE: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// One look.
 #[derive(Debug, Clone)]
-pub(super) struct Seen {
+pub(super) struct ReapObservation {
     pub(super) members: Members,
     pub(super) view: View,
     pub(super) registrations: Vec<Registration>,
@@ -42,23 +42,23 @@ pub(super) fn fresh_nonce() -> Result<Nonce> {
     Nonce::parse(uuid::Uuid::new_v4().to_string()).context("a UUID is a nonce")
 }
 
-impl Here {
+impl LocalReap {
     /// Looks at everything a plan depends on.
     ///
     /// # Errors
     /// With [`Exit::Operator`] when etcd has lost its quorum, [`Exit::TryAgain`] when it does not answer; AWS' own.
-    pub(super) async fn observe(&mut self) -> Result<Seen> {
+    pub(super) async fn observe(&mut self) -> Result<ReapObservation> {
         let registrations = registered(&self.store).await?;
         let view = look(&mut self.group, &self.facts, &self.record, &registrations).await?;
         let members = self.members(&self.peers(&view)).await?;
-        Ok(Seen { members, view, registrations })
+        Ok(ReapObservation { members, view, registrations })
     }
 
     /// The same, once EC2 has left out for long enough whom it leaves out, or `deadline` has passed.
     ///
     /// # Errors
-    /// As [`Here::observe`].
-    pub(super) async fn settled(&mut self, deadline: Instant) -> Result<Seen> {
+    /// As [`LocalReap::observe`].
+    pub(super) async fn settled(&mut self, deadline: Instant) -> Result<ReapObservation> {
         let mut told = None;
         loop {
             let seen = self.observe().await?;
@@ -72,19 +72,24 @@ impl Here {
                 waiting(&format!("EC2 does not know {instance}; that is believed after another {left} (gone_grace)"));
                 told = Some(instance);
             }
-            sleep(PAUSE).await;
+            sleep(POLL_INTERVAL).await;
         }
     }
 
     /// The plan, if this nonce were the lease's.
-    pub(super) fn plan(&self, seen: &Seen, nonce: &Nonce) -> Result<Vec<(Member, Verdict)>> {
+    pub(super) fn plan(&self, seen: &ReapObservation, nonce: &Nonce) -> Result<Vec<(Member, ReapVerdict)>> {
         Ok(self.reaper(seen, nonce)?.with_scene(&seen.members, &seen.registrations, plan))
     }
 
     /// The same for one member that was named; `None` when it is not listed.
-    pub(super) fn judged(&self, seen: &Seen, id: MemberId, nonce: &Nonce) -> Result<Option<Result<Lawful, Refusal>>> {
+    pub(super) fn judged(
+        &self,
+        seen: &ReapObservation,
+        id: MemberId,
+        nonce: &Nonce,
+    ) -> Result<Option<Result<OperatorRemoval, ReapRefusal>>> {
         let reaper = self.reaper(seen, nonce)?;
-        Ok(reaper.with_scene(&seen.members, &seen.registrations, |scene| by_hand::by_hand(scene, id)))
+        Ok(reaper.with_scene(&seen.members, &seen.registrations, |scene| operator::named_by_operator(scene, id)))
     }
 
     /// The lease's nonce as it is now, for a plan that is not carried out.
@@ -100,7 +105,7 @@ impl Here {
         }
     }
 
-    pub(super) fn reaper<'a>(&'a self, seen: &'a Seen, lease: &'a Nonce) -> Result<Reaper<'a>> {
+    pub(super) fn reaper<'a>(&'a self, seen: &'a ReapObservation, lease: &'a Nonce) -> Result<Reaper<'a>> {
         Ok(Reaper {
             facts: &self.facts,
             store: &self.store,
@@ -123,7 +128,7 @@ impl Here {
 
     /// A certain list with a quorum behind it.
     async fn members(&self, peers: &[IpAddr]) -> Result<Members> {
-        let end = Instant::now() + ETCD_PATIENCE;
+        let end = Instant::now() + ETCD_TIMEOUT;
         let mut told = false;
         loop {
             let error = match etcd::observe(self.access()?, peers).await {
@@ -141,9 +146,9 @@ impl Here {
                 return Err(error);
             }
             if !std::mem::replace(&mut told, true) {
-                waiting(&format!("etcd to answer with a quorum, for at most {}s", ETCD_PATIENCE.as_secs()));
+                waiting(&format!("etcd to answer with a quorum, for at most {}s", ETCD_TIMEOUT.as_secs()));
             }
-            sleep(PAUSE).await;
+            sleep(POLL_INTERVAL).await;
         }
     }
 }

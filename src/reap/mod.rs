@@ -4,30 +4,30 @@
 //! registration explains. What all of it means is in `docs/reap.md`.
 
 mod act;
-mod afar;
-mod here;
+mod local;
 mod look;
+mod remote;
 mod report;
 
 use crate::exit::Exit;
 use crate::host::confirm::confirm;
 use crate::host::lock::{self, Lock};
-use crate::model::ids::{MemberId, Nonce};
-use crate::model::members::Member;
-use crate::model::reap::Verdict;
-use crate::model::reap::by_hand::{Lawful, Left, Refusal, left};
+use crate::model::machine::ids::{MemberId, Nonce};
+use crate::model::membership::members::Member;
+use crate::model::membership::reaping::ReapVerdict;
+use crate::model::reap::operator::{OperatorRemoval, ReapRefusal, Remaining, left};
 use crate::node::operator::{this_machine, with_exit};
 use crate::settings::Settings;
 use anyhow::{Result, anyhow};
-use here::Here;
-use look::{Seen, fresh_nonce};
-use report::{Report, Row};
+use local::LocalReap;
+use look::{ReapObservation, fresh_nonce};
+use report::{ReapReport, ReapRow};
 use std::path::Path;
 use tokio::time::Instant;
 
 /// What `reap` was asked for beside the settings.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Options {
+pub struct ReapOptions {
     /// Say what would be done and why, and touch nothing.
     pub dry_run: bool,
     /// One member that an operator has judged.
@@ -42,15 +42,15 @@ pub struct Options {
 ///
 /// # Errors
 /// With the [`Exit`] it ends in; what was done stands on standard output all the same.
-pub async fn run(settings: Settings, options: Options) -> Result<()> {
+pub async fn run(settings: Settings, options: ReapOptions) -> Result<()> {
     reap(settings, options).await.map_err(with_exit)
 }
 
-async fn reap(settings: Settings, options: Options) -> Result<()> {
+async fn reap(settings: Settings, options: ReapOptions) -> Result<()> {
     match this_machine().await {
         Ok(_) => {}
         Err(why) if options.dry_run && options.member.is_none() => {
-            return afar::foretell(&settings, &why, options.json).await;
+            return remote::foretell(&settings, &why, options.json).await;
         }
         Err(why) => {
             let remedy = "log in to one; from elsewhere there is 'kubeboot reap --dry-run'";
@@ -63,23 +63,23 @@ async fn reap(settings: Settings, options: Options) -> Result<()> {
     }
     let deadline = Instant::now() + settings.deadline;
     if options.dry_run {
-        let mut here = Here::gather(settings).await?;
+        let mut here = LocalReap::gather(settings).await?;
         let seen = here.observe().await?;
         return foretell(&here, &seen, options).await;
     }
-    let _lock = Lock::acquire(Path::new(lock::PATH), "kubeboot reap", settings.deadline, here::waiting).await?;
-    let mut here = Here::gather(settings).await?;
+    let _lock = Lock::acquire(Path::new(lock::PATH), "kubeboot reap", settings.deadline, local::waiting).await?;
+    let mut here = LocalReap::gather(settings).await?;
     let seen = here.settled(deadline).await?;
     match options.member {
-        Some(id) => by_hand(&mut here, &seen, id, options, deadline).await,
+        Some(id) => named_by_operator(&mut here, &seen, id, options, deadline).await,
         None => by_rule(&mut here, seen, options, deadline).await,
     }
 }
 
 /// The plan, or what would become of the one member that was named.
-async fn foretell(here: &Here, seen: &Seen, options: Options) -> Result<()> {
+async fn foretell(here: &LocalReap, seen: &ReapObservation, options: ReapOptions) -> Result<()> {
     let nonce = here.lease_nonce().await?;
-    let mut report = Report::new(here, seen, true);
+    let mut report = ReapReport::new(here, seen, true);
     match options.member {
         None => report.plan(&here.plan(seen, &nonce)?, seen),
         Some(id) => match lawful(here, seen, id, &nonce)? {
@@ -91,13 +91,18 @@ async fn foretell(here: &Here, seen: &Seen, options: Options) -> Result<()> {
 }
 
 /// Removes what the rules remove.
-async fn by_rule(here: &mut Here, mut seen: Seen, options: Options, deadline: Instant) -> Result<()> {
+async fn by_rule(
+    here: &mut LocalReap,
+    mut seen: ReapObservation,
+    options: ReapOptions,
+    deadline: Instant,
+) -> Result<()> {
     let mut plan = here.plan(&seen, &fresh_nonce()?)?;
     let mut done = Vec::new();
-    if plan.iter().any(|(_, verdict)| matches!(verdict, Verdict::Remove(_))) {
+    if plan.iter().any(|(_, verdict)| matches!(verdict, ReapVerdict::Remove(_))) {
         (seen, plan, done) = here.reap(&seen, deadline).await?;
     }
-    let mut report = Report::new(here, &seen, false);
+    let mut report = ReapReport::new(here, &seen, false);
     report.plan(&plan, &seen);
     report.done(&done);
     report.print(options.json)?;
@@ -105,8 +110,14 @@ async fn by_rule(here: &mut Here, mut seen: Seen, options: Options, deadline: In
 }
 
 /// Removes one member that an operator has named.
-async fn by_hand(here: &mut Here, seen: &Seen, id: MemberId, options: Options, deadline: Instant) -> Result<()> {
-    let mut report = Report::new(here, seen, false);
+async fn named_by_operator(
+    here: &mut LocalReap,
+    seen: &ReapObservation,
+    id: MemberId,
+    options: ReapOptions,
+    deadline: Instant,
+) -> Result<()> {
+    let mut report = ReapReport::new(here, seen, false);
     let Some((row, why)) = lawful(here, seen, id, &fresh_nonce()?)? else {
         not_listed(id);
         return report.print(options.json);
@@ -125,16 +136,21 @@ async fn by_hand(here: &mut Here, seen: &Seen, id: MemberId, options: Options, d
 ///
 /// # Errors
 /// With [`Exit::Operator`] and the reason when it may not.
-fn lawful(here: &Here, seen: &Seen, id: MemberId, nonce: &Nonce) -> Result<Option<(Row, Lawful)>> {
+fn lawful(
+    here: &LocalReap,
+    seen: &ReapObservation,
+    id: MemberId,
+    nonce: &Nonce,
+) -> Result<Option<(ReapRow, OperatorRemoval)>> {
     match here.judged(seen, id, nonce)? {
         None => Ok(None),
-        Some(Ok(why)) => Ok(Row::lawful(seen, id, &why).map(|row| (row, why))),
+        Some(Ok(why)) => Ok(ReapRow::lawful(seen, id, &why).map(|row| (row, why))),
         Some(Err(refusal)) => Err(refused(id, &refusal)),
     }
 }
 
 /// Why a member stays though it was named.
-fn refused(id: MemberId, refusal: &Refusal) -> anyhow::Error {
+fn refused(id: MemberId, refusal: &ReapRefusal) -> anyhow::Error {
     anyhow!("{refusal}").context(format!("refused to remove etcd member {id}")).context(Exit::Operator)
 }
 
@@ -147,14 +163,14 @@ fn not_listed(id: MemberId) {
 ///
 /// # Errors
 /// With [`Exit::TryAgain`] or [`Exit::Operator`], when something stays.
-fn nothing_stays(plan: &[(Member, Verdict)]) -> Result<()> {
+fn nothing_stays(plan: &[(Member, ReapVerdict)]) -> Result<()> {
     match left(plan.iter().map(|(_, verdict)| verdict)) {
-        Left::Nothing => Ok(()),
-        Left::MayMend => {
+        Remaining::Nothing => Ok(()),
+        Remaining::MayMend => {
             Err(anyhow!("a member stays that does not answer: until it answers, or its machine is gone, no machine can join")
                 .context(Exit::TryAgain))
         }
-        Left::Operator => Err(anyhow!(
+        Remaining::Operator => Err(anyhow!(
             "a member stays about which an operator must decide; if nobody explains it, 'kubeboot reap --member ID' removes it"
         )
         .context(Exit::Operator)),

@@ -1,14 +1,14 @@
 //! What was planned or done, for people and, with `--json`, for programs. Every field is told in `docs/reap.md`.
 
-use super::here::Here;
-use super::look::Seen;
+use super::local::LocalReap;
+use super::look::ReapObservation;
 use crate::layout::{columns, line};
-use crate::model::ids::MemberId;
-use crate::model::instances::Seen as Word;
-use crate::model::members::Member;
-use crate::model::reap::by_hand::Lawful;
-use crate::model::reap::{Verdict, owners};
-use crate::node::past::NodeGone;
+use crate::model::machine::ids::MemberId;
+use crate::model::membership::instances::Presence;
+use crate::model::membership::members::Member;
+use crate::model::membership::reaping::{ReapVerdict, owners};
+use crate::model::reap::operator::OperatorRemoval;
+use crate::node::former_node::NodeGone;
 use anyhow::{Context, Result};
 use serde::Serialize;
 use std::fmt;
@@ -27,7 +27,7 @@ pub(super) struct Done {
 
 /// Everything.
 #[derive(Debug, Serialize)]
-pub(super) struct Report {
+pub(super) struct ReapReport {
     schema: u32,
     dry_run: bool,
     place: String,
@@ -35,12 +35,12 @@ pub(super) struct Report {
     voters: usize,
     answering: usize,
     quorum: usize,
-    members: Vec<Row>,
+    members: Vec<ReapRow>,
 }
 
 /// One member.
 #[derive(Debug, Serialize)]
-pub(super) struct Row {
+pub(super) struct ReapRow {
     id: String,
     name: String,
     addresses: Vec<String>,
@@ -56,9 +56,9 @@ pub(super) struct Row {
     node: Option<&'static str>,
 }
 
-impl Report {
+impl ReapReport {
     /// A report without members.
-    pub(super) fn new(here: &Here, seen: &Seen, dry_run: bool) -> Self {
+    pub(super) fn new(here: &LocalReap, seen: &ReapObservation, dry_run: bool) -> Self {
         Self {
             schema: SCHEMA,
             dry_run,
@@ -72,16 +72,16 @@ impl Report {
     }
 
     /// Takes in a plan.
-    pub(super) fn plan(&mut self, plan: &[(Member, Verdict)], seen: &Seen) {
-        let row = |(member, verdict): &(Member, Verdict)| match verdict {
-            Verdict::Keep(why) => Row::new(seen, member, "keep", verdict.code(), why.to_string()),
-            Verdict::Remove(why) => Row::new(seen, member, "remove", verdict.code(), why.to_string()),
+    pub(super) fn plan(&mut self, plan: &[(Member, ReapVerdict)], seen: &ReapObservation) {
+        let row = |(member, verdict): &(Member, ReapVerdict)| match verdict {
+            ReapVerdict::Keep(why) => ReapRow::new(seen, member, "keep", verdict.code(), why.to_string()),
+            ReapVerdict::Remove(why) => ReapRow::new(seen, member, "remove", verdict.code(), why.to_string()),
         };
         self.members.extend(plan.iter().map(row));
     }
 
     /// Takes in one member that was named.
-    pub(super) fn push(&mut self, row: Row) {
+    pub(super) fn push(&mut self, row: ReapRow) {
         self.members.push(row);
     }
 
@@ -135,12 +135,12 @@ fn node(gone: NodeGone) -> &'static str {
     }
 }
 
-impl Row {
-    fn new(seen: &Seen, member: &Member, verdict: &'static str, code: &'static str, why: String) -> Self {
+impl ReapRow {
+    fn new(seen: &ReapObservation, member: &Member, verdict: &'static str, code: &'static str, why: String) -> Self {
         let instance = owners(seen.registrations.iter(), member).first().map(|owner| owner.instance.clone());
         let ec2 = instance.as_ref().and_then(|instance| seen.view.instances.0.get(instance)).map(|word| match word {
-            Word::State(state) => state.to_string(),
-            Word::AbsentFor(_) => "absent".to_owned(),
+            Presence::State(state) => state.to_string(),
+            Presence::AbsentFor(_) => "absent".to_owned(),
         });
         Self {
             id: member.id.to_string(),
@@ -160,7 +160,7 @@ impl Row {
     }
 
     /// A member that was named and may go; `None` when it is not listed.
-    pub(super) fn lawful(seen: &Seen, id: MemberId, why: &Lawful) -> Option<Self> {
+    pub(super) fn lawful(seen: &ReapObservation, id: MemberId, why: &OperatorRemoval) -> Option<Self> {
         let member = seen.members.0.iter().find(|member| member.id == id)?;
         Some(Self::new(seen, member, "remove", why.code(), why.to_string()))
     }
@@ -189,7 +189,7 @@ impl Row {
     }
 }
 
-impl fmt::Display for Row {
+impl fmt::Display for ReapRow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.id)?;
         let known: Vec<&str> = [self.name.as_str()]
@@ -210,8 +210,8 @@ mod tests {
     const PAGE: &str = include_str!("../../docs/reap.md");
 
     /// Everything that can be told of a member.
-    fn report() -> Report {
-        let row = Row {
+    fn report() -> ReapReport {
+        let row = ReapRow {
             id: "8e9e05c52164694d".into(),
             name: "n2".into(),
             addresses: vec!["10.0.1.12".into()],
@@ -226,7 +226,7 @@ mod tests {
             removed: true,
             node: Some("deleted"),
         };
-        Report {
+        ReapReport {
             schema: SCHEMA,
             dry_run: false,
             place: "s3://my-bucket/demo/".into(),
@@ -247,7 +247,7 @@ mod tests {
     #[test]
     fn every_code_is_documented_and_every_documented_code_is_there() {
         let [by_rule, by_hand] =
-            [include_str!("../model/reap/mod.rs"), include_str!("../model/reap/by_hand.rs")].map(codes);
+            [include_str!("../model/membership/reaping.rs"), include_str!("../model/reap/operator.rs")].map(codes);
         assert_eq!(&by_rule | &by_hand, words(PAGE, "--json", "members[].code"));
         let nodes = [NodeGone::Deleted, NodeGone::NotThere, NodeGone::Anothers].map(node).map(str::to_owned);
         assert_eq!(BTreeSet::from(nodes), words(PAGE, "--json", "members[].node"));

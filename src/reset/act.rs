@@ -7,12 +7,12 @@ use crate::bucket::Held;
 use crate::exit::{Exit, Leaving};
 use crate::host::lock::Lock;
 use crate::host::systemd::notify;
-use crate::model::ids::ClaimId;
-use crate::model::instances::Instances;
-use crate::model::lease::Lease;
-use crate::model::leave::{Part, Plan, Stay, Step};
-use crate::model::local::Local;
-use crate::model::registration::Phase;
+use crate::model::leave::{LeavePlan, LeaveStep, Part, StayReason};
+use crate::model::machine::ids::ClaimId;
+use crate::model::machine::local::Local;
+use crate::model::membership::instances::Instances;
+use crate::model::membership::lease::Lease;
+use crate::model::membership::registration::RegistrationPhase;
 use crate::node::lease::{Queue, release};
 use crate::node::registrar::Registrar;
 use anyhow::{Context, Result, anyhow};
@@ -39,9 +39,9 @@ impl Failures {
 /// # Errors
 /// With [`Exit::Operator`] when an operator's machine turns out to be the last voter; or the wipe failed.
 pub(super) async fn carry_out(reset: &Reset, survey: &Survey, local: &Local, lock: Option<&Lock>) -> Result<Leaving> {
-    let (Plan::Leave(steps), Some(claim)) = (&survey.plan, claim_of(local)) else { return Ok(Leaving::Stayed) };
+    let (LeavePlan::Leave(steps), Some(claim)) = (&survey.plan, claim_of(local)) else { return Ok(Leaving::Stayed) };
     let mut failures = Failures::default();
-    let held = if steps.contains(&Step::Lease) { queue(reset).await } else { None };
+    let held = if steps.contains(&LeaveStep::Lease) { queue(reset).await } else { None };
     let mut registrar = None;
     let removed = {
         let work = async {
@@ -91,9 +91,9 @@ async fn stay_as_last_voter(reset: &Reset, registrar: Option<Registrar>, claim: 
         tracing::warn!("this machine's registration still says 'leaving', until 'kubeboot up' runs again");
     }
     if reset.now {
-        return Err(anyhow!("this machine does not leave: {}", Stay::LastVoter).context(Exit::Operator));
+        return Err(anyhow!("this machine does not leave: {}", StayReason::LastVoter).context(Exit::Operator));
     }
-    Ok(stayed(&Stay::LastVoter.to_string()))
+    Ok(stayed(&StayReason::LastVoter.to_string()))
 }
 
 fn claim_of(local: &Local) -> Option<&ClaimId> {
@@ -108,9 +108,9 @@ async fn queue(reset: &Reset) -> Option<Held<Lease>> {
     let (me, settings) = (reset.facts.machine.instance.clone(), &reset.facts.settings);
     let mut queue = Queue::new(reset.store.clone(), me, settings.lease_ttl);
     notify::status("leaving: queueing for the membership lease");
-    let patience = reset.clock.left(Part::Lease);
+    let time_limit = reset.clock.left(Part::Lease);
     let instances = Instances::default();
-    let taken = queue.take_within("leave", &instances, patience, |reason| tracing::info!("waiting for {reason}"));
+    let taken = queue.take_within("leave", &instances, time_limit, |reason| tracing::info!("waiting for {reason}"));
     match reset.clock.within(Part::Lease, taken).await {
         Ok(Ok((held, nonce))) => {
             tracing::info!(lease = %nonce, "this machine holds the membership lease");
@@ -150,7 +150,7 @@ async fn say_leaving(reset: &Reset, claim: &ClaimId) -> Option<Registrar> {
     let said = async {
         let mut registrar = Registrar::load(reset.store.clone(), &reset.facts).await;
         registrar.silence(false);
-        registrar.phase(Phase::Leaving, claim).await;
+        registrar.phase(RegistrationPhase::Leaving, claim).await;
         Ok(registrar)
     };
     let said = reset.clock.within(Part::RegisterLeaving, said).await;
@@ -162,7 +162,7 @@ async fn say_left(reset: &Reset, registrar: Option<Registrar>, claim: &ClaimId, 
     let (Some(mut registrar), true) = (registrar, removed) else { return };
     let said = async {
         registrar.no_member();
-        registrar.phase(Phase::Left, claim).await;
+        registrar.phase(RegistrationPhase::Left, claim).await;
         Ok(())
     };
     if let Err(error) =

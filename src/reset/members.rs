@@ -4,13 +4,13 @@ use super::Reset;
 use super::survey::{Judged, Survey, judge, learn};
 use crate::etcd::{self, Access};
 use crate::host::systemd::notify;
-use crate::model::ids::MemberId;
 use crate::model::leave::plan::Blocked;
-use crate::model::leave::{Next, Part, next};
-use crate::model::local::Local;
-use crate::model::members::Members;
-use crate::model::reap::Remove;
-use crate::model::snapshot::ClusterView;
+use crate::model::leave::{NextRemoval, Part, next};
+use crate::model::machine::ids::MemberId;
+use crate::model::machine::local::Local;
+use crate::model::membership::members::Members;
+use crate::model::membership::reaping::RemovalReason;
+use crate::model::membership::view::ClusterView;
 use crate::node::credentials::Credentials;
 use crate::node::group::GroupWatch;
 use anyhow::{Context, Result, bail};
@@ -19,7 +19,7 @@ use std::time::Duration;
 use tokio::time::{sleep, timeout};
 
 /// Between two looks after something did not work: an election takes a second or two.
-const PAUSE: Duration = Duration::from_millis(500);
+const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 
 /// What became of this machine's member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,8 +43,8 @@ pub(super) async fn remove(reset: &Reset, survey: &Survey, local: &Local) -> Res
     let mut last = "etcd was not asked".to_owned();
     let addresses = survey.addresses.clone();
     let mut work = Work { reset, addresses, local, access, credentials, watch: reset.watch(), judged: None };
-    let patience = reset.clock.left(Part::Members);
-    match timeout(patience, work.until_done(&mut last)).await {
+    let time_limit = reset.clock.left(Part::Members);
+    match timeout(time_limit, work.until_done(&mut last)).await {
         Ok(removed) => Ok(removed),
         Err(_) => bail!("this machine's etcd member is still listed, or may be: {last}"),
     }
@@ -75,7 +75,7 @@ impl Work<'_> {
                     *last = why;
                 }
             }
-            sleep(PAUSE).await;
+            sleep(RETRY_INTERVAL).await;
         }
     }
 
@@ -85,30 +85,32 @@ impl Work<'_> {
         learn(&mut self.addresses, &cluster);
         let judged = self.judged.as_ref().map_or(&[][..], |judged| &judged.verdicts);
         match (next(&self.reset.scene(self.local, &cluster, judged)), &cluster) {
-            (Next::Gone, _) => Ok(Some(Removed::Gone)),
-            (Next::LastVoter, _) => Ok(Some(Removed::LastVoter)),
-            (Next::RemoveOwn(id), ClusterView::Listed(members)) => {
+            (NextRemoval::Gone, _) => Ok(Some(Removed::Gone)),
+            (NextRemoval::LastVoter, _) => Ok(Some(Removed::LastVoter)),
+            (NextRemoval::RemoveOwn(id), ClusterView::Listed(members)) => {
                 tracing::info!(member = %id, "removing this machine's etcd member");
                 etcd::remove_verified(self.access, members, id).await?;
                 tracing::info!(member = %id, "a member that stays lists this machine no longer");
                 Ok(Some(Removed::Gone))
             }
-            (Next::Reap(id, why), ClusterView::Listed(members)) => self.reap(members, id, &why).await.map(|()| None),
-            (Next::Blocked(why @ Blocked::Silent(_)), ClusterView::Listed(members)) => {
+            (NextRemoval::Reap(id, why), ClusterView::Listed(members)) => {
+                self.reap(members, id, &why).await.map(|()| None)
+            }
+            (NextRemoval::Blocked(why @ Blocked::Silent(_)), ClusterView::Listed(members)) => {
                 // Whose machine is gone may change, and so may who answers.
                 self.judged = Some(judge(self.reset, &mut self.watch, self.access, self.credentials, members).await?);
                 let verdicts = self.judged.as_ref().map_or(&[][..], |judged| &judged.verdicts);
                 match next(&self.reset.scene(self.local, &cluster, verdicts)) {
-                    Next::Reap(..) => Ok(None),
+                    NextRemoval::Reap(..) => Ok(None),
                     _ => bail!("{why}"),
                 }
             }
-            (Next::Blocked(why), _) => bail!("{why}"),
-            (Next::RemoveOwn(_) | Next::Reap(..), _) => bail!("the member list is not certain"),
+            (NextRemoval::Blocked(why), _) => bail!("{why}"),
+            (NextRemoval::RemoveOwn(_) | NextRemoval::Reap(..), _) => bail!("the member list is not certain"),
         }
     }
 
-    async fn reap(&self, members: &Members, id: MemberId, why: &Remove) -> Result<()> {
+    async fn reap(&self, members: &Members, id: MemberId, why: &RemovalReason) -> Result<()> {
         let Judged { verdicts, registrations, view } = self.judged.as_ref().context("nobody has judged the members")?;
         let (member, _) = verdicts
             .iter()

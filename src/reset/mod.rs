@@ -18,8 +18,8 @@ use crate::exit::{Exit, Leaving};
 use crate::host::lock::{self, Lock};
 use crate::host::systemd::notify;
 use crate::kubeadm::state;
-use crate::model::leave::{Answer, Budget, Part, Plan, Stay, Verdict, Way, for_good};
-use crate::model::local::Local;
+use crate::model::leave::{Budget, GoingDown, LeaveDecision, LeavePlan, Part, StayReason, Way, is_permanent};
+use crate::model::machine::local::Local;
 use crate::node::Facts;
 use crate::node::facts::read_documents;
 use crate::settings::Settings;
@@ -31,7 +31,7 @@ use survey::Survey;
 
 /// What `reset` was asked for beside the settings.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Options {
+pub struct ResetOptions {
     /// Leave although the machine does not go down, and wipe it afterwards.
     pub now: bool,
     /// Do not ask an operator to confirm that.
@@ -54,7 +54,7 @@ struct Reset {
 ///
 /// # Errors
 /// With the [`Exit`] it ends in; then nothing was touched, or an operator must see to the rest.
-pub async fn run(settings: Settings, options: Options) -> Result<Leaving> {
+pub async fn run(settings: Settings, options: ResetOptions) -> Result<Leaving> {
     let clock = Clock::start(Budget(settings.leave_budget));
     if options.dry_run {
         return foretell(settings, options, clock).await;
@@ -63,14 +63,14 @@ pub async fn run(settings: Settings, options: Options) -> Result<Leaving> {
         return now(settings, options, clock).await;
     }
     let answer = questions::going_down(&clock).await;
-    let Answer::Down(way) = answer else { return Ok(stayed(&format!("going down? {answer}"))) };
+    let GoingDown::Down(way) = answer else { return Ok(stayed(&format!("going down? {answer}"))) };
     tracing::info!("going down? {answer}");
     if local(&settings)? == Local::Fresh {
-        return Ok(stayed(&Stay::NothingHere.to_string()));
+        return Ok(stayed(&StayReason::NothingHere.to_string()));
     }
     let reset = Reset::begin(settings, clock, false).await?;
     let verdict = reset.verdict(way).await;
-    if let Verdict::Stay(_) = verdict {
+    if let LeaveDecision::Stay(_) = verdict {
         return Ok(stayed(&format!("for good? {verdict}")));
     }
     tracing::info!("for good? {verdict}");
@@ -82,15 +82,15 @@ pub async fn run(settings: Settings, options: Options) -> Result<Leaving> {
 }
 
 /// By an operator: the plan is told and confirmed first, and nobody works beside it.
-async fn now(settings: Settings, options: Options, clock: Clock) -> Result<Leaving> {
+async fn now(settings: Settings, options: ResetOptions, clock: Clock) -> Result<Leaving> {
     let local = local(&settings)?;
     if local == Local::Fresh {
-        return Ok(stayed(&Stay::NothingHere.to_string()));
+        return Ok(stayed(&StayReason::NothingHere.to_string()));
     }
     let mut reset = Reset::begin(settings, clock, true).await?;
     if !options.yes {
         let plan = Survey::take(&reset, &local).await.plan;
-        if let Plan::Leave(steps) = &plan {
+        if let LeavePlan::Leave(steps) = &plan {
             confirm::ask(&reset.facts.machine.instance, steps).await?;
         }
         // Nobody thinks within a budget.
@@ -101,21 +101,21 @@ async fn now(settings: Settings, options: Options, clock: Clock) -> Result<Leavi
 }
 
 /// Says what would be done. It takes no lock and changes nothing.
-async fn foretell(settings: Settings, options: Options, clock: Clock) -> Result<Leaving> {
+async fn foretell(settings: Settings, options: ResetOptions, clock: Clock) -> Result<Leaving> {
     let answer = questions::going_down(&clock).await;
     println!("going down? {}", if options.now { "not asked, for --now".to_owned() } else { answer.to_string() });
     let local = local(&settings)?;
     let reset = Reset::begin(settings, clock, options.now).await?;
     match (options.now, answer) {
         (true, _) => println!("for good? not asked, for --now"),
-        (false, Answer::Down(way)) => println!("for good? {}", reset.verdict(way).await),
-        (false, Answer::ComesBack(_) | Answer::NotDown) => {
+        (false, GoingDown::Down(way)) => println!("for good? {}", reset.verdict(way).await),
+        (false, GoingDown::ComesBack(_) | GoingDown::NotDown) => {
             println!("for good? if it were powered off, {}", reset.verdict(Way::Poweroff).await);
         }
     }
     match Survey::take(&reset, &local).await.plan {
-        Plan::Stay(why) => println!("plan: stay: {why}"),
-        Plan::Leave(steps) => {
+        LeavePlan::Stay(why) => println!("plan: stay: {why}"),
+        LeavePlan::Leave(steps) => {
             println!("plan, within {}:", humantime::format_duration(reset.clock.budget().0));
             steps.iter().for_each(|step| println!("  {}: {step}", step.name()));
         }
@@ -138,7 +138,7 @@ fn stayed(why: &str) -> Leaving {
 
 impl Reset {
     async fn begin(settings: Settings, clock: Clock, now: bool) -> Result<Self> {
-        let facts = Facts::in_a_hurry(settings, clock.left(Part::Questions)).await?;
+        let facts = Facts::gather_within(settings, clock.left(Part::Questions)).await?;
         let settings = &facts.settings;
         let region = settings.region.clone().or_else(aws::region_from_environment);
         let sdk = aws::connect(Some(region.unwrap_or_else(|| facts.machine.region.clone()))).await;
@@ -153,9 +153,9 @@ impl Reset {
     }
 
     /// The second question.
-    async fn verdict(&self, way: Way) -> Verdict {
-        let patience = self.clock.left(Part::Questions);
-        for_good(way, &questions::fate(&self.facts.machine.instance, &self.sdk, patience).await)
+    async fn verdict(&self, way: Way) -> LeaveDecision {
+        let time_limit = self.clock.left(Part::Questions);
+        is_permanent(way, &questions::fate(&self.facts.machine.instance, &self.sdk, time_limit).await)
     }
 
     /// This machine's lock, after ending an `up` that is at work. Another `reset` is not ended: it does the same.
@@ -172,10 +172,12 @@ impl Reset {
         let local = state::observe(Path::new("/"), self.facts.documents.data_dir()).context(Exit::Operator)?;
         let survey = Survey::take(self, &local).await;
         match &survey.plan {
-            Plan::Stay(Stay::NothingHere) => Ok(stayed(&Stay::NothingHere.to_string())),
-            Plan::Stay(why) if self.now => Err(anyhow!("this machine does not leave: {why}").context(Exit::Operator)),
-            Plan::Stay(why) => Ok(stayed(&why.to_string())),
-            Plan::Leave(steps) => {
+            LeavePlan::Stay(StayReason::NothingHere) => Ok(stayed(&StayReason::NothingHere.to_string())),
+            LeavePlan::Stay(why) if self.now => {
+                Err(anyhow!("this machine does not leave: {why}").context(Exit::Operator))
+            }
+            LeavePlan::Stay(why) => Ok(stayed(&why.to_string())),
+            LeavePlan::Leave(steps) => {
                 for step in steps {
                     tracing::info!(step = step.name(), "planned: {step}");
                 }

@@ -3,17 +3,17 @@
 use super::Reset;
 use super::survey::Survey;
 use crate::kube::Deleted;
-use crate::model::ids::Uid;
 use crate::model::leave::Part;
-use crate::model::snapshot::ClusterView;
-use crate::node::{own_name, peers};
+use crate::model::machine::ids::Uid;
+use crate::model::membership::view::ClusterView;
+use crate::node::{node_name, peers};
 use anyhow::{Result, bail};
 use std::net::IpAddr;
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
 
 /// Between two attempts: after a change of members the API servers may not be ready for a moment.
-const PAUSE: Duration = Duration::from_millis(500);
+const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Deletes the Node, if it is this machine's, for as long as the budget allows. `registered` is its UID by the registration.
 ///
@@ -27,7 +27,7 @@ pub(super) async fn delete(reset: &Reset, survey: &Survey, registered: Option<&U
                 Ok(()) => return,
                 Err(error) => last = format!("{error:#}"),
             }
-            sleep(PAUSE).await;
+            sleep(RETRY_INTERVAL).await;
         }
     };
     match timeout(reset.clock.left(Part::Node), attempts).await {
@@ -44,7 +44,7 @@ async fn attempt(reset: &Reset, survey: &Survey, registered: Option<&Uid>) -> Re
     let client = peers::ready_client(&reset.facts, kubeconfig, &api_servers(reset, survey)).await?;
     let Some(node) = client.node(&reset.facts.node_name).await? else { return Ok(()) };
     let by_uid = registered.is_some_and(|uid| uid.as_str() == node.uid);
-    if !by_uid && !own_name::is_here(&node, &reset.facts) {
+    if !by_uid && !node_name::is_here(&node, &reset.facts) {
         tracing::warn!(
             node = node.name,
             uid = node.uid,

@@ -5,12 +5,12 @@ use crate::bucket::registrations;
 use crate::etcd::{self, Access};
 use crate::host::files;
 use crate::model::leave::plan::Blocked;
-use crate::model::leave::{Next, Part, Plan, Scene, next, plan};
-use crate::model::local::Local;
-use crate::model::members::{Member, Members};
-use crate::model::reap::Verdict;
-use crate::model::registration::Registration;
-use crate::model::snapshot::ClusterView;
+use crate::model::leave::{LeaveInput, LeavePlan, NextRemoval, Part, next, plan};
+use crate::model::machine::local::Local;
+use crate::model::membership::members::{Member, Members};
+use crate::model::membership::reaping::ReapVerdict;
+use crate::model::membership::registration::Registration;
+use crate::model::membership::view::ClusterView;
 use crate::node::credentials::{Credentials, MEMBER_ETCD, MEMBER_KUBECONFIG};
 use crate::node::group::{GroupWatch, View};
 use crate::node::peers;
@@ -37,7 +37,7 @@ pub(super) struct Survey {
     /// The cluster, as far as it answers.
     pub(super) cluster: ClusterView,
     /// What is to be done.
-    pub(super) plan: Plan,
+    pub(super) plan: LeavePlan,
 }
 
 impl Survey {
@@ -52,7 +52,7 @@ impl Survey {
             credentials,
             addresses,
         };
-        if let Plan::Stay(_) = survey.plan {
+        if let LeavePlan::Stay(_) = survey.plan {
             return survey;
         }
         if let Err(error) = reset.clock.within(Part::Look, survey.ask(reset)).await {
@@ -90,16 +90,16 @@ impl Survey {
     }
 
     /// What may become of the members, asked only where some of them are in the way.
-    async fn judged_if_blocked(&self, reset: &Reset, local: &Local) -> Vec<(Member, Verdict)> {
+    async fn judged_if_blocked(&self, reset: &Reset, local: &Local) -> Vec<(Member, ReapVerdict)> {
         let (ClusterView::Listed(members), Ok(credentials)) = (&self.cluster, &self.credentials) else {
             return Vec::new();
         };
         let Some(access) = &credentials.etcd else { return Vec::new() };
-        if !matches!(next(&reset.scene(local, &self.cluster, &[])), Next::Blocked(Blocked::Silent(_))) {
+        if !matches!(next(&reset.scene(local, &self.cluster, &[])), NextRemoval::Blocked(Blocked::Silent(_))) {
             return Vec::new();
         }
-        let patience = reset.clock.left(Part::Look).max(reset.clock.left(Part::Members) / 2);
-        let judged = timeout(patience, judge(reset, &mut reset.watch(), access, credentials, members)).await;
+        let time_limit = reset.clock.left(Part::Look).max(reset.clock.left(Part::Members) / 2);
+        let judged = timeout(time_limit, judge(reset, &mut reset.watch(), access, credentials, members)).await;
         match judged.context("AWS and S3 did not answer in time").and_then(|judged| judged) {
             Ok(Judged { verdicts, .. }) => verdicts,
             Err(error) => {
@@ -122,7 +122,7 @@ pub(super) fn learn(addresses: &mut Vec<IpAddr>, cluster: &ClusterView) {
 
 /// What may become of the members, and from what that follows.
 pub(super) struct Judged {
-    pub(super) verdicts: Vec<(Member, Verdict)>,
+    pub(super) verdicts: Vec<(Member, ReapVerdict)>,
     pub(super) registrations: Vec<Registration>,
     pub(super) view: View,
 }
@@ -149,12 +149,12 @@ impl Reset {
         &'a self,
         local: &'a Local,
         cluster: &'a ClusterView,
-        judged: &'a [(Member, Verdict)],
-    ) -> Scene<'a> {
+        judged: &'a [(Member, ReapVerdict)],
+    ) -> LeaveInput<'a> {
         let machine = &self.facts.machine;
         let has_credentials = self.has_credentials();
         let (me, addresses) = (&machine.instance, &machine.addresses[..]);
-        Scene { me, addresses, local, has_credentials, cluster, judged, wipe: self.now }
+        LeaveInput { me, addresses, local, has_credentials, cluster, judged, wipe: self.now }
     }
 
     /// Whether kubeadm has made here what it announces a member with, and what a Node is registered by; or anything that

@@ -7,8 +7,8 @@ use crate::host::lock::Lock;
 use crate::kubeadm::run::Kubeadm;
 use crate::kubeadm::wipe;
 use crate::model::leave::may_wipe;
-use crate::model::local::Local;
-use crate::model::record::ClusterRecord;
+use crate::model::machine::local::Local;
+use crate::model::record::cluster::ClusterRecord;
 use anyhow::{Context, Result, anyhow};
 
 /// Reads the record once more, and wipes. It has its own deadlines: the cluster has been left, and nothing waits.

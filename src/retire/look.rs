@@ -1,17 +1,17 @@
 //! One look at everything that a retirement depends on.
 
 use crate::aws::ec2::Described;
-use crate::aws::imds::Machine as Metadata;
+use crate::aws::imds::InstanceMetadata as Metadata;
 use crate::bucket;
 use crate::kube;
 use crate::kubeadm::state;
-use crate::model::group::Ec2State;
-use crate::model::ids::{ClaimId, InstanceId};
-use crate::model::instances::Seen as Word;
-use crate::model::local::Local;
-use crate::model::record::{ClusterRecord, State};
-use crate::model::registration::Phase;
-use crate::model::retire::{Answer, AskedIn, Machine, Scene, Serves, Verdict, judge};
+use crate::model::machine::group::Ec2State;
+use crate::model::machine::ids::{ClaimId, InstanceId};
+use crate::model::machine::local::Local;
+use crate::model::membership::instances::Presence;
+use crate::model::membership::registration::RegistrationPhase;
+use crate::model::record::cluster::{ClusterRecord, RecordState};
+use crate::model::retire::{AskedIn, Responder, RetireDecision, RetireInput, RetireMachine, Serves, judge};
 use crate::node::facts::read_documents;
 use crate::node::operator::{Operator, this_machine};
 use crate::settings::Settings;
@@ -27,7 +27,7 @@ use tokio::time::{Instant, timeout};
 const CONNECT: Duration = Duration::from_secs(3);
 
 /// Looks again and again, and remembers since when EC2 leaves machines out.
-pub(super) struct Look {
+pub(super) struct RetireObserver {
     pub(super) operator: Operator,
     settings: Settings,
     cluster_id: ClaimId,
@@ -38,15 +38,15 @@ pub(super) struct Look {
 
 /// What was seen, and what it means.
 #[derive(Debug, Clone)]
-pub(super) struct Seen {
+pub(super) struct RetireObservation {
     /// The record and its version.
     pub(super) record: Option<(ClusterRecord, String)>,
-    pub(super) machines: Vec<Machine>,
-    pub(super) answers: Vec<Answer>,
-    pub(super) verdict: Verdict,
+    pub(super) machines: Vec<RetireMachine>,
+    pub(super) answers: Vec<Responder>,
+    pub(super) verdict: RetireDecision,
 }
 
-impl Look {
+impl RetireObserver {
     /// Connects to AWS.
     ///
     /// # Errors
@@ -66,13 +66,13 @@ impl Look {
     ///
     /// # Errors
     /// AWS refuses or does not answer.
-    pub(super) async fn look(&mut self) -> Result<Seen> {
+    pub(super) async fn look(&mut self) -> Result<RetireObservation> {
         let record = bucket::record::read(&self.operator.store).await?;
-        let mut says: BTreeMap<InstanceId, Option<Phase>> = BTreeMap::new();
+        let mut says: BTreeMap<InstanceId, Option<RegistrationPhase>> = BTreeMap::new();
         for entry in self.operator.registrations().await? {
             says.insert(entry.instance, entry.registration.ok().map(|registration| registration.phase));
         }
-        if let Some((ClusterRecord { state: State::Ready(published), .. }, _)) = &record {
+        if let Some((ClusterRecord { state: RecordState::Ready(published), .. }, _)) = &record {
             says.entry(published.initialised_by.clone()).or_default();
         }
         let group = match record.as_ref().and_then(|(record, _)| record.identity.group_name()) {
@@ -84,9 +84,10 @@ impl Look {
         ids.sort();
         ids.dedup();
         let described = self.operator.instances(&ids).await?;
-        let machines: Vec<Machine> = says.into_iter().map(|(id, says)| self.machine(id, says, &described)).collect();
+        let machines: Vec<RetireMachine> =
+            says.into_iter().map(|(id, says)| self.machine(id, says, &described)).collect();
         let answers = self.answers(record.as_ref().map(|(record, _)| record), &described).await;
-        let verdict = judge(&Scene {
+        let verdict = judge(&RetireInput {
             cluster_id: &self.cluster_id,
             record: record.as_ref().map(|(record, _)| record),
             asked_in: self.asked_in.clone(),
@@ -94,24 +95,26 @@ impl Look {
             answers: &answers,
             gone_grace: self.settings.gone_grace,
         });
-        Ok(Seen { record, machines, answers, verdict })
+        Ok(RetireObservation { record, machines, answers, verdict })
     }
 
     fn machine(
         &mut self,
         instance: InstanceId,
-        says: Option<Phase>,
+        says: Option<RegistrationPhase>,
         described: &BTreeMap<InstanceId, Described>,
-    ) -> Machine {
+    ) -> RetireMachine {
         let ec2 = match described.get(&instance) {
             Some(found) => {
                 self.absent_since.remove(&instance);
-                Word::State(found.state.clone())
+                Presence::State(found.state.clone())
             }
-            None => Word::AbsentFor(self.absent_since.entry(instance.clone()).or_insert_with(Instant::now).elapsed()),
+            None => {
+                Presence::AbsentFor(self.absent_since.entry(instance.clone()).or_insert_with(Instant::now).elapsed())
+            }
         };
         let is_here = self.here.as_ref().is_some_and(|here| here.instance == instance);
-        Machine { says, ec2: Some(ec2), is_here_and_fresh: is_here && self.is_fresh(), instance }
+        RetireMachine { says, ec2: Some(ec2), is_here_and_fresh: is_here && self.is_fresh(), instance }
     }
 
     /// Whether this disk holds nothing of a control plane.
@@ -126,7 +129,7 @@ impl Look {
         &self,
         record: Option<&ClusterRecord>,
         described: &BTreeMap<InstanceId, Described>,
-    ) -> Vec<Answer> {
+    ) -> Vec<Responder> {
         let Some(record) = record else { return Vec::new() };
         let endpoint = kube::answers_at(&record.identity.endpoint);
         let living = described.iter().filter(|(_, found)| matches!(found.state, Ec2State::Running | Ec2State::Pending));
@@ -135,11 +138,11 @@ impl Look {
         let asked = asked.flat_map(|(instance, address)| ports.map(|port| (instance, address, port)));
         let machines = join_all(asked.map(|(instance, address, port)| async move {
             let listens = matches!(timeout(CONNECT, TcpStream::connect((address, port))).await, Ok(Ok(_)));
-            listens.then(|| Answer::Machine { instance: instance.clone(), address, port })
+            listens.then(|| Responder::Machine { instance: instance.clone(), address, port })
         }));
         let (endpoint, machines) = tokio::join!(endpoint, machines);
         let ca_hashes = record.published().map_or(&[][..], |published| &published.ca_hashes);
-        let endpoint = endpoint.map(|anyone| Answer::Endpoint {
+        let endpoint = endpoint.map(|anyone| Responder::Endpoint {
             endpoint: record.identity.endpoint.clone(),
             address: anyone.address,
             status: anyone.status,

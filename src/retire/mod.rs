@@ -12,27 +12,27 @@ use crate::aws::store::Written;
 use crate::bucket::keys;
 use crate::exit::Exit;
 use crate::host::confirm::confirm;
-use crate::model::claim;
-use crate::model::ids::ClaimId;
-use crate::model::record::{ClusterRecord, State};
-use crate::model::retire::{Refusal, Verdict};
-use crate::model::write::{Condition, Object};
+use crate::model::machine::ids::ClaimId;
+use crate::model::record::claim;
+use crate::model::record::cluster::{ClusterRecord, RecordState};
+use crate::model::record::conditional_write::{Condition, Object};
+use crate::model::retire::{RetireDecision, RetireRefusal};
 use crate::node::operator::with_exit;
 use crate::settings::Settings;
 use anyhow::{Context, Result, anyhow};
-use look::{Look, Seen};
-use report::Report;
+use look::{RetireObservation, RetireObserver};
+use report::RetireReport;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 /// How long the one write is tried.
-const PATIENCE: Duration = Duration::from_secs(10);
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Between two looks while EC2's word is waited for.
-const PAUSE: Duration = Duration::from_secs(5);
+const POLL_INTERVAL: Duration = Duration::from_secs(5);
 
 /// What `retire` was asked for beside the settings.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub struct RetireOptions {
     /// The cluster that is meant.
     pub cluster_id: ClaimId,
     /// The operator has confirmed.
@@ -45,22 +45,22 @@ pub struct Options {
 ///
 /// # Errors
 /// With the [`Exit`] it ends in.
-pub async fn run(settings: Settings, options: Options) -> Result<()> {
+pub async fn run(settings: Settings, options: RetireOptions) -> Result<()> {
     retire(settings, options).await.map_err(with_exit)
 }
 
-async fn retire(settings: Settings, options: Options) -> Result<()> {
+async fn retire(settings: Settings, options: RetireOptions) -> Result<()> {
     let deadline = Instant::now() + settings.deadline;
-    let mut look = Look::new(settings, options.cluster_id.clone()).await?;
+    let mut look = RetireObserver::new(settings, options.cluster_id.clone()).await?;
     let seen = settled(&mut look, deadline).await?;
-    if let Verdict::Refused(refusals) = &seen.verdict {
+    if let RetireDecision::Refused(refusals) = &seen.verdict {
         return refused(&look, &seen, refusals, &options);
     }
-    if seen.verdict == Verdict::Already {
+    if seen.verdict == RetireDecision::Already {
         eprintln!("the cluster {} is retired already", options.cluster_id);
-        return Report::new(&look, &seen, true).print(options.json);
+        return RetireReport::new(&look, &seen, true).print(options.json);
     }
-    eprint!("{}", Report::new(&look, &seen, false).page());
+    eprint!("{}", RetireReport::new(&look, &seen, false).page());
     eprintln!(
         "This gives the cluster {} up for good: its record will say 'retired', and the next machines that run 'kubeboot up' make a new \
          cluster. No object is deleted: the old keys stay in the bucket.",
@@ -68,12 +68,12 @@ async fn retire(settings: Settings, options: Options) -> Result<()> {
     );
     confirm(options.yes).await?;
     // The person took their time, and machines boot meanwhile.
-    let seen = settled(&mut look, deadline.max(Instant::now() + PAUSE)).await?;
+    let seen = settled(&mut look, deadline.max(Instant::now() + POLL_INTERVAL)).await?;
     match &seen.verdict {
-        Verdict::Lawful => flip(&look, seen, &options).await,
-        Verdict::Already => Report::new(&look, &seen, true).print(options.json),
-        Verdict::Refused(refusals) => refused(&look, &seen, refusals, &options),
-        Verdict::Wait { .. } => Err(anyhow!("EC2's word has changed: run this again").context(Exit::TryAgain)),
+        RetireDecision::Lawful => flip(&look, seen, &options).await,
+        RetireDecision::Already => RetireReport::new(&look, &seen, true).print(options.json),
+        RetireDecision::Refused(refusals) => refused(&look, &seen, refusals, &options),
+        RetireDecision::Wait { .. } => Err(anyhow!("EC2's word has changed: run this again").context(Exit::TryAgain)),
     }
 }
 
@@ -81,11 +81,11 @@ async fn retire(settings: Settings, options: Options) -> Result<()> {
 ///
 /// # Errors
 /// With [`Exit::TryAgain`] when it has not by `deadline`; AWS' own.
-async fn settled(look: &mut Look, deadline: Instant) -> Result<Seen> {
+async fn settled(look: &mut RetireObserver, deadline: Instant) -> Result<RetireObservation> {
     let mut told = false;
     loop {
         let seen = look.look().await?;
-        let Verdict::Wait { absent, left } = &seen.verdict else { return Ok(seen) };
+        let RetireDecision::Wait { absent, left } = &seen.verdict else { return Ok(seen) };
         let absent: Vec<_> = absent.iter().map(ToString::to_string).collect();
         let left_for = humantime::format_duration(Duration::from_secs(left.as_secs() + 1));
         let reason =
@@ -96,18 +96,18 @@ async fn settled(look: &mut Look, deadline: Instant) -> Result<Seen> {
         if !std::mem::replace(&mut told, true) {
             tracing::info!("waiting: {reason}");
         }
-        sleep(PAUSE.min(*left)).await;
+        sleep(POLL_INTERVAL.min(*left)).await;
     }
 }
 
 /// The one write.
-async fn flip(look: &Look, seen: Seen, options: &Options) -> Result<()> {
+async fn flip(look: &RetireObserver, seen: RetireObservation, options: &RetireOptions) -> Result<()> {
     let (record, etag) = seen.record.as_ref().context("the record was not read")?;
     let next = claim::retired(record).context("the record is not ready")?;
     let store = &look.operator.store;
     let condition = Condition::Unchanged(etag.clone());
     let again = |what: &str| Err(anyhow!("{what}: run this again, it is harmless").context(Exit::TryAgain));
-    match store.write(keys::RECORD, &next.to_bytes(), &condition, PATIENCE).await? {
+    match store.write(keys::RECORD, &next.to_bytes(), &condition, WRITE_TIMEOUT).await? {
         Written::Ours(_) => {}
         Written::Others(object) if is_retired(&object, &options.cluster_id) => {}
         Written::Others(_) => return again("the cluster record was changed at the same moment"),
@@ -119,22 +119,27 @@ async fn flip(look: &Look, seen: Seen, options: &Options) -> Result<()> {
         Written::Unknown => return again("S3 did not say whether the record was written"),
     }
     tracing::warn!(cluster = %options.cluster_id, "the cluster is retired");
-    let seen = Seen { record: Some((next, String::new())), verdict: Verdict::Already, ..seen };
-    Report::new(look, &seen, true).print(options.json)
+    let seen = RetireObservation { record: Some((next, String::new())), verdict: RetireDecision::Already, ..seen };
+    RetireReport::new(look, &seen, true).print(options.json)
 }
 
 /// Somebody else has retired the same cluster at the same moment.
 fn is_retired(object: &Object, cluster_id: &ClaimId) -> bool {
     ClusterRecord::parse(&object.body)
-        .is_ok_and(|record| record.claim_id == *cluster_id && matches!(record.state, State::Retired(_)))
+        .is_ok_and(|record| record.claim_id == *cluster_id && matches!(record.state, RecordState::Retired(_)))
 }
 
 /// Says what stands in the way.
-fn refused(look: &Look, seen: &Seen, refusals: &[Refusal], options: &Options) -> Result<()> {
+fn refused(
+    look: &RetireObserver,
+    seen: &RetireObservation,
+    refusals: &[RetireRefusal],
+    options: &RetireOptions,
+) -> Result<()> {
     if options.json {
-        Report::new(look, seen, false).print(true)?;
+        RetireReport::new(look, seen, false).print(true)?;
     }
-    let exit = if refusals.iter().any(Refusal::is_about_usage) { Exit::Usage } else { Exit::Operator };
+    let exit = if refusals.iter().any(RetireRefusal::is_about_usage) { Exit::Usage } else { Exit::Operator };
     let reasons: Vec<String> = refusals.iter().map(|refusal| format!("- {refusal}")).collect();
     let what = format!("refused to retire the cluster {}, nothing was changed:", options.cluster_id);
     Err(anyhow!("{}", reasons.join("\n")).context(what).context(exit))

@@ -1,12 +1,12 @@
 //! What was seen, for people and, with `--json`, for programs. Every field is told in `docs/retire.md`.
 
-use super::look::{Look, Seen};
+use super::look::{RetireObservation, RetireObserver};
 use crate::bucket::keys;
 use crate::layout::{columns, line};
-use crate::model::instances::Seen as Word;
-use crate::model::record::{Published, State};
-use crate::model::registration::Phase;
-use crate::model::retire::{Machine, Refusal, Verdict};
+use crate::model::membership::instances::Presence;
+use crate::model::membership::registration::RegistrationPhase;
+use crate::model::record::cluster::{Published, RecordState};
+use crate::model::retire::{RetireDecision, RetireMachine, RetireRefusal};
 use anyhow::{Context, Result};
 use serde::Serialize;
 use std::io::Write;
@@ -16,7 +16,7 @@ const SCHEMA: u32 = 1;
 
 /// Everything.
 #[derive(Debug, Serialize)]
-pub(super) struct Report {
+pub(super) struct RetireReport {
     schema: u32,
     retired: bool,
     record: String,
@@ -25,14 +25,14 @@ pub(super) struct Report {
     initialised_by: Option<String>,
     initialised_at: Option<String>,
     pki: Option<String>,
-    machines: Vec<Row>,
+    machines: Vec<RetireRow>,
     answers: Vec<String>,
-    refusals: Vec<Reason>,
+    refusals: Vec<RetireReason>,
 }
 
 /// One machine.
 #[derive(Debug, Serialize)]
-struct Row {
+struct RetireRow {
     instance: String,
     says: Option<&'static str>,
     ec2: String,
@@ -41,25 +41,25 @@ struct Row {
 
 /// What stands in the way.
 #[derive(Debug, Serialize)]
-struct Reason {
+struct RetireReason {
     code: &'static str,
     text: String,
 }
 
-impl Report {
+impl RetireReport {
     /// `retired` says whether the record says so now.
-    pub(super) fn new(look: &Look, seen: &Seen, retired: bool) -> Self {
+    pub(super) fn new(look: &RetireObserver, seen: &RetireObservation, retired: bool) -> Self {
         let store = &look.operator.store;
         let record = seen.record.as_ref().map(|(record, _)| record);
         let published: Option<&Published> = record.and_then(|record| match &record.state {
-            State::Ready(published) | State::Retired(published) => Some(published),
-            State::Initializing { .. } => None,
+            RecordState::Ready(published) | RecordState::Retired(published) => Some(published),
+            RecordState::Initializing { .. } => None,
         });
         let refusals = match &seen.verdict {
-            Verdict::Refused(refusals) => refusals.as_slice(),
-            Verdict::Already | Verdict::Lawful | Verdict::Wait { .. } => &[],
+            RetireDecision::Refused(refusals) => refusals.as_slice(),
+            RetireDecision::Already | RetireDecision::Lawful | RetireDecision::Wait { .. } => &[],
         };
-        let reason = |refusal: &Refusal| Reason { code: refusal.code(), text: refusal.to_string() };
+        let reason = |refusal: &RetireRefusal| RetireReason { code: refusal.code(), text: refusal.to_string() };
         Self {
             schema: SCHEMA,
             retired,
@@ -69,7 +69,7 @@ impl Report {
             initialised_by: published.map(|published| published.initialised_by.to_string()),
             initialised_at: published.map(|published| published.initialised_at.clone()),
             pki: published.map(|published| store.url(&published.pki_key)),
-            machines: seen.machines.iter().map(Row::new).collect(),
+            machines: seen.machines.iter().map(RetireRow::new).collect(),
             answers: seen.answers.iter().map(ToString::to_string).collect(),
             refusals: refusals.iter().map(reason).collect(),
         }
@@ -106,23 +106,23 @@ impl Report {
         lines.extend(facts.into_iter().filter_map(|(name, fact)| Some(format!("{name:<13}{}", line(&fact?)))));
         lines.push(String::new());
         let mut rows = vec![["INSTANCE", "EC2", "SAYS", ""].map(str::to_owned).to_vec()];
-        rows.extend(self.machines.iter().map(Row::cells));
+        rows.extend(self.machines.iter().map(RetireRow::cells));
         lines.extend(columns(&rows));
         lines.push(String::new());
         lines.join("\n")
     }
 }
 
-impl Row {
-    fn new(machine: &Machine) -> Self {
+impl RetireRow {
+    fn new(machine: &RetireMachine) -> Self {
         let ec2 = match &machine.ec2 {
-            Some(Word::State(state)) => state.to_string(),
-            Some(Word::AbsentFor(_)) => "absent".to_owned(),
+            Some(Presence::State(state)) => state.to_string(),
+            Some(Presence::AbsentFor(_)) => "absent".to_owned(),
             None => "?".to_owned(),
         };
         Self {
             instance: machine.instance.to_string(),
-            says: machine.says.map(Phase::as_str),
+            says: machine.says.map(RegistrationPhase::as_str),
             ec2,
             here_and_fresh: machine.is_here_and_fresh,
         }
@@ -141,10 +141,14 @@ mod tests {
 
     const DOCUMENT: &str = include_str!("../../docs/retire.md");
 
-    fn report() -> Report {
-        let row =
-            Row { instance: "i-00000001".into(), says: Some("joined"), ec2: "stopped".into(), here_and_fresh: false };
-        Report {
+    fn report() -> RetireReport {
+        let row = RetireRow {
+            instance: "i-00000001".into(),
+            says: Some("joined"),
+            ec2: "stopped".into(),
+            here_and_fresh: false,
+        };
+        RetireReport {
             schema: SCHEMA,
             retired: false,
             record: "s3://my-bucket/demo/control-plane/cluster.json".into(),
@@ -155,7 +159,7 @@ mod tests {
             pki: Some("s3://my-bucket/demo/control-plane/pki/x.json".into()),
             machines: vec![row],
             answers: vec!["the endpoint answers".into()],
-            refusals: vec![Reason { code: "answers", text: String::new() }],
+            refusals: vec![RetireReason { code: "answers", text: String::new() }],
         }
     }
 

@@ -8,7 +8,7 @@ use anyhow::{Result, anyhow};
 
 use super::file;
 use super::origin::Origin;
-use super::table::{Fallback, Kind, SETTINGS, Setting};
+use super::table::{Fallback, SETTINGS, Setting, SettingKind};
 use crate::host::files;
 
 /// Where the settings are, unless another file is named.
@@ -173,8 +173,12 @@ impl Given {
             }
             let span = humantime::parse_duration(text).map_err(|error| error.to_string())?;
             match bounds {
-                Some(Kind::Span(least, _)) if span < Duration::from_secs(least) => Err("it is too short".to_owned()),
-                Some(Kind::Span(_, most)) if span > Duration::from_secs(most) => Err("it is too long".to_owned()),
+                Some(SettingKind::Span(least, _)) if span < Duration::from_secs(least) => {
+                    Err("it is too short".to_owned())
+                }
+                Some(SettingKind::Span(_, most)) if span > Duration::from_secs(most) => {
+                    Err("it is too long".to_owned())
+                }
                 _ => Ok(span),
             }
         })
@@ -186,7 +190,7 @@ impl Given {
         self.text(name, |text| {
             let number = text.parse().map_err(|_| "it is no whole number".to_owned())?;
             match bounds {
-                Some(Kind::Count(least, most)) if !(least..=most).contains(&number) => {
+                Some(SettingKind::Count(least, most)) if !(least..=most).contains(&number) => {
                     Err("it is out of range".to_owned())
                 }
                 _ => Ok(number),

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::file;
 use super::given::Problems;
-use super::table::{Fallback, Kind, SETTINGS, Setting};
+use super::table::{Fallback, SETTINGS, Setting, SettingKind};
 
 const SAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/packaging/config.toml");
 
@@ -68,15 +68,15 @@ fn value(setting: &Setting) -> String {
         Fallback::Required | Fallback::Derived(_) => "",
     };
     match setting.kind {
-        Kind::Count(least, _) => {
+        SettingKind::Count(least, _) => {
             if text.is_empty() {
                 least.to_string()
             } else {
                 text.to_owned()
             }
         }
-        Kind::List(_) => "[]".to_owned(),
-        Kind::Text(_) | Kind::Span(..) | Kind::Choice(_) => format!("\"{text}\""),
+        SettingKind::List(_) => "[]".to_owned(),
+        SettingKind::Text(_) | SettingKind::Span(..) | SettingKind::Choice(_) => format!("\"{text}\""),
     }
 }
 

@@ -9,7 +9,7 @@ pub struct Setting {
     /// Its key in the file. The variable and the flag are named after it.
     pub name: &'static str,
     /// What kind of value it takes.
-    pub kind: Kind,
+    pub kind: SettingKind,
     /// What holds if it is not given.
     pub fallback: Fallback,
     /// What it is for, in one or two sentences.
@@ -18,7 +18,7 @@ pub struct Setting {
 
 /// What a setting's value may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum SettingKind {
     /// Text of a shape that is told here in words.
     Text(&'static str),
     /// A list of such texts.
@@ -49,153 +49,153 @@ const HOUR: u64 = 60 * MINUTE;
 pub const SETTINGS: &[Setting] = &[
     Setting {
         name: "cluster",
-        kind: Kind::Text("a name of letters, digits, '-', '_' and '.', at most 63"),
+        kind: SettingKind::Text("a name of letters, digits, '-', '_' and '.', at most 63"),
         fallback: Fallback::Derived("kubeadm's default, `kubernetes`"),
         about: "The cluster's name. It is the default of `prefix`, and the `clusterName` that kubeadm is told.",
     },
     Setting {
         name: "bucket",
-        kind: Kind::Text("the name of an S3 bucket, no URL and no ARN"),
+        kind: SettingKind::Text("the name of an S3 bucket, no URL and no ARN"),
         fallback: Fallback::Required,
         about: "The S3 bucket in which the nodes agree. It must honour conditional writes.",
     },
     Setting {
         name: "prefix",
-        kind: Kind::Text("letters, digits, '-', '_', '.' and single '/' between them"),
+        kind: SettingKind::Text("letters, digits, '-', '_', '.' and single '/' between them"),
         fallback: Fallback::Derived("the value of `cluster`; one of the two must be given"),
         about: "The folder in the bucket that belongs to this cluster alone.",
     },
     Setting {
         name: "endpoint",
-        kind: Kind::Text("HOST:PORT, where HOST is a DNS name, an IPv4 address or an IPv6 address in brackets"),
+        kind: SettingKind::Text("HOST:PORT, where HOST is a DNS name, an IPv4 address or an IPv6 address in brackets"),
         fallback: Fallback::Required,
         about: "The control-plane endpoint, normally a name in front of a network load balancer.",
     },
     Setting {
         name: "expected_size",
-        kind: Kind::Count(1, 7),
+        kind: SettingKind::Count(1, 7),
         fallback: Fallback::Derived("the group's desired capacity"),
         about: "How many control-plane nodes make the group complete. An odd number: an even one can lose no more \
                 nodes than the odd one below it.",
     },
     Setting {
         name: "group",
-        kind: Kind::Text("the name of an Auto Scaling group, no ARN"),
+        kind: SettingKind::Text("the name of an Auto Scaling group, no ARN"),
         fallback: Fallback::Derived("the group that Auto Scaling names for this instance"),
         about: "The Auto Scaling group of the control-plane nodes.",
     },
     Setting {
         name: "region",
-        kind: Kind::Text("the name of an AWS Region, such as eu-central-1"),
+        kind: SettingKind::Text("the name of an AWS Region, such as eu-central-1"),
         fallback: Fallback::Derived("the standard AWS variables, or else the instance's own Region"),
         about: "The Region of the bucket and the group.",
     },
     Setting {
         name: "kms_key_id",
-        kind: Kind::Text("the ID, the ARN or the alias of a KMS key (alias/NAME)"),
+        kind: SettingKind::Text("the ID, the ARN or the alias of a KMS key (alias/NAME)"),
         fallback: Fallback::Derived("the AWS-managed key `aws/s3`"),
         about: "The KMS key under which S3 keeps the bundle of CA keys.",
     },
     Setting {
         name: "kubeadm_config",
-        kind: Kind::Text("the absolute path of a file"),
+        kind: SettingKind::Text("the absolute path of a file"),
         fallback: Fallback::Derived("kubeadm's own defaults"),
         about: "A file of kubeadm documents (v1beta4), which kubeboot completes for each node.",
     },
     Setting {
         name: "extra_shared_files",
-        kind: Kind::List("absolute paths below /etc"),
+        kind: SettingKind::List("absolute paths below /etc"),
         fallback: Fallback::Derived("none"),
         about: "Files that every control-plane node must have alike, such as an encryption provider's configuration. \
                 They travel with the CA keys.",
     },
     Setting {
         name: "node_name",
-        kind: Kind::Text("a DNS name in lower case"),
+        kind: SettingKind::Text("a DNS name in lower case"),
         fallback: Fallback::Derived("the instance's private DNS name"),
         about: "The name of this machine's Node.",
     },
     Setting {
         name: "cloud_provider",
-        kind: Kind::Choice(&["none", "external"]),
+        kind: SettingKind::Choice(&["none", "external"]),
         fallback: Fallback::Value("none"),
         about: "With `external`, kubelet starts with `--cloud-provider=external` and the instance's provider ID.",
     },
     Setting {
         name: "settle_timeout",
-        kind: Kind::Span(1, 24 * HOUR),
+        kind: SettingKind::Span(1, 24 * HOUR),
         fallback: Fallback::Value("10m"),
         about: "How long the group may differ from its expected size before whatever is there is taken for it. Not \
                 shorter than `deadline`: rather give up than begin with an incomplete group.",
     },
     Setting {
         name: "claim_stagger",
-        kind: Kind::Span(0, 10 * MINUTE),
+        kind: SettingKind::Span(0, 10 * MINUTE),
         fallback: Fallback::Value("30s"),
         about: "How long each next node in rank waits for those before it to claim an unclaimed cluster.",
     },
     Setting {
         name: "claim_ttl",
-        kind: Kind::Span(3, HOUR),
+        kind: SettingKind::Span(3, HOUR),
         fallback: Fallback::Value("60s"),
         about: "How long a claim may go without a sign of life before another node takes it over.",
     },
     Setting {
         name: "lease_ttl",
-        kind: Kind::Span(3, HOUR),
+        kind: SettingKind::Span(3, HOUR),
         fallback: Fallback::Value("30s"),
         about: "The same for the membership lease, by which nodes queue up to join.",
     },
     Setting {
         name: "init_attempts",
-        kind: Kind::Count(1, 10),
+        kind: SettingKind::Count(1, 10),
         fallback: Fallback::Value("3"),
         about: "How often a node tries `kubeadm init` before it leaves that to another one.",
     },
     Setting {
         name: "gone_grace",
-        kind: Kind::Span(1, 24 * HOUR),
+        kind: SettingKind::Span(1, 24 * HOUR),
         fallback: Fallback::Value("5m"),
         about: "How long EC2 must have left an instance out of its answers before it counts as gone. Not shorter than \
                 `deadline`: absence is never believed.",
     },
     Setting {
         name: "deadline",
-        kind: Kind::Span(1, 24 * HOUR),
+        kind: SettingKind::Span(1, 24 * HOUR),
         fallback: Fallback::Value("30m"),
         about: "How long one `kubeboot up` goes on. Then it ends with an exit code that says why, and the unit starts \
                 it again where that can help.",
     },
     Setting {
         name: "leave_budget",
-        kind: Kind::Span(5, 75),
+        kind: SettingKind::Span(5, 75),
         fallback: Fallback::Value("60s"),
         about: "How long leaving the cluster may take as a whole when the machine goes down for good. The unit's \
                 `TimeoutStopSec` is 90 seconds.",
     },
     Setting {
         name: "launch_hook",
-        kind: Kind::Text("the name of a lifecycle hook of the group"),
+        kind: SettingKind::Text("the name of a lifecycle hook of the group"),
         fallback: Fallback::Derived("no hook is touched"),
         about: "The launch hook that is kept alive while the node joins and completed when it is a healthy voter.",
     },
     Setting {
         name: "launch_hook_on_failure",
-        kind: Kind::Choice(&["none", "abandon"]),
+        kind: SettingKind::Choice(&["none", "abandon"]),
         fallback: Fallback::Value("none"),
         about: "With `abandon`, a node that failed and is no member of the cluster completes its launch hook with \
                 ABANDON, and the group replaces the instance.",
     },
     Setting {
         name: "log_format",
-        kind: Kind::Choice(&["auto", "text", "json", "journal"]),
+        kind: SettingKind::Choice(&["auto", "text", "json", "journal"]),
         fallback: Fallback::Value("auto"),
         about: "How the log is written to standard error. `auto`: readable text, for the journal with priorities in \
                 place of times. `journal`: fields by the journal's own socket, which never reach the console.",
     },
     Setting {
         name: "log_level",
-        kind: Kind::Choice(&["error", "warn", "info", "debug", "trace"]),
+        kind: SettingKind::Choice(&["error", "warn", "info", "debug", "trace"]),
         fallback: Fallback::Value("info"),
         about: "What is logged. Other libraries than kubeboot itself log warnings and errors only.",
     },
@@ -221,7 +221,7 @@ impl Setting {
     }
 }
 
-impl Kind {
+impl SettingKind {
     /// What is valid, in words.
     #[must_use]
     pub fn valid(self) -> String {

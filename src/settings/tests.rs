@@ -1,6 +1,6 @@
 //! From sources to settings: who wins, what is wrong, and how that is told.
 
-use super::table::{Fallback, Kind, SETTINGS};
+use super::table::{Fallback, SETTINGS, SettingKind};
 use super::*;
 use std::path::Path;
 
@@ -216,7 +216,7 @@ fn the_table_is_in_order() {
     for setting in SETTINGS {
         assert_eq!(SETTINGS.iter().filter(|other| other.name == setting.name).count(), 1, "{}", setting.name);
         assert!(setting.about.ends_with('.'), "{}", setting.name);
-        if let (Kind::Choice(words), Fallback::Value(default)) = (setting.kind, setting.fallback) {
+        if let (SettingKind::Choice(words), Fallback::Value(default)) = (setting.kind, setting.fallback) {
             assert!(words.contains(&default), "{}", setting.name);
         }
     }
@@ -225,7 +225,7 @@ fn the_table_is_in_order() {
 #[test]
 fn every_choice_of_the_table_is_understood() -> Result<()> {
     for setting in SETTINGS {
-        let Kind::Choice(words) = setting.kind else { continue };
+        let SettingKind::Choice(words) = setting.kind else { continue };
         for word in words {
             load(GOOD, &[(setting.name, word)], &[])?;
         }

@@ -1,30 +1,30 @@
 //! What AWS says: the bucket, the group, EC2.
 
-use super::here::Place;
+use super::origin::Place;
 use super::sources::within;
 use crate::aws::store::Store;
 use crate::aws::{self, ec2, group};
 use crate::bucket::{keys, registrations};
 use crate::exit::Exit;
-use crate::model::group::Group;
-use crate::model::ids::InstanceId;
-use crate::model::lease::Lease;
-use crate::model::record::ClusterRecord;
-use crate::model::registration::Registration;
-use crate::model::verdict::{Known, Seen, machines};
+use crate::model::machine::group::Group;
+use crate::model::machine::ids::InstanceId;
+use crate::model::membership::lease::Lease;
+use crate::model::membership::registration::Registration;
+use crate::model::record::cluster::ClusterRecord;
+use crate::model::status::{Known, StatusInput, machines};
 use crate::settings::Settings;
 use anyhow::{Context, Result};
 use std::collections::BTreeMap;
 
 /// The clients of AWS.
-pub(super) struct Aws {
+pub(super) struct AwsAnswers {
     store: Store,
     autoscaling: aws_sdk_autoscaling::Client,
     ec2: aws_sdk_ec2::Client,
     group: Option<String>,
 }
 
-impl Aws {
+impl AwsAnswers {
     /// Clients for the Region of the settings, or else of this machine, or else of the standard variables and files.
     ///
     /// # Errors
@@ -80,7 +80,7 @@ impl Aws {
     }
 
     /// The group that the record names, for who is in none and was told of none.
-    pub(super) async fn recorded_group(&self, seen: &Seen) -> Known<Option<Group>> {
+    pub(super) async fn recorded_group(&self, seen: &StatusInput) -> Known<Option<Group>> {
         let record = seen.record.as_ref().ok().and_then(Option::as_ref);
         match record.and_then(|record| record.identity.group_name()) {
             Some(name) if self.group.is_none() => within(group::describe(&self.autoscaling, name)).await,
@@ -92,7 +92,7 @@ impl Aws {
     }
 
     /// EC2's word on every instance that was mentioned so far.
-    pub(super) async fn instances(&self, seen: &Seen) -> Known<BTreeMap<InstanceId, ec2::Described>> {
+    pub(super) async fn instances(&self, seen: &StatusInput) -> Known<BTreeMap<InstanceId, ec2::Described>> {
         let ids: Vec<InstanceId> = machines(seen).into_iter().map(|machine| machine.instance.clone()).collect();
         within(ec2::describe(&self.ec2, &ids)).await
     }

@@ -3,7 +3,7 @@
 use crate::host::files;
 use crate::kube::Kubeconfig;
 use crate::kubeadm::pki::certificates;
-use crate::model::verdict::Certificate;
+use crate::model::status::CertificateExpiry;
 use anyhow::{Context, Result};
 use std::ffi::OsStr;
 use std::io::ErrorKind;
@@ -27,7 +27,7 @@ const DAY: i64 = 24 * 60 * 60;
 ///
 /// # Errors
 /// The first file that cannot be read or holds no certificate.
-pub(super) fn read(root: &Path) -> Result<Vec<Certificate>> {
+pub(super) fn read(root: &Path) -> Result<Vec<CertificateExpiry>> {
     let mut found = Vec::new();
     for path in certificate_files(root)? {
         let pem = files::read_bounded(&path, LIMIT)?;
@@ -59,11 +59,11 @@ fn certificate_files(root: &Path) -> Result<Vec<PathBuf>> {
 }
 
 /// The certificate of a file that expires first: a file may hold several.
-fn soonest(root: &Path, path: &Path, pem: &[u8]) -> Result<Option<Certificate>> {
+fn soonest(root: &Path, path: &Path, pem: &[u8]) -> Result<Option<CertificateExpiry>> {
     let file = Path::new("/").join(path.strip_prefix(root).unwrap_or(path)).display().to_string();
     let all = certificates(pem).with_context(|| format!("failed to read the certificate '{file}'"))?;
     let expires = all.iter().map(|certificate| certificate.expires).min();
-    Ok(expires.map(|expires| Certificate {
+    Ok(expires.map(|expires| CertificateExpiry {
         file,
         expires: humantime::format_rfc3339_seconds(expires).to_string(),
         days: days_until(expires, SystemTime::now()),

@@ -1,12 +1,12 @@
 //! What the cluster says: etcd's members and the API servers, each at its own address.
 
-use super::here::as_root;
+use super::origin::as_root;
 use super::sources::within;
 use crate::etcd::{self, Access};
 use crate::kube::{Client, Kubeconfig};
-use crate::model::ids::{InstanceId, Uid};
-use crate::model::snapshot::ClusterView;
-use crate::model::verdict::{ApiServer, Etcd, Known, Machine, Node, Report};
+use crate::model::machine::ids::{InstanceId, Uid};
+use crate::model::membership::view::ClusterView;
+use crate::model::status::{ApiServer, Etcd, Known, MemberStatus, NodeStatus, StatusMachine};
 use crate::node::credentials::{FOLDER, MEMBER_ETCD, MEMBER_KUBECONFIG};
 use anyhow::{Context, Result};
 use futures::future::join_all;
@@ -29,8 +29,8 @@ pub(super) struct Peer {
 }
 
 /// The machines that may answer: those with an address that are not certainly gone.
-pub(super) fn peers(machines: &[Machine<'_>]) -> Vec<Peer> {
-    let peer = |machine: &Machine<'_>| {
+pub(super) fn peers(machines: &[StatusMachine<'_>]) -> Vec<Peer> {
+    let peer = |machine: &StatusMachine<'_>| {
         let node_name = machine.says().map(|says| says.node_name.clone());
         Some(Peer { instance: machine.instance.clone(), address: *machine.addresses().first()?, node_name })
     };
@@ -62,7 +62,7 @@ pub(super) async fn etcd(peers: &[Peer], external: bool) -> Known<Etcd> {
         ClusterView::Unknown { why } => return Err(why),
         ClusterView::External | ClusterView::NotAsked => return Err("not asked".into()),
     };
-    let report = |told: etcd::Status| (told.id, Report { version: told.version, errors: told.errors });
+    let report = |told: etcd::Status| (told.id, MemberStatus { version: told.version, errors: told.errors });
     let reports = reports.into_iter().map(report).collect();
     Ok(Etcd::Stacked { members, certain, reports })
 }
@@ -98,7 +98,7 @@ async fn api_server(client: &Client, node_name: Option<&str>) -> ApiServer {
         ready,
         kube_system_uid: uid,
         version: version.ok(),
-        node: node.map(|node| Node { ready: node.ready, kubelet_version: node.kubelet_version }),
+        node: node.map(|node| NodeStatus { ready: node.ready, kubelet_version: node.kubelet_version }),
     }
 }
 

@@ -7,16 +7,16 @@
 mod aws;
 mod certificates;
 mod cluster;
-mod here;
+mod origin;
 mod report;
 mod sources;
 mod text;
 
 use crate::exit::Health;
-use crate::model::verdict::{Outcome, judge};
+use crate::model::status::{StatusOutcome, judge};
 use crate::settings::Settings;
 use anyhow::{Context, Result};
-use report::Report;
+use report::StatusReport;
 use std::io::Write;
 use std::time::SystemTime;
 
@@ -30,7 +30,7 @@ pub async fn run(settings: Settings, json: bool) -> Result<Health> {
     let verdict = judge(&seen);
     let health = health(&verdict.outcome);
     let place = format!("s3://{}/{}/", settings.bucket, settings.prefix);
-    let report = Report::new(place, &seen, &verdict, health, at);
+    let report = StatusReport::new(place, &seen, &verdict, health, at);
     let shown = if json {
         let json = serde_json::to_string_pretty(&report).context("failed to write the status as JSON")?;
         format!("{json}\n")
@@ -42,11 +42,11 @@ pub async fn run(settings: Settings, json: bool) -> Result<Health> {
 }
 
 /// The exit code of a verdict. Of two clusters none can be relied upon, as little as one without quorum.
-fn health(outcome: &Outcome) -> Health {
+fn health(outcome: &StatusOutcome) -> Health {
     match outcome {
-        Outcome::Healthy => Health::Healthy,
-        Outcome::Degraded | Outcome::NoCluster(_) => Health::Degraded,
-        Outcome::QuorumLost(_) | Outcome::Split { .. } => Health::QuorumLost,
-        Outcome::CannotTell { .. } => Health::CannotTell,
+        StatusOutcome::Healthy => Health::Healthy,
+        StatusOutcome::Degraded | StatusOutcome::NoCluster(_) => Health::Degraded,
+        StatusOutcome::QuorumLost(_) | StatusOutcome::Split { .. } => Health::QuorumLost,
+        StatusOutcome::CannotTell { .. } => Health::CannotTell,
     }
 }

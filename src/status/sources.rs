@@ -1,8 +1,8 @@
 //! Asking all sources, each within its time and as many at once as depend on no other.
 
-use super::aws::Aws;
-use super::{cluster, here};
-use crate::model::verdict::{Known, Seen, machines};
+use super::aws::AwsAnswers;
+use super::{cluster, origin};
+use crate::model::status::{Known, StatusInput, machines};
 use crate::node::group::with_ec2;
 use crate::settings::Settings;
 use anyhow::Result;
@@ -11,14 +11,14 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 /// How long a source may take.
-const PATIENCE: Duration = Duration::from_secs(5);
+const SOURCE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What a source said within its time, or why it said nothing.
 pub(super) async fn within<T, E: Display>(answer: impl Future<Output = Result<T, E>>) -> Known<T> {
-    match timeout(PATIENCE, answer).await {
+    match timeout(SOURCE_TIMEOUT, answer).await {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(error)) => Err(format!("{error:#}")),
-        Err(_) => Err(format!("no answer within {} seconds", PATIENCE.as_secs())),
+        Err(_) => Err(format!("no answer within {} seconds", SOURCE_TIMEOUT.as_secs())),
     }
 }
 
@@ -26,14 +26,14 @@ pub(super) async fn within<T, E: Display>(answer: impl Future<Output = Result<T,
 ///
 /// # Errors
 /// A proxy variable that is no URL.
-pub(super) async fn gather(settings: &Settings) -> Result<Seen> {
-    let place = here::look(settings).await;
-    let aws = Aws::connect(settings, &place).await?;
+pub(super) async fn gather(settings: &Settings) -> Result<StatusInput> {
+    let place = origin::look(settings).await;
+    let aws = AwsAnswers::connect(settings, &place).await?;
     let (record, hash, lease, registrations, group) =
         tokio::join!(aws.record(), aws.hash(), aws.lease(), aws.registrations(), aws.group(place.here.instance()));
     let not_asked = || "not asked".to_owned();
     let (etcd, api_servers, ec2) = (Err(not_asked()), Err(not_asked()), Err(not_asked()));
-    let mut seen = Seen { here: place.here, record, hash, lease, registrations, group, ec2, etcd, api_servers };
+    let mut seen = StatusInput { here: place.here, record, hash, lease, registrations, group, ec2, etcd, api_servers };
     if seen.group == Ok(None) {
         seen.group = aws.recorded_group(&seen).await;
     }

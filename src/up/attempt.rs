@@ -5,7 +5,7 @@ use super::point::Point;
 use crate::etcd;
 use crate::host::{files, hosts};
 use crate::kubeadm::run::{Kubeadm, LONGEST};
-use crate::model::snapshot::ClusterView;
+use crate::model::membership::view::ClusterView;
 use crate::node::Facts;
 use crate::node::credentials::{Credentials, FOLDER};
 use crate::node::peers;
@@ -46,9 +46,9 @@ pub(super) async fn run(
     files::write(&config, document.as_bytes(), 0o600)?;
     Point::JoinConfigured.reached();
     let hosts = HostsFile::new(facts, credentials, peers).await?;
-    let patience = LONGEST.min(deadline.saturating_duration_since(Instant::now()));
+    let time_limit = LONGEST.min(deadline.saturating_duration_since(Instant::now()));
     let hosts_path = hosts.as_ref().map(|hosts| hosts.path.as_path());
-    let mut attempt = kubeadm.join(&config, hosts_path, patience, |phase| progress("kubeadm join", &phase))?;
+    let mut attempt = kubeadm.join(&config, hosts_path, time_limit, |phase| progress("kubeadm join", &phase))?;
     Point::JoinStarted.reached();
     let ended = {
         let watching = watch(facts, credentials, peers, hosts, registrar, announced);

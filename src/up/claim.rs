@@ -2,29 +2,30 @@
 
 use super::point::Point;
 use super::shell::Shell;
-use super::{Outcome, PAUSE, Waiting};
+use super::{POLL_INTERVAL, StepOutcome, Waiting};
 use crate::aws::store::Written;
 use crate::bucket::probe::{self, Probed, Unfit};
-use crate::bucket::{Beating, Held, Lost, keys};
+use crate::bucket::{Beating, Held, HoldingLost, keys};
 use crate::exit::Exit;
-use crate::model::claim;
-use crate::model::ids::ClaimId;
-use crate::model::record::{ClusterRecord, Holder, State};
-use crate::model::snapshot::{RecordView, Snapshot};
-use crate::model::write::Condition;
+use crate::model::machine::ids::ClaimId;
+use crate::model::record::claim;
+use crate::model::record::cluster::{ClusterRecord, Holder, RecordState};
+use crate::model::record::conditional_write::Condition;
+use crate::model::record::view::RecordView;
+use crate::model::up::snapshot::Snapshot;
 use anyhow::{Context, Result, anyhow};
 use std::time::Duration;
 use tokio::net::lookup_host;
 use tokio::time::{Instant, timeout};
 
 /// How long one write of the record is tried before the record is read anew.
-const PATIENCE: Duration = Duration::from_secs(10);
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long one question for the endpoint's address may take.
 const RESOLVE: Duration = Duration::from_secs(5);
 
 impl Beating for ClusterRecord {
     fn next_beat(&self) -> Self {
-        claim::beaten(self).unwrap_or_else(|| self.clone())
+        claim::renewed(self).unwrap_or_else(|| self.clone())
     }
 
     fn bytes(&self) -> Vec<u8> {
@@ -39,9 +40,9 @@ impl Beating for ClusterRecord {
 
 impl Shell {
     /// Writes a fresh claim over what was seen, under the condition that it is still there.
-    pub(super) async fn claim(&mut self, seen: &Snapshot) -> Result<Outcome> {
+    pub(super) async fn claim(&mut self, seen: &Snapshot) -> Result<StepOutcome> {
         if let Some(reason) = unresolved(&self.facts.cluster.host, self.facts.cluster.port).await {
-            return Ok(Outcome::Wait(Waiting { reason, pause: PAUSE, exit: Exit::TryAgain }));
+            return Ok(StepOutcome::Wait(Waiting { reason, pause: POLL_INTERVAL, exit: Exit::TryAgain }));
         }
         self.ensure_conditions_count().await?;
         Point::BucketProven.reached();
@@ -57,7 +58,7 @@ impl Shell {
         self.claim = None;
         Point::ClaimDue.reached();
         let written =
-            self.store.write(keys::RECORD, &next.to_bytes(), &claim::condition(&seen.record), PATIENCE).await?;
+            self.store.write(keys::RECORD, &next.to_bytes(), &claim::condition(&seen.record), WRITE_TIMEOUT).await?;
         Point::ClaimSent.reached();
         match written {
             Written::Ours(etag) => {
@@ -69,7 +70,7 @@ impl Shell {
             Written::Gone => tracing::warn!("the cluster record is gone"),
             Written::Unknown => tracing::warn!("S3 did not say whether the claim was written, reading it anew"),
         }
-        Ok(Outcome::Again)
+        Ok(StepOutcome::Again)
     }
 
     /// Before its first claim, every run sees for itself that the bucket honours conditional writes: elsewhere every
@@ -99,28 +100,32 @@ impl Shell {
     }
 
     /// Steps down by If-Match and ranks last from now on.
-    pub(super) async fn step_down(&mut self) -> Result<Outcome> {
-        let Some(held) = self.claim.take() else { return Ok(Outcome::Again) };
-        let Some(last) = claim::yielded(held.body()) else { return Ok(Outcome::Again) };
+    pub(super) async fn step_down(&mut self) -> Result<StepOutcome> {
+        let Some(held) = self.claim.take() else { return Ok(StepOutcome::Again) };
+        let Some(last) = claim::yielded(held.body()) else { return Ok(StepOutcome::Again) };
         let attempts = std::mem::take(&mut self.failed_inits);
         self.registrar.gave_up(&format!("init failed {attempts} times, stepping down")).await;
-        let over = held.finish(&last.to_bytes(), PATIENCE).await?;
+        let over = held.finish(&last.to_bytes(), WRITE_TIMEOUT).await?;
         tracing::warn!(attempts, ?over, "stepped down: another machine may try");
-        Ok(Outcome::Wait(Waiting { reason: "another machine to initialise".into(), pause: PAUSE, exit: Exit::Kubeadm }))
+        Ok(StepOutcome::Wait(Waiting {
+            reason: "another machine to initialise".into(),
+            pause: POLL_INTERVAL,
+            exit: Exit::Kubeadm,
+        }))
     }
 
     /// Writes this group into the record, for an operator said so.
-    pub(super) async fn accept_group(&mut self, seen: &Snapshot) -> Result<Outcome> {
-        let RecordView::Found { record, etag, .. } = &seen.record else { return Ok(Outcome::Again) };
+    pub(super) async fn accept_group(&mut self, seen: &Snapshot) -> Result<StepOutcome> {
+        let RecordView::Found { record, etag, .. } = &seen.record else { return Ok(StepOutcome::Again) };
         let next = claim::regrouped(record, seen.identity.group_arn.clone());
         let condition = Condition::Unchanged(etag.clone());
-        let written = self.store.write(keys::RECORD, &next.to_bytes(), &condition, PATIENCE).await?;
+        let written = self.store.write(keys::RECORD, &next.to_bytes(), &condition, WRITE_TIMEOUT).await?;
         tracing::info!(group = %next.identity.group_arn, ?written, "wrote this group into the cluster record");
-        Ok(Outcome::Again)
+        Ok(StepOutcome::Again)
     }
 
     /// The claim is lost, or may be: the record says which, at the next look.
-    pub(super) fn lost(&mut self, lost: &Lost) {
+    pub(super) fn lost(&mut self, lost: &HoldingLost) {
         tracing::warn!(%lost, "this machine no longer holds the claim; kubeadm was stopped");
         self.claim = None;
     }
@@ -143,7 +148,7 @@ async fn unresolved(host: &str, port: u16) -> Option<String> {
 
 /// Whoever begins a cluster with a group that is not whole is told, for the rest may never come.
 fn warn_if_unsettled(seen: &Snapshot, before: Option<&ClusterRecord>) {
-    let begins = before.is_none_or(|record| matches!(record.state, State::Retired(_)));
+    let begins = before.is_none_or(|record| matches!(record.state, RecordState::Retired(_)));
     if begins && seen.settled_for.is_none() {
         let candidates = seen.group.as_ref().map_or(0, |group| group.candidates().len());
         tracing::warn!(

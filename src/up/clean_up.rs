@@ -3,19 +3,19 @@
 
 use super::point::Point;
 use super::shell::Shell;
-use super::{Outcome, PAUSE, Waiting};
+use super::{POLL_INTERVAL, StepOutcome, Waiting};
 use crate::bucket::registrations;
 use crate::etcd;
 use crate::exit::Exit;
 use crate::kubeadm::wipe;
-use crate::model::group::Group;
-use crate::model::ids::{MemberId, Nonce};
-use crate::model::joining::{self, CleanUp, clean_up};
-use crate::model::local::Local;
-use crate::model::members::Members;
-use crate::model::snapshot::ClusterView;
+use crate::model::machine::group::Group;
+use crate::model::machine::ids::{MemberId, Nonce};
+use crate::model::machine::local::Local;
+use crate::model::membership::members::Members;
+use crate::model::membership::view::ClusterView;
+use crate::model::up::cleanup::{self, CleanUp, clean_up};
 use crate::node::reaping::Reaper;
-use crate::node::{own_name, peers};
+use crate::node::{node_name, peers};
 use anyhow::{Context, Result};
 use tokio::time::sleep;
 
@@ -47,7 +47,7 @@ impl Shell {
             }
         };
         Point::DiskClean.reached();
-        let in_the_way = match joining::members(&cluster) {
+        let in_the_way = match cleanup::members(&cluster) {
             Some(members) => self.reap(members, lease).await?,
             None => None,
         };
@@ -62,7 +62,7 @@ impl Shell {
         let (_, credentials) = self.credentials.as_ref().context("there are no credentials for the cluster")?;
         let entries = registrations::all(&self.store).await?;
         let registrations: Vec<_> = entries.into_iter().filter_map(|entry| entry.registration.ok()).collect();
-        own_name::free(&self.facts, &credentials.kubeconfig, self.group.last(), &registrations).await;
+        node_name::free(&self.facts, &credentials.kubeconfig, self.group.last(), &registrations).await;
         Ok(())
     }
 
@@ -84,7 +84,7 @@ impl Shell {
 
     /// Removes the member that an earlier life of this address has left.
     async fn remove_own(&mut self, cluster: &ClusterView, stale: MemberId) -> Result<()> {
-        let members = joining::members(cluster).context("the cluster has not listed its members")?;
+        let members = cleanup::members(cluster).context("the cluster has not listed its members")?;
         let (_, credentials) = self.credentials.as_ref().context("there are no credentials for the cluster")?;
         let access = credentials.etcd.as_ref().context("there are no credentials for etcd")?;
         tracing::warn!(member = %stale, "removing the etcd member that an earlier life of this address has left");
@@ -94,7 +94,7 @@ impl Shell {
     }
 
     /// A failed attempt must not leave a member behind: it would block every other join.
-    pub(super) async fn after_failure(&mut self, error: anyhow::Error, group: &Group) -> Result<Outcome> {
+    pub(super) async fn after_failure(&mut self, error: anyhow::Error, group: &Group) -> Result<StepOutcome> {
         if error.downcast_ref::<Exit>().is_some() {
             return Err(error);
         }
@@ -106,9 +106,9 @@ impl Shell {
             self.clean_up_patiently(group).await;
         }
         let reason = format!("another attempt after a failed join: {error:#}");
-        Ok(Outcome::Wait(Waiting {
+        Ok(StepOutcome::Wait(Waiting {
             reason,
-            pause: PAUSE * 2,
+            pause: POLL_INTERVAL * 2,
             exit: if began { Exit::Kubeadm } else { Exit::TryAgain },
         }))
     }
@@ -124,7 +124,7 @@ impl Shell {
                 Ok(Some(reason)) => tracing::warn!(attempt, "cleaning up after the failed join waits for {reason}"),
                 Err(error) => tracing::warn!(attempt, "failed to clean up after the failed join: {error:#}"),
             }
-            sleep(PAUSE).await;
+            sleep(POLL_INTERVAL).await;
         }
     }
 }

@@ -1,11 +1,11 @@
 //! The launch hook: kept alive while `up` works, completed when this machine is a healthy voter.
 
 use super::shell::Shell;
-use crate::aws::Kind;
-use crate::aws::hook::Answer;
+use crate::aws::CallFailure;
+use crate::aws::hook::HookResult;
 use crate::exit::Exit;
-use crate::model::group::Lifecycle;
-use crate::model::local::Local;
+use crate::model::machine::group::Lifecycle;
+use crate::model::machine::local::Local;
 use crate::settings::HookOnFailure;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -30,10 +30,10 @@ impl Shell {
     /// AWS does not answer or refuses.
     pub(super) async fn complete_hook(&mut self) -> anyhow::Result<()> {
         let (Some(hook), Some(group)) = (&self.hook, self.waits_in_hook()) else { return Ok(()) };
-        match hook.complete(&group, Answer::Continue).await {
+        match hook.complete(&group, HookResult::Continue).await {
             Ok(()) => tracing::info!("completed the launch hook: this machine may enter service"),
             // Completed before, and the group's last description was older than that.
-            Err(error) if error.kind == Kind::Rejected => tracing::warn!("{error}"),
+            Err(error) if error.kind == CallFailure::Rejected => tracing::warn!("{error}"),
             Err(error) => return Err(error.into()),
         }
         Ok(())
@@ -47,7 +47,7 @@ impl Shell {
         let (Some(hook), Some(group), true) = (&self.hook, self.waits_in_hook(), wanted && lawful) else {
             return;
         };
-        match hook.complete(&group, Answer::Abandon).await {
+        match hook.complete(&group, HookResult::Abandon).await {
             Ok(()) => tracing::warn!("abandoned the launch hook: the group will replace this machine"),
             Err(error) => tracing::warn!("{error}"),
         }

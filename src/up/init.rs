@@ -5,10 +5,10 @@
 
 use super::point::Point;
 use super::shell::Shell;
-use super::{CONTENDED, Outcome, Waiting};
+use super::{CONTENDED, StepOutcome, Waiting};
 use crate::aws::CallFailed;
 use crate::aws::store::{Store, Written};
-use crate::bucket::held::Over;
+use crate::bucket::held::FinalWrite;
 use crate::bucket::keys;
 use crate::exit::Exit;
 use crate::host::files;
@@ -17,12 +17,12 @@ use crate::kube::{Client, Kubeconfig};
 use crate::kubeadm::documents::BootstrapToken;
 use crate::kubeadm::pki::{self, Bundle};
 use crate::kubeadm::run::{Kubeadm, LONGEST};
-use crate::kubeadm::state::{Marker, Stage};
-use crate::model::claim;
-use crate::model::ids::{ClaimId, InstanceId, Uid};
-use crate::model::record::{ClusterRecord, Published};
-use crate::model::registration::Phase;
-use crate::model::write::Condition;
+use crate::kubeadm::state::{Marker, MarkerStage};
+use crate::model::machine::ids::{ClaimId, InstanceId, Uid};
+use crate::model::membership::registration::RegistrationPhase;
+use crate::model::record::claim;
+use crate::model::record::cluster::{ClusterRecord, Published};
+use crate::model::record::conditional_write::Condition;
 use crate::node::Facts;
 use crate::node::credentials::FOLDER;
 use crate::node::registrar::rfc3339;
@@ -33,26 +33,26 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 
 /// How long the flip is tried; without a verdict by then the record is read anew.
-const FLIP_PATIENCE: Duration = Duration::from_secs(10);
+const FLIP_TIMEOUT: Duration = Duration::from_secs(10);
 /// Between two attempts at what S3 refuses.
-const REFUSED_PAUSE: Duration = Duration::from_secs(1);
+const REFUSED_RETRY_INTERVAL: Duration = Duration::from_secs(1);
 /// How long the new API server may take to be ready after kubeadm has seen it alive.
-const READY_PATIENCE: Duration = Duration::from_secs(60);
+const READY_TIMEOUT: Duration = Duration::from_secs(60);
 /// Between two questions to it.
-const READY_PAUSE: Duration = Duration::from_millis(250);
+const READY_INTERVAL: Duration = Duration::from_millis(250);
 
 impl Shell {
     /// Initialises, publishes and flips.
-    pub(super) async fn init(&mut self, deadline: Instant) -> Result<Outcome> {
-        let Some(mut held) = self.claim.take() else { return Ok(Outcome::Again) };
+    pub(super) async fn init(&mut self, deadline: Instant) -> Result<StepOutcome> {
+        let Some(mut held) = self.claim.take() else { return Ok(StepOutcome::Again) };
         let claim_id = held.body().claim_id.clone();
-        self.registrar.phase(Phase::Initializing, &claim_id).await;
+        self.registrar.phase(RegistrationPhase::Initializing, &claim_id).await;
         // What init makes is a member, too.
         self.leaving_unit.arm().await;
         Point::LeavingArmed.reached();
         // The last look before kubeadm, with nobody else asked in between: only its own claim lets a node initialise.
         if !claim::stands(&self.read_record().await?, &claim_id) {
-            return Ok(Outcome::Again);
+            return Ok(StepOutcome::Again);
         }
         Point::ClaimRead.reached();
         let work = make_cluster(&self.facts, &self.kubeadm, &self.store, &claim_id, deadline);
@@ -60,12 +60,12 @@ impl Shell {
             Ok(made) => made,
             Err(lost) => {
                 self.lost(&lost);
-                return Ok(Outcome::Again);
+                return Ok(StepOutcome::Again);
             }
         };
         match made {
             Ok(published) => self.flip(held, published).await,
-            Err(Failed { error, kubeadm_failed }) => {
+            Err(InitFailed { error, kubeadm_failed }) => {
                 self.failed_inits += 1;
                 tracing::error!(attempt = self.failed_inits, "init failed: {error:#}");
                 self.kubeadm_failed = Some(format!("{error:#}"));
@@ -73,37 +73,37 @@ impl Shell {
                 // Once kubeadm is through, things named after the claim may be in the bucket: a new claim ID follows.
                 self.claim = kubeadm_failed.then_some(held);
                 let reason = format!("another attempt after a failed init: {error:#}");
-                Ok(Outcome::Wait(Waiting { reason, pause: CONTENDED, exit: Exit::Kubeadm }))
+                Ok(StepOutcome::Wait(Waiting { reason, pause: CONTENDED, exit: Exit::Kubeadm }))
             }
         }
     }
 
     /// The commit point.
-    async fn flip(&mut self, held: crate::bucket::Held<ClusterRecord>, published: Published) -> Result<Outcome> {
+    async fn flip(&mut self, held: crate::bucket::Held<ClusterRecord>, published: Published) -> Result<StepOutcome> {
         let claim_id = held.body().claim_id.clone();
         let uid = published.kube_system_uid.clone();
-        let Some(next) = claim::flipped(held.body(), published) else { return Ok(Outcome::Again) };
+        let Some(next) = claim::flipped(held.body(), published) else { return Ok(StepOutcome::Again) };
         Point::FlipDue.reached();
         let bytes = next.to_bytes();
-        let flipped = insist(|| held.clone().finish(&bytes, FLIP_PATIENCE)).await;
+        let flipped = insist(|| held.clone().finish(&bytes, FLIP_TIMEOUT)).await;
         Point::FlipSent.reached();
         match flipped {
-            Ok(Over::Ours(_)) => {
+            Ok(FinalWrite::Ours(_)) => {
                 Point::FlipAnswered.reached();
                 tracing::info!(claim = %claim_id, kube_system_uid = %uid, "the cluster exists");
                 self.mark_member(&claim_id, &uid)?;
             }
-            Ok(Over::Lost(lost)) => self.lost(&lost),
+            Ok(FinalWrite::Lost(lost)) => self.lost(&lost),
             // Nothing on the disk is touched until the record has been read.
-            Ok(Over::Unknown) => tracing::warn!("S3 did not say whether the record was flipped, reading it anew"),
+            Ok(FinalWrite::Unknown) => tracing::warn!("S3 did not say whether the record was flipped, reading it anew"),
             Err(error) => return Err(error.into()),
         }
-        Ok(Outcome::Again)
+        Ok(StepOutcome::Again)
     }
 
     /// Writes down that this machine is a member of the cluster of this claim.
     pub(super) fn mark_member(&self, claim_id: &ClaimId, uid: &Uid) -> Result<()> {
-        let mut marker = marker(&self.facts.machine.instance, claim_id, Stage::Member);
+        let mut marker = marker(&self.facts.machine.instance, claim_id, MarkerStage::Member);
         marker.kube_system_uid = Some(uid.clone());
         marker.save(Path::new("/"))?;
         Point::MemberMarked.reached();
@@ -112,12 +112,12 @@ impl Shell {
 }
 
 /// A marker of this stage.
-pub(super) fn marker(instance: &InstanceId, claim_id: &ClaimId, stage: Stage) -> Marker {
+pub(super) fn marker(instance: &InstanceId, claim_id: &ClaimId, stage: MarkerStage) -> Marker {
     Marker::new(instance, claim_id, stage)
 }
 
 /// Why no cluster was made.
-struct Failed {
+struct InitFailed {
     error: anyhow::Error,
     /// Whether it was kubeadm itself that failed, so that nothing but this machine's disk was touched.
     kubeadm_failed: bool,
@@ -129,25 +129,26 @@ async fn make_cluster(
     store: &Store,
     claim_id: &ClaimId,
     deadline: Instant,
-) -> Result<Published, Failed> {
-    let token =
-        run_init(facts, kubeadm, claim_id, deadline).await.map_err(|error| Failed { error, kubeadm_failed: true })?;
-    publish(facts, store, claim_id, &token).await.map_err(|error| Failed { error, kubeadm_failed: false })
+) -> Result<Published, InitFailed> {
+    let token = run_init(facts, kubeadm, claim_id, deadline)
+        .await
+        .map_err(|error| InitFailed { error, kubeadm_failed: true })?;
+    publish(facts, store, claim_id, &token).await.map_err(|error| InitFailed { error, kubeadm_failed: false })
 }
 
 async fn run_init(facts: &Facts, kubeadm: &Kubeadm, claim_id: &ClaimId, deadline: Instant) -> Result<BootstrapToken> {
     let root = Path::new("/");
     pki::keep_given(root)?;
-    marker(&facts.machine.instance, claim_id, Stage::Initializing).save(root)?;
+    marker(&facts.machine.instance, claim_id, MarkerStage::Initializing).save(root)?;
     Point::InitMarked.reached();
     let token = BootstrapToken::new(&random()?);
     let config = PathBuf::from(FOLDER).join("kubeadm-init.yaml");
     files::write(&config, facts.documents.init(&facts.cluster, &facts.node, &token)?.as_bytes(), 0o600)?;
     Point::InitConfigured.reached();
-    let patience = LONGEST.min(deadline.saturating_duration_since(Instant::now()));
+    let time_limit = LONGEST.min(deadline.saturating_duration_since(Instant::now()));
     // Whatever comes of it, also when the claim is lost: the file holds the token.
     let _removed = RemovedWhenDone(&config);
-    let mut attempt = kubeadm.init(&config, &token, patience, |phase| progress("kubeadm init", &phase))?;
+    let mut attempt = kubeadm.init(&config, &token, time_limit, |phase| progress("kubeadm init", &phase))?;
     Point::InitStarted.reached();
     attempt.wait().await?;
     Point::InitEnded.reached();
@@ -166,7 +167,7 @@ impl Drop for RemovedWhenDone<'_> {
 }
 
 /// Shows where kubeadm is.
-pub(super) fn progress(command: &str, phase: &crate::kubeadm::output::Phase) {
+pub(super) fn progress(command: &str, phase: &crate::kubeadm::output::KubeadmPhase) {
     tracing::debug!(phase = %phase.name, "{}", phase.text);
     if let Some(point) = Point::behind(command, phase) {
         point.reached();
@@ -193,7 +194,7 @@ async fn publish(facts: &Facts, store: &Store, claim_id: &ClaimId, token: &Boots
     };
     let body = bundle.to_json()?;
     let pki_key = keys::pki(claim_id);
-    match insist(|| store.write_secret(&pki_key, &body, &Condition::Absent, FLIP_PATIENCE)).await? {
+    match insist(|| store.write_secret(&pki_key, &body, &Condition::Absent, FLIP_TIMEOUT)).await? {
         Written::Ours(_) => {}
         Written::Others(_) | Written::Gone => {
             bail!("'{}' is there already, and it is not what was to be written", store.url(&pki_key))
@@ -221,12 +222,12 @@ async fn insist<T, F>(write: impl Fn() -> F) -> Result<T, CallFailed>
 where
     F: Future<Output = Result<T, CallFailed>>,
 {
-    let end = Instant::now() + FLIP_PATIENCE;
+    let end = Instant::now() + FLIP_TIMEOUT;
     loop {
         match write().await {
-            Err(refused) if Instant::now() + REFUSED_PAUSE < end => {
+            Err(refused) if Instant::now() + REFUSED_RETRY_INTERVAL < end => {
                 tracing::warn!("{refused}; trying again");
-                sleep(REFUSED_PAUSE).await;
+                sleep(REFUSED_RETRY_INTERVAL).await;
             }
             ended => return ended,
         }
@@ -239,7 +240,7 @@ where
 /// It was not ready in time.
 pub(super) async fn ready_uid(client: &Client) -> Result<Uid> {
     let mut last = anyhow!("it was not asked");
-    let asked = timeout(READY_PATIENCE, async {
+    let asked = timeout(READY_TIMEOUT, async {
         loop {
             match client.readyz().await {
                 Ok(()) => match client.kube_system_uid().await {
@@ -248,12 +249,12 @@ pub(super) async fn ready_uid(client: &Client) -> Result<Uid> {
                 },
                 Err(error) => last = error,
             }
-            sleep(READY_PAUSE).await;
+            sleep(READY_INTERVAL).await;
         }
     })
     .await;
     let uid = asked
-        .map_err(|_| last.context(format!("the local API server was not ready in {}s", READY_PATIENCE.as_secs())))?;
+        .map_err(|_| last.context(format!("the local API server was not ready in {}s", READY_TIMEOUT.as_secs())))?;
     Uid::parse(uid).context("the API server gave a bad UID of the namespace kube-system")
 }
 

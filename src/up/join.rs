@@ -5,16 +5,18 @@ use super::attempt::{self, Announced};
 use super::init::{marker, ready_uid};
 use super::point::Point;
 use super::shell::Shell;
-use super::{Outcome, PAUSE, Waiting, jittered};
+use super::{POLL_INTERVAL, StepOutcome, Waiting, jittered};
 use crate::exit::Exit;
 use crate::kube::Client;
 use crate::kubeadm::pki;
-use crate::kubeadm::state::Stage;
-use crate::model::group::Group;
-use crate::model::ids::{MemberId, Nonce};
-use crate::model::instances::Instances;
-use crate::model::record::{ClusterRecord, Published};
-use crate::model::snapshot::{ClusterView, RecordView, Snapshot};
+use crate::kubeadm::state::MarkerStage;
+use crate::model::machine::group::Group;
+use crate::model::machine::ids::{MemberId, Nonce};
+use crate::model::membership::instances::Instances;
+use crate::model::membership::view::ClusterView;
+use crate::model::record::cluster::{ClusterRecord, Published};
+use crate::model::record::view::RecordView;
+use crate::model::up::snapshot::Snapshot;
 use crate::node::lease::{Queued, release};
 use crate::node::peers;
 use anyhow::{Context, Result, bail, ensure};
@@ -31,14 +33,14 @@ const LOOKS: u32 = 3;
 
 impl Shell {
     /// Queues for the lease and joins.
-    pub(super) async fn join(&mut self, seen: &Snapshot, deadline: Instant) -> Result<Outcome> {
+    pub(super) async fn join(&mut self, seen: &Snapshot, deadline: Instant) -> Result<StepOutcome> {
         let (RecordView::Found { record, .. }, Some(group)) = (&seen.record, &seen.group) else {
-            return Ok(Outcome::Again);
+            return Ok(StepOutcome::Again);
         };
-        let Some(published) = record.published() else { return Ok(Outcome::Again) };
+        let Some(published) = record.published() else { return Ok(StepOutcome::Again) };
         let peers = peers::addresses(group, &self.facts.machine.instance);
         if let Some(reason) = self.compare_with_cluster(&peers).await? {
-            return Ok(Outcome::Wait(Waiting { reason, pause: PAUSE, exit: Exit::TryAgain }));
+            return Ok(StepOutcome::Wait(Waiting { reason, pause: POLL_INTERVAL, exit: Exit::TryAgain }));
         }
         let announced = Announced::default();
         if self.facts.external_etcd() {
@@ -49,7 +51,7 @@ impl Shell {
         let (mut held, nonce) = match self.queue(&seen.instances).await? {
             Queued::Mine(held, nonce) => (held, nonce),
             Queued::Wait(reason) => {
-                return Ok(Outcome::Wait(Waiting { reason, pause: LOOK, exit: Exit::TryAgain }));
+                return Ok(StepOutcome::Wait(Waiting { reason, pause: LOOK, exit: Exit::TryAgain }));
             }
         };
         tracing::info!(lease = %nonce, "this machine holds the membership lease");
@@ -84,7 +86,7 @@ impl Shell {
     }
 
     /// Whatever came of an attempt: the cluster is asked anew, and a failure is cleaned up after.
-    async fn ended(&mut self, joined: Result<Outcome>, group: &Group) -> Result<Outcome> {
+    async fn ended(&mut self, joined: Result<StepOutcome>, group: &Group) -> Result<StepOutcome> {
         self.probe.forget();
         match joined {
             Ok(outcome) => Ok(outcome),
@@ -101,16 +103,16 @@ impl Shell {
         nonce: Option<&Nonce>,
         announced: &Announced,
         deadline: Instant,
-    ) -> Result<Outcome> {
+    ) -> Result<StepOutcome> {
         let same = match self.read_record().await? {
             RecordView::Found { record: now, .. } => *now == *record,
             RecordView::Absent | RecordView::Vanished => false,
         };
         if !same {
-            return Ok(Outcome::Again);
+            return Ok(StepOutcome::Again);
         }
         if let Some(reason) = self.clean_up(group, nonce).await? {
-            return Ok(Outcome::Wait(Waiting { reason, pause: PAUSE * 2, exit: Exit::Operator }));
+            return Ok(StepOutcome::Wait(Waiting { reason, pause: POLL_INTERVAL * 2, exit: Exit::Operator }));
         }
         self.leaving_unit.arm().await;
         Point::LeavingArmed.reached();
@@ -123,7 +125,7 @@ impl Shell {
         let (_, credentials) = self.credentials.as_ref().context("there are no credentials for the cluster")?;
         let bundle = credentials.bundle.as_ref().context("there is no PKI bundle to join with")?;
         pki::keep_given(root)?;
-        marker(&self.facts.machine.instance, &record.claim_id, Stage::Joining).save(root)?;
+        marker(&self.facts.machine.instance, &record.claim_id, MarkerStage::Joining).save(root)?;
         Point::JoinMarked.reached();
         bundle.install(root)?;
         Point::PkiInstalled.reached();
@@ -149,7 +151,7 @@ impl Shell {
         tracing::info!(member = member.map(|id| id.to_string()), "this machine has joined");
         // From here on this machine uses its own credentials.
         self.credentials = None;
-        Ok(Outcome::Again)
+        Ok(StepOutcome::Again)
     }
 
     /// kubeadm says that it joined; etcd knows.

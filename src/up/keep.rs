@@ -2,36 +2,38 @@
 
 use super::point::Point;
 use super::shell::Shell;
-use super::{Outcome, PAUSE, Waiting};
+use super::{POLL_INTERVAL, StepOutcome, Waiting};
 use crate::aws::store::Written;
 use crate::bucket::keys;
 use crate::exit::Exit;
 use crate::host::systemd::notify;
 use crate::kube::Client;
-use crate::model::ids::Uid;
-use crate::model::local::Local;
-use crate::model::record::Published;
-use crate::model::snapshot::{ClusterView, RecordView, Snapshot};
-use crate::model::write::Condition;
+use crate::model::machine::ids::Uid;
+use crate::model::machine::local::Local;
+use crate::model::membership::view::ClusterView;
+use crate::model::record::cluster::Published;
+use crate::model::record::conditional_write::Condition;
+use crate::model::record::view::RecordView;
+use crate::model::up::snapshot::Snapshot;
 use anyhow::{Result, anyhow};
 use std::net::SocketAddr;
 use std::time::Duration;
 
 /// How long one attempt to publish the hash is tried.
-const PATIENCE: Duration = Duration::from_secs(5);
+const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Shell {
     /// This machine is a voter: see that everybody can know it, then done.
-    pub(super) async fn keep(&mut self, seen: &Snapshot) -> Result<Outcome> {
-        let RecordView::Found { record, .. } = &seen.record else { return Ok(Outcome::Again) };
-        let Some(published) = record.published() else { return Ok(Outcome::Again) };
+    pub(super) async fn keep(&mut self, seen: &Snapshot) -> Result<StepOutcome> {
+        let RecordView::Found { record, .. } = &seen.record else { return Ok(StepOutcome::Again) };
+        let Some(published) = record.published() else { return Ok(StepOutcome::Again) };
         self.leaving_unit.arm().await;
-        let Some((_, credentials)) = &self.credentials else { return Ok(Outcome::Again) };
+        let Some((_, credentials)) = &self.credentials else { return Ok(StepOutcome::Again) };
         let local =
             Client::new(&credentials.kubeconfig, SocketAddr::new(self.facts.node.address, self.facts.api_port()))?;
         let wait = |why: anyhow::Error| {
             let reason = format!("the local API server: {why:#}");
-            Ok(Outcome::Wait(Waiting { reason, pause: PAUSE, exit: Exit::TryAgain }))
+            Ok(StepOutcome::Wait(Waiting { reason, pause: POLL_INTERVAL, exit: Exit::TryAgain }))
         };
         let uid = match local.readyz().await {
             Ok(()) => local.kube_system_uid().await,
@@ -62,7 +64,7 @@ impl Shell {
             _ => None,
         };
         if let Some(reason) = self.publish_hash(published).await? {
-            return Ok(Outcome::Wait(Waiting { reason, pause: PAUSE, exit: Exit::TryAgain }));
+            return Ok(StepOutcome::Wait(Waiting { reason, pause: POLL_INTERVAL, exit: Exit::TryAgain }));
         }
         Point::HashPublished.reached();
         self.complete_hook().await?;
@@ -76,7 +78,7 @@ impl Shell {
         tracing::info!(claim = %record.claim_id, member = member.map(|id| id.to_string()), "nothing to do: {what}");
         notify::status(what);
         notify::ready();
-        Ok(Outcome::Done)
+        Ok(StepOutcome::Done)
     }
 
     /// Sees that the published hash is the record's. A reason to wait when S3 does not say.
@@ -90,7 +92,7 @@ impl Shell {
             }
             None => Condition::Absent,
         };
-        Ok(match self.store.write(keys::HASH, line.as_bytes(), &condition, PATIENCE).await? {
+        Ok(match self.store.write(keys::HASH, line.as_bytes(), &condition, WRITE_TIMEOUT).await? {
             Written::Ours(_) => None,
             Written::Others(_) | Written::Gone | Written::Unknown => Some("the discovery hash to be published".into()),
         })

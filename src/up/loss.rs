@@ -2,14 +2,14 @@
 
 use super::shell::Shell;
 use crate::bucket::{keys, registrations};
-use crate::model::loss::{Loss, Scene};
-use crate::model::registration::Registration;
-use crate::model::snapshot::RecordView;
+use crate::model::membership::registration::Registration;
+use crate::model::record::view::RecordView;
+use crate::model::up::loss::{LossInput, LossReport};
 use std::time::Duration;
 use tokio::time::timeout;
 
 /// How long is spent on learning what to tell: `up` has ended, and AWS may be what is ill.
-const PATIENCE: Duration = Duration::from_secs(15);
+const EC2_TIMEOUT: Duration = Duration::from_secs(15);
 
 impl Shell {
     /// What is known of the loss; `None` when the cluster has its quorum, or nothing can be learnt.
@@ -17,7 +17,7 @@ impl Shell {
         if !self.probe.lacks_quorum() || self.facts.external_etcd() {
             return None;
         }
-        timeout(PATIENCE, self.explain_loss()).await.ok().flatten()
+        timeout(EC2_TIMEOUT, self.explain_loss()).await.ok().flatten()
     }
 
     async fn explain_loss(&mut self) -> Option<String> {
@@ -29,7 +29,7 @@ impl Shell {
         let look = self.group.look_now(&others, self.facts.settings.expected_size).await;
         let view = look.unwrap_or_else(|_| self.group.last().clone());
         let (record_at, keys_at) = (self.store.url(keys::RECORD), self.store.url(&published.pki_key));
-        let loss = Loss::of(&Scene {
+        let loss = LossReport::of(&LossInput {
             record: &record,
             published,
             places: (&record_at, &keys_at),

@@ -9,23 +9,23 @@ mod join;
 mod keep;
 mod loss;
 mod observe;
-mod patience;
+mod outages;
 pub mod point;
 mod shell;
 mod versions;
-mod waiting;
+mod wait_log;
 
 use crate::exit::Exit;
 use crate::host::files;
 use crate::host::lock::{self, Lock};
-use crate::model::decide::decide;
-use crate::model::step::{StandBy, Step, Wait};
+use crate::model::up::decide::decide;
+use crate::model::up::step::{StandBy, Step, Wait};
 use crate::node::Facts;
 use crate::node::credentials::FOLDER;
 use crate::node::leaving_unit::LeavingUnit;
 use crate::settings::Settings;
 use anyhow::{Context, Result, anyhow};
-use patience::Patience;
+use outages::Outages;
 use shell::Shell;
 use std::path::Path;
 use std::time::Duration;
@@ -33,7 +33,7 @@ use tokio::time::{Instant, sleep};
 
 /// What `up` was asked for beside the settings.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Options {
+pub struct UpOptions {
     /// Say what would be done next and why, and touch nothing.
     pub dry_run: bool,
     /// The operator accepts that this group has replaced the one in the record.
@@ -41,7 +41,7 @@ pub struct Options {
 }
 
 /// What came of one step.
-enum Outcome {
+enum StepOutcome {
     /// This machine is what it should be.
     Done,
     /// Look again at once.
@@ -61,7 +61,7 @@ struct Waiting {
 }
 
 /// Between two looks of a machine that waits.
-const PAUSE: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// The same while a claim is contended.
 const CONTENDED: Duration = Duration::from_millis(250);
 
@@ -73,7 +73,7 @@ const LAST_STEPS: Duration = Duration::from_secs(60);
 ///
 /// # Errors
 /// With the [`Exit`] it ends in.
-pub async fn run(settings: Settings, options: Options) -> Result<()> {
+pub async fn run(settings: Settings, options: UpOptions) -> Result<()> {
     let deadline = Instant::now() + settings.deadline;
     if options.dry_run {
         return foretell(Shell::new(Facts::gather(settings).await?, None, options).await?).await;
@@ -130,23 +130,23 @@ async fn foretell(mut shell: Shell) -> Result<()> {
 }
 
 async fn until(shell: &mut Shell, deadline: Instant) -> Result<()> {
-    let mut patience = Patience::default();
+    let mut outages = Outages::default();
     loop {
-        let outcome = match pass(shell, &mut patience, deadline).await {
+        let outcome = match pass(shell, &mut outages, deadline).await {
             Ok(outcome) => {
-                patience.restored();
+                outages.restored();
                 outcome
             }
-            Err(error) => Outcome::Wait(patience.outage(error)?),
+            Err(error) => StepOutcome::Wait(outages.outage(error)?),
         };
         match outcome {
-            Outcome::Done => return Ok(()),
-            Outcome::Again if Instant::now() < deadline + LAST_STEPS => {}
-            Outcome::Again => {
+            StepOutcome::Done => return Ok(()),
+            StepOutcome::Again if Instant::now() < deadline + LAST_STEPS => {}
+            StepOutcome::Again => {
                 let reason = "its own steps to come to an end".to_owned();
-                return Err(out_of_time(shell, &Waiting { reason, pause: PAUSE, exit: Exit::TryAgain }));
+                return Err(out_of_time(shell, &Waiting { reason, pause: POLL_INTERVAL, exit: Exit::TryAgain }));
             }
-            Outcome::Wait(waiting) => {
+            StepOutcome::Wait(waiting) => {
                 shell.waits(&waiting.reason).await;
                 if Instant::now() >= deadline {
                     return Err(out_of_time(shell, &waiting));
@@ -184,15 +184,15 @@ fn at_deadline(waiting: Exit, kubeadm_failed: bool, quorum_lost: bool) -> Exit {
 }
 
 /// One look, one decision, one step.
-async fn pass(shell: &mut Shell, patience: &mut Patience, deadline: Instant) -> Result<Outcome> {
+async fn pass(shell: &mut Shell, outages: &mut Outages, deadline: Instant) -> Result<StepOutcome> {
     let seen = shell.observe().await?;
     let step = decide(&seen, shell.policy());
     shell.announce(&step);
     shell.keep_hook_alive().await;
-    patience.in_group(step != Step::StandBy(StandBy::NotInGroup))?;
+    outages.in_group(step != Step::StandBy(StandBy::NotInGroup))?;
     match step {
-        Step::StandBy(why) => Ok(Outcome::Wait(stand_by(&why))),
-        Step::Wait(what) => Ok(Outcome::Wait(wait(&what))),
+        Step::StandBy(why) => Ok(StepOutcome::Wait(stand_by(&why))),
+        Step::Wait(what) => Ok(StepOutcome::Wait(wait(&what))),
         Step::Stop(why) => {
             let exit = if why.is_about_settings() { Exit::Usage } else { Exit::Operator };
             Err(anyhow!("{why}").context(exit))
@@ -208,15 +208,15 @@ async fn pass(shell: &mut Shell, patience: &mut Patience, deadline: Instant) -> 
 }
 
 fn stand_by(why: &StandBy) -> Waiting {
-    Waiting { reason: format!("this machine's turn to serve: {why}"), pause: PAUSE, exit: Exit::TryAgain }
+    Waiting { reason: format!("this machine's turn to serve: {why}"), pause: POLL_INTERVAL, exit: Exit::TryAgain }
 }
 
 fn wait(what: &Wait) -> Waiting {
     let exit = if what.needs_operator_at_deadline() { Exit::Operator } else { Exit::TryAgain };
     let pause = match what {
-        Wait::Turn { left, .. } => (*left).min(PAUSE),
+        Wait::Turn { left, .. } => (*left).min(POLL_INTERVAL),
         Wait::Holder { .. } => CONTENDED,
-        Wait::Settle { .. } | Wait::Cluster { .. } | Wait::Quorum { .. } | Wait::OwnMember => PAUSE,
+        Wait::Settle { .. } | Wait::Cluster { .. } | Wait::Quorum { .. } | Wait::OwnMember => POLL_INTERVAL,
     };
     Waiting { reason: what.to_string(), pause, exit }
 }

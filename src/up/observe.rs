@@ -5,13 +5,15 @@ use crate::bucket::{Found, registrations};
 use crate::etcd;
 use crate::exit::Exit;
 use crate::kubeadm::state;
-use crate::model::identity::Identity;
-use crate::model::ids::{ClaimId, InstanceId};
-use crate::model::local::{Local, Stage};
-use crate::model::members::Members;
-use crate::model::record::{ClusterRecord, Published, State};
-use crate::model::registration::Registration;
-use crate::model::snapshot::{ClusterView, RecordView, Snapshot};
+use crate::model::machine::ids::{ClaimId, InstanceId};
+use crate::model::machine::local::{Local, Stage};
+use crate::model::membership::members::Members;
+use crate::model::membership::registration::Registration;
+use crate::model::membership::view::ClusterView;
+use crate::model::record::cluster::{ClusterRecord, Published, RecordState};
+use crate::model::record::identity::Identity;
+use crate::model::record::view::RecordView;
+use crate::model::up::snapshot::Snapshot;
 use crate::node::credentials::Credentials;
 use crate::node::group::View;
 use crate::node::peers;
@@ -234,8 +236,8 @@ fn is_member_here(local: &Local, record: &ClusterRecord, published: &Published, 
 fn is_foreign(record: &RecordView, here: &Identity) -> bool {
     match record {
         RecordView::Found { record, .. } => match record.state {
-            State::Initializing { .. } | State::Ready(_) => record.identity.mismatch(here).is_some(),
-            State::Retired(_) => false,
+            RecordState::Initializing { .. } | RecordState::Ready(_) => record.identity.mismatch(here).is_some(),
+            RecordState::Retired(_) => false,
         },
         RecordView::Absent | RecordView::Vanished => false,
     }
@@ -259,8 +261,8 @@ fn claim_of(record: &RecordView) -> Option<ClaimId> {
 fn mentioned(record: &RecordView) -> Option<InstanceId> {
     let RecordView::Found { record, .. } = record else { return None };
     match &record.state {
-        State::Initializing { holder, .. } => holder.as_ref().map(|holder| holder.instance.clone()),
-        State::Ready(published) => Some(published.initialised_by.clone()),
-        State::Retired(_) => None,
+        RecordState::Initializing { holder, .. } => holder.as_ref().map(|holder| holder.instance.clone()),
+        RecordState::Ready(published) => Some(published.initialised_by.clone()),
+        RecordState::Retired(_) => None,
     }
 }

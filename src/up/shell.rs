@@ -1,7 +1,7 @@
 //! The shell around the model: everything one `up` holds while it loops.
 
-use super::waiting::Told;
-use super::{Options, Outcome};
+use super::wait_log::WaitLog;
+use super::{StepOutcome, UpOptions};
 use crate::aws::hook::Hook;
 use crate::aws::store::Store;
 use crate::bucket::{Held, Watch, keys};
@@ -11,10 +11,10 @@ use crate::host::lock::Lock;
 use crate::host::systemd::notify;
 use crate::kubeadm::run::Kubeadm;
 use crate::kubeadm::wipe;
-use crate::model::ids::ClaimId;
-use crate::model::record::ClusterRecord;
-use crate::model::snapshot::Policy;
-use crate::model::step::{Step, Wipe};
+use crate::model::machine::ids::ClaimId;
+use crate::model::record::cluster::ClusterRecord;
+use crate::model::up::snapshot::Policy;
+use crate::model::up::step::{Step, Wipe};
 use crate::node::Facts;
 use crate::node::credentials::{Credentials, FOLDER};
 use crate::node::group::GroupWatch;
@@ -55,7 +55,7 @@ pub struct Shell {
     pub(super) kubeadm_failed: Option<String>,
     pub(super) leaving_unit: LeavingUnit,
     policy: Policy,
-    told: Told,
+    told: WaitLog,
     announced: Option<Step>,
 }
 
@@ -64,7 +64,7 @@ impl Shell {
     ///
     /// # Errors
     /// A proxy variable that is no URL.
-    pub async fn new(facts: Facts, lock: Option<&Lock>, options: Options) -> Result<Self> {
+    pub async fn new(facts: Facts, lock: Option<&Lock>, options: UpOptions) -> Result<Self> {
         let settings = &facts.settings;
         let (sdk, store) = facts.connect().await?;
         let policy = Policy {
@@ -93,7 +93,7 @@ impl Shell {
             compared: false,
             kubeadm_failed: None,
             leaving_unit: LeavingUnit::default(),
-            told: Told::default(),
+            told: WaitLog::default(),
             announced: None,
             store,
             kubeadm: lock.map_or_else(Kubeadm::read_only, Kubeadm::new),
@@ -149,7 +149,7 @@ impl Shell {
     }
 
     /// Wipes this machine, for a reason that makes it lawful. A held claim goes on beating meanwhile.
-    pub(super) async fn wipe(&mut self, why: &Wipe) -> Result<Outcome> {
+    pub(super) async fn wipe(&mut self, why: &Wipe) -> Result<StepOutcome> {
         tracing::warn!(reason = %why, "wiping what kubeadm left on this machine");
         let documents = &self.facts.documents;
         let wiped = wipe::wipe(&self.kubeadm, documents.data_dir(), documents.cri_socket());
@@ -162,6 +162,6 @@ impl Shell {
         }
         self.credentials = None;
         self.registrar.no_member();
-        Ok(Outcome::Again)
+        Ok(StepOutcome::Again)
     }
 }

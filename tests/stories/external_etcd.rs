@@ -2,7 +2,7 @@
 
 use crate::support::World;
 use crate::support::bucket::{HASH, LEASE};
-use crate::support::plan::Plan;
+use crate::support::plan::WorldPlan;
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use std::os::unix::fs::PermissionsExt;
@@ -19,7 +19,7 @@ const OF_ETCD: [&str; 3] =
     ["etc/kubernetes/manifests/etcd.yaml", "etc/kubernetes/pki/apiserver-etcd-client.key", "var/lib/etcd"];
 
 /// A world with an etcd outside of the machines, whose client files are on the disks of these.
-fn outside(nodes: usize, with_files: &str) -> Plan {
+fn outside(nodes: usize, with_files: &str) -> WorldPlan {
     const DOCUMENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/world/external-etcd.yaml");
     World::of(nodes).option("--external-etcd", with_files).kubeadm_config(Path::new(DOCUMENTS))
 }

@@ -12,11 +12,11 @@ use futures::future::join_all;
 use kubeboot::aws::store::{Store, Written};
 use kubeboot::bucket::keys;
 use kubeboot::bucket::probe::{self, Unfit};
-use kubeboot::model::claim;
-use kubeboot::model::identity::Identity;
-use kubeboot::model::ids::{BootId, ClaimId, InstanceId};
-use kubeboot::model::record::{ClusterRecord, Holder};
-use kubeboot::model::write::Condition;
+use kubeboot::model::machine::ids::{BootId, ClaimId, InstanceId};
+use kubeboot::model::record::claim;
+use kubeboot::model::record::cluster::{ClusterRecord, Holder};
+use kubeboot::model::record::conditional_write::Condition;
+use kubeboot::model::record::identity::Identity;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 

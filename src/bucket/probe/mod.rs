@@ -8,14 +8,14 @@ use super::keys;
 use crate::aws::CallFailed;
 use crate::aws::gate::Gate;
 use crate::aws::store::{Store, Written};
-use crate::model::ids::InstanceId;
-use crate::model::write::{Condition, Object};
+use crate::model::machine::ids::InstanceId;
+use crate::model::record::conditional_write::{Condition, Object};
 use futures::future::join_all;
 use std::time::Duration;
 use tokio::time::timeout;
 
 /// How long one of the writes is tried.
-const PATIENCE: Duration = Duration::from_millis(1500);
+const PROBE_TIMEOUT: Duration = Duration::from_millis(1500);
 /// How long all of them together may take.
 const WRITING: Duration = Duration::from_secs(3);
 /// How long removing the scratch object may take.
@@ -80,7 +80,7 @@ fn scratch_key(me: &InstanceId) -> String {
 
 async fn in_turn(store: &Store, key: &str) -> Result<(), Unfit> {
     let write = |body: &'static str, condition| async move {
-        store.write(key, body.as_bytes(), &condition, PATIENCE).await.map_err(Unfit::from)
+        store.write(key, body.as_bytes(), &condition, PROBE_TIMEOUT).await.map_err(Unfit::from)
     };
     let etag = holds("If-None-Match: * for a new object", write("first", Condition::Absent).await?)?;
     fails("If-None-Match: * for an object that is there", write("second", Condition::Absent).await?, &etag)?;
@@ -94,7 +94,7 @@ async fn at_once(store: &Store, key: &str) -> Result<(), Unfit> {
     let store = store.behind(Gate::of(WRITERS, TOGETHER));
     let store = &store;
     let write = |writer: usize| async move {
-        store.write(key, format!("writer {writer}").as_bytes(), &Condition::Absent, PATIENCE).await
+        store.write(key, format!("writer {writer}").as_bytes(), &Condition::Absent, PROBE_TIMEOUT).await
     };
     judge(join_all((0..WRITERS).map(write)).await)
 }

@@ -73,7 +73,7 @@ async fn a_gate_opens_for_who_has_come_when_another_stays_away() -> Result<()> {
     let (_server, store) = Server::start(Fault::None).await?;
     let store = store.behind(Gate::of(2, Duration::from_millis(20)));
     for body in [b"first", b"again"] {
-        let written = store.write("key", body, &Condition::Absent, PATIENCE).await?;
+        let written = store.write("key", body, &Condition::Absent, PROBE_TIMEOUT).await?;
         assert_eq!(matches!(written, Written::Ours(_)), body == b"first", "{written:?}");
     }
     Ok(())

@@ -44,15 +44,15 @@ pub struct Lock {
 
 impl Lock {
     /// Takes the lock at `path` on behalf of `command` (a name for people, such as `kubeboot up`).
-    /// Waits at most `patience`; every new reason for waiting goes to `on_wait`. A kubeadm that
+    /// Waits at most `time_limit`; every new reason for waiting goes to `on_wait`. A kubeadm that
     /// was left behind by a kubeboot that is dead is ended.
     ///
     /// # Errors
     ///
-    /// With [`Exit::TryAgain`], if somebody else still holds it after `patience`; otherwise if the
+    /// With [`Exit::TryAgain`], if somebody else still holds it after `time_limit`; otherwise if the
     /// lock file cannot be made or locked.
-    pub async fn acquire(path: &Path, command: &str, patience: Duration, on_wait: impl FnMut(&str)) -> Result<Self> {
-        Self::contend(path, command, patience, |_| false, on_wait).await
+    pub async fn acquire(path: &Path, command: &str, time_limit: Duration, on_wait: impl FnMut(&str)) -> Result<Self> {
+        Self::contend(path, command, time_limit, |_| false, on_wait).await
     }
 
     /// The same for a command that comes before others: whoever holds the lock and says of itself that it is doing what
@@ -63,17 +63,17 @@ impl Lock {
     pub async fn acquire_before(
         path: &Path,
         command: &str,
-        patience: Duration,
+        time_limit: Duration,
         ends: impl Fn(&str) -> bool,
         on_wait: impl FnMut(&str),
     ) -> Result<Self> {
-        Self::contend(path, command, patience, ends, on_wait).await
+        Self::contend(path, command, time_limit, ends, on_wait).await
     }
 
     async fn contend(
         path: &Path,
         command: &str,
-        patience: Duration,
+        time_limit: Duration,
         ends: impl Fn(&str) -> bool,
         mut on_wait: impl FnMut(&str),
     ) -> Result<Self> {
@@ -104,8 +104,8 @@ impl Lock {
                 // It alone: its group may be that of the script which started it.
                 holder.end(note.pid, "ending the kubeboot that holds this machine's lock", kill_process);
             }
-            if since.elapsed() >= patience {
-                let waited = humantime::format_duration(patience);
+            if since.elapsed() >= time_limit {
+                let waited = humantime::format_duration(time_limit);
                 return Err(anyhow!("{told}; waited {waited} for it to end"))
                     .with_context(|| failed_to("take", path))
                     .context(Exit::TryAgain);

@@ -20,11 +20,11 @@ fn machine() -> Result<Machine> {
 }
 
 impl Machine {
-    async fn take(&self, patience: Duration, said: &Mutex<Vec<String>>) -> Result<Lock> {
+    async fn take(&self, time_limit: Duration, said: &Mutex<Vec<String>>) -> Result<Lock> {
         let tell = |reason: &str| {
             said.lock().expect("nobody panics with it").push(reason.to_owned());
         };
-        Lock::acquire(&self.path, "kubeboot test", patience, tell).await
+        Lock::acquire(&self.path, "kubeboot test", time_limit, tell).await
     }
 
     async fn try_take(&self) -> Result<Lock> {
@@ -176,8 +176,8 @@ async fn another(machine: &Machine, command: &str, script: &str) -> Result<std::
     Ok(child)
 }
 
-async fn take_before_up(machine: &Machine, patience: Duration) -> Result<Lock> {
-    Lock::acquire_before(&machine.path, "kubeboot reset", patience, |command| command == "kubeboot up", |_| {}).await
+async fn take_before_up(machine: &Machine, time_limit: Duration) -> Result<Lock> {
+    Lock::acquire_before(&machine.path, "kubeboot reset", time_limit, |command| command == "kubeboot up", |_| {}).await
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ const LINES_SHOWN: usize = 12;
 
 /// Why a program gave no good answer. Everything in here is redacted.
 #[derive(Debug, thiserror::Error)]
-pub enum Failed {
+pub enum ProcessFailed {
     /// There is no such program.
     #[error("program '{program}' was not found along PATH: install it, or correct PATH")]
     NotFound {
@@ -58,7 +58,7 @@ pub enum Failed {
     },
 }
 
-impl Failed {
+impl ProcessFailed {
     pub(super) fn io(program: &str, verb: &'static str, source: io::Error) -> Self {
         Self::Io { program: program.to_owned(), verb, source }
     }

@@ -22,7 +22,7 @@ use command_fds::CommandFdExt;
 
 use super::lock::Lock;
 use capture::OnLine;
-pub use failed::Failed;
+pub use failed::ProcessFailed;
 use redact::Redaction;
 use running::Terms;
 pub use running::{Output, Running};
@@ -119,9 +119,9 @@ impl Command {
     ///
     /// # Errors
     ///
-    /// [`Failed`], if it cannot be started, does not end in time, or ends with a signal or an
+    /// [`ProcessFailed`], if it cannot be started, does not end in time, or ends with a signal or an
     /// exit code that is not accepted.
-    pub async fn run(self) -> Result<Output, Failed> {
+    pub async fn run(self) -> Result<Output, ProcessFailed> {
         self.start()?.wait().await
     }
 
@@ -129,11 +129,11 @@ impl Command {
     ///
     /// # Errors
     ///
-    /// [`Failed::NotFound`] and [`Failed::Io`], if it cannot be started.
-    pub fn start(self) -> Result<Running, Failed> {
+    /// [`ProcessFailed::NotFound`] and [`ProcessFailed::Io`], if it cannot be started.
+    pub fn start(self) -> Result<Running, ProcessFailed> {
         let child = self.spawn().map_err(|source| match source.kind() {
-            io::ErrorKind::NotFound => Failed::NotFound { program: self.program.clone() },
-            _ => Failed::io(&self.program, "start", source),
+            io::ErrorKind::NotFound => ProcessFailed::NotFound { program: self.program.clone() },
+            _ => ProcessFailed::io(&self.program, "start", source),
         })?;
         let terms = Terms {
             program: self.program,
@@ -143,7 +143,8 @@ impl Command {
         };
         let running = Running::new(child, terms, self.on_line)?;
         if let Some(lock) = &self.lock {
-            lock.note_child(running.id()).map_err(|source| Failed::io(running.program(), "write down", source))?;
+            lock.note_child(running.id())
+                .map_err(|source| ProcessFailed::io(running.program(), "write down", source))?;
         }
         Ok(running)
     }

@@ -11,7 +11,7 @@ use tokio::process::Child;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::capture::{Capture, OnLine};
-use super::failed::Failed;
+use super::failed::ProcessFailed;
 use super::redact::Redaction;
 
 /// How long a process group may take to end after SIGTERM, before SIGKILL. Short, because a
@@ -59,17 +59,17 @@ pub struct Running {
 }
 
 impl Running {
-    pub(super) fn new(mut child: Child, terms: Terms, on_line: Option<OnLine>) -> Result<Self, Failed> {
+    pub(super) fn new(mut child: Child, terms: Terms, on_line: Option<OnLine>) -> Result<Self, ProcessFailed> {
         let started = Instant::now();
         let parts = (child.id(), child.stdout.take(), child.stderr.take());
         let (Some(id), Some(stdout), Some(stderr)) = parts else {
             let gone = io::Error::other("it has no process ID or no output");
-            return Err(Failed::io(&terms.program, "start", gone));
+            return Err(ProcessFailed::io(&terms.program, "start", gone));
         };
         let group = i32::try_from(id).ok().and_then(Pid::from_raw);
         let group = group.ok_or_else(|| {
             let odd = io::Error::other(format!("its process ID {id} is out of range"));
-            Failed::io(&terms.program, "start", odd)
+            ProcessFailed::io(&terms.program, "start", odd)
         })?;
         Ok(Self {
             child,
@@ -96,16 +96,16 @@ impl Running {
     ///
     /// # Errors
     ///
-    /// [`Failed`], if the process does not end in time (then its group was killed) or ends with a
+    /// [`ProcessFailed`], if the process does not end in time (then its group was killed) or ends with a
     /// signal or an exit code that is not accepted.
-    pub async fn wait(&mut self) -> Result<Output, Failed> {
+    pub async fn wait(&mut self) -> Result<Output, ProcessFailed> {
         let ended = timeout_at(self.started + self.terms.deadline, self.child.wait()).await;
         match ended {
             Ok(Ok(status)) => self.judge(status).await,
-            Ok(Err(source)) => Err(Failed::io(&self.terms.program, "wait for", source)),
+            Ok(Err(source)) => Err(ProcessFailed::io(&self.terms.program, "wait for", source)),
             Err(_) => {
                 self.kill().await?;
-                Err(Failed::TimedOut {
+                Err(ProcessFailed::TimedOut {
                     program: self.terms.program.clone(),
                     after: self.terms.deadline,
                     tail: self.tail().await,
@@ -118,8 +118,8 @@ impl Running {
     ///
     /// # Errors
     ///
-    /// [`Failed::Io`], if it is still there seconds after SIGKILL (it hangs in the kernel).
-    pub async fn kill(&mut self) -> Result<(), Failed> {
+    /// [`ProcessFailed::Io`], if it is still there seconds after SIGKILL (it hangs in the kernel).
+    pub async fn kill(&mut self) -> Result<(), ProcessFailed> {
         if self.child.id().is_none() {
             // Its end has been seen: by now its number may be somebody else's.
             return Ok(());
@@ -136,7 +136,7 @@ impl Running {
         ended
             .unwrap_or_else(|_| Err(io::Error::other("it is still there after SIGKILL")))
             .map(drop)
-            .map_err(|source| Failed::io(&self.terms.program, "end", source))
+            .map_err(|source| ProcessFailed::io(&self.terms.program, "end", source))
     }
 
     /// Signals the group. A group that is gone is what every caller wants, so no error.
@@ -144,7 +144,7 @@ impl Running {
         let _ = kill_process_group(self.group, signal);
     }
 
-    async fn judge(&mut self, status: ExitStatus) -> Result<Output, Failed> {
+    async fn judge(&mut self, status: ExitStatus) -> Result<Output, ProcessFailed> {
         let program = self.terms.program.clone();
         match status.code() {
             Some(code) if self.terms.accepted.contains(&code) => Ok(Output {
@@ -153,10 +153,12 @@ impl Running {
                 stderr: self.stderr.finish().await,
                 took: self.started.elapsed(),
             }),
-            Some(code) => Err(Failed::Exit { program, code, tail: self.tail().await }),
-            None => {
-                Err(Failed::Signal { program, signal: status.signal().unwrap_or_default(), tail: self.tail().await })
-            }
+            Some(code) => Err(ProcessFailed::Exit { program, code, tail: self.tail().await }),
+            None => Err(ProcessFailed::Signal {
+                program,
+                signal: status.signal().unwrap_or_default(),
+                tail: self.tail().await,
+            }),
         }
     }
 

@@ -13,7 +13,7 @@ fn shell(script: &str) -> Command {
 }
 
 #[tokio::test]
-async fn a_good_answer_is_captured() -> Result<(), Failed> {
+async fn a_good_answer_is_captured() -> Result<(), ProcessFailed> {
     let output = shell("echo out; echo err >&2; exit 3").accept([0, 3]).run().await?;
     assert_eq!((output.code, output.stdout.as_str(), output.stderr.as_str()), (3, "out\n", "err\n"));
     assert!(!format!("{output:?}").contains("out\\n"), "{output:?}");
@@ -44,7 +44,7 @@ async fn an_error_ends_with_the_last_lines_but_keeps_more() {
 }
 
 #[tokio::test]
-async fn the_environment_is_what_was_named() -> Result<(), Failed> {
+async fn the_environment_is_what_was_named() -> Result<(), ProcessFailed> {
     let output =
         Command::new("env").env_allow(["PATH", "KUBEBOOT_NOT_SET_ANYWHERE"]).env("ADDED", "value").run().await?;
     let mut names: Vec<&str> = output.stdout.lines().filter_map(|line| line.split('=').next()).collect();
@@ -69,7 +69,7 @@ async fn secrets_reach_neither_errors_nor_lines() {
 }
 
 #[tokio::test]
-async fn lines_come_while_the_program_runs() -> Result<(), Failed> {
+async fn lines_come_while_the_program_runs() -> Result<(), ProcessFailed> {
     let (sender, mut lines) = mpsc::unbounded_channel();
     let mut running =
         shell("echo first; exec sleep 60").on_line(move |line| drop(sender.send(line.to_owned()))).start()?;
@@ -78,7 +78,7 @@ async fn lines_come_while_the_program_runs() -> Result<(), Failed> {
 }
 
 #[tokio::test]
-async fn a_flood_neither_blocks_nor_fills_the_memory() -> Result<(), Failed> {
+async fn a_flood_neither_blocks_nor_fills_the_memory() -> Result<(), ProcessFailed> {
     let output = shell("head -c 3000000 /dev/zero | tr '\\0' x; echo; echo end").run().await?;
     assert_eq!(output.stdout.len(), 64 * 1024);
     assert!(output.stdout.ends_with("x\nend\n"));
@@ -86,7 +86,7 @@ async fn a_flood_neither_blocks_nor_fills_the_memory() -> Result<(), Failed> {
 }
 
 #[tokio::test]
-async fn an_inherited_stream_does_not_hold_up_the_answer() -> Result<(), Failed> {
+async fn an_inherited_stream_does_not_hold_up_the_answer() -> Result<(), ProcessFailed> {
     let before = Instant::now();
     let output = shell("setsid sleep 15 & echo $!").run().await?;
     let left: i32 = output.stdout.trim().parse().expect("it is a process ID");
@@ -99,7 +99,7 @@ async fn an_inherited_stream_does_not_hold_up_the_answer() -> Result<(), Failed>
 
 /// Starts a shell with a child in the background, and tells when both are there. Both ignore
 /// SIGTERM, if asked.
-async fn family(stubborn: bool) -> Result<(Running, Pid), Failed> {
+async fn family(stubborn: bool) -> Result<(Running, Pid), ProcessFailed> {
     let trap = if stubborn { "trap '' TERM; " } else { "" };
     let (sender, mut lines) = mpsc::unbounded_channel();
     let running = shell(&format!("{trap}sleep 60 & echo $!; wait; sleep 60"))
@@ -124,7 +124,7 @@ async fn is_gone(pid: Pid) -> bool {
 }
 
 #[tokio::test]
-async fn killing_and_dropping_end_the_whole_group() -> Result<(), Failed> {
+async fn killing_and_dropping_end_the_whole_group() -> Result<(), ProcessFailed> {
     for stubborn in [false, true] {
         let (mut running, child) = family(stubborn).await?;
         running.kill().await?;
@@ -138,21 +138,21 @@ async fn killing_and_dropping_end_the_whole_group() -> Result<(), Failed> {
 }
 
 #[tokio::test]
-async fn the_deadline_ends_the_whole_group() -> Result<(), Failed> {
+async fn the_deadline_ends_the_whole_group() -> Result<(), ProcessFailed> {
     let (sender, mut lines) = mpsc::unbounded_channel();
     let timed_out = shell("sleep 60 & echo $!; wait")
         .deadline(SHORT)
         .on_line(move |line| drop(sender.send(line.to_owned())))
         .run()
         .await;
-    assert!(matches!(timed_out, Err(Failed::TimedOut { .. })), "{timed_out:?}");
+    assert!(matches!(timed_out, Err(ProcessFailed::TimedOut { .. })), "{timed_out:?}");
     let child: i32 = lines.recv().await.and_then(|line| line.parse().ok()).expect("a process ID");
     assert!(is_gone(Pid::from_raw(child).expect("it is not 0")).await);
     Ok(())
 }
 
 #[tokio::test]
-async fn a_wait_may_be_abandoned_and_taken_up_again() -> Result<(), Failed> {
+async fn a_wait_may_be_abandoned_and_taken_up_again() -> Result<(), ProcessFailed> {
     let (sender, mut lines) = mpsc::unbounded_channel();
     let mut running = shell("trap 'echo asked; exit 0' USR1; echo ready; while :; do sleep 0.05; done")
         .on_line(move |line| drop(sender.send(line.to_owned())))

@@ -6,7 +6,10 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::value::{at, fill, list_mut, mapping, not_a, pairs, text, texts};
-use super::{BootstrapToken, CLUSTER, Cluster, Documents, INIT, JOIN, KUBEADM_GROUP, Node, RESET, Refusal, UPGRADE};
+use super::{
+    BootstrapToken, CLUSTER, ClusterFacts, DocumentRefusal, Documents, INIT, JOIN, KUBEADM_GROUP, NodeFacts, RESET,
+    UPGRADE,
+};
 
 /// Phases of init that mean the same in join, and what join calls them.
 const SHARED_PHASES: [(&str, &str); 3] = [
@@ -20,7 +23,12 @@ impl Documents {
     ///
     /// # Errors
     /// When a document contradicts what kubeboot knows of the machine or the cluster.
-    pub fn init(&self, cluster: &Cluster, node: &Node, token: &BootstrapToken) -> Result<String, Refusal> {
+    pub fn init(
+        &self,
+        cluster: &ClusterFacts,
+        node: &NodeFacts,
+        token: &BootstrapToken,
+    ) -> Result<String, DocumentRefusal> {
         self.judge(cluster)?;
         let mut init = self.skeleton(INIT);
         register(&mut init, node)?;
@@ -36,7 +44,7 @@ impl Documents {
     ///
     /// # Errors
     /// When a document contradicts what kubeboot knows of the machine or the cluster.
-    pub fn join(&self, cluster: &Cluster, node: &Node, kubeconfig: &Path) -> Result<String, Refusal> {
+    pub fn join(&self, cluster: &ClusterFacts, node: &NodeFacts, kubeconfig: &Path) -> Result<String, DocumentRefusal> {
         self.judge(cluster)?;
         let mut join = self.skeleton(JOIN);
         self.inherit(&mut join)?;
@@ -52,7 +60,12 @@ impl Documents {
     ///
     /// # Errors
     /// Never for documents that were judged before.
-    pub fn client(&self, cluster: &Cluster, node: &Node, certificates_dir: &Path) -> Result<String, Refusal> {
+    pub fn client(
+        &self,
+        cluster: &ClusterFacts,
+        node: &NodeFacts,
+        certificates_dir: &Path,
+    ) -> Result<String, DocumentRefusal> {
         let mut init = json!({"apiVersion": super::KUBEADM_VERSION, "kind": INIT});
         // Address, name and socket have no part in the credential, but kubeadm would look for them on the machine.
         advertise(&mut init, "localAPIEndpoint", cluster, node)?;
@@ -74,7 +87,7 @@ impl Documents {
     }
 
     /// The `ClusterConfiguration` with what kubeboot knows filled in: what `kubeadm init` gets.
-    pub(super) fn cluster_configuration(&self, cluster: &Cluster) -> Result<Value, Refusal> {
+    pub(super) fn cluster_configuration(&self, cluster: &ClusterFacts) -> Result<Value, DocumentRefusal> {
         let mut configuration = self.skeleton(CLUSTER);
         let remedy = "remove it, or make the setting 'endpoint' the same";
         let written = text(&configuration, "controlPlaneEndpoint").map(|theirs| with_port(theirs, cluster.port));
@@ -97,7 +110,7 @@ impl Documents {
     }
 
     /// What the operator wrote for init and not for join serves join as well.
-    fn inherit(&self, join: &mut Value) -> Result<(), Refusal> {
+    fn inherit(&self, join: &mut Value) -> Result<(), DocumentRefusal> {
         let init = self.kubeadm(INIT);
         for section in ["nodeRegistration", "timeouts", "patches"] {
             let Some(given) = at(init, section) else { continue };
@@ -132,7 +145,7 @@ impl Documents {
 }
 
 /// Fills in how the machine registers as a node.
-fn register(document: &mut Value, node: &Node) -> Result<(), Refusal> {
+fn register(document: &mut Value, node: &NodeFacts) -> Result<(), DocumentRefusal> {
     let remedy = "remove it: the file is the same on every machine (setting 'node_name' changes the name)";
     fill(document, "nodeRegistration.name", &node.name, remedy)?;
     if let (None, Some(socket)) = (at(document, "nodeRegistration.criSocket"), &node.cri_socket) {
@@ -142,7 +155,7 @@ fn register(document: &mut Value, node: &Node) -> Result<(), Refusal> {
         kubelet_flag(document, "cloud-provider", "external", "remove it, or the setting 'cloud_provider'")?;
         kubelet_flag(document, "provider-id", id, "remove it: kubeboot fills it in per machine")?;
     }
-    // Left to itself kubelet prefers an IPv4 address, and etcd and the API server would be elsewhere than the Node
+    // Left to itself kubelet prefers an IPv4 address, and etcd and the API server would be elsewhere than the NodeFacts
     // says. An operator's own flag is kept: it may name both families.
     let named = pairs(document, KUBELET_ARGS).any(|(name, _)| name == "node-ip");
     if node.address.is_ipv6() && !named {
@@ -153,20 +166,25 @@ fn register(document: &mut Value, node: &Node) -> Result<(), Refusal> {
 
 const KUBELET_ARGS: &str = "nodeRegistration.kubeletExtraArgs";
 
-fn kubelet_flag(document: &mut Value, name: &str, ours: &str, remedy: &str) -> Result<(), Refusal> {
+fn kubelet_flag(document: &mut Value, name: &str, ours: &str, remedy: &str) -> Result<(), DocumentRefusal> {
     if let Some((_, theirs)) = pairs(document, KUBELET_ARGS).find(|(given, _)| *given == name) {
         if theirs == ours {
             return Ok(());
         }
         let field = format!("{KUBELET_ARGS}[{name}]");
-        return Err(Refusal::different(document, &field, &theirs.into(), ours, remedy));
+        return Err(DocumentRefusal::different(document, &field, &theirs.into(), ours, remedy));
     }
     list_mut(document, KUBELET_ARGS)?.push(json!({"name": name, "value": ours}));
     Ok(())
 }
 
 /// Fills in where the machine's API server is reached.
-fn advertise(document: &mut Value, section: &str, cluster: &Cluster, node: &Node) -> Result<(), Refusal> {
+fn advertise(
+    document: &mut Value,
+    section: &str,
+    cluster: &ClusterFacts,
+    node: &NodeFacts,
+) -> Result<(), DocumentRefusal> {
     let field = format!("{section}.advertiseAddress");
     // Compared as addresses: the same one can be written in several ways.
     let same = text(document, &field).and_then(|theirs| theirs.parse::<IpAddr>().ok()) == Some(node.address);

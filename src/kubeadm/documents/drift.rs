@@ -11,12 +11,12 @@
 use serde_json::{Map, Value, json};
 
 use super::read::{DEFAULT_DATA_DIR, DEFAULT_SERVICE_SUBNET};
-use super::{Cluster, Documents, Refusal};
+use super::{ClusterFacts, DocumentRefusal, Documents};
 use crate::kubeadm::pki::PKI_DIR;
 
 /// One field that differs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Difference {
+pub struct DocumentDrift {
     /// The field, as a dotted path.
     pub field: String,
     /// What this machine's documents say; JSON null: nothing.
@@ -30,7 +30,7 @@ impl Documents {
     ///
     /// # Errors
     /// When it contradicts what kubeboot knows of the cluster.
-    pub fn drift(&self, cluster: &Cluster, theirs: &Value) -> Result<Vec<Difference>, Refusal> {
+    pub fn drift(&self, cluster: &ClusterFacts, theirs: &Value) -> Result<Vec<DocumentDrift>, DocumentRefusal> {
         let mut ours = self.cluster_configuration(cluster)?;
         if self.kubernetes_version().is_none() {
             ours["kubernetesVersion"] = theirs.get("kubernetesVersion").cloned().unwrap_or_default();
@@ -111,7 +111,7 @@ fn by_name(list: &[Value]) -> Option<Value> {
     Some(Value::Object(named))
 }
 
-fn compare(path: &str, ours: &Value, cluster: &Value, found: &mut Vec<Difference>) {
+fn compare(path: &str, ours: &Value, cluster: &Value, found: &mut Vec<DocumentDrift>) {
     let empty = Map::new();
     match (ours, cluster) {
         (ours, cluster) if ours == cluster || (is_empty(ours) && is_empty(cluster)) => {}
@@ -126,7 +126,9 @@ fn compare(path: &str, ours: &Value, cluster: &Value, found: &mut Vec<Difference
                 compare(&field, &of(ours), &of(cluster), found);
             }
         }
-        _ => found.push(Difference { field: path.to_owned(), ours: shown(path, ours), cluster: shown(path, cluster) }),
+        _ => {
+            found.push(DocumentDrift { field: path.to_owned(), ours: shown(path, ours), cluster: shown(path, cluster) })
+        }
     }
 }
 

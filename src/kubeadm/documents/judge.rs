@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::refusal::shown;
 use super::value::{at, pairs, texts};
-use super::{CLUSTER, Cluster, Documents, INIT, JOIN, RESET, Refusal, UPGRADE};
+use super::{CLUSTER, ClusterFacts, DocumentRefusal, Documents, INIT, JOIN, RESET, UPGRADE};
 use crate::kubeadm::output::Version;
 use crate::kubeadm::pki::PKI_DIR;
 
@@ -56,7 +56,7 @@ const NEEDED: [(&str, &[&str]); 2] = [
 impl Documents {
     /// Everything in the documents that kubeboot refuses, whatever the machine.
     #[must_use]
-    pub fn refusals(&self, cluster: &Cluster) -> Vec<Refusal> {
+    pub fn refusals(&self, cluster: &ClusterFacts) -> Vec<DocumentRefusal> {
         let mut found = self.foreign();
         found.extend(self.phases());
         found.extend(self.places());
@@ -68,17 +68,17 @@ impl Documents {
     }
 
     /// The first of [`Documents::refusals`] as an error.
-    pub(super) fn judge(&self, cluster: &Cluster) -> Result<(), Refusal> {
+    pub(super) fn judge(&self, cluster: &ClusterFacts) -> Result<(), DocumentRefusal> {
         self.refusals(cluster).into_iter().next().map_or(Ok(()), Err)
     }
 
-    fn foreign(&self) -> Vec<Refusal> {
+    fn foreign(&self) -> Vec<DocumentRefusal> {
         let given = OURS.iter().filter(|(kind, field, ..)| at(self.kubeadm(kind), field).is_some());
         let mut found: Vec<_> =
-            given.map(|(kind, field, reason, remedy)| Refusal::new(kind, field, *reason, *remedy)).collect();
+            given.map(|(kind, field, reason, remedy)| DocumentRefusal::new(kind, field, *reason, *remedy)).collect();
         for kind in [INIT, JOIN, RESET, UPGRADE] {
             if at(self.kubeadm(kind), "dryRun") == Some(&Value::Bool(true)) {
-                found.push(Refusal::new(
+                found.push(DocumentRefusal::new(
                     kind,
                     "dryRun",
                     "is true",
@@ -89,19 +89,24 @@ impl Documents {
         found
     }
 
-    fn phases(&self) -> Vec<Refusal> {
+    fn phases(&self) -> Vec<DocumentRefusal> {
         let skipped = NEEDED.iter().flat_map(|(kind, needed)| {
             let skipped = texts(self.kubeadm(kind), "skipPhases").filter(|phase| needed.contains(phase));
             skipped.map(move |phase| (*kind, phase))
         });
         let refuse = |(kind, phase)| {
-            Refusal::new(kind, "skipPhases", format!("skips '{phase}', without which no node can join"), "remove it")
+            DocumentRefusal::new(
+                kind,
+                "skipPhases",
+                format!("skips '{phase}', without which no node can join"),
+                "remove it",
+            )
         };
         skipped.map(refuse).collect()
     }
 
     /// Folders and files that the bundle names by their full path.
-    fn places(&self) -> Vec<Refusal> {
+    fn places(&self) -> Vec<DocumentRefusal> {
         let authority = format!("{PKI_DIR}/ca.crt");
         let fixed = [
             (CLUSTER, "certificatesDir", PKI_DIR),
@@ -112,15 +117,15 @@ impl Documents {
             let theirs = at(self.kubeadm(kind), field)?;
             let same = theirs.as_str().is_some_and(|theirs| theirs.trim_end_matches('/') == ours);
             let remedy = "remove it: all nodes of a kubeboot cluster have them there";
-            (!same).then(|| Refusal::different(self.kubeadm(kind), field, theirs, ours, remedy))
+            (!same).then(|| DocumentRefusal::different(self.kubeadm(kind), field, theirs, ours, remedy))
         };
         fixed.into_iter().filter_map(other).collect()
     }
 
-    fn etcd(&self) -> Vec<Refusal> {
+    fn etcd(&self) -> Vec<DocumentRefusal> {
         let cluster = self.kubeadm(CLUSTER);
         let mut found = Vec::new();
-        let mut refuse = |field, reason: &str, remedy| found.push(Refusal::new(CLUSTER, field, reason, remedy));
+        let mut refuse = |field, reason: &str, remedy| found.push(DocumentRefusal::new(CLUSTER, field, reason, remedy));
         if at(cluster, "etcd.local").is_some() && at(cluster, "etcd.external").is_some() {
             refuse("etcd", "is both local and external", "remove one of the two");
         }
@@ -157,7 +162,7 @@ impl Documents {
         found
     }
 
-    fn ports(&self, cluster: &Cluster) -> Vec<Refusal> {
+    fn ports(&self, cluster: &ClusterFacts) -> Vec<DocumentRefusal> {
         let table = [
             (INIT, "localAPIEndpoint.bindPort", self.bind_port()),
             (JOIN, "controlPlane.localAPIEndpoint.bindPort", self.join_port()),
@@ -173,7 +178,12 @@ impl Documents {
                  the two must be the same",
                 cluster.port
             );
-            found.push(Refusal::new(kind, field, reason, "give both the same port, the load balancer's targets too"));
+            found.push(DocumentRefusal::new(
+                kind,
+                field,
+                reason,
+                "give both the same port, the load balancer's targets too",
+            ));
             if at(self.kubeadm(JOIN), "controlPlane.localAPIEndpoint.bindPort").is_none() {
                 break; // join has init's port: one line is enough
             }
@@ -182,12 +192,12 @@ impl Documents {
     }
 
     /// A label such as `stable-1` is another version tomorrow, and none at all without the internet.
-    fn version(&self) -> Vec<Refusal> {
+    fn version(&self) -> Vec<DocumentRefusal> {
         let label = self.kubernetes_version().filter(|version| Version::parse(version).is_err());
         let refuse = |label: &str| {
             let reason = format!("is '{}', which is no version", label.escape_debug());
             let remedy = "write one such as v1.36.1, or remove it: then it is that of the installed kubeadm";
-            Refusal::new(CLUSTER, "kubernetesVersion", reason, remedy)
+            DocumentRefusal::new(CLUSTER, "kubernetesVersion", reason, remedy)
         };
         label.map(refuse).into_iter().collect()
     }

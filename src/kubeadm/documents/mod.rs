@@ -15,7 +15,7 @@
 //!
 //! Some fields say what only the machine knows, or what kubeboot already knows: the node's name, its address, the
 //! endpoint. They are filled in; given and the same, they stay; given and different, the document is refused
-//! ([`Refusal`]), because one of the two would have to be wrong.
+//! ([`DocumentRefusal`]), because one of the two would have to be wrong.
 
 mod complete;
 mod drift;
@@ -29,12 +29,12 @@ mod refusal;
 mod tests;
 mod value;
 
-pub use drift::Difference;
+pub use drift::DocumentDrift;
 pub use host_files::{Expected, HostFile};
-pub use node::{BootstrapToken, Cluster, Node};
+pub use node::{BootstrapToken, ClusterFacts, NodeFacts};
 pub(crate) use parse::yaml;
 pub use read::ExternalEtcd;
-pub use refusal::Refusal;
+pub use refusal::DocumentRefusal;
 
 use serde_json::Value;
 
@@ -75,7 +75,7 @@ impl Documents {
     ///
     /// # Errors
     /// Names the document that is not YAML, not a mapping, without kind, of another version, or there twice.
-    pub fn parse(file: &str) -> Result<Self, Refusal> {
+    pub fn parse(file: &str) -> Result<Self, DocumentRefusal> {
         Ok(Self { all: parse::parse(file)? })
     }
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 /// What all machines know of their cluster.
 #[derive(Debug, Clone)]
-pub struct Cluster {
+pub struct ClusterFacts {
     /// The name of the cluster; `None` leaves kubeadm's default, `kubernetes`.
     pub name: Option<String>,
     /// The host of the control-plane endpoint: a DNS name or an IP address (IPv6 without brackets).
@@ -18,7 +18,7 @@ pub struct Cluster {
     pub kubernetes_version: String,
 }
 
-impl Cluster {
+impl ClusterFacts {
     /// The control-plane endpoint as kubeadm writes it.
     #[must_use]
     pub fn endpoint(&self) -> String {
@@ -31,8 +31,8 @@ impl Cluster {
 
 /// What only this machine knows.
 #[derive(Debug, Clone)]
-pub struct Node {
-    /// The name of its Node object.
+pub struct NodeFacts {
+    /// The name of its NodeFacts object.
     pub name: String,
     /// The address on which its API server and its etcd are reached.
     pub address: IpAddr,

@@ -3,20 +3,25 @@
 use serde_json::Value;
 
 use super::value::{at, text};
-use super::{Document, KUBEADM_GROUP, KUBEADM_VERSION, Refusal};
+use super::{Document, DocumentRefusal, KUBEADM_GROUP, KUBEADM_VERSION};
 
 /// Splits a file into documents and reads each of them. Empty ones are left out.
 ///
 /// # Errors
 /// Names the document that is not YAML, not a mapping, without kind, of another version, or there twice.
-pub(super) fn parse(file: &str) -> Result<Vec<Document>, Refusal> {
+pub(super) fn parse(file: &str) -> Result<Vec<Document>, DocumentRefusal> {
     let mut documents: Vec<Document> = Vec::new();
     for (number, text) in split(file).into_iter().enumerate() {
         let Some(document) = document(number + 1, text)? else {
             continue;
         };
         if documents.iter().any(|other| other.group() == document.group() && other.kind == document.kind) {
-            return Err(Refusal::new(&document.kind, "kind", "is there twice", "join the two documents into one"));
+            return Err(DocumentRefusal::new(
+                &document.kind,
+                "kind",
+                "is there twice",
+                "join the two documents into one",
+            ));
         }
         documents.push(document);
     }
@@ -37,14 +42,14 @@ fn split(file: &str) -> Vec<String> {
     parts
 }
 
-fn document(number: usize, source: String) -> Result<Option<Document>, Refusal> {
+fn document(number: usize, source: String) -> Result<Option<Document>, DocumentRefusal> {
     let name = format!("document {number} of the file");
-    let value = yaml(&source).map_err(|reason| Refusal::new(&name, "text", reason, "correct it"))?;
+    let value = yaml(&source).map_err(|reason| DocumentRefusal::new(&name, "text", reason, "correct it"))?;
     if value.is_null() {
         return Ok(None);
     }
     if !value.is_object() {
-        return Err(Refusal::new(
+        return Err(DocumentRefusal::new(
             &name,
             "text",
             "is not a mapping",
@@ -54,7 +59,7 @@ fn document(number: usize, source: String) -> Result<Option<Document>, Refusal> 
     let given = |field| {
         text(&value, field).map(str::to_owned).ok_or_else(|| {
             let reason = if at(&value, field).is_some() { "is not a text" } else { "is missing" };
-            Refusal::new(
+            DocumentRefusal::new(
                 &name,
                 field,
                 reason,
@@ -65,7 +70,7 @@ fn document(number: usize, source: String) -> Result<Option<Document>, Refusal> 
     let (api_version, kind) = (given("apiVersion")?, given("kind")?);
     let document = Document { api_version, kind, text: source, value };
     if document.group() == KUBEADM_GROUP && document.api_version != KUBEADM_VERSION {
-        return Err(Refusal::new(
+        return Err(DocumentRefusal::new(
             &document.kind,
             "apiVersion",
             format!("is '{}', kubeboot understands {KUBEADM_VERSION}", document.api_version.escape_debug()),

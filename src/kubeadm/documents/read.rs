@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::value::{at, text, texts};
-use super::{CLUSTER, Cluster, Documents, INIT, JOIN, RESET};
+use super::{CLUSTER, ClusterFacts, Documents, INIT, JOIN, RESET};
 
 /// kubeadm's defaults, from its `v1beta4/defaults.go`.
 pub(super) const DEFAULT_SERVICE_SUBNET: &str = "10.96.0.0/12";
@@ -84,7 +84,7 @@ impl Documents {
 
     /// The version that an init installs, with its `v`: the operator's, or else that of the installed kubeadm.
     #[must_use]
-    pub fn installed_version(&self, cluster: &Cluster) -> String {
+    pub fn installed_version(&self, cluster: &ClusterFacts) -> String {
         let version = self.kubernetes_version().unwrap_or(&cluster.kubernetes_version);
         format!("v{}", version.trim_start_matches('v'))
     }

@@ -7,7 +7,7 @@ use super::value::text;
 /// One thing in the operator's kubeadm documents that kubeboot cannot work with.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{document}: {field} {reason}; {remedy}")]
-pub struct Refusal {
+pub struct DocumentRefusal {
     /// The kind of the document, or which document of the file it is.
     pub document: String,
     /// The field, as a dotted path.
@@ -18,7 +18,7 @@ pub struct Refusal {
     pub remedy: String,
 }
 
-impl Refusal {
+impl DocumentRefusal {
     pub(super) fn new(document: &str, field: &str, reason: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self { document: document.to_owned(), field: field.to_owned(), reason: reason.into(), remedy: remedy.into() }
     }

@@ -11,16 +11,16 @@ use super::*;
 
 const KUBECONFIG: &str = "/run/kubeboot/kubeconfig";
 
-fn cluster(host: &str) -> Cluster {
-    Cluster { name: Some("lab".into()), host: host.into(), port: 6443, kubernetes_version: "v1.36.1".into() }
+fn cluster(host: &str) -> ClusterFacts {
+    ClusterFacts { name: Some("lab".into()), host: host.into(), port: 6443, kubernetes_version: "v1.36.1".into() }
 }
 
-fn lab() -> Cluster {
+fn lab() -> ClusterFacts {
     cluster("api.lab.internal")
 }
 
-fn node() -> Node {
-    Node {
+fn node() -> NodeFacts {
+    NodeFacts {
         name: "ip-10-0-1-11.eu-central-1.compute.internal".into(),
         address: [10, 0, 1, 11].into(),
         provider_id: None,
@@ -28,8 +28,8 @@ fn node() -> Node {
     }
 }
 
-fn cloud_node() -> Node {
-    Node { provider_id: Some("aws:///eu-central-1a/i-0123456789abcdef0".into()), ..node() }
+fn cloud_node() -> NodeFacts {
+    NodeFacts { provider_id: Some("aws:///eu-central-1a/i-0123456789abcdef0".into()), ..node() }
 }
 
 fn token() -> BootstrapToken {
@@ -45,12 +45,12 @@ fn operator(name: &str) -> Result<Documents> {
 }
 
 /// Every fixture: its name, the cluster and the machine.
-fn fixtures() -> Vec<(&'static str, Cluster, Node)> {
-    let v6 = Node { address: [0x2001, 0xdb8, 0, 0, 0, 0, 0, 0x11].into(), ..node() };
+fn fixtures() -> Vec<(&'static str, ClusterFacts, NodeFacts)> {
+    let v6 = NodeFacts { address: [0x2001, 0xdb8, 0, 0, 0, 0, 0, 0x11].into(), ..node() };
     vec![
         ("none", lab(), node()),
         ("ipv6", cluster("2001:db8::10"), v6),
-        ("external-etcd", lab(), Node { cri_socket: Some("unix:///run/crio/crio.sock".into()), ..node() }),
+        ("external-etcd", lab(), NodeFacts { cri_socket: Some("unix:///run/crio/crio.sock".into()), ..node() }),
         ("own-join", lab(), cloud_node()),
         ("everything", lab(), cloud_node()),
     ]
@@ -211,7 +211,7 @@ fn what_only_the_machine_knows_may_be_given_if_it_is_the_same() -> Result<()> {
 
 #[test]
 fn a_port_that_is_not_the_default_must_be_written_down() -> Result<()> {
-    let cluster = Cluster { port: 8443, ..lab() };
+    let cluster = ClusterFacts { port: 8443, ..lab() };
     let said = Documents::default().refusals(&cluster);
     assert!(
         said.len() == 1 && said[0].reason.contains("6443, its default, and the endpoint's port is 8443"),
@@ -315,7 +315,7 @@ fn drift_is_what_the_operator_wrote_otherwise() -> Result<()> {
     assert_eq!(ours(same)?, Vec::<String>::new(), "kubeadm's defaults are no drift");
     assert_eq!(ours(&format!("{same}\nkubernetesVersion: 1.36.1"))?, Vec::<String>::new());
     assert_eq!(ours(&format!("{same}\nkubernetesVersion: v1.36.2"))?, ["kubernetesVersion: \"1.36.2\" / \"1.36.1\""]);
-    let newer = Cluster { kubernetes_version: "v1.36.9".into(), ..lab() };
+    let newer = ClusterFacts { kubernetes_version: "v1.36.9".into(), ..lab() };
     let found = Documents::parse(&of(CLUSTER, same))?.drift(&newer, &stored)?;
     assert_eq!(found, [], "a newer kubeadm is no drift");
     assert_eq!(ours("clusterName: kubernetes")?, ["networking.podSubnet: null / \"10.244.0.0/16\""]);

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::Refusal;
+use super::DocumentRefusal;
 
 /// The value at a dotted path, if given.
 pub(super) fn at<'a>(document: &'a Value, path: &str) -> Option<&'a Value> {
@@ -34,7 +34,7 @@ pub(super) fn pairs<'a>(document: &'a Value, path: &str) -> impl Iterator<Item =
 }
 
 /// The mapping at a dotted path, made if it is not given.
-pub(super) fn mapping<'a>(document: &'a mut Value, path: &str) -> Result<&'a mut Map<String, Value>, Refusal> {
+pub(super) fn mapping<'a>(document: &'a mut Value, path: &str) -> Result<&'a mut Map<String, Value>, DocumentRefusal> {
     let kind = text(document, "kind").unwrap_or_default().to_owned();
     let mut place = document;
     for key in path.split('.').filter(|key| !key.is_empty()) {
@@ -48,7 +48,7 @@ pub(super) fn mapping<'a>(document: &'a mut Value, path: &str) -> Result<&'a mut
 }
 
 /// The list at a dotted path, made if it is not given.
-pub(super) fn list_mut<'a>(document: &'a mut Value, path: &str) -> Result<&'a mut Vec<Value>, Refusal> {
+pub(super) fn list_mut<'a>(document: &'a mut Value, path: &str) -> Result<&'a mut Vec<Value>, DocumentRefusal> {
     let kind = text(document, "kind").unwrap_or_default().to_owned();
     let (parent, key) = path.rsplit_once('.').unwrap_or(("", path));
     let place = mapping(document, parent)?.entry(key).or_insert(Value::Null);
@@ -59,12 +59,12 @@ pub(super) fn list_mut<'a>(document: &'a mut Value, path: &str) -> Result<&'a mu
 }
 
 /// Sets the text at a dotted path to what kubeboot knows. Given and the same: it stays; given and different: refused.
-pub(super) fn fill(document: &mut Value, path: &str, ours: &str, remedy: &str) -> Result<(), Refusal> {
+pub(super) fn fill(document: &mut Value, path: &str, ours: &str, remedy: &str) -> Result<(), DocumentRefusal> {
     if let Some(theirs) = at(document, path) {
         if theirs.as_str().is_some_and(|theirs| theirs.eq_ignore_ascii_case(ours)) {
             return Ok(());
         }
-        return Err(Refusal::different(document, path, theirs, ours, remedy));
+        return Err(DocumentRefusal::different(document, path, theirs, ours, remedy));
     }
     let (parent, key) = path.rsplit_once('.').unwrap_or(("", path));
     mapping(document, parent)?.insert(key.to_owned(), ours.into());
@@ -72,6 +72,6 @@ pub(super) fn fill(document: &mut Value, path: &str, ours: &str, remedy: &str) -
 }
 
 /// A field of another shape than kubeadm wants.
-pub(super) fn not_a(shape: &str, kind: &str, path: &str) -> Refusal {
-    Refusal::new(kind, path, format!("is not a {shape}"), "write it as kubeadm.k8s.io/v1beta4 has it")
+pub(super) fn not_a(shape: &str, kind: &str, path: &str) -> DocumentRefusal {
+    DocumentRefusal::new(kind, path, format!("is not a {shape}"), "write it as kubeadm.k8s.io/v1beta4 has it")
 }

@@ -10,6 +10,6 @@ mod redact;
 mod version;
 
 pub use failure::{Cause, Summary, summarize};
-pub use phase::{Phase, announces_member, phase};
+pub use phase::{KubeadmPhase, announces_member, phase};
 pub use redact::redact;
 pub use version::{Version, client_version, kubelet_version};

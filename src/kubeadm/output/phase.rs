@@ -2,7 +2,7 @@
 
 /// One step that kubeadm says it takes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Phase {
+pub struct KubeadmPhase {
     /// The name in brackets, such as `etcd`.
     pub name: String,
     /// What kubeadm says about it, redacted.
@@ -12,13 +12,13 @@ pub struct Phase {
 /// Reads one line; `None` for all that announces no step (the long closing words, which hold join commands with
 /// tokens).
 #[must_use]
-pub fn phase(line: &str) -> Option<Phase> {
+pub fn phase(line: &str) -> Option<KubeadmPhase> {
     let (name, text) = line.strip_prefix('[')?.split_once("] ")?;
     let plain = |letter: char| letter.is_ascii_lowercase() || letter == '-';
     if name.is_empty() || !name.chars().all(plain) {
         return None;
     }
-    Some(Phase { name: name.to_owned(), text: super::redact(text.trim_end()) })
+    Some(KubeadmPhase { name: name.to_owned(), text: super::redact(text.trim_end()) })
 }
 
 /// Whether the line says that etcd has accepted this machine as a member. From here on the member list holds it, and

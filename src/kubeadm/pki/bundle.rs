@@ -34,7 +34,7 @@ pub struct Bundle {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Written {
+struct StoredBundle {
     schema: u32,
     claim_id: String,
     kubernetes_version: String,
@@ -59,7 +59,7 @@ impl Bundle {
             mode: format!("{:04o}", file.mode),
             content: STANDARD.encode(&file.content),
         });
-        let written = Written {
+        let written = StoredBundle {
             schema: SCHEMA,
             claim_id: self.claim_id.clone(),
             kubernetes_version: self.kubernetes_version.clone(),
@@ -137,7 +137,7 @@ impl Bundle {
 }
 
 /// Reads the JSON; what it says of its own layout comes first, so that a newer program's bundle is named as that.
-fn read(bytes: &[u8]) -> Result<Written> {
+fn read(bytes: &[u8]) -> Result<StoredBundle> {
     #[derive(Deserialize)]
     struct Layout {
         schema: u32,

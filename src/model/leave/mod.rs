@@ -13,6 +13,6 @@ pub mod questions;
 pub mod wiping;
 
 pub use budget::{Budget, Part};
-pub use plan::{Next, Plan, Scene, Stay, Step, next, plan};
-pub use questions::{Answer, Fate, InGroup, Job, Verdict, Way, for_good, goes_down};
+pub use plan::{LeaveInput, LeavePlan, LeaveStep, NextRemoval, StayReason, next, plan};
+pub use questions::{GoingDown, InGroup, InstanceOutlook, LeaveDecision, QueuedJob, Way, goes_down, is_permanent};
 pub use wiping::may_wipe;

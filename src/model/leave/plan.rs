@@ -1,16 +1,16 @@
 //! What leaving takes on this machine: a list of named steps, or the reason why there is nothing to do.
 
-use crate::model::ids::{InstanceId, MemberId};
-use crate::model::local::Local;
-use crate::model::members::{Member, Members};
-use crate::model::reap::{self, Verdict};
-use crate::model::snapshot::ClusterView;
+use crate::model::machine::ids::{InstanceId, MemberId};
+use crate::model::machine::local::Local;
+use crate::model::membership::members::{Member, Members};
+use crate::model::membership::reaping::{ReapVerdict, RemovalReason};
+use crate::model::membership::view::ClusterView;
 use std::fmt;
 use std::net::IpAddr;
 
 /// Everything a plan depends on.
 #[derive(Debug, Clone)]
-pub struct Scene<'a> {
+pub struct LeaveInput<'a> {
     /// This machine.
     pub me: &'a InstanceId,
     /// Its private addresses.
@@ -23,23 +23,23 @@ pub struct Scene<'a> {
     /// The cluster, as far as it answers.
     pub cluster: &'a ClusterView,
     /// What may become of the members, where that was asked; nobody may go otherwise.
-    pub judged: &'a [(Member, Verdict)],
+    pub judged: &'a [(Member, ReapVerdict)],
     /// Whether an operator wants the machine to be fresh afterwards.
     pub wipe: bool,
 }
 
 /// What is to be done.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Plan {
+pub enum LeavePlan {
     /// Nothing.
-    Stay(Stay),
+    Stay(StayReason),
     /// These steps, in this order; one that fails does not keep the others from being tried.
-    Leave(Vec<Step>),
+    Leave(Vec<LeaveStep>),
 }
 
 /// Why there is nothing to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Stay {
+pub enum StayReason {
     /// There is no control plane on this machine.
     NothingHere,
     /// There is one that nobody can explain.
@@ -54,14 +54,14 @@ pub enum Stay {
 
 /// One step.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Step {
+pub enum LeaveStep {
     /// Queue for the membership lease for a few seconds, and go on without it.
     Lease,
     /// Register as `leaving`.
     RegisterLeaving,
-    /// Remove the member of a machine that is gone, because it blocks this one's own removal.
-    Reap(MemberId, reap::Remove),
-    /// Remove this machine's own member through one that stays, and see there that it is gone.
+    /// RemovalReason the member of a machine that is gone, because it blocks this one's own removal.
+    Reap(MemberId, RemovalReason),
+    /// RemovalReason this machine's own member through one that stays, and see there that it is gone.
     RemoveOwn(MemberId),
     /// The same, which cannot be done at the moment.
     RemoveOwnWhenPossible(Blocked),
@@ -92,14 +92,14 @@ pub enum Blocked {
 
 /// What comes next on the way to a list without this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Next {
+pub enum NextRemoval {
     /// It is not listed: done.
     Gone,
     /// It is the last voter, and stays.
     LastVoter,
-    /// Remove this dead member first.
-    Reap(MemberId, reap::Remove),
-    /// Remove this machine's own member.
+    /// RemovalReason this dead member first.
+    Reap(MemberId, RemovalReason),
+    /// RemovalReason this machine's own member.
     RemoveOwn(MemberId),
     /// It cannot go at the moment.
     Blocked(Blocked),
@@ -107,14 +107,14 @@ pub enum Next {
 
 /// The whole plan.
 #[must_use]
-pub fn plan(scene: &Scene<'_>) -> Plan {
+pub fn plan(scene: &LeaveInput<'_>) -> LeavePlan {
     match scene.local {
-        Local::Fresh => return Plan::Stay(Stay::NothingHere),
-        Local::Unexplained { .. } => return Plan::Stay(Stay::Unexplained),
+        Local::Fresh => return LeavePlan::Stay(StayReason::NothingHere),
+        Local::Unexplained { .. } => return LeavePlan::Stay(StayReason::Unexplained),
         Local::HalfMade { instance, .. } | Local::Made { instance, .. } if instance != scene.me => {
-            return Plan::Stay(Stay::AnotherInstances(instance.clone()));
+            return LeavePlan::Stay(StayReason::AnotherInstances(instance.clone()));
         }
-        Local::HalfMade { .. } if !scene.has_credentials => return Plan::Stay(Stay::NotBegun),
+        Local::HalfMade { .. } if !scene.has_credentials => return LeavePlan::Stay(StayReason::NotBegun),
         Local::HalfMade { .. } | Local::Made { .. } => {}
     }
     let removals = match scene.cluster {
@@ -122,34 +122,34 @@ pub fn plan(scene: &Scene<'_>) -> Plan {
         ClusterView::Listed(_) | ClusterView::NoQuorum(_) | ClusterView::Unknown { .. } | ClusterView::NotAsked => {
             match removals(scene) {
                 Some(removals) => removals,
-                None => return Plan::Stay(Stay::LastVoter),
+                None => return LeavePlan::Stay(StayReason::LastVoter),
             }
         }
     };
-    let lease = (!removals.is_empty()).then_some(Step::Lease);
-    let wipe = scene.wipe.then_some(Step::Wipe);
-    let steps = lease.into_iter().chain([Step::RegisterLeaving]).chain(removals);
-    Plan::Leave(steps.chain([Step::DeleteNode, Step::RegisterLeft]).chain(wipe).collect())
+    let lease = (!removals.is_empty()).then_some(LeaveStep::Lease);
+    let wipe = scene.wipe.then_some(LeaveStep::Wipe);
+    let steps = lease.into_iter().chain([LeaveStep::RegisterLeaving]).chain(removals);
+    LeavePlan::Leave(steps.chain([LeaveStep::DeleteNode, LeaveStep::RegisterLeft]).chain(wipe).collect())
 }
 
 /// The removals that lead to a list without this machine; `None` when it is the last voter.
-fn removals(scene: &Scene<'_>) -> Option<Vec<Step>> {
+fn removals(scene: &LeaveInput<'_>) -> Option<Vec<LeaveStep>> {
     let mut cluster = scene.cluster.clone();
     let mut steps = Vec::new();
     loop {
-        match next(&Scene { cluster: &cluster, ..scene.clone() }) {
-            Next::Gone => return Some(steps),
-            Next::LastVoter => return None,
-            Next::Blocked(why) => {
-                steps.push(Step::RemoveOwnWhenPossible(why));
+        match next(&LeaveInput { cluster: &cluster, ..scene.clone() }) {
+            NextRemoval::Gone => return Some(steps),
+            NextRemoval::LastVoter => return None,
+            NextRemoval::Blocked(why) => {
+                steps.push(LeaveStep::RemoveOwnWhenPossible(why));
                 return Some(steps);
             }
-            Next::Reap(id, why) => {
-                steps.push(Step::Reap(id, why));
+            NextRemoval::Reap(id, why) => {
+                steps.push(LeaveStep::Reap(id, why));
                 cluster = without(&cluster, id);
             }
-            Next::RemoveOwn(id) => {
-                steps.push(Step::RemoveOwn(id));
+            NextRemoval::RemoveOwn(id) => {
+                steps.push(LeaveStep::RemoveOwn(id));
                 cluster = without(&cluster, id);
             }
         }
@@ -169,40 +169,40 @@ fn without(cluster: &ClusterView, id: MemberId) -> ClusterView {
 /// What comes next. The removal of a voter is judged by those who answer, as etcd itself does it; a dead one is reaped only
 /// if it is in the way.
 #[must_use]
-pub fn next(scene: &Scene<'_>) -> Next {
+pub fn next(scene: &LeaveInput<'_>) -> NextRemoval {
     let members = match scene.cluster {
         ClusterView::Listed(members) => members,
-        ClusterView::External => return Next::Gone,
+        ClusterView::External => return NextRemoval::Gone,
         ClusterView::NoQuorum(members) => return alone_or_blocked(scene, members),
-        ClusterView::Unknown { why } => return Next::Blocked(Blocked::Unknown(why.clone())),
-        ClusterView::NotAsked => return Next::Blocked(Blocked::Unknown("it was not asked".to_owned())),
+        ClusterView::Unknown { why } => return NextRemoval::Blocked(Blocked::Unknown(why.clone())),
+        ClusterView::NotAsked => return NextRemoval::Blocked(Blocked::Unknown("it was not asked".to_owned())),
     };
-    let Some(own) = members.at(scene.addresses) else { return Next::Gone };
+    let Some(own) = members.at(scene.addresses) else { return NextRemoval::Gone };
     if is_last_voter(members, own) {
-        return Next::LastVoter;
+        return NextRemoval::LastVoter;
     }
     if members.may_remove(own.id) {
-        return Next::RemoveOwn(own.id);
+        return NextRemoval::RemoveOwn(own.id);
     }
     let dead = scene.judged.iter().find_map(|(member, verdict)| match verdict {
-        Verdict::Remove(why) if is_in_the_way(members, member) => Some((member.id, why.clone())),
-        Verdict::Remove(_) | Verdict::Keep(_) => None,
+        ReapVerdict::Remove(why) if is_in_the_way(members, member) => Some((member.id, why.clone())),
+        ReapVerdict::Remove(_) | ReapVerdict::Keep(_) => None,
     });
     if let Some((id, why)) = dead {
-        return Next::Reap(id, why);
+        return NextRemoval::Reap(id, why);
     }
     if !members.has_quorum() {
-        return Next::Blocked(no_quorum(members));
+        return NextRemoval::Blocked(no_quorum(members));
     }
     let silent = members.voters().filter(|member| member.id != own.id && !member.answers);
-    Next::Blocked(Blocked::Silent(silent.map(|member| member.id).collect()))
+    NextRemoval::Blocked(Blocked::Silent(silent.map(|member| member.id).collect()))
 }
 
 /// A list from one member's memory: good for telling that this machine is alone, and for nothing else.
-fn alone_or_blocked(scene: &Scene<'_>, members: &Members) -> Next {
+fn alone_or_blocked(scene: &LeaveInput<'_>, members: &Members) -> NextRemoval {
     match members.at(scene.addresses) {
-        Some(own) if is_last_voter(members, own) => Next::LastVoter,
-        Some(_) | None => Next::Blocked(no_quorum(members)),
+        Some(own) if is_last_voter(members, own) => NextRemoval::LastVoter,
+        Some(_) | None => NextRemoval::Blocked(no_quorum(members)),
     }
 }
 
@@ -221,7 +221,7 @@ fn no_quorum(members: &Members) -> Blocked {
     Blocked::NoQuorum { answering: members.answering(), voters: members.voters().count() }
 }
 
-impl Step {
+impl LeaveStep {
     /// The step's name, for logs.
     #[must_use]
     pub fn name(&self) -> &'static str {
@@ -237,13 +237,13 @@ impl Step {
     }
 }
 
-impl fmt::Display for Step {
+impl fmt::Display for LeaveStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Lease => f.write_str("queue for the membership lease for a few seconds, and go on without it"),
             Self::RegisterLeaving => f.write_str("register as leaving"),
             Self::Reap(id, why) => {
-                write!(f, "remove etcd member {id}, which is in the way: {}", Verdict::Remove(why.clone()))
+                write!(f, "remove etcd member {id}, which is in the way: {}", ReapVerdict::Remove(why.clone()))
             }
             Self::RemoveOwn(id) => {
                 write!(f, "remove this machine's etcd member {id} through another one, and see there that it is gone")
@@ -258,7 +258,7 @@ impl fmt::Display for Step {
     }
 }
 
-impl fmt::Display for Stay {
+impl fmt::Display for StayReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NothingHere => f.write_str("there is no control plane on this machine"),

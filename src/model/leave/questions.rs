@@ -1,12 +1,12 @@
 //! The two questions before anything is touched. Both are answered by allow lists: a word that nobody knows is a reason to
 //! stay, since a machine that stayed in error is reaped, and one that left in error costs a cluster its voter.
 
-use crate::model::group::{Ec2State, Lifecycle};
+use crate::model::machine::group::{Ec2State, Lifecycle};
 use std::fmt;
 
 /// A job in systemd's queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Job<'a> {
+pub struct QueuedJob<'a> {
     /// The unit it is about, such as `poweroff.target`.
     pub unit: &'a str,
     /// What is to be done: `start`, `stop`, `restart`, ...
@@ -48,7 +48,7 @@ const COMES_BACK: [&str; 6] = [
 
 /// The answer to the first question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Answer {
+pub enum GoingDown {
     /// The machine goes down, this way.
     Down(Way),
     /// It comes back: this unit is queued, too.
@@ -59,20 +59,20 @@ pub enum Answer {
 
 /// Whether the machine goes down, by systemd's job queue.
 #[must_use]
-pub fn goes_down(jobs: &[Job<'_>]) -> Answer {
+pub fn goes_down(jobs: &[QueuedJob<'_>]) -> GoingDown {
     // A job that stops such a unit, or that only looks at it, is no way back; every other kind might be one.
     let is_queued = |unit: &str| jobs.iter().any(|job| job.unit == unit && job.kind != "stop");
     let starts = |unit: &str| jobs.iter().any(|job| job.unit == unit && job.kind == "start");
     if let Some(unit) = COMES_BACK.into_iter().find(|unit| is_queued(unit)) {
-        return Answer::ComesBack(unit);
+        return GoingDown::ComesBack(unit);
     }
     // Both at once is no state that systemd is ever in; the stricter row of the table is the safe one.
-    [Way::Halt, Way::Poweroff].into_iter().find(|way| starts(way.target())).map_or(Answer::NotDown, Answer::Down)
+    [Way::Halt, Way::Poweroff].into_iter().find(|way| starts(way.target())).map_or(GoingDown::NotDown, GoingDown::Down)
 }
 
 /// What is known of this instance's fate. `None`: nobody answered.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Fate {
+pub struct InstanceOutlook {
     /// The state that Auto Scaling wants it in, by its own metadata: `InService`, `Terminated`, `Standby`, ...
     pub target: Option<String>,
     /// Where Auto Scaling has it.
@@ -107,14 +107,14 @@ pub enum Column {
 
 /// The answer to the second question, with the reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
+pub enum LeaveDecision {
     /// For good: leave.
     Leave(Column),
     /// Not for good, or not known to be: stay.
     Stay(Column),
 }
 
-impl Fate {
+impl InstanceOutlook {
     /// Whether what is known already says that the instance ends: then no other answer can change the verdict.
     #[must_use]
     pub fn is_final(&self) -> bool {
@@ -199,18 +199,18 @@ fn of_ec2(state: &Ec2State) -> Word {
 /// Whether a machine that goes down this way goes for good. A machine of a group that is powered off is replaced, and so is
 /// one that AWS says nothing of; one that halts keeps running in EC2's eyes.
 #[must_use]
-pub fn for_good(way: Way, fate: &Fate) -> Verdict {
+pub fn is_permanent(way: Way, fate: &InstanceOutlook) -> LeaveDecision {
     match (way, fate.column()) {
-        (Way::Poweroff | Way::Halt, column @ Column::Ends(_)) => Verdict::Leave(column),
-        (Way::Poweroff, column @ Column::Runs) => Verdict::Leave(column),
-        (Way::Halt, column @ Column::Runs) => Verdict::Stay(column),
+        (Way::Poweroff | Way::Halt, column @ Column::Ends(_)) => LeaveDecision::Leave(column),
+        (Way::Poweroff, column @ Column::Runs) => LeaveDecision::Leave(column),
+        (Way::Halt, column @ Column::Runs) => LeaveDecision::Stay(column),
         (Way::Poweroff | Way::Halt, column @ (Column::Stopping | Column::Standby | Column::Unknown(_))) => {
-            Verdict::Stay(column)
+            LeaveDecision::Stay(column)
         }
     }
 }
 
-impl fmt::Display for Answer {
+impl fmt::Display for GoingDown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Down(way) => write!(f, "yes: systemd starts {}", way.target()),
@@ -232,7 +232,7 @@ impl fmt::Display for Column {
     }
 }
 
-impl fmt::Display for Verdict {
+impl fmt::Display for LeaveDecision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Leave(Column::Runs) => write!(f, "yes: {}, and the group replaces what is powered off", Column::Runs),
@@ -246,36 +246,36 @@ impl fmt::Display for Verdict {
 mod tests {
     use super::*;
 
-    fn job<'a>(unit: &'a str, kind: &'a str) -> Job<'a> {
-        Job { unit, kind }
+    fn job<'a>(unit: &'a str, kind: &'a str) -> QueuedJob<'a> {
+        QueuedJob { unit, kind }
     }
 
     /// What else is in the queue of a machine that goes down.
-    const OTHERS: [Job<'static>; 3] = [
-        Job { unit: "kubeboot-reset.service", kind: "stop" },
-        Job { unit: "shutdown.target", kind: "start" },
-        Job { unit: "umount.target", kind: "start" },
+    const OTHERS: [QueuedJob<'static>; 3] = [
+        QueuedJob { unit: "kubeboot-reset.service", kind: "stop" },
+        QueuedJob { unit: "shutdown.target", kind: "start" },
+        QueuedJob { unit: "umount.target", kind: "start" },
     ];
 
     #[test]
     fn only_a_start_of_poweroff_or_halt_takes_the_machine_down() {
-        let down = Answer::Down;
+        let down = GoingDown::Down;
         let rows = [
-            (vec![], Answer::NotDown),
-            (OTHERS.to_vec(), Answer::NotDown),
+            (vec![], GoingDown::NotDown),
+            (OTHERS.to_vec(), GoingDown::NotDown),
             (vec![job("poweroff.target", "start")], down(Way::Poweroff)),
             ([vec![job("poweroff.target", "start")], OTHERS.to_vec()].concat(), down(Way::Poweroff)),
             (vec![job("halt.target", "start")], down(Way::Halt)),
             (vec![job("poweroff.target", "start"), job("halt.target", "start")], down(Way::Halt)),
-            (vec![job("poweroff.target", "stop")], Answer::NotDown),
-            (vec![job("poweroff.target", "verify-active")], Answer::NotDown),
-            (vec![job("poweroff.target", "restart")], Answer::NotDown),
-            (vec![job("poweroff.target", "")], Answer::NotDown),
-            (vec![job("poweroff.target.wants", "start")], Answer::NotDown),
-            (vec![job("exit.target", "start")], Answer::NotDown),
-            (vec![job("suspend.target", "start")], Answer::NotDown),
-            (vec![job("hibernate.target", "start")], Answer::NotDown),
-            (vec![job("kubeboot-reset.service", "restart")], Answer::NotDown),
+            (vec![job("poweroff.target", "stop")], GoingDown::NotDown),
+            (vec![job("poweroff.target", "verify-active")], GoingDown::NotDown),
+            (vec![job("poweroff.target", "restart")], GoingDown::NotDown),
+            (vec![job("poweroff.target", "")], GoingDown::NotDown),
+            (vec![job("poweroff.target.wants", "start")], GoingDown::NotDown),
+            (vec![job("exit.target", "start")], GoingDown::NotDown),
+            (vec![job("suspend.target", "start")], GoingDown::NotDown),
+            (vec![job("hibernate.target", "start")], GoingDown::NotDown),
+            (vec![job("kubeboot-reset.service", "restart")], GoingDown::NotDown),
         ];
         for (jobs, expected) in rows {
             assert_eq!(goes_down(&jobs), expected, "{jobs:?}");
@@ -290,12 +290,12 @@ mod tests {
             for kind in ["start", "restart", "try-restart", "verify-active", "reload-or-start", "new"] {
                 for way in Way::ALL {
                     let jobs = [job(way.target(), "start"), job(unit, kind)];
-                    assert_eq!(goes_down(&jobs), Answer::ComesBack(unit), "{jobs:?}");
+                    assert_eq!(goes_down(&jobs), GoingDown::ComesBack(unit), "{jobs:?}");
                 }
             }
-            assert_eq!(goes_down(&[job(unit, "start")]), Answer::ComesBack(unit));
+            assert_eq!(goes_down(&[job(unit, "start")]), GoingDown::ComesBack(unit));
             let taken_back = [job("poweroff.target", "start"), job(unit, "stop")];
-            assert_eq!(goes_down(&taken_back), Answer::Down(Way::Poweroff), "{unit}");
+            assert_eq!(goes_down(&taken_back), GoingDown::Down(Way::Poweroff), "{unit}");
         }
     }
 
@@ -329,7 +329,7 @@ mod tests {
         ["pending", "running", "stopping", "stopped", "shutting-down", "terminated", "", "hibernating"];
 
     /// Every answer there can be, silence among them.
-    fn all_fates() -> impl Iterator<Item = Fate> {
+    fn all_fates() -> impl Iterator<Item = InstanceOutlook> {
         let targets = || TARGETS.into_iter().map(|word| Some(word.to_owned())).chain([None]);
         let lifecycles = || {
             let states = LIFECYCLES.into_iter().map(|word| Some(InGroup::As(Lifecycle::parse(word))));
@@ -339,13 +339,13 @@ mod tests {
         targets().flat_map(move |target| {
             lifecycles().flat_map(move |lifecycle| {
                 let (target, lifecycle) = (target.clone(), lifecycle);
-                states().map(move |ec2| Fate { target: target.clone(), lifecycle: lifecycle.clone(), ec2 })
+                states().map(move |ec2| InstanceOutlook { target: target.clone(), lifecycle: lifecycle.clone(), ec2 })
             })
         })
     }
 
     /// The table once more, by the words themselves.
-    fn expected(way: Way, fate: &Fate) -> bool {
+    fn expected(way: Way, fate: &InstanceOutlook) -> bool {
         let target = fate.target.as_deref();
         let lifecycle = fate.lifecycle.as_ref().map(|found| match found {
             InGroup::As(state) => state.to_string(),
@@ -367,7 +367,7 @@ mod tests {
         let mut cells = 0;
         for way in Way::ALL {
             for fate in all_fates() {
-                let leaves = matches!(for_good(way, &fate), Verdict::Leave(_));
+                let leaves = matches!(is_permanent(way, &fate), LeaveDecision::Leave(_));
                 assert_eq!(leaves, expected(way, &fate), "{way:?} {fate:?}");
                 cells += 1;
             }
@@ -377,7 +377,7 @@ mod tests {
 
     #[test]
     fn the_rows_that_matter_have_a_reason() {
-        let fate = |target: Option<&str>, lifecycle: Option<&str>, ec2: Option<&str>| Fate {
+        let fate = |target: Option<&str>, lifecycle: Option<&str>, ec2: Option<&str>| InstanceOutlook {
             target: target.map(str::to_owned),
             lifecycle: lifecycle.map(|word| InGroup::As(Lifecycle::parse(word))),
             ec2: ec2.map(Ec2State::parse),
@@ -391,30 +391,30 @@ mod tests {
             (fate(None, Some("Standby"), None), "no: it is in Standby"),
             (fate(None, Some("EnteringStandby"), None), "no: it is in Standby"),
             (fate(Some("InService"), Some("InService"), Some("running")), "yes: nobody says"),
-            (Fate::default(), "yes: nobody says"),
+            (InstanceOutlook::default(), "yes: nobody says"),
             (
                 fate(None, Some("Quarantined"), Some("running")),
                 "no: AWS says what this version does not know (lifecycle",
             ),
             (
-                Fate { lifecycle: Some(InGroup::No), ..Fate::default() },
+                InstanceOutlook { lifecycle: Some(InGroup::No), ..InstanceOutlook::default() },
                 "no: AWS says what this version does not know (in no",
             ),
         ];
         for (fate, text) in rows {
-            let said = for_good(Way::Poweroff, &fate).to_string();
+            let said = is_permanent(Way::Poweroff, &fate).to_string();
             assert!(said.starts_with(text), "{fate:?}: {said}");
         }
-        assert!(for_good(Way::Halt, &Fate::default()).to_string().starts_with("no: nobody says"));
+        assert!(is_permanent(Way::Halt, &InstanceOutlook::default()).to_string().starts_with("no: nobody says"));
     }
 
     #[test]
     fn the_first_question_is_answered_in_words() {
         let rows = [
-            (Answer::Down(Way::Poweroff), "yes: systemd starts poweroff.target"),
-            (Answer::Down(Way::Halt), "yes: systemd starts halt.target"),
-            (Answer::ComesBack("kexec.target"), "no, it comes back: systemd has kexec.target in its queue"),
-            (Answer::NotDown, "no: systemd starts neither poweroff.target nor halt.target"),
+            (GoingDown::Down(Way::Poweroff), "yes: systemd starts poweroff.target"),
+            (GoingDown::Down(Way::Halt), "yes: systemd starts halt.target"),
+            (GoingDown::ComesBack("kexec.target"), "no, it comes back: systemd has kexec.target in its queue"),
+            (GoingDown::NotDown, "no: systemd starts neither poweroff.target nor halt.target"),
         ];
         for (answer, text) in rows {
             assert_eq!(answer.to_string(), text);
@@ -423,24 +423,28 @@ mod tests {
 
     #[test]
     fn what_is_known_comes_together_and_the_first_word_counts() {
-        let of = |target: Option<&str>, lifecycle, ec2| Fate { target: target.map(str::to_owned), lifecycle, ec2 };
+        let of = |target: Option<&str>, lifecycle, ec2| InstanceOutlook {
+            target: target.map(str::to_owned),
+            lifecycle,
+            ec2,
+        };
         let first = of(Some("Standby"), None, None);
         let second = of(Some("InService"), Some(InGroup::No), Some(Ec2State::Running));
         assert_eq!(first.and(second.clone()), of(Some("Standby"), Some(InGroup::No), Some(Ec2State::Running)));
-        assert_eq!(second.clone().and(Fate::default()), second);
+        assert_eq!(second.clone().and(InstanceOutlook::default()), second);
     }
 
     #[test]
     fn an_answer_that_is_final_stays_so_whatever_else_is_said() {
         for fate in all_fates() {
             // Only an end takes a machine along that halts.
-            assert_eq!(fate.is_final(), matches!(for_good(Way::Halt, &fate), Verdict::Leave(_)), "{fate:?}");
+            assert_eq!(fate.is_final(), matches!(is_permanent(Way::Halt, &fate), LeaveDecision::Leave(_)), "{fate:?}");
             let alone = [
-                Fate { lifecycle: None, ec2: None, ..fate.clone() },
-                Fate { target: None, ec2: None, ..fate.clone() },
-                Fate { target: None, lifecycle: None, ..fate.clone() },
+                InstanceOutlook { lifecycle: None, ec2: None, ..fate.clone() },
+                InstanceOutlook { target: None, ec2: None, ..fate.clone() },
+                InstanceOutlook { target: None, lifecycle: None, ..fate.clone() },
             ];
-            if alone.iter().any(Fate::is_final) {
+            if alone.iter().any(InstanceOutlook::is_final) {
                 assert!(fate.is_final(), "{fate:?}");
             }
         }

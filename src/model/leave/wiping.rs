@@ -1,7 +1,7 @@
 //! Whether a machine that has left may be wiped.
 
-use crate::model::local::Local;
-use crate::model::record::{ClusterRecord, State};
+use crate::model::machine::local::Local;
+use crate::model::record::cluster::{ClusterRecord, RecordState};
 use std::fmt;
 
 /// Why it may not be wiped.
@@ -31,8 +31,8 @@ pub fn may_wipe(record: Option<&ClusterRecord>, local: &Local) -> Result<(), Kee
         return Err(KeepData::OtherClaim);
     }
     match record.state {
-        State::Ready(_) | State::Retired(_) => Ok(()),
-        State::Initializing { .. } => Err(KeepData::NotReady),
+        RecordState::Ready(_) | RecordState::Retired(_) => Ok(()),
+        RecordState::Initializing { .. } => Err(KeepData::NotReady),
     }
 }
 
@@ -52,14 +52,14 @@ impl fmt::Display for KeepData {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::identity::Identity;
-    use crate::model::ids::{ClaimId, InstanceId};
-    use crate::model::local::Stage;
-    use crate::model::record::Published;
+    use crate::model::machine::ids::{ClaimId, InstanceId};
+    use crate::model::machine::local::Stage;
+    use crate::model::record::cluster::Published;
+    use crate::model::record::identity::Identity;
 
     const UUID: &str = "6f9619ff-8b86-4011-b42d-00c04fc964ff";
 
-    fn record(claim: &str, state: State) -> ClusterRecord {
+    fn record(claim: &str, state: RecordState) -> ClusterRecord {
         let (claim_id, identity) = (ClaimId::parse(claim).unwrap(), Identity::sample());
         ClusterRecord { claim_id, generation: 1, identity, yielded: Vec::new(), state }
     }
@@ -71,8 +71,8 @@ mod tests {
         let published = Published::sample(instance.clone());
         let made = Local::Made { instance: instance.clone(), claim_id: claim_id.clone() };
         let half_made = Local::HalfMade { instance, claim_id, stage: Stage::Joining };
-        let (ready, retired) = (State::Ready(published.clone()), State::Retired(published));
-        let initializing = State::Initializing { holder: None, beat: 0 };
+        let (ready, retired) = (RecordState::Ready(published.clone()), RecordState::Retired(published));
+        let initializing = RecordState::Initializing { holder: None, beat: 0 };
         let other = UUID.replace('6', "7");
         let rows = [
             (Some(record(UUID, ready.clone())), &made, Ok(())),

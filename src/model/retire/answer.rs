@@ -3,13 +3,13 @@
 //! Whatever answers at the endpoint is in the way, even another cluster: the next one is made under the same name, and its
 //! machines and workers would find the other one there.
 
-use crate::model::ids::InstanceId;
+use crate::model::machine::ids::InstanceId;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 /// One that answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Answer {
+pub enum Responder {
     /// Somebody at the record's endpoint.
     Endpoint {
         /// The endpoint.
@@ -58,7 +58,7 @@ impl Serves {
     }
 }
 
-impl Answer {
+impl Responder {
     /// What an operator can do about it.
     #[must_use]
     pub fn remedy(&self) -> &'static str {
@@ -82,7 +82,7 @@ impl Answer {
 }
 
 /// What was seen.
-impl fmt::Display for Answer {
+impl fmt::Display for Responder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Endpoint { endpoint, address, status, serves } => {
@@ -128,7 +128,7 @@ mod tests {
             let serves = Serves::of(&hashes(found), &hashes(record));
             assert_eq!(serves, expected, "{found:?} {record:?}");
             let (endpoint, address) = ("api:6443".to_owned(), Some("10.0.0.1:6443".parse().unwrap()));
-            let answer = Answer::Endpoint { endpoint, address, status: 200, serves };
+            let answer = Responder::Endpoint { endpoint, address, status: 200, serves };
             let text = answer.to_string();
             assert!(
                 text.starts_with("the endpoint api:6443 answers with HTTP status 200 from 10.0.0.1:6443"),

@@ -6,18 +6,18 @@
 
 mod answer;
 
-pub use answer::{Answer, Serves};
+pub use answer::{Responder, Serves};
 
-use crate::model::ids::{ClaimId, InstanceId};
-use crate::model::instances::Seen;
-use crate::model::record::{ClusterRecord, State};
-use crate::model::registration::Phase;
+use crate::model::machine::ids::{ClaimId, InstanceId};
+use crate::model::membership::instances::Presence;
+use crate::model::membership::registration::RegistrationPhase;
+use crate::model::record::cluster::{ClusterRecord, RecordState};
 use std::fmt;
 use std::time::Duration;
 
 /// What the decision depends on.
 #[derive(Debug, Clone)]
-pub struct Scene<'a> {
+pub struct RetireInput<'a> {
     /// The cluster that the operator means, by its ID: the claim that made it.
     pub cluster_id: &'a ClaimId,
     /// The record; `None` when there is none.
@@ -25,9 +25,9 @@ pub struct Scene<'a> {
     /// Where EC2 was asked.
     pub asked_in: AskedIn,
     /// Every machine that has registered, and the one that initialised.
-    pub machines: &'a [Machine],
+    pub machines: &'a [RetireMachine],
     /// What answers.
-    pub answers: &'a [Answer],
+    pub answers: &'a [Responder],
     /// After so long, absence from EC2's answers is believed.
     pub gone_grace: Duration,
 }
@@ -43,20 +43,20 @@ pub struct AskedIn {
 
 /// A machine of the cluster that is to be retired.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Machine {
+pub struct RetireMachine {
     /// Its ID.
     pub instance: InstanceId,
     /// What it said about itself last, where that can be read.
-    pub says: Option<Phase>,
+    pub says: Option<RegistrationPhase>,
     /// EC2's word; `None` when EC2 was not asked.
-    pub ec2: Option<Seen>,
+    pub ec2: Option<Presence>,
     /// Whether it is the machine on which this is asked, and its disk holds nothing of a control plane.
     pub is_here_and_fresh: bool,
 }
 
 /// What is to be done.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
+pub enum RetireDecision {
     /// Nothing: it is retired already.
     Already,
     /// The record may be flipped to `retired`.
@@ -69,12 +69,12 @@ pub enum Verdict {
         left: Duration,
     },
     /// It must not be.
-    Refused(Vec<Refusal>),
+    Refused(Vec<RetireRefusal>),
 }
 
 /// Why not.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Refusal {
+pub enum RetireRefusal {
     /// There is no record.
     NoRecord,
     /// There is a claim and no cluster yet.
@@ -109,81 +109,85 @@ pub enum Refusal {
         instance: InstanceId,
     },
     /// Something answers.
-    Answers(Answer),
+    Answers(Responder),
 }
 
 /// Decides.
 #[must_use]
-pub fn judge(scene: &Scene<'_>) -> Verdict {
+pub fn judge(scene: &RetireInput<'_>) -> RetireDecision {
     let record = match meant(scene) {
         Ok(record) => record,
-        Err(refusal) => return Verdict::Refused(vec![refusal]),
+        Err(refusal) => return RetireDecision::Refused(vec![refusal]),
     };
-    if matches!(record.state, State::Retired(_)) {
-        return Verdict::Already;
+    if matches!(record.state, RecordState::Retired(_)) {
+        return RetireDecision::Already;
     }
     if let Some(refusal) = asked_elsewhere(scene, record) {
-        return Verdict::Refused(vec![refusal]);
+        return RetireDecision::Refused(vec![refusal]);
     }
-    let mut refusals: Vec<Refusal> = scene.machines.iter().filter_map(lives).collect();
-    refusals.extend(scene.answers.iter().cloned().map(Refusal::Answers));
+    let mut refusals: Vec<RetireRefusal> = scene.machines.iter().filter_map(lives).collect();
+    refusals.extend(scene.answers.iter().cloned().map(RetireRefusal::Answers));
     if !refusals.is_empty() {
-        return Verdict::Refused(refusals);
+        return RetireDecision::Refused(refusals);
     }
     let absent: Vec<(&InstanceId, Duration)> =
         scene.machines.iter().filter_map(|machine| soon_gone(machine, scene.gone_grace)).collect();
     match absent.iter().map(|(_, left)| *left).max() {
         Some(left) => {
-            Verdict::Wait { absent: absent.into_iter().map(|(instance, _)| instance.clone()).collect(), left }
+            RetireDecision::Wait { absent: absent.into_iter().map(|(instance, _)| instance.clone()).collect(), left }
         }
-        None => Verdict::Lawful,
+        None => RetireDecision::Lawful,
     }
 }
 
 /// The record, if it is that of the cluster that is meant.
-fn meant<'a>(scene: &Scene<'a>) -> Result<&'a ClusterRecord, Refusal> {
-    let record = scene.record.ok_or(Refusal::NoRecord)?;
+fn meant<'a>(scene: &RetireInput<'a>) -> Result<&'a ClusterRecord, RetireRefusal> {
+    let record = scene.record.ok_or(RetireRefusal::NoRecord)?;
     match &record.state {
-        State::Initializing { .. } => Err(Refusal::NoCluster { claim_id: record.claim_id.clone() }),
-        State::Ready(_) | State::Retired(_) if record.claim_id != *scene.cluster_id => {
-            Err(Refusal::OtherCluster { cluster_id: record.claim_id.clone() })
+        RecordState::Initializing { .. } => Err(RetireRefusal::NoCluster { claim_id: record.claim_id.clone() }),
+        RecordState::Ready(_) | RecordState::Retired(_) if record.claim_id != *scene.cluster_id => {
+            Err(RetireRefusal::OtherCluster { cluster_id: record.claim_id.clone() })
         }
-        State::Ready(_) | State::Retired(_) => Ok(record),
+        RecordState::Ready(_) | RecordState::Retired(_) => Ok(record),
     }
 }
 
-fn asked_elsewhere(scene: &Scene<'_>, record: &ClusterRecord) -> Option<Refusal> {
+fn asked_elsewhere(scene: &RetireInput<'_>, record: &ClusterRecord) -> Option<RetireRefusal> {
     let (identity, here) = (&record.identity, &scene.asked_in);
     let differs = |field, record: &str, here: &str| {
-        (record != here).then(|| Refusal::AskedElsewhere { field, record: record.to_owned(), here: here.to_owned() })
+        (record != here).then(|| RetireRefusal::AskedElsewhere {
+            field,
+            record: record.to_owned(),
+            here: here.to_owned(),
+        })
     };
     differs("account", &identity.account, &here.account).or_else(|| differs("region", &identity.region, &here.region))
 }
 
 /// A machine that may hold a vote. One that is stopped can be started again.
-fn lives(machine: &Machine) -> Option<Refusal> {
+fn lives(machine: &RetireMachine) -> Option<RetireRefusal> {
     let instance = machine.instance.clone();
     match &machine.ec2 {
         // Its disk was looked at, and proves what EC2 cannot know.
         _ if machine.is_here_and_fresh => None,
-        Some(Seen::State(state)) if state.is_final() => None,
-        Some(Seen::State(state)) => Some(Refusal::Lives { instance, ec2: state.to_string() }),
-        Some(Seen::AbsentFor(_)) => None,
-        None => Some(Refusal::NotKnown { instance }),
+        Some(Presence::State(state)) if state.is_final() => None,
+        Some(Presence::State(state)) => Some(RetireRefusal::Lives { instance, ec2: state.to_string() }),
+        Some(Presence::AbsentFor(_)) => None,
+        None => Some(RetireRefusal::NotKnown { instance }),
     }
 }
 
 /// How long EC2 must go on leaving it out.
-fn soon_gone(machine: &Machine, grace: Duration) -> Option<(&InstanceId, Duration)> {
+fn soon_gone(machine: &RetireMachine, grace: Duration) -> Option<(&InstanceId, Duration)> {
     match &machine.ec2 {
-        Some(Seen::AbsentFor(absent)) => {
+        Some(Presence::AbsentFor(absent)) => {
             grace.checked_sub(*absent).filter(|left| !left.is_zero()).map(|left| (&machine.instance, left))
         }
-        Some(Seen::State(_)) | None => None,
+        Some(Presence::State(_)) | None => None,
     }
 }
 
-impl Refusal {
+impl RetireRefusal {
     /// A word for programs. It stays the same when the text changes.
     #[must_use]
     pub fn code(&self) -> &'static str {
@@ -208,7 +212,7 @@ impl Refusal {
     }
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for RetireRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoRecord => f.write_str("there is no cluster record: correct 'bucket' and 'prefix'"),
@@ -242,10 +246,10 @@ impl fmt::Display for Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::group::Ec2State;
-    use crate::model::identity::Identity;
-    use crate::model::ids::BootId;
-    use crate::model::record::{Holder, Published};
+    use crate::model::machine::group::Ec2State;
+    use crate::model::machine::ids::BootId;
+    use crate::model::record::cluster::{Holder, Published};
+    use crate::model::record::identity::Identity;
 
     const GRACE: Duration = Duration::from_secs(300);
 
@@ -257,7 +261,7 @@ mod tests {
         ClaimId::parse(format!("00000000-0000-4000-8000-00000000000{n}")).unwrap()
     }
 
-    fn record(state: State) -> ClusterRecord {
+    fn record(state: RecordState) -> ClusterRecord {
         let (claim_id, identity) = (claim(1), Identity::sample());
         ClusterRecord { claim_id, generation: 1, identity, yielded: Vec::new(), state }
     }
@@ -271,8 +275,8 @@ mod tests {
     }
 
     /// Of cluster 1, asked for cluster 1 where it is.
-    fn judged(state: State, machines: &[Machine], answers: &[Answer]) -> Verdict {
-        judge(&Scene {
+    fn judged(state: RecordState, machines: &[RetireMachine], answers: &[Responder]) -> RetireDecision {
+        judge(&RetireInput {
             cluster_id: &claim(1),
             record: Some(&record(state)),
             asked_in: asked_in("123456789012", "eu-central-1"),
@@ -282,22 +286,23 @@ mod tests {
         })
     }
 
-    fn machine(n: u8, ec2: Option<Seen>) -> Machine {
-        Machine { instance: id(n), says: Some(Phase::Joined), ec2, is_here_and_fresh: false }
+    fn machine(n: u8, ec2: Option<Presence>) -> RetireMachine {
+        RetireMachine { instance: id(n), says: Some(RegistrationPhase::Joined), ec2, is_here_and_fresh: false }
     }
 
-    fn state(state: Ec2State) -> Option<Seen> {
-        Some(Seen::State(state))
+    fn state(state: Ec2State) -> Option<Presence> {
+        Some(Presence::State(state))
     }
 
     #[test]
     fn every_machine_must_be_gone_for_good() {
-        let lives = |ec2: &str| Verdict::Refused(vec![Refusal::Lives { instance: id(1), ec2: ec2.into() }]);
-        let wait = |left| Verdict::Wait { absent: vec![id(1)], left: Duration::from_secs(left) };
-        let absent = |secs| Some(Seen::AbsentFor(Duration::from_secs(secs)));
+        let lives =
+            |ec2: &str| RetireDecision::Refused(vec![RetireRefusal::Lives { instance: id(1), ec2: ec2.into() }]);
+        let wait = |left| RetireDecision::Wait { absent: vec![id(1)], left: Duration::from_secs(left) };
+        let absent = |secs| Some(Presence::AbsentFor(Duration::from_secs(secs)));
         let rows = [
-            (state(Ec2State::Terminated), Verdict::Lawful),
-            (state(Ec2State::ShuttingDown), Verdict::Lawful),
+            (state(Ec2State::Terminated), RetireDecision::Lawful),
+            (state(Ec2State::ShuttingDown), RetireDecision::Lawful),
             (state(Ec2State::Running), lives("running")),
             (state(Ec2State::Pending), lives("pending")),
             (state(Ec2State::Stopping), lives("stopping")),
@@ -305,73 +310,79 @@ mod tests {
             (state(Ec2State::Other("new".into())), lives("new")),
             (absent(0), wait(300)),
             (absent(299), wait(1)),
-            (absent(300), Verdict::Lawful),
-            (None, Verdict::Refused(vec![Refusal::NotKnown { instance: id(1) }])),
+            (absent(300), RetireDecision::Lawful),
+            (None, RetireDecision::Refused(vec![RetireRefusal::NotKnown { instance: id(1) }])),
         ];
         for (ec2, expected) in rows {
             let machines = [machine(1, ec2.clone()), machine(2, state(Ec2State::Terminated))];
-            assert_eq!(judged(State::Ready(published()), &machines, &[]), expected, "{ec2:?}");
+            assert_eq!(judged(RecordState::Ready(published()), &machines, &[]), expected, "{ec2:?}");
         }
     }
 
     #[test]
     fn the_longest_absence_to_come_is_waited_for_unless_something_lives() {
-        let absent = |n, secs| machine(n, Some(Seen::AbsentFor(Duration::from_secs(secs))));
+        let absent = |n, secs| machine(n, Some(Presence::AbsentFor(Duration::from_secs(secs))));
         let two = [absent(1, 100), absent(2, 200), absent(3, 300)];
-        let expected = Verdict::Wait { absent: vec![id(1), id(2)], left: Duration::from_secs(200) };
-        assert_eq!(judged(State::Ready(published()), &two, &[]), expected);
+        let expected = RetireDecision::Wait { absent: vec![id(1), id(2)], left: Duration::from_secs(200) };
+        assert_eq!(judged(RecordState::Ready(published()), &two, &[]), expected);
         let lives = [absent(1, 100), machine(2, state(Ec2State::Running))];
-        let verdict = judged(State::Ready(published()), &lives, &[]);
-        assert_eq!(verdict, Verdict::Refused(vec![Refusal::Lives { instance: id(2), ec2: "running".into() }]));
+        let verdict = judged(RecordState::Ready(published()), &lives, &[]);
+        assert_eq!(
+            verdict,
+            RetireDecision::Refused(vec![RetireRefusal::Lives { instance: id(2), ec2: "running".into() }])
+        );
     }
 
     #[test]
     fn what_answers_is_in_the_way_whatever_ec2_says() {
-        let endpoint = |serves| Answer::Endpoint { endpoint: "api:6443".into(), address: None, status: 200, serves };
+        let endpoint = |serves| Responder::Endpoint { endpoint: "api:6443".into(), address: None, status: 200, serves };
         let another = endpoint(Serves::AnotherCa { hashes: vec!["sha256:01".into()] });
-        let listens = Answer::Machine { instance: id(2), address: "10.0.0.2".parse().unwrap(), port: 2379 };
+        let listens = Responder::Machine { instance: id(2), address: "10.0.0.2".parse().unwrap(), port: 2379 };
         for answer in [endpoint(Serves::ThisCa), another, endpoint(Serves::Unsaid), listens] {
             let gone = [machine(1, state(Ec2State::Terminated))];
-            let verdict = judged(State::Ready(published()), &gone, std::slice::from_ref(&answer));
-            assert_eq!(verdict, Verdict::Refused(vec![Refusal::Answers(answer)]));
+            let verdict = judged(RecordState::Ready(published()), &gone, std::slice::from_ref(&answer));
+            assert_eq!(verdict, RetireDecision::Refused(vec![RetireRefusal::Answers(answer)]));
         }
     }
 
     #[test]
     fn the_machine_where_this_is_asked_counts_by_its_disk() {
-        let here = Machine { is_here_and_fresh: true, ..machine(9, state(Ec2State::Running)) };
+        let here = RetireMachine { is_here_and_fresh: true, ..machine(9, state(Ec2State::Running)) };
         let gone = machine(1, state(Ec2State::Terminated));
-        assert_eq!(judged(State::Ready(published()), &[gone.clone(), here.clone()], &[]), Verdict::Lawful);
-        let not_fresh = Machine { is_here_and_fresh: false, ..here };
-        let verdict = judged(State::Ready(published()), &[gone, not_fresh], &[]);
-        assert_eq!(verdict, Verdict::Refused(vec![Refusal::Lives { instance: id(9), ec2: "running".into() }]));
+        assert_eq!(judged(RecordState::Ready(published()), &[gone.clone(), here.clone()], &[]), RetireDecision::Lawful);
+        let not_fresh = RetireMachine { is_here_and_fresh: false, ..here };
+        let verdict = judged(RecordState::Ready(published()), &[gone, not_fresh], &[]);
+        assert_eq!(
+            verdict,
+            RetireDecision::Refused(vec![RetireRefusal::Lives { instance: id(9), ec2: "running".into() }])
+        );
     }
 
     #[test]
     fn only_the_cluster_that_is_meant_and_where_it_is() {
         let boot = BootId::parse("6f9619ff-8b86-4011-b42d-00c04fc964ff").unwrap();
         let holder = Some(Holder { instance: id(1), boot });
-        let refused = |refusal| Verdict::Refused(vec![refusal]);
+        let refused = |refusal| RetireDecision::Refused(vec![refusal]);
         let elsewhere = |field, record: &str, here: &str| {
-            refused(Refusal::AskedElsewhere { field, record: record.into(), here: here.into() })
+            refused(RetireRefusal::AskedElsewhere { field, record: record.into(), here: here.into() })
         };
         let (account, region) = ("123456789012", "eu-central-1");
         let here = || asked_in(account, region);
-        let ready = || Some(record(State::Ready(published())));
-        let retired = || Some(record(State::Retired(published())));
-        let initializing = Some(record(State::Initializing { holder, beat: 3 }));
+        let ready = || Some(record(RecordState::Ready(published())));
+        let retired = || Some(record(RecordState::Retired(published())));
+        let initializing = Some(record(RecordState::Initializing { holder, beat: 3 }));
         let rows = [
-            (None, 1, here(), refused(Refusal::NoRecord)),
-            (initializing, 1, here(), refused(Refusal::NoCluster { claim_id: claim(1) })),
-            (ready(), 2, here(), refused(Refusal::OtherCluster { cluster_id: claim(1) })),
-            (retired(), 2, here(), refused(Refusal::OtherCluster { cluster_id: claim(1) })),
-            (retired(), 1, here(), Verdict::Already),
-            (ready(), 1, here(), Verdict::Lawful),
+            (None, 1, here(), refused(RetireRefusal::NoRecord)),
+            (initializing, 1, here(), refused(RetireRefusal::NoCluster { claim_id: claim(1) })),
+            (ready(), 2, here(), refused(RetireRefusal::OtherCluster { cluster_id: claim(1) })),
+            (retired(), 2, here(), refused(RetireRefusal::OtherCluster { cluster_id: claim(1) })),
+            (retired(), 1, here(), RetireDecision::Already),
+            (ready(), 1, here(), RetireDecision::Lawful),
             (ready(), 1, asked_in("2", region), elsewhere("account", account, "2")),
             (ready(), 1, asked_in(account, "us-east-1"), elsewhere("region", region, "us-east-1")),
         ];
         for (record, meant, asked_in, expected) in rows {
-            let scene = Scene {
+            let scene = RetireInput {
                 cluster_id: &claim(meant),
                 record: record.as_ref(),
                 asked_in,
@@ -399,16 +410,16 @@ mod tests {
 
     /// `R` reads for the retirement, `W` writes it; `r` reads for a machine that boots, `c` claims by that, `f` flips.
     fn played(order: &str) -> Cell {
-        use crate::model::claim::{claimed, flipped, retired};
+        use crate::model::record::claim::{claimed, flipped, retired};
         let holder = Holder { instance: id(5), boot: BootId::parse("6f9619ff-8b86-4011-b42d-00c04fc964ff").unwrap() };
-        let mut cell = Cell(record(State::Ready(published())), 0);
+        let mut cell = Cell(record(RecordState::Ready(published())), 0);
         let (mut ours, mut theirs) = (cell.clone(), cell.clone());
         for step in order.chars() {
             match step {
                 'R' => ours = cell.clone(),
                 'W' => _ = cell.replace(retired(&ours.0), ours.1),
                 'r' => theirs = cell.clone(),
-                'c' if matches!(theirs.0.state, State::Retired(_)) => {
+                'c' if matches!(theirs.0.state, RecordState::Retired(_)) => {
                     let next = claimed(Some(&theirs.0), claim(5), holder.clone(), theirs.0.identity.clone());
                     _ = cell.replace(Some(next), theirs.1);
                     theirs = cell.clone();
@@ -422,7 +433,7 @@ mod tests {
 
     #[test]
     fn a_machine_that_boots_meanwhile_is_harmed_in_no_order() {
-        let (ready, retired) = (State::Ready(published()), State::Retired(published()));
+        let (ready, retired) = (RecordState::Ready(published()), RecordState::Retired(published()));
         let rows = [
             ("RrcfW", 1, &retired), // It read `ready`, and claims nothing.
             ("rRWcf", 1, &retired), // The same, with the record changed behind its back.

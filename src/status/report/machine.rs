@@ -1,9 +1,9 @@
 //! One machine, with all that is known of it.
 
-use super::Source;
-use crate::model::members;
-use crate::model::registration::Registration;
-use crate::model::verdict::{self, Ec2, Etcd, Machine, Report, Seen, is_explained};
+use super::ReportedSource;
+use crate::model::membership::members;
+use crate::model::membership::registration::Registration;
+use crate::model::status::{self, Ec2Answer, Etcd, MemberStatus, StatusInput, StatusMachine, is_explained};
 use serde::Serialize;
 
 /// One machine.
@@ -12,11 +12,11 @@ pub(in crate::status) struct Node {
     pub(in crate::status) instance: String,
     pub(in crate::status) here: bool,
     pub(in crate::status) addresses: Vec<String>,
-    pub(in crate::status) ec2: Source<String>,
-    pub(in crate::status) group: Source<Option<Place>>,
-    pub(in crate::status) registration: Source<Option<Says>>,
-    pub(in crate::status) member: Source<Option<Member>>,
-    pub(in crate::status) api_server: Source<Option<ApiServer>>,
+    pub(in crate::status) ec2: ReportedSource<String>,
+    pub(in crate::status) group: ReportedSource<Option<Place>>,
+    pub(in crate::status) registration: ReportedSource<Option<Says>>,
+    pub(in crate::status) member: ReportedSource<Option<Member>>,
+    pub(in crate::status) api_server: ReportedSource<Option<ApiServer>>,
     pub(in crate::status) kubelet: Option<Kubelet>,
 }
 
@@ -61,7 +61,7 @@ pub(in crate::status) struct Member {
 pub(in crate::status) struct ApiServer {
     pub(in crate::status) ready: bool,
     why_not: Option<String>,
-    kube_system_uid: Source<String>,
+    kube_system_uid: ReportedSource<String>,
     pub(in crate::status) version: Option<String>,
 }
 
@@ -73,38 +73,38 @@ pub(in crate::status) struct Kubelet {
 }
 
 impl Node {
-    pub(super) fn new(machine: &Machine<'_>, all: &[Machine<'_>], seen: &Seen) -> Self {
+    pub(super) fn new(machine: &StatusMachine<'_>, all: &[StatusMachine<'_>], seen: &StatusInput) -> Self {
         let node = machine.api_server.and_then(|server| server.node.as_ref());
         Self {
             instance: machine.instance.to_string(),
             here: seen.here.instance() == Some(machine.instance),
             addresses: machine.addresses().iter().map(ToString::to_string).collect(),
-            ec2: Source::of(&seen.ec2, |_| ec2(machine.ec2)),
-            group: Source::of(&seen.group, |_| {
+            ec2: ReportedSource::of(&seen.ec2, |_| ec2(machine.ec2)),
+            group: ReportedSource::of(&seen.group, |_| {
                 machine.group.map(|member| Place { lifecycle: member.lifecycle.to_string(), healthy: member.healthy })
             }),
             registration: match machine.registration {
-                Some(registration) => Source::of(registration, |says| Some(Says::new(says))),
-                None => Source::of(&seen.registrations, |_| None),
+                Some(registration) => ReportedSource::of(registration, |says| Some(Says::new(says))),
+                None => ReportedSource::of(&seen.registrations, |_| None),
             },
             member: match &seen.etcd {
-                Err(why) | Ok(Etcd::Silent { why, .. }) => Source::unknown(why),
-                Ok(Etcd::External) => Source::Known(None),
+                Err(why) | Ok(Etcd::Silent { why, .. }) => ReportedSource::unknown(why),
+                Ok(Etcd::External) => ReportedSource::Known(None),
                 Ok(Etcd::Stacked { .. }) => {
-                    Source::Known(machine.member.map(|member| Member::new(member, machine.report, all)))
+                    ReportedSource::Known(machine.member.map(|member| Member::new(member, machine.report, all)))
                 }
             },
-            api_server: Source::of(&seen.api_servers, |_| machine.api_server.map(ApiServer::new)),
+            api_server: ReportedSource::of(&seen.api_servers, |_| machine.api_server.map(ApiServer::new)),
             kubelet: node.map(|node| Kubelet { ready: node.ready, version: node.kubelet_version.clone() }),
         }
     }
 }
 
 /// EC2's state, or what it means that there is none.
-fn ec2(ec2: Ec2<'_>) -> String {
+fn ec2(ec2: Ec2Answer<'_>) -> String {
     match ec2 {
-        Ec2::State(state) => state.to_string(),
-        Ec2::Absent | Ec2::Unknown => "absent".to_owned(),
+        Ec2Answer::State(state) => state.to_string(),
+        Ec2Answer::Absent | Ec2Answer::Unknown => "absent".to_owned(),
     }
 }
 
@@ -126,7 +126,7 @@ impl Says {
 }
 
 impl Member {
-    pub(super) fn new(member: &members::Member, report: Option<&Report>, machines: &[Machine<'_>]) -> Self {
+    pub(super) fn new(member: &members::Member, report: Option<&MemberStatus>, machines: &[StatusMachine<'_>]) -> Self {
         Self {
             id: member.id.to_string(),
             name: member.name.clone(),
@@ -142,11 +142,11 @@ impl Member {
 }
 
 impl ApiServer {
-    fn new(server: &verdict::ApiServer) -> Self {
+    fn new(server: &status::ApiServer) -> Self {
         Self {
             ready: server.ready.is_ok(),
             why_not: server.ready.as_ref().err().cloned(),
-            kube_system_uid: Source::of(&server.kube_system_uid, ToString::to_string),
+            kube_system_uid: ReportedSource::of(&server.kube_system_uid, ToString::to_string),
             version: server.version.clone(),
         }
     }

@@ -10,7 +10,7 @@ pub(super) use machine::{Member, Node};
 pub(super) use sources::{Etcd, Expiry, Group, Here, Record};
 
 use crate::exit::Health;
-use crate::model::verdict::{self, Known, Seen, machines};
+use crate::model::status::{self, Known, StatusInput, machines};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::time::SystemTime;
@@ -20,31 +20,31 @@ const SCHEMA: u32 = 1;
 
 /// Everything.
 #[derive(Debug, Serialize)]
-pub(super) struct Report {
+pub(super) struct StatusReport {
     schema: u32,
     pub(super) at: String,
     pub(super) place: String,
     pub(super) endpoint: String,
-    pub(super) verdict: Verdict,
+    pub(super) verdict: ReportedVerdict,
     pub(super) here: Here,
-    pub(super) record: Source<Option<Record>>,
-    pub(super) discovery_hash: Source<Option<String>>,
-    pub(super) lease: Source<Option<LeaseHolder>>,
-    pub(super) group: Source<Option<Group>>,
-    pub(super) etcd: Source<Etcd>,
-    pub(super) registrations: Source<usize>,
+    pub(super) record: ReportedSource<Option<Record>>,
+    pub(super) discovery_hash: ReportedSource<Option<String>>,
+    pub(super) lease: ReportedSource<Option<ReportedHolder>>,
+    pub(super) group: ReportedSource<Option<Group>>,
+    pub(super) etcd: ReportedSource<Etcd>,
+    pub(super) registrations: ReportedSource<usize>,
     pub(super) nodes: Vec<Node>,
 }
 
 /// What a source said, or why it said nothing.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
-pub(super) enum Source<T> {
+pub(super) enum ReportedSource<T> {
     Known(T),
     Unknown { unknown: String },
 }
 
-impl<T> Source<T> {
+impl<T> ReportedSource<T> {
     /// No answer.
     fn unknown(why: &str) -> Self {
         Self::Unknown { unknown: why.to_owned() }
@@ -61,17 +61,17 @@ impl<T> Source<T> {
 
 /// The verdict.
 #[derive(Debug, Serialize)]
-pub(super) struct Verdict {
+pub(super) struct ReportedVerdict {
     outcome: &'static str,
     exit_code: u8,
     pub(super) text: String,
     can_lose: Option<usize>,
-    pub(super) reasons: Vec<Reason>,
+    pub(super) reasons: Vec<ReportedReason>,
 }
 
 /// One reason.
 #[derive(Debug, Serialize)]
-pub(super) struct Reason {
+pub(super) struct ReportedReason {
     code: &'static str,
     instance: Option<String>,
     pub(super) text: String,
@@ -79,40 +79,46 @@ pub(super) struct Reason {
 
 /// Who may change etcd's membership.
 #[derive(Debug, Serialize)]
-pub(super) struct LeaseHolder {
+pub(super) struct ReportedHolder {
     pub(super) instance: String,
     pub(super) purpose: String,
 }
 
-impl Report {
+impl StatusReport {
     /// Puts everything together.
-    pub(super) fn new(place: String, seen: &Seen, verdict: &verdict::Verdict, health: Health, at: SystemTime) -> Self {
+    pub(super) fn new(
+        place: String,
+        seen: &StatusInput,
+        verdict: &status::StatusVerdict,
+        health: Health,
+        at: SystemTime,
+    ) -> Self {
         let machines = machines(seen);
-        let holder = |lease: &crate::model::lease::Lease| {
+        let holder = |lease: &crate::model::membership::lease::Lease| {
             let holder = lease.holder.as_ref();
-            holder.map(|held| LeaseHolder { instance: held.instance.to_string(), purpose: held.purpose.clone() })
+            holder.map(|held| ReportedHolder { instance: held.instance.to_string(), purpose: held.purpose.clone() })
         };
         Self {
             schema: SCHEMA,
             at: humantime::format_rfc3339_seconds(at).to_string(),
             place,
             endpoint: seen.here.endpoint.clone(),
-            verdict: Verdict::new(verdict, health),
+            verdict: ReportedVerdict::new(verdict, health),
             here: Here::new(&seen.here),
-            record: Source::of(&seen.record, |record| record.as_ref().map(Record::new)),
-            discovery_hash: Source::of(&seen.hash, Clone::clone),
-            lease: Source::of(&seen.lease, |lease| lease.as_ref().and_then(holder)),
-            group: Source::of(&seen.group, |group| group.as_ref().map(|group| Group::new(group, &seen.here))),
+            record: ReportedSource::of(&seen.record, |record| record.as_ref().map(Record::new)),
+            discovery_hash: ReportedSource::of(&seen.hash, Clone::clone),
+            lease: ReportedSource::of(&seen.lease, |lease| lease.as_ref().and_then(holder)),
+            group: ReportedSource::of(&seen.group, |group| group.as_ref().map(|group| Group::new(group, &seen.here))),
             etcd: Etcd::source(&seen.etcd, &machines),
-            registrations: Source::of(&seen.registrations, BTreeMap::len),
+            registrations: ReportedSource::of(&seen.registrations, BTreeMap::len),
             nodes: machines.iter().map(|machine| Node::new(machine, &machines, seen)).collect(),
         }
     }
 }
 
-impl Verdict {
-    fn new(verdict: &verdict::Verdict, health: Health) -> Self {
-        let reason = |reason: &verdict::Reason| Reason {
+impl ReportedVerdict {
+    fn new(verdict: &status::StatusVerdict, health: Health) -> Self {
+        let reason = |reason: &status::StatusReason| ReportedReason {
             code: reason.code(),
             instance: reason.instance().map(ToString::to_string),
             text: reason.to_string(),

@@ -1,22 +1,22 @@
 //! What is not about one machine: this place, the record, the group, etcd as a whole.
 
-use super::Source;
+use super::ReportedSource;
 use super::machine::Member;
-use crate::model::group;
-use crate::model::local::{Local, Stage};
-use crate::model::members;
-use crate::model::record::{ClusterRecord, Published, State};
-use crate::model::verdict::{self, Certificate, Known, Machine};
+use crate::model::machine::group;
+use crate::model::machine::local::{Local, Stage};
+use crate::model::membership::members;
+use crate::model::record::cluster::{ClusterRecord, Published, RecordState};
+use crate::model::status::{self, CertificateExpiry, Known, StatusMachine};
 use serde::Serialize;
 
 /// Where the question was asked.
 #[derive(Debug, Serialize)]
 pub(in crate::status) struct Here {
-    pub(in crate::status) instance: Source<String>,
-    pub(in crate::status) state: Source<LocalState>,
-    pub(in crate::status) leaving_unit: Source<String>,
+    pub(in crate::status) instance: ReportedSource<String>,
+    pub(in crate::status) state: ReportedSource<LocalState>,
+    pub(in crate::status) leaving_unit: ReportedSource<String>,
     pub(in crate::status) missing_drop_ins: Vec<String>,
-    pub(in crate::status) certificates: Source<Vec<Expiry>>,
+    pub(in crate::status) certificates: ReportedSource<Vec<Expiry>>,
 }
 
 /// What the disk says.
@@ -36,15 +36,18 @@ pub(in crate::status) struct Expiry {
 }
 
 impl Here {
-    pub(super) fn new(here: &verdict::Here) -> Self {
-        let expiry =
-            |found: &Certificate| Expiry { file: found.file.clone(), expires: found.expires.clone(), days: found.days };
+    pub(super) fn new(here: &status::StatusOrigin) -> Self {
+        let expiry = |found: &CertificateExpiry| Expiry {
+            file: found.file.clone(),
+            expires: found.expires.clone(),
+            days: found.days,
+        };
         Self {
-            instance: Source::of(&here.machine, |machine| machine.instance.to_string()),
-            state: Source::of(&here.local, LocalState::new),
-            leaving_unit: Source::of(&here.leaving_unit, ToString::to_string),
+            instance: ReportedSource::of(&here.machine, |machine| machine.instance.to_string()),
+            state: ReportedSource::of(&here.local, LocalState::new),
+            leaving_unit: ReportedSource::of(&here.leaving_unit, ToString::to_string),
             missing_drop_ins: here.missing_drop_ins.clone(),
-            certificates: Source::of(&here.certificates, |all| all.iter().map(expiry).collect()),
+            certificates: ReportedSource::of(&here.certificates, |all| all.iter().map(expiry).collect()),
         }
     }
 }
@@ -95,9 +98,9 @@ pub(in crate::status) struct Cluster {
 impl Record {
     pub(super) fn new(record: &ClusterRecord) -> Self {
         let (phase, beat, published) = match &record.state {
-            State::Initializing { beat, .. } => ("initializing", Some(*beat), None),
-            State::Ready(published) => ("ready", None, Some(published)),
-            State::Retired(published) => ("retired", None, Some(published)),
+            RecordState::Initializing { beat, .. } => ("initializing", Some(*beat), None),
+            RecordState::Ready(published) => ("ready", None, Some(published)),
+            RecordState::Retired(published) => ("retired", None, Some(published)),
         };
         let identity = record.identity.clone();
         Self {
@@ -140,7 +143,7 @@ pub(in crate::status) struct Group {
 }
 
 impl Group {
-    pub(super) fn new(group: &group::Group, here: &verdict::Here) -> Self {
+    pub(super) fn new(group: &group::Group, here: &status::StatusOrigin) -> Self {
         Self {
             name: group.name.clone(),
             arn: group.arn.clone(),
@@ -163,10 +166,10 @@ pub(in crate::status) struct Etcd {
 }
 
 impl Etcd {
-    pub(super) fn source(etcd: &Known<verdict::Etcd>, machines: &[Machine<'_>]) -> Source<Self> {
+    pub(super) fn source(etcd: &Known<status::Etcd>, machines: &[StatusMachine<'_>]) -> ReportedSource<Self> {
         match etcd {
-            Err(why) | Ok(verdict::Etcd::Silent { why, .. }) => Source::unknown(why),
-            Ok(verdict::Etcd::External) => Source::Known(Self {
+            Err(why) | Ok(status::Etcd::Silent { why, .. }) => ReportedSource::unknown(why),
+            Ok(status::Etcd::External) => ReportedSource::Known(Self {
                 external: true,
                 voters: None,
                 answering: None,
@@ -174,11 +177,11 @@ impl Etcd {
                 certain: None,
                 without_machine: Vec::new(),
             }),
-            Ok(verdict::Etcd::Stacked { members, certain, reports }) => {
+            Ok(status::Etcd::Stacked { members, certain, reports }) => {
                 let taken = |id| machines.iter().any(|machine| machine.member.is_some_and(|member| member.id == id));
                 let lonely = members.0.iter().filter(|member| !taken(member.id));
                 let member = |member: &members::Member| Member::new(member, reports.get(&member.id), machines);
-                Source::Known(Self {
+                ReportedSource::Known(Self {
                     external: false,
                     voters: Some(members.voters().count()),
                     answering: Some(members.answering()),

@@ -2,9 +2,9 @@
 
 use super::*;
 use crate::documented::{codes, names, paths};
-use crate::model::lease::{self, Lease};
-use crate::model::verdict::sample;
-use crate::model::verdict::{NoCluster, Outcome};
+use crate::model::membership::lease::{self, Lease};
+use crate::model::status::sample;
+use crate::model::status::{NoCluster, StatusOutcome};
 use crate::status::health;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -12,22 +12,22 @@ use std::collections::BTreeSet;
 const DOCUMENT: &str = include_str!("../../../docs/status.md");
 
 /// The report of what was seen.
-pub(in crate::status) fn report(seen: &Seen) -> Report {
-    let verdict = verdict::judge(seen);
+pub(in crate::status) fn report(seen: &StatusInput) -> StatusReport {
+    let verdict = status::judge(seen);
     let health = health(&verdict.outcome);
-    Report::new("s3://my-bucket/demo/".into(), seen, &verdict, health, SystemTime::UNIX_EPOCH)
+    StatusReport::new("s3://my-bucket/demo/".into(), seen, &verdict, health, SystemTime::UNIX_EPOCH)
 }
 
-fn json(seen: &Seen) -> Value {
+fn json(seen: &StatusInput) -> Value {
     serde_json::to_value(report(seen)).unwrap()
 }
 
 /// A control plane of which everything is known, with a reason.
-fn full() -> Seen {
+fn full() -> StatusInput {
     let nonce = lease::Lease::parse(br#"{"schema": 1, "holder": null, "beat": 1}"#).unwrap();
     let holder = lease::LeaseHolder {
         instance: sample::id(2),
-        nonce: crate::model::ids::Nonce::parse(sample::UID).unwrap(),
+        nonce: crate::model::machine::ids::Nonce::parse(sample::UID).unwrap(),
         purpose: "join".into(),
     };
     let mut seen = sample::healthy();
@@ -43,19 +43,19 @@ fn every_field_is_documented_and_every_documented_field_is_there() {
 
 #[test]
 fn every_code_of_a_reason_is_documented() {
-    let codes = codes(include_str!("../../model/verdict/reason.rs"));
+    let codes = codes(include_str!("../../model/status/reason.rs"));
     assert_eq!(codes, names(DOCUMENT, "The reasons"));
 }
 
 #[test]
 fn every_verdict_is_documented_with_its_exit_code() {
     let all = [
-        Outcome::Healthy,
-        Outcome::Degraded,
-        Outcome::NoCluster(NoCluster::Unclaimed),
-        Outcome::QuorumLost(verdict::Lost::NoApiServer),
-        Outcome::Split { both: true },
-        Outcome::CannotTell { joined: None },
+        StatusOutcome::Healthy,
+        StatusOutcome::Degraded,
+        StatusOutcome::NoCluster(NoCluster::Unclaimed),
+        StatusOutcome::QuorumLost(status::QuorumLoss::NoApiServer),
+        StatusOutcome::Split { both: true },
+        StatusOutcome::CannotTell { joined: None },
     ];
     for outcome in &all {
         let row = format!("| `{}` | {} |", outcome.name(), health(outcome).number());
@@ -71,7 +71,7 @@ fn every_verdict_is_documented_with_its_exit_code() {
 fn a_source_that_said_nothing_says_why() {
     let mut seen = sample::healthy();
     seen.record = Err("denied".into());
-    seen.etcd = Ok(verdict::Etcd::Silent { asked: 3, why: "connection refused".into() });
+    seen.etcd = Ok(status::Etcd::Silent { asked: 3, why: "connection refused".into() });
     let json = json(&seen);
     assert_eq!(json["record"]["unknown"], "denied");
     assert_eq!(json["etcd"]["unknown"], "connection refused");

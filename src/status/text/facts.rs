@@ -1,6 +1,6 @@
 //! What is not about one machine: a name at the left, and what is known beside it.
 
-use super::super::report::{Etcd, Expiry, Group, Here, Record, Report, Source};
+use super::super::report::{Etcd, Expiry, Group, Here, Record, ReportedSource, StatusReport};
 use super::nodes::in_words;
 use crate::host::systemd::scopes;
 use crate::layout::indented;
@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 const NAMES: usize = 14;
 
 /// All of them.
-pub(super) fn lines(report: &Report) -> Vec<String> {
+pub(super) fn lines(report: &StatusReport) -> Vec<String> {
     let mut facts = vec![("endpoint", report.endpoint.clone())];
     facts.extend(told("record", &report.record, |record| record_of(record.as_ref(), &report.place)));
     facts.extend(told("group", &report.group, |group| vec![group_of(group.as_ref())]));
@@ -30,7 +30,7 @@ pub(super) fn lines(report: &Report) -> Vec<String> {
 }
 
 /// Whether a reason under the verdict ends with why this is unknown. Nobody wants to read that twice.
-fn is_told_above(report: &Report, fact: &str) -> bool {
+fn is_told_above(report: &StatusReport, fact: &str) -> bool {
     let why = fact.strip_prefix(UNKNOWN);
     why.is_some_and(|why| report.verdict.reasons.iter().any(|reason| reason.text.ends_with(why)))
 }
@@ -41,10 +41,10 @@ const UNKNOWN: &str = "unknown: ";
 type Fact = (&'static str, String);
 
 /// The facts of a source: the first has the name, the others stand below it.
-fn told<T>(name: &'static str, source: &Source<T>, tell: impl FnOnce(&T) -> Vec<String>) -> Vec<Fact> {
+fn told<T>(name: &'static str, source: &ReportedSource<T>, tell: impl FnOnce(&T) -> Vec<String>) -> Vec<Fact> {
     let facts = match source {
-        Source::Known(found) => tell(found),
-        Source::Unknown { unknown } => vec![format!("{UNKNOWN}{unknown}")],
+        ReportedSource::Known(found) => tell(found),
+        ReportedSource::Unknown { unknown } => vec![format!("{UNKNOWN}{unknown}")],
     };
     facts.into_iter().enumerate().map(|(at, fact)| (if at == 0 { name } else { "" }, fact)).collect()
 }
@@ -101,19 +101,19 @@ fn etcd_of(etcd: &Etcd) -> Vec<String> {
 }
 
 /// The versions in use, each program once.
-fn versions(report: &Report) -> Option<String> {
+fn versions(report: &StatusReport) -> Option<String> {
     let (mut servers, mut kubelets, mut etcds) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     let (mut kubeadms, mut kubeboots) = (BTreeSet::new(), BTreeSet::new());
     for node in &report.nodes {
-        if let Source::Known(Some(server)) = &node.api_server {
+        if let ReportedSource::Known(Some(server)) = &node.api_server {
             servers.extend(server.version.clone());
         }
         kubelets.extend(node.kubelet.as_ref().and_then(|kubelet| kubelet.version.clone()));
-        if let Source::Known(Some(member)) = &node.member {
+        if let ReportedSource::Known(Some(member)) = &node.member {
             etcds.extend(member.version.clone());
         }
         // Of machines that are gone, what they ran says nothing about now.
-        if let (Source::Known(Some(_)), Source::Known(Some(says))) = (&node.group, &node.registration) {
+        if let (ReportedSource::Known(Some(_)), ReportedSource::Known(Some(says))) = (&node.group, &node.registration) {
             kubeadms.extend(says.kubeadm.clone());
             kubeboots.insert(says.kubeboot.clone());
         }
@@ -134,12 +134,13 @@ fn versions(report: &Report) -> Option<String> {
 
 fn here(here: &Here) -> Vec<Fact> {
     let mut facts = told("this machine", &here.instance, |instance| vec![instance.clone()]);
-    let is_elsewhere = matches!(here.instance, Source::Unknown { .. });
-    if is_elsewhere && matches!(&here.state, Source::Known(state) if state.stage == "fresh") {
+    let is_elsewhere = matches!(here.instance, ReportedSource::Unknown { .. });
+    if is_elsewhere && matches!(&here.state, ReportedSource::Known(state) if state.stage == "fresh") {
         return facts;
     }
     facts.extend(told("state", &here.state, |state| {
-        let own = matches!(&here.instance, Source::Known(instance) if Some(instance) == state.instance.as_ref());
+        let own =
+            matches!(&here.instance, ReportedSource::Known(instance) if Some(instance) == state.instance.as_ref());
         vec![match &state.instance {
             Some(owner) if !own => format!("{}, made by {owner}", state.stage),
             Some(_) | None => state.stage.to_owned(),

@@ -4,11 +4,11 @@
 mod facts;
 mod nodes;
 
-use super::report::Report;
+use super::report::StatusReport;
 use crate::layout::{indented, line};
 
 /// The whole page.
-pub(super) fn page(report: &Report) -> String {
+pub(super) fn page(report: &StatusReport) -> String {
     let mut page = vec![line(&report.verdict.text)];
     page.extend(report.verdict.reasons.iter().flat_map(|reason| indented("- ", &reason.text)));
     page.push(String::new());

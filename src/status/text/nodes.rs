@@ -1,6 +1,6 @@
 //! The table of the machines, each with what it waits for and its last error below it.
 
-use super::super::report::{Member, Node, Report, Source};
+use super::super::report::{Member, Node, ReportedSource, StatusReport};
 use crate::layout::{columns, indented, line};
 
 const HEAD: [&str; 9] = ["", "INSTANCE", "ADDRESS", "EC2", "GROUP", "SAYS", "ETCD", "API SERVER", "KUBELET"];
@@ -10,7 +10,7 @@ const NOTHING: &str = "-";
 const UNKNOWN: &str = "?";
 
 /// All of it.
-pub(super) fn lines(report: &Report) -> Vec<String> {
+pub(super) fn lines(report: &StatusReport) -> Vec<String> {
     let (shown, left_out) = shown(&report.nodes);
     let mut rows = vec![HEAD.map(str::to_owned).to_vec()];
     rows.extend(shown.iter().map(|node| cells(node)));
@@ -19,7 +19,7 @@ pub(super) fn lines(report: &Report) -> Vec<String> {
     for (row, node) in table.zip(&shown) {
         lines.push(row);
         // Where no registration is known at all, one line says so for all machines.
-        if matches!(report.registrations, Source::Known(_)) {
+        if matches!(report.registrations, ReportedSource::Known(_)) {
             lines.extend(words(node));
         }
     }
@@ -40,13 +40,13 @@ fn shown(nodes: &[Node]) -> (Vec<&Node>, usize) {
 
 /// Neither in the group nor in etcd: it matters to nobody but the curious.
 fn is_past(node: &Node) -> bool {
-    matches!(node.group, Source::Known(None)) && matches!(node.member, Source::Known(None))
+    matches!(node.group, ReportedSource::Known(None)) && matches!(node.member, ReportedSource::Known(None))
 }
 
 fn updated(node: &Node) -> &str {
     match &node.registration {
-        Source::Known(Some(says)) => &says.updated,
-        Source::Known(None) | Source::Unknown { .. } => "",
+        ReportedSource::Known(Some(says)) => &says.updated,
+        ReportedSource::Known(None) | ReportedSource::Unknown { .. } => "",
     }
 }
 
@@ -73,14 +73,14 @@ fn cells(node: &Node) -> Vec<String> {
     cells.map(|cell| line(&cell)).to_vec()
 }
 
-fn known<T>(source: &Source<T>, tell: impl FnOnce(&T) -> String) -> String {
+fn known<T>(source: &ReportedSource<T>, tell: impl FnOnce(&T) -> String) -> String {
     match source {
-        Source::Known(found) => tell(found),
-        Source::Unknown { .. } => UNKNOWN.to_owned(),
+        ReportedSource::Known(found) => tell(found),
+        ReportedSource::Unknown { .. } => UNKNOWN.to_owned(),
     }
 }
 
-fn optional<T>(source: &Source<Option<T>>, tell: impl FnOnce(&T) -> String) -> String {
+fn optional<T>(source: &ReportedSource<Option<T>>, tell: impl FnOnce(&T) -> String) -> String {
     known(source, |found| found.as_ref().map_or_else(|| NOTHING.to_owned(), tell))
 }
 
@@ -101,12 +101,12 @@ pub(super) fn in_words(member: &Member) -> &'static str {
 
 /// A machine that is no member has no API server to be missed.
 fn api_server(node: &Node) -> &'static str {
-    let is_member = matches!(node.member, Source::Known(Some(_)));
+    let is_member = matches!(node.member, ReportedSource::Known(Some(_)));
     match &node.api_server {
-        Source::Unknown { .. } => UNKNOWN,
-        Source::Known(Some(server)) if server.ready => "ready",
-        Source::Known(Some(_)) if is_member => "not ready",
-        Source::Known(_) => NOTHING,
+        ReportedSource::Unknown { .. } => UNKNOWN,
+        ReportedSource::Known(Some(server)) if server.ready => "ready",
+        ReportedSource::Known(Some(_)) if is_member => "not ready",
+        ReportedSource::Known(_) => NOTHING,
     }
 }
 
@@ -115,7 +115,7 @@ fn words(node: &Node) -> Vec<String> {
     const MARK: &str = "       ";
     let mut lines = Vec::new();
     match &node.registration {
-        Source::Known(Some(says)) => {
+        ReportedSource::Known(Some(says)) => {
             if let Some(what) = &says.waits_for {
                 lines.extend(indented(MARK, &format!("waits for {what} (since {})", says.since)));
             }
@@ -123,8 +123,10 @@ fn words(node: &Node) -> Vec<String> {
                 lines.extend(indented(MARK, &format!("last error: {error}")));
             }
         }
-        Source::Unknown { unknown } => lines.extend(indented(MARK, &format!("cannot read what it says: {unknown}"))),
-        Source::Known(None) => {}
+        ReportedSource::Unknown { unknown } => {
+            lines.extend(indented(MARK, &format!("cannot read what it says: {unknown}")))
+        }
+        ReportedSource::Known(None) => {}
     }
     lines
 }

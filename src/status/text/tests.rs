@@ -2,8 +2,8 @@
 
 use super::page;
 use crate::layout::{WIDTH, columns, indented, line};
-use crate::model::registration::{Phase, Registration};
-use crate::model::verdict::{Seen, sample};
+use crate::model::membership::registration::{Registration, RegistrationPhase};
+use crate::model::status::{StatusInput, sample};
 use crate::status::report::tests::report;
 
 const DOCUMENT: &str = include_str!("../../../docs/status.md");
@@ -15,7 +15,7 @@ fn the_page_is_the_one_of_the_documentation() {
 }
 
 /// A control plane whose third machine is gone, and has left these words.
-fn with_words(registration: Registration) -> Seen {
+fn with_words(registration: Registration) -> StatusInput {
     let mut seen = sample::healthy();
     let all = seen.registrations.as_mut().unwrap();
     all.insert(registration.instance.clone(), Ok(registration));
@@ -28,7 +28,7 @@ fn what_a_machine_waits_for_and_its_last_error_stand_below_it() {
     let shown = page(&report(&with_words(Registration {
         waits_for: Some("the membership lease".into()),
         last_error: Some(error),
-        ..sample::registration(4, Phase::Waiting)
+        ..sample::registration(4, RegistrationPhase::Waiting)
     })));
     let lines: Vec<&str> = shown.lines().collect();
     let at = lines.iter().position(|line| line.contains("i-0a1b2c3d4e5f60714")).unwrap();
@@ -57,7 +57,7 @@ fn nothing_in_the_bucket_commands_the_terminal_or_breaks_the_page() {
     let shown = page(&report(&with_words(Registration {
         last_error: Some(evil.clone()),
         waits_for: Some(evil),
-        ..sample::registration(4, Phase::Failed)
+        ..sample::registration(4, RegistrationPhase::Failed)
     })));
     assert!(shown.chars().all(|c| c == '\n' || c == ' ' || c.is_ascii_graphic()), "{shown}");
     assert!(shown.lines().all(|line| line.len() <= WIDTH), "{shown}");
@@ -68,9 +68,10 @@ fn of_many_machines_that_are_gone_the_latest_are_shown() {
     let mut seen = sample::healthy();
     let all = seen.registrations.as_mut().unwrap();
     for n in 0..8 {
-        let instance = crate::model::ids::InstanceId::parse(format!("i-000000a{n}")).unwrap();
+        let instance = crate::model::machine::ids::InstanceId::parse(format!("i-000000a{n}")).unwrap();
         let updated = format!("2026-01-0{}T00:00:00Z", n + 1);
-        let left = Registration { instance: instance.clone(), updated, ..sample::registration(4, Phase::Left) };
+        let left =
+            Registration { instance: instance.clone(), updated, ..sample::registration(4, RegistrationPhase::Left) };
         all.insert(instance, Ok(left));
     }
     let shown = page(&report(&seen));

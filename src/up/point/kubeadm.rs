@@ -1,11 +1,11 @@
 //! The points that lie inside of a kubeadm command, told by the first line of the phase that follows.
 
 use super::Point;
-use crate::kubeadm::output::Phase;
+use crate::kubeadm::output::KubeadmPhase;
 
 impl Point {
     /// The point that this step of a kubeadm command shows to be behind it. The later lines of the same phase say it again.
-    pub fn behind(command: &str, phase: &Phase) -> Option<Self> {
+    pub fn behind(command: &str, phase: &KubeadmPhase) -> Option<Self> {
         match (command, phase.name.as_str()) {
             ("kubeadm init", "kubeconfig") => Some(Self::AuthoritiesMade),
             ("kubeadm init", "upload-config") => Some(Self::ControlPlaneUp),

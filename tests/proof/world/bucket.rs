@@ -1,7 +1,7 @@
 //! The bucket: conditional writes, late writes, lost replies. What a reply means, the real `judge` says.
 
 use super::{Lea, Luck, Rec, RecState, Reg, Rule, Slot, World};
-use kubeboot::model::write::{self, Next, Object, Reply, Written, judge};
+use kubeboot::model::record::conditional_write::{self, Object, Reply, WriteStep, Written, judge};
 use std::collections::BTreeMap;
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
@@ -111,20 +111,22 @@ impl Body {
 
 impl Condition {
     /// The condition as the real code puts it into headers. `seen` is what was read.
-    pub fn of(condition: &write::Condition, seen: Option<&Body>) -> Self {
+    pub fn of(condition: &conditional_write::Condition, seen: Option<&Body>) -> Self {
         let headers = condition.headers();
         Self {
             none_match: headers.if_none_match == Some("*"),
             matches: headers.if_match.and(seen.cloned()),
             meant: match condition {
-                write::Condition::Absent => None,
-                write::Condition::Unchanged(_) => seen.cloned(),
+                conditional_write::Condition::Absent => None,
+                conditional_write::Condition::Unchanged(_) => seen.cloned(),
             },
         }
     }
 
-    fn real(&self) -> write::Condition {
-        self.meant.as_ref().map_or(write::Condition::Absent, |body| write::Condition::Unchanged(body.etag()))
+    fn real(&self) -> conditional_write::Condition {
+        self.meant
+            .as_ref()
+            .map_or(conditional_write::Condition::Absent, |body| conditional_write::Condition::Unchanged(body.etag()))
     }
 }
 
@@ -183,10 +185,10 @@ impl World {
     pub fn send(&mut self, by: Slot, body: &Body, over: &Condition, luck: Luck) -> Option<Answer> {
         match luck {
             Luck::Conflict => match self.verdict(body, over, &Reply::Conflict, None) {
-                Next::Again => None,
-                Next::ReadBack => Some(Answer::Nothing),
+                WriteStep::Again => None,
+                WriteStep::ReadBack => Some(Answer::Nothing),
                 // Nothing was decided, so nobody may say so.
-                Next::Won(_) | Next::Lost(_) | Next::Gone => {
+                WriteStep::Won(_) | WriteStep::Lost(_) | WriteStep::Gone => {
                     self.breaks(Rule::Verdict);
                     None
                 }
@@ -206,7 +208,7 @@ impl World {
         }
     }
 
-    fn verdict(&self, body: &Body, over: &Condition, reply: &Reply, read: Option<Option<&Object>>) -> Next {
+    fn verdict(&self, body: &Body, over: &Condition, reply: &Reply, read: Option<Option<&Object>>) -> WriteStep {
         judge(&body.bytes(), &over.real(), reply, read)
     }
 
@@ -218,7 +220,7 @@ impl World {
             Answer::Nothing => Reply::NoAnswer,
         };
         let mut next = self.verdict(body, over, &reply, None);
-        if next == Next::ReadBack {
+        if next == WriteStep::ReadBack {
             if luck == Luck::Lost {
                 return Some(Written::Unknown);
             }
@@ -226,8 +228,8 @@ impl World {
             next = self.verdict(body, over, &reply, Some(found.as_ref()));
         }
         match next {
-            Next::Won(etag) => Some(Written::Ours(etag)),
-            Next::Lost(object) => {
+            WriteStep::Won(etag) => Some(Written::Ours(etag)),
+            WriteStep::Lost(object) => {
                 let flies = self.bucket.flights.iter().any(|flight| flight.body == *body && flight.over == *over);
                 if flies || self.stored(body).as_ref() == Some(body) {
                     self.breaks(Rule::Verdict);
@@ -235,8 +237,8 @@ impl World {
                 }
                 Some(Written::Others(object))
             }
-            Next::Gone => Some(Written::Gone),
-            Next::ReadBack | Next::Again => None,
+            WriteStep::Gone => Some(Written::Gone),
+            WriteStep::ReadBack | WriteStep::Again => None,
         }
     }
 

@@ -1,11 +1,12 @@
 //! Which rows of the decide table and which verdicts of the reaper were taken, and which were refused where they could have
 //! been taken: over everything that was checked in this process.
 
-use kubeboot::model::members::Member;
-use kubeboot::model::reap::{Keep, Remove, Verdict};
-use kubeboot::model::record::State;
-use kubeboot::model::snapshot::{RecordView, Snapshot};
-use kubeboot::model::step::{Over, StandBy, Step, Stop, TakeOver, Wait, Wipe};
+use kubeboot::model::membership::members::Member;
+use kubeboot::model::membership::reaping::{KeepReason, ReapVerdict, RemovalReason};
+use kubeboot::model::record::cluster::RecordState;
+use kubeboot::model::record::view::RecordView;
+use kubeboot::model::up::snapshot::Snapshot;
+use kubeboot::model::up::step::{Over, StandBy, Step, Stop, TakeOver, Wait, Wipe};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -101,11 +102,11 @@ fn situation(seen: &Snapshot) -> usize {
         RecordView::Absent => 0,
         RecordView::Vanished => 1,
         RecordView::Found { record, .. } => match &record.state {
-            State::Initializing { holder: None, .. } => 2,
-            State::Initializing { holder: Some(holder), .. } if holder.instance == seen.me => 3,
-            State::Initializing { holder: Some(_), .. } => 4,
-            State::Ready(_) => 5,
-            State::Retired(_) => 6,
+            RecordState::Initializing { holder: None, .. } => 2,
+            RecordState::Initializing { holder: Some(holder), .. } if holder.instance == seen.me => 3,
+            RecordState::Initializing { holder: Some(_), .. } => 4,
+            RecordState::Ready(_) => 5,
+            RecordState::Retired(_) => 6,
         },
     }
 }
@@ -114,17 +115,17 @@ pub fn decided(seen: &Snapshot, step: &Step) {
     set(&STEPS[situation(seen)], row(step));
 }
 
-pub fn judged(judged: &[(Member, Verdict)]) {
+pub fn judged(judged: &[(Member, ReapVerdict)]) {
     for (_, verdict) in judged {
         let row = match verdict {
-            Verdict::Keep(Keep::Answers) => 0,
-            Verdict::Keep(Keep::Own) => 1,
-            Verdict::Keep(Keep::Unexplained) => 2,
-            Verdict::Keep(Keep::NotGone(_)) => 3,
-            Verdict::Keep(Keep::AddressLives(_)) => 4,
-            Verdict::Keep(Keep::Quorum) => 5,
-            Verdict::Remove(Remove::Gone(_)) => 6,
-            Verdict::Remove(Remove::GivenUp(_)) => 7,
+            ReapVerdict::Keep(KeepReason::Answers) => 0,
+            ReapVerdict::Keep(KeepReason::Own) => 1,
+            ReapVerdict::Keep(KeepReason::Unexplained) => 2,
+            ReapVerdict::Keep(KeepReason::NotGone(_)) => 3,
+            ReapVerdict::Keep(KeepReason::AddressLives(_)) => 4,
+            ReapVerdict::Keep(KeepReason::Quorum) => 5,
+            ReapVerdict::Remove(RemovalReason::Gone(_)) => 6,
+            ReapVerdict::Remove(RemovalReason::GivenUp(_)) => 7,
         };
         set(&JUDGED, row);
     }

@@ -1,8 +1,8 @@
 //! etcd, as far as membership goes: who answers, what it refuses, and what a change does.
 
 use super::{At, Claim, Data, Kubeadm, Luck, Mem, Rule, Slot, Task, World};
-use kubeboot::model::members::{Members, Removal};
-use kubeboot::model::snapshot::ClusterView;
+use kubeboot::model::membership::members::{Members, Removal};
+use kubeboot::model::membership::view::ClusterView;
 
 impl World {
     /// Whether this member's etcd runs and can be reached.

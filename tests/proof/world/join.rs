@@ -4,12 +4,12 @@ use super::bucket::{Answer, Body, Condition};
 use super::look::{secs, unchanged_for};
 use super::names::{address, id, nonce, slot as slot_of};
 use super::{At, GRACE, Kubeadm, LEASE_TTL, Lea, Life, Listed, Luck, Phase, Slot, Stage, Task, World, cover};
-use kubeboot::model::joining::{CleanUp, clean_up};
-use kubeboot::model::lease::{Lease, LeaseHolder, Turn, turn};
-use kubeboot::model::local::Local;
-use kubeboot::model::reap::{Remove, Scene, Verdict, in_the_way, plan};
-use kubeboot::model::snapshot::ClusterView;
-use kubeboot::model::write::{self, Written};
+use kubeboot::model::machine::local::Local;
+use kubeboot::model::membership::lease::{Lease, LeaseHolder, Turn, turn};
+use kubeboot::model::membership::reaping::{ReapInput, ReapVerdict, RemovalReason, in_the_way, plan};
+use kubeboot::model::membership::view::ClusterView;
+use kubeboot::model::record::conditional_write::{self, Written};
+use kubeboot::model::up::cleanup::{CleanUp, clean_up};
 
 impl World {
     pub fn step_join(&mut self, slot: Slot, at: At, luck: Luck) {
@@ -75,7 +75,7 @@ impl World {
                 if let Some((lea, _)) = held {
                     let last = Body::Lease(Lea::of(&lea.real().released()));
                     let before = Body::Lease(lea);
-                    let over = Condition::of(&write::Condition::Unchanged(before.etag()), Some(&before));
+                    let over = Condition::of(&conditional_write::Condition::Unchanged(before.etag()), Some(&before));
                     self.send(slot, &last, &over, luck);
                 }
                 self.go(slot, At::Look);
@@ -122,8 +122,8 @@ impl World {
         let body = Lea::of(&Lease::taken(real.as_ref(), holder));
         let before = lease.map(Body::Lease);
         let condition = match &before {
-            None => write::Condition::Absent,
-            Some(before) => write::Condition::Unchanged(before.etag()),
+            None => conditional_write::Condition::Absent,
+            Some(before) => conditional_write::Condition::Unchanged(before.etag()),
         };
         let over = Condition::of(&condition, before.as_ref());
         self.go(slot, At::TakeLease { body, over, sent: None });
@@ -200,7 +200,7 @@ impl World {
         let standby: Vec<_> =
             view.group.iter().filter(|(_, listed)| *listed == Listed::Standby).map(|(other, _)| id(*other)).collect();
         let held = self.up(slot).lease.and_then(|(lea, _)| lea.holder).map(|(_, number)| nonce(number));
-        let judged = plan(&Scene {
+        let judged = plan(&ReapInput {
             me: &me,
             members: &members,
             registrations: &registrations,
@@ -214,9 +214,9 @@ impl World {
         let removals = judged.iter().filter_map(|(member, verdict)| {
             let member = u8::try_from(member.id.0).expect("members are few");
             match verdict {
-                Verdict::Remove(Remove::Gone(owner)) => Some((member, Some(slot_of(owner)))),
-                Verdict::Remove(Remove::GivenUp(_)) => Some((member, None)),
-                Verdict::Keep(_) => None,
+                ReapVerdict::Remove(RemovalReason::Gone(owner)) => Some((member, Some(slot_of(owner)))),
+                ReapVerdict::Remove(RemovalReason::GivenUp(_)) => Some((member, None)),
+                ReapVerdict::Keep(_) => None,
             }
         });
         let task = Task {

@@ -6,16 +6,18 @@ use super::{
     At, CLAIM_TTL, GRACE, LONG, Life, Listed, Luck, Phase, Rec, RecState, SETTLE, STAGGER, Slot, Stage, View, Why,
     World, cover,
 };
-use kubeboot::model::claim;
-use kubeboot::model::decide::decide;
-use kubeboot::model::group::{Ec2State, Group, GroupMember, Lifecycle};
-use kubeboot::model::ids::InstanceId;
-use kubeboot::model::instances::{Absences, Instances};
-use kubeboot::model::local::{self, Local};
-use kubeboot::model::registration::Registration;
-use kubeboot::model::snapshot::{ClusterView, Policy, RecordView, Snapshot};
-use kubeboot::model::step::Step;
-use kubeboot::model::watched::Watched;
+use kubeboot::model::machine::group::{Ec2State, Group, GroupMember, Lifecycle};
+use kubeboot::model::machine::ids::InstanceId;
+use kubeboot::model::machine::local::{self, Local};
+use kubeboot::model::membership::instances::{Absences, Instances};
+use kubeboot::model::membership::registration::Registration;
+use kubeboot::model::membership::view::ClusterView;
+use kubeboot::model::record::claim;
+use kubeboot::model::record::view::RecordView;
+use kubeboot::model::record::watched::Watched;
+use kubeboot::model::up::decide::decide;
+use kubeboot::model::up::snapshot::{Policy, Snapshot};
+use kubeboot::model::up::step::Step;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -123,7 +125,7 @@ impl World {
         let instances = absences.take_in(&me, asked, answered, secs(LONG));
         let mut absent = BTreeMap::new();
         for (other, seen) in &instances.0 {
-            if let kubeboot::model::instances::Seen::AbsentFor(age) = seen {
+            if let kubeboot::model::membership::instances::Presence::AbsentFor(age) = seen {
                 absent.insert(slot_of(other), u16::try_from(age.as_secs()).expect("ages are small"));
             }
         }
@@ -135,8 +137,10 @@ impl World {
     pub fn instances(&self, slot: Slot) -> Instances {
         let up = self.up(slot);
         let state = |(other, life): (&Slot, &Option<Life>)| {
-            let seen = life.and_then(ec2_state).map(kubeboot::model::instances::Seen::State);
-            let absent = || up.absent.get(other).map(|age| kubeboot::model::instances::Seen::AbsentFor(secs(*age)));
+            let seen = life.and_then(ec2_state).map(kubeboot::model::membership::instances::Presence::State);
+            let absent = || {
+                up.absent.get(other).map(|age| kubeboot::model::membership::instances::Presence::AbsentFor(secs(*age)))
+            };
             seen.or_else(absent).map(|seen| (id(*other), seen))
         };
         Instances(up.view.states.iter().filter_map(state).collect())
@@ -161,7 +165,8 @@ impl World {
         let local = self.local(slot);
         let (group, instances) = self.look_at_group(slot, luck);
         let desired = usize::from(self.desired);
-        let matches = group.as_ref().is_some_and(|group| kubeboot::model::election::matches(group, &id(slot), desired));
+        let matches =
+            group.as_ref().is_some_and(|group| kubeboot::model::machine::election::matches(group, &id(slot), desired));
         let up = self.up_mut(slot);
         up.settled = if matches { up.settled.or(Some(0)) } else { None };
         let machine = self.machine(slot);
@@ -275,7 +280,8 @@ impl World {
 /// A write over what was read or is held.
 pub fn overwrite(why: Why, before: &Rec, next: Rec) -> At {
     let body = Body::Record(before.clone());
-    let over = Condition::of(&kubeboot::model::write::Condition::Unchanged(body.etag()), Some(&body));
+    let over =
+        Condition::of(&kubeboot::model::record::conditional_write::Condition::Unchanged(body.etag()), Some(&body));
     At::Write { why, body: next, over, sent: None }
 }
 

@@ -4,9 +4,9 @@ use super::bucket::{Answer, Body, Condition};
 use super::look::{overwrite, secs};
 use super::names::{claim_id, published};
 use super::{At, CLAIM_TTL, Kubeadm, LEASE_TTL, Lea, Luck, Marker, Phase, Rec, Rule, Slot, Stage, Why, World};
-use kubeboot::model::claim;
-use kubeboot::model::holding::{After, Pulse, after, pulse};
-use kubeboot::model::write::{self, Written};
+use kubeboot::model::record::claim;
+use kubeboot::model::record::conditional_write::{self, Written};
+use kubeboot::model::record::renewal::{Renewal, RenewalResult, after, renewal};
 
 impl World {
     /// The next step of an `up`.
@@ -135,13 +135,15 @@ impl World {
             Why::Yield | Why::Flip => {
                 let held = self.up(slot).claim.clone().expect("a last write ends a holding").0;
                 let at = match after(written, |bytes| mine(&held, bytes)) {
-                    After::Ours(_) if why == Why::Flip => return self.go(slot, At::MarkMember),
-                    After::Behind(mine, _) => {
+                    RenewalResult::Ours(_) if why == Why::Flip => return self.go(slot, At::MarkMember),
+                    RenewalResult::Behind(mine, _) => {
                         let next = overwrite(why, &mine, body);
                         self.up_mut(slot).claim = Some((mine, 0));
                         return self.go(slot, next);
                     }
-                    After::Ours(_) | After::Deposed | After::Gone | After::Unknown => At::Look,
+                    RenewalResult::Ours(_) | RenewalResult::Deposed | RenewalResult::Gone | RenewalResult::Unknown => {
+                        At::Look
+                    }
                 };
                 self.up_mut(slot).claim = None;
                 self.go(slot, at);
@@ -152,7 +154,7 @@ impl World {
     /// Whether a holder's heart has anything to do now.
     pub fn has_pulse(&self, slot: Slot) -> bool {
         let up = self.up(slot);
-        let due = |held: u16, ttl: u16| !matches!(pulse(secs(ttl), secs(held)), Pulse::Rest(_));
+        let due = |held: u16, ttl: u16| !matches!(renewal(secs(ttl), secs(held)), Renewal::Idle(_));
         match &up.at {
             At::InitMark | At::InitRun | At::InitWait | At::Publish | At::Wipe { .. } => {
                 up.claim.as_ref().is_some_and(|(_, age)| due(*age, CLAIM_TTL))
@@ -175,7 +177,7 @@ impl World {
             return;
         }
         let Some((rec, age)) = self.up(slot).claim.clone() else { return };
-        let next = claim::beaten(&rec.real()).map_or_else(|| rec.clone(), |next| Rec::of(&next));
+        let next = claim::renewed(&rec.real()).map_or_else(|| rec.clone(), |next| Rec::of(&next));
         match self.beat_once(slot, Body::Record(rec), Body::Record(next), (age, CLAIM_TTL), luck) {
             Some(Some(Body::Record(next))) => self.up_mut(slot).claim = Some((next, 0)),
             Some(_) => {
@@ -189,14 +191,14 @@ impl World {
 
     /// `None`: nobody knows yet. `Some(None)`: lost.
     fn beat_once(&mut self, slot: Slot, held: Body, next: Body, age: (u16, u16), luck: Luck) -> Option<Option<Body>> {
-        if pulse(secs(age.1), secs(age.0)) == Pulse::GiveUp {
+        if renewal(secs(age.1), secs(age.0)) == Renewal::GiveUp {
             return Some(None);
         }
         self.left.beats = self.left.beats.saturating_sub(1);
         let mut over = held.clone();
         // Twice at the most: an earlier beat of this very holding may have landed meanwhile.
         for _ in 0..2 {
-            let condition = Condition::of(&write::Condition::Unchanged(over.etag()), Some(&over));
+            let condition = Condition::of(&conditional_write::Condition::Unchanged(over.etag()), Some(&over));
             let answer = self.send(slot, &next, &condition, luck)?;
             let written =
                 self.learn(&next, &condition, answer, if luck == Luck::Late { Luck::Lost } else { Luck::Fine })?;
@@ -204,17 +206,17 @@ impl World {
                 Body::Record(rec) => mine(rec, bytes).map(Body::Record),
                 Body::Lease(lea) => mine_too(*lea, bytes).map(Body::Lease),
             }) {
-                After::Ours(_) => return Some(Some(next)),
-                After::Behind(mine, _) => over = mine,
-                After::Deposed | After::Gone => return Some(None),
-                After::Unknown => return None,
+                RenewalResult::Ours(_) => return Some(Some(next)),
+                RenewalResult::Behind(mine, _) => over = mine,
+                RenewalResult::Deposed | RenewalResult::Gone => return Some(None),
+                RenewalResult::Unknown => return None,
             }
         }
         None
     }
 }
 
-/// Whether the lease is beaten for at this point.
+/// Whether the lease is renewed for at this point.
 pub fn under_lease(at: &At) -> bool {
     match at {
         At::JoinLook | At::Register | At::JoinMark | At::JoinRun | At::JoinWait | At::Verify | At::MarkJoined => true,

@@ -1,12 +1,12 @@
 //! Small numbers in the world, real names for the real code.
 
 use super::{Claim, Lea, Mem, Nonce, Phase, Rec, RecState, Reg, Slot};
-use kubeboot::model::identity::Identity;
-use kubeboot::model::ids::{self, BootId, ClaimId, InstanceId, MemberId, Uid};
-use kubeboot::model::lease::{Lease, LeaseHolder};
-use kubeboot::model::members::Member;
-use kubeboot::model::record::{ClusterRecord, Holder, Published, State};
-use kubeboot::model::registration::{self, Registration, Versions};
+use kubeboot::model::machine::ids::{self, BootId, ClaimId, InstanceId, MemberId, Uid};
+use kubeboot::model::membership::lease::{Lease, LeaseHolder};
+use kubeboot::model::membership::members::Member;
+use kubeboot::model::membership::registration::{self, Registration, Versions};
+use kubeboot::model::record::cluster::{ClusterRecord, Holder, Published, RecordState};
+use kubeboot::model::record::identity::Identity;
 use std::net::IpAddr;
 
 const GOOD: &str = "the text is made here and always well-formed";
@@ -76,10 +76,10 @@ impl Rec {
             yielded: self.yielded.iter().map(|slot| id(*slot)).collect(),
             state: match self.state {
                 RecState::Initializing { holder: by, beat } => {
-                    State::Initializing { holder: by.map(holder), beat: beat.into() }
+                    RecordState::Initializing { holder: by.map(holder), beat: beat.into() }
                 }
-                RecState::Ready { by } => State::Ready(published(self.claim, by)),
-                RecState::Retired { by } => State::Retired(published(self.claim, by)),
+                RecState::Ready { by } => RecordState::Ready(published(self.claim, by)),
+                RecState::Retired { by } => RecordState::Retired(published(self.claim, by)),
             },
         }
     }
@@ -92,12 +92,12 @@ impl Rec {
                 + if real.identity.endpoint == identity(0).endpoint { 0 } else { 8 },
             yielded: real.yielded.iter().map(slot).collect(),
             state: match &real.state {
-                State::Initializing { holder, beat } => RecState::Initializing {
+                RecordState::Initializing { holder, beat } => RecState::Initializing {
                     holder: holder.as_ref().map(|holder| slot(&holder.instance)),
                     beat: u8::try_from(*beat).unwrap_or(u8::MAX),
                 },
-                State::Ready(published) => RecState::Ready { by: by(published) },
-                State::Retired(published) => RecState::Retired { by: by(published) },
+                RecordState::Ready(published) => RecState::Ready { by: by(published) },
+                RecordState::Retired(published) => RecState::Retired { by: by(published) },
             },
         }
     }
@@ -110,7 +110,7 @@ impl Lea {
             nonce: nonce(number),
             purpose: "join".into(),
         });
-        Lease { schema: kubeboot::model::lease::SCHEMA, holder, beat: self.beat.into() }
+        Lease { schema: kubeboot::model::membership::lease::SCHEMA, holder, beat: self.beat.into() }
     }
 
     pub fn of(real: &Lease) -> Self {
@@ -137,12 +137,12 @@ impl Reg {
             schema: registration::SCHEMA,
             instance: id(slot),
             phase: match self.phase {
-                Phase::Waiting => registration::Phase::Waiting,
-                Phase::Initializing => registration::Phase::Initializing,
-                Phase::Joining => registration::Phase::Joining,
-                Phase::Joined => registration::Phase::Joined,
-                Phase::Failed => registration::Phase::Failed,
-                Phase::Reaped => registration::Phase::Reaped,
+                Phase::Waiting => registration::RegistrationPhase::Waiting,
+                Phase::Initializing => registration::RegistrationPhase::Initializing,
+                Phase::Joining => registration::RegistrationPhase::Joining,
+                Phase::Joined => registration::RegistrationPhase::Joined,
+                Phase::Failed => registration::RegistrationPhase::Failed,
+                Phase::Reaped => registration::RegistrationPhase::Reaped,
             },
             claim_id: None,
             lease_nonce: self.nonce.map(nonce),

@@ -12,12 +12,12 @@ const LATER: usize = 0x1000;
 
 /// A world that has not started yet. Instance IDs count upwards, so that node 1 ranks first, then node 2.
 #[derive(Clone)]
-pub struct Plan {
+pub struct WorldPlan {
     nodes: usize,
     options: Vec<String>,
 }
 
-impl Plan {
+impl WorldPlan {
     /// Machines that boot at once and run `kubeboot up`.
     pub fn of(nodes: usize) -> Self {
         let ids: Vec<String> = (1..=nodes).map(|node| format!("i-{:017x}", LATER + node)).collect();

@@ -1,7 +1,7 @@
 //! A running world, driven through `dev/world` as a person would.
 
 use super::command::{self, Ended, Running};
-use super::plan::Plan;
+use super::plan::WorldPlan;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -26,8 +26,8 @@ pub struct World {
 
 impl World {
     /// A plan for a world of so many machines.
-    pub fn of(nodes: usize) -> Plan {
-        Plan::of(nodes)
+    pub fn of(nodes: usize) -> WorldPlan {
+        WorldPlan::of(nodes)
     }
 
     /// The kubeboot that is tested.

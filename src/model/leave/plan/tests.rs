@@ -1,9 +1,9 @@
 //! Clusters in every state, seen by the machine that wants to leave.
 
 use super::*;
-use crate::model::ids::ClaimId;
-use crate::model::local::Stage;
-use crate::model::reap::{Keep, Remove};
+use crate::model::machine::ids::ClaimId;
+use crate::model::machine::local::Stage;
+use crate::model::membership::reaping::{KeepReason, RemovalReason};
 
 fn id(n: u8) -> InstanceId {
     InstanceId::parse(format!("i-0000000{n}")).unwrap()
@@ -40,27 +40,27 @@ fn listed(pattern: &str) -> ClusterView {
 }
 
 /// Members of these machines are gone by EC2's word.
-fn gone(cluster: &ClusterView, machines: &[u8]) -> Vec<(Member, Verdict)> {
+fn gone(cluster: &ClusterView, machines: &[u8]) -> Vec<(Member, ReapVerdict)> {
     let (ClusterView::Listed(members) | ClusterView::NoQuorum(members)) = cluster else { return Vec::new() };
     let judge = |member: &Member| match machines.iter().find(|n| member.id == MemberId(u64::from(**n))) {
-        Some(n) => Verdict::Remove(Remove::Gone(id(*n))),
-        None => Verdict::Keep(Keep::Answers),
+        Some(n) => ReapVerdict::Remove(RemovalReason::Gone(id(*n))),
+        None => ReapVerdict::Keep(KeepReason::Answers),
     };
     members.0.iter().map(|member| (member.clone(), judge(member))).collect()
 }
 
 /// What machine `me` does in such a cluster.
-fn planned(me: u8, local: &Local, cluster: &ClusterView, dead: &[u8]) -> Plan {
+fn planned(me: u8, local: &Local, cluster: &ClusterView, dead: &[u8]) -> LeavePlan {
     let judged = gone(cluster, dead);
     let (instance, addresses) = (id(me), [address(me)]);
     let addresses = &addresses;
-    plan(&Scene { me: &instance, addresses, local, has_credentials: true, cluster, judged: &judged, wipe: false })
+    plan(&LeaveInput { me: &instance, addresses, local, has_credentials: true, cluster, judged: &judged, wipe: false })
 }
 
-fn names(plan: &Plan) -> Vec<&'static str> {
+fn names(plan: &LeavePlan) -> Vec<&'static str> {
     match plan {
-        Plan::Stay(_) => Vec::new(),
-        Plan::Leave(steps) => steps.iter().map(Step::name).collect(),
+        LeavePlan::Stay(_) => Vec::new(),
+        LeavePlan::Leave(steps) => steps.iter().map(LeaveStep::name).collect(),
     }
 }
 
@@ -72,8 +72,8 @@ fn one_of_several_voters_leaves() {
         let me = if pattern.starts_with('v') { 1 } else { 2 };
         let plan = planned(me, &made(me), &listed(pattern), &[]);
         assert_eq!(names(&plan), FULL, "{pattern}");
-        let Plan::Leave(steps) = plan else { panic!("{pattern}") };
-        assert_eq!(steps[2], Step::RemoveOwn(MemberId(me.into())), "{pattern}");
+        let LeavePlan::Leave(steps) = plan else { panic!("{pattern}") };
+        assert_eq!(steps[2], LeaveStep::RemoveOwn(MemberId(me.into())), "{pattern}");
     }
 }
 
@@ -81,24 +81,24 @@ fn one_of_several_voters_leaves() {
 fn the_last_voter_stays_whoever_else_is_listed() {
     for pattern in ["V", "v", "VL", "Vl"] {
         let cluster = listed(pattern);
-        assert_eq!(planned(1, &made(1), &cluster, &[2]), Plan::Stay(Stay::LastVoter), "{pattern}");
+        assert_eq!(planned(1, &made(1), &cluster, &[2]), LeavePlan::Stay(StayReason::LastVoter), "{pattern}");
     }
-    let text = Stay::LastVoter.to_string();
+    let text = StayReason::LastVoter.to_string();
     assert!(text.contains("never removes itself") && text.contains("stays on its disk"), "{text}");
 }
 
 #[test]
 fn the_dead_are_reaped_first_only_where_they_block() {
-    let full_with = |id: u8| Step::Reap(MemberId(id.into()), Remove::Gone(self::id(id)));
-    let rows: [(&str, &[u8], Vec<Step>); 5] = [
-        ("VVv", &[3], vec![full_with(3), Step::RemoveOwn(MemberId(1))]),
-        ("VVVvv", &[4, 5], vec![full_with(4), Step::RemoveOwn(MemberId(1))]),
-        ("VVVVv", &[5], vec![Step::RemoveOwn(MemberId(1))]),
-        ("VVVv", &[4], vec![Step::RemoveOwn(MemberId(1))]),
-        ("VVVl", &[4], vec![Step::RemoveOwn(MemberId(1))]),
+    let full_with = |id: u8| LeaveStep::Reap(MemberId(id.into()), RemovalReason::Gone(self::id(id)));
+    let rows: [(&str, &[u8], Vec<LeaveStep>); 5] = [
+        ("VVv", &[3], vec![full_with(3), LeaveStep::RemoveOwn(MemberId(1))]),
+        ("VVVvv", &[4, 5], vec![full_with(4), LeaveStep::RemoveOwn(MemberId(1))]),
+        ("VVVVv", &[5], vec![LeaveStep::RemoveOwn(MemberId(1))]),
+        ("VVVv", &[4], vec![LeaveStep::RemoveOwn(MemberId(1))]),
+        ("VVVl", &[4], vec![LeaveStep::RemoveOwn(MemberId(1))]),
     ];
     for (pattern, dead, removals) in rows {
-        let Plan::Leave(steps) = planned(1, &made(1), &listed(pattern), dead) else { panic!("{pattern}") };
+        let LeavePlan::Leave(steps) = planned(1, &made(1), &listed(pattern), dead) else { panic!("{pattern}") };
         assert_eq!(steps[2..steps.len() - 2], removals, "{pattern}");
     }
 }
@@ -117,9 +117,9 @@ fn no_removal_goes_below_the_quorum_of_the_rest() {
         ("VVvvv", &[3, 4, 5], lost(2, 5)),
     ];
     for (pattern, dead, why) in rows {
-        let Plan::Leave(steps) = planned(1, &made(1), &listed(pattern), dead) else { panic!("{pattern}") };
-        assert_eq!(steps[2], Step::RemoveOwnWhenPossible(why), "{pattern}");
-        assert_eq!(steps.iter().map(Step::name).collect::<Vec<_>>(), FULL, "the rest is tried all the same");
+        let LeavePlan::Leave(steps) = planned(1, &made(1), &listed(pattern), dead) else { panic!("{pattern}") };
+        assert_eq!(steps[2], LeaveStep::RemoveOwnWhenPossible(why), "{pattern}");
+        assert_eq!(steps.iter().map(LeaveStep::name).collect::<Vec<_>>(), FULL, "the rest is tried all the same");
     }
     let unknown = ClusterView::Unknown { why: "no answer".into() };
     assert_eq!(names(&planned(1, &made(1), &unknown, &[])), FULL);
@@ -135,10 +135,10 @@ fn every_list_of_five_keeps_its_quorum_or_its_last_voter() {
                 let pattern: String = (0..voters).map(|n| if answering >> n & 1 == 1 { 'V' } else { 'v' }).collect();
                 let dead: Vec<u8> = (0..5u8).filter(|n| dead >> n & 1 == 1).map(|n| n + 1).collect();
                 let cluster = listed(&pattern);
-                let Plan::Leave(steps) = planned(1, &made(1), &cluster, &dead) else { continue };
+                let LeavePlan::Leave(steps) = planned(1, &made(1), &cluster, &dead) else { continue };
                 let mut left = members(&pattern);
                 for step in steps {
-                    let (Step::Reap(id, _) | Step::RemoveOwn(id)) = step else { continue };
+                    let (LeaveStep::Reap(id, _) | LeaveStep::RemoveOwn(id)) = step else { continue };
                     assert!(matches!(cluster, ClusterView::Listed(_)), "{pattern} {dead:?}: there is no quorum");
                     assert!(left.may_remove(id), "{pattern} {dead:?}: {id}");
                     left.0.retain(|member| member.id != id);
@@ -162,12 +162,12 @@ fn who_is_not_listed_has_only_its_node_to_take_along() {
 fn a_machine_that_was_cut_off_while_joining_takes_its_learner_along() {
     let joining = Local::HalfMade { instance: id(4), claim_id: claim(), stage: Stage::Joining };
     for pattern in ["VVVL", "VVVl"] {
-        let Plan::Leave(steps) = planned(4, &joining, &listed(pattern), &[]) else { panic!("{pattern}") };
-        assert_eq!(steps[2], Step::RemoveOwn(MemberId(4)), "{pattern}");
+        let LeavePlan::Leave(steps) = planned(4, &joining, &listed(pattern), &[]) else { panic!("{pattern}") };
+        assert_eq!(steps[2], LeaveStep::RemoveOwn(MemberId(4)), "{pattern}");
     }
     assert_eq!(names(&planned(4, &joining, &listed("VVV"), &[]))[0], "register-leaving");
     let initializing = Local::HalfMade { instance: id(1), claim_id: claim(), stage: Stage::Initializing };
-    assert_eq!(planned(1, &initializing, &listed("V"), &[]), Plan::Stay(Stay::LastVoter));
+    assert_eq!(planned(1, &initializing, &listed("V"), &[]), LeavePlan::Stay(StayReason::LastVoter));
 }
 
 #[test]
@@ -178,27 +178,28 @@ fn who_was_cut_off_before_it_had_credentials_has_nothing_to_leave() {
     let (me, addresses) = (id(4), [address(4)]);
     let rows = [
         // What the disk says, whether there are credentials, the cluster, and what is done.
-        (half_made(Stage::Joining), false, ClusterView::NotAsked, Err(Stay::NotBegun)),
-        (half_made(Stage::Joining), false, unknown(), Err(Stay::NotBegun)),
-        (half_made(Stage::Joining), false, ClusterView::External, Err(Stay::NotBegun)),
-        (half_made(Stage::Initializing), false, unknown(), Err(Stay::NotBegun)),
+        (half_made(Stage::Joining), false, ClusterView::NotAsked, Err(StayReason::NotBegun)),
+        (half_made(Stage::Joining), false, unknown(), Err(StayReason::NotBegun)),
+        (half_made(Stage::Joining), false, ClusterView::External, Err(StayReason::NotBegun)),
+        (half_made(Stage::Initializing), false, unknown(), Err(StayReason::NotBegun)),
         (half_made(Stage::Joining), true, unknown(), Ok(&FULL[..])),
         (half_made(Stage::Joining), true, listed("VVVl"), Ok(&FULL[..])),
         (half_made(Stage::Joining), true, listed("VVV"), Ok(&node_alone[..])),
         // A member without its credentials is a member.
         (made(4), false, unknown(), Ok(&FULL[..])),
-        (made(2), false, unknown(), Err(Stay::AnotherInstances(id(2)))),
+        (made(2), false, unknown(), Err(StayReason::AnotherInstances(id(2)))),
     ];
     for (local, has_credentials, cluster, expected) in rows {
         let (local, cluster) = (&local, &cluster);
-        let scene = Scene { me: &me, addresses: &addresses, local, has_credentials, cluster, judged: &[], wipe: false };
+        let scene =
+            LeaveInput { me: &me, addresses: &addresses, local, has_credentials, cluster, judged: &[], wipe: false };
         let planned = plan(&scene);
         match expected {
             Ok(steps) => assert_eq!(names(&planned), steps, "{local:?} {has_credentials} {cluster:?}"),
-            Err(why) => assert_eq!(planned, Plan::Stay(why), "{local:?} {has_credentials} {cluster:?}"),
+            Err(why) => assert_eq!(planned, LeavePlan::Stay(why), "{local:?} {has_credentials} {cluster:?}"),
         }
     }
-    let text = Stay::NotBegun.to_string();
+    let text = StayReason::NotBegun.to_string();
     assert!(text.contains("nothing to leave") && text.contains("'kubeboot up' cleans up"), "{text}");
 }
 
@@ -213,20 +214,23 @@ fn state_that_is_not_this_machines_is_left_alone() {
     let cluster = listed("VVV");
     let unexplained = Local::Unexplained { found: vec!["/etc/kubernetes/admin.conf".into()] };
     let rows = [
-        (Local::Fresh, Stay::NothingHere),
-        (unexplained, Stay::Unexplained),
-        (made(2), Stay::AnotherInstances(id(2))),
-        (Local::HalfMade { instance: id(2), claim_id: claim(), stage: Stage::Joining }, Stay::AnotherInstances(id(2))),
+        (Local::Fresh, StayReason::NothingHere),
+        (unexplained, StayReason::Unexplained),
+        (made(2), StayReason::AnotherInstances(id(2))),
+        (
+            Local::HalfMade { instance: id(2), claim_id: claim(), stage: Stage::Joining },
+            StayReason::AnotherInstances(id(2)),
+        ),
     ];
     for (local, why) in rows {
-        assert_eq!(planned(1, &local, &cluster, &[]), Plan::Stay(why), "{local:?}");
+        assert_eq!(planned(1, &local, &cluster, &[]), LeavePlan::Stay(why), "{local:?}");
     }
 }
 
 #[test]
 fn an_operator_gets_a_fresh_machine_at_the_very_end() {
     let (me, addresses, local, cluster) = (id(1), [address(1)], made(1), listed("VVV"));
-    let scene = Scene {
+    let scene = LeaveInput {
         me: &me,
         addresses: &addresses,
         local: &local,

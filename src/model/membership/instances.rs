@@ -1,0 +1,122 @@
+//! When to believe EC2 that a machine is gone.
+//!
+//! `terminated` and `shutting-down` count at once. Absence counts only after it has lasted, and only in answers that
+//! show the asking machine itself as running: a wrong Region or account makes everybody look gone.
+
+use crate::model::machine::group::Ec2State;
+use crate::model::machine::ids::InstanceId;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// What EC2 said of one instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Presence {
+    /// It is in this state.
+    State(Ec2State),
+    /// It was left out of every answer that showed me as running, for so long on my own monotonic clock.
+    AbsentFor(Duration),
+}
+
+/// EC2's word on instances, as far as it was asked and could be believed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Instances(pub BTreeMap<InstanceId, Presence>);
+
+impl Instances {
+    /// Whether this instance is certainly gone for good. Not asked, not answered and not yet absent for `grace` are all
+    /// "no".
+    #[must_use]
+    pub fn is_gone(&self, instance: &InstanceId, grace: Duration) -> bool {
+        match self.0.get(instance) {
+            Some(Presence::State(state)) => state.is_final(),
+            Some(Presence::AbsentFor(duration)) => *duration >= grace,
+            None => false,
+        }
+    }
+
+    /// Whether EC2 has answered that the instance is terminated or shutting down. Absence does not count.
+    #[must_use]
+    pub fn is_terminated(&self, instance: &InstanceId) -> bool {
+        matches!(self.0.get(instance), Some(Presence::State(state)) if state.is_final())
+    }
+}
+
+/// Since when instances have been missing from EC2's answers, on the asking machine's own monotonic clock.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Absences(BTreeMap<InstanceId, Duration>);
+
+impl Absences {
+    /// Takes in one answer, which came at `now`. Who is left out is absent only if the same answer shows `me` as running:
+    /// an answer for the wrong Region or account shows nobody.
+    pub fn take_in(
+        &mut self,
+        me: &InstanceId,
+        asked: &[InstanceId],
+        answered: &BTreeMap<InstanceId, Ec2State>,
+        now: Duration,
+    ) -> Instances {
+        let credible = answered.get(me) == Some(&Ec2State::Running);
+        let mut seen = BTreeMap::new();
+        for id in asked {
+            if let Some(state) = answered.get(id) {
+                self.0.remove(id);
+                seen.insert(id.clone(), Presence::State(state.clone()));
+            } else if credible {
+                let since = *self.0.entry(id.clone()).or_insert(now);
+                seen.insert(id.clone(), Presence::AbsentFor(now.saturating_sub(since)));
+            } else {
+                self.0.remove(id);
+            }
+        }
+        Instances(seen)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn absence_counts_from_the_first_answer_that_shows_the_asking_machine_running() {
+        let (me, other) = (InstanceId::parse("i-00000001").unwrap(), InstanceId::parse("i-00000002").unwrap());
+        let asked = [me.clone(), other.clone()];
+        let only_me = |state: &str| BTreeMap::from([(me.clone(), Ec2State::parse(state))]);
+        let both = BTreeMap::from([(me.clone(), Ec2State::Running), (other.clone(), Ec2State::Running)]);
+        let absent = |seconds| Some(Presence::AbsentFor(Duration::from_secs(seconds)));
+        // (answer, at, what is said of the other)
+        let rows = [
+            (BTreeMap::new(), 0, None),
+            (only_me("pending"), 5, None),
+            (only_me("running"), 10, absent(0)),
+            (only_me("running"), 30, absent(20)),
+            (both, 40, Some(Presence::State(Ec2State::Running))),
+            (only_me("running"), 50, absent(0)),
+            (BTreeMap::new(), 55, None),
+            (only_me("running"), 60, absent(0)),
+        ];
+        let mut absences = Absences::default();
+        for (answer, at, expected) in rows {
+            let instances = absences.take_in(&me, &asked, &answer, Duration::from_secs(at));
+            assert_eq!(instances.0.get(&other).cloned(), expected, "at {at}s");
+        }
+    }
+
+    #[test]
+    fn absence_is_not_believed_at_once() {
+        let grace = Duration::from_secs(300);
+        let id = InstanceId::parse("i-00000001").unwrap();
+        let rows = [
+            (None, false),
+            (Some(Presence::State(Ec2State::Running)), false),
+            (Some(Presence::State(Ec2State::Stopped)), false),
+            (Some(Presence::State(Ec2State::Other("new".into()))), false),
+            (Some(Presence::State(Ec2State::ShuttingDown)), true),
+            (Some(Presence::State(Ec2State::Terminated)), true),
+            (Some(Presence::AbsentFor(Duration::from_secs(299))), false),
+            (Some(Presence::AbsentFor(grace)), true),
+        ];
+        for (seen, gone) in rows {
+            let instances = Instances(seen.clone().map(|seen| (id.clone(), seen)).into_iter().collect());
+            assert_eq!(instances.is_gone(&id, grace), gone, "{seen:?}");
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! The membership lease: a queue for those who want to change etcd membership. Not a fence: etcd itself is that.
+
+use crate::model::machine::ids::{InstanceId, Nonce};
+use crate::model::record::object;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// The schema this version writes and the only one it reads.
+pub const SCHEMA: u32 = 1;
+
+/// The lease object, `control-plane/membership-lease.json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Lease {
+    /// Always [`SCHEMA`].
+    pub schema: u32,
+    /// Who holds it; nobody after a release.
+    pub holder: Option<LeaseHolder>,
+    /// Counts rewrites, so that no two bodies are equal.
+    pub beat: u64,
+}
+
+/// Who holds the lease, and for what.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LeaseHolder {
+    /// The machine.
+    pub instance: InstanceId,
+    /// Fresh for every holding.
+    pub nonce: Nonce,
+    /// What the membership is to be changed for, for people: `join`, `leave`, `reap`.
+    pub purpose: String,
+}
+
+impl Lease {
+    /// Reads the object's bytes.
+    ///
+    /// # Errors
+    /// What is wrong with them. A lease that cannot be read is no danger (etcd is the fence), so the caller may wait
+    /// for it to change or say what to do.
+    pub fn parse(bytes: &[u8]) -> Result<Self, String> {
+        object::read(bytes, SCHEMA)
+    }
+
+    /// The bytes to store.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        object::to_bytes(self)
+    }
+
+    /// The lease held by `holder`, following this one (or none).
+    #[must_use]
+    pub fn taken(before: Option<&Self>, holder: LeaseHolder) -> Self {
+        Self { schema: SCHEMA, holder: Some(holder), beat: before.map_or(0, |lease| lease.beat + 1) }
+    }
+
+    /// The same holding, one beat later.
+    #[must_use]
+    pub fn renewed(&self) -> Self {
+        Self { beat: self.beat + 1, ..self.clone() }
+    }
+
+    /// Nobody's lease, following this one.
+    #[must_use]
+    pub fn released(&self) -> Self {
+        Self { holder: None, beat: self.beat + 1, ..self.clone() }
+    }
+}
+
+/// What someone in the queue does next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Turn {
+    /// Take it: it is free, an earlier holding of my own, or its holder is believed dead.
+    Take,
+    /// Wait for its holder.
+    Wait(LeaseHolder),
+}
+
+/// Decides on the lease as last read. `unchanged_for` is how long this process has seen the same `ETag`, on its own
+/// monotonic clock; `holder_gone` whether EC2 says that the holder is terminated or shutting down.
+#[must_use]
+pub fn turn(lease: Option<&Lease>, me: &InstanceId, unchanged_for: Duration, holder_gone: bool, ttl: Duration) -> Turn {
+    match lease.and_then(|lease| lease.holder.as_ref()) {
+        None => Turn::Take,
+        Some(holder) if holder.instance == *me || holder_gone || unchanged_for >= ttl => Turn::Take,
+        Some(holder) => Turn::Wait(holder.clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn holder(n: u8) -> LeaseHolder {
+        LeaseHolder {
+            instance: InstanceId::parse(format!("i-0000000{n}")).unwrap(),
+            nonce: Nonce::parse(format!("6f9619ff-8b86-4011-b42d-00c04fc964f{n}")).unwrap(),
+            purpose: "join".into(),
+        }
+    }
+
+    #[test]
+    fn the_queue() {
+        let ttl = Duration::from_secs(30);
+        let me = holder(1).instance;
+        let others = Lease::taken(None, holder(2));
+        let mine = Lease::taken(Some(&others), holder(1));
+        let young = Duration::from_secs(29);
+        let rows = [
+            (None, young, false, Turn::Take),
+            (Some(others.released()), young, false, Turn::Take),
+            (Some(mine), young, false, Turn::Take),
+            (Some(others.clone()), young, false, Turn::Wait(holder(2))),
+            (Some(others.clone()), ttl, false, Turn::Take),
+            (Some(others), young, true, Turn::Take),
+        ];
+        for (lease, unchanged_for, gone, expected) in rows {
+            assert_eq!(turn(lease.as_ref(), &me, unchanged_for, gone, ttl), expected, "{lease:?}");
+        }
+    }
+
+    #[test]
+    fn no_two_bodies_are_equal() {
+        let first = Lease::taken(None, holder(1));
+        let bodies = [first.to_bytes(), first.renewed().to_bytes(), first.renewed().released().to_bytes()];
+        assert!(bodies[0] != bodies[1] && bodies[1] != bodies[2] && bodies[0] != bodies[2]);
+        let next = Lease::taken(Some(&first.released()), holder(1));
+        let beats = [&first, &first.renewed(), &first.released(), &next, &Lease::taken(Some(&next), holder(2))];
+        assert_eq!(beats.map(|lease| lease.beat), [0, 1, 1, 2, 3]);
+        assert_eq!(Lease::parse(&bodies[1]), Ok(first.renewed()));
+        assert!(Lease::parse(b"{}").is_err());
+        assert!(Lease::parse(br#"{"schema":2,"holder":null,"beat":1}"#).is_err());
+    }
+}

@@ -1,0 +1,220 @@
+//! etcd's member list and the arithmetic of its quorum.
+
+use crate::model::machine::ids::MemberId;
+use std::net::IpAddr;
+
+/// One member as a list showed it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// Its ID.
+    pub id: MemberId,
+    /// Its name; empty until it has started.
+    pub name: String,
+    /// Hosts of its peer URLs.
+    pub peer_addresses: Vec<IpAddr>,
+    /// Whether it is a learner, which has no vote.
+    pub learner: bool,
+    /// Whether it answered a status call just now.
+    pub answers: bool,
+}
+
+impl Member {
+    /// Whether it has ever started: etcd knows its name from then on.
+    #[must_use]
+    pub fn is_started(&self) -> bool {
+        !self.name.is_empty()
+    }
+
+    /// Whether it is a voter that has started.
+    #[must_use]
+    pub fn is_started_voter(&self) -> bool {
+        !self.learner && self.is_started()
+    }
+
+    /// Whether its peer address is one of these.
+    #[must_use]
+    pub fn is_at(&self, addresses: &[IpAddr]) -> bool {
+        self.peer_addresses.iter().any(|address| addresses.contains(address))
+    }
+}
+
+/// A member list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Members(pub Vec<Member>);
+
+impl Members {
+    /// The member whose peer address is one of these.
+    #[must_use]
+    pub fn at(&self, addresses: &[IpAddr]) -> Option<&Member> {
+        self.0.iter().find(|member| member.is_at(addresses))
+    }
+
+    /// The voters.
+    pub fn voters(&self) -> impl Iterator<Item = &Member> {
+        self.0.iter().filter(|member| !member.learner)
+    }
+
+    /// How many voters answered.
+    #[must_use]
+    pub fn answering(&self) -> usize {
+        self.voters().filter(|member| member.answers).count()
+    }
+
+    /// How many voters must answer: more than half of them.
+    #[must_use]
+    pub fn quorum(&self) -> usize {
+        quorum(self.voters().count())
+    }
+
+    /// Whether as many voters answered as the quorum wants.
+    #[must_use]
+    pub fn has_quorum(&self) -> bool {
+        self.answering() >= self.quorum()
+    }
+
+    /// How many answering voters can be lost before writes stop.
+    #[must_use]
+    pub fn fault_tolerance(&self) -> usize {
+        self.answering().saturating_sub(self.quorum())
+    }
+
+    /// Whether removing this member leaves the answering voters at or above the quorum of the rest. The last voter is
+    /// never removable.
+    #[must_use]
+    pub fn may_remove(&self, id: MemberId) -> bool {
+        let rest: Vec<_> = self.voters().filter(|member| member.id != id).collect();
+        let answering = rest.iter().filter(|member| member.answers).count();
+        !rest.is_empty() && answering >= quorum(rest.len())
+    }
+}
+
+/// What a fresh list says to a removal that was decided on an earlier one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Removal {
+    /// It may be sent.
+    Lawful,
+    /// The member is gone already.
+    Done,
+    /// It would leave fewer answering voters than the quorum of the rest wants.
+    CostsQuorum,
+    /// What was no started voter has become one since.
+    HasVote,
+}
+
+impl Members {
+    /// Judges the removal of `judged`, as an earlier list showed it, by this list, which is fresh.
+    #[must_use]
+    pub fn removal(&self, judged: &Member) -> Removal {
+        match self.0.iter().find(|member| member.id == judged.id) {
+            None => Removal::Done,
+            Some(now) if now.is_started_voter() && !judged.is_started_voter() => Removal::HasVote,
+            Some(_) if !self.may_remove(judged.id) => Removal::CostsQuorum,
+            Some(_) => Removal::Lawful,
+        }
+    }
+
+    /// This list with the answers of an earlier one: who is new has not answered anything yet.
+    #[must_use]
+    pub fn answering_as(mut self, probed: &Self) -> Self {
+        for member in &mut self.0 {
+            member.answers = probed.0.iter().any(|earlier| earlier.id == member.id && earlier.answers);
+        }
+        self
+    }
+}
+
+/// More than half.
+#[must_use]
+pub fn quorum(voters: usize) -> usize {
+    voters / 2 + 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `V` answering voter, `v` silent voter, `L`/`l` the same for learners; IDs count from 1.
+    fn members(pattern: &str) -> Members {
+        Members(
+            pattern
+                .chars()
+                .zip(1..)
+                .map(|(c, id)| Member {
+                    id: MemberId(id),
+                    name: format!("n{id}"),
+                    peer_addresses: Vec::new(),
+                    learner: c.eq_ignore_ascii_case(&'l'),
+                    answers: c.is_uppercase(),
+                })
+                .collect(),
+        )
+    }
+
+    #[test]
+    fn a_removal_is_judged_again_on_a_fresh_list() {
+        // (judged on, fresh, member, removal)
+        let rows = [
+            ("VVv", "VVv", 3, Removal::Lawful),
+            ("VVv", "VV", 3, Removal::Done),
+            ("VVv", "VVvvv", 3, Removal::CostsQuorum),
+            ("VVl", "VVl", 3, Removal::Lawful),
+            ("VVl", "VVv", 3, Removal::HasVote),
+            ("VVL", "VVV", 3, Removal::HasVote),
+        ];
+        for (judged, fresh, id, expected) in rows {
+            let judged = members(judged).0[id - 1].clone();
+            assert_eq!(members(fresh).removal(&judged), expected, "{fresh} without {id}");
+        }
+        let unstarted = Member { name: String::new(), ..members("VVv").0[2].clone() };
+        assert_eq!(members("VVv").removal(&unstarted), Removal::HasVote);
+    }
+
+    #[test]
+    fn a_fresh_list_has_the_answers_of_the_earlier_one() {
+        let fresh = members("vvvV").answering_as(&members("VvV"));
+        assert_eq!(fresh.0.iter().map(|member| member.answers).collect::<Vec<_>>(), [true, false, true, false]);
+    }
+
+    #[test]
+    fn quorum_and_tolerance() {
+        let rows = [
+            ("V", 1, true, 0),
+            ("VV", 2, true, 0),
+            ("VVV", 2, true, 1),
+            ("VVv", 2, true, 0),
+            ("Vvv", 2, false, 0),
+            ("VVVVV", 3, true, 2),
+            ("VVL", 2, true, 0),
+            ("VvL", 2, false, 0),
+        ];
+        for (pattern, quorum, has, tolerance) in rows {
+            let list = members(pattern);
+            assert_eq!(
+                (list.quorum(), list.has_quorum(), list.fault_tolerance()),
+                (quorum, has, tolerance),
+                "{pattern}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_removal_never_goes_below_the_quorum_of_the_rest() {
+        // (list, member, may be removed)
+        let rows = [
+            ("V", 1, false),
+            ("VV", 1, true),
+            ("Vv", 2, true),
+            ("Vv", 1, false),
+            ("VVv", 3, true),
+            ("VVv", 1, false),
+            ("Vvv", 3, false),
+            ("VVL", 3, true),
+            ("VvL", 3, false),
+            ("VVVvv", 5, true),
+            ("VVvvv", 5, false),
+        ];
+        for (pattern, id, may) in rows {
+            assert_eq!(members(pattern).may_remove(MemberId(id)), may, "{pattern} without {id}");
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! The membership of etcd: who is a member, who may change that, and when.
+//!
+//! Here belongs what any command needs to know before it adds or removes a member. Here does not belong: the order in which one
+//! command does it, which is in that command's own folder.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | [`members`] | etcd's member list and its quorum |
+//! | [`view`] | the membership as one machine could learn it |
+//! | [`lease`] | the membership lease: the queue of those who want to change it |
+//! | [`registration`] | what each machine says about itself |
+//! | [`instances`] | when EC2 is believed that a machine is gone |
+//! | [`reaping`] | which members another machine may remove |
+
+pub mod instances;
+pub mod lease;
+pub mod members;
+pub mod reaping;
+pub mod registration;
+pub mod view;

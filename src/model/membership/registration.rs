@@ -1,0 +1,207 @@
+//! What one machine says about itself: `control-plane/nodes/<instance-id>.json`. A hint for others, never proof.
+
+use crate::model::machine::ids::{ClaimId, InstanceId, MemberId, Nonce, Uid};
+use crate::model::record::object;
+use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
+
+/// The schema this version writes and the only one it reads.
+pub const SCHEMA: u32 = 1;
+
+/// Where a machine stands, in its own words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RegistrationPhase {
+    /// Waits for something: [`Registration::waits_for`].
+    Waiting,
+    /// Holds the claim and initialises.
+    Initializing,
+    /// Holds the membership lease and joins.
+    Joining,
+    /// A voter of the cluster.
+    Joined,
+    /// About to remove itself.
+    Leaving,
+    /// Has removed itself.
+    Left,
+    /// Gave up: [`Registration::last_error`].
+    Failed,
+    /// Its member was removed by another, because the machine is gone.
+    Reaped,
+}
+
+impl RegistrationPhase {
+    /// The word in the object.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Initializing => "initializing",
+            Self::Joining => "joining",
+            Self::Joined => "joined",
+            Self::Leaving => "leaving",
+            Self::Left => "left",
+            Self::Failed => "failed",
+            Self::Reaped => "reaped",
+        }
+    }
+}
+
+/// One machine's registration. Fields of a later version are kept out of sight, not an error: nobody decides by one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Registration {
+    /// Always [`SCHEMA`].
+    pub schema: u32,
+    /// The machine.
+    pub instance: InstanceId,
+    /// Where it stands.
+    pub phase: RegistrationPhase,
+    /// The claim it follows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claim_id: Option<ClaimId>,
+    /// Nonce of the membership lease under which it joins or joined.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease_nonce: Option<Nonce>,
+    /// Name of its Node.
+    pub node_name: String,
+    /// UID of its Node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node_uid: Option<Uid>,
+    /// `aws:///ZONE/INSTANCE`.
+    pub provider_id: String,
+    /// Private addresses, the primary one first.
+    pub addresses: Vec<IpAddr>,
+    /// Its etcd member, as soon as seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub member_id: Option<MemberId>,
+    /// Versions of `kubeboot`, `kubeadm`.
+    pub versions: Versions,
+    /// What it waits for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits_for: Option<String>,
+    /// Its last error, redacted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<String>,
+    /// When the phase was entered, by the machine's own clock (RFC 3339), for people.
+    pub since: String,
+    /// When this was written, by the machine's own clock (RFC 3339), for people.
+    pub updated: String,
+}
+
+/// Versions of the programs on a machine.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Versions {
+    /// kubeboot's own.
+    pub kubeboot: String,
+    /// kubeadm's, once asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kubeadm: Option<String>,
+}
+
+impl Registration {
+    /// Reads the object's bytes.
+    ///
+    /// # Errors
+    /// What is wrong with them; the registration then explains nothing.
+    pub fn parse(bytes: &[u8]) -> Result<Self, String> {
+        object::read(bytes, SCHEMA)
+    }
+
+    /// The bytes to store.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        object::to_bytes(self)
+    }
+
+    /// Takes up what an earlier run of this machine has said and this one has not: which member and Node it is, and under
+    /// whose claim and lease it became that.
+    pub fn recall(&mut self, earlier: Self) {
+        self.claim_id = self.claim_id.take().or(earlier.claim_id);
+        self.lease_nonce = self.lease_nonce.take().or(earlier.lease_nonce);
+        self.member_id = self.member_id.or(earlier.member_id);
+        self.node_uid = self.node_uid.take().or(earlier.node_uid);
+    }
+
+    /// Forgets the member that the machine was, and the Node.
+    pub fn forget_member(&mut self) {
+        (self.member_id, self.node_uid, self.lease_nonce) = (None, None, None);
+    }
+
+    /// Whether the machine ever had a vote, as far as it said so.
+    #[must_use]
+    pub fn was_voter(&self) -> bool {
+        match self.phase {
+            RegistrationPhase::Joined | RegistrationPhase::Leaving => true,
+            RegistrationPhase::Waiting
+            | RegistrationPhase::Initializing
+            | RegistrationPhase::Joining
+            | RegistrationPhase::Left
+            | RegistrationPhase::Failed
+            | RegistrationPhase::Reaped => self.member_id.is_some(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn registration(phase: RegistrationPhase) -> Registration {
+        Registration {
+            schema: SCHEMA,
+            instance: InstanceId::parse("i-00000001").unwrap(),
+            phase,
+            claim_id: Some(ClaimId::parse("6f9619ff-8b86-4011-b42d-00c04fc964ff").unwrap()),
+            lease_nonce: Some(Nonce::parse("00000000-0000-4000-8000-000000000001").unwrap()),
+            node_name: "n1".into(),
+            node_uid: Some(Uid::parse("00000000-0000-4000-8000-000000000002").unwrap()),
+            provider_id: "aws:///eu-central-1a/i-00000001".into(),
+            addresses: vec![IpAddr::from([10, 77, 0, 1]), "fd00::1".parse().unwrap()],
+            member_id: Some(MemberId(0xa9_e7a3)),
+            versions: Versions { kubeboot: "0.1.0".into(), kubeadm: None },
+            waits_for: None,
+            last_error: Some("e".into()),
+            since: "2026-01-02T03:04:05Z".into(),
+            updated: "2026-01-02T03:04:06Z".into(),
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_again_in_every_phase() {
+        use RegistrationPhase::{Failed, Initializing, Joined, Joining, Leaving, Left, Reaped, Waiting};
+        for phase in [Waiting, Initializing, Joining, Joined, Leaving, Left, Failed, Reaped] {
+            let registration = registration(phase);
+            let bytes = registration.to_bytes();
+            assert_eq!(Registration::parse(&bytes), Ok(registration));
+            let word = format!("\"phase\": \"{}\"", phase.as_str());
+            assert!(String::from_utf8(bytes).unwrap().contains(&word), "{word}");
+        }
+    }
+
+    #[test]
+    fn what_an_earlier_run_has_said_counts_where_this_one_says_nothing() {
+        let said = registration(RegistrationPhase::Joined);
+        let mut nothing = Registration { claim_id: None, ..registration(RegistrationPhase::Waiting) };
+        nothing.forget_member();
+        let ids = |of: &Registration| (of.claim_id.clone(), of.lease_nonce.clone(), of.member_id, of.node_uid.clone());
+        assert_eq!(ids(&nothing), (None, None, None, None));
+        nothing.recall(said.clone());
+        assert_eq!((ids(&nothing), nothing.phase), (ids(&said), RegistrationPhase::Waiting));
+        let mut newer = registration(RegistrationPhase::Joined);
+        newer.claim_id = Some(ClaimId::parse("00000000-0000-4000-8000-000000000003").unwrap());
+        newer.lease_nonce = Some(Nonce::parse("00000000-0000-4000-8000-000000000004").unwrap());
+        newer.member_id = Some(MemberId(7));
+        newer.node_uid = Some(Uid::parse("00000000-0000-4000-8000-000000000005").unwrap());
+        let before = ids(&newer);
+        newer.recall(said);
+        assert_eq!(ids(&newer), before);
+    }
+
+    #[test]
+    fn who_forgets_its_member_keeps_its_claim() {
+        let mut left = registration(RegistrationPhase::Left);
+        left.forget_member();
+        assert_eq!((left.member_id, &left.node_uid, &left.lease_nonce), (None, &None, &None));
+        assert_eq!(left.claim_id, registration(RegistrationPhase::Left).claim_id);
+    }
+}

@@ -1,0 +1,273 @@
+//! Reaping by hand: what an operator may have removed beyond the rules, what a plan leaves standing, and for whom it pays
+//! to wait.
+
+use crate::model::machine::ids::{InstanceId, MemberId};
+use crate::model::membership::instances::Presence;
+use crate::model::membership::members::Member;
+use crate::model::membership::reaping::{KeepReason, ReapInput, ReapVerdict, RemovalReason, judge};
+use std::fmt;
+use std::time::Duration;
+
+/// Why a member goes that an operator has named.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OperatorRemoval {
+    /// It would have gone by the rules.
+    ByRule(RemovalReason),
+    /// Nobody explains it, and the operator has decided.
+    Unexplained,
+}
+
+/// Why a member stays though an operator has named it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ReapRefusal {
+    /// It answers.
+    Answers,
+    /// It is this machine's own.
+    Own,
+    /// Its machine is not certainly gone.
+    NotGone(InstanceId),
+    /// This machine has its address.
+    AddressHere,
+    /// Another living instance has its address.
+    AddressLives(InstanceId),
+    /// Without it fewer voters would answer than the quorum of the rest wants.
+    Quorum {
+        /// Voters that answer and stay.
+        answering: usize,
+        /// Voters that stay.
+        rest: usize,
+    },
+}
+
+/// Judges one member that an operator wants removed. `None` when it is not listed. The operator's word stands for the
+/// registration that is missing, and for nothing else.
+#[must_use]
+pub fn named_by_operator(scene: &ReapInput<'_>, id: MemberId) -> Option<Result<OperatorRemoval, ReapRefusal>> {
+    let member = scene.members.0.iter().find(|member| member.id == id)?;
+    let lawful = match judge(scene, member) {
+        ReapVerdict::Remove(why) => Ok(OperatorRemoval::ByRule(why)),
+        ReapVerdict::Keep(KeepReason::Unexplained) => unexplained(scene, member),
+        ReapVerdict::Keep(KeepReason::Answers) => Err(ReapRefusal::Answers),
+        ReapVerdict::Keep(KeepReason::Own) => Err(ReapRefusal::Own),
+        ReapVerdict::Keep(KeepReason::NotGone(owner)) => Err(ReapRefusal::NotGone(owner)),
+        ReapVerdict::Keep(KeepReason::AddressLives(other)) => Err(ReapRefusal::AddressLives(other)),
+        ReapVerdict::Keep(KeepReason::Quorum) => Err(quorum(scene, id)),
+    };
+    Some(lawful.and_then(|lawful| if scene.members.may_remove(id) { Ok(lawful) } else { Err(quorum(scene, id)) }))
+}
+
+/// Whoever lives at its address may be its machine, whose registration was lost.
+fn unexplained(scene: &ReapInput<'_>, member: &Member) -> Result<OperatorRemoval, ReapRefusal> {
+    match member.peer_addresses.iter().find_map(|address| scene.live_addresses.get(address)) {
+        Some(instance) if instance == scene.me => Err(ReapRefusal::AddressHere),
+        Some(instance) => Err(ReapRefusal::AddressLives(instance.clone())),
+        None => Ok(OperatorRemoval::Unexplained),
+    }
+}
+
+fn quorum(scene: &ReapInput<'_>, id: MemberId) -> ReapRefusal {
+    let rest: Vec<_> = scene.members.voters().filter(|member| member.id != id).collect();
+    ReapRefusal::Quorum { answering: rest.iter().filter(|member| member.answers).count(), rest: rest.len() }
+}
+
+/// What a carried-out plan leaves in the way of the next machine that joins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Remaining {
+    /// Nothing.
+    Nothing,
+    /// Members that may yet answer, or whose machines may yet be found gone.
+    MayMend,
+    /// Members about which an operator must decide.
+    Operator,
+}
+
+/// What a plan leaves.
+pub fn left<'a>(plan: impl IntoIterator<Item = &'a ReapVerdict>) -> Remaining {
+    let of = |verdict: &ReapVerdict| match verdict {
+        ReapVerdict::Remove(_) | ReapVerdict::Keep(KeepReason::Answers | KeepReason::Own) => Remaining::Nothing,
+        ReapVerdict::Keep(KeepReason::NotGone(_) | KeepReason::AddressLives(_)) => Remaining::MayMend,
+        ReapVerdict::Keep(KeepReason::Unexplained | KeepReason::Quorum) => Remaining::Operator,
+    };
+    plan.into_iter().map(of).max().unwrap_or(Remaining::Nothing)
+}
+
+/// The machine of a kept member that EC2 leaves out of its answers, though not for long enough to be believed, and how
+/// long that will take.
+#[must_use]
+pub fn soon_gone(scene: &ReapInput<'_>, plan: &[(Member, ReapVerdict)]) -> Option<(InstanceId, Duration)> {
+    plan.iter().find_map(|(_, verdict)| match verdict {
+        ReapVerdict::Keep(KeepReason::NotGone(owner)) => match scene.instances.0.get(owner) {
+            Some(Presence::AbsentFor(absent)) => {
+                scene.gone_grace.checked_sub(*absent).filter(|left| !left.is_zero()).map(|left| (owner.clone(), left))
+            }
+            Some(Presence::State(_)) | None => None,
+        },
+        ReapVerdict::Keep(
+            KeepReason::Answers
+            | KeepReason::Own
+            | KeepReason::Unexplained
+            | KeepReason::AddressLives(_)
+            | KeepReason::Quorum,
+        )
+        | ReapVerdict::Remove(_) => None,
+    })
+}
+
+impl OperatorRemoval {
+    /// A word for programs. It stays the same when the text changes.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::ByRule(why) => ReapVerdict::Remove(why.clone()).code(),
+            Self::Unexplained => "by-hand",
+        }
+    }
+}
+
+impl fmt::Display for OperatorRemoval {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ByRule(why) => why.fmt(f),
+            Self::Unexplained => f.write_str("no registration explains it, and an operator has decided"),
+        }
+    }
+}
+
+impl fmt::Display for ReapRefusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Answers => f.write_str(
+                "it answers, so its machine lives: run 'kubeboot up' on that machine, which registers it, or terminate the machine",
+            ),
+            Self::Own => f.write_str("it is this machine's own: 'kubeboot up' removes it before it joins again"),
+            Self::NotGone(owner) => write!(
+                f,
+                "its machine {owner} is not certainly gone: start or repair that machine, or terminate it; its member then goes by the rules"
+            ),
+            Self::AddressHere => {
+                f.write_str("this machine has its address: run 'kubeboot up' here, which registers it or removes it")
+            }
+            Self::AddressLives(other) => write!(
+                f,
+                "the living instance {other} has its address: run 'kubeboot up' there, which registers it or removes it"
+            ),
+            Self::Quorum { answering, rest } => write!(
+                f,
+                "without it {answering} of {rest} voters would answer, fewer than the quorum wants: bring back another voter first"
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::machine::group::Ec2State;
+    use crate::model::machine::ids::Nonce;
+    use crate::model::membership::reaping::tests::{
+        World, address, id, registered, terminated, unstarted, voter, world,
+    };
+
+    fn seen<T>(world: &World, look: impl FnOnce(&ReapInput<'_>) -> T) -> T {
+        world.seen_by(&id(9), look)
+    }
+
+    fn named(world: &World, member: u8) -> Option<Result<OperatorRemoval, ReapRefusal>> {
+        seen(world, |scene| named_by_operator(scene, MemberId(member.into())))
+    }
+
+    /// The third voter is silent, and nobody says whose it is.
+    fn orphan() -> World {
+        let mut world = world(terminated());
+        world.registrations.retain(|found| found.instance != id(3));
+        world
+    }
+
+    #[test]
+    fn an_operator_may_name_a_member_that_nobody_explains() {
+        assert_eq!(named(&orphan(), 3), Some(Ok(OperatorRemoval::Unexplained)));
+        let mut learner = orphan();
+        learner.members.0[2] = unstarted(3);
+        assert_eq!(named(&learner, 3), Some(Ok(OperatorRemoval::Unexplained)));
+        assert_eq!(named(&orphan(), 7), None, "it is not listed");
+    }
+
+    #[test]
+    fn the_operators_word_stands_for_the_missing_registration_alone() {
+        let mut answers = orphan();
+        answers.members.0[2].answers = true;
+        assert_eq!(named(&answers, 3), Some(Err(ReapRefusal::Answers)));
+        let mut address_lives = orphan();
+        address_lives.live.insert(address(3), id(3));
+        assert_eq!(named(&address_lives, 3), Some(Err(ReapRefusal::AddressLives(id(3)))));
+        address_lives.live.insert(address(3), id(9));
+        assert_eq!(named(&address_lives, 3), Some(Err(ReapRefusal::AddressHere)));
+        let mut no_quorum = orphan();
+        no_quorum.members.0[1].answers = false;
+        assert_eq!(named(&no_quorum, 3), Some(Err(ReapRefusal::Quorum { answering: 1, rest: 2 })));
+    }
+
+    #[test]
+    fn what_somebody_explains_goes_by_the_rules_or_stays() {
+        assert_eq!(named(&world(terminated()), 3), Some(Ok(OperatorRemoval::ByRule(RemovalReason::Gone(id(3))))));
+        let rows = [
+            Presence::State(Ec2State::Running),
+            Presence::State(Ec2State::Stopping),
+            Presence::AbsentFor(Duration::ZERO),
+        ];
+        for seen in rows {
+            assert_eq!(named(&world(seen.clone()), 3), Some(Err(ReapRefusal::NotGone(id(3)))), "{seen:?}");
+        }
+        let mut own = world(terminated());
+        own.registrations[2] = registered(9, Some(3), None);
+        assert_eq!(named(&own, 3), Some(Err(ReapRefusal::Own)));
+        let mut no_quorum = world(terminated());
+        no_quorum.members.0[1].answers = false;
+        assert_eq!(named(&no_quorum, 3), Some(Err(ReapRefusal::Quorum { answering: 1, rest: 2 })));
+    }
+
+    #[test]
+    fn what_a_plan_leaves() {
+        let keep = ReapVerdict::Keep;
+        let rows = [
+            (vec![], Remaining::Nothing),
+            (
+                vec![keep(KeepReason::Answers), keep(KeepReason::Own), ReapVerdict::Remove(RemovalReason::Gone(id(3)))],
+                Remaining::Nothing,
+            ),
+            (vec![keep(KeepReason::Answers), keep(KeepReason::NotGone(id(3)))], Remaining::MayMend),
+            (vec![keep(KeepReason::AddressLives(id(3)))], Remaining::MayMend),
+            (vec![keep(KeepReason::Unexplained), keep(KeepReason::NotGone(id(3)))], Remaining::Operator),
+            (vec![keep(KeepReason::Quorum)], Remaining::Operator),
+        ];
+        for (plan, expected) in rows {
+            assert_eq!(left(&plan), expected, "{plan:?}");
+        }
+    }
+
+    #[test]
+    fn absence_is_waited_for_and_nothing_else_is() {
+        let grace = Duration::from_secs(300);
+        let rows = [
+            (Presence::AbsentFor(Duration::from_secs(100)), Some((id(3), Duration::from_secs(200)))),
+            (Presence::AbsentFor(grace), None),
+            (Presence::State(Ec2State::Running), None),
+            (terminated(), None),
+        ];
+        for (word, expected) in rows {
+            let found =
+                seen(&world(word.clone()), |scene| soon_gone(scene, &crate::model::membership::reaping::plan(scene)));
+            assert_eq!(found, expected, "{word:?}");
+        }
+    }
+
+    #[test]
+    fn a_lawful_join_under_way_is_not_for_an_operator_to_end() {
+        let mut joining = world(Presence::State(Ec2State::Running));
+        joining.members.0[2] = Member { name: String::new(), learner: true, ..voter(3, false) };
+        joining.registrations[2] = registered(3, None, Some(5));
+        assert_eq!(named(&joining, 3), Some(Err(ReapRefusal::NotGone(id(3)))), "its lease is current");
+        joining.registrations[2].lease_nonce = Some(Nonce::parse("00000000-0000-4000-8000-000000000004").unwrap());
+        assert_eq!(named(&joining, 3), Some(Ok(OperatorRemoval::ByRule(RemovalReason::GivenUp(id(3))))));
+    }
+}

@@ -1,0 +1,229 @@
+//! The records a claim goes through. Each function makes the next body; the shell writes it with the condition that
+//! belongs to it, so that only one machine can.
+
+use crate::model::machine::ids::{ClaimId, InstanceId};
+use crate::model::record::cluster::{ClusterRecord, Holder, Published, RecordState};
+use crate::model::record::conditional_write::Condition;
+use crate::model::record::identity::Identity;
+use crate::model::record::view::RecordView;
+
+/// The condition of a claim over what was seen: that it is still there.
+#[must_use]
+pub fn condition(seen: &RecordView) -> Condition {
+    match seen {
+        RecordView::Absent | RecordView::Vanished => Condition::Absent,
+        RecordView::Found { etag, .. } => Condition::Unchanged(etag.clone()),
+    }
+}
+
+/// Whether the record, as read anew, is still that very claim: only then may its machine start `kubeadm init`.
+#[must_use]
+pub fn stands(seen: &RecordView, claim_id: &ClaimId) -> bool {
+    match seen {
+        RecordView::Found { record, .. } => record.claim_id == *claim_id && record.holder().is_some(),
+        RecordView::Absent | RecordView::Vanished => false,
+    }
+}
+
+/// Whether what is stored is this very holding: a beat of ours that was taken for lost.
+#[must_use]
+pub fn continues(held: &ClusterRecord, stored: &ClusterRecord) -> bool {
+    stored.claim_id == held.claim_id && stored.holder().is_some() && stored.holder() == held.holder()
+}
+
+/// A first claim (nothing is there), or a claim over what `before` says: retired, stepped down, or a holder believed
+/// dead. The claim ID must be fresh: it is what fences late writes of every earlier claim.
+#[must_use]
+pub fn claimed(before: Option<&ClusterRecord>, claim_id: ClaimId, holder: Holder, identity: Identity) -> ClusterRecord {
+    let yielded = match before.map(|record| &record.state) {
+        None | Some(RecordState::Retired(_)) => Vec::new(),
+        Some(RecordState::Initializing { .. } | RecordState::Ready(_)) => {
+            before.map(|record| record.yielded.clone()).unwrap_or_default()
+        }
+    };
+    ClusterRecord {
+        claim_id,
+        generation: before.map_or(1, |record| record.generation + 1),
+        identity,
+        yielded,
+        state: RecordState::Initializing { holder: Some(holder), beat: 0 },
+    }
+}
+
+/// The same claim, one beat later. `None` when the record is no held claim.
+#[must_use]
+pub fn renewed(record: &ClusterRecord) -> Option<ClusterRecord> {
+    match &record.state {
+        RecordState::Initializing { holder: Some(holder), beat } => Some(ClusterRecord {
+            state: RecordState::Initializing { holder: Some(holder.clone()), beat: beat + 1 },
+            ..record.clone()
+        }),
+        RecordState::Initializing { holder: None, .. } | RecordState::Ready(_) | RecordState::Retired(_) => None,
+    }
+}
+
+/// The holder steps down after too many failed attempts and ranks last from now on. `None` when the record is no
+/// held claim.
+#[must_use]
+pub fn yielded(record: &ClusterRecord) -> Option<ClusterRecord> {
+    let next = renewed(record)?;
+    let RecordState::Initializing { holder: Some(holder), beat } = next.state else { return None };
+    let mut yielded: Vec<InstanceId> =
+        next.yielded.into_iter().filter(|instance| *instance != holder.instance).collect();
+    yielded.push(holder.instance);
+    Some(ClusterRecord { yielded, state: RecordState::Initializing { holder: None, beat }, ..record.clone() })
+}
+
+/// The flip: the claim becomes a cluster. `None` when the record is no held claim, so that a ready record can never be
+/// flipped again.
+#[must_use]
+pub fn flipped(record: &ClusterRecord, published: Published) -> Option<ClusterRecord> {
+    match &record.state {
+        RecordState::Initializing { holder: Some(_), .. } => {
+            Some(ClusterRecord { yielded: Vec::new(), state: RecordState::Ready(published), ..record.clone() })
+        }
+        RecordState::Initializing { holder: None, .. } | RecordState::Ready(_) | RecordState::Retired(_) => None,
+    }
+}
+
+/// The cluster is given up: the record says so, and keeps what is known of it. `None` when the record is no cluster's.
+#[must_use]
+pub fn retired(record: &ClusterRecord) -> Option<ClusterRecord> {
+    match &record.state {
+        RecordState::Ready(published) => {
+            Some(ClusterRecord { state: RecordState::Retired(published.clone()), ..record.clone() })
+        }
+        RecordState::Initializing { .. } | RecordState::Retired(_) => None,
+    }
+}
+
+/// The same record for the group that replaced its own. Claim, CA and cluster stay what they are.
+#[must_use]
+pub fn regrouped(record: &ClusterRecord, group_arn: String) -> ClusterRecord {
+    ClusterRecord { identity: Identity { group_arn, ..record.identity.clone() }, ..record.clone() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::machine::ids::BootId;
+    use std::time::Duration;
+
+    fn claim_id(n: u8) -> ClaimId {
+        ClaimId::parse(format!("00000000-0000-4000-8000-00000000000{n}")).unwrap()
+    }
+
+    fn holder(n: u8) -> Holder {
+        let boot = BootId::parse(format!("6f9619ff-8b86-4011-b42d-00c04fc964f{n}")).unwrap();
+        Holder { instance: InstanceId::parse(format!("i-0000000{n}")).unwrap(), boot }
+    }
+
+    fn identity(group: &str) -> Identity {
+        Identity { group_arn: group.into(), ..Identity::sample() }
+    }
+
+    fn published() -> Published {
+        Published::sample(holder(1).instance)
+    }
+
+    fn record(claim: u8, state: RecordState) -> ClusterRecord {
+        let yielded = vec![holder(7).instance];
+        ClusterRecord { claim_id: claim_id(claim), generation: 4, identity: identity("g"), yielded, state }
+    }
+
+    fn held(claim: u8, by: u8, beat: u64) -> ClusterRecord {
+        record(claim, RecordState::Initializing { holder: Some(holder(by)), beat })
+    }
+
+    fn vacant() -> ClusterRecord {
+        record(1, RecordState::Initializing { holder: None, beat: 3 })
+    }
+
+    fn found(record: ClusterRecord) -> RecordView {
+        RecordView::Found { record: Box::new(record), etag: "e".into(), unchanged_for: Duration::ZERO }
+    }
+
+    #[test]
+    fn a_claim_is_written_only_over_what_was_seen() {
+        assert_eq!(condition(&RecordView::Absent), Condition::Absent);
+        assert_eq!(condition(&RecordView::Vanished), Condition::Absent);
+        assert_eq!(condition(&found(vacant())), Condition::Unchanged("e".into()));
+    }
+
+    #[test]
+    fn only_its_own_held_claim_lets_a_machine_initialise() {
+        let rows = [
+            (RecordView::Absent, false),
+            (RecordView::Vanished, false),
+            (found(held(1, 1, 9)), true),
+            (found(held(2, 1, 0)), false),
+            (found(vacant()), false),
+            (found(record(1, RecordState::Ready(published()))), false),
+            (found(record(1, RecordState::Retired(published()))), false),
+        ];
+        for (seen, expected) in rows {
+            assert_eq!(stands(&seen, &claim_id(1)), expected, "{seen:?}");
+        }
+    }
+
+    #[test]
+    fn a_late_beat_is_told_from_another_holding() {
+        let mine = held(1, 1, 2);
+        let rows = [
+            (held(1, 1, 3), true),
+            (held(1, 2, 3), false),
+            (held(2, 1, 3), false),
+            (vacant(), false),
+            (record(1, RecordState::Ready(published())), false),
+        ];
+        for (stored, expected) in rows {
+            assert_eq!(continues(&mine, &stored), expected, "{stored:?}");
+        }
+        assert!(!continues(&vacant(), &vacant()), "nobody's claim is nobody's");
+    }
+
+    #[test]
+    fn a_claim_is_fresh_and_keeps_who_has_yielded_until_a_cluster_was() {
+        let claim = |before: Option<&ClusterRecord>| claimed(before, claim_id(9), holder(2), identity("h"));
+        let first = claim(None);
+        assert_eq!((first.generation, first.yielded.len()), (1, 0));
+        let rows = [
+            (held(1, 1, 5), 1),
+            (vacant(), 1),
+            (record(1, RecordState::Ready(published())), 1),
+            (record(1, RecordState::Retired(published())), 0),
+        ];
+        for (before, yielded) in rows {
+            let next = claim(Some(&before));
+            assert_eq!((next.generation, next.yielded.len()), (5, yielded), "{before:?}");
+            assert_eq!(next.claim_id, claim_id(9));
+            assert_eq!(next.identity, identity("h"));
+            assert_eq!(next.state, RecordState::Initializing { holder: Some(holder(2)), beat: 0 });
+        }
+    }
+
+    #[test]
+    fn only_a_held_claim_beats_yields_or_flips() {
+        let mine = held(1, 1, 2);
+        assert_eq!(renewed(&mine), Some(held(1, 1, 3)));
+        let stepped_down = yielded(&mine).unwrap();
+        assert_eq!(stepped_down.state, RecordState::Initializing { holder: None, beat: 3 });
+        assert_eq!(stepped_down.yielded, [holder(7).instance, holder(1).instance]);
+        let again = yielded(&ClusterRecord { yielded: vec![holder(1).instance, holder(7).instance], ..mine.clone() });
+        assert_eq!(again.unwrap().yielded, [holder(7).instance, holder(1).instance], "last of all, and once");
+        let cluster = flipped(&mine, published()).unwrap();
+        assert_eq!(cluster, ClusterRecord { yielded: Vec::new(), state: RecordState::Ready(published()), ..mine });
+        for other in [vacant(), cluster, record(1, RecordState::Retired(published()))] {
+            assert_eq!(renewed(&other), None, "{other:?}");
+            assert_eq!(yielded(&other), None, "{other:?}");
+            assert_eq!(flipped(&other, published()), None, "{other:?}");
+        }
+    }
+
+    #[test]
+    fn another_group_changes_nothing_else() {
+        let cluster = record(1, RecordState::Ready(published()));
+        let regrouped = regrouped(&cluster, "h".into());
+        assert_eq!(regrouped, ClusterRecord { identity: identity("h"), ..cluster });
+    }
+}

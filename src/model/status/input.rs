@@ -1,0 +1,170 @@
+//! What `status` gathered: one answer per source, or why there is none. No source's silence silences another.
+
+use crate::model::machine::group::{Ec2State, Group};
+use crate::model::machine::ids::{InstanceId, MemberId, Uid};
+use crate::model::machine::local::Local;
+use crate::model::membership::lease::Lease;
+use crate::model::membership::members::Members;
+use crate::model::membership::registration::Registration;
+use crate::model::record::cluster::ClusterRecord;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::IpAddr;
+
+/// What a source said, or why it said nothing.
+pub type Known<T> = Result<T, String>;
+
+/// Everything that was gathered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StatusInput {
+    /// Where the question was asked.
+    pub here: StatusOrigin,
+    /// The cluster record; `None` when there is no such object.
+    pub record: Known<Option<ClusterRecord>>,
+    /// The published discovery hash, one line per certificate authority; `None` when there is no such object.
+    pub hash: Known<Option<String>>,
+    /// The membership lease; `None` before its first holder.
+    pub lease: Known<Option<Lease>>,
+    /// What the machines say about themselves, by the keys of the objects.
+    pub registrations: Known<BTreeMap<InstanceId, Known<Registration>>>,
+    /// The group with its addresses; `None` when Auto Scaling knows of none.
+    pub group: Known<Option<Group>>,
+    /// EC2's word on every instance that something else mentions. Who is missing is not in EC2's answer.
+    pub ec2: Known<BTreeMap<InstanceId, Ec2State>>,
+    /// etcd's members.
+    pub etcd: Known<Etcd>,
+    /// The API servers that were asked, by their machines.
+    pub api_servers: Known<BTreeMap<InstanceId, ApiServer>>,
+}
+
+/// Where the question was asked, and what is known there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StatusOrigin {
+    /// This instance, its account and its Region, as its metadata says; not so on a laptop.
+    pub machine: Known<ThisMachine>,
+    /// This machine's private addresses, the primary one first: by its metadata, or else by its etcd's manifest.
+    pub addresses: Vec<IpAddr>,
+    /// The endpoint, by the settings.
+    pub endpoint: String,
+    /// The service subnet by the kubeadm documents of this machine; `None` where there are none to be compared.
+    pub service_subnet: Option<String>,
+    /// The expected size, if set.
+    pub expected_size: Option<usize>,
+    /// What the disk says.
+    pub local: Known<Local>,
+    /// The certificates on the disk, in any order; empty where no control plane was made.
+    pub certificates: Known<Vec<CertificateExpiry>>,
+    /// Whether the machine would leave the cluster when it is terminated.
+    pub leaving_unit: Known<LeavingUnitState>,
+    /// Its drop-ins, by their folders, that systemd does not have: without them etcd ends while it leaves.
+    pub missing_drop_ins: Vec<String>,
+}
+
+/// This machine, by its metadata.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ThisMachine {
+    /// Its instance ID.
+    pub instance: InstanceId,
+    /// Its AWS account.
+    pub account: String,
+    /// Its Region.
+    pub region: String,
+}
+
+impl StatusOrigin {
+    /// This instance, by its metadata or else by what the disk of a member says; `None` on a laptop.
+    #[must_use]
+    pub fn instance(&self) -> Option<&InstanceId> {
+        match (&self.machine, &self.local) {
+            (Ok(machine), _) => Some(&machine.instance),
+            (Err(_), Ok(Local::Made { instance, .. })) => Some(instance),
+            (Err(_), Ok(Local::Fresh | Local::HalfMade { .. } | Local::Unexplained { .. }) | Err(_)) => None,
+        }
+    }
+}
+
+/// A certificate of kubeadm's on this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateExpiry {
+    /// The file.
+    pub file: String,
+    /// When it expires (RFC 3339).
+    pub expires: String,
+    /// Whole days until then; negative when it has expired.
+    pub days: i64,
+}
+
+/// `kubeboot-reset.service`, which acts when it is stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LeavingUnitState {
+    /// It is up: this machine leaves the cluster when it is terminated.
+    Armed,
+    /// It is installed, and not up.
+    NotArmed,
+    /// systemd does not have it.
+    NotInstalled,
+}
+
+impl fmt::Display for LeavingUnitState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Armed => "armed",
+            Self::NotArmed => "not armed",
+            Self::NotInstalled => "not installed",
+        })
+    }
+}
+
+/// etcd, as it answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Etcd {
+    /// It is somebody else's, and was not asked.
+    External,
+    /// It is kubeadm's, and of all the machines that were asked none answers.
+    Silent {
+        /// How many were asked.
+        asked: usize,
+        /// What came of it.
+        why: String,
+    },
+    /// It is kubeadm's.
+    Stacked {
+        /// The list, with who answers.
+        members: Members,
+        /// Whether the list was read through a quorum; else one member remembers it.
+        certain: bool,
+        /// What the members that answered report of themselves.
+        reports: BTreeMap<MemberId, MemberStatus>,
+    },
+}
+
+/// What one etcd member reports of itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MemberStatus {
+    /// Its version, without a `v`.
+    pub version: String,
+    /// What it complains of, alarms among it.
+    pub errors: Vec<String>,
+}
+
+/// What the API server of one machine said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiServer {
+    /// Whether it is ready, which includes a read of etcd.
+    pub ready: Known<()>,
+    /// The UID of its `kube-system` namespace: which cluster it serves.
+    pub kube_system_uid: Known<Uid>,
+    /// Its version, if it said so.
+    pub version: Option<String>,
+    /// The machine's NodeStatus; `None` when there is none or nobody said.
+    pub node: Option<NodeStatus>,
+}
+
+/// A machine's NodeStatus object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeStatus {
+    /// Whether its kubelet says that it is ready.
+    pub ready: bool,
+    /// Its kubelet's version.
+    pub kubelet_version: Option<String>,
+}

@@ -1,0 +1,251 @@
+//! How the control plane is: a plain function of what the sources said.
+//!
+//! | verdict | when |
+//! |---|---|
+//! | split | API servers of two clusters answer, or of another one than the record means |
+//! | no cluster | the record says so: nobody has claimed yet, one machine initialises, or it was retired |
+//! | quorum lost | fewer voters answer than the quorum wants, or none; every machine that had a vote is gone; with external etcd, no API server is ready |
+//! | healthy | every source answers, and nothing is missing or about to be |
+//! | degraded | the control plane works, and something of that is not so |
+//! | cannot tell | neither etcd nor any API server says anything |
+
+mod cluster;
+mod input;
+mod machines;
+mod reason;
+
+pub use machines::{Ec2Answer, StatusMachine, is_explained, machines};
+pub use reason::{CERTIFICATE_DAYS, Named, StatusReason, StatusSource};
+
+pub use input::{
+    ApiServer, CertificateExpiry, Etcd, Known, LeavingUnitState, MemberStatus, NodeStatus, StatusInput, StatusOrigin,
+    ThisMachine,
+};
+
+use crate::model::machine::ids::InstanceId;
+use crate::model::membership::registration::{Registration, RegistrationPhase};
+use crate::model::record::cluster::{ClusterRecord, RecordState};
+use std::fmt;
+
+/// The verdict.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StatusVerdict {
+    /// In one word.
+    pub outcome: StatusOutcome,
+    /// How many voters can be lost before writes stop; `None` when that is not known. With external etcd: how many
+    /// ready API servers can be lost.
+    pub can_lose: Option<usize>,
+    /// What is not as it should be, the most severe first; empty when healthy.
+    pub reasons: Vec<StatusReason>,
+}
+
+/// The verdict without its reasons.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StatusOutcome {
+    /// Everything is as it should be.
+    Healthy,
+    /// It works, and something is missing or about to be.
+    Degraded,
+    /// There is no cluster yet, or no longer.
+    NoCluster(NoCluster),
+    /// Writes are impossible.
+    QuorumLost(QuorumLoss),
+    /// Another cluster answers than the record means.
+    Split {
+        /// Whether the record's cluster answers as well.
+        both: bool,
+    },
+    /// The sources do not say.
+    CannotTell {
+        /// How many machines say that they joined; `None` when the registrations are not known.
+        joined: Option<usize>,
+    },
+}
+
+/// How far a cluster is that is not there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NoCluster {
+    /// Nobody has claimed it.
+    Unclaimed,
+    /// It is being made.
+    Initializing {
+        /// By this machine; nobody after the last one stepped down.
+        holder: Option<InstanceId>,
+        /// The how manieth claim.
+        generation: u64,
+        /// How often this claim was renewed.
+        beat: u64,
+    },
+    /// It was given up.
+    Retired,
+}
+
+/// How the quorum was lost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum QuorumLoss {
+    /// Too few voters answer.
+    Silent {
+        /// How many answer.
+        answering: usize,
+        /// How many there are.
+        voters: usize,
+    },
+    /// No machine that was asked answers.
+    Nobody {
+        /// How many were asked.
+        asked: usize,
+    },
+    /// EC2 says that every machine that had a vote is gone.
+    Gone {
+        /// How many there were.
+        voters: usize,
+    },
+    /// etcd is external, and no API server is ready.
+    NoApiServer,
+}
+
+impl StatusOutcome {
+    /// The verdict as one or two words, which stay the same.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Healthy => "healthy",
+            Self::Degraded => "degraded",
+            Self::NoCluster(_) => "no cluster",
+            Self::QuorumLost(_) => "quorum lost",
+            Self::Split { .. } => "split",
+            Self::CannotTell { .. } => "cannot tell",
+        }
+    }
+}
+
+impl fmt::Display for StatusVerdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.outcome.name())?;
+        match &self.outcome {
+            StatusOutcome::Healthy | StatusOutcome::Degraded => match self.can_lose {
+                Some(nodes) => write!(f, ", can lose {nodes}"),
+                None => Ok(()),
+            },
+            StatusOutcome::NoCluster(why) => write!(f, "{why}"),
+            StatusOutcome::QuorumLost(lost) => write!(f, ": {lost}"),
+            StatusOutcome::Split { both: true } => f.write_str(": API servers of two clusters answer"),
+            StatusOutcome::Split { both: false } => f.write_str(": the cluster that answers is not the record's"),
+            StatusOutcome::CannotTell { joined: Some(1) } => f.write_str(": 1 machine says that it is a voter"),
+            StatusOutcome::CannotTell { joined: Some(joined) } => {
+                write!(f, ": {joined} machines say that they are voters")
+            }
+            StatusOutcome::CannotTell { joined: None } => f.write_str(": neither etcd nor the bucket says anything"),
+        }
+    }
+}
+
+impl fmt::Display for NoCluster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unclaimed => f.write_str(" yet: nobody has claimed it"),
+            Self::Initializing { holder: Some(holder), generation, beat } => {
+                write!(f, " yet: {holder} initialises it (claim {generation}, beat {beat})")
+            }
+            Self::Initializing { holder: None, generation, .. } => {
+                write!(f, " yet: the holder of claim {generation} stepped down, another machine follows")
+            }
+            Self::Retired => f.write_str(": it was retired, and nobody has claimed a new one"),
+        }
+    }
+}
+
+impl fmt::Display for QuorumLoss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Silent { answering: 1, voters } => write!(f, "1 of {voters} answers"),
+            Self::Silent { answering, voters } => write!(f, "{answering} of {voters} answer"),
+            Self::Nobody { asked: 1 } => f.write_str("the only machine that could be asked does not answer"),
+            Self::Nobody { asked } => write!(f, "none of {asked} machines answers"),
+            Self::Gone { voters: 1 } => f.write_str("the only machine that had a vote is gone"),
+            Self::Gone { voters } => write!(f, "all {voters} machines that had a vote are gone"),
+            Self::NoApiServer => f.write_str("no API server is ready"),
+        }
+    }
+}
+
+/// Judges what was seen.
+#[must_use]
+pub fn judge(seen: &StatusInput) -> StatusVerdict {
+    let machines = machines(seen);
+    match no_cluster(seen, &machines) {
+        Some(why) => {
+            let reasons = cluster::before(seen, &machines);
+            StatusVerdict { outcome: StatusOutcome::NoCluster(why), can_lose: None, reasons }
+        }
+        None => {
+            let reasons = cluster::reasons(seen, &machines);
+            let (outcome, can_lose) = outcome(seen, &machines, &reasons);
+            StatusVerdict { outcome, can_lose, reasons }
+        }
+    }
+}
+
+/// What the record says of a cluster that is not there. While a claim is held, an etcd that answers is a half-made one;
+/// without a claim it is a cluster whose record was lost or retired. A record is lost, too, where machines say that they
+/// had a vote.
+fn no_cluster(seen: &StatusInput, machines: &[StatusMachine<'_>]) -> Option<NoCluster> {
+    let runs = cluster::has_quorum(seen);
+    let had_voters = || machines.iter().filter_map(StatusMachine::says).any(Registration::was_voter);
+    match seen.record.as_ref().ok()? {
+        None => (!runs && !had_voters()).then_some(NoCluster::Unclaimed),
+        Some(ClusterRecord { state: RecordState::Initializing { holder, beat }, generation, .. }) => {
+            let holder = holder.as_ref().map(|holder| holder.instance.clone());
+            Some(NoCluster::Initializing { holder, generation: *generation, beat: *beat })
+        }
+        Some(ClusterRecord { state: RecordState::Retired(_), .. }) => (!runs).then_some(NoCluster::Retired),
+        Some(ClusterRecord { state: RecordState::Ready(_), .. }) => None,
+    }
+}
+
+fn outcome(
+    seen: &StatusInput,
+    machines: &[StatusMachine<'_>],
+    reasons: &[StatusReason],
+) -> (StatusOutcome, Option<usize>) {
+    let fine = if reasons.is_empty() { StatusOutcome::Healthy } else { StatusOutcome::Degraded };
+    let api_servers = machines.iter().filter(|m| m.api_server.is_some_and(|server| server.ready.is_ok())).count();
+    let others = reasons.iter().filter(|reason| matches!(reason, StatusReason::OtherCluster { .. })).count();
+    if others > 0 {
+        let served =
+            machines.iter().filter(|m| m.api_server.is_some_and(|server| server.kube_system_uid.is_ok())).count();
+        return (StatusOutcome::Split { both: served > others }, None);
+    }
+    match &seen.etcd {
+        Ok(Etcd::Stacked { members, certain, .. }) if *certain || members.has_quorum() => {
+            (fine, Some(members.fault_tolerance()))
+        }
+        Ok(Etcd::Stacked { members, .. }) => {
+            let (answering, voters) = (members.answering(), members.voters().count());
+            (StatusOutcome::QuorumLost(QuorumLoss::Silent { answering, voters }), None)
+        }
+        Ok(Etcd::External) if api_servers == 0 && seen.api_servers.is_ok() => {
+            (StatusOutcome::QuorumLost(QuorumLoss::NoApiServer), None)
+        }
+        Ok(Etcd::External) if api_servers > 0 => (fine, Some(api_servers - 1)),
+        Ok(Etcd::Silent { .. }) | Err(_) if api_servers > 0 => (StatusOutcome::Degraded, None),
+        etcd => match (cluster::lost_voters(seen, machines), etcd) {
+            (Some(voters), _) => (StatusOutcome::QuorumLost(QuorumLoss::Gone { voters }), None),
+            (None, Ok(Etcd::Silent { asked, .. })) => {
+                (StatusOutcome::QuorumLost(QuorumLoss::Nobody { asked: *asked }), None)
+            }
+            (None, _) => (StatusOutcome::CannotTell { joined: joined(seen) }, None),
+        },
+    }
+}
+
+/// How many machines say that they joined.
+fn joined(seen: &StatusInput) -> Option<usize> {
+    let all = seen.registrations.as_ref().ok()?;
+    Some(all.values().flatten().filter(|registration| registration.phase == RegistrationPhase::Joined).count())
+}
+
+#[cfg(test)]
+pub(crate) mod sample;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,292 @@
+//! What keeps a control plane from being healthy, one reason each, with what an operator can do.
+
+use crate::model::machine::ids::{InstanceId, MemberId, Uid};
+use crate::model::membership::members::Member;
+use crate::model::record::identity::Difference;
+use crate::model::up::step::Stop;
+use std::fmt;
+use std::net::IpAddr;
+
+/// Certificates are renewed when they have fewer days left than this.
+pub const CERTIFICATE_DAYS: i64 = 30;
+
+/// One of the sources that the verdict needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StatusSource {
+    /// The cluster record in S3.
+    Record,
+    /// etcd's members.
+    Etcd,
+    /// The API servers.
+    ApiServers,
+    /// The Auto Scaling group.
+    Group,
+    /// EC2.
+    Ec2,
+    /// The registrations in S3.
+    Registrations,
+    /// The published discovery hash in S3.
+    Hash,
+    /// The certificates on this machine.
+    Certificates,
+}
+
+impl fmt::Display for StatusSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Record => "the cluster record",
+            Self::Etcd => "etcd",
+            Self::ApiServers => "the API servers",
+            Self::Group => "the group",
+            Self::Ec2 => "EC2",
+            Self::Registrations => "the registrations",
+            Self::Hash => "the published discovery hash",
+            Self::Certificates => "this machine's certificates",
+        })
+    }
+}
+
+/// An etcd member by all its names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Named {
+    /// Its ID.
+    pub id: MemberId,
+    /// Its name; empty until it has started.
+    pub name: String,
+    /// Its first peer address.
+    pub address: Option<IpAddr>,
+    /// Its machine, as far as that is known.
+    pub instance: Option<InstanceId>,
+}
+
+impl Named {
+    /// The names of this member.
+    #[must_use]
+    pub fn of(member: &Member, instance: Option<&InstanceId>) -> Self {
+        Self {
+            id: member.id,
+            name: member.name.clone(),
+            address: member.peer_addresses.first().copied(),
+            instance: instance.cloned(),
+        }
+    }
+}
+
+impl fmt::Display for Named {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.id)?;
+        let name = Some(&self.name).filter(|name| !name.is_empty());
+        match (&self.instance, name, &self.address) {
+            (Some(instance), _, Some(address)) => write!(f, " of {instance} ({address})"),
+            (Some(instance), _, None) => write!(f, " of {instance}"),
+            (None, Some(name), Some(address)) => write!(f, " ({name}, {address})"),
+            (None, Some(name), None) => write!(f, " ({name})"),
+            (None, None, Some(address)) => write!(f, " ({address})"),
+            (None, None, None) => Ok(()),
+        }
+    }
+}
+
+/// One thing that is not as it should be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StatusReason {
+    /// An API server serves another cluster than it should.
+    OtherCluster {
+        /// Its machine.
+        instance: InstanceId,
+        /// The cluster that it serves, by the UID of `kube-system`.
+        found: Uid,
+        /// The cluster that it should serve: the record's, or that of most of the others.
+        expected: Uid,
+    },
+    /// A source did not answer.
+    Unknown {
+        /// Which one.
+        source: StatusSource,
+        /// Why not.
+        why: String,
+    },
+    /// There is or was a cluster, and there is no record.
+    RecordMissing,
+    /// etcd answers, and the record says that the cluster was given up.
+    RecordRetired,
+    /// The record is of another account, Region, endpoint or service subnet.
+    OtherSettings(Difference),
+    /// The record is of another group.
+    OtherGroup(Difference),
+    /// Auto Scaling knows of no such group.
+    GroupMissing,
+    /// A voter does not answer.
+    MemberSilent {
+        /// Which one.
+        member: Named,
+        /// What EC2 says of its machine, in a word.
+        ec2: Option<String>,
+    },
+    /// A member was announced and has never started.
+    MemberNotStarted(Named),
+    /// A member has no vote yet.
+    MemberLearner(Named),
+    /// No registration leads to a member.
+    MemberUnexplained(Named),
+    /// A member complains of something, such as a full disk.
+    MemberComplains {
+        /// Which one.
+        member: Named,
+        /// Of what.
+        what: String,
+    },
+    /// A live candidate of the group has no vote.
+    NotAVoter {
+        /// Which one.
+        instance: InstanceId,
+        /// What it says about that.
+        says: String,
+    },
+    /// There are more or fewer voters than expected.
+    VoterCount {
+        /// How many there are.
+        voters: usize,
+        /// How many there should be.
+        expected: usize,
+    },
+    /// A voter's API server is not ready, or does not answer.
+    ApiServer {
+        /// Its machine.
+        instance: InstanceId,
+        /// What came of asking it.
+        why: String,
+    },
+    /// The published discovery hash is not the record's.
+    HashDiffers,
+    /// A certificate on this machine expires soon or has expired.
+    Certificate {
+        /// The file.
+        file: String,
+        /// Whole days left; negative afterwards.
+        days: i64,
+    },
+    /// The group does not have its expected size, so that nobody claims.
+    GroupIncomplete {
+        /// Its candidates.
+        candidates: usize,
+        /// How many there should be.
+        expected: usize,
+    },
+    /// EC2 says that the holder of the claim is gone.
+    HolderGone(InstanceId),
+}
+
+impl StatusReason {
+    /// A word for programs. It stays the same when the text changes.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::OtherCluster { .. } => "other-cluster",
+            Self::Unknown { .. } => "unknown",
+            Self::RecordMissing => "record-missing",
+            Self::RecordRetired => "record-retired",
+            Self::OtherSettings(_) => "other-settings",
+            Self::OtherGroup(_) => "other-group",
+            Self::GroupMissing => "group-missing",
+            Self::MemberSilent { .. } => "member-silent",
+            Self::MemberNotStarted(_) => "member-not-started",
+            Self::MemberLearner(_) => "member-learner",
+            Self::MemberUnexplained(_) => "member-unexplained",
+            Self::MemberComplains { .. } => "member-complains",
+            Self::NotAVoter { .. } => "not-a-voter",
+            Self::VoterCount { .. } => "voter-count",
+            Self::ApiServer { .. } => "api-server",
+            Self::HashDiffers => "hash-differs",
+            Self::Certificate { .. } => "certificate",
+            Self::GroupIncomplete { .. } => "group-incomplete",
+            Self::HolderGone(_) => "holder-gone",
+        }
+    }
+
+    /// The machine that it is about, if it is about one.
+    #[must_use]
+    pub fn instance(&self) -> Option<&InstanceId> {
+        match self {
+            Self::OtherCluster { instance, .. }
+            | Self::NotAVoter { instance, .. }
+            | Self::ApiServer { instance, .. }
+            | Self::HolderGone(instance) => Some(instance),
+            Self::MemberSilent { member, .. }
+            | Self::MemberComplains { member, .. }
+            | Self::MemberNotStarted(member)
+            | Self::MemberLearner(member)
+            | Self::MemberUnexplained(member) => member.instance.as_ref(),
+            Self::Unknown { .. }
+            | Self::RecordMissing
+            | Self::RecordRetired
+            | Self::OtherSettings(_)
+            | Self::OtherGroup(_)
+            | Self::GroupMissing
+            | Self::VoterCount { .. }
+            | Self::HashDiffers
+            | Self::Certificate { .. }
+            | Self::GroupIncomplete { .. } => None,
+        }
+    }
+}
+
+impl fmt::Display for StatusReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OtherCluster { instance, found, expected } => write!(
+                f,
+                "the API server of {instance} serves the cluster with kube-system {found}, it should be {expected}: decide \
+                 which of them is the cluster, and stop kubelet where the other one runs"
+            ),
+            Self::Unknown { source, why } => write!(f, "{source}: unknown: {why}"),
+            Self::RecordMissing => f.write_str(
+                "machines have been voters and the cluster record is gone: restore its last version before anything else, for \
+                 without it a second cluster could be made",
+            ),
+            Self::RecordRetired => f.write_str("the record says that this cluster was retired, and it still runs"),
+            Self::OtherSettings(difference) => write!(f, "{}", Stop::OtherIdentity(difference.clone())),
+            Self::OtherGroup(difference) => write!(f, "{}", Stop::OtherGroup(difference.clone())),
+            Self::GroupMissing => f.write_str(
+                "Auto Scaling knows of no such group: this machine is in none, or the setting 'group' is wrong",
+            ),
+            Self::MemberSilent { member, ec2: None } => write!(f, "etcd voter {member} does not answer"),
+            Self::MemberSilent { member, ec2: Some(state) } => {
+                write!(f, "etcd voter {member} does not answer; EC2 says {state}")
+            }
+            Self::MemberNotStarted(member) => write!(f, "etcd member {member} has never started: a join is under way or died"),
+            Self::MemberLearner(member) => write!(f, "etcd member {member} is a learner and has no vote yet"),
+            Self::MemberUnexplained(member) => write!(
+                f,
+                "no registration explains etcd member {member}: run 'kubeboot up' on its machine; if there is none, nobody \
+                 but you may remove it"
+            ),
+            Self::MemberComplains { member, what } => write!(f, "etcd member {member} reports: {what}"),
+            Self::NotAVoter { instance, says } => write!(f, "{instance} has no vote: {says}"),
+            Self::VoterCount { voters, expected } => {
+                write!(f, "etcd has {voters} {}, {expected} expected", if *voters == 1 { "voter" } else { "voters" })
+            }
+            Self::ApiServer { instance, why } => write!(f, "the API server of {instance} is not ready: {why}"),
+            Self::HashDiffers => {
+                f.write_str("the published discovery hash is not the record's: the next 'kubeboot up' of a member repairs it")
+            }
+            Self::Certificate { file, days } => fmt_certificate(f, file, *days),
+            Self::GroupIncomplete { candidates, expected } => {
+                write!(f, "the group has {candidates} candidates, {expected} expected: nobody claims before they match")
+            }
+            Self::HolderGone(instance) => {
+                write!(f, "{instance}, which holds the claim, is gone by EC2's word: another machine takes over")
+            }
+        }
+    }
+}
+
+fn fmt_certificate(f: &mut fmt::Formatter<'_>, file: &str, days: i64) -> fmt::Result {
+    match days {
+        ..0 => write!(f, "{file} has expired")?,
+        0 => write!(f, "{file} expires within a day")?,
+        1 => write!(f, "{file} expires in 1 day")?,
+        _ => write!(f, "{file} expires in {days} days")?,
+    }
+    f.write_str(": run 'kubeadm certs renew all' on this machine and restart its control plane")
+}

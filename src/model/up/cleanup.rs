@@ -1,0 +1,130 @@
+//! What a machine that is no member cleans up before it joins, and after a join that failed.
+//!
+//! **First the member, verified, only then the disk.** The other order costs a cluster of two its quorum for good: etcd
+//! waits for the vote of a member whose data nobody has any more.
+
+use crate::model::machine::ids::MemberId;
+use crate::model::machine::local::Local;
+use crate::model::membership::members::Members;
+use crate::model::membership::view::ClusterView;
+use std::fmt;
+use std::net::IpAddr;
+
+/// The next thing to clean up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CleanUp {
+    /// Nothing yet: the cluster does not let it.
+    Wait(Needs),
+    /// Remove this member, and ask the cluster again.
+    Remove(MemberId),
+    /// Wipe the disk, which no member needs any more.
+    Wipe,
+    /// Nothing is left.
+    Done,
+}
+
+/// What cleaning up needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Needs {
+    /// As many answering voters as the quorum wants.
+    Quorum,
+    /// An answer.
+    Answer {
+        /// Why there is none.
+        why: String,
+    },
+}
+
+/// Decides on what the cluster has just said and what lies on the disk. The machine is no member, so whoever is listed at its
+/// address is a member that it once was, or a dead machine that had the address before: nobody else in the network can
+/// have it.
+#[must_use]
+pub fn clean_up(cluster: &ClusterView, addresses: &[IpAddr], local: &Local) -> CleanUp {
+    let listed = match cluster {
+        ClusterView::Listed(members) if members.has_quorum() => members.at(addresses),
+        ClusterView::External => None,
+        ClusterView::Listed(_) | ClusterView::NoQuorum(_) => return CleanUp::Wait(Needs::Quorum),
+        ClusterView::Unknown { why } => return CleanUp::Wait(Needs::Answer { why: why.clone() }),
+        ClusterView::NotAsked => return CleanUp::Wait(Needs::Answer { why: "it has not been asked yet".into() }),
+    };
+    match (listed, local) {
+        (Some(member), _) => CleanUp::Remove(member.id),
+        (None, Local::Fresh) => CleanUp::Done,
+        (None, Local::HalfMade { .. } | Local::Made { .. } | Local::Unexplained { .. }) => CleanUp::Wipe,
+    }
+}
+
+/// What of the cluster's members has to be looked at before joining: none of them where etcd is external.
+#[must_use]
+pub fn members(cluster: &ClusterView) -> Option<&Members> {
+    match cluster {
+        ClusterView::Listed(members) => Some(members),
+        ClusterView::NoQuorum(_) | ClusterView::External | ClusterView::Unknown { .. } | ClusterView::NotAsked => None,
+    }
+}
+
+impl fmt::Display for Needs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Quorum => f.write_str("etcd to have its quorum"),
+            Self::Answer { why } => write!(f, "the cluster to answer: {why}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::machine::ids::{ClaimId, InstanceId};
+    use crate::model::machine::local::Stage;
+    use crate::model::membership::members::Member;
+
+    fn listed(members: &[(u8, bool)]) -> Members {
+        let member = |(n, answers): &(u8, bool)| Member {
+            id: MemberId(u64::from(*n)),
+            name: format!("n{n}"),
+            peer_addresses: vec![IpAddr::from([10, 77, 0, *n])],
+            learner: false,
+            answers: *answers,
+        };
+        Members(members.iter().map(member).collect())
+    }
+
+    #[test]
+    fn first_the_member_then_the_disk_and_neither_on_not_knowing() {
+        let mine = [IpAddr::from([10, 77, 0, 3])];
+        let half_made = Local::HalfMade {
+            instance: InstanceId::parse("i-00000003").unwrap(),
+            claim_id: ClaimId::parse("00000000-0000-4000-8000-000000000001").unwrap(),
+            stage: Stage::Joining,
+        };
+        let unknown = ClusterView::Unknown { why: "w".into() };
+        let with_me = ClusterView::Listed(listed(&[(1, true), (2, true), (3, false)]));
+        let without_me = ClusterView::Listed(listed(&[(1, true), (2, true)]));
+        let no_quorum = listed(&[(1, true), (2, false)]);
+        let remove = CleanUp::Remove(MemberId(3));
+        let quorum = CleanUp::Wait(Needs::Quorum);
+        let answer = |why: &str| CleanUp::Wait(Needs::Answer { why: why.into() });
+        // (cluster, with something on the disk, with nothing on it)
+        let rows = [
+            (with_me, remove.clone(), remove),
+            (without_me, CleanUp::Wipe, CleanUp::Done),
+            (ClusterView::External, CleanUp::Wipe, CleanUp::Done),
+            (ClusterView::Listed(no_quorum.clone()), quorum.clone(), quorum.clone()),
+            (ClusterView::NoQuorum(no_quorum), quorum.clone(), quorum),
+            (unknown, answer("w"), answer("w")),
+            (ClusterView::NotAsked, answer("it has not been asked yet"), answer("it has not been asked yet")),
+        ];
+        for (cluster, half, fresh) in rows {
+            assert_eq!(clean_up(&cluster, &mine, &half_made), half, "{cluster:?}");
+            assert_eq!(clean_up(&cluster, &mine, &Local::Fresh), fresh, "{cluster:?}");
+            assert_eq!(members(&cluster).is_some(), matches!(cluster, ClusterView::Listed(_)), "{cluster:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_waited_for_is_said() {
+        assert_eq!(Needs::Quorum.to_string(), "etcd to have its quorum");
+        assert_eq!(Needs::Answer { why: "w".into() }.to_string(), "the cluster to answer: w");
+    }
+}

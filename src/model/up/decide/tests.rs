@@ -1,0 +1,465 @@
+//! Every row of the design's table, and each row's other side.
+
+use super::decide;
+use crate::model::machine::group::{Ec2State, Group, GroupMember, Lifecycle};
+use crate::model::machine::ids::{BootId, ClaimId, InstanceId, MemberId};
+use crate::model::machine::local::{Local, Stage};
+use crate::model::membership::instances::{Instances, Presence};
+use crate::model::membership::members::{Member, Members};
+use crate::model::membership::registration::{Registration, RegistrationPhase, SCHEMA, Versions};
+use crate::model::membership::view::ClusterView;
+use crate::model::record::cluster::{ClusterRecord, Holder, Published, RecordState};
+use crate::model::record::former_cluster::FormerCluster;
+use crate::model::record::identity::Identity;
+use crate::model::record::view::RecordView;
+use crate::model::up::snapshot::{Policy, Snapshot};
+use crate::model::up::step::{Over, StandBy, Step, Stop, TakeOver, Wait, Wipe};
+use std::net::IpAddr;
+use std::time::Duration;
+
+const fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn id(n: u8) -> InstanceId {
+    InstanceId::parse(format!("i-0000000{n}")).unwrap()
+}
+
+fn address(n: u8) -> IpAddr {
+    IpAddr::from([10, 77, 0, n])
+}
+
+fn claim(n: u8) -> ClaimId {
+    ClaimId::parse(format!("00000000-0000-4000-8000-00000000000{n}")).unwrap()
+}
+
+fn policy() -> Policy {
+    Policy {
+        expected_size: None,
+        settle_timeout: secs(600),
+        claim_stagger: secs(30),
+        claim_ttl: secs(60),
+        init_attempts: 3,
+        gone_grace: secs(300),
+        accept_group: false,
+    }
+}
+
+fn group(size: u8) -> Group {
+    let member = |n| GroupMember {
+        instance: id(n),
+        lifecycle: Lifecycle::InService,
+        healthy: true,
+        ec2: Some(Ec2State::Running),
+        addresses: vec![address(n)],
+    };
+    Group { name: "g".into(), arn: "arn:group".into(), desired: 3, members: (1..=size).map(member).collect() }
+}
+
+/// Machine `n` of a settled group of three, fresh, with nothing in the bucket.
+fn machine(n: u8) -> Snapshot {
+    Snapshot {
+        me: id(n),
+        addresses: vec![address(n)],
+        identity: Identity::sample(),
+        local: Local::Fresh,
+        group: Some(group(3)),
+        instances: Instances::default(),
+        registrations: Vec::new(),
+        record: RecordView::Absent,
+        own_claim: None,
+        failed_inits: 0,
+        settled_for: Some(Duration::ZERO),
+        watched_for: Duration::ZERO,
+        cluster: ClusterView::NotAsked,
+    }
+}
+
+fn found(claim_id: ClaimId, state: RecordState, unchanged_for: Duration) -> RecordView {
+    let record = ClusterRecord { claim_id, generation: 1, identity: Identity::sample(), yielded: Vec::new(), state };
+    RecordView::Found { record: Box::new(record), etag: "e".into(), unchanged_for }
+}
+
+fn held_by(n: u8, claim_id: u8, unchanged_for: Duration) -> RecordView {
+    let boot = BootId::parse("6f9619ff-8b86-4011-b42d-00c04fc964ff").unwrap();
+    found(
+        claim(claim_id),
+        RecordState::Initializing { holder: Some(Holder { instance: id(n), boot }), beat: 0 },
+        unchanged_for,
+    )
+}
+
+fn published() -> Published {
+    Published::sample(id(1))
+}
+
+/// The cluster of claim 1, initialised by machine 1.
+fn ready() -> RecordView {
+    found(claim(1), RecordState::Ready(published()), Duration::ZERO)
+}
+
+fn retired() -> RecordView {
+    found(claim(1), RecordState::Retired(published()), Duration::ZERO)
+}
+
+fn half_made(owner: u8, claim_id: u8, stage: Stage) -> Local {
+    Local::HalfMade { instance: id(owner), claim_id: claim(claim_id), stage }
+}
+
+fn made(owner: u8, claim_id: u8) -> Local {
+    Local::Made { instance: id(owner), claim_id: claim(claim_id) }
+}
+
+/// A list of these machines: `(machine, answers)`, started voters all.
+fn listed(members: &[(u8, bool)]) -> Members {
+    let member = |(n, answers): &(u8, bool)| Member {
+        id: MemberId(u64::from(*n)),
+        name: format!("n{n}"),
+        peer_addresses: vec![address(*n)],
+        learner: false,
+        answers: *answers,
+    };
+    Members(members.iter().map(member).collect())
+}
+
+fn decided(seen: &Snapshot) -> Step {
+    decide(seen, &policy())
+}
+
+#[test]
+fn who_is_no_candidate_stands_by_whatever_the_record_says() {
+    let states = ["Terminating", "Terminating:Wait", "Standby", "Warmed:Running", "Detached", "SomethingNew"];
+    for record in [RecordView::Absent, RecordView::Vanished, held_by(1, 1, secs(999)), ready(), retired()] {
+        for state in states {
+            let mut seen = Snapshot { record: record.clone(), ..machine(1) };
+            seen.group.as_mut().unwrap().members[0].lifecycle = Lifecycle::parse(state);
+            assert_eq!(decided(&seen), Step::StandBy(StandBy::Lifecycle(Lifecycle::parse(state))));
+        }
+        let nowhere = Snapshot { record: record.clone(), group: None, ..machine(1) };
+        assert_eq!(decided(&nowhere), Step::StandBy(StandBy::NotInGroup));
+        let elsewhere = Snapshot { record: record.clone(), ..machine(9) };
+        assert_eq!(decided(&elsewhere), Step::StandBy(StandBy::NotInGroup));
+        let mut unhealthy = Snapshot { record, ..machine(1) };
+        unhealthy.group.as_mut().unwrap().members[0].healthy = false;
+        assert_eq!(decided(&unhealthy), Step::StandBy(StandBy::Unhealthy));
+    }
+}
+
+#[test]
+fn the_state_of_another_instance_is_wiped_whatever_the_record_says() {
+    let listed = ClusterView::Listed(listed(&[(1, true), (2, true)]));
+    for record in [RecordView::Absent, held_by(1, 1, secs(0)), ready(), retired()] {
+        for local in [made(9, 1), half_made(9, 1, Stage::Joining), half_made(9, 1, Stage::Initializing)] {
+            let seen = Snapshot { record: record.clone(), local, cluster: listed.clone(), ..machine(1) };
+            assert_eq!(decided(&seen), Step::Wipe(Wipe::AnotherInstances(id(9))));
+        }
+    }
+}
+
+#[test]
+fn own_state_of_another_cluster_stops() {
+    let stop = |former| Step::Stop(Stop::OtherCluster { local: claim(7), former });
+    let other = || FormerCluster::Other { claim_id: claim(1), generation: 1 };
+    let of_7 = |state| found(claim(7), state, Duration::ZERO);
+    let listed = ClusterView::Listed(listed(&[(1, true)]));
+    let rows = [
+        (RecordView::Absent, FormerCluster::NoRecord),
+        (held_by(1, 1, secs(0)), other()),
+        (held_by(2, 1, secs(999)), other()),
+        (ready(), other()),
+        (retired(), other()),
+        (of_7(RecordState::Retired(published())), FormerCluster::Retired),
+        (held_by(2, 7, secs(0)), FormerCluster::NotYetMade),
+    ];
+    for (record, former) in rows {
+        for local in [made(1, 7), half_made(1, 7, Stage::Joining)] {
+            let own_claim = Some(claim(1));
+            let seen = Snapshot { record: record.clone(), local, own_claim, cluster: listed.clone(), ..machine(1) };
+            assert_eq!(decided(&seen), stop(former.clone()), "{:?}", seen.record);
+        }
+    }
+    let lost_record = Snapshot { local: half_made(1, 7, Stage::Initializing), ..machine(1) };
+    assert_eq!(
+        decided(&lost_record),
+        stop(FormerCluster::NoRecord),
+        "a claim was written once, so the record was deleted"
+    );
+}
+
+#[test]
+fn state_that_nobody_can_explain_stops() {
+    let local = Local::Unexplained { found: vec!["/etc/kubernetes/admin.conf".into()] };
+    for record in [RecordView::Absent, held_by(1, 1, secs(0)), ready(), retired()] {
+        let seen = Snapshot { record, local: local.clone(), ..machine(1) };
+        assert!(matches!(decided(&seen), Step::Stop(Stop::Unexplained { .. })));
+    }
+}
+
+#[test]
+fn a_deleted_record_is_no_chance() {
+    assert_eq!(decided(&Snapshot { record: RecordView::Vanished, ..machine(1) }), Step::Stop(Stop::RecordVanished));
+}
+
+#[test]
+fn without_a_cluster_the_settled_group_claims_by_rank() {
+    for (record, over) in [(RecordView::Absent, Over::Nothing), (retired(), Over::Retired)] {
+        // (machine, settled for, step)
+        let rows = [
+            (1, 0, Step::Claim(over.clone())),
+            (2, 0, Step::Wait(Wait::Turn { rank: 1, left: secs(30) })),
+            (2, 29, Step::Wait(Wait::Turn { rank: 1, left: secs(1) })),
+            (2, 30, Step::Claim(over.clone())),
+            (3, 59, Step::Wait(Wait::Turn { rank: 2, left: secs(1) })),
+            (3, 60, Step::Claim(over.clone())),
+        ];
+        for (n, settled_for, step) in rows {
+            let seen = Snapshot { record: record.clone(), settled_for: Some(secs(settled_for)), ..machine(n) };
+            assert_eq!(decided(&seen), step, "machine {n} after {settled_for}s");
+        }
+    }
+}
+
+#[test]
+fn a_group_that_does_not_match_is_waited_for_and_then_taken_as_it_is() {
+    // (candidates, expected by setting, watched for, step)
+    let settle = |candidates, expected| Step::Wait(Wait::Settle { candidates, expected });
+    let rows = [
+        (2, None, 0, settle(2, 3)),
+        (4, None, 599, settle(4, 3)),
+        (3, Some(5), 599, settle(3, 5)),
+        (2, None, 600, Step::Claim(Over::Nothing)),
+        (4, None, 600, Step::Claim(Over::Nothing)),
+        (5, Some(5), 0, Step::Claim(Over::Nothing)),
+    ];
+    for (size, expected_size, watched_for, step) in rows {
+        let seen = Snapshot { group: Some(group(size)), watched_for: secs(watched_for), ..machine(1) };
+        let policy = Policy { expected_size, ..policy() };
+        assert_eq!(decide(&seen, &policy), step, "{size} of {expected_size:?} after {watched_for}s");
+    }
+    let second = Snapshot { group: Some(group(2)), watched_for: secs(629), settled_for: None, ..machine(2) };
+    assert_eq!(decided(&second), Step::Wait(Wait::Turn { rank: 1, left: secs(1) }), "turns count from the time-out");
+}
+
+#[test]
+fn a_retired_record_binds_nobody_but_follows_every_claim() {
+    let foreign = Snapshot {
+        identity: Identity { endpoint: "other:1".into(), ..Identity::sample() },
+        record: retired(),
+        ..machine(1)
+    };
+    assert_eq!(decided(&foreign), Step::Claim(Over::Retired));
+    let left_over = Snapshot { local: half_made(1, 7, Stage::Initializing), record: retired(), ..machine(1) };
+    assert_eq!(decided(&left_over), Step::Wipe(Wipe::Deposed(claim(7))));
+}
+
+#[test]
+fn an_own_claim_is_taken_over_before_anything_else() {
+    let record = held_by(1, 1, secs(0));
+    for local in [Local::Fresh, half_made(1, 1, Stage::Initializing), half_made(1, 7, Stage::Initializing)] {
+        for own_claim in [None, Some(claim(7))] {
+            let seen = Snapshot { record: record.clone(), local: local.clone(), own_claim, ..machine(1) };
+            assert_eq!(decided(&seen), Step::Resume);
+        }
+    }
+    let mine = |local, failed_inits| Snapshot {
+        record: record.clone(),
+        own_claim: Some(claim(1)),
+        local,
+        failed_inits,
+        ..machine(1)
+    };
+    assert_eq!(decided(&mine(Local::Fresh, 0)), Step::Init);
+    assert_eq!(decided(&mine(Local::Fresh, 2)), Step::Init);
+    assert_eq!(decided(&mine(Local::Fresh, 3)), Step::Yield);
+    assert_eq!(
+        decided(&mine(half_made(1, 1, Stage::Initializing), 3)),
+        Step::Wipe(Wipe::FailedInit),
+        "wiped before stepping down"
+    );
+    assert_eq!(decided(&mine(half_made(1, 7, Stage::Initializing), 0)), Step::Wipe(Wipe::Deposed(claim(7))));
+}
+
+#[test]
+fn a_beating_holder_is_waited_for_and_a_dead_one_followed_by_rank() {
+    let terminated = Instances([(id(1), Presence::State(Ec2State::Terminated))].into());
+    let absent = Instances([(id(1), Presence::AbsentFor(secs(9999)))].into());
+    let silent = |seconds| Step::TakeOver(TakeOver::Silent(id(1), secs(seconds)));
+    // (machine, EC2, unchanged for, step)
+    let rows = [
+        (2, &Instances::default(), 59, Step::Wait(Wait::Holder { instance: id(1) })),
+        (2, &absent, 59, Step::Wait(Wait::Holder { instance: id(1) })),
+        (2, &Instances::default(), 60, silent(60)),
+        (3, &Instances::default(), 60, Step::Wait(Wait::Turn { rank: 1, left: secs(30) })),
+        (3, &Instances::default(), 90, silent(90)),
+        (2, &terminated, 0, Step::TakeOver(TakeOver::Terminated(id(1)))),
+        (3, &terminated, 29, Step::Wait(Wait::Turn { rank: 1, left: secs(1) })),
+        (3, &terminated, 30, Step::TakeOver(TakeOver::Terminated(id(1)))),
+    ];
+    for (n, instances, unchanged_for, step) in rows {
+        let seen = Snapshot { record: held_by(1, 1, secs(unchanged_for)), instances: instances.clone(), ..machine(n) };
+        assert_eq!(decided(&seen), step, "machine {n} after {unchanged_for}s");
+    }
+}
+
+#[test]
+fn a_deposed_holder_wipes_and_goes_on_as_anybody_else() {
+    let local = half_made(1, 7, Stage::Initializing);
+    for record in [held_by(2, 1, secs(0)), held_by(2, 1, secs(999)), ready()] {
+        let seen = Snapshot { record, local: local.clone(), ..machine(1) };
+        assert_eq!(decided(&seen), Step::Wipe(Wipe::Deposed(claim(7))));
+    }
+}
+
+#[test]
+fn after_a_yield_the_others_try_first() {
+    let vacant = |unchanged_for| {
+        let record = found(claim(1), RecordState::Initializing { holder: None, beat: 4 }, unchanged_for);
+        let RecordView::Found { mut record, etag, unchanged_for } = record else { unreachable!("just made") };
+        record.yielded = vec![id(1)];
+        RecordView::Found { record, etag, unchanged_for }
+    };
+    let turn = |rank, left| Step::Wait(Wait::Turn { rank, left: secs(left) });
+    let rows = [
+        (2, 0, Step::Claim(Over::Vacant)),
+        (3, 29, turn(1, 1)),
+        (3, 30, Step::Claim(Over::Vacant)),
+        (1, 89, turn(2, 1)),
+        (1, 90, Step::Claim(Over::Vacant)),
+    ];
+    for (n, unchanged_for, step) in rows {
+        assert_eq!(decided(&Snapshot { record: vacant(secs(unchanged_for)), ..machine(n) }), step, "machine {n}");
+    }
+    let left_over = Snapshot { record: vacant(secs(0)), local: half_made(1, 1, Stage::Initializing), ..machine(1) };
+    assert_eq!(decided(&left_over), Step::Wipe(Wipe::FailedInit));
+}
+
+#[test]
+fn a_member_of_a_ready_cluster_is_kept_wiped_or_waits_by_what_the_list_says() {
+    let all = listed(&[(1, true), (2, true), (3, true)]);
+    let without_me = listed(&[(2, true), (3, true)]);
+    let mut learner = all.clone();
+    learner.0[0].learner = true;
+    let rows = [
+        (ClusterView::Listed(all.clone()), Step::Keep),
+        (ClusterView::External, Step::Keep),
+        (ClusterView::Listed(without_me.clone()), Step::Wipe(Wipe::NotListed)),
+        (ClusterView::Listed(learner), Step::Wait(Wait::OwnMember)),
+        (ClusterView::NoQuorum(without_me), Step::Wait(Wait::Quorum { answering: 2, voters: 2 })),
+        (ClusterView::Unknown { why: "w".into() }, Step::Wait(Wait::Cluster { why: "w".into() })),
+    ];
+    // The flip has landed and nobody lived to write it down: the same as a member.
+    for local in [made(1, 1), half_made(1, 1, Stage::Initializing)] {
+        for (cluster, step) in rows.clone() {
+            let seen = Snapshot { record: ready(), local: local.clone(), cluster, ..machine(1) };
+            assert_eq!(decided(&seen), step, "{local:?}");
+        }
+    }
+}
+
+#[test]
+fn who_is_no_member_joins_a_cluster_with_a_quorum_and_never_touches_one_without() {
+    let unknown = ClusterView::Unknown { why: "w".into() };
+    let rows = [
+        (ClusterView::Listed(listed(&[(1, true)])), Step::Join),
+        (ClusterView::Listed(listed(&[(1, true), (3, true), (4, false)])), Step::Join),
+        (
+            ClusterView::Listed(listed(&[(1, true), (3, false), (4, false)])),
+            Step::Wait(Wait::Quorum { answering: 1, voters: 3 }),
+        ),
+        (ClusterView::NoQuorum(listed(&[(1, true), (3, false)])), Step::Wait(Wait::Quorum { answering: 1, voters: 2 })),
+        (ClusterView::External, Step::Join),
+        (unknown, Step::Wait(Wait::Cluster { why: "w".into() })),
+    ];
+    for local in [Local::Fresh, half_made(2, 1, Stage::Joining)] {
+        for (cluster, step) in rows.clone() {
+            let seen = Snapshot { record: ready(), local: local.clone(), cluster, ..machine(2) };
+            assert_eq!(decided(&seen), step, "{local:?}");
+        }
+    }
+    assert!(Wait::Quorum { answering: 1, voters: 3 }.needs_operator_at_deadline());
+}
+
+#[test]
+fn nobody_initialises_over_a_ready_record_even_when_every_voter_is_gone() {
+    let gone = |n| (id(n), Presence::State(Ec2State::Terminated));
+    let registration = |n, phase, member_id| Registration {
+        schema: SCHEMA,
+        instance: id(n),
+        phase,
+        claim_id: None,
+        lease_nonce: None,
+        node_name: String::new(),
+        node_uid: None,
+        provider_id: String::new(),
+        addresses: Vec::new(),
+        member_id,
+        versions: Versions::default(),
+        waits_for: None,
+        last_error: None,
+        since: String::new(),
+        updated: String::new(),
+    };
+    let base = Snapshot {
+        record: ready(),
+        cluster: ClusterView::Unknown { why: "w".into() },
+        registrations: vec![
+            registration(1, RegistrationPhase::Joined, None),
+            registration(4, RegistrationPhase::Failed, Some(MemberId(4))),
+            registration(2, RegistrationPhase::Waiting, None),
+        ],
+        instances: Instances([gone(1), gone(4)].into()),
+        ..machine(2)
+    };
+    assert_eq!(decided(&base), Step::Stop(Stop::AllVotersGone { instances: vec![id(1), id(4)] }));
+    let wait = Step::Wait(Wait::Cluster { why: "w".into() });
+    let one_lives = Instances([gone(1), (id(4), Presence::State(Ec2State::Stopped))].into());
+    assert_eq!(decided(&Snapshot { instances: one_lives, ..base.clone() }), wait);
+    let one_unseen = Instances([gone(4)].into());
+    assert_eq!(decided(&Snapshot { instances: one_unseen, ..base.clone() }), wait);
+    let i_was_one = Snapshot { local: made(2, 1), ..base };
+    assert_eq!(decided(&i_was_one), wait, "who has the data waits for the cluster to come back");
+}
+
+#[test]
+fn a_record_of_another_identity_is_a_settings_error_and_of_another_group_an_operators() {
+    type Change = fn(&mut Identity);
+    let changes: [(&str, Change); 4] = [
+        ("account", |identity| identity.account = "x".into()),
+        ("region", |identity| identity.region = "x".into()),
+        ("endpoint", |identity| identity.endpoint = "x".into()),
+        ("service_subnet", |identity| identity.service_subnet = "x".into()),
+    ];
+    for record in [ready(), held_by(1, 1, secs(999))] {
+        for (field, change) in changes {
+            let mut seen = Snapshot { record: record.clone(), ..machine(1) };
+            change(&mut seen.identity);
+            let Step::Stop(stop) = decided(&seen) else { panic!("{field} did not stop") };
+            assert!(stop.is_about_settings());
+            assert!(stop.to_string().contains(field), "{stop}");
+        }
+        let mut seen = Snapshot { record, ..machine(1) };
+        seen.identity.group_arn = "arn:other".into();
+        let Step::Stop(stop @ Stop::OtherGroup(_)) = decided(&seen) else { panic!("the group did not stop") };
+        assert!(!stop.is_about_settings());
+        assert_eq!(decide(&seen, &Policy { accept_group: true, ..policy() }), Step::AcceptGroup);
+    }
+}
+
+#[test]
+fn every_step_has_its_name_in_the_list() {
+    let steps = [
+        Step::StandBy(StandBy::NotInGroup),
+        Step::Wait(Wait::OwnMember),
+        Step::Wipe(Wipe::NotListed),
+        Step::Claim(Over::Nothing),
+        Step::TakeOver(TakeOver::Terminated(id(1))),
+        Step::Resume,
+        Step::Init,
+        Step::Yield,
+        Step::AcceptGroup,
+        Step::Join,
+        Step::Keep,
+        Step::Stop(Stop::RecordVanished),
+    ];
+    assert_eq!(steps.each_ref().map(Step::name), Step::NAMES);
+}

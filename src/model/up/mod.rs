@@ -1,0 +1,15 @@
+//! What `kubeboot up` decides.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | [`snapshot`] | one observation: everything a decision depends on |
+//! | [`step`] | what a decision can be, with its reason as text |
+//! | [`mod@decide`] | from the snapshot to the step |
+//! | [`cleanup`] | what a machine cleans up before it joins |
+//! | [`loss`] | what an operator is told when the quorum, or everything, is lost |
+
+pub mod cleanup;
+pub mod decide;
+pub mod loss;
+pub mod snapshot;
+pub mod step;

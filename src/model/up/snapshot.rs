@@ -1,0 +1,62 @@
+//! One observation: everything a decision depends on.
+
+use crate::model::machine::group::Group;
+use crate::model::machine::ids::{ClaimId, InstanceId};
+use crate::model::machine::local::Local;
+use crate::model::membership::instances::Instances;
+use crate::model::membership::registration::Registration;
+use crate::model::membership::view::ClusterView;
+use crate::model::record::identity::Identity;
+use crate::model::record::view::RecordView;
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// The settings that a decision depends on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policy {
+    /// Expected number of candidates; the group's desired capacity unless set.
+    pub expected_size: Option<usize>,
+    /// After so long without a match, whatever is there is taken as settled.
+    pub settle_timeout: Duration,
+    /// How long each rank lets the one before it try.
+    pub claim_stagger: Duration,
+    /// After so long without a beat, a claim's holder is believed dead.
+    pub claim_ttl: Duration,
+    /// After so many failed inits, a holder steps down.
+    pub init_attempts: u32,
+    /// After so long, absence from EC2's answers is believed.
+    pub gone_grace: Duration,
+    /// The operator accepts that the group was replaced by this one.
+    pub accept_group: bool,
+}
+
+/// Everything a decision depends on, gathered by the shell in one pass.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    /// This machine.
+    pub me: InstanceId,
+    /// Its private addresses.
+    pub addresses: Vec<IpAddr>,
+    /// What it would write into a record.
+    pub identity: Identity,
+    /// What its disk says.
+    pub local: Local,
+    /// Its group; `None` while Auto Scaling does not know of it.
+    pub group: Option<Group>,
+    /// EC2's word on every instance that matters.
+    pub instances: Instances,
+    /// What the machines said about themselves.
+    pub registrations: Vec<Registration>,
+    /// The record.
+    pub record: RecordView,
+    /// The claim that this very process has written and read back, and has not lost.
+    pub own_claim: Option<ClaimId>,
+    /// How often init has failed under claims of this process.
+    pub failed_inits: u32,
+    /// How long the group has matched the expected size; `None` while it does not.
+    pub settled_for: Option<Duration>,
+    /// How long this process has looked at the group.
+    pub watched_for: Duration,
+    /// The cluster.
+    pub cluster: ClusterView,
+}

@@ -1,0 +1,326 @@
+//! What a decision can be, with its reason as text.
+
+use crate::model::machine::group::Lifecycle;
+use crate::model::machine::ids::{ClaimId, InstanceId};
+use crate::model::record::former_cluster::FormerCluster;
+use crate::model::record::identity::Difference;
+use std::fmt;
+use std::time::Duration;
+
+/// The one thing to do next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// Touch nothing: this machine is no candidate.
+    StandBy(StandBy),
+    /// Look again later.
+    Wait(Wait),
+    /// Wipe what kubeadm left on this machine.
+    Wipe(Wipe),
+    /// Write a claim over no record, a retired one, or one whose holder has stepped down.
+    Claim(Over),
+    /// Write a claim over that of a holder who is believed dead.
+    TakeOver(TakeOver),
+    /// Write a new claim over an earlier one of this machine, which fences that one's late writes.
+    Resume,
+    /// Run `kubeadm init` and flip.
+    Init,
+    /// Step down after too many failed inits.
+    Yield,
+    /// Write this group into the record, for an operator said so.
+    AcceptGroup,
+    /// Queue for the membership lease and join.
+    Join,
+    /// See that everything about this member is as it should be; then done.
+    Keep,
+    /// An operator, or the settings, must change something first.
+    Stop(Stop),
+}
+
+/// Why this machine is no candidate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StandBy {
+    /// Auto Scaling does not know of it (yet).
+    NotInGroup,
+    /// It is in the group, but neither entering service nor in it.
+    Lifecycle(Lifecycle),
+    /// Auto Scaling holds it for unhealthy.
+    Unhealthy,
+}
+
+/// What is waited for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wait {
+    /// The group to show the expected number of candidates.
+    Settle {
+        /// Candidates now.
+        candidates: usize,
+        /// Candidates expected.
+        expected: usize,
+    },
+    /// Those of lower rank to claim first.
+    Turn {
+        /// My place, counted from 0.
+        rank: u32,
+        /// What is left of the wait.
+        left: Duration,
+    },
+    /// The holder to make the cluster.
+    Holder {
+        /// The holder.
+        instance: InstanceId,
+    },
+    /// The cluster to answer.
+    Cluster {
+        /// Why it does not.
+        why: String,
+    },
+    /// As many voters to answer as the quorum wants.
+    Quorum {
+        /// Voters that answer.
+        answering: usize,
+        /// Voters.
+        voters: usize,
+    },
+    /// My own member to be a started voter.
+    OwnMember,
+}
+
+/// Why it is lawful to wipe this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wipe {
+    /// The state is another instance's: a baked image, a restored volume.
+    AnotherInstances(InstanceId),
+    /// The record says that another claim has followed this machine's.
+    Deposed(ClaimId),
+    /// An init of this machine's held claim has failed, and no flip was sent.
+    FailedInit,
+    /// The cluster's list positively lacks this machine.
+    NotListed,
+}
+
+/// What a claim is written over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Over {
+    /// Nothing.
+    Nothing,
+    /// A retired record.
+    Retired,
+    /// A claim whose holder has stepped down.
+    Vacant,
+}
+
+/// Why a holder is believed dead.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TakeOver {
+    /// EC2 says that it is terminated or shutting down.
+    Terminated(InstanceId),
+    /// The record has not changed for so long.
+    Silent(InstanceId, Duration),
+}
+
+/// Why this machine stops.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stop {
+    /// The record belongs to another account, Region, endpoint or service subnet.
+    OtherIdentity(Difference),
+    /// The record belongs to another group.
+    OtherGroup(Difference),
+    /// This machine's state belongs to a cluster that is not the record's.
+    OtherCluster {
+        /// The claim on the disk.
+        local: ClaimId,
+        /// What the record tells of its cluster.
+        former: FormerCluster,
+    },
+    /// There is state on the disk that nobody can explain.
+    Unexplained {
+        /// The files.
+        found: Vec<String>,
+    },
+    /// The record has been deleted.
+    RecordVanished,
+    /// Every machine that ever was a voter is gone.
+    AllVotersGone {
+        /// Which.
+        instances: Vec<InstanceId>,
+    },
+}
+
+impl Stop {
+    /// Whether changing the settings is the remedy; otherwise an operator must decide.
+    #[must_use]
+    pub fn is_about_settings(&self) -> bool {
+        match self {
+            Self::OtherIdentity(_) => true,
+            Self::OtherGroup(_)
+            | Self::OtherCluster { .. }
+            | Self::Unexplained { .. }
+            | Self::RecordVanished
+            | Self::AllVotersGone { .. } => false,
+        }
+    }
+}
+
+impl Wait {
+    /// Whether an operator must decide when the deadline passes; otherwise trying again later may mend it.
+    #[must_use]
+    pub fn needs_operator_at_deadline(&self) -> bool {
+        match self {
+            Self::Quorum { .. } => true,
+            Self::Settle { .. } | Self::Turn { .. } | Self::Holder { .. } | Self::Cluster { .. } | Self::OwnMember => {
+                false
+            }
+        }
+    }
+}
+
+impl Step {
+    /// Every step's name, for logs and for tests that want each one taken.
+    pub const NAMES: [&str; 12] = [
+        "stand-by",
+        "wait",
+        "wipe",
+        "claim",
+        "take-over",
+        "resume",
+        "init",
+        "yield",
+        "accept-group",
+        "join",
+        "keep",
+        "stop",
+    ];
+
+    /// The step's name.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::StandBy(_) => "stand-by",
+            Self::Wait(_) => "wait",
+            Self::Wipe(_) => "wipe",
+            Self::Claim(_) => "claim",
+            Self::TakeOver(_) => "take-over",
+            Self::Resume => "resume",
+            Self::Init => "init",
+            Self::Yield => "yield",
+            Self::AcceptGroup => "accept-group",
+            Self::Join => "join",
+            Self::Keep => "keep",
+            Self::Stop(_) => "stop",
+        }
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::StandBy(why) => write!(f, "standing by: {why}"),
+            Self::Wait(what) => write!(f, "waiting for {what}"),
+            Self::Wipe(why) => write!(f, "wiping this machine: {why}"),
+            Self::Claim(Over::Nothing) => f.write_str("claiming: the group is settled and there is no cluster record"),
+            Self::Claim(Over::Retired) => {
+                f.write_str("claiming: the group is settled and the cluster record is retired")
+            }
+            Self::Claim(Over::Vacant) => f.write_str("claiming: the last holder has stepped down"),
+            Self::TakeOver(why) => write!(f, "taking the claim over: {why}"),
+            Self::Resume => {
+                f.write_str("taking over an earlier claim of this machine, so that its late writes are fenced")
+            }
+            Self::Init => f.write_str("initialising: this machine holds the claim"),
+            Self::Yield => f.write_str("stepping down: init has failed too often here"),
+            Self::AcceptGroup => f.write_str("writing this group into the cluster record, as the operator said"),
+            Self::Join => f.write_str("joining: the cluster is ready and this machine is no member"),
+            Self::Keep => f.write_str("this machine is a voter of the cluster"),
+            Self::Stop(why) => write!(f, "{why}"),
+        }
+    }
+}
+
+impl fmt::Display for StandBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotInGroup => f.write_str("Auto Scaling does not list this instance in a group"),
+            Self::Lifecycle(state) => write!(f, "this instance is {state} in its group"),
+            Self::Unhealthy => f.write_str("Auto Scaling holds this instance for unhealthy and will replace it"),
+        }
+    }
+}
+
+impl fmt::Display for Wait {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Settle { candidates, expected } => {
+                write!(f, "the group to settle: {candidates} candidates, {expected} expected")
+            }
+            // Without the time left, which would make every second a new reason.
+            Self::Turn { rank: 0, .. } => f.write_str("its turn to claim again"),
+            Self::Turn { rank: 1, .. } => f.write_str("the candidate before this one to claim first"),
+            Self::Turn { rank, .. } => write!(f, "the {rank} candidates before this one to claim first"),
+            Self::Holder { instance } => write!(f, "{instance} to initialise"),
+            Self::Cluster { why } => write!(f, "the cluster to answer: {why}"),
+            Self::Quorum { answering, voters } => write!(f, "etcd: quorum lost: {answering} of {voters} answers"),
+            Self::OwnMember => f.write_str("this machine's etcd member to be a started voter"),
+        }
+    }
+}
+
+impl fmt::Display for Wipe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AnotherInstances(owner) => write!(f, "its state was written by {owner}"),
+            Self::Deposed(claim) => write!(f, "its claim {claim} was followed by another"),
+            Self::FailedInit => f.write_str("its init has failed and nothing was published"),
+            Self::NotListed => f.write_str("the cluster's member list lacks it, so its data can never be used again"),
+        }
+    }
+}
+
+impl fmt::Display for TakeOver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Terminated(holder) => write!(f, "its holder {holder} is terminated"),
+            Self::Silent(holder, duration) => {
+                write!(f, "its holder {holder} has been silent for {}s", duration.as_secs())
+            }
+        }
+    }
+}
+
+impl fmt::Display for Stop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OtherIdentity(Difference { field, record, here }) => write!(
+                f,
+                "the cluster record has {field} '{record}', this machine has '{here}': the settings 'bucket' and 'prefix' point at another \
+                 cluster's record, or '{field}' is wrong here"
+            ),
+            Self::OtherGroup(Difference { record, here, .. }) => write!(
+                f,
+                "the cluster record belongs to the group '{record}', this machine is in '{here}': if this group replaces that one, run \
+                 'kubeboot up --accept-group' on one machine; if not, give this group a prefix of its own"
+            ),
+            Self::OtherCluster { local, former } => {
+                write!(f, "this machine's state belongs to the cluster of claim {local}; {former}")
+            }
+            Self::Unexplained { found } => write!(
+                f,
+                "found what kubeadm leaves ({}) without kubeboot's own marker: kubeboot does not adopt it and does not wipe it; build images \
+                 without it, or run 'kubeadm reset -f --skip-phases=remove-etcd-member' here if its data may be lost",
+                found.join(", ")
+            ),
+            Self::RecordVanished => f.write_str(
+                "the cluster record control-plane/cluster.json has been deleted: restore its last version in the bucket before anything else, \
+                 for without it a second cluster could be made",
+            ),
+            Self::AllVotersGone { instances } => {
+                let ids: Vec<_> = instances.iter().map(ToString::to_string).collect();
+                write!(
+                    f,
+                    "every machine that ever was a voter is gone ({}): kubeboot never initialises over a ready record; restore etcd from a \
+                     snapshot, or retire the cluster",
+                    ids.join(", ")
+                )
+            }
+        }
+    }
+}

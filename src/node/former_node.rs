@@ -1,0 +1,100 @@
+//! What a machine leaves behind in Kubernetes when its member is gone: its KubeNode. Names are used again with addresses, so
+//! only the very object of that machine is ever deleted.
+
+use crate::kube::{Client, Deleted, KubeNode};
+use crate::model::membership::registration::Registration;
+use anyhow::Result;
+
+/// What became of a machine's KubeNode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NodeGone {
+    /// It is deleted.
+    Deleted,
+    /// There was none under its name.
+    NotThere,
+    /// Another machine's KubeNode has that name by now, and stays.
+    Anothers,
+}
+
+/// Deletes the KubeNode of the machine that this registration is of.
+///
+/// # Errors
+/// The API server does not answer, or refuses.
+pub async fn delete_node(client: &Client, machine: &Registration) -> Result<NodeGone> {
+    let Some(node) = client.node(&machine.node_name).await? else { return Ok(NodeGone::NotThere) };
+    if !is_of(&node, machine) {
+        return Ok(NodeGone::Anothers);
+    }
+    match client.delete_node(&node.name, &node.uid).await? {
+        Deleted::Done => {
+            tracing::info!(node = node.name, uid = node.uid, "deleted the KubeNode of a machine that is gone");
+            Ok(NodeGone::Deleted)
+        }
+        Deleted::NotThere => Ok(NodeGone::NotThere),
+        Deleted::AnotherOne => Ok(NodeGone::Anothers),
+    }
+}
+
+/// Whether this KubeNode is that machine's: by its UID where that was registered, or else by the provider ID.
+fn is_of(node: &KubeNode, machine: &Registration) -> bool {
+    match &machine.node_uid {
+        Some(uid) => node.uid == uid.as_str(),
+        None => node.provider_id.as_deref() == Some(machine.provider_id.as_str()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::machine::ids::{InstanceId, Uid};
+    use crate::model::membership::registration::{RegistrationPhase, SCHEMA, Versions};
+
+    const UID: &str = "6f9619ff-8b86-4011-b42d-00c04fc964ff";
+    const PROVIDER: &str = "aws:///eu-central-1a/i-00000001";
+
+    fn node(uid: &str, provider_id: Option<&str>) -> KubeNode {
+        KubeNode {
+            name: "n1".into(),
+            uid: uid.into(),
+            ready: true,
+            provider_id: provider_id.map(str::to_owned),
+            kubelet_version: None,
+            addresses: Vec::new(),
+        }
+    }
+
+    fn machine(node_uid: Option<&str>) -> Registration {
+        Registration {
+            schema: SCHEMA,
+            instance: InstanceId::parse("i-00000001").unwrap(),
+            phase: RegistrationPhase::Joined,
+            claim_id: None,
+            lease_nonce: None,
+            node_name: "n1".into(),
+            node_uid: node_uid.map(|uid| Uid::parse(uid).unwrap()),
+            provider_id: PROVIDER.into(),
+            addresses: Vec::new(),
+            member_id: None,
+            versions: Versions::default(),
+            waits_for: None,
+            last_error: None,
+            since: String::new(),
+            updated: String::new(),
+        }
+    }
+
+    #[test]
+    fn a_node_is_a_machines_by_uid_or_else_by_provider_id_and_never_by_name() {
+        let other = "00000000-8b86-4011-b42d-00c04fc964ff";
+        let rows = [
+            (node(UID, None), machine(Some(UID)), true),
+            (node(other, Some(PROVIDER)), machine(Some(UID)), false),
+            (node(UID, Some(PROVIDER)), machine(None), true),
+            (node(UID, Some("aws:///eu-central-1a/i-00000002")), machine(None), false),
+            (node(UID, None), machine(None), false),
+        ];
+        for (node, machine, same) in rows {
+            assert_eq!(is_of(&node, &machine), same, "{node:?} {machine:?}");
+        }
+    }
+}

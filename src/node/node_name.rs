@@ -1,0 +1,51 @@
+//! The name of this machine's KubeNode, while it is taken by an earlier life of this machine or of its address.
+//!
+//! kubeadm refuses to join under the name of a KubeNode that was ready a moment ago. Names come with addresses: a machine
+//! with a dead one's address has its name, too, and a join that was cut off has left a KubeNode of this very machine.
+
+use super::Facts;
+use super::group::View;
+use super::peers;
+use crate::kube::{KubeNode, Kubeconfig};
+use crate::model::membership::registration::Registration;
+use anyhow::Result;
+
+/// Deletes the KubeNode under this machine's name, if it is nobody's who lives. For machines that have not joined only. It
+/// stands in the way for less than a minute, so a failure is told and borne.
+pub async fn free(facts: &Facts, kubeconfig: &Kubeconfig, view: &View, registrations: &[Registration]) {
+    if let Err(error) = delete(facts, kubeconfig, view, registrations).await {
+        tracing::warn!(node = facts.node_name, "failed to see whether the KubeNode's name is free: {error:#}");
+    }
+}
+
+async fn delete(facts: &Facts, kubeconfig: &Kubeconfig, view: &View, registrations: &[Registration]) -> Result<()> {
+    let addresses = peers::seen(view, &facts.machine.instance);
+    let client = peers::ready_client(facts, kubeconfig, &addresses).await?;
+    let Some(node) = client.node(&facts.node_name).await? else { return Ok(()) };
+    if is_stale(&node, facts, view, registrations) {
+        client.delete_node(&node.name, &node.uid).await?;
+        tracing::info!(
+            node = node.name,
+            uid = node.uid,
+            "deleted the KubeNode that an earlier owner of this name has left"
+        );
+    }
+    Ok(())
+}
+
+fn is_stale(node: &KubeNode, facts: &Facts, view: &View, registrations: &[Registration]) -> bool {
+    let (me, grace) = (&facts.machine, facts.settings.gone_grace);
+    let owner = registrations.iter().find(|found| found.node_uid.as_ref().is_some_and(|uid| uid.as_str() == node.uid));
+    match owner {
+        Some(owner) => owner.instance == me.instance || view.instances.is_gone(&owner.instance, grace),
+        None => is_here(node, facts),
+    }
+}
+
+/// Whether a KubeNode is this machine's, now or in an earlier life: nobody else in the network can have its address.
+#[must_use]
+pub fn is_here(node: &KubeNode, facts: &Facts) -> bool {
+    let me = &facts.machine;
+    node.provider_id.as_deref() == Some(me.provider_id().as_str())
+        || node.addresses.iter().any(|address| me.addresses.contains(address))
+}

@@ -1,0 +1,142 @@
+//! A dry run where there is no instance metadata: what the bucket and EC2 say, for etcd cannot be asked from there.
+
+use crate::bucket;
+use crate::exit::Exit;
+use crate::layout::{columns, line};
+use crate::model::machine::ids::InstanceId;
+use crate::model::membership::registration::Registration;
+use crate::model::reap::remote::{Outlook, outlook};
+use crate::node::operator::Operator;
+use crate::settings::Settings;
+use anyhow::{Context, Result, anyhow};
+use serde::Serialize;
+use std::io::Write;
+
+/// What is expected.
+#[derive(Debug, Serialize)]
+struct RemoteReport {
+    schema: u32,
+    dry_run: bool,
+    place: String,
+    cluster_id: String,
+    etcd: Unknown,
+    machines: Vec<RemoteRow>,
+}
+
+/// Why a source says nothing, as `status` shows it.
+#[derive(Debug, Serialize)]
+struct Unknown {
+    unknown: String,
+}
+
+/// A machine that may have left a member.
+#[derive(Debug, Serialize)]
+struct RemoteRow {
+    instance: String,
+    says: &'static str,
+    member_id: Option<String>,
+    ec2: String,
+    code: &'static str,
+    text: String,
+}
+
+/// Tells which members are expected to go.
+///
+/// # Errors
+/// With [`Exit::Usage`] when there is no cluster, or AWS' own.
+pub(super) async fn foretell(settings: &Settings, why: &anyhow::Error, json: bool) -> Result<()> {
+    let operator = Operator::connect(settings, None).await?;
+    let place = operator.store.url("");
+    let record = bucket::record::read(&operator.store).await?.map(|(record, _)| record);
+    let record = record.filter(|record| record.published().is_some());
+    let record = record.with_context(|| format!("there is no cluster on record at '{place}'")).context(Exit::Usage)?;
+    let (account, region) = (operator.account().await?, &operator.region);
+    if account != record.identity.account || *region != record.identity.region {
+        let (theirs, there) = (&record.identity.account, &record.identity.region);
+        return Err(anyhow!(
+            "the cluster is in account {theirs} and Region {there}, AWS was asked in {account} and {region}, where its machines cannot be seen"
+        )
+        .context(Exit::Usage));
+    }
+    let entries = operator.registrations().await?;
+    let all: Vec<Registration> = entries.into_iter().filter_map(|entry| entry.registration.ok()).collect();
+    let ids: Vec<InstanceId> = all.iter().map(|found| found.instance.clone()).collect();
+    let described = operator.instances(&ids).await?;
+    let row = |found: &Registration| {
+        let ec2 = described.get(&found.instance).map(|described| &described.state);
+        let outlook = outlook(found, ec2)?;
+        Some(RemoteRow {
+            instance: found.instance.to_string(),
+            says: found.phase.as_str(),
+            member_id: found.member_id.map(|id| id.to_string()),
+            ec2: ec2.map_or_else(|| "absent".to_owned(), ToString::to_string),
+            code: Outlook::code(outlook),
+            text: outlook.to_string(),
+        })
+    };
+    let etcd = Unknown { unknown: format!("it can be asked on a control-plane machine only; here: {why:#}") };
+    let report = RemoteReport {
+        schema: 1,
+        dry_run: true,
+        place,
+        cluster_id: record.claim_id.to_string(),
+        etcd,
+        machines: all.iter().filter_map(row).collect(),
+    };
+    print(&report, json)
+}
+
+fn print(report: &RemoteReport, json: bool) -> Result<()> {
+    let text = if json {
+        format!("{}\n", serde_json::to_string_pretty(report).context("failed to write the report as JSON")?)
+    } else {
+        page(report)
+    };
+    std::io::stdout().write_all(text.as_bytes()).context("failed to write to standard output")
+}
+
+fn page(report: &RemoteReport) -> String {
+    let head = format!("cluster {} at {}", report.cluster_id, report.place);
+    let unknown = line(&format!("etcd: unknown: {}", report.etcd.unknown));
+    let names = ["INSTANCE", "EC2", "SAYS", "MEMBER", ""];
+    let mut rows = vec![names.map(str::to_owned).to_vec()];
+    rows.extend(report.machines.iter().map(|row| {
+        let member = row.member_id.clone().unwrap_or_else(|| "-".to_owned());
+        vec![row.instance.clone(), line(&row.ec2), row.says.to_owned(), member, row.text.clone()]
+    }));
+    let mut lines = vec![head, unknown, String::new()];
+    lines.extend(columns(&rows));
+    lines.join("\n") + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::documented::{codes, names, paths, words};
+
+    const PAGE: &str = include_str!("../../docs/reap.md");
+
+    #[test]
+    fn every_field_and_code_is_documented_and_there() -> Result<()> {
+        let row = RemoteRow {
+            instance: "i-00000002".into(),
+            says: "joined",
+            member_id: Some("8e9e05c52164694d".into()),
+            ec2: "terminated".into(),
+            code: "goes",
+            text: String::new(),
+        };
+        let report = RemoteReport {
+            schema: 1,
+            dry_run: true,
+            place: "s3://my-bucket/demo/".into(),
+            cluster_id: "6f9619ff-8b86-4011-b42d-00c04fc964ff".into(),
+            etcd: Unknown { unknown: String::new() },
+            machines: vec![row],
+        };
+        assert_eq!(paths(&serde_json::to_value(report)?), names(PAGE, "--json from a laptop"));
+        let codes = codes(include_str!("../model/reap/remote.rs"));
+        assert_eq!(codes, words(PAGE, "--json from a laptop", "machines[].code"));
+        Ok(())
+    }
+}
