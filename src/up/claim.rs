@@ -1,7 +1,7 @@
 //! Claiming, taking over, stepping down: every write of the record but the flip.
 
+use super::context::UpContext;
 use super::point::Point;
-use super::shell::Shell;
 use super::{POLL_INTERVAL, StepOutcome, Waiting};
 use crate::aws::store::Written;
 use crate::bucket::probe::{self, Probed, Unfit};
@@ -38,7 +38,7 @@ impl Beating for ClusterRecord {
     }
 }
 
-impl Shell {
+impl UpContext {
     /// Writes a fresh claim over what was seen, under the condition that it is still there.
     pub(super) async fn claim(&mut self, seen: &Snapshot) -> Result<StepOutcome> {
         if let Some(reason) = unresolved(&self.facts.cluster.host, self.facts.cluster.port).await {
@@ -55,7 +55,7 @@ impl Shell {
         let holder = Holder { instance: self.facts.machine.instance.clone(), boot: self.facts.boot.clone() };
         let next = claim::claimed(before, claim_id, holder, seen.identity.clone());
         let sent = Instant::now();
-        self.claim = None;
+        self.record.claim = None;
         Point::ClaimDue.reached();
         let written =
             self.store.write(keys::RECORD, &next.to_bytes(), &claim::condition(&seen.record), WRITE_TIMEOUT).await?;
@@ -64,7 +64,7 @@ impl Shell {
             Written::Ours(etag) => {
                 tracing::info!(claim = %next.claim_id, generation = next.generation, "this machine holds the claim");
                 let ttl = self.facts.settings.claim_ttl;
-                self.claim = Some(Held::new(self.store.clone(), keys::RECORD, next, etag, sent, ttl));
+                self.record.claim = Some(Held::new(self.store.clone(), keys::RECORD, next, etag, sent, ttl));
             }
             Written::Others(_) => tracing::info!("another machine was faster"),
             Written::Gone => tracing::warn!("the cluster record is gone"),
@@ -79,7 +79,7 @@ impl Shell {
     /// # Errors
     /// With [`Exit::Usage`] when the bucket will not do; S3's own refusal, or its silence, for another attempt.
     async fn ensure_conditions_count(&mut self) -> Result<()> {
-        if self.conditions_count {
+        if self.record.conditions_proven {
             return Ok(());
         }
         let Probed { verdict, left } = probe::honours_conditions(&self.store, &self.facts.machine.instance).await;
@@ -95,16 +95,16 @@ impl Shell {
                 return Err(anyhow!("failed to use '{url}': {why}; {remedy}").context(Exit::Usage));
             }
         }
-        self.conditions_count = true;
+        self.record.conditions_proven = true;
         Ok(())
     }
 
     /// Steps down by If-Match and ranks last from now on.
     pub(super) async fn step_down(&mut self) -> Result<StepOutcome> {
-        let Some(held) = self.claim.take() else { return Ok(StepOutcome::Again) };
+        let Some(held) = self.record.claim.take() else { return Ok(StepOutcome::Again) };
         let Some(last) = claim::yielded(held.body()) else { return Ok(StepOutcome::Again) };
-        let attempts = std::mem::take(&mut self.failed_inits);
-        self.registrar.gave_up(&format!("init failed {attempts} times, stepping down")).await;
+        let attempts = std::mem::take(&mut self.record.failed_inits);
+        self.report.registrar.gave_up(&format!("init failed {attempts} times, stepping down")).await;
         let over = held.finish(&last.to_bytes(), WRITE_TIMEOUT).await?;
         tracing::warn!(attempts, ?over, "stepped down: another machine may try");
         Ok(StepOutcome::Wait(Waiting {
@@ -127,7 +127,7 @@ impl Shell {
     /// The claim is lost, or may be: the record says which, at the next look.
     pub(super) fn lost(&mut self, lost: &HoldingLost) {
         tracing::warn!(%lost, "this machine no longer holds the claim; kubeadm was stopped");
-        self.claim = None;
+        self.record.claim = None;
     }
 }
 

@@ -1,8 +1,8 @@
 //! Cleaning up before a join and after one that failed: first this machine's member, then its disk, then the members of the
 //! dead, then its name.
 
+use super::context::UpContext;
 use super::point::Point;
-use super::shell::Shell;
 use super::{POLL_INTERVAL, StepOutcome, Waiting};
 use crate::bucket::registrations;
 use crate::etcd;
@@ -22,14 +22,14 @@ use tokio::time::sleep;
 /// How often cleaning up after a failed join is tried at once.
 const CLEAN_UPS: u32 = 10;
 
-impl Shell {
+impl UpContext {
     /// Removes what is left of an earlier attempt, then the members of machines that are gone, which block every join. At
     /// last this machine's name, now that no kubelet here can register it again. A reason to wait when the cluster does not
     /// let it.
     pub(super) async fn clean_up(&mut self, group: &Group, lease: Option<&Nonce>) -> Result<Option<String>> {
         let cluster = loop {
             let cluster = self.ask_cluster(&peers::addresses(group, &self.facts.machine.instance)).await;
-            self.probe.remember(&cluster);
+            self.membership.probe.remember(&cluster);
             match clean_up(&cluster, &self.facts.machine.addresses, &self.local()?) {
                 CleanUp::Wait(needs) => return Ok(Some(needs.to_string())),
                 CleanUp::Remove(stale) => self.remove_own(&cluster, stale).await?,
@@ -59,7 +59,8 @@ impl Shell {
 
     /// Sees that no Node of an earlier life stands under this machine's name.
     async fn free_own_name(&self) -> Result<()> {
-        let (_, credentials) = self.credentials.as_ref().context("there are no credentials for the cluster")?;
+        let (_, credentials) =
+            self.membership.credentials.as_ref().context("there are no credentials for the cluster")?;
         let entries = registrations::all(&self.store).await?;
         let registrations: Vec<_> = entries.into_iter().filter_map(|entry| entry.registration.ok()).collect();
         node_name::free(&self.facts, &credentials.kubeconfig, self.group.last(), &registrations).await;
@@ -69,7 +70,8 @@ impl Shell {
     /// Removes the members of machines that are gone. What stays in the way is a reason to wait: etcd refuses a new
     /// member while a voter does not answer or a learner is about, and kubeadm takes four minutes to say so.
     async fn reap(&mut self, members: &Members, lease: Option<&Nonce>) -> Result<Option<String>> {
-        let (_, credentials) = self.credentials.as_ref().context("there are no credentials for the cluster")?;
+        let (_, credentials) =
+            self.membership.credentials.as_ref().context("there are no credentials for the cluster")?;
         let reaper = Reaper {
             facts: &self.facts,
             store: &self.store,
@@ -85,11 +87,12 @@ impl Shell {
     /// Removes the member that an earlier life of this address has left.
     async fn remove_own(&mut self, cluster: &ClusterView, stale: MemberId) -> Result<()> {
         let members = cleanup::members(cluster).context("the cluster has not listed its members")?;
-        let (_, credentials) = self.credentials.as_ref().context("there are no credentials for the cluster")?;
+        let (_, credentials) =
+            self.membership.credentials.as_ref().context("there are no credentials for the cluster")?;
         let access = credentials.etcd.as_ref().context("there are no credentials for etcd")?;
         tracing::warn!(member = %stale, "removing the etcd member that an earlier life of this address has left");
         etcd::remove_verified(access, members, stale).await?;
-        self.registrar.no_member();
+        self.report.registrar.no_member();
         Ok(())
     }
 
@@ -99,10 +102,10 @@ impl Shell {
             return Err(error);
         }
         tracing::error!("join failed: {error:#}");
-        self.registrar.failed(&format!("{error:#}")).await;
+        self.report.registrar.failed(&format!("{error:#}")).await;
         let began = matches!(self.local()?, Local::HalfMade { .. });
         if began {
-            self.kubeadm_failed = Some(format!("{error:#}"));
+            self.report.kubeadm_failed = Some(format!("{error:#}"));
             self.clean_up_patiently(group).await;
         }
         let reason = format!("another attempt after a failed join: {error:#}");

@@ -1,35 +1,48 @@
 //! The launch hook: kept alive while `up` works, completed when this machine is a healthy voter.
 
-use super::shell::Shell;
 use crate::aws::CallFailure;
-use crate::aws::hook::HookResult;
-use crate::exit::Exit;
+use crate::aws::hook::{Hook, HookResult};
 use crate::model::machine::group::Lifecycle;
-use crate::model::machine::local::Local;
-use crate::settings::HookOnFailure;
+use crate::model::machine::ids::InstanceId;
+use crate::node::Facts;
+use crate::node::group::View;
+use aws_config::SdkConfig;
 use std::time::Duration;
 use tokio::time::Instant;
 
 /// Between two heartbeats. A hook's time-out is an hour unless set, and at least 30 seconds; a join takes minutes.
-const HEARTBEAT: Duration = Duration::from_secs(15);
+const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(15);
 
-impl Shell {
-    /// Keeps the hook alive, where this machine waits in one. A failure is told and borne: the next pass tries again.
-    pub(super) async fn keep_hook_alive(&mut self) {
-        let due = self.heartbeat.is_none_or(|at| at.elapsed() >= HEARTBEAT);
-        let (Some(hook), Some(group), true) = (&self.hook, self.waits_in_hook(), due) else { return };
+/// The launch hook of the group, where the settings name one.
+pub struct LaunchHook {
+    hook: Option<Hook>,
+    me: InstanceId,
+    last_heartbeat: Option<Instant>,
+}
+
+impl LaunchHook {
+    /// The hook that the settings name.
+    pub(super) fn new(sdk: &SdkConfig, facts: &Facts) -> Self {
+        let (hook, me) = (facts.settings.launch_hook.clone(), facts.machine.instance.clone());
+        Self { hook: hook.map(|name| Hook::new(sdk, name, me.clone())), me, last_heartbeat: None }
+    }
+
+    /// Keeps the hook alive, where this machine waits in one. A failure goes to the log: the next pass tries again.
+    pub(super) async fn keep_alive(&mut self, view: &View) {
+        let due = self.last_heartbeat.is_none_or(|at| at.elapsed() >= HEARTBEAT_INTERVAL);
+        let (Some((hook, group)), true) = (self.waited_for(view), due) else { return };
         if let Err(error) = hook.heartbeat(&group).await {
             tracing::warn!("{error}");
         }
-        self.heartbeat = Some(Instant::now());
+        self.last_heartbeat = Some(Instant::now());
     }
 
     /// Lets this machine enter service.
     ///
     /// # Errors
     /// AWS does not answer or refuses.
-    pub(super) async fn complete_hook(&mut self) -> anyhow::Result<()> {
-        let (Some(hook), Some(group)) = (&self.hook, self.waits_in_hook()) else { return Ok(()) };
+    pub(super) async fn complete(&self, view: &View) -> anyhow::Result<()> {
+        let Some((hook, group)) = self.waited_for(view) else { return Ok(()) };
         match hook.complete(&group, HookResult::Continue).await {
             Ok(()) => tracing::info!("completed the launch hook: this machine may enter service"),
             // Completed before, and the group's last description was older than that.
@@ -39,24 +52,19 @@ impl Shell {
         Ok(())
     }
 
-    /// Gives this machine up, only if the settings say so, another machine could do better, it never became a member or
-    /// nothing of that is left, and the cluster, if there is one, has its quorum.
-    pub(super) async fn abandon_hook(&mut self, exit: Exit) {
-        let lawful = matches!(self.local(), Ok(Local::Fresh)) && !self.probe.lacks_quorum() && exit.may_abandon();
-        let wanted = self.facts.settings.launch_hook_on_failure == HookOnFailure::Abandon;
-        let (Some(hook), Some(group), true) = (&self.hook, self.waits_in_hook(), wanted && lawful) else {
-            return;
-        };
+    /// Gives this machine up, so that the group replaces it.
+    pub(super) async fn abandon(&self, view: &View) {
+        let Some((hook, group)) = self.waited_for(view) else { return };
         match hook.complete(&group, HookResult::Abandon).await {
             Ok(()) => tracing::warn!("abandoned the launch hook: the group will replace this machine"),
             Err(error) => tracing::warn!("{error}"),
         }
     }
 
-    /// The group in whose launch hook this machine waits, by the last answer.
-    fn waits_in_hook(&self) -> Option<String> {
-        let group = self.group.last().group.as_ref()?;
-        let member = group.member(&self.facts.machine.instance)?;
-        (member.lifecycle == Lifecycle::PendingWait).then(|| group.name.clone())
+    /// The hook in which this machine waits, and the group, by the last answer.
+    fn waited_for(&self, view: &View) -> Option<(&Hook, String)> {
+        let group = view.group.as_ref()?;
+        let waits = group.member(&self.me)?.lifecycle == Lifecycle::PendingWait;
+        self.hook.as_ref().filter(|_| waits).map(|hook| (hook, group.name.clone()))
     }
 }

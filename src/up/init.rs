@@ -3,8 +3,8 @@
 //! Before the flip nothing exists, after it the cluster does. Whatever goes wrong in between, the record is read before
 //! anything on the disk is touched.
 
+use super::context::UpContext;
 use super::point::Point;
-use super::shell::Shell;
 use super::{CONTENDED, StepOutcome, Waiting};
 use crate::aws::CallFailed;
 use crate::aws::store::{Store, Written};
@@ -41,14 +41,14 @@ const READY_TIMEOUT: Duration = Duration::from_secs(60);
 /// Between two questions to it.
 const READY_INTERVAL: Duration = Duration::from_millis(250);
 
-impl Shell {
+impl UpContext {
     /// Initialises, publishes and flips.
     pub(super) async fn init(&mut self, deadline: Instant) -> Result<StepOutcome> {
-        let Some(mut held) = self.claim.take() else { return Ok(StepOutcome::Again) };
+        let Some(mut held) = self.record.claim.take() else { return Ok(StepOutcome::Again) };
         let claim_id = held.body().claim_id.clone();
-        self.registrar.phase(RegistrationPhase::Initializing, &claim_id).await;
+        self.report.registrar.phase(RegistrationPhase::Initializing, &claim_id).await;
         // What init makes is a member, too.
-        self.leaving_unit.arm().await;
+        self.membership.leaving_unit.arm().await;
         Point::LeavingArmed.reached();
         // The last look before kubeadm, with nobody else asked in between: only its own claim lets a node initialise.
         if !claim::stands(&self.read_record().await?, &claim_id) {
@@ -66,12 +66,12 @@ impl Shell {
         match made {
             Ok(published) => self.flip(held, published).await,
             Err(InitFailed { error, kubeadm_failed }) => {
-                self.failed_inits += 1;
-                tracing::error!(attempt = self.failed_inits, "init failed: {error:#}");
-                self.kubeadm_failed = Some(format!("{error:#}"));
-                self.registrar.failed(&format!("{error:#}")).await;
+                self.record.failed_inits += 1;
+                tracing::error!(attempt = self.record.failed_inits, "init failed: {error:#}");
+                self.report.kubeadm_failed = Some(format!("{error:#}"));
+                self.report.registrar.failed(&format!("{error:#}")).await;
                 // Once kubeadm is through, things named after the claim may be in the bucket: a new claim ID follows.
-                self.claim = kubeadm_failed.then_some(held);
+                self.record.claim = kubeadm_failed.then_some(held);
                 let reason = format!("another attempt after a failed init: {error:#}");
                 Ok(StepOutcome::Wait(Waiting { reason, pause: CONTENDED, exit: Exit::Kubeadm }))
             }

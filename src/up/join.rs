@@ -2,9 +2,9 @@
 //! started voter of the very cluster that the record means.
 
 use super::attempt::{self, Announced};
+use super::context::UpContext;
 use super::init::{marker, ready_uid};
 use super::point::Point;
-use super::shell::Shell;
 use super::{POLL_INTERVAL, StepOutcome, Waiting, jittered};
 use crate::exit::Exit;
 use crate::kube::Client;
@@ -31,7 +31,7 @@ const LOOK: Duration = Duration::from_millis(450);
 /// four times a second at the most.
 const LOOKS: u32 = 3;
 
-impl Shell {
+impl UpContext {
     /// Queues for the lease and joins.
     pub(super) async fn join(&mut self, seen: &Snapshot, deadline: Instant) -> Result<StepOutcome> {
         let (RecordView::Found { record, .. }, Some(group)) = (&seen.record, &seen.group) else {
@@ -77,17 +77,17 @@ impl Shell {
     /// Takes the lease as soon as it is this machine's turn; after a few looks, says whose turn it is.
     async fn queue(&mut self, instances: &Instances) -> Result<Queued> {
         for _ in 1..LOOKS {
-            match self.lease.take("join", instances).await? {
+            match self.membership.lease.take("join", instances).await? {
                 mine @ Queued::Mine(..) => return Ok(mine),
                 Queued::Wait(_) => sleep(jittered(LOOK)).await,
             }
         }
-        self.lease.take("join", instances).await
+        self.membership.lease.take("join", instances).await
     }
 
     /// Whatever came of an attempt: the cluster is asked anew, and a failure is cleaned up after.
     async fn ended(&mut self, joined: Result<StepOutcome>, group: &Group) -> Result<StepOutcome> {
-        self.probe.forget();
+        self.membership.probe.forget();
         match joined {
             Ok(outcome) => Ok(outcome),
             Err(error) => self.after_failure(error, group).await,
@@ -114,15 +114,17 @@ impl Shell {
         if let Some(reason) = self.clean_up(group, nonce).await? {
             return Ok(StepOutcome::Wait(Waiting { reason, pause: POLL_INTERVAL * 2, exit: Exit::Operator }));
         }
-        self.leaving_unit.arm().await;
+        self.membership.leaving_unit.arm().await;
         Point::LeavingArmed.reached();
-        self.registrar
+        self.report
+            .registrar
             .joining(&record.claim_id, nonce)
             .await
             .context("failed to register the join before it begins")?;
         Point::JoiningRegistered.reached();
         let root = Path::new("/");
-        let (_, credentials) = self.credentials.as_ref().context("there are no credentials for the cluster")?;
+        let (_, credentials) =
+            self.membership.credentials.as_ref().context("there are no credentials for the cluster")?;
         let bundle = credentials.bundle.as_ref().context("there is no PKI bundle to join with")?;
         pki::keep_given(root)?;
         marker(&self.facts.machine.instance, &record.claim_id, MarkerStage::Joining).save(root)?;
@@ -130,10 +132,12 @@ impl Shell {
         bundle.install(root)?;
         Point::PkiInstalled.reached();
         let peers = peers::addresses(group, &self.facts.machine.instance);
-        attempt::run(&self.facts, &self.kubeadm, credentials, &peers, &mut self.registrar, announced, deadline).await?;
+        attempt::run(&self.facts, &self.kubeadm, credentials, &peers, &mut self.report.registrar, announced, deadline)
+            .await?;
         let member = self.own_started_voter(&peers).await?;
         Point::VoterSeen.reached();
-        let (_, credentials) = self.credentials.as_ref().context("there are no credentials for the cluster")?;
+        let (_, credentials) =
+            self.membership.credentials.as_ref().context("there are no credentials for the cluster")?;
         let local =
             Client::new(&credentials.kubeconfig, SocketAddr::new(self.facts.node.address, self.facts.api_port()))?;
         let uid = ready_uid(&local).await?;
@@ -150,7 +154,7 @@ impl Shell {
         self.mark_member(&record.claim_id, &uid)?;
         tracing::info!(member = member.map(|id| id.to_string()), "this machine has joined");
         // From here on this machine uses its own credentials.
-        self.credentials = None;
+        self.membership.credentials = None;
         Ok(StepOutcome::Again)
     }
 
@@ -174,10 +178,12 @@ impl Shell {
     /// # Errors
     /// With [`Exit::Operator`] when the minor versions differ.
     async fn compare_with_cluster(&mut self, peers: &[IpAddr]) -> Result<Option<String>> {
-        if self.compared {
+        if self.membership.compared {
             return Ok(None);
         }
-        let Some((_, credentials)) = &self.credentials else { return Ok(Some("credentials for the cluster".into())) };
+        let Some((_, credentials)) = &self.membership.credentials else {
+            return Ok(Some("credentials for the cluster".into()));
+        };
         let port = self.facts.api_port();
         let Some(address) = peers::ready_api_server(&credentials.kubeconfig, peers, port).await else {
             return Ok(Some("an API server of the cluster to be ready".into()));
@@ -186,7 +192,7 @@ impl Shell {
         super::versions::compatible(&self.facts.cluster.kubernetes_version, &cluster.kubernetes_version)
             .context(Exit::Operator)?;
         super::versions::warn_of_drift(&self.facts, &cluster);
-        self.compared = true;
+        self.membership.compared = true;
         Ok(None)
     }
 }

@@ -1,7 +1,7 @@
 //! What a member sees to at every run: the leaving unit, its registration, the published hash.
 
+use super::context::UpContext;
 use super::point::Point;
-use super::shell::Shell;
 use super::{POLL_INTERVAL, StepOutcome, Waiting};
 use crate::aws::store::Written;
 use crate::bucket::keys;
@@ -22,13 +22,13 @@ use std::time::Duration;
 /// How long one attempt to publish the hash is tried.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 
-impl Shell {
+impl UpContext {
     /// This machine is a voter: see that everybody can know it, then done.
     pub(super) async fn keep(&mut self, seen: &Snapshot) -> Result<StepOutcome> {
         let RecordView::Found { record, .. } = &seen.record else { return Ok(StepOutcome::Again) };
         let Some(published) = record.published() else { return Ok(StepOutcome::Again) };
-        self.leaving_unit.arm().await;
-        let Some((_, credentials)) = &self.credentials else { return Ok(StepOutcome::Again) };
+        self.membership.leaving_unit.arm().await;
+        let Some((_, credentials)) = &self.membership.credentials else { return Ok(StepOutcome::Again) };
         let local =
             Client::new(&credentials.kubeconfig, SocketAddr::new(self.facts.node.address, self.facts.api_port()))?;
         let wait = |why: anyhow::Error| {
@@ -67,9 +67,9 @@ impl Shell {
             return Ok(StepOutcome::Wait(Waiting { reason, pause: POLL_INTERVAL, exit: Exit::TryAgain }));
         }
         Point::HashPublished.reached();
-        self.complete_hook().await?;
+        self.launch_hook.complete(self.group.last()).await?;
         Point::HookCompleted.reached();
-        self.registrar.joined(&record.claim_id, member, node_uid).await;
+        self.report.registrar.joined(&record.claim_id, member, node_uid).await;
         Point::JoinedRegistered.reached();
         let what = match member {
             Some(_) => "this machine is a voter of the cluster",

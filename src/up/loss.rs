@@ -1,6 +1,6 @@
 //! The last words of an `up` that ends because quorum, or everything, is lost.
 
-use super::shell::Shell;
+use super::context::UpContext;
 use crate::bucket::{keys, registrations};
 use crate::model::membership::registration::Registration;
 use crate::model::record::view::RecordView;
@@ -11,10 +11,10 @@ use tokio::time::timeout;
 /// How long is spent on learning what to tell: `up` has ended, and AWS may be what is ill.
 const EC2_TIMEOUT: Duration = Duration::from_secs(15);
 
-impl Shell {
+impl UpContext {
     /// What is known of the loss; `None` when the cluster has its quorum, or nothing can be learnt.
     pub(super) async fn loss(&mut self) -> Option<String> {
-        if !self.probe.lacks_quorum() || self.facts.external_etcd() {
+        if !self.membership.probe.lacks_quorum() || self.facts.external_etcd() {
             return None;
         }
         timeout(EC2_TIMEOUT, self.explain_loss()).await.ok().flatten()
@@ -33,7 +33,7 @@ impl Shell {
             record: &record,
             published,
             places: (&record_at, &keys_at),
-            members: self.probe.members(),
+            members: self.membership.probe.members(),
             registrations: &registrations,
             instances: &view.instances,
             since: &view.since,

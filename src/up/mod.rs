@@ -3,15 +3,18 @@
 mod attempt;
 mod claim;
 mod clean_up;
+mod context;
 mod hook;
 mod init;
 mod join;
 mod keep;
 mod loss;
+mod membership;
 mod observe;
 mod outages;
 pub mod point;
-mod shell;
+mod record;
+mod reporting;
 mod versions;
 mod wait_log;
 
@@ -25,8 +28,8 @@ use crate::node::credentials::FOLDER;
 use crate::node::leaving_unit::LeavingUnit;
 use crate::settings::Settings;
 use anyhow::{Context, Result, anyhow};
+use context::UpContext;
 use outages::Outages;
-use shell::Shell;
 use std::path::Path;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -76,7 +79,7 @@ const LAST_STEPS: Duration = Duration::from_secs(60);
 pub async fn run(settings: Settings, options: UpOptions) -> Result<()> {
     let deadline = Instant::now() + settings.deadline;
     if options.dry_run {
-        return foretell(Shell::new(Facts::gather(settings).await?, None, options).await?).await;
+        return foretell(UpContext::new(Facts::gather(settings).await?, None, options).await?).await;
     }
     let lock = Lock::acquire(Path::new(lock::PATH), "kubeboot up", settings.deadline, |reason| {
         tracing::info!("waiting: {reason}");
@@ -86,26 +89,26 @@ pub async fn run(settings: Settings, options: UpOptions) -> Result<()> {
     LeavingUnit::arm_if_begun().await;
     let facts = Facts::gather(settings).await?;
     facts.remember();
-    let mut shell = Shell::new(facts, Some(&lock), options).await?;
-    let mut ended = until(&mut shell, deadline).await;
+    let mut context = UpContext::new(facts, Some(&lock), options).await?;
+    let mut ended = until(&mut context, deadline).await;
     if let Err(error) = ended {
-        ended = Err(with_loss(&mut shell, error).await);
+        ended = Err(with_loss(&mut context, error).await);
     }
     if let Err(error) = &ended {
-        shell.give_up(error).await;
-        shell.abandon_hook(Exit::of(error)).await;
+        context.report.give_up(error).await;
+        context.abandon_hook(Exit::of(error)).await;
     }
-    shell.tidy();
+    context.tidy();
     ended
 }
 
 /// Where quorum or everything is lost, an operator gets to know all that is known, below what `up` ended with.
-async fn with_loss(shell: &mut Shell, error: anyhow::Error) -> anyhow::Error {
+async fn with_loss(context: &mut UpContext, error: anyhow::Error) -> anyhow::Error {
     let exit = Exit::of(&error);
     if !matches!(exit, Exit::Operator | Exit::TryAgain) {
         return error;
     }
-    match shell.loss().await {
+    match context.loss().await {
         Some(known) => anyhow!("{known}").context(last_words(&error)).context(exit),
         None => error,
     }
@@ -119,20 +122,20 @@ fn last_words(error: &anyhow::Error) -> String {
 }
 
 /// Says what would be done next. It takes no lock, so its credentials are its own, and gone when it ends.
-async fn foretell(mut shell: Shell) -> Result<()> {
+async fn foretell(mut context: UpContext) -> Result<()> {
     files::private_dir(Path::new(FOLDER))?;
     let folder = tempfile::tempdir_in(FOLDER).context("failed to make a folder for credentials")?;
-    shell.credentials_folder = folder.path().join("credentials");
-    let seen = shell.observe().await?;
-    let step = decide(&seen, shell.policy());
+    context.membership.credentials_folder = folder.path().join("credentials");
+    let seen = context.observe().await?;
+    let step = decide(&seen, context.policy());
     println!("{}: {step}", step.name());
     Ok(())
 }
 
-async fn until(shell: &mut Shell, deadline: Instant) -> Result<()> {
+async fn until(context: &mut UpContext, deadline: Instant) -> Result<()> {
     let mut outages = Outages::default();
     loop {
-        let outcome = match pass(shell, &mut outages, deadline).await {
+        let outcome = match pass(context, &mut outages, deadline).await {
             Ok(outcome) => {
                 outages.restored();
                 outcome
@@ -144,12 +147,12 @@ async fn until(shell: &mut Shell, deadline: Instant) -> Result<()> {
             StepOutcome::Again if Instant::now() < deadline + LAST_STEPS => {}
             StepOutcome::Again => {
                 let reason = "its own steps to come to an end".to_owned();
-                return Err(out_of_time(shell, &Waiting { reason, pause: POLL_INTERVAL, exit: Exit::TryAgain }));
+                return Err(out_of_time(context, &Waiting { reason, pause: POLL_INTERVAL, exit: Exit::TryAgain }));
             }
             StepOutcome::Wait(waiting) => {
-                shell.waits(&waiting.reason).await;
+                context.report.waits(&waiting.reason).await;
                 if Instant::now() >= deadline {
-                    return Err(out_of_time(shell, &waiting));
+                    return Err(out_of_time(context, &waiting));
                 }
                 sleep(jittered(waiting.pause).min(deadline.saturating_duration_since(Instant::now()))).await;
             }
@@ -159,11 +162,12 @@ async fn until(shell: &mut Shell, deadline: Instant) -> Result<()> {
 
 /// The deadline has passed. Where kubeadm has failed in this run, that is what an operator must know, whatever is waited
 /// for at this moment.
-fn out_of_time(shell: &Shell, waiting: &Waiting) -> anyhow::Error {
-    let after = humantime::format_duration(shell.facts.settings.deadline);
+fn out_of_time(context: &UpContext, waiting: &Waiting) -> anyhow::Error {
+    let after = humantime::format_duration(context.facts.settings.deadline);
     let gave_up = anyhow!("gave up after {after} ('deadline'), still waiting for {}", waiting.reason);
-    let exit = at_deadline(waiting.exit, shell.kubeadm_failed.is_some(), shell.probe.has_lost_quorum());
-    match (&shell.kubeadm_failed, waiting.exit) {
+    let exit =
+        at_deadline(waiting.exit, context.report.kubeadm_failed.is_some(), context.membership.probe.has_lost_quorum());
+    match (&context.report.kubeadm_failed, waiting.exit) {
         (Some(failure), Exit::TryAgain | Exit::Kubeadm) => {
             anyhow!(failure.clone()).context(gave_up.to_string()).context(exit)
         }
@@ -184,11 +188,11 @@ fn at_deadline(waiting: Exit, kubeadm_failed: bool, quorum_lost: bool) -> Exit {
 }
 
 /// One look, one decision, one step.
-async fn pass(shell: &mut Shell, outages: &mut Outages, deadline: Instant) -> Result<StepOutcome> {
-    let seen = shell.observe().await?;
-    let step = decide(&seen, shell.policy());
-    shell.announce(&step);
-    shell.keep_hook_alive().await;
+async fn pass(context: &mut UpContext, outages: &mut Outages, deadline: Instant) -> Result<StepOutcome> {
+    let seen = context.observe().await?;
+    let step = decide(&seen, context.policy());
+    context.report.announce(&step);
+    context.launch_hook.keep_alive(context.group.last()).await;
     outages.in_group(step != Step::StandBy(StandBy::NotInGroup))?;
     match step {
         Step::StandBy(why) => Ok(StepOutcome::Wait(stand_by(&why))),
@@ -197,13 +201,13 @@ async fn pass(shell: &mut Shell, outages: &mut Outages, deadline: Instant) -> Re
             let exit = if why.is_about_settings() { Exit::Usage } else { Exit::Operator };
             Err(anyhow!("{why}").context(exit))
         }
-        Step::Wipe(why) => shell.wipe(&why).await,
-        Step::Claim(_) | Step::TakeOver(_) | Step::Resume => shell.claim(&seen).await,
-        Step::Init => shell.init(deadline).await,
-        Step::Yield => shell.step_down().await,
-        Step::AcceptGroup => shell.accept_group(&seen).await,
-        Step::Join => shell.join(&seen, deadline).await,
-        Step::Keep => shell.keep(&seen).await,
+        Step::Wipe(why) => context.wipe(&why).await,
+        Step::Claim(_) | Step::TakeOver(_) | Step::Resume => context.claim(&seen).await,
+        Step::Init => context.init(deadline).await,
+        Step::Yield => context.step_down().await,
+        Step::AcceptGroup => context.accept_group(&seen).await,
+        Step::Join => context.join(&seen, deadline).await,
+        Step::Keep => context.keep(&seen).await,
     }
 }
 

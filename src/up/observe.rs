@@ -1,13 +1,11 @@
 //! Gathering one snapshot.
 
-use super::shell::Shell;
+use super::context::UpContext;
 use crate::bucket::{Found, registrations};
 use crate::etcd;
 use crate::exit::Exit;
-use crate::kubeadm::state;
 use crate::model::machine::ids::{ClaimId, InstanceId};
 use crate::model::machine::local::{Local, Stage};
-use crate::model::membership::members::Members;
 use crate::model::membership::registration::Registration;
 use crate::model::membership::view::ClusterView;
 use crate::model::record::cluster::{ClusterRecord, Published, RecordState};
@@ -19,7 +17,6 @@ use crate::node::group::View;
 use crate::node::peers;
 use anyhow::{Context, Result};
 use std::net::IpAddr;
-use std::path::Path;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -29,66 +26,14 @@ const CLUSTER_AGE: Duration = Duration::from_secs(3);
 /// How long what the machines said about themselves serves a machine without a cluster to ask.
 const REGISTRATIONS_AGE: Duration = Duration::from_secs(10);
 
-/// The last answers about the cluster.
-#[derive(Debug, Default)]
-pub struct Probe {
-    last: Option<ClusterView>,
-    /// When that was asked, while it may serve for another look.
-    asked: Option<Instant>,
-    registrations: Option<(Instant, Vec<Registration>)>,
-}
-
-impl Probe {
-    /// Whether the cluster, when last asked, did not show a quorum. Without a cluster nobody was asked.
-    pub fn lacks_quorum(&self) -> bool {
-        match &self.last {
-            Some(ClusterView::Unknown { .. }) => true,
-            last => last.as_ref().is_some_and(is_without_quorum),
-        }
-    }
-
-    /// Whether the cluster, when last asked, said that it has lost its quorum.
-    pub fn has_lost_quorum(&self) -> bool {
-        self.last.as_ref().is_some_and(is_without_quorum)
-    }
-
-    /// The members, as far as any of them told when last asked.
-    pub fn members(&self) -> Option<&Members> {
-        match &self.last {
-            Some(ClusterView::Listed(members) | ClusterView::NoQuorum(members)) => Some(members),
-            Some(ClusterView::NotAsked | ClusterView::External | ClusterView::Unknown { .. }) | None => None,
-        }
-    }
-
-    /// Remembers an answer, but asks anew at the next look.
-    pub fn remember(&mut self, cluster: &ClusterView) {
-        self.last = Some(cluster.clone());
-        self.forget();
-    }
-
-    /// Ask anew at the next look.
-    pub fn forget(&mut self) {
-        self.asked = None;
-    }
-}
-
-/// Whether this is the positive answer that too few voters answer.
-fn is_without_quorum(cluster: &ClusterView) -> bool {
-    match cluster {
-        ClusterView::Listed(members) => !members.has_quorum(),
-        ClusterView::NoQuorum(_) => true,
-        ClusterView::NotAsked | ClusterView::External | ClusterView::Unknown { .. } => false,
-    }
-}
-
-impl Shell {
+impl UpContext {
     /// Everything the next decision depends on.
     ///
     /// # Errors
     /// AWS does not answer or refuses, or an object or the disk holds what makes no sense.
     pub async fn observe(&mut self) -> Result<Snapshot> {
         let record = self.read_record().await?;
-        self.following = claim_of(&record);
+        self.report.following = claim_of(&record);
         let local = self.local()?;
         let registrations = self.registrations_if_needed(&record, &local).await?;
         let mut others: Vec<InstanceId> = registrations.iter().map(|found| found.instance.clone()).collect();
@@ -97,13 +42,13 @@ impl Shell {
         let cluster = self.cluster(&record, &local, &view).await?;
         let arn = view.group.as_ref().map(|group| group.arn.as_str()).unwrap_or_default();
         let identity = self.facts.identity(arn);
-        self.registrar.silence(view.group.is_some() && is_foreign(&record, &identity));
+        self.report.registrar.silence(view.group.is_some() && is_foreign(&record, &identity));
         Ok(Snapshot {
             me: self.facts.machine.instance.clone(),
             addresses: self.facts.machine.addresses.clone(),
             identity,
-            own_claim: self.claim.as_ref().map(|claim| claim.body().claim_id.clone()),
-            failed_inits: self.failed_inits,
+            own_claim: self.record.claim.as_ref().map(|claim| claim.body().claim_id.clone()),
+            failed_inits: self.record.failed_inits,
             settled_for: view.settled_for,
             watched_for: view.watched_for,
             group: view.group,
@@ -117,7 +62,7 @@ impl Shell {
 
     /// The record, read now.
     pub(super) async fn read_record(&mut self) -> Result<RecordView> {
-        Ok(match self.record.read().await? {
+        Ok(match self.record.watch.read().await? {
             Found::Nothing => RecordView::Absent,
             Found::Vanished => RecordView::Vanished,
             Found::Object { object, unchanged_for } => {
@@ -133,23 +78,18 @@ impl Shell {
         })
     }
 
-    /// What the disk says.
-    pub(super) fn local(&self) -> Result<Local> {
-        state::observe(Path::new("/"), self.facts.documents.data_dir()).context(Exit::Operator)
-    }
-
     /// Registrations matter to a machine that is no member: they explain the members that may have to be reaped first.
     async fn registrations_if_needed(&mut self, record: &RecordView, local: &Local) -> Result<Vec<Registration>> {
         if published(record).is_none() || matches!(local, Local::Made { .. }) {
             return Ok(Vec::new());
         }
-        match &self.probe.registrations {
+        match &self.membership.probe.registrations {
             Some((asked, last)) if asked.elapsed() < REGISTRATIONS_AGE => return Ok(last.clone()),
             Some(_) | None => {}
         }
         let entries = registrations::all(&self.store).await?;
         let found: Vec<_> = entries.into_iter().filter_map(|entry| entry.registration.ok()).collect();
-        self.probe.registrations = Some((Instant::now(), found.clone()));
+        self.membership.probe.registrations = Some((Instant::now(), found.clone()));
         Ok(found)
     }
 
@@ -160,7 +100,7 @@ impl Shell {
         if record.identity.mismatch(&self.facts.identity(&group.arn)).is_some() {
             return Ok(ClusterView::NotAsked);
         }
-        if let (Some(asked), Some(last)) = (self.probe.asked, &self.probe.last)
+        if let (Some(asked), Some(last)) = (self.membership.probe.asked, &self.membership.probe.last)
             && asked.elapsed() < CLUSTER_AGE
         {
             return Ok(last.clone());
@@ -174,13 +114,13 @@ impl Shell {
             addresses.insert(0, self.facts.node.address);
         }
         let asked = self.ask_cluster(&addresses).await;
-        (self.probe.last, self.probe.asked) = (Some(asked.clone()), Some(Instant::now()));
+        (self.membership.probe.last, self.membership.probe.asked) = (Some(asked.clone()), Some(Instant::now()));
         Ok(asked)
     }
 
     /// Asks etcd, or with an external one the API servers.
     pub(super) async fn ask_cluster(&self, addresses: &[IpAddr]) -> ClusterView {
-        let Some((_, credentials)) = &self.credentials else {
+        let Some((_, credentials)) = &self.membership.credentials else {
             return ClusterView::Unknown { why: "there are no credentials yet".into() };
         };
         match &credentials.etcd {
@@ -199,7 +139,7 @@ impl Shell {
         published: &Published,
         member_here: bool,
     ) -> Result<Result<(), String>> {
-        if self.credentials.as_ref().is_some_and(|(claim, _)| *claim == record.claim_id) {
+        if self.membership.credentials.as_ref().is_some_and(|(claim, _)| *claim == record.claim_id) {
             return Ok(Ok(()));
         }
         let made = if member_here {
@@ -208,7 +148,14 @@ impl Shell {
                 Err(error) => return Ok(Err(format!("{error:#}"))),
             }
         } else {
-            match Credentials::from_bundle(&self.facts, &self.store, record, published, &self.credentials_folder).await
+            match Credentials::from_bundle(
+                &self.facts,
+                &self.store,
+                record,
+                published,
+                &self.membership.credentials_folder,
+            )
+            .await
             {
                 Ok(made) => made,
                 // AWS may mend; a bundle that is not the record's will not.
@@ -216,7 +163,7 @@ impl Shell {
                 Err(error) => return Err(error.context(Exit::Operator)),
             }
         };
-        self.credentials = Some((record.claim_id.clone(), made));
+        self.membership.credentials = Some((record.claim_id.clone(), made));
         Ok(Ok(()))
     }
 }

@@ -1,0 +1,126 @@
+//! The context of one `up`: everything it holds while it loops.
+
+use super::hook::LaunchHook;
+use super::membership::Membership;
+use super::record::RecordHold;
+use super::reporting::Reporting;
+use super::{StepOutcome, UpOptions};
+use crate::aws::store::Store;
+use crate::exit::Exit;
+use crate::host::files;
+use crate::host::lock::Lock;
+use crate::kubeadm::run::Kubeadm;
+use crate::kubeadm::state;
+use crate::kubeadm::wipe;
+use crate::model::machine::local::Local;
+use crate::model::up::snapshot::Policy;
+use crate::model::up::step::Wipe;
+use crate::node::Facts;
+use crate::node::credentials::FOLDER;
+use crate::node::group::GroupWatch;
+use crate::node::registrar::Registrar;
+use crate::settings::HookOnFailure;
+use anyhow::{Context, Result};
+use std::path::Path;
+
+/// Everything one `up` holds, sorted by what it serves.
+pub struct UpContext {
+    /// Who this machine is.
+    pub facts: Facts,
+    policy: Policy,
+    pub(super) store: Store,
+    pub(super) kubeadm: Kubeadm,
+    pub(super) group: GroupWatch,
+    /// For the cluster record and a claim on it.
+    pub(super) record: RecordHold,
+    /// For the membership of etcd.
+    pub(super) membership: Membership,
+    /// For the launch hook of the group.
+    pub(super) launch_hook: LaunchHook,
+    /// For whoever wants to know what this machine does.
+    pub(super) report: Reporting,
+}
+
+impl UpContext {
+    /// Connects to AWS.
+    ///
+    /// # Errors
+    /// A proxy variable that is no URL.
+    pub async fn new(facts: Facts, lock: Option<&Lock>, options: UpOptions) -> Result<Self> {
+        let settings = &facts.settings;
+        let (sdk, store) = facts.connect().await?;
+        let policy = Policy {
+            expected_size: settings.expected_size,
+            settle_timeout: settings.settle_timeout,
+            claim_stagger: settings.claim_stagger,
+            claim_ttl: settings.claim_ttl,
+            init_attempts: settings.init_attempts,
+            gone_grace: settings.gone_grace,
+            accept_group: options.accept_group,
+        };
+        Ok(Self {
+            group: GroupWatch::new(&sdk, facts.machine.instance.clone(), settings.group.clone()),
+            record: RecordHold::new(&store),
+            membership: Membership::new(&facts, &store),
+            launch_hook: LaunchHook::new(&sdk, &facts),
+            report: Reporting::new(Registrar::load(store.clone(), &facts).await),
+            kubeadm: lock.map_or_else(Kubeadm::read_only, Kubeadm::new),
+            store,
+            policy,
+            facts,
+        })
+    }
+
+    /// What decisions depend on beside what is seen.
+    #[must_use]
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// What the disk says.
+    pub(super) fn local(&self) -> Result<Local> {
+        state::observe(Path::new("/"), self.facts.documents.data_dir()).context(Exit::Operator)
+    }
+
+    /// Removes what was needed only while `up` worked: credentials above all.
+    pub fn tidy(&self) {
+        let folder = &self.membership.credentials_folder;
+        if folder.exists()
+            && let Err(error) = std::fs::remove_dir_all(folder)
+        {
+            tracing::warn!("failed to remove '{}': {error}", folder.display());
+        }
+        for name in ["kubeadm-join.yaml", "hosts"] {
+            if let Err(error) = files::remove(&Path::new(FOLDER).join(name)) {
+                tracing::warn!("{error:#}");
+            }
+        }
+    }
+
+    /// Wipes this machine, for a reason that makes it lawful. A held claim goes on beating meanwhile.
+    pub(super) async fn wipe(&mut self, why: &Wipe) -> Result<StepOutcome> {
+        tracing::warn!(reason = %why, "wiping what kubeadm left on this machine");
+        let documents = &self.facts.documents;
+        let wiped = wipe::wipe(&self.kubeadm, documents.data_dir(), documents.cri_socket());
+        match &mut self.record.claim {
+            Some(claim) => match claim.while_holding(wiped).await {
+                Ok(result) => result.context(Exit::Kubeadm)?,
+                Err(lost) => self.lost(&lost),
+            },
+            None => wiped.await.context(Exit::Kubeadm)?,
+        }
+        self.membership.credentials = None;
+        self.report.registrar.no_member();
+        Ok(StepOutcome::Again)
+    }
+
+    /// Gives this machine up, only if the settings say so, another machine could do better, it never became a member or
+    /// nothing of that is left, and the cluster, if there is one, has its quorum.
+    pub(super) async fn abandon_hook(&self, exit: Exit) {
+        let lawful =
+            matches!(self.local(), Ok(Local::Fresh)) && !self.membership.probe.lacks_quorum() && exit.may_abandon();
+        if lawful && self.facts.settings.launch_hook_on_failure == HookOnFailure::Abandon {
+            self.launch_hook.abandon(self.group.last()).await;
+        }
+    }
+}

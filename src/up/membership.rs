@@ -1,0 +1,95 @@
+//! What one `up` holds for the membership of etcd: the queue for the lease, credentials, and the cluster's last answers.
+
+use crate::aws::store::Store;
+use crate::model::machine::ids::ClaimId;
+use crate::model::membership::members::Members;
+use crate::model::membership::registration::Registration;
+use crate::model::membership::view::ClusterView;
+use crate::node::Facts;
+use crate::node::credentials::{Credentials, FOLDER};
+use crate::node::lease::Queue;
+use crate::node::leaving_unit::LeavingUnit;
+use std::path::{Path, PathBuf};
+use tokio::time::Instant;
+
+/// What changes of membership take.
+pub struct Membership {
+    /// The queue for the membership lease.
+    pub(super) lease: Queue,
+    /// Where credentials are made.
+    pub(super) credentials_folder: PathBuf,
+    /// Credentials for the cluster of this claim.
+    pub(super) credentials: Option<(ClaimId, Credentials)>,
+    /// The cluster's last answers.
+    pub(super) probe: Probe,
+    /// Whether versions and documents were compared with the cluster.
+    pub(super) compared: bool,
+    /// The unit that takes this machine out of the cluster at shutdown.
+    pub(super) leaving_unit: LeavingUnit,
+}
+
+impl Membership {
+    /// Nothing is known of the cluster yet.
+    pub(super) fn new(facts: &Facts, store: &Store) -> Self {
+        Self {
+            lease: Queue::new(store.clone(), facts.machine.instance.clone(), facts.settings.lease_ttl),
+            credentials_folder: Path::new(FOLDER).join("credentials"),
+            credentials: None,
+            probe: Probe::default(),
+            compared: false,
+            leaving_unit: LeavingUnit::default(),
+        }
+    }
+}
+
+/// The last answers about the cluster.
+#[derive(Debug, Default)]
+pub struct Probe {
+    pub(super) last: Option<ClusterView>,
+    /// When that was asked, while it may serve for another look.
+    pub(super) asked: Option<Instant>,
+    pub(super) registrations: Option<(Instant, Vec<Registration>)>,
+}
+
+impl Probe {
+    /// Whether the cluster, when last asked, did not show a quorum. Without a cluster nobody was asked.
+    pub fn lacks_quorum(&self) -> bool {
+        match &self.last {
+            Some(ClusterView::Unknown { .. }) => true,
+            last => last.as_ref().is_some_and(is_without_quorum),
+        }
+    }
+
+    /// Whether the cluster, when last asked, said that it has lost its quorum.
+    pub fn has_lost_quorum(&self) -> bool {
+        self.last.as_ref().is_some_and(is_without_quorum)
+    }
+
+    /// The members, as far as any of them told when last asked.
+    pub fn members(&self) -> Option<&Members> {
+        match &self.last {
+            Some(ClusterView::Listed(members) | ClusterView::NoQuorum(members)) => Some(members),
+            Some(ClusterView::NotAsked | ClusterView::External | ClusterView::Unknown { .. }) | None => None,
+        }
+    }
+
+    /// Remembers an answer, but asks anew at the next look.
+    pub fn remember(&mut self, cluster: &ClusterView) {
+        self.last = Some(cluster.clone());
+        self.forget();
+    }
+
+    /// Ask anew at the next look.
+    pub fn forget(&mut self) {
+        self.asked = None;
+    }
+}
+
+/// Whether this is the positive answer that too few voters answer.
+fn is_without_quorum(cluster: &ClusterView) -> bool {
+    match cluster {
+        ClusterView::Listed(members) => !members.has_quorum(),
+        ClusterView::NoQuorum(_) => true,
+        ClusterView::NotAsked | ClusterView::External | ClusterView::Unknown { .. } => false,
+    }
+}

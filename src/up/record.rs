@@ -1,0 +1,24 @@
+//! What one `up` holds of the cluster record: how long it has been the same, and the claim of this process.
+
+use crate::aws::store::Store;
+use crate::bucket::{Held, Watch, keys};
+use crate::model::record::cluster::ClusterRecord;
+
+/// The record as this process sees it, and its claim.
+pub struct RecordHold {
+    /// Reads the record, and knows how long it has been the same.
+    pub(super) watch: Watch,
+    /// Whether this process has seen that the bucket honours conditional writes.
+    pub(super) conditions_proven: bool,
+    /// The claim this process has written and not lost.
+    pub(super) claim: Option<Held<ClusterRecord>>,
+    /// How often init has failed under claims of this process.
+    pub(super) failed_inits: u32,
+}
+
+impl RecordHold {
+    /// Nothing was read or written yet.
+    pub(super) fn new(store: &Store) -> Self {
+        Self { watch: Watch::new(store.clone(), keys::RECORD), conditions_proven: false, claim: None, failed_inits: 0 }
+    }
+}

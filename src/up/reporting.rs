@@ -1,0 +1,51 @@
+//! What one `up` tells: to the log, to systemd, and to the other machines by its registration.
+
+use super::wait_log::WaitLog;
+use crate::host::systemd::notify;
+use crate::model::machine::ids::ClaimId;
+use crate::model::up::step::Step;
+use crate::node::registrar::Registrar;
+
+/// What was told last, and through what it is told.
+pub struct Reporting {
+    /// This machine's registration.
+    pub(super) registrar: Registrar,
+    /// The record's claim, as last read, for registrations.
+    pub(super) following: Option<ClaimId>,
+    /// What kubeadm last failed with in this run.
+    pub(super) kubeadm_failed: Option<String>,
+    wait_log: WaitLog,
+    announced: Option<Step>,
+}
+
+impl Reporting {
+    /// Nothing was told yet.
+    pub(super) fn new(registrar: Registrar) -> Self {
+        Self { registrar, following: None, kubeadm_failed: None, wait_log: WaitLog::default(), announced: None }
+    }
+
+    /// One line in the log for every change of mind; waits are told by [`Reporting::waits`].
+    pub fn announce(&mut self, step: &Step) {
+        let is_wait = matches!(step, Step::Wait(_) | Step::StandBy(_) | Step::Join | Step::Keep);
+        if !is_wait && self.announced.as_ref() != Some(step) {
+            tracing::info!(step = step.name(), "{step}");
+            notify::status(&step.to_string());
+        }
+        if !is_wait {
+            self.wait_log.forget();
+        }
+        self.announced = Some(step.clone());
+    }
+
+    /// Tells what is waited for, in the log, to systemd and to the others.
+    pub async fn waits(&mut self, reason: &str) {
+        if self.wait_log.tell(reason) {
+            self.registrar.waiting(self.following.as_ref(), reason).await;
+        }
+    }
+
+    /// The last words of an `up` that ends with an error.
+    pub async fn give_up(&mut self, error: &anyhow::Error) {
+        self.registrar.gave_up(&format!("{error:#}")).await;
+    }
+}
