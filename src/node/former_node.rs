@@ -77,6 +77,7 @@ mod tests {
             member_id: None,
             versions: Versions::default(),
             waits_for: None,
+            retired: false,
             last_error: None,
             since: String::new(),
             updated: String::new(),

@@ -71,7 +71,7 @@ mod tests {
         let published = Published::sample(instance.clone());
         let made = Local::Made { instance: instance.clone(), claim_id: claim_id.clone() };
         let half_made = Local::HalfMade { instance, claim_id, stage: Stage::Joining };
-        let (ready, retired) = (RecordState::Ready(published.clone()), RecordState::Retired(published));
+        let (ready, retired) = (RecordState::Ready(published.clone()), RecordState::Retired(published.into()));
         let initializing = RecordState::Initializing { holder: None, beat: 0 };
         let other = UUID.replace('6', "7");
         let rows = [

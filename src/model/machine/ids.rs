@@ -101,40 +101,52 @@ name! {
     Uid, "a UID of a Kubernetes object (a UUID in lower case)", is_uuid
 }
 
-/// An etcd member ID: 64 bits, written as etcd writes it, in hexadecimal digits without leading zeros.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct MemberId(pub u64);
+/// Defines a 64-bit ID of etcd's, written as etcd writes it: hexadecimal digits without leading zeros.
+macro_rules! etcd_id {
+    ($(#[$doc:meta])* $type:ident, $expected:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $type(pub u64);
 
-impl fmt::Display for MemberId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:x}", self.0)
-    }
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{:x}", self.0)
+            }
+        }
+
+        impl fmt::Debug for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!(stringify!($type), "({})"), self)
+            }
+        }
+
+        impl TryFrom<String> for $type {
+            type Error = BadName;
+            fn try_from(text: String) -> Result<Self, BadName> {
+                // from_str_radix would take a sign.
+                let digits = text.bytes().all(|byte| byte.is_ascii_hexdigit());
+                let number = if digits { u64::from_str_radix(&text, 16).ok() } else { None };
+                number.map($type).ok_or_else(|| BadName { found: text.chars().take(80).collect(), expected: $expected })
+            }
+        }
+
+        impl From<$type> for String {
+            fn from(id: $type) -> Self {
+                id.to_string()
+            }
+        }
+    };
 }
 
-impl fmt::Debug for MemberId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "MemberId({self})")
-    }
+etcd_id! {
+    /// The ID of an etcd member.
+    MemberId, "an etcd member ID (up to 16 hexadecimal digits)"
 }
 
-impl TryFrom<String> for MemberId {
-    type Error = BadName;
-    fn try_from(text: String) -> Result<Self, BadName> {
-        // from_str_radix would take a sign.
-        let digits = text.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let number = if digits { u64::from_str_radix(&text, 16).ok() } else { None };
-        number.map(MemberId).ok_or_else(|| BadName {
-            found: text.chars().take(80).collect(),
-            expected: "an etcd member ID (up to 16 hexadecimal digits)",
-        })
-    }
-}
-
-impl From<MemberId> for String {
-    fn from(id: MemberId) -> Self {
-        id.to_string()
-    }
+etcd_id! {
+    /// The ID of an etcd cluster, which every answer of a member carries in its header.
+    EtcdClusterId, "an etcd cluster ID (up to 16 hexadecimal digits)"
 }
 
 #[cfg(test)]

@@ -7,11 +7,15 @@
 //! |---|---|
 //! | [`members`] | etcd's member list and its quorum |
 //! | [`view`] | the membership as one machine could learn it |
+//! | [`certainty`] | which etcd a list belongs to, and what it is worth |
+//! | [`data`] | whether data of a member may be deleted |
 //! | [`lease`] | the membership lease: the queue of those who want to change it |
 //! | [`registration`] | what each machine says about itself |
 //! | [`instances`] | when EC2 is believed that a machine is gone |
 //! | [`reaping`] | which members another machine may remove |
 
+pub mod certainty;
+pub mod data;
 pub mod instances;
 pub mod lease;
 pub mod members;

@@ -79,6 +79,9 @@ pub struct Registration {
     /// What it waits for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waits_for: Option<String>,
+    /// The cluster that it was part of was given up: it says nothing of the present.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub retired: bool,
     /// Its last error, redacted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_error: Option<String>,
@@ -127,9 +130,27 @@ impl Registration {
         (self.member_id, self.node_uid, self.lease_nonce) = (None, None, None);
     }
 
-    /// Whether the machine ever had a vote, as far as it said so.
+    /// Whether the cluster of this claim existed, by what the machine said: only a member of it registers so.
+    #[must_use]
+    pub fn proves_flip_of(&self, claim: &ClaimId) -> bool {
+        let was_member = match self.phase {
+            RegistrationPhase::Joined | RegistrationPhase::Left | RegistrationPhase::Reaped => true,
+            // A machine whose init was cut off says so, too, when it goes down.
+            RegistrationPhase::Leaving => self.member_id.is_some(),
+            RegistrationPhase::Waiting
+            | RegistrationPhase::Initializing
+            | RegistrationPhase::Joining
+            | RegistrationPhase::Failed => false,
+        };
+        !self.retired && was_member && self.claim_id.as_ref() == Some(claim)
+    }
+
+    /// Whether the machine ever had a vote in a cluster that was not given up, as far as it said so.
     #[must_use]
     pub fn was_voter(&self) -> bool {
+        if self.retired {
+            return false;
+        }
         match self.phase {
             RegistrationPhase::Joined | RegistrationPhase::Leaving => true,
             RegistrationPhase::Waiting
@@ -160,6 +181,7 @@ mod tests {
             member_id: Some(MemberId(0xa9_e7a3)),
             versions: Versions { kubeboot: "0.1.0".into(), kubeadm: None },
             waits_for: None,
+            retired: false,
             last_error: Some("e".into()),
             since: "2026-01-02T03:04:05Z".into(),
             updated: "2026-01-02T03:04:06Z".into(),
@@ -175,6 +197,32 @@ mod tests {
             assert_eq!(Registration::parse(&bytes), Ok(registration));
             let word = format!("\"phase\": \"{}\"", phase.as_str());
             assert!(String::from_utf8(bytes).unwrap().contains(&word), "{word}");
+        }
+    }
+
+    #[test]
+    fn only_a_member_proves_that_its_cluster_existed() {
+        use RegistrationPhase::{Failed, Initializing, Joined, Joining, Leaving, Left, Reaped, Waiting};
+        let claim = ClaimId::parse("6f9619ff-8b86-4011-b42d-00c04fc964ff").unwrap();
+        let other = ClaimId::parse("00000000-0000-4000-8000-000000000009").unwrap();
+        // (phase, proven with a member ID, without one)
+        let rows = [
+            (Joined, true, true),
+            (Left, true, true),
+            (Reaped, true, true),
+            (Leaving, true, false),
+            (Waiting, false, false),
+            (Initializing, false, false),
+            (Joining, false, false),
+            (Failed, false, false),
+        ];
+        for (phase, with_member, without) in rows {
+            let of = |member_id| Registration { member_id, ..registration(phase) };
+            assert_eq!(of(Some(MemberId(1))).proves_flip_of(&claim), with_member, "{phase:?}");
+            assert_eq!(of(None).proves_flip_of(&claim), without, "{phase:?}");
+            assert!(!of(Some(MemberId(1))).proves_flip_of(&other), "{phase:?}");
+            let retired = Registration { retired: true, ..of(Some(MemberId(1))) };
+            assert!(!retired.proves_flip_of(&claim) && !retired.was_voter(), "{phase:?}");
         }
     }
 

@@ -91,7 +91,7 @@ pub fn flipped(record: &ClusterRecord, published: Published) -> Option<ClusterRe
 pub fn retired(record: &ClusterRecord) -> Option<ClusterRecord> {
     match &record.state {
         RecordState::Ready(published) => {
-            Some(ClusterRecord { state: RecordState::Retired(published.clone()), ..record.clone() })
+            Some(ClusterRecord { state: RecordState::Retired(published.clone().into()), ..record.clone() })
         }
         RecordState::Initializing { .. } | RecordState::Retired(_) => None,
     }
@@ -159,7 +159,7 @@ mod tests {
             (found(held(2, 1, 0)), false),
             (found(vacant()), false),
             (found(record(1, RecordState::Ready(published()))), false),
-            (found(record(1, RecordState::Retired(published()))), false),
+            (found(record(1, RecordState::Retired(published().into()))), false),
         ];
         for (seen, expected) in rows {
             assert_eq!(stands(&seen, &claim_id(1)), expected, "{seen:?}");
@@ -191,7 +191,7 @@ mod tests {
             (held(1, 1, 5), 1),
             (vacant(), 1),
             (record(1, RecordState::Ready(published())), 1),
-            (record(1, RecordState::Retired(published())), 0),
+            (record(1, RecordState::Retired(published().into())), 0),
         ];
         for (before, yielded) in rows {
             let next = claim(Some(&before));
@@ -213,7 +213,7 @@ mod tests {
         assert_eq!(again.unwrap().yielded, [holder(7).instance, holder(1).instance], "last of all, and once");
         let cluster = flipped(&mine, published()).unwrap();
         assert_eq!(cluster, ClusterRecord { yielded: Vec::new(), state: RecordState::Ready(published()), ..mine });
-        for other in [vacant(), cluster, record(1, RecordState::Retired(published()))] {
+        for other in [vacant(), cluster, record(1, RecordState::Retired(published().into()))] {
             assert_eq!(renewed(&other), None, "{other:?}");
             assert_eq!(yielded(&other), None, "{other:?}");
             assert_eq!(flipped(&other, published()), None, "{other:?}");

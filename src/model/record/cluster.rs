@@ -1,6 +1,6 @@
 //! The cluster record: fence, state and published facts in one object.
 
-use crate::model::machine::ids::{BootId, ClaimId, InstanceId, Uid};
+use crate::model::machine::ids::{BootId, ClaimId, EtcdClusterId, InstanceId, Uid};
 use crate::model::record::identity::Identity;
 use crate::model::record::object;
 use serde::{Deserialize, Serialize};
@@ -45,6 +45,9 @@ pub struct Published {
     pub ca_hashes: Vec<String>,
     /// UID of the `kube-system` namespace: the one thing that tells two clusters with the same CA apart.
     pub kube_system_uid: Uid,
+    /// ID of its etcd cluster, which every answer of a member carries; none where etcd is external.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub etcd_cluster_id: Option<EtcdClusterId>,
     /// Version the cluster was made with, such as `v1.36.1`.
     pub kubernetes_version: String,
     /// Key of the PKI bundle in the bucket, below the prefix.
@@ -70,7 +73,17 @@ pub enum RecordState {
     /// There is a cluster.
     Ready(Published),
     /// There was a cluster, and an operator has given it up.
-    Retired(Published),
+    Retired(RetiredCluster),
+}
+
+/// What is known of a cluster that was given up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RetiredCluster {
+    /// What was published of it; nothing where its record was lost.
+    pub published: Option<Published>,
+    /// The claims that were given up with it: its own is the record's, these are those of earlier clusters under this prefix,
+    /// and where the record was lost, those that the registrations named.
+    pub claims: Vec<ClaimId>,
 }
 
 /// The cluster record, `control-plane/cluster.json`.
@@ -89,6 +102,12 @@ pub struct ClusterRecord {
     pub state: RecordState,
 }
 
+impl From<Published> for RetiredCluster {
+    fn from(published: Published) -> Self {
+        Self { published: Some(published), claims: Vec::new() }
+    }
+}
+
 #[cfg(test)]
 impl Published {
     /// For tables that need a cluster and do not look at it: `by` made it.
@@ -96,6 +115,7 @@ impl Published {
         Self {
             ca_hashes: vec!["sha256:00".into()],
             kube_system_uid: Uid::parse("6f9619ff-8b86-4011-b42d-00c04fc964ff").unwrap(),
+            etcd_cluster_id: Some(EtcdClusterId(7)),
             kubernetes_version: "v1.36.1".into(),
             pki_key: "k".into(),
             pki_digest: "sha256:00".into(),
@@ -161,6 +181,8 @@ struct Wire {
     yielded: Vec<InstanceId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     cluster: Option<Published>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    retired_claims: Vec<ClaimId>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -177,13 +199,18 @@ impl TryFrom<Wire> for ClusterRecord {
         if wire.schema != SCHEMA {
             return Err(format!("schema {} is unknown", wire.schema));
         }
+        if !matches!(wire.phase, RecordPhase::Retired) && !wire.retired_claims.is_empty() {
+            return Err("only phase retired has retired_claims".into());
+        }
         let state = match (wire.phase, wire.holder, wire.beat, wire.cluster) {
             (RecordPhase::Initializing, holder, Some(beat), None) => RecordState::Initializing { holder, beat },
             (RecordPhase::Ready, None, None, Some(published)) => RecordState::Ready(published),
-            (RecordPhase::Retired, None, None, Some(published)) => RecordState::Retired(published),
+            (RecordPhase::Retired, None, None, published) => {
+                RecordState::Retired(RetiredCluster { published, claims: wire.retired_claims })
+            }
             (RecordPhase::Initializing, ..) => return Err("phase initializing wants beat and no cluster".into()),
             (RecordPhase::Ready | RecordPhase::Retired, ..) => {
-                return Err("phases ready and retired want cluster, no holder and no beat".into());
+                return Err("phase ready wants cluster, and neither ready nor retired has a holder or a beat".into());
             }
         };
         Ok(Self {
@@ -198,10 +225,14 @@ impl TryFrom<Wire> for ClusterRecord {
 
 impl From<ClusterRecord> for Wire {
     fn from(record: ClusterRecord) -> Self {
-        let (phase, holder, beat, cluster) = match record.state {
-            RecordState::Initializing { holder, beat } => (RecordPhase::Initializing, holder, Some(beat), None),
-            RecordState::Ready(published) => (RecordPhase::Ready, None, None, Some(published)),
-            RecordState::Retired(published) => (RecordPhase::Retired, None, None, Some(published)),
+        let (phase, holder, beat, cluster, retired_claims) = match record.state {
+            RecordState::Initializing { holder, beat } => {
+                (RecordPhase::Initializing, holder, Some(beat), None, Vec::new())
+            }
+            RecordState::Ready(published) => (RecordPhase::Ready, None, None, Some(published), Vec::new()),
+            RecordState::Retired(RetiredCluster { published, claims }) => {
+                (RecordPhase::Retired, None, None, published, claims)
+            }
         };
         Self {
             schema: SCHEMA,
@@ -213,6 +244,7 @@ impl From<ClusterRecord> for Wire {
             identity: record.identity,
             yielded: record.yielded,
             cluster,
+            retired_claims,
         }
     }
 }
@@ -238,7 +270,7 @@ mod tests {
             RecordState::Initializing { holder: Some(holder), beat: 7 },
             RecordState::Initializing { holder: None, beat: 7 },
             RecordState::Ready(published.clone()),
-            RecordState::Retired(published),
+            RecordState::Retired(published.into()),
         ]
     }
 

@@ -100,7 +100,7 @@ mod tests {
     #[test]
     fn a_machine_of_another_cluster_learns_what_the_record_knows_and_what_to_do() {
         let published = || Published::sample(InstanceId::parse("i-00000001").unwrap());
-        let (ready, retired) = (|| RecordState::Ready(published()), || RecordState::Retired(published()));
+        let (ready, retired) = (|| RecordState::Ready(published()), || RecordState::Retired(published().into()));
         let making = || RecordState::Initializing { holder: None, beat: 0 };
         let other = |generation| FormerCluster::Other { claim_id: claim(2), generation };
         let rows = [

@@ -369,7 +369,7 @@ mod tests {
         let (account, region) = ("123456789012", "eu-central-1");
         let here = || asked_in(account, region);
         let ready = || Some(record(RecordState::Ready(published())));
-        let retired = || Some(record(RecordState::Retired(published())));
+        let retired = || Some(record(RecordState::Retired(published().into())));
         let initializing = Some(record(RecordState::Initializing { holder, beat: 3 }));
         let rows = [
             (None, 1, here(), refused(RetireRefusal::NoRecord)),
@@ -433,7 +433,7 @@ mod tests {
 
     #[test]
     fn a_machine_that_boots_meanwhile_is_harmed_in_no_order() {
-        let (ready, retired) = (RecordState::Ready(published()), RecordState::Retired(published()));
+        let (ready, retired) = (RecordState::Ready(published()), RecordState::Retired(published().into()));
         let rows = [
             ("RrcfW", 1, &retired), // It read `ready`, and claims nothing.
             ("rRWcf", 1, &retired), // The same, with the record changed behind its back.

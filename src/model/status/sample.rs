@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::model::machine::group::{Ec2State, Group, GroupMember, Lifecycle};
-use crate::model::machine::ids::{ClaimId, MemberId, Uid};
+use crate::model::machine::ids::{ClaimId, EtcdClusterId, MemberId, Uid};
 use crate::model::machine::local::Local;
 use crate::model::membership::members::{Member, Members};
 use crate::model::membership::registration::{Registration, SCHEMA, Versions};
@@ -42,6 +42,7 @@ pub(crate) fn published() -> Published {
     Published {
         ca_hashes: vec![HASH.into()],
         kube_system_uid: Uid::parse(UID).unwrap(),
+        etcd_cluster_id: Some(EtcdClusterId(7)),
         kubernetes_version: "v1.36.1".into(),
         pki_key: "key".into(),
         pki_digest: "sha256:2222".into(),
@@ -69,6 +70,7 @@ pub(crate) fn registration(n: u8, phase: RegistrationPhase) -> Registration {
         member_id: (phase == RegistrationPhase::Joined).then_some(member_id(n)),
         versions: Versions { kubeboot: "0.1.0".into(), kubeadm: Some("v1.36.1".into()) },
         waits_for: None,
+        retired: false,
         last_error: None,
         since: "2026-01-02T03:04:05Z".into(),
         updated: "2026-01-02T03:04:05Z".into(),

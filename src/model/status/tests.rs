@@ -79,7 +79,7 @@ fn every_reason_degrades() {
     let rows: Vec<(StatusInput, usize, &[&str])> = vec![
         (with(|seen| seen.record = why()), 1, &["unknown"]),
         (with(|seen| seen.record = Ok(None)), 1, &["record-missing"]),
-        (with(|seen| seen.record = record(RecordState::Retired(published()))), 1, &["record-retired"]),
+        (with(|seen| seen.record = record(RecordState::Retired(published().into()))), 1, &["record-retired"]),
         (with(|seen| seen.here.endpoint = "other:6443".into()), 1, &["other-settings"]),
         (with(|seen| seen.group.as_mut().unwrap().as_mut().unwrap().arn = "arn:new".into()), 1, &["other-group"]),
         (with(|seen| seen.group = Ok(None)), 1, &["group-missing"]),
@@ -195,7 +195,7 @@ fn without_a_cluster_the_record_says_how_far_it_is() {
         (dead_holder, "no cluster yet: i-0a1b2c3d4e5f60712 initialises it (claim 2, beat 7)", &["holder-gone"]),
         (fresh(claim(None)), "no cluster yet: the holder of claim 2 stepped down, another machine follows", &[]),
         (
-            fresh(record(RecordState::Retired(published()))),
+            fresh(record(RecordState::Retired(published().into()))),
             "no cluster: it was retired, and nobody has claimed a new one",
             &[],
         ),

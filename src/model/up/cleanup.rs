@@ -3,8 +3,10 @@
 //! **First the member, verified, only then the disk.** The other order costs a cluster of two its quorum for good: etcd
 //! waits for the vote of a member whose data nobody has any more.
 
-use crate::model::machine::ids::MemberId;
+use crate::model::machine::etcd_data::EtcdData;
+use crate::model::machine::ids::{InstanceId, MemberId};
 use crate::model::machine::local::Local;
+use crate::model::membership::data::{DataNeeded, may_delete};
 use crate::model::membership::members::Members;
 use crate::model::membership::view::ClusterView;
 use std::fmt;
@@ -19,6 +21,8 @@ pub enum CleanUp {
     Remove(MemberId),
     /// Wipe the disk, which no member needs any more.
     Wipe,
+    /// Nothing: the data must stay.
+    Keep(DataNeeded),
     /// Nothing is left.
     Done,
 }
@@ -39,18 +43,37 @@ pub enum Needs {
 /// address is a member that it once was, or a dead machine that had the address before: nobody else in the network can
 /// have it.
 #[must_use]
-pub fn clean_up(cluster: &ClusterView, addresses: &[IpAddr], local: &Local) -> CleanUp {
-    let listed = match cluster {
-        ClusterView::Listed(members) if members.has_quorum() => members.at(addresses),
-        ClusterView::External => None,
+pub fn clean_up(
+    me: &InstanceId,
+    cluster: &ClusterView,
+    addresses: &[IpAddr],
+    local: &Local,
+    data: &EtcdData,
+) -> CleanUp {
+    let members = match cluster {
+        ClusterView::Listed(members) if members.has_quorum() => members,
+        ClusterView::External => return without_list(local),
         ClusterView::Listed(_) | ClusterView::NoQuorum(_) => return CleanUp::Wait(Needs::Quorum),
         ClusterView::Unknown { why } => return CleanUp::Wait(Needs::Answer { why: why.clone() }),
         ClusterView::NotAsked => return CleanUp::Wait(Needs::Answer { why: "it has not been asked yet".into() }),
     };
-    match (listed, local) {
-        (Some(member), _) => CleanUp::Remove(member.id),
-        (None, Local::Fresh) => CleanUp::Done,
-        (None, Local::HalfMade { .. } | Local::Made { .. } | Local::Unexplained { .. }) => CleanUp::Wipe,
+    let is_own = match local {
+        Local::Fresh => true,
+        Local::HalfMade { instance, .. } | Local::Made { instance, .. } => instance == me,
+        Local::Unexplained { .. } => false,
+    };
+    match (members.at(addresses), may_delete(data, members, addresses)) {
+        (Some(member), _) if is_own => CleanUp::Remove(member.id),
+        (_, Err(needed)) => CleanUp::Keep(needed),
+        (_, Ok(())) => without_list(local),
+    }
+}
+
+/// What is left to do once nobody needs the data.
+fn without_list(local: &Local) -> CleanUp {
+    match local {
+        Local::Fresh => CleanUp::Done,
+        Local::HalfMade { .. } | Local::Made { .. } | Local::Unexplained { .. } => CleanUp::Wipe,
     }
 }
 
@@ -75,7 +98,8 @@ impl fmt::Display for Needs {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::machine::ids::{ClaimId, InstanceId};
+    use crate::model::machine::etcd_data::EtcdIds;
+    use crate::model::machine::ids::{ClaimId, EtcdClusterId};
     use crate::model::machine::local::Stage;
     use crate::model::membership::members::Member;
 
@@ -93,8 +117,9 @@ mod tests {
     #[test]
     fn first_the_member_then_the_disk_and_neither_on_not_knowing() {
         let mine = [IpAddr::from([10, 77, 0, 3])];
+        let me = InstanceId::parse("i-00000003").unwrap();
         let half_made = Local::HalfMade {
-            instance: InstanceId::parse("i-00000003").unwrap(),
+            instance: me.clone(),
             claim_id: ClaimId::parse("00000000-0000-4000-8000-000000000001").unwrap(),
             stage: Stage::Joining,
         };
@@ -116,9 +141,40 @@ mod tests {
             (ClusterView::NotAsked, answer("it has not been asked yet"), answer("it has not been asked yet")),
         ];
         for (cluster, half, fresh) in rows {
-            assert_eq!(clean_up(&cluster, &mine, &half_made), half, "{cluster:?}");
-            assert_eq!(clean_up(&cluster, &mine, &Local::Fresh), fresh, "{cluster:?}");
+            assert_eq!(clean_up(&me, &cluster, &mine, &half_made, &EtcdData::Nothing), half, "{cluster:?}");
+            assert_eq!(clean_up(&me, &cluster, &mine, &Local::Fresh, &EtcdData::Nothing), fresh, "{cluster:?}");
             assert_eq!(members(&cluster).is_some(), matches!(cluster, ClusterView::Listed(_)), "{cluster:?}");
+        }
+    }
+
+    #[test]
+    fn data_that_a_listed_member_needs_stays_whatever_the_marker_says() {
+        let mine = [IpAddr::from([10, 77, 0, 3])];
+        let id = |n: u8| InstanceId::parse(format!("i-0000000{n}")).unwrap();
+        let claim_id = || ClaimId::parse("00000000-0000-4000-8000-000000000001").unwrap();
+        let of = |n: u8| Local::HalfMade { instance: id(n), claim_id: claim_id(), stage: Stage::Joining };
+        let data = |n: u64| EtcdData::Of(EtcdIds { member: MemberId(n), cluster: EtcdClusterId(7) });
+        let list = |members| ClusterView::Listed(listed(members));
+        let keep = |needed| CleanUp::Keep(needed);
+        // (whose marker, whose data, the list, what is next)
+        let rows = [
+            (3, 9, list(&[(1, true), (2, true)]), CleanUp::Wipe),
+            (9, 9, list(&[(1, true), (2, true)]), CleanUp::Wipe),
+            (9, 1, list(&[(1, true), (2, true)]), CleanUp::Wipe),
+            (3, 4, list(&[(1, true), (2, true), (4, false)]), keep(DataNeeded::OfMember(MemberId(4)))),
+            (9, 4, list(&[(1, true), (2, true), (4, false)]), keep(DataNeeded::OfMember(MemberId(4)))),
+            // This machine's own member goes first, but not on the word of another's marker.
+            (3, 3, list(&[(1, true), (2, true), (3, false)]), CleanUp::Remove(MemberId(3))),
+            (9, 3, list(&[(1, true), (2, true), (3, false)]), keep(DataNeeded::ListedHere(MemberId(3)))),
+            // No list of etcd's members concerns what is here.
+            (9, 3, ClusterView::External, CleanUp::Wipe),
+        ];
+        for (owner, member, cluster, expected) in rows {
+            assert_eq!(
+                clean_up(&id(3), &cluster, &mine, &of(owner), &data(member)),
+                expected,
+                "{owner} {member} {cluster:?}"
+            );
         }
     }
 

@@ -250,6 +250,7 @@ mod tests {
             member_id: Some(MemberId(n.into())),
             versions: Versions::default(),
             waits_for: None,
+            retired: false,
             last_error: None,
             since: String::new(),
             updated: format!("2026-01-02T03:04:0{n}Z"),

@@ -1,5 +1,6 @@
 //! One observation: everything a decision depends on.
 
+use crate::model::machine::etcd_data::EtcdData;
 use crate::model::machine::group::Group;
 use crate::model::machine::ids::{ClaimId, InstanceId};
 use crate::model::machine::local::Local;
@@ -26,8 +27,28 @@ pub struct Policy {
     pub init_attempts: u32,
     /// After so long, absence from EC2's answers is believed.
     pub gone_grace: Duration,
+    /// A record that is gone is waited for so long, before an operator must decide.
+    pub missing_grace: Duration,
     /// The operator accepts that the group was replaced by this one.
     pub accept_group: bool,
+}
+
+/// Who answers as an API server at the endpoint or at a machine of the group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ApiServerProbe {
+    /// Not everybody was asked yet.
+    Pending,
+    /// Everybody was asked; these answer.
+    Answered(Vec<ApiServerAt>),
+}
+
+/// One that answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiServerAt {
+    /// The machine of the group; `None` for the endpoint.
+    pub instance: Option<InstanceId>,
+    /// Where, as `host:port`.
+    pub address: String,
 }
 
 /// Everything a decision depends on, gathered by the shell in one pass.
@@ -39,8 +60,10 @@ pub struct Snapshot {
     pub addresses: Vec<IpAddr>,
     /// What it would write into a record.
     pub identity: Identity,
-    /// What its disk says.
+    /// What its marker says.
     pub local: Local,
+    /// Whose data lies in etcd's folder, whatever the marker says.
+    pub data: EtcdData,
     /// Its group; `None` while Auto Scaling does not know of it.
     pub group: Option<Group>,
     /// EC2's word on every instance that matters.
@@ -49,6 +72,12 @@ pub struct Snapshot {
     pub registrations: Vec<Registration>,
     /// The record.
     pub record: RecordView,
+    /// How long this process has seen no record; zero while there is one.
+    pub record_missing_for: Duration,
+    /// The published discovery hash, where the record is not ready and one is published.
+    pub hash: Option<String>,
+    /// Who answers as an API server, where there is no cluster by the record. Asked before the record was read.
+    pub api_servers: ApiServerProbe,
     /// The claim that this very process has written and read back, and has not lost.
     pub own_claim: Option<ClaimId>,
     /// How often init has failed under claims of this process.

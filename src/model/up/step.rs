@@ -2,8 +2,10 @@
 
 use crate::model::machine::group::Lifecycle;
 use crate::model::machine::ids::{ClaimId, InstanceId};
+use crate::model::membership::data::DataNeeded;
 use crate::model::record::former_cluster::FormerCluster;
 use crate::model::record::identity::Difference;
+use crate::model::up::snapshot::ApiServerAt;
 use std::fmt;
 use std::time::Duration;
 
@@ -28,6 +30,8 @@ pub enum Step {
     Yield,
     /// Write this group into the record, for an operator said so.
     AcceptGroup,
+    /// Have this machine's member removed and join anew: its data is gone.
+    Rejoin,
     /// Queue for the membership lease and join.
     Join,
     /// See that everything about this member is as it should be; then done.
@@ -83,6 +87,22 @@ pub enum Wait {
     },
     /// My own member to be a started voter.
     OwnMember,
+    /// The record, which is gone, to come back.
+    Record,
+    /// Everybody who might be another cluster's API server to be asked.
+    ApiServers,
+    /// A certain list, by which my own member can be removed, whose data is gone.
+    DataGone {
+        /// Why there is none.
+        why: String,
+    },
+    /// A certain list, by which the data of another instance on this disk can be judged.
+    ForeignData {
+        /// The instance that wrote the marker.
+        owner: InstanceId,
+        /// Why there is none.
+        why: String,
+    },
 }
 
 /// Why it is lawful to wipe this machine.
@@ -137,13 +157,46 @@ pub enum Stop {
         /// The files.
         found: Vec<String>,
     },
-    /// The record has been deleted.
-    RecordVanished,
+    /// The record is gone for longer than S3 may take to show it.
+    RecordGone {
+        /// Machines that say that they were voters.
+        voters: Vec<InstanceId>,
+    },
+    /// An older version of the record has come back.
+    RecordWentBack(LaterTruth),
+    /// There is a cluster already, and the record is not its.
+    ClusterAnswers {
+        /// Who answers.
+        at: Vec<ApiServerAt>,
+    },
+    /// The data on this disk is another instance's, and may be needed.
+    ForeignData {
+        /// The instance that wrote the marker.
+        owner: InstanceId,
+        /// Why it must stay; `None` when there is no ready record to judge it by.
+        needed: Option<DataNeeded>,
+    },
+    /// The marker is this instance's, and the data beside it is not what it says.
+    DataNeeded(DataNeeded),
     /// Every machine that ever was a voter is gone.
     AllVotersGone {
         /// Which.
         instances: Vec<InstanceId>,
     },
+}
+
+/// What proves that the record was further than it says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LaterTruth {
+    /// A machine says that it was a member of the cluster of this claim, which the record does not know as a cluster.
+    Registration {
+        /// The machine.
+        instance: InstanceId,
+        /// The claim.
+        claim_id: ClaimId,
+    },
+    /// A discovery hash is published that no cluster of the record explains.
+    Hash,
 }
 
 impl Stop {
@@ -155,7 +208,11 @@ impl Stop {
             Self::OtherGroup(_)
             | Self::OtherCluster { .. }
             | Self::Unexplained { .. }
-            | Self::RecordVanished
+            | Self::RecordGone { .. }
+            | Self::RecordWentBack(_)
+            | Self::ClusterAnswers { .. }
+            | Self::ForeignData { .. }
+            | Self::DataNeeded(_)
             | Self::AllVotersGone { .. } => false,
         }
     }
@@ -166,17 +223,20 @@ impl Wait {
     #[must_use]
     pub fn needs_operator_at_deadline(&self) -> bool {
         match self {
-            Self::Quorum { .. } => true,
-            Self::Settle { .. } | Self::Turn { .. } | Self::Holder { .. } | Self::Cluster { .. } | Self::OwnMember => {
-                false
-            }
+            Self::Quorum { .. } | Self::Record | Self::DataGone { .. } | Self::ForeignData { .. } => true,
+            Self::Settle { .. }
+            | Self::Turn { .. }
+            | Self::Holder { .. }
+            | Self::Cluster { .. }
+            | Self::ApiServers
+            | Self::OwnMember => false,
         }
     }
 }
 
 impl Step {
     /// Every step's name, for logs and for tests that want each one taken.
-    pub const NAMES: [&str; 12] = [
+    pub const NAMES: [&str; 13] = [
         "stand-by",
         "wait",
         "wipe",
@@ -186,6 +246,7 @@ impl Step {
         "init",
         "yield",
         "accept-group",
+        "rejoin",
         "join",
         "keep",
         "stop",
@@ -204,6 +265,7 @@ impl Step {
             Self::Init => "init",
             Self::Yield => "yield",
             Self::AcceptGroup => "accept-group",
+            Self::Rejoin => "rejoin",
             Self::Join => "join",
             Self::Keep => "keep",
             Self::Stop(_) => "stop",
@@ -229,6 +291,9 @@ impl fmt::Display for Step {
             Self::Init => f.write_str("initialising: this machine holds the claim"),
             Self::Yield => f.write_str("stepping down: init has failed too often here"),
             Self::AcceptGroup => f.write_str("writing this group into the cluster record, as the operator said"),
+            Self::Rejoin => f.write_str(
+                "joining anew: etcd's data on this machine is gone, and the other voters can remove its member",
+            ),
             Self::Join => f.write_str("joining: the cluster is ready and this machine is no member"),
             Self::Keep => f.write_str("this machine is a voter of the cluster"),
             Self::Stop(why) => write!(f, "{why}"),
@@ -260,6 +325,23 @@ impl fmt::Display for Wait {
             Self::Cluster { why } => write!(f, "the cluster to answer: {why}"),
             Self::Quorum { answering, voters } => write!(f, "etcd: quorum lost: {answering} of {voters} answers"),
             Self::OwnMember => f.write_str("this machine's etcd member to be a started voter"),
+            Self::Record => f.write_str(
+                "the cluster record control-plane/cluster.json to come back: it is gone, and S3 may take 15 minutes to show an object after \
+                 versioning was enabled",
+            ),
+            Self::ApiServers => {
+                f.write_str("an answer of the endpoint and of the group's machines: is there a cluster already?")
+            }
+            Self::DataGone { why } => write!(
+                f,
+                "etcd's data, which is gone from this machine, or for the other voters, which could remove its member: {why}; mount the \
+                 volume if there is one, or bring back the other voters"
+            ),
+            Self::ForeignData { owner, why } => write!(
+                f,
+                "etcd's member list, by which the data of {owner} on this disk can be judged: {why}; if this disk belongs to {owner}, attach \
+                 it there"
+            ),
         }
     }
 }
@@ -308,19 +390,81 @@ impl fmt::Display for Stop {
                  without it, or run 'kubeadm reset -f --skip-phases=remove-etcd-member' here if its data may be lost",
                 found.join(", ")
             ),
-            Self::RecordVanished => f.write_str(
-                "the cluster record control-plane/cluster.json has been deleted: restore its last version in the bucket before anything else, \
-                 for without it a second cluster could be made",
+            Self::RecordGone { voters } => {
+                f.write_str("the cluster record control-plane/cluster.json is gone")?;
+                if !voters.is_empty() {
+                    write!(f, ", though {} registered as a voter under this prefix", list(voters))?;
+                }
+                f.write_str(
+                    ": if 'bucket' and 'prefix' are right, restore its last version; if that cannot be had and its machines are gone, run \
+                     'kubeboot retire --lost-record'",
+                )
+            }
+            Self::RecordWentBack(later) => write!(
+                f,
+                "an older version of the cluster record has come back: {later}; restore its last version in the bucket, for with this one a \
+                 second cluster could be made. If no later version can be had, and every machine of that cluster is gone, run \
+                 'kubeboot retire --lost-record'"
+            ),
+            Self::ClusterAnswers { at } => {
+                let at: Vec<String> = at.iter().map(ToString::to_string).collect();
+                write!(
+                    f,
+                    "there is a cluster already, and this record is not its: an API server answers at {}. If that is this group's cluster, \
+                     correct 'bucket' and 'prefix', or restore its record's last version; if it is another one, correct 'endpoint'; if it \
+                     is to be given up, stop it first",
+                    at.join(", ")
+                )
+            }
+            Self::ForeignData { owner, needed } => {
+                write!(f, "the data of etcd on this disk was written by {owner}")?;
+                match needed {
+                    Some(needed) => write!(f, ", and {needed}")?,
+                    None => f.write_str(", and there is no cluster to ask whether it is needed")?,
+                }
+                write!(
+                    f,
+                    ": attach this disk to {owner}, if it belongs there; if the data may be lost, terminate this machine, or empty etcd's \
+                     data directory here"
+                )
+            }
+            Self::DataNeeded(needed) => write!(
+                f,
+                "etcd does not list this machine, yet {needed}: attach the disk to the machine that it belongs to; if the data may be lost, \
+                 terminate this machine, or empty etcd's data directory here"
             ),
             Self::AllVotersGone { instances } => {
-                let ids: Vec<_> = instances.iter().map(ToString::to_string).collect();
                 write!(
                     f,
                     "every machine that ever was a voter is gone ({}): kubeboot never initialises over a ready record; restore etcd from a \
                      snapshot, or retire the cluster",
-                    ids.join(", ")
+                    list(instances)
                 )
             }
         }
     }
+}
+
+impl fmt::Display for LaterTruth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Registration { instance, claim_id } => {
+                write!(f, "{instance} registered as a member of the cluster of claim {claim_id}")
+            }
+            Self::Hash => f.write_str("a discovery hash is published, which only follows a cluster"),
+        }
+    }
+}
+
+impl fmt::Display for ApiServerAt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.instance {
+            Some(instance) => write!(f, "{instance} ({})", self.address),
+            None => write!(f, "the endpoint {}", self.address),
+        }
+    }
+}
+
+fn list(instances: &[InstanceId]) -> String {
+    instances.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }

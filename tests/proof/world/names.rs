@@ -153,6 +153,7 @@ impl Reg {
             member_id: self.member.map(|id| MemberId(id.into())),
             versions: Versions::default(),
             waits_for: None,
+            retired: false,
             last_error: None,
             since: String::new(),
             updated: String::new(),

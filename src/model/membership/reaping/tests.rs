@@ -38,6 +38,7 @@ pub(in crate::model) fn registered(n: u8, member_id: Option<u8>, lease: Option<u
         member_id: member_id.map(|id| MemberId(id.into())),
         versions: Versions::default(),
         waits_for: None,
+        retired: false,
         last_error: None,
         since: String::new(),
         updated: String::new(),

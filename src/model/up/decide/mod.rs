@@ -4,14 +4,13 @@ use crate::model::machine::election::{matches, rank, turn};
 use crate::model::machine::group::Group;
 use crate::model::machine::ids::{ClaimId, InstanceId};
 use crate::model::machine::local::{Local, Stage};
-use crate::model::membership::members::Members;
-use crate::model::membership::view::ClusterView;
-use crate::model::record::cluster::{ClusterRecord, Published, RecordState};
+use crate::model::membership::registration::Registration;
+use crate::model::record::cluster::{ClusterRecord, RecordState, RetiredCluster};
 use crate::model::record::former_cluster::FormerCluster;
 use crate::model::record::identity::Mismatch;
 use crate::model::record::view::RecordView;
-use crate::model::up::snapshot::{Policy, Snapshot};
-use crate::model::up::step::{Over, StandBy, Step, Stop, TakeOver, Wait, Wipe};
+use crate::model::up::snapshot::{ApiServerProbe, Policy, Snapshot};
+use crate::model::up::step::{LaterTruth, Over, StandBy, Step, Stop, TakeOver, Wait, Wipe};
 use std::time::Duration;
 
 /// Decides on the next step. The rows of the design's table, top to bottom.
@@ -21,17 +20,69 @@ pub fn decide(seen: &Snapshot, policy: &Policy) -> Step {
         Ok(group) => group,
         Err(why) => return Step::StandBy(why),
     };
-    if let Some(step) = foreign_identity(seen, policy).or_else(|| foreign_state(seen)) {
+    let certain_stop = || foreign_identity(seen, policy).or_else(|| foreign::state(seen)).or_else(|| went_back(seen));
+    if let Some(step) = certain_stop() {
         return step;
     }
     match &seen.record {
-        RecordView::Vanished => Step::Stop(Stop::RecordVanished),
-        RecordView::Absent => no_cluster(seen, policy, group, Over::Nothing, &[]),
-        RecordView::Found { record, unchanged_for, .. } => match &record.state {
-            RecordState::Retired(_) => no_cluster(seen, policy, group, Over::Retired, &[]),
-            RecordState::Initializing { .. } => initializing(seen, policy, group, record, *unchanged_for),
-            RecordState::Ready(published) => ready(seen, policy, record, published),
+        RecordView::Vanished => missing(seen, policy, Vec::new()),
+        RecordView::Absent => match voters(seen) {
+            none if none.is_empty() => no_cluster(seen, policy, group, Over::Nothing, &[]),
+            voters => missing(seen, policy, voters),
         },
+        RecordView::Found { record, .. } => match &record.state {
+            RecordState::Retired(_) => no_cluster(seen, policy, group, Over::Retired, &[]),
+            RecordState::Initializing { .. } => initializing(seen, policy, group, record),
+            RecordState::Ready(published) => ready::step(seen, policy, record, published),
+        },
+    }
+}
+
+/// A record that is gone: S3 may show it again, and until it is certainly gone nobody claims anything.
+fn missing(seen: &Snapshot, policy: &Policy, voters: Vec<InstanceId>) -> Step {
+    if seen.record_missing_for < policy.missing_grace {
+        Step::Wait(Wait::Record)
+    } else {
+        Step::Stop(Stop::RecordGone { voters })
+    }
+}
+
+/// The machines that say that they had a vote.
+fn voters(seen: &Snapshot) -> Vec<InstanceId> {
+    let voters = seen.registrations.iter().filter(|registration| registration.was_voter());
+    voters.map(|registration| registration.instance.clone()).collect()
+}
+
+/// An older version of the record, by what only follows a later one.
+fn went_back(seen: &Snapshot) -> Option<Step> {
+    let RecordView::Found { record, .. } = &seen.record else { return None };
+    let is_later = |found: &Registration| match &record.state {
+        RecordState::Initializing { .. } => found.proves_flip_of(&record.claim_id),
+        RecordState::Retired(retired) => found.was_voter() && !is_named(found, record, retired),
+        RecordState::Ready(_) => false,
+    };
+    let registration = seen.registrations.iter().find_map(|found| {
+        let claim_id = found.claim_id.clone().filter(|_| is_later(found))?;
+        Some(LaterTruth::Registration { instance: found.instance.clone(), claim_id })
+    });
+    let later = registration.or_else(|| (!explains_hash(record, seen.hash.as_deref())).then_some(LaterTruth::Hash));
+    later.map(|later| Step::Stop(Stop::RecordWentBack(later)))
+}
+
+/// Whether the claim that a machine followed is one that was given up by this record.
+fn is_named(found: &Registration, record: &ClusterRecord, retired: &RetiredCluster) -> bool {
+    found.claim_id.as_ref().is_none_or(|claim| *claim == record.claim_id || retired.claims.contains(claim))
+}
+
+/// Whether a published hash may stand beside this record: `retire` blanks it, and so does the next claim.
+fn explains_hash(record: &ClusterRecord, hash: Option<&str>) -> bool {
+    match (&record.state, hash) {
+        (_, None) | (RecordState::Ready(_), _) => true,
+        (RecordState::Initializing { .. }, Some(_)) => false,
+        (RecordState::Retired(retired), Some(hash)) => {
+            // Where the record was lost, nobody knows which hash its cluster had.
+            retired.published.as_ref().is_none_or(|published| published.ca_hashes.join("\n") == hash)
+        }
     }
 }
 
@@ -61,29 +112,29 @@ fn foreign_identity(seen: &Snapshot, policy: &Policy) -> Option<Step> {
     }
 }
 
-/// RecordState that is not this machine's own.
-fn foreign_state(seen: &Snapshot) -> Option<Step> {
-    match &seen.local {
-        Local::Fresh => None,
-        Local::Unexplained { found } => Some(Step::Stop(Stop::Unexplained { found: found.clone() })),
-        Local::HalfMade { instance, .. } | Local::Made { instance, .. } => {
-            (*instance != seen.me).then(|| Step::Wipe(Wipe::AnotherInstances(instance.clone())))
-        }
-    }
-}
-
 /// No record, or a retired one.
 fn no_cluster(seen: &Snapshot, policy: &Policy, group: &Group, over: Over, yielded: &[InstanceId]) -> Step {
     match (&seen.local, &over) {
         (Local::Fresh, _) => {}
         // A retired record follows every claim before it.
         (Local::HalfMade { claim_id, stage: Stage::Initializing, .. }, Over::Retired) => {
-            return Step::Wipe(Wipe::Deposed(claim_id.clone()));
+            return wipe_of_init(seen, claim_id, Wipe::Deposed(claim_id.clone()));
+        }
+        // A claim was written once, so there was a record.
+        (Local::HalfMade { .. } | Local::Made { .. }, Over::Nothing)
+            if seen.record_missing_for < policy.missing_grace =>
+        {
+            return Step::Wait(Wait::Record);
         }
         (Local::HalfMade { claim_id, .. } | Local::Made { claim_id, .. }, _) => {
             return other_cluster(seen, claim_id);
         }
         (Local::Unexplained { found }, _) => return Step::Stop(Stop::Unexplained { found: found.clone() }),
+    }
+    if let ApiServerProbe::Answered(at) = &seen.api_servers
+        && !at.is_empty()
+    {
+        return Step::Stop(Stop::ClusterAnswers { at: at.clone() });
     }
     let expected = policy.expected_size.unwrap_or(group.desired);
     let settled_for = if matches(group, &seen.me, expected) {
@@ -93,17 +144,15 @@ fn no_cluster(seen: &Snapshot, policy: &Policy, group: &Group, over: Over, yield
     } else {
         return Step::Wait(Wait::Settle { candidates: group.candidates().len(), expected });
     };
-    take_turn(seen, policy, group, yielded, None, settled_for).unwrap_or(Step::Claim(over))
+    take_turn(seen, policy, group, yielded, None, settled_for).unwrap_or(match &seen.api_servers {
+        ApiServerProbe::Pending => Step::Wait(Wait::ApiServers),
+        ApiServerProbe::Answered(_) => Step::Claim(over),
+    })
 }
 
 /// A claim without a cluster.
-fn initializing(
-    seen: &Snapshot,
-    policy: &Policy,
-    group: &Group,
-    record: &ClusterRecord,
-    unchanged_for: Duration,
-) -> Step {
+fn initializing(seen: &Snapshot, policy: &Policy, group: &Group, record: &ClusterRecord) -> Step {
+    let RecordView::Found { unchanged_for, .. } = seen.record else { return Step::Wait(Wait::Record) };
     let Some(holder) = record.holder().map(|holder| &holder.instance) else {
         if let Some(step) = leftovers(seen, record) {
             return step;
@@ -139,8 +188,10 @@ fn held(seen: &Snapshot, policy: &Policy, record: &ClusterRecord) -> Step {
         return Step::Resume;
     }
     match &seen.local {
-        Local::HalfMade { claim_id, .. } if *claim_id == record.claim_id => Step::Wipe(Wipe::FailedInit),
-        Local::HalfMade { claim_id, .. } => Step::Wipe(Wipe::Deposed(claim_id.clone())),
+        Local::HalfMade { claim_id, .. } if *claim_id == record.claim_id => {
+            wipe_of_init(seen, claim_id, Wipe::FailedInit)
+        }
+        Local::HalfMade { claim_id, .. } => wipe_of_init(seen, claim_id, Wipe::Deposed(claim_id.clone())),
         _ if seen.failed_inits >= policy.init_attempts => Step::Yield,
         _ => Step::Init,
     }
@@ -150,10 +201,12 @@ fn held(seen: &Snapshot, policy: &Policy, record: &ClusterRecord) -> Step {
 fn leftovers(seen: &Snapshot, record: &ClusterRecord) -> Option<Step> {
     match &seen.local {
         Local::HalfMade { claim_id, stage: Stage::Initializing, .. } if *claim_id != record.claim_id => {
-            Some(Step::Wipe(Wipe::Deposed(claim_id.clone())))
+            Some(wipe_of_init(seen, claim_id, Wipe::Deposed(claim_id.clone())))
         }
         // The same claim without a holder: this machine has stepped down itself.
-        Local::HalfMade { stage: Stage::Initializing, .. } => Some(Step::Wipe(Wipe::FailedInit)),
+        Local::HalfMade { claim_id, stage: Stage::Initializing, .. } => {
+            Some(wipe_of_init(seen, claim_id, Wipe::FailedInit))
+        }
         Local::HalfMade { claim_id, stage: Stage::Joining, .. } | Local::Made { claim_id, .. } => {
             Some(other_cluster(seen, claim_id))
         }
@@ -177,67 +230,19 @@ fn take_turn(
     Some(Step::Wait(Wait::Turn { rank, left }))
 }
 
-/// There is a cluster.
-fn ready(seen: &Snapshot, policy: &Policy, record: &ClusterRecord, published: &Published) -> Step {
-    let member_here = match &seen.local {
-        Local::Made { claim_id, .. } if *claim_id == record.claim_id => true,
-        // The flip landed and nobody lived to write it down.
-        Local::HalfMade { claim_id, stage: Stage::Initializing, .. } if *claim_id == record.claim_id => {
-            published.initialised_by == seen.me
-        }
-        Local::HalfMade { claim_id, stage: Stage::Initializing, .. } => {
-            return Step::Wipe(Wipe::Deposed(claim_id.clone()));
-        }
-        Local::HalfMade { claim_id, stage: Stage::Joining, .. } if *claim_id == record.claim_id => false,
-        Local::HalfMade { claim_id, .. } | Local::Made { claim_id, .. } => return other_cluster(seen, claim_id),
-        Local::Fresh | Local::Unexplained { .. } => false,
-    };
-    match (&seen.cluster, member_here) {
-        (ClusterView::Listed(members), true) => kept(seen, members),
-        (ClusterView::Listed(members), false) if !members.has_quorum() => quorum_lost(members),
-        (ClusterView::Listed(_), false) => Step::Join,
-        (ClusterView::NoQuorum(members), _) => quorum_lost(members),
-        (ClusterView::External, true) => Step::Keep,
-        (ClusterView::External, false) => Step::Join,
-        (ClusterView::Unknown { why }, false) => all_voters_gone(seen, policy, published).map_or_else(
-            || Step::Wait(Wait::Cluster { why: why.clone() }),
-            |instances| Step::Stop(Stop::AllVotersGone { instances }),
-        ),
-        (ClusterView::Unknown { why }, true) => Step::Wait(Wait::Cluster { why: why.clone() }),
-        (ClusterView::NotAsked, _) => Step::Wait(Wait::Cluster { why: "it has not been asked yet".into() }),
+/// Wipes what an init of this machine has left, unless the data beside its marker is another's.
+fn wipe_of_init(seen: &Snapshot, claim: &ClaimId, why: Wipe) -> Step {
+    if seen.data.is_at_most_of_init(claim, &seen.addresses) {
+        return Step::Wipe(why);
     }
-}
-
-/// A machine that has been a member, and a list that is certain.
-fn kept(seen: &Snapshot, members: &Members) -> Step {
-    match members.at(&seen.addresses) {
-        Some(member) if member.is_started_voter() => Step::Keep,
-        Some(_) => Step::Wait(Wait::OwnMember),
-        None => Step::Wipe(Wipe::NotListed),
-    }
-}
-
-fn quorum_lost(members: &Members) -> Step {
-    Step::Wait(Wait::Quorum { answering: members.answering(), voters: members.voters().count() })
+    Step::Stop(Stop::ForeignData { owner: seen.me.clone(), needed: None })
 }
 
 fn other_cluster(seen: &Snapshot, local: &ClaimId) -> Step {
     Step::Stop(Stop::OtherCluster { local: local.clone(), former: FormerCluster::seen(&seen.record, local) })
 }
 
-/// The machines that ever were voters, if every one of them is certainly gone.
-fn all_voters_gone(seen: &Snapshot, policy: &Policy, published: &Published) -> Option<Vec<InstanceId>> {
-    let mut voters: Vec<InstanceId> = seen
-        .registrations
-        .iter()
-        .filter(|registration| registration.was_voter())
-        .map(|registration| registration.instance.clone())
-        .chain([published.initialised_by.clone()])
-        .collect();
-    voters.sort();
-    voters.dedup();
-    voters.iter().all(|voter| *voter != seen.me && seen.instances.is_gone(voter, policy.gone_grace)).then_some(voters)
-}
-
+mod foreign;
+mod ready;
 #[cfg(test)]
 mod tests;

@@ -1,19 +1,21 @@
 //! Every row of the design's table, and each row's other side.
 
 use super::decide;
+use crate::model::machine::etcd_data::{EtcdData, EtcdIds};
 use crate::model::machine::group::{Ec2State, Group, GroupMember, Lifecycle};
-use crate::model::machine::ids::{BootId, ClaimId, InstanceId, MemberId};
+use crate::model::machine::ids::{BootId, ClaimId, EtcdClusterId, InstanceId, MemberId};
 use crate::model::machine::local::{Local, Stage};
+use crate::model::membership::data::DataNeeded;
 use crate::model::membership::instances::{Instances, Presence};
 use crate::model::membership::members::{Member, Members};
 use crate::model::membership::registration::{Registration, RegistrationPhase, SCHEMA, Versions};
 use crate::model::membership::view::ClusterView;
-use crate::model::record::cluster::{ClusterRecord, Holder, Published, RecordState};
+use crate::model::record::cluster::{ClusterRecord, Holder, Published, RecordState, RetiredCluster};
 use crate::model::record::former_cluster::FormerCluster;
 use crate::model::record::identity::Identity;
 use crate::model::record::view::RecordView;
-use crate::model::up::snapshot::{Policy, Snapshot};
-use crate::model::up::step::{Over, StandBy, Step, Stop, TakeOver, Wait, Wipe};
+use crate::model::up::snapshot::{ApiServerAt, ApiServerProbe, Policy, Snapshot};
+use crate::model::up::step::{LaterTruth, Over, StandBy, Step, Stop, TakeOver, Wait, Wipe};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -41,6 +43,7 @@ fn policy() -> Policy {
         claim_ttl: secs(60),
         init_attempts: 3,
         gone_grace: secs(300),
+        missing_grace: secs(900),
         accept_group: false,
     }
 }
@@ -63,10 +66,14 @@ fn machine(n: u8) -> Snapshot {
         addresses: vec![address(n)],
         identity: Identity::sample(),
         local: Local::Fresh,
+        data: EtcdData::Nothing,
         group: Some(group(3)),
         instances: Instances::default(),
         registrations: Vec::new(),
         record: RecordView::Absent,
+        record_missing_for: Duration::ZERO,
+        hash: None,
+        api_servers: ApiServerProbe::Answered(Vec::new()),
         own_claim: None,
         failed_inits: 0,
         settled_for: Some(Duration::ZERO),
@@ -99,7 +106,7 @@ fn ready() -> RecordView {
 }
 
 fn retired() -> RecordView {
-    found(claim(1), RecordState::Retired(published()), Duration::ZERO)
+    found(claim(1), RecordState::Retired(published().into()), Duration::ZERO)
 }
 
 fn half_made(owner: u8, claim_id: u8, stage: Stage) -> Local {
@@ -120,6 +127,38 @@ fn listed(members: &[(u8, bool)]) -> Members {
         answers: *answers,
     };
     Members(members.iter().map(member).collect())
+}
+
+/// The data of member `n`.
+fn data_of(n: u8) -> EtcdData {
+    EtcdData::Of(EtcdIds { member: MemberId(n.into()), cluster: EtcdClusterId(7) })
+}
+
+/// The data that an init of machine 1 under this claim has made.
+fn data_of_init(claim_id: u8) -> EtcdData {
+    EtcdData::Of(EtcdIds::of_init(&claim(claim_id), address(1)))
+}
+
+/// What machine `n` registered under this claim.
+fn registered(n: u8, phase: RegistrationPhase, claim_id: u8, member_id: Option<u8>) -> Registration {
+    Registration {
+        schema: SCHEMA,
+        instance: id(n),
+        phase,
+        claim_id: Some(claim(claim_id)),
+        lease_nonce: None,
+        node_name: String::new(),
+        node_uid: None,
+        provider_id: String::new(),
+        addresses: Vec::new(),
+        member_id: member_id.map(|id| MemberId(id.into())),
+        versions: Versions::default(),
+        waits_for: None,
+        retired: false,
+        last_error: None,
+        since: String::new(),
+        updated: String::new(),
+    }
 }
 
 fn decided(seen: &Snapshot) -> Step {
@@ -146,12 +185,67 @@ fn who_is_no_candidate_stands_by_whatever_the_record_says() {
 }
 
 #[test]
-fn the_state_of_another_instance_is_wiped_whatever_the_record_says() {
+fn state_of_another_instance_without_etcd_data_is_wiped_whatever_the_record_says() {
     let listed = ClusterView::Listed(listed(&[(1, true), (2, true)]));
-    for record in [RecordView::Absent, held_by(1, 1, secs(0)), ready(), retired()] {
+    for record in [RecordView::Absent, RecordView::Vanished, held_by(1, 1, secs(0)), ready(), retired()] {
         for local in [made(9, 1), half_made(9, 1, Stage::Joining), half_made(9, 1, Stage::Initializing)] {
-            let seen = Snapshot { record: record.clone(), local, cluster: listed.clone(), ..machine(1) };
-            assert_eq!(decided(&seen), Step::Wipe(Wipe::AnotherInstances(id(9))));
+            for data in [EtcdData::Nothing, EtcdData::Elsewhere] {
+                let seen = Snapshot { record: record.clone(), local: local.clone(), data, ..machine(1) };
+                let seen = Snapshot { cluster: listed.clone(), ..seen };
+                assert_eq!(decided(&seen), Step::Wipe(Wipe::AnotherInstances(id(9))));
+            }
+        }
+    }
+}
+
+#[test]
+fn data_under_another_instances_marker_goes_only_by_a_certain_list_that_does_not_need_it() {
+    let list = |members| ClusterView::Listed(listed(members));
+    let stop = |needed| Step::Stop(Stop::ForeignData { owner: id(9), needed });
+    let wait = |why: &str| Step::Wait(Wait::ForeignData { owner: id(9), why: why.into() });
+    let silent_9 = [(2, true), (3, true), (9, false)];
+    // (the record, the list, whose data lies here, the step of machine 1)
+    let rows = [
+        // The member is not listed, or answers at its own address: nobody needs this copy.
+        (ready(), list(&[(2, true), (3, true)]), data_of(9), Step::Join),
+        (ready(), list(&[(2, true), (3, true), (9, true)]), data_of(9), Step::Join),
+        // A listed voter's disk.
+        (ready(), list(&silent_9), data_of(9), stop(Some(DataNeeded::OfMember(MemberId(9))))),
+        // This machine's own data under another's marker.
+        (
+            ready(),
+            list(&[(1, false), (2, true), (3, true)]),
+            data_of(1),
+            stop(Some(DataNeeded::ListedHere(MemberId(1)))),
+        ),
+        (
+            ready(),
+            list(&[(1, true), (2, true), (3, true)]),
+            data_of(9),
+            stop(Some(DataNeeded::ListedHere(MemberId(1)))),
+        ),
+        (
+            ready(),
+            list(&[(2, true), (3, true)]),
+            EtcdData::Unreadable { why: "w".into() },
+            stop(Some(DataNeeded::Unreadable { why: "w".into() })),
+        ),
+        // No certain list yet.
+        (ready(), ClusterView::Unknown { why: "w".into() }, data_of(9), wait("w")),
+        (ready(), ClusterView::NoQuorum(listed(&silent_9)), data_of(9), wait("quorum lost: 2 of 3 answers")),
+        (ready(), list(&[(2, false), (3, true)]), data_of(9), wait("quorum lost: 1 of 2 answers")),
+        // Nobody to ask: it may be the last copy.
+        (ready(), ClusterView::External, data_of(9), stop(None)),
+        (RecordView::Absent, ClusterView::NotAsked, data_of(9), stop(None)),
+        (RecordView::Vanished, ClusterView::NotAsked, data_of(9), stop(None)),
+        (held_by(1, 1, secs(0)), ClusterView::NotAsked, data_of(9), stop(None)),
+        (retired(), ClusterView::NotAsked, data_of(9), stop(None)),
+    ];
+    for (record, cluster, data, step) in rows {
+        for local in [made(9, 1), half_made(9, 1, Stage::Joining), half_made(9, 1, Stage::Initializing)] {
+            let (record, cluster, data) = (record.clone(), cluster.clone(), data.clone());
+            let seen = Snapshot { record, cluster, data, local, ..machine(1) };
+            assert_eq!(decided(&seen), step, "{seen:?}");
         }
     }
 }
@@ -168,17 +262,20 @@ fn own_state_of_another_cluster_stops() {
         (held_by(2, 1, secs(999)), other()),
         (ready(), other()),
         (retired(), other()),
-        (of_7(RecordState::Retired(published())), FormerCluster::Retired),
+        (of_7(RecordState::Retired(published().into())), FormerCluster::Retired),
         (held_by(2, 7, secs(0)), FormerCluster::NotYetMade),
     ];
     for (record, former) in rows {
         for local in [made(1, 7), half_made(1, 7, Stage::Joining)] {
             let own_claim = Some(claim(1));
             let seen = Snapshot { record: record.clone(), local, own_claim, cluster: listed.clone(), ..machine(1) };
+            let seen = Snapshot { record_missing_for: secs(900), ..seen };
             assert_eq!(decided(&seen), stop(former.clone()), "{:?}", seen.record);
         }
     }
     let lost_record = Snapshot { local: half_made(1, 7, Stage::Initializing), ..machine(1) };
+    assert_eq!(decided(&lost_record), Step::Wait(Wait::Record), "S3 may show the record again");
+    let lost_record = Snapshot { record_missing_for: secs(900), ..lost_record };
     assert_eq!(
         decided(&lost_record),
         stop(FormerCluster::NoRecord),
@@ -196,8 +293,158 @@ fn state_that_nobody_can_explain_stops() {
 }
 
 #[test]
-fn a_deleted_record_is_no_chance() {
-    assert_eq!(decided(&Snapshot { record: RecordView::Vanished, ..machine(1) }), Step::Stop(Stop::RecordVanished));
+fn a_record_that_is_gone_is_waited_for_and_then_an_operator_decides() {
+    let gone = Snapshot { record: RecordView::Vanished, ..machine(1) };
+    let voted = |phase, member_id| Snapshot { registrations: vec![registered(2, phase, 1, member_id)], ..machine(1) };
+    // (what was seen, the voters that are named)
+    let rows = [
+        (gone, vec![]),
+        (voted(RegistrationPhase::Joined, None), vec![id(2)]),
+        (voted(RegistrationPhase::Leaving, None), vec![id(2)]),
+        (voted(RegistrationPhase::Failed, Some(2)), vec![id(2)]),
+    ];
+    for (seen, voters) in rows {
+        let after = |seconds| Snapshot { record_missing_for: secs(seconds), ..seen.clone() };
+        for seconds in [0, 899] {
+            assert_eq!(decided(&after(seconds)), Step::Wait(Wait::Record), "{:?}", seen.registrations);
+        }
+        assert_eq!(decided(&after(900)), Step::Stop(Stop::RecordGone { voters }));
+    }
+    assert_eq!(decided(&voted(RegistrationPhase::Waiting, None)), Step::Claim(Over::Nothing), "it never had a vote");
+    let mut retired = voted(RegistrationPhase::Joined, Some(2));
+    retired.registrations[0].retired = true;
+    assert_eq!(decided(&retired), Step::Claim(Over::Nothing), "its cluster was given up");
+}
+
+#[test]
+fn an_older_version_of_the_record_makes_no_cluster() {
+    let registration = |n, claim_id| LaterTruth::Registration { instance: id(n), claim_id: claim(claim_id) };
+    let stop = |later| Step::Stop(Stop::RecordWentBack(later));
+    let vacant = found(claim(1), RecordState::Initializing { holder: None, beat: 4 }, secs(999));
+    let claims = [held_by(1, 1, secs(0)), held_by(2, 1, secs(0)), held_by(2, 1, secs(999)), vacant];
+    let proofs = [
+        (RegistrationPhase::Joined, None),
+        (RegistrationPhase::Left, None),
+        (RegistrationPhase::Reaped, None),
+        (RegistrationPhase::Leaving, Some(3)),
+    ];
+    for record in claims.clone() {
+        for own_claim in [None, Some(claim(1))] {
+            let base = Snapshot { record: record.clone(), own_claim, ..machine(1) };
+            for (phase, member_id) in proofs {
+                let seen = Snapshot { registrations: vec![registered(3, phase, 1, member_id)], ..base.clone() };
+                assert_eq!(decided(&seen), stop(registration(3, 1)), "{phase:?}");
+            }
+            let hash = Snapshot { hash: Some("sha256:00".into()), ..base.clone() };
+            assert_eq!(decided(&hash), stop(LaterTruth::Hash));
+            // Neither an init that was cut off and goes down, nor a member of another claim, nor one that was given up.
+            let mut given_up = registered(3, RegistrationPhase::Joined, 1, Some(3));
+            given_up.retired = true;
+            let harmless = [
+                registered(3, RegistrationPhase::Leaving, 1, None),
+                registered(3, RegistrationPhase::Initializing, 1, None),
+                registered(3, RegistrationPhase::Joined, 2, Some(3)),
+                given_up,
+            ];
+            for found in harmless {
+                let seen = Snapshot { registrations: vec![found], ..base.clone() };
+                assert!(!matches!(decided(&seen), Step::Stop(_)), "{seen:?}");
+            }
+        }
+    }
+    // A retired cluster explains its own machines and its own hash, and no others.
+    let later = |n, claim_id| vec![registered(n, RegistrationPhase::Joined, claim_id, Some(n))];
+    let over = |registrations, hash: Option<&str>| Snapshot {
+        record: retired(),
+        registrations,
+        hash: hash.map(str::to_owned),
+        ..machine(1)
+    };
+    assert_eq!(decided(&over(later(3, 2), None)), stop(registration(3, 2)));
+    assert_eq!(decided(&over(later(3, 1), None)), Step::Claim(Over::Retired));
+    assert_eq!(decided(&over(Vec::new(), Some("sha256:00"))), Step::Claim(Over::Retired));
+    assert_eq!(decided(&over(Vec::new(), Some("sha256:01"))), stop(LaterTruth::Hash));
+    let lost = RetiredCluster { published: None, claims: vec![claim(2)] };
+    let lost = found(claim(9), RecordState::Retired(lost), Duration::ZERO);
+    let seen = Snapshot { record: lost, ..over(later(3, 2), Some("sha256:01")) };
+    assert_eq!(decided(&seen), Step::Claim(Over::Retired), "what was given up with a lost record is named in it");
+}
+
+#[test]
+fn nobody_claims_over_nothing_beside_an_api_server_that_answers() {
+    let at = vec![
+        ApiServerAt { instance: None, address: "api:6443".into() },
+        ApiServerAt { instance: Some(id(2)), address: "10.77.0.2:6443".into() },
+    ];
+    for (record, over) in [(RecordView::Absent, Over::Nothing), (retired(), Over::Retired)] {
+        let base = Snapshot { record, ..machine(1) };
+        let answered =
+            |at: &[ApiServerAt]| Snapshot { api_servers: ApiServerProbe::Answered(at.into()), ..base.clone() };
+        for one in [&at[..], &at[..1], &at[1..]] {
+            assert_eq!(decided(&answered(one)), Step::Stop(Stop::ClusterAnswers { at: one.into() }));
+            let unsettled = Snapshot { settled_for: None, group: Some(group(2)), ..answered(one) };
+            assert!(matches!(decided(&unsettled), Step::Stop(Stop::ClusterAnswers { .. })), "before the group settles");
+        }
+        assert_eq!(decided(&answered(&[])), Step::Claim(over));
+        let pending = Snapshot { api_servers: ApiServerProbe::Pending, ..base.clone() };
+        assert_eq!(decided(&pending), Step::Wait(Wait::ApiServers));
+        let unsettled = Snapshot { settled_for: None, group: Some(group(2)), ..pending };
+        assert!(matches!(decided(&unsettled), Step::Wait(Wait::Settle { .. })), "both are waited for at once");
+    }
+    // An API server that a claim of this record started is no other cluster.
+    for record in [held_by(2, 1, secs(999)), ready()] {
+        let seen = Snapshot { record, api_servers: ApiServerProbe::Answered(at.clone()), ..machine(1) };
+        assert!(!matches!(decided(&seen), Step::Stop(_)));
+    }
+}
+
+#[test]
+fn what_an_init_left_is_wiped_only_where_the_data_is_that_inits() {
+    let ours = |record, data| Snapshot { record, data, local: half_made(1, 7, Stage::Initializing), ..machine(1) };
+    let mine = found(claim(7), RecordState::Initializing { holder: None, beat: 0 }, Duration::ZERO);
+    for record in [held_by(2, 1, secs(0)), mine, ready(), retired()] {
+        for data in [EtcdData::Nothing, EtcdData::Elsewhere, data_of_init(7)] {
+            assert!(matches!(decided(&ours(record.clone(), data)), Step::Wipe(_)), "{record:?}");
+        }
+        for data in [data_of(1), data_of_init(1), EtcdData::Unreadable { why: "w".into() }] {
+            let stop = Step::Stop(Stop::ForeignData { owner: id(1), needed: None });
+            assert_eq!(decided(&ours(record.clone(), data)), stop, "{record:?}");
+        }
+    }
+}
+
+#[test]
+fn a_member_whose_data_is_gone_joins_anew_where_the_others_can_remove_it_and_waits_else() {
+    let list = |members| ClusterView::Listed(listed(members));
+    let wait = |why: &str| Step::Wait(Wait::DataGone { why: why.into() });
+    let rows = [
+        (list(&[(1, false), (2, true), (3, true)]), Step::Rejoin),
+        (list(&[(2, true), (3, true)]), Step::Wipe(Wipe::NotListed)),
+        (list(&[(1, true), (2, false)]), wait("quorum lost: 1 of 2 answers")),
+        (ClusterView::NoQuorum(listed(&[(1, false), (2, true), (3, false)])), wait("quorum lost: 1 of 3 answers")),
+        (ClusterView::Unknown { why: "w".into() }, wait("w")),
+        (ClusterView::NotAsked, wait("they have not been asked yet")),
+    ];
+    for local in [made(1, 1), half_made(1, 1, Stage::Initializing)] {
+        for (cluster, step) in rows.clone() {
+            let seen = Snapshot { record: ready(), local: local.clone(), cluster, ..machine(1) };
+            assert_eq!(decided(&seen), step, "{seen:?}");
+        }
+    }
+    assert!(Wait::DataGone { why: String::new() }.needs_operator_at_deadline());
+}
+
+#[test]
+fn a_member_that_is_not_listed_keeps_data_that_a_listed_one_needs() {
+    let list = |members| ClusterView::Listed(listed(members));
+    let of = |cluster, data| Snapshot { record: ready(), local: made(1, 1), cluster, data, ..machine(1) };
+    let without_me = || list(&[(2, true), (3, true), (4, false)]);
+    assert_eq!(decided(&of(without_me(), data_of(1))), Step::Wipe(Wipe::NotListed));
+    assert_eq!(decided(&of(without_me(), data_of(2))), Step::Wipe(Wipe::NotListed), "member 2 answers elsewhere");
+    let stop = |needed| Step::Stop(Stop::DataNeeded(needed));
+    assert_eq!(decided(&of(without_me(), data_of(4))), stop(DataNeeded::OfMember(MemberId(4))));
+    let unreadable = EtcdData::Unreadable { why: "w".into() };
+    assert_eq!(decided(&of(without_me(), unreadable)), stop(DataNeeded::Unreadable { why: "w".into() }));
 }
 
 #[test]
@@ -350,7 +597,7 @@ fn a_member_of_a_ready_cluster_is_kept_wiped_or_waits_by_what_the_list_says() {
     // The flip has landed and nobody lived to write it down: the same as a member.
     for local in [made(1, 1), half_made(1, 1, Stage::Initializing)] {
         for (cluster, step) in rows.clone() {
-            let seen = Snapshot { record: ready(), local: local.clone(), cluster, ..machine(1) };
+            let seen = Snapshot { record: ready(), local: local.clone(), cluster, data: data_of(1), ..machine(1) };
             assert_eq!(decided(&seen), step, "{local:?}");
         }
     }
@@ -382,29 +629,13 @@ fn who_is_no_member_joins_a_cluster_with_a_quorum_and_never_touches_one_without(
 #[test]
 fn nobody_initialises_over_a_ready_record_even_when_every_voter_is_gone() {
     let gone = |n| (id(n), Presence::State(Ec2State::Terminated));
-    let registration = |n, phase, member_id| Registration {
-        schema: SCHEMA,
-        instance: id(n),
-        phase,
-        claim_id: None,
-        lease_nonce: None,
-        node_name: String::new(),
-        node_uid: None,
-        provider_id: String::new(),
-        addresses: Vec::new(),
-        member_id,
-        versions: Versions::default(),
-        waits_for: None,
-        last_error: None,
-        since: String::new(),
-        updated: String::new(),
-    };
+    let registration = |n, phase, member_id| registered(n, phase, 1, member_id);
     let base = Snapshot {
         record: ready(),
         cluster: ClusterView::Unknown { why: "w".into() },
         registrations: vec![
             registration(1, RegistrationPhase::Joined, None),
-            registration(4, RegistrationPhase::Failed, Some(MemberId(4))),
+            registration(4, RegistrationPhase::Failed, Some(4)),
             registration(2, RegistrationPhase::Waiting, None),
         ],
         instances: Instances([gone(1), gone(4)].into()),
@@ -416,7 +647,7 @@ fn nobody_initialises_over_a_ready_record_even_when_every_voter_is_gone() {
     assert_eq!(decided(&Snapshot { instances: one_lives, ..base.clone() }), wait);
     let one_unseen = Instances([gone(4)].into());
     assert_eq!(decided(&Snapshot { instances: one_unseen, ..base.clone() }), wait);
-    let i_was_one = Snapshot { local: made(2, 1), ..base };
+    let i_was_one = Snapshot { local: made(2, 1), data: data_of(2), ..base };
     assert_eq!(decided(&i_was_one), wait, "who has the data waits for the cluster to come back");
 }
 
@@ -457,9 +688,10 @@ fn every_step_has_its_name_in_the_list() {
         Step::Init,
         Step::Yield,
         Step::AcceptGroup,
+        Step::Rejoin,
         Step::Join,
         Step::Keep,
-        Step::Stop(Stop::RecordVanished),
+        Step::Stop(Stop::RecordGone { voters: Vec::new() }),
     ];
     assert_eq!(steps.each_ref().map(Step::name), Step::NAMES);
 }

@@ -1,0 +1,43 @@
+//! State that is not this machine's own: a baked image, a restored volume, a disk of another machine.
+
+use crate::model::machine::etcd_data::EtcdData;
+use crate::model::machine::ids::InstanceId;
+use crate::model::machine::local::Local;
+use crate::model::membership::data::may_delete;
+use crate::model::membership::view::ClusterView;
+use crate::model::up::snapshot::Snapshot;
+use crate::model::up::step::{Step, Stop, Wait, Wipe};
+
+/// The step for state of another instance, or for what nobody can explain; `None` for this machine's own. The data may be a
+/// listed voter's, or the last copy: without a certain list it stays.
+pub(super) fn state(seen: &Snapshot) -> Option<Step> {
+    let owner = match &seen.local {
+        Local::Fresh => return None,
+        Local::Unexplained { found } => return Some(Step::Stop(Stop::Unexplained { found: found.clone() })),
+        Local::HalfMade { instance, .. } | Local::Made { instance, .. } if *instance == seen.me => return None,
+        Local::HalfMade { instance, .. } | Local::Made { instance, .. } => instance,
+    };
+    if matches!(seen.data, EtcdData::Nothing | EtcdData::Elsewhere) {
+        return Some(Step::Wipe(Wipe::AnotherInstances(owner.clone())));
+    }
+    Some(judged(seen, owner))
+}
+
+fn judged(seen: &Snapshot, owner: &InstanceId) -> Step {
+    let stop = |needed| Step::Stop(Stop::ForeignData { owner: owner.clone(), needed });
+    let wait = |why: String| Step::Wait(Wait::ForeignData { owner: owner.clone(), why });
+    match &seen.cluster {
+        ClusterView::Listed(members) if members.has_quorum() => {
+            match may_delete(&seen.data, members, &seen.addresses) {
+                // Under the lease, by a fresh list.
+                Ok(()) => Step::Join,
+                Err(needed) => stop(Some(needed)),
+            }
+        }
+        ClusterView::Listed(members) | ClusterView::NoQuorum(members) => {
+            wait(format!("quorum lost: {} of {} answers", members.answering(), members.voters().count()))
+        }
+        ClusterView::Unknown { why } => wait(why.clone()),
+        ClusterView::NotAsked | ClusterView::External => stop(None),
+    }
+}

@@ -1,0 +1,92 @@
+//! What a machine does while the record says that there is a cluster.
+
+use super::{other_cluster, wipe_of_init};
+use crate::model::machine::etcd_data::EtcdData;
+use crate::model::machine::ids::InstanceId;
+use crate::model::machine::local::{Local, Stage};
+use crate::model::membership::data::may_delete;
+use crate::model::membership::members::Members;
+use crate::model::membership::view::ClusterView;
+use crate::model::record::cluster::{ClusterRecord, Published};
+use crate::model::up::snapshot::{Policy, Snapshot};
+use crate::model::up::step::{Step, Stop, Wait, Wipe};
+
+/// There is a cluster.
+pub(super) fn step(seen: &Snapshot, policy: &Policy, record: &ClusterRecord, published: &Published) -> Step {
+    let member_here = match &seen.local {
+        Local::Made { claim_id, .. } if *claim_id == record.claim_id => true,
+        // The flip landed and nobody lived to write it down.
+        Local::HalfMade { claim_id, stage: Stage::Initializing, .. } if *claim_id == record.claim_id => {
+            published.initialised_by == seen.me
+        }
+        Local::HalfMade { claim_id, stage: Stage::Initializing, .. } => {
+            return wipe_of_init(seen, claim_id, Wipe::Deposed(claim_id.clone()));
+        }
+        Local::HalfMade { claim_id, stage: Stage::Joining, .. } if *claim_id == record.claim_id => false,
+        Local::HalfMade { claim_id, .. } | Local::Made { claim_id, .. } => return other_cluster(seen, claim_id),
+        Local::Fresh | Local::Unexplained { .. } => false,
+    };
+    match (&seen.cluster, member_here) {
+        (cluster, true) if seen.data == EtcdData::Nothing => emptied(seen, cluster),
+        (ClusterView::Listed(members), true) => kept(seen, members),
+        (ClusterView::Listed(members), false) if !members.has_quorum() => quorum_lost(members),
+        (ClusterView::Listed(_), false) => Step::Join,
+        (ClusterView::NoQuorum(members), _) => quorum_lost(members),
+        (ClusterView::External, true) => Step::Keep,
+        (ClusterView::External, false) => Step::Join,
+        (ClusterView::Unknown { why }, false) => all_voters_gone(seen, policy, published).map_or_else(
+            || Step::Wait(Wait::Cluster { why: why.clone() }),
+            |instances| Step::Stop(Stop::AllVotersGone { instances }),
+        ),
+        (ClusterView::Unknown { why }, true) => Step::Wait(Wait::Cluster { why: why.clone() }),
+        (ClusterView::NotAsked, _) => Step::Wait(Wait::Cluster { why: "it has not been asked yet".into() }),
+    }
+}
+
+/// A machine that has been a member, and whose data is gone: a volume that is not mounted, or an emptied folder. Only the others
+/// can remove its member.
+fn emptied(seen: &Snapshot, cluster: &ClusterView) -> Step {
+    let why = match cluster {
+        ClusterView::Listed(members) => match members.at(&seen.addresses) {
+            None => return Step::Wipe(Wipe::NotListed),
+            Some(member) if members.may_remove(member.id) => return Step::Rejoin,
+            Some(_) => format!("quorum lost: {} of {} answers", members.answering(), members.voters().count()),
+        },
+        ClusterView::NoQuorum(members) => {
+            format!("quorum lost: {} of {} answers", members.answering(), members.voters().count())
+        }
+        ClusterView::Unknown { why } => why.clone(),
+        ClusterView::NotAsked | ClusterView::External => "they have not been asked yet".into(),
+    };
+    Step::Wait(Wait::DataGone { why })
+}
+
+/// A machine that has been a member, with data, and a list that is certain.
+fn kept(seen: &Snapshot, members: &Members) -> Step {
+    match members.at(&seen.addresses) {
+        Some(member) if member.is_started_voter() => Step::Keep,
+        Some(_) => Step::Wait(Wait::OwnMember),
+        None => match may_delete(&seen.data, members, &seen.addresses) {
+            Ok(()) => Step::Wipe(Wipe::NotListed),
+            Err(needed) => Step::Stop(Stop::DataNeeded(needed)),
+        },
+    }
+}
+
+fn quorum_lost(members: &Members) -> Step {
+    Step::Wait(Wait::Quorum { answering: members.answering(), voters: members.voters().count() })
+}
+
+/// The machines that ever were voters, if every one of them is certainly gone.
+fn all_voters_gone(seen: &Snapshot, policy: &Policy, published: &Published) -> Option<Vec<InstanceId>> {
+    let mut voters: Vec<InstanceId> = seen
+        .registrations
+        .iter()
+        .filter(|registration| registration.was_voter())
+        .map(|registration| registration.instance.clone())
+        .chain([published.initialised_by.clone()])
+        .collect();
+    voters.sort();
+    voters.dedup();
+    voters.iter().all(|voter| *voter != seen.me && seen.instances.is_gone(voter, policy.gone_grace)).then_some(voters)
+}
