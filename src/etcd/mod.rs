@@ -1,6 +1,7 @@
 //! etcd's membership: list it, change it, verify the change. Each member is asked at its own address.
 
 pub mod access;
+pub mod data;
 pub mod list;
 pub mod remove;
 pub mod status;
