@@ -19,6 +19,20 @@ const LARGEST: i64 = 2 * 1024 * 1024;
 /// Between two attempts at the same undecided write.
 const RETRY_INTERVAL: Duration = Duration::from_millis(200);
 
+/// What S3 says of a key whose last version is a delete marker.
+const DELETE_MARKER: &str = "x-amz-delete-marker";
+
+/// What stands under a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stored {
+    /// An object.
+    Object(Object),
+    /// Nothing, and S3 does not say that there ever was something.
+    Nothing,
+    /// A delete marker: there was something.
+    Deleted,
+}
+
 /// Everything below `s3://BUCKET/PREFIX/`.
 #[derive(Debug, Clone)]
 pub struct Store {
@@ -57,6 +71,17 @@ impl Store {
     /// # Errors
     /// [`CallFailed`]; among them an object too large to be ours.
     pub async fn get(&self, key: &str) -> Result<Option<Object>, CallFailed> {
+        Ok(match self.read(key).await? {
+            Stored::Object(object) => Some(object),
+            Stored::Nothing | Stored::Deleted => None,
+        })
+    }
+
+    /// Reads an object, or learns that it was deleted.
+    ///
+    /// # Errors
+    /// [`CallFailed`]; among them an object too large to be ours.
+    pub async fn read(&self, key: &str) -> Result<Stored, CallFailed> {
         let failed = |kind, detail: String| CallFailed {
             verb: "read",
             object: self.url(key),
@@ -71,7 +96,8 @@ impl Store {
                     .as_service_error()
                     .is_some_and(aws_sdk_s3::operation::get_object::GetObjectError::is_no_such_key) =>
             {
-                return Ok(None);
+                let marker = error.raw_response().and_then(|raw| raw.headers().get(DELETE_MARKER));
+                return Ok(if marker == Some("true") { Stored::Deleted } else { Stored::Nothing });
             }
             Err(error) => {
                 let mut failed = CallFailed::new("read", self.url(key), "s3:GetObject", &error);
@@ -89,7 +115,7 @@ impl Store {
         }
         let etag = answer.e_tag.unwrap_or_default();
         let body = answer.body.collect().await.map_err(|error| failed(CallFailure::NoAnswer, error.to_string()))?;
-        Ok(Some(Object { body: body.to_vec(), etag }))
+        Ok(Stored::Object(Object { body: body.to_vec(), etag }))
     }
 
     /// Writes an object under a condition and finds out what came of it, for as long as `time_limit`.

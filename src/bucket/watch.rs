@@ -1,7 +1,7 @@
 //! One object, read again and again: how long it has been the same, on this process' own monotonic clock.
 
 use crate::aws::CallFailed;
-use crate::aws::store::Store;
+use crate::aws::store::{Store, Stored};
 use crate::model::record::conditional_write::Object;
 use crate::model::record::watched::Watched;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use tokio::time::Instant;
 pub enum Found {
     /// No object, and this process has never seen one.
     Nothing,
-    /// No object any more.
+    /// No object any more: this process has seen one, or S3 shows a delete marker.
     Vanished,
     /// An object.
     Object {
@@ -30,13 +30,14 @@ pub struct Watch {
     key: &'static str,
     since: Instant,
     watched: Watched,
+    missing_since: Option<Instant>,
 }
 
 impl Watch {
     /// A watch over this key.
     #[must_use]
     pub fn new(store: Store, key: &'static str) -> Self {
-        Self { store, key, since: Instant::now(), watched: Watched::default() }
+        Self { store, key, since: Instant::now(), watched: Watched::default(), missing_since: None }
     }
 
     /// Reads the object.
@@ -45,10 +46,22 @@ impl Watch {
     /// [`CallFailed`].
     pub async fn read(&mut self) -> Result<Found, CallFailed> {
         let asked = self.since.elapsed();
-        let Some(object) = self.store.get(self.key).await? else {
-            return Ok(if self.watched.was_there() { Found::Vanished } else { Found::Nothing });
+        let object = match self.store.read(self.key).await? {
+            Stored::Object(object) => object,
+            missing => {
+                self.missing_since.get_or_insert_with(Instant::now);
+                let was_there = missing == Stored::Deleted || self.watched.was_there();
+                return Ok(if was_there { Found::Vanished } else { Found::Nothing });
+            }
         };
+        self.missing_since = None;
         let unchanged_for = self.watched.unchanged_for(&object.etag, asked, self.since.elapsed());
         Ok(Found::Object { object, unchanged_for })
+    }
+
+    /// For how long every read has found no object; zero when the last one found it.
+    #[must_use]
+    pub fn missing_for(&self) -> Duration {
+        self.missing_since.map_or(Duration::ZERO, |since| since.elapsed())
     }
 }

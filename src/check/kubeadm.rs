@@ -7,6 +7,7 @@ use crate::host::files;
 use crate::kubeadm::documents::BootstrapToken;
 use crate::kubeadm::output::Version;
 use crate::kubeadm::run::Kubeadm;
+use crate::model::machine::ids::ClaimId;
 use std::path::Path;
 
 pub(super) const CHECKS: &[Check] = &[
@@ -102,9 +103,10 @@ async fn validate(look: &CheckInput) -> Found {
         folder.map_err(|error| Finding::failed(format!("failed to write to '{RUN}': {error}"), "see to it"))?;
     let kubeconfig = folder.path().join("kubeconfig");
     files::write(&kubeconfig, b"", 0o600).map_err(error)?;
-    // Never used for anything, so anybody may know it.
+    // Never used for anything, so anybody may know them.
     let token = BootstrapToken::new(&[0; 22]);
-    let init = facts.documents.init(&facts.cluster, &facts.node, &token);
+    let claim = ClaimId::parse("00000000-0000-4000-8000-000000000000").expect("a UUID in lower case is a claim ID");
+    let init = facts.documents.init(&facts.cluster, &facts.node, &token, &claim);
     let join = facts.documents.join(&facts.cluster, &facts.node, &kubeconfig);
     for (command, text) in [("init", init), ("join", join)] {
         let text = text.map_err(|refusal| error(refusal.into()))?;

@@ -1,6 +1,7 @@
 //! Credentials for etcd, and a connection to one member.
 
 use super::CLIENT_PORT;
+use crate::model::membership::certainty::RecordedEtcd;
 use anyhow::{Context, Result};
 use etcd_client::{Certificate, Client, ConnectOptions, Identity, TlsOptions};
 use std::net::{IpAddr, SocketAddr};
@@ -8,14 +9,16 @@ use std::path::Path;
 use std::time::Duration;
 
 /// Connecting to a member that lives takes milliseconds.
-const CONNECT: Duration = Duration::from_secs(2);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// One request. etcd answers a linearizable read within its election time-out, or not at all.
-pub(super) const REQUEST: Duration = Duration::from_secs(3);
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// What a client of etcd needs: the etcd CA, and a client certificate with its key.
+/// What a client of etcd needs: the etcd CA, a client certificate with its key, and by what the cluster is known.
 #[derive(Clone)]
 pub struct Access {
     options: ConnectOptions,
+    /// The etcd that is meant. Answers of another one are not believed.
+    pub recorded: RecordedEtcd,
 }
 
 impl std::fmt::Debug for Access {
@@ -27,23 +30,24 @@ impl std::fmt::Debug for Access {
 impl Access {
     /// From PEM texts.
     #[must_use]
-    pub fn new(ca: &[u8], certificate: &[u8], key: &[u8]) -> Self {
+    pub fn new(ca: &[u8], certificate: &[u8], key: &[u8], recorded: RecordedEtcd) -> Self {
         let tls =
             TlsOptions::new().ca_certificate(Certificate::from_pem(ca)).identity(Identity::from_pem(certificate, key));
-        let options = ConnectOptions::new().with_tls(tls).with_connect_timeout(CONNECT).with_timeout(REQUEST);
-        Self { options }
+        let options =
+            ConnectOptions::new().with_tls(tls).with_connect_timeout(CONNECT_TIMEOUT).with_timeout(REQUEST_TIMEOUT);
+        Self { options, recorded }
     }
 
     /// From a folder as kubeadm fills it: `ca.crt`, `healthcheck-client.crt` and `.key`.
     ///
     /// # Errors
     /// A file that cannot be read.
-    pub fn from_folder(folder: &Path) -> Result<Self> {
+    pub fn from_folder(folder: &Path, recorded: RecordedEtcd) -> Result<Self> {
         let read = |name: &str| {
             std::fs::read(folder.join(name))
                 .with_context(|| format!("failed to read '{}'", folder.join(name).display()))
         };
-        Ok(Self::new(&read("ca.crt")?, &read("healthcheck-client.crt")?, &read("healthcheck-client.key")?))
+        Ok(Self::new(&read("ca.crt")?, &read("healthcheck-client.crt")?, &read("healthcheck-client.key")?, recorded))
     }
 
     /// A client of the member at this address alone.

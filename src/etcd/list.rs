@@ -1,11 +1,12 @@
 //! The member list, as certain as it can be had.
 
-use super::access::{Access, REQUEST, brief};
+use super::access::{Access, REQUEST_TIMEOUT, brief};
 use super::status::status;
-use crate::model::machine::ids::MemberId;
+use crate::model::machine::ids::{EtcdClusterId, MemberId};
+use crate::model::membership::certainty::{CLAIM_KEY, Certainty, ClaimKey, EtcdAnswer, certainty};
 use crate::model::membership::members::{Member, Members};
 use crate::model::membership::view::ClusterView;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use etcd_client::Client;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
@@ -13,74 +14,96 @@ use std::net::IpAddr;
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// One member's answer.
-enum ListAnswer {
-    /// A list that every earlier change is in.
-    Certain(Members),
-    /// What it remembers, for it could not reach a quorum.
-    Remembered(Members),
+/// What was learnt of the membership, and which members keep no claim.
+#[derive(Debug, Clone)]
+pub struct Observed {
+    /// The membership, as far as it can be believed.
+    pub view: ClusterView,
+    /// Members that keep no claim under [`CLAIM_KEY`]: the API servers beside them can tell whose etcd that is.
+    pub without_claim: Vec<IpAddr>,
 }
 
 /// Asks the members at these addresses for the list, and every member in it whether it answers.
 pub async fn observe(access: &Access, addresses: &[IpAddr]) -> ClusterView {
-    observe_within(access, addresses, REQUEST).await
+    observe_within(access, addresses, REQUEST_TIMEOUT).await
 }
 
-/// The same for who is in a hurry: reading through the quorum, the list, and asking who answers may each take this long.
+/// The same with another time limit: reading through the quorum, the list, and asking who answers may each take this long.
 pub async fn observe_within(access: &Access, addresses: &[IpAddr], step: Duration) -> ClusterView {
+    observe_all(access, addresses, step).await.view
+}
+
+/// The same, with the members that keep no claim. The first certain list ends it.
+pub async fn observe_all(access: &Access, addresses: &[IpAddr], step: Duration) -> Observed {
     let mut asked: FuturesUnordered<_> = addresses.iter().map(|address| ask(access, *address, step)).collect();
-    let (mut remembered, mut why) = (None, None);
+    let (mut remembered, mut why, mut without_claim) = (None, None, Vec::new());
     while let Some(answer) = asked.next().await {
-        match answer {
-            Ok(ListAnswer::Certain(members)) => return ClusterView::Listed(probed(access, members, step).await),
-            Ok(ListAnswer::Remembered(members)) => remembered = Some(members),
-            Err(error) => why = Some(format!("{error:#}")),
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(error) => {
+                why = Some(format!("{error:#}"));
+                continue;
+            }
+        };
+        match certainty(&access.recorded, &answer) {
+            Certainty::Certain => {
+                let view = ClusterView::Listed(probed(access, answer.members, step).await);
+                return Observed { view, without_claim };
+            }
+            Certainty::Remembered => remembered = Some(answer.members),
+            Certainty::KeyMissing => without_claim.push(answer.asked),
+            Certainty::Refused(refused) => why = Some(refused.to_string()),
         }
     }
-    if let Some(members) = remembered {
-        let members = probed(access, members, step).await;
-        // Enough voters answer, yet none reads through the quorum: a leader is being elected.
-        return if members.has_quorum() {
-            ClusterView::Unknown { why: "etcd has no leader at the moment".into() }
-        } else {
-            ClusterView::NoQuorum(members)
-        };
+    let view = match (remembered, without_claim.first()) {
+        (Some(members), _) => uncertain(probed(access, members, step).await),
+        (None, Some(address)) => ClusterView::Unknown {
+            why: format!("etcd at {address} keeps no claim, so nobody can tell which cluster it is"),
+        },
+        (None, None) => {
+            ClusterView::Unknown { why: why.unwrap_or_else(|| "no control-plane machine is known to ask".into()) }
+        }
+    };
+    Observed { view, without_claim }
+}
+
+/// What a list from one member's memory is worth.
+fn uncertain(members: Members) -> ClusterView {
+    // Enough voters answer, yet none reads through the quorum: a leader is being elected.
+    if members.has_quorum() {
+        ClusterView::Unknown { why: "etcd has no leader at the moment".into() }
+    } else {
+        ClusterView::NoQuorum(members)
     }
-    ClusterView::Unknown { why: why.unwrap_or_else(|| "no control-plane machine is known to ask".into()) }
 }
 
 /// A certain list from the member at this address, for verifying a change.
 ///
 /// # Errors
-/// No answer, or no quorum behind it.
+/// No answer, no quorum behind it, or another cluster's answer.
 pub async fn certain(access: &Access, address: IpAddr) -> Result<Members> {
+    let answer = ask(access, address, REQUEST_TIMEOUT).await?;
+    match certainty(&access.recorded, &answer) {
+        Certainty::Certain => Ok(answer.members),
+        Certainty::Remembered => bail!("etcd at {address} cannot read through a quorum"),
+        Certainty::KeyMissing => bail!("etcd at {address} keeps no claim"),
+        Certainty::Refused(refused) => bail!("{refused}"),
+    }
+}
+
+/// Reads the claim, then the list. The claim is read linearizably: when that returns, the member has applied every change that
+/// was committed before, changes of membership among them. etcd 3.4 has no linearizable list, and the client library none at
+/// all.
+async fn ask(access: &Access, address: IpAddr, step: Duration) -> Result<EtcdAnswer> {
     let mut client = access.client(address).await?;
-    barrier(&mut client, address).await?;
-    read(&mut client, address).await
-}
-
-async fn ask(access: &Access, address: IpAddr, step: Duration) -> Result<ListAnswer> {
-    let mut client = access.client(address).await?;
-    let certain = matches!(timeout(step, barrier(&mut client, address)).await, Ok(Ok(())));
-    let members = timeout(step, read(&mut client, address)).await;
-    let members = members.with_context(|| format!("etcd at {address} gave no member list in time"))??;
-    Ok(if certain { ListAnswer::Certain(members) } else { ListAnswer::Remembered(members) })
-}
-
-/// A linearizable read through this member: when it returns, the member has applied every change that was committed
-/// before, changes of membership among them. etcd 3.4 has no linearizable list, and the client library none at all.
-async fn barrier(client: &mut Client, address: IpAddr) -> Result<()> {
-    client
-        .get("kubeboot", None)
-        .await
-        .map(|_| ())
-        .map_err(brief)
-        .with_context(|| format!("etcd at {address} cannot read through a quorum"))
-}
-
-async fn read(client: &mut Client, address: IpAddr) -> Result<Members> {
-    let list =
-        client.member_list().await.map_err(brief).with_context(|| format!("etcd at {address} gave no member list"))?;
+    let claim = match timeout(step, read_claim(&mut client)).await {
+        Ok(Ok(claim)) => claim,
+        Ok(Err(_)) | Err(_) => ClaimKey::NotRead,
+    };
+    let list = timeout(step, client.member_list()).await;
+    let no_list = || format!("etcd at {address} gave no member list");
+    let list = list.with_context(|| format!("{} in time", no_list()))?.map_err(brief).with_context(no_list)?;
+    let header = list.header().with_context(|| format!("etcd at {address} does not say which member it is"))?;
     let members = list.members().iter().map(|member| Member {
         id: MemberId(member.id()),
         name: member.name().to_owned(),
@@ -88,7 +111,21 @@ async fn read(client: &mut Client, address: IpAddr) -> Result<Members> {
         learner: member.is_learner(),
         answers: false,
     });
-    Ok(Members(members.collect()))
+    Ok(EtcdAnswer {
+        asked: address,
+        member: MemberId(header.member_id()),
+        cluster: EtcdClusterId(header.cluster_id()),
+        claim,
+        members: Members(members.collect()),
+    })
+}
+
+async fn read_claim(client: &mut Client) -> Result<ClaimKey, etcd_client::Error> {
+    let found = client.get(CLAIM_KEY, None).await?;
+    Ok(match found.kvs().first() {
+        Some(entry) => ClaimKey::Value(String::from_utf8_lossy(entry.value()).into_owned()),
+        None => ClaimKey::Missing,
+    })
 }
 
 /// The address in a peer URL; kubeadm never writes a name there.

@@ -1,13 +1,15 @@
 //! etcd's membership: list it, change it, verify the change. Each member is asked at its own address.
 
 pub mod access;
+pub mod claim;
 pub mod data;
 pub mod list;
 pub mod remove;
 pub mod status;
 
-pub use access::Access;
-pub use list::{observe, observe_within};
+pub use access::{Access, REQUEST_TIMEOUT};
+pub use claim::write_claim;
+pub use list::{Observed, observe, observe_all, observe_within};
 pub use remove::remove_verified;
 pub use status::{Status, status};
 

@@ -76,6 +76,11 @@ pub(super) fn cluster_configuration(config_map: &Value) -> Result<ClusterConfigu
     Ok(ClusterConfiguration { document, kubernetes_version })
 }
 
+/// The claim in the `ConfigMap` called `kubeboot`.
+pub(super) fn claim(config_map: &Value) -> Result<String> {
+    text(config_map, "/data/claim").context("the ConfigMap kube-system/kubeboot holds no claim")
+}
+
 /// The public-key hashes of the CA in the `ConfigMap` called `cluster-info`, which holds a kubeconfig without a user.
 pub(super) fn authority(config_map: &Value) -> Result<Vec<String>> {
     let written = text(config_map, "/data/kubeconfig").context("the ConfigMap holds no kubeconfig")?;

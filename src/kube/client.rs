@@ -21,6 +21,9 @@ const SERVER_NAME: &str = "kubernetes";
 /// Where a node registers, by name.
 const NODES: &str = "/api/v1/nodes";
 const KUBE_SYSTEM: &str = "/api/v1/namespaces/kube-system";
+const CONFIG_MAPS: &str = "/api/v1/namespaces/kube-system/configmaps";
+/// The `ConfigMap` that keeps the claim by which the cluster was made.
+const CLAIM_MAP: &str = "kubeboot";
 
 /// A client of the API server at one address. It verifies that the server belongs to the kubeconfig's authority, shows
 /// the kubeconfig's certificate, and uses no proxy.
@@ -136,6 +139,41 @@ impl Client {
     pub async fn kubeadm_config(&self) -> Result<ClusterConfiguration> {
         let path = format!("{KUBE_SYSTEM}/configmaps/kubeadm-config");
         answers::cluster_configuration(&self.object(&path).await?).with_context(|| self.failed(&path))
+    }
+
+    /// The claim that made the cluster, from the `ConfigMap` called `kubeboot`, if there is one.
+    ///
+    /// # Errors
+    /// When the server does not answer, or the `ConfigMap` holds no claim.
+    pub async fn claim(&self) -> Result<Option<String>> {
+        let path = format!("{CONFIG_MAPS}/{CLAIM_MAP}");
+        let answer = self.call(Method::GET, &path, None).await?;
+        if answer.status == StatusCode::NOT_FOUND {
+            return Ok(None);
+        }
+        answers::claim(&answer.success(self, &path)?).map(Some).with_context(|| self.failed(&path))
+    }
+
+    /// Writes the claim that made the cluster into the `ConfigMap` called `kubeboot`, where there is none, and reads it back.
+    ///
+    /// # Errors
+    /// When the server does not answer or refuses, or another claim is there.
+    pub async fn write_claim(&self, claim: &str) -> Result<()> {
+        let object = json!({
+            "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": CLAIM_MAP, "namespace": "kube-system"},
+            "data": {"claim": claim},
+        });
+        let answer = self.call(Method::POST, CONFIG_MAPS, Some(&object)).await?;
+        if answer.status != StatusCode::CONFLICT {
+            answer.success(self, CONFIG_MAPS)?;
+        }
+        let kept = self.claim().await?;
+        ensure!(
+            kept.as_deref() == Some(claim),
+            "the ConfigMap kube-system/{CLAIM_MAP} keeps the claim '{}' of another cluster, not {claim}",
+            kept.unwrap_or_default().escape_debug()
+        );
+        Ok(())
     }
 
     /// The version of the API server, such as `v1.36.1`.

@@ -5,8 +5,10 @@ mod answers;
 mod anyone;
 mod client;
 mod kubeconfig;
+mod probe;
 
 pub use answers::{ClusterConfiguration, KubeNode};
 pub use anyone::{Anyone, answers_at};
 pub use client::{Client, Deleted};
 pub use kubeconfig::Kubeconfig;
+pub use probe::is_api_server;

@@ -10,8 +10,9 @@ use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 
 use crate::host::files;
-use crate::model::machine::ids::{ClaimId, InstanceId, MemberId, Uid};
+use crate::model::machine::ids::{ClaimId, EtcdClusterId, InstanceId, MemberId, Uid};
 use crate::model::machine::local::{self, Local};
+use crate::model::membership::certainty::RecordedEtcd;
 
 /// The marker's place on the disk, without the leading slash.
 const MARKER: &str = "var/lib/kubeboot/state.json";
@@ -57,6 +58,9 @@ pub struct Marker {
     /// UID of the cluster's `kube-system` namespace, as soon as known; always there for a member.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kube_system_uid: Option<Uid>,
+    /// ID of its etcd cluster; none with external etcd, or before the machine is a member.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub etcd_cluster_id: Option<EtcdClusterId>,
     /// ID of its etcd member, as soon as known; none with external etcd.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub member_id: Option<MemberId>,
@@ -74,9 +78,16 @@ impl Marker {
             claim_id: claim_id.clone(),
             stage,
             kube_system_uid: None,
+            etcd_cluster_id: None,
             member_id: None,
             at: String::new(),
         }
+    }
+
+    /// The etcd of which this machine is a member, by its own word: for who leaves while nobody can read the record.
+    #[must_use]
+    pub fn recorded_etcd(&self) -> Option<RecordedEtcd> {
+        Some(RecordedEtcd { claim: self.claim_id.clone(), cluster: self.etcd_cluster_id? })
     }
 
     /// Writes the marker whole, readable by root alone, below `root` (`/` on a machine).

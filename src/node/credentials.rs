@@ -8,6 +8,7 @@ use crate::host::files;
 use crate::kube::Kubeconfig;
 use crate::kubeadm::pki::{self, Bundle};
 use crate::kubeadm::run::Kubeadm;
+use crate::model::membership::certainty::RecordedEtcd;
 use crate::model::record::cluster::{ClusterRecord, Published};
 use anyhow::{Context, Result, ensure};
 use std::path::{Path, PathBuf};
@@ -19,6 +20,10 @@ pub const FOLDER: &str = "/run/kubeboot";
 pub const MEMBER_ETCD: &str = "/etc/kubernetes/pki/etcd";
 /// Where kubeadm keeps a member's credentials for the API servers.
 pub const MEMBER_KUBECONFIG: &str = "/etc/kubernetes/admin.conf";
+
+/// Why etcd cannot be asked.
+const NO_CLUSTER_ID: &str = "nobody says which etcd cluster is meant: the cluster record names no 'etcd_cluster_id', although etcd is \
+                             not external";
 
 /// What a node needs to talk to its cluster.
 pub struct Credentials {
@@ -33,14 +38,14 @@ pub struct Credentials {
 }
 
 impl Credentials {
-    /// A member's own, from where kubeadm keeps them.
+    /// A member's own, from where kubeadm keeps them. `recorded` is the etcd that is meant; nothing where etcd is external.
     ///
     /// # Errors
     /// A file that is missing or makes no sense.
-    pub fn from_disk(facts: &Facts) -> Result<Self> {
+    pub fn from_disk(facts: &Facts, recorded: Option<RecordedEtcd>) -> Result<Self> {
         let etcd = match facts.external_etcd() {
             true => None,
-            false => Some(Access::from_folder(Path::new(MEMBER_ETCD))?),
+            false => Some(Access::from_folder(Path::new(MEMBER_ETCD), recorded.context(NO_CLUSTER_ID)?)?),
         };
         let kubeconfig_path = PathBuf::from(MEMBER_KUBECONFIG);
         Ok(Self { etcd, kubeconfig: Kubeconfig::read(&kubeconfig_path)?, kubeconfig_path, bundle: None })
@@ -75,7 +80,7 @@ impl Credentials {
             None
         } else {
             kubeadm.etcd_client_certificate(&authorities, &facts.cluster.kubernetes_version).await?;
-            Some(Access::from_folder(&authorities.join("etcd"))?)
+            Some(Access::from_folder(&authorities.join("etcd"), RecordedEtcd::of(record).context(NO_CLUSTER_ID)?)?)
         };
         // The authorities' keys are needed no longer; kubeadm gets its own copy right before it starts.
         std::fs::remove_dir_all(&authorities)

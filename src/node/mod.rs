@@ -1,6 +1,8 @@
 //! What this machine knows and may do: shared by every command that runs on a node.
 
+pub mod api_servers;
 pub mod credentials;
+pub mod etcd_claim;
 pub mod facts;
 pub mod former_node;
 pub mod group;

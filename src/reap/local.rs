@@ -8,6 +8,7 @@ use crate::host::files;
 use crate::host::systemd::notify;
 use crate::kubeadm::state;
 use crate::model::machine::local::Local;
+use crate::model::membership::certainty::RecordedEtcd;
 use crate::model::record::cluster::{ClusterRecord, Published, RecordState};
 use crate::model::record::identity::Mismatch;
 use crate::model::up::step::Stop;
@@ -68,7 +69,7 @@ impl LocalReap {
         let is_member =
             matches!(&local, Local::Made { instance, claim_id } if *instance == me && *claim_id == record.claim_id);
         let (credentials, folder) = if is_member {
-            (Credentials::from_disk(&facts)?, None)
+            (Credentials::from_disk(&facts, RecordedEtcd::of(&record))?, None)
         } else {
             let (credentials, folder) = made_from_bundle(&facts, &store, &record).await?;
             (credentials, Some(folder))

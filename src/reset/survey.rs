@@ -4,6 +4,7 @@ use super::Reset;
 use crate::bucket::registrations;
 use crate::etcd::{self, Access};
 use crate::host::files;
+use crate::kubeadm::state::Marker;
 use crate::model::leave::plan::Blocked;
 use crate::model::leave::{LeaveInput, LeavePlan, NextRemoval, Part, next, plan};
 use crate::model::machine::local::Local;
@@ -43,7 +44,9 @@ pub(super) struct Survey {
 impl Survey {
     /// Looks around within the budget. Whoever is silent is told of in the plan.
     pub(super) async fn take(reset: &Reset, local: &Local) -> Self {
-        let credentials = Credentials::from_disk(&reset.facts);
+        // By this machine's own word: AWS may be silent while it goes down.
+        let recorded = Marker::load(Path::new("/")).ok().flatten().and_then(|marker| marker.recorded_etcd());
+        let credentials = Credentials::from_disk(&reset.facts, recorded);
         let mut addresses = reset.facts.machine.addresses.clone();
         addresses.extend(by_manifest().into_iter().filter(|found| !reset.facts.machine.addresses.contains(found)));
         let mut survey = Self {

@@ -52,7 +52,8 @@ impl RetireReport {
         let store = &look.operator.store;
         let record = seen.record.as_ref().map(|(record, _)| record);
         let published: Option<&Published> = record.and_then(|record| match &record.state {
-            RecordState::Ready(published) | RecordState::Retired(published) => Some(published),
+            RecordState::Ready(published) => Some(published),
+            RecordState::Retired(retired) => retired.published.as_ref(),
             RecordState::Initializing { .. } => None,
         });
         let refusals = match &seen.verdict {

@@ -5,6 +5,7 @@ use super::sources::within;
 use crate::etcd::{self, Access};
 use crate::kube::{Client, Kubeconfig};
 use crate::model::machine::ids::{InstanceId, Uid};
+use crate::model::membership::certainty::RecordedEtcd;
 use crate::model::membership::view::ClusterView;
 use crate::model::status::{ApiServer, Etcd, Known, MemberStatus, NodeStatus, StatusMachine};
 use crate::node::credentials::{FOLDER, MEMBER_ETCD, MEMBER_KUBECONFIG};
@@ -38,7 +39,7 @@ pub(super) fn peers(machines: &[StatusMachine<'_>]) -> Vec<Peer> {
 }
 
 /// etcd's members.
-pub(super) async fn etcd(peers: &[Peer], external: bool) -> Known<Etcd> {
+pub(super) async fn etcd(peers: &[Peer], external: bool, recorded: Option<RecordedEtcd>) -> Known<Etcd> {
     if external {
         return Ok(Etcd::External);
     }
@@ -46,7 +47,8 @@ pub(super) async fn etcd(peers: &[Peer], external: bool) -> Known<Etcd> {
         return Err("no control-plane machine is known to ask".into());
     }
     let access = credentials(&[PathBuf::from(MEMBER_ETCD).join("healthcheck-client.crt")], |path| {
-        Access::from_folder(path.parent().unwrap_or(Path::new("/")))
+        let recorded = recorded.clone().context("neither the record nor this machine says which etcd cluster is meant")?;
+        Access::from_folder(path.parent().unwrap_or(Path::new("/")), recorded)
     })?;
     let addresses: Vec<IpAddr> = peers.iter().map(|peer| peer.address).collect();
     let all = async {

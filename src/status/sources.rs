@@ -2,11 +2,14 @@
 
 use super::aws::AwsAnswers;
 use super::{cluster, origin};
+use crate::kubeadm::state::Marker;
+use crate::model::membership::certainty::RecordedEtcd;
 use crate::model::status::{Known, StatusInput, machines};
 use crate::node::group::with_ec2;
 use crate::settings::Settings;
 use anyhow::Result;
 use std::fmt::Display;
+use std::path::Path;
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -45,7 +48,18 @@ pub(super) async fn gather(settings: &Settings) -> Result<StatusInput> {
         Err(why) => seen.ec2 = Err(why),
     }
     let peers = cluster::peers(&machines(&seen));
-    (seen.etcd, seen.api_servers) =
-        tokio::join!(cluster::etcd(&peers, place.external_etcd), cluster::api_servers(&peers, place.api_port));
+    let recorded = recorded_etcd(&seen);
+    (seen.etcd, seen.api_servers) = tokio::join!(
+        cluster::etcd(&peers, place.external_etcd, recorded),
+        cluster::api_servers(&peers, place.api_port)
+    );
     Ok(seen)
+}
+
+/// The etcd that is meant: by the record, or else by what this machine knows of its own.
+fn recorded_etcd(seen: &StatusInput) -> Option<RecordedEtcd> {
+    match &seen.record {
+        Ok(Some(record)) if record.published().is_some() => RecordedEtcd::of(record),
+        Ok(_) | Err(_) => Marker::load(Path::new("/")).ok().flatten()?.recorded_etcd(),
+    }
 }

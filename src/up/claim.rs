@@ -50,6 +50,9 @@ impl UpContext {
             RecordView::Absent | RecordView::Vanished => None,
             RecordView::Found { record, .. } => Some(record.as_ref()),
         };
+        if let Some(reason) = self.blank_hash(seen.hash.as_deref()).await? {
+            return Ok(StepOutcome::Wait(Waiting { reason, pause: POLL_INTERVAL, exit: Exit::TryAgain }));
+        }
         warn_if_unsettled(seen, before);
         let claim_id = ClaimId::parse(uuid::Uuid::new_v4().to_string()).context("a UUID is a claim ID")?;
         let holder = Holder { instance: self.facts.machine.instance.clone(), boot: self.facts.boot.clone() };
@@ -71,6 +74,22 @@ impl UpContext {
             Written::Unknown => tracing::warn!("S3 did not say whether the claim was written, reading it anew"),
         }
         Ok(StepOutcome::Again)
+    }
+
+    /// Takes away the published hash of the retired cluster over which is claimed: beside a claim it would prove that there is a
+    /// cluster. A reason to wait when S3 does not say.
+    async fn blank_hash(&self, hash: Option<&str>) -> Result<Option<String>> {
+        if hash.is_none() {
+            return Ok(None);
+        }
+        let Some(object) = self.store.get(keys::HASH).await? else { return Ok(None) };
+        let written = self.store.write(keys::HASH, b"\n", &Condition::Unchanged(object.etag), WRITE_TIMEOUT).await?;
+        Ok(match written {
+            Written::Ours(_) => None,
+            Written::Others(_) | Written::Gone | Written::Unknown => {
+                Some("the old discovery hash to be taken away".into())
+            }
+        })
     }
 
     /// Before its first claim, every run sees for itself that the bucket honours conditional writes: elsewhere every

@@ -30,7 +30,8 @@ impl UpContext {
         let cluster = loop {
             let cluster = self.ask_cluster(&peers::addresses(group, &self.facts.machine.instance)).await;
             self.membership.probe.remember(&cluster);
-            match clean_up(&cluster, &self.facts.machine.addresses, &self.local()?) {
+            let machine = &self.facts.machine;
+            match clean_up(&machine.instance, &cluster, &machine.addresses, &self.local()?, &self.data()) {
                 CleanUp::Wait(needs) => return Ok(Some(needs.to_string())),
                 CleanUp::Remove(stale) => self.remove_own(&cluster, stale).await?,
                 CleanUp::Wipe => {
@@ -40,6 +41,7 @@ impl UpContext {
                     wiped.context(Exit::Kubeadm)?;
                     break cluster;
                 }
+                CleanUp::Keep(needed) => return Ok(Some(format!("an operator: {needed}"))),
                 CleanUp::Done => {
                     Point::OwnMemberRemoved.reached();
                     break cluster;

@@ -6,12 +6,14 @@ use super::record::RecordHold;
 use super::reporting::Reporting;
 use super::{StepOutcome, UpOptions};
 use crate::aws::store::Store;
+use crate::etcd;
 use crate::exit::Exit;
 use crate::host::files;
 use crate::host::lock::Lock;
 use crate::kubeadm::run::Kubeadm;
 use crate::kubeadm::state;
 use crate::kubeadm::wipe;
+use crate::model::machine::etcd_data::EtcdData;
 use crate::model::machine::local::Local;
 use crate::model::up::snapshot::Policy;
 use crate::model::up::step::Wipe;
@@ -22,6 +24,11 @@ use crate::node::registrar::Registrar;
 use crate::settings::HookOnFailure;
 use anyhow::{Context, Result};
 use std::path::Path;
+use std::time::Duration;
+
+/// A record that is gone is waited for so long. For up to 15 minutes after versioning was enabled S3 may answer 404 for objects
+/// that exist (S3 User Guide, enabling versioning).
+const MISSING_GRACE: Duration = Duration::from_mins(15);
 
 /// Everything one `up` holds, sorted by what it serves.
 pub struct UpContext {
@@ -56,6 +63,7 @@ impl UpContext {
             claim_ttl: settings.claim_ttl,
             init_attempts: settings.init_attempts,
             gone_grace: settings.gone_grace,
+            missing_grace: MISSING_GRACE,
             accept_group: options.accept_group,
         };
         Ok(Self {
@@ -80,6 +88,11 @@ impl UpContext {
     /// What the disk says.
     pub(super) fn local(&self) -> Result<Local> {
         state::observe(Path::new("/"), self.facts.documents.data_dir()).context(Exit::Operator)
+    }
+
+    /// Whose data lies in etcd's folder.
+    pub(super) fn data(&self) -> EtcdData {
+        etcd::data::observe(self.facts.documents.data_dir())
     }
 
     /// Removes what was needed only while `up` worked: credentials above all.

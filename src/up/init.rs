@@ -10,6 +10,7 @@ use crate::aws::CallFailed;
 use crate::aws::store::{Store, Written};
 use crate::bucket::held::FinalWrite;
 use crate::bucket::keys;
+use crate::etcd::{self, Access};
 use crate::exit::Exit;
 use crate::host::files;
 use crate::host::systemd::notify;
@@ -18,15 +19,17 @@ use crate::kubeadm::documents::BootstrapToken;
 use crate::kubeadm::pki::{self, Bundle};
 use crate::kubeadm::run::{Kubeadm, LONGEST};
 use crate::kubeadm::state::{Marker, MarkerStage};
-use crate::model::machine::ids::{ClaimId, InstanceId, Uid};
+use crate::model::machine::etcd_data::EtcdIds;
+use crate::model::machine::ids::{ClaimId, EtcdClusterId, InstanceId, Uid};
+use crate::model::membership::certainty::RecordedEtcd;
 use crate::model::membership::registration::RegistrationPhase;
 use crate::model::record::claim;
 use crate::model::record::cluster::{ClusterRecord, Published};
 use crate::model::record::conditional_write::Condition;
 use crate::node::Facts;
-use crate::node::credentials::FOLDER;
+use crate::node::credentials::{FOLDER, MEMBER_ETCD};
 use crate::node::registrar::rfc3339;
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -65,13 +68,13 @@ impl UpContext {
         };
         match made {
             Ok(published) => self.flip(held, published).await,
-            Err(InitFailed { error, kubeadm_failed }) => {
+            Err(error) => {
                 self.record.failed_inits += 1;
                 tracing::error!(attempt = self.record.failed_inits, "init failed: {error:#}");
                 self.report.kubeadm_failed = Some(format!("{error:#}"));
                 self.report.registrar.failed(&format!("{error:#}")).await;
-                // Once kubeadm is through, things named after the claim may be in the bucket: a new claim ID follows.
-                self.record.claim = kubeadm_failed.then_some(held);
+                // Every attempt has a claim of its own, and so an etcd of its own: the next one takes over from this one.
+                drop(held);
                 let reason = format!("another attempt after a failed init: {error:#}");
                 Ok(StepOutcome::Wait(Waiting { reason, pause: CONTENDED, exit: Exit::Kubeadm }))
             }
@@ -81,8 +84,7 @@ impl UpContext {
     /// The commit point.
     async fn flip(&mut self, held: crate::bucket::Held<ClusterRecord>, published: Published) -> Result<StepOutcome> {
         let claim_id = held.body().claim_id.clone();
-        let uid = published.kube_system_uid.clone();
-        let Some(next) = claim::flipped(held.body(), published) else { return Ok(StepOutcome::Again) };
+        let Some(next) = claim::flipped(held.body(), published.clone()) else { return Ok(StepOutcome::Again) };
         Point::FlipDue.reached();
         let bytes = next.to_bytes();
         let flipped = insist(|| held.clone().finish(&bytes, FLIP_TIMEOUT)).await;
@@ -90,8 +92,8 @@ impl UpContext {
         match flipped {
             Ok(FinalWrite::Ours(_)) => {
                 Point::FlipAnswered.reached();
-                tracing::info!(claim = %claim_id, kube_system_uid = %uid, "the cluster exists");
-                self.mark_member(&claim_id, &uid)?;
+                tracing::info!(claim = %claim_id, kube_system_uid = %published.kube_system_uid, "the cluster exists");
+                self.mark_member(&claim_id, &published)?;
             }
             Ok(FinalWrite::Lost(lost)) => self.lost(&lost),
             // Nothing on the disk is touched until the record has been read.
@@ -102,9 +104,10 @@ impl UpContext {
     }
 
     /// Writes down that this machine is a member of the cluster of this claim.
-    pub(super) fn mark_member(&self, claim_id: &ClaimId, uid: &Uid) -> Result<()> {
+    pub(super) fn mark_member(&self, claim_id: &ClaimId, published: &Published) -> Result<()> {
         let mut marker = marker(&self.facts.machine.instance, claim_id, MarkerStage::Member);
-        marker.kube_system_uid = Some(uid.clone());
+        marker.kube_system_uid = Some(published.kube_system_uid.clone());
+        marker.etcd_cluster_id = published.etcd_cluster_id;
         marker.save(Path::new("/"))?;
         Point::MemberMarked.reached();
         Ok(())
@@ -116,24 +119,15 @@ pub(super) fn marker(instance: &InstanceId, claim_id: &ClaimId, stage: MarkerSta
     Marker::new(instance, claim_id, stage)
 }
 
-/// Why no cluster was made.
-struct InitFailed {
-    error: anyhow::Error,
-    /// Whether it was kubeadm itself that failed, so that nothing but this machine's disk was touched.
-    kubeadm_failed: bool,
-}
-
 async fn make_cluster(
     facts: &Facts,
     kubeadm: &Kubeadm,
     store: &Store,
     claim_id: &ClaimId,
     deadline: Instant,
-) -> Result<Published, InitFailed> {
-    let token = run_init(facts, kubeadm, claim_id, deadline)
-        .await
-        .map_err(|error| InitFailed { error, kubeadm_failed: true })?;
-    publish(facts, store, claim_id, &token).await.map_err(|error| InitFailed { error, kubeadm_failed: false })
+) -> Result<Published> {
+    let token = run_init(facts, kubeadm, claim_id, deadline).await?;
+    publish(facts, store, claim_id, &token).await
 }
 
 async fn run_init(facts: &Facts, kubeadm: &Kubeadm, claim_id: &ClaimId, deadline: Instant) -> Result<BootstrapToken> {
@@ -143,7 +137,7 @@ async fn run_init(facts: &Facts, kubeadm: &Kubeadm, claim_id: &ClaimId, deadline
     Point::InitMarked.reached();
     let token = BootstrapToken::new(&random()?);
     let config = PathBuf::from(FOLDER).join("kubeadm-init.yaml");
-    files::write(&config, facts.documents.init(&facts.cluster, &facts.node, &token)?.as_bytes(), 0o600)?;
+    files::write(&config, facts.documents.init(&facts.cluster, &facts.node, &token, claim_id)?.as_bytes(), 0o600)?;
     Point::InitConfigured.reached();
     let time_limit = LONGEST.min(deadline.saturating_duration_since(Instant::now()));
     // Whatever comes of it, also when the claim is lost: the file holds the token.
@@ -186,6 +180,8 @@ async fn publish(facts: &Facts, store: &Store, claim_id: &ClaimId, token: &Boots
         .await
         .context("failed to delete the bootstrap token that kubeadm init wanted")?;
     Point::TokenDeleted.reached();
+    let etcd_cluster_id = keep_claim(facts, &local, claim_id).await?;
+    Point::ClaimKept.reached();
     let wanted = pki::wanted(facts.documents.external_etcd().as_ref(), &facts.settings.extra_shared_files);
     let bundle = Bundle {
         claim_id: claim_id.to_string(),
@@ -205,12 +201,32 @@ async fn publish(facts: &Facts, store: &Store, claim_id: &ClaimId, token: &Boots
     Ok(Published {
         ca_hashes: bundle.ca_hashes()?,
         kube_system_uid,
+        etcd_cluster_id,
         kubernetes_version: facts.documents.installed_version(&facts.cluster),
         pki_key,
         pki_digest: pki::digest(&body),
         initialised_by: facts.machine.instance.clone(),
         initialised_at: rfc3339(),
     })
+}
+
+/// Writes the claim into the new cluster, into etcd and as a `ConfigMap`, and reads both back: by it the cluster is known from
+/// one that lost its data. The ID of the etcd cluster; none where etcd is external.
+async fn keep_claim(facts: &Facts, local: &Client, claim_id: &ClaimId) -> Result<Option<EtcdClusterId>> {
+    local.write_claim(claim_id.as_str()).await?;
+    if facts.external_etcd() {
+        return Ok(None);
+    }
+    let ids = EtcdIds::of_init(claim_id, facts.node.address);
+    let recorded = RecordedEtcd { claim: claim_id.clone(), cluster: ids.cluster };
+    let access = Access::from_folder(Path::new(MEMBER_ETCD), recorded)?;
+    let cluster = etcd::write_claim(&access, facts.node.address).await?;
+    ensure!(
+        cluster == ids.cluster,
+        "etcd has the cluster ID {cluster}, and the token of this claim makes {}: the kubeadm documents change how etcd forms its cluster",
+        ids.cluster
+    );
+    Ok(Some(cluster))
 }
 
 /// Repeats a write without which a cluster that stands already would have to be made anew. A denial may pass within

@@ -74,6 +74,16 @@ impl UpContext {
         outcome
     }
 
+    /// Begins to join anew, because etcd's data on this machine is gone: from here on its member is one of an earlier attempt, which
+    /// is removed under the lease.
+    pub(super) fn rejoin(&mut self, seen: &Snapshot) -> Result<StepOutcome> {
+        let RecordView::Found { record, .. } = &seen.record else { return Ok(StepOutcome::Again) };
+        marker(&self.facts.machine.instance, &record.claim_id, MarkerStage::Joining).save(Path::new("/"))?;
+        // A member's own credentials may be gone with its certificates.
+        self.membership.credentials = None;
+        Ok(StepOutcome::Again)
+    }
+
     /// Takes the lease as soon as it is this machine's turn; after a few looks, says whose turn it is.
     async fn queue(&mut self, instances: &Instances) -> Result<Queued> {
         for _ in 1..LOOKS {
@@ -151,7 +161,7 @@ impl UpContext {
             ensure!(node.is_some(), "kubeadm join has ended, but there is no Node '{}'", self.facts.node_name);
         }
         Point::OwnApiReady.reached();
-        self.mark_member(&record.claim_id, &uid)?;
+        self.mark_member(&record.claim_id, published)?;
         tracing::info!(member = member.map(|id| id.to_string()), "this machine has joined");
         // From here on this machine uses its own credentials.
         self.membership.credentials = None;

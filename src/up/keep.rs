@@ -8,7 +8,7 @@ use crate::bucket::keys;
 use crate::exit::Exit;
 use crate::host::systemd::notify;
 use crate::kube::Client;
-use crate::model::machine::ids::Uid;
+use crate::model::machine::ids::{ClaimId, Uid};
 use crate::model::machine::local::Local;
 use crate::model::membership::view::ClusterView;
 use crate::model::record::cluster::Published;
@@ -44,8 +44,20 @@ impl UpContext {
             Ok(uid) => return Err(other_cluster(&uid, published).context(Exit::Operator)),
             Err(error) => return wait(error),
         }
+        match local.claim().await {
+            Ok(Some(claim)) if claim == record.claim_id.as_str() => {}
+            Ok(Some(claim)) => return Err(other_claim(&claim, &record.claim_id).context(Exit::Operator)),
+            // Somebody deleted it. This is the record's cluster by its UID, which no other has.
+            Ok(None) => {
+                if let Err(error) = local.write_claim(record.claim_id.as_str()).await {
+                    return wait(error);
+                }
+                tracing::warn!(claim = %record.claim_id, "wrote the ConfigMap kube-system/kubeboot anew, which was missing");
+            }
+            Err(error) => return wait(error),
+        }
         if !matches!(seen.local, Local::Made { .. }) {
-            self.mark_member(&record.claim_id, &published.kube_system_uid)?;
+            self.mark_member(&record.claim_id, published)?;
         }
         let node = match local.node(&self.facts.node_name).await {
             Ok(None) if self.facts.external_etcd() => {
@@ -104,5 +116,13 @@ fn other_cluster(uid: &str, published: &Published) -> anyhow::Error {
         "the local API server serves the cluster with kube-system {uid}, the cluster record means {}: there are two clusters, and this \
          machine is in the wrong one",
         published.kube_system_uid
+    )
+}
+
+fn other_claim(kept: &str, recorded: &ClaimId) -> anyhow::Error {
+    anyhow!(
+        "the local API server serves the cluster of claim '{}', the cluster record means {recorded}: this machine is in another cluster; \
+         see 'kubeboot status' on each machine, and do not wipe any before it is clear which cluster is to stay",
+        kept.escape_debug()
     )
 }

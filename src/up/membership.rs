@@ -6,6 +6,7 @@ use crate::model::membership::members::Members;
 use crate::model::membership::registration::Registration;
 use crate::model::membership::view::ClusterView;
 use crate::node::Facts;
+use crate::node::api_servers::ApiServers;
 use crate::node::credentials::{Credentials, FOLDER};
 use crate::node::lease::Queue;
 use crate::node::leaving_unit::LeavingUnit;
@@ -22,6 +23,8 @@ pub struct Membership {
     pub(super) credentials: Option<(ClaimId, Credentials)>,
     /// The cluster's last answers.
     pub(super) probe: Probe,
+    /// Who answers as an API server, while there is no cluster.
+    pub(super) api_servers: ApiServers,
     /// Whether versions and documents were compared with the cluster.
     pub(super) compared: bool,
     /// The unit that takes this machine out of the cluster at shutdown.
@@ -36,6 +39,7 @@ impl Membership {
             credentials_folder: Path::new(FOLDER).join("credentials"),
             credentials: None,
             probe: Probe::default(),
+            api_servers: ApiServers::new(facts.cluster.host.clone(), facts.cluster.port, facts.api_port()),
             compared: false,
             leaving_unit: LeavingUnit::default(),
         }

@@ -206,6 +206,7 @@ async fn pass(context: &mut UpContext, outages: &mut Outages, deadline: Instant)
         Step::Init => context.init(deadline).await,
         Step::Yield => context.step_down().await,
         Step::AcceptGroup => context.accept_group(&seen).await,
+        Step::Rejoin => context.rejoin(&seen),
         Step::Join => context.join(&seen, deadline).await,
         Step::Keep => context.keep(&seen).await,
     }
@@ -220,7 +221,14 @@ fn wait(what: &Wait) -> Waiting {
     let pause = match what {
         Wait::Turn { left, .. } => (*left).min(POLL_INTERVAL),
         Wait::Holder { .. } => CONTENDED,
-        Wait::Settle { .. } | Wait::Cluster { .. } | Wait::Quorum { .. } | Wait::OwnMember => POLL_INTERVAL,
+        Wait::ApiServers => CONTENDED,
+        Wait::Settle { .. }
+        | Wait::Cluster { .. }
+        | Wait::Quorum { .. }
+        | Wait::OwnMember
+        | Wait::Record
+        | Wait::DataGone { .. }
+        | Wait::ForeignData { .. } => POLL_INTERVAL,
     };
     Waiting { reason: what.to_string(), pause, exit }
 }

@@ -1,18 +1,20 @@
 //! Gathering one snapshot.
 
 use super::context::UpContext;
-use crate::bucket::{Found, registrations};
+use crate::bucket::{Found, keys, registrations};
 use crate::etcd;
 use crate::exit::Exit;
 use crate::model::machine::ids::{ClaimId, InstanceId};
 use crate::model::machine::local::{Local, Stage};
+use crate::model::membership::certainty::RecordedEtcd;
 use crate::model::membership::registration::Registration;
 use crate::model::membership::view::ClusterView;
 use crate::model::record::cluster::{ClusterRecord, Published, RecordState};
 use crate::model::record::identity::Identity;
 use crate::model::record::view::RecordView;
-use crate::model::up::snapshot::Snapshot;
+use crate::model::up::snapshot::{ApiServerProbe, Snapshot};
 use crate::node::credentials::Credentials;
+use crate::node::etcd_claim;
 use crate::node::group::View;
 use crate::node::peers;
 use anyhow::{Context, Result};
@@ -32,6 +34,7 @@ impl UpContext {
     /// # Errors
     /// AWS does not answer or refuses, or an object or the disk holds what makes no sense.
     pub async fn observe(&mut self) -> Result<Snapshot> {
+        self.membership.api_servers.take_in().await;
         let record = self.read_record().await?;
         self.report.following = claim_of(&record);
         let local = self.local()?;
@@ -39,6 +42,8 @@ impl UpContext {
         let mut others: Vec<InstanceId> = registrations.iter().map(|found| found.instance.clone()).collect();
         others.extend(mentioned(&record));
         let view = self.group.look(&others, self.facts.settings.expected_size).await?;
+        let api_servers = self.api_servers(&record, &view);
+        let hash = self.hash_beside(&record).await?;
         let cluster = self.cluster(&record, &local, &view).await?;
         let arn = view.group.as_ref().map(|group| group.arn.as_str()).unwrap_or_default();
         let identity = self.facts.identity(arn);
@@ -54,8 +59,12 @@ impl UpContext {
             group: view.group,
             instances: view.instances,
             registrations,
+            data: self.data(),
             local,
             record,
+            record_missing_for: self.record.watch.missing_for(),
+            hash,
+            api_servers,
             cluster,
         })
     }
@@ -68,7 +77,7 @@ impl UpContext {
             Found::Object { object, unchanged_for } => {
                 let record = ClusterRecord::parse(&object.body)
                     .with_context(|| {
-                        let url = self.store.url(crate::bucket::keys::RECORD);
+                        let url = self.store.url(keys::RECORD);
                         format!("failed to read the cluster record '{url}': if it is not kubeboot's, choose another prefix; \
                                  if it was damaged, restore its last good version")
                     })
@@ -78,9 +87,10 @@ impl UpContext {
         })
     }
 
-    /// Registrations matter to a machine that is no member: they explain the members that may have to be reaped first.
+    /// Registrations matter to a machine that is no member of a cluster: they explain the members that may have to be reaped
+    /// first. Without a cluster by the record they may prove that there is one.
     async fn registrations_if_needed(&mut self, record: &RecordView, local: &Local) -> Result<Vec<Registration>> {
-        if published(record).is_none() || matches!(local, Local::Made { .. }) {
+        if published(record).is_some() && matches!(local, Local::Made { .. }) {
             return Ok(Vec::new());
         }
         match &self.membership.probe.registrations {
@@ -91,6 +101,29 @@ impl UpContext {
         let found: Vec<_> = entries.into_iter().filter_map(|entry| entry.registration.ok()).collect();
         self.membership.probe.registrations = Some((Instant::now(), found.clone()));
         Ok(found)
+    }
+
+    /// Who answers as an API server, where there is no cluster by the record.
+    fn api_servers(&mut self, record: &RecordView, view: &View) -> ApiServerProbe {
+        let claimable = match record {
+            RecordView::Absent | RecordView::Vanished => true,
+            RecordView::Found { record, .. } => matches!(record.state, RecordState::Retired(_)),
+        };
+        match &view.group {
+            Some(group) if claimable => self.membership.api_servers.answered(group),
+            Some(_) | None => ApiServerProbe::Pending,
+        }
+    }
+
+    /// The published discovery hash, where the record is not ready: it may prove that there was a later one.
+    async fn hash_beside(&self, record: &RecordView) -> Result<Option<String>> {
+        let RecordView::Found { record, .. } = record else { return Ok(None) };
+        if record.published().is_some() {
+            return Ok(None);
+        }
+        let hash = self.store.get(keys::HASH).await?;
+        let line = hash.map(|object| String::from_utf8_lossy(&object.body).trim_end().to_owned());
+        Ok(line.filter(|line| !line.is_empty()))
     }
 
     /// The cluster behind a ready record of ours.
@@ -113,9 +146,25 @@ impl UpContext {
         if member_here {
             addresses.insert(0, self.facts.node.address);
         }
-        let asked = self.ask_cluster(&addresses).await;
+        let asked = self.ask_and_restore_claim(&addresses, published).await;
         (self.membership.probe.last, self.membership.probe.asked) = (Some(asked.clone()), Some(Instant::now()));
         Ok(asked)
+    }
+
+    /// Asks the cluster. Where the claim is missing in its etcd, it is written anew and everybody is asked again.
+    async fn ask_and_restore_claim(&self, addresses: &[IpAddr], published: &Published) -> ClusterView {
+        let Some((_, Credentials { etcd: Some(access), kubeconfig, .. })) = &self.membership.credentials else {
+            return self.ask_cluster(addresses).await;
+        };
+        let observed = etcd::observe_all(access, addresses, etcd::REQUEST_TIMEOUT).await;
+        if matches!(observed.view, ClusterView::Listed(_)) || observed.without_claim.is_empty() {
+            return observed.view;
+        }
+        let port = self.facts.api_port();
+        match etcd_claim::restore(access, kubeconfig, published, &observed.without_claim, port).await {
+            true => etcd::observe(access, addresses).await,
+            false => observed.view,
+        }
     }
 
     /// Asks etcd, or with an external one the API servers.
@@ -143,7 +192,7 @@ impl UpContext {
             return Ok(Ok(()));
         }
         let made = if member_here {
-            match Credentials::from_disk(&self.facts) {
+            match Credentials::from_disk(&self.facts, RecordedEtcd::of(record)) {
                 Ok(made) => made,
                 Err(error) => return Ok(Err(format!("{error:#}"))),
             }

@@ -78,6 +78,8 @@ points! {
     ClusterKnown = "cluster-known", Leader;
     /// The bootstrap token is deleted.
     TokenDeleted = "token-deleted", Leader;
+    /// The new cluster keeps its claim, in etcd and as a `ConfigMap`.
+    ClaimKept = "claim-kept", Leader;
     /// The PKI bundle is in the bucket.
     BundleUploaded = "bundle-uploaded", Leader;
     /// The flip is about to be sent.

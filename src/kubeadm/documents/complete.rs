@@ -5,6 +5,8 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use crate::model::machine::ids::ClaimId;
+
 use super::value::{at, fill, list_mut, mapping, not_a, pairs, text, texts};
 use super::{
     BootstrapToken, CLUSTER, ClusterFacts, DocumentRefusal, Documents, INIT, JOIN, KUBEADM_GROUP, NodeFacts, RESET,
@@ -28,13 +30,18 @@ impl Documents {
         cluster: &ClusterFacts,
         node: &NodeFacts,
         token: &BootstrapToken,
+        claim: &ClaimId,
     ) -> Result<String, DocumentRefusal> {
         self.judge(cluster)?;
         let mut init = self.skeleton(INIT);
         register(&mut init, node)?;
         advertise(&mut init, "localAPIEndpoint", cluster, node)?;
         mapping(&mut init, "")?.insert("bootstrapTokens".into(), json!([token.document()]));
-        let mut texts = vec![json_text(&init), json_text(&self.cluster_configuration(cluster)?)];
+        let mut configuration = self.cluster_configuration(cluster)?;
+        if self.external_etcd().is_none() {
+            name_etcd_cluster(&mut configuration, claim)?;
+        }
+        let mut texts = vec![json_text(&init), json_text(&configuration)];
         texts.extend(self.others().map(str::to_owned));
         Ok(texts.join("---\n"))
     }
@@ -192,6 +199,13 @@ fn advertise(
         fill(document, &field, &node.address.to_string(), "remove it: kubeboot fills it in per machine")?;
     }
     mapping(document, section)?.insert("bindPort".into(), cluster.port.into());
+    Ok(())
+}
+
+/// Gives the etcd of this init a token of its own, so that no two inits share a cluster ID, at one address either.
+fn name_etcd_cluster(configuration: &mut Value, claim: &ClaimId) -> Result<(), DocumentRefusal> {
+    let arguments = list_mut(configuration, "etcd.local.extraArgs")?;
+    arguments.push(json!({"name": "initial-cluster-token", "value": claim.as_str()}));
     Ok(())
 }
 

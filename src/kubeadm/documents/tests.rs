@@ -32,6 +32,10 @@ fn cloud_node() -> NodeFacts {
     NodeFacts { provider_id: Some("aws:///eu-central-1a/i-0123456789abcdef0".into()), ..node() }
 }
 
+fn claim() -> crate::model::machine::ids::ClaimId {
+    crate::model::machine::ids::ClaimId::parse("00000000-0000-4000-8000-000000000001").expect("a UUID")
+}
+
 fn token() -> BootstrapToken {
     BootstrapToken::new(&[7; 22])
 }
@@ -60,7 +64,7 @@ fn fixtures() -> Vec<(&'static str, ClusterFacts, NodeFacts)> {
 fn completed_documents_are_those_checked_in() -> Result<()> {
     for (name, cluster, node) in fixtures() {
         let documents = operator(name)?;
-        let init = documents.init(&cluster, &node, &token())?;
+        let init = documents.init(&cluster, &node, &token(), &claim())?;
         let join = documents.join(&cluster, &node, Path::new(KUBECONFIG))?;
         for (file, text) in [("init.yaml", init), ("join.yaml", join)] {
             let path = fixture(name, file);
@@ -79,7 +83,7 @@ fn completed_documents_are_those_checked_in() -> Result<()> {
 fn no_field_is_lost() -> Result<()> {
     for (name, cluster, node) in fixtures() {
         let given = operator(name)?;
-        let init = Documents::parse(&given.init(&cluster, &node, &token())?)?;
+        let init = Documents::parse(&given.init(&cluster, &node, &token(), &claim())?)?;
         let join = Documents::parse(&given.join(&cluster, &node, Path::new(KUBECONFIG))?)?;
         for (kind, written) in [(INIT, &init), (CLUSTER, &init), (JOIN, &join)] {
             let lost = lost("", given.kubeadm(kind), written.kubeadm(kind));
@@ -179,7 +183,7 @@ fn what_contradicts_kubeboot_is_refused_by_name() {
 #[test]
 fn what_only_the_machine_knows_may_be_given_if_it_is_the_same() -> Result<()> {
     let same = "nodeRegistration: {name: IP-10-0-1-11.eu-central-1.compute.internal}\nlocalAPIEndpoint: {advertiseAddress: 10.0.1.11}";
-    Documents::parse(&of(INIT, same))?.init(&lab(), &node(), &token())?;
+    Documents::parse(&of(INIT, same))?.init(&lab(), &node(), &token(), &claim())?;
     let table = [
         ("nodeRegistration: {name: node}", "nodeRegistration.name is 'node'"),
         ("localAPIEndpoint: {advertiseAddress: 1.2.3.4}", "localAPIEndpoint.advertiseAddress is '1.2.3.4'"),
@@ -197,7 +201,7 @@ fn what_only_the_machine_knows_may_be_given_if_it_is_the_same() -> Result<()> {
     for (field, expected) in table {
         let documents = Documents::parse(&of(INIT, field))?;
         for done in [
-            documents.init(&lab(), &cloud_node(), &token()),
+            documents.init(&lab(), &cloud_node(), &token(), &claim()),
             documents.join(&lab(), &cloud_node(), Path::new(KUBECONFIG)),
         ] {
             // An address is not inherited by join: it has a place of its own there.

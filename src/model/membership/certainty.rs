@@ -5,6 +5,7 @@
 
 use crate::model::machine::ids::{ClaimId, EtcdClusterId, MemberId};
 use crate::model::membership::members::Members;
+use crate::model::record::cluster::ClusterRecord;
 use std::fmt;
 use std::net::IpAddr;
 
@@ -18,6 +19,15 @@ pub struct RecordedEtcd {
     pub claim: ClaimId,
     /// Its cluster ID.
     pub cluster: EtcdClusterId,
+}
+
+impl RecordedEtcd {
+    /// What a record says of its cluster's etcd; `None` where there is no cluster, or etcd is external.
+    #[must_use]
+    pub fn of(record: &ClusterRecord) -> Option<Self> {
+        let cluster = record.published()?.etcd_cluster_id?;
+        Some(Self { claim: record.claim_id.clone(), cluster })
+    }
 }
 
 /// What one member answered.
