@@ -3,7 +3,7 @@
 use super::finding::{Finding, Found};
 use super::look::CheckInput;
 use super::{Check, at_once};
-use crate::kubeadm::state;
+use crate::kubeadm::{data_dir, state};
 use crate::model::machine::ids::{ClaimId, InstanceId};
 use crate::model::machine::local::Local;
 use crate::model::record::cluster::ClusterRecord;
@@ -82,10 +82,14 @@ fn etcd_folder(look: &CheckInput) -> Found {
         return Ok(vec![Finding::ok("not needed: etcd is external")]);
     };
     let room = room_at(folder).map_err(|error| Finding::skipped(format!("'{}': {error}", folder.display())))?;
-    Ok(vec![judge_folder(folder, &names(folder)).unwrap_or_else(|| judge_room(folder, room))])
+    Ok(vec![judge_folder(folder).unwrap_or_else(|| judge_room(folder, room))])
 }
 
-fn judge_folder(folder: &Path, names: &[String]) -> Option<Finding> {
+fn judge_folder(folder: &Path) -> Option<Finding> {
+    if let Err(error) = data_dir::refuse_foreign(folder) {
+        return Some(Finding::error(&error));
+    }
+    let names = names(folder);
     let is_used = names.iter().any(|name| name == "member");
     (!names.is_empty() && !is_used).then(|| {
         let text = format!("'{}' holds {}, and kubeadm wants it empty", folder.display(), names.join(", "));
@@ -161,15 +165,19 @@ mod tests {
     }
 
     #[test]
-    fn etcds_folder_is_empty_or_its_own_and_large_enough() {
-        let folder = Path::new("/var/lib/etcd");
-        let verdict = |names: &[&str]| {
-            let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-            judge_folder(folder, &names).map(|finding| finding.verdict)
+    fn etcds_folder_is_empty_or_its_own_and_large_enough() -> Result<()> {
+        let verdict = |names: &[&str]| -> Result<Option<CheckVerdict>> {
+            let folder = tempfile::tempdir()?;
+            for name in names {
+                fs::create_dir(folder.path().join(name))?;
+            }
+            Ok(judge_folder(folder.path()).map(|finding| finding.verdict))
         };
-        assert_eq!((verdict(&[]), verdict(&["member"])), (None, None));
-        assert_eq!(verdict(&["lost+found"]), Some(FAILED));
+        assert_eq!((verdict(&[])?, verdict(&["member"])?, verdict(&["member", "lost+found"])?), (None, None, None));
+        assert_eq!((verdict(&["lost+found"])?, verdict(&["member", "notes"])?), (Some(FAILED), Some(FAILED)));
+        let folder = Path::new("/var/lib/etcd");
         assert_eq!(judge_room(folder, ROOM).verdict, CheckVerdict::Ok);
         assert_eq!(judge_room(folder, ROOM - 1).verdict, CheckVerdict::Warning);
+        Ok(())
     }
 }

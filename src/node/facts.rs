@@ -211,7 +211,11 @@ async fn machine(time_limit: Duration) -> Result<InstanceMetadata> {
     }
 }
 
-fn boot_id() -> Result<BootId> {
+/// The ID of this boot.
+///
+/// # Errors
+/// The kernel does not tell.
+pub fn boot_id() -> Result<BootId> {
     let path = Path::new("/proc/sys/kernel/random/boot_id");
     let text = std::fs::read_to_string(path).with_context(|| format!("failed to read '{}'", path.display()))?;
     Ok(BootId::parse(text.trim())?)

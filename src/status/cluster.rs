@@ -47,7 +47,8 @@ pub(super) async fn etcd(peers: &[Peer], external: bool, recorded: Option<Record
         return Err("no control-plane machine is known to ask".into());
     }
     let access = credentials(&[PathBuf::from(MEMBER_ETCD).join("healthcheck-client.crt")], |path| {
-        let recorded = recorded.clone().context("neither the record nor this machine says which etcd cluster is meant")?;
+        let recorded =
+            recorded.clone().context("neither the record nor this machine says which etcd cluster is meant")?;
         Access::from_folder(path.parent().unwrap_or(Path::new("/")), recorded)
     })?;
     let addresses: Vec<IpAddr> = peers.iter().map(|peer| peer.address).collect();

@@ -9,8 +9,8 @@ use crate::model::machine::ids::ClaimId;
 
 use super::value::{at, fill, list_mut, mapping, not_a, pairs, text, texts};
 use super::{
-    BootstrapToken, CLUSTER, ClusterFacts, DocumentRefusal, Documents, INIT, JOIN, KUBEADM_GROUP, NodeFacts, RESET,
-    UPGRADE,
+    BootstrapToken, CLUSTER, CLUSTER_TOKEN, ClusterFacts, DocumentRefusal, Documents, INIT, JOIN, KUBEADM_GROUP,
+    NodeFacts, RESET, UPGRADE,
 };
 
 /// Phases of init that mean the same in join, and what join calls them.
@@ -205,7 +205,7 @@ fn advertise(
 /// Gives the etcd of this init a token of its own, so that no two inits share a cluster ID, at one address either.
 fn name_etcd_cluster(configuration: &mut Value, claim: &ClaimId) -> Result<(), DocumentRefusal> {
     let arguments = list_mut(configuration, "etcd.local.extraArgs")?;
-    arguments.push(json!({"name": "initial-cluster-token", "value": claim.as_str()}));
+    arguments.push(json!({"name": CLUSTER_TOKEN, "value": claim.as_str()}));
     Ok(())
 }
 

@@ -165,6 +165,38 @@ fn what_contradicts_kubeboot_is_refused_by_name() {
             "etcd: {local: {extraEnvs: [{name: ETCD_STRICT_RECONFIG_CHECK, value: '0'}]}}".into(),
             "is switched off",
         ),
+        (
+            CLUSTER,
+            "etcd: {local: {extraEnvs: [{name: ETCD_WAL_DIR, value: /x}]}}".into(),
+            "etcd.local.extraEnvs[ETCD_WAL_DIR] moves etcd's log",
+        ),
+        (
+            CLUSTER,
+            "etcd: {local: {extraArgs: [{name: wal-dir, value: /x}]}}".into(),
+            "extraArgs[wal-dir] moves etcd's log",
+        ),
+        (
+            CLUSTER,
+            "etcd: {local: {extraArgs: [{name: initial-cluster-token, value: own}]}}".into(),
+            "etcd.local.extraArgs[initial-cluster-token] is kubeboot's business",
+        ),
+        (
+            CLUSTER,
+            "etcd: {local: {extraArgs: [{name: force-new-cluster, value: 'true'}]}}".into(),
+            "makes each member a cluster of its own",
+        ),
+        (
+            CLUSTER,
+            "etcd: {local: {extraArgs: [{name: config-file, value: /x}]}}".into(),
+            "has etcd ignore every argument",
+        ),
+        (
+            CLUSTER,
+            "apiServer: {extraArgs: [{name: etcd-servers, value: 'https://10.0.0.1:2379'}]}".into(),
+            "apiServer.extraArgs[etcd-servers] has the API server ask another etcd",
+        ),
+        (CLUSTER, "etcd: {local: {dataDir: /var/lib/}}".into(), "etcd.local.dataDir is a folder of the system's"),
+        (CLUSTER, "etcd: {local: {dataDir: \"/data/a\\nb\"}}".into(), "etcd.local.dataDir has characters in it"),
         (CLUSTER, "apiServer: []".into(), "apiServer is not a mapping"),
         (CLUSTER, "kubernetesVersion: stable-1".into(), "kubernetesVersion is 'stable-1', which is no version"),
         (INIT, "localAPIEndpoint: {bindPort: 443}".into(), "bindPort is 443 and the endpoint's port is 6443"),
@@ -318,6 +350,15 @@ fn drift_is_what_the_operator_wrote_otherwise() -> Result<()> {
     let same = "clusterName: kubernetes\nnetworking: {podSubnet: 10.244.0.0/16}";
     assert_eq!(ours(same)?, Vec::<String>::new(), "kubeadm's defaults are no drift");
     assert_eq!(ours(&format!("{same}\nkubernetesVersion: 1.36.1"))?, Vec::<String>::new());
+    // As an init of kubeboot's leaves it: with the token of that init, which is in no operator's file.
+    let mut with_token = stored.clone();
+    with_token["etcd"]["local"]["extraArgs"] = json!([{"name": "initial-cluster-token", "value": "claim"}]);
+    let documents = Documents::parse(&of(CLUSTER, same))?;
+    assert_eq!(documents.drift(&lab(), &with_token)?, []);
+    with_token["etcd"]["local"]["extraArgs"] =
+        json!([{"name": "initial-cluster-token", "value": "claim"}, {"name": "metrics", "value": "extensive"}]);
+    let fields: Vec<_> = documents.drift(&lab(), &with_token)?.into_iter().map(|one| one.field).collect();
+    assert_eq!(fields, ["etcd.local.extraArgs.metrics.value"], "other arguments are drift as ever");
     assert_eq!(ours(&format!("{same}\nkubernetesVersion: v1.36.2"))?, ["kubernetesVersion: \"1.36.2\" / \"1.36.1\""]);
     let newer = ClusterFacts { kubernetes_version: "v1.36.9".into(), ..lab() };
     let found = Documents::parse(&of(CLUSTER, same))?.drift(&newer, &stored)?;

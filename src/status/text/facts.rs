@@ -2,7 +2,7 @@
 
 use super::super::report::{Etcd, Expiry, Group, Here, Record, ReportedSource, StatusReport};
 use super::nodes::in_words;
-use crate::host::systemd::scopes;
+use crate::host::systemd::drop_ins;
 use crate::layout::indented;
 use crate::node::LEAVING_UNIT;
 use std::collections::BTreeSet;
@@ -148,7 +148,7 @@ fn here(here: &Here) -> Vec<Fact> {
     }));
     facts.extend(told("leaving unit", &here.leaving_unit, |unit| vec![unit.clone()]));
     if !here.missing_drop_ins.is_empty() {
-        facts.push(("", format!("{} -> {}", scopes::tell(&here.missing_drop_ins, LEAVING_UNIT), scopes::REMEDY)));
+        facts.push(("", format!("{} -> {}", drop_ins::tell(&here.missing_drop_ins, LEAVING_UNIT), drop_ins::REMEDY)));
     }
     facts.extend(told("certificates", &here.certificates, |all| {
         let first = all.first();
