@@ -11,6 +11,8 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
+from .standin import whole
+
 HERE = Path(__file__).parent
 
 # Seconds within which a machine is up, or off, or something is wrong with this computer.
@@ -73,9 +75,9 @@ class Machine:
         if self.is_on:
             raise ValueError(f"machine {self.name} is on already")
         boot = {"name": self.name, "env": self.env, "services": services}
-        (self.folder / "boot.json").write_text(json.dumps(boot))
+        whole.write(self.folder / "boot.json", json.dumps(boot))
         (self.folder / "pid").unlink(missing_ok=True)
-        (self.folder / "boot_id").write_text(f"{uuid.uuid4()}\n")
+        whole.write(self.folder / "boot_id", f"{uuid.uuid4()}\n")
         with (self.folder / "console.log").open("ab") as console:
             self._process = subprocess.Popen(
                 self._command(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=console, start_new_session=True

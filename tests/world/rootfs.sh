@@ -14,7 +14,8 @@ shift
 
 # Still the host's /proc: its number for us is what the world needs to know. "read" is the shell itself.
 read -r pid _ </proc/self/stat
-echo "$pid" >"$machine/pid"
+echo "$pid" >"$machine/pid.new"
+mv "$machine/pid.new" "$machine/pid"
 
 # The new root is built over /dev/shm, which exists everywhere and holds nothing that a machine needs.
 root=/dev/shm

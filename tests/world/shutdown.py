@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 from .machine import Machine
+from .standin import whole
 
 UNIT = "kubeboot-reset.service"
 
@@ -40,7 +41,7 @@ def stop_leaving_unit(machine: Machine, way: str) -> dict | None:
         return None
     unit = (root / "etc/systemd/system" / UNIT).read_text()
     jobs = root / "run/standin/jobs"
-    jobs.write_text(_jobs(way))
+    whole.write(jobs, _jobs(way))
     try:
         return _run(machine, _value(unit, "ExecStop").split(), float(_value(unit, "TimeoutStopSec").removesuffix("s")))
     finally:

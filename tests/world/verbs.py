@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from . import objects, shutdown
 from .node import Node
+from .standin import whole
 from .world import World
 
 
@@ -151,8 +152,7 @@ class Verbs:
                 os.unlink(path)
             return self._describe(found)
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(fault)
+        whole.write(path, fault)
         return self._describe(found)
 
     def s3_put(self, key: str, body: str) -> dict:

@@ -9,7 +9,7 @@ import json
 import os
 import time
 
-from . import node, say
+from . import node, say, whole
 
 FILE = "/run/standin/faults"
 USED = "/run/standin/faults.used"
@@ -34,8 +34,7 @@ def _spend(command, times):
         return True
     used = _read(USED)
     used[command] = used.get(command, 0) + 1
-    with open(node.path(USED), "w", encoding="ascii") as file:
-        json.dump(used, file)
+    whole.write(node.path(USED), json.dumps(used))
     return used[command] <= times
 
 

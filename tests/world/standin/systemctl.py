@@ -7,7 +7,7 @@ import json
 import os
 import sys
 
-from . import control, node
+from . import control, node, whole
 
 FOLDERS = ("/etc/systemd/system", "/run/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
 SUPERVISED = ("kubelet.service", "containerd.service")
@@ -53,8 +53,7 @@ def _switch(verb, unit):
         os.unlink(mark)
     if verb != "stop":
         os.makedirs(os.path.dirname(mark), exist_ok=True)
-        with open(mark, "w", encoding="ascii"):
-            pass
+        whole.write(mark, "")
     return 0
 
 
