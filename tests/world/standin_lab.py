@@ -11,7 +11,7 @@ import time
 import yaml
 
 from world.addresses import MACHINES, claim_octet
-from world.standin import kubeapi, kubeconfig
+from world.standin import etcdapi, kubeapi, kubeconfig
 
 ENDPOINT = "api.lab.internal"
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -205,6 +205,12 @@ class Node:
             timeout=30,
             check=False,
         )
+
+    def etcd(self, target, body=None):
+        """A call to this node's etcd alone, and its answer. Raises dial.Unreachable or etcdapi.EtcdError."""
+        pki = f"{self.root}/etc/kubernetes/pki/etcd"
+        files = [f"{pki}/ca.crt", f"{pki}/healthcheck-client.crt", f"{pki}/healthcheck-client.key"]
+        return etcdapi.Client([f"https://{self.address}:2379"], *files).call(target, body)
 
     def members(self):
         """The members as this node's etcd lists them: {peer URL: (ID, name, is a learner)}."""
