@@ -36,7 +36,7 @@ class Node:
             file.write(f"127.0.0.1 localhost\n{address} {ENDPOINT}\n")
 
     def boot(self):
-        """Power on: an empty /run, then the kubelet."""
+        """Power on: an empty /run, then the kubelet, with the drop-ins of its unit."""
         shutil.rmtree(f"{self.root}/run", ignore_errors=True)
         os.makedirs(f"{self.root}/run/standin")
         with open(f"{self.root}/run/standin.env", "w", encoding="ascii") as file:

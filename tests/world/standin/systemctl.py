@@ -8,8 +8,8 @@ import os
 import sys
 
 from . import control, node, whole
+from .unit import FOLDERS, drop_ins
 
-FOLDERS = ("/etc/systemd/system", "/run/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
 SUPERVISED = ("kubelet.service", "containerd.service")
 STATE = "/run/standin/units"
 LOG = "/run/standin/systemctl.log"
@@ -41,13 +41,16 @@ def _state(unit):
     return "active" if os.path.exists(node.path(f"{STATE}/{unit}.active")) else "inactive"
 
 
-def _switch(verb, unit):
+def _switch(verb, unit, flags=()):
     if unit in SUPERVISED:
         try:
-            control.ask(verb=verb, unit=unit.removesuffix(".service"))
-            return 0
+            told = control.ask(verb=verb, unit=unit.removesuffix(".service"), no_block="--no-block" in flags)
         except control.NoSupervisor as error:
             return _refuse(f"Failed to {verb} {unit}: {error}")
+        problem = told.get("problem")
+        if problem == "failed":
+            return _refuse(f"Job for {unit} failed because the control process exited with error code.")
+        return _refuse(f"Job for {unit} {problem}.") if problem else 0
     mark = node.path(f"{STATE}/{unit}.active")
     if verb == "stop" and os.path.exists(mark):
         os.unlink(mark)
@@ -98,7 +101,7 @@ def _show(unit, properties):
         "SubState": "running" if _state(unit) == "active" else "dead",
         "MainPID": "0",
         "Result": "success",
-        "DropInPaths": "",
+        "DropInPaths": " ".join(drop_ins(unit)),
         "ExecMainStatus": "0",
         "NRestarts": "0",
     }
@@ -146,10 +149,10 @@ def _each(verb, units, flags):
         elif verb in ("enable", "disable"):
             worst = max(worst, _enable(unit, verb == "enable"))
             if "--now" in flags:
-                worst = max(worst, _switch("start" if verb == "enable" else "stop", unit))
+                worst = max(worst, _switch("start" if verb == "enable" else "stop", unit, flags))
         else:
             worst = max(
-                worst, _switch({"try-restart": "restart", "reload-or-restart": "restart"}.get(verb, verb), unit)
+                worst, _switch({"try-restart": "restart", "reload-or-restart": "restart"}.get(verb, verb), unit, flags)
             )
     return worst
 
