@@ -47,7 +47,7 @@ def stop_leaving_unit(machine: Machine, way: str) -> dict | None:
     finally:
         # The machine, or this process' way to it, may be gone by now.
         for file in (jobs, *(() if way == "restart" else (mark,))):
-            if file.exists():
+            with contextlib.suppress(OSError):
                 file.unlink()
 
 

@@ -1,11 +1,14 @@
 """Disks that were emptied, and what etcd and API server then say of themselves: on whose word nobody may wipe."""
 
+import base64
 import shutil
 import socket
 import ssl
+from pathlib import Path
 
 import pytest
 
+from world import members
 from world.standin import dial, kubeapi
 from world.standin_lab import Lab, wait
 from world.test_standin_cluster import ready
@@ -174,3 +177,19 @@ def test_an_api_server_is_known_by_its_certificate(lab):
     with socket.create_connection((node.address, 6443), 10) as link:
         with context.wrap_socket(link, server_hostname="kubernetes.default.svc") as secured:
             assert ("DNS", "kubernetes.default.svc") in secured.getpeercert()["subjectAltName"]
+
+
+def test_the_outcome_tells_two_clusters_of_the_same_ids_apart(lab):
+    node = lab.node()
+    init(node, "claim-1")
+    put = {"key": base64.b64encode(members.CLAIM.encode()).decode(), "value": base64.b64encode(b"claim-1").decode()}
+    node.etcd("kv/put", put)
+    before = members.ask(node.address, Path(node.root))
+    assert before.kube_system == node.get(KUBE_SYSTEM)["metadata"]["uid"] and before.claim == "claim-1"
+    node.cut()
+    empty(node)
+    node.boot()
+    wait(lambda: ready(node), 30, "the API server over the empty etcd")
+    after = members.ask(node.address, Path(node.root))
+    assert (after.cluster, after.own) == (before.cluster, before.own)
+    assert after.kube_system not in ("", before.kube_system) and after.claim == ""

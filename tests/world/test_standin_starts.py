@@ -101,6 +101,18 @@ def test_a_command_that_fails_without_a_dash_is_tried_again_and_keeps_kubelet_fr
     assert runs(node) == 2
 
 
+def test_a_real_systemd_runs_them_itself(node):
+    node.init()
+    drop_in(node, f"ExecStartPre=-{script(node, COUNT)}")
+    node.cut()
+    node.env["INVOCATION_ID"] = "0" * 32
+    node.boot()
+    wait(lambda: ctl(node, "is-active", "kubelet")[0] == 0, 20, "the service")
+    assert runs(node) == 0
+    ctl(node, "restart", "kubelet")
+    assert runs(node) == 1
+
+
 def test_drop_ins_count_as_for_systemd(node):
     say = "ExecStartPre=-/bin/sh -c 'echo {} $WORD $OTHER >>{}/opt/said'"
     root = node.root

@@ -79,6 +79,20 @@ def test_what_is_written_has_its_mode_and_leaves_nothing_beside_it(tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["x"] and (tmp_path / "x").read_text() == "new"
 
 
+def test_a_link_is_never_missing(tmp_path, monkeypatch):
+    from world.standin import registrar
+
+    monkeypatch.setenv("STANDIN_ROOT", str(tmp_path))
+    link = tmp_path / registrar.CLIENT_PEM.lstrip("/")
+    monkeypatch.setattr(registrar, "now", lambda: "2026-01-01T00:00:00Z")
+    registrar.write_client_pem(b"old")
+    unlink, missing = os.unlink, []
+    monkeypatch.setattr(os, "unlink", lambda file: (unlink(file), missing.append(not os.path.lexists(link))))
+    monkeypatch.setattr(registrar, "now", lambda: "2026-01-02T00:00:00Z")
+    registrar.write_client_pem(b"new")
+    assert link.is_symlink() and link.read_bytes() == b"new" and not any(missing)
+
+
 # Logs, a lock, and where the demo prints to: nobody reads a part of those for the whole.
 IN_PLACE = {"world/demo.py": 2, "world/told.py": 2, "world/lifetime.py": 2, "world/outside.py": 1}
 

@@ -26,8 +26,10 @@ class Supervisor:
 
     def __init__(self):
         self.runtime, self.wanted, self.registrar = True, True, None
-        # The start that is under way, and who waits for its end. A real systemd has run those commands itself.
-        self.starting, self._waiting = None if "INVOCATION_ID" in os.environ else starting.Starting(), []
+        # The start that is under way, and who waits for its end; where a real systemd has started us, it has run those
+        # commands itself.
+        self._prepared = "INVOCATION_ID" in os.environ
+        self.starting, self._waiting = None if self._prepared else starting.Starting(), []
         self._again_at, self._problem = 0.0, None
         self.containers = {}
         self.ports = containers.Health("kubelet", (node.loopback(), 10248), (node.address(), 10250))
@@ -61,6 +63,9 @@ class Supervisor:
     def _start(self):
         """One step of the service's way up: kubelet runs once all commands before it have ended well."""
         if not self.starting and self._configured() and time.monotonic() >= self._again_at:
+            if self._prepared:
+                self._prepared, self.registrar = False, registrar.Registrar()
+                return
             self.starting = starting.Starting()
         if not self.starting:
             return
@@ -117,7 +122,7 @@ class Supervisor:
                 self.registrar = None
         self._problem = None
         if verb in ("start", "restart") and not self.registrar and not self.starting:
-            self.starting = starting.Starting()
+            self._prepared, self.starting = False, starting.Starting()
         self.wanted = {"stop": False, "start": True, "restart": True}.get(verb, self.wanted)
         self._tick()
 

@@ -3,6 +3,7 @@
 Every call is noted in /run/standin/systemctl.log, one JSON list of arguments a line.
 """
 
+import contextlib
 import json
 import os
 import sys
@@ -52,8 +53,10 @@ def _switch(verb, unit, flags=()):
             return _refuse(f"Job for {unit} failed because the control process exited with error code.")
         return _refuse(f"Job for {unit} {problem}.") if problem else 0
     mark = node.path(f"{STATE}/{unit}.active")
-    if verb == "stop" and os.path.exists(mark):
-        os.unlink(mark)
+    if verb == "stop":
+        # Another stop of the same unit may come first.
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(mark)
     if verb != "stop":
         os.makedirs(os.path.dirname(mark), exist_ok=True)
         whole.write(mark, "")

@@ -8,8 +8,7 @@ def write(file, content, mode=0o644):
 
     That one's name begins with a dot, so whoever lists manifests or settings there leaves it alone.
     """
-    folder, name = os.path.split(os.path.abspath(file))
-    part = os.path.join(folder, f".{name}.{os.getpid()}.{os.urandom(4).hex()}")
+    part = _beside(file)
     try:
         handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
         with os.fdopen(handle, "wb") as target:
@@ -20,3 +19,15 @@ def write(file, content, mode=0o644):
         if os.path.lexists(part):
             os.unlink(part)
         raise
+
+
+def link(target, file):
+    """A link that is there at every moment, to the old target or the new one."""
+    part = _beside(file)
+    os.symlink(target, part)
+    os.replace(part, file)
+
+
+def _beside(file):
+    folder, name = os.path.split(os.path.abspath(file))
+    return os.path.join(folder, f".{name}.{os.getpid()}.{os.urandom(4).hex()}")
