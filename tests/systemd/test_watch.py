@@ -1,5 +1,6 @@
 """What the watch takes for an ended network, on a computer that is busy: no machine is needed to see that."""
 
+import os
 import socket
 import threading
 import time
@@ -12,7 +13,8 @@ from systemd import watch
 from systemd.dial import Dial
 from world.client import wait_until
 
-ADDRESS = "127.251.0.1"
+# Another one for each process, so that two may run at once.
+ADDRESS = f"127.251.{os.getpid() >> 8 & 255}.{os.getpid() % 254 + 1}"
 PORT = 23799
 
 

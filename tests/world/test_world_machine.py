@@ -50,6 +50,11 @@ def test_a_machine_sees_no_process_but_its_own(world):
     assert str(os.getpid()) not in world.run(1, "ls", "/proc").split()
 
 
+def test_the_firmware_says_which_instance_it_is(world):
+    for index in (1, 2):
+        assert world.run(index, "cat", "/sys/class/dmi/id/board_asset_tag").strip() == world.node(index)["id"]
+
+
 def test_settings_are_for_root_alone(world):
     assert world.run(1, "stat", "-c", "%a", "/etc/kubeboot/config.toml").strip() == "600"
     assert 'endpoint = "api.demo.internal:6443"' in world.run(1, "cat", "/etc/kubeboot/config.toml")
