@@ -31,7 +31,7 @@ pub struct Facts {
     pub settings: Settings,
     /// What IMDS says.
     pub machine: InstanceMetadata,
-    /// The name of this machine's NodeFacts.
+    /// The name of this machine's Node.
     pub node_name: String,
     /// This boot.
     pub boot: BootId,
@@ -72,7 +72,7 @@ impl Facts {
     /// Puts together what was gathered, and derives the rest.
     ///
     /// # Errors
-    /// With [`Exit::Usage`] when the NodeFacts would have no name.
+    /// With [`Exit::Usage`] when the Node would have no name.
     pub fn assemble(
         settings: Settings,
         documents: Documents,
