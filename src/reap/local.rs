@@ -1,6 +1,6 @@
 //! This machine, and what it needs to reap: settings, metadata, record and credentials.
 
-use super::look::{look, registered};
+use super::sources::{look, registered};
 use crate::aws::store::Store;
 use crate::bucket::{self, keys};
 use crate::exit::Exit;

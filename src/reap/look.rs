@@ -1,21 +1,20 @@
 //! One look at everything a plan depends on, and what follows from it.
 
 use super::local::{LocalReap, waiting};
-use crate::aws::store::Store;
-use crate::bucket::{keys, registrations};
+use super::sources::{look, registered};
+use crate::bucket::keys;
 use crate::etcd::{self, Access};
 use crate::exit::Exit;
-use crate::model::machine::ids::{InstanceId, MemberId, Nonce};
+use crate::model::machine::ids::{MemberId, Nonce};
 use crate::model::membership::lease::Lease;
 use crate::model::membership::members::{Member, Members};
 use crate::model::membership::reaping::{ReapVerdict, plan};
 use crate::model::membership::registration::Registration;
 use crate::model::membership::view::ClusterView;
 use crate::model::reap::operator::{self, OperatorRemoval, ReapRefusal, soon_gone};
-use crate::model::record::cluster::ClusterRecord;
-use crate::node::group::{GroupWatch, View};
+use crate::node::group::View;
+use crate::node::peers;
 use crate::node::reaping::Reaper;
-use crate::node::{Facts, peers};
 use anyhow::{Context, Result, anyhow};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -151,21 +150,4 @@ impl LocalReap {
             sleep(POLL_INTERVAL).await;
         }
     }
-}
-
-pub(super) async fn registered(store: &Store) -> Result<Vec<Registration>> {
-    let entries = registrations::all(store).await?;
-    Ok(entries.into_iter().filter_map(|entry| entry.registration.ok()).collect())
-}
-
-/// The group, and EC2's word on everybody who has registered.
-pub(super) async fn look(
-    group: &mut GroupWatch,
-    facts: &Facts,
-    record: &ClusterRecord,
-    all: &[Registration],
-) -> Result<View> {
-    let mut others: Vec<InstanceId> = all.iter().map(|found| found.instance.clone()).collect();
-    others.extend(record.published().map(|published| published.initialised_by.clone()));
-    Ok(group.look(&others, facts.settings.expected_size).await?)
 }

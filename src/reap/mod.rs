@@ -8,6 +8,7 @@ mod local;
 mod look;
 mod remote;
 mod report;
+mod sources;
 
 use crate::exit::Exit;
 use crate::host::confirm::confirm;

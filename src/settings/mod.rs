@@ -11,6 +11,7 @@ mod given;
 mod origin;
 #[cfg(test)]
 mod page;
+mod raw;
 #[cfg(test)]
 mod sample;
 mod shapes;

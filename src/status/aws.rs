@@ -1,7 +1,7 @@
 //! What AWS says: the bucket, the group, EC2.
 
 use super::origin::Place;
-use super::sources::within;
+use super::within::within;
 use crate::aws::store::Store;
 use crate::aws::{self, ec2, group};
 use crate::bucket::{keys, registrations};

@@ -1,7 +1,7 @@
 //! What the cluster says: etcd's members and the API servers, each at its own address.
 
 use super::origin::as_root;
-use super::sources::within;
+use super::within::within;
 use crate::etcd::{self, Access};
 use crate::kube::{Client, Kubeconfig};
 use crate::model::machine::ids::{InstanceId, Uid};

@@ -11,6 +11,7 @@ mod origin;
 mod report;
 mod sources;
 mod text;
+mod within;
 
 use crate::exit::Health;
 use crate::model::status::{StatusOutcome, judge};

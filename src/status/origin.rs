@@ -1,7 +1,7 @@
 //! Where the question is asked: this machine, or a laptop.
 
 use super::certificates;
-use super::sources::within;
+use super::within::within;
 use crate::aws::imds;
 use crate::host::files;
 use crate::host::systemd::{scopes, unit};
