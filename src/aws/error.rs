@@ -1,5 +1,6 @@
 //! What a failed call to AWS means for the one who made it.
 
+use crate::exit::Exit;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
@@ -126,6 +127,18 @@ impl CallFailed {
     }
 }
 
+/// Gives an error of AWS the [`Exit`] that it asks for, where nothing else has: a command that a person has started does not
+/// wait until a denial has passed, as `up` does at boot.
+#[must_use]
+pub fn with_exit(error: anyhow::Error) -> anyhow::Error {
+    let failed = error.downcast_ref::<CallFailed>().filter(|_| error.downcast_ref::<Exit>().is_none());
+    match failed.map(|failed| failed.may_mend()) {
+        Some(true) => error.context(Exit::TryAgain),
+        Some(false) => error.context(Exit::Aws),
+        None => error,
+    }
+}
+
 /// An error of the SDK with its causes. (`DisplayErrorContext` would append all of it once more, as Rust's `Debug`.)
 pub(super) fn causes(error: &(dyn Error + 'static)) -> String {
     let chain = std::iter::successors(Some(error), |&error| error.source());
@@ -177,5 +190,20 @@ mod tests {
             detail: "AccessDenied: no".into(),
         };
         assert!(failed.to_string().contains("allow 's3:GetObject'"), "{failed}");
+    }
+
+    #[test]
+    fn an_error_of_aws_has_its_exit_unless_it_has_another() {
+        let failed = |kind| CallFailed { kind, ..CallFailed::silent("read", "an object", "s3:GetObject") };
+        let rows = [
+            (anyhow::Error::from(failed(CallFailure::Denied)).context("looking"), Exit::Aws),
+            (failed(CallFailure::Rejected).into(), Exit::Aws),
+            (failed(CallFailure::NoAnswer).into(), Exit::TryAgain),
+            (anyhow::Error::from(failed(CallFailure::Denied)).context(Exit::Operator), Exit::Operator),
+            (anyhow::anyhow!("odd"), Exit::Internal),
+        ];
+        for (error, expected) in rows {
+            assert_eq!(Exit::of(&with_exit(error)), expected);
+        }
     }
 }

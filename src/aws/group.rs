@@ -32,14 +32,6 @@ pub async fn of_instance(client: &Client, instance: &InstanceId) -> Result<Optio
     }))
 }
 
-/// The name alone.
-///
-/// # Errors
-/// [`CallFailed`].
-pub async fn name_of(client: &Client, instance: &InstanceId) -> Result<Option<String>, CallFailed> {
-    Ok(of_instance(client, instance).await?.map(|(name, _)| name))
-}
-
 /// The group, without what EC2 knows of its instances. `None` when there is no such group (yet).
 ///
 /// # Errors

@@ -3,7 +3,6 @@
 use super::finding::{Finding, Found};
 use super::look::CheckInput;
 use super::{Check, at_once};
-use crate::aws::ec2;
 use crate::model::machine::group::{Ec2State, Group};
 use crate::model::machine::ids::InstanceId;
 use crate::model::up::step::StandBy;
@@ -26,8 +25,11 @@ fn credentials(look: &CheckInput) -> Found {
 fn region(look: &CheckInput) -> Found {
     let (asked, here) = (&look.aws.needed()?.region, &look.machine.needed()?.region);
     if asked != here {
-        let text = format!("the setting 'region' is {asked}, this machine is in {here}");
-        return Err(Finding::failed(text, "remove the setting 'region'"));
+        let (given, remedy) = match look.settings.needed()?.region {
+            Some(_) => ("the setting 'region'", "remove the setting 'region'"),
+            None => ("the variable AWS_REGION or AWS_DEFAULT_REGION", "unset the variable"),
+        };
+        return Err(Finding::failed(format!("{given} is {asked}, this machine is in {here}"), remedy));
     }
     Ok(vec![Finding::ok(here.clone())])
 }
@@ -86,7 +88,7 @@ async fn instances(look: &CheckInput) -> Found {
     ids.push(machine.instance.clone());
     ids.sort();
     ids.dedup();
-    let described = ec2::describe(&aws_sdk_ec2::Client::new(&aws.sdk), &ids).await?;
+    let described = aws.session.instances(&ids).await?;
     let me = described.get(&machine.instance).filter(|me| me.state == Ec2State::Running).ok_or_else(|| {
         let text = format!("EC2 does not show {} as running in {}", machine.instance, aws.region);
         Finding::failed(text, "correct the setting 'region', or use this account's credentials")

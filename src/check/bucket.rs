@@ -22,8 +22,8 @@ const CLOCK_WRONG: Duration = Duration::from_mins(5);
 /// Whether the bucket is there, and in the Region that is asked.
 async fn bucket(look: &CheckInput) -> Found {
     let aws = look.aws.needed()?;
-    let name = aws.store.url("");
-    match aws.store.region().await {
+    let name = aws.session.store.url("");
+    match aws.session.store.region().await {
         Ok(Some(region)) if region == aws.region => Ok(vec![Finding::ok(format!("'{name}' is in {region}"))]),
         Ok(Some(region)) => {
             let text = format!("the bucket of '{name}' is in {region}, AWS is asked in {}", aws.region);
@@ -40,7 +40,7 @@ async fn bucket(look: &CheckInput) -> Found {
 /// Whether this machine's clock is S3's.
 async fn clock(look: &CheckInput) -> Found {
     let key = scratch(look, "none")?;
-    let theirs = look.aws.needed()?.store.time(&key).await?;
+    let theirs = look.aws.needed()?.session.store.time(&key).await?;
     Ok(vec![judge_clock(SystemTime::now(), theirs)])
 }
 
@@ -62,14 +62,14 @@ fn judge_clock(ours: SystemTime, theirs: SystemTime) -> Finding {
 
 /// Whether the keys may be listed: without that S3 denies what does not exist.
 async fn list(look: &CheckInput) -> Found {
-    let found = look.aws.needed()?.store.list(keys::NODES).await?;
+    let found = look.aws.needed()?.session.store.list(keys::NODES).await?;
     let registrations = found.iter().filter(|key| key.ends_with(".json")).count();
     Ok(vec![Finding::ok(format!("may be listed (s3:ListBucket); machines registered: {registrations}"))])
 }
 
 /// Whether an overwritten or deleted object can be had back.
 async fn versioning(look: &CheckInput) -> Found {
-    match look.aws.needed()?.store.is_versioned().await {
+    match look.aws.needed()?.session.store.is_versioned().await {
         Ok(true) => Ok(vec![Finding::ok("the bucket keeps earlier versions")]),
         Ok(false) => Err(Finding::warning(
             "the bucket keeps no earlier versions: a record that is damaged or deleted is gone",

@@ -49,7 +49,7 @@ async fn bundle(look: &CheckInput) -> Found {
     let Some(published) = look.record.needed()?.as_ref().and_then(ClusterRecord::published) else {
         return Ok(vec![Finding::ok("not needed: there is no cluster yet")]);
     };
-    let store = &look.aws.needed()?.store;
+    let store = &look.aws.needed()?.session.store;
     let url = store.url(&published.pki_key);
     let remedy = "restore that version of the object, for without it no machine can join";
     match store.get(&published.pki_key).await? {

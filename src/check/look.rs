@@ -2,9 +2,8 @@
 
 use super::finding::Finding;
 use super::source::SettingSource;
+use crate::aws::Session;
 use crate::aws::imds::{self, InstanceMetadata};
-use crate::aws::store::Store;
-use crate::aws::{self, group};
 use crate::bucket::keys;
 use crate::kubeadm::documents::{ClusterFacts, Documents};
 use crate::kubeadm::output::Version;
@@ -15,15 +14,12 @@ use crate::node::Facts;
 use crate::node::facts;
 use crate::settings::Settings;
 use anyhow::Result;
-use aws_config::SdkConfig;
-use aws_sdk_s3::config::ProvideCredentials;
 use futures::join;
 
 /// A way to AWS, with credentials.
 pub(super) struct CheckedAws {
-    pub(super) sdk: SdkConfig,
-    pub(super) store: Store,
-    /// Where it leads.
+    pub(super) session: Session,
+    /// The Region that is asked.
     pub(super) region: String,
 }
 
@@ -110,19 +106,18 @@ async fn connect(
     machine: &SettingSource<InstanceMetadata>,
 ) -> Result<CheckedAws, Finding> {
     let settings = settings.needed()?;
-    let region = match &settings.region {
-        Some(region) => region.clone(),
-        None => machine.needed()?.region.clone(),
+    let machine_region = match &settings.region {
+        Some(_) => None,
+        None => Some(machine.needed()?.region.as_str()),
     };
-    let sdk = aws::connect(Some(region.clone())).await.map_err(|error| Finding::error(&error))?;
+    let session = Session::connect(settings, machine_region).await.map_err(|error| Finding::error(&error))?;
+    let region = session.region().map_err(|error| Finding::error(&error))?.to_owned();
     let remedy = "give the instance an instance profile with a role";
-    let provider = sdk.credentials_provider().ok_or_else(|| Finding::failed("there are no AWS credentials", remedy))?;
-    provider.provide_credentials().await.map_err(|error| {
-        Finding::unanswered(format!("failed to get AWS credentials: {:#}", anyhow::Error::new(error)), remedy)
-    })?;
-    let s3 = aws_sdk_s3::Client::new(&sdk);
-    let store = Store::new(s3, settings.bucket.clone(), settings.prefix.clone(), settings.kms_key_id.clone());
-    Ok(CheckedAws { sdk, store, region })
+    match session.find_credentials().await {
+        Ok(Some(())) => Ok(CheckedAws { session, region }),
+        Ok(None) => Err(Finding::failed("there are no AWS credentials", remedy)),
+        Err(error) => Err(Finding::unanswered(format!("failed to get AWS credentials: {error:#}"), remedy)),
+    }
 }
 
 async fn group(
@@ -130,24 +125,24 @@ async fn group(
     machine: &SettingSource<InstanceMetadata>,
     aws: &SettingSource<CheckedAws>,
 ) -> Result<Group, Finding> {
-    let client = aws_sdk_autoscaling::Client::new(&aws.needed()?.sdk);
+    let session = &aws.needed()?.session;
     let me = &machine.needed()?.instance;
     let name = match &settings.needed()?.group {
         Some(name) => name.clone(),
-        None => group::name_of(&client, me).await?.ok_or_else(|| {
+        None => session.group_name_of(me).await?.ok_or_else(|| {
             Finding::failed(
                 format!("Auto Scaling lists {me} in no group"),
                 "launch the machine from the group, or wait a minute if it has only just been launched",
             )
         })?,
     };
-    group::describe(&client, &name).await?.ok_or_else(|| {
+    session.group(&name).await?.ok_or_else(|| {
         Finding::failed(format!("there is no Auto Scaling group '{name}'"), "correct the setting 'group'")
     })
 }
 
 async fn record(aws: &SettingSource<CheckedAws>) -> Result<Option<ClusterRecord>, Finding> {
-    let store = &aws.needed()?.store;
+    let store = &aws.needed()?.session.store;
     let Some(object) = store.get(keys::RECORD).await? else { return Ok(None) };
     ClusterRecord::parse(&object.body).map(Some).map_err(|error| {
         let text = format!("failed to read the cluster record '{}': {error}", store.url(keys::RECORD));

@@ -23,7 +23,7 @@ const KMS_TRIAL: Duration = Duration::from_secs(3);
 
 /// Whether conditions decide: one write after the other, and several at the same moment.
 async fn conditional_writes(look: &CheckInput) -> Found {
-    let (store, me) = (&look.aws.needed()?.store, &look.machine.needed()?.instance);
+    let (store, me) = (&look.aws.needed()?.session.store, &look.machine.needed()?.instance);
     let (in_turn, at_once) = join!(probe::honours_conditions(store, me), probe::one_wins(store, me));
     Ok(tell(in_turn, at_once))
 }
@@ -53,7 +53,7 @@ fn left_behind(failed: CallFailed) -> Finding {
 
 /// Whether the bundle of keys could be encrypted, and read again.
 async fn kms(look: &CheckInput) -> Found {
-    let store = &look.aws.needed()?.store;
+    let store = &look.aws.needed()?.session.store;
     let key = scratch(look, "kms")?;
     let id = look.settings.needed()?.kms_key_id.as_deref().unwrap_or("aws/s3, the account's own for S3");
     let silent = || Finding::unanswered("S3 did not say in time whether it wrote an encrypted object", "try again");

@@ -1,9 +1,8 @@
 //! Who this machine is and what it was told: gathered once, before anything is decided.
 
 use super::this_boot::ThisBoot;
-use crate::aws;
+use crate::aws::Session;
 use crate::aws::imds::{self, InstanceMetadata};
-use crate::aws::store::Store;
 use crate::exit::Exit;
 use crate::host::files;
 use crate::kubeadm::documents::{ClusterFacts, Documents, NodeFacts};
@@ -13,7 +12,6 @@ use crate::model::machine::ids::BootId;
 use crate::model::record::identity::Identity;
 use crate::settings::{CloudProvider, Settings};
 use anyhow::{Context, Result, anyhow};
-use aws_config::SdkConfig;
 use std::path::Path;
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
@@ -136,22 +134,12 @@ impl Facts {
         }
     }
 
-    /// Connects to AWS in the Region of the settings, or else of the standard variables, or else of this machine.
+    /// Connects to AWS.
     ///
     /// # Errors
-    /// With [`Exit::Usage`] for a proxy variable that is no URL.
-    pub async fn connect(&self) -> Result<(SdkConfig, Store)> {
-        let settings = &self.settings;
-        let region = settings.region.clone().or_else(aws::region_from_environment);
-        let sdk =
-            aws::connect(Some(region.unwrap_or_else(|| self.machine.region.clone()))).await.context(Exit::Usage)?;
-        let store = Store::new(
-            aws_sdk_s3::Client::new(&sdk),
-            settings.bucket.clone(),
-            settings.prefix.clone(),
-            settings.kms_key_id.clone(),
-        );
-        Ok((sdk, store))
+    /// As [`Session::connect`].
+    pub async fn connect(&self) -> Result<Session> {
+        Session::connect(&self.settings, Some(&self.machine.region)).await
     }
 
     /// Whether etcd is somebody else's.

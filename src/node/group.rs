@@ -1,6 +1,6 @@
 //! The group and its instances, asked for seldom and remembered with the times at which things were first seen.
 
-use crate::aws::{CallFailed, ec2, group};
+use crate::aws::{CallFailed, Session, ec2};
 use crate::model::machine::election::matches;
 use crate::model::machine::group::{Ec2State, Group, GroupMember};
 use crate::model::machine::ids::InstanceId;
@@ -11,13 +11,12 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// Auto Scaling publishes no limit and throttles at modest sizes; EC2's is shared by the whole account.
-const INTERVAL: Duration = Duration::from_secs(5);
+const POLL_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Looks at the group again and again.
 #[derive(Debug)]
 pub struct GroupWatch {
-    autoscaling: aws_sdk_autoscaling::Client,
-    ec2: aws_sdk_ec2::Client,
+    session: Session,
     me: InstanceId,
     name: Option<String>,
     since: Instant,
@@ -50,11 +49,10 @@ pub struct View {
 impl GroupWatch {
     /// A watch over the group of `me`, or over the one with this name.
     #[must_use]
-    pub fn new(sdk: &aws_config::SdkConfig, me: InstanceId, name: Option<String>) -> Self {
+    pub fn new(session: &Session, me: InstanceId, name: Option<String>) -> Self {
         let now = Instant::now();
         Self {
-            autoscaling: aws_sdk_autoscaling::Client::new(sdk),
-            ec2: aws_sdk_ec2::Client::new(sdk),
+            session: session.clone(),
             me,
             name,
             since: now,
@@ -75,7 +73,7 @@ impl GroupWatch {
     /// outage: nobody decides by its age.
     pub async fn look(&mut self, others: &[InstanceId], expected: Option<usize>) -> Result<View, CallFailed> {
         if Instant::now() >= self.next {
-            self.next = Instant::now() + INTERVAL + Duration::from_millis(fastrand::u64(0..1000));
+            self.next = Instant::now() + POLL_INTERVAL + Duration::from_millis(fastrand::u64(0..1000));
             match self.ask(others, expected).await {
                 Err(error) if error.may_mend() && self.view.group.is_some() => {
                     tracing::warn!(%error, "the group cannot be looked at, going on with the last answer");
@@ -111,10 +109,10 @@ impl GroupWatch {
 
     async fn ask(&mut self, others: &[InstanceId], expected: Option<usize>) -> Result<(), CallFailed> {
         if self.name.is_none() {
-            self.name = group::name_of(&self.autoscaling, &self.me).await?;
+            self.name = self.session.group_name_of(&self.me).await?;
         }
         let group = match &self.name {
-            Some(name) => group::describe(&self.autoscaling, name).await?,
+            Some(name) => self.session.group(name).await?,
             None => None,
         };
         let mut ids: Vec<InstanceId> =
@@ -122,7 +120,7 @@ impl GroupWatch {
         ids.extend(others.iter().cloned().chain([self.me.clone()]));
         ids.sort();
         ids.dedup();
-        let described = ec2::describe(&self.ec2, &ids).await?;
+        let described = self.session.instances(&ids).await?;
         self.tell_if_unseen(&described);
         self.remember(&ids, &described);
         self.view.group = group.map(|group| with_ec2(group, &described));

@@ -51,10 +51,11 @@ impl LocalReap {
         if facts.external_etcd() {
             return Err(anyhow!("etcd is external, so its members are not kubeboot's to reap").context(Exit::Usage));
         }
-        let (sdk, store) = facts.connect().await?;
+        let session = facts.connect().await?;
+        let store = session.store.clone();
         let record = ready_record(&store).await?;
         let me = facts.machine.instance.clone();
-        let mut group = GroupWatch::new(&sdk, me.clone(), facts.settings.group.clone());
+        let mut group = GroupWatch::new(&session, me.clone(), facts.settings.group.clone());
         let view = look(&mut group, &facts, &record, &registered(&store).await?).await?;
         let arn = view.group.map(|group| group.arn).unwrap_or_default();
         match record.identity.mismatch(&facts.identity(&arn)) {

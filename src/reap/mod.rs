@@ -10,6 +10,8 @@ mod remote;
 mod report;
 mod sources;
 
+use crate::aws::imds::this_machine;
+use crate::aws::with_exit;
 use crate::exit::Exit;
 use crate::host::confirm::confirm;
 use crate::host::lock::{self, Lock};
@@ -17,7 +19,6 @@ use crate::model::machine::ids::{MemberId, Nonce};
 use crate::model::membership::members::Member;
 use crate::model::membership::reaping::ReapVerdict;
 use crate::model::reap::operator::{OperatorRemoval, ReapRefusal, Remaining, left};
-use crate::node::operator::{this_machine, with_exit};
 use crate::settings::Settings;
 use anyhow::{Result, anyhow};
 use local::LocalReap;

@@ -1,12 +1,12 @@
 //! A dry run where there is no instance metadata: what the bucket and EC2 say, for etcd cannot be asked from there.
 
-use crate::bucket;
+use crate::aws::Session;
+use crate::bucket::{self, registrations};
 use crate::exit::Exit;
 use crate::layout::{columns, line};
 use crate::model::machine::ids::InstanceId;
 use crate::model::membership::registration::Registration;
 use crate::model::reap::remote::{Outlook, outlook};
-use crate::node::operator::Operator;
 use crate::settings::Settings;
 use anyhow::{Context, Result, anyhow};
 use serde::Serialize;
@@ -45,23 +45,24 @@ struct RemoteRow {
 /// # Errors
 /// With [`Exit::Usage`] when there is no cluster, or AWS' own.
 pub(super) async fn foretell(settings: &Settings, why: &anyhow::Error, json: bool) -> Result<()> {
-    let operator = Operator::connect(settings, None).await?;
-    let place = operator.store.url("");
-    let record = bucket::record::read(&operator.store).await?.map(|(record, _)| record);
+    let session = Session::connect(settings, None).await?;
+    let region = session.region()?;
+    let place = session.store.url("");
+    let record = bucket::record::read(&session.store).await?.map(|(record, _)| record);
     let record = record.filter(|record| record.published().is_some());
     let record = record.with_context(|| format!("there is no cluster on record at '{place}'")).context(Exit::Usage)?;
-    let (account, region) = (operator.account().await?, &operator.region);
-    if account != record.identity.account || *region != record.identity.region {
+    let account = session.account().await?;
+    if account != record.identity.account || region != record.identity.region {
         let (theirs, there) = (&record.identity.account, &record.identity.region);
         return Err(anyhow!(
             "the cluster is in account {theirs} and Region {there}, AWS was asked in {account} and {region}, where its machines cannot be seen"
         )
         .context(Exit::Usage));
     }
-    let entries = operator.registrations().await?;
+    let entries = registrations::all(&session.store).await?;
     let all: Vec<Registration> = entries.into_iter().filter_map(|entry| entry.registration.ok()).collect();
     let ids: Vec<InstanceId> = all.iter().map(|found| found.instance.clone()).collect();
-    let described = operator.instances(&ids).await?;
+    let described = session.instances(&ids).await?;
     let row = |found: &Registration| {
         let ec2 = described.get(&found.instance).map(|described| &described.state);
         let outlook = outlook(found, ec2)?;

@@ -106,7 +106,7 @@ fn claim_of(local: &Local) -> Option<&ClaimId> {
 /// The membership lease, if it can be had within a few seconds. It is a queue and no fence: etcd is that.
 async fn queue(reset: &Reset) -> Option<Held<Lease>> {
     let (me, settings) = (reset.facts.machine.instance.clone(), &reset.facts.settings);
-    let mut queue = Queue::new(reset.store.clone(), me, settings.lease_ttl);
+    let mut queue = Queue::new(reset.session.store.clone(), me, settings.lease_ttl);
     notify::status("leaving: queueing for the membership lease");
     let time_limit = reset.clock.left(Part::Lease);
     let instances = Instances::default();
@@ -148,7 +148,7 @@ async fn under<T>(reset: &Reset, held: Option<Held<Lease>>, work: impl Future<Ou
 async fn say_leaving(reset: &Reset, claim: &ClaimId) -> Option<Registrar> {
     notify::status("leaving: registering");
     let said = async {
-        let mut registrar = Registrar::load(reset.store.clone(), &reset.facts).await;
+        let mut registrar = Registrar::load(reset.session.store.clone(), &reset.facts).await;
         registrar.silence(false);
         registrar.phase(RegistrationPhase::Leaving, claim).await;
         Ok(registrar)

@@ -12,8 +12,7 @@ mod questions;
 mod survey;
 mod wipe;
 
-use crate::aws;
-use crate::aws::store::Store;
+use crate::aws::Session;
 use crate::exit::{Exit, Leaving};
 use crate::host::lock::{self, Lock};
 use crate::host::systemd::notify;
@@ -24,7 +23,6 @@ use crate::node::Facts;
 use crate::node::facts::read_documents;
 use crate::settings::Settings;
 use anyhow::{Context, Result, anyhow};
-use aws_config::SdkConfig;
 use clock::Clock;
 use std::path::Path;
 use survey::Survey;
@@ -43,8 +41,7 @@ pub struct ResetOptions {
 /// One run on a machine that may have something to leave.
 struct Reset {
     facts: Facts,
-    sdk: SdkConfig,
-    store: Store,
+    session: Session,
     clock: Clock,
     /// Whether an operator wants to leave now, and a fresh machine.
     now: bool,
@@ -139,23 +136,14 @@ fn stayed(why: &str) -> Leaving {
 impl Reset {
     async fn begin(settings: Settings, clock: Clock, now: bool) -> Result<Self> {
         let facts = Facts::gather_within(settings, clock.left(Part::Questions)).await?;
-        let settings = &facts.settings;
-        let region = settings.region.clone().or_else(aws::region_from_environment);
-        let sdk = aws::connect(Some(region.unwrap_or_else(|| facts.machine.region.clone()))).await;
-        let sdk = sdk.context(Exit::Usage)?;
-        let store = Store::new(
-            aws_sdk_s3::Client::new(&sdk),
-            settings.bucket.clone(),
-            settings.prefix.clone(),
-            settings.kms_key_id.clone(),
-        );
-        Ok(Self { facts, sdk, store, clock, now })
+        let session = facts.connect().await?;
+        Ok(Self { facts, session, clock, now })
     }
 
     /// The second question.
     async fn verdict(&self, way: Way) -> LeaveDecision {
         let time_limit = self.clock.left(Part::Questions);
-        is_permanent(way, &questions::fate(&self.facts.machine.instance, &self.sdk, time_limit).await)
+        is_permanent(way, &questions::fate(&self.facts.machine.instance, &self.session, time_limit).await)
     }
 
     /// This machine's lock, after ending an `up` that is at work. Another `reset` is not ended: it does the same.

@@ -1,12 +1,11 @@
 //! Asking the two questions: systemd, and AWS from three sides at once.
 
 use super::clock::Clock;
-use crate::aws::{ec2, group, imds};
+use crate::aws::{Session, imds};
 use crate::host::systemd::jobs;
 use crate::model::leave::{GoingDown, InGroup, InstanceOutlook, Part, QueuedJob, goes_down};
 use crate::model::machine::ids::InstanceId;
 use anyhow::Result;
-use aws_config::SdkConfig;
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
@@ -31,12 +30,12 @@ pub(super) async fn going_down(clock: &Clock) -> GoingDown {
 
 /// Asks AWS what is to become of this instance, from all sides at once, for at most `time_limit`, and no longer than until
 /// one of the answers is final. Who does not answer is silent.
-pub(super) async fn fate(me: &InstanceId, sdk: &SdkConfig, time_limit: Duration) -> InstanceOutlook {
+pub(super) async fn fate(me: &InstanceId, session: &Session, time_limit: Duration) -> InstanceOutlook {
     let end = Instant::now() + time_limit;
     let mut asked: FuturesUnordered<BoxFuture<'_, Result<InstanceOutlook>>> = FuturesUnordered::new();
     asked.push(Box::pin(target()));
-    asked.push(Box::pin(lifecycle(sdk, me)));
-    asked.push(Box::pin(state(sdk, me)));
+    asked.push(Box::pin(lifecycle(session, me)));
+    asked.push(Box::pin(state(session, me)));
     let mut fate = InstanceOutlook::default();
     while !fate.is_final() {
         match timeout_at(end, asked.next()).await {
@@ -57,13 +56,13 @@ async fn target() -> Result<InstanceOutlook> {
     Ok(InstanceOutlook { target: imds::target_lifecycle_state(&imds::client()).await?, ..InstanceOutlook::default() })
 }
 
-async fn lifecycle(sdk: &SdkConfig, me: &InstanceId) -> Result<InstanceOutlook> {
-    let found = group::of_instance(&aws_sdk_autoscaling::Client::new(sdk), me).await?;
+async fn lifecycle(session: &Session, me: &InstanceId) -> Result<InstanceOutlook> {
+    let found = session.group_of(me).await?;
     let lifecycle = found.map_or(InGroup::No, |(_, state)| InGroup::As(state));
     Ok(InstanceOutlook { lifecycle: Some(lifecycle), ..InstanceOutlook::default() })
 }
 
-async fn state(sdk: &SdkConfig, me: &InstanceId) -> Result<InstanceOutlook> {
-    let mut found = ec2::describe(&aws_sdk_ec2::Client::new(sdk), from_ref(me)).await?;
+async fn state(session: &Session, me: &InstanceId) -> Result<InstanceOutlook> {
+    let mut found = session.instances(from_ref(me)).await?;
     Ok(InstanceOutlook { ec2: found.remove(me).map(|found| found.state), ..InstanceOutlook::default() })
 }

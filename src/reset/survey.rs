@@ -138,7 +138,7 @@ pub(super) async fn judge(
     credentials: &Credentials,
     members: &Members,
 ) -> Result<Judged> {
-    let registered = registrations::all(&reset.store).await?.into_iter().map(|entry| entry.instance);
+    let registered = registrations::all(&reset.session.store).await?.into_iter().map(|entry| entry.instance);
     let view = watch.look(&registered.collect::<Vec<_>>(), None).await?;
     let (verdicts, registrations) = reset.reaper(access, credentials, &view).judge(members).await?;
     Ok(Judged { verdicts, registrations, view })
@@ -174,12 +174,12 @@ impl Reset {
     }
 
     pub(super) fn watch(&self) -> GroupWatch {
-        GroupWatch::new(&self.sdk, self.facts.machine.instance.clone(), self.facts.settings.group.clone())
+        GroupWatch::new(&self.session, self.facts.machine.instance.clone(), self.facts.settings.group.clone())
     }
 
     pub(super) fn reaper<'a>(&'a self, access: &'a Access, credentials: &'a Credentials, view: &'a View) -> Reaper<'a> {
         let kubeconfig = &credentials.kubeconfig;
-        Reaper { facts: &self.facts, store: &self.store, access, kubeconfig, view, own: None, lease: None }
+        Reaper { facts: &self.facts, store: &self.session.store, access, kubeconfig, view, own: None, lease: None }
     }
 
     /// How long etcd may take for one thing.

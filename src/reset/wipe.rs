@@ -18,7 +18,7 @@ use anyhow::{Context, Result, anyhow};
 /// [`Exit::Kubeadm`] when the wipe failed, and may be tried again.
 pub(super) async fn wipe(reset: &Reset, lock: &Lock, local: &Local) -> Result<()> {
     let left = "this machine has left the cluster, but was not wiped";
-    let object = reset.store.get(keys::RECORD).await.map_err(|error| {
+    let object = reset.session.store.get(keys::RECORD).await.map_err(|error| {
         anyhow!(error)
             .context(format!("{left}: the record must be read before that; try again"))
             .context(Exit::TryAgain)

@@ -9,6 +9,7 @@ mod look;
 mod report;
 
 use crate::aws::store::Written;
+use crate::aws::with_exit;
 use crate::bucket::keys;
 use crate::exit::Exit;
 use crate::host::confirm::confirm;
@@ -17,7 +18,6 @@ use crate::model::record::claim;
 use crate::model::record::cluster::{ClusterRecord, RecordState};
 use crate::model::record::conditional_write::{Condition, Object};
 use crate::model::retire::{RetireDecision, RetireRefusal};
-use crate::node::operator::with_exit;
 use crate::settings::Settings;
 use anyhow::{Context, Result, anyhow};
 use look::{RetireObservation, RetireObserver};
@@ -104,7 +104,7 @@ async fn settled(look: &mut RetireObserver, deadline: Instant) -> Result<RetireO
 async fn flip(look: &RetireObserver, seen: RetireObservation, options: &RetireOptions) -> Result<()> {
     let (record, etag) = seen.record.as_ref().context("the record was not read")?;
     let next = claim::retired(record).context("the record is not ready")?;
-    let store = &look.operator.store;
+    let store = &look.session.store;
     let condition = Condition::Unchanged(etag.clone());
     let again = |what: &str| Err(anyhow!("{what}: run this again, it is harmless").context(Exit::TryAgain));
     match store.write(keys::RECORD, &next.to_bytes(), &condition, WRITE_TIMEOUT).await? {

@@ -49,7 +49,7 @@ struct RetireReason {
 impl RetireReport {
     /// `retired` says whether the record says so now.
     pub(super) fn new(look: &RetireObserver, seen: &RetireObservation, retired: bool) -> Self {
-        let store = &look.operator.store;
+        let store = &look.session.store;
         let record = seen.record.as_ref().map(|(record, _)| record);
         let published: Option<&Published> = record.and_then(|record| match &record.state {
             RecordState::Ready(published) | RecordState::Retired(published) => Some(published),
