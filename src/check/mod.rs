@@ -24,13 +24,13 @@ mod trial;
 mod units;
 
 use crate::exit::Exit;
+use crate::layout::print;
 use crate::settings::Settings;
 use anyhow::{Result, anyhow};
 use finding::Found;
 use futures::future::{BoxFuture, join_all};
 use look::CheckInput;
 use report::CheckReport;
-use std::io::{self, Write};
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -76,9 +76,8 @@ pub async fn run(settings: Result<Settings>, json: bool) -> Result<()> {
     let look = CheckInput::gather(settings).await;
     let report =
         CheckReport(join_all(CHECKS.into_iter().flatten().map(|check| carry_out(check, &look))).await.concat());
-    let text = if json { format!("{:#}\n", report.json()) } else { report.table() };
-    // Whoever stopped reading has seen enough; the exit code counts all the same.
-    let _ = io::stdout().write_all(text.as_bytes());
+    // A reader that has closed the pipe, such as 'head', is no failure: the exit code says how the checks ended.
+    let _ = print(&report.json(), || report.table(), json);
     match report.exit() {
         Exit::Done => Ok(()),
         exit => Err(anyhow!("not ready: {}", report.failed().join(", ")).context(exit)),

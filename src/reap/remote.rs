@@ -3,14 +3,13 @@
 use crate::aws::Session;
 use crate::bucket::{self, registrations};
 use crate::exit::Exit;
-use crate::layout::{columns, line};
+use crate::layout::{columns, line, print};
 use crate::model::machine::ids::InstanceId;
 use crate::model::membership::registration::Registration;
 use crate::model::reap::remote::{Outlook, outlook};
 use crate::settings::Settings;
 use anyhow::{Context, Result, anyhow};
 use serde::Serialize;
-use std::io::Write;
 
 /// What is expected.
 #[derive(Debug, Serialize)]
@@ -84,16 +83,7 @@ pub(super) async fn foretell(settings: &Settings, why: &anyhow::Error, json: boo
         etcd,
         machines: all.iter().filter_map(row).collect(),
     };
-    print(&report, json)
-}
-
-fn print(report: &RemoteReport, json: bool) -> Result<()> {
-    let text = if json {
-        format!("{}\n", serde_json::to_string_pretty(report).context("failed to write the report as JSON")?)
-    } else {
-        page(report)
-    };
-    std::io::stdout().write_all(text.as_bytes()).context("failed to write to standard output")
+    print(&report, || page(&report), json)
 }
 
 fn page(report: &RemoteReport) -> String {

@@ -2,17 +2,16 @@
 
 use super::local::LocalReap;
 use super::look::ReapObservation;
-use crate::layout::{columns, line};
+use crate::layout::{columns, line, print};
 use crate::model::machine::ids::MemberId;
 use crate::model::membership::instances::Presence;
 use crate::model::membership::members::Member;
 use crate::model::membership::reaping::{ReapVerdict, owners};
 use crate::model::reap::operator::OperatorRemoval;
 use crate::node::former_node::NodeGone;
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde::Serialize;
 use std::fmt;
-use std::io::Write;
 
 /// The shape that this version prints.
 const SCHEMA: u32 = 1;
@@ -100,13 +99,7 @@ impl ReapReport {
     /// # Errors
     /// A standard output that takes nothing.
     pub(super) fn print(&self, json: bool) -> Result<()> {
-        let text = if json {
-            let json = serde_json::to_string_pretty(self).context("failed to write the report as JSON")?;
-            format!("{json}\n")
-        } else {
-            self.page()
-        };
-        std::io::stdout().write_all(text.as_bytes()).context("failed to write to standard output")
+        print(self, || self.page(), json)
     }
 
     fn page(&self) -> String {

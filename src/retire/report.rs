@@ -2,14 +2,13 @@
 
 use super::look::{RetireObservation, RetireObserver};
 use crate::bucket::keys;
-use crate::layout::{columns, line};
+use crate::layout::{columns, line, print};
 use crate::model::membership::instances::Presence;
 use crate::model::membership::registration::RegistrationPhase;
 use crate::model::record::cluster::{Published, RecordState};
 use crate::model::retire::{RetireDecision, RetireMachine, RetireRefusal};
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde::Serialize;
-use std::io::Write;
 
 /// The shape that this version prints.
 const SCHEMA: u32 = 1;
@@ -80,12 +79,7 @@ impl RetireReport {
     /// # Errors
     /// A standard output that takes nothing.
     pub(super) fn print(&self, json: bool) -> Result<()> {
-        let text = if json {
-            format!("{}\n", serde_json::to_string_pretty(self).context("failed to write the report as JSON")?)
-        } else {
-            self.page()
-        };
-        std::io::stdout().write_all(text.as_bytes()).context("failed to write to standard output")
+        print(self, || self.page(), json)
     }
 
     /// The page for people.
