@@ -53,19 +53,17 @@ async fn kubelet(look: &CheckInput) -> Found {
 
 /// `cluster`: the version of the control plane that is there, or will be.
 fn judge_kubelet(kubelet: &Version, kubeadm: &Version, cluster: Option<&Version>) -> Finding {
-    let minor = |version: &Version| (version.major, version.minor);
-    let oldest = (kubeadm.major, kubeadm.minor.saturating_sub(KUBELET_BEHIND));
     let remedy = "build the image with a kubelet of kubeadm's version";
     match cluster {
-        _ if minor(kubelet) > minor(kubeadm) => {
+        _ if kubelet.is_newer_than(kubeadm) => {
             Finding::failed(format!("kubelet is {kubelet}, newer than kubeadm, which is {kubeadm}"), remedy)
         }
-        _ if minor(kubelet) < oldest => {
+        _ if kubelet.is_behind(kubeadm, KUBELET_BEHIND) => {
             let text =
                 format!("kubelet is {kubelet}, more than {KUBELET_BEHIND} minor versions behind kubeadm {kubeadm}");
             Finding::failed(text, remedy)
         }
-        Some(cluster) if minor(kubelet) > minor(cluster) => Finding::warning(
+        Some(cluster) if kubelet.is_newer_than(cluster) => Finding::warning(
             format!("kubelet is {kubelet}, newer than the control plane, which is {cluster} as far as is known"),
             "if it was not upgraded since, build the image with a kubelet that is not newer: kubeadm refuses it",
         ),
