@@ -45,6 +45,14 @@ pub async fn all(store: &Store) -> Result<Vec<Entry>, CallFailed> {
     Ok(futures::stream::iter(instances).map(entry).buffered(AT_ONCE).collect().await)
 }
 
+/// Reads every registration, without those that cannot be read.
+///
+/// # Errors
+/// As [`all`].
+pub async fn all_readable(store: &Store) -> Result<Vec<Registration>, CallFailed> {
+    Ok(all(store).await?.into_iter().filter_map(|entry| entry.registration.ok()).collect())
+}
+
 /// Reads one machine's registration: `None` where there is none, and an inner error where what is there says nothing.
 ///
 /// # Errors

@@ -8,7 +8,7 @@ use crate::exit::Exit;
 use crate::model::machine::ids::{MemberId, Nonce};
 use crate::model::membership::lease::Lease;
 use crate::model::membership::members::Member;
-use crate::model::membership::reaping::{ReapVerdict, plan};
+use crate::model::membership::reaping::ReapVerdict;
 use crate::model::reap::operator::OperatorRemoval;
 use crate::node::lease::release;
 use anyhow::{Context, Result, anyhow};
@@ -33,11 +33,11 @@ impl LocalReap {
     async fn carry_out(&mut self, nonce: &Nonce) -> Result<(ReapObservation, Vec<(Member, ReapVerdict)>, Vec<Done>)> {
         let seen = self.observe().await?;
         let reaper = self.reaper(&seen, nonce)?;
-        let plan = reaper.with_scene(&seen.members, &seen.registrations, plan);
+        let plan = reaper.judge(&seen.members, &seen.registrations);
         let (mut now, mut done) = (seen.members.clone(), Vec::new());
         for (member, verdict) in &plan {
             let ReapVerdict::Remove(why) = verdict else { continue };
-            let taken = reaper.take_away(&now, member, why, &seen.registrations).await.context(Exit::TryAgain)?;
+            let taken = reaper.reap_member(&now, member, why, &seen.registrations).await.context(Exit::TryAgain)?;
             done.push(Done { id: member.id, node: taken.1 });
             now = taken.0;
         }
@@ -71,7 +71,7 @@ impl LocalReap {
         let member = seen.members.0.iter().find(|member| member.id == id).context("the member is listed")?;
         let node = match &why {
             OperatorRemoval::ByRule(why) => {
-                reaper.take_away(&seen.members, member, why, &seen.registrations).await.context(Exit::TryAgain)?.1
+                reaper.reap_member(&seen.members, member, why, &seen.registrations).await.context(Exit::TryAgain)?.1
             }
             OperatorRemoval::Unexplained => {
                 tracing::warn!(member = %id, "removing an etcd member by hand: {why}");

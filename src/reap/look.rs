@@ -64,7 +64,7 @@ impl LocalReap {
             let nonce = fresh_nonce()?;
             let soon = self
                 .reaper(&seen, &nonce)?
-                .with_scene(&seen.members, &seen.registrations, |scene| soon_gone(scene, &plan(scene)));
+                .with_input(&seen.members, &seen.registrations, |input| soon_gone(input, &plan(input)));
             let Some((instance, left)) = soon.filter(|_| Instant::now() < deadline) else { return Ok(seen) };
             if told.as_ref() != Some(&instance) {
                 let left = humantime::format_duration(Duration::from_secs(left.as_secs() + 1));
@@ -77,7 +77,7 @@ impl LocalReap {
 
     /// The plan, if this nonce were the lease's.
     pub(super) fn plan(&self, seen: &ReapObservation, nonce: &Nonce) -> Result<Vec<(Member, ReapVerdict)>> {
-        Ok(self.reaper(seen, nonce)?.with_scene(&seen.members, &seen.registrations, plan))
+        Ok(self.reaper(seen, nonce)?.judge(&seen.members, &seen.registrations))
     }
 
     /// The same for one member that was named; `None` when it is not listed.
@@ -88,7 +88,7 @@ impl LocalReap {
         nonce: &Nonce,
     ) -> Result<Option<Result<OperatorRemoval, ReapRefusal>>> {
         let reaper = self.reaper(seen, nonce)?;
-        Ok(reaper.with_scene(&seen.members, &seen.registrations, |scene| operator::named_by_operator(scene, id)))
+        Ok(reaper.with_input(&seen.members, &seen.registrations, |input| operator::named_by_operator(input, id)))
     }
 
     /// The lease's nonce as it is now, for a plan that is not carried out.

@@ -58,8 +58,7 @@ pub(super) async fn foretell(settings: &Settings, why: &anyhow::Error, json: boo
         )
         .context(Exit::Usage));
     }
-    let entries = registrations::all(&session.store).await?;
-    let all: Vec<Registration> = entries.into_iter().filter_map(|entry| entry.registration.ok()).collect();
+    let all = registrations::all_readable(&session.store).await?;
     let ids: Vec<InstanceId> = all.iter().map(|found| found.instance.clone()).collect();
     let described = session.instances(&ids).await?;
     let row = |found: &Registration| {

@@ -14,8 +14,7 @@ use anyhow::Result;
 /// # Errors
 /// They cannot be listed.
 pub(super) async fn registered(store: &Store) -> Result<Vec<Registration>> {
-    let entries = registrations::all(store).await?;
-    Ok(entries.into_iter().filter_map(|entry| entry.registration.ok()).collect())
+    Ok(registrations::all_readable(store).await?)
 }
 
 /// The group, and EC2's word on everybody who has registered.

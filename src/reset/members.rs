@@ -117,6 +117,6 @@ impl Work<'_> {
             .find(|(member, _)| member.id == id)
             .with_context(|| format!("etcd member {id} was not judged"))?;
         let reaper = self.reset.reaper(self.access, self.credentials, view);
-        reaper.take_away(members, member, why, registrations).await.map(drop)
+        reaper.reap_member(members, member, why, registrations).await.map(drop)
     }
 }

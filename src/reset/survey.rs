@@ -6,6 +6,7 @@ use crate::etcd::{self, Access};
 use crate::host::files;
 use crate::model::leave::plan::Blocked;
 use crate::model::leave::{LeaveInput, LeavePlan, NextRemoval, Part, next, plan};
+use crate::model::machine::ids::InstanceId;
 use crate::model::machine::local::Local;
 use crate::model::membership::members::{Member, Members};
 use crate::model::membership::reaping::ReapVerdict;
@@ -138,9 +139,11 @@ pub(super) async fn judge(
     credentials: &Credentials,
     members: &Members,
 ) -> Result<Judged> {
-    let registered = registrations::all(&reset.session.store).await?.into_iter().map(|entry| entry.instance);
-    let view = watch.look(&registered.collect::<Vec<_>>(), None).await?;
-    let (verdicts, registrations) = reset.reaper(access, credentials, &view).judge(members).await?;
+    let entries = registrations::all(&reset.session.store).await?;
+    let instances: Vec<InstanceId> = entries.iter().map(|entry| entry.instance.clone()).collect();
+    let registrations: Vec<Registration> = entries.into_iter().filter_map(|entry| entry.registration.ok()).collect();
+    let view = watch.look(&instances, None).await?;
+    let verdicts = reset.reaper(access, credentials, &view).judge(members, &registrations);
     Ok(Judged { verdicts, registrations, view })
 }
 
