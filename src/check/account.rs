@@ -1,31 +1,31 @@
 //! The AWS account: credentials, Region, the Auto Scaling group, and what EC2 says of its machines.
 
 use super::finding::{Finding, Found};
-use super::look::CheckInput;
+use super::input::CheckInput;
 use super::{Check, at_once};
 use crate::model::machine::group::{Ec2State, Group};
 use crate::model::machine::ids::InstanceId;
 use crate::model::up::step::StandBy;
 
 pub(super) const CHECKS: &[Check] = &[
-    Check { name: "credentials", run: |look| at_once(credentials(look)) },
-    Check { name: "region", run: |look| at_once(region(look)) },
-    Check { name: "group", run: |look| at_once(group(look)) },
-    Check { name: "group-size", run: |look| at_once(group_size(look)) },
-    Check { name: "instances", run: |look| Box::pin(instances(look)) },
-    Check { name: "launch-hook", run: |look| at_once(launch_hook(look)) },
+    Check { name: "credentials", run: |input| at_once(credentials(input)) },
+    Check { name: "region", run: |input| at_once(region(input)) },
+    Check { name: "group", run: |input| at_once(group(input)) },
+    Check { name: "group-size", run: |input| at_once(group_size(input)) },
+    Check { name: "instances", run: |input| Box::pin(instances(input)) },
+    Check { name: "launch-hook", run: |input| at_once(launch_hook(input)) },
 ];
 
 /// Whether there are credentials at all.
-fn credentials(look: &CheckInput) -> Found {
-    Ok(vec![Finding::ok(format!("found, for {}", look.aws.own()?.region))])
+fn credentials(input: &CheckInput) -> Found {
+    Ok(vec![Finding::ok(format!("found, for {}", input.aws.own()?.region))])
 }
 
 /// Whether AWS is asked where this machine is: its group can be nowhere else.
-fn region(look: &CheckInput) -> Found {
-    let (asked, here) = (&look.aws.needed()?.region, &look.machine.needed()?.region);
+fn region(input: &CheckInput) -> Found {
+    let (asked, here) = (&input.aws.needed()?.region, &input.machine.needed()?.region);
     if asked != here {
-        let (given, remedy) = match look.settings.needed()?.region {
+        let (given, remedy) = match input.settings.needed()?.region {
             Some(_) => ("the setting 'region'", "remove the setting 'region'"),
             None => ("the variable AWS_REGION or AWS_DEFAULT_REGION", "unset the variable"),
         };
@@ -35,9 +35,9 @@ fn region(look: &CheckInput) -> Found {
 }
 
 /// Whether the group has this machine as a candidate.
-fn group(look: &CheckInput) -> Found {
-    let group = look.group.own()?;
-    Ok(vec![judge_member(group, &look.machine.needed()?.instance)])
+fn group(input: &CheckInput) -> Found {
+    let group = input.group.own()?;
+    Ok(vec![judge_member(group, &input.machine.needed()?.instance)])
 }
 
 fn judge_member(group: &Group, me: &InstanceId) -> Finding {
@@ -57,9 +57,9 @@ fn judge_member(group: &Group, me: &InstanceId) -> Finding {
 }
 
 /// Whether the group is as large as it should be, and an odd number.
-fn group_size(look: &CheckInput) -> Found {
-    let group = look.group.needed()?;
-    let set = look.settings.needed()?.expected_size;
+fn group_size(input: &CheckInput) -> Found {
+    let group = input.group.needed()?;
+    let set = input.settings.needed()?.expected_size;
     Ok(vec![judge_size(group.candidates().len(), set.unwrap_or(group.desired), set.is_some())])
 }
 
@@ -81,9 +81,9 @@ fn judge_size(candidates: usize, expected: usize, set: bool) -> Finding {
 }
 
 /// Whether EC2 may be asked, and knows this machine as it knows itself.
-async fn instances(look: &CheckInput) -> Found {
-    let (aws, machine) = (look.aws.needed()?, look.machine.needed()?);
-    let members = look.group.own().map(|group| group.members.as_slice()).unwrap_or_default();
+async fn instances(input: &CheckInput) -> Found {
+    let (aws, machine) = (input.aws.needed()?, input.machine.needed()?);
+    let members = input.group.own().map(|group| group.members.as_slice()).unwrap_or_default();
     let mut ids: Vec<InstanceId> = members.iter().map(|member| member.instance.clone()).collect();
     ids.push(machine.instance.clone());
     ids.sort();
@@ -101,8 +101,8 @@ async fn instances(look: &CheckInput) -> Found {
 }
 
 /// The permissions for a launch hook can only be named: to try them would be to complete the hook.
-fn launch_hook(look: &CheckInput) -> Found {
-    Ok(vec![match &look.settings.needed()?.launch_hook {
+fn launch_hook(input: &CheckInput) -> Found {
+    Ok(vec![match &input.settings.needed()?.launch_hook {
         None => Finding::ok("none is set, none is touched"),
         Some(hook) => Finding::skipped(format!(
             "'{hook}' needs autoscaling:CompleteLifecycleAction and autoscaling:RecordLifecycleActionHeartbeat; trying them would \

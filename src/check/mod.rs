@@ -10,14 +10,14 @@ mod cluster;
 mod disk;
 mod finding;
 mod host_files;
+mod input;
 mod kubeadm;
-mod look;
 mod machine;
 mod network;
 mod report;
 mod runtime;
 mod settings;
-mod source;
+mod shared;
 #[cfg(test)]
 mod tests;
 mod trial;
@@ -29,7 +29,7 @@ use crate::settings::Settings;
 use anyhow::{Result, anyhow};
 use finding::Found;
 use futures::future::{BoxFuture, join_all};
-use look::CheckInput;
+use input::CheckInput;
 use report::CheckReport;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -73,9 +73,9 @@ fn at_once(found: Found) -> BoxFuture<'static, Found> {
 /// When a check failed. With [`Exit::Usage`] if something must be changed on this machine, in its settings or in the
 /// bucket; else with [`Exit::Aws`] if AWS refused something; else, if somebody did not answer, with [`Exit::TryAgain`].
 pub async fn run(settings: Result<Settings>, json: bool) -> Result<()> {
-    let look = CheckInput::gather(settings).await;
+    let input = CheckInput::gather(settings).await;
     let report =
-        CheckReport(join_all(CHECKS.into_iter().flatten().map(|check| carry_out(check, &look))).await.concat());
+        CheckReport(join_all(CHECKS.into_iter().flatten().map(|check| carry_out(check, &input))).await.concat());
     // A reader that has closed the pipe, such as 'head', is no failure: the exit code says how the checks ended.
     let _ = print(&report.json(), || report.table(), json);
     match report.exit() {
@@ -84,8 +84,8 @@ pub async fn run(settings: Result<Settings>, json: bool) -> Result<()> {
     }
 }
 
-async fn carry_out(check: &Check, look: &CheckInput) -> Vec<(&'static str, finding::Finding)> {
-    let found = timeout(DEADLINE, (check.run)(look)).await.unwrap_or_else(|_| Err(source::late()));
+async fn carry_out(check: &Check, input: &CheckInput) -> Vec<(&'static str, finding::Finding)> {
+    let found = timeout(DEADLINE, (check.run)(input)).await.unwrap_or_else(|_| Err(shared::late()));
     let findings = found.unwrap_or_else(|end| vec![end]);
     findings.into_iter().map(|finding| (check.name, finding)).collect()
 }

@@ -3,7 +3,7 @@
 use super::Check;
 use super::bucket::scratch;
 use super::finding::{Finding, Found};
-use super::look::CheckInput;
+use super::input::CheckInput;
 use crate::aws::store::{Store, Written};
 use crate::aws::{CallFailed, CallFailure};
 use crate::bucket::keys;
@@ -14,16 +14,16 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 pub(super) const CHECKS: &[Check] = &[
-    Check { name: "conditional-writes", run: |look| Box::pin(conditional_writes(look)) },
-    Check { name: "kms", run: |look| Box::pin(kms(look)) },
+    Check { name: "conditional-writes", run: |input| Box::pin(conditional_writes(input)) },
+    Check { name: "kms", run: |input| Box::pin(kms(input)) },
 ];
 
 /// How long the write and the read of the secret scratch object may take, so that there is time left to remove it.
 const KMS_TRIAL: Duration = Duration::from_secs(3);
 
 /// Whether conditions decide: one write after the other, and several at the same moment.
-async fn conditional_writes(look: &CheckInput) -> Found {
-    let (store, me) = (&look.aws.needed()?.session.store, &look.machine.needed()?.instance);
+async fn conditional_writes(input: &CheckInput) -> Found {
+    let (store, me) = (&input.aws.needed()?.session.store, &input.machine.needed()?.instance);
     let (in_turn, at_once) = join!(probe::honours_conditions(store, me), probe::one_wins(store, me));
     Ok(tell(in_turn, at_once))
 }
@@ -52,10 +52,10 @@ fn left_behind(failed: CallFailed) -> Finding {
 }
 
 /// Whether the bundle of keys could be encrypted, and read again.
-async fn kms(look: &CheckInput) -> Found {
-    let store = &look.aws.needed()?.session.store;
-    let key = scratch(look, "kms")?;
-    let id = look.settings.needed()?.kms_key_id.as_deref().unwrap_or("aws/s3, the account's own for S3");
+async fn kms(input: &CheckInput) -> Found {
+    let store = &input.aws.needed()?.session.store;
+    let key = scratch(input, "kms")?;
+    let id = input.settings.needed()?.kms_key_id.as_deref().unwrap_or("aws/s3, the account's own for S3");
     let silent = || Finding::unanswered("S3 did not say in time whether it wrote an encrypted object", "try again");
     let tried = timeout(KMS_TRIAL, write_and_read(store, &key)).await;
     // Where S3 refuses to write, there is nothing to remove.

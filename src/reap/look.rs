@@ -60,12 +60,12 @@ impl LocalReap {
     pub(super) async fn settled(&mut self, deadline: Instant) -> Result<ReapObservation> {
         let mut told = None;
         loop {
-            let seen = self.observe().await?;
+            let observed = self.observe().await?;
             let nonce = fresh_nonce()?;
-            let soon = self
-                .reaper(&seen, &nonce)?
-                .with_input(&seen.members, &seen.registrations, |input| soon_gone(input, &plan(input)));
-            let Some((instance, left)) = soon.filter(|_| Instant::now() < deadline) else { return Ok(seen) };
+            let soon =
+                self.reaper(&observed, &nonce)?
+                    .with_input(&observed.members, &observed.registrations, |input| soon_gone(input, &plan(input)));
+            let Some((instance, left)) = soon.filter(|_| Instant::now() < deadline) else { return Ok(observed) };
             if told.as_ref() != Some(&instance) {
                 let left = humantime::format_duration(Duration::from_secs(left.as_secs() + 1));
                 waiting(&format!("EC2 does not know {instance}; that is believed after another {left} (gone_grace)"));
@@ -76,19 +76,20 @@ impl LocalReap {
     }
 
     /// The plan, if this nonce were the lease's.
-    pub(super) fn plan(&self, seen: &ReapObservation, nonce: &Nonce) -> Result<Vec<(Member, ReapVerdict)>> {
-        Ok(self.reaper(seen, nonce)?.judge(&seen.members, &seen.registrations))
+    pub(super) fn plan(&self, observed: &ReapObservation, nonce: &Nonce) -> Result<Vec<(Member, ReapVerdict)>> {
+        Ok(self.reaper(observed, nonce)?.judge(&observed.members, &observed.registrations))
     }
 
     /// The same for one member that was named; `None` when it is not listed.
     pub(super) fn judged(
         &self,
-        seen: &ReapObservation,
+        observed: &ReapObservation,
         id: MemberId,
         nonce: &Nonce,
     ) -> Result<Option<Result<OperatorRemoval, ReapRefusal>>> {
-        let reaper = self.reaper(seen, nonce)?;
-        Ok(reaper.with_input(&seen.members, &seen.registrations, |input| operator::named_by_operator(input, id)))
+        let reaper = self.reaper(observed, nonce)?;
+        Ok(reaper
+            .with_input(&observed.members, &observed.registrations, |input| operator::named_by_operator(input, id)))
     }
 
     /// The lease's nonce as it is now, for a plan that is not carried out.
@@ -104,13 +105,13 @@ impl LocalReap {
         }
     }
 
-    pub(super) fn reaper<'a>(&'a self, seen: &'a ReapObservation, lease: &'a Nonce) -> Result<Reaper<'a>> {
+    pub(super) fn reaper<'a>(&'a self, observed: &'a ReapObservation, lease: &'a Nonce) -> Result<Reaper<'a>> {
         Ok(Reaper {
             facts: &self.facts,
             store: &self.store,
             access: self.access()?,
             kubeconfig: &self.credentials.kubeconfig,
-            view: &seen.view,
+            view: &observed.view,
             own: self.own,
             lease: Some(lease),
         })

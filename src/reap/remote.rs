@@ -43,7 +43,7 @@ struct RemoteRow {
 ///
 /// # Errors
 /// With [`Exit::Usage`] when there is no cluster, or AWS' own.
-pub(super) async fn foretell(settings: &Settings, why: &anyhow::Error, json: bool) -> Result<()> {
+pub(super) async fn dry_run(settings: &Settings, why: &anyhow::Error, json: bool) -> Result<()> {
     let session = Session::connect(settings, None).await?;
     let region = session.region()?;
     let place = session.store.url("");

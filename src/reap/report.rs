@@ -57,24 +57,24 @@ pub(super) struct ReapRow {
 
 impl ReapReport {
     /// A report without members.
-    pub(super) fn new(here: &LocalReap, seen: &ReapObservation, dry_run: bool) -> Self {
+    pub(super) fn new(here: &LocalReap, observed: &ReapObservation, dry_run: bool) -> Self {
         Self {
             schema: SCHEMA,
             dry_run,
             place: here.store.url(""),
             cluster_id: here.record.claim_id.to_string(),
-            voters: seen.members.voters().count(),
-            answering: seen.members.answering(),
-            quorum: seen.members.quorum(),
+            voters: observed.members.voters().count(),
+            answering: observed.members.answering(),
+            quorum: observed.members.quorum(),
             members: Vec::new(),
         }
     }
 
     /// Takes in a plan.
-    pub(super) fn plan(&mut self, plan: &[(Member, ReapVerdict)], seen: &ReapObservation) {
+    pub(super) fn plan(&mut self, plan: &[(Member, ReapVerdict)], observed: &ReapObservation) {
         let row = |(member, verdict): &(Member, ReapVerdict)| match verdict {
-            ReapVerdict::Keep(why) => ReapRow::new(seen, member, "keep", verdict.code(), why.to_string()),
-            ReapVerdict::Remove(why) => ReapRow::new(seen, member, "remove", verdict.code(), why.to_string()),
+            ReapVerdict::Keep(why) => ReapRow::new(observed, member, "keep", verdict.code(), why.to_string()),
+            ReapVerdict::Remove(why) => ReapRow::new(observed, member, "remove", verdict.code(), why.to_string()),
         };
         self.members.extend(plan.iter().map(row));
     }
@@ -129,12 +129,19 @@ fn node(gone: NodeGone) -> &'static str {
 }
 
 impl ReapRow {
-    fn new(seen: &ReapObservation, member: &Member, verdict: &'static str, code: &'static str, why: String) -> Self {
-        let instance = owners(seen.registrations.iter(), member).first().map(|owner| owner.instance.clone());
-        let ec2 = instance.as_ref().and_then(|instance| seen.view.instances.0.get(instance)).map(|word| match word {
-            Presence::State(state) => state.to_string(),
-            Presence::AbsentFor(_) => "absent".to_owned(),
-        });
+    fn new(
+        observed: &ReapObservation,
+        member: &Member,
+        verdict: &'static str,
+        code: &'static str,
+        why: String,
+    ) -> Self {
+        let instance = owners(observed.registrations.iter(), member).first().map(|owner| owner.instance.clone());
+        let ec2 =
+            instance.as_ref().and_then(|instance| observed.view.instances.0.get(instance)).map(|word| match word {
+                Presence::State(state) => state.to_string(),
+                Presence::AbsentFor(_) => "absent".to_owned(),
+            });
         Self {
             id: member.id.to_string(),
             name: member.name.clone(),
@@ -153,9 +160,9 @@ impl ReapRow {
     }
 
     /// A member that was named and may go; `None` when it is not listed.
-    pub(super) fn lawful(seen: &ReapObservation, id: MemberId, why: &OperatorRemoval) -> Option<Self> {
-        let member = seen.members.0.iter().find(|member| member.id == id)?;
-        Some(Self::new(seen, member, "remove", why.code(), why.to_string()))
+    pub(super) fn lawful(observed: &ReapObservation, id: MemberId, why: &OperatorRemoval) -> Option<Self> {
+        let member = observed.members.0.iter().find(|member| member.id == id)?;
+        Some(Self::new(observed, member, "remove", why.code(), why.to_string()))
     }
 
     fn cells(&self, dry_run: bool) -> Vec<String> {

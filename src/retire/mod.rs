@@ -51,16 +51,16 @@ pub async fn run(settings: Settings, options: RetireOptions) -> Result<()> {
 
 async fn retire(settings: Settings, options: RetireOptions) -> Result<()> {
     let deadline = Instant::now() + settings.deadline;
-    let mut look = RetireObserver::new(settings, options.cluster_id.clone()).await?;
-    let seen = settled(&mut look, deadline).await?;
-    if let RetireDecision::Refused(refusals) = &seen.verdict {
-        return refused(&look, &seen, refusals, &options);
+    let mut observer = RetireObserver::new(settings, options.cluster_id.clone()).await?;
+    let observed = settled(&mut observer, deadline).await?;
+    if let RetireDecision::Refused(refusals) = &observed.verdict {
+        return refused(&observer, &observed, refusals, &options);
     }
-    if seen.verdict == RetireDecision::Already {
+    if observed.verdict == RetireDecision::Already {
         eprintln!("the cluster {} is retired already", options.cluster_id);
-        return RetireReport::new(&look, &seen, true).print(options.json);
+        return RetireReport::new(&observer, &observed, true).print(options.json);
     }
-    eprint!("{}", RetireReport::new(&look, &seen, false).page());
+    eprint!("{}", RetireReport::new(&observer, &observed, false).page());
     eprintln!(
         "This gives the cluster {} up for good: its record will say 'retired', and the next machines that run 'kubeboot up' make a new \
          cluster. No object is deleted: the old keys stay in the bucket.",
@@ -68,11 +68,11 @@ async fn retire(settings: Settings, options: RetireOptions) -> Result<()> {
     );
     confirm(options.yes).await?;
     // The person took their time, and machines boot meanwhile.
-    let seen = settled(&mut look, deadline.max(Instant::now() + POLL_INTERVAL)).await?;
-    match &seen.verdict {
-        RetireDecision::Lawful => flip(&look, seen, &options).await,
-        RetireDecision::Already => RetireReport::new(&look, &seen, true).print(options.json),
-        RetireDecision::Refused(refusals) => refused(&look, &seen, refusals, &options),
+    let observed = settled(&mut observer, deadline.max(Instant::now() + POLL_INTERVAL)).await?;
+    match &observed.verdict {
+        RetireDecision::Lawful => flip(&observer, observed, &options).await,
+        RetireDecision::Already => RetireReport::new(&observer, &observed, true).print(options.json),
+        RetireDecision::Refused(refusals) => refused(&observer, &observed, refusals, &options),
         RetireDecision::Wait { .. } => Err(anyhow!("EC2's word has changed: run this again").context(Exit::TryAgain)),
     }
 }
@@ -81,11 +81,11 @@ async fn retire(settings: Settings, options: RetireOptions) -> Result<()> {
 ///
 /// # Errors
 /// With [`Exit::TryAgain`] when it has not by `deadline`; AWS' own.
-async fn settled(look: &mut RetireObserver, deadline: Instant) -> Result<RetireObservation> {
+async fn settled(observer: &mut RetireObserver, deadline: Instant) -> Result<RetireObservation> {
     let mut told = false;
     loop {
-        let seen = look.look().await?;
-        let RetireDecision::Wait { absent, left } = &seen.verdict else { return Ok(seen) };
+        let observed = observer.look().await?;
+        let RetireDecision::Wait { absent, left } = &observed.verdict else { return Ok(observed) };
         let absent: Vec<_> = absent.iter().map(ToString::to_string).collect();
         let left_for = humantime::format_duration(Duration::from_secs(left.as_secs() + 1));
         let reason =
@@ -101,10 +101,10 @@ async fn settled(look: &mut RetireObserver, deadline: Instant) -> Result<RetireO
 }
 
 /// The one write.
-async fn flip(look: &RetireObserver, seen: RetireObservation, options: &RetireOptions) -> Result<()> {
-    let (record, etag) = seen.record.as_ref().context("the record was not read")?;
+async fn flip(observer: &RetireObserver, observed: RetireObservation, options: &RetireOptions) -> Result<()> {
+    let (record, etag) = observed.record.as_ref().context("the record was not read")?;
     let next = claim::retired(record).context("the record is not ready")?;
-    let store = &look.session.store;
+    let store = &observer.session.store;
     let condition = Condition::Unchanged(etag.clone());
     let again = |what: &str| Err(anyhow!("{what}: run this again, it is harmless").context(Exit::TryAgain));
     match store.write(keys::RECORD, &next.to_bytes(), &condition, WRITE_TIMEOUT).await? {
@@ -119,8 +119,9 @@ async fn flip(look: &RetireObserver, seen: RetireObservation, options: &RetireOp
         Written::Unknown => return again("S3 did not say whether the record was written"),
     }
     tracing::warn!(cluster = %options.cluster_id, "the cluster is retired");
-    let seen = RetireObservation { record: Some((next, String::new())), verdict: RetireDecision::Already, ..seen };
-    RetireReport::new(look, &seen, true).print(options.json)
+    let observed =
+        RetireObservation { record: Some((next, String::new())), verdict: RetireDecision::Already, ..observed };
+    RetireReport::new(observer, &observed, true).print(options.json)
 }
 
 /// Somebody else has retired the same cluster at the same moment.
@@ -131,13 +132,13 @@ fn is_retired(object: &Object, cluster_id: &ClaimId) -> bool {
 
 /// Says what stands in the way.
 fn refused(
-    look: &RetireObserver,
-    seen: &RetireObservation,
+    observer: &RetireObserver,
+    observed: &RetireObservation,
     refusals: &[RetireRefusal],
     options: &RetireOptions,
 ) -> Result<()> {
     if options.json {
-        RetireReport::new(look, seen, false).print(true)?;
+        RetireReport::new(observer, observed, false).print(true)?;
     }
     let exit = if refusals.iter().any(RetireRefusal::is_about_usage) { Exit::Usage } else { Exit::Operator };
     let reasons: Vec<String> = refusals.iter().map(|refusal| format!("- {refusal}")).collect();

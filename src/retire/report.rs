@@ -47,14 +47,14 @@ struct RetireReason {
 
 impl RetireReport {
     /// `retired` says whether the record says so now.
-    pub(super) fn new(look: &RetireObserver, seen: &RetireObservation, retired: bool) -> Self {
-        let store = &look.session.store;
-        let record = seen.record.as_ref().map(|(record, _)| record);
+    pub(super) fn new(observer: &RetireObserver, observed: &RetireObservation, retired: bool) -> Self {
+        let store = &observer.session.store;
+        let record = observed.record.as_ref().map(|(record, _)| record);
         let published: Option<&Published> = record.and_then(|record| match &record.state {
             RecordState::Ready(published) | RecordState::Retired(published) => Some(published),
             RecordState::Initializing { .. } => None,
         });
-        let refusals = match &seen.verdict {
+        let refusals = match &observed.verdict {
             RetireDecision::Refused(refusals) => refusals.as_slice(),
             RetireDecision::Already | RetireDecision::Lawful | RetireDecision::Wait { .. } => &[],
         };
@@ -68,8 +68,8 @@ impl RetireReport {
             initialised_by: published.map(|published| published.initialised_by.to_string()),
             initialised_at: published.map(|published| published.initialised_at.clone()),
             pki: published.map(|published| store.url(&published.pki_key)),
-            machines: seen.machines.iter().map(RetireRow::new).collect(),
-            answers: seen.answers.iter().map(ToString::to_string).collect(),
+            machines: observed.machines.iter().map(RetireRow::new).collect(),
+            answers: observed.answers.iter().map(ToString::to_string).collect(),
             refusals: refusals.iter().map(reason).collect(),
         }
     }

@@ -1,7 +1,7 @@
 //! What the checks look at: gathered once, as far as it answers.
 
 use super::finding::Finding;
-use super::source::SettingSource;
+use super::shared::SharedAnswer;
 use crate::aws::Session;
 use crate::aws::imds::{self, InstanceMetadata};
 use crate::bucket::keys;
@@ -27,28 +27,28 @@ pub(super) struct CheckedAws {
 pub(super) struct CheckInput {
     /// Whether this process may see and do everything.
     pub(super) is_root: bool,
-    pub(super) settings: SettingSource<Settings>,
-    pub(super) machine: SettingSource<InstanceMetadata>,
-    pub(super) kubeadm: SettingSource<Version>,
-    pub(super) documents: SettingSource<Documents>,
-    pub(super) facts: SettingSource<Facts>,
-    pub(super) aws: SettingSource<CheckedAws>,
-    pub(super) group: SettingSource<Group>,
+    pub(super) settings: SharedAnswer<Settings>,
+    pub(super) machine: SharedAnswer<InstanceMetadata>,
+    pub(super) kubeadm: SharedAnswer<Version>,
+    pub(super) documents: SharedAnswer<Documents>,
+    pub(super) facts: SharedAnswer<Facts>,
+    pub(super) aws: SharedAnswer<CheckedAws>,
+    pub(super) group: SharedAnswer<Group>,
     /// The cluster record, if there is one.
-    pub(super) record: SettingSource<Option<ClusterRecord>>,
+    pub(super) record: SharedAnswer<Option<ClusterRecord>>,
 }
 
 impl CheckInput {
     /// Asks everybody, those at the same time who do not need each other.
     pub(super) async fn gather(settings: Result<Settings>) -> Self {
-        let settings = SettingSource::known("settings", settings.map_err(|error| Finding::error(&error)));
-        let documents = SettingSource::known("kubeadm-config", settings.needed().and_then(read_documents));
-        let (machine, kubeadm) = join!(SettingSource::ask("imds", machine()), SettingSource::ask("kubeadm", kubeadm()));
-        let facts = SettingSource::known("node-name", assemble(&settings, &documents, &kubeadm, &machine));
-        let aws = SettingSource::ask("credentials", connect(&settings, &machine)).await;
+        let settings = SharedAnswer::known("settings", settings.map_err(|error| Finding::error(&error)));
+        let documents = SharedAnswer::known("kubeadm-config", settings.needed().and_then(read_documents));
+        let (machine, kubeadm) = join!(SharedAnswer::ask("imds", machine()), SharedAnswer::ask("kubeadm", kubeadm()));
+        let facts = SharedAnswer::known("node-name", assemble(&settings, &documents, &kubeadm, &machine));
+        let aws = SharedAnswer::ask("credentials", connect(&settings, &machine)).await;
         let (group, record) = join!(
-            SettingSource::ask("group", group(&settings, &machine, &aws)),
-            SettingSource::ask("record", record(&aws))
+            SharedAnswer::ask("group", group(&settings, &machine, &aws)),
+            SharedAnswer::ask("record", record(&aws))
         );
         let is_root = rustix::process::geteuid().is_root();
         Self { is_root, settings, machine, kubeadm, documents, facts, aws, group, record }
@@ -89,10 +89,10 @@ async fn kubeadm() -> Result<Version, Finding> {
 }
 
 fn assemble(
-    settings: &SettingSource<Settings>,
-    documents: &SettingSource<Documents>,
-    kubeadm: &SettingSource<Version>,
-    machine: &SettingSource<InstanceMetadata>,
+    settings: &SharedAnswer<Settings>,
+    documents: &SharedAnswer<Documents>,
+    kubeadm: &SharedAnswer<Version>,
+    machine: &SharedAnswer<InstanceMetadata>,
 ) -> Result<Facts, Finding> {
     let cluster = facts::cluster(settings.needed()?, kubeadm.needed()?.to_string());
     let (settings, documents) = (settings.needed()?.clone(), documents.needed()?.clone());
@@ -102,8 +102,8 @@ fn assemble(
 
 /// Finds credentials before the calls that need them, so that one line tells of their absence and not a dozen.
 async fn connect(
-    settings: &SettingSource<Settings>,
-    machine: &SettingSource<InstanceMetadata>,
+    settings: &SharedAnswer<Settings>,
+    machine: &SharedAnswer<InstanceMetadata>,
 ) -> Result<CheckedAws, Finding> {
     let settings = settings.needed()?;
     let machine_region = match &settings.region {
@@ -121,9 +121,9 @@ async fn connect(
 }
 
 async fn group(
-    settings: &SettingSource<Settings>,
-    machine: &SettingSource<InstanceMetadata>,
-    aws: &SettingSource<CheckedAws>,
+    settings: &SharedAnswer<Settings>,
+    machine: &SharedAnswer<InstanceMetadata>,
+    aws: &SharedAnswer<CheckedAws>,
 ) -> Result<Group, Finding> {
     let session = &aws.needed()?.session;
     let me = &machine.needed()?.instance;
@@ -141,7 +141,7 @@ async fn group(
     })
 }
 
-async fn record(aws: &SettingSource<CheckedAws>) -> Result<Option<ClusterRecord>, Finding> {
+async fn record(aws: &SharedAnswer<CheckedAws>) -> Result<Option<ClusterRecord>, Finding> {
     let store = &aws.needed()?.session.store;
     let Some(object) = store.get(keys::RECORD).await? else { return Ok(None) };
     ClusterRecord::parse(&object.body).map(Some).map_err(|error| {

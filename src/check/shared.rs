@@ -6,12 +6,12 @@ use std::future::Future;
 use tokio::time::timeout;
 
 /// An answer, or the finding that there is none.
-pub(super) struct SettingSource<T> {
+pub(super) struct SharedAnswer<T> {
     check: &'static str,
     answer: Result<T, Finding>,
 }
 
-impl<T> SettingSource<T> {
+impl<T> SharedAnswer<T> {
     /// An answer that is there already.
     pub(super) fn known(check: &'static str, answer: Result<T, Finding>) -> Self {
         Self { check, answer }
