@@ -1,4 +1,4 @@
-//! Who this machine is and what it was told: gathered once, before anything is decided.
+//! Who this machine is and what its settings and documents say: gathered once, before anything is decided.
 
 use super::this_boot::ThisBoot;
 use crate::aws::Session;
@@ -91,11 +91,11 @@ impl Facts {
         Ok(Self { settings, machine, node_name, boot: boot_id()?, documents, cluster, node })
     }
 
-    /// What is known in this boot already, or else asked for at most `time_limit`: for who cannot wait for a silent metadata
-    /// service. The documents are taken as they are, since no kubeadm is going to read them.
+    /// Takes what this boot knows already, or else asks IMDS for at most `time_limit`: for commands that cannot wait for a
+    /// silent metadata service. The documents are taken as they are, since no kubeadm is going to read them.
     ///
     /// # Errors
-    /// Nobody knows in that time who this machine is; or with the [`Exit`] it should end in.
+    /// IMDS does not say in that time who this machine is; or with the [`Exit`] it should end in.
     pub async fn gather_within(settings: Settings, time_limit: Duration) -> Result<Self> {
         let documents = read_documents(settings.kubeadm_config.as_deref()).context(Exit::Usage)?;
         let boot = boot_id()?;
@@ -113,7 +113,7 @@ impl Facts {
         Self::assemble(settings, documents, cluster, machine)
     }
 
-    /// Writes down who this machine is, for who cannot ask in time. A failure is told and borne.
+    /// Writes down who this machine is, for commands that cannot ask in time. A failure is logged and ignored.
     pub fn remember(&self) {
         let (boot, machine) = (self.boot.clone(), self.machine.clone());
         let kubeadm = self.cluster.kubernetes_version.clone();
@@ -142,7 +142,7 @@ impl Facts {
         Session::connect(&self.settings, Some(&self.machine.region)).await
     }
 
-    /// Whether etcd is somebody else's.
+    /// Whether etcd is external.
     #[must_use]
     pub fn external_etcd(&self) -> bool {
         self.documents.external_etcd().is_some()
@@ -181,7 +181,7 @@ pub fn read_documents(path: Option<&Path>) -> Result<Documents> {
 async fn machine(time_limit: Duration) -> Result<InstanceMetadata> {
     let client = imds::client();
     let start = Instant::now();
-    let mut told = false;
+    let mut logged = false;
     loop {
         match imds::describe(&client).await {
             Ok(machine) => return Ok(machine),
@@ -189,10 +189,10 @@ async fn machine(time_limit: Duration) -> Result<InstanceMetadata> {
                 return Err(error.context(format!("gave up on IMDS after {}s", start.elapsed().as_secs())));
             }
             Err(error) => {
-                if !told {
+                if !logged {
                     tracing::info!("waiting for IMDS: {error:#}");
                 }
-                told = true;
+                logged = true;
             }
         }
         sleep(IMDS_INTERVAL).await;

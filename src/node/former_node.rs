@@ -1,5 +1,5 @@
-//! What a machine leaves behind in Kubernetes when its member is gone: its Node. Names are used again with addresses, so
-//! only the very object of that machine is ever deleted.
+//! What a machine leaves behind in Kubernetes when its member is gone: its Node. Names are used again with addresses,
+//! so only the object that is certainly that machine's is deleted.
 
 use crate::kube::{Client, Deleted, KubeNode};
 use crate::model::membership::registration::Registration;

@@ -1,4 +1,5 @@
-//! The group and its instances, asked for seldom and remembered with the times at which things were first seen.
+//! The group and its instances: asked for at most every few seconds, and remembered together with since when something
+//! has been so.
 
 use crate::aws::{CallFailed, Session, ec2};
 use crate::model::machine::election::matches;
@@ -26,7 +27,7 @@ pub struct GroupWatch {
     settled_since: Option<Instant>,
     failed: Option<CallFailed>,
     /// Whether EC2's last answer showed this machine.
-    seen: bool,
+    shows_me: bool,
 }
 
 /// What the last answers said.
@@ -34,11 +35,11 @@ pub struct GroupWatch {
 pub struct View {
     /// The group, as far as there is one.
     pub group: Option<Group>,
-    /// EC2's word on everybody asked for.
+    /// What EC2 says of every instance asked for.
     pub instances: Instances,
     /// Addresses of every instance asked for that is running or about to be.
     pub live_addresses: BTreeMap<IpAddr, InstanceId>,
-    /// When EC2 last changed the state of whom it was asked for, in its own words, for people.
+    /// When EC2 last changed the state of each instance, in its own words, for people.
     pub since: BTreeMap<InstanceId, String>,
     /// How long the group has matched the expected size.
     pub settled_for: Option<Duration>,
@@ -61,7 +62,7 @@ impl GroupWatch {
             absences: Absences::default(),
             settled_since: None,
             failed: None,
-            seen: true,
+            shows_me: true,
         }
     }
 
@@ -70,7 +71,7 @@ impl GroupWatch {
     ///
     /// # Errors
     /// [`CallFailed`] when AWS refused, or when there is nothing to remember. What was seen before stays valid through an
-    /// outage: nobody decides by its age.
+    /// outage: no decision depends on its age.
     pub async fn look(&mut self, others: &[InstanceId], expected: Option<usize>) -> Result<View, CallFailed> {
         if Instant::now() >= self.next {
             self.next = Instant::now() + POLL_INTERVAL + Duration::from_millis(fastrand::u64(0..1000));
@@ -82,7 +83,7 @@ impl GroupWatch {
                 Ok(()) => self.failed = None,
             }
         }
-        // Told again until the next look: whoever is throttled must not ask more often for that.
+        // The same error until the next look: a caller that is throttled must not make it ask more often.
         if let Some(error) = &self.failed {
             return Err(error.clone());
         }
@@ -92,7 +93,7 @@ impl GroupWatch {
         Ok(self.view.clone())
     }
 
-    /// The same, asked now: for whoever asks for other machines than before, and only once.
+    /// The same, asked now: for a caller that needs other machines than before, and asks only once.
     ///
     /// # Errors
     /// As [`GroupWatch::look`].
@@ -121,7 +122,7 @@ impl GroupWatch {
         ids.sort();
         ids.dedup();
         let described = self.session.instances(&ids).await?;
-        self.tell_if_unseen(&described);
+        self.warn_if_missing(&described);
         self.remember(&ids, &described);
         self.view.group = group.map(|group| with_ec2(group, &described));
         let settled =
@@ -130,16 +131,16 @@ impl GroupWatch {
         Ok(())
     }
 
-    /// Tells once when EC2 leaves out this machine itself.
-    fn tell_if_unseen(&mut self, described: &BTreeMap<InstanceId, ec2::Described>) {
-        let seen = described.contains_key(&self.me);
-        if !seen && self.seen {
+    /// Warns once when EC2 leaves out this machine itself.
+    fn warn_if_missing(&mut self, described: &BTreeMap<InstanceId, ec2::Described>) {
+        let shows_me = described.contains_key(&self.me);
+        if !shows_me && self.shows_me {
             tracing::warn!(
-                "EC2 does not show this machine itself, so nobody whom it leaves out is believed gone: if that lasts, the \
-                 Region or the account is not this group's"
+                "EC2 does not show this machine itself, so no machine that it leaves out counts as gone: if that lasts, AWS is \
+                 asked in another Region or account than this group's"
             );
         }
-        self.seen = seen;
+        self.shows_me = shows_me;
     }
 
     /// Takes in EC2's answer.

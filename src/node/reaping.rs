@@ -27,7 +27,7 @@ pub struct Reaper<'a> {
     pub access: &'a Access,
     /// Credentials for the API servers.
     pub kubeconfig: &'a Kubeconfig,
-    /// The group, and EC2's word on every registered instance.
+    /// The group, and what EC2 says of every registered instance.
     pub view: &'a View,
     /// This machine's own address, where it is a member: its own etcd and API server are asked as well.
     pub own: Option<IpAddr>,

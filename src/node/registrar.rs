@@ -30,7 +30,7 @@ enum Earlier {
 }
 
 impl Registrar {
-    /// A registrar for this machine. What an earlier run has said of its member and Node stays said.
+    /// A registrar for this machine. What an earlier run has registered of its member and Node is kept.
     pub async fn load(store: Store, facts: &super::Facts) -> Self {
         let now = Registration {
             schema: crate::model::membership::registration::SCHEMA,
@@ -90,8 +90,8 @@ impl Registrar {
     /// Enters `joining` under this holding of the membership lease; with external etcd there is none.
     ///
     /// # Errors
-    /// It could not be written. Then nobody could explain the member that this machine is about to become, and if the machine
-    /// died, its member would block every join until an operator came.
+    /// It could not be written. Then no registration would explain the member that this machine is about to become, and if
+    /// the machine died, its member would block every join until an operator removes it.
     pub async fn joining(&mut self, claim: &ClaimId, nonce: Option<&Nonce>) -> Result<()> {
         self.enter(RegistrationPhase::Joining, Some(claim));
         self.now.lease_nonce = nonce.cloned();
@@ -113,7 +113,7 @@ impl Registrar {
         self.write().await;
     }
 
-    /// Remembers an error, redacted by whoever made it; shown until the machine has joined.
+    /// Remembers an error, which the caller has redacted; shown until the machine has joined.
     pub async fn failed(&mut self, error: &str) {
         self.now.last_error = Some(error.chars().take(1000).collect());
         self.write().await;
@@ -159,7 +159,9 @@ impl Registrar {
                 }
                 self.now.recall(said);
             }
-            Some(Err(why)) => tracing::warn!("this machine's last registration says nothing: {why}"),
+            Some(Err(why)) => {
+                tracing::warn!("this machine's last registration cannot be read, going on without: {why}")
+            }
             None => {}
         }
         self.earlier = Earlier::Recalled;

@@ -1,7 +1,8 @@
-//! On the way to a member list without this machine: one look, one decision, one removal, until it is gone or cannot go.
+//! Removes this machine's member: one look, one decision, one removal, again and again until a certain list lacks it or it
+//! cannot go.
 
 use super::Reset;
-use super::survey::{Judged, Survey, judge, learn};
+use super::survey::{Judged, Survey, add_members, judge};
 use crate::etcd::{self, Access};
 use crate::host::systemd::notify;
 use crate::model::leave::plan::Blocked;
@@ -82,9 +83,9 @@ impl Work<'_> {
     /// One look, one decision, one step.
     async fn pass(&mut self) -> Result<Option<Removed>> {
         let cluster = etcd::observe(self.access, &self.addresses).await;
-        learn(&mut self.addresses, &cluster);
+        add_members(&mut self.addresses, &cluster);
         let judged = self.judged.as_ref().map_or(&[][..], |judged| &judged.verdicts);
-        match (next(&self.reset.scene(self.local, &cluster, judged)), &cluster) {
+        match (next(&self.reset.leave_input(self.local, &cluster, judged)), &cluster) {
             (NextRemoval::Gone, _) => Ok(Some(Removed::Gone)),
             (NextRemoval::LastVoter, _) => Ok(Some(Removed::LastVoter)),
             (NextRemoval::RemoveOwn(id), ClusterView::Listed(members)) => {
@@ -97,10 +98,10 @@ impl Work<'_> {
                 self.reap(members, id, &why).await.map(|()| None)
             }
             (NextRemoval::Blocked(why @ Blocked::Silent(_)), ClusterView::Listed(members)) => {
-                // Whose machine is gone may change, and so may who answers.
+                // Judged anew in each pass: machines go, and members begin to answer.
                 self.judged = Some(judge(self.reset, &mut self.watch, self.access, self.credentials, members).await?);
                 let verdicts = self.judged.as_ref().map_or(&[][..], |judged| &judged.verdicts);
-                match next(&self.reset.scene(self.local, &cluster, verdicts)) {
+                match next(&self.reset.leave_input(self.local, &cluster, verdicts)) {
                     NextRemoval::Reap(..) => Ok(None),
                     _ => bail!("{why}"),
                 }
@@ -111,7 +112,7 @@ impl Work<'_> {
     }
 
     async fn reap(&self, members: &Members, id: MemberId, why: &RemovalReason) -> Result<()> {
-        let Judged { verdicts, registrations, view } = self.judged.as_ref().context("nobody has judged the members")?;
+        let Judged { verdicts, registrations, view } = self.judged.as_ref().context("the members were not judged")?;
         let (member, _) = verdicts
             .iter()
             .find(|(member, _)| member.id == id)

@@ -1,7 +1,7 @@
 //! `kubeboot reset`: leave the cluster when the machine goes down for good, or when an operator says so.
 //!
-//! Two questions, a plan, its steps; every part within its share of one budget. What fails is told, and the rest is tried all
-//! the same: nobody comes back to a machine that is powered off.
+//! Two questions, a plan, its steps; every part has its share of one budget. What fails is logged, and the rest is tried all
+//! the same: there is no second try on a machine that is powered off.
 
 mod act;
 mod clock;
@@ -54,7 +54,7 @@ struct Reset {
 pub async fn run(settings: Settings, options: ResetOptions) -> Result<Leaving> {
     let clock = Clock::start(Budget(settings.leave_budget));
     if options.dry_run {
-        return foretell(settings, options, clock).await;
+        return dry_run(settings, options, clock).await;
     }
     if options.now {
         return now(settings, options, clock).await;
@@ -66,11 +66,11 @@ pub async fn run(settings: Settings, options: ResetOptions) -> Result<Leaving> {
         return Ok(stayed(&StayReason::NothingHere.to_string()));
     }
     let reset = Reset::begin(settings, clock, false).await?;
-    let verdict = reset.verdict(way).await;
-    if let LeaveDecision::Stay(_) = verdict {
-        return Ok(stayed(&format!("for good? {verdict}")));
+    let decision = reset.is_permanent(way).await;
+    if let LeaveDecision::Stay(_) = decision {
+        return Ok(stayed(&format!("for good? {decision}")));
     }
-    tracing::info!("for good? {verdict}");
+    tracing::info!("for good? {decision}");
     let lock = reset.lock().await;
     if let Err(error) = &lock {
         tracing::warn!("going on without this machine's lock: {error:#}");
@@ -78,7 +78,7 @@ pub async fn run(settings: Settings, options: ResetOptions) -> Result<Leaving> {
     reset.leave(lock.ok().as_ref()).await
 }
 
-/// By an operator: the plan is told and confirmed first, and nobody works beside it.
+/// For an operator: the plan is shown and confirmed first, and the lock keeps every other run away.
 async fn now(settings: Settings, options: ResetOptions, clock: Clock) -> Result<Leaving> {
     let local = local(&settings)?;
     if local == Local::Fresh {
@@ -90,7 +90,7 @@ async fn now(settings: Settings, options: ResetOptions, clock: Clock) -> Result<
         if let LeavePlan::Leave(steps) = &plan {
             confirm::ask(&reset.facts.machine.instance, steps).await?;
         }
-        // Nobody thinks within a budget.
+        // The budget is for the work. It begins when the operator has confirmed.
         reset.clock = Clock::start(reset.clock.budget());
     }
     let lock = reset.lock().await?;
@@ -98,16 +98,16 @@ async fn now(settings: Settings, options: ResetOptions, clock: Clock) -> Result<
 }
 
 /// Says what would be done. It takes no lock and changes nothing.
-async fn foretell(settings: Settings, options: ResetOptions, clock: Clock) -> Result<Leaving> {
+async fn dry_run(settings: Settings, options: ResetOptions, clock: Clock) -> Result<Leaving> {
     let answer = questions::going_down(&clock).await;
     println!("going down? {}", if options.now { "not asked, for --now".to_owned() } else { answer.to_string() });
     let local = local(&settings)?;
     let reset = Reset::begin(settings, clock, options.now).await?;
     match (options.now, answer) {
         (true, _) => println!("for good? not asked, for --now"),
-        (false, GoingDown::Down(way)) => println!("for good? {}", reset.verdict(way).await),
+        (false, GoingDown::Down(way)) => println!("for good? {}", reset.is_permanent(way).await),
         (false, GoingDown::ComesBack(_) | GoingDown::NotDown) => {
-            println!("for good? if it were powered off, {}", reset.verdict(Way::Poweroff).await);
+            println!("for good? if it were powered off, {}", reset.is_permanent(Way::Poweroff).await);
         }
     }
     match Survey::take(&reset, &local).await.plan {
@@ -120,7 +120,7 @@ async fn foretell(settings: Settings, options: ResetOptions, clock: Clock) -> Re
     Ok(Leaving::Left)
 }
 
-/// What the disk says, before anybody is asked.
+/// What the disk says, before AWS or the cluster is asked.
 fn local(settings: &Settings) -> Result<Local> {
     let documents = read_documents(settings.kubeadm_config.as_deref()).context(Exit::Usage)?;
     state::observe(Path::new("/"), documents.data_dir()).context(Exit::Operator)
@@ -140,18 +140,18 @@ impl Reset {
         Ok(Self { facts, session, clock, now })
     }
 
-    /// The second question.
-    async fn verdict(&self, way: Way) -> LeaveDecision {
+    /// The second question: whether it goes down for good.
+    async fn is_permanent(&self, way: Way) -> LeaveDecision {
         let time_limit = self.clock.left(Part::Questions);
-        is_permanent(way, &questions::fate(&self.facts.machine.instance, &self.session, time_limit).await)
+        is_permanent(way, &questions::outlook(&self.facts.machine.instance, &self.session, time_limit).await)
     }
 
     /// This machine's lock, after ending an `up` that is at work. Another `reset` is not ended: it does the same.
     async fn lock(&self) -> Result<Lock> {
         let command = if self.now { "kubeboot reset --now" } else { "kubeboot reset" };
         let others = |holder: &str| !holder.starts_with("kubeboot reset");
-        let tell = |reason: &str| tracing::info!("waiting: {reason}");
-        Lock::acquire_before(Path::new(lock::PATH), command, self.clock.left(Part::Lock), others, tell).await
+        let log = |reason: &str| tracing::info!("waiting: {reason}");
+        Lock::acquire_before(Path::new(lock::PATH), command, self.clock.left(Part::Lock), others, log).await
     }
 
     /// Looks, plans and carries it out.

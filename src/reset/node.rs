@@ -59,7 +59,7 @@ async fn attempt(reset: &Reset, survey: &Survey, registered: Option<&Uid>) -> Re
     Ok(())
 }
 
-/// The API servers of the machines that stay. This machine's own has lost its etcd by now, unless that is external.
+/// The API servers of the machines that stay. This machine's own has no etcd behind it any more, unless that is external.
 fn api_servers(reset: &Reset, survey: &Survey) -> Vec<IpAddr> {
     let own = &reset.facts.machine.addresses;
     match &survey.cluster {

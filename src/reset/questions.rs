@@ -1,4 +1,4 @@
-//! Asking the two questions: systemd, and AWS from three sides at once.
+//! Asks the two questions: systemd the first, and IMDS, Auto Scaling and EC2 the second, at once.
 
 use super::clock::Clock;
 use crate::aws::{Session, imds};
@@ -13,7 +13,7 @@ use std::slice::from_ref;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
-/// Asks systemd. Whoever gets no answer does not go down.
+/// Asks systemd. Without an answer this machine counts as not going down.
 pub(super) async fn going_down(clock: &Clock) -> GoingDown {
     match clock.within(Part::Questions, jobs::list()).await {
         Ok(queue) => {
@@ -28,28 +28,28 @@ pub(super) async fn going_down(clock: &Clock) -> GoingDown {
     }
 }
 
-/// Asks AWS what is to become of this instance, from all sides at once, for at most `time_limit`, and no longer than until
-/// one of the answers is final. Who does not answer is silent.
-pub(super) async fn fate(me: &InstanceId, session: &Session, time_limit: Duration) -> InstanceOutlook {
+/// Asks IMDS, Auto Scaling and EC2 at once what is to become of this instance, for at most `time_limit` and only until one
+/// of the answers is final. A source that does not answer is left out.
+pub(super) async fn outlook(me: &InstanceId, session: &Session, time_limit: Duration) -> InstanceOutlook {
     let end = Instant::now() + time_limit;
     let mut asked: FuturesUnordered<BoxFuture<'_, Result<InstanceOutlook>>> = FuturesUnordered::new();
     asked.push(Box::pin(target()));
     asked.push(Box::pin(lifecycle(session, me)));
     asked.push(Box::pin(state(session, me)));
-    let mut fate = InstanceOutlook::default();
-    while !fate.is_final() {
+    let mut outlook = InstanceOutlook::default();
+    while !outlook.is_final() {
         match timeout_at(end, asked.next()).await {
-            Ok(Some(Ok(heard))) => fate = fate.and(heard),
+            Ok(Some(Ok(answer))) => outlook = outlook.and(answer),
             Ok(Some(Err(error))) => tracing::warn!("AWS does not say what is to become of this machine: {error:#}"),
             Ok(None) => break,
             Err(_) => {
-                tracing::warn!(waited = ?time_limit, "not everybody said in time what is to become of this machine");
+                tracing::warn!(waited = ?time_limit, "IMDS, Auto Scaling or EC2 did not say in time what is to become of this machine");
                 break;
             }
         }
     }
-    tracing::debug!(?fate, "AWS has said what is to become of this machine");
-    fate
+    tracing::debug!(?outlook, "AWS has said what is to become of this machine");
+    outlook
 }
 
 async fn target() -> Result<InstanceOutlook> {

@@ -1,4 +1,4 @@
-//! Making an operator's machine fresh, after it was seen that the cluster does not list it any more.
+//! Wipes a machine that an operator made leave, after the cluster was seen not to list it any more.
 
 use super::Reset;
 use crate::bucket::keys;
@@ -11,7 +11,8 @@ use crate::model::machine::local::Local;
 use crate::model::record::cluster::ClusterRecord;
 use anyhow::{Context, Result, anyhow};
 
-/// Reads the record once more, and wipes. It has its own deadlines: the cluster has been left, and nothing waits.
+/// Reads the record once more, and wipes. The budget no longer counts: the cluster has been left, and nothing waits for
+/// this.
 ///
 /// # Errors
 /// With [`Exit::Operator`] when the record does not say that this machine's cluster is the one that was left; with
