@@ -6,7 +6,7 @@ use std::io::Write;
 
 /// Columns of a line, where the words allow it.
 pub const WIDTH: usize = 100;
-/// What a text may have at most in characters, lest one error fill the screen. `--json` has all of it.
+/// The most characters of a text that are shown, so that one error does not fill the screen. `--json` has all of it.
 const LONGEST: usize = 500;
 
 /// Prints a report to standard output: as JSON for programs, or as the page for people.

@@ -1,4 +1,4 @@
-//! What a failed call to AWS means for the one who made it.
+//! What a failed call to AWS means for its caller.
 
 use crate::exit::Exit;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
@@ -6,7 +6,7 @@ use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use std::error::Error;
 
-/// Why a call failed, as far as somebody branches on it.
+/// Why a call failed, as far as a caller branches on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CallFailure {
     /// AWS refused: a permission is missing, or the credentials are not valid (yet).
@@ -98,7 +98,7 @@ impl CallFailed {
         format!("failed to {} {}: {}", self.verb, self.object, self.detail)
     }
 
-    /// What the operator can do, where anybody knows.
+    /// What the operator can do, where that is known.
     #[must_use]
     pub fn remedy(&self) -> Option<String> {
         match self.kind {
@@ -117,7 +117,7 @@ impl CallFailed {
         }
     }
 
-    /// Whether trying again may mend it without anybody doing anything.
+    /// Whether trying again may help although nothing was changed.
     #[must_use]
     pub fn may_mend(&self) -> bool {
         match self.kind {

@@ -49,7 +49,7 @@ pub async fn describe(client: &Client, name: &str) -> Result<Option<Group>, Call
     Ok(group.map(|group| read(name, group)))
 }
 
-/// Reads the SDK's type. An instance without a valid ID is nobody's candidate and left out.
+/// Reads the SDK's type. An instance without a valid ID can be no candidate and is left out.
 fn read(name: &str, group: AutoScalingGroup) -> Group {
     let members = group
         .instances

@@ -65,7 +65,7 @@ pub fn client() -> Client {
         .build()
 }
 
-/// Asks IMDS, unless the standard variable says that this place has none or does not want it asked.
+/// Asks IMDS, unless the standard variable `AWS_EC2_METADATA_DISABLED` forbids it.
 ///
 /// # Errors
 /// As [`describe`], or that variable.

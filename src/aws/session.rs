@@ -57,14 +57,14 @@ impl Session {
     /// Gets credentials before any call needs them. `None` when there is nowhere to get any from.
     ///
     /// # Errors
-    /// Whoever should give them does not.
+    /// Their source does not give any.
     pub async fn find_credentials(&self) -> Result<Option<()>> {
         let Some(provider) = &self.credentials else { return Ok(None) };
         provider.provide_credentials().await?;
         Ok(Some(()))
     }
 
-    /// The account of the credentials. AWS lets everybody ask that.
+    /// The account of the credentials. It needs no permission.
     ///
     /// # Errors
     /// [`CallFailed`].
@@ -75,7 +75,7 @@ impl Session {
         answer.account.ok_or_else(|| CallFailed::silent("ask for", object, permission))
     }
 
-    /// What EC2 says of these instances. Who is unknown is left out.
+    /// What EC2 says of these instances. Unknown instances are left out.
     ///
     /// # Errors
     /// [`CallFailed`].
@@ -134,7 +134,8 @@ mod tests {
         type Variables = &'static [(&'static str, &'static str)];
         let both: Variables = &[("AWS_DEFAULT_REGION", "default"), ("AWS_REGION", "variable")];
         let default: Variables = &[("AWS_DEFAULT_REGION", "default"), ("AWS_REGION", "")];
-        let rows: [(Option<&str>, Variables, Option<&str>, Option<&str>); 5] = [
+        type Row = (Option<&'static str>, Variables, Option<&'static str>, Option<&'static str>);
+        let rows: [Row; 5] = [
             (Some("setting"), both, Some("machine"), Some("setting")),
             (None, both, Some("machine"), Some("variable")),
             (None, default, Some("machine"), Some("default")),

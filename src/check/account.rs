@@ -63,7 +63,7 @@ fn group_size(input: &CheckInput) -> Found {
     Ok(vec![judge_size(group.candidates().len(), set.unwrap_or(group.desired), set.is_some())])
 }
 
-/// `set`: the expected size is a setting, whose oddness is told with the settings.
+/// `set`: the expected size is a setting; then the check of the settings says that it is even.
 fn judge_size(candidates: usize, expected: usize, set: bool) -> Finding {
     let text = format!("{candidates} of {expected} machines are candidates");
     match expected {

@@ -14,7 +14,7 @@ pub(super) const CHECKS: &[Check] = &[
     Check { name: "bucket-versioning", run: |input| Box::pin(versioning(input)) },
 ];
 
-/// A clock that is further off deserves a look.
+/// A clock that is further off is worth a warning.
 const CLOCK_ODD: Duration = Duration::from_secs(60);
 /// AWS refuses signatures that are older, or younger, than this.
 const CLOCK_WRONG: Duration = Duration::from_mins(5);
@@ -67,7 +67,7 @@ async fn list(input: &CheckInput) -> Found {
     Ok(vec![Finding::ok(format!("may be listed (s3:ListBucket); machines registered: {registrations}"))])
 }
 
-/// Whether an overwritten or deleted object can be had back.
+/// Whether an overwritten or deleted object can be restored.
 async fn versioning(input: &CheckInput) -> Found {
     match input.aws.needed()?.session.store.is_versioned().await {
         Ok(true) => Ok(vec![Finding::ok("the bucket keeps earlier versions")]),
@@ -75,11 +75,11 @@ async fn versioning(input: &CheckInput) -> Found {
             "the bucket keeps no earlier versions: a record that is damaged or deleted is gone",
             "switch on versioning",
         )),
-        Err(failed) => Err(Finding::skipped(format!("not told, and 'kubeboot up' does without: {failed}"))),
+        Err(failed) => Err(Finding::skipped(format!("not known, and 'kubeboot up' does not need it: {failed}"))),
     }
 }
 
-/// A key that nobody else has.
+/// A key that no other object has.
 pub(super) fn scratch(input: &CheckInput, purpose: &str) -> Result<String, Finding> {
     let me = &input.machine.needed()?.instance;
     Ok(keys::scratch(me.as_str(), &format!("{purpose}-{}", uuid::Uuid::new_v4())))

@@ -25,7 +25,7 @@ const KUBEADMS: [&str; 4] = ["etcd.yaml", "kube-apiserver.yaml", "kube-controlle
 /// etcd's own limit for its data is 2 GiB.
 const ROOM: u64 = 2 << 30;
 
-/// Whether `up` understands what an earlier life has left here.
+/// Whether `up` understands what an earlier run has left here.
 fn local_state(input: &CheckInput) -> Found {
     input.needs_root()?;
     let data_dir = input.documents.needed()?.data_dir();
@@ -34,7 +34,7 @@ fn local_state(input: &CheckInput) -> Found {
     Ok(vec![judge_state(&local, me, input.record.own().ok().map(Option::as_ref))])
 }
 
-/// `record`: `None` when nobody knows whether there is one.
+/// `record`: `None` when it is not known whether there is one.
 fn judge_state(local: &Local, me: Option<&InstanceId>, record: Option<Option<&ClusterRecord>>) -> Finding {
     match local {
         Local::Fresh => Finding::ok("nothing of a control plane is on this machine"),

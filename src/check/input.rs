@@ -39,7 +39,7 @@ pub(super) struct CheckInput {
 }
 
 impl CheckInput {
-    /// Asks everybody, those at the same time who do not need each other.
+    /// Asks all sources; those that do not depend on each other at the same time.
     pub(super) async fn gather(settings: Result<Settings>) -> Self {
         let settings = SharedAnswer::known("settings", settings.map_err(|error| Finding::error(&error)));
         let documents = SharedAnswer::known("kubeadm-config", settings.needed().and_then(read_documents));
@@ -54,7 +54,7 @@ impl CheckInput {
         Self { is_root, settings, machine, kubeadm, documents, facts, aws, group, record }
     }
 
-    /// An end for checks that only root can make.
+    /// Skips a check that only root can make.
     pub(super) fn needs_root(&self) -> Result<(), Finding> {
         if self.is_root { Ok(()) } else { Err(Finding::skipped("needs root")) }
     }
@@ -64,7 +64,7 @@ impl CheckInput {
         Ok(facts::cluster(self.settings.needed()?, self.kubeadm.needed()?.to_string()))
     }
 
-    /// The version of the cluster that the record tells of, if there is one.
+    /// The version of the cluster in the record, if there is one.
     pub(super) fn cluster_version(&self) -> Option<Version> {
         let record = self.record.own().ok()?.as_ref()?;
         Version::parse(&record.published()?.kubernetes_version).ok()
@@ -100,7 +100,7 @@ fn assemble(
     facts.map_err(|error| Finding::error(&error))
 }
 
-/// Finds credentials before the calls that need them, so that one line tells of their absence and not a dozen.
+/// Finds credentials before the calls that need them, so that their absence makes one finding and not a dozen.
 async fn connect(
     settings: &SharedAnswer<Settings>,
     machine: &SharedAnswer<InstanceMetadata>,

@@ -18,7 +18,7 @@ pub(super) const CHECKS: &[Check] = &[
 
 /// How many minor versions kubelet may be behind kubeadm (Kubernetes' version skew policy).
 const KUBELET_BEHIND: u32 = 3;
-/// Where the completed documents lie while kubeadm looks at them: gone with the power.
+/// Where the completed documents lie while kubeadm looks at them: in memory, so that a power-off erases them.
 const RUN: &str = "/run";
 
 /// Whether there is a kubeadm with which kubeboot works.
@@ -100,7 +100,7 @@ async fn validate(input: &CheckInput) -> Found {
         folder.map_err(|error| Finding::failed(format!("failed to write to '{RUN}': {error}"), "see to it"))?;
     let kubeconfig = folder.path().join("kubeconfig");
     files::write(&kubeconfig, b"", 0o600).map_err(error)?;
-    // Never used for anything, so anybody may know it.
+    // It is never used, so it need not be secret.
     let token = BootstrapToken::new(&[0; 22]);
     let init = facts.documents.init(&facts.cluster, &facts.node, &token);
     let join = facts.documents.join(&facts.cluster, &facts.node, &kubeconfig);

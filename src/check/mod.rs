@@ -2,7 +2,7 @@
 //!
 //! A check is a name and a small function that looks at one thing and ends with findings: ok, warning, failed with the
 //! remedy, or skipped with the reason. What several checks need is gathered first, once; then all of them run at the
-//! same time, none for longer than five seconds. `docs/check.md` tells of each.
+//! same time, none for longer than five seconds. `docs/check.md` describes each.
 
 mod account;
 mod bucket;
@@ -35,7 +35,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 /// How long one question, and one check, may take.
-const DEADLINE: Duration = Duration::from_secs(5);
+const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// One check.
 struct Check {
@@ -60,7 +60,7 @@ const CHECKS: [&[Check]; 12] = [
     cluster::CHECKS,
 ];
 
-/// A check that waits for nobody.
+/// A check that has its answer already.
 fn at_once(found: Found) -> BoxFuture<'static, Found> {
     Box::pin(std::future::ready(found))
 }
@@ -71,7 +71,7 @@ fn at_once(found: Found) -> BoxFuture<'static, Found> {
 ///
 /// # Errors
 /// When a check failed. With [`Exit::Usage`] if something must be changed on this machine, in its settings or in the
-/// bucket; else with [`Exit::Aws`] if AWS refused something; else, if somebody did not answer, with [`Exit::TryAgain`].
+/// bucket; else with [`Exit::Aws`] if AWS refused something; else, if something did not answer, with [`Exit::TryAgain`].
 pub async fn run(settings: Result<Settings>, json: bool) -> Result<()> {
     let input = CheckInput::gather(settings).await;
     let report =
@@ -85,7 +85,7 @@ pub async fn run(settings: Result<Settings>, json: bool) -> Result<()> {
 }
 
 async fn carry_out(check: &Check, input: &CheckInput) -> Vec<(&'static str, finding::Finding)> {
-    let found = timeout(DEADLINE, (check.run)(input)).await.unwrap_or_else(|_| Err(shared::late()));
+    let found = timeout(CHECK_TIMEOUT, (check.run)(input)).await.unwrap_or_else(|_| Err(shared::late()));
     let findings = found.unwrap_or_else(|end| vec![end]);
     findings.into_iter().map(|finding| (check.name, finding)).collect()
 }

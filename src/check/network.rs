@@ -8,7 +8,7 @@ use tokio::net::lookup_host;
 
 pub(super) const CHECKS: &[Check] = &[Check { name: "endpoint", run: |input| Box::pin(endpoint(input)) }];
 
-/// Whether the endpoint's name leads anywhere. Nobody need listen there before there is a cluster.
+/// Whether the endpoint's name leads anywhere. Nothing need listen there before there is a cluster.
 async fn endpoint(input: &CheckInput) -> Found {
     let endpoint = &input.settings.needed()?.endpoint;
     if endpoint.ip().is_some() {

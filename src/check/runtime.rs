@@ -22,10 +22,7 @@ async fn runtime(input: &CheckInput) -> Found {
     let shown = socket.display();
     input.needs_root()?;
     UnixStream::connect(&socket).await.map_err(|error| {
-        Finding::failed(
-            format!("nobody answers at '{shown}': {error}"),
-            "start the container runtime, and enable its unit",
-        )
+        Finding::failed(format!("no answer at '{shown}': {error}"), "start the container runtime, and enable its unit")
     })?;
     let asked = Command::new("crictl").args(["version"]).env_allow(["PATH"]);
     // A variable, since crictl takes this option in several places, depending on its age.

@@ -78,7 +78,7 @@ impl LocalReap {
                     .1
             }
             OperatorRemoval::Unexplained => {
-                tracing::warn!(member = %id, "removing an etcd member by hand: {why}");
+                tracing::warn!(member = %id, "removing an etcd member that an operator has named: {why}");
                 reaper.remove(&observed.members, id).await.context(Exit::TryAgain)?;
                 None
             }

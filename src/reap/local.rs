@@ -31,11 +31,11 @@ pub(super) struct LocalReap {
     /// This machine's address, if it is a member: its own etcd is asked as well.
     pub(super) own: Option<IpAddr>,
     pub(super) credentials: Credentials,
-    /// Holds credentials that were made for this command alone, and ends them with it.
+    /// Credentials that were made for this command alone, removed when it ends.
     _folder: Option<TempDir>,
 }
 
-/// Tells a reason for waiting, in the log and to systemd.
+/// Says why this command waits, in the log and to systemd.
 pub(super) fn waiting(reason: &str) {
     tracing::info!("waiting: {reason}");
     notify::status(&format!("waiting: {reason}"));
@@ -104,7 +104,7 @@ async fn ready_record(store: &Store) -> Result<ClusterRecord> {
     }
 }
 
-/// Credentials of an hour for a machine that is no member, in a folder of their own.
+/// Credentials that are valid for an hour, for a machine that is no member, in a folder of their own.
 async fn made_from_bundle(facts: &Facts, store: &Store, record: &ClusterRecord) -> Result<(Credentials, TempDir)> {
     let published: &Published = record.published().context("the record names no cluster")?;
     files::private_dir(Path::new(FOLDER))?;

@@ -33,10 +33,10 @@ pub(super) struct ReapObservation {
     pub(super) registrations: Vec<Registration>,
 }
 
-/// As if this command held the lease: then every join of an earlier holder was given up.
+/// A nonce as if this command held the lease: a plan with it counts every join of an earlier holder as given up.
 ///
 /// # Errors
-/// Never in practice.
+/// Only if a UUID were no nonce.
 pub(super) fn fresh_nonce() -> Result<Nonce> {
     Nonce::parse(uuid::Uuid::new_v4().to_string()).context("a UUID is a nonce")
 }
@@ -53,12 +53,12 @@ impl LocalReap {
         Ok(ReapObservation { members, view, registrations })
     }
 
-    /// The same, once EC2 has left out for long enough whom it leaves out, or `deadline` has passed.
+    /// The same, once every machine that EC2 leaves out has been left out for `gone_grace`, or `deadline` has passed.
     ///
     /// # Errors
     /// As [`LocalReap::observe`].
     pub(super) async fn settled(&mut self, deadline: Instant) -> Result<ReapObservation> {
-        let mut told = None;
+        let mut announced = None;
         loop {
             let observed = self.observe().await?;
             let nonce = fresh_nonce()?;
@@ -66,10 +66,10 @@ impl LocalReap {
                 self.reaper(&observed, &nonce)?
                     .with_input(&observed.members, &observed.registrations, |input| soon_gone(input, &plan(input)));
             let Some((instance, left)) = soon.filter(|_| Instant::now() < deadline) else { return Ok(observed) };
-            if told.as_ref() != Some(&instance) {
+            if announced.as_ref() != Some(&instance) {
                 let left = humantime::format_duration(Duration::from_secs(left.as_secs() + 1));
-                waiting(&format!("EC2 does not know {instance}; that is believed after another {left} (gone_grace)"));
-                told = Some(instance);
+                waiting(&format!("EC2 does not know {instance}; it counts as gone after another {left} (gone_grace)"));
+                announced = Some(instance);
             }
             sleep(POLL_INTERVAL).await;
         }
@@ -129,7 +129,7 @@ impl LocalReap {
     /// A certain list with a quorum behind it.
     async fn members(&self, peers: &[IpAddr]) -> Result<Members> {
         let end = Instant::now() + ETCD_TIMEOUT;
-        let mut told = false;
+        let mut announced = false;
         loop {
             let error = match etcd::observe(self.access()?, peers).await {
                 ClusterView::Listed(members) if members.has_quorum() => return Ok(members),
@@ -145,7 +145,7 @@ impl LocalReap {
             if Instant::now() >= end {
                 return Err(error);
             }
-            if !std::mem::replace(&mut told, true) {
+            if !std::mem::replace(&mut announced, true) {
                 waiting(&format!("etcd to answer with a quorum, for at most {}s", ETCD_TIMEOUT.as_secs()));
             }
             sleep(POLL_INTERVAL).await;

@@ -1,7 +1,7 @@
-//! `kubeboot reap`: the members of machines that are gone, removed by hand.
+//! `kubeboot reap`: removes the members of machines that are gone, when an operator says so.
 //!
-//! The same rules and the same code as before every join. What an operator may add is the word for a member that no
-//! registration explains. What all of it means is in `docs/reap.md`.
+//! The same rules and the same code as before every join. For a member that no registration explains, an operator may decide
+//! by naming it. `docs/reap.md` says what all of it means.
 
 mod act;
 mod local;
@@ -32,7 +32,7 @@ use tokio::time::Instant;
 pub struct ReapOptions {
     /// Say what would be done and why, and touch nothing.
     pub dry_run: bool,
-    /// One member that an operator has judged.
+    /// One member that an operator has named.
     pub member: Option<MemberId>,
     /// The operator has confirmed.
     pub yes: bool,
@@ -43,7 +43,7 @@ pub struct ReapOptions {
 /// Runs the command.
 ///
 /// # Errors
-/// With the [`Exit`] it ends in; what was done stands on standard output all the same.
+/// With the [`Exit`] it ends in; what was done is printed all the same.
 pub async fn run(settings: Settings, options: ReapOptions) -> Result<()> {
     reap(settings, options).await.map_err(with_exit)
 }
@@ -156,7 +156,7 @@ fn refused(id: MemberId, refusal: &ReapRefusal) -> anyhow::Error {
     anyhow!("{refusal}").context(format!("refused to remove etcd member {id}")).context(Exit::Operator)
 }
 
-/// Nothing is to be done about a member that etcd does not list, be it that it was mistyped or removed before.
+/// A member that etcd does not list needs no removal: it was mistyped, or removed before.
 fn not_listed(id: MemberId) {
     eprintln!("etcd lists no member {id}: nothing to remove");
 }
@@ -173,7 +173,7 @@ fn nothing_stays(plan: &[(Member, ReapVerdict)]) -> Result<()> {
                 .context(Exit::TryAgain))
         }
         Remaining::Operator => Err(anyhow!(
-            "a member stays about which an operator must decide; if nobody explains it, 'kubeboot reap --member ID' removes it"
+            "a member stays about which an operator must decide; if no registration explains it, 'kubeboot reap --member ID' removes it"
         )
         .context(Exit::Operator)),
     }

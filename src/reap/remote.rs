@@ -39,7 +39,7 @@ struct RemoteRow {
     text: String,
 }
 
-/// Tells which members are expected to go.
+/// Prints which members are expected to be removed.
 ///
 /// # Errors
 /// With [`Exit::Usage`] when there is no cluster, or AWS' own.

@@ -1,4 +1,4 @@
-//! What was planned or done, for people and, with `--json`, for programs. Every field is told in `docs/reap.md`.
+//! What was planned or done, for people and, with `--json`, for programs. `docs/reap.md` describes every field.
 
 use super::local::LocalReap;
 use super::look::ReapObservation;
@@ -70,7 +70,7 @@ impl ReapReport {
         }
     }
 
-    /// Takes in a plan.
+    /// Adds a plan.
     pub(super) fn plan(&mut self, plan: &[(Member, ReapVerdict)], observed: &ReapObservation) {
         let row = |(member, verdict): &(Member, ReapVerdict)| match verdict {
             ReapVerdict::Keep(why) => ReapRow::new(observed, member, "keep", verdict.code(), why.to_string()),
@@ -79,12 +79,12 @@ impl ReapReport {
         self.members.extend(plan.iter().map(row));
     }
 
-    /// Takes in one member that was named.
+    /// Adds one member that was named.
     pub(super) fn push(&mut self, row: ReapRow) {
         self.members.push(row);
     }
 
-    /// Takes in what was done.
+    /// Adds what was done.
     pub(super) fn done(&mut self, done: &[Done]) {
         for Done { id, node } in done {
             if let Some(row) = self.members.iter_mut().find(|row| row.id == id.to_string()) {
@@ -209,7 +209,7 @@ mod tests {
 
     const PAGE: &str = include_str!("../../docs/reap.md");
 
-    /// Everything that can be told of a member.
+    /// Everything that can be known of a member.
     fn report() -> ReapReport {
         let row = ReapRow {
             id: "8e9e05c52164694d".into(),

@@ -17,7 +17,7 @@ pub(super) async fn registered(store: &Store) -> Result<Vec<Registration>> {
     Ok(registrations::all_readable(store).await?)
 }
 
-/// The group, and EC2's word on everybody who has registered.
+/// The group, and what EC2 says of every machine that has registered.
 pub(super) async fn look(
     group: &mut GroupWatch,
     facts: &Facts,

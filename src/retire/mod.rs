@@ -27,7 +27,7 @@ use tokio::time::{Instant, sleep};
 
 /// How long the one write is tried.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Between two looks while EC2's word is waited for.
+/// Between two looks while machines that EC2 leaves out do not count as gone yet.
 const POLL_INTERVAL: Duration = Duration::from_secs(5);
 
 /// What `retire` was asked for beside the settings.
@@ -67,7 +67,7 @@ async fn retire(settings: Settings, options: RetireOptions) -> Result<()> {
         options.cluster_id
     );
     confirm(options.yes).await?;
-    // The person took their time, and machines boot meanwhile.
+    // The confirmation may have taken minutes, in which machines may have booted.
     let observed = settled(&mut observer, deadline.max(Instant::now() + POLL_INTERVAL)).await?;
     match &observed.verdict {
         RetireDecision::Lawful => flip(&observer, observed, &options).await,
@@ -77,23 +77,25 @@ async fn retire(settings: Settings, options: RetireOptions) -> Result<()> {
     }
 }
 
-/// Looks until EC2 has left out for long enough whom it leaves out.
+/// Looks until every machine that EC2 leaves out has been left out for `gone_grace`.
 ///
 /// # Errors
 /// With [`Exit::TryAgain`] when it has not by `deadline`; AWS' own.
 async fn settled(observer: &mut RetireObserver, deadline: Instant) -> Result<RetireObservation> {
-    let mut told = false;
+    let mut logged = false;
     loop {
         let observed = observer.look().await?;
         let RetireDecision::Wait { absent, left } = &observed.verdict else { return Ok(observed) };
         let absent: Vec<_> = absent.iter().map(ToString::to_string).collect();
         let left_for = humantime::format_duration(Duration::from_secs(left.as_secs() + 1));
-        let reason =
-            format!("EC2 does not know {}; that is believed after another {left_for} (gone_grace)", absent.join(", "));
+        let reason = format!(
+            "EC2 does not know {}; what it leaves out counts as gone after another {left_for} (gone_grace)",
+            absent.join(", ")
+        );
         if Instant::now() >= deadline {
             return Err(anyhow!("gave up: {reason}").context(Exit::TryAgain));
         }
-        if !std::mem::replace(&mut told, true) {
+        if !std::mem::replace(&mut logged, true) {
             tracing::info!("waiting: {reason}");
         }
         sleep(POLL_INTERVAL.min(*left)).await;
@@ -124,7 +126,7 @@ async fn flip(observer: &RetireObserver, observed: RetireObservation, options: &
     RetireReport::new(observer, &observed, true).print(options.json)
 }
 
-/// Somebody else has retired the same cluster at the same moment.
+/// Whether another run has retired the same cluster at the same moment.
 fn is_retired(object: &Object, cluster_id: &ClaimId) -> bool {
     ClusterRecord::parse(&object.body)
         .is_ok_and(|record| record.claim_id == *cluster_id && matches!(record.state, RecordState::Retired(_)))

@@ -1,4 +1,4 @@
-//! What was seen, for people and, with `--json`, for programs. Every field is told in `docs/retire.md`.
+//! What was seen, for people and, with `--json`, for programs. `docs/retire.md` describes every field.
 
 use super::look::{RetireObservation, RetireObserver};
 use crate::bucket::keys;
@@ -46,7 +46,7 @@ struct RetireReason {
 }
 
 impl RetireReport {
-    /// `retired` says whether the record says so now.
+    /// `retired`: whether the record says so now.
     pub(super) fn new(observer: &RetireObserver, observed: &RetireObservation, retired: bool) -> Self {
         let store = &observer.session.store;
         let record = observed.record.as_ref().map(|(record, _)| record);

@@ -21,7 +21,7 @@ pub(super) struct AwsAnswers {
 }
 
 impl AwsAnswers {
-    /// Connects to AWS. Without a Region every question to it fails, which is told with each.
+    /// Connects to AWS. Without a Region every question to it fails, and the report says so at each.
     ///
     /// # Errors
     /// As [`Session::connect`].
@@ -69,21 +69,21 @@ impl AwsAnswers {
         .await
     }
 
-    /// The group that the record names, for who is in none and was told of none.
-    pub(super) async fn recorded_group(&self, seen: &StatusInput) -> Known<Option<Group>> {
-        let record = seen.record.as_ref().ok().and_then(Option::as_ref);
+    /// The group that the record names, where this machine is in none and the settings name none.
+    pub(super) async fn recorded_group(&self, input: &StatusInput) -> Known<Option<Group>> {
+        let record = input.record.as_ref().ok().and_then(Option::as_ref);
         match record.and_then(|record| record.identity.group_name()) {
             Some(name) if self.group.is_none() => within(self.session.group(name)).await,
-            None if self.group.is_none() && seen.here.instance().is_none() => {
+            None if self.group.is_none() && input.here.instance().is_none() => {
                 Err("neither the setting 'group' nor a cluster record names it".to_owned())
             }
             Some(_) | None => Ok(None),
         }
     }
 
-    /// EC2's word on every instance that was mentioned so far.
-    pub(super) async fn instances(&self, seen: &StatusInput) -> Known<BTreeMap<InstanceId, ec2::Described>> {
-        let ids: Vec<InstanceId> = machines(seen).into_iter().map(|machine| machine.instance.clone()).collect();
+    /// What EC2 says of every instance that was mentioned so far.
+    pub(super) async fn instances(&self, input: &StatusInput) -> Known<BTreeMap<InstanceId, ec2::Described>> {
+        let ids: Vec<InstanceId> = machines(input).into_iter().map(|machine| machine.instance.clone()).collect();
         within(self.session.instances(&ids)).await
     }
 

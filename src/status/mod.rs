@@ -27,11 +27,11 @@ use std::time::SystemTime;
 /// Settings with which nothing can be asked, or a standard output that takes nothing.
 pub async fn run(settings: Settings, json: bool) -> Result<Health> {
     let at = SystemTime::now();
-    let seen = sources::gather(&settings).await?;
-    let verdict = judge(&seen);
+    let input = sources::gather(&settings).await?;
+    let verdict = judge(&input);
     let health = health(&verdict.outcome);
     let place = format!("s3://{}/{}/", settings.bucket, settings.prefix);
-    let report = StatusReport::new(place, &seen, &verdict, health, at);
+    let report = StatusReport::new(place, &input, &verdict, health, at);
     print(&report, || text::page(&report), json)?;
     Ok(health)
 }

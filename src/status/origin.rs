@@ -26,7 +26,7 @@ pub(super) struct Place {
     pub(super) here: StatusOrigin,
     /// The port of the API servers.
     pub(super) api_port: u16,
-    /// Whether etcd is somebody else's.
+    /// Whether etcd is external.
     pub(super) external_etcd: bool,
 }
 

@@ -7,7 +7,7 @@ use crate::node::group::with_ec2;
 use crate::settings::Settings;
 use anyhow::Result;
 
-/// Asks everybody. The bucket says who the machines are, AWS where they are, and then they are asked themselves.
+/// Asks all sources. The bucket says which machines there are, AWS where they are, and then they are asked themselves.
 ///
 /// # Errors
 /// A proxy variable that is no URL.
@@ -18,19 +18,19 @@ pub(super) async fn gather(settings: &Settings) -> Result<StatusInput> {
         tokio::join!(aws.record(), aws.hash(), aws.lease(), aws.registrations(), aws.group(place.here.instance()));
     let not_asked = || "not asked".to_owned();
     let (etcd, api_servers, ec2) = (Err(not_asked()), Err(not_asked()), Err(not_asked()));
-    let mut seen = StatusInput { here: place.here, record, hash, lease, registrations, group, ec2, etcd, api_servers };
-    if seen.group == Ok(None) {
-        seen.group = aws.recorded_group(&seen).await;
+    let mut input = StatusInput { here: place.here, record, hash, lease, registrations, group, ec2, etcd, api_servers };
+    if input.group == Ok(None) {
+        input.group = aws.recorded_group(&input).await;
     }
-    match aws.instances(&seen).await {
+    match aws.instances(&input).await {
         Ok(described) => {
-            seen.group = seen.group.map(|group| group.map(|group| with_ec2(group, &described)));
-            seen.ec2 = Ok(described.into_iter().map(|(instance, found)| (instance, found.state)).collect());
+            input.group = input.group.map(|group| group.map(|group| with_ec2(group, &described)));
+            input.ec2 = Ok(described.into_iter().map(|(instance, found)| (instance, found.state)).collect());
         }
-        Err(why) => seen.ec2 = Err(why),
+        Err(why) => input.ec2 = Err(why),
     }
-    let peers = cluster::peers(&machines(&seen));
-    (seen.etcd, seen.api_servers) =
+    let peers = cluster::peers(&machines(&input));
+    (input.etcd, input.api_servers) =
         tokio::join!(cluster::etcd(&peers, place.external_etcd), cluster::api_servers(&peers, place.api_port));
-    Ok(seen)
+    Ok(input)
 }
