@@ -27,7 +27,7 @@ pub struct Session {
 
 impl Session {
     /// Connects in the Region of the settings, or else of the standard variables, or else of this machine where that is known,
-    /// or else of the standard files. Nothing is sent before the first call.
+    /// or else of the standard files.
     ///
     /// # Errors
     /// With [`Exit::Usage`] for a proxy variable that is no URL.
@@ -54,14 +54,14 @@ impl Session {
         self.region.as_deref().context("no AWS Region is known: set 'region' or AWS_REGION").context(Exit::Usage)
     }
 
-    /// Gets credentials before any call needs them. `None` when there is nowhere to get any from.
+    /// Gets credentials before any call needs them; `false` when there is no source of any.
     ///
     /// # Errors
     /// Their source does not give any.
-    pub async fn find_credentials(&self) -> Result<Option<()>> {
-        let Some(provider) = &self.credentials else { return Ok(None) };
+    pub async fn find_credentials(&self) -> Result<bool> {
+        let Some(provider) = &self.credentials else { return Ok(false) };
         provider.provide_credentials().await?;
-        Ok(Some(()))
+        Ok(true)
     }
 
     /// The account of the credentials. It needs no permission.

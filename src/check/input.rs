@@ -114,8 +114,8 @@ async fn connect(
     let region = session.region().map_err(|error| Finding::error(&error))?.to_owned();
     let remedy = "give the instance an instance profile with a role";
     match session.find_credentials().await {
-        Ok(Some(())) => Ok(CheckedAws { session, region }),
-        Ok(None) => Err(Finding::failed("there are no AWS credentials", remedy)),
+        Ok(true) => Ok(CheckedAws { session, region }),
+        Ok(false) => Err(Finding::failed("there are no AWS credentials", remedy)),
         Err(error) => Err(Finding::unanswered(format!("failed to get AWS credentials: {error:#}"), remedy)),
     }
 }

@@ -56,6 +56,7 @@ impl LocalReap {
         let record = ready_record(&store).await?;
         let me = facts.machine.instance.clone();
         let mut group = GroupWatch::new(&session, me.clone(), facts.settings.group.clone());
+        // For the group's ARN. Every look reads the registrations anew: making credentials takes seconds.
         let view = look(&mut group, &facts, &record, &registered(&store).await?).await?;
         let arn = view.group.map(|group| group.arn).unwrap_or_default();
         match record.identity.mismatch(&facts.identity(&arn)) {

@@ -2,7 +2,7 @@
 
 use super::members::{self, Removed};
 use super::survey::Survey;
-use super::{Reset, node, stayed, wipe};
+use super::{ResetContext, node, stayed, wipe};
 use crate::bucket::Held;
 use crate::exit::{Exit, Leaving};
 use crate::host::lock::Lock;
@@ -38,7 +38,12 @@ impl Failures {
 ///
 /// # Errors
 /// With [`Exit::Operator`] when an operator's machine turns out to be the last voter; or the wipe failed.
-pub(super) async fn carry_out(reset: &Reset, survey: &Survey, local: &Local, lock: Option<&Lock>) -> Result<Leaving> {
+pub(super) async fn carry_out(
+    reset: &ResetContext,
+    survey: &Survey,
+    local: &Local,
+    lock: Option<&Lock>,
+) -> Result<Leaving> {
     let (LeavePlan::Leave(steps), Some(claim)) = (&survey.plan, claim_of(local)) else { return Ok(Leaving::Stayed) };
     let mut failures = Failures::default();
     let held = if steps.contains(&LeaveStep::Lease) { queue(reset).await } else { None };
@@ -66,7 +71,7 @@ pub(super) async fn carry_out(reset: &Reset, survey: &Survey, local: &Local, loc
 }
 
 /// Says in one line how it ended, in the log and to systemd.
-fn report_end(reset: &Reset, removed: bool, failures: &Failures) -> Leaving {
+fn report_end(reset: &ResetContext, removed: bool, failures: &Failures) -> Leaving {
     let took = format!("{:.1}s", reset.clock.elapsed().as_secs_f64());
     let line = match (removed, failures.0.as_slice()) {
         (true, []) => format!("left the cluster in {took}"),
@@ -84,7 +89,7 @@ fn report_end(reset: &Reset, removed: bool, failures: &Failures) -> Leaving {
 }
 
 /// The others have left while this machine was about to.
-async fn stay_as_last_voter(reset: &Reset, registrar: Option<Registrar>, claim: &ClaimId) -> Result<Leaving> {
+async fn stay_as_last_voter(reset: &ResetContext, registrar: Option<Registrar>, claim: &ClaimId) -> Result<Leaving> {
     if let Some(mut registrar) = registrar
         && timeout(reset.clock.left(Part::RegisterLeft), registrar.joined(claim, None, None)).await.is_err()
     {
@@ -104,7 +109,7 @@ fn claim_of(local: &Local) -> Option<&ClaimId> {
 }
 
 /// The membership lease, if it can be had within a few seconds. It only orders the changes: what keeps them safe is etcd.
-async fn queue(reset: &Reset) -> Option<Held<Lease>> {
+async fn queue(reset: &ResetContext) -> Option<Held<Lease>> {
     let (me, settings) = (reset.facts.machine.instance.clone(), &reset.facts.settings);
     let mut queue = Queue::new(reset.session.store.clone(), me, settings.lease_ttl);
     notify::status("leaving: queueing for the membership lease");
@@ -128,7 +133,7 @@ async fn queue(reset: &Reset) -> Option<Held<Lease>> {
 }
 
 /// Does the work while holding the lease; losing it ends nothing.
-async fn under_lease<T>(reset: &Reset, held: Option<Held<Lease>>, work: impl Future<Output = T>) -> T {
+async fn under_lease<T>(reset: &ResetContext, held: Option<Held<Lease>>, work: impl Future<Output = T>) -> T {
     let mut work = std::pin::pin!(work);
     let Some(mut held) = held else { return work.await };
     let done = match held.while_holding(work.as_mut()).await {
@@ -146,7 +151,7 @@ async fn under_lease<T>(reset: &Reset, held: Option<Held<Lease>>, work: impl Fut
 
 /// Registers that this machine leaves, so that the others do not wait for it. It is a hint, so a failure is logged and
 /// ignored.
-async fn register_leaving(reset: &Reset, claim: &ClaimId) -> Option<Registrar> {
+async fn register_leaving(reset: &ResetContext, claim: &ClaimId) -> Option<Registrar> {
     notify::status("leaving: registering");
     let write = async {
         let mut registrar = Registrar::load(reset.session.store.clone(), &reset.facts).await;
@@ -159,7 +164,7 @@ async fn register_leaving(reset: &Reset, claim: &ClaimId) -> Option<Registrar> {
 }
 
 /// Registers that it has left: from then on its registration explains no member.
-async fn register_left(reset: &Reset, registrar: Option<Registrar>, claim: &ClaimId, removed: bool) {
+async fn register_left(reset: &ResetContext, registrar: Option<Registrar>, claim: &ClaimId, removed: bool) {
     let (Some(mut registrar), true) = (registrar, removed) else { return };
     let write = async {
         registrar.no_member();

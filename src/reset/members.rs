@@ -1,7 +1,7 @@
 //! Removes this machine's member: one look, one decision, one removal, again and again until a certain list lacks it or it
 //! cannot go.
 
-use super::Reset;
+use super::ResetContext;
 use super::survey::{Judged, Survey, add_members, judge};
 use crate::etcd::{self, Access};
 use crate::host::systemd::notify;
@@ -35,7 +35,7 @@ pub(super) enum Removed {
 ///
 /// # Errors
 /// It is, or may be, listed at the end; with what was in the way last.
-pub(super) async fn remove(reset: &Reset, survey: &Survey, local: &Local) -> Result<Removed> {
+pub(super) async fn remove(reset: &ResetContext, survey: &Survey, local: &Local) -> Result<Removed> {
     let credentials = match &survey.credentials {
         Ok(credentials) => credentials,
         Err(error) => bail!("{error:#}"),
@@ -52,7 +52,7 @@ pub(super) async fn remove(reset: &Reset, survey: &Survey, local: &Local) -> Res
 }
 
 struct Work<'a> {
-    reset: &'a Reset,
+    reset: &'a ResetContext,
     addresses: Vec<IpAddr>,
     local: &'a Local,
     access: &'a Access,

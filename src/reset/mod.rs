@@ -39,7 +39,7 @@ pub struct ResetOptions {
 }
 
 /// One run on a machine that may have something to leave.
-struct Reset {
+struct ResetContext {
     facts: Facts,
     session: Session,
     clock: Clock,
@@ -65,7 +65,7 @@ pub async fn run(settings: Settings, options: ResetOptions) -> Result<Leaving> {
     if local(&settings)? == Local::Fresh {
         return Ok(stayed(&StayReason::NothingHere.to_string()));
     }
-    let reset = Reset::begin(settings, clock, false).await?;
+    let reset = ResetContext::begin(settings, clock, false).await?;
     let decision = reset.is_permanent(way).await;
     if let LeaveDecision::Stay(_) = decision {
         return Ok(stayed(&format!("for good? {decision}")));
@@ -84,7 +84,7 @@ async fn now(settings: Settings, options: ResetOptions, clock: Clock) -> Result<
     if local == Local::Fresh {
         return Ok(stayed(&StayReason::NothingHere.to_string()));
     }
-    let mut reset = Reset::begin(settings, clock, true).await?;
+    let mut reset = ResetContext::begin(settings, clock, true).await?;
     if !options.yes {
         let plan = Survey::take(&reset, &local).await.plan;
         if let LeavePlan::Leave(steps) = &plan {
@@ -102,7 +102,7 @@ async fn dry_run(settings: Settings, options: ResetOptions, clock: Clock) -> Res
     let answer = questions::going_down(&clock).await;
     println!("going down? {}", if options.now { "not asked, for --now".to_owned() } else { answer.to_string() });
     let local = local(&settings)?;
-    let reset = Reset::begin(settings, clock, options.now).await?;
+    let reset = ResetContext::begin(settings, clock, options.now).await?;
     match (options.now, answer) {
         (true, _) => println!("for good? not asked, for --now"),
         (false, GoingDown::Down(way)) => println!("for good? {}", reset.is_permanent(way).await),
@@ -133,7 +133,7 @@ fn stayed(why: &str) -> Leaving {
     Leaving::Stayed
 }
 
-impl Reset {
+impl ResetContext {
     async fn begin(settings: Settings, clock: Clock, now: bool) -> Result<Self> {
         let facts = Facts::gather_within(settings, clock.left(Part::Questions)).await?;
         let session = facts.connect().await?;

@@ -1,6 +1,6 @@
 //! What is there to leave: the members that etcd lists, and, where dead ones are in the way, which of them may be reaped.
 
-use super::Reset;
+use super::ResetContext;
 use crate::bucket::registrations;
 use crate::etcd::{self, Access};
 use crate::host::files;
@@ -43,7 +43,7 @@ pub(super) struct Survey {
 
 impl Survey {
     /// Looks around within the budget. What did not answer is in the plan.
-    pub(super) async fn take(reset: &Reset, local: &Local) -> Self {
+    pub(super) async fn take(reset: &ResetContext, local: &Local) -> Self {
         let credentials = Credentials::from_disk(&reset.facts);
         let mut addresses = reset.facts.machine.addresses.clone();
         addresses.extend(by_manifest().into_iter().filter(|found| !reset.facts.machine.addresses.contains(found)));
@@ -70,7 +70,7 @@ impl Survey {
 
     /// Asks etcd by the addresses that this disk knows, and only if none of them answers by those of the group. With
     /// external etcd nothing is asked but who has an API server beside this machine.
-    async fn ask(&mut self, reset: &Reset) -> Result<()> {
+    async fn ask(&mut self, reset: &ResetContext) -> Result<()> {
         if reset.facts.external_etcd() {
             self.cluster = ClusterView::External;
             self.addresses.extend(reset.others().await?);
@@ -91,7 +91,7 @@ impl Survey {
     }
 
     /// Which members may be reaped, asked only where some of them are in the way.
-    async fn judged_if_blocked(&self, reset: &Reset, local: &Local) -> Vec<(Member, ReapVerdict)> {
+    async fn judged_if_blocked(&self, reset: &ResetContext, local: &Local) -> Vec<(Member, ReapVerdict)> {
         let (ClusterView::Listed(members), Ok(credentials)) = (&self.cluster, &self.credentials) else {
             return Vec::new();
         };
@@ -135,7 +135,7 @@ pub(super) struct Judged {
 /// # Errors
 /// S3 or AWS does not answer: then no member may be reaped.
 pub(super) async fn judge(
-    reset: &Reset,
+    reset: &ResetContext,
     watch: &mut GroupWatch,
     access: &Access,
     credentials: &Credentials,
@@ -149,7 +149,7 @@ pub(super) async fn judge(
     Ok(Judged { verdicts, registrations, view })
 }
 
-impl Reset {
+impl ResetContext {
     pub(super) fn leave_input<'a>(
         &'a self,
         local: &'a Local,

@@ -1,6 +1,6 @@
 //! Wipes a machine that an operator made leave, after the cluster was seen not to list it any more.
 
-use super::Reset;
+use super::ResetContext;
 use crate::bucket::keys;
 use crate::exit::Exit;
 use crate::host::lock::Lock;
@@ -17,7 +17,7 @@ use anyhow::{Context, Result, anyhow};
 /// # Errors
 /// With [`Exit::Operator`] when the record does not say that this machine's cluster is the one that was left; with
 /// [`Exit::Kubeadm`] when the wipe failed, and may be tried again.
-pub(super) async fn wipe(reset: &Reset, lock: &Lock, local: &Local) -> Result<()> {
+pub(super) async fn wipe(reset: &ResetContext, lock: &Lock, local: &Local) -> Result<()> {
     let left = "this machine has left the cluster, but was not wiped";
     let object = reset.session.store.get(keys::RECORD).await.map_err(|error| {
         anyhow!(error)
