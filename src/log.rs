@@ -43,7 +43,7 @@ pub fn init(settings: &Settings) -> Result<()> {
     let layer = match settings.log_format {
         LogFormat::Json => text.json().flatten_event(true).boxed(),
         LogFormat::Journal => journal().context(Exit::Usage)?.boxed(),
-        LogFormat::Auto if is_journal() => text.event_format(Prioritised::new()).boxed(),
+        LogFormat::Auto if is_journal() => text.event_format(PriorityFormat::new()).boxed(),
         LogFormat::Auto | LogFormat::Text => text.boxed(),
     };
     tracing_subscriber::registry().with(layer.with_filter(which)).try_init().context("failed to set up the log")?;
@@ -60,15 +60,15 @@ fn journal() -> Result<tracing_journald::Layer> {
 /// Text for a standard error that is the journal: in place of the time, each line begins with its priority as
 /// in sd-daemon(3). Fields by the journal's own socket would never reach the console, for that is
 /// where systemd copies what comes by standard error, and on EC2 the console can be read from outside.
-struct Prioritised(Format<Full, ()>);
+struct PriorityFormat(Format<Full, ()>);
 
-impl Prioritised {
+impl PriorityFormat {
     fn new() -> Self {
         Self(Format::default().without_time().with_target(false).with_ansi(false))
     }
 }
 
-impl<S: Subscriber + for<'a> LookupSpan<'a>> FormatEvent<S, DefaultFields> for Prioritised {
+impl<S: Subscriber + for<'a> LookupSpan<'a>> FormatEvent<S, DefaultFields> for PriorityFormat {
     fn format_event(
         &self,
         ctx: &FmtContext<'_, S, DefaultFields>,
@@ -157,9 +157,9 @@ mod tests {
 
     /// What a test's log has written.
     #[derive(Clone, Default)]
-    struct Written(Arc<Mutex<Vec<u8>>>);
+    struct LogBuffer(Arc<Mutex<Vec<u8>>>);
 
-    impl Write for Written {
+    impl Write for LogBuffer {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             self.0.lock().expect("nobody panics with it").write(bytes)
         }
@@ -171,10 +171,10 @@ mod tests {
 
     #[test]
     fn every_line_to_the_journal_begins_with_its_priority() {
-        let written = Written::default();
+        let written = LogBuffer::default();
         let writer = written.clone();
         let layer = tracing_subscriber::fmt::layer().with_writer(move || writer.clone());
-        let log = tracing_subscriber::registry().with(layer.event_format(Prioritised::new()));
+        let log = tracing_subscriber::registry().with(layer.event_format(PriorityFormat::new()));
         tracing::subscriber::with_default(log, || {
             tracing::info!(claim = 7, "waiting");
             tracing::error!("first\n  second");

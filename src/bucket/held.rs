@@ -12,13 +12,13 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 
 /// A body that can be written again, so that no two are equal.
-pub trait Beating: Clone + Send + Sync {
+pub trait Renewable: Clone + Send + Sync {
     /// The same holding, one beat later.
-    fn next_beat(&self) -> Self;
+    fn renewed_body(&self) -> Self;
     /// The bytes to store.
     fn bytes(&self) -> Vec<u8>;
     /// Whether these stored bytes are of this very holding: a write of this process that it took for lost.
-    fn reads_as_mine(&self, stored: &[u8]) -> Option<Self>;
+    fn same_holding(&self, stored: &[u8]) -> Option<Self>;
 }
 
 /// Why a holding has ended.
@@ -51,7 +51,7 @@ pub struct Held<B> {
     ttl: Duration,
 }
 
-impl<B: Beating> Held<B> {
+impl<B: Renewable> Held<B> {
     /// Takes up a holding that was just written: `written` is when that write was sent, at the latest.
     #[must_use]
     pub fn new(store: Store, key: &'static str, body: B, etag: String, written: Instant, ttl: Duration) -> Self {
@@ -71,24 +71,24 @@ impl<B: Beating> Held<B> {
     pub async fn while_holding<T>(&mut self, work: impl Future<Output = T>) -> Result<T, HoldingLost> {
         let mut work = pin!(work);
         loop {
-            let until_beat = match renewal(self.ttl, self.written.elapsed()) {
+            let until_renewal = match renewal(self.ttl, self.written.elapsed()) {
                 Renewal::Idle(left) => left,
                 Renewal::Renew(_) | Renewal::GiveUp => Duration::ZERO,
             };
             tokio::select! {
                 biased;
                 result = &mut work => return Ok(result),
-                () = sleep(until_beat) => {}
+                () = sleep(until_renewal) => {}
             }
             let mut finished = None;
             {
-                let mut beat = pin!(self.beat());
+                let mut renewal_write = pin!(self.renew());
                 loop {
                     // A beat under way is seen to its end, so that no write of ours is left in the air.
                     tokio::select! {
                         biased;
                         result = &mut work, if finished.is_none() => finished = Some(result),
-                        renewed = &mut beat => match (renewed, finished.take()) {
+                        renewed = &mut renewal_write => match (renewed, finished.take()) {
                             (_, Some(result)) => return Ok(result),
                             (Ok(()), None) => break,
                             (Err(lost), None) => return Err(lost),
@@ -100,8 +100,8 @@ impl<B: Beating> Held<B> {
     }
 
     /// Rewrites the object once, for as long as the holding may last.
-    async fn beat(&mut self) -> Result<(), HoldingLost> {
-        let next = self.body.next_beat();
+    async fn renew(&mut self) -> Result<(), HoldingLost> {
+        let next = self.body.renewed_body();
         let mut last = "no answer".to_owned();
         while let Renewal::Idle(left) | Renewal::Renew(left) = renewal(self.ttl, self.written.elapsed()) {
             match timeout(left, self.replace(&next, left)).await {
@@ -142,7 +142,7 @@ impl<B: Beating> Held<B> {
         loop {
             let left = end.saturating_duration_since(Instant::now());
             let written = self.store.write(self.key, body, &Condition::Unchanged(self.etag.clone()), left).await?;
-            match after(written, |stored| self.body.reads_as_mine(stored)) {
+            match after(written, |stored| self.body.same_holding(stored)) {
                 RenewalResult::Ours(etag) => return Ok(FinalWrite::Ours(etag)),
                 RenewalResult::Behind(mine, etag) => (self.body, self.etag) = (mine, etag),
                 RenewalResult::Deposed => return Ok(FinalWrite::Lost(HoldingLost::Deposed)),

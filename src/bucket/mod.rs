@@ -10,5 +10,5 @@ pub mod registrations;
 pub(crate) mod server;
 pub mod watch;
 
-pub use held::{Beating, Held, HoldingLost};
+pub use held::{Held, HoldingLost, Renewable};
 pub use watch::{Found, Watch};

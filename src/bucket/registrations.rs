@@ -16,7 +16,7 @@ const AT_ONCE: usize = 8;
 
 /// One machine's entry: its ID by the key, and what could be read of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub struct RegistrationEntry {
     /// From the key.
     pub instance: InstanceId,
     /// The registration, or why it says nothing.
@@ -27,7 +27,7 @@ pub struct Entry {
 ///
 /// # Errors
 /// [`CallFailed`] when the list cannot be had.
-pub async fn all(store: &Store) -> Result<Vec<Entry>, CallFailed> {
+pub async fn all(store: &Store) -> Result<Vec<RegistrationEntry>, CallFailed> {
     let instances: Vec<InstanceId> = store
         .list(keys::NODES)
         .await?
@@ -40,7 +40,7 @@ pub async fn all(store: &Store) -> Result<Vec<Entry>, CallFailed> {
             Ok(found) => found.unwrap_or_else(|| Err("there is none".into())),
             Err(error) => Err(error.to_string()),
         };
-        Entry { instance, registration }
+        RegistrationEntry { instance, registration }
     };
     Ok(futures::stream::iter(instances).map(entry).buffered(AT_ONCE).collect().await)
 }

@@ -116,7 +116,7 @@ impl Server {
     }
 
     /// Does this wrong from now on.
-    pub(crate) fn turn(&self, fault: Fault) {
+    pub(crate) fn set_fault(&self, fault: Fault) {
         *self.fault.lock().expect("nobody panics while holding it") = fault;
     }
 

@@ -34,7 +34,7 @@ pub async fn remove_verified(access: &Access, members: &Members, id: MemberId) -
 async fn remove_through(access: &Access, probed: &Members, address: IpAddr, judged: &Member) -> Result<()> {
     let now = certain(access, address).await?.answering_as(probed);
     match now.removal(judged) {
-        Removal::Lawful => {}
+        Removal::Allowed => {}
         Removal::Done => return Ok(()),
         Removal::CostsQuorum => bail!("without it fewer voters would answer than the quorum of the rest wants"),
         Removal::HasVote => bail!("it has become a voter meanwhile"),

@@ -11,9 +11,9 @@ use super::answers::{self, ClusterConfiguration, KubeNode};
 use super::kubeconfig::Kubeconfig;
 
 /// How long a connection may take to be made.
-const CONNECT: Duration = Duration::from_secs(2);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a whole call may take.
-const CALL: Duration = Duration::from_secs(5);
+const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 /// The largest answer that is read, in bytes: a KubeNode that runs many images has some fifty thousand.
 const ANSWER_LIMIT: usize = 1024 * 1024;
 /// A name that is in the certificate of every API server that kubeadm set up, whatever its address and its endpoint.
@@ -68,8 +68,8 @@ impl Client {
             .tls_certs_only(authority)
             .identity(identity)
             .resolve(SERVER_NAME, address)
-            .connect_timeout(CONNECT)
-            .timeout(CALL)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(CALL_TIMEOUT)
             .build()
             .map_err(reqwest::Error::without_url)
             .with_context(|| format!("failed to make a client of the API server at {address}"))?;

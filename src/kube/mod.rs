@@ -2,11 +2,11 @@
 //! name the answer could come from any of them, and even from another cluster with the same certificate authority.
 
 mod answers;
-mod anyone;
 mod client;
+mod endpoint;
 mod kubeconfig;
 
 pub use answers::{ClusterConfiguration, KubeNode};
-pub use anyone::{Anyone, answers_at};
 pub use client::{Client, Deleted};
+pub use endpoint::{EndpointAnswer, answers_at};
 pub use kubeconfig::Kubeconfig;

@@ -33,10 +33,10 @@ impl Attempt {
         mut progress: impl FnMut(KubeadmPhase) + Send + 'static,
     ) -> Result<Self, Failure> {
         let announced = Arc::new(AtomicBool::new(false));
-        let heard = Arc::clone(&announced);
+        let member_seen = Arc::clone(&announced);
         let on_line = move |line: &str| {
             if output::announces_member(line) {
-                heard.store(true, Ordering::Release);
+                member_seen.store(true, Ordering::Release);
             }
             if let Some(phase) = output::phase(line) {
                 progress(phase);

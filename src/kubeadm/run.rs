@@ -16,11 +16,11 @@ use crate::host::process::{Command, Output};
 
 const KUBEADM: &str = "kubeadm";
 /// How long an init or a join may take at most. kubeadm itself gives up sooner, unless it has many images to pull.
-pub const LONGEST: Duration = Duration::from_mins(15);
+pub const ATTEMPT_TIMEOUT: Duration = Duration::from_mins(15);
 /// How long a reset may take. It waits for the container runtime to stop each pod.
-const RESET_DEADLINE: Duration = Duration::from_mins(3);
+const RESET_TIMEOUT: Duration = Duration::from_mins(3);
 /// How long a command may take that only reads and writes a few files.
-const QUICK: Duration = Duration::from_secs(30);
+const QUERY_TIMEOUT: Duration = Duration::from_secs(30);
 /// Where programs are looked for when kubeboot itself was given no `PATH`.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -86,7 +86,7 @@ impl Kubeadm {
     /// # Errors
     /// When it fails; with several container runtimes the remedy is to set `criSocket`.
     pub async fn reset(&self, cri_socket: Option<&str>) -> Result<(), Failure> {
-        self.run("kubeadm reset", args::reset(cri_socket), RESET_DEADLINE).await.map(|_| ())
+        self.run("kubeadm reset", args::reset(cri_socket), RESET_TIMEOUT).await.map(|_| ())
     }
 
     /// Makes a kubeconfig of a cluster administrator, valid for an hour, from the authority that the documents in
@@ -95,7 +95,7 @@ impl Kubeadm {
     /// # Errors
     /// When kubeadm fails.
     pub async fn kubeconfig_user(&self, node: &str, config: &Path) -> Result<String, Failure> {
-        let output = self.run("kubeadm kubeconfig user", args::kubeconfig_user(node, config), QUICK).await?;
+        let output = self.run("kubeadm kubeconfig user", args::kubeconfig_user(node, config), QUERY_TIMEOUT).await?;
         Ok(output.stdout)
     }
 
@@ -106,7 +106,7 @@ impl Kubeadm {
     /// When kubeadm fails.
     pub async fn etcd_client_certificate(&self, certificates_dir: &Path, version: &str) -> Result<(), Failure> {
         let args = args::etcd_client_certificate(certificates_dir, version);
-        self.run("kubeadm init phase certs etcd-healthcheck-client", args, QUICK).await.map(|_| ())
+        self.run("kubeadm init phase certs etcd-healthcheck-client", args, QUERY_TIMEOUT).await.map(|_| ())
     }
 
     /// Has kubeadm judge the documents in `config`.
@@ -114,7 +114,7 @@ impl Kubeadm {
     /// # Errors
     /// With what kubeadm finds wrong in them.
     pub async fn validate(&self, config: &Path) -> Result<(), Failure> {
-        self.run("kubeadm config validate", args::config_validate(config), QUICK).await.map(|_| ())
+        self.run("kubeadm config validate", args::config_validate(config), QUERY_TIMEOUT).await.map(|_| ())
     }
 
     /// The version of the installed kubeadm.
@@ -123,7 +123,7 @@ impl Kubeadm {
     /// When there is none, or it does not say.
     pub async fn version(&self) -> Result<Version> {
         let output = self
-            .run("kubeadm version", args::version(), QUICK)
+            .run("kubeadm version", args::version(), QUERY_TIMEOUT)
             .await
             .context("failed to ask kubeadm for its version")?;
         output::client_version(&output.stdout)
@@ -134,7 +134,7 @@ impl Kubeadm {
     /// # Errors
     /// When there is none, or it does not say.
     pub async fn kubelet_version(&self) -> Result<Version> {
-        let asked = self.command("kubelet", ["--version"], QUICK).run().await;
+        let asked = self.command("kubelet", ["--version"], QUERY_TIMEOUT).run().await;
         output::kubelet_version(&asked.context("failed to ask kubelet for its version")?.stdout)
     }
 

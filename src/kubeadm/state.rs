@@ -129,14 +129,14 @@ impl Marker {
 
 fn parse(bytes: &[u8]) -> Result<Marker> {
     #[derive(Deserialize)]
-    struct Layout {
+    struct MarkerSchema {
         schema: u32,
     }
-    let layout: Layout = serde_json::from_slice(bytes).context("not a JSON object with a 'schema'")?;
-    if layout.schema != SCHEMA {
+    let found: MarkerSchema = serde_json::from_slice(bytes).context("not a JSON object with a 'schema'")?;
+    if found.schema != SCHEMA {
         bail!(
             "it has schema {}, this kubeboot understands {SCHEMA}: use the version of kubeboot that wrote it",
-            layout.schema
+            found.schema
         );
     }
     let marker: Marker = serde_json::from_slice(bytes)?;

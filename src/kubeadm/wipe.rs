@@ -29,9 +29,9 @@ pub enum WipeStep {
     /// Emptying `/etc/kubernetes/pki`: what came from a bundle must not outlive the cluster it came from.
     EmptyPki,
     /// Putting the operator's own certificate authorities back.
-    RestoreGiven,
+    RestoreOperatorPki,
     /// Removing the marker.
-    Forget,
+    RemoveMarker,
 }
 
 impl WipeStep {
@@ -44,8 +44,8 @@ impl WipeStep {
                 format!("empty etcd's data directory '{}'", data_dir.display())
             }
             Self::EmptyPki => format!("empty '{PKI_DIR}'"),
-            Self::RestoreGiven => format!("put the operator's own files back into '{PKI_DIR}'"),
-            Self::Forget => "remove the marker of this machine's state".to_owned(),
+            Self::RestoreOperatorPki => format!("put the operator's own files back into '{PKI_DIR}'"),
+            Self::RemoveMarker => "remove the marker of this machine's state".to_owned(),
         }
     }
 }
@@ -55,7 +55,7 @@ impl WipeStep {
 pub fn plan(data_dir: Option<&Path>, cri_socket: Option<&str>) -> Vec<WipeStep> {
     let reset = WipeStep::Reset { cri_socket: cri_socket.map(str::to_owned) };
     let empty = data_dir.map(|folder| WipeStep::EmptyEtcd { data_dir: folder.to_owned() });
-    [Some(reset), empty, Some(WipeStep::EmptyPki), Some(WipeStep::RestoreGiven), Some(WipeStep::Forget)]
+    [Some(reset), empty, Some(WipeStep::EmptyPki), Some(WipeStep::RestoreOperatorPki), Some(WipeStep::RemoveMarker)]
         .into_iter()
         .flatten()
         .collect()
@@ -90,8 +90,8 @@ async fn carry_out(kubeadm: &Kubeadm, step: &WipeStep) -> Result<()> {
         }),
         WipeStep::EmptyEtcd { data_dir } => files::remove_contents(data_dir),
         WipeStep::EmptyPki => files::remove_contents(Path::new(PKI_DIR)),
-        WipeStep::RestoreGiven => pki::restore_given(root),
-        WipeStep::Forget => Marker::remove(root),
+        WipeStep::RestoreOperatorPki => pki::restore_operator_pki(root),
+        WipeStep::RemoveMarker => Marker::remove(root),
     }
 }
 
@@ -103,7 +103,7 @@ mod tests {
     fn the_membership_is_never_touched_and_the_marker_goes_last() {
         let steps = plan(Some(Path::new("/data/etcd")), None);
         assert!(matches!(steps.first(), Some(WipeStep::Reset { .. })));
-        assert_eq!(steps.last(), Some(&WipeStep::Forget));
+        assert_eq!(steps.last(), Some(&WipeStep::RemoveMarker));
         let words: Vec<String> = steps.iter().map(WipeStep::describe).collect();
         assert!(words[0].contains("without its phase remove-etcd-member"));
         assert!(words[1].contains("/data/etcd"));

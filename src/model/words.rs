@@ -5,9 +5,9 @@ use crate::model::machine::group::Lifecycle;
 use crate::model::machine::ids::{ClaimId, InstanceId, MemberId};
 use crate::model::membership::reaping::{KeepReason, ReapVerdict, RemovalReason};
 use crate::model::reap::operator::{OperatorRemoval, ReapRefusal};
-use crate::model::reap::remote::Outlook;
+use crate::model::reap::remote::RemovalForecast;
 use crate::model::retire::Responder;
-use crate::model::status::{LeavingUnitState, Named, StatusSource};
+use crate::model::status::{LeavingUnitState, MemberName, StatusSource};
 use crate::model::up::step::{Over, StandBy, Step, TakeOver, Wait, Wipe};
 use std::time::Duration;
 
@@ -184,13 +184,17 @@ fn data_that_stays_says_why_and_what_to_do() {
 #[test]
 fn what_is_to_be_expected_of_a_member_has_its_word() {
     let rows = [
-        (Outlook::Goes, "goes", "its member would be removed, if etcd lists it, it is silent and the quorum allows it"),
-        (Outlook::GoesLater, "goes-later", "the same, once EC2 has not known the machine for gone_grace"),
-        (Outlook::Stopped, "stopped", "the same, unless the group has the machine in Standby"),
-        (Outlook::Stays, "stays", "its member would be kept"),
+        (
+            RemovalForecast::Goes,
+            "goes",
+            "its member would be removed, if etcd lists it, it is silent and the quorum allows it",
+        ),
+        (RemovalForecast::GoesLater, "goes-later", "the same, once EC2 has not known the machine for gone_grace"),
+        (RemovalForecast::Stopped, "stopped", "the same, unless the group has the machine in Standby"),
+        (RemovalForecast::Stays, "stays", "its member would be kept"),
     ];
-    for (outlook, code, text) in rows {
-        assert_eq!((outlook.code(), outlook.to_string().as_str()), (code, text));
+    for (forecast, code, text) in rows {
+        assert_eq!((forecast.code(), forecast.to_string().as_str()), (code, text));
     }
 }
 
@@ -200,8 +204,8 @@ fn an_operator_who_names_a_member_is_told_what_comes_of_it() {
         (OperatorRemoval::Unexplained, "by-hand", "no registration explains it, and an operator has decided"),
         (OperatorRemoval::ByRule(RemovalReason::Gone(id())), "gone", "its machine i-00000001 is gone"),
     ];
-    for (lawful, code, text) in rows {
-        assert_eq!((lawful.code(), lawful.to_string().as_str()), (code, text));
+    for (allowed, code, text) in rows {
+        assert_eq!((allowed.code(), allowed.to_string().as_str()), (code, text));
     }
     // What it is, and what to do.
     let rows = [
@@ -275,7 +279,7 @@ fn status_names_its_sources_and_members() {
     let units = [LeavingUnitState::Armed, LeavingUnitState::NotArmed, LeavingUnitState::NotInstalled];
     assert_eq!(units.map(|unit| unit.to_string()), ["armed", "not armed", "not installed"]);
     let (member, address) = (MemberId(0xa9), Some([10, 77, 0, 1].into()));
-    let named = |name: &str, address, instance| Named { id: member, name: name.into(), address, instance };
+    let named = |name: &str, address, instance| MemberName { id: member, name: name.into(), address, instance };
     let rows = [
         (named("n1", address, Some(id())), "a9 of i-00000001 (10.77.0.1)"),
         (named("n1", None, Some(id())), "a9 of i-00000001"),

@@ -74,7 +74,7 @@ impl Operator {
     ///
     /// # Errors
     /// [`CallFailed`].
-    pub async fn registrations(&self) -> Result<Vec<registrations::Entry>, CallFailed> {
+    pub async fn registrations(&self) -> Result<Vec<registrations::RegistrationEntry>, CallFailed> {
         registrations::all(&self.store).await
     }
 

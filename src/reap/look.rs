@@ -11,7 +11,7 @@ use crate::model::membership::members::{Member, Members};
 use crate::model::membership::reaping::{ReapVerdict, plan};
 use crate::model::membership::registration::Registration;
 use crate::model::membership::view::ClusterView;
-use crate::model::reap::operator::{self, OperatorRemoval, ReapRefusal, soon_gone};
+use crate::model::reap::operator::{self, OperatorRemoval, ReapRefusal, grace_left};
 use crate::model::record::cluster::ClusterRecord;
 use crate::node::group::{GroupWatch, View};
 use crate::node::reaping::Reaper;
@@ -65,7 +65,7 @@ impl LocalReap {
             let nonce = fresh_nonce()?;
             let soon = self
                 .reaper(&seen, &nonce)?
-                .with_scene(&seen.members, &seen.registrations, |scene| soon_gone(scene, &plan(scene)));
+                .with_scene(&seen.members, &seen.registrations, |scene| grace_left(scene, &plan(scene)));
             let Some((instance, left)) = soon.filter(|_| Instant::now() < deadline) else { return Ok(seen) };
             if told.as_ref() != Some(&instance) {
                 let left = humantime::format_duration(Duration::from_secs(left.as_secs() + 1));

@@ -5,7 +5,7 @@ use crate::exit::Exit;
 use crate::layout::{columns, line};
 use crate::model::machine::ids::InstanceId;
 use crate::model::membership::registration::Registration;
-use crate::model::reap::remote::{Outlook, outlook};
+use crate::model::reap::remote::{RemovalForecast, forecast};
 use crate::node::operator::Operator;
 use crate::settings::Settings;
 use anyhow::{Context, Result, anyhow};
@@ -64,14 +64,14 @@ pub(super) async fn foretell(settings: &Settings, why: &anyhow::Error, json: boo
     let described = operator.instances(&ids).await?;
     let row = |found: &Registration| {
         let ec2 = described.get(&found.instance).map(|described| &described.state);
-        let outlook = outlook(found, ec2)?;
+        let forecast = forecast(found, ec2)?;
         Some(RemoteRow {
             instance: found.instance.to_string(),
             says: found.phase.as_str(),
             member_id: found.member_id.map(|id| id.to_string()),
             ec2: ec2.map_or_else(|| "absent".to_owned(), ToString::to_string),
-            code: Outlook::code(outlook),
-            text: outlook.to_string(),
+            code: RemovalForecast::code(forecast),
+            text: forecast.to_string(),
         })
     };
     let etcd = Unknown { unknown: format!("it can be asked on a control-plane machine only; here: {why:#}") };

@@ -18,7 +18,7 @@ use crate::exit::{Exit, Leaving};
 use crate::host::lock::{self, Lock};
 use crate::host::systemd::notify;
 use crate::kubeadm::state;
-use crate::model::leave::{Budget, GoingDown, LeaveDecision, LeavePlan, Part, StayReason, Way, is_permanent};
+use crate::model::leave::{Budget, GoingDown, LeaveDecision, LeavePlan, Part, ShutdownMode, StayReason, is_permanent};
 use crate::model::machine::local::Local;
 use crate::node::Facts;
 use crate::node::facts::read_documents;
@@ -110,7 +110,7 @@ async fn foretell(settings: Settings, options: ResetOptions, clock: Clock) -> Re
         (true, _) => println!("for good? not asked, for --now"),
         (false, GoingDown::Down(way)) => println!("for good? {}", reset.verdict(way).await),
         (false, GoingDown::ComesBack(_) | GoingDown::NotDown) => {
-            println!("for good? if it were powered off, {}", reset.verdict(Way::Poweroff).await);
+            println!("for good? if it were powered off, {}", reset.verdict(ShutdownMode::Poweroff).await);
         }
     }
     match Survey::take(&reset, &local).await.plan {
@@ -153,7 +153,7 @@ impl Reset {
     }
 
     /// The second question.
-    async fn verdict(&self, way: Way) -> LeaveDecision {
+    async fn verdict(&self, way: ShutdownMode) -> LeaveDecision {
         let time_limit = self.clock.left(Part::Questions);
         is_permanent(way, &questions::fate(&self.facts.machine.instance, &self.sdk, time_limit).await)
     }
@@ -163,7 +163,7 @@ impl Reset {
         let command = if self.now { "kubeboot reset --now" } else { "kubeboot reset" };
         let others = |holder: &str| !holder.starts_with("kubeboot reset");
         let tell = |reason: &str| tracing::info!("waiting: {reason}");
-        Lock::acquire_before(Path::new(lock::PATH), command, self.clock.left(Part::Lock), others, tell).await
+        Lock::acquire_preempting(Path::new(lock::PATH), command, self.clock.left(Part::Lock), others, tell).await
     }
 
     /// Looks, plans and carries it out.

@@ -3,7 +3,7 @@
 use super::clock::Clock;
 use crate::aws::{ec2, group, imds};
 use crate::host::systemd::jobs;
-use crate::model::leave::{GoingDown, InGroup, InstanceOutlook, Part, QueuedJob, goes_down};
+use crate::model::leave::{GoingDown, InGroup, InstanceStates, Part, QueuedJob, goes_down};
 use crate::model::machine::ids::InstanceId;
 use anyhow::Result;
 use aws_config::SdkConfig;
@@ -31,16 +31,16 @@ pub(super) async fn going_down(clock: &Clock) -> GoingDown {
 
 /// Asks AWS what is to become of this instance, from all sides at once, for at most `time_limit`, and no longer than until
 /// one of the answers is final. Who does not answer is silent.
-pub(super) async fn fate(me: &InstanceId, sdk: &SdkConfig, time_limit: Duration) -> InstanceOutlook {
+pub(super) async fn fate(me: &InstanceId, sdk: &SdkConfig, time_limit: Duration) -> InstanceStates {
     let end = Instant::now() + time_limit;
-    let mut asked: FuturesUnordered<BoxFuture<'_, Result<InstanceOutlook>>> = FuturesUnordered::new();
+    let mut asked: FuturesUnordered<BoxFuture<'_, Result<InstanceStates>>> = FuturesUnordered::new();
     asked.push(Box::pin(target()));
     asked.push(Box::pin(lifecycle(sdk, me)));
     asked.push(Box::pin(state(sdk, me)));
-    let mut fate = InstanceOutlook::default();
+    let mut fate = InstanceStates::default();
     while !fate.is_final() {
         match timeout_at(end, asked.next()).await {
-            Ok(Some(Ok(heard))) => fate = fate.and(heard),
+            Ok(Some(Ok(heard))) => fate = fate.merge(heard),
             Ok(Some(Err(error))) => tracing::warn!("AWS does not say what is to become of this machine: {error:#}"),
             Ok(None) => break,
             Err(_) => {
@@ -53,17 +53,17 @@ pub(super) async fn fate(me: &InstanceId, sdk: &SdkConfig, time_limit: Duration)
     fate
 }
 
-async fn target() -> Result<InstanceOutlook> {
-    Ok(InstanceOutlook { target: imds::target_lifecycle_state(&imds::client()).await?, ..InstanceOutlook::default() })
+async fn target() -> Result<InstanceStates> {
+    Ok(InstanceStates { target: imds::target_lifecycle_state(&imds::client()).await?, ..InstanceStates::default() })
 }
 
-async fn lifecycle(sdk: &SdkConfig, me: &InstanceId) -> Result<InstanceOutlook> {
+async fn lifecycle(sdk: &SdkConfig, me: &InstanceId) -> Result<InstanceStates> {
     let found = group::of_instance(&aws_sdk_autoscaling::Client::new(sdk), me).await?;
     let lifecycle = found.map_or(InGroup::No, |(_, state)| InGroup::As(state));
-    Ok(InstanceOutlook { lifecycle: Some(lifecycle), ..InstanceOutlook::default() })
+    Ok(InstanceStates { lifecycle: Some(lifecycle), ..InstanceStates::default() })
 }
 
-async fn state(sdk: &SdkConfig, me: &InstanceId) -> Result<InstanceOutlook> {
+async fn state(sdk: &SdkConfig, me: &InstanceId) -> Result<InstanceStates> {
     let mut found = ec2::describe(&aws_sdk_ec2::Client::new(sdk), from_ref(me)).await?;
-    Ok(InstanceOutlook { ec2: found.remove(me).map(|found| found.state), ..InstanceOutlook::default() })
+    Ok(InstanceStates { ec2: found.remove(me).map(|found| found.state), ..InstanceStates::default() })
 }

@@ -70,7 +70,7 @@ async fn retire(settings: Settings, options: RetireOptions) -> Result<()> {
     // The person took their time, and machines boot meanwhile.
     let seen = settled(&mut look, deadline.max(Instant::now() + POLL_INTERVAL)).await?;
     match &seen.verdict {
-        RetireDecision::Lawful => flip(&look, seen, &options).await,
+        RetireDecision::Allowed => flip(&look, seen, &options).await,
         RetireDecision::Already => RetireReport::new(&look, &seen, true).print(options.json),
         RetireDecision::Refused(refusals) => refused(&look, &seen, refusals, &options),
         RetireDecision::Wait { .. } => Err(anyhow!("EC2's word has changed: run this again").context(Exit::TryAgain)),

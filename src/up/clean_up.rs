@@ -47,14 +47,14 @@ impl Shell {
             }
         };
         Point::DiskClean.reached();
-        let in_the_way = match cleanup::members(&cluster) {
+        let blocking_member = match cleanup::members(&cluster) {
             Some(members) => self.reap(members, lease).await?,
             None => None,
         };
         Point::DeadReaped.reached();
         self.free_own_name().await?;
         Point::NameFree.reached();
-        Ok(in_the_way)
+        Ok(blocking_member)
     }
 
     /// Sees that no Node of an earlier life stands under this machine's name.

@@ -106,14 +106,14 @@ pub fn exhaust(small: Small) -> Exhausted {
     let checked = builder.spawn_bfs().join();
     let mut failures = Vec::new();
     for (rule, path) in checked.discoveries() {
-        let mut told = format!("{name} breaks '{rule}':\n");
+        let mut text = format!("{name} breaks '{rule}':\n");
         for (world, action) in path.into_vec() {
             match action {
-                Some(action) => told.push_str(&format!("  {action:?}\n")),
-                None => told.push_str(&format!("in this world:\n{world:#?}\n")),
+                Some(action) => text.push_str(&format!("  {action:?}\n")),
+                None => text.push_str(&format!("in this world:\n{world:#?}\n")),
             }
         }
-        failures.push(told);
+        failures.push(text);
     }
     let ends = checked.model().ends.lock().expect("no holder panics").len();
     let (states, depth) = (checked.unique_state_count(), checked.max_depth());

@@ -17,13 +17,13 @@ use tokio::time::timeout;
 /// How long one of the writes is tried.
 const PROBE_TIMEOUT: Duration = Duration::from_millis(1500);
 /// How long all of them together may take.
-const WRITING: Duration = Duration::from_secs(3);
+const ALL_WRITES_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long removing the scratch object may take.
-const REMOVING: Duration = Duration::from_millis(1500);
+const REMOVE_TIMEOUT: Duration = Duration::from_millis(1500);
 /// How many write the same key at once in [`one_wins`].
 pub(super) const WRITERS: usize = 8;
 /// How long the first of them waits for the last before it writes all the same.
-const TOGETHER: Duration = Duration::from_millis(500);
+const GATE_TIMEOUT: Duration = Duration::from_millis(500);
 /// What an operator can do about a bucket that will not do.
 pub const REMEDY: &str = "use a general-purpose bucket of Amazon S3 itself";
 /// An `ETag` that no object has.
@@ -60,7 +60,7 @@ pub struct Probed {
 /// Seven calls, and seconds at the most.
 pub async fn honours_conditions(store: &Store, me: &InstanceId) -> Probed {
     let key = scratch_key(me);
-    let verdict = timeout(WRITING, in_turn(store, &key)).await.unwrap_or(Err(Unfit::NoAnswer));
+    let verdict = timeout(ALL_WRITES_TIMEOUT, in_turn(store, &key)).await.unwrap_or(Err(Unfit::NoAnswer));
     tidy_up(store, &key, verdict).await
 }
 
@@ -69,7 +69,7 @@ pub async fn honours_conditions(store: &Store, me: &InstanceId) -> Probed {
 /// between looking and writing as the writers' bodies lie apart.
 pub async fn one_wins(store: &Store, me: &InstanceId) -> Probed {
     let key = scratch_key(me);
-    let verdict = timeout(WRITING, at_once(store, &key)).await.unwrap_or(Err(Unfit::NoAnswer));
+    let verdict = timeout(ALL_WRITES_TIMEOUT, at_once(store, &key)).await.unwrap_or(Err(Unfit::NoAnswer));
     tidy_up(store, &key, verdict).await
 }
 
@@ -91,7 +91,7 @@ async fn in_turn(store: &Store, key: &str) -> Result<(), Unfit> {
 }
 
 async fn at_once(store: &Store, key: &str) -> Result<(), Unfit> {
-    let store = store.behind(Gate::of(WRITERS, TOGETHER));
+    let store = store.behind(Gate::of(WRITERS, GATE_TIMEOUT));
     let store = &store;
     let write = |writer: usize| async move {
         store.write(key, format!("writer {writer}").as_bytes(), &Condition::Absent, PROBE_TIMEOUT).await
@@ -146,7 +146,7 @@ async fn tidy_up(store: &Store, key: &str, verdict: Result<(), Unfit>) -> Probed
 
 /// Removes a scratch object; what kept it from that.
 pub async fn remove(store: &Store, key: &str) -> Option<CallFailed> {
-    match timeout(REMOVING, store.remove_scratch(key)).await {
+    match timeout(REMOVE_TIMEOUT, store.remove_scratch(key)).await {
         Ok(removed) => removed.err(),
         Err(_) => Some(CallFailed::silent("remove", store.url(key), "s3:DeleteObject")),
     }

@@ -29,10 +29,10 @@ use note::Note;
 pub const PATH: &str = "/run/kubeboot/lock";
 
 /// How often a waiting caller looks again.
-const INTERVAL: Duration = Duration::from_millis(200);
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 /// How long a process may take to end after SIGTERM, before SIGKILL. A kubeboot ends its kubeadm within one second.
-const GRACE: Duration = Duration::from_secs(2);
+const TERM_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The lock, held. It is released when the last clone is dropped and the last process that
 /// inherited it has ended.
@@ -60,27 +60,27 @@ impl Lock {
     ///
     /// # Errors
     /// As [`Lock::acquire`].
-    pub async fn acquire_before(
+    pub async fn acquire_preempting(
         path: &Path,
         command: &str,
         time_limit: Duration,
-        ends: impl Fn(&str) -> bool,
+        preempts: impl Fn(&str) -> bool,
         on_wait: impl FnMut(&str),
     ) -> Result<Self> {
-        Self::contend(path, command, time_limit, ends, on_wait).await
+        Self::contend(path, command, time_limit, preempts, on_wait).await
     }
 
     async fn contend(
         path: &Path,
         command: &str,
         time_limit: Duration,
-        ends: impl Fn(&str) -> bool,
+        preempts: impl Fn(&str) -> bool,
         mut on_wait: impl FnMut(&str),
     ) -> Result<Self> {
         let file = open(path)?;
         let since = Instant::now();
-        let mut told = String::new();
-        let (mut orphan, mut holder) = (Ending::default(), Ending::default());
+        let mut last_reason = String::new();
+        let (mut orphan, mut holder) = (Termination::default(), Termination::default());
         loop {
             match file.try_lock() {
                 Ok(()) => return Self::taken(file, command),
@@ -92,25 +92,25 @@ impl Lock {
             let holders = Holders::of(&file).with_context(|| failed_to("examine", path))?;
             let note = Note::read(&file);
             let reason = reason(&holders, note.as_ref());
-            if told != reason {
+            if last_reason != reason {
                 on_wait(&reason);
-                told = reason;
+                last_reason = reason;
             }
-            if let Some(child) = left_behind(&holders, note.as_ref()) {
+            if let Some(child) = find_orphan(&holders, note.as_ref()) {
                 orphan.end(child, "ending a process that a dead kubeboot left behind", kill_process_group);
             }
-            let noted = note.as_ref().filter(|note| holders.locker == Some(note.pid) && ends(note.command()));
+            let noted = note.as_ref().filter(|note| holders.locker == Some(note.pid) && preempts(note.command()));
             if let Some(note) = noted {
                 // It alone: its group may be that of the script which started it.
                 holder.end(note.pid, "ending the kubeboot that holds this machine's lock", kill_process);
             }
             if since.elapsed() >= time_limit {
                 let waited = humantime::format_duration(time_limit);
-                return Err(anyhow!("{told}; waited {waited} for it to end"))
+                return Err(anyhow!("{last_reason}; waited {waited} for it to end"))
                     .with_context(|| failed_to("take", path))
                     .context(Exit::TryAgain);
             }
-            sleep(INTERVAL).await;
+            sleep(POLL_INTERVAL).await;
         }
     }
 
@@ -153,7 +153,7 @@ fn open(path: &Path) -> Result<File> {
 /// Who is in the way, for people.
 fn reason(holders: &Holders, note: Option<&Note>) -> String {
     let noted = note.filter(|note| holders.locker == Some(note.pid));
-    match (holders.locker, noted, left_behind(holders, note)) {
+    match (holders.locker, noted, find_orphan(holders, note)) {
         (Some(_), Some(note), _) => format!("this machine's lock is held by {note}"),
         (Some(pid), None, _) => format!("this machine's lock is held by pid {pid}"),
         (None, _, Some(child)) => {
@@ -172,24 +172,24 @@ fn reason(holders: &Holders, note: Option<&Note>) -> String {
 /// The orphan, if there is one: nobody who took the lock holds it any more, but the process that
 /// the note calls its child does. Both by the kernel's word at this moment, so that a number that
 /// meanwhile means another process cannot mislead.
-fn left_behind(holders: &Holders, note: Option<&Note>) -> Option<i32> {
+fn find_orphan(holders: &Holders, note: Option<&Note>) -> Option<i32> {
     let child = note?.child?;
     (holders.locker.is_none() && holders.all.contains(&child)).then_some(child)
 }
 
 /// A process that was asked to end.
 #[derive(Default)]
-struct Ending {
+struct Termination {
     asked: Option<(i32, Instant)>,
 }
 
-impl Ending {
+impl Termination {
     /// Signals it by `kill`: first to end, and after a grace for good.
     fn end(&mut self, pid: i32, what: &str, kill: fn(Pid, Signal) -> rustix::io::Result<()>) {
         let asked = self.asked.filter(|(asked, _)| *asked == pid);
         let signal = match asked {
             None => Signal::TERM,
-            Some((_, since)) if since.elapsed() >= GRACE => Signal::KILL,
+            Some((_, since)) if since.elapsed() >= TERM_TIMEOUT => Signal::KILL,
             Some(_) => return,
         };
         if asked.is_none() {

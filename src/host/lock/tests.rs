@@ -58,7 +58,7 @@ async fn the_second_waits_with_a_reason_and_gives_up_in_time() -> Result<()> {
     let machine = machine()?;
     let first = machine.try_take().await?;
     let said = Mutex::default();
-    let error = machine.take(INTERVAL, &said).await.expect_err("it is held");
+    let error = machine.take(POLL_INTERVAL, &said).await.expect_err("it is held");
     assert_eq!(Exit::of(&error), Exit::TryAgain);
 
     let said = said.into_inner()?;
@@ -93,9 +93,9 @@ async fn the_child_of_a_living_holder_is_left_alone() -> Result<()> {
     let lock = machine.try_take().await?;
     let child = Command::new("sleep").args(["60"]).env_allow(["PATH"]).deadline(SOON);
     let mut child = child.inherit_lock(&lock).start()?;
-    assert!(machine.take(INTERVAL, &Mutex::default()).await.is_err());
+    assert!(machine.take(POLL_INTERVAL, &Mutex::default()).await.is_err());
     // Had it been signalled, it would have ended long before this.
-    let ended = tokio::time::timeout(INTERVAL, child.wait()).await;
+    let ended = tokio::time::timeout(POLL_INTERVAL, child.wait()).await;
     assert!(ended.is_err(), "{ended:?}");
     child.kill().await?;
     Ok(())
@@ -177,7 +177,8 @@ async fn another(machine: &Machine, command: &str, script: &str) -> Result<std::
 }
 
 async fn take_before_up(machine: &Machine, time_limit: Duration) -> Result<Lock> {
-    Lock::acquire_before(&machine.path, "kubeboot reset", time_limit, |command| command == "kubeboot up", |_| {}).await
+    Lock::acquire_preempting(&machine.path, "kubeboot reset", time_limit, |command| command == "kubeboot up", |_| {})
+        .await
 }
 
 #[tokio::test]
@@ -197,7 +198,7 @@ async fn who_comes_before_the_holder_ends_it() -> Result<()> {
 async fn a_holder_of_equal_rank_is_waited_for() -> Result<()> {
     let machine = machine()?;
     let mut holder = another(&machine, "kubeboot reset --now", "exec sleep 60").await?;
-    let error = take_before_up(&machine, INTERVAL).await.expect_err("it is held");
+    let error = take_before_up(&machine, POLL_INTERVAL).await.expect_err("it is held");
     assert_eq!(Exit::of(&error), Exit::TryAgain);
     assert!(holder.try_wait()?.is_none(), "it was ended");
     holder.kill()?;

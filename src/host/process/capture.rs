@@ -16,7 +16,7 @@ const KEPT: usize = 64 * 1024;
 const LONGEST_LINE: usize = 8 * 1024;
 
 /// How long a stream may stay open after its process has ended: somebody inherited it.
-const LINGER: Duration = Duration::from_millis(500);
+const DRAIN_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Told each line as it comes.
 pub(super) type OnLine = Box<dyn FnMut(&str) + Send>;
@@ -45,7 +45,7 @@ impl Capture {
     pub(super) async fn finish(&mut self) -> String {
         if !self.reader.is_finished() {
             // Neither end of this wait is a failure: what has come by then is what there is.
-            let _ = tokio::time::timeout(LINGER, &mut self.reader).await;
+            let _ = tokio::time::timeout(DRAIN_TIMEOUT, &mut self.reader).await;
             self.reader.abort();
         }
         String::from_utf8_lossy(&locked(&self.kept)).into_owned()
@@ -87,11 +87,11 @@ impl Lines {
         }
         for &byte in bytes {
             if byte == b'\n' {
-                self.tell();
+                self.emit();
             } else {
                 self.open.push(byte);
                 if self.open.len() == LONGEST_LINE {
-                    self.tell();
+                    self.emit();
                 }
             }
         }
@@ -99,11 +99,11 @@ impl Lines {
 
     fn end(&mut self) {
         if !self.open.is_empty() {
-            self.tell();
+            self.emit();
         }
     }
 
-    fn tell(&mut self) {
+    fn emit(&mut self) {
         let line = mem::take(&mut self.open);
         if let Some(on_line) = &mut self.on_line {
             on_line(&self.redaction.apply(&String::from_utf8_lossy(&line)));

@@ -24,12 +24,12 @@ use super::lock::Lock;
 use capture::OnLine;
 pub use failed::ProcessFailed;
 use redact::Redaction;
-use running::Terms;
+use running::RunSpec;
 pub use running::{Output, Running};
 
 /// How long a program may take if nobody says otherwise: enough for any query, too little for
 /// `kubeadm init`, so that whoever forgets the deadline of a long one notices at once.
-pub const DEFAULT_DEADLINE: Duration = Duration::from_secs(30);
+pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A program to be started.
 #[must_use = "a command does nothing until it is run or started"]
@@ -51,7 +51,7 @@ impl Command {
             program: program.into(),
             args: Vec::new(),
             env: Vec::new(),
-            deadline: DEFAULT_DEADLINE,
+            deadline: DEFAULT_TIMEOUT,
             accepted: vec![0],
             redaction: Redaction::default(),
             on_line: None,
@@ -104,8 +104,8 @@ impl Command {
     }
 
     /// Calls `tell` for each line of standard output as it comes, redacted.
-    pub fn on_line(mut self, tell: impl FnMut(&str) + Send + 'static) -> Self {
-        self.on_line = Some(Box::new(tell));
+    pub fn on_line(mut self, callback: impl FnMut(&str) + Send + 'static) -> Self {
+        self.on_line = Some(Box::new(callback));
         self
     }
 
@@ -135,13 +135,13 @@ impl Command {
             io::ErrorKind::NotFound => ProcessFailed::NotFound { program: self.program.clone() },
             _ => ProcessFailed::io(&self.program, "start", source),
         })?;
-        let terms = Terms {
+        let spec = RunSpec {
             program: self.program,
             deadline: self.deadline,
             accepted: self.accepted,
             redaction: self.redaction,
         };
-        let running = Running::new(child, terms, self.on_line)?;
+        let running = Running::new(child, spec, self.on_line)?;
         if let Some(lock) = &self.lock {
             lock.note_child(running.id())
                 .map_err(|source| ProcessFailed::io(running.program(), "write down", source))?;

@@ -29,7 +29,7 @@ pub fn missing(root: &Path, unit: &str) -> Vec<&'static str> {
 
 /// What that means, and where was looked.
 #[must_use]
-pub fn tell(missing: &[impl AsRef<str>], unit: &str) -> String {
+pub fn describe_missing(missing: &[impl AsRef<str>], unit: &str) -> String {
     let names: Vec<&str> = missing.iter().map(AsRef::as_ref).collect();
     format!(
         "no drop-in with 'Before={unit}' in {} below {}: systemd would end etcd before this machine has left",

@@ -11,7 +11,7 @@ use crate::kubeadm::output::Version;
 use crate::kubeadm::pki::PKI_DIR;
 
 /// What nobody may give, because kubeboot does it. Their values can be secret and are never shown.
-const OURS: [(&str, &str, &str, &str); 6] = [
+const RESERVED: [(&str, &str, &str, &str); 6] = [
     (
         INIT,
         "bootstrapTokens",
@@ -36,7 +36,7 @@ const OURS: [(&str, &str, &str, &str); 6] = [
 ];
 
 /// Phases that every cluster of kubeboot's needs, in init and in join.
-const NEEDED: [(&str, &[&str]); 2] = [
+const REQUIRED_PHASES: [(&str, &[&str]); 2] = [
     (
         INIT,
         &[
@@ -57,9 +57,9 @@ impl Documents {
     /// Everything in the documents that kubeboot refuses, whatever the machine.
     #[must_use]
     pub fn refusals(&self, cluster: &ClusterFacts) -> Vec<DocumentRefusal> {
-        let mut found = self.foreign();
+        let mut found = self.reserved_fields();
         found.extend(self.phases());
-        found.extend(self.places());
+        found.extend(self.fixed_paths());
         found.extend(self.etcd());
         found.extend(self.ports(cluster));
         found.extend(self.version());
@@ -72,8 +72,8 @@ impl Documents {
         self.refusals(cluster).into_iter().next().map_or(Ok(()), Err)
     }
 
-    fn foreign(&self) -> Vec<DocumentRefusal> {
-        let given = OURS.iter().filter(|(kind, field, ..)| at(self.kubeadm(kind), field).is_some());
+    fn reserved_fields(&self) -> Vec<DocumentRefusal> {
+        let given = RESERVED.iter().filter(|(kind, field, ..)| at(self.kubeadm(kind), field).is_some());
         let mut found: Vec<_> =
             given.map(|(kind, field, reason, remedy)| DocumentRefusal::new(kind, field, *reason, *remedy)).collect();
         for kind in [INIT, JOIN, RESET, UPGRADE] {
@@ -90,7 +90,7 @@ impl Documents {
     }
 
     fn phases(&self) -> Vec<DocumentRefusal> {
-        let skipped = NEEDED.iter().flat_map(|(kind, needed)| {
+        let skipped = REQUIRED_PHASES.iter().flat_map(|(kind, needed)| {
             let skipped = texts(self.kubeadm(kind), "skipPhases").filter(|phase| needed.contains(phase));
             skipped.map(move |phase| (*kind, phase))
         });
@@ -106,7 +106,7 @@ impl Documents {
     }
 
     /// Folders and files that the bundle names by their full path.
-    fn places(&self) -> Vec<DocumentRefusal> {
+    fn fixed_paths(&self) -> Vec<DocumentRefusal> {
         let authority = format!("{PKI_DIR}/ca.crt");
         let fixed = [
             (CLUSTER, "certificatesDir", PKI_DIR),
@@ -137,7 +137,7 @@ impl Documents {
         }
         for (name, value) in pairs(cluster, "etcd.local.extraArgs") {
             match name {
-                "strict-reconfig-check" if off(value) => refuse(
+                "strict-reconfig-check" if is_false(value) => refuse(
                     "etcd.local.extraArgs[strict-reconfig-check]",
                     "is switched off: with it etcd itself protects its quorum, and kubeboot relies on that",
                     "remove it",
@@ -151,7 +151,7 @@ impl Documents {
             }
         }
         if pairs(cluster, "etcd.local.extraEnvs")
-            .any(|(name, value)| name == "ETCD_STRICT_RECONFIG_CHECK" && off(value))
+            .any(|(name, value)| name == "ETCD_STRICT_RECONFIG_CHECK" && is_false(value))
         {
             refuse(
                 "etcd.local.extraEnvs[ETCD_STRICT_RECONFIG_CHECK]",
@@ -204,6 +204,6 @@ impl Documents {
 }
 
 /// Whether Go's flag package takes this value for false.
-fn off(value: &str) -> bool {
+fn is_false(value: &str) -> bool {
     ["0", "f", "F", "false", "False", "FALSE"].contains(&value)
 }

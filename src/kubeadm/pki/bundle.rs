@@ -139,17 +139,17 @@ impl Bundle {
 /// Reads the JSON; what it says of its own layout comes first, so that a newer program's bundle is named as that.
 fn read(bytes: &[u8]) -> Result<StoredBundle> {
     #[derive(Deserialize)]
-    struct Layout {
+    struct BundleSchema {
         schema: u32,
     }
     // serde's own message is left out: it could quote a key.
-    let Ok(layout) = serde_json::from_slice::<Layout>(bytes) else {
+    let Ok(found) = serde_json::from_slice::<BundleSchema>(bytes) else {
         bail!("the PKI bundle is not a JSON object with a 'schema'");
     };
     ensure!(
-        layout.schema == SCHEMA,
+        found.schema == SCHEMA,
         "the PKI bundle has schema {}, this kubeboot understands {SCHEMA}: use the version of kubeboot that wrote it",
-        layout.schema
+        found.schema
     );
     serde_json::from_slice(bytes)
         .map_err(|_| anyhow::anyhow!("the PKI bundle lacks a field or has one of a wrong type"))

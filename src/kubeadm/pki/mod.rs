@@ -7,12 +7,12 @@
 
 mod bundle;
 mod certificate;
-mod given;
+mod operator_pki;
 mod shared;
 
 pub use bundle::{BUNDLE_LIMIT, Bundle};
 pub use certificate::{Certificate, ca_hashes, certificates};
-pub use given::{keep_given, restore_given};
+pub use operator_pki::{restore_operator_pki, save_operator_pki};
 pub use shared::{SharedFile, Wanted, collect, wanted};
 
 use sha2::{Digest, Sha256};

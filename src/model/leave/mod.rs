@@ -13,6 +13,8 @@ pub mod questions;
 pub mod wiping;
 
 pub use budget::{Budget, Part};
-pub use plan::{LeaveInput, LeavePlan, LeaveStep, NextRemoval, StayReason, next, plan};
-pub use questions::{GoingDown, InGroup, InstanceOutlook, LeaveDecision, QueuedJob, Way, goes_down, is_permanent};
+pub use plan::{LeaveInput, LeavePlan, LeaveStep, NextRemoval, StayReason, next_removal, plan};
+pub use questions::{
+    GoingDown, InGroup, InstanceStates, LeaveDecision, QueuedJob, ShutdownMode, goes_down, is_permanent,
+};
 pub use wiping::may_wipe;

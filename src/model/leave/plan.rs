@@ -107,37 +107,37 @@ pub enum NextRemoval {
 
 /// The whole plan.
 #[must_use]
-pub fn plan(scene: &LeaveInput<'_>) -> LeavePlan {
-    match scene.local {
+pub fn plan(input: &LeaveInput<'_>) -> LeavePlan {
+    match input.local {
         Local::Fresh => return LeavePlan::Stay(StayReason::NothingHere),
         Local::Unexplained { .. } => return LeavePlan::Stay(StayReason::Unexplained),
-        Local::HalfMade { instance, .. } | Local::Made { instance, .. } if instance != scene.me => {
+        Local::HalfMade { instance, .. } | Local::Made { instance, .. } if instance != input.me => {
             return LeavePlan::Stay(StayReason::AnotherInstances(instance.clone()));
         }
-        Local::HalfMade { .. } if !scene.has_credentials => return LeavePlan::Stay(StayReason::NotBegun),
+        Local::HalfMade { .. } if !input.has_credentials => return LeavePlan::Stay(StayReason::NotBegun),
         Local::HalfMade { .. } | Local::Made { .. } => {}
     }
-    let removals = match scene.cluster {
+    let removals = match input.cluster {
         ClusterView::External => Vec::new(),
         ClusterView::Listed(_) | ClusterView::NoQuorum(_) | ClusterView::Unknown { .. } | ClusterView::NotAsked => {
-            match removals(scene) {
+            match removals(input) {
                 Some(removals) => removals,
                 None => return LeavePlan::Stay(StayReason::LastVoter),
             }
         }
     };
     let lease = (!removals.is_empty()).then_some(LeaveStep::Lease);
-    let wipe = scene.wipe.then_some(LeaveStep::Wipe);
+    let wipe = input.wipe.then_some(LeaveStep::Wipe);
     let steps = lease.into_iter().chain([LeaveStep::RegisterLeaving]).chain(removals);
     LeavePlan::Leave(steps.chain([LeaveStep::DeleteNode, LeaveStep::RegisterLeft]).chain(wipe).collect())
 }
 
 /// The removals that lead to a list without this machine; `None` when it is the last voter.
-fn removals(scene: &LeaveInput<'_>) -> Option<Vec<LeaveStep>> {
-    let mut cluster = scene.cluster.clone();
+fn removals(input: &LeaveInput<'_>) -> Option<Vec<LeaveStep>> {
+    let mut cluster = input.cluster.clone();
     let mut steps = Vec::new();
     loop {
-        match next(&LeaveInput { cluster: &cluster, ..scene.clone() }) {
+        match next_removal(&LeaveInput { cluster: &cluster, ..input.clone() }) {
             NextRemoval::Gone => return Some(steps),
             NextRemoval::LastVoter => return None,
             NextRemoval::Blocked(why) => {
@@ -169,23 +169,23 @@ fn without(cluster: &ClusterView, id: MemberId) -> ClusterView {
 /// What comes next. The removal of a voter is judged by those who answer, as etcd itself does it; a dead one is reaped only
 /// if it is in the way.
 #[must_use]
-pub fn next(scene: &LeaveInput<'_>) -> NextRemoval {
-    let members = match scene.cluster {
+pub fn next_removal(input: &LeaveInput<'_>) -> NextRemoval {
+    let members = match input.cluster {
         ClusterView::Listed(members) => members,
         ClusterView::External => return NextRemoval::Gone,
-        ClusterView::NoQuorum(members) => return alone_or_blocked(scene, members),
+        ClusterView::NoQuorum(members) => return alone_or_blocked(input, members),
         ClusterView::Unknown { why } => return NextRemoval::Blocked(Blocked::Unknown(why.clone())),
         ClusterView::NotAsked => return NextRemoval::Blocked(Blocked::Unknown("it was not asked".to_owned())),
     };
-    let Some(own) = members.at(scene.addresses) else { return NextRemoval::Gone };
+    let Some(own) = members.at(input.addresses) else { return NextRemoval::Gone };
     if is_last_voter(members, own) {
         return NextRemoval::LastVoter;
     }
     if members.may_remove(own.id) {
         return NextRemoval::RemoveOwn(own.id);
     }
-    let dead = scene.judged.iter().find_map(|(member, verdict)| match verdict {
-        ReapVerdict::Remove(why) if is_in_the_way(members, member) => Some((member.id, why.clone())),
+    let dead = input.judged.iter().find_map(|(member, verdict)| match verdict {
+        ReapVerdict::Remove(why) if blocks_own_removal(members, member) => Some((member.id, why.clone())),
         ReapVerdict::Remove(_) | ReapVerdict::Keep(_) => None,
     });
     if let Some((id, why)) = dead {
@@ -199,8 +199,8 @@ pub fn next(scene: &LeaveInput<'_>) -> NextRemoval {
 }
 
 /// A list from one member's memory: good for telling that this machine is alone, and for nothing else.
-fn alone_or_blocked(scene: &LeaveInput<'_>, members: &Members) -> NextRemoval {
-    match members.at(scene.addresses) {
+fn alone_or_blocked(input: &LeaveInput<'_>, members: &Members) -> NextRemoval {
+    match members.at(input.addresses) {
         Some(own) if is_last_voter(members, own) => NextRemoval::LastVoter,
         Some(_) | None => NextRemoval::Blocked(no_quorum(members)),
     }
@@ -212,7 +212,7 @@ fn is_last_voter(members: &Members, own: &Member) -> bool {
 }
 
 /// A silent voter that is still listed and may be removed: learners are in nobody's way here.
-fn is_in_the_way(members: &Members, dead: &Member) -> bool {
+fn blocks_own_removal(members: &Members, dead: &Member) -> bool {
     let listed = members.voters().any(|member| member.id == dead.id && !member.answers);
     listed && members.may_remove(dead.id)
 }

@@ -28,7 +28,7 @@ pub fn rank(group: &Group, me: &InstanceId, yielded: &[InstanceId], without: Opt
 /// How long a machine of this rank lets the ones before it try. Who has yielded waits one turn more, so that a lone
 /// machine whose init fails does not spin.
 #[must_use]
-pub fn turn(rank: u32, has_yielded: bool, stagger: Duration) -> Duration {
+pub fn claim_delay(rank: u32, has_yielded: bool, stagger: Duration) -> Duration {
     stagger.saturating_mul(rank + u32::from(has_yielded))
 }
 
@@ -92,8 +92,8 @@ mod tests {
     #[test]
     fn turns_grow_with_rank() {
         let stagger = Duration::from_secs(30);
-        assert_eq!(turn(0, false, stagger), Duration::ZERO);
-        assert_eq!(turn(2, false, stagger), Duration::from_secs(60));
-        assert_eq!(turn(0, true, stagger), Duration::from_secs(30));
+        assert_eq!(claim_delay(0, false, stagger), Duration::ZERO);
+        assert_eq!(claim_delay(2, false, stagger), Duration::from_secs(60));
+        assert_eq!(claim_delay(0, true, stagger), Duration::from_secs(30));
     }
 }

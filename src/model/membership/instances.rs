@@ -47,7 +47,7 @@ pub struct Absences(BTreeMap<InstanceId, Duration>);
 impl Absences {
     /// Takes in one answer, which came at `now`. Who is left out is absent only if the same answer shows `me` as running:
     /// an answer for the wrong Region or account shows nobody.
-    pub fn take_in(
+    pub fn observe(
         &mut self,
         me: &InstanceId,
         asked: &[InstanceId],
@@ -95,7 +95,7 @@ mod tests {
         ];
         let mut absences = Absences::default();
         for (answer, at, expected) in rows {
-            let instances = absences.take_in(&me, &asked, &answer, Duration::from_secs(at));
+            let instances = absences.observe(&me, &asked, &answer, Duration::from_secs(at));
             assert_eq!(instances.0.get(&other).cloned(), expected, "at {at}s");
         }
     }

@@ -92,7 +92,7 @@ impl Members {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Removal {
     /// It may be sent.
-    Lawful,
+    Allowed,
     /// The member is gone already.
     Done,
     /// It would leave fewer answering voters than the quorum of the rest wants.
@@ -109,7 +109,7 @@ impl Members {
             None => Removal::Done,
             Some(now) if now.is_started_voter() && !judged.is_started_voter() => Removal::HasVote,
             Some(_) if !self.may_remove(judged.id) => Removal::CostsQuorum,
-            Some(_) => Removal::Lawful,
+            Some(_) => Removal::Allowed,
         }
     }
 
@@ -154,10 +154,10 @@ mod tests {
     fn a_removal_is_judged_again_on_a_fresh_list() {
         // (judged on, fresh, member, removal)
         let rows = [
-            ("VVv", "VVv", 3, Removal::Lawful),
+            ("VVv", "VVv", 3, Removal::Allowed),
             ("VVv", "VV", 3, Removal::Done),
             ("VVv", "VVvvv", 3, Removal::CostsQuorum),
-            ("VVl", "VVl", 3, Removal::Lawful),
+            ("VVl", "VVl", 3, Removal::Allowed),
             ("VVl", "VVv", 3, Removal::HasVote),
             ("VVL", "VVV", 3, Removal::HasVote),
         ];

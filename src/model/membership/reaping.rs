@@ -73,13 +73,13 @@ pub enum RemovalReason {
 /// Judges every member, learners and unstarted members first: the order in which they are to be removed. The quorum rule is
 /// applied as if every removal before had been carried out.
 #[must_use]
-pub fn plan(scene: &ReapInput<'_>) -> Vec<(Member, ReapVerdict)> {
-    let mut left = scene.members.clone();
-    let mut order: Vec<&Member> = scene.members.0.iter().collect();
+pub fn plan(input: &ReapInput<'_>) -> Vec<(Member, ReapVerdict)> {
+    let mut left = input.members.clone();
+    let mut order: Vec<&Member> = input.members.0.iter().collect();
     order.sort_by_key(|member| (member.is_started_voter(), member.id));
     let mut judged = Vec::new();
     for member in order {
-        let mut verdict = judge(scene, member);
+        let mut verdict = judge(input, member);
         if let ReapVerdict::Remove(_) = verdict {
             if left.may_remove(member.id) {
                 left.0.retain(|other| other.id != member.id);
@@ -95,7 +95,7 @@ pub fn plan(scene: &ReapInput<'_>) -> Vec<(Member, ReapVerdict)> {
 /// What of a plan's members would make etcd refuse a new one once the plan is carried out: a voter that does not answer, or a
 /// learner.
 #[must_use]
-pub fn in_the_way(judged: &[(Member, ReapVerdict)]) -> Option<&(Member, ReapVerdict)> {
+pub fn blocking_member(judged: &[(Member, ReapVerdict)]) -> Option<&(Member, ReapVerdict)> {
     judged.iter().rev().find(|(member, verdict)| match verdict {
         ReapVerdict::Remove(_) => false,
         ReapVerdict::Keep(KeepReason::Answers | KeepReason::Own) => member.learner,
@@ -106,28 +106,28 @@ pub fn in_the_way(judged: &[(Member, ReapVerdict)]) -> Option<&(Member, ReapVerd
 }
 
 /// Judges one member by everything but the quorum.
-pub(in crate::model) fn judge(scene: &ReapInput<'_>, member: &Member) -> ReapVerdict {
+pub(in crate::model) fn judge(input: &ReapInput<'_>, member: &Member) -> ReapVerdict {
     if member.answers {
         return ReapVerdict::Keep(KeepReason::Answers);
     }
-    let owners = owners(scene.registrations.iter(), member);
+    let owners = owners(input.registrations.iter(), member);
     let Some(owner) = owners.first().map(|owner| owner.instance.clone()) else {
         return ReapVerdict::Keep(KeepReason::Unexplained);
     };
-    if owners.iter().any(|owner| owner.instance == *scene.me) {
+    if owners.iter().any(|owner| owner.instance == *input.me) {
         return ReapVerdict::Keep(KeepReason::Own);
     }
-    let not_gone = owners.iter().find(|owner| !is_gone(scene, &owner.instance));
-    let given_up = !member.is_started_voter() && owners.iter().all(|owner| has_given_up(scene, owner));
+    let not_gone = owners.iter().find(|owner| !is_gone(input, &owner.instance));
+    let given_up = !member.is_started_voter() && owners.iter().all(|owner| has_given_up(input, owner));
     match not_gone {
         Some(_) if given_up => return ReapVerdict::Remove(RemovalReason::GivenUp(owner)),
         Some(owner) => return ReapVerdict::Keep(KeepReason::NotGone(owner.instance.clone())),
         None => {}
     }
-    let lives = member.peer_addresses.iter().find_map(|address| scene.live_addresses.get(address));
+    let lives = member.peer_addresses.iter().find_map(|address| input.live_addresses.get(address));
     match lives {
         // A new machine with a dead one's address: it would find the member in its way, and knows that it is not its own.
-        Some(instance) if instance != scene.me => ReapVerdict::Keep(KeepReason::AddressLives(instance.clone())),
+        Some(instance) if instance != input.me => ReapVerdict::Keep(KeepReason::AddressLives(instance.clone())),
         Some(_) | None => ReapVerdict::Remove(RemovalReason::Gone(owner)),
     }
 }
@@ -151,14 +151,14 @@ pub fn owners<'a>(
 }
 
 /// Gone for good, or stopped where nobody meant it to come back.
-fn is_gone(scene: &ReapInput<'_>, instance: &InstanceId) -> bool {
-    let stopped = matches!(scene.instances.0.get(instance), Some(Presence::State(Ec2State::Stopped)));
-    scene.instances.is_gone(instance, scene.gone_grace) || (stopped && !scene.in_standby.contains(instance))
+fn is_gone(input: &ReapInput<'_>, instance: &InstanceId) -> bool {
+    let stopped = matches!(input.instances.0.get(instance), Some(Presence::State(Ec2State::Stopped)));
+    input.instances.is_gone(instance, input.gone_grace) || (stopped && !input.in_standby.contains(instance))
 }
 
 /// Whether the lease under which it registered its join is another's by now, so that it will start over.
-fn has_given_up(scene: &ReapInput<'_>, owner: &Registration) -> bool {
-    owner.lease_nonce.is_some() && scene.lease.is_some() && owner.lease_nonce.as_ref() != scene.lease
+fn has_given_up(input: &ReapInput<'_>, owner: &Registration) -> bool {
+    owner.lease_nonce.is_some() && input.lease.is_some() && owner.lease_nonce.as_ref() != input.lease
 }
 
 impl ReapVerdict {

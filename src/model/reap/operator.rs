@@ -42,31 +42,31 @@ pub enum ReapRefusal {
 /// Judges one member that an operator wants removed. `None` when it is not listed. The operator's word stands for the
 /// registration that is missing, and for nothing else.
 #[must_use]
-pub fn named_by_operator(scene: &ReapInput<'_>, id: MemberId) -> Option<Result<OperatorRemoval, ReapRefusal>> {
-    let member = scene.members.0.iter().find(|member| member.id == id)?;
-    let lawful = match judge(scene, member) {
+pub fn named_by_operator(input: &ReapInput<'_>, id: MemberId) -> Option<Result<OperatorRemoval, ReapRefusal>> {
+    let member = input.members.0.iter().find(|member| member.id == id)?;
+    let allowed = match judge(input, member) {
         ReapVerdict::Remove(why) => Ok(OperatorRemoval::ByRule(why)),
-        ReapVerdict::Keep(KeepReason::Unexplained) => unexplained(scene, member),
+        ReapVerdict::Keep(KeepReason::Unexplained) => unexplained(input, member),
         ReapVerdict::Keep(KeepReason::Answers) => Err(ReapRefusal::Answers),
         ReapVerdict::Keep(KeepReason::Own) => Err(ReapRefusal::Own),
         ReapVerdict::Keep(KeepReason::NotGone(owner)) => Err(ReapRefusal::NotGone(owner)),
         ReapVerdict::Keep(KeepReason::AddressLives(other)) => Err(ReapRefusal::AddressLives(other)),
-        ReapVerdict::Keep(KeepReason::Quorum) => Err(quorum(scene, id)),
+        ReapVerdict::Keep(KeepReason::Quorum) => Err(quorum(input, id)),
     };
-    Some(lawful.and_then(|lawful| if scene.members.may_remove(id) { Ok(lawful) } else { Err(quorum(scene, id)) }))
+    Some(allowed.and_then(|allowed| if input.members.may_remove(id) { Ok(allowed) } else { Err(quorum(input, id)) }))
 }
 
 /// Whoever lives at its address may be its machine, whose registration was lost.
-fn unexplained(scene: &ReapInput<'_>, member: &Member) -> Result<OperatorRemoval, ReapRefusal> {
-    match member.peer_addresses.iter().find_map(|address| scene.live_addresses.get(address)) {
-        Some(instance) if instance == scene.me => Err(ReapRefusal::AddressHere),
+fn unexplained(input: &ReapInput<'_>, member: &Member) -> Result<OperatorRemoval, ReapRefusal> {
+    match member.peer_addresses.iter().find_map(|address| input.live_addresses.get(address)) {
+        Some(instance) if instance == input.me => Err(ReapRefusal::AddressHere),
         Some(instance) => Err(ReapRefusal::AddressLives(instance.clone())),
         None => Ok(OperatorRemoval::Unexplained),
     }
 }
 
-fn quorum(scene: &ReapInput<'_>, id: MemberId) -> ReapRefusal {
-    let rest: Vec<_> = scene.members.voters().filter(|member| member.id != id).collect();
+fn quorum(input: &ReapInput<'_>, id: MemberId) -> ReapRefusal {
+    let rest: Vec<_> = input.members.voters().filter(|member| member.id != id).collect();
     ReapRefusal::Quorum { answering: rest.iter().filter(|member| member.answers).count(), rest: rest.len() }
 }
 
@@ -76,16 +76,16 @@ pub enum Remaining {
     /// Nothing.
     Nothing,
     /// Members that may yet answer, or whose machines may yet be found gone.
-    MayMend,
+    MayRecover,
     /// Members about which an operator must decide.
     Operator,
 }
 
 /// What a plan leaves.
-pub fn left<'a>(plan: impl IntoIterator<Item = &'a ReapVerdict>) -> Remaining {
+pub fn remaining<'a>(plan: impl IntoIterator<Item = &'a ReapVerdict>) -> Remaining {
     let of = |verdict: &ReapVerdict| match verdict {
         ReapVerdict::Remove(_) | ReapVerdict::Keep(KeepReason::Answers | KeepReason::Own) => Remaining::Nothing,
-        ReapVerdict::Keep(KeepReason::NotGone(_) | KeepReason::AddressLives(_)) => Remaining::MayMend,
+        ReapVerdict::Keep(KeepReason::NotGone(_) | KeepReason::AddressLives(_)) => Remaining::MayRecover,
         ReapVerdict::Keep(KeepReason::Unexplained | KeepReason::Quorum) => Remaining::Operator,
     };
     plan.into_iter().map(of).max().unwrap_or(Remaining::Nothing)
@@ -94,11 +94,11 @@ pub fn left<'a>(plan: impl IntoIterator<Item = &'a ReapVerdict>) -> Remaining {
 /// The machine of a kept member that EC2 leaves out of its answers, though not for long enough to be believed, and how
 /// long that will take.
 #[must_use]
-pub fn soon_gone(scene: &ReapInput<'_>, plan: &[(Member, ReapVerdict)]) -> Option<(InstanceId, Duration)> {
+pub fn grace_left(input: &ReapInput<'_>, plan: &[(Member, ReapVerdict)]) -> Option<(InstanceId, Duration)> {
     plan.iter().find_map(|(_, verdict)| match verdict {
-        ReapVerdict::Keep(KeepReason::NotGone(owner)) => match scene.instances.0.get(owner) {
+        ReapVerdict::Keep(KeepReason::NotGone(owner)) => match input.instances.0.get(owner) {
             Some(Presence::AbsentFor(absent)) => {
-                scene.gone_grace.checked_sub(*absent).filter(|left| !left.is_zero()).map(|left| (owner.clone(), left))
+                input.gone_grace.checked_sub(*absent).filter(|left| !left.is_zero()).map(|left| (owner.clone(), left))
             }
             Some(Presence::State(_)) | None => None,
         },
@@ -168,12 +168,12 @@ mod tests {
         World, address, id, registered, terminated, unstarted, voter, world,
     };
 
-    fn seen<T>(world: &World, look: impl FnOnce(&ReapInput<'_>) -> T) -> T {
-        world.seen_by(&id(9), look)
+    fn with_input<T>(world: &World, judge: impl FnOnce(&ReapInput<'_>) -> T) -> T {
+        world.with_input(&id(9), judge)
     }
 
     fn named(world: &World, member: u8) -> Option<Result<OperatorRemoval, ReapRefusal>> {
-        seen(world, |scene| named_by_operator(scene, MemberId(member.into())))
+        with_input(world, |input| named_by_operator(input, MemberId(member.into())))
     }
 
     /// The third voter is silent, and nobody says whose it is.
@@ -235,13 +235,13 @@ mod tests {
                 vec![keep(KeepReason::Answers), keep(KeepReason::Own), ReapVerdict::Remove(RemovalReason::Gone(id(3)))],
                 Remaining::Nothing,
             ),
-            (vec![keep(KeepReason::Answers), keep(KeepReason::NotGone(id(3)))], Remaining::MayMend),
-            (vec![keep(KeepReason::AddressLives(id(3)))], Remaining::MayMend),
+            (vec![keep(KeepReason::Answers), keep(KeepReason::NotGone(id(3)))], Remaining::MayRecover),
+            (vec![keep(KeepReason::AddressLives(id(3)))], Remaining::MayRecover),
             (vec![keep(KeepReason::Unexplained), keep(KeepReason::NotGone(id(3)))], Remaining::Operator),
             (vec![keep(KeepReason::Quorum)], Remaining::Operator),
         ];
         for (plan, expected) in rows {
-            assert_eq!(left(&plan), expected, "{plan:?}");
+            assert_eq!(remaining(&plan), expected, "{plan:?}");
         }
     }
 
@@ -255,8 +255,9 @@ mod tests {
             (terminated(), None),
         ];
         for (word, expected) in rows {
-            let found =
-                seen(&world(word.clone()), |scene| soon_gone(scene, &crate::model::membership::reaping::plan(scene)));
+            let found = with_input(&world(word.clone()), |input| {
+                grace_left(input, &crate::model::membership::reaping::plan(input))
+            });
             assert_eq!(found, expected, "{word:?}");
         }
     }

@@ -6,7 +6,7 @@ use std::fmt;
 
 /// What is to be expected of a machine's member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outlook {
+pub enum RemovalForecast {
     /// The machine is gone: its member goes, if etcd still lists it.
     Goes,
     /// EC2 does not know the machine: its member goes once that was so for long enough.
@@ -20,7 +20,7 @@ pub enum Outlook {
 /// Judges by registration and EC2 alone. `ec2` is `None` for a machine that EC2's answer lacks, where it was asked in the
 /// right account and Region. `None` for a machine that has no member as far as it said.
 #[must_use]
-pub fn outlook(says: &Registration, ec2: Option<&Ec2State>) -> Option<Outlook> {
+pub fn forecast(says: &Registration, ec2: Option<&Ec2State>) -> Option<RemovalForecast> {
     let may_have_one = match says.phase {
         RegistrationPhase::Joining | RegistrationPhase::Joined | RegistrationPhase::Leaving => true,
         RegistrationPhase::Waiting | RegistrationPhase::Initializing | RegistrationPhase::Failed => {
@@ -29,14 +29,14 @@ pub fn outlook(says: &Registration, ec2: Option<&Ec2State>) -> Option<Outlook> {
         RegistrationPhase::Left | RegistrationPhase::Reaped => false,
     };
     may_have_one.then_some(match ec2 {
-        None => Outlook::GoesLater,
-        Some(state) if state.is_final() => Outlook::Goes,
-        Some(Ec2State::Stopped) => Outlook::Stopped,
-        Some(_) => Outlook::Stays,
+        None => RemovalForecast::GoesLater,
+        Some(state) if state.is_final() => RemovalForecast::Goes,
+        Some(Ec2State::Stopped) => RemovalForecast::Stopped,
+        Some(_) => RemovalForecast::Stays,
     })
 }
 
-impl Outlook {
+impl RemovalForecast {
     /// A word for programs. It stays the same when the text changes.
     #[must_use]
     pub fn code(self) -> &'static str {
@@ -49,7 +49,7 @@ impl Outlook {
     }
 }
 
-impl fmt::Display for Outlook {
+impl fmt::Display for RemovalForecast {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Goes => "its member would be removed, if etcd lists it, it is silent and the quorum allows it",
@@ -69,16 +69,16 @@ mod tests {
     fn what_is_to_be_expected_by_ec2s_word() {
         let voter = registered(1, Some(1), None);
         let rows = [
-            (None, Outlook::GoesLater),
-            (Some(Ec2State::Terminated), Outlook::Goes),
-            (Some(Ec2State::ShuttingDown), Outlook::Goes),
-            (Some(Ec2State::Stopped), Outlook::Stopped),
-            (Some(Ec2State::Running), Outlook::Stays),
-            (Some(Ec2State::Pending), Outlook::Stays),
-            (Some(Ec2State::Other("new".into())), Outlook::Stays),
+            (None, RemovalForecast::GoesLater),
+            (Some(Ec2State::Terminated), RemovalForecast::Goes),
+            (Some(Ec2State::ShuttingDown), RemovalForecast::Goes),
+            (Some(Ec2State::Stopped), RemovalForecast::Stopped),
+            (Some(Ec2State::Running), RemovalForecast::Stays),
+            (Some(Ec2State::Pending), RemovalForecast::Stays),
+            (Some(Ec2State::Other("new".into())), RemovalForecast::Stays),
         ];
         for (ec2, expected) in rows {
-            assert_eq!(outlook(&voter, ec2.as_ref()), Some(expected), "{ec2:?}");
+            assert_eq!(forecast(&voter, ec2.as_ref()), Some(expected), "{ec2:?}");
         }
     }
 
@@ -96,8 +96,8 @@ mod tests {
             (RegistrationPhase::Left, false, false),
             (RegistrationPhase::Reaped, false, false),
         ] {
-            assert_eq!(outlook(&with(phase, None), gone).is_some(), without, "{phase:?}");
-            assert_eq!(outlook(&with(phase, Some(1)), gone).is_some(), with_one, "{phase:?}");
+            assert_eq!(forecast(&with(phase, None), gone).is_some(), without, "{phase:?}");
+            assert_eq!(forecast(&with(phase, Some(1)), gone).is_some(), with_one, "{phase:?}");
         }
     }
 }

@@ -4,9 +4,9 @@
 //! word, and nothing answers. A machine that boots meanwhile is not harmed, whenever the record is flipped: it reads `ready`
 //! and finds no voter to join, or it reads `retired` and claims over that very version of the record.
 
-mod answer;
+mod responder;
 
-pub use answer::{Responder, Serves};
+pub use responder::{Responder, ServedCluster};
 
 use crate::model::machine::ids::{ClaimId, InstanceId};
 use crate::model::membership::instances::Presence;
@@ -47,7 +47,7 @@ pub struct RetireMachine {
     /// Its ID.
     pub instance: InstanceId,
     /// What it said about itself last, where that can be read.
-    pub says: Option<RegistrationPhase>,
+    pub last_phase: Option<RegistrationPhase>,
     /// EC2's word; `None` when EC2 was not asked.
     pub ec2: Option<Presence>,
     /// Whether it is the machine on which this is asked, and its disk holds nothing of a control plane.
@@ -60,7 +60,7 @@ pub enum RetireDecision {
     /// Nothing: it is retired already.
     Already,
     /// The record may be flipped to `retired`.
-    Lawful,
+    Allowed,
     /// EC2 must leave these out of its answers for longer before it is believed.
     Wait {
         /// Which.
@@ -114,46 +114,46 @@ pub enum RetireRefusal {
 
 /// Decides.
 #[must_use]
-pub fn judge(scene: &RetireInput<'_>) -> RetireDecision {
-    let record = match meant(scene) {
+pub fn judge(input: &RetireInput<'_>) -> RetireDecision {
+    let record = match named_record(input) {
         Ok(record) => record,
         Err(refusal) => return RetireDecision::Refused(vec![refusal]),
     };
     if matches!(record.state, RecordState::Retired(_)) {
         return RetireDecision::Already;
     }
-    if let Some(refusal) = asked_elsewhere(scene, record) {
+    if let Some(refusal) = asked_elsewhere(input, record) {
         return RetireDecision::Refused(vec![refusal]);
     }
-    let mut refusals: Vec<RetireRefusal> = scene.machines.iter().filter_map(lives).collect();
-    refusals.extend(scene.answers.iter().cloned().map(RetireRefusal::Answers));
+    let mut refusals: Vec<RetireRefusal> = input.machines.iter().filter_map(not_gone).collect();
+    refusals.extend(input.answers.iter().cloned().map(RetireRefusal::Answers));
     if !refusals.is_empty() {
         return RetireDecision::Refused(refusals);
     }
     let absent: Vec<(&InstanceId, Duration)> =
-        scene.machines.iter().filter_map(|machine| soon_gone(machine, scene.gone_grace)).collect();
+        input.machines.iter().filter_map(|machine| grace_left(machine, input.gone_grace)).collect();
     match absent.iter().map(|(_, left)| *left).max() {
         Some(left) => {
             RetireDecision::Wait { absent: absent.into_iter().map(|(instance, _)| instance.clone()).collect(), left }
         }
-        None => RetireDecision::Lawful,
+        None => RetireDecision::Allowed,
     }
 }
 
 /// The record, if it is that of the cluster that is meant.
-fn meant<'a>(scene: &RetireInput<'a>) -> Result<&'a ClusterRecord, RetireRefusal> {
-    let record = scene.record.ok_or(RetireRefusal::NoRecord)?;
+fn named_record<'a>(input: &RetireInput<'a>) -> Result<&'a ClusterRecord, RetireRefusal> {
+    let record = input.record.ok_or(RetireRefusal::NoRecord)?;
     match &record.state {
         RecordState::Initializing { .. } => Err(RetireRefusal::NoCluster { claim_id: record.claim_id.clone() }),
-        RecordState::Ready(_) | RecordState::Retired(_) if record.claim_id != *scene.cluster_id => {
+        RecordState::Ready(_) | RecordState::Retired(_) if record.claim_id != *input.cluster_id => {
             Err(RetireRefusal::OtherCluster { cluster_id: record.claim_id.clone() })
         }
         RecordState::Ready(_) | RecordState::Retired(_) => Ok(record),
     }
 }
 
-fn asked_elsewhere(scene: &RetireInput<'_>, record: &ClusterRecord) -> Option<RetireRefusal> {
-    let (identity, here) = (&record.identity, &scene.asked_in);
+fn asked_elsewhere(input: &RetireInput<'_>, record: &ClusterRecord) -> Option<RetireRefusal> {
+    let (identity, here) = (&record.identity, &input.asked_in);
     let differs = |field, record: &str, here: &str| {
         (record != here).then(|| RetireRefusal::AskedElsewhere {
             field,
@@ -165,7 +165,7 @@ fn asked_elsewhere(scene: &RetireInput<'_>, record: &ClusterRecord) -> Option<Re
 }
 
 /// A machine that may hold a vote. One that is stopped can be started again.
-fn lives(machine: &RetireMachine) -> Option<RetireRefusal> {
+fn not_gone(machine: &RetireMachine) -> Option<RetireRefusal> {
     let instance = machine.instance.clone();
     match &machine.ec2 {
         // Its disk was looked at, and proves what EC2 cannot know.
@@ -178,7 +178,7 @@ fn lives(machine: &RetireMachine) -> Option<RetireRefusal> {
 }
 
 /// How long EC2 must go on leaving it out.
-fn soon_gone(machine: &RetireMachine, grace: Duration) -> Option<(&InstanceId, Duration)> {
+fn grace_left(machine: &RetireMachine, grace: Duration) -> Option<(&InstanceId, Duration)> {
     match &machine.ec2 {
         Some(Presence::AbsentFor(absent)) => {
             grace.checked_sub(*absent).filter(|left| !left.is_zero()).map(|left| (&machine.instance, left))
@@ -287,7 +287,7 @@ mod tests {
     }
 
     fn machine(n: u8, ec2: Option<Presence>) -> RetireMachine {
-        RetireMachine { instance: id(n), says: Some(RegistrationPhase::Joined), ec2, is_here_and_fresh: false }
+        RetireMachine { instance: id(n), last_phase: Some(RegistrationPhase::Joined), ec2, is_here_and_fresh: false }
     }
 
     fn state(state: Ec2State) -> Option<Presence> {
@@ -301,8 +301,8 @@ mod tests {
         let wait = |left| RetireDecision::Wait { absent: vec![id(1)], left: Duration::from_secs(left) };
         let absent = |secs| Some(Presence::AbsentFor(Duration::from_secs(secs)));
         let rows = [
-            (state(Ec2State::Terminated), RetireDecision::Lawful),
-            (state(Ec2State::ShuttingDown), RetireDecision::Lawful),
+            (state(Ec2State::Terminated), RetireDecision::Allowed),
+            (state(Ec2State::ShuttingDown), RetireDecision::Allowed),
             (state(Ec2State::Running), lives("running")),
             (state(Ec2State::Pending), lives("pending")),
             (state(Ec2State::Stopping), lives("stopping")),
@@ -310,7 +310,7 @@ mod tests {
             (state(Ec2State::Other("new".into())), lives("new")),
             (absent(0), wait(300)),
             (absent(299), wait(1)),
-            (absent(300), RetireDecision::Lawful),
+            (absent(300), RetireDecision::Allowed),
             (None, RetireDecision::Refused(vec![RetireRefusal::NotKnown { instance: id(1) }])),
         ];
         for (ec2, expected) in rows {
@@ -336,9 +336,9 @@ mod tests {
     #[test]
     fn what_answers_is_in_the_way_whatever_ec2_says() {
         let endpoint = |serves| Responder::Endpoint { endpoint: "api:6443".into(), address: None, status: 200, serves };
-        let another = endpoint(Serves::AnotherCa { hashes: vec!["sha256:01".into()] });
+        let another = endpoint(ServedCluster::AnotherCa { hashes: vec!["sha256:01".into()] });
         let listens = Responder::Machine { instance: id(2), address: "10.0.0.2".parse().unwrap(), port: 2379 };
-        for answer in [endpoint(Serves::ThisCa), another, endpoint(Serves::Unsaid), listens] {
+        for answer in [endpoint(ServedCluster::ThisCa), another, endpoint(ServedCluster::Unknown), listens] {
             let gone = [machine(1, state(Ec2State::Terminated))];
             let verdict = judged(RecordState::Ready(published()), &gone, std::slice::from_ref(&answer));
             assert_eq!(verdict, RetireDecision::Refused(vec![RetireRefusal::Answers(answer)]));
@@ -349,7 +349,10 @@ mod tests {
     fn the_machine_where_this_is_asked_counts_by_its_disk() {
         let here = RetireMachine { is_here_and_fresh: true, ..machine(9, state(Ec2State::Running)) };
         let gone = machine(1, state(Ec2State::Terminated));
-        assert_eq!(judged(RecordState::Ready(published()), &[gone.clone(), here.clone()], &[]), RetireDecision::Lawful);
+        assert_eq!(
+            judged(RecordState::Ready(published()), &[gone.clone(), here.clone()], &[]),
+            RetireDecision::Allowed
+        );
         let not_fresh = RetireMachine { is_here_and_fresh: false, ..here };
         let verdict = judged(RecordState::Ready(published()), &[gone, not_fresh], &[]);
         assert_eq!(
@@ -377,12 +380,12 @@ mod tests {
             (ready(), 2, here(), refused(RetireRefusal::OtherCluster { cluster_id: claim(1) })),
             (retired(), 2, here(), refused(RetireRefusal::OtherCluster { cluster_id: claim(1) })),
             (retired(), 1, here(), RetireDecision::Already),
-            (ready(), 1, here(), RetireDecision::Lawful),
+            (ready(), 1, here(), RetireDecision::Allowed),
             (ready(), 1, asked_in("2", region), elsewhere("account", account, "2")),
             (ready(), 1, asked_in(account, "us-east-1"), elsewhere("region", region, "us-east-1")),
         ];
         for (record, meant, asked_in, expected) in rows {
-            let scene = RetireInput {
+            let input = RetireInput {
                 cluster_id: &claim(meant),
                 record: record.as_ref(),
                 asked_in,
@@ -390,7 +393,7 @@ mod tests {
                 answers: &[],
                 gone_grace: GRACE,
             };
-            assert_eq!(judge(&scene), expected, "{scene:?}");
+            assert_eq!(judge(&input), expected, "{input:?}");
         }
     }
 

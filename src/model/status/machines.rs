@@ -17,7 +17,7 @@ pub struct StatusMachine<'a> {
     /// Its instance ID.
     pub instance: &'a InstanceId,
     /// Its addresses as it knows them itself, if it is this machine.
-    pub own: &'a [IpAddr],
+    pub own_addresses: &'a [IpAddr],
     /// Its place in the group, if it has one.
     pub group: Option<&'a GroupMember>,
     /// EC2's word.
@@ -46,7 +46,7 @@ pub enum Ec2Answer<'a> {
 impl StatusMachine<'_> {
     /// What it says about itself, where that could be read.
     #[must_use]
-    pub fn says(&self) -> Option<&Registration> {
+    pub fn registered(&self) -> Option<&Registration> {
         self.registration.and_then(|registration| registration.as_ref().ok())
     }
 
@@ -54,8 +54,8 @@ impl StatusMachine<'_> {
     #[must_use]
     pub fn addresses(&self) -> &[IpAddr] {
         let by_ec2 = self.group.map(|member| member.addresses.as_slice());
-        let by_itself = self.says().map(|says| says.addresses.as_slice());
-        let all = [Some(self.own), by_ec2, by_itself].into_iter().flatten();
+        let by_itself = self.registered().map(|says| says.addresses.as_slice());
+        let all = [Some(self.own_addresses), by_ec2, by_itself].into_iter().flatten();
         all.into_iter().find(|addresses| !addresses.is_empty()).unwrap_or_default()
     }
 
@@ -74,10 +74,11 @@ impl StatusMachine<'_> {
 
 /// All machines: first the group's, then the others that the bucket mentions, each by instance ID.
 #[must_use]
-pub fn machines(seen: &StatusInput) -> Vec<StatusMachine<'_>> {
-    let mut all: Vec<StatusMachine<'_>> = mentioned(seen).into_iter().map(|instance| machine(seen, instance)).collect();
+pub fn machines(input: &StatusInput) -> Vec<StatusMachine<'_>> {
+    let mut all: Vec<StatusMachine<'_>> =
+        mentioned(input).into_iter().map(|instance| machine(input, instance)).collect();
     all.sort_by_key(|machine| (machine.group.is_none(), machine.instance));
-    if let Ok(Etcd::Stacked { members, reports, .. }) = &seen.etcd {
+    if let Ok(Etcd::Stacked { members, reports, .. }) = &input.etcd {
         for member in &members.0 {
             if let Some(at) = owner(member, &all) {
                 (all[at].member, all[at].report) = (Some(member), reports.get(&member.id));
@@ -88,32 +89,32 @@ pub fn machines(seen: &StatusInput) -> Vec<StatusMachine<'_>> {
 }
 
 /// Every instance that the group, a registration or the record mentions, and this machine if it holds a control plane.
-fn mentioned(seen: &StatusInput) -> BTreeSet<&InstanceId> {
-    let members = seen.group.iter().flatten().flat_map(|group| &group.members).map(|member| &member.instance);
-    let registered = seen.registrations.iter().flat_map(|all| all.keys());
-    let recorded = seen.record.iter().flatten().filter_map(|record| match &record.state {
+fn mentioned(input: &StatusInput) -> BTreeSet<&InstanceId> {
+    let members = input.group.iter().flatten().flat_map(|group| &group.members).map(|member| &member.instance);
+    let registered = input.registrations.iter().flat_map(|all| all.keys());
+    let recorded = input.record.iter().flatten().filter_map(|record| match &record.state {
         RecordState::Initializing { holder, .. } => holder.as_ref().map(|holder| &holder.instance),
         RecordState::Ready(published) => Some(&published.initialised_by),
         RecordState::Retired(_) => None,
     });
-    let holds_one = matches!(&seen.here.local, Ok(Local::Made { .. } | Local::HalfMade { .. }));
-    let here = seen.here.instance().filter(|_| holds_one);
+    let holds_one = matches!(&input.here.local, Ok(Local::Made { .. } | Local::HalfMade { .. }));
+    let here = input.here.instance().filter(|_| holds_one);
     members.chain(registered).chain(recorded).chain(here).collect()
 }
 
-fn machine<'a>(seen: &'a StatusInput, instance: &'a InstanceId) -> StatusMachine<'a> {
+fn machine<'a>(input: &'a StatusInput, instance: &'a InstanceId) -> StatusMachine<'a> {
     StatusMachine {
         instance,
-        own: if seen.here.instance() == Some(instance) { &seen.here.addresses } else { &[] },
-        group: seen.group.as_ref().ok().and_then(|group| group.as_ref()?.member(instance)),
-        ec2: match &seen.ec2 {
+        own_addresses: if input.here.instance() == Some(instance) { &input.here.addresses } else { &[] },
+        group: input.group.as_ref().ok().and_then(|group| group.as_ref()?.member(instance)),
+        ec2: match &input.ec2 {
             Ok(states) => states.get(instance).map_or(Ec2Answer::Absent, Ec2Answer::State),
             Err(_) => Ec2Answer::Unknown,
         },
-        registration: seen.registrations.as_ref().ok().and_then(|all| all.get(instance)),
+        registration: input.registrations.as_ref().ok().and_then(|all| all.get(instance)),
         member: None,
         report: None,
-        api_server: seen.api_servers.as_ref().ok().and_then(|all| all.get(instance)),
+        api_server: input.api_servers.as_ref().ok().and_then(|all| all.get(instance)),
     }
 }
 
@@ -137,5 +138,5 @@ pub fn is_explained(member: &Member, machines: &[StatusMachine<'_>]) -> bool {
 }
 
 fn registrations<'a>(member: &Member, machines: &'a [StatusMachine<'_>]) -> Vec<&'a Registration> {
-    owners(machines.iter().filter_map(StatusMachine::says), member)
+    owners(machines.iter().filter_map(StatusMachine::registered), member)
 }

@@ -15,7 +15,7 @@ mod machines;
 mod reason;
 
 pub use machines::{Ec2Answer, StatusMachine, is_explained, machines};
-pub use reason::{CERTIFICATE_DAYS, Named, StatusReason, StatusSource};
+pub use reason::{CERTIFICATE_DAYS, MemberName, StatusReason, StatusSource};
 
 pub use input::{
     ApiServer, CertificateExpiry, Etcd, Known, LeavingUnitState, MemberStatus, NodeStatus, StatusInput, StatusOrigin,
@@ -171,16 +171,16 @@ impl fmt::Display for QuorumLoss {
 
 /// Judges what was seen.
 #[must_use]
-pub fn judge(seen: &StatusInput) -> StatusVerdict {
-    let machines = machines(seen);
-    match no_cluster(seen, &machines) {
+pub fn judge(input: &StatusInput) -> StatusVerdict {
+    let machines = machines(input);
+    match no_cluster(input, &machines) {
         Some(why) => {
-            let reasons = cluster::before(seen, &machines);
+            let reasons = cluster::without_cluster(input, &machines);
             StatusVerdict { outcome: StatusOutcome::NoCluster(why), can_lose: None, reasons }
         }
         None => {
-            let reasons = cluster::reasons(seen, &machines);
-            let (outcome, can_lose) = outcome(seen, &machines, &reasons);
+            let reasons = cluster::reasons(input, &machines);
+            let (outcome, can_lose) = outcome(input, &machines, &reasons);
             StatusVerdict { outcome, can_lose, reasons }
         }
     }
@@ -189,10 +189,10 @@ pub fn judge(seen: &StatusInput) -> StatusVerdict {
 /// What the record says of a cluster that is not there. While a claim is held, an etcd that answers is a half-made one;
 /// without a claim it is a cluster whose record was lost or retired. A record is lost, too, where machines say that they
 /// had a vote.
-fn no_cluster(seen: &StatusInput, machines: &[StatusMachine<'_>]) -> Option<NoCluster> {
-    let runs = cluster::has_quorum(seen);
-    let had_voters = || machines.iter().filter_map(StatusMachine::says).any(Registration::was_voter);
-    match seen.record.as_ref().ok()? {
+fn no_cluster(input: &StatusInput, machines: &[StatusMachine<'_>]) -> Option<NoCluster> {
+    let runs = cluster::has_quorum(input);
+    let had_voters = || machines.iter().filter_map(StatusMachine::registered).any(Registration::was_voter);
+    match input.record.as_ref().ok()? {
         None => (!runs && !had_voters()).then_some(NoCluster::Unclaimed),
         Some(ClusterRecord { state: RecordState::Initializing { holder, beat }, generation, .. }) => {
             let holder = holder.as_ref().map(|holder| holder.instance.clone());
@@ -204,7 +204,7 @@ fn no_cluster(seen: &StatusInput, machines: &[StatusMachine<'_>]) -> Option<NoCl
 }
 
 fn outcome(
-    seen: &StatusInput,
+    input: &StatusInput,
     machines: &[StatusMachine<'_>],
     reasons: &[StatusReason],
 ) -> (StatusOutcome, Option<usize>) {
@@ -216,7 +216,7 @@ fn outcome(
             machines.iter().filter(|m| m.api_server.is_some_and(|server| server.kube_system_uid.is_ok())).count();
         return (StatusOutcome::Split { both: served > others }, None);
     }
-    match &seen.etcd {
+    match &input.etcd {
         Ok(Etcd::Stacked { members, certain, .. }) if *certain || members.has_quorum() => {
             (fine, Some(members.fault_tolerance()))
         }
@@ -224,24 +224,24 @@ fn outcome(
             let (answering, voters) = (members.answering(), members.voters().count());
             (StatusOutcome::QuorumLost(QuorumLoss::Silent { answering, voters }), None)
         }
-        Ok(Etcd::External) if api_servers == 0 && seen.api_servers.is_ok() => {
+        Ok(Etcd::External) if api_servers == 0 && input.api_servers.is_ok() => {
             (StatusOutcome::QuorumLost(QuorumLoss::NoApiServer), None)
         }
         Ok(Etcd::External) if api_servers > 0 => (fine, Some(api_servers - 1)),
         Ok(Etcd::Silent { .. }) | Err(_) if api_servers > 0 => (StatusOutcome::Degraded, None),
-        etcd => match (cluster::lost_voters(seen, machines), etcd) {
+        etcd => match (cluster::lost_voters(input, machines), etcd) {
             (Some(voters), _) => (StatusOutcome::QuorumLost(QuorumLoss::Gone { voters }), None),
             (None, Ok(Etcd::Silent { asked, .. })) => {
                 (StatusOutcome::QuorumLost(QuorumLoss::Nobody { asked: *asked }), None)
             }
-            (None, _) => (StatusOutcome::CannotTell { joined: joined(seen) }, None),
+            (None, _) => (StatusOutcome::CannotTell { joined: joined(input) }, None),
         },
     }
 }
 
 /// How many machines say that they joined.
-fn joined(seen: &StatusInput) -> Option<usize> {
-    let all = seen.registrations.as_ref().ok()?;
+fn joined(input: &StatusInput) -> Option<usize> {
+    let all = input.registrations.as_ref().ok()?;
     Some(all.values().flatten().filter(|registration| registration.phase == RegistrationPhase::Joined).count())
 }
 

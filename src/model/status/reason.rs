@@ -48,7 +48,7 @@ impl fmt::Display for StatusSource {
 
 /// An etcd member by all its names.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Named {
+pub struct MemberName {
     /// Its ID.
     pub id: MemberId,
     /// Its name; empty until it has started.
@@ -59,7 +59,7 @@ pub struct Named {
     pub instance: Option<InstanceId>,
 }
 
-impl Named {
+impl MemberName {
     /// The names of this member.
     #[must_use]
     pub fn of(member: &Member, instance: Option<&InstanceId>) -> Self {
@@ -72,7 +72,7 @@ impl Named {
     }
 }
 
-impl fmt::Display for Named {
+impl fmt::Display for MemberName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.id)?;
         let name = Some(&self.name).filter(|name| !name.is_empty());
@@ -119,20 +119,20 @@ pub enum StatusReason {
     /// A voter does not answer.
     MemberSilent {
         /// Which one.
-        member: Named,
+        member: MemberName,
         /// What EC2 says of its machine, in a word.
         ec2: Option<String>,
     },
     /// A member was announced and has never started.
-    MemberNotStarted(Named),
+    MemberNotStarted(MemberName),
     /// A member has no vote yet.
-    MemberLearner(Named),
+    MemberLearner(MemberName),
     /// No registration leads to a member.
-    MemberUnexplained(Named),
+    MemberUnexplained(MemberName),
     /// A member complains of something, such as a full disk.
     MemberComplains {
         /// Which one.
-        member: Named,
+        member: MemberName,
         /// Of what.
         what: String,
     },
@@ -141,7 +141,7 @@ pub enum StatusReason {
         /// Which one.
         instance: InstanceId,
         /// What it says about that.
-        says: String,
+        why: String,
     },
     /// There are more or fewer voters than expected.
     VoterCount {
@@ -262,7 +262,7 @@ impl fmt::Display for StatusReason {
                  but you may remove it"
             ),
             Self::MemberComplains { member, what } => write!(f, "etcd member {member} reports: {what}"),
-            Self::NotAVoter { instance, says } => write!(f, "{instance} has no vote: {says}"),
+            Self::NotAVoter { instance, why } => write!(f, "{instance} has no vote: {why}"),
             Self::VoterCount { voters, expected } => {
                 write!(f, "etcd has {voters} {}, {expected} expected", if *voters == 1 { "voter" } else { "voters" })
             }

@@ -100,12 +100,12 @@ impl World {
     }
 
     /// Judges a removal once more on a fresh list, or sends it.
-    pub fn step_removal(&mut self, slot: Slot, mut task: Box<Task>, lawful: bool, luck: Luck) {
+    pub fn step_removal(&mut self, slot: Slot, mut task: Box<Task>, checked: bool, luck: Luck) {
         let claim = self.up(slot).aim.as_ref().map(|rec| rec.claim).expect("a join follows a record");
         if luck == Luck::Lost || !self.has_quorum(claim) {
             return self.after_error(slot, task.failed);
         }
-        if !lawful {
+        if !checked {
             let probed = real(&task.probed);
             let judged = probed.0.iter().find(|mem| mem.id.0 == u64::from(task.id)).expect("it was listed").clone();
             let fresh: Vec<_> = self.members(claim).iter().map(|mem| (*mem, false)).collect();
@@ -114,11 +114,11 @@ impl World {
             let rest: Vec<_> = fresh.voters().filter(|mem| mem.id != judged.id).collect();
             let short = rest.iter().filter(|mem| mem.answers).count() < rest.len() / 2 + 1;
             match fresh.removal(&judged) {
-                Removal::Lawful => {
+                Removal::Allowed => {
                     if short {
                         self.breaks(Rule::AskedQuorum);
                     }
-                    self.go(slot, At::Remove { task, lawful: true });
+                    self.go(slot, At::Remove { task, checked: true });
                 }
                 Removal::Done => self.removed(slot, task),
                 Removal::CostsQuorum | Removal::HasVote => self.after_error(slot, task.failed),

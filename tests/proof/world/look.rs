@@ -87,7 +87,7 @@ impl World {
             answered.extend(state.map(|state| (id(other), state)));
         }
         let asked: Vec<InstanceId> = self.slots().map(id).collect();
-        let instances = self.take_in(slot, &asked, &answered);
+        let instances = self.observe_absences(slot, &asked, &answered);
         let up = self.up_mut(slot);
         up.absent.retain(|other, _| answered.is_empty() || !answered.contains_key(&id(*other)));
         up.view = view.clone();
@@ -113,16 +113,21 @@ impl World {
     }
 
     /// The real bookkeeping of absences. It is rebuilt from the ages, eldest first.
-    fn take_in(&mut self, slot: Slot, asked: &[InstanceId], answered: &BTreeMap<InstanceId, Ec2State>) -> Instances {
+    fn observe_absences(
+        &mut self,
+        slot: Slot,
+        asked: &[InstanceId],
+        answered: &BTreeMap<InstanceId, Ec2State>,
+    ) -> Instances {
         let me = id(slot);
         let running = BTreeMap::from([(me.clone(), Ec2State::Running)]);
         let mut absences = Absences::default();
         let mut ages: Vec<_> = self.up(slot).absent.iter().map(|(other, age)| (*age, id(*other))).collect();
         ages.sort_by(|left, right| right.cmp(left));
         for (age, other) in ages {
-            absences.take_in(&me, &[other], &running, secs(LONG - age));
+            absences.observe(&me, &[other], &running, secs(LONG - age));
         }
-        let instances = absences.take_in(&me, asked, answered, secs(LONG));
+        let instances = absences.observe(&me, asked, answered, secs(LONG));
         let mut absent = BTreeMap::new();
         for (other, seen) in &instances.0 {
             if let kubeboot::model::membership::instances::Presence::AbsentFor(age) = seen {

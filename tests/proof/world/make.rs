@@ -134,7 +134,7 @@ impl World {
             Why::Regroup => self.go(slot, At::Look),
             Why::Yield | Why::Flip => {
                 let held = self.up(slot).claim.clone().expect("a last write ends a holding").0;
-                let at = match after(written, |bytes| mine(&held, bytes)) {
+                let at = match after(written, |bytes| same_claim(&held, bytes)) {
                     RenewalResult::Ours(_) if why == Why::Flip => return self.go(slot, At::MarkMember),
                     RenewalResult::Behind(mine, _) => {
                         let next = overwrite(why, &mine, body);
@@ -152,7 +152,7 @@ impl World {
     }
 
     /// Whether a holder's heart has anything to do now.
-    pub fn has_pulse(&self, slot: Slot) -> bool {
+    pub fn renewal_is_due(&self, slot: Slot) -> bool {
         let up = self.up(slot);
         let due = |held: u16, ttl: u16| !matches!(renewal(secs(ttl), secs(held)), Renewal::Idle(_));
         match &up.at {
@@ -203,8 +203,8 @@ impl World {
             let written =
                 self.learn(&next, &condition, answer, if luck == Luck::Late { Luck::Lost } else { Luck::Fine })?;
             match after(written, |bytes| match &held {
-                Body::Record(rec) => mine(rec, bytes).map(Body::Record),
-                Body::Lease(lea) => mine_too(*lea, bytes).map(Body::Lease),
+                Body::Record(rec) => same_claim(rec, bytes).map(Body::Record),
+                Body::Lease(lea) => same_lease(*lea, bytes).map(Body::Lease),
             }) {
                 RenewalResult::Ours(_) => return Some(Some(next)),
                 RenewalResult::Behind(mine, _) => over = mine,
@@ -226,13 +226,13 @@ pub fn under_lease(at: &At) -> bool {
     }
 }
 
-fn mine(held: &Rec, bytes: &[u8]) -> Option<Rec> {
+fn same_claim(held: &Rec, bytes: &[u8]) -> Option<Rec> {
     let stored = Body::of(bytes)?.rec();
     claim::continues(&held.real(), &stored.real()).then_some(stored)
 }
 
-/// As the shell's `Beating` for the lease has it: the same nonce.
-fn mine_too(held: Lea, bytes: &[u8]) -> Option<Lea> {
+/// As the shell's `Renewable` for the lease has it: the same nonce.
+fn same_lease(held: Lea, bytes: &[u8]) -> Option<Lea> {
     let stored = Body::of(bytes)?.lea();
     (stored.holder.is_some() && stored.holder == held.holder).then_some(stored)
 }

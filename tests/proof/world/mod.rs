@@ -239,7 +239,7 @@ pub enum At {
     /// To see that a removal is still lawful, or having seen it, to send it.
     Remove {
         task: Box<Task>,
-        lawful: bool,
+        checked: bool,
     },
     Forget {
         task: Box<Task>,
@@ -275,7 +275,7 @@ pub struct Task {
     pub owner: Option<Slot>,
     /// What else the same plan removes.
     pub rest: Vec<(u8, Option<Slot>)>,
-    pub in_the_way: bool,
+    pub blocked: bool,
     pub failed: bool,
     /// This machine's own member, removed before it joins.
     pub own: bool,
@@ -309,7 +309,7 @@ pub enum Action {
     /// The next step of an `up`.
     Step(Slot, Luck),
     /// A beat of a holder, or its giving up.
-    Heart(Slot, Luck),
+    Renew(Slot, Luck),
     /// The next step of a kubeadm.
     Kubeadm(Slot, Luck),
     /// An `up` sees its own member in etcd's list.

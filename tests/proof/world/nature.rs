@@ -129,8 +129,8 @@ impl World {
             }
             _ => out.push(step(Luck::Fine)),
         }
-        if self.has_pulse(slot) && self.left.beats > 0 {
-            lucky(out, |luck| Action::Heart(slot, luck), faults, &[Luck::Lost, Luck::Late]);
+        if self.renewal_is_due(slot) && self.left.beats > 0 {
+            lucky(out, |luck| Action::Renew(slot, luck), faults, &[Luck::Lost, Luck::Late]);
         }
     }
 
@@ -173,7 +173,7 @@ impl World {
                     self.step_on(slot);
                 }
             }
-            Action::Heart(slot, luck) => {
+            Action::Renew(slot, luck) => {
                 self.pay(slot, luck, action);
                 self.beat(slot, luck);
             }

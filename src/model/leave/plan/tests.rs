@@ -191,9 +191,9 @@ fn who_was_cut_off_before_it_had_credentials_has_nothing_to_leave() {
     ];
     for (local, has_credentials, cluster, expected) in rows {
         let (local, cluster) = (&local, &cluster);
-        let scene =
+        let input =
             LeaveInput { me: &me, addresses: &addresses, local, has_credentials, cluster, judged: &[], wipe: false };
-        let planned = plan(&scene);
+        let planned = plan(&input);
         match expected {
             Ok(steps) => assert_eq!(names(&planned), steps, "{local:?} {has_credentials} {cluster:?}"),
             Err(why) => assert_eq!(planned, LeavePlan::Stay(why), "{local:?} {has_credentials} {cluster:?}"),
@@ -230,7 +230,7 @@ fn state_that_is_not_this_machines_is_left_alone() {
 #[test]
 fn an_operator_gets_a_fresh_machine_at_the_very_end() {
     let (me, addresses, local, cluster) = (id(1), [address(1)], made(1), listed("VVV"));
-    let scene = LeaveInput {
+    let input = LeaveInput {
         me: &me,
         addresses: &addresses,
         local: &local,
@@ -239,5 +239,5 @@ fn an_operator_gets_a_fresh_machine_at_the_very_end() {
         judged: &[],
         wipe: true,
     };
-    assert_eq!(names(&plan(&scene)), [&FULL[..], &["wipe"]].concat());
+    assert_eq!(names(&plan(&input)), [&FULL[..], &["wipe"]].concat());
 }

@@ -55,8 +55,8 @@ pub(in crate::model) struct World {
 
 impl World {
     /// What this machine, holding lease 5, makes of it.
-    pub(in crate::model) fn seen_by<T>(&self, me: &InstanceId, look: impl FnOnce(&ReapInput<'_>) -> T) -> T {
-        look(&ReapInput {
+    pub(in crate::model) fn with_input<T>(&self, me: &InstanceId, judge: impl FnOnce(&ReapInput<'_>) -> T) -> T {
+        judge(&ReapInput {
             me,
             members: &self.members,
             registrations: &self.registrations,
@@ -80,7 +80,7 @@ pub(in crate::model) fn world(third: Presence) -> World {
 }
 
 fn verdict(world: &World, member: u8) -> ReapVerdict {
-    let judged = world.seen_by(&id(9), plan);
+    let judged = world.with_input(&id(9), plan);
     judged.into_iter().find(|(found, _)| found.id == MemberId(member.into())).unwrap().1
 }
 
@@ -211,7 +211,7 @@ fn a_silent_voter_or_a_learner_that_stays_is_in_the_way_of_the_next() {
     ];
     for (member, verdict, expected) in rows {
         let judged = [(voter(1, true), ReapVerdict::Keep(KeepReason::Answers)), (member, verdict)];
-        assert_eq!(in_the_way(&judged), expected.then_some(&judged[1]), "{judged:?}");
+        assert_eq!(blocking_member(&judged), expected.then_some(&judged[1]), "{judged:?}");
     }
 }
 
@@ -221,7 +221,7 @@ fn learners_go_first() {
     world.members.0.push(unstarted(4));
     world.registrations.push(registered(4, None, Some(4)));
     world.instances.0.insert(id(4), terminated());
-    let judged = world.seen_by(&id(9), plan);
+    let judged = world.with_input(&id(9), plan);
     let removed = judged.iter().filter(|(_, verdict)| matches!(verdict, ReapVerdict::Remove(_)));
     let order: Vec<_> = removed.map(|(member, _)| member.id.0).collect();
     assert_eq!(order, [4, 3]);

@@ -14,7 +14,7 @@ use super::PKI_DIR;
 use crate::host::files;
 
 /// Where the copies are kept: a private folder on the disk, because they must outlive a reboot between two attempts.
-const GIVEN_DIR: &str = "var/lib/kubeboot/given-pki";
+const SAVED_DIR: &str = "var/lib/kubeboot/given-pki";
 /// The largest file that is copied, in bytes.
 const FILE_LIMIT: u64 = 256 * 1024;
 
@@ -23,8 +23,8 @@ const FILE_LIMIT: u64 = 256 * 1024;
 ///
 /// # Errors
 /// Names the file that could not be copied.
-pub fn keep_given(root: &Path) -> Result<()> {
-    let kept = root.join(GIVEN_DIR);
+pub fn save_operator_pki(root: &Path) -> Result<()> {
+    let kept = root.join(SAVED_DIR);
     if kept.exists() {
         return Ok(());
     }
@@ -42,8 +42,8 @@ pub fn keep_given(root: &Path) -> Result<()> {
 ///
 /// # Errors
 /// Names the file that could not be copied.
-pub fn restore_given(root: &Path) -> Result<()> {
-    copy(&root.join(GIVEN_DIR), &pki(root))
+pub fn restore_operator_pki(root: &Path) -> Result<()> {
+    copy(&root.join(SAVED_DIR), &pki(root))
 }
 
 fn pki(root: &Path) -> std::path::PathBuf {
@@ -82,11 +82,11 @@ mod tests {
         fs::create_dir_all(pki.join("etcd"))?;
         fs::write(pki.join("ca.key"), "operator's")?;
         fs::write(pki.join("etcd/ca.crt"), "operator's")?;
-        keep_given(root.path())?;
+        save_operator_pki(root.path())?;
         fs::write(pki.join("sa.key"), "kubeadm's")?;
-        keep_given(root.path())?;
+        save_operator_pki(root.path())?;
         fs::remove_dir_all(&pki)?;
-        restore_given(root.path())?;
+        restore_operator_pki(root.path())?;
         assert_eq!(fs::read_to_string(pki.join("ca.key"))?, "operator's");
         assert_eq!(fs::read_to_string(pki.join("etcd/ca.crt"))?, "operator's");
         assert!(!pki.join("sa.key").exists());
@@ -96,9 +96,9 @@ mod tests {
     #[test]
     fn nothing_given_is_nothing_restored() -> Result<()> {
         let root = tempfile::tempdir()?;
-        restore_given(root.path())?;
-        keep_given(root.path())?;
-        restore_given(root.path())?;
+        restore_operator_pki(root.path())?;
+        save_operator_pki(root.path())?;
+        restore_operator_pki(root.path())?;
         assert!(!pki(root.path()).exists());
         Ok(())
     }

@@ -13,7 +13,7 @@ const CLUSTER_INFO: &str = "/api/v1/namespaces/kube-public/configmaps/cluster-in
 
 /// Somebody who answers, whoever it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Anyone {
+pub struct EndpointAnswer {
     /// Where the endpoint's name led.
     pub address: Option<SocketAddr>,
     /// The HTTP status of `/readyz`.
@@ -24,7 +24,7 @@ pub struct Anyone {
 
 /// Who answers HTTPS at `endpoint` (`host:port`); `None` when nobody does. Nothing secret is sent, and nothing is decided by
 /// who it is, so its certificate is not looked at. A load balancer without a machine behind it accepts and answers nothing.
-pub async fn answers_at(endpoint: &str) -> Option<Anyone> {
+pub async fn answers_at(endpoint: &str) -> Option<EndpointAnswer> {
     // For the whole process, and only the first time; who came first chose the same one.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let client = reqwest::Client::builder()
@@ -38,7 +38,7 @@ pub async fn answers_at(endpoint: &str) -> Option<Anyone> {
     let answer = client.get(format!("https://{endpoint}/readyz")).send().await.ok()?;
     let (address, status) = (answer.remote_addr(), answer.status().as_u16());
     let ca_hashes = authority(&client, endpoint).await.unwrap_or_default();
-    Some(Anyone { address, status, ca_hashes })
+    Some(EndpointAnswer { address, status, ca_hashes })
 }
 
 async fn authority(client: &reqwest::Client, endpoint: &str) -> Option<Vec<String>> {
