@@ -1,5 +1,6 @@
-//! The two questions before anything is touched. Both are answered by allow lists: a word that nobody knows is a reason to
-//! stay, since a machine that stayed in error is reaped, and one that left in error costs a cluster its voter.
+//! The two questions that come before any change: does the machine go down, and does it go for good? Both are answered by allow
+//! lists, and an unknown word means to stay: a machine that stays in error is reaped later, but one that leaves in error costs the
+//! cluster a voter.
 
 use crate::model::machine::group::{Ec2State, Lifecycle};
 use std::fmt;
@@ -9,16 +10,16 @@ use std::fmt;
 pub struct QueuedJob<'a> {
     /// The unit it is about, such as `poweroff.target`.
     pub unit: &'a str,
-    /// What is to be done: `start`, `stop`, `restart`, ...
+    /// What the job does: `start`, `stop`, `restart`, ...
     pub kind: &'a str,
 }
 
-/// A way down that may be for good.
+/// A shutdown that may be for good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ShutdownMode {
-    /// The power goes: what EC2 asks for, by the ACPI button, when it stops or terminates an instance.
+    /// The machine is powered off: what EC2 asks for, by the ACPI button, when it stops or terminates an instance.
     Poweroff,
-    /// The machine stands still with its power on.
+    /// The machine halts with its power on.
     Halt,
 }
 
@@ -36,7 +37,7 @@ impl ShutdownMode {
     }
 }
 
-/// Units whose start means that the machine, or its user space, comes back.
+/// Units that bring the machine, or its user space, back.
 const COMES_BACK: [&str; 6] = [
     "reboot.target",
     "kexec.target",
@@ -49,38 +50,38 @@ const COMES_BACK: [&str; 6] = [
 /// The answer to the first question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GoingDown {
-    /// The machine goes down, this way.
+    /// The machine goes down.
     Down(ShutdownMode),
     /// It comes back: this unit is queued, too.
     ComesBack(&'static str),
-    /// Nothing is queued that would take it down: the unit was stopped by hand or by a package.
+    /// No shutdown is queued: the unit was stopped by an operator or a package.
     NotDown,
 }
 
 /// Whether the machine goes down, by systemd's job queue.
 #[must_use]
 pub fn goes_down(jobs: &[QueuedJob<'_>]) -> GoingDown {
-    // A job that stops such a unit, or that only looks at it, is no way back; every other kind might be one.
+    // A job that stops such a unit does not bring the machine back; every other kind may.
     let is_queued = |unit: &str| jobs.iter().any(|job| job.unit == unit && job.kind != "stop");
     let starts = |unit: &str| jobs.iter().any(|job| job.unit == unit && job.kind == "start");
     if let Some(unit) = COMES_BACK.into_iter().find(|unit| is_queued(unit)) {
         return GoingDown::ComesBack(unit);
     }
-    // Both at once is no state that systemd is ever in; the stricter row of the table is the safe one.
+    // systemd never queues both at once. If it did, Halt is safe, because it leaves in fewer cases.
     [ShutdownMode::Halt, ShutdownMode::Poweroff]
         .into_iter()
         .find(|mode| starts(mode.target()))
         .map_or(GoingDown::NotDown, GoingDown::Down)
 }
 
-/// What is known of this instance's fate. `None`: nobody answered.
+/// The states of this instance by each source. `None`: the source has not answered.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct InstanceStates {
     /// The state that Auto Scaling wants it in, by its own metadata: `InService`, `Terminated`, `Standby`, ...
     pub target: Option<String>,
-    /// Where Auto Scaling has it.
+    /// Its lifecycle state in Auto Scaling.
     pub lifecycle: Option<InGroup>,
-    /// What EC2 says.
+    /// Its state in EC2.
     pub ec2: Option<Ec2State>,
 }
 
@@ -93,18 +94,18 @@ pub enum InGroup {
     No,
 }
 
-/// The columns of the table.
+/// What AWS is about to do with the instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AwsIntent {
-    /// Somebody says that it is being terminated.
+    /// Terminate it; with the source that says so.
     Terminate(String),
-    /// EC2 stops it: it may be started again.
+    /// Stop it: it may be started again.
     Stop,
-    /// Auto Scaling has it in Standby: an operator works on it.
+    /// Keep it in Standby: an operator works on it.
     Standby,
-    /// EC2 shows it as running, or AWS is silent.
+    /// Let it run, or AWS does not answer.
     Run,
-    /// Somebody says what is in no column: the word.
+    /// Not known; with the source and its unknown word.
     Unknown(String),
 }
 
@@ -118,13 +119,13 @@ pub enum LeaveDecision {
 }
 
 impl InstanceStates {
-    /// Whether what is known already says that the instance ends: then no other answer can change the verdict.
+    /// Whether it is already known that the instance is being terminated: then no other answer can change the decision.
     #[must_use]
     pub fn is_final(&self) -> bool {
         matches!(self.intent(), AwsIntent::Terminate(_))
     }
 
-    /// What this says and what that says.
+    /// Both together; where both know a state, this one counts.
     #[must_use]
     pub fn merge(self, other: Self) -> Self {
         Self {
@@ -134,7 +135,7 @@ impl InstanceStates {
         }
     }
 
-    /// The column that all that is known falls into.
+    /// What all sources together say.
     #[must_use]
     pub fn intent(&self) -> AwsIntent {
         let ends = self.meanings().find(|(_, word)| matches!(word, Meaning::Terminate));
@@ -151,7 +152,7 @@ impl InstanceStates {
         unknown.map_or(AwsIntent::Run, |(source, _)| AwsIntent::Unknown(source))
     }
 
-    /// Everything that was said, with who said it, and what it means.
+    /// Every state that is known, with its source and its meaning.
     fn meanings(&self) -> impl Iterator<Item = (String, Meaning)> {
         let target = self.target.as_ref().map(|word| (format!("target state {word}"), of_target(word)));
         let lifecycle = self.lifecycle.as_ref().map(|found| match found {
@@ -163,7 +164,7 @@ impl InstanceStates {
     }
 }
 
-/// What one word means.
+/// What one state means.
 enum Meaning {
     Terminate,
     Stop,
@@ -199,8 +200,8 @@ fn of_ec2(state: &Ec2State) -> Meaning {
     }
 }
 
-/// Whether a machine that goes down this way goes for good. A machine of a group that is powered off is replaced, and so is
-/// one that AWS says nothing of; one that halts keeps running in EC2's eyes.
+/// Whether a machine that goes down like this goes for good. The group replaces a machine that is powered off, also where AWS
+/// does not answer. A machine that halts is still running for EC2.
 #[must_use]
 pub fn is_permanent(mode: ShutdownMode, states: &InstanceStates) -> LeaveDecision {
     match (mode, states.intent()) {
@@ -229,9 +230,9 @@ impl fmt::Display for AwsIntent {
         match self {
             Self::Terminate(source) => write!(f, "it is being terminated ({source})"),
             Self::Stop => f.write_str("EC2 stops it, so it may be started again"),
-            Self::Standby => f.write_str("it is in Standby, so somebody works on it"),
-            Self::Run => f.write_str("nobody says that it is being stopped or terminated"),
-            Self::Unknown(source) => write!(f, "AWS says what this version does not know ({source})"),
+            Self::Standby => f.write_str("it is in Standby, so an operator works on it"),
+            Self::Run => f.write_str("AWS does not say that it is being stopped or terminated"),
+            Self::Unknown(source) => write!(f, "AWS reports a state that this version does not know ({source})"),
         }
     }
 }
@@ -256,7 +257,7 @@ mod tests {
         QueuedJob { unit, kind }
     }
 
-    /// What else is in the queue of a machine that goes down.
+    /// Other jobs in the queue of a machine that goes down.
     const OTHERS: [QueuedJob<'static>; 3] = [
         QueuedJob { unit: "kubeboot-reset.service", kind: "stop" },
         QueuedJob { unit: "shutdown.target", kind: "start" },
@@ -289,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_brings_it_back_wins() {
+    fn a_unit_that_brings_the_machine_back_wins() {
         let units = ["reboot", "kexec", "soft-reboot", "rescue", "emergency", "factory-reset"];
         for (unit, name) in COMES_BACK.into_iter().zip(units) {
             assert_eq!(unit, format!("{name}.target"));
@@ -300,8 +301,8 @@ mod tests {
                 }
             }
             assert_eq!(goes_down(&[job(unit, "start")]), GoingDown::ComesBack(unit));
-            let taken_back = [job("poweroff.target", "start"), job(unit, "stop")];
-            assert_eq!(goes_down(&taken_back), GoingDown::Down(ShutdownMode::Poweroff), "{unit}");
+            let cancelled = [job("poweroff.target", "start"), job(unit, "stop")];
+            assert_eq!(goes_down(&cancelled), GoingDown::Down(ShutdownMode::Poweroff), "{unit}");
         }
     }
 
@@ -334,7 +335,7 @@ mod tests {
     const STATES: [&str; 8] =
         ["pending", "running", "stopping", "stopped", "shutting-down", "terminated", "", "hibernating"];
 
-    /// Every answer there can be, silence among them.
+    /// Every combination of answers, with silence among them.
     fn all_states() -> impl Iterator<Item = InstanceStates> {
         let targets = || TARGETS.into_iter().map(|word| Some(word.to_owned())).chain([None]);
         let lifecycles = || {
@@ -354,7 +355,7 @@ mod tests {
         })
     }
 
-    /// The table once more, by the words themselves.
+    /// The same table, written once more by the words of AWS.
     fn expected(mode: ShutdownMode, states: &InstanceStates) -> bool {
         let target = states.target.as_deref();
         let lifecycle = states.lifecycle.as_ref().map(|found| match found {
@@ -373,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn every_cell_of_the_table() {
+    fn every_combination_of_states_leaves_or_stays_as_the_table_says() {
         let mut cells = 0;
         for mode in ShutdownMode::ALL {
             for states in all_states() {
@@ -386,7 +387,7 @@ mod tests {
     }
 
     #[test]
-    fn the_rows_that_matter_have_a_reason() {
+    fn decisions_give_their_reason() {
         let states = |target: Option<&str>, lifecycle: Option<&str>, ec2: Option<&str>| InstanceStates {
             target: target.map(str::to_owned),
             lifecycle: lifecycle.map(|word| InGroup::As(Lifecycle::parse(word))),
@@ -403,15 +404,15 @@ mod tests {
             (states(Some("Standby"), None, Some("running")), "no: it is in Standby"),
             (states(None, Some("Standby"), None), "no: it is in Standby"),
             (states(None, Some("EnteringStandby"), None), "no: it is in Standby"),
-            (states(Some("InService"), Some("InService"), Some("running")), "yes: nobody says"),
-            (InstanceStates::default(), "yes: nobody says"),
+            (states(Some("InService"), Some("InService"), Some("running")), "yes: AWS does not say"),
+            (InstanceStates::default(), "yes: AWS does not say"),
             (
                 states(None, Some("Quarantined"), Some("running")),
-                "no: AWS says what this version does not know (lifecycle",
+                "no: AWS reports a state that this version does not know (lifecycle",
             ),
             (
                 InstanceStates { lifecycle: Some(InGroup::No), ..InstanceStates::default() },
-                "no: AWS says what this version does not know (in no",
+                "no: AWS reports a state that this version does not know (in no",
             ),
         ];
         for (states, text) in rows {
@@ -419,12 +420,14 @@ mod tests {
             assert!(said.starts_with(text), "{states:?}: {said}");
         }
         assert!(
-            is_permanent(ShutdownMode::Halt, &InstanceStates::default()).to_string().starts_with("no: nobody says")
+            is_permanent(ShutdownMode::Halt, &InstanceStates::default())
+                .to_string()
+                .starts_with("no: AWS does not say")
         );
     }
 
     #[test]
-    fn the_first_question_is_answered_in_words() {
+    fn the_answer_whether_the_machine_goes_down_has_a_text() {
         let rows = [
             (GoingDown::Down(ShutdownMode::Poweroff), "yes: systemd starts poweroff.target"),
             (GoingDown::Down(ShutdownMode::Halt), "yes: systemd starts halt.target"),
@@ -437,7 +440,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_known_comes_together_and_the_first_word_counts() {
+    fn states_are_merged_and_the_first_one_counts() {
         let of =
             |target: Option<&str>, lifecycle, ec2| InstanceStates { target: target.map(str::to_owned), lifecycle, ec2 };
         let first = of(Some("Standby"), None, None);
@@ -447,9 +450,9 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_is_final_stays_so_whatever_else_is_said() {
+    fn a_final_answer_stays_final_whatever_else_is_known() {
         for states in all_states() {
-            // Only an end takes a machine along that halts.
+            // Only a machine that is being terminated leaves when it halts.
             assert_eq!(
                 states.is_final(),
                 matches!(is_permanent(ShutdownMode::Halt, &states), LeaveDecision::Leave(_)),

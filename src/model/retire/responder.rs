@@ -1,27 +1,27 @@
-//! What answers where a cluster is to be given up, and what an operator can do about it.
+//! Who answers although the cluster is to be retired, and what an operator can do about it.
 //!
-//! Whatever answers at the endpoint is in the way, even another cluster: the next one is made under the same name, and its
-//! machines and workers would find the other one there.
+//! Whoever answers at the endpoint prevents the retirement, even another cluster: the next cluster is made under the same name, and
+//! its machines and workers would find the other one there.
 
 use crate::model::machine::ids::InstanceId;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
-/// One that answers.
+/// Something that answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Responder {
-    /// Somebody at the record's endpoint.
+    /// A server at the record's endpoint.
     Endpoint {
         /// The endpoint.
         endpoint: String,
-        /// Where its name led.
+        /// The address that its name resolved to.
         address: Option<SocketAddr>,
         /// The HTTP status.
         status: u16,
         /// Which cluster it serves.
         serves: ServedCluster,
     },
-    /// A living machine of the group.
+    /// A machine of the group that is not gone.
     Machine {
         /// Which.
         instance: InstanceId,
@@ -32,7 +32,7 @@ pub enum Responder {
     },
 }
 
-/// Which cluster somebody serves, by the CA that it gives away.
+/// Which cluster a server serves, by the CA that it publishes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ServedCluster {
     /// One with the CA of the cluster that is to be retired.
@@ -42,7 +42,7 @@ pub enum ServedCluster {
         /// Public-key hashes of that CA.
         hashes: Vec<String>,
     },
-    /// It does not say.
+    /// It publishes no CA.
     Unknown,
 }
 
@@ -72,7 +72,7 @@ impl Responder {
                  this record as it is and give the next cluster an endpoint and a prefix of its own"
             }
             Self::Endpoint { serves: ServedCluster::Unknown, .. } => {
-                "the cluster may still serve, or the name lead to something else: stop what answers there, or correct the name"
+                "the cluster may still serve, or the name may lead to something else: stop what answers there, or correct the name"
             }
             Self::Machine { .. } => {
                 "the cluster may still serve: terminate the machine, or stop kubelet and etcd there"
@@ -81,7 +81,7 @@ impl Responder {
     }
 }
 
-/// What was seen.
+/// What answers, without the remedy.
 impl fmt::Display for Responder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_ca_tells_which_cluster_answers_and_that_what_to_do() {
+    fn the_ca_shows_which_cluster_answers_and_decides_the_remedy() {
         let hashes = |hashes: &[&str]| hashes.iter().map(ToString::to_string).collect::<Vec<_>>();
         let another = |found: &[&str]| ServedCluster::AnotherCa { hashes: hashes(found) };
         let rows = [

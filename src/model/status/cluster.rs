@@ -1,4 +1,4 @@
-//! Looking for everything that is not as it should be, the most severe first.
+//! Finds everything that is wrong, the most severe first.
 
 use super::input::{Etcd, StatusInput};
 use super::machines::{Ec2Answer, StatusMachine, is_explained};
@@ -10,7 +10,7 @@ use crate::model::membership::registration::{Registration, RegistrationPhase};
 use crate::model::record::cluster::{ClusterRecord, RecordState};
 use crate::model::record::identity::{Identity, Mismatch};
 
-/// What is to be said while there is no cluster.
+/// The reasons while there is no cluster.
 pub(super) fn without_cluster(input: &StatusInput, machines: &[StatusMachine<'_>]) -> Vec<StatusReason> {
     let record = input.record.as_ref().ok().and_then(Option::as_ref);
     let holder = record.and_then(ClusterRecord::holder);
@@ -30,7 +30,7 @@ pub(super) fn without_cluster(input: &StatusInput, machines: &[StatusMachine<'_>
     found
 }
 
-/// What keeps a cluster from being healthy.
+/// The reasons why a cluster is not healthy.
 pub(super) fn reasons(input: &StatusInput, machines: &[StatusMachine<'_>]) -> Vec<StatusReason> {
     let mut found = other_clusters(input, machines);
     found.extend(record(input));
@@ -62,13 +62,13 @@ pub(super) fn reasons(input: &StatusInput, machines: &[StatusMachine<'_>]) -> Ve
     found
 }
 
-/// Whether etcd answers as a cluster that works.
+/// Whether etcd has a quorum.
 pub(super) fn has_quorum(input: &StatusInput) -> bool {
     matches!(&input.etcd, Ok(Etcd::Stacked { members, certain, .. }) if *certain || members.has_quorum())
 }
 
-/// How many machines ever had a vote, if EC2 says that every one of them is gone. Who is missing in the answer counts
-/// only if the answer shows somebody running: one of another Region or account shows nobody.
+/// How many machines ever had a vote, if EC2 says that every one of them is gone. A machine that is missing in the answer counts
+/// as gone only if the answer shows another one running: an answer for the wrong Region or account shows none.
 pub(super) fn lost_voters(input: &StatusInput, machines: &[StatusMachine<'_>]) -> Option<usize> {
     let credible = input.ec2.as_ref().ok()?.values().any(|state| *state == Ec2State::Running);
     let initialised_by = input.record.as_ref().ok()?.as_ref()?.published().map(|published| &published.initialised_by);
@@ -91,7 +91,7 @@ fn published(input: &StatusInput) -> Option<&crate::model::record::cluster::Publ
     input.record.as_ref().ok()?.as_ref()?.published()
 }
 
-/// API servers that serve another cluster than the record's, or without a record than the first that answers.
+/// API servers that serve another cluster than the record's; without a record, another than the first one that answers.
 fn other_clusters(input: &StatusInput, machines: &[StatusMachine<'_>]) -> Vec<StatusReason> {
     let served: Vec<(&InstanceId, &Uid)> = machines
         .iter()
@@ -108,7 +108,7 @@ fn other_clusters(input: &StatusInput, machines: &[StatusMachine<'_>]) -> Vec<St
     others.map(reason).collect()
 }
 
-/// The record is not known, not there, given up, or another's.
+/// What is wrong with the record: unknown, missing, retired, or of another account, Region, endpoint, subnet or group.
 fn record(input: &StatusInput) -> Option<StatusReason> {
     match &input.record {
         Err(_) => unknown(StatusSource::Record, &input.record),
@@ -126,7 +126,7 @@ fn record(input: &StatusInput) -> Option<StatusReason> {
     }
 }
 
-/// How the record differs from what is known here; what is not known does not differ.
+/// How the record differs from what is known on this machine. What is not known does not count as different.
 fn identity_mismatch(input: &StatusInput, record: &ClusterRecord) -> Option<Mismatch> {
     let recorded = &record.identity;
     let machine = input.here.machine.as_ref().ok();
@@ -156,7 +156,7 @@ fn silent(members: &Members, machines: &[StatusMachine<'_>]) -> Vec<StatusReason
     silent.map(reason).collect()
 }
 
-/// What is odd about a member beside its silence.
+/// What is wrong with a member, except that it does not answer.
 fn member_reasons(input: &StatusInput, member: &Member, machines: &[StatusMachine<'_>]) -> Vec<StatusReason> {
     let mut found = Vec::new();
     if !member.is_started() {
@@ -168,7 +168,7 @@ fn member_reasons(input: &StatusInput, member: &Member, machines: &[StatusMachin
         found.push(StatusReason::MemberUnexplained(named(member, machines)));
     }
     let report = machines.iter().find(|machine| machine.member == Some(member)).and_then(|machine| machine.report);
-    // Without a quorum every member complains that there is no leader.
+    // Without a quorum every member reports that there is no leader.
     if let Some(report) = report.filter(|report| !report.errors.is_empty() && has_quorum(input)) {
         found.push(StatusReason::MemberComplains { member: named(member, machines), what: report.errors.join("; ") });
     }
@@ -180,7 +180,7 @@ fn named(member: &Member, machines: &[StatusMachine<'_>]) -> MemberName {
     MemberName::of(member, machine.map(|machine| machine.instance))
 }
 
-/// Live candidates that have no vote. Members without one have a reason of their own.
+/// Candidates that are no members and not gone. Members without a vote have a reason of their own.
 fn not_voters(machines: &[StatusMachine<'_>], is_member: impl Fn(&StatusMachine<'_>) -> bool) -> Vec<StatusReason> {
     let without = machines.iter().filter(|machine| machine.is_live_candidate() && !is_member(machine));
     without
@@ -188,17 +188,17 @@ fn not_voters(machines: &[StatusMachine<'_>], is_member: impl Fn(&StatusMachine<
         .collect()
 }
 
-/// What a machine says about why it has no vote.
+/// Why a machine has no vote, by its registration.
 fn why_no_vote(machine: &StatusMachine<'_>) -> String {
     let Some(registration) = machine.registration else {
-        return "it has not said anything yet; is 'kubeboot up' running there?".into();
+        return "it has not registered: see whether 'kubeboot up' runs there".into();
     };
     match registration {
-        Err(why) => format!("what it says about itself cannot be read: {why}"),
+        Err(why) => format!("its registration cannot be read: {why}"),
         Ok(says) => match (says.phase, &says.waits_for, &says.last_error) {
             (RegistrationPhase::Failed, _, Some(error)) => format!("it failed: {error}"),
             (RegistrationPhase::Waiting, Some(what), _) => format!("it waits for {what}"),
-            (phase, ..) => format!("it says '{}' since {}", phase.as_str(), says.since),
+            (phase, ..) => format!("it has been '{}' since {}", phase.as_str(), says.since),
         },
     }
 }
@@ -210,11 +210,11 @@ fn voter_count(input: &StatusInput, members: &Members) -> Option<StatusReason> {
     (voters != expected).then_some(StatusReason::VoterCount { voters, expected })
 }
 
-/// API servers that are not ready although etcd answers beside them. A machine that is no voter yet has none, one that
-/// is silent altogether has a reason already, and without a quorum none is ready.
+/// API servers that are not ready although etcd answers on the same machine. Left out: machines that are no voters, machines whose
+/// etcd does not answer either, and all of them without a quorum, since then none is ready.
 fn api_servers(input: &StatusInput, machines: &[StatusMachine<'_>]) -> Vec<StatusReason> {
     if let Some(reason) = unknown(StatusSource::ApiServers, &input.api_servers) {
-        // On a machine without credentials both say the same.
+        // On a machine without credentials both errors are the same; one is enough.
         return if input.api_servers.as_ref().err() == input.etcd.as_ref().err() { Vec::new() } else { vec![reason] };
     }
     let (external, quorum) = (matches!(input.etcd, Ok(Etcd::External)), has_quorum(input));

@@ -1,4 +1,4 @@
-//! Who is who: every machine that any source mentions, with all that is known of it.
+//! Every machine that any source mentions, with all that is known of it.
 
 use super::input::{ApiServer, Etcd, Known, MemberStatus, StatusInput};
 use crate::model::machine::group::{Ec2State, GroupMember};
@@ -16,13 +16,13 @@ use std::net::IpAddr;
 pub struct StatusMachine<'a> {
     /// Its instance ID.
     pub instance: &'a InstanceId,
-    /// Its addresses as it knows them itself, if it is this machine.
+    /// Its own addresses, if it is this machine.
     pub own_addresses: &'a [IpAddr],
     /// Its place in the group, if it has one.
     pub group: Option<&'a GroupMember>,
-    /// EC2's word.
+    /// What EC2 says of it.
     pub ec2: Ec2Answer<'a>,
-    /// What it says about itself; `None` when it says nothing or nobody could read it.
+    /// Its registration; `None` when there is none or the registrations are not known.
     pub registration: Option<&'a Known<Registration>>,
     /// Its etcd member.
     pub member: Option<&'a Member>,
@@ -32,25 +32,25 @@ pub struct StatusMachine<'a> {
     pub api_server: Option<&'a ApiServer>,
 }
 
-/// EC2's word on one instance.
+/// What EC2 says of one instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ec2Answer<'a> {
     /// EC2 was not asked or did not answer.
     Unknown,
-    /// EC2 answered, and left it out: gone for an hour or more, or of another account or Region.
+    /// It is missing in EC2's answer: gone for an hour or more, or of another account or Region.
     Absent,
     /// Its state.
     State(&'a Ec2State),
 }
 
 impl StatusMachine<'_> {
-    /// What it says about itself, where that could be read.
+    /// Its registration, if that could be read.
     #[must_use]
     pub fn registered(&self) -> Option<&Registration> {
         self.registration.and_then(|registration| registration.as_ref().ok())
     }
 
-    /// Private addresses, as the machine itself knows them, or by EC2, or else by its registration; the primary one first.
+    /// Private addresses: the machine's own knowledge, or else EC2's, or else its registration's; the primary one first.
     #[must_use]
     pub fn addresses(&self) -> &[IpAddr] {
         let by_ec2 = self.group.map(|member| member.addresses.as_slice());
@@ -59,20 +59,20 @@ impl StatusMachine<'_> {
         all.into_iter().find(|addresses| !addresses.is_empty()).unwrap_or_default()
     }
 
-    /// Whether EC2 says that it will never run again.
+    /// Whether EC2 says that it is terminated or shutting down.
     #[must_use]
     pub fn is_gone(&self) -> bool {
         matches!(self.ec2, Ec2Answer::State(state) if state.is_final())
     }
 
-    /// Whether it may serve, as far as AWS says.
+    /// Whether it is a candidate of the group, and not gone.
     #[must_use]
     pub fn is_live_candidate(&self) -> bool {
         self.group.is_some_and(GroupMember::is_candidate) && !self.is_gone()
     }
 }
 
-/// All machines: first the group's, then the others that the bucket mentions, each by instance ID.
+/// All machines: first the group's, then the others, each by instance ID.
 #[must_use]
 pub fn machines(input: &StatusInput) -> Vec<StatusMachine<'_>> {
     let mut all: Vec<StatusMachine<'_>> =
@@ -118,20 +118,20 @@ fn machine<'a>(input: &'a StatusInput, instance: &'a InstanceId) -> StatusMachin
     }
 }
 
-/// Whose member this is: the machine's that its registration leads to, or else that lives at its address, or did.
-/// Addresses are used again, so what was said comes first.
+/// The machine of this member: by its registration, or else the one that has its address now, or else one that had it. The
+/// registration comes first because addresses are reused.
 fn owner(member: &Member, machines: &[StatusMachine<'_>]) -> Option<usize> {
-    let said = registrations(member, machines).first().map(|says| &says.instance);
-    let lives_there = |machine: &StatusMachine<'_>| !machine.is_gone() && member.is_at(machine.addresses());
-    let was_there = |machine: &StatusMachine<'_>| member.is_at(machine.addresses());
+    let registered = registrations(member, machines).first().map(|says| &says.instance);
+    let has_address = |machine: &StatusMachine<'_>| !machine.is_gone() && member.is_at(machine.addresses());
+    let had_address = |machine: &StatusMachine<'_>| member.is_at(machine.addresses());
     machines
         .iter()
-        .position(|machine| said == Some(machine.instance))
-        .or_else(|| machines.iter().position(lives_there))
-        .or_else(|| machines.iter().position(was_there))
+        .position(|machine| registered == Some(machine.instance))
+        .or_else(|| machines.iter().position(has_address))
+        .or_else(|| machines.iter().position(had_address))
 }
 
-/// Whether a registration leads to this member, by the rule of reaping: no machine may remove another one.
+/// Whether a registration leads to this member, by the rule of reaping. No machine removes a member that none leads to.
 #[must_use]
 pub fn is_explained(member: &Member, machines: &[StatusMachine<'_>]) -> bool {
     !registrations(member, machines).is_empty()

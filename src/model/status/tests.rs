@@ -47,7 +47,7 @@ fn verdict_of(input: &StatusInput) -> (String, Vec<&'static str>) {
 }
 
 #[test]
-fn what_is_healthy() {
+fn a_healthy_control_plane_has_no_reason() {
     let one = with(|input| {
         input.etcd = stacked([member(1)]);
         candidates(input).truncate(1);
@@ -98,7 +98,7 @@ fn every_reason_degrades() {
         (with(|input| input.api_servers = why()), 1, &["unknown"]),
         (with(|input| api_servers(input).get_mut(&id(2)).unwrap().ready = why()), 1, &["api-server"]),
         (with(|input| input.etcd = stacked([member(1), member(2), silent(3)])), 0, &["member-silent"]),
-        // The read went through a quorum, whatever the status calls came to.
+        // The list was read through a quorum, so there is one, although status calls failed.
         (with(|input| input.etcd = stacked([member(1), silent(2), silent(3)])), 0, &["member-silent", "member-silent"]),
         (with(|input| input.etcd = stacked([member(1), member(2)])), 0, &["not-a-voter", "voter-count"]),
         (with(|input| registrations(input).insert(id(3), why()).map_or((), drop)), 1, &["member-unexplained"]),
@@ -110,7 +110,7 @@ fn every_reason_degrades() {
 }
 
 #[test]
-fn members_on_their_way_are_told() {
+fn learners_and_unstarted_members_are_reasons() {
     let learner = Member { learner: true, ..member(3) };
     let unstarted = Member { name: String::new(), answers: false, learner: true, ..member(3) };
     let unstarted_voter = Member { name: String::new(), answers: false, ..member(3) };
@@ -126,7 +126,7 @@ fn members_on_their_way_are_told() {
 }
 
 #[test]
-fn quorum_lost_counts_who_answers() {
+fn a_lost_quorum_counts_the_voters_that_answer() {
     let rows = [
         (without_quorum([member(1), silent(2), silent(3)]), "quorum lost: 1 of 3 answers"),
         (without_quorum([silent(1), silent(2), silent(3)]), "quorum lost: 0 of 3 answer"),
@@ -144,7 +144,7 @@ fn quorum_lost_counts_who_answers() {
 }
 
 #[test]
-fn two_clusters_are_the_worst() {
+fn two_clusters_outrank_every_other_verdict() {
     let other = |input: &mut StatusInput| {
         api_servers(input).get_mut(&id(3)).unwrap().kube_system_uid = Ok(Uid::parse(OTHER_UID).unwrap());
     };
@@ -206,7 +206,7 @@ fn without_a_cluster_the_record_says_how_far_it_is() {
 }
 
 #[test]
-fn a_lost_record_is_not_taken_for_a_fresh_start() {
+fn a_lost_record_is_not_taken_for_an_unclaimed_cluster() {
     let lost = with(|input| (input.record, input.etcd, input.api_servers) = (Ok(None), why(), why()));
     let verdict = judge(&lost);
     assert_eq!(verdict.outcome, StatusOutcome::CannotTell { joined: Some(3) });
@@ -214,7 +214,7 @@ fn a_lost_record_is_not_taken_for_a_fresh_start() {
 }
 
 #[test]
-fn without_etcd_only_what_can_be_told_is_told() {
+fn without_etcd_the_verdict_follows_ec2_and_the_registrations() {
     let laptop = |input: &mut StatusInput| {
         input.here.machine = why();
         input.here.service_subnet = None;
@@ -249,12 +249,12 @@ fn without_etcd_only_what_can_be_told_is_told() {
                 laptop(input);
                 input.registrations = why();
             }),
-            "cannot tell: neither etcd nor the bucket says anything",
+            "cannot tell: neither etcd nor the bucket answers",
             &["unknown", "unknown"],
         ),
         (with(terminated), "quorum lost: all 3 machines that had a vote are gone", &["unknown"]),
         (with(|input| absent(input, true)), "quorum lost: all 3 machines that had a vote are gone", &["unknown"]),
-        // An answer for the wrong Region shows nobody.
+        // An answer for the wrong Region shows no instance.
         (with(|input| absent(input, false)), "cannot tell: 3 machines say that they are voters", &["unknown"]),
         // A ready API server has read etcd through its quorum.
         (with(|input| input.etcd = why()), "degraded", &["unknown"]),
@@ -265,7 +265,7 @@ fn without_etcd_only_what_can_be_told_is_told() {
 }
 
 #[test]
-fn an_etcd_that_is_silent_everywhere_has_no_quorum() {
+fn an_etcd_that_answers_nowhere_has_no_quorum() {
     let silent = |input: &mut StatusInput| input.etcd = Ok(Etcd::Silent { asked: 3, why: "connection refused".into() });
     let all_silent = with(|input| {
         silent(input);
@@ -316,7 +316,7 @@ fn with_external_etcd_the_api_servers_are_counted() {
 }
 
 #[test]
-fn a_member_is_the_machine_that_said_so_and_then_the_one_that_lives_there() {
+fn a_member_belongs_to_the_machine_that_registered_it_or_else_has_its_address() {
     // The fourth machine has the address of the third, which is gone and whose member is still listed.
     let input = with(|input| {
         input.etcd = stacked([member(1), member(2), silent(3)]);
@@ -341,12 +341,12 @@ fn a_member_is_the_machine_that_said_so_and_then_the_one_that_lives_there() {
     );
     let order: Vec<_> = machines(&input).iter().map(|machine| machine.instance.clone()).collect();
     assert_eq!(order, [id(1), id(2), id(4), id(3)], "the group first");
-    // Nobody said so: then it is the one that lives at the address.
-    let unsaid = with(|input| {
+    // Without a registration it is the machine that has the address.
+    let unregistered = with(|input| {
         registrations(input).remove(&id(3));
     });
-    assert_eq!(machines(&unsaid)[2].member, Some(&member(3)));
-    // Two have had the address: then it is the one of them that lives.
+    assert_eq!(machines(&unregistered)[2].member, Some(&member(3)));
+    // Of two machines that have had the address, it is the one that runs.
     let again = with(|input| {
         registrations(input).remove(&id(3));
         candidates(input).push(GroupMember { addresses: vec![address(3)], ..group_member(4) });
@@ -359,16 +359,16 @@ fn a_member_is_the_machine_that_said_so_and_then_the_one_that_lives_there() {
 }
 
 #[test]
-fn a_machine_without_vote_says_why_as_well_as_it_can() {
+fn a_machine_without_a_vote_has_the_reason_of_its_registration() {
     let waiting = Registration { waits_for: Some("its turn".into()), ..registration(3, RegistrationPhase::Waiting) };
     let failed =
         Registration { last_error: Some("kubeadm failed".into()), ..registration(3, RegistrationPhase::Failed) };
     let rows = [
-        (None, "it has not said anything yet; is 'kubeboot up' running there?"),
-        (Some(Err("it is not JSON".into())), "what it says about itself cannot be read: it is not JSON"),
+        (None, "it has not registered: see whether 'kubeboot up' runs there"),
+        (Some(Err("it is not JSON".into())), "its registration cannot be read: it is not JSON"),
         (Some(Ok(waiting)), "it waits for its turn"),
         (Some(Ok(failed)), "it failed: kubeadm failed"),
-        (Some(Ok(registration(3, RegistrationPhase::Joining))), "it says 'joining' since 2026-01-02T03:04:05Z"),
+        (Some(Ok(registration(3, RegistrationPhase::Joining))), "it has been 'joining' since 2026-01-02T03:04:05Z"),
     ];
     for (registration, says) in rows {
         let input = with(|input| {
@@ -382,7 +382,7 @@ fn a_machine_without_vote_says_why_as_well_as_it_can() {
 }
 
 #[test]
-fn what_a_member_complains_of_is_told() {
+fn errors_of_a_member_are_a_reason() {
     let input = with(|input| {
         let report = MemberStatus { version: "3.6.8".into(), errors: vec!["alarm:NOSPACE".into()] };
         let members = Members(vec![member(1), member(2), member(3)]);
@@ -393,7 +393,7 @@ fn what_a_member_complains_of_is_told() {
 }
 
 #[test]
-fn a_member_knows_itself_when_all_else_is_silent() {
+fn a_member_knows_itself_when_no_other_source_answers() {
     let input = with(|input| {
         input.here.machine = why();
         (input.record, input.registrations, input.hash) = (why(), why(), why());
@@ -406,7 +406,7 @@ fn a_member_knows_itself_when_all_else_is_silent() {
 }
 
 #[test]
-fn certificates_are_told_in_days() {
+fn the_time_left_of_a_certificate_is_given_in_days() {
     let text = |days| StatusReason::Certificate { file: "f".into(), days }.to_string();
     for (days, start) in [
         (-1, "f has expired:"),
@@ -419,9 +419,13 @@ fn certificates_are_told_in_days() {
 }
 
 #[test]
-fn a_certificate_is_told_of_in_its_last_month() {
-    for (days, told_of) in [(-1, true), (29, true), (30, false), (364, false)] {
+fn a_certificate_is_a_reason_in_its_last_month() {
+    for (days, is_reason) in [(-1, true), (29, true), (30, false), (364, false)] {
         let reasons = judge(&with(|input| input.here.certificates = Ok(vec![certificate(days)]))).reasons;
-        assert_eq!(reasons.iter().any(|reason| matches!(reason, StatusReason::Certificate { .. })), told_of, "{days}");
+        assert_eq!(
+            reasons.iter().any(|reason| matches!(reason, StatusReason::Certificate { .. })),
+            is_reason,
+            "{days}"
+        );
     }
 }
