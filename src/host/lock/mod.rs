@@ -2,7 +2,7 @@
 //!
 //! It is an flock: the kernel releases it when the last process that holds it is gone, and kubeadm
 //! inherits it. So a kubeadm whose kubeboot was killed keeps the lock, and the next kubeboot ends
-//! that orphan instead of working beside it. After a boot `/run` is empty and the lock is free.
+//! that orphan before it works. After a boot `/run` is empty and the lock is free.
 
 mod holders;
 mod note;
@@ -28,7 +28,7 @@ use note::Note;
 /// Where the lock is.
 pub const PATH: &str = "/run/kubeboot/lock";
 
-/// How often a waiting caller looks again.
+/// How often a waiting caller tries again.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 /// How long a process may take to end after SIGTERM, before SIGKILL. A kubeboot ends its kubeadm within one second.
@@ -44,19 +44,19 @@ pub struct Lock {
 
 impl Lock {
     /// Takes the lock at `path` on behalf of `command` (a name for people, such as `kubeboot up`).
-    /// Waits at most `time_limit`; every new reason for waiting goes to `on_wait`. A kubeadm that
-    /// was left behind by a kubeboot that is dead is ended.
+    /// Waits at most `time_limit`; every new reason for waiting goes to `on_wait`. A kubeadm whose
+    /// kubeboot has died is ended.
     ///
     /// # Errors
     ///
-    /// With [`Exit::TryAgain`], if somebody else still holds it after `time_limit`; otherwise if the
+    /// With [`Exit::TryAgain`], if another process still holds it after `time_limit`; otherwise if the
     /// lock file cannot be made or locked.
     pub async fn acquire(path: &Path, command: &str, time_limit: Duration, on_wait: impl FnMut(&str)) -> Result<Self> {
         Self::contend(path, command, time_limit, |_| false, on_wait).await
     }
 
-    /// The same for a command that comes before others: whoever holds the lock and says of itself that it is doing what
-    /// `ends` is true of is ended, with SIGTERM first. What it leaves behind is ended, too.
+    /// The same for a command that preempts others: a holder whose noted command `preempts` accepts is ended, with SIGTERM first,
+    /// and so is the kubeadm that it leaves behind.
     ///
     /// # Errors
     /// As [`Lock::acquire`].
@@ -101,7 +101,7 @@ impl Lock {
             }
             let noted = note.as_ref().filter(|note| holders.locker == Some(note.pid) && preempts(note.command()));
             if let Some(note) = noted {
-                // It alone: its group may be that of the script which started it.
+                // Only this process: its group may be that of the script which started it.
                 holder.end(note.pid, "ending the kubeboot that holds this machine's lock", kill_process);
             }
             if since.elapsed() >= time_limit {
@@ -116,7 +116,7 @@ impl Lock {
 
     fn taken(file: File, command: &str) -> Result<Self> {
         let note = Note::mine(command);
-        note.write(&file).context("failed to say who holds this machine's lock")?;
+        note.write(&file).context("failed to write down the holder of this machine's lock")?;
         let file = Arc::new(file);
         Ok(Self { file, note })
     }
@@ -126,7 +126,7 @@ impl Lock {
         self.file.try_clone()
     }
 
-    /// Writes down a process that inherited the lock: should this one die, it is the orphan.
+    /// Notes a process that inherited the lock: if this process dies, that one is the orphan.
     pub(super) fn note_child(&self, group: i32) -> io::Result<()> {
         self.note.with_child(group).write(&self.file)
     }
@@ -150,7 +150,7 @@ fn open(path: &Path) -> Result<File> {
         .with_context(|| failed_to("open", path))
 }
 
-/// Who is in the way, for people.
+/// Why the lock cannot be taken, for people.
 fn reason(holders: &Holders, note: Option<&Note>) -> String {
     let noted = note.filter(|note| holders.locker == Some(note.pid));
     match (holders.locker, noted, find_orphan(holders, note)) {
@@ -169,22 +169,21 @@ fn reason(holders: &Holders, note: Option<&Note>) -> String {
     }
 }
 
-/// The orphan, if there is one: nobody who took the lock holds it any more, but the process that
-/// the note calls its child does. Both by the kernel's word at this moment, so that a number that
-/// meanwhile means another process cannot mislead.
+/// The orphan, if there is one: the process that took the lock no longer holds it, but its child by
+/// the note does. Both are read from the kernel now, so a process ID that was reused cannot mislead.
 fn find_orphan(holders: &Holders, note: Option<&Note>) -> Option<i32> {
     let child = note?.child?;
     (holders.locker.is_none() && holders.all.contains(&child)).then_some(child)
 }
 
-/// A process that was asked to end.
+/// The termination of one process, over several attempts to take the lock.
 #[derive(Default)]
 struct Termination {
     asked: Option<(i32, Instant)>,
 }
 
 impl Termination {
-    /// Signals it by `kill`: first to end, and after a grace for good.
+    /// Signals it by `kill`: SIGTERM first, and SIGKILL after [`TERM_TIMEOUT`].
     fn end(&mut self, pid: i32, what: &str, kill: fn(Pid, Signal) -> rustix::io::Result<()>) {
         let asked = self.asked.filter(|(asked, _)| *asked == pid);
         let signal = match asked {
@@ -196,7 +195,7 @@ impl Termination {
             self.asked = Some((pid, Instant::now()));
             tracing::warn!(pid, "{what}");
         }
-        // An error means that it is gone already, and the next look at the lock shows that.
+        // An error means that the process is gone already; the next attempt to take the lock shows that.
         if let Some(pid) = Pid::from_raw(pid) {
             let _ = kill(pid, signal);
         }

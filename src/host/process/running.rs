@@ -14,14 +14,14 @@ use super::capture::{Capture, OnLine};
 use super::failed::ProcessFailed;
 use super::redact::Redaction;
 
-/// How long a process group may take to end after SIGTERM, before SIGKILL. Short, because a
-/// holder whose claim is in doubt has to be sure that its kubeadm is dead before others take over.
+/// How long a process group may take to end after SIGTERM, before SIGKILL. Short, because a holder
+/// that may have lost its claim must have ended its kubeadm before another machine takes over.
 const TERM_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How long the kernel may take to end a process after SIGKILL.
 const KILL_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What a program answered. `Debug` leaves out what it said: that may be a key.
+/// The output of a program. `Debug` leaves out the text, which may hold a key.
 #[derive(Clone)]
 pub struct Output {
     /// The exit code, one of the accepted ones.
@@ -30,7 +30,7 @@ pub struct Output {
     pub stdout: String,
     /// The last 64 KiB of standard error, not redacted.
     pub stderr: String,
-    /// From start to end.
+    /// How long it ran.
     pub took: Duration,
 }
 
@@ -40,7 +40,7 @@ impl fmt::Debug for Output {
     }
 }
 
-/// What a process is measured by and reported with.
+/// What is needed to judge and report a process.
 pub(super) struct RunSpec {
     pub(super) program: String,
     pub(super) deadline: Duration,
@@ -48,7 +48,7 @@ pub(super) struct RunSpec {
     pub(super) redaction: Redaction,
 }
 
-/// A process with its group. Dropped before its end has been seen, the whole group is killed.
+/// A running process with its group. When it is dropped before it has ended, the whole group is killed.
 pub struct Running {
     child: Child,
     group: Pid,
@@ -68,8 +68,8 @@ impl Running {
         };
         let group = i32::try_from(id).ok().and_then(Pid::from_raw);
         let group = group.ok_or_else(|| {
-            let odd = io::Error::other(format!("its process ID {id} is out of range"));
-            ProcessFailed::io(&spec.program, "start", odd)
+            let error = io::Error::other(format!("its process ID {id} is out of range"));
+            ProcessFailed::io(&spec.program, "start", error)
         })?;
         Ok(Self {
             child,
@@ -92,7 +92,7 @@ impl Running {
     }
 
     /// Waits for the end, at most until the deadline that began with the start.
-    /// May be abandoned and called again.
+    /// May be cancelled and called again.
     ///
     /// # Errors
     ///
@@ -118,10 +118,10 @@ impl Running {
     ///
     /// # Errors
     ///
-    /// [`ProcessFailed::Io`], if it is still there seconds after SIGKILL (it hangs in the kernel).
+    /// [`ProcessFailed::Io`], if it is still there [`KILL_TIMEOUT`] after SIGKILL (it hangs in the kernel).
     pub async fn kill(&mut self) -> Result<(), ProcessFailed> {
         if self.child.id().is_none() {
-            // Its end has been seen: by now its number may be somebody else's.
+            // It was reaped, so its process ID may be another process's by now.
             return Ok(());
         }
         self.signal(Signal::TERM);
@@ -130,8 +130,8 @@ impl Running {
             self.signal(Signal::KILL);
             ended = timeout(KILL_TIMEOUT, self.child.wait()).await;
         }
-        // What it had started may have outlived it. While any of that lives, the kernel gives the
-        // group's number to nobody else, so this meets the right ones or none.
+        // Its children may have outlived it. While one of them lives, the kernel does not reuse the
+        // group's ID, so this signals the right processes or none.
         self.signal(Signal::KILL);
         ended
             .unwrap_or_else(|_| Err(io::Error::other("it is still there after SIGKILL")))
@@ -139,7 +139,7 @@ impl Running {
             .map_err(|source| ProcessFailed::io(&self.spec.program, "end", source))
     }
 
-    /// Signals the group. A group that is gone is what every caller wants, so no error.
+    /// Signals the group. A group that is gone is no error.
     fn signal(&self, signal: Signal) {
         let _ = kill_process_group(self.group, signal);
     }
@@ -162,17 +162,17 @@ impl Running {
         }
     }
 
-    /// What the process last said, as it may be shown.
+    /// The end of the process's output, redacted.
     async fn tail(&mut self) -> String {
         let (stderr, stdout) = (self.stderr.finish().await, self.stdout.finish().await);
-        let said = if stderr.trim().is_empty() { stdout } else { stderr };
-        self.spec.redaction.apply(&said)
+        let output = if stderr.trim().is_empty() { stdout } else { stderr };
+        self.spec.redaction.apply(&output)
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // The ID is there until the end has been seen: no number of somebody else is signalled.
+        // The ID is there until the process was reaped, so no other process is signalled.
         if self.child.id().is_some() {
             self.signal(Signal::KILL);
         }
