@@ -21,10 +21,10 @@ pub const ATTEMPT_TIMEOUT: Duration = Duration::from_mins(15);
 const RESET_TIMEOUT: Duration = Duration::from_mins(3);
 /// How long a command may take that only reads and writes a few files.
 const QUERY_TIMEOUT: Duration = Duration::from_secs(30);
-/// Where programs are looked for when kubeboot itself was given no `PATH`.
+/// The `PATH` for kubeadm when kubeboot itself has none.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// kubeadm on this machine, held together with the machine's lock: what it starts keeps the lock should kubeboot die.
+/// kubeadm on this machine. Its processes inherit the machine's lock, so they keep it if kubeboot dies.
 #[derive(Clone)]
 pub struct Kubeadm {
     lock: Option<Lock>,
@@ -59,7 +59,7 @@ impl Kubeadm {
     }
 
     /// Starts `kubeadm join`. With `hosts` it runs in a mount namespace of its own, where that file is `/etc/hosts`, so
-    /// that the endpoint's name leads to a machine that answers.
+    /// that the endpoint's name resolves to a machine that answers.
     ///
     /// # Errors
     /// When kubeadm cannot be started.
@@ -109,10 +109,10 @@ impl Kubeadm {
         self.run("kubeadm init phase certs etcd-healthcheck-client", args, QUERY_TIMEOUT).await.map(|_| ())
     }
 
-    /// Has kubeadm judge the documents in `config`.
+    /// Lets kubeadm validate the documents in `config`.
     ///
     /// # Errors
-    /// With what kubeadm finds wrong in them.
+    /// What kubeadm finds wrong in them.
     pub async fn validate(&self, config: &Path) -> Result<(), Failure> {
         self.run("kubeadm config validate", args::config_validate(config), QUERY_TIMEOUT).await.map(|_| ())
     }
@@ -120,7 +120,7 @@ impl Kubeadm {
     /// The version of the installed kubeadm.
     ///
     /// # Errors
-    /// When there is none, or it does not say.
+    /// When it is not installed, or its answer is not understood.
     pub async fn version(&self) -> Result<Version> {
         let output = self
             .run("kubeadm version", args::version(), QUERY_TIMEOUT)
@@ -132,7 +132,7 @@ impl Kubeadm {
     /// The version of the installed kubelet.
     ///
     /// # Errors
-    /// When there is none, or it does not say.
+    /// When it is not installed, or its answer is not understood.
     pub async fn kubelet_version(&self) -> Result<Version> {
         let asked = self.command("kubelet", ["--version"], QUERY_TIMEOUT).run().await;
         output::kubelet_version(&asked.context("failed to ask kubelet for its version")?.stdout)
@@ -143,8 +143,8 @@ impl Kubeadm {
         ended.map_err(|failed| Failure::new(name, failed))
     }
 
-    /// An environment of nothing but `PATH` and `HOME`. No proxies: kubeadm would write those into the manifests of the
-    /// control plane, and ask its own API servers through them. Components that need a proxy get it by `extraEnvs`.
+    /// A command whose environment holds only `PATH` and `HOME`. Proxies are left out, because kubeadm would write them into the
+    /// manifests of the control plane and use them for its own API servers. Components that need a proxy get it by `extraEnvs`.
     fn command<A: Into<OsString>>(
         &self,
         program: &str,

@@ -1,7 +1,6 @@
-//! Making a machine fresh again. Whether that is allowed is decided elsewhere: this only does it.
+//! Wipes a machine, so that it is fresh again. Whether that is allowed is decided elsewhere.
 //!
-//! A crash in the middle is no harm: the marker goes last, so the next `up` finds the machine half made and wipes it
-//! again.
+//! A crash in the middle does no harm: the marker is removed last, so the next `up` finds the machine half made and wipes it again.
 
 use std::path::{Path, PathBuf};
 
@@ -26,7 +25,7 @@ pub enum WipeStep {
         /// The directory.
         data_dir: PathBuf,
     },
-    /// Emptying `/etc/kubernetes/pki`: what came from a bundle must not outlive the cluster it came from.
+    /// Emptying `/etc/kubernetes/pki`: the files of a bundle must not outlive its cluster.
     EmptyPki,
     /// Putting the operator's own certificate authorities back.
     RestoreOperatorPki,
@@ -61,10 +60,10 @@ pub fn plan(data_dir: Option<&Path>, cri_socket: Option<&str>) -> Vec<WipeStep> 
         .collect()
 }
 
-/// Carries out the steps of [`plan`], one after the other. Again after a crash or a failure: the same end.
+/// Carries out the steps of [`plan`], one after the other. May be repeated after a crash or a failure.
 ///
 /// # Errors
-/// Names the step that failed; those after it were not begun.
+/// Names the step that failed; the steps after it were not begun.
 pub async fn wipe(kubeadm: &Kubeadm, data_dir: Option<&Path>, cri_socket: Option<&str>) -> Result<()> {
     for step in plan(data_dir, cri_socket) {
         let words = step.describe();
@@ -108,9 +107,6 @@ mod tests {
         assert!(words[0].contains("without its phase remove-etcd-member"));
         assert!(words[1].contains("/data/etcd"));
         let external = plan(None, None);
-        assert!(
-            !external.iter().any(|step| matches!(step, WipeStep::EmptyEtcd { .. })),
-            "that etcd is somebody else's"
-        );
+        assert!(!external.iter().any(|step| matches!(step, WipeStep::EmptyEtcd { .. })), "that etcd is external");
     }
 }
