@@ -1,4 +1,4 @@
-//! Parses, sets up the log, runs, tells an error once, and exits.
+//! Parses the command line, sets up the log, runs the command, reports an error once, and exits.
 
 use anyhow::Result;
 use clap::Parser;
@@ -9,12 +9,12 @@ use kubeboot::settings::{Flags, Settings};
 use kubeboot::{check, log, reap, reset, retire, status, up};
 use std::process::ExitCode;
 
-/// The program. Public for its twin that tests can stop, `src/bin/kubeboot-crash-points.rs`.
+/// The program. Public for the variant that tests can stop, `src/bin/kubeboot-crash-points.rs`.
 #[tokio::main(flavor = "current_thread")]
 pub async fn main() -> ExitCode {
     let ended = tokio::select! {
         ended = run(Cli::parse()) => ended,
-        // What is dropped with `run` includes the kubeadm that it may have started.
+        // Dropping `run` also kills a kubeadm that it has started.
         stopped = asked_to_stop() => Err(stopped),
     };
     ended.unwrap_or_else(|error| log::report(&error).into())

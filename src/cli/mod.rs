@@ -1,4 +1,4 @@
-//! The command line: commands and their options, and nothing of what they do.
+//! The command line: commands and their options. What the commands do is in their own modules.
 
 mod flags;
 pub mod generate;
@@ -14,7 +14,7 @@ use clap_complete::Shell;
 use crate::model::machine::ids::{BadName, ClaimId, MemberId};
 use crate::settings::Flags;
 
-/// What was asked for.
+/// The parsed command line.
 #[derive(Debug, Parser)]
 #[command(name = "kubeboot", version, about = text::ABOUT, long_about = text::LONG_ABOUT)]
 #[command(after_help = text::AFTER_HELP, after_long_help = text::after_long_help(), disable_help_subcommand = true)]
@@ -33,19 +33,19 @@ pub enum CliCommand {
     /// Make this machine a node of its group's one control plane, or find that it is one
     #[command(long_about = text::UP, after_long_help = text::UP_EXAMPLES)]
     Up(UpArgs),
-    /// Leave the cluster if this machine goes down for good, or because you say so
+    /// Leave the cluster if this machine goes down for good, or at once with `--now`
     #[command(long_about = text::RESET, after_long_help = text::RESET_EXAMPLES)]
     Reset(ResetArgs),
-    /// Say how the control plane is, read now from every source
+    /// Show the state of the control plane, read now from every source
     #[command(long_about = text::STATUS, after_long_help = text::STATUS_EXAMPLES)]
     Status(ReportArgs),
-    /// Say whether this machine and account are ready for `up`
+    /// Check whether this machine and account are ready for `up`
     #[command(long_about = text::CHECK, after_long_help = text::CHECK_EXAMPLES)]
     Check(ReportArgs),
     /// Remove the etcd members of machines that are gone
     #[command(long_about = text::REAP, after_long_help = text::REAP_EXAMPLES)]
     Reap(ReapArgs),
-    /// Give a cluster up whose machines are all gone, so that the next machines make a new one
+    /// Give up a cluster whose machines are all gone, so that the next machines make a new one
     #[command(long_about = text::RETIRE, after_long_help = text::RETIRE_EXAMPLES)]
     Retire(RetireArgs),
     /// Print a shell's completions for kubeboot
@@ -57,7 +57,7 @@ pub enum CliCommand {
     /// Write the manual pages into a folder
     #[command(hide = true)]
     Man {
-        /// The folder, which is made if need be
+        /// The folder, which is made if it does not exist
         folder: PathBuf,
     },
     /// Print the places at which this build can be told to stop
@@ -69,7 +69,7 @@ pub enum CliCommand {
 /// The options of `up`.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct UpArgs {
-    /// Say what would be done next and why, and touch nothing
+    /// Print what would be done next and why, and change nothing
     #[arg(long)]
     pub dry_run: bool,
     /// Accept that another Auto Scaling group than the one on record now makes up the control plane
@@ -92,7 +92,7 @@ pub struct ResetArgs {
     /// Do not ask for confirmation
     #[arg(long, requires = "now")]
     pub yes: bool,
-    /// Say what would be done and why, and touch nothing
+    /// Print what would be done and why, and change nothing
     #[arg(long)]
     pub dry_run: bool,
 }
@@ -106,13 +106,13 @@ impl From<ResetArgs> for crate::reset::ResetOptions {
 /// The options of `reap`.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct ReapArgs {
-    /// Say which members would be removed and why, and touch nothing
+    /// Print which members would be removed and why, and change nothing
     #[arg(long)]
     pub dry_run: bool,
     /// Remove this one member, which no registration explains
     #[arg(long, value_name = "ID", value_parser = member_id)]
     pub member: Option<MemberId>,
-    /// Do not ask before --member removes it
+    /// Do not ask for confirmation
     #[arg(long, requires = "member")]
     pub yes: bool,
     /// Print JSON for programs
@@ -129,10 +129,10 @@ impl From<ReapArgs> for crate::reap::ReapOptions {
 /// The options of `retire`.
 #[derive(Debug, Clone, Args)]
 pub struct RetireArgs {
-    /// The cluster that is meant, by the ID that `kubeboot status` shows
+    /// The ID of the cluster, as `kubeboot status` shows it
     #[arg(long, value_name = "UUID", value_parser = cluster_id)]
     pub cluster_id: ClaimId,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(long)]
     pub yes: bool,
     /// Print JSON for programs
@@ -171,7 +171,7 @@ mod tests {
     use std::path::Path;
 
     #[test]
-    fn the_definitions_are_sound() {
+    fn the_definitions_are_valid() {
         Cli::command().debug_assert();
     }
 
