@@ -1,26 +1,26 @@
-//! Faults cease, and everybody is let go on: the sixth rule. Everything happens in turns, all clocks run alike, what was late
-//! has landed, the frozen are thawed, every machine serves again, systemd starts `up` again and again, and the group replaces what it lost.
+//! The sixth rule: after the faults have ceased, all must end well. Machines take turns, all clocks run alike, late writes have
+//! landed, frozen machines are thawed, every machine serves again, systemd restarts `up`, and the group replaces lost machines.
 
 use crate::world::{Action, At, Budget, Kubeadm, Life, Listed, Luck, Machine, Slot, World};
 
-/// Turns of everybody until all must be well, five seconds each: several times of all that may be waited for.
+/// How many turns all machines get until all must be well, five seconds each: several times the longest wait.
 pub const TURNS: usize = 400;
 const TURN: u16 = 5;
 
-/// What a fair end came to.
+/// The result of a fair end.
 #[derive(Debug)]
 pub enum End {
     /// All is well after so many turns.
     Well(usize),
-    /// The cluster had lost its quorum for good, or nobody is left: an operator must decide.
+    /// The cluster had lost its quorum for good, or no machine is left: an operator must decide.
     Lost,
-    /// Nothing comes of it.
+    /// The bound was reached, and not all is well.
     Stuck(Box<World>),
     /// A rule was broken on the way.
     Broken(Box<World>),
 }
 
-/// Plays on from this state. `on_action` hears of every action.
+/// Plays on from this state. `on_action` is called with every action.
 pub fn play(world: &World, mut on_action: impl FnMut(&Action, &World)) -> End {
     let mut world = world.clone();
     world.left = Budget { claims: 250, holdings: 250, beats: 250, ..Budget::default() };
@@ -63,7 +63,7 @@ fn happen(world: &mut World, action: Action, on_action: &mut impl FnMut(&Action,
     on_action(&action, world);
 }
 
-/// The group launches what it lacks, at fresh addresses.
+/// The group launches the machines that it lacks, at fresh addresses.
 fn replace(world: &mut World) {
     let alive = |machine: &&Machine| matches!(machine.life, Life::Running | Life::Stopped);
     while world.machines.iter().filter(alive).count() < usize::from(world.desired) {

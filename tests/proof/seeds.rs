@@ -1,5 +1,5 @@
-//! Many seeded runs of a larger world: up to seven machines on one virtual time, faults on every call and crashes between any
-//! two steps; then the faults cease.
+//! Many seeded runs of a larger world: up to seven machines on one virtual clock, faults on every call and crashes between any two
+//! steps; then the faults cease.
 //!
 //! `PROOF_RUNS` sets how many, `PROOF_SEED` plays one of them step by step.
 
@@ -10,10 +10,10 @@ use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 const RUNS: u64 = 5000;
-/// Different first seeds would make a failure of CI another one elsewhere.
+/// The first seed. It is fixed, so that a failure in CI is the same elsewhere.
 const FIRST: u64 = 1;
 
-/// SplitMix64: small, and the same on every machine for ever.
+/// SplitMix64: small, and the same on every machine.
 struct Chance(u64);
 
 impl Chance {
@@ -82,7 +82,7 @@ fn begin(chance: &mut Chance) -> World {
     world
 }
 
-/// One run. `on_action` hears of every action.
+/// One run. `on_action` is called with every action.
 fn run(seed: u64, mut on_action: impl FnMut(&Action, &World)) -> Result<Option<usize>, String> {
     let mut chance = Chance(seed);
     let mut world = begin(&mut chance);
@@ -121,7 +121,7 @@ fn run(seed: u64, mut on_action: impl FnMut(&Action, &World)) -> Result<Option<u
     }
 }
 
-/// What all runs came to.
+/// The result of all runs.
 pub struct Runs {
     pub failures: Vec<String>,
 }

@@ -1,4 +1,4 @@
-//! Machines that go down: who leaves, who stays, and that whoever comes back joins as new.
+//! Machines that go down: which leave, which stay, and that a machine that comes back joins as new.
 
 use crate::support::World;
 use crate::support::bucket::{LEASE, RECORD};

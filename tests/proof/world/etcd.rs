@@ -1,4 +1,4 @@
-//! etcd, as far as membership goes: who answers, what it refuses, and what a change does.
+//! etcd's membership: which members answer, what etcd refuses, and what a change does.
 
 use super::{At, Claim, Data, Kubeadm, Luck, Mem, Rule, Slot, Task, World};
 use kubeboot::model::membership::members::{Members, Removal};
@@ -24,13 +24,13 @@ impl World {
         voters > 0 && self.answering(claim) > voters / 2
     }
 
-    /// The list with who answers, as a machine gets it that may fail to reach one of them.
+    /// The list with which members answer, for a machine that may fail to reach one of them.
     pub fn probe(&self, claim: Claim, luck: Luck) -> Vec<(Mem, bool)> {
         let members = self.members(claim).iter();
         members.map(|mem| (*mem, self.answers(claim, mem) && luck != Luck::Without(mem.slot))).collect()
     }
 
-    /// What asking the cluster comes to.
+    /// The result of asking the cluster.
     pub fn ask(&self, claim: Claim, luck: Luck) -> (ClusterView, Vec<(Mem, bool)>) {
         let probed = self.probe(claim, luck);
         let list = real(&probed);
@@ -139,7 +139,7 @@ impl World {
         if !mem.learner && self.answers(claim, &mem) && active < rest / 2 + 1 {
             return;
         }
-        // etcd has no removal on condition: a learner that gets its vote after the last look is not meant.
+        // etcd has no conditional removal, so a learner that gets its vote after the last list is excepted.
         if mem.slot != slot && task.had_vote {
             if self.up(slot).view.states.get(&mem.slot) == Some(&Some(super::Life::Running)) {
                 self.breaks(Rule::LiveVoter);
@@ -147,7 +147,7 @@ impl World {
             if task.probed.iter().any(|(was, answered)| was.id == mem.id && *answered) {
                 self.breaks(Rule::Answering);
             }
-            // Whatever EC2 said: a living machine's voter is gone.
+            // Whatever EC2 said, the voter of a running machine was removed.
             if self.machine(mem.slot).life == super::Life::Running && !self.machine(mem.slot).was_stopped {
                 self.breaks(Rule::LiveVoter);
             }

@@ -1,4 +1,4 @@
-//! What an `up` sees, and the step that the real `decide` takes by it.
+//! What an `up` observes, and the step that the real `decide` takes.
 
 use super::bucket::{Body, Condition};
 use super::names::{address, claim_id, id, identity, slot as slot_of};
@@ -54,7 +54,7 @@ impl World {
         RecordView::Found { record: Box::new(rec.real()), etag, unchanged_for: secs(age) }
     }
 
-    /// What the disk says.
+    /// The state on the disk.
     pub fn local(&self, slot: Slot) -> Local {
         let disk = &self.machine(slot).disk;
         match (disk.marker, disk.data) {
@@ -112,7 +112,7 @@ impl World {
         }
     }
 
-    /// The real bookkeeping of absences. It is rebuilt from the ages, eldest first.
+    /// The real bookkeeping of absences, rebuilt from the ages, oldest first.
     fn observe_absences(
         &mut self,
         slot: Slot,
@@ -138,7 +138,7 @@ impl World {
         instances
     }
 
-    /// EC2's last word on everybody, for the reaper.
+    /// EC2's last answers about all instances, for the reaper.
     pub fn instances(&self, slot: Slot) -> Instances {
         let up = self.up(slot);
         let state = |(other, life): (&Slot, &Option<Life>)| {
@@ -264,7 +264,7 @@ impl World {
         self.go(slot, at);
     }
 
-    /// A fresh claim over what was seen.
+    /// A new claim over the observed record.
     fn claim(&mut self, slot: Slot, seen: &Snapshot) -> At {
         let before = match &seen.record {
             RecordView::Absent | RecordView::Vanished => None,
