@@ -183,7 +183,7 @@ struct Termination {
 }
 
 impl Termination {
-    /// Signals it by `kill`: SIGTERM first, and SIGKILL after [`TERM_TIMEOUT`].
+    /// Signals it by `kill`: SIGTERM first, and SIGKILL after `TERM_TIMEOUT`.
     fn end(&mut self, pid: i32, what: &str, kill: fn(Pid, Signal) -> rustix::io::Result<()>) {
         let asked = self.asked.filter(|(asked, _)| *asked == pid);
         let signal = match asked {

@@ -41,7 +41,7 @@ impl Capture {
     }
 
     /// What was kept, once the process has ended. A stream that another process holds open is
-    /// abandoned after [`DRAIN_TIMEOUT`].
+    /// abandoned after `DRAIN_TIMEOUT`.
     pub(super) async fn finish(&mut self) -> String {
         if !self.reader.is_finished() {
             // A time-out is no failure: what has been read by then is the output.

@@ -118,7 +118,7 @@ impl Running {
     ///
     /// # Errors
     ///
-    /// [`ProcessFailed::Io`], if it is still there [`KILL_TIMEOUT`] after SIGKILL (it hangs in the kernel).
+    /// [`ProcessFailed::Io`], if it is still there `KILL_TIMEOUT` after SIGKILL (it hangs in the kernel).
     pub async fn kill(&mut self) -> Result<(), ProcessFailed> {
         if self.child.id().is_none() {
             // It was reaped, so its process ID may be another process's by now.
