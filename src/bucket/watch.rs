@@ -1,4 +1,4 @@
-//! One object, read again and again: how long it has been the same, on this process' own monotonic clock.
+//! Watches one object: how long it has been unchanged, on this process's own monotonic clock.
 
 use crate::aws::CallFailed;
 use crate::aws::store::Store;
@@ -10,9 +10,9 @@ use tokio::time::Instant;
 /// What a read found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Found {
-    /// No object, and this process has never seen one.
+    /// There is no object, and this process has never seen one.
     Nothing,
-    /// No object any more.
+    /// The object that this process has seen is gone.
     Vanished,
     /// An object.
     Object {
@@ -33,7 +33,7 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// A watch over this key.
+    /// Starts to watch this key.
     #[must_use]
     pub fn new(store: Store, key: &'static str) -> Self {
         Self { store, key, since: Instant::now(), watched: Watched::default() }

@@ -7,10 +7,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
-/// Connecting to a member that lives takes milliseconds.
-const CONNECT: Duration = Duration::from_secs(2);
-/// One request. etcd answers a linearizable read within its election time-out, or not at all.
-pub(super) const REQUEST: Duration = Duration::from_secs(3);
+/// How long connecting may take. A member that answers needs milliseconds.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long one request may take. etcd answers a linearizable read within its election time-out, or not at all.
+pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// What a client of etcd needs: the etcd CA, and a client certificate with its key.
 #[derive(Clone)]
@@ -30,7 +30,8 @@ impl Access {
     pub fn new(ca: &[u8], certificate: &[u8], key: &[u8]) -> Self {
         let tls =
             TlsOptions::new().ca_certificate(Certificate::from_pem(ca)).identity(Identity::from_pem(certificate, key));
-        let options = ConnectOptions::new().with_tls(tls).with_connect_timeout(CONNECT).with_timeout(REQUEST);
+        let options =
+            ConnectOptions::new().with_tls(tls).with_connect_timeout(CONNECT_TIMEOUT).with_timeout(REQUEST_TIMEOUT);
         Self { options }
     }
 
@@ -58,7 +59,7 @@ impl Access {
     }
 }
 
-/// What a member said, or why it said nothing, without the client library's internals.
+/// The error of a request, without the client library's internals.
 pub(super) fn brief(error: etcd_client::Error) -> anyhow::Error {
     match error {
         etcd_client::Error::GRpcStatus(status) => anyhow::anyhow!("{}", status.message().to_owned()),

@@ -146,7 +146,7 @@ impl GroupWatch {
     /// Takes in EC2's answer.
     fn remember(&mut self, asked: &[InstanceId], described: &BTreeMap<InstanceId, ec2::Described>) {
         let answered = described.iter().map(|(id, found)| (id.clone(), found.state.clone())).collect();
-        self.view.instances = self.absences.take_in(&self.me, asked, &answered, self.since.elapsed());
+        self.view.instances = self.absences.observe(&self.me, asked, &answered, self.since.elapsed());
         let living = described.iter().filter(|(_, found)| matches!(found.state, Ec2State::Running | Ec2State::Pending));
         let with_addresses =
             living.flat_map(|(id, found)| found.addresses.iter().map(|address| (*address, id.clone())));

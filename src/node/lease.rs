@@ -2,7 +2,7 @@
 
 use crate::aws::CallFailed;
 use crate::aws::store::{Store, Written};
-use crate::bucket::{Beating, Found, Held, Watch, keys};
+use crate::bucket::{Found, Held, Renewable, Watch, keys};
 use crate::model::machine::ids::{InstanceId, Nonce};
 use crate::model::membership::instances::Instances;
 use crate::model::membership::lease::{Lease, LeaseHolder, Turn, turn};
@@ -16,8 +16,8 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Between two looks while waiting for it.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
-impl Beating for Lease {
-    fn next_beat(&self) -> Self {
+impl Renewable for Lease {
+    fn renewed_body(&self) -> Self {
         self.renewed()
     }
 
@@ -25,7 +25,7 @@ impl Beating for Lease {
         self.to_bytes()
     }
 
-    fn reads_as_mine(&self, stored: &[u8]) -> Option<Self> {
+    fn same_holding(&self, stored: &[u8]) -> Option<Self> {
         let nonce = |lease: &Self| lease.holder.as_ref().map(|holder| holder.nonce.clone());
         Self::parse(stored).ok().filter(|stored| nonce(stored).is_some() && nonce(stored) == nonce(self))
     }

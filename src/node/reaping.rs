@@ -11,7 +11,7 @@ use crate::etcd::{self, Access};
 use crate::kube::Kubeconfig;
 use crate::model::machine::ids::{InstanceId, MemberId, Nonce};
 use crate::model::membership::members::{Member, Members, Removal};
-use crate::model::membership::reaping::{ReapInput, ReapVerdict, RemovalReason, in_the_way, plan};
+use crate::model::membership::reaping::{ReapInput, ReapVerdict, RemovalReason, blocking_member, plan};
 use crate::model::membership::registration::Registration;
 use crate::model::membership::view::ClusterView;
 use anyhow::{Result, bail};
@@ -74,7 +74,7 @@ impl Reaper<'_> {
                 now = self.reap_member(&now, member, why, registrations).await?.0;
             }
         }
-        Ok(in_the_way(&judged).map(|(member, verdict)| {
+        Ok(blocking_member(&judged).map(|(member, verdict)| {
             format!("etcd member {} ('{}') to answer or to go; {verdict}", member.id, member.name)
         }))
     }
@@ -95,7 +95,7 @@ impl Reaper<'_> {
         let now = match members.removal(judged) {
             Removal::HasVote => bail!("etcd member {} has become a voter meanwhile", judged.id),
             Removal::Done => members.clone(),
-            Removal::Lawful | Removal::CostsQuorum => self.remove(members, judged.id).await?,
+            Removal::Allowed | Removal::CostsQuorum => self.remove(members, judged.id).await?,
         };
         Ok((now, self.clean_up_after(why, registrations).await))
     }

@@ -264,7 +264,7 @@ mod tests {
         registrar.waiting(Some(&claim()), "its turn").await;
         assert_eq!(stored(&server), Some(earlier.clone()), "it was written over without having been read");
         assert!(registrar.joining(&claim(), None).await.is_err(), "a join began that nobody could explain");
-        server.turn(Fault::None);
+        server.set_fault(Fault::None);
         registrar.waiting(Some(&claim()), "its turn").await;
         let now = stored(&server).context("a registration")?;
         assert_eq!(now.phase, RegistrationPhase::Waiting);
@@ -280,7 +280,7 @@ mod tests {
         registrar.no_member();
         let nonce = Nonce::parse("00000000-0000-4000-8000-000000000009").unwrap();
         assert!(registrar.joining(&claim(), Some(&nonce)).await.is_err());
-        server.turn(Fault::None);
+        server.set_fault(Fault::None);
         registrar.joining(&claim(), Some(&nonce)).await?;
         let now = stored(&server).context("a registration")?;
         assert_eq!((now.phase, now.member_id, now.node_uid), (RegistrationPhase::Joining, None, None));

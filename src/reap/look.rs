@@ -11,7 +11,7 @@ use crate::model::membership::members::{Member, Members};
 use crate::model::membership::reaping::{ReapVerdict, plan};
 use crate::model::membership::registration::Registration;
 use crate::model::membership::view::ClusterView;
-use crate::model::reap::operator::{self, OperatorRemoval, ReapRefusal, soon_gone};
+use crate::model::reap::operator::{self, OperatorRemoval, ReapRefusal, grace_left};
 use crate::node::group::View;
 use crate::node::peers;
 use crate::node::reaping::Reaper;
@@ -64,7 +64,7 @@ impl LocalReap {
             let nonce = fresh_nonce()?;
             let soon =
                 self.reaper(&observed, &nonce)?
-                    .with_input(&observed.members, &observed.registrations, |input| soon_gone(input, &plan(input)));
+                    .with_input(&observed.members, &observed.registrations, |input| grace_left(input, &plan(input)));
             let Some((instance, left)) = soon.filter(|_| Instant::now() < deadline) else { return Ok(observed) };
             if announced.as_ref() != Some(&instance) {
                 let left = humantime::format_duration(Duration::from_secs(left.as_secs() + 1));

@@ -18,7 +18,7 @@ use crate::host::lock::{self, Lock};
 use crate::model::machine::ids::{MemberId, Nonce};
 use crate::model::membership::members::Member;
 use crate::model::membership::reaping::ReapVerdict;
-use crate::model::reap::operator::{OperatorRemoval, ReapRefusal, Remaining, left};
+use crate::model::reap::operator::{OperatorRemoval, ReapRefusal, Remaining, remaining};
 use crate::settings::Settings;
 use anyhow::{Result, anyhow};
 use local::LocalReap;
@@ -166,9 +166,9 @@ fn not_listed(id: MemberId) {
 /// # Errors
 /// With [`Exit::TryAgain`] or [`Exit::Operator`], when something stays.
 fn nothing_stays(plan: &[(Member, ReapVerdict)]) -> Result<()> {
-    match left(plan.iter().map(|(_, verdict)| verdict)) {
+    match remaining(plan.iter().map(|(_, verdict)| verdict)) {
         Remaining::Nothing => Ok(()),
-        Remaining::MayMend => {
+        Remaining::MayRecover => {
             Err(anyhow!("a member stays that does not answer: until it answers, or its machine is gone, no machine can join")
                 .context(Exit::TryAgain))
         }

@@ -6,7 +6,7 @@ use crate::exit::Exit;
 use crate::layout::{columns, line, print};
 use crate::model::machine::ids::InstanceId;
 use crate::model::membership::registration::Registration;
-use crate::model::reap::remote::{Outlook, outlook};
+use crate::model::reap::remote::{RemovalForecast, forecast};
 use crate::settings::Settings;
 use anyhow::{Context, Result, anyhow};
 use serde::Serialize;
@@ -63,14 +63,14 @@ pub(super) async fn dry_run(settings: &Settings, why: &anyhow::Error, json: bool
     let described = session.instances(&ids).await?;
     let row = |found: &Registration| {
         let ec2 = described.get(&found.instance).map(|described| &described.state);
-        let outlook = outlook(found, ec2)?;
+        let forecast = forecast(found, ec2)?;
         Some(RemoteRow {
             instance: found.instance.to_string(),
             says: found.phase.as_str(),
             member_id: found.member_id.map(|id| id.to_string()),
             ec2: ec2.map_or_else(|| "absent".to_owned(), ToString::to_string),
-            code: Outlook::code(outlook),
-            text: outlook.to_string(),
+            code: RemovalForecast::code(forecast),
+            text: forecast.to_string(),
         })
     };
     let etcd = Unknown { unknown: format!("it can be asked on a control-plane machine only; here: {why:#}") };

@@ -6,7 +6,7 @@ use super::survey::{Judged, Survey, add_members, judge};
 use crate::etcd::{self, Access};
 use crate::host::systemd::notify;
 use crate::model::leave::plan::Blocked;
-use crate::model::leave::{NextRemoval, Part, next};
+use crate::model::leave::{NextRemoval, Part, next_removal};
 use crate::model::machine::ids::MemberId;
 use crate::model::machine::local::Local;
 use crate::model::membership::members::Members;
@@ -85,7 +85,7 @@ impl Work<'_> {
         let cluster = etcd::observe(self.access, &self.addresses).await;
         add_members(&mut self.addresses, &cluster);
         let judged = self.judged.as_ref().map_or(&[][..], |judged| &judged.verdicts);
-        match (next(&self.reset.leave_input(self.local, &cluster, judged)), &cluster) {
+        match (next_removal(&self.reset.leave_input(self.local, &cluster, judged)), &cluster) {
             (NextRemoval::Gone, _) => Ok(Some(Removed::Gone)),
             (NextRemoval::LastVoter, _) => Ok(Some(Removed::LastVoter)),
             (NextRemoval::RemoveOwn(id), ClusterView::Listed(members)) => {
@@ -101,7 +101,7 @@ impl Work<'_> {
                 // Judged anew in each pass: machines go, and members begin to answer.
                 self.judged = Some(judge(self.reset, &mut self.watch, self.access, self.credentials, members).await?);
                 let verdicts = self.judged.as_ref().map_or(&[][..], |judged| &judged.verdicts);
-                match next(&self.reset.leave_input(self.local, &cluster, verdicts)) {
+                match next_removal(&self.reset.leave_input(self.local, &cluster, verdicts)) {
                     NextRemoval::Reap(..) => Ok(None),
                     _ => bail!("{why}"),
                 }

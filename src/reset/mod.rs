@@ -17,7 +17,7 @@ use crate::exit::{Exit, Leaving};
 use crate::host::lock::{self, Lock};
 use crate::host::systemd::notify;
 use crate::kubeadm::state;
-use crate::model::leave::{Budget, GoingDown, LeaveDecision, LeavePlan, Part, StayReason, Way, is_permanent};
+use crate::model::leave::{Budget, GoingDown, LeaveDecision, LeavePlan, Part, ShutdownMode, StayReason, is_permanent};
 use crate::model::machine::local::Local;
 use crate::node::Facts;
 use crate::node::facts::read_documents;
@@ -107,7 +107,7 @@ async fn dry_run(settings: Settings, options: ResetOptions, clock: Clock) -> Res
         (true, _) => println!("for good? not asked, for --now"),
         (false, GoingDown::Down(way)) => println!("for good? {}", reset.is_permanent(way).await),
         (false, GoingDown::ComesBack(_) | GoingDown::NotDown) => {
-            println!("for good? if it were powered off, {}", reset.is_permanent(Way::Poweroff).await);
+            println!("for good? if it were powered off, {}", reset.is_permanent(ShutdownMode::Poweroff).await);
         }
     }
     match Survey::take(&reset, &local).await.plan {
@@ -141,7 +141,7 @@ impl ResetContext {
     }
 
     /// The second question: whether it goes down for good.
-    async fn is_permanent(&self, way: Way) -> LeaveDecision {
+    async fn is_permanent(&self, way: ShutdownMode) -> LeaveDecision {
         let time_limit = self.clock.left(Part::Questions);
         is_permanent(way, &questions::outlook(&self.facts.machine.instance, &self.session, time_limit).await)
     }
@@ -151,7 +151,7 @@ impl ResetContext {
         let command = if self.now { "kubeboot reset --now" } else { "kubeboot reset" };
         let others = |holder: &str| !holder.starts_with("kubeboot reset");
         let log = |reason: &str| tracing::info!("waiting: {reason}");
-        Lock::acquire_before(Path::new(lock::PATH), command, self.clock.left(Part::Lock), others, log).await
+        Lock::acquire_preempting(Path::new(lock::PATH), command, self.clock.left(Part::Lock), others, log).await
     }
 
     /// Looks, plans and carries it out.

@@ -3,7 +3,7 @@
 use super::clock::Clock;
 use crate::aws::{Session, imds};
 use crate::host::systemd::jobs;
-use crate::model::leave::{GoingDown, InGroup, InstanceOutlook, Part, QueuedJob, goes_down};
+use crate::model::leave::{GoingDown, InGroup, InstanceStates, Part, QueuedJob, goes_down};
 use crate::model::machine::ids::InstanceId;
 use anyhow::Result;
 use futures::StreamExt;
@@ -30,16 +30,16 @@ pub(super) async fn going_down(clock: &Clock) -> GoingDown {
 
 /// Asks IMDS, Auto Scaling and EC2 at once what is to become of this instance, for at most `time_limit` and only until one
 /// of the answers is final. A source that does not answer is left out.
-pub(super) async fn outlook(me: &InstanceId, session: &Session, time_limit: Duration) -> InstanceOutlook {
+pub(super) async fn outlook(me: &InstanceId, session: &Session, time_limit: Duration) -> InstanceStates {
     let end = Instant::now() + time_limit;
-    let mut asked: FuturesUnordered<BoxFuture<'_, Result<InstanceOutlook>>> = FuturesUnordered::new();
+    let mut asked: FuturesUnordered<BoxFuture<'_, Result<InstanceStates>>> = FuturesUnordered::new();
     asked.push(Box::pin(target()));
     asked.push(Box::pin(lifecycle(session, me)));
     asked.push(Box::pin(state(session, me)));
-    let mut outlook = InstanceOutlook::default();
+    let mut outlook = InstanceStates::default();
     while !outlook.is_final() {
         match timeout_at(end, asked.next()).await {
-            Ok(Some(Ok(answer))) => outlook = outlook.and(answer),
+            Ok(Some(Ok(answer))) => outlook = outlook.merge(answer),
             Ok(Some(Err(error))) => tracing::warn!("AWS does not say what is to become of this machine: {error:#}"),
             Ok(None) => break,
             Err(_) => {
@@ -52,17 +52,17 @@ pub(super) async fn outlook(me: &InstanceId, session: &Session, time_limit: Dura
     outlook
 }
 
-async fn target() -> Result<InstanceOutlook> {
-    Ok(InstanceOutlook { target: imds::target_lifecycle_state(&imds::client()).await?, ..InstanceOutlook::default() })
+async fn target() -> Result<InstanceStates> {
+    Ok(InstanceStates { target: imds::target_lifecycle_state(&imds::client()).await?, ..InstanceStates::default() })
 }
 
-async fn lifecycle(session: &Session, me: &InstanceId) -> Result<InstanceOutlook> {
+async fn lifecycle(session: &Session, me: &InstanceId) -> Result<InstanceStates> {
     let found = session.group_of(me).await?;
     let lifecycle = found.map_or(InGroup::No, |(_, state)| InGroup::As(state));
-    Ok(InstanceOutlook { lifecycle: Some(lifecycle), ..InstanceOutlook::default() })
+    Ok(InstanceStates { lifecycle: Some(lifecycle), ..InstanceStates::default() })
 }
 
-async fn state(session: &Session, me: &InstanceId) -> Result<InstanceOutlook> {
+async fn state(session: &Session, me: &InstanceId) -> Result<InstanceStates> {
     let mut found = session.instances(from_ref(me)).await?;
-    Ok(InstanceOutlook { ec2: found.remove(me).map(|found| found.state), ..InstanceOutlook::default() })
+    Ok(InstanceStates { ec2: found.remove(me).map(|found| found.state), ..InstanceStates::default() })
 }

@@ -5,7 +5,7 @@ use crate::bucket::registrations;
 use crate::etcd::{self, Access};
 use crate::host::files;
 use crate::model::leave::plan::Blocked;
-use crate::model::leave::{LeaveInput, LeavePlan, NextRemoval, Part, next, plan};
+use crate::model::leave::{LeaveInput, LeavePlan, NextRemoval, Part, next_removal, plan};
 use crate::model::machine::ids::InstanceId;
 use crate::model::machine::local::Local;
 use crate::model::membership::members::{Member, Members};
@@ -96,7 +96,10 @@ impl Survey {
             return Vec::new();
         };
         let Some(access) = &credentials.etcd else { return Vec::new() };
-        if !matches!(next(&reset.leave_input(local, &self.cluster, &[])), NextRemoval::Blocked(Blocked::Silent(_))) {
+        if !matches!(
+            next_removal(&reset.leave_input(local, &self.cluster, &[])),
+            NextRemoval::Blocked(Blocked::Silent(_))
+        ) {
             return Vec::new();
         }
         let time_limit = reset.clock.left(Part::Look).max(reset.clock.left(Part::Members) / 2);

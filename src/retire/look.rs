@@ -12,7 +12,7 @@ use crate::model::machine::local::Local;
 use crate::model::membership::instances::Presence;
 use crate::model::membership::registration::RegistrationPhase;
 use crate::model::record::cluster::{ClusterRecord, RecordState};
-use crate::model::retire::{AskedIn, Responder, RetireDecision, RetireInput, RetireMachine, Serves, judge};
+use crate::model::retire::{AskedIn, Responder, RetireDecision, RetireInput, RetireMachine, ServedCluster, judge};
 use crate::node::facts::read_documents;
 use crate::settings::Settings;
 use anyhow::Result;
@@ -115,7 +115,7 @@ impl RetireObserver {
             }
         };
         let is_here = self.here.as_ref().is_some_and(|here| here.instance == instance);
-        RetireMachine { says, ec2: Some(ec2), is_here_and_fresh: is_here && self.is_fresh(), instance }
+        RetireMachine { last_phase: says, ec2: Some(ec2), is_here_and_fresh: is_here && self.is_fresh(), instance }
     }
 
     /// Whether this disk holds nothing of a control plane.
@@ -147,7 +147,7 @@ impl RetireObserver {
             endpoint: record.identity.endpoint.clone(),
             address: anyone.address,
             status: anyone.status,
-            serves: Serves::of(&anyone.ca_hashes, ca_hashes),
+            serves: ServedCluster::of(&anyone.ca_hashes, ca_hashes),
         });
         endpoint.into_iter().chain(machines.into_iter().flatten()).collect()
     }

@@ -70,7 +70,7 @@ async fn retire(settings: Settings, options: RetireOptions) -> Result<()> {
     // The confirmation may have taken minutes, in which machines may have booted.
     let observed = settled(&mut observer, deadline.max(Instant::now() + POLL_INTERVAL)).await?;
     match &observed.verdict {
-        RetireDecision::Lawful => flip(&observer, observed, &options).await,
+        RetireDecision::Allowed => flip(&observer, observed, &options).await,
         RetireDecision::Already => RetireReport::new(&observer, &observed, true).print(options.json),
         RetireDecision::Refused(refusals) => refused(&observer, &observed, refusals, &options),
         RetireDecision::Wait { .. } => Err(anyhow!("EC2's word has changed: run this again").context(Exit::TryAgain)),

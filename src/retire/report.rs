@@ -56,7 +56,7 @@ impl RetireReport {
         });
         let refusals = match &observed.verdict {
             RetireDecision::Refused(refusals) => refusals.as_slice(),
-            RetireDecision::Already | RetireDecision::Lawful | RetireDecision::Wait { .. } => &[],
+            RetireDecision::Already | RetireDecision::Allowed | RetireDecision::Wait { .. } => &[],
         };
         let reason = |refusal: &RetireRefusal| RetireReason { code: refusal.code(), text: refusal.to_string() };
         Self {
@@ -116,7 +116,7 @@ impl RetireRow {
         };
         Self {
             instance: machine.instance.to_string(),
-            says: machine.says.map(RegistrationPhase::as_str),
+            says: machine.last_phase.map(RegistrationPhase::as_str),
             ec2,
             here_and_fresh: machine.is_here_and_fresh,
         }

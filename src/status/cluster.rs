@@ -31,7 +31,7 @@ pub(super) struct Peer {
 /// The machines that may answer: those with an address that are not certainly gone.
 pub(super) fn peers(machines: &[StatusMachine<'_>]) -> Vec<Peer> {
     let peer = |machine: &StatusMachine<'_>| {
-        let node_name = machine.says().map(|says| says.node_name.clone());
+        let node_name = machine.registered().map(|says| says.node_name.clone());
         Some(Peer { instance: machine.instance.clone(), address: *machine.addresses().first()?, node_name })
     };
     machines.iter().filter(|machine| !machine.is_gone()).filter_map(peer).collect()

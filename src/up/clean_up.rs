@@ -49,14 +49,14 @@ impl UpContext {
         };
         Point::DiskClean.reached();
         let registrations = registrations::all_readable(&self.store).await?;
-        let in_the_way = match cleanup::members(&cluster) {
+        let blocking_member = match cleanup::members(&cluster) {
             Some(members) => self.reap(members, lease, &registrations).await?,
             None => None,
         };
         Point::DeadReaped.reached();
         self.free_own_name(&registrations).await?;
         Point::NameFree.reached();
-        Ok(in_the_way)
+        Ok(blocking_member)
     }
 
     /// Sees that no Node of an earlier life stands under this machine's name.

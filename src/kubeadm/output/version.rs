@@ -8,11 +8,11 @@ use serde_json::Value;
 /// A Kubernetes version.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Version {
-    /// 1, so far.
+    /// The major version; 1 so far.
     pub major: u32,
-    /// What sets the rules of who may work with whom.
+    /// The minor version, by which compatibility is decided.
     pub minor: u32,
-    /// Bug fixes.
+    /// The patch version.
     pub patch: u32,
     /// What comes after the numbers, such as `-rc.1`.
     pub rest: String,

@@ -148,7 +148,10 @@ fn here(here: &Here) -> Vec<Fact> {
     }));
     facts.extend(facts_of("leaving unit", &here.leaving_unit, |unit| vec![unit.clone()]));
     if !here.missing_drop_ins.is_empty() {
-        facts.push(("", format!("{} -> {}", scopes::tell(&here.missing_drop_ins, LEAVING_UNIT), scopes::REMEDY)));
+        facts.push((
+            "",
+            format!("{} -> {}", scopes::describe_missing(&here.missing_drop_ins, LEAVING_UNIT), scopes::REMEDY),
+        ));
     }
     facts.extend(facts_of("certificates", &here.certificates, |all| {
         let first = all.first();
