@@ -2,30 +2,27 @@
 
 use super::Check;
 use super::finding::{Finding, Found};
-use super::look::CheckInput;
+use super::input::CheckInput;
 use crate::host::process::{Command, ProcessFailed};
 use serde_json::Value;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use tokio::net::UnixStream;
 
-pub(super) const CHECKS: &[Check] = &[Check { name: "container-runtime", run: |look| Box::pin(runtime(look)) }];
+pub(super) const CHECKS: &[Check] = &[Check { name: "container-runtime", run: |input| Box::pin(runtime(input)) }];
 
 /// Where kubeadm looks for a runtime (its `constants_unix.go`).
 const KNOWN: [&str; 3] = ["/run/containerd/containerd.sock", "/run/crio/crio.sock", "/run/cri-dockerd.sock"];
 
 /// Whether there is one container runtime, and it answers.
-async fn runtime(look: &CheckInput) -> Found {
-    let given = look.documents.needed()?.cri_socket();
+async fn runtime(input: &CheckInput) -> Found {
+    let given = input.documents.needed()?.cri_socket();
     let found: Vec<&str> = KNOWN.into_iter().filter(|path| is_socket(Path::new(path))).collect();
     let socket = choose(given, &found)?;
     let shown = socket.display();
-    look.needs_root()?;
+    input.needs_root()?;
     UnixStream::connect(&socket).await.map_err(|error| {
-        Finding::failed(
-            format!("nobody answers at '{shown}': {error}"),
-            "start the container runtime, and enable its unit",
-        )
+        Finding::failed(format!("no answer at '{shown}': {error}"), "start the container runtime, and enable its unit")
     })?;
     let asked = Command::new("crictl").args(["version"]).env_allow(["PATH"]);
     // A variable, since crictl takes this option in several places, depending on its age.

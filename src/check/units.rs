@@ -77,7 +77,7 @@ fn of_drop_ins(missing: &[&str]) -> Finding {
     if missing.is_empty() {
         Finding::ok(format!("containers are stopped after {LEAVING_UNIT}"))
     } else {
-        Finding::warning(scopes::tell(missing, LEAVING_UNIT), scopes::REMEDY)
+        Finding::warning(scopes::describe_missing(missing, LEAVING_UNIT), scopes::REMEDY)
     }
 }
 

@@ -9,7 +9,6 @@ pub mod group;
 pub mod lease;
 pub mod leaving_unit;
 pub mod node_name;
-pub mod operator;
 pub mod peers;
 pub mod reaping;
 pub mod registrar;

@@ -1,5 +1,5 @@
-//! The drop-ins by which systemd stops the containers' scopes only after a unit. Read from the disk: of a scope that does
-//! not exist yet systemd knows nothing, not even its drop-ins.
+//! The drop-ins that make systemd stop the containers' scopes only after a unit. They are read from the disk, because systemd
+//! does not know the drop-ins of a scope that does not exist yet.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::host::files;
 
-/// Where drop-ins lie; of two files with one name the first counts.
+/// Where drop-ins are; of two files with the same name the first counts.
 const UNIT_PATHS: [&str; 5] = [
     "/etc/systemd/system",
     "/run/systemd/system",
@@ -21,15 +21,15 @@ const FOLDERS: [&str; 3] = ["cri-containerd-.scope.d", "crio-.scope.d", "docker-
 /// The largest drop-in that is read, in bytes.
 const LIMIT: u64 = 64 * 1024;
 
-/// Those of the folders in which nothing has the scopes stopped after this unit.
+/// The folders in which no drop-in orders the scopes before this unit.
 #[must_use]
 pub fn missing(root: &Path, unit: &str) -> Vec<&'static str> {
     FOLDERS.into_iter().filter(|folder| !drop_ins(root, folder).iter().any(|file| is_before(file, unit))).collect()
 }
 
-/// What that means, and where was looked.
+/// A message about missing drop-ins: where they were looked for, and the consequence.
 #[must_use]
-pub fn tell(missing: &[impl AsRef<str>], unit: &str) -> String {
+pub fn describe_missing(missing: &[impl AsRef<str>], unit: &str) -> String {
     let names: Vec<&str> = missing.iter().map(AsRef::as_ref).collect();
     format!(
         "no drop-in with 'Before={unit}' in {} below {}: systemd would end etcd before this machine has left",
@@ -38,10 +38,10 @@ pub fn tell(missing: &[impl AsRef<str>], unit: &str) -> String {
     )
 }
 
-/// What to do about it.
+/// What an operator can do about missing drop-ins.
 pub const REMEDY: &str = "install them from kubeboot's package (its folder systemd), then 'systemctl daemon-reload'";
 
-/// The drop-ins that count: of each name the first one.
+/// The effective drop-ins: of each name the first one.
 fn drop_ins(root: &Path, folder: &str) -> Vec<PathBuf> {
     let mut names: BTreeSet<OsString> = BTreeSet::new();
     let folders = UNIT_PATHS.map(|path| root.join(path.trim_start_matches('/')).join(folder));
@@ -50,7 +50,7 @@ fn drop_ins(root: &Path, folder: &str) -> Vec<PathBuf> {
     files.filter(|file| names.insert(file.file_name())).map(|file| file.path()).collect()
 }
 
-/// Whether a drop-in orders its scopes before this unit. One that is linked to /dev/null says nothing.
+/// Whether a drop-in orders its scopes before this unit. One that is linked to /dev/null (masked) does not.
 fn is_before(file: &Path, unit: &str) -> bool {
     let text = files::read_bounded(file, LIMIT).ok().and_then(|bytes| String::from_utf8(bytes).ok());
     text.unwrap_or_default()
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn they_may_lie_in_any_of_systemds_unit_paths() -> Result<()> {
+    fn drop_ins_count_in_any_of_systemds_unit_paths() -> Result<()> {
         for path in UNIT_PATHS {
             let root = tempfile::tempdir()?;
             assert_eq!(missing(root.path(), UNIT), FOLDERS, "nothing is there");
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_masked_overridden_or_about_something_else_does_not_count() -> Result<()> {
+    fn a_masked_overridden_or_other_drop_in_does_not_count() -> Result<()> {
         let (first, last) = ("etc/systemd/system/crio-.scope.d", "usr/lib/systemd/system/crio-.scope.d");
         let rows = [
             ("10.conf", "[Unit]\nBefore = a.service kubeboot-reset.service\n", true),
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn those_of_the_package_are_the_ones_that_are_looked_for() -> Result<()> {
+    fn the_package_has_the_drop_ins_that_are_looked_for() -> Result<()> {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd");
         let mut shipped: Vec<OsString> = Vec::new();
         for entry in fs::read_dir(folder)? {
