@@ -1,6 +1,6 @@
 //! Exit codes: the only place where an outcome becomes a number.
 //!
-//! What the units and the launch hook make of each is in `docs/exit-codes.md`; tests compare that
+//! What the units and the launch hook do with each is in `docs/exit-codes.md`; tests compare that
 //! page and the units with this file.
 
 use std::fmt;
@@ -10,19 +10,19 @@ use std::process::ExitCode;
 /// outermost one counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
-    /// What was asked for is the case.
+    /// The command has succeeded.
     Done,
     /// A fault of kubeboot itself.
     Internal,
     /// A setting or an argument is wrong: the same call fails again.
     Usage,
-    /// It did not work out now (a deadline, something that may mend): the same call may succeed.
+    /// It did not succeed now (a deadline, a fault that may pass): the same call may succeed later.
     TryAgain,
-    /// AWS refused, and went on refusing.
+    /// AWS denied a call, also after the grace time.
     Aws,
     /// kubeadm failed.
     Kubeadm,
-    /// An operator must decide; kubeboot must not.
+    /// An operator must decide, because kubeboot may not.
     Operator,
 }
 
@@ -45,8 +45,8 @@ impl Exit {
         }
     }
 
-    /// Whether the unit starts `kubeboot up` again after it. Wrong settings stay wrong, and where
-    /// an operator must decide, trying again would be deciding.
+    /// Whether the unit starts `kubeboot up` again after it. It does not where settings are wrong or an
+    /// operator must decide, because another try would not change that.
     #[must_use]
     pub const fn is_restarted(self) -> bool {
         match self {
@@ -55,9 +55,9 @@ impl Exit {
         }
     }
 
-    /// Whether a launch hook may be completed with ABANDON after it, if the settings want that:
-    /// another machine may do better. It would not where the launch template or the account is at
-    /// fault, and an operator who must decide needs the machine.
+    /// Whether a launch hook may be completed with ABANDON after it, if the settings say so, because
+    /// another machine may succeed. It may not where the launch template or the account is wrong, since
+    /// the next machine would fail, too, nor where an operator must decide and needs the machine.
     #[must_use]
     pub const fn may_abandon(self) -> bool {
         match self {
@@ -96,13 +96,13 @@ impl From<Exit> for ExitCode {
 /// The verdict of `kubeboot status`, which has exit codes of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Health {
-    /// Everything is as it should be.
+    /// Nothing is wrong.
     Healthy,
-    /// The control plane works, but something is missing or about to be; or there is no cluster yet.
+    /// The control plane works, but something is missing or will be soon; or there is no cluster yet.
     Degraded,
-    /// Too few voters answer; or two clusters do, of which none can be relied upon.
+    /// Too few voters answer, or two clusters answer.
     QuorumLost,
-    /// The sources do not say.
+    /// The sources do not answer.
     CannotTell,
 }
 
@@ -139,14 +139,14 @@ impl From<Health> for ExitCode {
     }
 }
 
-/// What became of `kubeboot reset`, which has exit codes of its own.
+/// The outcome of `kubeboot reset`, which has exit codes of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Leaving {
-    /// This machine is no member any more, and that was seen.
+    /// This machine is no member any more, and that was verified.
     Left,
     /// There was nothing to do, or no reason to do it.
     Stayed,
-    /// Something of this machine is left behind, or may be.
+    /// Something of this machine is left in the cluster, or may be.
     Incomplete,
 }
 
@@ -201,8 +201,8 @@ mod tests {
     }
 
     #[test]
-    fn the_page_tells_every_exit_and_no_other() {
-        let said: Vec<Vec<&str>> = rows().into_iter().map(|row| row.into_iter().take(4).collect()).collect();
+    fn the_page_documents_every_exit_and_no_other() {
+        let documented: Vec<Vec<&str>> = rows().into_iter().map(|row| row.into_iter().take(4).collect()).collect();
         let exits = Exit::ALL.map(|exit| {
             let unit = if exit.is_restarted() { "starts it again" } else { "leaves it" };
             let hook = match exit {
@@ -213,7 +213,7 @@ mod tests {
             vec![number(exit.number()), exit.to_string(), unit.to_owned(), hook.to_owned()]
         });
         let healths = Health::ALL.map(|health| vec![number(health.number()), health.to_string()]);
-        let (first, second) = said.split_at(exits.len());
+        let (first, second) = documented.split_at(exits.len());
         assert_eq!(first, exits);
         let leavings = Leaving::ALL.map(|leaving| vec![number(leaving.number()), leaving.to_string()]);
         let second: Vec<Vec<&str>> = second.iter().map(|row| row[..2].to_vec()).collect();
@@ -225,14 +225,14 @@ mod tests {
     }
 
     #[test]
-    fn to_stay_is_no_failure_of_the_leaving_unit_and_to_leave_something_behind_is() {
+    fn the_leaving_unit_succeeds_when_the_machine_stays_and_fails_when_leaving_is_incomplete() {
         assert_eq!(value(LEAVING_UNIT, "SuccessExitStatus="), Leaving::Stayed.number().to_string());
         assert!(Exit::ALL.iter().all(|exit| exit.number() != Leaving::Stayed.number()));
         assert!(Health::ALL.iter().all(|health| health.number() < Leaving::Stayed.number()));
     }
 
     #[test]
-    fn what_a_machine_says_can_be_read_when_nobody_can_log_in() {
+    fn the_units_log_to_the_console_too() {
         for unit in [UNIT, LEAVING_UNIT] {
             assert_eq!(value(unit, "StandardOutput="), "journal+console");
         }
@@ -245,7 +245,7 @@ mod tests {
         let setting = Setting::find("leave_budget").expect("there is such a setting");
         let SettingKind::Span(_, most) = setting.kind else { panic!("it is a time") };
         let Fallback::Value(fallback) = setting.fallback else { panic!("it has a default") };
-        // Room for starting, for a child that ends slowly, and for a computer that is busy going down.
+        // Room for the start, for a child that ends slowly, and for a machine that is busy with its shutdown.
         let room = std::time::Duration::from_secs(15);
         assert!(std::time::Duration::from_secs(most) + room <= timeout);
         assert!(humantime::parse_duration(fallback).expect("a time") + 2 * room <= timeout);
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn the_unit_starts_again_where_that_is_right() {
+    fn the_unit_restarts_after_the_exits_that_say_so() {
         let value = |key| value(UNIT, key);
         assert_eq!(value("Restart="), "on-failure");
         let prevented: Vec<u8> =

@@ -1,9 +1,26 @@
-//! Lines and columns of what commands print for people: plain ASCII, whatever the bucket holds.
+//! What commands print: lines and columns for people, in plain ASCII whatever the bucket holds, or JSON for programs.
+
+use anyhow::{Context, Result};
+use serde::Serialize;
+use std::io::Write;
 
 /// Columns of a line, where the words allow it.
 pub const WIDTH: usize = 100;
-/// What a text may have at most in characters, lest one error fill the screen. `--json` has all of it.
+/// The most characters of a text that are shown, so that one error does not fill the screen. `--json` has all of it.
 const LONGEST: usize = 500;
+
+/// Prints a report to standard output: as JSON for programs, or as the page for people.
+///
+/// # Errors
+/// A standard output that takes nothing.
+pub fn print(report: &impl Serialize, page: impl FnOnce() -> String, json: bool) -> Result<()> {
+    let text = if json {
+        format!("{}\n", serde_json::to_string_pretty(report).context("failed to write the report as JSON")?)
+    } else {
+        page()
+    };
+    std::io::stdout().write_all(text.as_bytes()).context("failed to write to standard output")
+}
 
 /// One line of a text that may come from anywhere: what is not printable ASCII becomes a question mark, so that no
 /// object in the bucket commands the terminal.

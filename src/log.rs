@@ -1,7 +1,7 @@
 //! The log, on standard error: readable text, JSON, or fields to the journal.
 //!
 //! kubeboot's own messages are logged at the level of the settings, other libraries' warnings and
-//! errors always. A log that cannot be written is no reason to stop: nothing here panics.
+//! errors always. A log that cannot be written does not stop kubeboot: nothing here panics.
 
 use std::env;
 use std::fmt::{self, Write as _};
@@ -22,7 +22,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use crate::exit::Exit;
 use crate::settings::{LogFormat, Settings};
 
-/// Sets up the log of this process, once, and begins it with what is odd about the settings.
+/// Sets up the log of this process, once, and logs the warnings about the settings.
 ///
 /// # Errors
 ///
@@ -45,19 +45,19 @@ pub fn init_without_settings() -> Result<()> {
 fn install(level: LevelFilter, format: LogFormat) -> Result<()> {
     let which = Targets::new()
         .with_default(LevelFilter::WARN.min(level))
-        // What the SDK warns of stands in the errors of our calls again, without its internals.
+        // The SDK's warnings are in the errors of kubeboot's own calls as well, without internals.
         .with_target("aws_config", LevelFilter::ERROR.min(level))
         .with_target("kubeboot", level);
     let text = tracing_subscriber::fmt::layer()
         .with_writer(io::stderr)
         .with_target(false)
         .with_ansi(wants_colour())
-        // Or a closed standard error would be reported to standard error, by a panic.
+        // Otherwise a closed standard error would cause a panic.
         .log_internal_errors(false);
     let layer = match format {
         LogFormat::Json => text.json().flatten_event(true).boxed(),
         LogFormat::Journal => journal().context(Exit::Usage)?.boxed(),
-        LogFormat::Auto if is_journal() => text.event_format(Prioritised::new()).boxed(),
+        LogFormat::Auto if is_journal() => text.event_format(PriorityFormat::new()).boxed(),
         LogFormat::Auto | LogFormat::Text => text.boxed(),
     };
     tracing_subscriber::registry().with(layer.with_filter(which)).try_init().context("failed to set up the log")
@@ -70,17 +70,17 @@ fn journal() -> Result<tracing_journald::Layer> {
 }
 
 /// Text for a standard error that is the journal: in place of the time, each line begins with its priority as
-/// in sd-daemon(3). Fields by the journal's own socket would never reach the console, for that is
-/// where systemd copies what comes by standard error, and on EC2 the console can be read from outside.
-struct Prioritised(Format<Full, ()>);
+/// in sd-daemon(3). systemd copies only standard error to the console, not what comes by the journal's
+/// own socket, and on EC2 the console can be read from outside.
+struct PriorityFormat(Format<Full, ()>);
 
-impl Prioritised {
+impl PriorityFormat {
     fn new() -> Self {
         Self(Format::default().without_time().with_target(false).with_ansi(false))
     }
 }
 
-impl<S: Subscriber + for<'a> LookupSpan<'a>> FormatEvent<S, DefaultFields> for Prioritised {
+impl<S: Subscriber + for<'a> LookupSpan<'a>> FormatEvent<S, DefaultFields> for PriorityFormat {
     fn format_event(
         &self,
         ctx: &FmtContext<'_, S, DefaultFields>,
@@ -104,7 +104,7 @@ fn priority(level: Level) -> u8 {
     }
 }
 
-/// Colour is for terminals, and for those who did not ask for none (<https://no-color.org>).
+/// Whether to use colour: on a terminal, unless `NO_COLOR` is set (<https://no-color.org>).
 fn wants_colour() -> bool {
     io::stderr().is_terminal() && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
@@ -116,21 +116,21 @@ fn is_journal() -> bool {
     rustix::fs::fstat(io::stderr().as_fd()).is_ok_and(|stat| stream == format!("{}:{}", stat.st_dev, stat.st_ino))
 }
 
-/// Tells an error, once and whole: to the log, or plainly if that has not been set up. What comes
-/// back is the exit that it asks for.
+/// Reports an error once, with all its causes: to the log, or to standard error if no log has been set
+/// up. Returns the exit that the error carries.
 pub fn report(error: &anyhow::Error) -> Exit {
     let exit = Exit::of(error);
     let text = chain(error);
     if tracing::dispatcher::has_been_set() {
         tracing::error!(exit = exit.number(), "{text}");
     } else {
-        // Nobody is left to be told that nobody can be told.
+        // If standard error is closed, there is no other place to report to.
         let _ = writeln!(io::stderr(), "kubeboot: {text}");
     }
     exit
 }
 
-/// What the exit code means, and then one cause per line, the outermost first.
+/// The meaning of the exit code, and then one cause per line, the outermost first.
 fn chain(error: &anyhow::Error) -> String {
     let exit = Exit::of(error);
     let mut text = format!("{exit} (exit code {})", exit.number());
@@ -152,7 +152,7 @@ mod tests {
     use std::sync::{Arc, Mutex};
 
     #[test]
-    fn an_error_is_told_once_with_its_exit_first() {
+    fn an_error_is_reported_once_with_its_exit_first() {
         let error = anyhow!("connection refused")
             .context("failed to read 'cluster.json'")
             .context(Exit::Aws)
@@ -167,13 +167,13 @@ mod tests {
         );
     }
 
-    /// What a test's log has written.
+    /// Collects the log of a test.
     #[derive(Clone, Default)]
-    struct Written(Arc<Mutex<Vec<u8>>>);
+    struct LogBuffer(Arc<Mutex<Vec<u8>>>);
 
-    impl Write for Written {
+    impl Write for LogBuffer {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().expect("nobody panics with it").write(bytes)
+            self.0.lock().expect("no holder panics").write(bytes)
         }
 
         fn flush(&mut self) -> io::Result<()> {
@@ -183,20 +183,20 @@ mod tests {
 
     #[test]
     fn every_line_to_the_journal_begins_with_its_priority() {
-        let written = Written::default();
+        let written = LogBuffer::default();
         let writer = written.clone();
         let layer = tracing_subscriber::fmt::layer().with_writer(move || writer.clone());
-        let log = tracing_subscriber::registry().with(layer.event_format(Prioritised::new()));
+        let log = tracing_subscriber::registry().with(layer.event_format(PriorityFormat::new()));
         tracing::subscriber::with_default(log, || {
             tracing::info!(claim = 7, "waiting");
             tracing::error!("first\n  second");
         });
-        let text = String::from_utf8(written.0.lock().expect("nobody panics with it").clone()).expect("it is text");
+        let text = String::from_utf8(written.0.lock().expect("no holder panics").clone()).expect("it is text");
         assert_eq!(text, "<6> INFO waiting claim=7\n<3>ERROR first\n<3>  second\n");
     }
 
     #[test]
-    fn an_error_without_an_exit_is_our_own_fault() {
-        assert_eq!(chain(&anyhow!("odd")), "a fault of kubeboot itself (exit code 1)\n  odd");
+    fn an_error_without_an_exit_is_a_fault_of_kubeboot() {
+        assert_eq!(chain(&anyhow!("cause")), "a fault of kubeboot itself (exit code 1)\n  cause");
     }
 }

@@ -1,20 +1,20 @@
-//! Parses, sets up the log, runs, tells an error once, and exits.
+//! Parses the command line, sets up the log, runs the command, reports an error once, and exits.
 
 use anyhow::Result;
 use clap::Parser;
-use kubeboot::cli::{Cli, Command, generate};
+use kubeboot::cli::{Cli, CliCommand, generate};
 use kubeboot::exit::Exit;
 use kubeboot::host::signals::asked_to_stop;
 use kubeboot::settings::{Flags, Settings};
 use kubeboot::{check, guard, log, reap, reset, retire, status, up};
 use std::process::ExitCode;
 
-/// The program. Public for its twin that tests can stop, `src/bin/kubeboot-crash-points.rs`.
+/// The program. Public for the variant that tests can stop, `src/bin/kubeboot-crash-points.rs`.
 #[tokio::main(flavor = "current_thread")]
 pub async fn main() -> ExitCode {
     let ended = tokio::select! {
         ended = run(Cli::parse()) => ended,
-        // What is dropped with `run` includes the kubeadm that it may have started.
+        // Dropping `run` also kills a kubeadm that it has started.
         stopped = asked_to_stop() => Err(stopped),
     };
     ended.unwrap_or_else(|error| log::report(&error).into())
@@ -22,17 +22,17 @@ pub async fn main() -> ExitCode {
 
 async fn run(Cli { flags, command }: Cli) -> Result<ExitCode> {
     match command {
-        Command::Up(options) => up::run(settings(&flags)?, options.into()).await?,
-        Command::Guard => guard::run().await?,
-        Command::Check(options) => check::run(settings(&flags), options.json).await?,
-        Command::Reset(options) => return Ok(reset::run(settings(&flags)?, options.into()).await?.into()),
-        Command::Status(options) => return Ok(status::run(settings(&flags)?, options.json).await?.into()),
-        Command::Reap(options) => reap::run(settings(&flags)?, options.into()).await?,
-        Command::Retire(options) => retire::run(settings(&flags)?, options.into()).await?,
-        Command::Completions { shell } => generate::completions(shell)?,
-        Command::Man { folder } => generate::manual(&folder)?,
+        CliCommand::Up(options) => up::run(settings(&flags)?, options.into()).await?,
+        CliCommand::Guard => guard::run().await?,
+        CliCommand::Check(options) => check::run(settings(&flags), options.json).await?,
+        CliCommand::Reset(options) => return Ok(reset::run(settings(&flags)?, options.into()).await?.into()),
+        CliCommand::Status(options) => return Ok(status::run(settings(&flags)?, options.json).await?.into()),
+        CliCommand::Reap(options) => reap::run(settings(&flags)?, options.into()).await?,
+        CliCommand::Retire(options) => retire::run(settings(&flags)?, options.into()).await?,
+        CliCommand::Completions { shell } => generate::completions(shell)?,
+        CliCommand::Man { folder } => generate::manual(&folder)?,
         #[cfg(feature = "crash-points")]
-        Command::CrashPoints => up::point::print_all(),
+        CliCommand::CrashPoints => up::point::print_all(),
     }
     Ok(Exit::Done.into())
 }

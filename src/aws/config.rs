@@ -8,23 +8,24 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use std::time::Duration;
 
 /// One attempt: a healthy answer takes tens of milliseconds, and a claim must be renewed every few seconds.
-const ATTEMPT: Duration = Duration::from_secs(5);
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
 /// One call with the SDK's own retries.
-const CALL: Duration = Duration::from_secs(12);
+const CALL_TIMEOUT: Duration = Duration::from_secs(12);
 /// Connecting alone.
-const CONNECT: Duration = Duration::from_secs(3);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// The SDK's retries of a read. Conditional writes have none of these: see [`super::store`].
 const ATTEMPTS: u32 = 3;
 
-/// Loads the SDK configuration.
+/// Loads the SDK configuration; without a Region, the one of the standard variables and files.
+/// Commands use [`Session`](super::session::Session).
 ///
 /// # Errors
 /// A proxy variable that is no URL.
 pub async fn connect(region: Option<String>) -> anyhow::Result<SdkConfig> {
     let timeouts = TimeoutConfig::builder()
-        .connect_timeout(CONNECT)
-        .operation_attempt_timeout(ATTEMPT)
-        .operation_timeout(CALL)
+        .connect_timeout(CONNECT_TIMEOUT)
+        .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+        .operation_timeout(CALL_TIMEOUT)
         .build();
     let proxy = proxy_from(|name| std::env::var(name).ok())?;
     let http = http_client(proxy);
@@ -36,14 +37,6 @@ pub async fn connect(region: Option<String>) -> anyhow::Result<SdkConfig> {
         loader = loader.region(Region::new(region));
     }
     Ok(loader.load().await)
-}
-
-/// The Region that the standard variables name.
-#[must_use]
-pub fn region_from_environment() -> Option<String> {
-    ["AWS_REGION", "AWS_DEFAULT_REGION"]
-        .iter()
-        .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
 }
 
 /// The HTTP client of every call: by itself the SDK would use no proxy at all.

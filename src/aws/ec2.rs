@@ -15,15 +15,15 @@ pub struct Described {
     pub state: Ec2State,
     /// Private addresses, the primary one first.
     pub addresses: Vec<IpAddr>,
-    /// When somebody last stopped or ended it, in EC2's words, for people.
+    /// When it was last stopped or terminated, in EC2's words, for people.
     pub since: Option<String>,
 }
 
 /// EC2 takes at most 200 values in one filter.
 const FILTER_VALUES: usize = 200;
 
-/// Describes these instances, by filter: an ID parameter makes the whole call fail for one unknown ID. Who is unknown
-/// is left out.
+/// Describes these instances, by filter: an ID parameter makes the whole call fail for one unknown ID. Unknown
+/// instances are left out.
 ///
 /// # Errors
 /// [`CallFailed`].

@@ -1,11 +1,12 @@
-//! What a failed call to AWS means for the one who made it.
+//! What a failed call to AWS means for its caller.
 
+use crate::exit::Exit;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use std::error::Error;
 
-/// Why a call failed, as far as somebody branches on it.
+/// Why a call failed, as far as a caller branches on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CallFailure {
     /// AWS refused: a permission is missing, or the credentials are not valid (yet).
@@ -97,7 +98,7 @@ impl CallFailed {
         format!("failed to {} {}: {}", self.verb, self.object, self.detail)
     }
 
-    /// What the operator can do, where anybody knows.
+    /// What the operator can do, where that is known.
     #[must_use]
     pub fn remedy(&self) -> Option<String> {
         match self.kind {
@@ -116,13 +117,25 @@ impl CallFailed {
         }
     }
 
-    /// Whether trying again may mend it without anybody doing anything.
+    /// Whether trying again may help although nothing was changed.
     #[must_use]
     pub fn may_mend(&self) -> bool {
         match self.kind {
             CallFailure::Throttled | CallFailure::NoAnswer => true,
             CallFailure::Denied | CallFailure::NoSuchBucket | CallFailure::Rejected => false,
         }
+    }
+}
+
+/// Gives an error of AWS the [`Exit`] that it asks for, where nothing else has: a command that a person has started does not
+/// wait until a denial has passed, as `up` does at boot.
+#[must_use]
+pub fn with_exit(error: anyhow::Error) -> anyhow::Error {
+    let failed = error.downcast_ref::<CallFailed>().filter(|_| error.downcast_ref::<Exit>().is_none());
+    match failed.map(|failed| failed.may_mend()) {
+        Some(true) => error.context(Exit::TryAgain),
+        Some(false) => error.context(Exit::Aws),
+        None => error,
     }
 }
 
@@ -177,5 +190,20 @@ mod tests {
             detail: "AccessDenied: no".into(),
         };
         assert!(failed.to_string().contains("allow 's3:GetObject'"), "{failed}");
+    }
+
+    #[test]
+    fn an_error_of_aws_has_its_exit_unless_it_has_another() {
+        let failed = |kind| CallFailed { kind, ..CallFailed::silent("read", "an object", "s3:GetObject") };
+        let rows = [
+            (anyhow::Error::from(failed(CallFailure::Denied)).context("looking"), Exit::Aws),
+            (failed(CallFailure::Rejected).into(), Exit::Aws),
+            (failed(CallFailure::NoAnswer).into(), Exit::TryAgain),
+            (anyhow::Error::from(failed(CallFailure::Denied)).context(Exit::Operator), Exit::Operator),
+            (anyhow::anyhow!("odd"), Exit::Internal),
+        ];
+        for (error, expected) in rows {
+            assert_eq!(Exit::of(&with_exit(error)), expected);
+        }
     }
 }

@@ -23,10 +23,10 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
-/// For the last head to get to the server, too.
-const HEADS: Duration = Duration::from_millis(10);
+/// How long the last head may take to reach the server after it was written.
+const HEADS_INTERVAL: Duration = Duration::from_millis(10);
 
-/// Opens once, for good.
+/// Opens once and stays open.
 #[derive(Debug, Clone)]
 pub struct Gate {
     starters: Arc<Starters>,
@@ -47,7 +47,7 @@ impl Gate {
         let waiting = Arc::clone(&starters);
         let open = async move {
             let _ = timeout(time_limit, waiting.all_there.notified()).await;
-            sleep(HEADS).await;
+            sleep(HEADS_INTERVAL).await;
         };
         Self { starters, open: open.boxed().shared() }
     }
@@ -61,7 +61,7 @@ impl Starters {
     }
 }
 
-/// After the request was signed: what is sent stays the same, but for the moment.
+/// After the request was signed: only the moment changes, not what is sent.
 impl Intercept for Gate {
     fn name(&self) -> &'static str {
         "Gate"

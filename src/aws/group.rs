@@ -32,14 +32,6 @@ pub async fn of_instance(client: &Client, instance: &InstanceId) -> Result<Optio
     }))
 }
 
-/// The name alone.
-///
-/// # Errors
-/// [`CallFailed`].
-pub async fn name_of(client: &Client, instance: &InstanceId) -> Result<Option<String>, CallFailed> {
-    Ok(of_instance(client, instance).await?.map(|(name, _)| name))
-}
-
 /// The group, without what EC2 knows of its instances. `None` when there is no such group (yet).
 ///
 /// # Errors
@@ -57,7 +49,7 @@ pub async fn describe(client: &Client, name: &str) -> Result<Option<Group>, Call
     Ok(group.map(|group| read(name, group)))
 }
 
-/// Reads the SDK's type. An instance without a valid ID is nobody's candidate and left out.
+/// Reads the SDK's type. An instance without a valid ID can be no candidate and is left out.
 fn read(name: &str, group: AutoScalingGroup) -> Group {
     let members = group
         .instances

@@ -24,8 +24,8 @@ pub struct Hook {
 impl Hook {
     /// The hook with this name.
     #[must_use]
-    pub fn new(sdk: &aws_config::SdkConfig, name: String, instance: InstanceId) -> Self {
-        Self { client: Client::new(sdk), name, instance }
+    pub fn new(client: Client, name: String, instance: InstanceId) -> Self {
+        Self { client, name, instance }
     }
 
     /// Starts its time-out anew.

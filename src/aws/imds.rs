@@ -9,9 +9,12 @@ use aws_smithy_http_client::proxy::ProxyConfig;
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
+use tokio::time::timeout;
 
 /// One attempt; IMDS answers within milliseconds, or is not there (yet).
-const ATTEMPT: Duration = Duration::from_secs(1);
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(1);
+/// All of it, for a command that a person has started: it does not run at boot, when IMDS may be late.
+const OPERATOR_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What IMDS says about this machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,10 +57,15 @@ struct IdentityDocument {
 pub fn client() -> Client {
     let without_proxy =
         ProviderConfig::without_region().with_http_client(super::config::http_client(ProxyConfig::disabled()));
-    Client::builder().configure(&without_proxy).connect_timeout(ATTEMPT).read_timeout(ATTEMPT).max_attempts(3).build()
+    Client::builder()
+        .configure(&without_proxy)
+        .connect_timeout(ATTEMPT_TIMEOUT)
+        .read_timeout(ATTEMPT_TIMEOUT)
+        .max_attempts(3)
+        .build()
 }
 
-/// Asks IMDS, unless the standard variable says that this place has none or does not want it asked.
+/// Asks IMDS, unless the standard variable `AWS_EC2_METADATA_DISABLED` forbids it.
 ///
 /// # Errors
 /// As [`describe`], or that variable.
@@ -66,6 +74,16 @@ pub async fn describe_where_it_is() -> Result<InstanceMetadata> {
         bail!("not asked, for AWS_EC2_METADATA_DISABLED is set");
     }
     describe(&client()).await
+}
+
+/// This machine by its metadata, or why it has none: for a command that a person has started, on a node or on a laptop.
+///
+/// # Errors
+/// As [`describe_where_it_is`], or no answer in time.
+pub async fn this_machine() -> Result<InstanceMetadata> {
+    timeout(OPERATOR_TIMEOUT, describe_where_it_is())
+        .await
+        .map_err(|_| anyhow!("IMDS gave no answer within {}s", OPERATOR_TIMEOUT.as_secs()))?
 }
 
 /// Asks IMDS.

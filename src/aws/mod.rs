@@ -1,4 +1,6 @@
-//! AWS: who this machine is, what its group looks like, and the bucket. Time-outs and retries stand in [`config`] alone.
+//! AWS: who this machine is, what its group looks like, and the bucket.
+//!
+//! Every command asks through one [`Session`]. Time-outs and retries stand in [`config`] alone.
 
 pub mod config;
 pub mod ec2;
@@ -7,7 +9,9 @@ pub mod gate;
 pub mod group;
 pub mod hook;
 pub mod imds;
+pub mod session;
 pub mod store;
 
-pub use config::{connect, region_from_environment};
-pub use error::{CallFailed, CallFailure};
+pub use config::connect;
+pub use error::{CallFailed, CallFailure, with_exit};
+pub use session::Session;

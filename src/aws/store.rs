@@ -232,7 +232,7 @@ impl Store {
         Ok(keys)
     }
 
-    /// Removes a scratch object. Nothing else is ever removed: a deleted fence is an open fence.
+    /// Removes a scratch object. Nothing else is ever removed: without its record a cluster could be made a second time.
     ///
     /// # Errors
     /// [`CallFailed`].

@@ -1,5 +1,5 @@
-//! kubeboot as it is, but that it can be told to stop at a crash point: for tests, under a name of its own so that it never
-//! stands in the ordinary binary's place.
+//! kubeboot, which can also be told to stop at a crash point. For tests, under a name of its own, so that it is never taken for the
+//! ordinary binary.
 
 #[path = "../main.rs"]
 mod program;

@@ -1,6 +1,6 @@
-//! Holding something by rewriting it: the claim and the membership lease are held alike.
+//! Holding an object by renewing it. The claim and the membership lease are both held this way.
 //!
-//! When it is rewritten and when it is given up, [`crate::model::record::renewal`] decides.
+//! [`crate::model::record::renewal`] decides when a holding is renewed and when it is given up.
 
 use crate::aws::CallFailed;
 use crate::aws::store::Store;
@@ -11,36 +11,36 @@ use std::pin::pin;
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 
-/// A body that can be written again, so that no two are equal.
-pub trait Beating: Clone + Send + Sync {
-    /// The same holding, one beat later.
-    fn next_beat(&self) -> Self;
+/// A body that can be renewed. No two renewals have equal bytes.
+pub trait Renewable: Clone + Send + Sync {
+    /// The same holding, renewed once more.
+    fn renewed_body(&self) -> Self;
     /// The bytes to store.
     fn bytes(&self) -> Vec<u8>;
-    /// Whether these stored bytes are of this very holding: a write of this process that it took for lost.
-    fn reads_as_mine(&self, stored: &[u8]) -> Option<Self>;
+    /// The stored body, if it belongs to this holding: an earlier write of this process whose reply was lost.
+    fn same_holding(&self, stored: &[u8]) -> Option<Self>;
 }
 
-/// Why a holding has ended.
+/// Why a holding was lost.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HoldingLost {
-    /// The object is another's now.
+    /// Another machine has taken the object over.
     #[error("another machine has taken it over")]
     Deposed,
     /// The object is gone.
     #[error("the object is gone")]
     Gone,
-    /// It could not be rewritten in time, so that others may believe this machine dead.
+    /// It could not be renewed in time, so other machines may consider this one dead.
     #[error("it could not be renewed for {}s: {last}", silent_for.as_secs())]
     Silent {
-        /// Since the last success.
+        /// Time since the last renewal.
         silent_for: Duration,
-        /// What came of the last attempt.
+        /// The error of the last attempt.
         last: String,
     },
 }
 
-/// Something held.
+/// A held object.
 #[derive(Debug, Clone)]
 pub struct Held<B> {
     store: Store,
@@ -51,44 +51,44 @@ pub struct Held<B> {
     ttl: Duration,
 }
 
-impl<B: Beating> Held<B> {
-    /// Takes up a holding that was just written: `written` is when that write was sent, at the latest.
+impl<B: Renewable> Held<B> {
+    /// Begins a holding that was just written. `written` is the time at which that write was sent, or earlier.
     #[must_use]
     pub fn new(store: Store, key: &'static str, body: B, etag: String, written: Instant, ttl: Duration) -> Self {
         Self { store, key, body, etag, written, ttl }
     }
 
-    /// What is held, as last written.
+    /// The body as last written.
     #[must_use]
     pub fn body(&self) -> &B {
         &self.body
     }
 
-    /// Does `work` while beating. When the holding ends, `work` is dropped at once, which kills what it runs.
+    /// Runs `work` and renews the holding meanwhile. When the holding is lost, `work` is dropped at once, which kills its processes.
     ///
     /// # Errors
-    /// [`HoldingLost`]: the work is undone or half done.
+    /// [`HoldingLost`]: the work was not completed.
     pub async fn while_holding<T>(&mut self, work: impl Future<Output = T>) -> Result<T, HoldingLost> {
         let mut work = pin!(work);
         loop {
-            let until_beat = match renewal(self.ttl, self.written.elapsed()) {
+            let until_renewal = match renewal(self.ttl, self.written.elapsed()) {
                 Renewal::Idle(left) => left,
                 Renewal::Renew(_) | Renewal::GiveUp => Duration::ZERO,
             };
             tokio::select! {
                 biased;
                 result = &mut work => return Ok(result),
-                () = sleep(until_beat) => {}
+                () = sleep(until_renewal) => {}
             }
             let mut finished = None;
             {
-                let mut beat = pin!(self.beat());
+                let mut renewal_write = pin!(self.renew());
                 loop {
-                    // A beat under way is seen to its end, so that no write of ours is left in the air.
+                    // A renewal that was sent is awaited, so that no write of this process is left pending.
                     tokio::select! {
                         biased;
                         result = &mut work, if finished.is_none() => finished = Some(result),
-                        renewed = &mut beat => match (renewed, finished.take()) {
+                        renewed = &mut renewal_write => match (renewed, finished.take()) {
                             (_, Some(result)) => return Ok(result),
                             (Ok(()), None) => break,
                             (Err(lost), None) => return Err(lost),
@@ -99,9 +99,9 @@ impl<B: Beating> Held<B> {
         }
     }
 
-    /// Rewrites the object once, for as long as the holding may last.
-    async fn beat(&mut self) -> Result<(), HoldingLost> {
-        let next = self.body.next_beat();
+    /// Renews the object once. Tries until the holding must be given up.
+    async fn renew(&mut self) -> Result<(), HoldingLost> {
+        let next = self.body.renewed_body();
         let mut last = "no answer".to_owned();
         while let Renewal::Idle(left) | Renewal::Renew(left) = renewal(self.ttl, self.written.elapsed()) {
             match timeout(left, self.replace(&next, left)).await {
@@ -115,7 +115,7 @@ impl<B: Beating> Held<B> {
         Err(HoldingLost::Silent { silent_for: self.written.elapsed(), last })
     }
 
-    /// Writes `next` over what is held, whatever of our own beats has landed meanwhile.
+    /// Writes `next` over the held body, or over an earlier renewal of this process that has landed meanwhile.
     async fn replace(&mut self, next: &B, time_limit: Duration) -> Result<(), Replace> {
         let sent = Instant::now();
         match self.write_over(&next.bytes(), time_limit).await {
@@ -129,7 +129,7 @@ impl<B: Beating> Held<B> {
         }
     }
 
-    /// Ends the holding by writing `last` (a release, a yield, a flip) over it.
+    /// Ends the holding by writing `last` (a release, a yield or a flip) over it.
     ///
     /// # Errors
     /// [`CallFailed`] when S3 refused.
@@ -142,7 +142,7 @@ impl<B: Beating> Held<B> {
         loop {
             let left = end.saturating_duration_since(Instant::now());
             let written = self.store.write(self.key, body, &Condition::Unchanged(self.etag.clone()), left).await?;
-            match after(written, |stored| self.body.reads_as_mine(stored)) {
+            match after(written, |stored| self.body.same_holding(stored)) {
                 RenewalResult::Ours(etag) => return Ok(FinalWrite::Ours(etag)),
                 RenewalResult::Behind(mine, etag) => (self.body, self.etag) = (mine, etag),
                 RenewalResult::Deposed => return Ok(FinalWrite::Lost(HoldingLost::Deposed)),
@@ -153,14 +153,14 @@ impl<B: Beating> Held<B> {
     }
 }
 
-/// How a last write ended.
+/// The result of a final write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FinalWrite {
-    /// It is there, with this `ETag`.
+    /// It was written, with this `ETag`.
     Ours(String),
-    /// The holding had ended before.
+    /// The holding was lost before.
     Lost(HoldingLost),
-    /// Nobody knows.
+    /// Not known.
     Unknown,
 }
 

@@ -1,5 +1,5 @@
-//! What kubeboot keeps in the bucket, and the watch over it: the record, the lease, registrations, the published hash;
-//! and whether the bucket is one on which that works.
+//! The objects that kubeboot keeps in the bucket: the record, the lease, registrations and the published hash. Reading, watching and
+//! holding them; and a probe of whether the bucket supports that.
 
 pub mod held;
 pub mod keys;
@@ -10,5 +10,5 @@ pub mod registrations;
 pub(crate) mod server;
 pub mod watch;
 
-pub use held::{Beating, Held, HoldingLost};
+pub use held::{Held, HoldingLost, Renewable};
 pub use watch::{Found, Watch};

@@ -1,4 +1,4 @@
-//! The cluster record, read once, for commands that do not follow it.
+//! Reading the cluster record once, for commands that do not watch it.
 
 use super::keys;
 use crate::aws::store::Store;
@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 /// The record with its `ETag`, if there is one.
 ///
 /// # Errors
-/// S3's, or with [`Exit::Operator`] an object that is no record.
+/// S3's, or with [`Exit::Operator`] an object that is no valid record.
 pub async fn read(store: &Store) -> Result<Option<(ClusterRecord, String)>> {
     let Some(object) = store.get(keys::RECORD).await? else { return Ok(None) };
     let record = ClusterRecord::parse(&object.body)

@@ -1,4 +1,4 @@
-//! What the machines say about themselves.
+//! Reading and writing the machines' registrations.
 
 use super::keys;
 use crate::aws::CallFailed;
@@ -9,25 +9,25 @@ use crate::model::record::conditional_write::Condition;
 use futures::StreamExt;
 use std::time::Duration;
 
-/// A registration is a hint: whoever cannot write it in this time goes on without.
+/// How long writing a registration may take. It is a hint, so the caller goes on without it.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
-/// How many are read at once.
+/// How many registrations are read at once.
 const AT_ONCE: usize = 8;
 
-/// One machine's entry: its ID by the key, and what could be read of it.
+/// One machine's registration in the bucket.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
-    /// From the key.
+pub struct RegistrationEntry {
+    /// The instance ID, from the key.
     pub instance: InstanceId,
-    /// The registration, or why it says nothing.
+    /// The registration, or why it cannot be read.
     pub registration: Result<Registration, String>,
 }
 
-/// Reads every registration. One that cannot be read explains nothing, and is no error.
+/// Reads every registration. One that cannot be read is an entry with its error.
 ///
 /// # Errors
-/// [`CallFailed`] when the list cannot be had.
-pub async fn all(store: &Store) -> Result<Vec<Entry>, CallFailed> {
+/// [`CallFailed`] when the keys cannot be listed.
+pub async fn all(store: &Store) -> Result<Vec<RegistrationEntry>, CallFailed> {
     let instances: Vec<InstanceId> = store
         .list(keys::NODES)
         .await?
@@ -40,15 +40,23 @@ pub async fn all(store: &Store) -> Result<Vec<Entry>, CallFailed> {
             Ok(found) => found.unwrap_or_else(|| Err("there is none".into())),
             Err(error) => Err(error.to_string()),
         };
-        Entry { instance, registration }
+        RegistrationEntry { instance, registration }
     };
     Ok(futures::stream::iter(instances).map(entry).buffered(AT_ONCE).collect().await)
+}
+
+/// Reads every registration, without those that cannot be read.
+///
+/// # Errors
+/// As [`all`].
+pub async fn all_readable(store: &Store) -> Result<Vec<Registration>, CallFailed> {
+    Ok(all(store).await?.into_iter().filter_map(|entry| entry.registration.ok()).collect())
 }
 
 /// Reads one machine's registration: `None` where there is none, and an inner error where what is there says nothing.
 ///
 /// # Errors
-/// [`CallFailed`]: nobody knows what is there.
+/// [`CallFailed`]: it is not known whether there is one.
 pub async fn read(store: &Store, instance: &InstanceId) -> Result<Option<Result<Registration, String>>, CallFailed> {
     let Some(object) = store.get(&keys::node(instance)).await? else { return Ok(None) };
     Ok(Some(Registration::parse(&object.body).and_then(|found| {
@@ -56,8 +64,8 @@ pub async fn read(store: &Store, instance: &InstanceId) -> Result<Option<Result<
     })))
 }
 
-/// Marks the registration of a machine that is gone, whose member was removed. Only if it still says what it said: it is
-/// history, and losing that race costs nobody anything.
+/// Marks the registration of a machine that is gone and whose member was removed. Only if it is unchanged; if it has changed, the
+/// mark is not needed.
 ///
 /// # Errors
 /// [`CallFailed`].
@@ -71,11 +79,11 @@ pub async fn mark_reaped(store: &Store, registration: &Registration, now: String
     Ok(())
 }
 
-/// Writes this machine's own registration over whatever stands there: it is the only one who writes it, but for a
-/// reaper, who does so when the machine is gone.
+/// Writes this machine's own registration over the stored one. Only this machine writes it, except for a reaper after the machine
+/// is gone.
 ///
 /// # Errors
-/// [`CallFailed`], or no answer; the caller goes on without.
+/// [`CallFailed`], or no answer; the caller goes on without it.
 pub async fn write(store: &Store, registration: &Registration) -> anyhow::Result<()> {
     let key = keys::node(&registration.instance);
     let body = registration.to_bytes();

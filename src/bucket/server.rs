@@ -1,4 +1,4 @@
-//! For tests: a server that speaks as much S3 as a store asks for, honestly or with one fault.
+//! For tests: a server with as much of S3 as a store needs, correct or with one fault.
 
 use super::probe::WRITERS;
 use crate::aws::store::Store;
@@ -21,9 +21,9 @@ pub(crate) enum Fault {
     DeniesPut,
     DeniesGet,
     DeniesDelete,
-    /// Looks whether the object is there, and writes when everybody else has looked, too.
+    /// Checks whether the object is there, and writes when every other writer has checked, too.
     LooksFirst,
-    /// Looks when the head of the request has come, and writes when the body has.
+    /// Checks when the head of the request has come, and writes when the body has come.
     LooksAtTheHead,
 }
 
@@ -57,7 +57,7 @@ impl Server {
         Ok((server, Store::new(client, "bucket".into(), "prefix".into(), None)))
     }
 
-    /// Answers one request after the other, until the client has gone.
+    /// Answers one request after the other, until the client closes the connection.
     async fn serve(self: Arc<Self>, stream: TcpStream) -> Result<()> {
         let mut stream = BufReader::new(stream);
         while let Some(request) = Request::head(&mut stream).await? {
@@ -71,7 +71,7 @@ impl Server {
         Ok(())
     }
 
-    /// Status, `ETag` and body. `looked` is what was there when the head had come.
+    /// Status, `ETag` and body. `looked` is the object as it was when the head had come.
     async fn answer(&self, request: &Request, body: String, looked: Option<String>) -> (u16, String, String) {
         let error = |status, code: &str| (status, String::new(), format!("<Error><Code>{code}</Code></Error>"));
         let path = &request.path;
@@ -112,16 +112,16 @@ impl Server {
     }
 
     fn fault(&self) -> Fault {
-        *self.fault.lock().expect("nobody panics while holding it")
+        *self.fault.lock().expect("no holder panics")
     }
 
-    /// Does this wrong from now on.
-    pub(crate) fn turn(&self, fault: Fault) {
-        *self.fault.lock().expect("nobody panics while holding it") = fault;
+    /// Sets the fault from now on.
+    pub(crate) fn set_fault(&self, fault: Fault) {
+        *self.fault.lock().expect("no holder panics") = fault;
     }
 
     pub(crate) fn objects(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
-        self.objects.lock().expect("nobody panics while holding it")
+        self.objects.lock().expect("no holder panics")
     }
 }
 
@@ -133,7 +133,7 @@ struct Request {
 }
 
 impl Request {
-    /// Reads it; `None` when the client has gone.
+    /// Reads it; `None` when the client has closed the connection.
     async fn head(stream: &mut BufReader<TcpStream>) -> Result<Option<Self>> {
         let mut headers = Vec::new();
         loop {
@@ -167,7 +167,7 @@ impl Request {
     }
 }
 
-/// Of a body.
+/// The `ETag` of a body.
 fn etag(body: &str) -> String {
     let mut hasher = DefaultHasher::new();
     body.hash(&mut hasher);

@@ -1,4 +1,4 @@
-//! One object, read again and again: how long it has been the same, on this process' own monotonic clock.
+//! Watches one object: how long it has been unchanged, on this process's own monotonic clock.
 
 use crate::aws::CallFailed;
 use crate::aws::store::{Store, Stored};
@@ -10,7 +10,7 @@ use tokio::time::Instant;
 /// What a read found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Found {
-    /// No object, and this process has never seen one.
+    /// There is no object, and this process has never seen one.
     Nothing,
     /// No object any more: this process has seen one, or S3 shows a delete marker.
     Vanished,
@@ -34,7 +34,7 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// A watch over this key.
+    /// Starts to watch this key.
     #[must_use]
     pub fn new(store: Store, key: &'static str) -> Self {
         Self { store, key, since: Instant::now(), watched: Watched::default(), missing_since: None }

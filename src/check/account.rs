@@ -1,41 +1,43 @@
 //! The AWS account: credentials, Region, the Auto Scaling group, and what EC2 says of its machines.
 
 use super::finding::{Finding, Found};
-use super::look::CheckInput;
+use super::input::CheckInput;
 use super::{Check, at_once};
-use crate::aws::ec2;
 use crate::model::machine::group::{Ec2State, Group};
 use crate::model::machine::ids::InstanceId;
 use crate::model::up::step::StandBy;
 
 pub(super) const CHECKS: &[Check] = &[
-    Check { name: "credentials", run: |look| at_once(credentials(look)) },
-    Check { name: "region", run: |look| at_once(region(look)) },
-    Check { name: "group", run: |look| at_once(group(look)) },
-    Check { name: "group-size", run: |look| at_once(group_size(look)) },
-    Check { name: "instances", run: |look| Box::pin(instances(look)) },
-    Check { name: "launch-hook", run: |look| at_once(launch_hook(look)) },
+    Check { name: "credentials", run: |input| at_once(credentials(input)) },
+    Check { name: "region", run: |input| at_once(region(input)) },
+    Check { name: "group", run: |input| at_once(group(input)) },
+    Check { name: "group-size", run: |input| at_once(group_size(input)) },
+    Check { name: "instances", run: |input| Box::pin(instances(input)) },
+    Check { name: "launch-hook", run: |input| at_once(launch_hook(input)) },
 ];
 
 /// Whether there are credentials at all.
-fn credentials(look: &CheckInput) -> Found {
-    Ok(vec![Finding::ok(format!("found, for {}", look.aws.own()?.region))])
+fn credentials(input: &CheckInput) -> Found {
+    Ok(vec![Finding::ok(format!("found, for {}", input.aws.own()?.region))])
 }
 
 /// Whether AWS is asked where this machine is: its group can be nowhere else.
-fn region(look: &CheckInput) -> Found {
-    let (asked, here) = (&look.aws.needed()?.region, &look.machine.needed()?.region);
+fn region(input: &CheckInput) -> Found {
+    let (asked, here) = (&input.aws.needed()?.region, &input.machine.needed()?.region);
     if asked != here {
-        let text = format!("the setting 'region' is {asked}, this machine is in {here}");
-        return Err(Finding::failed(text, "remove the setting 'region'"));
+        let (given, remedy) = match input.settings.needed()?.region {
+            Some(_) => ("the setting 'region'", "remove the setting 'region'"),
+            None => ("the variable AWS_REGION or AWS_DEFAULT_REGION", "unset the variable"),
+        };
+        return Err(Finding::failed(format!("{given} is {asked}, this machine is in {here}"), remedy));
     }
     Ok(vec![Finding::ok(here.clone())])
 }
 
 /// Whether the group has this machine as a candidate.
-fn group(look: &CheckInput) -> Found {
-    let group = look.group.own()?;
-    Ok(vec![judge_member(group, &look.machine.needed()?.instance)])
+fn group(input: &CheckInput) -> Found {
+    let group = input.group.own()?;
+    Ok(vec![judge_member(group, &input.machine.needed()?.instance)])
 }
 
 fn judge_member(group: &Group, me: &InstanceId) -> Finding {
@@ -55,13 +57,13 @@ fn judge_member(group: &Group, me: &InstanceId) -> Finding {
 }
 
 /// Whether the group is as large as it should be, and an odd number.
-fn group_size(look: &CheckInput) -> Found {
-    let group = look.group.needed()?;
-    let set = look.settings.needed()?.expected_size;
+fn group_size(input: &CheckInput) -> Found {
+    let group = input.group.needed()?;
+    let set = input.settings.needed()?.expected_size;
     Ok(vec![judge_size(group.candidates().len(), set.unwrap_or(group.desired), set.is_some())])
 }
 
-/// `set`: the expected size is a setting, whose oddness is told with the settings.
+/// `set`: the expected size is a setting; then the check of the settings says that it is even.
 fn judge_size(candidates: usize, expected: usize, set: bool) -> Finding {
     let text = format!("{candidates} of {expected} machines are candidates");
     match expected {
@@ -79,14 +81,14 @@ fn judge_size(candidates: usize, expected: usize, set: bool) -> Finding {
 }
 
 /// Whether EC2 may be asked, and knows this machine as it knows itself.
-async fn instances(look: &CheckInput) -> Found {
-    let (aws, machine) = (look.aws.needed()?, look.machine.needed()?);
-    let members = look.group.own().map(|group| group.members.as_slice()).unwrap_or_default();
+async fn instances(input: &CheckInput) -> Found {
+    let (aws, machine) = (input.aws.needed()?, input.machine.needed()?);
+    let members = input.group.own().map(|group| group.members.as_slice()).unwrap_or_default();
     let mut ids: Vec<InstanceId> = members.iter().map(|member| member.instance.clone()).collect();
     ids.push(machine.instance.clone());
     ids.sort();
     ids.dedup();
-    let described = ec2::describe(&aws_sdk_ec2::Client::new(&aws.sdk), &ids).await?;
+    let described = aws.session.instances(&ids).await?;
     let me = described.get(&machine.instance).filter(|me| me.state == Ec2State::Running).ok_or_else(|| {
         let text = format!("EC2 does not show {} as running in {}", machine.instance, aws.region);
         Finding::failed(text, "correct the setting 'region', or use this account's credentials")
@@ -99,8 +101,8 @@ async fn instances(look: &CheckInput) -> Found {
 }
 
 /// The permissions for a launch hook can only be named: to try them would be to complete the hook.
-fn launch_hook(look: &CheckInput) -> Found {
-    Ok(vec![match &look.settings.needed()?.launch_hook {
+fn launch_hook(input: &CheckInput) -> Found {
+    Ok(vec![match &input.settings.needed()?.launch_hook {
         None => Finding::ok("none is set, none is touched"),
         Some(hook) => Finding::skipped(format!(
             "'{hook}' needs autoscaling:CompleteLifecycleAction and autoscaling:RecordLifecycleActionHeartbeat; trying them would \

@@ -2,28 +2,28 @@
 
 use super::Check;
 use super::finding::{Finding, Found};
-use super::look::CheckInput;
+use super::input::CheckInput;
 use crate::aws::CallFailure;
 use crate::bucket::keys;
 use std::time::{Duration, SystemTime};
 
 pub(super) const CHECKS: &[Check] = &[
-    Check { name: "bucket", run: |look| Box::pin(bucket(look)) },
-    Check { name: "clock", run: |look| Box::pin(clock(look)) },
-    Check { name: "bucket-list", run: |look| Box::pin(list(look)) },
-    Check { name: "bucket-versioning", run: |look| Box::pin(versioning(look)) },
+    Check { name: "bucket", run: |input| Box::pin(bucket(input)) },
+    Check { name: "clock", run: |input| Box::pin(clock(input)) },
+    Check { name: "bucket-list", run: |input| Box::pin(list(input)) },
+    Check { name: "bucket-versioning", run: |input| Box::pin(versioning(input)) },
 ];
 
-/// A clock that is further off deserves a look.
+/// A clock that is further off is worth a warning.
 const CLOCK_ODD: Duration = Duration::from_secs(60);
 /// AWS refuses signatures that are older, or younger, than this.
 const CLOCK_WRONG: Duration = Duration::from_mins(5);
 
 /// Whether the bucket is there, and in the Region that is asked.
-async fn bucket(look: &CheckInput) -> Found {
-    let aws = look.aws.needed()?;
-    let name = aws.store.url("");
-    match aws.store.region().await {
+async fn bucket(input: &CheckInput) -> Found {
+    let aws = input.aws.needed()?;
+    let name = aws.session.store.url("");
+    match aws.session.store.region().await {
         Ok(Some(region)) if region == aws.region => Ok(vec![Finding::ok(format!("'{name}' is in {region}"))]),
         Ok(Some(region)) => {
             let text = format!("the bucket of '{name}' is in {region}, AWS is asked in {}", aws.region);
@@ -38,9 +38,9 @@ async fn bucket(look: &CheckInput) -> Found {
 }
 
 /// Whether this machine's clock is S3's.
-async fn clock(look: &CheckInput) -> Found {
-    let key = scratch(look, "none")?;
-    let theirs = look.aws.needed()?.store.time(&key).await?;
+async fn clock(input: &CheckInput) -> Found {
+    let key = scratch(input, "none")?;
+    let theirs = input.aws.needed()?.session.store.time(&key).await?;
     Ok(vec![judge_clock(SystemTime::now(), theirs)])
 }
 
@@ -61,27 +61,27 @@ fn judge_clock(ours: SystemTime, theirs: SystemTime) -> Finding {
 }
 
 /// Whether the keys may be listed: without that S3 denies what does not exist.
-async fn list(look: &CheckInput) -> Found {
-    let found = look.aws.needed()?.store.list(keys::NODES).await?;
+async fn list(input: &CheckInput) -> Found {
+    let found = input.aws.needed()?.session.store.list(keys::NODES).await?;
     let registrations = found.iter().filter(|key| key.ends_with(".json")).count();
     Ok(vec![Finding::ok(format!("may be listed (s3:ListBucket); machines registered: {registrations}"))])
 }
 
-/// Whether an overwritten or deleted object can be had back.
-async fn versioning(look: &CheckInput) -> Found {
-    match look.aws.needed()?.store.is_versioned().await {
+/// Whether an overwritten or deleted object can be restored.
+async fn versioning(input: &CheckInput) -> Found {
+    match input.aws.needed()?.session.store.is_versioned().await {
         Ok(true) => Ok(vec![Finding::ok("the bucket keeps earlier versions")]),
         Ok(false) => Err(Finding::warning(
             "the bucket keeps no earlier versions: a record that is damaged or deleted is gone",
             "switch on versioning",
         )),
-        Err(failed) => Err(Finding::skipped(format!("not told, and 'kubeboot up' does without: {failed}"))),
+        Err(failed) => Err(Finding::skipped(format!("not known, and 'kubeboot up' does not need it: {failed}"))),
     }
 }
 
-/// A key that nobody else has.
-pub(super) fn scratch(look: &CheckInput, purpose: &str) -> Result<String, Finding> {
-    let me = &look.machine.needed()?.instance;
+/// A key that no other object has.
+pub(super) fn scratch(input: &CheckInput, purpose: &str) -> Result<String, Finding> {
+    let me = &input.machine.needed()?.instance;
     Ok(keys::scratch(me.as_str(), &format!("{purpose}-{}", uuid::Uuid::new_v4())))
 }
 

@@ -1,7 +1,7 @@
 //! What the bucket already says about a cluster.
 
 use super::finding::{Finding, Found};
-use super::look::CheckInput;
+use super::input::CheckInput;
 use super::{Check, at_once};
 use crate::kubeadm::pki;
 use crate::model::record::cluster::{ClusterRecord, RecordState};
@@ -9,16 +9,16 @@ use crate::model::record::identity::{Identity, Mismatch};
 use crate::model::up::step::Stop;
 
 pub(super) const CHECKS: &[Check] = &[
-    Check { name: "record", run: |look| at_once(record(look)) },
-    Check { name: "pki-bundle", run: |look| Box::pin(bundle(look)) },
+    Check { name: "record", run: |input| at_once(record(input)) },
+    Check { name: "pki-bundle", run: |input| Box::pin(bundle(input)) },
 ];
 
 /// Whether the cluster record may be read, is one, and is this group's.
-fn record(look: &CheckInput) -> Found {
-    let Some(record) = look.record.own()? else {
+fn record(input: &CheckInput) -> Found {
+    let Some(record) = input.record.own()? else {
         return Ok(vec![Finding::ok("may be read (s3:GetObject); there is none yet: the first claim makes it")]);
     };
-    let here = look.facts.needed()?.identity(&look.group.needed()?.arn);
+    let here = input.facts.needed()?.identity(&input.group.needed()?.arn);
     Ok(vec![judge_record(record, &here)])
 }
 
@@ -45,11 +45,11 @@ fn judge_record(record: &ClusterRecord, here: &Identity) -> Finding {
 }
 
 /// Whether the keys that a joining machine needs are there, and those that the record means.
-async fn bundle(look: &CheckInput) -> Found {
-    let Some(published) = look.record.needed()?.as_ref().and_then(ClusterRecord::published) else {
+async fn bundle(input: &CheckInput) -> Found {
+    let Some(published) = input.record.needed()?.as_ref().and_then(ClusterRecord::published) else {
         return Ok(vec![Finding::ok("not needed: there is no cluster yet")]);
     };
-    let store = &look.aws.needed()?.store;
+    let store = &input.aws.needed()?.session.store;
     let url = store.url(&published.pki_key);
     let remedy = "restore that version of the object, for without it no machine can join";
     match store.get(&published.pki_key).await? {

@@ -1,7 +1,7 @@
 //! What is on this machine's disk, and whether there is room for etcd.
 
 use super::finding::{Finding, Found};
-use super::look::CheckInput;
+use super::input::CheckInput;
 use super::{Check, at_once};
 use crate::kubeadm::{data_dir, state};
 use crate::model::machine::ids::{ClaimId, InstanceId};
@@ -13,9 +13,9 @@ use std::fs;
 use std::path::Path;
 
 pub(super) const CHECKS: &[Check] = &[
-    Check { name: "local-state", run: |look| at_once(local_state(look)) },
-    Check { name: "static-pods", run: |look| at_once(static_pods(look)) },
-    Check { name: "etcd-folder", run: |look| at_once(etcd_folder(look)) },
+    Check { name: "local-state", run: |input| at_once(local_state(input)) },
+    Check { name: "static-pods", run: |input| at_once(static_pods(input)) },
+    Check { name: "etcd-folder", run: |input| at_once(etcd_folder(input)) },
 ];
 
 /// Where kubelet finds static pods.
@@ -25,16 +25,16 @@ const KUBEADMS: [&str; 4] = ["etcd.yaml", "kube-apiserver.yaml", "kube-controlle
 /// etcd's own limit for its data is 2 GiB.
 const ROOM: u64 = 2 << 30;
 
-/// Whether `up` understands what an earlier life has left here.
-fn local_state(look: &CheckInput) -> Found {
-    look.needs_root()?;
-    let data_dir = look.documents.needed()?.data_dir();
+/// Whether `up` understands what an earlier run has left here.
+fn local_state(input: &CheckInput) -> Found {
+    input.needs_root()?;
+    let data_dir = input.documents.needed()?.data_dir();
     let local = state::observe(Path::new("/"), data_dir).map_err(|error| Finding::error(&error))?;
-    let me = look.machine.own().ok().map(|machine| &machine.instance);
-    Ok(vec![judge_state(&local, me, look.record.own().ok().map(Option::as_ref))])
+    let me = input.machine.own().ok().map(|machine| &machine.instance);
+    Ok(vec![judge_state(&local, me, input.record.own().ok().map(Option::as_ref))])
 }
 
-/// `record`: `None` when nobody knows whether there is one.
+/// `record`: `None` when it is not known whether there is one.
 fn judge_state(local: &Local, me: Option<&InstanceId>, record: Option<Option<&ClusterRecord>>) -> Finding {
     match local {
         Local::Fresh => Finding::ok("nothing of a control plane is on this machine"),
@@ -63,8 +63,8 @@ fn judge_member(claim: &ClaimId, record: Option<Option<&ClusterRecord>>) -> Find
 }
 
 /// Whether kubelet will run more than kubeadm's own static pods.
-fn static_pods(look: &CheckInput) -> Found {
-    look.needs_root()?;
+fn static_pods(input: &CheckInput) -> Found {
+    input.needs_root()?;
     let strangers: Vec<String> =
         names(Path::new(MANIFESTS)).into_iter().filter(|name| !KUBEADMS.contains(&name.as_str())).collect();
     Ok(vec![if strangers.is_empty() {
@@ -76,9 +76,9 @@ fn static_pods(look: &CheckInput) -> Found {
 }
 
 /// Whether etcd's folder is what kubeadm accepts, and large enough.
-fn etcd_folder(look: &CheckInput) -> Found {
-    look.needs_root()?;
-    let Some(folder) = look.documents.needed()?.data_dir() else {
+fn etcd_folder(input: &CheckInput) -> Found {
+    input.needs_root()?;
+    let Some(folder) = input.documents.needed()?.data_dir() else {
         return Ok(vec![Finding::ok("not needed: etcd is external")]);
     };
     let room = room_at(folder).map_err(|error| Finding::skipped(format!("'{}': {error}", folder.display())))?;

@@ -23,7 +23,7 @@ pub(super) struct Finding {
 pub(super) enum CheckVerdict {
     /// As it should be.
     Ok,
-    /// `up` works, but something is not as most operators would want it.
+    /// `up` works, but something is not as most operators want it.
     Warning,
     /// `up` would not work; with what `check` ends because of it.
     Failed(Exit),
@@ -71,12 +71,12 @@ impl Finding {
         Self { verdict: CheckVerdict::Failed(Exit::Usage), text, remedy: None }
     }
 
-    /// Where `up` would stop; the reason names the way out.
+    /// Where `up` would stop; the reason names the remedy.
     pub(super) fn stop(why: &Stop) -> Self {
         Self { verdict: CheckVerdict::Failed(Exit::Usage), text: why.to_string(), remedy: None }
     }
 
-    /// Somebody did not answer: that may mend.
+    /// No answer: trying again may help.
     pub(super) fn unanswered(text: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self { verdict: CheckVerdict::Failed(Exit::TryAgain), ..Self::failed(text, remedy) }
     }

@@ -1,7 +1,7 @@
 //! Files that must be on this machine before kubeadm starts.
 
 use super::finding::{Finding, Found};
-use super::look::CheckInput;
+use super::input::CheckInput;
 use super::{Check, at_once};
 use crate::kubeadm::documents::{Expected, HostFile};
 use crate::kubeadm::host_files::problem;
@@ -9,17 +9,17 @@ use crate::kubeadm::pki::{self, Wanted};
 use std::path::Path;
 
 pub(super) const CHECKS: &[Check] = &[
-    Check { name: "host-files", run: |look| at_once(host_files(look)) },
-    Check { name: "shared-files", run: |look| at_once(shared_files(look)) },
+    Check { name: "host-files", run: |input| at_once(host_files(input)) },
+    Check { name: "shared-files", run: |input| at_once(shared_files(input)) },
 ];
 
 /// Whether every file and folder that the documents name is here.
-fn host_files(look: &CheckInput) -> Found {
-    look.needs_root()?;
-    let (documents, settings) = (look.documents.needed()?, look.settings.needed()?);
+fn host_files(input: &CheckInput) -> Found {
+    input.needs_root()?;
+    let (documents, settings) = (input.documents.needed()?, input.settings.needed()?);
     let files = documents.host_files();
     let bundled = pki::wanted(documents.external_etcd().as_ref(), &settings.extra_shared_files);
-    let comes = brings_bundle(look);
+    let comes = brings_bundle(input);
     let wrong: Vec<_> = files
         .iter()
         .filter(|file| !(comes && travels(&bundled, file)))
@@ -47,15 +47,15 @@ fn judge(root: &Path, file: &HostFile) -> Option<Finding> {
 }
 
 /// Whether what the operator wants on every machine is on the one that would initialise, which may be this one.
-fn shared_files(look: &CheckInput) -> Found {
-    let wanted = &look.settings.needed()?.extra_shared_files;
+fn shared_files(input: &CheckInput) -> Found {
+    let wanted = &input.settings.needed()?.extra_shared_files;
     if wanted.is_empty() {
         return Ok(vec![Finding::ok("none are wanted")]);
     }
-    if brings_bundle(look) {
+    if brings_bundle(input) {
         return Ok(vec![Finding::ok(format!("{} come with the PKI bundle", wanted.len()))]);
     }
-    look.needs_root()?;
+    input.needs_root()?;
     let wrong: Vec<Finding> = wanted
         .iter()
         .filter_map(|path| {
@@ -71,8 +71,8 @@ fn shared_files(look: &CheckInput) -> Found {
 }
 
 /// Whether a cluster is there, so that this machine would get a bundle and never make one.
-fn brings_bundle(look: &CheckInput) -> bool {
-    look.record.own().is_ok_and(|record| record.as_ref().is_some_and(|record| record.published().is_some()))
+fn brings_bundle(input: &CheckInput) -> bool {
+    input.record.own().is_ok_and(|record| record.as_ref().is_some_and(|record| record.published().is_some()))
 }
 
 #[cfg(test)]

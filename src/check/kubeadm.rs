@@ -1,7 +1,7 @@
 //! kubeadm, kubelet, and the documents that kubeadm is given.
 
 use super::finding::{Finding, Found};
-use super::look::CheckInput;
+use super::input::CheckInput;
 use super::{Check, at_once};
 use crate::host::files;
 use crate::kubeadm::documents::BootstrapToken;
@@ -11,20 +11,20 @@ use crate::model::machine::ids::ClaimId;
 use std::path::Path;
 
 pub(super) const CHECKS: &[Check] = &[
-    Check { name: "kubeadm", run: |look| at_once(kubeadm(look)) },
-    Check { name: "kubelet", run: |look| Box::pin(kubelet(look)) },
-    Check { name: "kubeadm-config", run: |look| at_once(documents(look)) },
-    Check { name: "kubeadm-validate", run: |look| Box::pin(validate(look)) },
+    Check { name: "kubeadm", run: |input| at_once(kubeadm(input)) },
+    Check { name: "kubelet", run: |input| Box::pin(kubelet(input)) },
+    Check { name: "kubeadm-config", run: |input| at_once(documents(input)) },
+    Check { name: "kubeadm-validate", run: |input| Box::pin(validate(input)) },
 ];
 
 /// How many minor versions kubelet may be behind kubeadm (Kubernetes' version skew policy).
 const KUBELET_BEHIND: u32 = 3;
-/// Where the completed documents lie while kubeadm looks at them: gone with the power.
+/// Where the completed documents lie while kubeadm looks at them: in memory, so that a power-off erases them.
 const RUN: &str = "/run";
 
 /// Whether there is a kubeadm with which kubeboot works.
-fn kubeadm(look: &CheckInput) -> Found {
-    Ok(vec![judge_kubeadm(look.kubeadm.own()?, look.cluster_version().as_ref())])
+fn kubeadm(input: &CheckInput) -> Found {
+    Ok(vec![judge_kubeadm(input.kubeadm.own()?, input.cluster_version().as_ref())])
 }
 
 fn judge_kubeadm(kubeadm: &Version, cluster: Option<&Version>) -> Finding {
@@ -44,29 +44,27 @@ fn judge_kubeadm(kubeadm: &Version, cluster: Option<&Version>) -> Finding {
 }
 
 /// Whether kubelet fits kubeadm and the version that is, or will be, installed.
-async fn kubelet(look: &CheckInput) -> Found {
+async fn kubelet(input: &CheckInput) -> Found {
     let kubelet = Kubeadm::read_only().kubelet_version().await.map_err(|error| Finding::error(&error))?;
-    let kubeadm = look.kubeadm.needed()?;
-    let planned = look.documents.needed()?.installed_version(&look.cluster()?);
-    let planned = look.cluster_version().or_else(|| Version::parse(&planned).ok());
+    let kubeadm = input.kubeadm.needed()?;
+    let planned = input.documents.needed()?.installed_version(&input.cluster()?);
+    let planned = input.cluster_version().or_else(|| Version::parse(&planned).ok());
     Ok(vec![judge_kubelet(&kubelet, kubeadm, planned.as_ref())])
 }
 
 /// `cluster`: the version of the control plane that is there, or will be.
 fn judge_kubelet(kubelet: &Version, kubeadm: &Version, cluster: Option<&Version>) -> Finding {
-    let minor = |version: &Version| (version.major, version.minor);
-    let oldest = (kubeadm.major, kubeadm.minor.saturating_sub(KUBELET_BEHIND));
     let remedy = "build the image with a kubelet of kubeadm's version";
     match cluster {
-        _ if minor(kubelet) > minor(kubeadm) => {
+        _ if kubelet.is_newer_than(kubeadm) => {
             Finding::failed(format!("kubelet is {kubelet}, newer than kubeadm, which is {kubeadm}"), remedy)
         }
-        _ if minor(kubelet) < oldest => {
+        _ if kubelet.is_behind(kubeadm, KUBELET_BEHIND) => {
             let text =
                 format!("kubelet is {kubelet}, more than {KUBELET_BEHIND} minor versions behind kubeadm {kubeadm}");
             Finding::failed(text, remedy)
         }
-        Some(cluster) if minor(kubelet) > minor(cluster) => Finding::warning(
+        Some(cluster) if kubelet.is_newer_than(cluster) => Finding::warning(
             format!("kubelet is {kubelet}, newer than the control plane, which is {cluster} as far as is known"),
             "if it was not upgraded since, build the image with a kubelet that is not newer: kubeadm refuses it",
         ),
@@ -75,11 +73,11 @@ fn judge_kubelet(kubelet: &Version, kubeadm: &Version, cluster: Option<&Version>
 }
 
 /// Whether the operator's documents can be read and contradict nothing that kubeboot does.
-fn documents(look: &CheckInput) -> Found {
-    let documents = look.documents.own()?;
-    let refusals = documents.refusals(&look.cluster()?);
+fn documents(input: &CheckInput) -> Found {
+    let documents = input.documents.own()?;
+    let refusals = documents.refusals(&input.cluster()?);
     if refusals.is_empty() {
-        let file = &look.settings.needed()?.kubeadm_config;
+        let file = &input.settings.needed()?.kubeadm_config;
         let text =
             file.as_ref().map_or("no file: kubeadm's defaults".to_owned(), |file| format!("'{}'", file.display()));
         return Ok(vec![Finding::ok(text)]);
@@ -91,12 +89,12 @@ fn documents(look: &CheckInput) -> Found {
 }
 
 /// Whether kubeadm itself accepts the documents, completed for this machine, for init and for join.
-async fn validate(look: &CheckInput) -> Found {
-    let facts = look.facts.needed()?;
+async fn validate(input: &CheckInput) -> Found {
+    let facts = input.facts.needed()?;
     if !facts.documents.refusals(&facts.cluster).is_empty() {
         return Err(Finding::skipped("needs 'kubeadm-config'"));
     }
-    look.needs_root()?;
+    input.needs_root()?;
     let error = |error: anyhow::Error| Finding::error(&error);
     let folder = tempfile::Builder::new().prefix("kubeboot-check-").tempdir_in(RUN);
     let folder =

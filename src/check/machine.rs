@@ -1,23 +1,23 @@
 //! The machine itself: who it is, and what it lets kubeboot do.
 
 use super::finding::{Finding, Found};
-use super::look::CheckInput;
+use super::input::CheckInput;
 use super::{Check, at_once};
 use crate::host::namespace;
 use crate::host::process::{Command, ProcessFailed};
 use std::path::Path;
 
 pub(super) const CHECKS: &[Check] = &[
-    Check { name: "root", run: |look| at_once(root(look)) },
-    Check { name: "imds", run: |look| at_once(imds(look)) },
-    Check { name: "node-name", run: |look| at_once(node_name(look)) },
-    Check { name: "namespace", run: |look| Box::pin(own_hosts_file(look)) },
+    Check { name: "root", run: |input| at_once(root(input)) },
+    Check { name: "imds", run: |input| at_once(imds(input)) },
+    Check { name: "node-name", run: |input| at_once(node_name(input)) },
+    Check { name: "namespace", run: |input| Box::pin(own_hosts_file(input)) },
     Check { name: "swap", run: |_| at_once(swap()) },
 ];
 
 /// Whether this process may see and do what `up` must.
-fn root(look: &CheckInput) -> Found {
-    Ok(vec![if look.is_root {
+fn root(input: &CheckInput) -> Found {
+    Ok(vec![if input.is_root {
         Finding::ok("this is root")
     } else {
         Finding::warning("this is not root: what only root can see or do is skipped", "run it with sudo")
@@ -25,8 +25,8 @@ fn root(look: &CheckInput) -> Found {
 }
 
 /// Whether the metadata service says who this machine is.
-fn imds(look: &CheckInput) -> Found {
-    let machine = look.machine.own()?;
+fn imds(input: &CheckInput) -> Found {
+    let machine = input.machine.own()?;
     let addresses: Vec<_> = machine.addresses.iter().map(ToString::to_string).collect();
     Ok(vec![Finding::ok(format!(
         "{} in account {}, {}, at {}",
@@ -38,16 +38,16 @@ fn imds(look: &CheckInput) -> Found {
 }
 
 /// Whether the Node has a name.
-fn node_name(look: &CheckInput) -> Found {
-    Ok(vec![Finding::ok(look.facts.own()?.node_name.clone())])
+fn node_name(input: &CheckInput) -> Found {
+    Ok(vec![Finding::ok(input.facts.own()?.node_name.clone())])
 }
 
 /// Whether a command can be given a hosts file of its own, as `kubeadm join` is. Tried with one that does nothing.
-async fn own_hosts_file(look: &CheckInput) -> Found {
-    if look.settings.needed()?.endpoint.ip().is_some() {
+async fn own_hosts_file(input: &CheckInput) -> Found {
+    if input.settings.needed()?.endpoint.ip().is_some() {
         return Ok(vec![Finding::ok("not needed: the endpoint is an address")]);
     }
-    look.needs_root()?;
+    input.needs_root()?;
     let args = namespace::with_hosts(Path::new("/etc/hosts"), ["true"]);
     match Command::new(namespace::PROGRAM).args(args).env_allow(["PATH"]).run().await {
         Ok(_) => Ok(vec![Finding::ok("kubeadm can be given a hosts file of its own")]),

@@ -2,7 +2,7 @@
 //!
 //! A check is a name and a small function that looks at one thing and ends with findings: ok, warning, failed with the
 //! remedy, or skipped with the reason. What several checks need is gathered first, once; then all of them run at the
-//! same time, none for longer than five seconds. `docs/check.md` tells of each.
+//! same time, none for longer than five seconds. `docs/check.md` describes each.
 
 mod account;
 mod bucket;
@@ -10,32 +10,32 @@ mod cluster;
 mod disk;
 mod finding;
 mod host_files;
+mod input;
 mod kubeadm;
-mod look;
 mod machine;
 mod network;
 mod report;
 mod runtime;
 mod settings;
-mod source;
+mod shared;
 #[cfg(test)]
 mod tests;
 mod trial;
 mod units;
 
 use crate::exit::Exit;
+use crate::layout::print;
 use crate::settings::Settings;
 use anyhow::{Result, anyhow};
 use finding::Found;
 use futures::future::{BoxFuture, join_all};
-use look::CheckInput;
+use input::CheckInput;
 use report::CheckReport;
-use std::io::{self, Write};
 use std::time::Duration;
 use tokio::time::timeout;
 
 /// How long one question, and one check, may take.
-const DEADLINE: Duration = Duration::from_secs(5);
+const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// One check.
 struct Check {
@@ -60,7 +60,7 @@ const CHECKS: [&[Check]; 12] = [
     cluster::CHECKS,
 ];
 
-/// A check that waits for nobody.
+/// A check that has its answer already.
 fn at_once(found: Found) -> BoxFuture<'static, Found> {
     Box::pin(std::future::ready(found))
 }
@@ -71,22 +71,21 @@ fn at_once(found: Found) -> BoxFuture<'static, Found> {
 ///
 /// # Errors
 /// When a check failed. With [`Exit::Usage`] if something must be changed on this machine, in its settings or in the
-/// bucket; else with [`Exit::Aws`] if AWS refused something; else, if somebody did not answer, with [`Exit::TryAgain`].
+/// bucket; else with [`Exit::Aws`] if AWS refused something; else, if something did not answer, with [`Exit::TryAgain`].
 pub async fn run(settings: Result<Settings>, json: bool) -> Result<()> {
-    let look = CheckInput::gather(settings).await;
+    let input = CheckInput::gather(settings).await;
     let report =
-        CheckReport(join_all(CHECKS.into_iter().flatten().map(|check| carry_out(check, &look))).await.concat());
-    let text = if json { format!("{:#}\n", report.json()) } else { report.table() };
-    // Whoever stopped reading has seen enough; the exit code counts all the same.
-    let _ = io::stdout().write_all(text.as_bytes());
+        CheckReport(join_all(CHECKS.into_iter().flatten().map(|check| carry_out(check, &input))).await.concat());
+    // A reader that has closed the pipe, such as 'head', is no failure: the exit code says how the checks ended.
+    let _ = print(&report.json(), || report.table(), json);
     match report.exit() {
         Exit::Done => Ok(()),
         exit => Err(anyhow!("not ready: {}", report.failed().join(", ")).context(exit)),
     }
 }
 
-async fn carry_out(check: &Check, look: &CheckInput) -> Vec<(&'static str, finding::Finding)> {
-    let found = timeout(DEADLINE, (check.run)(look)).await.unwrap_or_else(|_| Err(source::late()));
+async fn carry_out(check: &Check, input: &CheckInput) -> Vec<(&'static str, finding::Finding)> {
+    let found = timeout(CHECK_TIMEOUT, (check.run)(input)).await.unwrap_or_else(|_| Err(shared::late()));
     let findings = found.unwrap_or_else(|end| vec![end]);
     findings.into_iter().map(|finding| (check.name, finding)).collect()
 }

@@ -2,15 +2,15 @@
 
 use super::Check;
 use super::finding::{Finding, Found};
-use super::look::CheckInput;
+use super::input::CheckInput;
 use std::collections::BTreeSet;
 use tokio::net::lookup_host;
 
-pub(super) const CHECKS: &[Check] = &[Check { name: "endpoint", run: |look| Box::pin(endpoint(look)) }];
+pub(super) const CHECKS: &[Check] = &[Check { name: "endpoint", run: |input| Box::pin(endpoint(input)) }];
 
-/// Whether the endpoint's name leads anywhere. Nobody need listen there before there is a cluster.
-async fn endpoint(look: &CheckInput) -> Found {
-    let endpoint = &look.settings.needed()?.endpoint;
+/// Whether the endpoint's name leads anywhere. Nothing need listen there before there is a cluster.
+async fn endpoint(input: &CheckInput) -> Found {
+    let endpoint = &input.settings.needed()?.endpoint;
     if endpoint.ip().is_some() {
         return Ok(vec![Finding::ok(format!("{endpoint} is an address"))]);
     }

@@ -2,7 +2,7 @@
 
 use super::Check;
 use super::finding::{Finding, Found};
-use super::look::CheckInput;
+use super::input::CheckInput;
 use crate::host::process::ProcessFailed;
 use crate::host::runtime::{self, KNOWN};
 use serde_json::Value;
@@ -10,20 +10,17 @@ use std::path::PathBuf;
 use tokio::net::UnixStream;
 
 pub(super) const CHECKS: &[Check] =
-    &[Check { name: "container-runtime", run: |look| Box::pin(container_runtime(look)) }];
+    &[Check { name: "container-runtime", run: |input| Box::pin(container_runtime(input)) }];
 
 /// Whether there is one container runtime, and it answers.
-async fn container_runtime(look: &CheckInput) -> Found {
-    let given = look.documents.needed()?.cri_socket();
+async fn container_runtime(input: &CheckInput) -> Found {
+    let given = input.documents.needed()?.cri_socket();
     let found = runtime::sockets();
     let socket = choose(given, &found)?;
     let shown = socket.display();
-    look.needs_root()?;
+    input.needs_root()?;
     UnixStream::connect(&socket).await.map_err(|error| {
-        Finding::failed(
-            format!("nobody answers at '{shown}': {error}"),
-            "start the container runtime, and enable its unit",
-        )
+        Finding::failed(format!("no answer at '{shown}': {error}"), "start the container runtime, and enable its unit")
     })?;
     match runtime::crictl(&socket, ["version"]).run().await {
         Ok(output) => Ok(vec![Finding::ok(format!("{} at '{shown}'", name_and_version(&output.stdout)))]),

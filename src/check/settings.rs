@@ -1,7 +1,7 @@
 //! The settings and the files they come from.
 
 use super::finding::{Finding, Found};
-use super::look::CheckInput;
+use super::input::CheckInput;
 use super::{Check, at_once};
 use crate::settings::table::SETTINGS;
 use crate::settings::{Origin, Settings};
@@ -9,13 +9,13 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 pub(super) const CHECKS: &[Check] = &[
-    Check { name: "settings", run: |look| at_once(settings(look)) },
-    Check { name: "config-files", run: |look| at_once(config_files(look)) },
+    Check { name: "settings", run: |input| at_once(settings(input)) },
+    Check { name: "config-files", run: |input| at_once(config_files(input)) },
 ];
 
 /// Whether the settings load, and what is odd about them.
-fn settings(look: &CheckInput) -> Found {
-    let settings = match look.settings.own() {
+fn settings(input: &CheckInput) -> Found {
+    let settings = match input.settings.own() {
         Ok(settings) => settings,
         Err(problems) => return Ok(one_by_one(&problems)),
     };
@@ -33,8 +33,8 @@ fn one_by_one(problems: &Finding) -> Vec<Finding> {
 }
 
 /// Whether the files of settings are root's alone: they say where the keys of the control plane go.
-fn config_files(look: &CheckInput) -> Found {
-    let settings = look.settings.needed()?;
+fn config_files(input: &CheckInput) -> Found {
+    let settings = input.settings.needed()?;
     let origins = SETTINGS.iter().map(|setting| settings.origin(setting.name));
     let mut paths: Vec<PathBuf> = origins
         .filter_map(|origin| match origin {

@@ -3,7 +3,7 @@
 use super::Check;
 use super::bucket::scratch;
 use super::finding::{Finding, Found};
-use super::look::CheckInput;
+use super::input::CheckInput;
 use crate::aws::store::{Store, Written};
 use crate::aws::{CallFailed, CallFailure};
 use crate::bucket::keys;
@@ -14,22 +14,22 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 pub(super) const CHECKS: &[Check] = &[
-    Check { name: "conditional-writes", run: |look| Box::pin(conditional_writes(look)) },
-    Check { name: "kms", run: |look| Box::pin(kms(look)) },
+    Check { name: "conditional-writes", run: |input| Box::pin(conditional_writes(input)) },
+    Check { name: "kms", run: |input| Box::pin(kms(input)) },
 ];
 
 /// How long the write and the read of the secret scratch object may take, so that there is time left to remove it.
-const KMS_TRIAL: Duration = Duration::from_secs(3);
+const KMS_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Whether conditions decide: one write after the other, and several at the same moment.
-async fn conditional_writes(look: &CheckInput) -> Found {
-    let (store, me) = (&look.aws.needed()?.store, &look.machine.needed()?.instance);
+async fn conditional_writes(input: &CheckInput) -> Found {
+    let (store, me) = (&input.aws.needed()?.session.store, &input.machine.needed()?.instance);
     let (in_turn, at_once) = join!(probe::honours_conditions(store, me), probe::one_wins(store, me));
-    Ok(tell(in_turn, at_once))
+    Ok(judge(in_turn, at_once))
 }
 
-/// One line will do where both say the same.
-fn tell(in_turn: Probed, at_once: Probed) -> Vec<Finding> {
+/// One finding where both say the same.
+fn judge(in_turn: Probed, at_once: Probed) -> Vec<Finding> {
     let left = in_turn.left.or(at_once.left).map(left_behind);
     let verdict = match in_turn.verdict.and(at_once.verdict) {
         Ok(()) => Finding::ok("conditions are honoured, and of several that create one object at once one wins"),
@@ -40,7 +40,7 @@ fn tell(in_turn: Probed, at_once: Probed) -> Vec<Finding> {
     [verdict].into_iter().chain(left).collect()
 }
 
-/// Nobody but `check` and the first look of `up` deletes anything.
+/// Only the trials of `check` and of the first look of `up` delete anything in the bucket.
 fn left_behind(failed: CallFailed) -> Finding {
     Finding::warning(
         format!("scratch objects of a few bytes may stay in the bucket: {}", failed.what()),
@@ -52,12 +52,12 @@ fn left_behind(failed: CallFailed) -> Finding {
 }
 
 /// Whether the bundle of keys could be encrypted, and read again.
-async fn kms(look: &CheckInput) -> Found {
-    let store = &look.aws.needed()?.store;
-    let key = scratch(look, "kms")?;
-    let id = look.settings.needed()?.kms_key_id.as_deref().unwrap_or("aws/s3, the account's own for S3");
+async fn kms(input: &CheckInput) -> Found {
+    let store = &input.aws.needed()?.session.store;
+    let key = scratch(input, "kms")?;
+    let id = input.settings.needed()?.kms_key_id.as_deref().unwrap_or("aws/s3, the account's own for S3");
     let silent = || Finding::unanswered("S3 did not say in time whether it wrote an encrypted object", "try again");
-    let tried = timeout(KMS_TRIAL, write_and_read(store, &key)).await;
+    let tried = timeout(KMS_TIMEOUT, write_and_read(store, &key)).await;
     // Where S3 refuses to write, there is nothing to remove.
     let nothing = matches!(&tried, Ok(Err(failed)) if failed.permission == "s3:PutObject");
     let tried = match tried {
@@ -72,7 +72,7 @@ async fn kms(look: &CheckInput) -> Found {
 /// Writes an object as the bundle is written, and reads it back; whether S3 said in time that this went well.
 async fn write_and_read(store: &Store, key: &str) -> Result<bool, CallFailed> {
     let body = b"no secret, only a trial of the key";
-    match store.write_secret(key, body, &Condition::Absent, KMS_TRIAL).await? {
+    match store.write_secret(key, body, &Condition::Absent, KMS_TIMEOUT).await? {
         Written::Ours(_) => Ok(store.get(key).await?.is_some_and(|object| object.body == body)),
         Written::Others(_) | Written::Gone | Written::Unknown => Ok(false),
     }
@@ -100,13 +100,14 @@ mod tests {
     fn one_line_tells_the_verdict_and_one_what_is_left_behind() {
         let left = || Some(CallFailed::silent("remove", "s3://b/p/k", "s3:DeleteObject"));
         let good = |left| Probed { verdict: Ok(()), left };
-        let verdicts = |told: &[Finding]| -> Vec<CheckVerdict> { told.iter().map(|finding| finding.verdict).collect() };
-        assert_eq!(verdicts(&tell(good(None), good(None))), [CheckVerdict::Ok]);
-        assert_eq!(verdicts(&tell(good(left()), good(left()))), [CheckVerdict::Ok, CheckVerdict::Warning]);
+        let verdicts =
+            |found: &[Finding]| -> Vec<CheckVerdict> { found.iter().map(|finding| finding.verdict).collect() };
+        assert_eq!(verdicts(&judge(good(None), good(None))), [CheckVerdict::Ok]);
+        assert_eq!(verdicts(&judge(good(left()), good(left()))), [CheckVerdict::Ok, CheckVerdict::Warning]);
         let bad = Probed { verdict: Err(Unfit::Ignores("x".into())), left: None };
-        let told = tell(good(None), bad);
-        assert_eq!(verdicts(&told), [CheckVerdict::Failed(Exit::Usage)]);
-        assert!(told[0].text.contains("ignores conditional writes: kubeboot cannot work on it"), "{told:?}");
+        let found = judge(good(None), bad);
+        assert_eq!(verdicts(&found), [CheckVerdict::Failed(Exit::Usage)]);
+        assert!(found[0].text.contains("ignores conditional writes: kubeboot cannot work on it"), "{found:?}");
     }
 
     #[test]

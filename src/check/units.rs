@@ -78,7 +78,7 @@ fn of_drop_ins(missing: &[&str]) -> Finding {
     if missing.is_empty() {
         Finding::ok(format!("containers are stopped after {LEAVING_UNIT}, and the guard runs before kubelet"))
     } else {
-        Finding::warning(drop_ins::tell(missing, LEAVING_UNIT), drop_ins::REMEDY)
+        Finding::warning(drop_ins::describe_missing(missing, LEAVING_UNIT), drop_ins::REMEDY)
     }
 }
 

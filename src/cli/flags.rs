@@ -8,7 +8,7 @@ use crate::settings::{DEFAULT_FILE, FILE_VARIABLE, Flags};
 /// The heading above the settings in the help.
 const HEADING: &str = "Settings (each also a variable, and a key in the file)";
 
-/// The flag that names the file.
+/// The flag for the file of settings.
 const CONFIG: &str = "config";
 
 impl Args for Flags {
@@ -63,7 +63,7 @@ fn flag(setting: &'static Setting) -> Arg {
         .long(setting.flag())
         .value_name(value_name(setting.kind))
         .action(action)
-        // The settings have a check of their own, which tells what is wrong with all of them.
+        // Values are checked with all other settings, so that every wrong one is reported at once.
         .allow_hyphen_values(true)
         .long_help(long_help(setting))
         .hide_short_help(true)

@@ -1,4 +1,4 @@
-//! The command line: commands and their options, and nothing of what they do.
+//! The command line: commands and their options. What the commands do is in their own modules.
 
 mod flags;
 pub mod generate;
@@ -14,7 +14,7 @@ use clap_complete::Shell;
 use crate::model::machine::ids::{BadName, ClaimId, MemberId};
 use crate::settings::Flags;
 
-/// What was asked for.
+/// The parsed command line.
 #[derive(Debug, Parser)]
 #[command(name = "kubeboot", version, about = text::ABOUT, long_about = text::LONG_ABOUT)]
 #[command(after_help = text::AFTER_HELP, after_long_help = text::after_long_help(), disable_help_subcommand = true)]
@@ -24,33 +24,33 @@ pub struct Cli {
     pub flags: Flags,
     /// The command.
     #[command(subcommand)]
-    pub command: Command,
+    pub command: CliCommand,
 }
 
 /// The commands.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub enum CliCommand {
     /// Make this machine a node of its group's one control plane, or find that it is one
     #[command(long_about = text::UP, after_long_help = text::UP_EXAMPLES)]
-    Up(Up),
-    /// Leave the cluster if this machine goes down for good, or because you say so
+    Up(UpArgs),
+    /// Leave the cluster if this machine goes down for good, or at once with `--now`
     #[command(long_about = text::RESET, after_long_help = text::RESET_EXAMPLES)]
-    Reset(Reset),
-    /// Say how the control plane is, read now from every source
+    Reset(ResetArgs),
+    /// Show the state of the control plane, read now from every source
     #[command(long_about = text::STATUS, after_long_help = text::STATUS_EXAMPLES)]
-    Status(Report),
-    /// Say whether this machine and account are ready for `up`
+    Status(ReportArgs),
+    /// Check whether this machine and account are ready for `up`
     #[command(long_about = text::CHECK, after_long_help = text::CHECK_EXAMPLES)]
-    Check(Report),
+    Check(ReportArgs),
     /// Keep kubelet from starting an etcd whose data is gone
     #[command(long_about = text::GUARD, after_long_help = text::GUARD_EXAMPLES)]
     Guard,
     /// Remove the etcd members of machines that are gone
     #[command(long_about = text::REAP, after_long_help = text::REAP_EXAMPLES)]
-    Reap(Reap),
-    /// Give a cluster up whose machines are all gone, so that the next machines make a new one
+    Reap(ReapArgs),
+    /// Give up a cluster whose machines are all gone, so that the next machines make a new one
     #[command(long_about = text::RETIRE, after_long_help = text::RETIRE_EXAMPLES)]
-    Retire(Retire),
+    Retire(RetireArgs),
     /// Print a shell's completions for kubeboot
     #[command(after_long_help = text::COMPLETIONS_EXAMPLES)]
     Completions {
@@ -60,7 +60,7 @@ pub enum Command {
     /// Write the manual pages into a folder
     #[command(hide = true)]
     Man {
-        /// The folder, which is made if need be
+        /// The folder, which is made if it does not exist
         folder: PathBuf,
     },
     /// Print the places at which this build can be told to stop
@@ -71,8 +71,8 @@ pub enum Command {
 
 /// The options of `up`.
 #[derive(Debug, Clone, Copy, Args)]
-pub struct Up {
-    /// Say what would be done next and why, and touch nothing
+pub struct UpArgs {
+    /// Print what would be done next and why, and change nothing
     #[arg(long)]
     pub dry_run: bool,
     /// Accept that another Auto Scaling group than the one on record now makes up the control plane
@@ -80,42 +80,42 @@ pub struct Up {
     pub accept_group: bool,
 }
 
-impl From<Up> for crate::up::UpOptions {
-    fn from(Up { dry_run, accept_group }: Up) -> Self {
+impl From<UpArgs> for crate::up::UpOptions {
+    fn from(UpArgs { dry_run, accept_group }: UpArgs) -> Self {
         Self { dry_run, accept_group }
     }
 }
 
 /// The options of `reset`.
 #[derive(Debug, Clone, Copy, Args)]
-pub struct Reset {
+pub struct ResetArgs {
     /// Leave although the machine does not go down, and wipe it, so that it can join again
     #[arg(long)]
     pub now: bool,
     /// Do not ask for confirmation
     #[arg(long, requires = "now")]
     pub yes: bool,
-    /// Say what would be done and why, and touch nothing
+    /// Print what would be done and why, and change nothing
     #[arg(long)]
     pub dry_run: bool,
 }
 
-impl From<Reset> for crate::reset::ResetOptions {
-    fn from(Reset { now, yes, dry_run }: Reset) -> Self {
+impl From<ResetArgs> for crate::reset::ResetOptions {
+    fn from(ResetArgs { now, yes, dry_run }: ResetArgs) -> Self {
         Self { now, yes, dry_run }
     }
 }
 
 /// The options of `reap`.
 #[derive(Debug, Clone, Copy, Args)]
-pub struct Reap {
-    /// Say which members would be removed and why, and touch nothing
+pub struct ReapArgs {
+    /// Print which members would be removed and why, and change nothing
     #[arg(long)]
     pub dry_run: bool,
     /// Remove this one member, which no registration explains
     #[arg(long, value_name = "ID", value_parser = member_id)]
     pub member: Option<MemberId>,
-    /// Do not ask before --member removes it
+    /// Do not ask for confirmation
     #[arg(long, requires = "member")]
     pub yes: bool,
     /// Print JSON for programs
@@ -123,19 +123,19 @@ pub struct Reap {
     pub json: bool,
 }
 
-impl From<Reap> for crate::reap::ReapOptions {
-    fn from(Reap { dry_run, member, yes, json }: Reap) -> Self {
+impl From<ReapArgs> for crate::reap::ReapOptions {
+    fn from(ReapArgs { dry_run, member, yes, json }: ReapArgs) -> Self {
         Self { dry_run, member, yes, json }
     }
 }
 
 /// The options of `retire`.
 #[derive(Debug, Clone, Args)]
-pub struct Retire {
-    /// The cluster that is meant, by the ID that `kubeboot status` shows
+pub struct RetireArgs {
+    /// The ID of the cluster, as `kubeboot status` shows it
     #[arg(long, value_name = "UUID", value_parser = cluster_id)]
     pub cluster_id: ClaimId,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(long)]
     pub yes: bool,
     /// Print JSON for programs
@@ -143,8 +143,8 @@ pub struct Retire {
     pub json: bool,
 }
 
-impl From<Retire> for crate::retire::RetireOptions {
-    fn from(Retire { cluster_id, yes, json }: Retire) -> Self {
+impl From<RetireArgs> for crate::retire::RetireOptions {
+    fn from(RetireArgs { cluster_id, yes, json }: RetireArgs) -> Self {
         Self { cluster_id, yes, json }
     }
 }
@@ -159,7 +159,7 @@ fn cluster_id(text: &str) -> Result<ClaimId, BadName> {
 
 /// The options of a command that reports.
 #[derive(Debug, Clone, Copy, Args)]
-pub struct Report {
+pub struct ReportArgs {
     /// Print JSON for programs
     #[arg(long)]
     pub json: bool,
@@ -174,7 +174,7 @@ mod tests {
     use std::path::Path;
 
     #[test]
-    fn the_definitions_are_sound() {
+    fn the_definitions_are_valid() {
         Cli::command().debug_assert();
     }
 
@@ -194,14 +194,14 @@ mod tests {
     #[test]
     fn a_member_and_a_cluster_are_named_by_their_ids() -> Result<()> {
         let cli = Cli::try_parse_from(["kubeboot", "reap", "--member", "8E9E05C52164694D", "--yes"])?;
-        let Command::Reap(Reap { member: Some(member), yes: true, dry_run: false, .. }) = cli.command else {
+        let CliCommand::Reap(ReapArgs { member: Some(member), yes: true, dry_run: false, .. }) = cli.command else {
             anyhow::bail!("{cli:?}");
         };
         assert_eq!(member, MemberId(0x8e9e_05c5_2164_694d));
         let id = "6f9619ff-8b86-4011-b42d-00c04fc964ff";
         let cli = Cli::try_parse_from(["kubeboot", "retire", "--cluster-id", id])?;
         assert!(
-            matches!(cli.command, Command::Retire(Retire { cluster_id, yes: false, .. }) if cluster_id.as_str() == id)
+            matches!(cli.command, CliCommand::Retire(RetireArgs { cluster_id, yes: false, .. }) if cluster_id.as_str() == id)
         );
         for bad in
             [&["reap", "--member", "xyz"][..], &["reap", "--yes"], &["retire"], &["retire", "--cluster-id", "demo"]]
@@ -215,7 +215,7 @@ mod tests {
     fn lists_may_be_repeated_and_the_file_named() -> Result<()> {
         let words = ["kubeboot", "status", "--json", "--config", "/x", "--extra-shared-files", "/etc/a,/etc/b"];
         let cli = Cli::try_parse_from(words.into_iter().chain(["--extra-shared-files", "/etc/c"]))?;
-        assert!(matches!(cli.command, Command::Status(Report { json: true })));
+        assert!(matches!(cli.command, CliCommand::Status(ReportArgs { json: true })));
         let flags = cli.flags;
         assert_eq!(flags.config.as_deref(), Some(Path::new("/x")));
         assert_eq!(flags.values["extra_shared_files"], "/etc/a,/etc/b,/etc/c");

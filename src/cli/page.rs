@@ -64,7 +64,7 @@ fn section(command: &Command) -> String {
     text
 }
 
-/// Whether it belongs to this command alone.
+/// Whether the option belongs to this command alone.
 fn is_own(arg: &Arg) -> bool {
     let id = arg.get_id().as_str();
     !["help", "version", "config"].contains(&id) && !SETTINGS.iter().any(|setting| setting.name == id)

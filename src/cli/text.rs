@@ -1,14 +1,13 @@
-//! What the help says beside the options.
+//! The texts of the help beside the options.
 
 use crate::exit::{Exit, Health, Leaving};
 
-pub(super) const ABOUT: &str = "One Kubernetes control plane out of a group of identical machines, and it stays whole";
+pub(super) const ABOUT: &str = "Make and keep one Kubernetes control plane on a group of identical machines";
 
 pub(super) const LONG_ABOUT: &str = "\
 kubeboot turns the machines of an EC2 Auto Scaling group into exactly one kubeadm control plane.
 
-Every machine runs the same 'kubeboot up'. Nobody tells a machine who it is: the machines agree by conditional writes \
-to one object in S3. One of them runs 'kubeadm init', the others 'kubeadm join', and afterwards every boot finds \
+Every machine runs the same 'kubeboot up' and needs no role: the machines agree by conditional writes to one object in S3. One of them runs 'kubeadm init', the others 'kubeadm join', and afterwards every boot finds \
 that there is nothing to do.";
 
 pub(super) const AFTER_HELP: &str = "All settings: kubeboot --help. Settings live in /etc/kubeboot/config.toml.";
@@ -16,15 +15,15 @@ pub(super) const AFTER_HELP: &str = "All settings: kubeboot --help. Settings liv
 pub(super) const UP: &str = "\
 Make this machine a node of its group's one control plane, or find that it is one.
 
-Looks at this machine, the group, the record in S3 and etcd; decides on one step; takes it; and looks again, until \
+Reads the state of this machine, the group, the record in S3 and etcd, decides on one step, takes it, and starts over, until \
 this machine is a healthy member or 'deadline' has passed. May be stopped at any point and run again.";
 
 pub(super) const UP_EXAMPLES: &str = "\
 Examples:
   kubeboot up                          at boot, by the unit kubeboot.service
-  kubeboot up --dry-run                what would be done next, and why; touches nothing
+  kubeboot up --dry-run                what would be done next, and why; changes nothing
   kubeboot up --accept-group           after Terraform has replaced the Auto Scaling group
-  kubeboot up --log-level debug        the same, telling more";
+  kubeboot up --log-level debug        the same, with a more detailed log";
 
 pub(super) const RESET: &str = "\
 Leave the cluster if this machine goes down for good.
@@ -39,12 +38,12 @@ With --now it does that at once, and wipes the machine afterwards, so that 'kube
 pub(super) const RESET_EXAMPLES: &str = "\
 Examples:
   kubeboot reset                       by the unit kubeboot-reset.service, when the machine goes down
-  kubeboot reset --dry-run             what would be done if it went down now, and why; touches nothing
-  kubeboot reset --now                 leave and be wiped; asks for confirmation
+  kubeboot reset --dry-run             what would be done if it went down now, and why; changes nothing
+  kubeboot reset --now                 leave and wipe the machine; asks for confirmation
   kubeboot reset --now --yes           the same without asking, for programs";
 
 pub(super) const STATUS: &str = "\
-Say how the control plane is, read now from every source.
+Show the state of the control plane, read now from every source.
 
 The first line is the verdict, with how many nodes may be lost. A source that does not answer within five seconds is \
 shown as unknown, with the reason. Works on a node, and from anywhere with AWS credentials (then without etcd).";
@@ -57,7 +56,7 @@ Examples:
                                        from a laptop";
 
 pub(super) const CHECK: &str = "\
-Say whether this machine and account are ready for 'up': settings, instance metadata, group, permissions, bucket, key, \
+Check whether this machine and account are ready for 'up': settings, instance metadata, group, permissions, bucket, key, \
 clock, kubeadm and its documents, container runtime. One line each: ok, warning or failed, with the remedy.
 
 Writes scratch objects of a few bytes to the bucket and removes them again.";
@@ -84,33 +83,33 @@ Examples:
 
 pub(super) const REAP: &str = "\
 Remove the etcd members of machines that are gone, with their Node objects, by the same rules as every machine does before it \
-joins: the machine is gone by EC2's word, nobody lives at its address, the member is silent, and the removal leaves the answering \
-voters at or above the quorum of the rest.
+joins: EC2 says that the machine is gone, no running instance has its address, the member does not answer, and the removal leaves the \
+answering voters at or above the quorum of the rest.
 
 Runs on a control-plane machine as root, under its lock and the membership lease, and waits for both at most 'deadline'. \
-A member that no registration explains is kept, until you name it by --member; the quorum rule binds that, too.";
+A member that no registration explains is kept until you name it with --member; the quorum rule applies to that, too.";
 
 pub(super) const REAP_EXAMPLES: &str = "\
 Examples:
-  kubeboot reap --dry-run              each member: kept or removed, and why; touches nothing
+  kubeboot reap --dry-run              each member: kept or removed, and why; changes nothing
   kubeboot reap                        removes what the rules remove
   kubeboot reap --member 8e9e05c52164694d
-                                       removes one that nobody explains, after a confirmation
+                                       removes one that no registration explains, after a confirmation
   kubeboot reap --dry-run --bucket my-bucket --cluster demo --endpoint api.demo.internal:6443
                                        from a laptop: what the bucket and EC2 say";
 
 pub(super) const RETIRE: &str = "\
-Give a cluster up whose machines are all gone, so that the next machines that run 'kubeboot up' make a new one. It is the one \
-way to start over on purpose, and there is no way back: restore a snapshot first if you have one.
+Give up a cluster whose machines are all gone, so that the next machines that run 'kubeboot up' make a new one. It is the only \
+way to start over on purpose, and it cannot be undone: restore a snapshot first if you have one.
 
-Refused while any machine that has registered is not terminated by EC2's word, or anything answers at the endpoint. Works on a \
+Refused while EC2 does not say of every registered machine that it is terminated, or while anything answers at the endpoint. Works on a \
 machine of the group whose disk holds nothing of a cluster, and from anywhere with AWS credentials. Deletes nothing.";
 
 pub(super) const RETIRE_EXAMPLES: &str = "\
 Examples:
   kubeboot status                      shows the cluster ID
   kubeboot retire --cluster-id 6f9619ff-8b86-4011-b42d-00c04fc964ff
-                                       says what it will do, and asks
+                                       prints what it will do, and asks for confirmation
   kubeboot retire --cluster-id 6f9619ff-8b86-4011-b42d-00c04fc964ff --yes
                                        for scripts";
 

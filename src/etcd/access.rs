@@ -62,7 +62,7 @@ impl Access {
     }
 }
 
-/// What a member said, or why it said nothing, without the client library's internals.
+/// The error of a request, without the client library's internals.
 pub(super) fn brief(error: etcd_client::Error) -> anyhow::Error {
     match error {
         etcd_client::Error::GRpcStatus(status) => anyhow::anyhow!("{}", status.message().to_owned()),

@@ -1,4 +1,4 @@
-//! The member list, as certain as it can be had.
+//! Reading the member list, through a quorum if possible.
 
 use super::access::{Access, REQUEST_TIMEOUT, brief};
 use super::status::status;
@@ -23,7 +23,7 @@ pub struct Observed {
     pub without_claim: Vec<IpAddr>,
 }
 
-/// Asks the members at these addresses for the list, and every member in it whether it answers.
+/// Asks the members at these addresses for the list, and probes which of its members answer.
 pub async fn observe(access: &Access, addresses: &[IpAddr]) -> ClusterView {
     observe_within(access, addresses, REQUEST_TIMEOUT).await
 }
@@ -77,7 +77,7 @@ fn uncertain(members: Members) -> ClusterView {
     }
 }
 
-/// A certain list from the member at this address, for verifying a change.
+/// A list read through a quorum by the member at this address, to verify a change.
 ///
 /// # Errors
 /// No answer, no quorum behind it, or another cluster's answer.
@@ -128,28 +128,28 @@ async fn read_claim(client: &mut Client) -> Result<ClaimKey, etcd_client::Error>
     })
 }
 
-/// The address in a peer URL; kubeadm never writes a name there.
+/// The IP address in a peer URL. kubeadm never writes a host name there.
 #[must_use]
 pub fn host(url: &str) -> Option<IpAddr> {
     let url = reqwest::Url::parse(url).ok()?;
     url.host_str()?.trim_start_matches('[').trim_end_matches(']').parse().ok()
 }
 
-/// The same list with who answers a status call.
-async fn probed(access: &Access, members: Members, step: Duration) -> Members {
+/// The same list, with which members answer a status call.
+async fn probed(access: &Access, members: Members, step_timeout: Duration) -> Members {
     let probes = members.0.into_iter().map(|member| async move {
         let mut answers = false;
         for address in member.peer_addresses.iter().filter(|_| member.is_started()) {
-            answers = answers || is_itself(access, *address, member.id, step).await;
+            answers = answers || is_itself(access, *address, member.id, step_timeout).await;
         }
         Member { answers, ..member }
     });
     Members(futures::future::join_all(probes).await)
 }
 
-/// Whether the member at this address answers, and is the one with this ID: addresses are reused.
-async fn is_itself(access: &Access, address: IpAddr, id: MemberId, step: Duration) -> bool {
-    matches!(timeout(step, status(access, address)).await, Ok(Ok(status)) if status.id == id)
+/// Whether the member at this address answers and has this ID, because addresses are reused.
+async fn is_itself(access: &Access, address: IpAddr, id: MemberId, step_timeout: Duration) -> bool {
+    matches!(timeout(step_timeout, status(access, address)).await, Ok(Ok(status)) if status.id == id)
 }
 
 #[cfg(test)]

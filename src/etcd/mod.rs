@@ -1,4 +1,4 @@
-//! etcd's membership: list it, change it, verify the change. Each member is asked at its own address.
+//! etcd's membership: listing it, changing it, and verifying the change. Each member is asked at its own address.
 
 pub mod access;
 pub mod claim;

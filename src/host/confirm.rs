@@ -1,4 +1,4 @@
-//! A yes from a person, before something is done that cannot be undone.
+//! Asks a person to confirm an action that cannot be undone.
 
 use crate::exit::Exit;
 use anyhow::{Context, Result, anyhow};
@@ -7,14 +7,14 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-/// How long a person may take.
+/// How long a person may take to answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_mins(10);
 
-/// Asks the person at the terminal, who has been told above what is going to happen. `yes` is the flag `--yes`, which
-/// answers beforehand.
+/// Asks the person at the terminal for confirmation. The caller has already printed what will happen. `yes` is the flag `--yes`,
+/// which confirms beforehand.
 ///
 /// # Errors
-/// With [`Exit::Usage`] when nobody is at a terminal, or nobody has said yes in time.
+/// With [`Exit::Usage`] when standard input is no terminal, or the answer is not `yes` or late.
 pub async fn confirm(yes: bool) -> Result<()> {
     if yes {
         return Ok(());
@@ -24,7 +24,7 @@ pub async fn confirm(yes: bool) -> Result<()> {
     let asked = write!(terminal, "Type 'yes' to go on: ").and_then(|()| terminal.flush());
     asked.context("failed to ask at the terminal")?;
     let answer = timeout(ANSWER_TIMEOUT, line()).await.map_err(|_| {
-        anyhow!("nobody answered within {}: nothing was changed", humantime::format_duration(ANSWER_TIMEOUT))
+        anyhow!("there was no answer within {}: nothing was changed", humantime::format_duration(ANSWER_TIMEOUT))
             .context(Exit::Usage)
     })?;
     ensure_yes(&answer?)
@@ -34,7 +34,7 @@ fn ensure_terminal(is_terminal: bool) -> Result<()> {
     if is_terminal {
         return Ok(());
     }
-    Err(anyhow!("nobody is at a terminal to confirm this: add --yes to go on; nothing was changed")
+    Err(anyhow!("standard input is no terminal, so nobody can confirm this: add --yes to go on; nothing was changed")
         .context(Exit::Usage))
 }
 
@@ -45,13 +45,13 @@ fn ensure_yes(answer: &str) -> Result<()> {
     Err(anyhow!("the answer was not 'yes': nothing was changed").context(Exit::Usage))
 }
 
-/// One line from standard input. Nothing can end such a read, so it has a thread of its own, which ends with the process.
+/// Reads one line from standard input. Such a read cannot be cancelled, so it has a thread of its own, which ends with the process.
 async fn line() -> Result<String> {
     let (send, receive) = oneshot::channel();
     std::thread::spawn(move || {
         let mut line = String::new();
         let read = stdin().read_line(&mut line).map(|_| line);
-        // Nobody waits for it any more if the time is over.
+        // It fails only if the time is over and the receiver is gone.
         let _ = send.send(read);
     });
     receive.await.context("the terminal was not read")?.context("failed to read from the terminal")
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_whole_yes_is_one() {
+    fn only_the_whole_word_yes_confirms() {
         for yes in ["yes\n", "yes", " yes \r\n"] {
             assert!(ensure_yes(yes).is_ok(), "{yes:?}");
         }

@@ -1,4 +1,4 @@
-//! Files that are there whole or not at all, and folders that nobody else can look into.
+//! Files that are written whole or not at all, and folders that only their owner can read.
 
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, Read, Write};
@@ -24,7 +24,7 @@ pub fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
         file.write_all(bytes)?;
         file.as_file().sync_all()?;
         file.persist(path)?;
-        // The rename is in the folder, and only its sync makes it last.
+        // The rename is stored in the folder, so the folder must be synced, too.
         File::open(folder)?.sync_all()
     };
     write().with_context(|| format!("failed to write '{}'", path.display()))
@@ -75,7 +75,7 @@ fn is_not_found(error: &anyhow::Error) -> bool {
     error.root_cause().downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::NotFound)
 }
 
-/// Removes a file; one that is not there is what was wanted.
+/// Removes a file. One that is not there is no error.
 ///
 /// # Errors
 ///
@@ -89,12 +89,12 @@ pub fn remove(path: &Path) -> Result<()> {
     }
 }
 
-/// Empties a folder and leaves it standing: it may be a mount point. Links are removed, not
+/// Empties a folder and keeps it, because it may be a mount point. Links are removed, not
 /// followed. A folder that is not there is empty.
 ///
 /// # Errors
 ///
-/// If something in it cannot be removed, with its name; what is left can be removed by another call.
+/// If something in it cannot be removed, with its name. Another call goes on with the rest.
 pub fn remove_contents(folder: &Path) -> Result<()> {
     let entries = match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -112,8 +112,8 @@ pub fn remove_contents(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Makes a folder (and those above it) that only its owner can look into. One that is there
-/// keeps its mode: it may not be ours.
+/// Makes a folder (and those above it) that only its owner can read. One that exists keeps its
+/// mode, because it may not be kubeboot's.
 ///
 /// # Errors
 ///
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_written_file_has_its_content_and_mode_and_no_leftovers() -> Result<()> {
+    fn a_written_file_has_its_content_and_mode_and_leaves_no_temporary_file() -> Result<()> {
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("secret");
         for (content, wanted) in [("first, and longer", 0o600), ("second", 0o644)] {
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn emptying_a_folder_spares_it_and_what_links_lead_to() -> Result<()> {
+    fn emptying_a_folder_keeps_it_and_the_targets_of_links() -> Result<()> {
         let outer = tempfile::tempdir()?;
         let (kept, folder) = (outer.path().join("kept"), outer.path().join("folder"));
         private_dir(&kept)?;

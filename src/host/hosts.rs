@@ -1,4 +1,4 @@
-//! The hosts file that kubeadm sees: the machine's own, with one name leading elsewhere.
+//! The hosts file that kubeadm sees: the machine's own, with another address for one name.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -22,7 +22,7 @@ pub fn with_address(machine: &str, name: &str, address: IpAddr) -> String {
         .collect()
 }
 
-/// A line without a name: as it is if it does not have it, nothing if nothing is left of it.
+/// A line without a name: unchanged if it does not contain the name, `None` if nothing else is in it.
 fn without_name(line: &str, name: &str) -> Option<String> {
     let (entry, comment) = match line.split_once('#') {
         Some((entry, comment)) => (entry, Some(comment)),
@@ -41,13 +41,13 @@ fn without_name(line: &str, name: &str) -> Option<String> {
     (!rest.is_empty()).then_some(rest)
 }
 
-/// Host names have no case, and a dot at the end says no more than none.
+/// Host names are compared without case and without a dot at the end.
 fn is_same(word: &str, name: &str) -> bool {
     word.trim_end_matches('.').eq_ignore_ascii_case(name.trim_end_matches('.'))
 }
 
-/// Writes the file in place, as the same inode: where it is mounted over another file, that sees
-/// the new content, too. (A rename would leave the mount with the old file.)
+/// Writes the file in place, keeping its inode: where it is mounted over another file, the mount
+/// shows the new content, too. (After a rename the mount would still show the old file.)
 ///
 /// # Errors
 ///
@@ -55,7 +55,7 @@ fn is_same(word: &str, name: &str) -> bool {
 pub fn write_in_place(path: &Path, text: &str) -> Result<()> {
     let write = || -> io::Result<()> {
         let file: File = OpenOptions::new().write(true).create(true).truncate(false).mode(0o644).open(path)?;
-        // First over the old text and only then cut: there is no moment at which it is empty.
+        // Overwritten first and truncated afterwards, so the file is never empty.
         file.write_all_at(text.as_bytes(), 0)?;
         file.set_len(text.len() as u64)
     };
@@ -72,7 +72,7 @@ mod tests {
     const NODE: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 1, 11));
 
     #[test]
-    fn one_name_leads_elsewhere_and_the_rest_stays() {
+    fn one_name_gets_another_address_and_the_rest_stays() {
         let cases = [
             ("", "", "an empty file"),
             ("127.0.0.1 localhost\n", "127.0.0.1 localhost\n", "another name"),
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn writing_again_keeps_the_inode_and_no_old_end() -> Result<()> {
+    fn writing_again_keeps_the_inode_and_leaves_no_old_text() -> Result<()> {
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("hosts");
         write_in_place(&path, "10.0.1.111 api.demo.internal\n")?;

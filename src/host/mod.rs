@@ -1,6 +1,6 @@
 //! The machine that kubeboot runs on: its processes, files, lock and systemd.
 //!
-//! Everything here is mechanism. Nothing here knows what a cluster is, and nothing decides.
+//! Nothing here knows what a cluster is, and nothing here decides.
 
 pub mod confirm;
 pub mod files;

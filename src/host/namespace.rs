@@ -1,13 +1,13 @@
 //! Runs one command in a mount namespace of its own, with another hosts file.
 //!
-//! While a node joins, the endpoint's name must lead to a machine that answers. The machine's own
-//! `/etc/hosts` stays untouched, because kubelet copies it into pods of the host network.
+//! While a node joins, the endpoint's name must resolve to a machine that answers. The machine's own
+//! `/etc/hosts` stays unchanged, because kubelet copies it into pods of the host network.
 
 use std::ffi::OsString;
 use std::path::Path;
 
-/// What happens inside the new namespace. `exec` makes the command the very process that was
-/// started, so that its exit code, its signals and its process group are not those of a shell.
+/// What runs inside the new namespace. `exec` replaces the shell by the command, so that exit code,
+/// signals and process group are the command's own.
 const MOUNT_AND_RUN: &str = r#"mount --bind "$1" /etc/hosts && shift && exec "$@""#;
 
 /// The program that makes the namespace.
@@ -19,8 +19,8 @@ pub const PROGRAM: &str = "unshare";
 /// exit code 32 and the command is not run.
 #[must_use]
 pub fn with_hosts<A: Into<OsString>>(hosts: &Path, command: impl IntoIterator<Item = A>) -> Vec<OsString> {
-    // Private, or the mount would reach the rest of the machine. `sh` is the shell's name in its
-    // own messages; what follows are its arguments, never parsed as shell text.
+    // Private, or the mount would affect the whole machine. The second `sh` is the shell's name in its
+    // messages; all that follows are arguments, which are never parsed as shell text.
     let fixed = ["--mount", "--propagation", "private", "--", "sh", "-c", MOUNT_AND_RUN, "sh"];
     let mut args: Vec<OsString> = fixed.map(OsString::from).into();
     args.push(hosts.into());
@@ -35,7 +35,7 @@ mod tests {
     use crate::host::process::Command;
 
     #[test]
-    fn the_command_is_handed_on_word_by_word() {
+    fn the_command_is_passed_on_argument_by_argument() {
         let args = with_hosts(Path::new("/run/kubeboot/hosts"), ["kubeadm", "join", "$(x) y"]);
         let words: Vec<&str> = args.iter().filter_map(|arg| arg.to_str()).collect();
         assert_eq!(

@@ -1,4 +1,4 @@
-//! Being asked to stop.
+//! Signals that ask this process to stop.
 
 use std::io;
 
@@ -7,10 +7,10 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::exit::Exit;
 
-/// Waits until somebody asks this process to stop; what comes back is the error to end with.
+/// Waits until a signal asks this process to stop, and returns the error to end with.
 ///
-/// Whoever waits for it beside the work can drop the work, and with it the processes that it has
-/// started. The signal alone would leave those behind.
+/// A caller that waits for it beside the work can drop the work, and with it the processes that it
+/// has started. The signal alone would leave those running.
 pub async fn asked_to_stop() -> Error {
     match first_signal().await {
         Ok(name) => anyhow!("stopped by {name}").context(Exit::TryAgain),
@@ -21,7 +21,7 @@ pub async fn asked_to_stop() -> Error {
 async fn first_signal() -> io::Result<&'static str> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    // By hand over SSH: the connection is lost.
+    // For an operator over SSH: the connection is lost.
     let mut hangup = signal(SignalKind::hangup())?;
     Ok(tokio::select! {
         _ = terminate.recv() => "SIGTERM",
@@ -36,9 +36,9 @@ mod tests {
     use rustix::process::{Signal, getpid, kill_process};
 
     #[tokio::test]
-    async fn a_signal_is_the_end_with_a_name() -> anyhow::Result<()> {
+    async fn a_signal_ends_with_an_error_that_names_it() -> anyhow::Result<()> {
         let mut stopped = std::pin::pin!(asked_to_stop());
-        // Listening begins with the first look; without it the signal would end the test itself.
+        // Listening begins with the first poll; without it the signal would end the test itself.
         assert!(futures::poll!(&mut stopped).is_pending());
         kill_process(getpid(), Signal::HUP)?;
         let error = tokio::time::timeout(std::time::Duration::from_secs(20), stopped).await?;

@@ -1,4 +1,4 @@
-//! What API servers answer. Pure; hostile until parsed.
+//! Parses the answers of API servers. Pure: text in, values out. An answer is not trusted until it is parsed.
 
 use anyhow::{Context, Result};
 use base64::Engine;
@@ -13,14 +13,14 @@ use crate::kubeadm::pki::ca_hashes;
 /// The longest message of a server that is shown, in characters.
 const SHOWN: usize = 300;
 
-/// A KubeNode object, as far as kubeboot looks at it.
+/// A Node object, as far as kubeboot needs it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KubeNode {
     /// Its name.
     pub name: String,
-    /// Its UID: names are used again, UIDs are not.
+    /// Its UID. Names are reused, UIDs are not.
     pub uid: String,
-    /// Whether its kubelet says that it is ready.
+    /// Whether its kubelet reports that it is ready.
     pub ready: bool,
     /// The provider ID, once kubelet or the cloud provider has set it.
     pub provider_id: Option<String>,
@@ -61,7 +61,7 @@ pub(super) fn node(object: &Value) -> Result<KubeNode> {
     })
 }
 
-/// What of a KubeNode's addresses is an address; the others are host names.
+/// The IP addresses of a Node; its other addresses are host names.
 fn addresses(node: &Value) -> Vec<IpAddr> {
     let given = node.pointer("/status/addresses").and_then(Value::as_array).into_iter().flatten();
     given.filter_map(|entry| entry["address"].as_str()?.parse().ok()).collect()
@@ -93,16 +93,16 @@ pub(super) fn version(object: &Value) -> Result<String> {
     text(object, "/gitVersion").context("the answer holds no gitVersion")
 }
 
-/// What a server said about its refusal: the message of a Status object, or the failed checks of `/readyz`, or the
-/// beginning of whatever it was. Shortened, on one line, and without secrets.
+/// The reason that a server gave: the message of a Status object, or the failed checks of `/readyz`, or else the beginning of the
+/// body. Shortened, on one line, and without secrets.
 pub(super) fn message(body: &[u8]) -> String {
     let status = json(body).ok().and_then(|status| text(&status, "/message"));
-    let said = status.unwrap_or_else(|| {
+    let reason = status.unwrap_or_else(|| {
         let body = String::from_utf8_lossy(body);
         let failed: Vec<&str> = body.lines().filter(|line| line.starts_with("[-]")).collect();
         if failed.is_empty() { body.into_owned() } else { failed.join(", ") }
     });
-    let line: String = redact(&said).split_whitespace().collect::<Vec<_>>().join(" ");
+    let line: String = redact(&reason).split_whitespace().collect::<Vec<_>>().join(" ");
     match line.char_indices().nth(SHOWN) {
         Some((end, _)) => format!("{}...", &line[..end]),
         None => line,
@@ -120,7 +120,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn a_node_is_read_as_far_as_it_says_something() -> Result<()> {
+    fn a_node_is_parsed_with_whatever_fields_it_has() -> Result<()> {
         let full = json!({
             "metadata": {"name": "n1", "uid": "u1"},
             "spec": {"providerID": "aws:///eu-central-1a/i-1"},
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn the_authority_is_read_out_of_what_everybody_may_read() -> Result<()> {
+    fn the_authority_is_read_out_of_cluster_info() -> Result<()> {
         let ca = STANDARD.encode(include_bytes!("../../tests/fixtures/pki/ca.crt"));
         let config = json!({"clusters": [{"name": "", "cluster": {"certificate-authority-data": ca}}], "users": null});
         let map = json!({"data": {"kubeconfig": config.to_string()}});

@@ -11,14 +11,14 @@ use super::answers::{self, ClusterConfiguration, KubeNode};
 use super::kubeconfig::Kubeconfig;
 
 /// How long a connection may take to be made.
-const CONNECT: Duration = Duration::from_secs(2);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a whole call may take.
-const CALL: Duration = Duration::from_secs(5);
-/// The largest answer that is read, in bytes: a KubeNode that runs many images has some fifty thousand.
+const CALL_TIMEOUT: Duration = Duration::from_secs(5);
+/// The largest answer that is read, in bytes: a Node with many images has some fifty thousand.
 const ANSWER_LIMIT: usize = 1024 * 1024;
-/// A name that is in the certificate of every API server that kubeadm set up, whatever its address and its endpoint.
+/// A name in the certificate of every API server that kubeadm has set up, whatever its address and endpoint.
 const SERVER_NAME: &str = "kubernetes";
-/// Where a node registers, by name.
+/// The path of the Node objects.
 const NODES: &str = "/api/v1/nodes";
 const KUBE_SYSTEM: &str = "/api/v1/namespaces/kube-system";
 const CONFIG_MAPS: &str = "/api/v1/namespaces/kube-system/configmaps";
@@ -33,14 +33,14 @@ pub struct Client {
     address: SocketAddr,
 }
 
-/// What became of a deletion.
+/// The result of a deletion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Deleted {
     /// The object is deleted.
     Done,
     /// There was no such object.
     NotThere,
-    /// An object of that name is there, but it is another one than was meant.
+    /// The object of that name has another UID, and was kept.
     AnotherOne,
 }
 
@@ -55,9 +55,9 @@ impl Client {
     /// # Errors
     /// When the kubeconfig holds no usable certificates.
     pub fn new(kubeconfig: &Kubeconfig, address: SocketAddr) -> Result<Self> {
-        // For the whole process, and only the first time; who came first chose the same one.
+        // Sets the provider for the whole process. It fails if it was set before, to the same one.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        // The errors of the parsers are left out: they could quote a key.
+        // The errors of the parsers are left out, because they could quote a key.
         let authority = Certificate::from_pem_bundle(&kubeconfig.authority)
             .ok()
             .context("no usable authority in the kubeconfig")?;
@@ -71,8 +71,8 @@ impl Client {
             .tls_certs_only(authority)
             .identity(identity)
             .resolve(SERVER_NAME, address)
-            .connect_timeout(CONNECT)
-            .timeout(CALL)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(CALL_TIMEOUT)
             .build()
             .map_err(reqwest::Error::without_url)
             .with_context(|| format!("failed to make a client of the API server at {address}"))?;
@@ -93,7 +93,7 @@ impl Client {
         self.call(Method::GET, "/readyz", None).await?.success(self, "/readyz").map(|_| ())
     }
 
-    /// The UID of the `kube-system` namespace: the one thing that tells two clusters of one authority apart.
+    /// The UID of the `kube-system` namespace: the only difference between two clusters with the same authority.
     ///
     /// # Errors
     /// When the server does not answer, or not with that.
@@ -101,10 +101,10 @@ impl Client {
         answers::uid(&self.object(KUBE_SYSTEM).await?).with_context(|| self.failed(KUBE_SYSTEM))
     }
 
-    /// The KubeNode of that name, if there is one.
+    /// The Node of that name, if there is one.
     ///
     /// # Errors
-    /// When the server does not answer, or not with a KubeNode.
+    /// When the server does not answer, or not with a Node.
     pub async fn node(&self, name: &str) -> Result<Option<KubeNode>> {
         let path = in_folder(NODES, name)?;
         let answer = self.call(Method::GET, &path, None).await?;
@@ -115,7 +115,7 @@ impl Client {
         answers::node(&object).map(Some).with_context(|| self.failed(&path))
     }
 
-    /// Deletes the KubeNode of that name, if its UID is still this one: names are used again with addresses.
+    /// Deletes the Node of that name if its UID is still this one, because names are reused with addresses.
     ///
     /// # Errors
     /// When the server does not answer, or refuses.
@@ -233,7 +233,7 @@ impl Client {
 }
 
 impl HttpAnswer {
-    /// The object of an answer that says yes. `/readyz` says yes with a word that is no JSON; nobody reads it.
+    /// The object of a successful answer. `/readyz` answers `ok`, which is no JSON and is not needed.
     fn success(self, client: &Client, path: &str) -> Result<Value> {
         if !self.status.is_success() {
             bail!("{}: it answered {}: {}", client.failed(path), self.status.as_u16(), answers::message(&self.body));
@@ -245,7 +245,7 @@ impl HttpAnswer {
     }
 }
 
-/// A path of one object. Names come from registrations and settings: one with a slash would be a path to elsewhere.
+/// The path of one object. Names come from registrations and settings, so they are checked: one with a slash would be another path.
 fn in_folder(folder: &str, name: &str) -> Result<String> {
     let plain = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-' || letter == '.';
     ensure!(

@@ -1,4 +1,4 @@
-//! Reading a kubeconfig, as kubeadm prints or writes it.
+//! Parsing a kubeconfig, as kubeadm prints or writes it.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -14,20 +14,20 @@ use crate::kubeadm::documents::yaml;
 /// The largest kubeconfig and the largest file that one names, in bytes. kubeadm's have six thousand.
 const LIMIT: u64 = 256 * 1024;
 
-/// A server and how to talk to it: who it must be, and who we are.
+/// A server, the authority that it must be verified by, and the client's certificate.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Kubeconfig {
     /// The server's URL, such as `https://api.lab.internal:6443`.
     pub server: String,
     /// The certificate authority of the cluster, PEM.
     pub authority: Vec<u8>,
-    /// Our certificate, PEM.
+    /// The client's certificate, PEM.
     pub certificate: Vec<u8>,
     /// Its key, PEM.
     pub key: Vec<u8>,
 }
 
-/// Shows the server alone: the rest is a key, or as long as one.
+/// Shows the server only: the rest is secret or long.
 impl fmt::Debug for Kubeconfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Kubeconfig").field("server", &self.server).finish_non_exhaustive()
@@ -38,12 +38,12 @@ impl Kubeconfig {
     /// Reads the text of a kubeconfig. What it names as a file must be an absolute path.
     ///
     /// # Errors
-    /// Names the field that is missing or wrong, and never its value.
+    /// The field that is missing or wrong, never its value.
     pub fn parse(text: &str) -> Result<Self> {
         Self::parse_in(text, Path::new("/"))
     }
 
-    /// Files that the text names are looked for from `folder` on.
+    /// Relative file names in the text are resolved from `folder`.
     fn parse_in(text: &str, folder: &Path) -> Result<Self> {
         ensure!(text.len() as u64 <= LIMIT, "the kubeconfig is larger than {LIMIT} bytes");
         let document = yaml(text).map_err(|reason| anyhow::anyhow!("the kubeconfig {reason}"))?;
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn what_kubeadm_prints_is_read() -> Result<()> {
+    fn a_kubeconfig_of_kubeadm_is_parsed() -> Result<()> {
         let read = Kubeconfig::parse(&text())?;
         assert_eq!(read.server, "https://api.lab.internal:6443");
         assert_eq!((read.authority.as_slice(), read.key.as_slice()), (PEM.as_bytes(), PEM.as_bytes()));
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn what_kubelet_has_in_files_is_read_from_them() -> Result<()> {
+    fn certificates_in_files_are_read_from_them() -> Result<()> {
         let folder = tempfile::tempdir()?;
         std::fs::write(folder.path().join("current.pem"), PEM)?;
         let data = STANDARD.encode(PEM);

@@ -1,14 +1,14 @@
-//! The little that is asked of a Kubernetes API server, and always of one at its own address: behind the endpoint's
-//! name the answer could come from any of them, and even from another cluster with the same certificate authority.
+//! The few requests to Kubernetes API servers. Each server is asked at its own address, because behind the endpoint's name any of
+//! them could answer, and even another cluster with the same certificate authority.
 
 mod answers;
-mod anyone;
 mod client;
+mod endpoint;
 mod kubeconfig;
 mod probe;
 
 pub use answers::{ClusterConfiguration, KubeNode};
-pub use anyone::{Anyone, answers_at};
 pub use client::{Client, Deleted};
+pub use endpoint::{EndpointAnswer, answers_at};
 pub use kubeconfig::Kubeconfig;
 pub use probe::is_api_server;

@@ -1,19 +1,19 @@
-//! The argument vectors of every kubeadm command that kubeboot runs. Pure; no secret ever stands in one, because
-//! every user of the machine can read arguments in `/proc`.
+//! The argument vectors of every kubeadm command that kubeboot runs. Pure. None holds a secret, because every user of the machine
+//! can read arguments in `/proc`.
 
 use std::path::Path;
 
-/// The phase of `kubeadm reset` that must never run: it looks the machine's address up among the etcd members and
-/// removes whoever has it. On a machine made from another node's image that is the original's live member.
+/// Skips the phase of `kubeadm reset` that must never run: it looks up the machine's address among the etcd members and
+/// removes the member that has it. On a machine made from another node's image that is the original's live member.
 const NEVER_ON_RESET: &str = "--skip-phases=remove-etcd-member";
 
-/// How long a client credential that a joining node makes for itself is valid: longer than any `up`, useless tomorrow.
+/// How long a client credential that a joining node makes for itself is valid: longer than any `up` takes, and expired soon after.
 const CREDENTIAL_VALIDITY: &str = "1h";
 
 /// `kubeadm init` with the completed documents in `config`.
 ///
-/// The token stays off the output. Certificates are not uploaded into the cluster (`--upload-certs`): they travel in
-/// the PKI bundle, and a Secret that expires after two hours would be of no use to tomorrow's replacement.
+/// The token is not printed. Certificates are not uploaded into the cluster (`--upload-certs`): they are in the PKI bundle, and a
+/// Secret that expires after two hours would not help a replacement of tomorrow.
 #[must_use]
 pub fn init(config: &Path) -> Vec<String> {
     words(["init", "--config", &text(config), "--skip-token-print"])
@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_command_reads_as_an_operator_would_type_it() {
+    fn every_command_line_is_as_an_operator_would_type_it() {
         let config = Path::new("/run/kubeboot/init.yaml");
         let dir = Path::new("/run/kubeboot/pki");
         let kubeconfig = Path::new("/etc/kubernetes/admin.conf");

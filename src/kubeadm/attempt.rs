@@ -1,4 +1,4 @@
-//! An init or a join under way, and why a command of kubeadm failed.
+//! A running init or join, and why a command of kubeadm failed.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::output::{self, Cause, KubeadmPhase, Summary};
 use crate::host::process::{Command, ProcessFailed, Running};
 
-/// An init or a join under way. Dropped, it is killed with all it started.
+/// A running init or join. When it is dropped, kubeadm and its children are killed.
 pub struct Attempt {
     command: &'static str,
     running: Running,
@@ -20,7 +20,7 @@ pub struct Attempt {
 pub struct Failure {
     /// The command, such as `kubeadm join`.
     pub command: &'static str,
-    /// What kubeadm said about it; `None` when it did not end by itself.
+    /// What kubeadm printed about it; `None` when it did not end by itself.
     pub summary: Option<Summary>,
     /// How it ended.
     failed: ProcessFailed,
@@ -33,10 +33,10 @@ impl Attempt {
         mut progress: impl FnMut(KubeadmPhase) + Send + 'static,
     ) -> Result<Self, Failure> {
         let announced = Arc::new(AtomicBool::new(false));
-        let heard = Arc::clone(&announced);
+        let member_seen = Arc::clone(&announced);
         let on_line = move |line: &str| {
             if output::announces_member(line) {
-                heard.store(true, Ordering::Release);
+                member_seen.store(true, Ordering::Release);
             }
             if let Some(phase) = output::phase(line) {
                 progress(phase);
@@ -46,7 +46,7 @@ impl Attempt {
         Ok(Self { command: name, running, announced })
     }
 
-    /// Waits for the end. May be abandoned and called again.
+    /// Waits for the end. May be cancelled and called again.
     ///
     /// # Errors
     /// When kubeadm fails or its deadline passes; then it has been killed.
@@ -55,7 +55,7 @@ impl Attempt {
         ended.map(|_| ()).map_err(|failed| Failure::new(self.command, failed))
     }
 
-    /// Ends kubeadm and all it started, and returns when it is gone.
+    /// Ends kubeadm and its children, and returns when it is gone.
     ///
     /// # Errors
     /// When it is still there seconds after SIGKILL.
@@ -63,8 +63,7 @@ impl Attempt {
         self.running.kill().await.map_err(|failed| Failure::new(self.command, failed))
     }
 
-    /// Whether kubeadm has said that etcd accepted this machine as a member. `false` proves nothing: ask the member
-    /// list.
+    /// Whether kubeadm has printed that etcd accepted this machine as a member. `false` proves nothing: the member list decides.
     #[must_use]
     pub fn announced(&self) -> bool {
         self.announced.load(Ordering::Acquire)
@@ -89,8 +88,8 @@ impl Failure {
     fn text(&self) -> impl fmt::Display {
         match (&self.summary, &self.failed) {
             (Some(summary), ProcessFailed::Exit { code, .. }) => {
-                let said = summary.lines.join("; ");
-                format!("'{}' ended with exit code {code}: {said}; {}", self.command, summary.cause.remedy())
+                let lines = summary.lines.join("; ");
+                format!("'{}' ended with exit code {code}: {lines}; {}", self.command, summary.cause.remedy())
             }
             (_, failed) => format!("failed to run '{}': {failed}", self.command),
         }
@@ -111,29 +110,29 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_attempt_tells_its_steps_and_its_member_and_no_secret() -> Result<()> {
-        let told = Arc::new(Mutex::new(Vec::new()));
-        let steps = Arc::clone(&told);
-        let tell = move |phase: KubeadmPhase| {
+    async fn an_attempt_reports_its_steps_and_its_member_without_secrets() -> Result<()> {
+        let reported = Arc::new(Mutex::new(Vec::new()));
+        let steps = Arc::clone(&reported);
+        let report = move |phase: KubeadmPhase| {
             if let Ok(mut steps) = steps.lock() {
                 steps.push(format!("{} {}", phase.name, phase.text));
             }
         };
-        let mut join = Attempt::start("kubeadm join", printing("join-control-plane.out", 1, 0), tell.clone())?;
+        let mut join = Attempt::start("kubeadm join", printing("join-control-plane.out", 1, 0), report.clone())?;
         join.wait().await?;
         assert!(join.announced());
-        let mut init = Attempt::start("kubeadm init", printing("init.out", 1, 0), tell)?;
+        let mut init = Attempt::start("kubeadm init", printing("init.out", 1, 0), report)?;
         init.wait().await?;
         assert!(!init.announced());
-        let told = told.lock().map(|told| told.join("\n")).unwrap_or_default();
-        assert!(told.contains("check-etcd Checking that the etcd cluster is healthy"), "{told}");
-        assert!(told.contains("bootstrap-token Using token: [token]"), "{told}");
-        assert!(!told.contains("kubeadm join"), "{told}");
+        let reported = reported.lock().map(|steps| steps.join("\n")).unwrap_or_default();
+        assert!(reported.contains("check-etcd Checking that the etcd cluster is healthy"), "{reported}");
+        assert!(reported.contains("bootstrap-token Using token: [token]"), "{reported}");
+        assert!(!reported.contains("kubeadm join"), "{reported}");
         Ok(())
     }
 
     #[tokio::test]
-    async fn a_failure_says_what_happened_and_what_to_do_in_one_line() -> Result<()> {
+    async fn a_failure_gives_the_error_and_the_remedy_in_one_line() -> Result<()> {
         let mut join = Attempt::start("kubeadm join", printing("join-with-orphan-learner.err", 2, 1), |_| {})?;
         let failure = join.wait().await.err().context("must fail")?;
         assert_eq!(failure.cause(), Cause::TooManyLearners);
@@ -147,7 +146,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_killed_attempt_is_gone_and_says_how_it_ended() -> Result<()> {
+    async fn a_killed_attempt_is_gone_and_reports_how_it_ended() -> Result<()> {
         let command = Command::new("sh").args(["-c", "sleep 600"]).env_allow(["PATH"]);
         let mut attempt = Attempt::start("kubeadm init", command, |_| {})?;
         attempt.kill().await?;

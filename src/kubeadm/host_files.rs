@@ -1,4 +1,4 @@
-//! Looking whether a file that the documents name is on this machine.
+//! Checks whether a file that the documents name is on this machine.
 
 use std::fs;
 use std::os::unix::fs::FileTypeExt;
@@ -8,11 +8,11 @@ use super::documents::{Expected, HostFile};
 
 /// What is wrong with a file below `root` (`/` on a machine); `None` when nothing is.
 ///
-/// A file that travels in the bundle may be missing on a machine that joins: the caller knows which those are.
+/// A file of the bundle may be missing on a machine that joins: the caller knows which files those are.
 #[must_use]
 pub fn problem(root: &Path, file: &HostFile) -> Option<String> {
     if file.expected == Expected::NoVolume {
-        return Some("no volume brings it into the container: add one to extraVolumes".to_owned());
+        return Some("no volume mounts it into the container: add one to extraVolumes".to_owned());
     }
     let place = root.join(file.path.strip_prefix("/").unwrap_or(&file.path));
     let kind = match fs::metadata(&place) {
@@ -33,7 +33,7 @@ pub fn problem(root: &Path, file: &HostFile) -> Option<String> {
 fn missing(expected: Expected) -> Option<String> {
     match expected {
         Expected::FileOrNothing | Expected::FolderOrNothing => None,
-        Expected::Anything => Some("it is missing: kubelet would make an empty folder of it".to_owned()),
+        Expected::Anything => Some("it is missing: kubelet would make an empty folder in its place".to_owned()),
         Expected::File | Expected::Folder | Expected::Socket | Expected::Device | Expected::NoVolume => {
             Some("it is missing: put it into the machine image".to_owned())
         }
@@ -46,7 +46,7 @@ mod tests {
     use Expected::{Anything, Device, File, FileOrNothing, Folder, FolderOrNothing, NoVolume, Socket};
 
     #[test]
-    fn what_is_there_and_what_is_not() -> anyhow::Result<()> {
+    fn each_expectation_is_checked_against_the_disk() -> anyhow::Result<()> {
         let root = tempfile::tempdir()?;
         fs::create_dir_all(root.path().join("etc/folder"))?;
         fs::write(root.path().join("etc/file"), "")?;

@@ -1,18 +1,17 @@
-//! Everything about kubeadm: its configuration documents, its commands, what they print, and what they leave on the
-//! disk.
+//! kubeadm: its configuration documents, its commands, what they print, and what they leave on the disk.
 //!
 //! | module | what |
 //! |---|---|
 //! | [`documents`] | the operator's kubeadm documents, read, judged and completed for this machine (pure) |
 //! | [`args`] | the argument vectors (pure) |
 //! | [`host_files`] | whether what the documents name is on this machine |
-//! | [`output`] | what kubeadm prints: progress, failures, and everything secret taken out (pure) |
-//! | [`attempt`] | an init or a join under way, and why a command failed |
+//! | [`output`] | what kubeadm prints: progress and failures, without secrets (pure) |
+//! | [`attempt`] | a running init or join, and why a command failed |
 //! | [`run`] | running the commands, with deadlines and a clean environment |
-//! | [`pki`] | the files that all control-plane nodes share, and the bundle they travel in |
-//! | [`data_dir`] | etcd's data folder, which is etcd's own |
-//! | [`manifests`] | the manifests of etcd and API server, and where they are kept while kubelet must not start them |
-//! | [`quiesce`] | stopping kubelet and what it started, at once |
+//! | [`pki`] | the files that all control-plane nodes share, and the bundle that carries them |
+//! | [`data_dir`] | etcd's data folder, in which nothing but etcd's own data may lie |
+//! | [`manifests`] | the manifests of etcd and API server, and the folder in which they are set aside |
+//! | [`quiesce`] | stopping kubelet and the control plane that it started |
 //! | [`state`] | what is on this machine's disk, and whose it is |
 //! | [`wipe`] | making a machine fresh again |
 

@@ -16,15 +16,15 @@ use crate::host::process::{Command, Output};
 
 const KUBEADM: &str = "kubeadm";
 /// How long an init or a join may take at most. kubeadm itself gives up sooner, unless it has many images to pull.
-pub const LONGEST: Duration = Duration::from_mins(15);
+pub const ATTEMPT_TIMEOUT: Duration = Duration::from_mins(15);
 /// How long a reset may take. It waits for the container runtime to stop each pod.
-const RESET_DEADLINE: Duration = Duration::from_mins(3);
+const RESET_TIMEOUT: Duration = Duration::from_mins(3);
 /// How long a command may take that only reads and writes a few files.
-const QUICK: Duration = Duration::from_secs(30);
-/// Where programs are looked for when kubeboot itself was given no `PATH`.
+const QUERY_TIMEOUT: Duration = Duration::from_secs(30);
+/// The `PATH` for kubeadm when kubeboot itself has none.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// kubeadm on this machine, held together with the machine's lock: what it starts keeps the lock should kubeboot die.
+/// kubeadm on this machine. Its processes inherit the machine's lock, so they keep it if kubeboot dies.
 #[derive(Clone)]
 pub struct Kubeadm {
     lock: Option<Lock>,
@@ -59,7 +59,7 @@ impl Kubeadm {
     }
 
     /// Starts `kubeadm join`. With `hosts` it runs in a mount namespace of its own, where that file is `/etc/hosts`, so
-    /// that the endpoint's name leads to a machine that answers.
+    /// that the endpoint's name resolves to a machine that answers.
     ///
     /// # Errors
     /// When kubeadm cannot be started.
@@ -86,7 +86,7 @@ impl Kubeadm {
     /// # Errors
     /// When it fails; with several container runtimes the remedy is to set `criSocket`.
     pub async fn reset(&self, cri_socket: Option<&str>) -> Result<(), Failure> {
-        self.run("kubeadm reset", args::reset(cri_socket), RESET_DEADLINE).await.map(|_| ())
+        self.run("kubeadm reset", args::reset(cri_socket), RESET_TIMEOUT).await.map(|_| ())
     }
 
     /// Makes a kubeconfig of a cluster administrator, valid for an hour, from the authority that the documents in
@@ -95,7 +95,7 @@ impl Kubeadm {
     /// # Errors
     /// When kubeadm fails.
     pub async fn kubeconfig_user(&self, node: &str, config: &Path) -> Result<String, Failure> {
-        let output = self.run("kubeadm kubeconfig user", args::kubeconfig_user(node, config), QUICK).await?;
+        let output = self.run("kubeadm kubeconfig user", args::kubeconfig_user(node, config), QUERY_TIMEOUT).await?;
         Ok(output.stdout)
     }
 
@@ -106,24 +106,24 @@ impl Kubeadm {
     /// When kubeadm fails.
     pub async fn etcd_client_certificate(&self, certificates_dir: &Path, version: &str) -> Result<(), Failure> {
         let args = args::etcd_client_certificate(certificates_dir, version);
-        self.run("kubeadm init phase certs etcd-healthcheck-client", args, QUICK).await.map(|_| ())
+        self.run("kubeadm init phase certs etcd-healthcheck-client", args, QUERY_TIMEOUT).await.map(|_| ())
     }
 
-    /// Has kubeadm judge the documents in `config`.
+    /// Lets kubeadm validate the documents in `config`.
     ///
     /// # Errors
-    /// With what kubeadm finds wrong in them.
+    /// What kubeadm finds wrong in them.
     pub async fn validate(&self, config: &Path) -> Result<(), Failure> {
-        self.run("kubeadm config validate", args::config_validate(config), QUICK).await.map(|_| ())
+        self.run("kubeadm config validate", args::config_validate(config), QUERY_TIMEOUT).await.map(|_| ())
     }
 
     /// The version of the installed kubeadm.
     ///
     /// # Errors
-    /// When there is none, or it does not say.
+    /// When it is not installed, or its answer is not understood.
     pub async fn version(&self) -> Result<Version> {
         let output = self
-            .run("kubeadm version", args::version(), QUICK)
+            .run("kubeadm version", args::version(), QUERY_TIMEOUT)
             .await
             .context("failed to ask kubeadm for its version")?;
         output::client_version(&output.stdout)
@@ -132,9 +132,9 @@ impl Kubeadm {
     /// The version of the installed kubelet.
     ///
     /// # Errors
-    /// When there is none, or it does not say.
+    /// When it is not installed, or its answer is not understood.
     pub async fn kubelet_version(&self) -> Result<Version> {
-        let asked = self.command("kubelet", ["--version"], QUICK).run().await;
+        let asked = self.command("kubelet", ["--version"], QUERY_TIMEOUT).run().await;
         output::kubelet_version(&asked.context("failed to ask kubelet for its version")?.stdout)
     }
 
@@ -143,8 +143,8 @@ impl Kubeadm {
         ended.map_err(|failed| Failure::new(name, failed))
     }
 
-    /// An environment of nothing but `PATH` and `HOME`. No proxies: kubeadm would write those into the manifests of the
-    /// control plane, and ask its own API servers through them. Components that need a proxy get it by `extraEnvs`.
+    /// A command whose environment holds only `PATH` and `HOME`. Proxies are left out, because kubeadm would write them into the
+    /// manifests of the control plane and use them for its own API servers. Components that need a proxy get it by `extraEnvs`.
     fn command<A: Into<OsString>>(
         &self,
         program: &str,

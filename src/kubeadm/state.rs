@@ -1,7 +1,7 @@
-//! What is on this machine's disk, and whose it is.
+//! The state of the control plane on this machine's disk, and which machine wrote it.
 //!
-//! A marker file says which instance works on which claim. It is written before kubeadm starts and again when the
-//! machine has become a member, so that after a crash at any point the next `up` knows what lies before it.
+//! A marker file names the instance and the claim. It is written before kubeadm starts and again when the machine has become a
+//! member, so that the next `up` knows the state after a crash at any point.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,12 +18,12 @@ use crate::model::membership::certainty::RecordedEtcd;
 
 /// The marker's place on the disk, without the leading slash.
 const MARKER: &str = "var/lib/kubeboot/state.json";
-/// The layout of the marker that this program writes and understands.
+/// The schema of the marker that this program writes and reads.
 const SCHEMA: u32 = 1;
 /// The largest marker, in bytes.
 const MARKER_LIMIT: u64 = 64 * 1024;
-/// What kubeadm leaves of a control plane. Certificates are not among it: operators ship their own
-/// authorities, and certificates alone start nothing.
+/// The files of kubeadm that show a control plane. Certificates are left out, because operators ship
+/// their own authorities, and certificates alone start nothing.
 const TRACES: [&str; 7] = [
     "/etc/kubernetes/manifests/etcd.yaml",
     "/etc/kubernetes/manifests/kube-apiserver.yaml",
@@ -34,7 +34,7 @@ const TRACES: [&str; 7] = [
     "/etc/kubernetes/bootstrap-kubelet.conf",
 ];
 
-/// How far this machine has come.
+/// How far this machine has got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum MarkerStage {
@@ -49,13 +49,13 @@ pub enum MarkerStage {
 /// The marker file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Marker {
-    /// The layout; see [`Marker::new`].
+    /// The schema; see [`Marker::new`].
     schema: u32,
     /// The instance that wrote it. Another one means a baked image or a restored volume.
     pub instance: InstanceId,
     /// The claim under which the machine works: its own while it initialises, the cluster's when it joins.
     pub claim_id: ClaimId,
-    /// How far it has come.
+    /// How far the machine has got.
     pub stage: MarkerStage,
     /// UID of the cluster's `kube-system` namespace, as soon as known; always there for a member.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -66,10 +66,10 @@ pub struct Marker {
     /// ID of its etcd member, as soon as known; none with external etcd.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub member_id: Option<MemberId>,
-    /// Where its etcd's data lies; none: kubeadm's default, `/var/lib/etcd`.
+    /// The folder of its etcd's data; none: kubeadm's default, `/var/lib/etcd`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data_dir: Option<PathBuf>,
-    /// When it was written, by this machine's clock (RFC 3339): for people, nobody decides by it.
+    /// When it was written, by this machine's clock (RFC 3339): for people; nothing is decided by it.
     pub at: String,
 }
 
@@ -130,8 +130,7 @@ impl Marker {
     /// Reads the marker below `root`; `None` when there is none.
     ///
     /// # Errors
-    /// When there is one that cannot be understood: nothing may be wiped then, because nobody knows whose data lies
-    /// here.
+    /// When there is one that cannot be understood: nothing may be wiped then, because the owner of the data is not known.
     pub fn load(root: &Path) -> Result<Option<Self>> {
         let path = root.join(MARKER);
         if !path.try_exists().with_context(|| format!("failed to look for '{}'", path.display()))? {
@@ -140,7 +139,7 @@ impl Marker {
         let bytes = files::read_bounded(&path, MARKER_LIMIT)?;
         parse(&bytes).map(Some).with_context(|| {
             format!(
-                "failed to understand the marker '{}'; kubeboot cannot tell whose data is on this machine: replace \
+                "failed to understand the marker '{}'; kubeboot cannot tell which machine wrote the data here: replace \
                  the machine, or remove the marker if you are sure that no control plane runs here",
                 path.display()
             )
@@ -164,14 +163,14 @@ impl Marker {
 
 fn parse(bytes: &[u8]) -> Result<Marker> {
     #[derive(Deserialize)]
-    struct Layout {
+    struct MarkerSchema {
         schema: u32,
     }
-    let layout: Layout = serde_json::from_slice(bytes).context("not a JSON object with a 'schema'")?;
-    if layout.schema != SCHEMA {
+    let found: MarkerSchema = serde_json::from_slice(bytes).context("not a JSON object with a 'schema'")?;
+    if found.schema != SCHEMA {
         bail!(
             "it has schema {}, this kubeboot understands {SCHEMA}: use the version of kubeboot that wrote it",
-            layout.schema
+            found.schema
         );
     }
     let marker: Marker = serde_json::from_slice(bytes)?;
@@ -182,7 +181,7 @@ fn parse(bytes: &[u8]) -> Result<Marker> {
     Ok(marker)
 }
 
-/// Looks at the disk below `root` (`/` on a machine). `data_dir` is the data directory of kubeadm's etcd, if there is
+/// Reads the state of the disk below `root` (`/` on a machine). `data_dir` is the data directory of kubeadm's etcd, if there is
 /// one.
 ///
 /// # Errors
@@ -195,7 +194,7 @@ pub fn observe(root: &Path, data_dir: Option<&Path>) -> Result<Local> {
         None => Local::Unexplained { found },
         Some(Marker { stage, instance, claim_id, .. }) => match stage {
             MarkerStage::Initializing => Local::HalfMade { instance, claim_id, stage: local::Stage::Initializing },
-            // A member of which nothing is left was reset by hand. It joins again, as one that never got through.
+            // A member without any files was reset by an operator. It joins again, like a machine whose join was not completed.
             MarkerStage::Member if !found.is_empty() => Local::Made { instance, claim_id },
             MarkerStage::Joining | MarkerStage::Member => {
                 Local::HalfMade { instance, claim_id, stage: local::Stage::Joining }
@@ -204,7 +203,7 @@ pub fn observe(root: &Path, data_dir: Option<&Path>) -> Result<Local> {
     })
 }
 
-/// What of a control plane is on the disk, as absolute paths.
+/// The files of a control plane that are on the disk, as absolute paths.
 fn traces(root: &Path, data_dir: Option<&Path>) -> Vec<String> {
     let member = data_dir.map(|folder| folder.join("member").display().to_string());
     let all = TRACES.into_iter().map(str::to_owned).chain(member);
@@ -228,7 +227,7 @@ mod tests {
     }
 
     /// A disk with these files and this marker.
-    fn seen(files: &[&str], marker: Option<&Marker>) -> Result<Local> {
+    fn observed(files: &[&str], marker: Option<&Marker>) -> Result<Local> {
         let root = tempfile::tempdir()?;
         for file in files {
             let place = root.path().join(file.trim_start_matches('/'));
@@ -243,10 +242,10 @@ mod tests {
 
     #[test]
     fn a_disk_without_marker_is_fresh_or_unexplained() -> Result<()> {
-        assert_eq!(seen(&[], None)?, Local::Fresh);
-        assert_eq!(seen(&OWN_CA, None)?, Local::Fresh, "an operator's own CA is no state");
-        assert_eq!(seen(&[MANIFEST], None)?, Local::Unexplained { found: vec![MANIFEST.into()] });
-        assert_eq!(seen(&[DATA], None)?, Local::Unexplained { found: vec!["/var/lib/etcd/member".into()] });
+        assert_eq!(observed(&[], None)?, Local::Fresh);
+        assert_eq!(observed(&OWN_CA, None)?, Local::Fresh, "an operator's own CA is no state");
+        assert_eq!(observed(&[MANIFEST], None)?, Local::Unexplained { found: vec![MANIFEST.into()] });
+        assert_eq!(observed(&[DATA], None)?, Local::Unexplained { found: vec!["/var/lib/etcd/member".into()] });
         Ok(())
     }
 
@@ -255,24 +254,24 @@ mod tests {
     const DATA: &str = "/var/lib/etcd/member/snap/db";
 
     #[test]
-    fn a_marker_says_whose_the_disk_is() -> Result<()> {
+    fn a_marker_names_the_machine_that_wrote_the_state() -> Result<()> {
         let Marker { instance, claim_id, .. } = member()?;
         let half = |stage| Local::HalfMade { instance: instance.clone(), claim_id: claim_id.clone(), stage };
         let made = Local::Made { instance: instance.clone(), claim_id: claim_id.clone() };
         let stages =
             [(MarkerStage::Initializing, local::Stage::Initializing), (MarkerStage::Joining, local::Stage::Joining)];
         for (written, stage) in stages {
-            assert_eq!(seen(&[], Some(&marker(written)?))?, half(stage));
-            assert_eq!(seen(&[MANIFEST, DATA], Some(&marker(written)?))?, half(stage));
+            assert_eq!(observed(&[], Some(&marker(written)?))?, half(stage));
+            assert_eq!(observed(&[MANIFEST, DATA], Some(&marker(written)?))?, half(stage));
         }
-        assert_eq!(seen(&[MANIFEST], Some(&member()?))?, made);
-        assert_eq!(seen(&[DATA], Some(&member()?))?, made, "manifests moved away for a while");
-        assert_eq!(seen(&OWN_CA, Some(&member()?))?, half(local::Stage::Joining), "reset by hand");
+        assert_eq!(observed(&[MANIFEST], Some(&member()?))?, made);
+        assert_eq!(observed(&[DATA], Some(&member()?))?, made, "manifests moved away for a while");
+        assert_eq!(observed(&OWN_CA, Some(&member()?))?, half(local::Stage::Joining), "reset by hand");
         Ok(())
     }
 
     #[test]
-    fn a_marker_survives_writing_and_only_root_reads_it() -> Result<()> {
+    fn a_marker_is_read_back_and_only_root_may_read_it() -> Result<()> {
         let root = tempfile::tempdir()?;
         member()?.save(root.path())?;
         let read = Marker::load(root.path())?.context("marker")?;
@@ -285,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn the_data_folder_is_written_down_only_where_it_is_not_the_default() -> Result<()> {
+    fn the_data_folder_is_written_only_where_it_is_not_the_default() -> Result<()> {
         let written = |folder: Option<&str>| -> Result<String> {
             Ok(serde_json::to_string(&member()?.with_data_dir(folder.map(Path::new)))?)
         };
@@ -300,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn a_marker_that_nobody_understands_is_an_error_with_a_way_out() -> Result<()> {
+    fn an_unreadable_marker_is_an_error_with_a_remedy() -> Result<()> {
         let garbage = ["", "[]", "{\"schema\": 1}", "{\"schema\": 2, \"new\": true}", "\u{0}\u{1}"];
         let no_uid = serde_json::to_string(&marker(MarkerStage::Member)?)?;
         for text in garbage.into_iter().chain([no_uid.as_str()]) {

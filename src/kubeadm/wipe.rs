@@ -1,7 +1,6 @@
-//! Making a machine fresh again. Whether that is allowed is decided elsewhere: this only does it.
+//! Wipes a machine, so that it is fresh again. Whether that is allowed is decided elsewhere.
 //!
-//! A crash in the middle is no harm: the marker goes last, so the next `up` finds the machine half made and wipes it
-//! again.
+//! A crash in the middle does no harm: the marker is removed last, so the next `up` finds the machine half made and wipes it again.
 
 use std::path::{Path, PathBuf};
 
@@ -30,12 +29,12 @@ pub enum WipeStep {
         /// The directory.
         data_dir: PathBuf,
     },
-    /// Emptying `/etc/kubernetes/pki`: what came from a bundle must not outlive the cluster it came from.
+    /// Emptying `/etc/kubernetes/pki`: the files of a bundle must not outlive its cluster.
     EmptyPki,
     /// Putting the operator's own certificate authorities back.
-    RestoreGiven,
+    RestoreOperatorPki,
     /// Removing the marker.
-    Forget,
+    RemoveMarker,
 }
 
 impl WipeStep {
@@ -49,8 +48,8 @@ impl WipeStep {
                 format!("remove the member's data from etcd's data directory '{}'", data_dir.display())
             }
             Self::EmptyPki => format!("empty '{PKI_DIR}'"),
-            Self::RestoreGiven => format!("put the operator's own files back into '{PKI_DIR}'"),
-            Self::Forget => "remove the marker of this machine's state".to_owned(),
+            Self::RestoreOperatorPki => format!("put the operator's own files back into '{PKI_DIR}'"),
+            Self::RemoveMarker => "remove the marker of this machine's state".to_owned(),
         }
     }
 }
@@ -61,14 +60,14 @@ pub fn plan(data_dir: Option<&Path>, cri_socket: Option<&str>) -> Vec<WipeStep> 
     let reset = WipeStep::Reset { cri_socket: cri_socket.map(str::to_owned) };
     let empty = data_dir.map(|folder| WipeStep::EmptyEtcd { data_dir: folder.to_owned() });
     let first = [WipeStep::ForgetAside, reset];
-    let last = [WipeStep::EmptyPki, WipeStep::RestoreGiven, WipeStep::Forget];
+    let last = [WipeStep::EmptyPki, WipeStep::RestoreOperatorPki, WipeStep::RemoveMarker];
     first.into_iter().chain(empty).chain(last).collect()
 }
 
-/// Carries out the steps of [`plan`], one after the other. Again after a crash or a failure: the same end.
+/// Carries out the steps of [`plan`], one after the other. May be repeated after a crash or a failure.
 ///
 /// # Errors
-/// Names the step that failed; those after it were not begun.
+/// Names the step that failed; the steps after it were not begun.
 pub async fn wipe(kubeadm: &Kubeadm, data_dir: Option<&Path>, cri_socket: Option<&str>) -> Result<()> {
     for step in plan(data_dir, cri_socket) {
         let words = step.describe();
@@ -95,8 +94,8 @@ async fn carry_out(kubeadm: &Kubeadm, step: &WipeStep) -> Result<()> {
         WipeStep::ForgetAside => manifests::forget_aside(root),
         WipeStep::EmptyEtcd { data_dir } => data_dir::remove_member(data_dir),
         WipeStep::EmptyPki => files::remove_contents(Path::new(PKI_DIR)),
-        WipeStep::RestoreGiven => pki::restore_given(root),
-        WipeStep::Forget => Marker::remove(root),
+        WipeStep::RestoreOperatorPki => pki::restore_operator_pki(root),
+        WipeStep::RemoveMarker => Marker::remove(root),
     }
 }
 
@@ -108,14 +107,11 @@ mod tests {
     fn the_membership_is_never_touched_and_the_marker_goes_last() {
         let steps = plan(Some(Path::new("/data/etcd")), None);
         assert!(matches!(steps[..2], [WipeStep::ForgetAside, WipeStep::Reset { .. }]));
-        assert_eq!(steps.last(), Some(&WipeStep::Forget));
+        assert_eq!(steps.last(), Some(&WipeStep::RemoveMarker));
         let words: Vec<String> = steps.iter().map(WipeStep::describe).collect();
         assert!(words[1].contains("without its phase remove-etcd-member"));
         assert!(words[2].contains("/data/etcd"));
         let external = plan(None, None);
-        assert!(
-            !external.iter().any(|step| matches!(step, WipeStep::EmptyEtcd { .. })),
-            "that etcd is somebody else's"
-        );
+        assert!(!external.iter().any(|step| matches!(step, WipeStep::EmptyEtcd { .. })), "that etcd is external");
     }
 }

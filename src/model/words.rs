@@ -1,13 +1,13 @@
-//! For tests: what is said to people, and to programs. The words are part of the product, so each is held here.
+//! Tests of the texts for people and of the words for programs. Both are part of the product, so each is fixed here.
 
 use crate::model::leave;
 use crate::model::machine::group::Lifecycle;
 use crate::model::machine::ids::{ClaimId, InstanceId, MemberId};
 use crate::model::membership::reaping::{KeepReason, ReapVerdict, RemovalReason};
 use crate::model::reap::operator::{OperatorRemoval, ReapRefusal};
-use crate::model::reap::remote::Outlook;
+use crate::model::reap::remote::RemovalForecast;
 use crate::model::retire::Responder;
-use crate::model::status::{LeavingUnitState, Named, StatusSource};
+use crate::model::status::{LeavingUnitState, MemberName, StatusSource};
 use crate::model::up::step::{Over, StandBy, Step, TakeOver, Wait, Wipe};
 use std::time::Duration;
 
@@ -90,7 +90,7 @@ fn only_a_lost_quorum_needs_an_operator_when_time_is_up() {
 }
 
 #[test]
-fn every_verdict_of_the_reaper_has_its_word_and_its_reason() {
+fn every_verdict_of_the_reaper_has_its_code_and_its_reason() {
     let rows = [
         (ReapVerdict::Keep(KeepReason::Answers), "answers", "kept: it answers"),
         (ReapVerdict::Keep(KeepReason::Own), "own", "kept: it is this machine's own"),
@@ -107,12 +107,12 @@ fn every_verdict_of_the_reaper_has_its_word_and_its_reason() {
         (
             ReapVerdict::Keep(KeepReason::AddressLives(id())),
             "address-lives",
-            "kept: the living instance i-00000001 has its address",
+            "kept: the running instance i-00000001 has its address",
         ),
         (
             ReapVerdict::Keep(KeepReason::Quorum),
             "quorum",
-            "kept: without it fewer voters would answer than the quorum wants",
+            "kept: without it fewer voters would answer than the quorum needs",
         ),
         (ReapVerdict::Remove(RemovalReason::Gone(id())), "gone", "removed: its machine i-00000001 is gone"),
         (ReapVerdict::Remove(RemovalReason::GivenUp(id())), "given-up", "removed: the join of i-00000001 was given up"),
@@ -132,22 +132,22 @@ fn every_step_of_leaving_says_what_it_does() {
         (
             LeaveStep::Reap(member, RemovalReason::Gone(id())),
             "reap",
-            "remove etcd member a9, which is in the way: removed: its machine i-00000001 is gone",
+            "remove etcd member a9, which blocks the removal of this machine's own: its machine i-00000001 is gone",
         ),
         (
             LeaveStep::RemoveOwn(member),
             "remove-member",
-            "remove this machine's etcd member a9 through another one, and see there that it is gone",
+            "remove this machine's etcd member a9 through another one, and verify there that it is gone",
         ),
         (
             LeaveStep::RemoveOwnWhenPossible(leave::plan::Blocked::Unknown("w".into())),
             "remove-member",
-            "remove this machine's etcd member as soon as that is possible: nobody says who the members are: w",
+            "remove this machine's etcd member as soon as that is possible: the etcd members are not known: w",
         ),
         (
             LeaveStep::RemoveOwnWhenPossible(leave::plan::Blocked::Silent(vec![member, MemberId(0xb0)])),
             "remove-member",
-            "remove this machine's etcd member as soon as that is possible: without it too few voters would answer, for a9, b0 does not, \
+            "remove this machine's etcd member as soon as that is possible: without it too few voters would answer: a9, b0 does not, \
              and its machine is not certainly gone",
         ),
         (
@@ -171,10 +171,10 @@ fn data_that_stays_says_why_and_what_to_do() {
         (KeepData::NoRecord, "there is no cluster record: restore its last version first"),
         (
             KeepData::NotReady,
-            "the record says that the cluster is still being made: 'kubeboot up' cleans up after itself",
+            "the record says that the cluster is still being initialised: run 'kubeboot up', which cleans up",
         ),
         (KeepData::OtherClaim, "its state belongs to another claim than the cluster record's: an operator must decide"),
-        (KeepData::NotOurs, "its state is not its own"),
+        (KeepData::NotOurs, "this machine's disk holds no state of its own"),
     ];
     for (why, text) in rows {
         assert_eq!(why.to_string(), text);
@@ -182,36 +182,48 @@ fn data_that_stays_says_why_and_what_to_do() {
 }
 
 #[test]
-fn what_is_to_be_expected_of_a_member_has_its_word() {
+fn every_forecast_has_its_code_and_its_text() {
     let rows = [
-        (Outlook::Goes, "goes", "its member would be removed, if etcd lists it, it is silent and the quorum allows it"),
-        (Outlook::GoesLater, "goes-later", "the same, once EC2 has not known the machine for gone_grace"),
-        (Outlook::Stopped, "stopped", "the same, unless the group has the machine in Standby"),
-        (Outlook::Stays, "stays", "its member would be kept"),
+        (
+            RemovalForecast::Goes,
+            "goes",
+            "its member would be removed if etcd lists it, it does not answer and the quorum allows it",
+        ),
+        (
+            RemovalForecast::GoesLater,
+            "goes-later",
+            "its member would be removed likewise once EC2 has not known the machine for gone_grace",
+        ),
+        (
+            RemovalForecast::Stopped,
+            "stopped",
+            "its member would be removed likewise unless the group has the machine in Standby",
+        ),
+        (RemovalForecast::Stays, "stays", "its member would be kept"),
     ];
-    for (outlook, code, text) in rows {
-        assert_eq!((outlook.code(), outlook.to_string().as_str()), (code, text));
+    for (forecast, code, text) in rows {
+        assert_eq!((forecast.code(), forecast.to_string().as_str()), (code, text));
     }
 }
 
 #[test]
-fn an_operator_who_names_a_member_is_told_what_comes_of_it() {
+fn a_member_that_an_operator_names_is_removed_or_refused_with_a_remedy() {
     let rows = [
         (OperatorRemoval::Unexplained, "by-hand", "no registration explains it, and an operator has decided"),
         (OperatorRemoval::ByRule(RemovalReason::Gone(id())), "gone", "its machine i-00000001 is gone"),
     ];
-    for (lawful, code, text) in rows {
-        assert_eq!((lawful.code(), lawful.to_string().as_str()), (code, text));
+    for (allowed, code, text) in rows {
+        assert_eq!((allowed.code(), allowed.to_string().as_str()), (code, text));
     }
-    // What it is, and what to do.
+    // The reason, and what to do.
     let rows = [
-        (ReapRefusal::Answers, "it answers, so its machine lives: ", "run 'kubeboot up' on that machine"),
+        (ReapRefusal::Answers, "it answers, so its machine runs: ", "run 'kubeboot up' on that machine"),
         (ReapRefusal::Own, "it is this machine's own: ", "'kubeboot up' removes it"),
         (ReapRefusal::NotGone(id()), "its machine i-00000001 is not certainly gone: ", "or terminate it"),
         (ReapRefusal::AddressHere, "this machine has its address: ", "run 'kubeboot up' here"),
         (
             ReapRefusal::AddressLives(id()),
-            "the living instance i-00000001 has its address: ",
+            "the running instance i-00000001 has its address: ",
             "run 'kubeboot up' there",
         ),
         (
@@ -227,7 +239,7 @@ fn an_operator_who_names_a_member_is_told_what_comes_of_it() {
 }
 
 #[test]
-fn a_cluster_that_is_not_retired_says_why_and_whether_the_arguments_are_to_blame() {
+fn a_refused_retirement_says_why_and_whether_an_argument_is_wrong() {
     use crate::model::retire::RetireRefusal;
     let asked = |field| RetireRefusal::AskedElsewhere { field, record: "1".into(), here: "2".into() };
     let rows = [
@@ -240,7 +252,7 @@ fn a_cluster_that_is_not_retired_says_why_and_whether_the_arguments_are_to_blame
             RetireRefusal::NotKnown { instance: id() },
             "not-known",
             false,
-            "whether i-00000001, which has registered, lives",
+            "whether i-00000001, which has registered, is gone",
         ),
     ];
     for (refusal, code, usage, says) in rows {
@@ -275,7 +287,7 @@ fn status_names_its_sources_and_members() {
     let units = [LeavingUnitState::Armed, LeavingUnitState::NotArmed, LeavingUnitState::NotInstalled];
     assert_eq!(units.map(|unit| unit.to_string()), ["armed", "not armed", "not installed"]);
     let (member, address) = (MemberId(0xa9), Some([10, 77, 0, 1].into()));
-    let named = |name: &str, address, instance| Named { id: member, name: name.into(), address, instance };
+    let named = |name: &str, address, instance| MemberName { id: member, name: name.into(), address, instance };
     let rows = [
         (named("n1", address, Some(id())), "a9 of i-00000001 (10.77.0.1)"),
         (named("n1", None, Some(id())), "a9 of i-00000001"),

@@ -1,5 +1,5 @@
-//! Credentials for etcd and the API servers: a member has its own on the disk; whoever joins makes short-lived ones from
-//! the PKI bundle, on this machine alone.
+//! Credentials for etcd and the API servers: a member has its own on the disk; a machine that joins makes
+//! short-lived ones from the PKI bundle, for itself alone.
 
 use super::Facts;
 use crate::aws::store::Store;
@@ -13,7 +13,7 @@ use crate::model::record::cluster::{ClusterRecord, Published};
 use anyhow::{Context, Result, ensure};
 use std::path::{Path, PathBuf};
 
-/// Where credentials lie while they are needed; gone with the power.
+/// Where credentials lie while they are needed. `/run` is in memory, so a power-off erases them.
 pub const FOLDER: &str = "/run/kubeboot";
 
 /// Where kubeadm keeps a member's certificates for etcd.
@@ -27,7 +27,7 @@ const NO_CLUSTER_ID: &str = "nobody says which etcd cluster is meant: the cluste
 
 /// What a node needs to talk to its cluster.
 pub struct Credentials {
-    /// For etcd; `None` when etcd is somebody else's.
+    /// For etcd; `None` when etcd is external.
     pub etcd: Option<Access>,
     /// For the API servers.
     pub kubeconfig: Kubeconfig,

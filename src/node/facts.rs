@@ -1,9 +1,8 @@
-//! Who this machine is and what it was told: gathered once, before anything is decided.
+//! Who this machine is and what its settings and documents say: gathered once, before anything is decided.
 
 use super::this_boot::ThisBoot;
-use crate::aws;
+use crate::aws::Session;
 use crate::aws::imds::{self, InstanceMetadata};
-use crate::aws::store::Store;
 use crate::exit::Exit;
 use crate::host::files;
 use crate::kubeadm::documents::{ClusterFacts, Documents, NodeFacts};
@@ -13,7 +12,6 @@ use crate::model::machine::ids::BootId;
 use crate::model::record::identity::Identity;
 use crate::settings::{CloudProvider, Settings};
 use anyhow::{Context, Result, anyhow};
-use aws_config::SdkConfig;
 use std::path::Path;
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
@@ -31,7 +29,7 @@ pub struct Facts {
     pub settings: Settings,
     /// What IMDS says.
     pub machine: InstanceMetadata,
-    /// The name of this machine's NodeFacts.
+    /// The name of this machine's Node.
     pub node_name: String,
     /// This boot.
     pub boot: BootId,
@@ -72,7 +70,7 @@ impl Facts {
     /// Puts together what was gathered, and derives the rest.
     ///
     /// # Errors
-    /// With [`Exit::Usage`] when the NodeFacts would have no name.
+    /// With [`Exit::Usage`] when the Node would have no name.
     pub fn assemble(
         settings: Settings,
         documents: Documents,
@@ -93,11 +91,11 @@ impl Facts {
         Ok(Self { settings, machine, node_name, boot: boot_id()?, documents, cluster, node })
     }
 
-    /// What is known in this boot already, or else asked for at most `time_limit`: for who cannot wait for a silent metadata
-    /// service. The documents are taken as they are, since no kubeadm is going to read them.
+    /// Takes what this boot knows already, or else asks IMDS for at most `time_limit`: for commands that cannot wait for a
+    /// silent metadata service. The documents are taken as they are, since no kubeadm is going to read them.
     ///
     /// # Errors
-    /// Nobody knows in that time who this machine is; or with the [`Exit`] it should end in.
+    /// IMDS does not say in that time who this machine is; or with the [`Exit`] it should end in.
     pub async fn gather_within(settings: Settings, time_limit: Duration) -> Result<Self> {
         let documents = read_documents(settings.kubeadm_config.as_deref()).context(Exit::Usage)?;
         let boot = boot_id()?;
@@ -115,7 +113,7 @@ impl Facts {
         Self::assemble(settings, documents, cluster, machine)
     }
 
-    /// Writes down who this machine is, for who cannot ask in time. A failure is told and borne.
+    /// Writes down who this machine is, for commands that cannot ask in time. A failure is logged and ignored.
     pub fn remember(&self) {
         let (boot, machine) = (self.boot.clone(), self.machine.clone());
         let kubeadm = self.cluster.kubernetes_version.clone();
@@ -136,25 +134,15 @@ impl Facts {
         }
     }
 
-    /// Connects to AWS in the Region of the settings, or else of the standard variables, or else of this machine.
+    /// Connects to AWS.
     ///
     /// # Errors
-    /// With [`Exit::Usage`] for a proxy variable that is no URL.
-    pub async fn connect(&self) -> Result<(SdkConfig, Store)> {
-        let settings = &self.settings;
-        let region = settings.region.clone().or_else(aws::region_from_environment);
-        let sdk =
-            aws::connect(Some(region.unwrap_or_else(|| self.machine.region.clone()))).await.context(Exit::Usage)?;
-        let store = Store::new(
-            aws_sdk_s3::Client::new(&sdk),
-            settings.bucket.clone(),
-            settings.prefix.clone(),
-            settings.kms_key_id.clone(),
-        );
-        Ok((sdk, store))
+    /// As [`Session::connect`].
+    pub async fn connect(&self) -> Result<Session> {
+        Session::connect(&self.settings, Some(&self.machine.region)).await
     }
 
-    /// Whether etcd is somebody else's.
+    /// Whether etcd is external.
     #[must_use]
     pub fn external_etcd(&self) -> bool {
         self.documents.external_etcd().is_some()
@@ -193,7 +181,7 @@ pub fn read_documents(path: Option<&Path>) -> Result<Documents> {
 async fn machine(time_limit: Duration) -> Result<InstanceMetadata> {
     let client = imds::client();
     let start = Instant::now();
-    let mut told = false;
+    let mut logged = false;
     loop {
         match imds::describe(&client).await {
             Ok(machine) => return Ok(machine),
@@ -201,10 +189,10 @@ async fn machine(time_limit: Duration) -> Result<InstanceMetadata> {
                 return Err(error.context(format!("gave up on IMDS after {}s", start.elapsed().as_secs())));
             }
             Err(error) => {
-                if !told {
+                if !logged {
                     tracing::info!("waiting for IMDS: {error:#}");
                 }
-                told = true;
+                logged = true;
             }
         }
         sleep(IMDS_INTERVAL).await;

@@ -1,22 +1,22 @@
-//! What a machine leaves behind in Kubernetes when its member is gone: its KubeNode. Names are used again with addresses, so
-//! only the very object of that machine is ever deleted.
+//! What a machine leaves behind in Kubernetes when its member is gone: its Node. Names are used again with addresses,
+//! so only the object that is certainly that machine's is deleted.
 
 use crate::kube::{Client, Deleted, KubeNode};
 use crate::model::membership::registration::Registration;
 use anyhow::Result;
 
-/// What became of a machine's KubeNode.
+/// What became of a machine's Node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NodeGone {
     /// It is deleted.
     Deleted,
     /// There was none under its name.
     NotThere,
-    /// Another machine's KubeNode has that name by now, and stays.
+    /// Another machine's Node has that name by now, and stays.
     Anothers,
 }
 
-/// Deletes the KubeNode of the machine that this registration is of.
+/// Deletes the Node of the machine that this registration is of.
 ///
 /// # Errors
 /// The API server does not answer, or refuses.
@@ -27,7 +27,7 @@ pub async fn delete_node(client: &Client, machine: &Registration) -> Result<Node
     }
     match client.delete_node(&node.name, &node.uid).await? {
         Deleted::Done => {
-            tracing::info!(node = node.name, uid = node.uid, "deleted the KubeNode of a machine that is gone");
+            tracing::info!(node = node.name, uid = node.uid, "deleted the Node of a machine that is gone");
             Ok(NodeGone::Deleted)
         }
         Deleted::NotThere => Ok(NodeGone::NotThere),
@@ -35,7 +35,7 @@ pub async fn delete_node(client: &Client, machine: &Registration) -> Result<Node
     }
 }
 
-/// Whether this KubeNode is that machine's: by its UID where that was registered, or else by the provider ID.
+/// Whether this Node is that machine's: by its UID where that was registered, or else by the provider ID.
 fn is_of(node: &KubeNode, machine: &Registration) -> bool {
     match &machine.node_uid {
         Some(uid) => node.uid == uid.as_str(),

@@ -1,6 +1,7 @@
-//! The group and its instances, asked for seldom and remembered with the times at which things were first seen.
+//! The group and its instances: asked for at most every few seconds, and remembered together with since when something
+//! has been so.
 
-use crate::aws::{CallFailed, ec2, group};
+use crate::aws::{CallFailed, Session, ec2};
 use crate::model::machine::election::matches;
 use crate::model::machine::group::{Ec2State, Group, GroupMember};
 use crate::model::machine::ids::InstanceId;
@@ -11,13 +12,12 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// Auto Scaling publishes no limit and throttles at modest sizes; EC2's is shared by the whole account.
-const INTERVAL: Duration = Duration::from_secs(5);
+const POLL_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Looks at the group again and again.
 #[derive(Debug)]
 pub struct GroupWatch {
-    autoscaling: aws_sdk_autoscaling::Client,
-    ec2: aws_sdk_ec2::Client,
+    session: Session,
     me: InstanceId,
     name: Option<String>,
     since: Instant,
@@ -27,7 +27,7 @@ pub struct GroupWatch {
     settled_since: Option<Instant>,
     failed: Option<CallFailed>,
     /// Whether EC2's last answer showed this machine.
-    seen: bool,
+    shows_me: bool,
 }
 
 /// What the last answers said.
@@ -35,11 +35,11 @@ pub struct GroupWatch {
 pub struct View {
     /// The group, as far as there is one.
     pub group: Option<Group>,
-    /// EC2's word on everybody asked for.
+    /// What EC2 says of every instance asked for.
     pub instances: Instances,
     /// Addresses of every instance asked for that is running or about to be.
     pub live_addresses: BTreeMap<IpAddr, InstanceId>,
-    /// When EC2 last changed the state of whom it was asked for, in its own words, for people.
+    /// When EC2 last changed the state of each instance, in its own words, for people.
     pub since: BTreeMap<InstanceId, String>,
     /// How long the group has matched the expected size.
     pub settled_for: Option<Duration>,
@@ -50,11 +50,10 @@ pub struct View {
 impl GroupWatch {
     /// A watch over the group of `me`, or over the one with this name.
     #[must_use]
-    pub fn new(sdk: &aws_config::SdkConfig, me: InstanceId, name: Option<String>) -> Self {
+    pub fn new(session: &Session, me: InstanceId, name: Option<String>) -> Self {
         let now = Instant::now();
         Self {
-            autoscaling: aws_sdk_autoscaling::Client::new(sdk),
-            ec2: aws_sdk_ec2::Client::new(sdk),
+            session: session.clone(),
             me,
             name,
             since: now,
@@ -63,7 +62,7 @@ impl GroupWatch {
             absences: Absences::default(),
             settled_since: None,
             failed: None,
-            seen: true,
+            shows_me: true,
         }
     }
 
@@ -72,10 +71,10 @@ impl GroupWatch {
     ///
     /// # Errors
     /// [`CallFailed`] when AWS refused, or when there is nothing to remember. What was seen before stays valid through an
-    /// outage: nobody decides by its age.
+    /// outage: no decision depends on its age.
     pub async fn look(&mut self, others: &[InstanceId], expected: Option<usize>) -> Result<View, CallFailed> {
         if Instant::now() >= self.next {
-            self.next = Instant::now() + INTERVAL + Duration::from_millis(fastrand::u64(0..1000));
+            self.next = Instant::now() + POLL_INTERVAL + Duration::from_millis(fastrand::u64(0..1000));
             match self.ask(others, expected).await {
                 Err(error) if error.may_mend() && self.view.group.is_some() => {
                     tracing::warn!(%error, "the group cannot be looked at, going on with the last answer");
@@ -84,7 +83,7 @@ impl GroupWatch {
                 Ok(()) => self.failed = None,
             }
         }
-        // Told again until the next look: whoever is throttled must not ask more often for that.
+        // The same error until the next look: a caller that is throttled must not make it ask more often.
         if let Some(error) = &self.failed {
             return Err(error.clone());
         }
@@ -94,7 +93,7 @@ impl GroupWatch {
         Ok(self.view.clone())
     }
 
-    /// The same, asked now: for whoever asks for other machines than before, and only once.
+    /// The same, asked now: for a caller that needs other machines than before, and asks only once.
     ///
     /// # Errors
     /// As [`GroupWatch::look`].
@@ -111,10 +110,10 @@ impl GroupWatch {
 
     async fn ask(&mut self, others: &[InstanceId], expected: Option<usize>) -> Result<(), CallFailed> {
         if self.name.is_none() {
-            self.name = group::name_of(&self.autoscaling, &self.me).await?;
+            self.name = self.session.group_name_of(&self.me).await?;
         }
         let group = match &self.name {
-            Some(name) => group::describe(&self.autoscaling, name).await?,
+            Some(name) => self.session.group(name).await?,
             None => None,
         };
         let mut ids: Vec<InstanceId> =
@@ -122,8 +121,8 @@ impl GroupWatch {
         ids.extend(others.iter().cloned().chain([self.me.clone()]));
         ids.sort();
         ids.dedup();
-        let described = ec2::describe(&self.ec2, &ids).await?;
-        self.tell_if_unseen(&described);
+        let described = self.session.instances(&ids).await?;
+        self.warn_if_missing(&described);
         self.remember(&ids, &described);
         self.view.group = group.map(|group| with_ec2(group, &described));
         let settled =
@@ -132,22 +131,22 @@ impl GroupWatch {
         Ok(())
     }
 
-    /// Tells once when EC2 leaves out this machine itself.
-    fn tell_if_unseen(&mut self, described: &BTreeMap<InstanceId, ec2::Described>) {
-        let seen = described.contains_key(&self.me);
-        if !seen && self.seen {
+    /// Warns once when EC2 leaves out this machine itself.
+    fn warn_if_missing(&mut self, described: &BTreeMap<InstanceId, ec2::Described>) {
+        let shows_me = described.contains_key(&self.me);
+        if !shows_me && self.shows_me {
             tracing::warn!(
-                "EC2 does not show this machine itself, so nobody whom it leaves out is believed gone: if that lasts, the \
-                 Region or the account is not this group's"
+                "EC2 does not show this machine itself, so no machine that it leaves out counts as gone: if that lasts, AWS is \
+                 asked in another Region or account than this group's"
             );
         }
-        self.seen = seen;
+        self.shows_me = shows_me;
     }
 
     /// Takes in EC2's answer.
     fn remember(&mut self, asked: &[InstanceId], described: &BTreeMap<InstanceId, ec2::Described>) {
         let answered = described.iter().map(|(id, found)| (id.clone(), found.state.clone())).collect();
-        self.view.instances = self.absences.take_in(&self.me, asked, &answered, self.since.elapsed());
+        self.view.instances = self.absences.observe(&self.me, asked, &answered, self.since.elapsed());
         let living = described.iter().filter(|(_, found)| matches!(found.state, Ec2State::Running | Ec2State::Pending));
         let with_addresses =
             living.flat_map(|(id, found)| found.addresses.iter().map(|address| (*address, id.clone())));

@@ -1,8 +1,8 @@
-//! Queueing for the membership lease: for a join, a leave, a reap by hand.
+//! Queueing for the membership lease: for a join, for leaving, for `kubeboot reap`.
 
 use crate::aws::CallFailed;
 use crate::aws::store::{Store, Written};
-use crate::bucket::{Beating, Found, Held, Watch, keys};
+use crate::bucket::{Found, Held, Renewable, Watch, keys};
 use crate::model::machine::ids::{InstanceId, Nonce};
 use crate::model::membership::instances::Instances;
 use crate::model::membership::lease::{Lease, LeaseHolder, Turn, turn};
@@ -13,11 +13,11 @@ use tokio::time::{Instant, sleep};
 
 /// How long one attempt to take the lease, or to give it back, is tried.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
-/// Between two looks of who waits for it.
+/// Between two looks while waiting for it.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
-impl Beating for Lease {
-    fn next_beat(&self) -> Self {
+impl Renewable for Lease {
+    fn renewed_body(&self) -> Self {
         self.renewed()
     }
 
@@ -25,7 +25,7 @@ impl Beating for Lease {
         self.to_bytes()
     }
 
-    fn reads_as_mine(&self, stored: &[u8]) -> Option<Self> {
+    fn same_holding(&self, stored: &[u8]) -> Option<Self> {
         let nonce = |lease: &Self| lease.holder.as_ref().map(|holder| holder.nonce.clone());
         Self::parse(stored).ok().filter(|stored| nonce(stored).is_some() && nonce(stored) == nonce(self))
     }
@@ -69,7 +69,8 @@ impl Queue {
                         Turn::Take => (Some(lease), condition),
                         Turn::Wait(holder) => return Ok(Queued::Wait(holds(&holder))),
                     },
-                    // etcd is the fence, this is a queue: what cannot be read and does not change holds up nobody.
+                    // What cannot be read and does not change is not waited for: the lease is a queue, and etcd guards
+                    // its members itself.
                     Err(_) if unchanged_for >= self.ttl => (None, condition),
                     Err(why) => return Ok(Queued::Wait(format!("the membership lease, which cannot be read: {why}"))),
                 }
@@ -104,7 +105,7 @@ impl Queue {
         mut on_wait: impl FnMut(&str),
     ) -> Result<Result<(Box<Held<Lease>>, Nonce), String>> {
         let end = Instant::now() + time_limit;
-        let mut told = String::new();
+        let mut last_reason = String::new();
         loop {
             let reason = match self.take(purpose, instances).await {
                 Ok(Queued::Mine(held, nonce)) => return Ok(Ok((held, nonce))),
@@ -117,9 +118,9 @@ impl Queue {
             if Instant::now() + POLL_INTERVAL >= end {
                 return Ok(Err(reason));
             }
-            if reason != told {
+            if reason != last_reason {
                 on_wait(&reason);
-                told = reason;
+                last_reason = reason;
             }
             sleep(POLL_INTERVAL).await;
         }

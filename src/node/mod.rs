@@ -10,7 +10,6 @@ pub mod kubelet_drop_in;
 pub mod lease;
 pub mod leaving_unit;
 pub mod node_name;
-pub mod operator;
 pub mod peers;
 pub mod reaping;
 pub mod registrar;

@@ -1,7 +1,7 @@
-//! The name of this machine's KubeNode, while it is taken by an earlier life of this machine or of its address.
+//! Frees the name of this machine's Node where an earlier owner of the name has left its Node behind.
 //!
-//! kubeadm refuses to join under the name of a KubeNode that was ready a moment ago. Names come with addresses: a machine
-//! with a dead one's address has its name, too, and a join that was cut off has left a KubeNode of this very machine.
+//! kubeadm refuses to join under the name of a Node that was ready a moment ago. Names follow addresses: a machine that
+//! got the address of a dead one has its name, too, and a join that was cut off has left a Node of this very machine.
 
 use super::Facts;
 use super::group::View;
@@ -10,11 +10,11 @@ use crate::kube::{KubeNode, Kubeconfig};
 use crate::model::membership::registration::Registration;
 use anyhow::Result;
 
-/// Deletes the KubeNode under this machine's name, if it is nobody's who lives. For machines that have not joined only. It
-/// stands in the way for less than a minute, so a failure is told and borne.
+/// Deletes the Node under this machine's name, unless it is that of another machine that may live. For machines that have
+/// not joined only. Such a Node blocks a join for less than a minute, so a failure is logged and ignored.
 pub async fn free(facts: &Facts, kubeconfig: &Kubeconfig, view: &View, registrations: &[Registration]) {
     if let Err(error) = delete(facts, kubeconfig, view, registrations).await {
-        tracing::warn!(node = facts.node_name, "failed to see whether the KubeNode's name is free: {error:#}");
+        tracing::warn!(node = facts.node_name, "failed to see whether the Node's name is free: {error:#}");
     }
 }
 
@@ -27,7 +27,7 @@ async fn delete(facts: &Facts, kubeconfig: &Kubeconfig, view: &View, registratio
         tracing::info!(
             node = node.name,
             uid = node.uid,
-            "deleted the KubeNode that an earlier owner of this name has left"
+            "deleted the Node that an earlier owner of this name has left"
         );
     }
     Ok(())
@@ -42,7 +42,7 @@ fn is_stale(node: &KubeNode, facts: &Facts, view: &View, registrations: &[Regist
     }
 }
 
-/// Whether a KubeNode is this machine's, now or in an earlier life: nobody else in the network can have its address.
+/// Whether a Node is this machine's, now or before it was made anew: no other machine in the network can have its address.
 #[must_use]
 pub fn is_here(node: &KubeNode, facts: &Facts) -> bool {
     let me = &facts.machine;

@@ -11,7 +11,7 @@ use crate::etcd::{self, Access};
 use crate::kube::Kubeconfig;
 use crate::model::machine::ids::{InstanceId, MemberId, Nonce};
 use crate::model::membership::members::{Member, Members, Removal};
-use crate::model::membership::reaping::{ReapInput, ReapVerdict, RemovalReason, in_the_way, plan};
+use crate::model::membership::reaping::{ReapInput, ReapVerdict, RemovalReason, blocking_member, plan};
 use crate::model::membership::registration::Registration;
 use crate::model::membership::view::ClusterView;
 use anyhow::{Result, bail};
@@ -27,7 +27,7 @@ pub struct Reaper<'a> {
     pub access: &'a Access,
     /// Credentials for the API servers.
     pub kubeconfig: &'a Kubeconfig,
-    /// The group, and EC2's word on every registered instance.
+    /// The group, and what EC2 says of every registered instance.
     pub view: &'a View,
     /// This machine's own address, where it is a member: its own etcd and API server are asked as well.
     pub own: Option<IpAddr>,
@@ -37,17 +37,13 @@ pub struct Reaper<'a> {
 
 impl Reaper<'_> {
     /// Judges every member of a certain list.
-    ///
-    /// # Errors
-    /// The registrations cannot be read.
-    pub async fn judge(&self, members: &Members) -> Result<(Vec<(Member, ReapVerdict)>, Vec<Registration>)> {
-        let entries = registrations::all(self.store).await?;
-        let registrations: Vec<_> = entries.into_iter().filter_map(|entry| entry.registration.ok()).collect();
-        Ok((self.with_scene(members, &registrations, plan), registrations))
+    #[must_use]
+    pub fn judge(&self, members: &Members, registrations: &[Registration]) -> Vec<(Member, ReapVerdict)> {
+        self.with_input(members, registrations, plan)
     }
 
-    /// Lets the model judge what it is about.
-    pub fn with_scene<T>(
+    /// Puts together what the rules of reaping depend on, for `judge` to decide by.
+    pub fn with_input<T>(
         &self,
         members: &Members,
         registrations: &[Registration],
@@ -70,15 +66,15 @@ impl Reaper<'_> {
     ///
     /// # Errors
     /// A removal failed.
-    pub async fn reap(&self, members: &Members) -> Result<Option<String>> {
-        let (judged, registrations) = self.judge(members).await?;
+    pub async fn reap(&self, members: &Members, registrations: &[Registration]) -> Result<Option<String>> {
+        let judged = self.judge(members, registrations);
         let mut now = members.clone();
         for (member, verdict) in &judged {
             if let ReapVerdict::Remove(why) = verdict {
-                now = self.take_away(&now, member, why, &registrations).await?.0;
+                now = self.reap_member(&now, member, why, registrations).await?.0;
             }
         }
-        Ok(in_the_way(&judged).map(|(member, verdict)| {
+        Ok(blocking_member(&judged).map(|(member, verdict)| {
             format!("etcd member {} ('{}') to answer or to go; {verdict}", member.id, member.name)
         }))
     }
@@ -88,7 +84,7 @@ impl Reaper<'_> {
     ///
     /// # Errors
     /// The member got its vote meanwhile, or the removal failed.
-    pub async fn take_away(
+    pub async fn reap_member(
         &self,
         members: &Members,
         judged: &Member,
@@ -99,9 +95,9 @@ impl Reaper<'_> {
         let now = match members.removal(judged) {
             Removal::HasVote => bail!("etcd member {} has become a voter meanwhile", judged.id),
             Removal::Done => members.clone(),
-            Removal::Lawful | Removal::CostsQuorum => self.remove(members, judged.id).await?,
+            Removal::Allowed | Removal::CostsQuorum => self.remove(members, judged.id).await?,
         };
-        Ok((now, self.forget(why, registrations).await))
+        Ok((now, self.clean_up_after(why, registrations).await))
     }
 
     /// Removes one member, verified, and lists anew.
@@ -118,9 +114,9 @@ impl Reaper<'_> {
         }
     }
 
-    /// Deletes the Node of a machine that is gone and marks its registration. Neither stands in anybody's way for long, so a
-    /// failure is told and borne. What became of the Node, where that is known.
-    async fn forget(&self, why: &RemovalReason, registrations: &[Registration]) -> Option<NodeGone> {
+    /// Deletes the Node of a machine that is gone and marks its registration. Neither blocks a join for long, so a failure
+    /// is logged and ignored. What became of the Node, where that is known.
+    async fn clean_up_after(&self, why: &RemovalReason, registrations: &[Registration]) -> Option<NodeGone> {
         // Who gave a join up lives, and will register anew.
         let RemovalReason::Gone(owner) = why else { return None };
         let registration = registrations.iter().find(|found| found.instance == *owner)?;

@@ -30,7 +30,7 @@ enum Earlier {
 }
 
 impl Registrar {
-    /// A registrar for this machine. What an earlier run has said of its member and Node stays said.
+    /// A registrar for this machine. What an earlier run has registered of its member and Node is kept.
     pub async fn load(store: Store, facts: &super::Facts) -> Self {
         let now = Registration {
             schema: crate::model::membership::registration::SCHEMA,
@@ -91,8 +91,8 @@ impl Registrar {
     /// Enters `joining` under this holding of the membership lease; with external etcd there is none.
     ///
     /// # Errors
-    /// It could not be written. Then nobody could explain the member that this machine is about to become, and if the machine
-    /// died, its member would block every join until an operator came.
+    /// It could not be written. Then no registration would explain the member that this machine is about to become, and if
+    /// the machine died, its member would block every join until an operator removes it.
     pub async fn joining(&mut self, claim: &ClaimId, nonce: Option<&Nonce>) -> Result<()> {
         self.enter(RegistrationPhase::Joining, Some(claim));
         self.now.lease_nonce = nonce.cloned();
@@ -114,7 +114,7 @@ impl Registrar {
         self.write().await;
     }
 
-    /// Remembers an error, redacted by whoever made it; shown until the machine has joined.
+    /// Remembers an error, which the caller has redacted; shown until the machine has joined.
     pub async fn failed(&mut self, error: &str) {
         self.now.last_error = Some(error.chars().take(1000).collect());
         self.write().await;
@@ -160,7 +160,9 @@ impl Registrar {
                 }
                 self.now.recall(said);
             }
-            Some(Err(why)) => tracing::warn!("this machine's last registration says nothing: {why}"),
+            Some(Err(why)) => {
+                tracing::warn!("this machine's last registration cannot be read, going on without: {why}")
+            }
             None => {}
         }
         self.earlier = Earlier::Recalled;
@@ -264,7 +266,7 @@ mod tests {
         registrar.waiting(Some(&claim()), "its turn").await;
         assert_eq!(stored(&server), Some(earlier.clone()), "it was written over without having been read");
         assert!(registrar.joining(&claim(), None).await.is_err(), "a join began that nobody could explain");
-        server.turn(Fault::None);
+        server.set_fault(Fault::None);
         registrar.waiting(Some(&claim()), "its turn").await;
         let now = stored(&server).context("a registration")?;
         assert_eq!(now.phase, RegistrationPhase::Waiting);
@@ -280,7 +282,7 @@ mod tests {
         registrar.no_member();
         let nonce = Nonce::parse("00000000-0000-4000-8000-000000000009").unwrap();
         assert!(registrar.joining(&claim(), Some(&nonce)).await.is_err());
-        server.turn(Fault::None);
+        server.set_fault(Fault::None);
         registrar.joining(&claim(), Some(&nonce)).await?;
         let now = stored(&server).context("a registration")?;
         assert_eq!((now.phase, now.member_id, now.node_uid), (RegistrationPhase::Joining, None, None));

@@ -1,5 +1,5 @@
-//! What this machine has learnt about itself in this boot, where the power erases it: the metadata service may be silent
-//! when the machine goes down, and a disk alone cannot tell a machine from another one made of its image.
+//! What this machine has learnt about itself in this boot: the metadata service may be silent when the machine goes down.
+//! It is kept where a power-off erases it, because a machine made from an image of this disk must not take it for its own.
 
 use crate::aws::imds::InstanceMetadata;
 use crate::host::files;

@@ -8,7 +8,7 @@ use crate::exit::Exit;
 use crate::model::machine::ids::{MemberId, Nonce};
 use crate::model::membership::lease::Lease;
 use crate::model::membership::members::Member;
-use crate::model::membership::reaping::{ReapVerdict, plan};
+use crate::model::membership::reaping::ReapVerdict;
 use crate::model::reap::operator::OperatorRemoval;
 use crate::node::lease::release;
 use anyhow::{Context, Result, anyhow};
@@ -21,27 +21,27 @@ impl LocalReap {
     /// With [`Exit::TryAgain`] when the lease was not to be had or was lost, or a removal failed.
     pub(super) async fn reap(
         &mut self,
-        seen: &ReapObservation,
+        observed: &ReapObservation,
         deadline: Instant,
     ) -> Result<(ReapObservation, Vec<(Member, ReapVerdict)>, Vec<Done>)> {
-        let (mut held, nonce) = self.lease(seen, deadline).await?;
+        let (mut held, nonce) = self.lease(observed, deadline).await?;
         let ended = held.while_holding(self.carry_out(&nonce)).await;
         release(*held).await;
         ended.context("lost the membership lease; what was done stands above").context(Exit::TryAgain)?
     }
 
     async fn carry_out(&mut self, nonce: &Nonce) -> Result<(ReapObservation, Vec<(Member, ReapVerdict)>, Vec<Done>)> {
-        let seen = self.observe().await?;
-        let reaper = self.reaper(&seen, nonce)?;
-        let plan = reaper.with_scene(&seen.members, &seen.registrations, plan);
-        let (mut now, mut done) = (seen.members.clone(), Vec::new());
+        let observed = self.observe().await?;
+        let reaper = self.reaper(&observed, nonce)?;
+        let plan = reaper.judge(&observed.members, &observed.registrations);
+        let (mut now, mut done) = (observed.members.clone(), Vec::new());
         for (member, verdict) in &plan {
             let ReapVerdict::Remove(why) = verdict else { continue };
-            let taken = reaper.take_away(&now, member, why, &seen.registrations).await.context(Exit::TryAgain)?;
+            let taken = reaper.reap_member(&now, member, why, &observed.registrations).await.context(Exit::TryAgain)?;
             done.push(Done { id: member.id, node: taken.1 });
             now = taken.0;
         }
-        Ok((seen, plan, done))
+        Ok((observed, plan, done))
     }
 
     /// Removes one member that an operator has named, under the lease, if that is still lawful by then.
@@ -50,32 +50,36 @@ impl LocalReap {
     /// As [`LocalReap::reap`], and with [`Exit::Operator`] when it is not.
     pub(super) async fn reap_one(
         &mut self,
-        seen: &ReapObservation,
+        observed: &ReapObservation,
         id: MemberId,
         deadline: Instant,
     ) -> Result<Option<Done>> {
-        let (mut held, nonce) = self.lease(seen, deadline).await?;
+        let (mut held, nonce) = self.lease(observed, deadline).await?;
         let ended = held.while_holding(self.carry_out_one(id, &nonce)).await;
         release(*held).await;
         ended.context("lost the membership lease").context(Exit::TryAgain)?
     }
 
     async fn carry_out_one(&mut self, id: MemberId, nonce: &Nonce) -> Result<Option<Done>> {
-        let seen = self.observe().await?;
-        let why = match self.judged(&seen, id, nonce)? {
+        let observed = self.observe().await?;
+        let why = match self.judged(&observed, id, nonce)? {
             None => return Ok(None),
             Some(Ok(why)) => why,
             Some(Err(refusal)) => return Err(super::refused(id, &refusal)),
         };
-        let reaper = self.reaper(&seen, nonce)?;
-        let member = seen.members.0.iter().find(|member| member.id == id).context("the member is listed")?;
+        let reaper = self.reaper(&observed, nonce)?;
+        let member = observed.members.0.iter().find(|member| member.id == id).context("the member is listed")?;
         let node = match &why {
             OperatorRemoval::ByRule(why) => {
-                reaper.take_away(&seen.members, member, why, &seen.registrations).await.context(Exit::TryAgain)?.1
+                reaper
+                    .reap_member(&observed.members, member, why, &observed.registrations)
+                    .await
+                    .context(Exit::TryAgain)?
+                    .1
             }
             OperatorRemoval::Unexplained => {
-                tracing::warn!(member = %id, "removing an etcd member by hand: {why}");
-                reaper.remove(&seen.members, id).await.context(Exit::TryAgain)?;
+                tracing::warn!(member = %id, "removing an etcd member that an operator has named: {why}");
+                reaper.remove(&observed.members, id).await.context(Exit::TryAgain)?;
                 None
             }
         };
@@ -83,9 +87,13 @@ impl LocalReap {
     }
 
     /// The membership lease, waited for until `deadline`.
-    async fn lease(&mut self, seen: &ReapObservation, deadline: Instant) -> Result<(Box<bucket::Held<Lease>>, Nonce)> {
+    async fn lease(
+        &mut self,
+        observed: &ReapObservation,
+        deadline: Instant,
+    ) -> Result<(Box<bucket::Held<Lease>>, Nonce)> {
         let time_limit = deadline.saturating_duration_since(Instant::now());
-        let taken = self.queue.take_within("reap", &seen.view.instances, time_limit, waiting).await?;
+        let taken = self.queue.take_within("reap", &observed.view.instances, time_limit, waiting).await?;
         taken.map_err(|reason| anyhow!("gave up waiting for {reason}").context(Exit::TryAgain))
     }
 }

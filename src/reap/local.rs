@@ -1,6 +1,6 @@
 //! This machine, and what it needs to reap: settings, metadata, record and credentials.
 
-use super::look::{look, registered};
+use super::sources::{look, registered};
 use crate::aws::store::Store;
 use crate::bucket::{self, keys};
 use crate::exit::Exit;
@@ -32,11 +32,11 @@ pub(super) struct LocalReap {
     /// This machine's address, if it is a member: its own etcd is asked as well.
     pub(super) own: Option<IpAddr>,
     pub(super) credentials: Credentials,
-    /// Holds credentials that were made for this command alone, and ends them with it.
+    /// Credentials that were made for this command alone, removed when it ends.
     _folder: Option<TempDir>,
 }
 
-/// Tells a reason for waiting, in the log and to systemd.
+/// Says why this command waits, in the log and to systemd.
 pub(super) fn waiting(reason: &str) {
     tracing::info!("waiting: {reason}");
     notify::status(&format!("waiting: {reason}"));
@@ -52,10 +52,12 @@ impl LocalReap {
         if facts.external_etcd() {
             return Err(anyhow!("etcd is external, so its members are not kubeboot's to reap").context(Exit::Usage));
         }
-        let (sdk, store) = facts.connect().await?;
+        let session = facts.connect().await?;
+        let store = session.store.clone();
         let record = ready_record(&store).await?;
         let me = facts.machine.instance.clone();
-        let mut group = GroupWatch::new(&sdk, me.clone(), facts.settings.group.clone());
+        let mut group = GroupWatch::new(&session, me.clone(), facts.settings.group.clone());
+        // For the group's ARN. Every look reads the registrations anew: making credentials takes seconds.
         let view = look(&mut group, &facts, &record, &registered(&store).await?).await?;
         let arn = view.group.map(|group| group.arn).unwrap_or_default();
         match record.identity.mismatch(&facts.identity(&arn)) {
@@ -104,7 +106,7 @@ async fn ready_record(store: &Store) -> Result<ClusterRecord> {
     }
 }
 
-/// Credentials of an hour for a machine that is no member, in a folder of their own.
+/// Credentials that are valid for an hour, for a machine that is no member, in a folder of their own.
 async fn made_from_bundle(facts: &Facts, store: &Store, record: &ClusterRecord) -> Result<(Credentials, TempDir)> {
     let published: &Published = record.published().context("the record names no cluster")?;
     files::private_dir(Path::new(FOLDER))?;

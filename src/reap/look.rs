@@ -1,21 +1,20 @@
 //! One look at everything a plan depends on, and what follows from it.
 
 use super::local::{LocalReap, waiting};
-use crate::aws::store::Store;
-use crate::bucket::{keys, registrations};
+use super::sources::{look, registered};
+use crate::bucket::keys;
 use crate::etcd::{self, Access};
 use crate::exit::Exit;
-use crate::model::machine::ids::{InstanceId, MemberId, Nonce};
+use crate::model::machine::ids::{MemberId, Nonce};
 use crate::model::membership::lease::Lease;
 use crate::model::membership::members::{Member, Members};
 use crate::model::membership::reaping::{ReapVerdict, plan};
 use crate::model::membership::registration::Registration;
 use crate::model::membership::view::ClusterView;
-use crate::model::reap::operator::{self, OperatorRemoval, ReapRefusal, soon_gone};
-use crate::model::record::cluster::ClusterRecord;
-use crate::node::group::{GroupWatch, View};
+use crate::model::reap::operator::{self, OperatorRemoval, ReapRefusal, grace_left};
+use crate::node::group::View;
+use crate::node::peers;
 use crate::node::reaping::Reaper;
-use crate::node::{Facts, peers};
 use anyhow::{Context, Result, anyhow};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -34,10 +33,10 @@ pub(super) struct ReapObservation {
     pub(super) registrations: Vec<Registration>,
 }
 
-/// As if this command held the lease: then every join of an earlier holder was given up.
+/// A nonce as if this command held the lease: a plan with it counts every join of an earlier holder as given up.
 ///
 /// # Errors
-/// Never in practice.
+/// Only if a UUID were no nonce.
 pub(super) fn fresh_nonce() -> Result<Nonce> {
     Nonce::parse(uuid::Uuid::new_v4().to_string()).context("a UUID is a nonce")
 }
@@ -54,42 +53,43 @@ impl LocalReap {
         Ok(ReapObservation { members, view, registrations })
     }
 
-    /// The same, once EC2 has left out for long enough whom it leaves out, or `deadline` has passed.
+    /// The same, once every machine that EC2 leaves out has been left out for `gone_grace`, or `deadline` has passed.
     ///
     /// # Errors
     /// As [`LocalReap::observe`].
     pub(super) async fn settled(&mut self, deadline: Instant) -> Result<ReapObservation> {
-        let mut told = None;
+        let mut announced = None;
         loop {
-            let seen = self.observe().await?;
+            let observed = self.observe().await?;
             let nonce = fresh_nonce()?;
-            let soon = self
-                .reaper(&seen, &nonce)?
-                .with_scene(&seen.members, &seen.registrations, |scene| soon_gone(scene, &plan(scene)));
-            let Some((instance, left)) = soon.filter(|_| Instant::now() < deadline) else { return Ok(seen) };
-            if told.as_ref() != Some(&instance) {
+            let soon =
+                self.reaper(&observed, &nonce)?
+                    .with_input(&observed.members, &observed.registrations, |input| grace_left(input, &plan(input)));
+            let Some((instance, left)) = soon.filter(|_| Instant::now() < deadline) else { return Ok(observed) };
+            if announced.as_ref() != Some(&instance) {
                 let left = humantime::format_duration(Duration::from_secs(left.as_secs() + 1));
-                waiting(&format!("EC2 does not know {instance}; that is believed after another {left} (gone_grace)"));
-                told = Some(instance);
+                waiting(&format!("EC2 does not know {instance}; it counts as gone after another {left} (gone_grace)"));
+                announced = Some(instance);
             }
             sleep(POLL_INTERVAL).await;
         }
     }
 
     /// The plan, if this nonce were the lease's.
-    pub(super) fn plan(&self, seen: &ReapObservation, nonce: &Nonce) -> Result<Vec<(Member, ReapVerdict)>> {
-        Ok(self.reaper(seen, nonce)?.with_scene(&seen.members, &seen.registrations, plan))
+    pub(super) fn plan(&self, observed: &ReapObservation, nonce: &Nonce) -> Result<Vec<(Member, ReapVerdict)>> {
+        Ok(self.reaper(observed, nonce)?.judge(&observed.members, &observed.registrations))
     }
 
     /// The same for one member that was named; `None` when it is not listed.
     pub(super) fn judged(
         &self,
-        seen: &ReapObservation,
+        observed: &ReapObservation,
         id: MemberId,
         nonce: &Nonce,
     ) -> Result<Option<Result<OperatorRemoval, ReapRefusal>>> {
-        let reaper = self.reaper(seen, nonce)?;
-        Ok(reaper.with_scene(&seen.members, &seen.registrations, |scene| operator::named_by_operator(scene, id)))
+        let reaper = self.reaper(observed, nonce)?;
+        Ok(reaper
+            .with_input(&observed.members, &observed.registrations, |input| operator::named_by_operator(input, id)))
     }
 
     /// The lease's nonce as it is now, for a plan that is not carried out.
@@ -105,13 +105,13 @@ impl LocalReap {
         }
     }
 
-    pub(super) fn reaper<'a>(&'a self, seen: &'a ReapObservation, lease: &'a Nonce) -> Result<Reaper<'a>> {
+    pub(super) fn reaper<'a>(&'a self, observed: &'a ReapObservation, lease: &'a Nonce) -> Result<Reaper<'a>> {
         Ok(Reaper {
             facts: &self.facts,
             store: &self.store,
             access: self.access()?,
             kubeconfig: &self.credentials.kubeconfig,
-            view: &seen.view,
+            view: &observed.view,
             own: self.own,
             lease: Some(lease),
         })
@@ -129,7 +129,7 @@ impl LocalReap {
     /// A certain list with a quorum behind it.
     async fn members(&self, peers: &[IpAddr]) -> Result<Members> {
         let end = Instant::now() + ETCD_TIMEOUT;
-        let mut told = false;
+        let mut announced = false;
         loop {
             let error = match etcd::observe(self.access()?, peers).await {
                 ClusterView::Listed(members) if members.has_quorum() => return Ok(members),
@@ -145,27 +145,10 @@ impl LocalReap {
             if Instant::now() >= end {
                 return Err(error);
             }
-            if !std::mem::replace(&mut told, true) {
+            if !std::mem::replace(&mut announced, true) {
                 waiting(&format!("etcd to answer with a quorum, for at most {}s", ETCD_TIMEOUT.as_secs()));
             }
             sleep(POLL_INTERVAL).await;
         }
     }
-}
-
-pub(super) async fn registered(store: &Store) -> Result<Vec<Registration>> {
-    let entries = registrations::all(store).await?;
-    Ok(entries.into_iter().filter_map(|entry| entry.registration.ok()).collect())
-}
-
-/// The group, and EC2's word on everybody who has registered.
-pub(super) async fn look(
-    group: &mut GroupWatch,
-    facts: &Facts,
-    record: &ClusterRecord,
-    all: &[Registration],
-) -> Result<View> {
-    let mut others: Vec<InstanceId> = all.iter().map(|found| found.instance.clone()).collect();
-    others.extend(record.published().map(|published| published.initialised_by.clone()));
-    Ok(group.look(&others, facts.settings.expected_size).await?)
 }

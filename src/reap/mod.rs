@@ -1,22 +1,24 @@
-//! `kubeboot reap`: the members of machines that are gone, removed by hand.
+//! `kubeboot reap`: removes the members of machines that are gone, when an operator says so.
 //!
-//! The same rules and the same code as before every join. What an operator may add is the word for a member that no
-//! registration explains. What all of it means is in `docs/reap.md`.
+//! The same rules and the same code as before every join. For a member that no registration explains, an operator may decide
+//! by naming it. `docs/reap.md` says what all of it means.
 
 mod act;
 mod local;
 mod look;
 mod remote;
 mod report;
+mod sources;
 
+use crate::aws::imds::this_machine;
+use crate::aws::with_exit;
 use crate::exit::Exit;
 use crate::host::confirm::confirm;
 use crate::host::lock::{self, Lock};
 use crate::model::machine::ids::{MemberId, Nonce};
 use crate::model::membership::members::Member;
 use crate::model::membership::reaping::ReapVerdict;
-use crate::model::reap::operator::{OperatorRemoval, ReapRefusal, Remaining, left};
-use crate::node::operator::{this_machine, with_exit};
+use crate::model::reap::operator::{OperatorRemoval, ReapRefusal, Remaining, remaining};
 use crate::settings::Settings;
 use anyhow::{Result, anyhow};
 use local::LocalReap;
@@ -30,7 +32,7 @@ use tokio::time::Instant;
 pub struct ReapOptions {
     /// Say what would be done and why, and touch nothing.
     pub dry_run: bool,
-    /// One member that an operator has judged.
+    /// One member that an operator has named.
     pub member: Option<MemberId>,
     /// The operator has confirmed.
     pub yes: bool,
@@ -41,7 +43,7 @@ pub struct ReapOptions {
 /// Runs the command.
 ///
 /// # Errors
-/// With the [`Exit`] it ends in; what was done stands on standard output all the same.
+/// With the [`Exit`] it ends in; what was done is printed all the same.
 pub async fn run(settings: Settings, options: ReapOptions) -> Result<()> {
     reap(settings, options).await.map_err(with_exit)
 }
@@ -50,7 +52,7 @@ async fn reap(settings: Settings, options: ReapOptions) -> Result<()> {
     match this_machine().await {
         Ok(_) => {}
         Err(why) if options.dry_run && options.member.is_none() => {
-            return remote::foretell(&settings, &why, options.json).await;
+            return remote::dry_run(&settings, &why, options.json).await;
         }
         Err(why) => {
             let remedy = "log in to one; from elsewhere there is 'kubeboot reap --dry-run'";
@@ -64,25 +66,25 @@ async fn reap(settings: Settings, options: ReapOptions) -> Result<()> {
     let deadline = Instant::now() + settings.deadline;
     if options.dry_run {
         let mut here = LocalReap::gather(settings).await?;
-        let seen = here.observe().await?;
-        return foretell(&here, &seen, options).await;
+        let observed = here.observe().await?;
+        return dry_run(&here, &observed, options).await;
     }
     let _lock = Lock::acquire(Path::new(lock::PATH), "kubeboot reap", settings.deadline, local::waiting).await?;
     let mut here = LocalReap::gather(settings).await?;
-    let seen = here.settled(deadline).await?;
+    let observed = here.settled(deadline).await?;
     match options.member {
-        Some(id) => named_by_operator(&mut here, &seen, id, options, deadline).await,
-        None => by_rule(&mut here, seen, options, deadline).await,
+        Some(id) => named_by_operator(&mut here, &observed, id, options, deadline).await,
+        None => by_rule(&mut here, observed, options, deadline).await,
     }
 }
 
 /// The plan, or what would become of the one member that was named.
-async fn foretell(here: &LocalReap, seen: &ReapObservation, options: ReapOptions) -> Result<()> {
+async fn dry_run(here: &LocalReap, observed: &ReapObservation, options: ReapOptions) -> Result<()> {
     let nonce = here.lease_nonce().await?;
-    let mut report = ReapReport::new(here, seen, true);
+    let mut report = ReapReport::new(here, observed, true);
     match options.member {
-        None => report.plan(&here.plan(seen, &nonce)?, seen),
-        Some(id) => match lawful(here, seen, id, &nonce)? {
+        None => report.plan(&here.plan(observed, &nonce)?, observed),
+        Some(id) => match lawful(here, observed, id, &nonce)? {
             Some((row, _)) => report.push(row),
             None => not_listed(id),
         },
@@ -93,17 +95,17 @@ async fn foretell(here: &LocalReap, seen: &ReapObservation, options: ReapOptions
 /// Removes what the rules remove.
 async fn by_rule(
     here: &mut LocalReap,
-    mut seen: ReapObservation,
+    mut observed: ReapObservation,
     options: ReapOptions,
     deadline: Instant,
 ) -> Result<()> {
-    let mut plan = here.plan(&seen, &fresh_nonce()?)?;
+    let mut plan = here.plan(&observed, &fresh_nonce()?)?;
     let mut done = Vec::new();
     if plan.iter().any(|(_, verdict)| matches!(verdict, ReapVerdict::Remove(_))) {
-        (seen, plan, done) = here.reap(&seen, deadline).await?;
+        (observed, plan, done) = here.reap(&observed, deadline).await?;
     }
-    let mut report = ReapReport::new(here, &seen, false);
-    report.plan(&plan, &seen);
+    let mut report = ReapReport::new(here, &observed, false);
+    report.plan(&plan, &observed);
     report.done(&done);
     report.print(options.json)?;
     nothing_stays(&plan)
@@ -112,20 +114,20 @@ async fn by_rule(
 /// Removes one member that an operator has named.
 async fn named_by_operator(
     here: &mut LocalReap,
-    seen: &ReapObservation,
+    observed: &ReapObservation,
     id: MemberId,
     options: ReapOptions,
     deadline: Instant,
 ) -> Result<()> {
-    let mut report = ReapReport::new(here, seen, false);
-    let Some((row, why)) = lawful(here, seen, id, &fresh_nonce()?)? else {
+    let mut report = ReapReport::new(here, observed, false);
+    let Some((row, why)) = lawful(here, observed, id, &fresh_nonce()?)? else {
         not_listed(id);
         return report.print(options.json);
     };
     eprintln!("This removes etcd member {row} for good: {why}. What it holds on its disk can never be used again.");
     confirm(options.yes).await?;
     report.push(row);
-    match here.reap_one(seen, id, deadline).await? {
+    match here.reap_one(observed, id, deadline).await? {
         Some(done) => report.done(&[done]),
         None => not_listed(id),
     }
@@ -138,13 +140,13 @@ async fn named_by_operator(
 /// With [`Exit::Operator`] and the reason when it may not.
 fn lawful(
     here: &LocalReap,
-    seen: &ReapObservation,
+    observed: &ReapObservation,
     id: MemberId,
     nonce: &Nonce,
 ) -> Result<Option<(ReapRow, OperatorRemoval)>> {
-    match here.judged(seen, id, nonce)? {
+    match here.judged(observed, id, nonce)? {
         None => Ok(None),
-        Some(Ok(why)) => Ok(ReapRow::lawful(seen, id, &why).map(|row| (row, why))),
+        Some(Ok(why)) => Ok(ReapRow::lawful(observed, id, &why).map(|row| (row, why))),
         Some(Err(refusal)) => Err(refused(id, &refusal)),
     }
 }
@@ -154,7 +156,7 @@ fn refused(id: MemberId, refusal: &ReapRefusal) -> anyhow::Error {
     anyhow!("{refusal}").context(format!("refused to remove etcd member {id}")).context(Exit::Operator)
 }
 
-/// Nothing is to be done about a member that etcd does not list, be it that it was mistyped or removed before.
+/// A member that etcd does not list needs no removal: it was mistyped, or removed before.
 fn not_listed(id: MemberId) {
     eprintln!("etcd lists no member {id}: nothing to remove");
 }
@@ -164,14 +166,14 @@ fn not_listed(id: MemberId) {
 /// # Errors
 /// With [`Exit::TryAgain`] or [`Exit::Operator`], when something stays.
 fn nothing_stays(plan: &[(Member, ReapVerdict)]) -> Result<()> {
-    match left(plan.iter().map(|(_, verdict)| verdict)) {
+    match remaining(plan.iter().map(|(_, verdict)| verdict)) {
         Remaining::Nothing => Ok(()),
-        Remaining::MayMend => {
+        Remaining::MayRecover => {
             Err(anyhow!("a member stays that does not answer: until it answers, or its machine is gone, no machine can join")
                 .context(Exit::TryAgain))
         }
         Remaining::Operator => Err(anyhow!(
-            "a member stays about which an operator must decide; if nobody explains it, 'kubeboot reap --member ID' removes it"
+            "a member stays about which an operator must decide; if no registration explains it, 'kubeboot reap --member ID' removes it"
         )
         .context(Exit::Operator)),
     }

@@ -1,16 +1,15 @@
 //! A dry run where there is no instance metadata: what the bucket and EC2 say, for etcd cannot be asked from there.
 
-use crate::bucket;
+use crate::aws::Session;
+use crate::bucket::{self, registrations};
 use crate::exit::Exit;
-use crate::layout::{columns, line};
+use crate::layout::{columns, line, print};
 use crate::model::machine::ids::InstanceId;
 use crate::model::membership::registration::Registration;
-use crate::model::reap::remote::{Outlook, outlook};
-use crate::node::operator::Operator;
+use crate::model::reap::remote::{RemovalForecast, forecast};
 use crate::settings::Settings;
 use anyhow::{Context, Result, anyhow};
 use serde::Serialize;
-use std::io::Write;
 
 /// What is expected.
 #[derive(Debug, Serialize)]
@@ -40,38 +39,38 @@ struct RemoteRow {
     text: String,
 }
 
-/// Tells which members are expected to go.
+/// Prints which members are expected to be removed.
 ///
 /// # Errors
 /// With [`Exit::Usage`] when there is no cluster, or AWS' own.
-pub(super) async fn foretell(settings: &Settings, why: &anyhow::Error, json: bool) -> Result<()> {
-    let operator = Operator::connect(settings, None).await?;
-    let place = operator.store.url("");
-    let record = bucket::record::read(&operator.store).await?.map(|(record, _)| record);
+pub(super) async fn dry_run(settings: &Settings, why: &anyhow::Error, json: bool) -> Result<()> {
+    let session = Session::connect(settings, None).await?;
+    let region = session.region()?;
+    let place = session.store.url("");
+    let record = bucket::record::read(&session.store).await?.map(|(record, _)| record);
     let record = record.filter(|record| record.published().is_some());
     let record = record.with_context(|| format!("there is no cluster on record at '{place}'")).context(Exit::Usage)?;
-    let (account, region) = (operator.account().await?, &operator.region);
-    if account != record.identity.account || *region != record.identity.region {
+    let account = session.account().await?;
+    if account != record.identity.account || region != record.identity.region {
         let (theirs, there) = (&record.identity.account, &record.identity.region);
         return Err(anyhow!(
             "the cluster is in account {theirs} and Region {there}, AWS was asked in {account} and {region}, where its machines cannot be seen"
         )
         .context(Exit::Usage));
     }
-    let entries = operator.registrations().await?;
-    let all: Vec<Registration> = entries.into_iter().filter_map(|entry| entry.registration.ok()).collect();
+    let all = registrations::all_readable(&session.store).await?;
     let ids: Vec<InstanceId> = all.iter().map(|found| found.instance.clone()).collect();
-    let described = operator.instances(&ids).await?;
+    let described = session.instances(&ids).await?;
     let row = |found: &Registration| {
         let ec2 = described.get(&found.instance).map(|described| &described.state);
-        let outlook = outlook(found, ec2)?;
+        let forecast = forecast(found, ec2)?;
         Some(RemoteRow {
             instance: found.instance.to_string(),
             says: found.phase.as_str(),
             member_id: found.member_id.map(|id| id.to_string()),
             ec2: ec2.map_or_else(|| "absent".to_owned(), ToString::to_string),
-            code: Outlook::code(outlook),
-            text: outlook.to_string(),
+            code: RemovalForecast::code(forecast),
+            text: forecast.to_string(),
         })
     };
     let etcd = Unknown { unknown: format!("it can be asked on a control-plane machine only; here: {why:#}") };
@@ -83,16 +82,7 @@ pub(super) async fn foretell(settings: &Settings, why: &anyhow::Error, json: boo
         etcd,
         machines: all.iter().filter_map(row).collect(),
     };
-    print(&report, json)
-}
-
-fn print(report: &RemoteReport, json: bool) -> Result<()> {
-    let text = if json {
-        format!("{}\n", serde_json::to_string_pretty(report).context("failed to write the report as JSON")?)
-    } else {
-        page(report)
-    };
-    std::io::stdout().write_all(text.as_bytes()).context("failed to write to standard output")
+    print(&report, || page(&report), json)
 }
 
 fn page(report: &RemoteReport) -> String {

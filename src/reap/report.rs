@@ -1,18 +1,17 @@
-//! What was planned or done, for people and, with `--json`, for programs. Every field is told in `docs/reap.md`.
+//! What was planned or done, for people and, with `--json`, for programs. `docs/reap.md` describes every field.
 
 use super::local::LocalReap;
 use super::look::ReapObservation;
-use crate::layout::{columns, line};
+use crate::layout::{columns, line, print};
 use crate::model::machine::ids::MemberId;
 use crate::model::membership::instances::Presence;
 use crate::model::membership::members::Member;
 use crate::model::membership::reaping::{ReapVerdict, owners};
 use crate::model::reap::operator::OperatorRemoval;
 use crate::node::former_node::NodeGone;
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde::Serialize;
 use std::fmt;
-use std::io::Write;
 
 /// The shape that this version prints.
 const SCHEMA: u32 = 1;
@@ -58,34 +57,34 @@ pub(super) struct ReapRow {
 
 impl ReapReport {
     /// A report without members.
-    pub(super) fn new(here: &LocalReap, seen: &ReapObservation, dry_run: bool) -> Self {
+    pub(super) fn new(here: &LocalReap, observed: &ReapObservation, dry_run: bool) -> Self {
         Self {
             schema: SCHEMA,
             dry_run,
             place: here.store.url(""),
             cluster_id: here.record.claim_id.to_string(),
-            voters: seen.members.voters().count(),
-            answering: seen.members.answering(),
-            quorum: seen.members.quorum(),
+            voters: observed.members.voters().count(),
+            answering: observed.members.answering(),
+            quorum: observed.members.quorum(),
             members: Vec::new(),
         }
     }
 
-    /// Takes in a plan.
-    pub(super) fn plan(&mut self, plan: &[(Member, ReapVerdict)], seen: &ReapObservation) {
+    /// Adds a plan.
+    pub(super) fn plan(&mut self, plan: &[(Member, ReapVerdict)], observed: &ReapObservation) {
         let row = |(member, verdict): &(Member, ReapVerdict)| match verdict {
-            ReapVerdict::Keep(why) => ReapRow::new(seen, member, "keep", verdict.code(), why.to_string()),
-            ReapVerdict::Remove(why) => ReapRow::new(seen, member, "remove", verdict.code(), why.to_string()),
+            ReapVerdict::Keep(why) => ReapRow::new(observed, member, "keep", verdict.code(), why.to_string()),
+            ReapVerdict::Remove(why) => ReapRow::new(observed, member, "remove", verdict.code(), why.to_string()),
         };
         self.members.extend(plan.iter().map(row));
     }
 
-    /// Takes in one member that was named.
+    /// Adds one member that was named.
     pub(super) fn push(&mut self, row: ReapRow) {
         self.members.push(row);
     }
 
-    /// Takes in what was done.
+    /// Adds what was done.
     pub(super) fn done(&mut self, done: &[Done]) {
         for Done { id, node } in done {
             if let Some(row) = self.members.iter_mut().find(|row| row.id == id.to_string()) {
@@ -100,13 +99,7 @@ impl ReapReport {
     /// # Errors
     /// A standard output that takes nothing.
     pub(super) fn print(&self, json: bool) -> Result<()> {
-        let text = if json {
-            let json = serde_json::to_string_pretty(self).context("failed to write the report as JSON")?;
-            format!("{json}\n")
-        } else {
-            self.page()
-        };
-        std::io::stdout().write_all(text.as_bytes()).context("failed to write to standard output")
+        print(self, || self.page(), json)
     }
 
     fn page(&self) -> String {
@@ -136,12 +129,19 @@ fn node(gone: NodeGone) -> &'static str {
 }
 
 impl ReapRow {
-    fn new(seen: &ReapObservation, member: &Member, verdict: &'static str, code: &'static str, why: String) -> Self {
-        let instance = owners(seen.registrations.iter(), member).first().map(|owner| owner.instance.clone());
-        let ec2 = instance.as_ref().and_then(|instance| seen.view.instances.0.get(instance)).map(|word| match word {
-            Presence::State(state) => state.to_string(),
-            Presence::AbsentFor(_) => "absent".to_owned(),
-        });
+    fn new(
+        observed: &ReapObservation,
+        member: &Member,
+        verdict: &'static str,
+        code: &'static str,
+        why: String,
+    ) -> Self {
+        let instance = owners(observed.registrations.iter(), member).first().map(|owner| owner.instance.clone());
+        let ec2 =
+            instance.as_ref().and_then(|instance| observed.view.instances.0.get(instance)).map(|word| match word {
+                Presence::State(state) => state.to_string(),
+                Presence::AbsentFor(_) => "absent".to_owned(),
+            });
         Self {
             id: member.id.to_string(),
             name: member.name.clone(),
@@ -160,9 +160,9 @@ impl ReapRow {
     }
 
     /// A member that was named and may go; `None` when it is not listed.
-    pub(super) fn lawful(seen: &ReapObservation, id: MemberId, why: &OperatorRemoval) -> Option<Self> {
-        let member = seen.members.0.iter().find(|member| member.id == id)?;
-        Some(Self::new(seen, member, "remove", why.code(), why.to_string()))
+    pub(super) fn lawful(observed: &ReapObservation, id: MemberId, why: &OperatorRemoval) -> Option<Self> {
+        let member = observed.members.0.iter().find(|member| member.id == id)?;
+        Some(Self::new(observed, member, "remove", why.code(), why.to_string()))
     }
 
     fn cells(&self, dry_run: bool) -> Vec<String> {
@@ -209,7 +209,7 @@ mod tests {
 
     const PAGE: &str = include_str!("../../docs/reap.md");
 
-    /// Everything that can be told of a member.
+    /// Everything that can be known of a member.
     fn report() -> ReapReport {
         let row = ReapRow {
             id: "8e9e05c52164694d".into(),

@@ -1,8 +1,8 @@
-//! Carrying the plan out: the membership under the lease where it can be had, then the Node, then the last words.
+//! Carrying the plan out: the membership under the lease where it can be had, then the Node, then the registration.
 
 use super::members::{self, Removed};
 use super::survey::Survey;
-use super::{Reset, node, stayed, wipe};
+use super::{ResetContext, node, stayed, wipe};
 use crate::bucket::Held;
 use crate::exit::{Exit, Leaving};
 use crate::host::lock::Lock;
@@ -38,17 +38,22 @@ impl Failures {
 ///
 /// # Errors
 /// With [`Exit::Operator`] when an operator's machine turns out to be the last voter; or the wipe failed.
-pub(super) async fn carry_out(reset: &Reset, survey: &Survey, local: &Local, lock: Option<&Lock>) -> Result<Leaving> {
+pub(super) async fn carry_out(
+    reset: &ResetContext,
+    survey: &Survey,
+    local: &Local,
+    lock: Option<&Lock>,
+) -> Result<Leaving> {
     let (LeavePlan::Leave(steps), Some(claim)) = (&survey.plan, claim_of(local)) else { return Ok(Leaving::Stayed) };
     let mut failures = Failures::default();
     let held = if steps.contains(&LeaveStep::Lease) { queue(reset).await } else { None };
     let mut registrar = None;
     let removed = {
         let work = async {
-            registrar = say_leaving(reset, claim).await;
+            registrar = register_leaving(reset, claim).await;
             if reset.facts.external_etcd() { Ok(Removed::Gone) } else { members::remove(reset, survey, local).await }
         };
-        under(reset, held, work).await
+        under_lease(reset, held, work).await
     };
     let removed = failures.take(removed);
     if removed == Some(Removed::LastVoter) {
@@ -57,16 +62,16 @@ pub(super) async fn carry_out(reset: &Reset, survey: &Survey, local: &Local, loc
     notify::status("leaving: deleting the Node");
     let uid = registrar.as_ref().and_then(Registrar::node_uid).cloned();
     failures.take(node::delete(reset, survey, uid.as_ref()).await);
-    say_left(reset, registrar, claim, removed.is_some()).await;
-    let leaving = told(reset, removed.is_some(), &failures);
+    register_left(reset, registrar, claim, removed.is_some()).await;
+    let leaving = report_end(reset, removed.is_some(), &failures);
     if let (true, true, Some(lock)) = (reset.now, removed.is_some(), lock) {
         wipe::wipe(reset, lock, local).await?;
     }
     Ok(leaving)
 }
 
-/// The line that says what happened.
-fn told(reset: &Reset, removed: bool, failures: &Failures) -> Leaving {
+/// Says in one line how it ended, in the log and to systemd.
+fn report_end(reset: &ResetContext, removed: bool, failures: &Failures) -> Leaving {
     let took = format!("{:.1}s", reset.clock.elapsed().as_secs_f64());
     let line = match (removed, failures.0.as_slice()) {
         (true, []) => format!("left the cluster in {took}"),
@@ -84,7 +89,7 @@ fn told(reset: &Reset, removed: bool, failures: &Failures) -> Leaving {
 }
 
 /// The others have left while this machine was about to.
-async fn stay_as_last_voter(reset: &Reset, registrar: Option<Registrar>, claim: &ClaimId) -> Result<Leaving> {
+async fn stay_as_last_voter(reset: &ResetContext, registrar: Option<Registrar>, claim: &ClaimId) -> Result<Leaving> {
     if let Some(mut registrar) = registrar
         && timeout(reset.clock.left(Part::RegisterLeft), registrar.joined(claim, None, None)).await.is_err()
     {
@@ -103,10 +108,10 @@ fn claim_of(local: &Local) -> Option<&ClaimId> {
     }
 }
 
-/// The membership lease, if it can be had within a few seconds. It is a queue and no fence: etcd is that.
-async fn queue(reset: &Reset) -> Option<Held<Lease>> {
+/// The membership lease, if it can be had within a few seconds. It only orders the changes: what keeps them safe is etcd.
+async fn queue(reset: &ResetContext) -> Option<Held<Lease>> {
     let (me, settings) = (reset.facts.machine.instance.clone(), &reset.facts.settings);
-    let mut queue = Queue::new(reset.store.clone(), me, settings.lease_ttl);
+    let mut queue = Queue::new(reset.session.store.clone(), me, settings.lease_ttl);
     notify::status("leaving: queueing for the membership lease");
     let time_limit = reset.clock.left(Part::Lease);
     let instances = Instances::default();
@@ -128,7 +133,7 @@ async fn queue(reset: &Reset) -> Option<Held<Lease>> {
 }
 
 /// Does the work while holding the lease; losing it ends nothing.
-async fn under<T>(reset: &Reset, held: Option<Held<Lease>>, work: impl Future<Output = T>) -> T {
+async fn under_lease<T>(reset: &ResetContext, held: Option<Held<Lease>>, work: impl Future<Output = T>) -> T {
     let mut work = std::pin::pin!(work);
     let Some(mut held) = held else { return work.await };
     let done = match held.while_holding(work.as_mut()).await {
@@ -144,29 +149,30 @@ async fn under<T>(reset: &Reset, held: Option<Held<Lease>>, work: impl Future<Ou
     done
 }
 
-/// Says that this machine leaves; nobody waits for it in vain afterwards. A hint for others, so a failure is told and borne.
-async fn say_leaving(reset: &Reset, claim: &ClaimId) -> Option<Registrar> {
+/// Registers that this machine leaves, so that the others do not wait for it. It is a hint, so a failure is logged and
+/// ignored.
+async fn register_leaving(reset: &ResetContext, claim: &ClaimId) -> Option<Registrar> {
     notify::status("leaving: registering");
-    let said = async {
-        let mut registrar = Registrar::load(reset.store.clone(), &reset.facts).await;
+    let write = async {
+        let mut registrar = Registrar::load(reset.session.store.clone(), &reset.facts).await;
         registrar.silence(false);
         registrar.phase(RegistrationPhase::Leaving, claim).await;
         Ok(registrar)
     };
-    let said = reset.clock.within(Part::RegisterLeaving, said).await;
-    said.inspect_err(|error| tracing::warn!("{error:#}")).ok()
+    let registrar = reset.clock.within(Part::RegisterLeaving, write).await;
+    registrar.inspect_err(|error| tracing::warn!("{error:#}")).ok()
 }
 
-/// Says that it has left: only then its registration no longer explains a member.
-async fn say_left(reset: &Reset, registrar: Option<Registrar>, claim: &ClaimId, removed: bool) {
+/// Registers that it has left: from then on its registration explains no member.
+async fn register_left(reset: &ResetContext, registrar: Option<Registrar>, claim: &ClaimId, removed: bool) {
     let (Some(mut registrar), true) = (registrar, removed) else { return };
-    let said = async {
+    let write = async {
         registrar.no_member();
         registrar.phase(RegistrationPhase::Left, claim).await;
         Ok(())
     };
     if let Err(error) =
-        reset.clock.within(Part::RegisterLeft, said).await.context("the registration still says 'leaving'")
+        reset.clock.within(Part::RegisterLeft, write).await.context("the registration still says 'leaving'")
     {
         tracing::warn!("{error:#}");
     }

@@ -1,4 +1,4 @@
-//! The budget at work: how long each part may go on from now.
+//! A budget that is being used: how long each part may still take.
 
 use crate::model::leave::{Budget, Part};
 use anyhow::{Result, anyhow};

@@ -1,11 +1,11 @@
-//! Telling the operator what is going to be done, and asking.
+//! Shows the operator what is going to be done, and asks.
 
 use crate::host::confirm::confirm;
 use crate::model::leave::LeaveStep;
 use crate::model::machine::ids::InstanceId;
 use anyhow::Result;
 
-/// Tells what is going to be done, and returns when somebody has agreed.
+/// Shows what is going to be done, and returns when the operator has confirmed it.
 ///
 /// # Errors
 /// As [`confirm`].

@@ -1,11 +1,12 @@
-//! On the way to a member list without this machine: one look, one decision, one removal, until it is gone or cannot go.
+//! Removes this machine's member: one look, one decision, one removal, again and again until a certain list lacks it or it
+//! cannot go.
 
-use super::Reset;
-use super::survey::{Judged, Survey, judge, learn};
+use super::ResetContext;
+use super::survey::{Judged, Survey, add_members, judge};
 use crate::etcd::{self, Access};
 use crate::host::systemd::notify;
 use crate::model::leave::plan::Blocked;
-use crate::model::leave::{NextRemoval, Part, next};
+use crate::model::leave::{NextRemoval, Part, next_removal};
 use crate::model::machine::ids::MemberId;
 use crate::model::machine::local::Local;
 use crate::model::membership::members::Members;
@@ -34,7 +35,7 @@ pub(super) enum Removed {
 ///
 /// # Errors
 /// It is, or may be, listed at the end; with what was in the way last.
-pub(super) async fn remove(reset: &Reset, survey: &Survey, local: &Local) -> Result<Removed> {
+pub(super) async fn remove(reset: &ResetContext, survey: &Survey, local: &Local) -> Result<Removed> {
     let credentials = match &survey.credentials {
         Ok(credentials) => credentials,
         Err(error) => bail!("{error:#}"),
@@ -51,7 +52,7 @@ pub(super) async fn remove(reset: &Reset, survey: &Survey, local: &Local) -> Res
 }
 
 struct Work<'a> {
-    reset: &'a Reset,
+    reset: &'a ResetContext,
     addresses: Vec<IpAddr>,
     local: &'a Local,
     access: &'a Access,
@@ -82,9 +83,9 @@ impl Work<'_> {
     /// One look, one decision, one step.
     async fn pass(&mut self) -> Result<Option<Removed>> {
         let cluster = etcd::observe(self.access, &self.addresses).await;
-        learn(&mut self.addresses, &cluster);
+        add_members(&mut self.addresses, &cluster);
         let judged = self.judged.as_ref().map_or(&[][..], |judged| &judged.verdicts);
-        match (next(&self.reset.scene(self.local, &cluster, judged)), &cluster) {
+        match (next_removal(&self.reset.leave_input(self.local, &cluster, judged)), &cluster) {
             (NextRemoval::Gone, _) => Ok(Some(Removed::Gone)),
             (NextRemoval::LastVoter, _) => Ok(Some(Removed::LastVoter)),
             (NextRemoval::RemoveOwn(id), ClusterView::Listed(members)) => {
@@ -97,10 +98,10 @@ impl Work<'_> {
                 self.reap(members, id, &why).await.map(|()| None)
             }
             (NextRemoval::Blocked(why @ Blocked::Silent(_)), ClusterView::Listed(members)) => {
-                // Whose machine is gone may change, and so may who answers.
+                // Judged anew in each pass: machines go, and members begin to answer.
                 self.judged = Some(judge(self.reset, &mut self.watch, self.access, self.credentials, members).await?);
                 let verdicts = self.judged.as_ref().map_or(&[][..], |judged| &judged.verdicts);
-                match next(&self.reset.scene(self.local, &cluster, verdicts)) {
+                match next_removal(&self.reset.leave_input(self.local, &cluster, verdicts)) {
                     NextRemoval::Reap(..) => Ok(None),
                     _ => bail!("{why}"),
                 }
@@ -111,12 +112,12 @@ impl Work<'_> {
     }
 
     async fn reap(&self, members: &Members, id: MemberId, why: &RemovalReason) -> Result<()> {
-        let Judged { verdicts, registrations, view } = self.judged.as_ref().context("nobody has judged the members")?;
+        let Judged { verdicts, registrations, view } = self.judged.as_ref().context("the members were not judged")?;
         let (member, _) = verdicts
             .iter()
             .find(|(member, _)| member.id == id)
             .with_context(|| format!("etcd member {id} was not judged"))?;
         let reaper = self.reset.reaper(self.access, self.credentials, view);
-        reaper.take_away(members, member, why, registrations).await.map(drop)
+        reaper.reap_member(members, member, why, registrations).await.map(drop)
     }
 }

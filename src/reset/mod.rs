@@ -1,7 +1,7 @@
 //! `kubeboot reset`: leave the cluster when the machine goes down for good, or when an operator says so.
 //!
-//! Two questions, a plan, its steps; every part within its share of one budget. What fails is told, and the rest is tried all
-//! the same: nobody comes back to a machine that is powered off.
+//! Two questions, a plan, its steps; every part has its share of one budget. What fails is logged, and the rest is tried all
+//! the same: there is no second try on a machine that is powered off.
 
 mod act;
 mod clock;
@@ -12,19 +12,17 @@ mod questions;
 mod survey;
 mod wipe;
 
-use crate::aws;
-use crate::aws::store::Store;
+use crate::aws::Session;
 use crate::exit::{Exit, Leaving};
 use crate::host::lock::{self, Lock};
 use crate::host::systemd::notify;
 use crate::kubeadm::state;
-use crate::model::leave::{Budget, GoingDown, LeaveDecision, LeavePlan, Part, StayReason, Way, is_permanent};
+use crate::model::leave::{Budget, GoingDown, LeaveDecision, LeavePlan, Part, ShutdownMode, StayReason, is_permanent};
 use crate::model::machine::local::Local;
 use crate::node::Facts;
 use crate::node::facts::read_documents;
 use crate::settings::Settings;
 use anyhow::{Context, Result, anyhow};
-use aws_config::SdkConfig;
 use clock::Clock;
 use std::path::Path;
 use survey::Survey;
@@ -41,10 +39,9 @@ pub struct ResetOptions {
 }
 
 /// One run on a machine that may have something to leave.
-struct Reset {
+struct ResetContext {
     facts: Facts,
-    sdk: SdkConfig,
-    store: Store,
+    session: Session,
     clock: Clock,
     /// Whether an operator wants to leave now, and a fresh machine.
     now: bool,
@@ -57,7 +54,7 @@ struct Reset {
 pub async fn run(settings: Settings, options: ResetOptions) -> Result<Leaving> {
     let clock = Clock::start(Budget(settings.leave_budget));
     if options.dry_run {
-        return foretell(settings, options, clock).await;
+        return dry_run(settings, options, clock).await;
     }
     if options.now {
         return now(settings, options, clock).await;
@@ -68,12 +65,12 @@ pub async fn run(settings: Settings, options: ResetOptions) -> Result<Leaving> {
     if local(&settings)? == Local::Fresh {
         return Ok(stayed(&StayReason::NothingHere.to_string()));
     }
-    let reset = Reset::begin(settings, clock, false).await?;
-    let verdict = reset.verdict(way).await;
-    if let LeaveDecision::Stay(_) = verdict {
-        return Ok(stayed(&format!("for good? {verdict}")));
+    let reset = ResetContext::begin(settings, clock, false).await?;
+    let decision = reset.is_permanent(way).await;
+    if let LeaveDecision::Stay(_) = decision {
+        return Ok(stayed(&format!("for good? {decision}")));
     }
-    tracing::info!("for good? {verdict}");
+    tracing::info!("for good? {decision}");
     let lock = reset.lock().await;
     if let Err(error) = &lock {
         tracing::warn!("going on without this machine's lock: {error:#}");
@@ -81,19 +78,19 @@ pub async fn run(settings: Settings, options: ResetOptions) -> Result<Leaving> {
     reset.leave(lock.ok().as_ref()).await
 }
 
-/// By an operator: the plan is told and confirmed first, and nobody works beside it.
+/// For an operator: the plan is shown and confirmed first, and the lock keeps every other run away.
 async fn now(settings: Settings, options: ResetOptions, clock: Clock) -> Result<Leaving> {
     let local = local(&settings)?;
     if local == Local::Fresh {
         return Ok(stayed(&StayReason::NothingHere.to_string()));
     }
-    let mut reset = Reset::begin(settings, clock, true).await?;
+    let mut reset = ResetContext::begin(settings, clock, true).await?;
     if !options.yes {
         let plan = Survey::take(&reset, &local).await.plan;
         if let LeavePlan::Leave(steps) = &plan {
             confirm::ask(&reset.facts.machine.instance, steps).await?;
         }
-        // Nobody thinks within a budget.
+        // The budget is for the work. It begins when the operator has confirmed.
         reset.clock = Clock::start(reset.clock.budget());
     }
     let lock = reset.lock().await?;
@@ -101,16 +98,16 @@ async fn now(settings: Settings, options: ResetOptions, clock: Clock) -> Result<
 }
 
 /// Says what would be done. It takes no lock and changes nothing.
-async fn foretell(settings: Settings, options: ResetOptions, clock: Clock) -> Result<Leaving> {
+async fn dry_run(settings: Settings, options: ResetOptions, clock: Clock) -> Result<Leaving> {
     let answer = questions::going_down(&clock).await;
     println!("going down? {}", if options.now { "not asked, for --now".to_owned() } else { answer.to_string() });
     let local = local(&settings)?;
-    let reset = Reset::begin(settings, clock, options.now).await?;
+    let reset = ResetContext::begin(settings, clock, options.now).await?;
     match (options.now, answer) {
         (true, _) => println!("for good? not asked, for --now"),
-        (false, GoingDown::Down(way)) => println!("for good? {}", reset.verdict(way).await),
+        (false, GoingDown::Down(way)) => println!("for good? {}", reset.is_permanent(way).await),
         (false, GoingDown::ComesBack(_) | GoingDown::NotDown) => {
-            println!("for good? if it were powered off, {}", reset.verdict(Way::Poweroff).await);
+            println!("for good? if it were powered off, {}", reset.is_permanent(ShutdownMode::Poweroff).await);
         }
     }
     match Survey::take(&reset, &local).await.plan {
@@ -123,7 +120,7 @@ async fn foretell(settings: Settings, options: ResetOptions, clock: Clock) -> Re
     Ok(Leaving::Left)
 }
 
-/// What the disk says, before anybody is asked.
+/// What the disk says, before AWS or the cluster is asked.
 fn local(settings: &Settings) -> Result<Local> {
     let documents = read_documents(settings.kubeadm_config.as_deref()).context(Exit::Usage)?;
     state::observe(Path::new("/"), documents.data_dir()).context(Exit::Operator)
@@ -136,34 +133,25 @@ fn stayed(why: &str) -> Leaving {
     Leaving::Stayed
 }
 
-impl Reset {
+impl ResetContext {
     async fn begin(settings: Settings, clock: Clock, now: bool) -> Result<Self> {
         let facts = Facts::gather_within(settings, clock.left(Part::Questions)).await?;
-        let settings = &facts.settings;
-        let region = settings.region.clone().or_else(aws::region_from_environment);
-        let sdk = aws::connect(Some(region.unwrap_or_else(|| facts.machine.region.clone()))).await;
-        let sdk = sdk.context(Exit::Usage)?;
-        let store = Store::new(
-            aws_sdk_s3::Client::new(&sdk),
-            settings.bucket.clone(),
-            settings.prefix.clone(),
-            settings.kms_key_id.clone(),
-        );
-        Ok(Self { facts, sdk, store, clock, now })
+        let session = facts.connect().await?;
+        Ok(Self { facts, session, clock, now })
     }
 
-    /// The second question.
-    async fn verdict(&self, way: Way) -> LeaveDecision {
+    /// The second question: whether it goes down for good.
+    async fn is_permanent(&self, way: ShutdownMode) -> LeaveDecision {
         let time_limit = self.clock.left(Part::Questions);
-        is_permanent(way, &questions::fate(&self.facts.machine.instance, &self.sdk, time_limit).await)
+        is_permanent(way, &questions::outlook(&self.facts.machine.instance, &self.session, time_limit).await)
     }
 
     /// This machine's lock, after ending an `up` that is at work. Another `reset` is not ended: it does the same.
     async fn lock(&self) -> Result<Lock> {
         let command = if self.now { "kubeboot reset --now" } else { "kubeboot reset" };
         let others = |holder: &str| !holder.starts_with("kubeboot reset");
-        let tell = |reason: &str| tracing::info!("waiting: {reason}");
-        Lock::acquire_before(Path::new(lock::PATH), command, self.clock.left(Part::Lock), others, tell).await
+        let log = |reason: &str| tracing::info!("waiting: {reason}");
+        Lock::acquire_preempting(Path::new(lock::PATH), command, self.clock.left(Part::Lock), others, log).await
     }
 
     /// Looks, plans and carries it out.

@@ -1,6 +1,6 @@
 //! Deleting this machine's own Node.
 
-use super::Reset;
+use super::ResetContext;
 use super::survey::Survey;
 use crate::kube::Deleted;
 use crate::model::leave::Part;
@@ -19,7 +19,7 @@ const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 ///
 /// # Errors
 /// No API server has said that it is gone.
-pub(super) async fn delete(reset: &Reset, survey: &Survey, registered: Option<&Uid>) -> Result<()> {
+pub(super) async fn delete(reset: &ResetContext, survey: &Survey, registered: Option<&Uid>) -> Result<()> {
     let mut last = "no API server was asked".to_owned();
     let attempts = async {
         loop {
@@ -36,7 +36,7 @@ pub(super) async fn delete(reset: &Reset, survey: &Survey, registered: Option<&U
     }
 }
 
-async fn attempt(reset: &Reset, survey: &Survey, registered: Option<&Uid>) -> Result<()> {
+async fn attempt(reset: &ResetContext, survey: &Survey, registered: Option<&Uid>) -> Result<()> {
     let kubeconfig = match &survey.credentials {
         Ok(credentials) => &credentials.kubeconfig,
         Err(error) => bail!("{error:#}"),
@@ -59,8 +59,8 @@ async fn attempt(reset: &Reset, survey: &Survey, registered: Option<&Uid>) -> Re
     Ok(())
 }
 
-/// The API servers of the machines that stay. This machine's own has lost its etcd by now, unless that is external.
-fn api_servers(reset: &Reset, survey: &Survey) -> Vec<IpAddr> {
+/// The API servers of the machines that stay. This machine's own has no etcd behind it any more, unless that is external.
+fn api_servers(reset: &ResetContext, survey: &Survey) -> Vec<IpAddr> {
     let own = &reset.facts.machine.addresses;
     match &survey.cluster {
         ClusterView::Listed(members) | ClusterView::NoQuorum(members) => {

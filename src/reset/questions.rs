@@ -1,12 +1,11 @@
-//! Asking the two questions: systemd, and AWS from three sides at once.
+//! Asks the two questions: systemd the first, and IMDS, Auto Scaling and EC2 the second, at once.
 
 use super::clock::Clock;
-use crate::aws::{ec2, group, imds};
+use crate::aws::{Session, imds};
 use crate::host::systemd::jobs;
-use crate::model::leave::{GoingDown, InGroup, InstanceOutlook, Part, QueuedJob, goes_down};
+use crate::model::leave::{GoingDown, InGroup, InstanceStates, Part, QueuedJob, goes_down};
 use crate::model::machine::ids::InstanceId;
 use anyhow::Result;
-use aws_config::SdkConfig;
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
@@ -14,7 +13,7 @@ use std::slice::from_ref;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
-/// Asks systemd. Whoever gets no answer does not go down.
+/// Asks systemd. Without an answer this machine counts as not going down.
 pub(super) async fn going_down(clock: &Clock) -> GoingDown {
     match clock.within(Part::Questions, jobs::list()).await {
         Ok(queue) => {
@@ -29,41 +28,41 @@ pub(super) async fn going_down(clock: &Clock) -> GoingDown {
     }
 }
 
-/// Asks AWS what is to become of this instance, from all sides at once, for at most `time_limit`, and no longer than until
-/// one of the answers is final. Who does not answer is silent.
-pub(super) async fn fate(me: &InstanceId, sdk: &SdkConfig, time_limit: Duration) -> InstanceOutlook {
+/// Asks IMDS, Auto Scaling and EC2 at once what is to become of this instance, for at most `time_limit` and only until one
+/// of the answers is final. A source that does not answer is left out.
+pub(super) async fn outlook(me: &InstanceId, session: &Session, time_limit: Duration) -> InstanceStates {
     let end = Instant::now() + time_limit;
-    let mut asked: FuturesUnordered<BoxFuture<'_, Result<InstanceOutlook>>> = FuturesUnordered::new();
+    let mut asked: FuturesUnordered<BoxFuture<'_, Result<InstanceStates>>> = FuturesUnordered::new();
     asked.push(Box::pin(target()));
-    asked.push(Box::pin(lifecycle(sdk, me)));
-    asked.push(Box::pin(state(sdk, me)));
-    let mut fate = InstanceOutlook::default();
-    while !fate.is_final() {
+    asked.push(Box::pin(lifecycle(session, me)));
+    asked.push(Box::pin(state(session, me)));
+    let mut outlook = InstanceStates::default();
+    while !outlook.is_final() {
         match timeout_at(end, asked.next()).await {
-            Ok(Some(Ok(heard))) => fate = fate.and(heard),
+            Ok(Some(Ok(answer))) => outlook = outlook.merge(answer),
             Ok(Some(Err(error))) => tracing::warn!("AWS does not say what is to become of this machine: {error:#}"),
             Ok(None) => break,
             Err(_) => {
-                tracing::warn!(waited = ?time_limit, "not everybody said in time what is to become of this machine");
+                tracing::warn!(waited = ?time_limit, "IMDS, Auto Scaling or EC2 did not say in time what is to become of this machine");
                 break;
             }
         }
     }
-    tracing::debug!(?fate, "AWS has said what is to become of this machine");
-    fate
+    tracing::debug!(?outlook, "AWS has said what is to become of this machine");
+    outlook
 }
 
-async fn target() -> Result<InstanceOutlook> {
-    Ok(InstanceOutlook { target: imds::target_lifecycle_state(&imds::client()).await?, ..InstanceOutlook::default() })
+async fn target() -> Result<InstanceStates> {
+    Ok(InstanceStates { target: imds::target_lifecycle_state(&imds::client()).await?, ..InstanceStates::default() })
 }
 
-async fn lifecycle(sdk: &SdkConfig, me: &InstanceId) -> Result<InstanceOutlook> {
-    let found = group::of_instance(&aws_sdk_autoscaling::Client::new(sdk), me).await?;
+async fn lifecycle(session: &Session, me: &InstanceId) -> Result<InstanceStates> {
+    let found = session.group_of(me).await?;
     let lifecycle = found.map_or(InGroup::No, |(_, state)| InGroup::As(state));
-    Ok(InstanceOutlook { lifecycle: Some(lifecycle), ..InstanceOutlook::default() })
+    Ok(InstanceStates { lifecycle: Some(lifecycle), ..InstanceStates::default() })
 }
 
-async fn state(sdk: &SdkConfig, me: &InstanceId) -> Result<InstanceOutlook> {
-    let mut found = ec2::describe(&aws_sdk_ec2::Client::new(sdk), from_ref(me)).await?;
-    Ok(InstanceOutlook { ec2: found.remove(me).map(|found| found.state), ..InstanceOutlook::default() })
+async fn state(session: &Session, me: &InstanceId) -> Result<InstanceStates> {
+    let mut found = session.instances(from_ref(me)).await?;
+    Ok(InstanceStates { ec2: found.remove(me).map(|found| found.state), ..InstanceStates::default() })
 }

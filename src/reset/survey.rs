@@ -1,12 +1,13 @@
-//! What is there to leave: the members by etcd's word, and, where the dead are in the way, what may become of them.
+//! What is there to leave: the members that etcd lists, and, where dead ones are in the way, which of them may be reaped.
 
-use super::Reset;
+use super::ResetContext;
 use crate::bucket::registrations;
 use crate::etcd::{self, Access};
 use crate::host::files;
 use crate::kubeadm::state::Marker;
 use crate::model::leave::plan::Blocked;
-use crate::model::leave::{LeaveInput, LeavePlan, NextRemoval, Part, next, plan};
+use crate::model::leave::{LeaveInput, LeavePlan, NextRemoval, Part, next_removal, plan};
+use crate::model::machine::ids::InstanceId;
 use crate::model::machine::local::Local;
 use crate::model::membership::members::{Member, Members};
 use crate::model::membership::reaping::ReapVerdict;
@@ -26,8 +27,8 @@ use tokio::time::timeout;
 const MANIFEST: &str = "/etc/kubernetes/manifests/etcd.yaml";
 /// The largest manifest, in bytes.
 const MANIFEST_LIMIT: u64 = 256 * 1024;
-/// The longest that asking etcd for one thing takes; asking is several of these.
-const STEP: Duration = Duration::from_secs(3);
+/// How long etcd may take to answer one question; a look asks several.
+const ETCD_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// One look, and what follows from it.
 pub(super) struct Survey {
@@ -43,7 +44,7 @@ pub(super) struct Survey {
 
 impl Survey {
     /// Looks around within the budget. Whoever is silent is told of in the plan.
-    pub(super) async fn take(reset: &Reset, local: &Local) -> Self {
+    pub(super) async fn take(reset: &ResetContext, local: &Local) -> Self {
         // By this machine's own word: AWS may be silent while it goes down.
         let recorded = Marker::load(Path::new("/")).ok().flatten().and_then(|marker| marker.recorded_etcd());
         let credentials = Credentials::from_disk(&reset.facts, recorded);
@@ -51,7 +52,7 @@ impl Survey {
         addresses.extend(by_manifest().into_iter().filter(|found| !reset.facts.machine.addresses.contains(found)));
         let mut survey = Self {
             cluster: ClusterView::NotAsked,
-            plan: plan(&reset.scene(local, &ClusterView::NotAsked, &[])),
+            plan: plan(&reset.leave_input(local, &ClusterView::NotAsked, &[])),
             credentials,
             addresses,
         };
@@ -64,15 +65,15 @@ impl Survey {
                 survey.cluster = ClusterView::Unknown { why: format!("{error:#}") };
             }
         }
-        learn(&mut survey.addresses, &survey.cluster);
+        add_members(&mut survey.addresses, &survey.cluster);
         let judged = survey.judged_if_blocked(reset, local).await;
-        survey.plan = plan(&reset.scene(local, &survey.cluster, &judged));
+        survey.plan = plan(&reset.leave_input(local, &survey.cluster, &judged));
         survey
     }
 
     /// Asks etcd by the addresses that this disk knows, and only if none of them answers by those of the group. With
     /// external etcd nothing is asked but who has an API server beside this machine.
-    async fn ask(&mut self, reset: &Reset) -> Result<()> {
+    async fn ask(&mut self, reset: &ResetContext) -> Result<()> {
         if reset.facts.external_etcd() {
             self.cluster = ClusterView::External;
             self.addresses.extend(reset.others().await?);
@@ -84,21 +85,24 @@ impl Survey {
             return Ok(());
         };
         let access = credentials.etcd.as_ref().context("there are no credentials for etcd")?;
-        self.cluster = etcd::observe_within(access, &self.addresses, reset.etcd_step()).await;
+        self.cluster = etcd::observe_within(access, &self.addresses, reset.etcd_timeout()).await;
         if let ClusterView::Unknown { .. } = self.cluster {
             self.addresses.extend(reset.others().await?);
-            self.cluster = etcd::observe_within(access, &self.addresses, reset.etcd_step()).await;
+            self.cluster = etcd::observe_within(access, &self.addresses, reset.etcd_timeout()).await;
         }
         Ok(())
     }
 
-    /// What may become of the members, asked only where some of them are in the way.
-    async fn judged_if_blocked(&self, reset: &Reset, local: &Local) -> Vec<(Member, ReapVerdict)> {
+    /// Which members may be reaped, asked only where some of them are in the way.
+    async fn judged_if_blocked(&self, reset: &ResetContext, local: &Local) -> Vec<(Member, ReapVerdict)> {
         let (ClusterView::Listed(members), Ok(credentials)) = (&self.cluster, &self.credentials) else {
             return Vec::new();
         };
         let Some(access) = &credentials.etcd else { return Vec::new() };
-        if !matches!(next(&reset.scene(local, &self.cluster, &[])), NextRemoval::Blocked(Blocked::Silent(_))) {
+        if !matches!(
+            next_removal(&reset.leave_input(local, &self.cluster, &[])),
+            NextRemoval::Blocked(Blocked::Silent(_))
+        ) {
             return Vec::new();
         }
         let time_limit = reset.clock.left(Part::Look).max(reset.clock.left(Part::Members) / 2);
@@ -106,15 +110,17 @@ impl Survey {
         match judged.context("AWS and S3 did not answer in time").and_then(|judged| judged) {
             Ok(Judged { verdicts, .. }) => verdicts,
             Err(error) => {
-                tracing::warn!("nobody says whether the silent members are gone: {error:#}");
+                tracing::warn!(
+                    "failed to find out whether the silent members are gone, so none of them is reaped: {error:#}"
+                );
                 Vec::new()
             }
         }
     }
 }
 
-/// Adds whoever is listed to those who can be asked: once this machine's member is gone, only they can say so.
-pub(super) fn learn(addresses: &mut Vec<IpAddr>, cluster: &ClusterView) {
+/// Adds the listed members to the addresses that can be asked: once this machine's member is gone, only they can say so.
+pub(super) fn add_members(addresses: &mut Vec<IpAddr>, cluster: &ClusterView) {
     let (ClusterView::Listed(members) | ClusterView::NoQuorum(members)) = cluster else { return };
     for address in members.0.iter().flat_map(|member| &member.peer_addresses) {
         if !addresses.contains(address) {
@@ -123,32 +129,34 @@ pub(super) fn learn(addresses: &mut Vec<IpAddr>, cluster: &ClusterView) {
     }
 }
 
-/// What may become of the members, and from what that follows.
+/// Which members may be reaped, and from what that follows.
 pub(super) struct Judged {
     pub(super) verdicts: Vec<(Member, ReapVerdict)>,
     pub(super) registrations: Vec<Registration>,
     pub(super) view: View,
 }
 
-/// Judges the members of a certain list by the registrations, the group and EC2's word.
+/// Judges the members of a certain list by the registrations, the group and what EC2 says.
 ///
 /// # Errors
-/// S3 or AWS does not answer: then nobody may be reaped.
+/// S3 or AWS does not answer: then no member may be reaped.
 pub(super) async fn judge(
-    reset: &Reset,
+    reset: &ResetContext,
     watch: &mut GroupWatch,
     access: &Access,
     credentials: &Credentials,
     members: &Members,
 ) -> Result<Judged> {
-    let registered = registrations::all(&reset.store).await?.into_iter().map(|entry| entry.instance);
-    let view = watch.look(&registered.collect::<Vec<_>>(), None).await?;
-    let (verdicts, registrations) = reset.reaper(access, credentials, &view).judge(members).await?;
+    let entries = registrations::all(&reset.session.store).await?;
+    let instances: Vec<InstanceId> = entries.iter().map(|entry| entry.instance.clone()).collect();
+    let registrations: Vec<Registration> = entries.into_iter().filter_map(|entry| entry.registration.ok()).collect();
+    let view = watch.look(&instances, None).await?;
+    let verdicts = reset.reaper(access, credentials, &view).judge(members, &registrations);
     Ok(Judged { verdicts, registrations, view })
 }
 
-impl Reset {
-    pub(super) fn scene<'a>(
+impl ResetContext {
+    pub(super) fn leave_input<'a>(
         &'a self,
         local: &'a Local,
         cluster: &'a ClusterView,
@@ -177,17 +185,17 @@ impl Reset {
     }
 
     pub(super) fn watch(&self) -> GroupWatch {
-        GroupWatch::new(&self.sdk, self.facts.machine.instance.clone(), self.facts.settings.group.clone())
+        GroupWatch::new(&self.session, self.facts.machine.instance.clone(), self.facts.settings.group.clone())
     }
 
     pub(super) fn reaper<'a>(&'a self, access: &'a Access, credentials: &'a Credentials, view: &'a View) -> Reaper<'a> {
         let kubeconfig = &credentials.kubeconfig;
-        Reaper { facts: &self.facts, store: &self.store, access, kubeconfig, view, own: None, lease: None }
+        Reaper { facts: &self.facts, store: &self.session.store, access, kubeconfig, view, own: None, lease: None }
     }
 
-    /// How long etcd may take for one thing.
-    pub(super) fn etcd_step(&self) -> Duration {
-        STEP.min(self.clock.left(Part::Look) / 3)
+    /// The same within what is left of the budget.
+    pub(super) fn etcd_timeout(&self) -> Duration {
+        ETCD_TIMEOUT.min(self.clock.left(Part::Look) / 3)
     }
 }
 

@@ -1,6 +1,6 @@
-//! Making an operator's machine fresh, after it was seen that the cluster does not list it any more.
+//! Wipes a machine that an operator made leave, after the cluster was seen not to list it any more.
 
-use super::Reset;
+use super::ResetContext;
 use crate::bucket::keys;
 use crate::exit::Exit;
 use crate::host::lock::Lock;
@@ -11,14 +11,15 @@ use crate::model::machine::local::Local;
 use crate::model::record::cluster::ClusterRecord;
 use anyhow::{Context, Result, anyhow};
 
-/// Reads the record once more, and wipes. It has its own deadlines: the cluster has been left, and nothing waits.
+/// Reads the record once more, and wipes. The budget no longer counts: the cluster has been left, and nothing waits for
+/// this.
 ///
 /// # Errors
 /// With [`Exit::Operator`] when the record does not say that this machine's cluster is the one that was left; with
 /// [`Exit::Kubeadm`] when the wipe failed, and may be tried again.
-pub(super) async fn wipe(reset: &Reset, lock: &Lock, local: &Local) -> Result<()> {
+pub(super) async fn wipe(reset: &ResetContext, lock: &Lock, local: &Local) -> Result<()> {
     let left = "this machine has left the cluster, but was not wiped";
-    let object = reset.store.get(keys::RECORD).await.map_err(|error| {
+    let object = reset.session.store.get(keys::RECORD).await.map_err(|error| {
         anyhow!(error)
             .context(format!("{left}: the record must be read before that; try again"))
             .context(Exit::TryAgain)

@@ -1,8 +1,9 @@
 //! One look at everything that a retirement depends on.
 
+use crate::aws::Session;
 use crate::aws::ec2::Described;
-use crate::aws::imds::InstanceMetadata as Metadata;
-use crate::bucket;
+use crate::aws::imds::{InstanceMetadata, this_machine};
+use crate::bucket::{self, registrations};
 use crate::kube;
 use crate::kubeadm::state;
 use crate::model::machine::group::Ec2State;
@@ -11,9 +12,8 @@ use crate::model::machine::local::Local;
 use crate::model::membership::instances::Presence;
 use crate::model::membership::registration::RegistrationPhase;
 use crate::model::record::cluster::{ClusterRecord, RecordState};
-use crate::model::retire::{AskedIn, Responder, RetireDecision, RetireInput, RetireMachine, Serves, judge};
+use crate::model::retire::{AskedIn, Responder, RetireDecision, RetireInput, RetireMachine, ServedCluster, judge};
 use crate::node::facts::read_documents;
-use crate::node::operator::{Operator, this_machine};
 use crate::settings::Settings;
 use anyhow::Result;
 use futures::future::join_all;
@@ -24,14 +24,14 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
 /// How long a machine may take to accept a connection.
-const CONNECT: Duration = Duration::from_secs(3);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Looks again and again, and remembers since when EC2 leaves machines out.
 pub(super) struct RetireObserver {
-    pub(super) operator: Operator,
+    pub(super) session: Session,
     settings: Settings,
     cluster_id: ClaimId,
-    here: Option<Metadata>,
+    here: Option<InstanceMetadata>,
     asked_in: AskedIn,
     absent_since: BTreeMap<InstanceId, Instant>,
 }
@@ -53,13 +53,14 @@ impl RetireObserver {
     /// No Region, no credentials, no answer.
     pub(super) async fn new(settings: Settings, cluster_id: ClaimId) -> Result<Self> {
         let here = this_machine().await.ok();
-        let operator = Operator::connect(&settings, here.as_ref()).await?;
+        let session = Session::connect(&settings, here.as_ref().map(|machine| machine.region.as_str())).await?;
+        let region = session.region()?.to_owned();
         let account = match &here {
             Some(machine) => machine.account.clone(),
-            None => operator.account().await?,
+            None => session.account().await?,
         };
-        let asked_in = AskedIn { account, region: operator.region.clone() };
-        Ok(Self { operator, settings, cluster_id, here, asked_in, absent_since: BTreeMap::new() })
+        let asked_in = AskedIn { account, region };
+        Ok(Self { session, settings, cluster_id, here, asked_in, absent_since: BTreeMap::new() })
     }
 
     /// Looks. The record is read first, and its version is the condition of the write: what follows is never older.
@@ -67,23 +68,23 @@ impl RetireObserver {
     /// # Errors
     /// AWS refuses or does not answer.
     pub(super) async fn look(&mut self) -> Result<RetireObservation> {
-        let record = bucket::record::read(&self.operator.store).await?;
+        let record = bucket::record::read(&self.session.store).await?;
         let mut says: BTreeMap<InstanceId, Option<RegistrationPhase>> = BTreeMap::new();
-        for entry in self.operator.registrations().await? {
+        for entry in registrations::all(&self.session.store).await? {
             says.insert(entry.instance, entry.registration.ok().map(|registration| registration.phase));
         }
         if let Some((ClusterRecord { state: RecordState::Ready(published), .. }, _)) = &record {
             says.entry(published.initialised_by.clone()).or_default();
         }
         let group = match record.as_ref().and_then(|(record, _)| record.identity.group_name()) {
-            Some(name) => self.operator.group(name).await?,
+            Some(name) => self.session.group(name).await?,
             None => None,
         };
         let members = group.iter().flat_map(|group| &group.members).map(|member| member.instance.clone());
         let mut ids: Vec<InstanceId> = says.keys().cloned().chain(members).collect();
         ids.sort();
         ids.dedup();
-        let described = self.operator.instances(&ids).await?;
+        let described = self.session.instances(&ids).await?;
         let machines: Vec<RetireMachine> =
             says.into_iter().map(|(id, says)| self.machine(id, says, &described)).collect();
         let answers = self.answers(record.as_ref().map(|(record, _)| record), &described).await;
@@ -114,7 +115,7 @@ impl RetireObserver {
             }
         };
         let is_here = self.here.as_ref().is_some_and(|here| here.instance == instance);
-        RetireMachine { says, ec2: Some(ec2), is_here_and_fresh: is_here && self.is_fresh(), instance }
+        RetireMachine { last_phase: says, ec2: Some(ec2), is_here_and_fresh: is_here && self.is_fresh(), instance }
     }
 
     /// Whether this disk holds nothing of a control plane.
@@ -137,7 +138,7 @@ impl RetireObserver {
         let asked = living.filter_map(|(instance, found)| Some((instance, *found.addresses.first()?)));
         let asked = asked.flat_map(|(instance, address)| ports.map(|port| (instance, address, port)));
         let machines = join_all(asked.map(|(instance, address, port)| async move {
-            let listens = matches!(timeout(CONNECT, TcpStream::connect((address, port))).await, Ok(Ok(_)));
+            let listens = matches!(timeout(CONNECT_TIMEOUT, TcpStream::connect((address, port))).await, Ok(Ok(_)));
             listens.then(|| Responder::Machine { instance: instance.clone(), address, port })
         }));
         let (endpoint, machines) = tokio::join!(endpoint, machines);
@@ -146,7 +147,7 @@ impl RetireObserver {
             endpoint: record.identity.endpoint.clone(),
             address: anyone.address,
             status: anyone.status,
-            serves: Serves::of(&anyone.ca_hashes, ca_hashes),
+            serves: ServedCluster::of(&anyone.ca_hashes, ca_hashes),
         });
         endpoint.into_iter().chain(machines.into_iter().flatten()).collect()
     }

@@ -9,6 +9,7 @@ mod look;
 mod report;
 
 use crate::aws::store::Written;
+use crate::aws::with_exit;
 use crate::bucket::keys;
 use crate::exit::Exit;
 use crate::host::confirm::confirm;
@@ -17,7 +18,6 @@ use crate::model::record::claim;
 use crate::model::record::cluster::{ClusterRecord, RecordState};
 use crate::model::record::conditional_write::{Condition, Object};
 use crate::model::retire::{RetireDecision, RetireRefusal};
-use crate::node::operator::with_exit;
 use crate::settings::Settings;
 use anyhow::{Context, Result, anyhow};
 use look::{RetireObservation, RetireObserver};
@@ -27,7 +27,7 @@ use tokio::time::{Instant, sleep};
 
 /// How long the one write is tried.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Between two looks while EC2's word is waited for.
+/// Between two looks while machines that EC2 leaves out do not count as gone yet.
 const POLL_INTERVAL: Duration = Duration::from_secs(5);
 
 /// What `retire` was asked for beside the settings.
@@ -51,49 +51,51 @@ pub async fn run(settings: Settings, options: RetireOptions) -> Result<()> {
 
 async fn retire(settings: Settings, options: RetireOptions) -> Result<()> {
     let deadline = Instant::now() + settings.deadline;
-    let mut look = RetireObserver::new(settings, options.cluster_id.clone()).await?;
-    let seen = settled(&mut look, deadline).await?;
-    if let RetireDecision::Refused(refusals) = &seen.verdict {
-        return refused(&look, &seen, refusals, &options);
+    let mut observer = RetireObserver::new(settings, options.cluster_id.clone()).await?;
+    let observed = settled(&mut observer, deadline).await?;
+    if let RetireDecision::Refused(refusals) = &observed.verdict {
+        return refused(&observer, &observed, refusals, &options);
     }
-    if seen.verdict == RetireDecision::Already {
+    if observed.verdict == RetireDecision::Already {
         eprintln!("the cluster {} is retired already", options.cluster_id);
-        return RetireReport::new(&look, &seen, true).print(options.json);
+        return RetireReport::new(&observer, &observed, true).print(options.json);
     }
-    eprint!("{}", RetireReport::new(&look, &seen, false).page());
+    eprint!("{}", RetireReport::new(&observer, &observed, false).page());
     eprintln!(
         "This gives the cluster {} up for good: its record will say 'retired', and the next machines that run 'kubeboot up' make a new \
          cluster. No object is deleted: the old keys stay in the bucket.",
         options.cluster_id
     );
     confirm(options.yes).await?;
-    // The person took their time, and machines boot meanwhile.
-    let seen = settled(&mut look, deadline.max(Instant::now() + POLL_INTERVAL)).await?;
-    match &seen.verdict {
-        RetireDecision::Lawful => flip(&look, seen, &options).await,
-        RetireDecision::Already => RetireReport::new(&look, &seen, true).print(options.json),
-        RetireDecision::Refused(refusals) => refused(&look, &seen, refusals, &options),
+    // The confirmation may have taken minutes, in which machines may have booted.
+    let observed = settled(&mut observer, deadline.max(Instant::now() + POLL_INTERVAL)).await?;
+    match &observed.verdict {
+        RetireDecision::Allowed => flip(&observer, observed, &options).await,
+        RetireDecision::Already => RetireReport::new(&observer, &observed, true).print(options.json),
+        RetireDecision::Refused(refusals) => refused(&observer, &observed, refusals, &options),
         RetireDecision::Wait { .. } => Err(anyhow!("EC2's word has changed: run this again").context(Exit::TryAgain)),
     }
 }
 
-/// Looks until EC2 has left out for long enough whom it leaves out.
+/// Looks until every machine that EC2 leaves out has been left out for `gone_grace`.
 ///
 /// # Errors
 /// With [`Exit::TryAgain`] when it has not by `deadline`; AWS' own.
-async fn settled(look: &mut RetireObserver, deadline: Instant) -> Result<RetireObservation> {
-    let mut told = false;
+async fn settled(observer: &mut RetireObserver, deadline: Instant) -> Result<RetireObservation> {
+    let mut logged = false;
     loop {
-        let seen = look.look().await?;
-        let RetireDecision::Wait { absent, left } = &seen.verdict else { return Ok(seen) };
+        let observed = observer.look().await?;
+        let RetireDecision::Wait { absent, left } = &observed.verdict else { return Ok(observed) };
         let absent: Vec<_> = absent.iter().map(ToString::to_string).collect();
         let left_for = humantime::format_duration(Duration::from_secs(left.as_secs() + 1));
-        let reason =
-            format!("EC2 does not know {}; that is believed after another {left_for} (gone_grace)", absent.join(", "));
+        let reason = format!(
+            "EC2 does not know {}; what it leaves out counts as gone after another {left_for} (gone_grace)",
+            absent.join(", ")
+        );
         if Instant::now() >= deadline {
             return Err(anyhow!("gave up: {reason}").context(Exit::TryAgain));
         }
-        if !std::mem::replace(&mut told, true) {
+        if !std::mem::replace(&mut logged, true) {
             tracing::info!("waiting: {reason}");
         }
         sleep(POLL_INTERVAL.min(*left)).await;
@@ -101,10 +103,10 @@ async fn settled(look: &mut RetireObserver, deadline: Instant) -> Result<RetireO
 }
 
 /// The one write.
-async fn flip(look: &RetireObserver, seen: RetireObservation, options: &RetireOptions) -> Result<()> {
-    let (record, etag) = seen.record.as_ref().context("the record was not read")?;
+async fn flip(observer: &RetireObserver, observed: RetireObservation, options: &RetireOptions) -> Result<()> {
+    let (record, etag) = observed.record.as_ref().context("the record was not read")?;
     let next = claim::retired(record).context("the record is not ready")?;
-    let store = &look.operator.store;
+    let store = &observer.session.store;
     let condition = Condition::Unchanged(etag.clone());
     let again = |what: &str| Err(anyhow!("{what}: run this again, it is harmless").context(Exit::TryAgain));
     match store.write(keys::RECORD, &next.to_bytes(), &condition, WRITE_TIMEOUT).await? {
@@ -119,11 +121,12 @@ async fn flip(look: &RetireObserver, seen: RetireObservation, options: &RetireOp
         Written::Unknown => return again("S3 did not say whether the record was written"),
     }
     tracing::warn!(cluster = %options.cluster_id, "the cluster is retired");
-    let seen = RetireObservation { record: Some((next, String::new())), verdict: RetireDecision::Already, ..seen };
-    RetireReport::new(look, &seen, true).print(options.json)
+    let observed =
+        RetireObservation { record: Some((next, String::new())), verdict: RetireDecision::Already, ..observed };
+    RetireReport::new(observer, &observed, true).print(options.json)
 }
 
-/// Somebody else has retired the same cluster at the same moment.
+/// Whether another run has retired the same cluster at the same moment.
 fn is_retired(object: &Object, cluster_id: &ClaimId) -> bool {
     ClusterRecord::parse(&object.body)
         .is_ok_and(|record| record.claim_id == *cluster_id && matches!(record.state, RecordState::Retired(_)))
@@ -131,13 +134,13 @@ fn is_retired(object: &Object, cluster_id: &ClaimId) -> bool {
 
 /// Says what stands in the way.
 fn refused(
-    look: &RetireObserver,
-    seen: &RetireObservation,
+    observer: &RetireObserver,
+    observed: &RetireObservation,
     refusals: &[RetireRefusal],
     options: &RetireOptions,
 ) -> Result<()> {
     if options.json {
-        RetireReport::new(look, seen, false).print(true)?;
+        RetireReport::new(observer, observed, false).print(true)?;
     }
     let exit = if refusals.iter().any(RetireRefusal::is_about_usage) { Exit::Usage } else { Exit::Operator };
     let reasons: Vec<String> = refusals.iter().map(|refusal| format!("- {refusal}")).collect();

@@ -1,15 +1,14 @@
-//! What was seen, for people and, with `--json`, for programs. Every field is told in `docs/retire.md`.
+//! What was seen, for people and, with `--json`, for programs. `docs/retire.md` describes every field.
 
 use super::look::{RetireObservation, RetireObserver};
 use crate::bucket::keys;
-use crate::layout::{columns, line};
+use crate::layout::{columns, line, print};
 use crate::model::membership::instances::Presence;
 use crate::model::membership::registration::RegistrationPhase;
 use crate::model::record::cluster::{Published, RecordState};
 use crate::model::retire::{RetireDecision, RetireMachine, RetireRefusal};
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde::Serialize;
-use std::io::Write;
 
 /// The shape that this version prints.
 const SCHEMA: u32 = 1;
@@ -47,18 +46,18 @@ struct RetireReason {
 }
 
 impl RetireReport {
-    /// `retired` says whether the record says so now.
-    pub(super) fn new(look: &RetireObserver, seen: &RetireObservation, retired: bool) -> Self {
-        let store = &look.operator.store;
-        let record = seen.record.as_ref().map(|(record, _)| record);
+    /// `retired`: whether the record says so now.
+    pub(super) fn new(observer: &RetireObserver, observed: &RetireObservation, retired: bool) -> Self {
+        let store = &observer.session.store;
+        let record = observed.record.as_ref().map(|(record, _)| record);
         let published: Option<&Published> = record.and_then(|record| match &record.state {
             RecordState::Ready(published) => Some(published),
             RecordState::Retired(retired) => retired.published.as_ref(),
             RecordState::Initializing { .. } => None,
         });
-        let refusals = match &seen.verdict {
+        let refusals = match &observed.verdict {
             RetireDecision::Refused(refusals) => refusals.as_slice(),
-            RetireDecision::Already | RetireDecision::Lawful | RetireDecision::Wait { .. } => &[],
+            RetireDecision::Already | RetireDecision::Allowed | RetireDecision::Wait { .. } => &[],
         };
         let reason = |refusal: &RetireRefusal| RetireReason { code: refusal.code(), text: refusal.to_string() };
         Self {
@@ -70,8 +69,8 @@ impl RetireReport {
             initialised_by: published.map(|published| published.initialised_by.to_string()),
             initialised_at: published.map(|published| published.initialised_at.clone()),
             pki: published.map(|published| store.url(&published.pki_key)),
-            machines: seen.machines.iter().map(RetireRow::new).collect(),
-            answers: seen.answers.iter().map(ToString::to_string).collect(),
+            machines: observed.machines.iter().map(RetireRow::new).collect(),
+            answers: observed.answers.iter().map(ToString::to_string).collect(),
             refusals: refusals.iter().map(reason).collect(),
         }
     }
@@ -81,12 +80,7 @@ impl RetireReport {
     /// # Errors
     /// A standard output that takes nothing.
     pub(super) fn print(&self, json: bool) -> Result<()> {
-        let text = if json {
-            format!("{}\n", serde_json::to_string_pretty(self).context("failed to write the report as JSON")?)
-        } else {
-            self.page()
-        };
-        std::io::stdout().write_all(text.as_bytes()).context("failed to write to standard output")
+        print(self, || self.page(), json)
     }
 
     /// The page for people.
@@ -123,7 +117,7 @@ impl RetireRow {
         };
         Self {
             instance: machine.instance.to_string(),
-            says: machine.says.map(RegistrationPhase::as_str),
+            says: machine.last_phase.map(RegistrationPhase::as_str),
             ec2,
             here_and_fresh: machine.is_here_and_fresh,
         }

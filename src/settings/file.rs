@@ -4,8 +4,8 @@ use std::path::Path;
 
 use toml::de::{DeTable, DeValue};
 
-use super::given::{Problems, Raw, Value};
 use super::origin::Origin;
+use super::raw::{Problems, Raw, Value};
 use super::table::{SETTINGS, Setting};
 
 /// How alike an unknown key must be to a setting's name to be taken for a slip (1: the same).

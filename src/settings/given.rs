@@ -1,4 +1,4 @@
-//! What was given, from whatever source, and what is wrong with it.
+//! Every setting's strongest value, from the file, the variables and the flags.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -8,6 +8,7 @@ use anyhow::{Result, anyhow};
 
 use super::file;
 use super::origin::Origin;
+use super::raw::{Problems, Raw, Value};
 use super::table::{Fallback, SETTINGS, Setting, SettingKind};
 use crate::host::files;
 
@@ -27,41 +28,6 @@ pub struct Flags {
     pub config: Option<PathBuf>,
     /// Values by the settings' names; a list is separated by commas.
     pub values: BTreeMap<&'static str, String>,
-}
-
-/// A value before it is understood.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Value {
-    Text(String),
-    List(Vec<String>),
-    /// A value that no setting has, by the name of its kind.
-    Odd(&'static str),
-}
-
-/// A value and where it came from.
-#[derive(Debug, Clone)]
-pub(super) struct Raw {
-    pub(super) value: Value,
-    pub(super) origin: Origin,
-}
-
-/// What is wrong with the settings, one line each.
-#[derive(Debug, Default)]
-pub(super) struct Problems(Vec<String>);
-
-impl Problems {
-    pub(super) fn add(&mut self, problem: String) {
-        self.0.push(problem);
-    }
-
-    /// An error that names them all, if there are any.
-    pub(super) fn into_result(self) -> Result<()> {
-        match &self.0[..] {
-            [] => Ok(()),
-            [one] => Err(anyhow!("{one}")),
-            several => Err(anyhow!("{} problems:\n- {}", several.len(), several.join("\n- "))),
-        }
-    }
 }
 
 /// The strongest value of each setting that was given, and the problems so far.

@@ -11,6 +11,7 @@ mod given;
 mod origin;
 #[cfg(test)]
 mod page;
+mod raw;
 #[cfg(test)]
 mod sample;
 mod shapes;
@@ -123,7 +124,7 @@ impl Settings {
         Ok(settings)
     }
 
-    /// Reads every setting. After a problem the value is a stand-in that nobody gets to see.
+    /// Reads every setting. After a problem the value is a stand-in, which is never used.
     fn read(given: &mut Given) -> Self {
         let cluster = given.text("cluster", shapes::cluster);
         let settings = Self {

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use super::file;
-use super::given::Problems;
+use super::raw::Problems;
 use super::table::{Fallback, SETTINGS, Setting, SettingKind};
 
 const SAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/packaging/config.toml");

@@ -19,7 +19,7 @@ pub struct Setting {
 /// What a setting's value may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SettingKind {
-    /// Text of a shape that is told here in words.
+    /// Text of a shape that is described here in words.
     Text(&'static str),
     /// A list of such texts.
     List(&'static str),
@@ -38,14 +38,14 @@ pub enum Fallback {
     Required,
     /// This value.
     Value(&'static str),
-    /// Something that only the running program knows, told here in words.
+    /// Something that only the running program knows, described here in words.
     Derived(&'static str),
 }
 
 const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
 
-/// All settings, in the order in which the documentation tells them.
+/// All settings, in the order of the documentation.
 pub const SETTINGS: &[Setting] = &[
     Setting {
         name: "cluster",

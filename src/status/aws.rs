@@ -1,11 +1,9 @@
 //! What AWS says: the bucket, the group, EC2.
 
 use super::origin::Place;
-use super::sources::within;
-use crate::aws::store::Store;
-use crate::aws::{self, ec2, group};
+use super::within::within;
+use crate::aws::{Session, ec2};
 use crate::bucket::{keys, registrations};
-use crate::exit::Exit;
 use crate::model::machine::group::Group;
 use crate::model::machine::ids::InstanceId;
 use crate::model::membership::lease::Lease;
@@ -13,32 +11,24 @@ use crate::model::membership::registration::Registration;
 use crate::model::record::cluster::ClusterRecord;
 use crate::model::status::{Known, StatusInput, machines};
 use crate::settings::Settings;
-use anyhow::{Context, Result};
+use anyhow::Result;
 use std::collections::BTreeMap;
 
-/// The clients of AWS.
+/// A way to AWS, and the group that the settings name.
 pub(super) struct AwsAnswers {
-    store: Store,
-    autoscaling: aws_sdk_autoscaling::Client,
-    ec2: aws_sdk_ec2::Client,
+    session: Session,
     group: Option<String>,
 }
 
 impl AwsAnswers {
-    /// Clients for the Region of the settings, or else of this machine, or else of the standard variables and files.
+    /// Connects to AWS. Without a Region every question to it fails, and the report says so at each.
     ///
     /// # Errors
-    /// A proxy variable that is no URL.
+    /// As [`Session::connect`].
     pub(super) async fn connect(settings: &Settings, place: &Place) -> Result<Self> {
-        let here = place.here.machine.as_ref().ok().map(|machine| machine.region.clone());
-        let sdk = aws::connect(settings.region.clone().or(here)).await.context(Exit::Usage)?;
-        let s3 = aws_sdk_s3::Client::new(&sdk);
-        Ok(Self {
-            store: Store::new(s3, settings.bucket.clone(), settings.prefix.clone(), None),
-            autoscaling: aws_sdk_autoscaling::Client::new(&sdk),
-            ec2: aws_sdk_ec2::Client::new(&sdk),
-            group: settings.group.clone(),
-        })
+        let machine = place.here.machine.as_ref().ok();
+        let session = Session::connect(settings, machine.map(|machine| machine.region.as_str())).await?;
+        Ok(Self { session, group: settings.group.clone() })
     }
 
     /// The cluster record.
@@ -59,7 +49,7 @@ impl AwsAnswers {
 
     /// What the machines say about themselves.
     pub(super) async fn registrations(&self) -> Known<BTreeMap<InstanceId, Known<Registration>>> {
-        let all = within(registrations::all(&self.store)).await?;
+        let all = within(registrations::all(&self.session.store)).await?;
         Ok(all.into_iter().map(|entry| (entry.instance, entry.registration)).collect())
     }
 
@@ -68,36 +58,36 @@ impl AwsAnswers {
         within(async {
             let name = match (&self.group, here) {
                 (Some(name), _) => Some(name.clone()),
-                (None, Some(instance)) => group::name_of(&self.autoscaling, instance).await?,
+                (None, Some(instance)) => self.session.group_name_of(instance).await?,
                 (None, None) => None,
             };
             match name {
-                Some(name) => group::describe(&self.autoscaling, &name).await,
+                Some(name) => self.session.group(&name).await,
                 None => Ok(None),
             }
         })
         .await
     }
 
-    /// The group that the record names, for who is in none and was told of none.
-    pub(super) async fn recorded_group(&self, seen: &StatusInput) -> Known<Option<Group>> {
-        let record = seen.record.as_ref().ok().and_then(Option::as_ref);
+    /// The group that the record names, where this machine is in none and the settings name none.
+    pub(super) async fn recorded_group(&self, input: &StatusInput) -> Known<Option<Group>> {
+        let record = input.record.as_ref().ok().and_then(Option::as_ref);
         match record.and_then(|record| record.identity.group_name()) {
-            Some(name) if self.group.is_none() => within(group::describe(&self.autoscaling, name)).await,
-            None if self.group.is_none() && seen.here.instance().is_none() => {
+            Some(name) if self.group.is_none() => within(self.session.group(name)).await,
+            None if self.group.is_none() && input.here.instance().is_none() => {
                 Err("neither the setting 'group' nor a cluster record names it".to_owned())
             }
             Some(_) | None => Ok(None),
         }
     }
 
-    /// EC2's word on every instance that was mentioned so far.
-    pub(super) async fn instances(&self, seen: &StatusInput) -> Known<BTreeMap<InstanceId, ec2::Described>> {
-        let ids: Vec<InstanceId> = machines(seen).into_iter().map(|machine| machine.instance.clone()).collect();
-        within(ec2::describe(&self.ec2, &ids)).await
+    /// What EC2 says of every instance that was mentioned so far.
+    pub(super) async fn instances(&self, input: &StatusInput) -> Known<BTreeMap<InstanceId, ec2::Described>> {
+        let ids: Vec<InstanceId> = machines(input).into_iter().map(|machine| machine.instance.clone()).collect();
+        within(self.session.instances(&ids)).await
     }
 
     async fn object(&self, key: &str) -> Known<Option<Vec<u8>>> {
-        Ok(within(self.store.get(key)).await?.map(|object| object.body))
+        Ok(within(self.session.store.get(key)).await?.map(|object| object.body))
     }
 }

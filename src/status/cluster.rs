@@ -1,7 +1,7 @@
 //! What the cluster says: etcd's members and the API servers, each at its own address.
 
 use super::origin::as_root;
-use super::sources::within;
+use super::within::within;
 use crate::etcd::{self, Access};
 use crate::kube::{Client, Kubeconfig};
 use crate::model::machine::ids::{InstanceId, Uid};
@@ -18,9 +18,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// Reading through etcd's quorum, the list, and asking the members for their status: three steps, which must all fit into
-/// the time of one source when machines are dead and not even refuse. A member that lives answers within milliseconds.
-const STEP: Duration = Duration::from_millis(1500);
+/// How long one step may take: reading through etcd's quorum, the list, the members' status. All three must fit into the
+/// time of one source when machines are dead and do not even refuse. A member that lives answers within milliseconds.
+const ETCD_TIMEOUT: Duration = Duration::from_millis(1500);
 
 /// A machine that may be asked.
 pub(super) struct Peer {
@@ -32,7 +32,7 @@ pub(super) struct Peer {
 /// The machines that may answer: those with an address that are not certainly gone.
 pub(super) fn peers(machines: &[StatusMachine<'_>]) -> Vec<Peer> {
     let peer = |machine: &StatusMachine<'_>| {
-        let node_name = machine.says().map(|says| says.node_name.clone());
+        let node_name = machine.registered().map(|says| says.node_name.clone());
         Some(Peer { instance: machine.instance.clone(), address: *machine.addresses().first()?, node_name })
     };
     machines.iter().filter(|machine| !machine.is_gone()).filter_map(peer).collect()
@@ -53,8 +53,8 @@ pub(super) async fn etcd(peers: &[Peer], external: bool, recorded: Option<Record
     })?;
     let addresses: Vec<IpAddr> = peers.iter().map(|peer| peer.address).collect();
     let all = async {
-        let reports = join_all(addresses.iter().map(|address| timeout(STEP, etcd::status(&access, *address))));
-        Ok::<_, Infallible>(tokio::join!(etcd::observe_within(&access, &addresses, STEP), reports))
+        let reports = join_all(addresses.iter().map(|address| timeout(ETCD_TIMEOUT, etcd::status(&access, *address))));
+        Ok::<_, Infallible>(tokio::join!(etcd::observe_within(&access, &addresses, ETCD_TIMEOUT), reports))
     };
     let (view, reports) = within(all).await?;
     let reports: Vec<etcd::Status> = reports.into_iter().flatten().flatten().collect();
@@ -65,7 +65,7 @@ pub(super) async fn etcd(peers: &[Peer], external: bool, recorded: Option<Record
         ClusterView::Unknown { why } => return Err(why),
         ClusterView::External | ClusterView::NotAsked => return Err("not asked".into()),
     };
-    let report = |told: etcd::Status| (told.id, MemberStatus { version: told.version, errors: told.errors });
+    let report = |status: etcd::Status| (status.id, MemberStatus { version: status.version, errors: status.errors });
     let reports = reports.into_iter().map(report).collect();
     Ok(Etcd::Stacked { members, certain, reports })
 }
@@ -105,7 +105,7 @@ async fn api_server(client: &Client, node_name: Option<&str>) -> ApiServer {
     }
 }
 
-/// The last cause of an error alone: whom it was that was asked stands beside it.
+/// The last cause of an error alone: who was asked stands beside it in the report.
 async fn briefly<T>(answer: impl Future<Output = Result<T>>) -> Result<T, String> {
     answer.await.map_err(|error| error.root_cause().to_string())
 }

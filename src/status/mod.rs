@@ -11,13 +11,14 @@ mod origin;
 mod report;
 mod sources;
 mod text;
+mod within;
 
 use crate::exit::Health;
+use crate::layout::print;
 use crate::model::status::{StatusOutcome, judge};
 use crate::settings::Settings;
-use anyhow::{Context, Result};
+use anyhow::Result;
 use report::StatusReport;
-use std::io::Write;
 use std::time::SystemTime;
 
 /// Runs the command.
@@ -26,18 +27,12 @@ use std::time::SystemTime;
 /// Settings with which nothing can be asked, or a standard output that takes nothing.
 pub async fn run(settings: Settings, json: bool) -> Result<Health> {
     let at = SystemTime::now();
-    let seen = sources::gather(&settings).await?;
-    let verdict = judge(&seen);
+    let input = sources::gather(&settings).await?;
+    let verdict = judge(&input);
     let health = health(&verdict.outcome);
     let place = format!("s3://{}/{}/", settings.bucket, settings.prefix);
-    let report = StatusReport::new(place, &seen, &verdict, health, at);
-    let shown = if json {
-        let json = serde_json::to_string_pretty(&report).context("failed to write the status as JSON")?;
-        format!("{json}\n")
-    } else {
-        text::page(&report)
-    };
-    std::io::stdout().write_all(shown.as_bytes()).context("failed to write to standard output")?;
+    let report = StatusReport::new(place, &input, &verdict, health, at);
+    print(&report, || text::page(&report), json)?;
     Ok(health)
 }
 

@@ -1,7 +1,7 @@
 //! Where the question is asked: this machine, or a laptop.
 
 use super::certificates;
-use super::sources::within;
+use super::within::within;
 use crate::aws::imds;
 use crate::host::files;
 use crate::host::systemd::{drop_ins, unit};
@@ -26,7 +26,7 @@ pub(super) struct Place {
     pub(super) here: StatusOrigin,
     /// The port of the API servers.
     pub(super) api_port: u16,
-    /// Whether etcd is somebody else's.
+    /// Whether etcd is external.
     pub(super) external_etcd: bool,
 }
 

@@ -4,7 +4,7 @@ use super::init::progress;
 use super::point::Point;
 use crate::etcd;
 use crate::host::{files, hosts};
-use crate::kubeadm::run::{Kubeadm, LONGEST};
+use crate::kubeadm::run::{ATTEMPT_TIMEOUT, Kubeadm};
 use crate::model::membership::view::ClusterView;
 use crate::node::Facts;
 use crate::node::credentials::{Credentials, FOLDER};
@@ -46,7 +46,7 @@ pub(super) async fn run(
     files::write(&config, document.as_bytes(), 0o600)?;
     Point::JoinConfigured.reached();
     let hosts = HostsFile::new(facts, credentials, peers).await?;
-    let time_limit = LONGEST.min(deadline.saturating_duration_since(Instant::now()));
+    let time_limit = ATTEMPT_TIMEOUT.min(deadline.saturating_duration_since(Instant::now()));
     let hosts_path = hosts.as_ref().map(|hosts| hosts.path.as_path());
     let mut attempt = kubeadm.join(&config, hosts_path, time_limit, |phase| progress("kubeadm join", &phase))?;
     Point::JoinStarted.reached();

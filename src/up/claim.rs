@@ -5,7 +5,7 @@ use super::point::Point;
 use super::{POLL_INTERVAL, StepOutcome, Waiting};
 use crate::aws::store::Written;
 use crate::bucket::probe::{self, Probed, Unfit};
-use crate::bucket::{Beating, Held, HoldingLost, keys};
+use crate::bucket::{Held, HoldingLost, Renewable, keys};
 use crate::exit::Exit;
 use crate::model::machine::ids::ClaimId;
 use crate::model::record::claim;
@@ -23,8 +23,8 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long one question for the endpoint's address may take.
 const RESOLVE: Duration = Duration::from_secs(5);
 
-impl Beating for ClusterRecord {
-    fn next_beat(&self) -> Self {
+impl Renewable for ClusterRecord {
+    fn renewed_body(&self) -> Self {
         claim::renewed(self).unwrap_or_else(|| self.clone())
     }
 
@@ -32,7 +32,7 @@ impl Beating for ClusterRecord {
         self.to_bytes()
     }
 
-    fn reads_as_mine(&self, stored: &[u8]) -> Option<Self> {
+    fn same_holding(&self, stored: &[u8]) -> Option<Self> {
         let stored = Self::parse(stored).ok()?;
         claim::continues(self, &stored).then_some(stored)
     }

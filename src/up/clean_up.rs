@@ -12,6 +12,7 @@ use crate::model::machine::group::Group;
 use crate::model::machine::ids::{MemberId, Nonce};
 use crate::model::machine::local::Local;
 use crate::model::membership::members::Members;
+use crate::model::membership::registration::Registration;
 use crate::model::membership::view::ClusterView;
 use crate::model::up::cleanup::{self, CleanUp, clean_up};
 use crate::node::reaping::Reaper;
@@ -49,29 +50,33 @@ impl UpContext {
             }
         };
         Point::DiskClean.reached();
-        let in_the_way = match cleanup::members(&cluster) {
-            Some(members) => self.reap(members, lease).await?,
+        let registrations = registrations::all_readable(&self.store).await?;
+        let blocking_member = match cleanup::members(&cluster) {
+            Some(members) => self.reap(members, lease, &registrations).await?,
             None => None,
         };
         Point::DeadReaped.reached();
-        self.free_own_name().await?;
+        self.free_own_name(&registrations).await?;
         Point::NameFree.reached();
-        Ok(in_the_way)
+        Ok(blocking_member)
     }
 
     /// Sees that no Node of an earlier life stands under this machine's name.
-    async fn free_own_name(&self) -> Result<()> {
+    async fn free_own_name(&self, registrations: &[Registration]) -> Result<()> {
         let (_, credentials) =
             self.membership.credentials.as_ref().context("there are no credentials for the cluster")?;
-        let entries = registrations::all(&self.store).await?;
-        let registrations: Vec<_> = entries.into_iter().filter_map(|entry| entry.registration.ok()).collect();
-        node_name::free(&self.facts, &credentials.kubeconfig, self.group.last(), &registrations).await;
+        node_name::free(&self.facts, &credentials.kubeconfig, self.group.last(), registrations).await;
         Ok(())
     }
 
     /// Removes the members of machines that are gone. What stays in the way is a reason to wait: etcd refuses a new
     /// member while a voter does not answer or a learner is about, and kubeadm takes four minutes to say so.
-    async fn reap(&mut self, members: &Members, lease: Option<&Nonce>) -> Result<Option<String>> {
+    async fn reap(
+        &mut self,
+        members: &Members,
+        lease: Option<&Nonce>,
+        registrations: &[Registration],
+    ) -> Result<Option<String>> {
         let (_, credentials) =
             self.membership.credentials.as_ref().context("there are no credentials for the cluster")?;
         let reaper = Reaper {
@@ -83,7 +88,7 @@ impl UpContext {
             own: None,
             lease,
         };
-        reaper.reap(members).await
+        reaper.reap(members, registrations).await
     }
 
     /// Removes the member that an earlier life of this address has left.

@@ -55,7 +55,8 @@ impl UpContext {
     /// A proxy variable that is no URL.
     pub async fn new(facts: Facts, lock: Option<&Lock>, options: UpOptions) -> Result<Self> {
         let settings = &facts.settings;
-        let (sdk, store) = facts.connect().await?;
+        let session = facts.connect().await?;
+        let store = session.store.clone();
         let policy = Policy {
             expected_size: settings.expected_size,
             settle_timeout: settings.settle_timeout,
@@ -67,10 +68,10 @@ impl UpContext {
             accept_group: options.accept_group,
         };
         Ok(Self {
-            group: GroupWatch::new(&sdk, facts.machine.instance.clone(), settings.group.clone()),
+            group: GroupWatch::new(&session, facts.machine.instance.clone(), settings.group.clone()),
             record: RecordHold::new(&store),
             membership: Membership::new(&facts, &store),
-            launch_hook: LaunchHook::new(&sdk, &facts),
+            launch_hook: LaunchHook::new(&session, &facts),
             report: Reporting::new(Registrar::load(store.clone(), &facts).await),
             kubeadm: lock.map_or_else(Kubeadm::read_only, Kubeadm::new),
             store,

@@ -1,12 +1,11 @@
 //! The launch hook: kept alive while `up` works, completed when this machine is a healthy voter.
 
-use crate::aws::CallFailure;
 use crate::aws::hook::{Hook, HookResult};
+use crate::aws::{CallFailure, Session};
 use crate::model::machine::group::Lifecycle;
 use crate::model::machine::ids::InstanceId;
 use crate::node::Facts;
 use crate::node::group::View;
-use aws_config::SdkConfig;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -22,9 +21,9 @@ pub struct LaunchHook {
 
 impl LaunchHook {
     /// The hook that the settings name.
-    pub(super) fn new(sdk: &SdkConfig, facts: &Facts) -> Self {
+    pub(super) fn new(session: &Session, facts: &Facts) -> Self {
         let (hook, me) = (facts.settings.launch_hook.clone(), facts.machine.instance.clone());
-        Self { hook: hook.map(|name| Hook::new(sdk, name, me.clone())), me, last_heartbeat: None }
+        Self { hook: hook.map(|name| session.hook(name, me.clone())), me, last_heartbeat: None }
     }
 
     /// Keeps the hook alive, where this machine waits in one. A failure goes to the log: the next pass tries again.

@@ -17,7 +17,7 @@ use crate::host::systemd::notify;
 use crate::kube::{Client, Kubeconfig};
 use crate::kubeadm::documents::BootstrapToken;
 use crate::kubeadm::pki::{self, Bundle};
-use crate::kubeadm::run::{Kubeadm, LONGEST};
+use crate::kubeadm::run::{ATTEMPT_TIMEOUT, Kubeadm};
 use crate::kubeadm::state::{Marker, MarkerStage};
 use crate::model::machine::etcd_data::EtcdIds;
 use crate::model::machine::ids::{ClaimId, EtcdClusterId, InstanceId, Uid};
@@ -132,14 +132,14 @@ async fn make_cluster(
 
 async fn run_init(facts: &Facts, kubeadm: &Kubeadm, claim_id: &ClaimId, deadline: Instant) -> Result<BootstrapToken> {
     let root = Path::new("/");
-    pki::keep_given(root)?;
+    pki::save_operator_pki(root)?;
     marker(&facts.machine.instance, claim_id, MarkerStage::Initializing).save(root)?;
     Point::InitMarked.reached();
     let token = BootstrapToken::new(&random()?);
     let config = PathBuf::from(FOLDER).join("kubeadm-init.yaml");
     files::write(&config, facts.documents.init(&facts.cluster, &facts.node, &token, claim_id)?.as_bytes(), 0o600)?;
     Point::InitConfigured.reached();
-    let time_limit = LONGEST.min(deadline.saturating_duration_since(Instant::now()));
+    let time_limit = ATTEMPT_TIMEOUT.min(deadline.saturating_duration_since(Instant::now()));
     // Whatever comes of it, also when the claim is lost: the file holds the token.
     let _removed = RemovedWhenDone(&config);
     let mut attempt = kubeadm.init(&config, &token, time_limit, |phase| progress("kubeadm init", &phase))?;

@@ -136,7 +136,7 @@ impl UpContext {
         let (_, credentials) =
             self.membership.credentials.as_ref().context("there are no credentials for the cluster")?;
         let bundle = credentials.bundle.as_ref().context("there is no PKI bundle to join with")?;
-        pki::keep_given(root)?;
+        pki::save_operator_pki(root)?;
         marker(&self.facts.machine.instance, &record.claim_id, MarkerStage::Joining).save(root)?;
         Point::JoinMarked.reached();
         bundle.install(root)?;

@@ -1,6 +1,7 @@
 //! This machine's kubeadm and documents, compared with the cluster's.
 
 use crate::kube::ClusterConfiguration;
+use crate::kubeadm::output::Version;
 use crate::node::Facts;
 use anyhow::{Result, anyhow};
 
@@ -9,17 +10,13 @@ use anyhow::{Result, anyhow};
 /// # Errors
 /// What differs, and what to do.
 pub(super) fn compatible(here: &str, cluster: &str) -> Result<()> {
-    let minor = |version: &str| -> Option<(u32, u32)> {
-        let mut parts = version.trim_start_matches('v').split('.');
-        Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
-    };
-    match (minor(here), minor(cluster)) {
-        (Some(here), Some(cluster)) if here == cluster => Ok(()),
-        (Some(_), Some(_)) => Err(anyhow!(
+    match (Version::parse(here), Version::parse(cluster)) {
+        (Ok(here), Ok(cluster)) if here.joins(&cluster) => Ok(()),
+        (Ok(_), Ok(_)) => Err(anyhow!(
             "kubeadm is {here} here and the cluster is {cluster}: upgrade the cluster first ('kubeadm upgrade' on a member), or launch \
              this machine from an image with the cluster's minor version"
         )),
-        (None, _) | (_, None) => {
+        (Err(_), _) | (_, Err(_)) => {
             Err(anyhow!("failed to compare kubeadm's version '{here}' with the cluster's '{cluster}'"))
         }
     }

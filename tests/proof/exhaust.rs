@@ -1,6 +1,6 @@
 //! All interleavings of small worlds, exhausted by a model checker.
 //!
-//! Every clock runs on its own and as wildly as can be: nothing that must always hold may depend on time.
+//! Every clock runs on its own and at any speed: no rule that must always hold may depend on time.
 
 use crate::fair::{self, End};
 use crate::world::nature::Bounds;
@@ -16,7 +16,7 @@ use std::sync::{LazyLock, Mutex};
 pub struct Small {
     pub name: &'static str,
     pub start: World,
-    /// From every so many states a fair end is played; 0: from none.
+    /// A fair end is played from every `fair_every`-th state; 0: from none.
     pub fair_every: u64,
     ends: Mutex<HashSet<u64>>,
 }
@@ -65,7 +65,7 @@ impl Model for Small {
             Property::always(Rule::ALL[9].name(), keeps::<9>),
             Property::always(Rule::ALL[10].name(), keeps::<10>),
             Property::always("5: what was published exists", |_, world: &World| world.published_exists()),
-            Property::always("6: from here all ends well", |model: &Small, world: &World| model.ends_well(world)),
+            Property::always("6: every fair end is well", |model: &Small, world: &World| model.ends_well(world)),
         ]
     }
 }
@@ -85,7 +85,7 @@ impl Small {
     }
 }
 
-/// What exhausting one world came to.
+/// The result of exhausting one world.
 pub struct Exhausted {
     pub states: usize,
     pub depth: usize,
@@ -106,14 +106,14 @@ pub fn exhaust(small: Small) -> Exhausted {
     let checked = builder.spawn_bfs().join();
     let mut failures = Vec::new();
     for (rule, path) in checked.discoveries() {
-        let mut told = format!("{name} breaks '{rule}':\n");
+        let mut text = format!("{name} breaks '{rule}':\n");
         for (world, action) in path.into_vec() {
             match action {
-                Some(action) => told.push_str(&format!("  {action:?}\n")),
-                None => told.push_str(&format!("in this world:\n{world:#?}\n")),
+                Some(action) => text.push_str(&format!("  {action:?}\n")),
+                None => text.push_str(&format!("in this world:\n{world:#?}\n")),
             }
         }
-        failures.push(told);
+        failures.push(text);
     }
     let ends = checked.model().ends.lock().expect("no holder panics").len();
     let (states, depth) = (checked.unique_state_count(), checked.max_depth());
@@ -147,7 +147,7 @@ pub fn cluster(machines: u8, left: Budget) -> World {
     world
 }
 
-/// The same with so many machines that have not joined yet.
+/// The same with `fresh` machines that have not joined yet.
 fn with_fresh(machines: u8, fresh: u8, left: Budget) -> World {
     let mut world = cluster(machines, left);
     world.desired += fresh;
@@ -212,7 +212,7 @@ worlds! {
     QUORUM, 64, with_fresh(2, 1, Budget { holdings: 2, faults: 1, kills: 1, deaths: 1, ..Budget::default() });
     /// Three voters of which one dies, its replacement, and an EC2 that leaves machines out.
     REAPS, 64, cluster(3, Budget { holdings: 1, deaths: 1, launches: 1, views: 1, starts: 1, ..Budget::default() });
-    /// Three voters of which one stands still, one that joins, and an EC2 that leaves machines out.
+    /// Three voters of which one is frozen, one machine that joins, and an EC2 that leaves machines out.
     FROZEN, 64, with_fresh(3, 1, Budget { holdings: 1, freezes: 1, views: 2, ..Budget::default() });
     /// Machines that are stopped and started again, and replaced meanwhile.
     STOPS, 64, cluster(3, Budget { holdings: 1, stops: 1, launches: 1, lists: 1, starts: 1, ..Budget::default() });

@@ -1,41 +1,41 @@
-//! Faults cease, and everybody is let go on: the sixth rule. Everything happens in turns, all clocks run alike, what was late
-//! has landed, the frozen are thawed, every machine serves again, systemd starts `up` again and again, and the group replaces what it lost.
+//! The sixth rule: after the faults have ceased, all must end well. Machines take turns, all clocks run alike, late writes have
+//! landed, frozen machines are thawed, every machine serves again, systemd restarts `up`, and the group replaces lost machines.
 
 use crate::world::{Action, At, Budget, Kubeadm, Life, Listed, Luck, Machine, Slot, World};
 
-/// Turns of everybody until all must be well, five seconds each: several times of all that may be waited for.
+/// How many turns all machines get until all must be well, five seconds each: several times the longest wait.
 pub const TURNS: usize = 400;
 const TURN: u16 = 5;
 
-/// What a fair end came to.
+/// The result of a fair end.
 #[derive(Debug)]
 pub enum End {
     /// All is well after so many turns.
     Well(usize),
-    /// The cluster had lost its quorum for good, or nobody is left: an operator must decide.
+    /// The cluster had lost its quorum for good, or no machine is left: an operator must decide.
     Lost,
-    /// Nothing comes of it.
+    /// The bound was reached, and not all is well.
     Stuck(Box<World>),
     /// A rule was broken on the way.
     Broken(Box<World>),
 }
 
-/// Plays on from this state. `tell` hears of every action.
-pub fn play(world: &World, mut tell: impl FnMut(&Action, &World)) -> End {
+/// Plays on from this state. `on_action` is called with every action.
+pub fn play(world: &World, mut on_action: impl FnMut(&Action, &World)) -> End {
     let mut world = world.clone();
     world.left = Budget { claims: 250, holdings: 250, beats: 250, ..Budget::default() };
     while !world.bucket.flights.is_empty() {
-        happen(&mut world, Action::Land(0), &mut tell);
+        happen(&mut world, Action::Land(0), &mut on_action);
     }
     for slot in world.slots() {
         if world.machine(slot).frozen {
-            happen(&mut world, Action::Thaw(slot), &mut tell);
+            happen(&mut world, Action::Thaw(slot), &mut on_action);
         }
         if world.machine(slot).listed != Listed::InService {
-            happen(&mut world, Action::List(slot, Listed::InService), &mut tell);
+            happen(&mut world, Action::List(slot, Listed::InService), &mut on_action);
         }
         if world.machine(slot).life == Life::Stopped {
-            happen(&mut world, Action::Run(slot), &mut tell);
+            happen(&mut world, Action::Run(slot), &mut on_action);
         }
     }
     replace(&mut world);
@@ -47,9 +47,9 @@ pub fn play(world: &World, mut tell: impl FnMut(&Action, &World)) -> End {
             return End::Well(turn);
         }
         for slot in world.slots() {
-            take_turn(&mut world, slot, turn == 0 || turn % 40 == 39, &mut tell);
+            take_turn(&mut world, slot, turn == 0 || turn % 40 == 39, &mut on_action);
         }
-        happen(&mut world, Action::Tick(TURN), &mut tell);
+        happen(&mut world, Action::Tick(TURN), &mut on_action);
         (world.left.claims, world.left.holdings, world.left.beats) = (250, 250, 250);
         if world.broken.is_some() {
             return End::Broken(Box::new(world));
@@ -58,12 +58,12 @@ pub fn play(world: &World, mut tell: impl FnMut(&Action, &World)) -> End {
     End::Stuck(Box::new(world))
 }
 
-fn happen(world: &mut World, action: Action, tell: &mut impl FnMut(&Action, &World)) {
+fn happen(world: &mut World, action: Action, on_action: &mut impl FnMut(&Action, &World)) {
     world.apply(action);
-    tell(&action, world);
+    on_action(&action, world);
 }
 
-/// The group launches what it lacks, at fresh addresses.
+/// The group launches the machines that it lacks, at fresh addresses.
 fn replace(world: &mut World) {
     let alive = |machine: &&Machine| matches!(machine.life, Life::Running | Life::Stopped);
     while world.machines.iter().filter(alive).count() < usize::from(world.desired) {
@@ -78,25 +78,25 @@ fn rests(world: &World, slot: Slot) -> bool {
         || machine.up.as_ref().is_some_and(|up| matches!(up.at, At::Done | At::Look | At::Stopped))
 }
 
-fn take_turn(world: &mut World, slot: Slot, restart: bool, tell: &mut impl FnMut(&Action, &World)) {
+fn take_turn(world: &mut World, slot: Slot, restart: bool, on_action: &mut impl FnMut(&Action, &World)) {
     let machine = world.machine(slot);
     if machine.life != Life::Running {
         return;
     }
     let ended = |at: &At| matches!(at, At::Done | At::Stopped);
     if machine.up.as_ref().is_none_or(|up| restart && ended(&up.at)) {
-        happen(world, Action::Start(slot), tell);
+        happen(world, Action::Start(slot), on_action);
     }
     if !matches!(world.machine(slot).kubeadm, Kubeadm::None | Kubeadm::Ended { .. }) {
-        happen(world, Action::Kubeadm(slot, Luck::Fine), tell);
+        happen(world, Action::Kubeadm(slot, Luck::Fine), on_action);
     }
     if world.may_watch(slot) {
-        happen(world, Action::Watch(slot), tell);
+        happen(world, Action::Watch(slot), on_action);
     }
-    if world.has_pulse(slot) {
-        happen(world, Action::Heart(slot, Luck::Fine), tell);
+    if world.renewal_is_due(slot) {
+        happen(world, Action::Renew(slot, Luck::Fine), on_action);
     }
     if !ended(&world.up(slot).at) {
-        happen(world, Action::Step(slot, Luck::Fine), tell);
+        happen(world, Action::Step(slot, Luck::Fine), on_action);
     }
 }

@@ -1,5 +1,5 @@
-//! Many seeded runs of a larger world: up to seven machines on one virtual time, faults on every call and crashes between any
-//! two steps; then the faults cease.
+//! Many seeded runs of a larger world: up to seven machines on one virtual clock, faults on every call and crashes between any two
+//! steps; then the faults cease.
 //!
 //! `PROOF_RUNS` sets how many, `PROOF_SEED` plays one of them step by step.
 
@@ -10,10 +10,10 @@ use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 const RUNS: u64 = 5000;
-/// Different first seeds would make a failure of CI another one elsewhere.
+/// The first seed. It is fixed, so that a failure in CI is the same elsewhere.
 const FIRST: u64 = 1;
 
-/// SplitMix64: small, and the same on every machine for ever.
+/// SplitMix64: small, and the same on every machine.
 struct Chance(u64);
 
 impl Chance {
@@ -37,9 +37,9 @@ impl Chance {
 /// How likely an action is beside the others.
 fn weight(action: &Action, stormy: u64) -> u64 {
     match action {
-        Action::Step(_, Luck::Fine) | Action::Heart(_, Luck::Fine) => 400,
+        Action::Step(_, Luck::Fine) | Action::Renew(_, Luck::Fine) => 400,
         Action::Kubeadm(_, Luck::Fine) | Action::Watch(_) => 200,
-        Action::Step(..) | Action::Heart(..) | Action::Kubeadm(..) => 10 * stormy,
+        Action::Step(..) | Action::Renew(..) | Action::Kubeadm(..) => 10 * stormy,
         Action::Tick(_) => 600,
         Action::Start(_) => 60,
         Action::Thaw(_) => 20,
@@ -82,8 +82,8 @@ fn begin(chance: &mut Chance) -> World {
     world
 }
 
-/// One run. `tell` hears of every action.
-fn run(seed: u64, mut tell: impl FnMut(&Action, &World)) -> Result<Option<usize>, String> {
+/// One run. `on_action` is called with every action.
+fn run(seed: u64, mut on_action: impl FnMut(&Action, &World)) -> Result<Option<usize>, String> {
     let mut chance = Chance(seed);
     let mut world = begin(&mut chance);
     let (storm, stormy) = (100 + chance.below(900), 1 + chance.below(4));
@@ -103,7 +103,7 @@ fn run(seed: u64, mut tell: impl FnMut(&Action, &World)) -> Result<Option<usize>
         });
         let action = *chosen.expect("the weights add up");
         world.apply(action);
-        tell(&action, &world);
+        on_action(&action, &world);
         if let Some(rule) = world.broken {
             return Err(format!("step {step}, {action:?}, breaks '{}'", rule.name()));
         }
@@ -111,7 +111,7 @@ fn run(seed: u64, mut tell: impl FnMut(&Action, &World)) -> Result<Option<usize>
             return Err(format!("step {step}, {action:?}: what was published is gone"));
         }
     }
-    match fair::play(&world, &mut tell) {
+    match fair::play(&world, &mut on_action) {
         End::Well(turns) => Ok(Some(turns)),
         End::Lost => Ok(None),
         End::Stuck(world) => Err(format!("faults have ceased, and nothing comes of it: {world:#?}")),
@@ -121,7 +121,7 @@ fn run(seed: u64, mut tell: impl FnMut(&Action, &World)) -> Result<Option<usize>
     }
 }
 
-/// What all runs came to.
+/// The result of all runs.
 pub struct Runs {
     pub failures: Vec<String>,
 }
@@ -129,8 +129,8 @@ pub struct Runs {
 pub static ALL: LazyLock<Runs> = LazyLock::new(|| {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     if let Some(seed) = number("PROOF_SEED") {
-        let told = run(seed, |action, world| println!("{action:?}\n    {:?}", world.bucket.record));
-        return Runs { failures: told.err().map(|why| format!("seed {seed}: {why}")).into_iter().collect() };
+        let outcome = run(seed, |action, world| println!("{action:?}\n    {:?}", world.bucket.record));
+        return Runs { failures: outcome.err().map(|why| format!("seed {seed}: {why}")).into_iter().collect() };
     }
     let runs = number("PROOF_RUNS").unwrap_or(RUNS);
     let next = AtomicU64::new(FIRST);

@@ -6,8 +6,7 @@ use crate::support::world::RUN;
 use anyhow::{Result, ensure};
 use std::time::{Duration, Instant};
 
-/// How long a denial is borne, and a machine that no group lists, by the documentation; and how much later the end may
-/// come on a busy computer.
+/// The documented grace of a denial and of a machine that no group lists; and how much later `up` may end on a busy computer.
 const GRACE: Duration = Duration::from_secs(120);
 const LATE: Duration = Duration::from_secs(60);
 

@@ -1,5 +1,4 @@
-//! What an operator does by hand: reaping members, retiring a cluster; and what an operator is told when there is nothing
-//! left to do but that.
+//! Commands of an operator: reaping members and retiring a cluster; and the messages when only an operator can go on.
 
 use crate::support::World;
 use crate::support::bucket::{LEASE, RECORD};
@@ -9,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 const UP_BRIEFLY: [&str; 8] = ["kubeboot", "up", "--claim-ttl", "3s", "--lease-ttl", "3s", "--deadline", "8s"];
-/// An address in nobody's network.
+/// An address that no machine has.
 const NOWHERE: &str = "10.255.255.99";
 
 /// Runs `kubeboot` with these words on a machine; it must end with this exit code and say each of these texts.
@@ -28,7 +27,7 @@ fn member_of(world: &World, node: usize) -> Result<String> {
     registration["member_id"].as_str().map(str::to_owned).with_context(|| format!("no member: {registration}"))
 }
 
-/// Announces a learner at an address where nobody is, by machine 1's etcd, and returns its ID.
+/// Announces a learner at an address that no machine has, by machine 1's etcd, and returns its ID.
 fn plant(world: &World) -> Result<String> {
     let registration = world.registration(1)?;
     let address = registration["addresses"][0].as_str().context("an address")?;
@@ -41,7 +40,7 @@ fn plant(world: &World) -> Result<String> {
         format!("--key={pki}/healthcheck-client.key"),
     );
     let add = ["member", "add", "ghost", "--learner", &peer];
-    // etcd takes nobody in before it has been connected to every voter for a while.
+    // etcd adds no member before it has been connected to every voter for a while.
     let ended = world.until("etcd takes a learner in", RUN, || {
         let ended = world.on(1, &[&["etcdctl", &endpoint, &ca, &certificate, &key][..], &add].concat())?;
         Ok((ended.code == 0).then_some(ended))

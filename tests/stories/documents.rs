@@ -1,4 +1,4 @@
-//! What kubeadm is told: the very documents that a machine writes, compared with checked-in ones.
+//! The documents that a machine writes for kubeadm, compared with checked-in ones.
 
 use crate::support::World;
 use anyhow::{Context, Result, ensure};

@@ -1,4 +1,4 @@
-//! etcd is somebody else's: kubeboot makes no member and asks for none; its client files travel in the bundle.
+//! External etcd: kubeboot makes no member and asks for none; the client files are in the bundle.
 
 use crate::support::World;
 use crate::support::bucket::{HASH, LEASE};

@@ -1,4 +1,4 @@
-//! Machines that go down: who leaves, who stays, and that whoever comes back joins as new.
+//! Machines that go down: which leave, which stay, and that a machine that comes back joins as new.
 
 use crate::support::World;
 use crate::support::bucket::{LEASE, RECORD};
@@ -193,7 +193,7 @@ fn when_all_go_at_once_one_of_them_keeps_the_data() -> Result<()> {
 fn an_operator_takes_a_machine_out_and_it_joins_again() -> Result<()> {
     World::of(3).tell(|world| {
         world.all_up(&[1, 2, 3])?;
-        world.refuses(3, &["kubeboot", "reset", "--now"], 2, &["nobody is at a terminal", "--yes"])?;
+        world.refuses(3, &["kubeboot", "reset", "--now"], 2, &["is no terminal", "--yes"])?;
         world.refuses(3, &["kubeboot", "reset", "--yes"], 2, &["--now"])?;
         let foretold = world.foretold(3, &["--now"])?.stdout;
         for step in ["lease:", "register-leaving:", "remove-member:", "delete-node:", "register-left:", "wipe:"] {

@@ -1,4 +1,4 @@
-//! What lies on a machine is not what kubeboot left there, or not what it can work with.
+//! Machines whose disk or programs are not as kubeboot left them, or that it cannot work with.
 
 use crate::support::World;
 use anyhow::{Context, Result, ensure};

@@ -1,4 +1,4 @@
-//! What stands in the bucket is not what kubeboot wrote: it stops, says what it found and what to do, and changes nothing.
+//! Objects in the bucket that kubeboot did not write: it stops, reports what it found and what to do, and changes nothing.
 
 use crate::support::World;
 use crate::support::bucket::{HASH, LEASE, RECORD};

@@ -1,4 +1,4 @@
-//! Fewer voters answer than the quorum wants, or exactly as many: nobody makes it worse, and it heals when it can.
+//! Fewer voters answer than the quorum needs, or exactly as many: kubeboot does not make it worse, and goes on when the quorum is back.
 
 use crate::support::World;
 use crate::support::world::RUN;

@@ -1,4 +1,4 @@
-//! Machines that die without a word, machines that stand still, and the group's launch hook.
+//! Machines that die without leaving, frozen machines, and the group's launch hook.
 
 use crate::support::World;
 use crate::support::world::RUN;

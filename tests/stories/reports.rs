@@ -1,5 +1,5 @@
-//! What `kubeboot status` and `kubeboot check` say of a world whose truth is known. Every line of them is tested where it
-//! is made; here it matters that they work on a real machine, and with what exit code.
+//! `kubeboot status` and `kubeboot check` in a world whose state is known. Each line of theirs has a test beside the code; these
+//! stories test that they work on a real machine, and their exit codes.
 
 use crate::support::World;
 use crate::support::command::Ended;

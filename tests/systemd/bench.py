@@ -12,7 +12,7 @@ from world import members, objects
 from world.account import PREFIX
 from world.client import wait_until
 from world.node import Node
-from world.standin import dial, kubeapi, kubeconfig
+from world.standin import dial, kubeapi, kubeconfig, whole
 
 from . import full, layers
 from .cgroups import Cgroups
@@ -232,4 +232,4 @@ def _is_ready(api: kubeapi.Api) -> bool:
 
 
 def _write_variables(file: Path, variables: dict[str, str]) -> None:
-    file.write_text("".join(f"{key}={value}\n" for key, value in variables.items()))
+    whole.write(file, "".join(f"{key}={value}\n" for key, value in variables.items()))

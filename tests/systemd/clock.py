@@ -3,6 +3,8 @@
 import subprocess
 from pathlib import Path
 
+from world.standin import whole
+
 from .layers import IMAGE
 from .machine import Machine
 
@@ -20,15 +22,14 @@ def prepare(machine: Machine, ahead: int) -> None:
     (root / CLOCK).write_bytes(made.read_bytes())
     set_ahead(machine, ahead)
     # Both units read it at each start and stop.
-    with (root / "etc/kubeboot/environment").open("a") as file:
-        file.write(f"LD_PRELOAD=/{CLOCK}\n")
+    variables = root / "etc/kubeboot/environment"
+    whole.write(variables, f"{variables.read_text()}LD_PRELOAD=/{CLOCK}\n")
 
 
 def set_ahead(machine: Machine, seconds: int) -> None:
     """Sets it. Raises OSError if the machine is off by now."""
     run = Path(f"/proc/{machine.pid}/root/run")
-    (run / "jump.new").write_text(f"{seconds}\n")
-    (run / "jump.new").rename(run / "jump")
+    whole.write(run / "jump", f"{seconds}\n")
 
 
 def seen(machine: Machine) -> set[int]:

@@ -11,6 +11,8 @@ import time
 import uuid
 from pathlib import Path
 
+from world.standin import whole
+
 from . import cgroups
 
 HERE = Path(__file__).parent
@@ -34,7 +36,7 @@ class Machine:
         self.folder, self.cgroup, self.unit, self._network, self._lower = folder, cgroup, unit, network, lower
         for name in ("upper", "work", "root"):
             (folder / name).mkdir(parents=True, exist_ok=True)
-        (folder / "binds").write_text("".join(f"{source} {target}\n" for source, target in binds.items()))
+        whole.write(folder / "binds", "".join(f"{source} {target}\n" for source, target in binds.items()))
         self._process: subprocess.Popen | None = None
         self._console: list[str] = []
 
@@ -42,7 +44,7 @@ class Machine:
         """Power on: returns once PID 1 runs; `run` may be used from then on. Raises RuntimeError if it does not."""
         (self.folder / "pid").unlink(missing_ok=True)
         cgroups.empty(self.cgroup)
-        (self.folder / "boot_id").write_text(f"{uuid.uuid4()}\n")
+        whole.write(self.folder / "boot_id", f"{uuid.uuid4()}\n")
         master, slave = pty.openpty()
         boot = [str(HERE / "image/boot.sh"), str(self.folder), os.ttyname(slave), ":".join(map(str, self._lower))]
         # The shell moves itself into the cgroup first, so that this is the root of the machine's cgroup namespace.

@@ -34,7 +34,7 @@ make() {
     local kind=$1 name=$2 root wanted=$packages
     [ "$kind" = machine ] || wanted=$packages,$kernel
     # A change of this file makes new roots.
-    root=$cache/systemd/$kind-$name-$(cat "${BASH_SOURCE[0]}" "$requirements" | sha256sum | head -c 12)
+    root=$cache/systemd/$kind-$name-$(cat "${BASH_SOURCE[0]}" "$requirements" | sha256sum | cut -c 1-12)
     [ -d "$root" ] || make_root
     # Says when it was used last, see below.
     touch "$root"

@@ -12,6 +12,7 @@ from moto.moto_api._internal import mock_random
 
 from world import objects
 from world.options import Options
+from world.standin import whole
 from world.world import World
 
 UP_SECONDS = 120.0
@@ -63,7 +64,7 @@ class Seed:
         for key in objects.names():
             (self._folder / "objects" / quote(key, safe="")).write_bytes(objects.get(key))
         # Last: what is there now is whole.
-        self._names.write_text(_names(world))
+        whole.write(self._names, _names(world))
 
     def _must_be_like(self, world: World) -> None:
         """Raises RuntimeError if the account is another one: kubeboot would be right to refuse it."""

@@ -4,7 +4,6 @@ Nothing of this runs inside, so nothing of it depends on the order in which syst
 """
 
 import contextlib
-import socket
 import threading
 import time
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from . import cgroups
+from .dial import Dial
 from .machine import Machine
 
 PAUSE = 0.01
@@ -72,19 +72,23 @@ class Watch:
             time.sleep(PAUSE)
 
     def _sample(self) -> None:
-        """One look. What is missing counts only if the unit still runs afterwards."""
+        """One look at everything, each thing for itself: some take longer, and the unit may end meanwhile."""
         at = self._now()
-        missing = {name for name, path in self._services.items() if not cgroups.is_populated(path)}
-        if not self._network_is_up():
-            missing.add("the network")
-        if not cgroups.is_populated(self._etcd) and self._is_still_member():
-            missing.add("the local etcd")
-        if cgroups.is_populated(self._unit):
-            self.seen.began = at if self.seen.began is None else self.seen.began
-            self.seen.ended = None
+        self._count(at, [name for name, path in self._services.items() if not cgroups.is_populated(path)])
+        self._dial(at)
+        etcd = not cgroups.is_populated(self._etcd) and self._is_still_member()
+        if self._count(at, ["the local etcd"] if etcd else []):
             self.seen.samples += 1
-            for name in missing:
-                self.seen.broken.setdefault(name, round(at, 2))
+
+    def _count(self, at: float, missing: list[str]) -> bool:
+        """What is missing counts only if the unit still runs, which is the answer."""
+        if not cgroups.is_populated(self._unit):
+            return False
+        self.seen.began = at if self.seen.began is None else self.seen.began
+        self.seen.ended = None
+        for name in missing:
+            self.seen.broken.setdefault(name, round(at, 2))
+        return True
 
     def _is_still_member(self) -> bool:
         """Asks those who stay until they know; with no answer, it is. Who is none is never one again."""
@@ -96,15 +100,21 @@ class Watch:
         self._is_gone = member is False
         return not self._is_gone
 
-    def _network_is_up(self) -> bool:
-        """Whether the machine answers at all: a port that refuses does, too."""
-        try:
-            socket.create_connection((self._address, ETCD_PORT), DIAL_SECONDS).close()
-        except ConnectionRefusedError:
-            return True
-        except OSError:
-            return False
-        return True
+    def _dial(self, at: float) -> None:
+        """Counts the network as ended where nobody answers, although the unit still runs after a while.
+
+        A network that systemd ends does not come back. So if an answer comes after all while the unit runs on, it was this
+        computer that was slow, or a packet was lost; without one, what has been seen stands, whenever the unit ends.
+        """
+        with Dial(self._address, ETCD_PORT) as dial:
+            answered = dial.answered(DIAL_SECONDS)
+            if answered or not self._count(at, []):
+                return
+            end = time.monotonic() + ANSWER_SECONDS
+            while answered is None and cgroups.is_populated(self._unit) and time.monotonic() < end:
+                answered = dial.answered(PAUSE)
+        if not answered:
+            self.seen.broken.setdefault("the network", round(at, 2))
 
     def _now(self) -> float:
         return time.monotonic() - self._start

@@ -7,6 +7,7 @@ from .faults import EFFECTS
 from .imds import MODES as IMDS_MODES
 from .lifetime import default_folder
 from .shutdown import WAYS
+from .strangers import KINDS as STRANGERS
 
 ABOUT = """One emulated AWS world by hand: an Auto Scaling group of machines, their metadata services, S3, and a load
 balancer before their API servers, all on this computer. A NODE is a number (from 1) or an instance ID."""
@@ -25,6 +26,8 @@ def parser() -> argparse.ArgumentParser:
     _up_command(commands)
     _world_commands(commands)
     _machine_commands(commands)
+    _disk_commands(commands)
+    _stranger_commands(commands)
     _aws_commands(commands)
     _fault_commands(commands)
     _object_commands(commands)
@@ -128,6 +131,8 @@ def _machine_commands(commands) -> None:
     node = _command(commands, "node", "run a command as that machine, or a shell; its exit code is ours", node=True)
     node.add_argument("argv", nargs=argparse.REMAINDER, metavar="CMD", help="command and arguments (default: sh)")
     _command(commands, "kill", "cut the power of a machine; AWS does not notice", node=True)
+    dark = _command(commands, "blackout", "cut the power of all machines in one moment; `boot` brings each one back")
+    dark.add_argument("nodes", nargs="*", metavar="NODE", help="these machines only")
     down = _command(commands, "shutdown", "let a machine go down by itself, as systemd would", node=True)
     down.add_argument("--way", choices=WAYS, default="poweroff", help="which way (default: %(default)s)")
     _up_choice(_command(commands, "boot", "switch a machine on again", node=True))
@@ -147,6 +152,38 @@ def _machine_commands(commands) -> None:
     fault.add_argument(
         "fault", metavar="JSON", help='such as {"init": {"exit": 1, "after": "certs"}}; empty removes it'
     )
+
+
+def _disk_commands(commands) -> None:
+    disk = _command(commands, "disk", "what happens to a machine's disk; paths are the machine's own")
+    actions = disk.add_subparsers(dest="action_name", required=True, metavar="empty|rm|set-aside|put-back|copy")
+    made = {}
+    for name, help in (
+        ("empty", "delete what is in a folder, not the folder"),
+        ("rm", "delete a file or folder"),
+        ("set-aside", "take a file or folder away until it is put back"),
+        ("put-back", "bring back what was set aside; what is there meanwhile goes"),
+        ("copy", "lay a copy of a file or folder over that place of another machine"),
+    ):
+        made[name] = _command(actions, name, help, node=True)
+        made[name].add_argument("path", metavar="PATH", help="below /etc, /var/lib or /var/log")
+    made["set-aside"].add_argument(
+        "--mount-point", action="store_true", help="leave an empty folder, as under a volume that is not mounted"
+    )
+    made["copy"].add_argument("to", metavar="NODE", help="the other machine")
+    made["copy"].add_argument("--to-path", metavar="PATH", help="another place there")
+
+
+def _stranger_commands(commands) -> None:
+    kinds = "answers: " + "; ".join(f"{name}: {text}" for name, text in STRANGERS.items())
+    stranger = _command(commands, "stranger", "somebody else who answers on port 6443", epilog=kinds)
+    actions = stranger.add_subparsers(dest="action_name", required=True, metavar="start|stop")
+    start = _command(actions, "start", "let somebody answer at the endpoint or at a machine", epilog=kinds)
+    start.add_argument("at", metavar="PLACE", help="endpoint, a NODE whose API server does not run, or an address")
+    start.add_argument("answer", nargs="?", default="401", metavar="ANSWER", help="what it is (default: 401)")
+    start.add_argument("--ca-of", metavar="NODE", help="its certificate is by the cluster's CA on that machine's disk")
+    start.add_argument("--uid", default="", help="it is ready, and this is the UID of its kube-system")
+    _command(actions, "stop", "send it away").add_argument("at", nargs="?", metavar="PLACE", help="default: all of them")
 
 
 def _aws_commands(commands) -> None:
@@ -199,13 +236,21 @@ def _fault_commands(commands) -> None:
 
 def _object_commands(commands) -> None:
     s3 = _command(commands, "s3", "the bucket by hand, past every condition")
-    actions = s3.add_subparsers(dest="action_name", required=True, metavar="put|get|rm|ls|versioning")
+    actions = s3.add_subparsers(dest="action_name", required=True, metavar="put|get|rm|ls|versions|put-back|undelete|empty|versioning")
     put = _command(actions, "put", "write an object from a file or standard input")
     put.add_argument("key")
     put.add_argument("file", nargs="?", type=Path)
     _command(actions, "get", "print an object").add_argument("key")
     _command(actions, "rm", "delete objects").add_argument("key", nargs="+")
     _command(actions, "ls", "list keys").add_argument("prefix", nargs="?", default="")
+    _command(actions, "versions", "all there ever was under a key, the oldest first").add_argument("key")
+    back = _command(actions, "put-back", "write an earlier version of an object anew")
+    back.add_argument("key")
+    back.add_argument("version", help="its ID, or 1 for the first, -1 for the last, -2 for the one before")
+    _command(actions, "undelete", "take the delete marker of an object away").add_argument("key")
+    empty = _command(actions, "empty", "delete every object")
+    empty.add_argument("prefix", nargs="?", default="")
+    empty.add_argument("--forget", action="store_true", help="with every version and delete marker")
     _command(actions, "versioning", "let the bucket keep earlier versions, or no longer").add_argument(
         "status", choices=["Enabled", "Suspended"]
     )

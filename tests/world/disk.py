@@ -6,6 +6,7 @@ from pathlib import Path
 
 from .addresses import ENDPOINT_NAME
 from .build import PROJECT
+from .standin import whole
 
 # What programs need of a host's /etc to run at all; everything else would only be noise.
 FROM_HOST = (
@@ -27,12 +28,13 @@ def format(disk: Path, host_name: str, address: str, endpoint: str, config: str,
     etc = disk / "etc"
     for name in FROM_HOST:
         _copy(Path("/etc") / name, etc / name)
-    (etc / "hostname").write_text(f"{host_name}\n")
-    (etc / "machine-id").write_text(f"{machine_id}\n")
-    (etc / "resolv.conf").write_text("# Names come from /etc/hosts.\n")
-    (etc / "hosts").write_text(
+    whole.write(etc / "hostname", f"{host_name}\n")
+    whole.write(etc / "machine-id", f"{machine_id}\n")
+    whole.write(etc / "resolv.conf", "# Names come from /etc/hosts.\n")
+    whole.write(
+        etc / "hosts",
         f"127.0.0.1 localhost\n::1 localhost ip6-localhost\n{address} {host_name} {host_name.partition('.')[0]}\n"
-        f"{endpoint} {ENDPOINT_NAME}\n"
+        f"{endpoint} {ENDPOINT_NAME}\n",
     )
     if UNITS.is_dir():
         shutil.copytree(UNITS, etc / "systemd/system")
@@ -43,8 +45,7 @@ def write_config(disk: Path, config: str) -> None:
     """The machine's settings, readable by root alone as the documentation asks."""
     path = disk / "etc/kubeboot/config.toml"
     path.parent.mkdir(exist_ok=True)
-    path.write_text(config)
-    path.chmod(0o600)
+    whole.write(path, config, 0o600)
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -17,6 +17,8 @@ from .refusals import nobody, refusal
 
 CONDITIONS = ("HTTP_IF_MATCH", "HTTP_IF_NONE_MATCH")
 WRITES = ("PutObject", "DeleteObject", "DeleteObjects", "POST")
+# What S3 says beside 404 when there was an object once.
+DELETED = ("x-amz-delete-marker", "true")
 # Of this object every version is kept: which clusters there ever were.
 RECORD = "/control-plane/cluster.json"
 
@@ -98,7 +100,12 @@ class Front:
                     if answer.code == 200 and call.action == "PutObject" and call.key.endswith(RECORD):
                         self._events.write("record-written", key=call.key, body=objects.get(call.key).decode())
                     return answer
-            return _run(self._app, environ)
+            answer = _run(self._app, environ)
+            if answer.code == 404 and call.action in ("GetObject", "HeadObject") and objects.is_marked(call.key):
+                # moto says so for HEAD alone.
+                present = {name.lower() for name, _ in answer.headers}
+                answer.headers += [] if DELETED[0] in present else [DELETED]
+            return answer
         # moto's groups and instances are not made for threads; the world changes them under the same lock.
         with self._group.lock:
             answer = _run(self._app, environ)

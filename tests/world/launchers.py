@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from .build import PROJECT
+from .standin import whole
 
 HERE = Path(__file__).parent
 STANDINS = ("kubeadm", "kubelet", "systemctl", "crictl")
@@ -18,9 +19,8 @@ def write(folder: Path, binary: Path) -> str:
     """
     folder.mkdir(parents=True, exist_ok=True)
     for name in STANDINS:
-        launcher = folder / name
-        launcher.write_text(f'#!/bin/sh\nPYTHONPATH="{HERE}" exec "{sys.executable}" -m standin.{name} "$@"\n')
-        launcher.chmod(0o755)
+        text = f'#!/bin/sh\nPYTHONPATH="{HERE}" exec "{sys.executable}" -m standin.{name} "$@"\n'
+        whole.write(folder / name, text, 0o755)
     link = folder / "kubeboot"
     link.unlink(missing_ok=True)
     link.symlink_to(binary)

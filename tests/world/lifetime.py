@@ -14,6 +14,7 @@ from pathlib import Path
 from .control import WorldError, ask
 from .machine import why_not
 from .options import Options
+from .standin import whole
 
 START_SECONDS = 60.0
 END_SECONDS = 30.0
@@ -45,7 +46,7 @@ def start(folder: Path, options: Options) -> dict:
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd=folder,
                 env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},
             )  # fmt: skip
-        (folder / "daemon.pid").write_text(f"{process.pid} {_start_time(process.pid)}\n")
+        whole.write(folder / "daemon.pid", f"{process.pid} {_start_time(process.pid)}\n")
         _wait_until_ready(folder, process)
     return ask(folder, "status")
 

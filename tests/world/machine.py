@@ -11,6 +11,8 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
+from .standin import whole
+
 HERE = Path(__file__).parent
 
 # Seconds within which a machine is up, or off, or something is wrong with this computer.
@@ -73,9 +75,9 @@ class Machine:
         if self.is_on:
             raise ValueError(f"machine {self.name} is on already")
         boot = {"name": self.name, "env": self.env, "services": services}
-        (self.folder / "boot.json").write_text(json.dumps(boot))
+        whole.write(self.folder / "boot.json", json.dumps(boot))
         (self.folder / "pid").unlink(missing_ok=True)
-        (self.folder / "boot_id").write_text(f"{uuid.uuid4()}\n")
+        whole.write(self.folder / "boot_id", f"{uuid.uuid4()}\n")
         with (self.folder / "console.log").open("ab") as console:
             self._process = subprocess.Popen(
                 self._command(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=console, start_new_session=True
@@ -98,10 +100,7 @@ class Machine:
         """SIGKILL to init, and so to everything in its PID namespace; returns when nothing is left."""
         if self._process is None:
             return
-        if self.is_on:
-            # Of init, not of unshare: that one waits for init, and so its end is the end of all.
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self.pid, signal.SIGKILL)
+        self.pull_the_plug()
         self._process.wait(POWER_SECONDS)
 
     def shut_down(self) -> None:
@@ -112,6 +111,40 @@ class Machine:
                 self._process.wait(POWER_SECONDS)
             except subprocess.TimeoutExpired:
                 self.cut_power()
+
+    def freeze(self) -> None:
+        """Stops every process on the machine where it is, until `thaw`. Nothing to do if it is off."""
+        self._signal_all(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self._signal_all(signal.SIGCONT)
+
+    def _signal_all(self, number: signal.Signals) -> None:
+        """Once more whenever a process was found that had not been there before."""
+        told: set[int] = set()
+        while fresh := self._processes() - told:
+            for pid in fresh:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, number)
+            told |= fresh
+
+    def _processes(self) -> set[int]:
+        """All of its PID namespace, by the host's numbers."""
+        found = set()
+        with contextlib.suppress(OSError, ValueError):
+            space = os.readlink(f"/proc/{self.pid}/ns/pid")
+            for name in filter(str.isdigit, os.listdir("/proc")):
+                with contextlib.suppress(OSError):
+                    if os.readlink(f"/proc/{name}/ns/pid") == space:
+                        found.add(int(name))
+        return found
+
+    def pull_the_plug(self) -> None:
+        """The beginning of `cut_power`, which does not wait: for machines that shall lose it in the same moment."""
+        if self.is_on:
+            # Of init, not of unshare: that one waits for init, and so its end is the end of all.
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
 
     def enter(self, argv: list[str]) -> list[str]:
         """The command by which a process of this computer runs `argv` as this machine."""

@@ -11,6 +11,7 @@ from .journal import Journal
 from .machine import Machine
 from .metadata import Identity
 from .options import config_toml
+from .standin import whole
 
 KUBEADM_CONFIG = "/etc/kubeboot/kubeadm.yaml"
 KUBELET = {"kubelet": {"argv": ["kubelet"], "restart": True, "at_boot": True, "log": "/var/log/kubelet.log"}}
@@ -66,8 +67,7 @@ class Node:
         disk.format(path, self._host_name, self.address, self._endpoint, config_toml(settings), machine_id)
         if kubeadm_config:
             file = path / KUBEADM_CONFIG.lstrip("/")
-            file.write_text(kubeadm_config)
-            file.chmod(0o600)
+            whole.write(file, kubeadm_config, 0o600)
 
     def boot(self, with_up: bool) -> None:
         """Power on: the kubelet starts, and `kubeboot up` if asked for."""

@@ -4,6 +4,8 @@ import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from .standin import whole
+
 
 @dataclass
 class Options:
@@ -28,7 +30,7 @@ class Options:
     iam: dict | None = None
 
     def write(self, path: Path) -> None:
-        path.write_text(json.dumps(asdict(self), indent=2))
+        whole.write(path, json.dumps(asdict(self), indent=2))
 
     @classmethod
     def read(cls, path: Path) -> "Options":

@@ -28,6 +28,9 @@ class NodeOutcome:
     cluster: str | None
     voters_known: int
     nodes_known: list[str]
+    # The UID of kube-system and the claim in its etcd; empty where there is none, None without an answer.
+    kube_system: str | None = None
+    claim: str | None = None
 
 
 def look(folder: Path) -> list[NodeOutcome]:
@@ -75,6 +78,7 @@ def _node(node: dict, events: list[dict], commands: list[dict]) -> NodeOutcome:
         cluster=f"{int(view.cluster):x}" if view else None,
         voters_known=sum(member.voter and bool(member.name) for member in view.members) if view else 0,
         nodes_known=kubenodes.ask(node["address"], Path(node["folder"]) / "disk"),
+        kube_system=view and view.kube_system, claim=view and view.claim,
     )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from .addresses import ETCD_NAME
-from .standin import dial, etcdapi, keys, pki
+from .standin import dial, etcdapi, keys, pki, whole
 
 START_SECONDS = 20.0
 END_SECONDS = 10.0
@@ -37,8 +37,9 @@ class OutsideEtcd:
 
     def introduce(self, disk: Path, with_files: bool) -> None:
         """Makes its name known to a machine and, if asked for, gives it the client files."""
-        with (disk / "etc/hosts").open("a") as hosts:
-            hosts.write(f"{self._address} {ETCD_NAME}\n")
+        hosts = disk / "etc/hosts"
+        before = hosts.read_text() if hosts.exists() else ""
+        whole.write(hosts, f"{before}{self._address} {ETCD_NAME}\n")
         for name, place in ON_MACHINES.items() if with_files else ():
             content = (self._folder / name).read_bytes()
             pki.write(str(disk / place), content, 0o600 if name.endswith(".key") else 0o644)

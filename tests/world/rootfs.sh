@@ -6,7 +6,8 @@
 #   PATH     what must be visible inside although it lies below a folder that the machine has for itself
 #
 # /etc, /var/lib and /var/log come from the disk; /run, /tmp, /root and the rest of /var start empty (so that nothing
-# of the developer's own, such as AWS credentials, is seen inside); everything else is the host's. No overlay file system is needed, and nothing on the host is created or changed.
+# of the developer's own, such as AWS credentials, is seen inside); /sys/class holds the firmware's word on the instance and
+# nothing else; everything else is the host's. No overlay file system is needed, and nothing on the host is created or changed.
 set -eu
 
 machine=$1
@@ -14,7 +15,8 @@ shift
 
 # Still the host's /proc: its number for us is what the world needs to know. "read" is the shell itself.
 read -r pid _ </proc/self/stat
-echo "$pid" >"$machine/pid"
+echo "$pid" >"$machine/pid.new"
+mv "$machine/pid.new" "$machine/pid"
 
 # The new root is built over /dev/shm, which exists everywhere and holds nothing that a machine needs.
 root=/dev/shm
@@ -55,6 +57,14 @@ while [ "$1" != -- ]; do
     shift
 done
 shift
+
+# The firmware says which instance this is. This computer's own has another opinion, or none.
+if [ -d $root/sys/class ]; then
+    mount -n -t tmpfs -o mode=0755 class $root/sys/class
+    mkdir -p $root/sys/class/dmi/id
+    echo "Amazon EC2" >$root/sys/class/dmi/id/sys_vendor
+    echo "${machine##*/}" >$root/sys/class/dmi/id/board_asset_tag
+fi
 
 mount -n -t proc proc $root/proc
 # All machines share one kernel, so each boot gets an ID of its own in the place where programs look.

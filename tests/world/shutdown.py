@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 from .machine import Machine
+from .standin import whole
 
 UNIT = "kubeboot-reset.service"
 
@@ -40,13 +41,13 @@ def stop_leaving_unit(machine: Machine, way: str) -> dict | None:
         return None
     unit = (root / "etc/systemd/system" / UNIT).read_text()
     jobs = root / "run/standin/jobs"
-    jobs.write_text(_jobs(way))
+    whole.write(jobs, _jobs(way))
     try:
         return _run(machine, _value(unit, "ExecStop").split(), float(_value(unit, "TimeoutStopSec").removesuffix("s")))
     finally:
         # The machine, or this process' way to it, may be gone by now.
         for file in (jobs, *(() if way == "restart" else (mark,))):
-            if file.exists():
+            with contextlib.suppress(OSError):
                 file.unlink()
 
 

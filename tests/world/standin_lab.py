@@ -11,7 +11,7 @@ import time
 import yaml
 
 from world.addresses import MACHINES, claim_octet
-from world.standin import kubeapi, kubeconfig
+from world.standin import etcdapi, kubeapi, kubeconfig
 
 ENDPOINT = "api.lab.internal"
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -36,7 +36,7 @@ class Node:
             file.write(f"127.0.0.1 localhost\n{address} {ENDPOINT}\n")
 
     def boot(self):
-        """Power on: an empty /run, then the kubelet."""
+        """Power on: an empty /run, then the kubelet, with the drop-ins of its unit."""
         shutil.rmtree(f"{self.root}/run", ignore_errors=True)
         os.makedirs(f"{self.root}/run/standin")
         with open(f"{self.root}/run/standin.env", "w", encoding="ascii") as file:
@@ -205,6 +205,12 @@ class Node:
             timeout=30,
             check=False,
         )
+
+    def etcd(self, target, body=None):
+        """A call to this node's etcd alone, and its answer. Raises dial.Unreachable or etcdapi.EtcdError."""
+        pki = f"{self.root}/etc/kubernetes/pki/etcd"
+        files = [f"{pki}/ca.crt", f"{pki}/healthcheck-client.crt", f"{pki}/healthcheck-client.key"]
+        return etcdapi.Client([f"https://{self.address}:2379"], *files).call(target, body)
 
     def members(self):
         """The members as this node's etcd lists them: {peer URL: (ID, name, is a learner)}."""

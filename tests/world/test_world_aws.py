@@ -1,5 +1,6 @@
 """The AWS endpoint: conditional writes, faults, the group's states, hooks, and the record of calls."""
 
+import base64
 from concurrent.futures import ThreadPoolExecutor
 from urllib.request import urlopen
 
@@ -249,6 +250,46 @@ def test_the_bucket_keeps_earlier_versions_and_says_so_as_s3_does(world):
     world.ask("s3_versioning", status="Suspended")
     assert told()[0] == "Suspended"
     world.ask("s3_versioning", status="Enabled")
+
+
+def test_an_object_goes_back_in_time(world):
+    s3, key = world.aws("s3"), "time/record"
+    for body in (b"1", b"2", b"3"):
+        s3.put_object(Bucket=BUCKET, Key=key, Body=body)
+    now = lambda: s3.get_object(Bucket=BUCKET, Key=key)["Body"].read()
+    third = world.ask("s3_versions", key=key)[2]["version"]
+    for version, body in (("1", b"1"), ("-3", b"2"), (third, b"3")):
+        world.ask("s3_put_back", key=key, version=version)
+        assert now() == body
+    kept = [base64.b64decode(each["body"]) for each in world.ask("s3_versions", key=key)]
+    assert kept == [b"1", b"2", b"3", b"1", b"2", b"3"]
+    for version in ("0", "9", "-9", "none"):
+        with pytest.raises(WorldError, match="has no version"):
+            world.ask("s3_put_back", key=key, version=version)
+    # Gone behind a delete marker, which S3 tells of, and back by either way.
+    world.ask("s3_rm", key=[key])
+    for call in (s3.get_object, s3.head_object):
+        with pytest.raises(ClientError) as refused:
+            call(Bucket=BUCKET, Key=key)
+        answer = refused.value.response["ResponseMetadata"]
+        assert (answer["HTTPStatusCode"], answer["HTTPHeaders"].get("x-amz-delete-marker")) == (404, "true")
+    assert world.ask("s3_versions", key=key)[-1]["deleted"]
+    with pytest.raises(WorldError, match="with a body"):
+        world.ask("s3_put_back", key=key, version="-1")
+    world.ask("s3_undelete", key=key)
+    assert now() == b"3" and not world.ask("s3_versions", key=key)[-1]["deleted"]
+    # Emptied, with traces and without.
+    s3.put_object(Bucket=BUCKET, Key="elsewhen", Body=b"x")
+    assert world.ask("s3_empty", prefix="time/")["keys"] == [key] and world.ask("s3_ls", prefix="time/") == []
+    assert len(world.ask("s3_versions", key=key)) == 7, "six bodies and a marker"
+    assert world.ask("s3_empty", prefix="time/", forget=True)["keys"] == [key]
+    with pytest.raises(WorldError, match="no version of"):
+        world.ask("s3_versions", key=key)
+    with pytest.raises(ClientError) as refused:
+        s3.get_object(Bucket=BUCKET, Key=key)
+    assert "x-amz-delete-marker" not in refused.value.response["ResponseMetadata"]["HTTPHeaders"]
+    assert "elsewhen" in world.ask("s3_ls")
+    world.ask("s3_rm", key=["elsewhen"])
 
 
 def test_ec2_can_show_nobody_and_every_version_of_the_record_is_kept(world, fault):

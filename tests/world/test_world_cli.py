@@ -86,3 +86,27 @@ def test_every_command_has_help(dev_world):
     for command in commands[1:]:
         code, out, _ = dev_world(command, "--help")
         assert code == 0 and out.startswith(f"usage: dev/world {command}")
+
+
+def test_disks_strangers_and_versions_by_hand(dev_world, world, monkeypatch):
+    where = ("2", "/var/lib/kept")
+    world.run(2, "sh", "-c", "mkdir -p /var/lib/kept; echo 1 >/var/lib/kept/file")
+    assert dev_world("disk", "copy", *where, "1", "--to-path", "/var/lib/copied")[0] == 0
+    assert world.run(1, "cat", "/var/lib/copied/file") == "1\n"
+    assert dev_world("disk", "set-aside", *where, "--mount-point")[0] == 0
+    assert world.run(2, "ls", "/var/lib/kept") == "" and dev_world("disk", "put-back", *where)[0] == 0
+    assert dev_world("disk", "empty", *where)[0] == dev_world("disk", "rm", *where)[0] == 0
+    code, out, _ = dev_world("stranger", "start", "endpoint", "403")
+    assert code == 0 and out == f"address={world.ask('status')['endpoint']}\n"
+    assert dev_world("stranger", "stop")[0] == 0
+    for body in (b"1", b"2"):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(body)))
+        dev_world("s3", "put", "hand/again")
+    assert dev_world("s3", "put-back", "hand/again", "-2")[0] == 0
+    assert json.loads(dev_world("--json", "s3", "versions", "hand/again")[1])[2]["body"] == "MQ=="
+    dev_world("s3", "rm", "hand/again")
+    assert dev_world("s3", "undelete", "hand/again")[0] == 0 and dev_world("s3", "ls", "hand/")[1] == "hand/again\n"
+    assert dev_world("s3", "empty", "hand/", "--forget")[0] == 0
+    assert dev_world("s3", "versions", "hand/again") == (
+        1, "", "dev/world: no version of s3://kubeboot-demo/hand/again\n",
+    )  # fmt: skip

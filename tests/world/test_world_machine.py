@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from world.build import PROJECT
 from world.client import run_as, wait_until
 from world.control import WorldError
 from world.journal import read
@@ -47,6 +48,11 @@ def test_each_machine_has_its_own_names_and_folders(world):
 def test_a_machine_sees_no_process_but_its_own(world):
     assert "init.py" in world.run(1, "cat", "/proc/1/cmdline")
     assert str(os.getpid()) not in world.run(1, "ls", "/proc").split()
+
+
+def test_the_firmware_says_which_instance_it_is(world):
+    for index in (1, 2):
+        assert world.run(index, "cat", "/sys/class/dmi/id/board_asset_tag").strip() == world.node(index)["id"]
 
 
 def test_settings_are_for_root_alone(world):
@@ -124,6 +130,26 @@ def test_the_kubelet_is_started_at_boot_and_again_when_it_dies(world, machine):
     wait_until(lambda: len(started()) == 1)
     world.run(machine, "sh", "-c", "kill -9 $(cat /proc/1/task/1/children)")
     wait_until(lambda: len(started()) >= 2)
+
+
+def test_drop_ins_of_kubelet_run_as_kubeboot_would(world, machine):
+    folder = Path(world.node(machine)["folder"]) / "disk"
+    drop_in = folder / "etc/systemd/system/kubelet.service.d/50-test.conf"
+    drop_in.parent.mkdir(exist_ok=True)
+    drop_in.write_text("[Service]\nExecStartPre=-/bin/sh -c 'env >/var/lib/env; command -v kubeboot >>/var/lib/env'\n")
+    world.ask("kill", node=machine)
+    world.ask("boot", node=machine, up=False)
+    wait_until(lambda: (folder / "var/lib/env").exists() and "/kubeboot\n" in (folder / "var/lib/env").read_text(), 20)
+    seen = set((folder / "var/lib/env").read_text().split())
+    given = set(world.run(machine, "env").split())
+    assert {each for each in given if each.startswith(("PATH=", "HOME=", "AWS_", "STANDIN_"))} <= seen
+    assert not any(each.startswith("PYTHONPATH=") for each in seen)
+
+
+def test_the_units_of_the_project_are_installed_with_their_drop_ins(world):
+    installed = Path(world.node(1)["folder"]) / "disk/etc/systemd/system"
+    for file in (PROJECT / "systemd").rglob("*.*"):
+        assert file.is_dir() or (installed / file.relative_to(PROJECT / "systemd")).read_bytes() == file.read_bytes()
 
 
 def test_the_container_runtime_has_a_socket(world):

@@ -7,8 +7,9 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from . import objects, shutdown
+from . import disks, objects, shutdown
 from .node import Node
+from .standin import whole
 from .world import World
 
 
@@ -36,6 +37,16 @@ class Verbs:
         found = self._world.find(node)
         found.power_off(clean=False)
         return self._describe(found)
+
+    def blackout(self, nodes: list[str] | None = None) -> dict:
+        """A power cut of all machines, or of these, in one moment; `boot` brings them back, one by one."""
+        chosen = [self._world.find(name) for name in nodes] if nodes else list(self._world.nodes)
+        on = [node for node in chosen if node.machine.is_on]
+        for node in on:
+            node.machine.pull_the_plug()
+        for node in on:
+            node.power_off(clean=False)
+        return self.status()
 
     def shutdown(self, node: str, way: str = "poweroff") -> dict:
         """The machine goes down by itself, this way; AWS does not notice. What the leaving unit did is in the answer."""
@@ -81,6 +92,43 @@ class Verbs:
         """The command line that runs whatever follows it as this machine."""
         return {"argv": self._world.find(node).machine.enter([])}
 
+    # Disks. A path is the machine's own, below /etc, /var/lib or /var/log.
+
+    def disk_empty(self, node: str, path: str) -> dict:
+        """Deletes what is in a folder; the folder stays."""
+        return self._on_disk(node, path, disks.empty)
+
+    def disk_rm(self, node: str, path: str) -> dict:
+        return self._on_disk(node, path, disks.remove)
+
+    def disk_set_aside(self, node: str, path: str, mount_point: bool = False) -> dict:
+        """Takes a file or folder away until it is put back; `mount_point` leaves an empty folder."""
+        return self._on_disk(node, path, lambda machine, where: disks.set_aside(machine, where, mount_point))
+
+    def disk_put_back(self, node: str, path: str) -> dict:
+        return self._on_disk(node, path, disks.put_back)
+
+    def disk_copy(self, node: str, path: str, to: str, to_path: str | None = None) -> dict:
+        """Lays a copy of a file or folder over the same place of another machine, or over `to_path` there."""
+        target = self._world.find(to).machine
+        return self._on_disk(node, path, lambda machine, where: disks.copy(machine, where, target, to_path or where))
+
+    def _on_disk(self, node: str, path: str, work: Callable) -> dict:
+        found = self._world.find(node)
+        work(found.machine, path)
+        return {"node": found.id, "path": path}
+
+    # Who else answers.
+
+    def stranger_start(self, at: str, answer: str = "401", ca_of: str | None = None, uid: str = "") -> dict:
+        """Somebody else answers on port 6443 of `at`: "endpoint", a node, or an address. See strangers.py."""
+        authority = self._world.find(ca_of).machine.folder / "disk/etc/kubernetes/pki" if ca_of else None
+        return {"address": self._world.invite(at, answer, authority, uid)}
+
+    def stranger_stop(self, at: str | None = None) -> dict:
+        """That one, or all of them, are gone."""
+        return {"gone": self._world.send_away(at)}
+
     # What AWS says.
 
     def lifecycle(self, node: str, state: str) -> dict:
@@ -123,6 +171,7 @@ class Verbs:
         return self._describe(found)
 
     def lb(self, mode: str) -> dict:
+        self._world.must_be_alone_at_the_endpoint()
         self._world.balancer.set_mode(mode)
         return self._world.balancer.state()
 
@@ -151,8 +200,7 @@ class Verbs:
                 os.unlink(path)
             return self._describe(found)
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(fault)
+        whole.write(path, fault)
         return self._describe(found)
 
     def s3_put(self, key: str, body: str) -> dict:
@@ -170,6 +218,27 @@ class Verbs:
 
     def s3_ls(self, prefix: str = "") -> list[str]:
         return objects.names(prefix)
+
+    def s3_versions(self, key: str) -> list[dict]:
+        """All there ever was under a key, the oldest first; a delete marker has no body."""
+        shown = [(ident, body and base64.b64encode(body).decode()) for ident, body in objects.versions(key)]
+        return [{"version": ident, "deleted": body is None, "body": body} for ident, body in shown]
+
+    def s3_put_back(self, key: str, version: str) -> dict:
+        """Writes an earlier version anew: its ID, or 1 for the first, -1 for the last, -2 for the one before."""
+        objects.put_back(key, version)
+        return {"key": key}
+
+    def s3_undelete(self, key: str) -> dict:
+        objects.undelete(key)
+        return {"key": key}
+
+    def s3_empty(self, prefix: str = "", forget: bool = False) -> dict:
+        """Deletes everything; with `forget` every version and marker of it, too."""
+        keys = objects.forget(prefix) if forget else objects.names(prefix)
+        for key in [] if forget else keys:
+            objects.remove(key)
+        return {"keys": keys}
 
     def s3_versioning(self, status: str) -> dict:
         objects.set_versioning(status)

@@ -1,5 +1,5 @@
-//! Whether the bucket honours conditional writes. All of kubeboot rests on that, and not every server that speaks S3
-//! does it: without the condition every machine would win the claim.
+//! Probes whether the bucket honours conditional writes. kubeboot depends on that, and not every S3 server does it: without the
+//! condition every machine would win the claim.
 
 #[cfg(test)]
 mod tests;
@@ -14,22 +14,22 @@ use futures::future::join_all;
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// How long one of the writes is tried.
+/// How long one write may take.
 const PROBE_TIMEOUT: Duration = Duration::from_millis(1500);
-/// How long all of them together may take.
-const WRITING: Duration = Duration::from_secs(3);
+/// How long all writes together may take.
+const ALL_WRITES_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long removing the scratch object may take.
-const REMOVING: Duration = Duration::from_millis(1500);
-/// How many write the same key at once in [`one_wins`].
+const REMOVE_TIMEOUT: Duration = Duration::from_millis(1500);
+/// How many writers write the same key at once in [`one_wins`].
 pub(super) const WRITERS: usize = 8;
-/// How long the first of them waits for the last before it writes all the same.
-const TOGETHER: Duration = Duration::from_millis(500);
-/// What an operator can do about a bucket that will not do.
+/// How long the first writer waits for the last before it writes anyway.
+const GATE_TIMEOUT: Duration = Duration::from_millis(500);
+/// What an operator can do about an unfit bucket.
 pub const REMEDY: &str = "use a general-purpose bucket of Amazon S3 itself";
 /// An `ETag` that no object has.
 const WRONG_ETAG: &str = "\"00000000000000000000000000000000\"";
 
-/// Why this bucket will not do, or why nobody knows.
+/// Why this bucket is unfit, or why that is not known.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unfit {
     /// A write went through although its condition did not hold.
@@ -41,17 +41,17 @@ pub enum Unfit {
     /// S3 refused a write for another reason.
     #[error(transparent)]
     Call(#[from] CallFailed),
-    /// Neither yes nor no.
+    /// S3 did not answer in time.
     #[error("S3 did not say in time whether it honours conditional writes")]
     NoAnswer,
 }
 
-/// What came of a probe.
+/// The result of a probe.
 #[derive(Debug)]
 pub struct Probed {
-    /// Whether the bucket will do.
+    /// Whether the bucket is fit.
     pub verdict: Result<(), Unfit>,
-    /// What kept it from removing its scratch object, so that a few bytes may stay behind.
+    /// Why its scratch object could not be removed, so that a few bytes may be left.
     pub left: Option<CallFailed>,
 }
 
@@ -60,20 +60,20 @@ pub struct Probed {
 /// Seven calls, and seconds at the most.
 pub async fn honours_conditions(store: &Store, me: &InstanceId) -> Probed {
     let key = scratch_key(me);
-    let verdict = timeout(WRITING, in_turn(store, &key)).await.unwrap_or(Err(Unfit::NoAnswer));
+    let verdict = timeout(ALL_WRITES_TIMEOUT, in_turn(store, &key)).await.unwrap_or(Err(Unfit::NoAnswer));
     tidy_up(store, &key, verdict).await
 }
 
-/// Has several writers create the same scratch object at the same moment: exactly one may win. A server that looks first
-/// and writes later passes [`honours_conditions`] and fails here, if it looks when the head has come, or takes as long
-/// between looking and writing as the writers' bodies lie apart.
+/// Lets several writers create the same scratch object at the same moment: exactly one may win. A server that checks the
+/// condition before it writes, without a lock, passes [`honours_conditions`] and fails here, if it checks when it has the request's
+/// head, or if its gap between check and write is longer than the time between the writers' bodies.
 pub async fn one_wins(store: &Store, me: &InstanceId) -> Probed {
     let key = scratch_key(me);
-    let verdict = timeout(WRITING, at_once(store, &key)).await.unwrap_or(Err(Unfit::NoAnswer));
+    let verdict = timeout(ALL_WRITES_TIMEOUT, at_once(store, &key)).await.unwrap_or(Err(Unfit::NoAnswer));
     tidy_up(store, &key, verdict).await
 }
 
-/// A key that nobody else has.
+/// A unique key.
 fn scratch_key(me: &InstanceId) -> String {
     keys::scratch(me.as_str(), &uuid::Uuid::new_v4().to_string())
 }
@@ -91,7 +91,7 @@ async fn in_turn(store: &Store, key: &str) -> Result<(), Unfit> {
 }
 
 async fn at_once(store: &Store, key: &str) -> Result<(), Unfit> {
-    let store = store.behind(Gate::of(WRITERS, TOGETHER));
+    let store = store.behind(Gate::of(WRITERS, GATE_TIMEOUT));
     let store = &store;
     let write = |writer: usize| async move {
         store.write(key, format!("writer {writer}").as_bytes(), &Condition::Absent, PROBE_TIMEOUT).await
@@ -99,8 +99,8 @@ async fn at_once(store: &Store, key: &str) -> Result<(), Unfit> {
     judge(join_all((0..WRITERS).map(write)).await)
 }
 
-/// What it means how they ended. That two have won is certain, whatever became of the others: a server that races is often
-/// one that loses count as well.
+/// Judges the results of all writers. If two have won, that is certain, whatever the others got: a server that races often fails
+/// in other ways as well.
 fn judge(ended: Vec<Result<Written, CallFailed>>) -> Result<(), Unfit> {
     let won = ended.iter().filter(|ended| matches!(ended, Ok(Written::Ours(_)))).count();
     if won > 1 {
@@ -119,7 +119,7 @@ fn judge(ended: Vec<Result<Written, CallFailed>>) -> Result<(), Unfit> {
     }
 }
 
-/// The write had to go through; its `ETag`.
+/// Expects that the write succeeded, and returns its `ETag`.
 fn holds(what: &str, written: Written) -> Result<String, Unfit> {
     match written {
         Written::Ours(etag) => Ok(etag),
@@ -128,7 +128,7 @@ fn holds(what: &str, written: Written) -> Result<String, Unfit> {
     }
 }
 
-/// The write had to be refused, and the object had to stay what it was.
+/// Expects that the write was refused and the object is unchanged.
 fn fails(what: &str, written: Written, before: &str) -> Result<(), Unfit> {
     match written {
         Written::Others(Object { etag, .. }) if etag == before => Ok(()),
@@ -144,9 +144,9 @@ async fn tidy_up(store: &Store, key: &str, verdict: Result<(), Unfit>) -> Probed
     Probed { verdict, left: left.filter(|_| !nothing) }
 }
 
-/// Removes a scratch object; what kept it from that.
+/// Removes a scratch object; returns the error if that failed.
 pub async fn remove(store: &Store, key: &str) -> Option<CallFailed> {
-    match timeout(REMOVING, store.remove_scratch(key)).await {
+    match timeout(REMOVE_TIMEOUT, store.remove_scratch(key)).await {
         Ok(removed) => removed.err(),
         Err(_) => Some(CallFailed::silent("remove", store.url(key), "s3:DeleteObject")),
     }

@@ -1,4 +1,4 @@
-//! The probe against a server that speaks as much S3 as the probe asks for, honestly or with one fault.
+//! The probe against a server with as much of S3 as the probe needs, correct or with one fault.
 
 use super::*;
 use crate::bucket::server::{Fault, Server};
@@ -10,7 +10,7 @@ fn me() -> Result<InstanceId> {
 }
 
 #[tokio::test]
-async fn a_bucket_that_honours_conditions_will_do_and_is_left_clean() -> Result<()> {
+async fn a_bucket_that_honours_conditions_is_fit_and_left_clean() -> Result<()> {
     let (server, store) = Server::start(Fault::None).await?;
     for probed in [honours_conditions(&store, &me()?).await, one_wins(&store, &me()?).await] {
         assert_eq!((probed.verdict, probed.left), (Ok(()), None));
@@ -20,7 +20,7 @@ async fn a_bucket_that_honours_conditions_will_do_and_is_left_clean() -> Result<
 }
 
 #[tokio::test]
-async fn every_violation_is_seen_and_named() -> Result<()> {
+async fn every_violation_is_found_and_named() -> Result<()> {
     let ignored = "this bucket ignores conditional writes: kubeboot cannot work on it";
     let table = [
         (Fault::IgnoresIfNoneMatch, ignored, "If-None-Match: * for an object that is there"),
@@ -38,7 +38,7 @@ async fn every_violation_is_seen_and_named() -> Result<()> {
 }
 
 #[tokio::test]
-async fn whoever_looks_first_and_writes_later_lets_several_win() -> Result<()> {
+async fn a_server_that_checks_before_it_writes_lets_several_win() -> Result<()> {
     for fault in [Fault::LooksFirst, Fault::LooksAtTheHead] {
         let (_server, store) = Server::start(fault).await?;
         let verdict = one_wins(&store, &me()?).await.verdict;
@@ -49,7 +49,7 @@ async fn whoever_looks_first_and_writes_later_lets_several_win() -> Result<()> {
 }
 
 #[test]
-fn that_two_have_won_counts_whatever_became_of_the_others() {
+fn two_winners_are_a_violation_whatever_the_others_got() {
     let ours = || Ok(Written::Ours("e".into()));
     let others = || Ok(Written::Others(Object { body: Vec::new(), etag: "e".into() }));
     let failed = || CallFailed::silent("write", "s3://b/p/k", "s3:PutObject");
@@ -69,7 +69,7 @@ fn that_two_have_won_counts_whatever_became_of_the_others() {
 }
 
 #[tokio::test]
-async fn a_gate_opens_for_who_has_come_when_another_stays_away() -> Result<()> {
+async fn a_gate_opens_after_its_timeout_when_a_writer_is_missing() -> Result<()> {
     let (_server, store) = Server::start(Fault::None).await?;
     let store = store.behind(Gate::of(2, Duration::from_millis(20)));
     for body in [b"first", b"again"] {
@@ -80,7 +80,7 @@ async fn a_gate_opens_for_who_has_come_when_another_stays_away() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_denied_removal_spoils_nothing_but_is_told() -> Result<()> {
+async fn a_denied_removal_does_not_change_the_verdict_and_is_reported() -> Result<()> {
     let (server, store) = Server::start(Fault::DeniesDelete).await?;
     let probed = honours_conditions(&store, &me()?).await;
     assert_eq!(probed.verdict, Ok(()));

@@ -1,4 +1,4 @@
-//! Who holds the lock, by the kernel's own word in `/proc`.
+//! Which processes hold the lock, as the kernel shows in `/proc`.
 
 use std::fs::{self, File};
 use std::io;
@@ -8,14 +8,14 @@ use std::path::Path;
 /// The processes that hold a lock.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Holders {
-    /// The one that took it, if it is alive and still has it.
+    /// The process that took it, if it is alive and still holds it.
     pub(super) locker: Option<i32>,
-    /// All that have it: the one that took it and those that inherited it.
+    /// All that hold it: the one that took it and those that inherited it.
     pub(super) all: Vec<i32>,
 }
 
 impl Holders {
-    /// Looks through the open files of all processes that we may look into.
+    /// Searches the open files of all processes that this one may inspect.
     ///
     /// # Errors
     ///
@@ -38,9 +38,9 @@ impl Holders {
     }
 }
 
-/// If a process has the lock: the ID of the process that took it, which may be dead by now.
-/// A process that has the file open without the lock, since it waits, has no such line.
-/// What cannot be read is somebody else's, or gone.
+/// If a process holds the lock: the ID of the process that took it, which may be dead by now.
+/// A process that has the file open and only waits for the lock has no such line.
+/// Unreadable entries belong to another user's process or to one that has ended, and are skipped.
 fn locker_seen_by(process: &Path, lock: (u64, u64)) -> Option<i32> {
     fs::read_dir(process.join("fd")).ok()?.flatten().find_map(|fd| {
         let open = fs::metadata(fd.path()).ok()?;

@@ -2,7 +2,7 @@
 //!
 //! It is an flock: the kernel releases it when the last process that holds it is gone, and kubeadm
 //! inherits it. So a kubeadm whose kubeboot was killed keeps the lock, and the next kubeboot ends
-//! that orphan instead of working beside it. After a boot `/run` is empty and the lock is free.
+//! that orphan before it works. After a boot `/run` is empty and the lock is free.
 
 mod holders;
 mod note;
@@ -28,11 +28,11 @@ use note::Note;
 /// Where the lock is.
 pub const PATH: &str = "/run/kubeboot/lock";
 
-/// How often a waiting caller looks again.
-const INTERVAL: Duration = Duration::from_millis(200);
+/// How often a waiting caller tries again.
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 /// How long a process may take to end after SIGTERM, before SIGKILL. A kubeboot ends its kubeadm within one second.
-const GRACE: Duration = Duration::from_secs(2);
+const TERM_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The lock, held. It is released when the last clone is dropped and the last process that
 /// inherited it has ended.
@@ -44,43 +44,43 @@ pub struct Lock {
 
 impl Lock {
     /// Takes the lock at `path` on behalf of `command` (a name for people, such as `kubeboot up`).
-    /// Waits at most `time_limit`; every new reason for waiting goes to `on_wait`. A kubeadm that
-    /// was left behind by a kubeboot that is dead is ended.
+    /// Waits at most `time_limit`; every new reason for waiting goes to `on_wait`. A kubeadm whose
+    /// kubeboot has died is ended.
     ///
     /// # Errors
     ///
-    /// With [`Exit::TryAgain`], if somebody else still holds it after `time_limit`; otherwise if the
+    /// With [`Exit::TryAgain`], if another process still holds it after `time_limit`; otherwise if the
     /// lock file cannot be made or locked.
     pub async fn acquire(path: &Path, command: &str, time_limit: Duration, on_wait: impl FnMut(&str)) -> Result<Self> {
         Self::contend(path, command, time_limit, |_| false, on_wait).await
     }
 
-    /// The same for a command that comes before others: whoever holds the lock and says of itself that it is doing what
-    /// `ends` is true of is ended, with SIGTERM first. What it leaves behind is ended, too.
+    /// The same for a command that preempts others: a holder whose noted command `preempts` accepts is ended, with SIGTERM first,
+    /// and so is the kubeadm that it leaves behind.
     ///
     /// # Errors
     /// As [`Lock::acquire`].
-    pub async fn acquire_before(
+    pub async fn acquire_preempting(
         path: &Path,
         command: &str,
         time_limit: Duration,
-        ends: impl Fn(&str) -> bool,
+        preempts: impl Fn(&str) -> bool,
         on_wait: impl FnMut(&str),
     ) -> Result<Self> {
-        Self::contend(path, command, time_limit, ends, on_wait).await
+        Self::contend(path, command, time_limit, preempts, on_wait).await
     }
 
     async fn contend(
         path: &Path,
         command: &str,
         time_limit: Duration,
-        ends: impl Fn(&str) -> bool,
+        preempts: impl Fn(&str) -> bool,
         mut on_wait: impl FnMut(&str),
     ) -> Result<Self> {
         let file = open(path)?;
         let since = Instant::now();
-        let mut told = String::new();
-        let (mut orphan, mut holder) = (Ending::default(), Ending::default());
+        let mut last_reason = String::new();
+        let (mut orphan, mut holder) = (Termination::default(), Termination::default());
         loop {
             match file.try_lock() {
                 Ok(()) => return Self::taken(file, command),
@@ -92,31 +92,31 @@ impl Lock {
             let holders = Holders::of(&file).with_context(|| failed_to("examine", path))?;
             let note = Note::read(&file);
             let reason = reason(&holders, note.as_ref());
-            if told != reason {
+            if last_reason != reason {
                 on_wait(&reason);
-                told = reason;
+                last_reason = reason;
             }
-            if let Some(child) = left_behind(&holders, note.as_ref()) {
+            if let Some(child) = find_orphan(&holders, note.as_ref()) {
                 orphan.end(child, "ending a process that a dead kubeboot left behind", kill_process_group);
             }
-            let noted = note.as_ref().filter(|note| holders.locker == Some(note.pid) && ends(note.command()));
+            let noted = note.as_ref().filter(|note| holders.locker == Some(note.pid) && preempts(note.command()));
             if let Some(note) = noted {
-                // It alone: its group may be that of the script which started it.
+                // Only this process: its group may be that of the script which started it.
                 holder.end(note.pid, "ending the kubeboot that holds this machine's lock", kill_process);
             }
             if since.elapsed() >= time_limit {
                 let waited = humantime::format_duration(time_limit);
-                return Err(anyhow!("{told}; waited {waited} for it to end"))
+                return Err(anyhow!("{last_reason}; waited {waited} for it to end"))
                     .with_context(|| failed_to("take", path))
                     .context(Exit::TryAgain);
             }
-            sleep(INTERVAL).await;
+            sleep(POLL_INTERVAL).await;
         }
     }
 
     fn taken(file: File, command: &str) -> Result<Self> {
         let note = Note::mine(command);
-        note.write(&file).context("failed to say who holds this machine's lock")?;
+        note.write(&file).context("failed to write down the holder of this machine's lock")?;
         let file = Arc::new(file);
         Ok(Self { file, note })
     }
@@ -126,7 +126,7 @@ impl Lock {
         self.file.try_clone()
     }
 
-    /// Writes down a process that inherited the lock: should this one die, it is the orphan.
+    /// Notes a process that inherited the lock: if this process dies, that one is the orphan.
     pub(super) fn note_child(&self, group: i32) -> io::Result<()> {
         self.note.with_child(group).write(&self.file)
     }
@@ -150,10 +150,10 @@ fn open(path: &Path) -> Result<File> {
         .with_context(|| failed_to("open", path))
 }
 
-/// Who is in the way, for people.
+/// Why the lock cannot be taken, for people.
 fn reason(holders: &Holders, note: Option<&Note>) -> String {
     let noted = note.filter(|note| holders.locker == Some(note.pid));
-    match (holders.locker, noted, left_behind(holders, note)) {
+    match (holders.locker, noted, find_orphan(holders, note)) {
         (Some(_), Some(note), _) => format!("this machine's lock is held by {note}"),
         (Some(pid), None, _) => format!("this machine's lock is held by pid {pid}"),
         (None, _, Some(child)) => {
@@ -169,34 +169,33 @@ fn reason(holders: &Holders, note: Option<&Note>) -> String {
     }
 }
 
-/// The orphan, if there is one: nobody who took the lock holds it any more, but the process that
-/// the note calls its child does. Both by the kernel's word at this moment, so that a number that
-/// meanwhile means another process cannot mislead.
-fn left_behind(holders: &Holders, note: Option<&Note>) -> Option<i32> {
+/// The orphan, if there is one: the process that took the lock no longer holds it, but its child by
+/// the note does. Both are read from the kernel now, so a process ID that was reused cannot mislead.
+fn find_orphan(holders: &Holders, note: Option<&Note>) -> Option<i32> {
     let child = note?.child?;
     (holders.locker.is_none() && holders.all.contains(&child)).then_some(child)
 }
 
-/// A process that was asked to end.
+/// The termination of one process, over several attempts to take the lock.
 #[derive(Default)]
-struct Ending {
+struct Termination {
     asked: Option<(i32, Instant)>,
 }
 
-impl Ending {
-    /// Signals it by `kill`: first to end, and after a grace for good.
+impl Termination {
+    /// Signals it by `kill`: SIGTERM first, and SIGKILL after `TERM_TIMEOUT`.
     fn end(&mut self, pid: i32, what: &str, kill: fn(Pid, Signal) -> rustix::io::Result<()>) {
         let asked = self.asked.filter(|(asked, _)| *asked == pid);
         let signal = match asked {
             None => Signal::TERM,
-            Some((_, since)) if since.elapsed() >= GRACE => Signal::KILL,
+            Some((_, since)) if since.elapsed() >= TERM_TIMEOUT => Signal::KILL,
             Some(_) => return,
         };
         if asked.is_none() {
             self.asked = Some((pid, Instant::now()));
             tracing::warn!(pid, "{what}");
         }
-        // An error means that it is gone already, and the next look at the lock shows that.
+        // An error means that the process is gone already; the next attempt to take the lock shows that.
         if let Some(pid) = Pid::from_raw(pid) {
             let _ = kill(pid, signal);
         }

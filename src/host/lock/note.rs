@@ -1,7 +1,7 @@
 //! What a holder writes into the lock file about itself.
 //!
-//! It is for people, and it names the child that may become an orphan. Whether somebody holds the
-//! lock is never decided by it.
+//! It is for people, and it names the child that may become an orphan. It never decides whether the
+//! lock is held.
 
 use std::fmt;
 use std::fs::File;
@@ -11,7 +11,7 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
-/// More than any note has.
+/// The largest note that is read, in bytes; none is that long.
 const LIMIT: usize = 1024;
 
 /// Who holds the lock.
@@ -55,7 +55,7 @@ impl Note {
         file.write_all_at(&text, 0)
     }
 
-    /// Reads it; a half-written or foreign one says nothing.
+    /// Reads it; `None` for a half-written or foreign one.
     pub(super) fn read(file: &File) -> Option<Self> {
         let mut text = vec![0; LIMIT];
         let length = file.read_at(&mut text, 0).ok()?;

@@ -1,4 +1,4 @@
-//! Several holders: real processes, real signals, no sleeping and hoping.
+//! Several holders: real processes and signals, and waits with a condition.
 
 use super::*;
 use crate::host::process::Command;
@@ -21,23 +21,23 @@ fn machine() -> Result<Machine> {
 
 impl Machine {
     async fn take(&self, time_limit: Duration, said: &Mutex<Vec<String>>) -> Result<Lock> {
-        let tell = |reason: &str| {
-            said.lock().expect("nobody panics with it").push(reason.to_owned());
+        let on_wait = |reason: &str| {
+            said.lock().expect("no holder panics").push(reason.to_owned());
         };
-        Lock::acquire(&self.path, "kubeboot test", time_limit, tell).await
+        Lock::acquire(&self.path, "kubeboot test", time_limit, on_wait).await
     }
 
     async fn try_take(&self) -> Result<Lock> {
         self.take(AT_ONCE, &Mutex::default()).await
     }
 
-    /// Checks that the lock is free. "Soon", because a test beside this one may be starting a
-    /// process: until its exec, that has a copy of everything.
+    /// Checks that the lock is free soon. Not at once, because another test may be starting a
+    /// process, which has a copy of every open file until its exec.
     async fn is_free(&self) -> Result<()> {
         self.take(SOON, &Mutex::default()).await.map(|_| ())
     }
 
-    /// Checks who has the lock, likewise soon.
+    /// Checks which processes hold the lock, likewise soon.
     async fn is_held_by(&self, locker: Option<i32>, all: &[i32]) -> Result<()> {
         let file = open(&self.path)?;
         let end = Instant::now() + SOON;
@@ -58,12 +58,12 @@ async fn the_second_waits_with_a_reason_and_gives_up_in_time() -> Result<()> {
     let machine = machine()?;
     let first = machine.try_take().await?;
     let said = Mutex::default();
-    let error = machine.take(INTERVAL, &said).await.expect_err("it is held");
+    let error = machine.take(POLL_INTERVAL, &said).await.expect_err("it is held");
     assert_eq!(Exit::of(&error), Exit::TryAgain);
 
     let said = said.into_inner()?;
     let me = format!("held by pid {} (kubeboot test) since 2", std::process::id());
-    assert_eq!(said.len(), 1, "a reason that stays the same is told once: {said:?}");
+    assert_eq!(said.len(), 1, "an unchanged reason is reported once: {said:?}");
     assert!(said[0].contains(&me), "{said:?}");
     assert!(format!("{error:#}").contains(&me), "{error:#}");
 
@@ -93,9 +93,9 @@ async fn the_child_of_a_living_holder_is_left_alone() -> Result<()> {
     let lock = machine.try_take().await?;
     let child = Command::new("sleep").args(["60"]).env_allow(["PATH"]).deadline(SOON);
     let mut child = child.inherit_lock(&lock).start()?;
-    assert!(machine.take(INTERVAL, &Mutex::default()).await.is_err());
-    // Had it been signalled, it would have ended long before this.
-    let ended = tokio::time::timeout(INTERVAL, child.wait()).await;
+    assert!(machine.take(POLL_INTERVAL, &Mutex::default()).await.is_err());
+    // A signal would have ended it long before this.
+    let ended = tokio::time::timeout(POLL_INTERVAL, child.wait()).await;
     assert!(ended.is_err(), "{ended:?}");
     child.kill().await?;
     Ok(())
@@ -107,7 +107,7 @@ async fn an_orphan_is_ended_even_if_it_ignores_sigterm() -> Result<()> {
     let lock = machine.try_take().await?;
     let (sender, mut ready) = tokio::sync::mpsc::unbounded_channel();
     let mut child = Command::new("sh")
-        // What is ignored stays ignored by what follows, and no child of its own holds the lock beside it.
+        // The ignored signal stays ignored after exec, and the shell leaves no child that holds the lock, too.
         .args(["-c", "trap '' TERM; echo ready; exec sleep 60"])
         .env_allow(["PATH"])
         .deadline(SOON)
@@ -146,7 +146,7 @@ async fn a_process_that_kubeboot_did_not_start_is_named_and_left_alone() -> Resu
 }
 
 #[tokio::test]
-async fn garbage_in_the_lock_file_is_no_obstacle() -> Result<()> {
+async fn garbage_in_the_lock_file_does_not_prevent_locking() -> Result<()> {
     let machine = machine()?;
     drop(machine.try_take().await?);
     std::fs::write(&machine.path, b"\xff{".repeat(2000))?;
@@ -159,7 +159,7 @@ async fn garbage_in_the_lock_file_is_no_obstacle() -> Result<()> {
     machine.is_free().await
 }
 
-/// Another process that holds the lock itself and says that it is doing `command`.
+/// Another process that holds the lock itself, with `command` in its note.
 async fn another(machine: &Machine, command: &str, script: &str) -> Result<std::process::Child> {
     drop(machine.try_take().await?);
     let mut flock = std::process::Command::new("flock");
@@ -177,16 +177,17 @@ async fn another(machine: &Machine, command: &str, script: &str) -> Result<std::
 }
 
 async fn take_before_up(machine: &Machine, time_limit: Duration) -> Result<Lock> {
-    Lock::acquire_before(&machine.path, "kubeboot reset", time_limit, |command| command == "kubeboot up", |_| {}).await
+    Lock::acquire_preempting(&machine.path, "kubeboot reset", time_limit, |command| command == "kubeboot up", |_| {})
+        .await
 }
 
 #[tokio::test]
-async fn who_comes_before_the_holder_ends_it() -> Result<()> {
+async fn a_preempting_command_ends_the_holder() -> Result<()> {
     use std::os::unix::process::ExitStatusExt;
     for (script, signal) in [("exec sleep 60", 15), ("trap '' TERM; exec sleep 60", 9)] {
         let machine = machine()?;
         let mut holder = another(&machine, "kubeboot up", script).await?;
-        // Seen from here, the holder is a zombie once it has ended; the lock is free all the same.
+        // The ended holder is a zombie of this test, but the lock is free.
         drop(take_before_up(&machine, SOON).await?);
         assert_eq!(holder.wait()?.signal(), Some(signal), "{script}");
     }
@@ -194,10 +195,10 @@ async fn who_comes_before_the_holder_ends_it() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_holder_of_equal_rank_is_waited_for() -> Result<()> {
+async fn a_holder_that_is_not_preempted_is_waited_for() -> Result<()> {
     let machine = machine()?;
     let mut holder = another(&machine, "kubeboot reset --now", "exec sleep 60").await?;
-    let error = take_before_up(&machine, INTERVAL).await.expect_err("it is held");
+    let error = take_before_up(&machine, POLL_INTERVAL).await.expect_err("it is held");
     assert_eq!(Exit::of(&error), Exit::TryAgain);
     assert!(holder.try_wait()?.is_none(), "it was ended");
     holder.kill()?;

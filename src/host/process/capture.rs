@@ -1,4 +1,4 @@
-//! Reads what a process says, keeps the end of it, and passes lines on as they come.
+//! Reads the output of a process, keeps the end of it, and passes lines on as they come.
 
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,16 +9,16 @@ use tokio::task::JoinHandle;
 
 use super::redact::Redaction;
 
-/// How much of each stream is kept, in bytes: its end, since that is where the error stands.
+/// How much of each stream is kept, in bytes: its end, because the error is there.
 const KEPT: usize = 64 * 1024;
 
 /// The longest line that is passed on in one piece, in bytes.
 const LONGEST_LINE: usize = 8 * 1024;
 
-/// How long a stream may stay open after its process has ended: somebody inherited it.
-const LINGER: Duration = Duration::from_millis(500);
+/// How long to read on after the process has ended, if another process inherited the stream.
+const DRAIN_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// Told each line as it comes.
+/// Called with each line as it comes.
 pub(super) type OnLine = Box<dyn FnMut(&str) + Send>;
 
 /// A stream that is being read in the background.
@@ -40,26 +40,26 @@ impl Capture {
         Self { kept, reader }
     }
 
-    /// What was kept, once the process has ended. A stream that somebody else holds open is left
-    /// to itself after a moment.
+    /// What was kept, once the process has ended. A stream that another process holds open is
+    /// abandoned after `DRAIN_TIMEOUT`.
     pub(super) async fn finish(&mut self) -> String {
         if !self.reader.is_finished() {
-            // Neither end of this wait is a failure: what has come by then is what there is.
-            let _ = tokio::time::timeout(LINGER, &mut self.reader).await;
+            // A time-out is no failure: what has been read by then is the output.
+            let _ = tokio::time::timeout(DRAIN_TIMEOUT, &mut self.reader).await;
             self.reader.abort();
         }
         String::from_utf8_lossy(&locked(&self.kept)).into_owned()
     }
 }
 
-/// A poisoned lock would mean a panic while appending bytes; the bytes are as good as before it.
+/// A poisoned lock would mean a panic while bytes were appended; the bytes before it are still good.
 fn locked(kept: &Mutex<Vec<u8>>) -> MutexGuard<'_, Vec<u8>> {
     kept.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 async fn read(mut stream: impl AsyncRead + Unpin, kept: Arc<Mutex<Vec<u8>>>, mut lines: Lines) {
     let mut buffer = [0; 4096];
-    // A read error ends the stream like its end does: the process's exit code has the last word.
+    // A read error counts as the end of the stream: the exit code decides whether the process failed.
     while let Ok(count @ 1..) = stream.read(&mut buffer).await {
         keep_end(&mut locked(&kept), &buffer[..count]);
         lines.take(&buffer[..count]);
@@ -87,11 +87,11 @@ impl Lines {
         }
         for &byte in bytes {
             if byte == b'\n' {
-                self.tell();
+                self.emit();
             } else {
                 self.open.push(byte);
                 if self.open.len() == LONGEST_LINE {
-                    self.tell();
+                    self.emit();
                 }
             }
         }
@@ -99,11 +99,11 @@ impl Lines {
 
     fn end(&mut self) {
         if !self.open.is_empty() {
-            self.tell();
+            self.emit();
         }
     }
 
-    fn tell(&mut self) {
+    fn emit(&mut self) {
         let line = mem::take(&mut self.open);
         if let Some(on_line) = &mut self.on_line {
             on_line(&self.redaction.apply(&String::from_utf8_lossy(&line)));

@@ -1,12 +1,12 @@
-//! How running a program can fail.
+//! Why running a program can fail.
 
 use std::io;
 use std::time::Duration;
 
-/// How many of the last lines of a program's words an error shows.
+/// How many of the last lines of a program's output an error shows.
 const LINES_SHOWN: usize = 12;
 
-/// Why a program gave no good answer. Everything in here is redacted.
+/// Why a program failed. Everything in here is redacted.
 #[derive(Debug, thiserror::Error)]
 pub enum ProcessFailed {
     /// There is no such program.
@@ -22,18 +22,17 @@ pub enum ProcessFailed {
         program: String,
         /// Its deadline.
         after: Duration,
-        /// What it last said (up to 64 KiB).
+        /// The end of its output (up to 64 KiB).
         tail: String,
     },
-    /// It ended with an exit code that is no answer.
+    /// It ended with an exit code that is not accepted.
     #[error("'{program}' ended with exit code {code}{}", last_lines(tail))]
     Exit {
         /// The program's name.
         program: String,
         /// Its exit code.
         code: i32,
-        /// What it last said on standard error, or on standard output if it was silent there
-        /// (up to 64 KiB).
+        /// The end of its standard error, or of its standard output if that is empty (up to 64 KiB).
         tail: String,
     },
     /// It was ended by a signal.
@@ -43,7 +42,7 @@ pub enum ProcessFailed {
         program: String,
         /// The number of the signal.
         signal: i32,
-        /// What it last said (up to 64 KiB).
+        /// The end of its output (up to 64 KiB).
         tail: String,
     },
     /// The system refused to start it, wait for it or end it.
@@ -53,7 +52,7 @@ pub enum ProcessFailed {
         program: String,
         /// What was tried: start, wait for, end.
         verb: &'static str,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
 }
@@ -63,7 +62,7 @@ impl ProcessFailed {
         Self::Io { program: program.to_owned(), verb, source }
     }
 
-    /// What the program last said, redacted; empty if it never ran.
+    /// The end of the program's output, redacted; empty if it never ran.
     #[must_use]
     pub fn tail(&self) -> &str {
         match self {
@@ -73,12 +72,12 @@ impl ProcessFailed {
     }
 }
 
-/// The end of what a program said, as the end of a sentence about it.
+/// The end of a program's output, as the end of a sentence about it.
 fn last_lines(tail: &str) -> String {
     let lines: Vec<&str> = tail.lines().filter(|line| !line.trim().is_empty()).collect();
     if lines.is_empty() {
-        return " and said nothing".to_owned();
+        return " and printed nothing".to_owned();
     }
     let first = lines.len().saturating_sub(LINES_SHOWN);
-    format!(", having said: {}", lines[first..].join("\n"))
+    format!(", having printed: {}", lines[first..].join("\n"))
 }

@@ -1,9 +1,8 @@
 //! The only place where kubeboot starts a process.
 //!
 //! Whatever is started here has an argument vector (never a shell line), an environment of named
-//! variables only, no standard input, a deadline, a process group of its own that dies with the
-//! value that stands for it, and output that is captured, bounded and redacted before anybody
-//! reports it.
+//! variables only, no standard input, a deadline, a process group of its own that is killed when the
+//! [`Running`] is dropped, and output that is captured, bounded, and redacted in every report.
 
 mod capture;
 mod failed;
@@ -24,12 +23,12 @@ use super::lock::Lock;
 use capture::OnLine;
 pub use failed::ProcessFailed;
 use redact::Redaction;
-use running::Terms;
+use running::RunSpec;
 pub use running::{Output, Running};
 
-/// How long a program may take if nobody says otherwise: enough for any query, too little for
-/// `kubeadm init`, so that whoever forgets the deadline of a long one notices at once.
-pub const DEFAULT_DEADLINE: Duration = Duration::from_secs(30);
+/// How long a program may take unless [`Command::deadline`] is called: enough for any query, and too
+/// little for `kubeadm init`, so that a forgotten deadline of a long command shows at once.
+pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A program to be started.
 #[must_use = "a command does nothing until it is run or started"]
@@ -51,7 +50,7 @@ impl Command {
             program: program.into(),
             args: Vec::new(),
             env: Vec::new(),
-            deadline: DEFAULT_DEADLINE,
+            deadline: DEFAULT_TIMEOUT,
             accepted: vec![0],
             redaction: Redaction::default(),
             on_line: None,
@@ -65,7 +64,7 @@ impl Command {
         self
     }
 
-    /// Hands on these variables of kubeboot's own environment, where they are set.
+    /// Passes on these variables of kubeboot's own environment, if they are set.
     pub fn env_allow<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
         let set = names.into_iter().map(Into::into);
         self.env.extend(set.filter_map(|name| std::env::var_os(&name).map(|value| (name, value))));
@@ -84,28 +83,28 @@ impl Command {
         self
     }
 
-    /// The exit codes that are an answer and no failure; 0 alone unless said otherwise.
+    /// The exit codes that are no failure; only 0 unless this is called.
     pub fn accept(mut self, codes: impl IntoIterator<Item = i32>) -> Self {
         self.accepted = codes.into_iter().collect();
         self
     }
 
-    /// A value that must not appear in any error or streamed line.
+    /// Hides a value in every error and streamed line.
     pub fn secret(mut self, value: impl Into<String>) -> Self {
         self.redaction.hide(value.into());
         self
     }
 
-    /// A filter for secrets whose shape is known but not their value; it gets text and returns
-    /// the text that may be shown.
+    /// Adds a filter for secrets of which only the shape is known. It gets text and returns the text
+    /// that may be shown.
     pub fn redact(mut self, filter: impl Fn(&str) -> String + Send + Sync + 'static) -> Self {
         self.redaction.filter(filter);
         self
     }
 
-    /// Calls `tell` for each line of standard output as it comes, redacted.
-    pub fn on_line(mut self, tell: impl FnMut(&str) + Send + 'static) -> Self {
-        self.on_line = Some(Box::new(tell));
+    /// Calls `callback` for each line of standard output as it comes, redacted.
+    pub fn on_line(mut self, callback: impl FnMut(&str) + Send + 'static) -> Self {
+        self.on_line = Some(Box::new(callback));
         self
     }
 
@@ -135,13 +134,13 @@ impl Command {
             io::ErrorKind::NotFound => ProcessFailed::NotFound { program: self.program.clone() },
             _ => ProcessFailed::io(&self.program, "start", source),
         })?;
-        let terms = Terms {
+        let spec = RunSpec {
             program: self.program,
             deadline: self.deadline,
             accepted: self.accepted,
             redaction: self.redaction,
         };
-        let running = Running::new(child, terms, self.on_line)?;
+        let running = Running::new(child, spec, self.on_line)?;
         if let Some(lock) = &self.lock {
             lock.note_child(running.id())
                 .map_err(|source| ProcessFailed::io(running.program(), "write down", source))?;
@@ -158,9 +157,9 @@ impl Command {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            // Its own group, so that whatever it starts itself can be ended with it.
+            // A group of its own, so that its children can be ended with it.
             .process_group(0)
-            // Reaps the child when dropped; the rest of the group is `Running`'s affair.
+            // Reaps the child when dropped; `Running` kills the rest of the group.
             .kill_on_drop(true);
         if let Some(lock) = &self.lock {
             command.preserved_fds(vec![OwnedFd::from(lock.handle()?)]);

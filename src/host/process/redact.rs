@@ -1,4 +1,4 @@
-//! Keeps secrets out of what is reported about a process.
+//! Hides secrets in what is reported about a process.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ const HIDDEN: &str = "[hidden]";
 
 type Filter = dyn Fn(&str) -> String + Send + Sync;
 
-/// The values and the filter that text passes before anybody sees it.
+/// The values that are hidden in a text, and the filter that it passes, before it is shown.
 #[derive(Clone, Default)]
 pub(super) struct Redaction {
     values: Vec<String>,

@@ -14,14 +14,14 @@ use super::capture::{Capture, OnLine};
 use super::failed::ProcessFailed;
 use super::redact::Redaction;
 
-/// How long a process group may take to end after SIGTERM, before SIGKILL. Short, because a
-/// holder whose claim is in doubt has to be sure that its kubeadm is dead before others take over.
-const GRACE: Duration = Duration::from_secs(1);
+/// How long a process group may take to end after SIGTERM, before SIGKILL. Short, because a holder
+/// that may have lost its claim must have ended its kubeadm before another machine takes over.
+const TERM_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How long the kernel may take to end a process after SIGKILL.
-const KILL_LIMIT: Duration = Duration::from_secs(5);
+const KILL_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What a program answered. `Debug` leaves out what it said: that may be a key.
+/// The output of a program. `Debug` leaves out the text, which may hold a key.
 #[derive(Clone)]
 pub struct Output {
     /// The exit code, one of the accepted ones.
@@ -30,7 +30,7 @@ pub struct Output {
     pub stdout: String,
     /// The last 64 KiB of standard error, not redacted.
     pub stderr: String,
-    /// From start to end.
+    /// How long it ran.
     pub took: Duration,
 }
 
@@ -40,44 +40,44 @@ impl fmt::Debug for Output {
     }
 }
 
-/// What a process is measured by and reported with.
-pub(super) struct Terms {
+/// What is needed to judge and report a process.
+pub(super) struct RunSpec {
     pub(super) program: String,
     pub(super) deadline: Duration,
     pub(super) accepted: Vec<i32>,
     pub(super) redaction: Redaction,
 }
 
-/// A process with its group. Dropped before its end has been seen, the whole group is killed.
+/// A running process with its group. When it is dropped before it has ended, the whole group is killed.
 pub struct Running {
     child: Child,
     group: Pid,
-    terms: Terms,
+    spec: RunSpec,
     started: Instant,
     stdout: Capture,
     stderr: Capture,
 }
 
 impl Running {
-    pub(super) fn new(mut child: Child, terms: Terms, on_line: Option<OnLine>) -> Result<Self, ProcessFailed> {
+    pub(super) fn new(mut child: Child, spec: RunSpec, on_line: Option<OnLine>) -> Result<Self, ProcessFailed> {
         let started = Instant::now();
         let parts = (child.id(), child.stdout.take(), child.stderr.take());
         let (Some(id), Some(stdout), Some(stderr)) = parts else {
             let gone = io::Error::other("it has no process ID or no output");
-            return Err(ProcessFailed::io(&terms.program, "start", gone));
+            return Err(ProcessFailed::io(&spec.program, "start", gone));
         };
         let group = i32::try_from(id).ok().and_then(Pid::from_raw);
         let group = group.ok_or_else(|| {
-            let odd = io::Error::other(format!("its process ID {id} is out of range"));
-            ProcessFailed::io(&terms.program, "start", odd)
+            let error = io::Error::other(format!("its process ID {id} is out of range"));
+            ProcessFailed::io(&spec.program, "start", error)
         })?;
         Ok(Self {
             child,
             group,
             started,
-            stdout: Capture::start(stdout, terms.redaction.clone(), on_line),
-            stderr: Capture::start(stderr, terms.redaction.clone(), None),
-            terms,
+            stdout: Capture::start(stdout, spec.redaction.clone(), on_line),
+            stderr: Capture::start(stderr, spec.redaction.clone(), None),
+            spec,
         })
     }
 
@@ -88,26 +88,26 @@ impl Running {
     }
 
     pub(super) fn program(&self) -> &str {
-        &self.terms.program
+        &self.spec.program
     }
 
     /// Waits for the end, at most until the deadline that began with the start.
-    /// May be abandoned and called again.
+    /// May be cancelled and called again.
     ///
     /// # Errors
     ///
     /// [`ProcessFailed`], if the process does not end in time (then its group was killed) or ends with a
     /// signal or an exit code that is not accepted.
     pub async fn wait(&mut self) -> Result<Output, ProcessFailed> {
-        let ended = timeout_at(self.started + self.terms.deadline, self.child.wait()).await;
+        let ended = timeout_at(self.started + self.spec.deadline, self.child.wait()).await;
         match ended {
             Ok(Ok(status)) => self.judge(status).await,
-            Ok(Err(source)) => Err(ProcessFailed::io(&self.terms.program, "wait for", source)),
+            Ok(Err(source)) => Err(ProcessFailed::io(&self.spec.program, "wait for", source)),
             Err(_) => {
                 self.kill().await?;
                 Err(ProcessFailed::TimedOut {
-                    program: self.terms.program.clone(),
-                    after: self.terms.deadline,
+                    program: self.spec.program.clone(),
+                    after: self.spec.deadline,
                     tail: self.tail().await,
                 })
             }
@@ -118,36 +118,36 @@ impl Running {
     ///
     /// # Errors
     ///
-    /// [`ProcessFailed::Io`], if it is still there seconds after SIGKILL (it hangs in the kernel).
+    /// [`ProcessFailed::Io`], if it is still there `KILL_TIMEOUT` after SIGKILL (it hangs in the kernel).
     pub async fn kill(&mut self) -> Result<(), ProcessFailed> {
         if self.child.id().is_none() {
-            // Its end has been seen: by now its number may be somebody else's.
+            // It was reaped, so its process ID may be another process's by now.
             return Ok(());
         }
         self.signal(Signal::TERM);
-        let mut ended = timeout(GRACE, self.child.wait()).await;
+        let mut ended = timeout(TERM_TIMEOUT, self.child.wait()).await;
         if ended.is_err() {
             self.signal(Signal::KILL);
-            ended = timeout(KILL_LIMIT, self.child.wait()).await;
+            ended = timeout(KILL_TIMEOUT, self.child.wait()).await;
         }
-        // What it had started may have outlived it. While any of that lives, the kernel gives the
-        // group's number to nobody else, so this meets the right ones or none.
+        // Its children may have outlived it. While one of them lives, the kernel does not reuse the
+        // group's ID, so this signals the right processes or none.
         self.signal(Signal::KILL);
         ended
             .unwrap_or_else(|_| Err(io::Error::other("it is still there after SIGKILL")))
             .map(drop)
-            .map_err(|source| ProcessFailed::io(&self.terms.program, "end", source))
+            .map_err(|source| ProcessFailed::io(&self.spec.program, "end", source))
     }
 
-    /// Signals the group. A group that is gone is what every caller wants, so no error.
+    /// Signals the group. A group that is gone is no error.
     fn signal(&self, signal: Signal) {
         let _ = kill_process_group(self.group, signal);
     }
 
     async fn judge(&mut self, status: ExitStatus) -> Result<Output, ProcessFailed> {
-        let program = self.terms.program.clone();
+        let program = self.spec.program.clone();
         match status.code() {
-            Some(code) if self.terms.accepted.contains(&code) => Ok(Output {
+            Some(code) if self.spec.accepted.contains(&code) => Ok(Output {
                 code,
                 stdout: self.stdout.finish().await,
                 stderr: self.stderr.finish().await,
@@ -162,17 +162,17 @@ impl Running {
         }
     }
 
-    /// What the process last said, as it may be shown.
+    /// The end of the process's output, redacted.
     async fn tail(&mut self) -> String {
         let (stderr, stdout) = (self.stderr.finish().await, self.stdout.finish().await);
-        let said = if stderr.trim().is_empty() { stdout } else { stderr };
-        self.terms.redaction.apply(&said)
+        let output = if stderr.trim().is_empty() { stdout } else { stderr };
+        self.spec.redaction.apply(&output)
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // The ID is there until the end has been seen: no number of somebody else is signalled.
+        // The ID is there until the process was reaped, so no other process is signalled.
         if self.child.id().is_some() {
             self.signal(Signal::KILL);
         }

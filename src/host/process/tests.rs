@@ -1,4 +1,4 @@
-//! Real processes: what they say, how they end, and that nothing of them is left.
+//! Real processes: their output, their ends, and that none of their children is left.
 
 use super::*;
 use rustix::process::{Pid, test_kill_process};
@@ -13,7 +13,7 @@ fn shell(script: &str) -> Command {
 }
 
 #[tokio::test]
-async fn a_good_answer_is_captured() -> Result<(), ProcessFailed> {
+async fn the_output_of_an_accepted_exit_is_captured() -> Result<(), ProcessFailed> {
     let output = shell("echo out; echo err >&2; exit 3").accept([0, 3]).run().await?;
     assert_eq!((output.code, output.stdout.as_str(), output.stderr.as_str()), (3, "out\n", "err\n"));
     assert!(!format!("{output:?}").contains("out\\n"), "{output:?}");
@@ -21,12 +21,12 @@ async fn a_good_answer_is_captured() -> Result<(), ProcessFailed> {
 }
 
 #[tokio::test]
-async fn every_bad_end_has_its_own_error() {
+async fn every_kind_of_failure_has_its_own_error() {
     let ends = [
-        (shell("echo o; echo why >&2; exit 7"), "'sh' ended with exit code 7, having said: why"),
-        (shell("echo only this; exit 1"), "'sh' ended with exit code 1, having said: only this"),
-        (shell("kill -9 $$"), "'sh' was ended by signal 9 and said nothing"),
-        (shell("echo a; exec sleep 60").deadline(SHORT), "'sh' did not end within 200ms, having said: a"),
+        (shell("echo o; echo why >&2; exit 7"), "'sh' ended with exit code 7, having printed: why"),
+        (shell("echo only this; exit 1"), "'sh' ended with exit code 1, having printed: only this"),
+        (shell("kill -9 $$"), "'sh' was ended by signal 9 and printed nothing"),
+        (shell("echo a; exec sleep 60").deadline(SHORT), "'sh' did not end within 200ms, having printed: a"),
         (Command::new("kubeboot-no-such-program"), "was not found along PATH"),
         (Command::new("/proc"), "failed to start '/proc'"),
     ];
@@ -39,12 +39,12 @@ async fn every_bad_end_has_its_own_error() {
 #[tokio::test]
 async fn an_error_ends_with_the_last_lines_but_keeps_more() {
     let error = shell("seq 1 100 >&2; exit 1").run().await.expect_err("it exits with 1");
-    assert!(error.to_string().ends_with("having said: 89\n90\n91\n92\n93\n94\n95\n96\n97\n98\n99\n100"));
+    assert!(error.to_string().ends_with("having printed: 89\n90\n91\n92\n93\n94\n95\n96\n97\n98\n99\n100"));
     assert_eq!(error.tail().lines().count(), 100);
 }
 
 #[tokio::test]
-async fn the_environment_is_what_was_named() -> Result<(), ProcessFailed> {
+async fn the_environment_holds_only_what_was_named() -> Result<(), ProcessFailed> {
     let output =
         Command::new("env").env_allow(["PATH", "KUBEBOOT_NOT_SET_ANYWHERE"]).env("ADDED", "value").run().await?;
     let mut names: Vec<&str> = output.stdout.lines().filter_map(|line| line.split('=').next()).collect();
@@ -78,7 +78,7 @@ async fn lines_come_while_the_program_runs() -> Result<(), ProcessFailed> {
 }
 
 #[tokio::test]
-async fn a_flood_neither_blocks_nor_fills_the_memory() -> Result<(), ProcessFailed> {
+async fn a_large_output_neither_blocks_nor_fills_the_memory() -> Result<(), ProcessFailed> {
     let output = shell("head -c 3000000 /dev/zero | tr '\\0' x; echo; echo end").run().await?;
     assert_eq!(output.stdout.len(), 64 * 1024);
     assert!(output.stdout.ends_with("x\nend\n"));
@@ -97,8 +97,8 @@ async fn an_inherited_stream_does_not_hold_up_the_answer() -> Result<(), Process
     Ok(())
 }
 
-/// Starts a shell with a child in the background, and tells when both are there. Both ignore
-/// SIGTERM, if asked.
+/// Starts a shell with a child in the background, and returns when both run. If `stubborn`, both
+/// ignore SIGTERM.
 async fn family(stubborn: bool) -> Result<(Running, Pid), ProcessFailed> {
     let trap = if stubborn { "trap '' TERM; " } else { "" };
     let (sender, mut lines) = mpsc::unbounded_channel();
@@ -109,7 +109,7 @@ async fn family(stubborn: bool) -> Result<(Running, Pid), ProcessFailed> {
     Ok((running, child.and_then(Pid::from_raw).expect("the shell printed a process ID")))
 }
 
-/// Waits until a process is gone (an orphan is reaped by whoever inherits it), with an end.
+/// Waits until a process is gone (an orphan is reaped by the process that inherits it), or the time is over.
 async fn is_gone(pid: Pid) -> bool {
     let end = Instant::now() + SOON;
     while Instant::now() < end {
@@ -152,14 +152,14 @@ async fn the_deadline_ends_the_whole_group() -> Result<(), ProcessFailed> {
 }
 
 #[tokio::test]
-async fn a_wait_may_be_abandoned_and_taken_up_again() -> Result<(), ProcessFailed> {
+async fn a_wait_may_be_cancelled_and_repeated() -> Result<(), ProcessFailed> {
     let (sender, mut lines) = mpsc::unbounded_channel();
     let mut running = shell("trap 'echo asked; exit 0' USR1; echo ready; while :; do sleep 0.05; done")
         .on_line(move |line| drop(sender.send(line.to_owned())))
         .start()?;
     assert_eq!(lines.recv().await.as_deref(), Some("ready"));
     let first = tokio::time::timeout(Duration::from_millis(20), running.wait()).await;
-    assert!(first.is_err(), "nobody has asked it to end");
+    assert!(first.is_err(), "it was not asked to end");
     let pid = Pid::from_raw(running.id()).expect("it is not 0");
     rustix::process::kill_process(pid, rustix::process::Signal::USR1).expect("it is alive");
     assert_eq!(running.wait().await?.stdout, "ready\nasked\n");

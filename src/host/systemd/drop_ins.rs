@@ -1,6 +1,6 @@
-//! The drop-ins that must be there: those by which systemd stops the containers' scopes only after a unit, and the one by which
-//! the guard runs before kubelet. Read from the disk: of a scope that does not exist yet systemd knows nothing, not even its
-//! drop-ins.
+//! The drop-ins that the package brings: those that make systemd stop the containers' scopes only after a unit, and the one that
+//! runs the guard before kubelet. They are read from the disk, because systemd does not know the drop-ins of a scope that does
+//! not exist yet.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use crate::host::files;
 
-/// Where drop-ins lie; of two files with one name the first counts.
+/// Where drop-ins are; of two files with the same name the first counts.
 const UNIT_PATHS: [&str; 5] = [
     "/etc/systemd/system",
     "/run/systemd/system",
@@ -26,7 +26,7 @@ const GUARD: &str = "kubeboot guard";
 /// The largest drop-in that is read, in bytes.
 const LIMIT: u64 = 64 * 1024;
 
-/// Those of the folders in which nothing has the scopes stopped after this unit, or the guard run before kubelet.
+/// The folders in which no drop-in orders the scopes before this unit, or runs the guard before kubelet.
 #[must_use]
 pub fn missing(root: &Path, unit: &str) -> Vec<&'static str> {
     let scopes = SCOPES.into_iter().filter(|folder| !drop_ins(root, folder).iter().any(|file| is_before(file, unit)));
@@ -34,9 +34,9 @@ pub fn missing(root: &Path, unit: &str) -> Vec<&'static str> {
     scopes.chain((!guard).then_some(KUBELET)).collect()
 }
 
-/// What that means, and where was looked.
+/// A message about missing drop-ins: where they were looked for, and the consequence.
 #[must_use]
-pub fn tell(missing: &[impl AsRef<str>], unit: &str) -> String {
+pub fn describe_missing(missing: &[impl AsRef<str>], unit: &str) -> String {
     let (kubelet, scopes): (Vec<&str>, Vec<&str>) =
         missing.iter().map(AsRef::as_ref).partition(|name| *name == KUBELET);
     let paths = UNIT_PATHS.join(", ");
@@ -52,10 +52,10 @@ pub fn tell(missing: &[impl AsRef<str>], unit: &str) -> String {
     [of_scopes, of_kubelet].into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 
-/// What to do about it.
+/// What an operator can do about missing drop-ins.
 pub const REMEDY: &str = "install them from kubeboot's package (its folder systemd), then 'systemctl daemon-reload'";
 
-/// The drop-ins that count: of each name the first one.
+/// The effective drop-ins: of each name the first one.
 fn drop_ins(root: &Path, folder: &str) -> Vec<PathBuf> {
     let mut names: BTreeSet<OsString> = BTreeSet::new();
     let folders = UNIT_PATHS.map(|path| root.join(path.trim_start_matches('/')).join(folder));
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn they_may_lie_in_any_of_systemds_unit_paths() -> Result<()> {
+    fn drop_ins_count_in_any_of_systemds_unit_paths() -> Result<()> {
         for path in UNIT_PATHS {
             let root = tempfile::tempdir()?;
             let folders = [&SCOPES[..], &[KUBELET]].concat();
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_masked_overridden_or_about_something_else_does_not_count() -> Result<()> {
+    fn a_masked_overridden_or_other_drop_in_does_not_count() -> Result<()> {
         let (first, last) = ("etc/systemd/system/crio-.scope.d", "usr/lib/systemd/system/crio-.scope.d");
         let rows = [
             ("10.conf", "[Unit]\nBefore = a.service kubeboot-reset.service\n", true),
@@ -148,14 +148,14 @@ mod tests {
             put(root.path(), "etc/systemd/system/kubelet.service.d", "20-own.conf", text)?;
             assert_eq!(!missing(root.path(), UNIT).contains(&KUBELET), counts, "{text}");
         }
-        let said = tell(&[KUBELET], UNIT);
+        let said = describe_missing(&[KUBELET], UNIT);
         assert!(said.contains("'kubeboot guard' in kubelet.service.d") && !said.contains("Before="), "{said}");
-        assert!(tell(&["crio-.scope.d", KUBELET], UNIT).contains("has left; no drop-in"));
+        assert!(describe_missing(&["crio-.scope.d", KUBELET], UNIT).contains("has left; no drop-in"));
         Ok(())
     }
 
     #[test]
-    fn those_of_the_package_are_the_ones_that_are_looked_for() -> Result<()> {
+    fn the_package_has_the_drop_ins_that_are_looked_for() -> Result<()> {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd");
         let mut shipped: Vec<OsString> = Vec::new();
         for entry in fs::read_dir(folder)? {

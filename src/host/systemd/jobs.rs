@@ -1,5 +1,5 @@
-//! PID 1's job queue: the one sign of why a machine goes down that is right on every systemd and
-//! in every way down.
+//! PID 1's job queue. It is the one sign of why a machine goes down that is right for every version of
+//! systemd and every kind of shutdown.
 
 use anyhow::{Context, Result, bail};
 
@@ -10,7 +10,7 @@ use super::systemctl;
 pub struct Job {
     /// The unit it is about, such as `poweroff.target`.
     pub unit: String,
-    /// What is to be done: `start`, `stop`, `restart`, ...
+    /// What the job does: `start`, `stop`, `restart`, ...
     pub kind: String,
     /// `waiting` or `running`.
     pub state: String,
@@ -20,8 +20,8 @@ pub struct Job {
 ///
 /// # Errors
 ///
-/// If systemd does not answer or its answer is not understood: then nobody knows why the machine
-/// goes down, or whether.
+/// If systemd does not answer or its answer is not understood: then it is not known whether the
+/// machine goes down, and why.
 pub async fn list() -> Result<Vec<Job>> {
     let output = systemctl(&["list-jobs", "--no-legend", "--plain", "--no-pager"])
         .await
@@ -29,11 +29,11 @@ pub async fn list() -> Result<Vec<Job>> {
     parse(&output.stdout)
 }
 
-/// Reads the lines `ID UNIT TYPE STATE`. An empty queue may be said in words.
+/// Parses the lines `ID UNIT TYPE STATE`. systemd may print a sentence for an empty queue.
 fn parse(text: &str) -> Result<Vec<Job>> {
     let lines = text.lines().map(str::trim);
-    let told = lines.filter(|line| !line.is_empty() && !line.starts_with("No jobs"));
-    told.map(parse_line).collect()
+    let jobs = lines.filter(|line| !line.is_empty() && !line.starts_with("No jobs"));
+    jobs.map(parse_line).collect()
 }
 
 fn parse_line(line: &str) -> Result<Job> {
@@ -55,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn the_queue_is_read() -> Result<()> {
+    fn jobs_are_parsed() -> Result<()> {
         let reset = job("kubeboot-reset.service", "stop", "running");
         let cases = [
             ("", vec![]),

@@ -1,4 +1,4 @@
-//! What kubeboot asks systemd, and what it tells it.
+//! Queries of systemd, and notifications to it.
 
 pub mod drop_ins;
 pub mod jobs;
@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 use super::process::{Command, Output, ProcessFailed};
 
 /// How long systemd may take to answer a question or to queue a job.
-const DEADLINE: Duration = Duration::from_secs(10);
+const SYSTEMCTL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Has systemd read its files anew.
 ///
@@ -23,7 +23,7 @@ pub async fn reload() -> Result<()> {
     systemctl(&["daemon-reload"]).await.map(drop).context("failed to have systemd read its files anew")
 }
 
-/// Runs `systemctl`. It reaches systemd by its own socket, also when D-Bus is gone.
+/// Runs `systemctl`. It uses systemd's own socket, so it works also when D-Bus has stopped.
 async fn systemctl(args: &[&str]) -> Result<Output, ProcessFailed> {
-    Command::new("systemctl").args(args).env_allow(["PATH"]).deadline(DEADLINE).run().await
+    Command::new("systemctl").args(args).env_allow(["PATH"]).deadline(SYSTEMCTL_TIMEOUT).run().await
 }

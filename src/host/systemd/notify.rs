@@ -1,14 +1,14 @@
-//! What systemd is told while kubeboot runs. Without systemd (no `NOTIFY_SOCKET`) nothing happens,
-//! and a message that cannot be sent is no reason to stop.
+//! Notifications to systemd while kubeboot runs. Without systemd (no `NOTIFY_SOCKET`) nothing happens,
+//! and a failed notification is no error.
 
 use sd_notify::NotifyState;
 
-/// The line that `systemctl status` shows.
+/// Sets the line that `systemctl status` shows.
 pub fn status(text: &str) {
     send(&NotifyState::Status(text));
 }
 
-/// The start is complete.
+/// Notifies systemd that the start is complete.
 pub fn ready() {
     send(&NotifyState::Ready);
 }

@@ -1,10 +1,10 @@
-//! The state of one unit, and starting it.
+//! Querying the state of one unit, and starting it.
 
 use anyhow::{Context, Result};
 
 use super::systemctl;
 
-/// A unit as systemd sees it.
+/// The state of a unit.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Unit {
     /// `loaded`, `not-found`, `masked`, `error`, ...
@@ -37,14 +37,14 @@ impl Unit {
     }
 }
 
-/// What became of a unit that was to be armed.
+/// The result of arming a unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Armed {
     /// It was up already.
     Already,
     /// Its start was queued.
     Queued,
-    /// systemd does not have it: nothing will happen when the machine goes down.
+    /// systemd does not have it, so nothing will run when the machine goes down.
     NotInstalled,
 }
 
@@ -59,8 +59,8 @@ pub async fn show(name: &str) -> Result<Unit> {
     Ok(parse(&output.stdout))
 }
 
-/// Starts a unit that acts when it is stopped, and does not wait for it: waiting could be for
-/// oneself. Calling it again changes nothing.
+/// Starts a unit that acts when it is stopped, and does not wait for the start: the caller may run in
+/// a unit that the start waits for. A second call changes nothing.
 ///
 /// # Errors
 ///
@@ -95,7 +95,7 @@ pub async fn stop(name: &str) -> Result<()> {
     stopped.map(drop).with_context(|| format!("failed to stop the unit '{name}'"))
 }
 
-/// Reads lines `Property=value`; what is missing is empty, which is neither loaded nor active.
+/// Parses lines `Property=value`. A missing property is empty, which is neither loaded nor active.
 fn parse(text: &str) -> Unit {
     let mut unit = Unit::default();
     for (property, value) in text.lines().filter_map(|line| line.split_once('=')) {
@@ -116,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_unit_that_starts_at_boot_is_told_from_one_that_does_not() {
+    fn only_an_enabled_unit_starts_at_boot() {
         for (state, enabled) in
             [("enabled", true), ("enabled-runtime", true), ("disabled", false), ("static", false), ("", false)]
         {
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn the_state_is_read() {
+    fn the_state_of_a_unit_is_parsed() {
         let cases = [
             ("", false, false, ""),
             ("LoadState=not-found\nActiveState=inactive\nSubState=dead\n", false, false, "dead"),
@@ -135,8 +135,8 @@ mod tests {
         ];
         for (text, installed, active, sub) in cases {
             let unit = parse(text);
-            let seen = (unit.is_installed(), unit.is_active(), unit.sub.as_str());
-            assert_eq!(seen, (installed, active, sub), "{text}");
+            let state = (unit.is_installed(), unit.is_active(), unit.sub.as_str());
+            assert_eq!(state, (installed, active, sub), "{text}");
         }
     }
 }

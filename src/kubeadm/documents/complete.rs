@@ -1,4 +1,4 @@
-//! Completing the documents for this machine.
+//! Completes the documents for this machine.
 
 use std::net::IpAddr;
 use std::path::Path;
@@ -13,7 +13,7 @@ use super::{
     NodeFacts, RESET, UPGRADE,
 };
 
-/// Phases of init that mean the same in join, and what join calls them.
+/// Phases of init that join has as well, with their names in join.
 const SHARED_PHASES: [(&str, &str); 3] = [
     ("preflight", "preflight"),
     ("mark-control-plane", "control-plane-join/mark-control-plane"),
@@ -62,8 +62,8 @@ impl Documents {
         Ok(json_text(&join))
     }
 
-    /// The smallest documents with which `kubeadm kubeconfig user` makes a credential from the authority that lies in
-    /// `certificates_dir`, without asking the network for anything.
+    /// The smallest documents with which `kubeadm kubeconfig user` makes a credential from the authority in `certificates_dir`,
+    /// without any network access.
     ///
     /// # Errors
     /// Never for documents that were judged before.
@@ -74,7 +74,7 @@ impl Documents {
         certificates_dir: &Path,
     ) -> Result<String, DocumentRefusal> {
         let mut init = json!({"apiVersion": super::KUBEADM_VERSION, "kind": INIT});
-        // Address, name and socket have no part in the credential, but kubeadm would look for them on the machine.
+        // Address, name and socket do not affect the credential, but kubeadm would look for them on the machine.
         advertise(&mut init, "localAPIEndpoint", cluster, node)?;
         fill(&mut init, "nodeRegistration.name", &node.name, "")?;
         if let Some(socket) = self.cri_socket().or(node.cri_socket.as_deref()) {
@@ -116,7 +116,7 @@ impl Documents {
         Ok(configuration)
     }
 
-    /// What the operator wrote for init and not for join serves join as well.
+    /// Copies to join what the operator wrote for init and not for join.
     fn inherit(&self, join: &mut Value) -> Result<(), DocumentRefusal> {
         let init = self.kubeadm(INIT);
         for section in ["nodeRegistration", "timeouts", "patches"] {
@@ -142,8 +142,7 @@ impl Documents {
         Ok(())
     }
 
-    /// Documents that are not kubeadm's own, and kinds of kubeadm's that kubeboot does not know: as they stand in the
-    /// file.
+    /// Documents that are not kubeadm's own, and kinds of kubeadm's that kubeboot does not know, as in the file.
     fn others(&self) -> impl Iterator<Item = &str> {
         let known = [INIT, CLUSTER, JOIN, RESET, UPGRADE];
         let others = self.all.iter().filter(move |d| d.group() != KUBEADM_GROUP || !known.contains(&d.kind.as_str()));
@@ -162,8 +161,8 @@ fn register(document: &mut Value, node: &NodeFacts) -> Result<(), DocumentRefusa
         kubelet_flag(document, "cloud-provider", "external", "remove it, or the setting 'cloud_provider'")?;
         kubelet_flag(document, "provider-id", id, "remove it: kubeboot fills it in per machine")?;
     }
-    // Left to itself kubelet prefers an IPv4 address, and etcd and the API server would be elsewhere than the NodeFacts
-    // says. An operator's own flag is kept: it may name both families.
+    // By default kubelet prefers an IPv4 address, and the Node would have another address than etcd and the API server. An
+    // operator's own flag is kept, because it may name both families.
     let named = pairs(document, KUBELET_ARGS).any(|(name, _)| name == "node-ip");
     if node.address.is_ipv6() && !named {
         kubelet_flag(document, "node-ip", &node.address.to_string(), "")?;

@@ -1,12 +1,12 @@
 //! How this machine's `ClusterConfiguration` differs from the cluster's.
 //!
-//! A joining machine runs with the cluster's configuration, whatever its own file says; so a file that says something
-//! else is worth a warning: it is what the next cluster would look like, not this one. Left out of the comparison:
+//! A joining machine runs with the cluster's configuration, whatever its own file says. So a file that differs is worth a warning: it
+//! would apply to the next cluster, not to this one. The comparison leaves out:
 //!
 //! - what kubeadm fills in by default, on both sides, and fields that are empty;
 //! - the version, unless the operator wrote one: the cluster may have been made by an older kubeadm;
-//! - `apiVersion` and `kind`, which are none of the cluster's business;
-//! - the token of etcd's initial cluster, which is that of the claim that made the cluster and in no operator's file;
+//! - `apiVersion` and `kind`, which are not part of the configuration;
+//! - the token of etcd's initial cluster: kubeboot's claim, which is in no operator's file;
 //! - the order of arguments, volumes and names in lists.
 
 use serde_json::{Map, Value, json};
@@ -20,9 +20,9 @@ use crate::kubeadm::pki::PKI_DIR;
 pub struct DocumentDrift {
     /// The field, as a dotted path.
     pub field: String,
-    /// What this machine's documents say; JSON null: nothing.
+    /// The value in this machine's documents; JSON null if there is none.
     pub ours: Value,
-    /// What the cluster's `ClusterConfiguration` says; JSON null: nothing.
+    /// The value in the cluster's `ClusterConfiguration`; JSON null if there is none.
     pub cluster: Value,
 }
 
@@ -136,7 +136,8 @@ fn compare(path: &str, ours: &Value, cluster: &Value, found: &mut Vec<DocumentDr
     }
 }
 
-/// Environment variables can hold secrets, such as a proxy's password; arguments stand in every process list.
+/// Hides environment variables, which can hold secrets such as a proxy's password. Arguments are no secret: every process list
+/// shows them.
 fn shown(path: &str, value: &Value) -> Value {
     match value {
         Value::Null => Value::Null,

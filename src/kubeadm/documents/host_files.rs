@@ -1,5 +1,5 @@
-//! Which files and folders of the machine the documents name. kubeadm looks at few of them before it begins; one that
-//! is missing shows minutes later as a control plane that does not start.
+//! Which files and folders of the machine the documents name. kubeadm checks few of them in advance; if one is missing, the control
+//! plane does not start, and that shows only minutes later.
 
 use std::path::{Path, PathBuf};
 
@@ -33,11 +33,11 @@ pub enum Expected {
     Device,
     /// Anything at all.
     Anything,
-    /// Nothing: kubelet makes what is missing. What is there must be no folder.
+    /// Nothing, because kubelet makes the file; or a file.
     FileOrNothing,
-    /// Nothing: kubelet makes what is missing. What is there must be a folder.
+    /// Nothing, because kubelet makes the folder; or a folder.
     FolderOrNothing,
-    /// It does not matter what is there: no volume brings the file into the component's container, so it cannot work.
+    /// It does not matter what is there: no volume mounts the file into the component's container, so it cannot work.
     NoVolume,
 }
 
@@ -80,7 +80,7 @@ const KUBELET_FIELDS: [(&str, Expected); 5] = [
 const MOUNTED: [&str; 4] = [PKI_DIR, "/etc/ssl/certs", "/etc/ca-certificates", "/usr/share/ca-certificates"];
 
 impl Documents {
-    /// Every file and folder of the machine that the documents name, but for those that kubeadm makes.
+    /// Every file and folder of the machine that the documents name, except those that kubeadm makes.
     #[must_use]
     pub fn host_files(&self) -> Vec<HostFile> {
         let cluster = self.kubeadm(CLUSTER);
@@ -159,7 +159,7 @@ fn volumes(cluster: &Value, component: &str) -> Vec<HostFile> {
     list(cluster, &path).iter().filter_map(volume).collect()
 }
 
-/// The arguments of a component that name files, as paths of the host: a container sees only what a volume brings in.
+/// The arguments of a component that name files, as paths of the host: a container sees only what a volume mounts.
 fn arguments(cluster: &Value, component: &str, files: &[&str]) -> Vec<HostFile> {
     let volumes = list(cluster, &format!("{component}.extraVolumes"));
     let path = format!("{component}.extraArgs");
@@ -183,7 +183,7 @@ fn arguments(cluster: &Value, component: &str, files: &[&str]) -> Vec<HostFile> 
     pairs(cluster, &path).filter_map(argument).collect()
 }
 
-/// kubeadm's own folders and certificates are there when they are needed, and not before.
+/// Whether kubeadm makes the file itself, so that it need not be there before.
 fn made_by_kubeadm(path: &Path) -> bool {
     let own = ["ca.crt", "ca.key", "apiserver.crt", "apiserver.key", "front-proxy-ca.crt", "sa.key", "sa.pub"];
     own.iter().any(|name| path == Path::new(PKI_DIR).join(name)) || path == Path::new("/etc/kubernetes/manifests")

@@ -1,4 +1,4 @@
-//! What in the documents contradicts kubeboot's work.
+//! Finds what in the documents contradicts kubeboot's work.
 
 use std::path::Path;
 
@@ -11,33 +11,28 @@ use crate::kubeadm::data_dir;
 use crate::kubeadm::output::Version;
 use crate::kubeadm::pki::PKI_DIR;
 
-/// What nobody may give, because kubeboot does it. Their values can be secret and are never shown.
-const OURS: [(&str, &str, &str, &str); 6] = [
-    (
-        INIT,
-        "bootstrapTokens",
-        "is kubeboot's business",
-        "remove it: make tokens afterwards, with 'kubeadm token create'",
-    ),
-    (INIT, "certificateKey", "is not used: keys travel in kubeboot's own bundle", "remove it"),
-    (JOIN, "controlPlane.certificateKey", "is not used: keys travel in kubeboot's own bundle", "remove it"),
+/// Fields that the operator may not set, because kubeboot does. Their values can be secret and are never shown.
+const RESERVED: [(&str, &str, &str, &str); 6] = [
+    (INIT, "bootstrapTokens", "is set by kubeboot", "remove it: make tokens afterwards with 'kubeadm token create'"),
+    (INIT, "certificateKey", "is not used: keys are in kubeboot's own bundle", "remove it"),
+    (JOIN, "controlPlane.certificateKey", "is not used: keys are in kubeboot's own bundle", "remove it"),
     (
         JOIN,
         "discovery.bootstrapToken",
-        "is kubeboot's business",
-        "remove 'discovery': kubeboot makes a credential by itself",
+        "is set by kubeboot",
+        "remove 'discovery': kubeboot makes the credential itself",
     ),
     (
         JOIN,
         "discovery.tlsBootstrapToken",
-        "is kubeboot's business",
-        "remove 'discovery': kubeboot makes a credential by itself",
+        "is set by kubeboot",
+        "remove 'discovery': kubeboot makes the credential itself",
     ),
-    (JOIN, "discovery.file", "is kubeboot's business", "remove 'discovery': kubeboot makes a credential by itself"),
+    (JOIN, "discovery.file", "is set by kubeboot", "remove 'discovery': kubeboot makes the credential itself"),
 ];
 
-/// Phases that every cluster of kubeboot's needs, in init and in join.
-const NEEDED: [(&str, &[&str]); 2] = [
+/// Phases of init and of join that may not be skipped.
+const REQUIRED_PHASES: [(&str, &[&str]); 2] = [
     (
         INIT,
         &[
@@ -55,12 +50,12 @@ const NEEDED: [(&str, &[&str]); 2] = [
 ];
 
 impl Documents {
-    /// Everything in the documents that kubeboot refuses, whatever the machine.
+    /// Everything in the documents that kubeboot refuses on every machine.
     #[must_use]
     pub fn refusals(&self, cluster: &ClusterFacts) -> Vec<DocumentRefusal> {
-        let mut found = self.foreign();
+        let mut found = self.reserved_fields();
         found.extend(self.phases());
-        found.extend(self.places());
+        found.extend(self.fixed_paths());
         found.extend(self.etcd());
         found.extend(self.ports(cluster));
         found.extend(self.version());
@@ -73,8 +68,8 @@ impl Documents {
         self.refusals(cluster).into_iter().next().map_or(Ok(()), Err)
     }
 
-    fn foreign(&self) -> Vec<DocumentRefusal> {
-        let given = OURS.iter().filter(|(kind, field, ..)| at(self.kubeadm(kind), field).is_some());
+    fn reserved_fields(&self) -> Vec<DocumentRefusal> {
+        let given = RESERVED.iter().filter(|(kind, field, ..)| at(self.kubeadm(kind), field).is_some());
         let mut found: Vec<_> =
             given.map(|(kind, field, reason, remedy)| DocumentRefusal::new(kind, field, *reason, *remedy)).collect();
         for kind in [INIT, JOIN, RESET, UPGRADE] {
@@ -83,7 +78,7 @@ impl Documents {
                     kind,
                     "dryRun",
                     "is true",
-                    "remove it: 'kubeboot up --dry-run' says what it would do",
+                    "remove it: 'kubeboot up --dry-run' prints what it would do",
                 ));
             }
         }
@@ -91,7 +86,7 @@ impl Documents {
     }
 
     fn phases(&self) -> Vec<DocumentRefusal> {
-        let skipped = NEEDED.iter().flat_map(|(kind, needed)| {
+        let skipped = REQUIRED_PHASES.iter().flat_map(|(kind, needed)| {
             let skipped = texts(self.kubeadm(kind), "skipPhases").filter(|phase| needed.contains(phase));
             skipped.map(move |phase| (*kind, phase))
         });
@@ -107,7 +102,7 @@ impl Documents {
     }
 
     /// Folders and files that the bundle names by their full path.
-    fn places(&self) -> Vec<DocumentRefusal> {
+    fn fixed_paths(&self) -> Vec<DocumentRefusal> {
         let authority = format!("{PKI_DIR}/ca.crt");
         let fixed = [
             (CLUSTER, "certificatesDir", PKI_DIR),
@@ -182,7 +177,7 @@ impl Documents {
             }
             let theirs = at(self.kubeadm(kind), field).map_or_else(|| "6443, its default,".to_owned(), shown);
             let reason = format!(
-                "is {theirs} and the endpoint's port is {}: a node joins straight at another node under the endpoint's name, so \
+                "is {theirs} and the endpoint's port is {}: a node joins directly at another node under the endpoint's name, so \
                  the two must be the same",
                 cluster.port
             );
@@ -193,18 +188,18 @@ impl Documents {
                 "give both the same port, the load balancer's targets too",
             ));
             if at(self.kubeadm(JOIN), "controlPlane.localAPIEndpoint.bindPort").is_none() {
-                break; // join has init's port: one line is enough
+                break; // join uses init's port: one refusal is enough
             }
         }
         found
     }
 
-    /// A label such as `stable-1` is another version tomorrow, and none at all without the internet.
+    /// Refuses a label such as `stable-1`: its version changes, and without internet access it has none.
     fn version(&self) -> Vec<DocumentRefusal> {
         let label = self.kubernetes_version().filter(|version| Version::parse(version).is_err());
         let refuse = |label: &str| {
             let reason = format!("is '{}', which is no version", label.escape_debug());
-            let remedy = "write one such as v1.36.1, or remove it: then it is that of the installed kubeadm";
+            let remedy = "write a version such as v1.36.1, or remove it to use the version of the installed kubeadm";
             DocumentRefusal::new(CLUSTER, "kubernetesVersion", reason, remedy)
         };
         label.map(refuse).into_iter().collect()
@@ -214,7 +209,7 @@ impl Documents {
 /// What is wrong with an option of etcd's, as an argument or as a variable, and the way out.
 fn etcd_option(name: &str, value: &str) -> Option<(&'static str, &'static str)> {
     match name {
-        "strict-reconfig-check" if off(value) => {
+        "strict-reconfig-check" if is_false(value) => {
             Some(("is switched off: with it etcd itself protects its quorum, and kubeboot relies on that", "remove it"))
         }
         "data-dir" => Some((
@@ -229,7 +224,7 @@ fn etcd_option(name: &str, value: &str) -> Option<(&'static str, &'static str)> 
             "is kubeboot's business: each init has one of its own, so that no two etcds have the same cluster ID",
             "remove it",
         )),
-        "force-new-cluster" if !off(value) => {
+        "force-new-cluster" if !is_false(value) => {
             Some(("makes each member a cluster of its own, at every start", "remove it"))
         }
         "config-file" => {
@@ -240,6 +235,6 @@ fn etcd_option(name: &str, value: &str) -> Option<(&'static str, &'static str)> 
 }
 
 /// Whether Go's flag package takes this value for false.
-fn off(value: &str) -> bool {
+fn is_false(value: &str) -> bool {
     ["0", "f", "F", "false", "False", "FALSE"].contains(&value)
 }

@@ -5,17 +5,16 @@
 //!
 //! | document | for init | for join |
 //! |---|---|---|
-//! | `InitConfiguration` | completed | serves as `JoinConfiguration` as far as that says nothing else |
+//! | `InitConfiguration` | completed | fills in what `JoinConfiguration` leaves out |
 //! | `ClusterConfiguration` | completed | not needed: kubeadm takes the cluster's own |
 //! | `JoinConfiguration` | - | completed |
-//! | `ResetConfiguration`, `UpgradeConfiguration` | - | - (for the operator's own commands; accepted, kept out) |
+//! | `ResetConfiguration`, `UpgradeConfiguration` | - | - (for the operator's own commands; accepted and not passed on) |
 //! | any other | unchanged, as its original text | - (kubelet and kube-proxy: the cluster's own) |
 //!
 //! Completed documents are written as JSON, which is YAML, with sorted keys; no field of them is lost.
 //!
-//! Some fields say what only the machine knows, or what kubeboot already knows: the node's name, its address, the
-//! endpoint. They are filled in; given and the same, they stay; given and different, the document is refused
-//! ([`DocumentRefusal`]), because one of the two would have to be wrong.
+//! Some fields hold what only the machine knows, or what kubeboot already knows: the node's name, its address, the endpoint. kubeboot
+//! fills them in. A document that gives another value is refused ([`DocumentRefusal`]), because one of the two must be wrong.
 
 mod complete;
 mod drift;
@@ -40,7 +39,7 @@ use serde_json::Value;
 
 /// The API group of kubeadm's own documents.
 const KUBEADM_GROUP: &str = "kubeadm.k8s.io";
-/// The one version of them that kubeboot reads and writes; kubeadm has it since 1.31.
+/// The only version of them that kubeboot reads and writes; kubeadm has it since 1.31.
 const KUBEADM_VERSION: &str = "kubeadm.k8s.io/v1beta4";
 
 /// The argument of etcd's by which no two inits make clusters of one ID.
@@ -62,7 +61,7 @@ pub struct Documents {
 struct Document {
     api_version: String,
     kind: String,
-    /// The document as it stands in the file.
+    /// The text of the document in the file.
     text: String,
     value: Value,
 }
@@ -77,12 +76,12 @@ impl Documents {
     /// Reads the text of the operator's file. No file at all is [`Documents::default`].
     ///
     /// # Errors
-    /// Names the document that is not YAML, not a mapping, without kind, of another version, or there twice.
+    /// Names the document that is not YAML, not a mapping, without kind, of another version, or duplicate.
     pub fn parse(file: &str) -> Result<Self, DocumentRefusal> {
         Ok(Self { all: parse::parse(file)? })
     }
 
-    /// The kubeadm document of this kind; JSON null when the operator wrote none, so that all its fields are not given.
+    /// The kubeadm document of this kind; JSON null when the operator wrote none.
     fn kubeadm(&self, kind: &str) -> &Value {
         let found = self.all.iter().find(|document| document.group() == KUBEADM_GROUP && document.kind == kind);
         found.map_or(&Value::Null, |document| &document.value)

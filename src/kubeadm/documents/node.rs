@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use serde_json::{Value, json};
 
-/// What all machines know of their cluster.
+/// What is the same on all machines of the cluster.
 #[derive(Debug, Clone)]
 pub struct ClusterFacts {
     /// The name of the cluster; `None` leaves kubeadm's default, `kubernetes`.
@@ -13,8 +13,8 @@ pub struct ClusterFacts {
     pub host: String,
     /// The port of the control-plane endpoint.
     pub port: u16,
-    /// The version that is installed when the documents name none: this machine's kubeadm's own, such as `v1.36.1`.
-    /// Without one kubeadm would ask the internet.
+    /// The version to install when the documents name none: that of this machine's kubeadm, such as `v1.36.1`. Without one kubeadm
+    /// would ask the internet.
     pub kubernetes_version: String,
 }
 
@@ -32,7 +32,7 @@ impl ClusterFacts {
 /// What only this machine knows.
 #[derive(Debug, Clone)]
 pub struct NodeFacts {
-    /// The name of its NodeFacts object.
+    /// The name of its Node object.
     pub name: String,
     /// The address on which its API server and its etcd are reached.
     pub address: IpAddr,
@@ -42,15 +42,15 @@ pub struct NodeFacts {
     pub cri_socket: Option<String>,
 }
 
-/// The one bootstrap token that `kubeadm init` makes. It is of no use to kubeboot, but kubeadm insists on one: it lives
-/// for minutes and is deleted right after init. Has no `Debug`, and its secret half leaves it only into the document.
+/// The bootstrap token that `kubeadm init` makes. kubeboot does not need it, but kubeadm always makes one: this one is valid for
+/// minutes and is deleted right after init. Has no `Debug`, so that its secret half is written into the document only.
 pub struct BootstrapToken {
     id: String,
     secret: String,
 }
 
 impl BootstrapToken {
-    /// How long kubeadm lets the token live: as long as an init may take.
+    /// How long the token is valid: as long as an init may take.
     const TTL: &'static str = "15m0s";
     const ALPHABET: &'static [u8] = b"abcdefghijklmnopqrstuvwxyz0123456789";
 

@@ -1,4 +1,4 @@
-//! From the operator's file to documents: split as kubeadm splits it, each read as YAML.
+//! Parses the operator's file: split into documents as kubeadm splits it, each read as YAML.
 
 use serde_json::Value;
 
@@ -8,7 +8,7 @@ use super::{Document, DocumentRefusal, KUBEADM_GROUP, KUBEADM_VERSION};
 /// Splits a file into documents and reads each of them. Empty ones are left out.
 ///
 /// # Errors
-/// Names the document that is not YAML, not a mapping, without kind, of another version, or there twice.
+/// Names the document that is not YAML, not a mapping, without kind, of another version, or duplicate.
 pub(super) fn parse(file: &str) -> Result<Vec<Document>, DocumentRefusal> {
     let mut documents: Vec<Document> = Vec::new();
     for (number, text) in split(file).into_iter().enumerate() {
@@ -28,7 +28,7 @@ pub(super) fn parse(file: &str) -> Result<Vec<Document>, DocumentRefusal> {
     Ok(documents)
 }
 
-/// kubeadm starts a new document at each line that begins with `---` and holds nothing else but blanks or a comment.
+/// Splits the text as kubeadm does: at each line that begins with `---` and holds only blanks or a comment after that.
 fn split(file: &str) -> Vec<String> {
     let mut parts = vec![String::new()];
     for line in file.split_inclusive('\n') {
@@ -81,7 +81,7 @@ fn document(number: usize, source: String) -> Result<Option<Document>, DocumentR
 }
 
 /// Reads one YAML document as kubeadm does: `yes` and `on` are booleans and `0644` is octal, as in YAML 1.1. The error
-/// names the place but shows no piece of the text, which may hold secrets.
+/// gives the line and column but no text, which may hold secrets.
 pub(crate) fn yaml(text: &str) -> Result<Value, String> {
     let options = serde_saphyr::options! { with_snippet: false, legacy_octal_numbers: true };
     serde_saphyr::from_str_with_options(text, options).map_err(|error| {
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn yaml_means_what_it_means_to_kubeadm() {
+    fn yaml_is_read_as_kubeadm_reads_it() {
         let read = yaml("a: yes\nb: 0644\nc: '0644'\nd: ~\ne: &x [1]\nf: *x\ng: {<<: {h: off}}").unwrap_or_default();
         let expected =
             serde_json::json!({"a": true, "b": 420, "c": "0644", "d": null, "e": [1], "f": [1], "g": {"h": false}});
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_document_is_refused_by_name() {
+    fn an_invalid_document_is_refused_by_name() {
         let table = [
             ("a: [", "document 1 of the file: text is not valid YAML at line 1"),
             ("---\n- a", "document 2 of the file: text is not a mapping"),

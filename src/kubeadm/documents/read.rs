@@ -1,4 +1,4 @@
-//! What kubeboot needs to know of the operator's documents.
+//! The values that kubeboot needs from the operator's documents.
 
 use std::path::{Path, PathBuf};
 
@@ -12,14 +12,14 @@ pub(super) const DEFAULT_SERVICE_SUBNET: &str = "10.96.0.0/12";
 pub(super) const DEFAULT_DATA_DIR: &str = "/var/lib/etcd";
 const DEFAULT_PORT: u16 = 6443;
 
-/// An etcd that is not kubeadm's to run.
+/// An etcd that kubeadm does not run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExternalEtcd {
     /// Its client URLs.
     pub endpoints: Vec<String>,
     /// The authority of its certificates.
     pub ca_file: Option<PathBuf>,
-    /// The certificate with which the API server asks it.
+    /// The API server's client certificate for it.
     pub cert_file: Option<PathBuf>,
     /// The key of that certificate.
     pub key_file: Option<PathBuf>,
@@ -54,8 +54,8 @@ impl Documents {
         }
     }
 
-    /// The data directory of kubeadm's etcd. `None` when etcd is external: even if that one runs on this very machine,
-    /// its data is nobody's to look at or to wipe.
+    /// The data directory of kubeadm's etcd. `None` when etcd is external: even if that runs on this machine, kubeboot neither reads
+    /// nor wipes its data.
     #[must_use]
     pub fn data_dir(&self) -> Option<&Path> {
         let cluster = self.kubeadm(CLUSTER);
@@ -63,7 +63,7 @@ impl Documents {
         ours.then(|| Path::new(text(cluster, "etcd.local.dataDir").unwrap_or(DEFAULT_DATA_DIR)))
     }
 
-    /// The external etcd, if etcd is somebody else's.
+    /// The external etcd, if there is one.
     #[must_use]
     pub fn external_etcd(&self) -> Option<ExternalEtcd> {
         let etcd = at(self.kubeadm(CLUSTER), "etcd.external")?;
@@ -76,7 +76,7 @@ impl Documents {
         })
     }
 
-    /// The Kubernetes version that the operator wants, as written; `None`: that of the installed kubeadm.
+    /// The Kubernetes version that the operator wants, as written; `None` means that of the installed kubeadm.
     #[must_use]
     pub fn kubernetes_version(&self) -> Option<&str> {
         text(self.kubeadm(CLUSTER), "kubernetesVersion")

@@ -1,4 +1,4 @@
-//! What kubeboot refuses in a document, by name and with the way out.
+//! A refusal of something in a document, with the field's name and the remedy.
 
 use serde_json::Value;
 
@@ -23,7 +23,7 @@ impl DocumentRefusal {
         Self { document: document.to_owned(), field: field.to_owned(), reason: reason.into(), remedy: remedy.into() }
     }
 
-    /// A field that says something else than kubeboot knows.
+    /// A field that has another value than kubeboot knows.
     pub(super) fn different(document: &Value, field: &str, theirs: &Value, ours: &str, remedy: &str) -> Self {
         let kind = text(document, "kind").unwrap_or_default();
         Self::new(kind, field, format!("is {}, but here it is '{ours}'", shown(theirs)), remedy)

@@ -102,7 +102,7 @@ fn no_field_is_lost() -> Result<()> {
     Ok(())
 }
 
-/// Paths of the values of `given` that `written` has not. Lists may have grown, an endpoint may have gained its port.
+/// Paths of the values of `given` that are not in `written`. Lists may have grown, an endpoint may have gained its port.
 fn lost(path: &str, given: &Value, written: &Value) -> Vec<String> {
     match (given, written) {
         (Value::Object(given), Value::Object(written)) => given
@@ -129,7 +129,7 @@ fn of(kind: &str, field: &str) -> String {
 }
 
 #[test]
-fn what_contradicts_kubeboot_is_refused_by_name() {
+fn a_field_that_contradicts_kubeboot_is_refused_by_name() {
     let secret = "abcdef.0123456789abcdef";
     let key = "0a".repeat(32);
     let table = [
@@ -213,7 +213,7 @@ fn what_contradicts_kubeboot_is_refused_by_name() {
 }
 
 #[test]
-fn what_only_the_machine_knows_may_be_given_if_it_is_the_same() -> Result<()> {
+fn a_given_value_of_this_machine_is_accepted_only_if_it_is_the_same() -> Result<()> {
     let same = "nodeRegistration: {name: IP-10-0-1-11.eu-central-1.compute.internal}\nlocalAPIEndpoint: {advertiseAddress: 10.0.1.11}";
     Documents::parse(&of(INIT, same))?.init(&lab(), &node(), &token(), &claim())?;
     let table = [
@@ -236,7 +236,7 @@ fn what_only_the_machine_knows_may_be_given_if_it_is_the_same() -> Result<()> {
             documents.init(&lab(), &cloud_node(), &token(), &claim()),
             documents.join(&lab(), &cloud_node(), Path::new(KUBECONFIG)),
         ] {
-            // An address is not inherited by join: it has a place of its own there.
+            // Join does not inherit the address, which has a field of its own there.
             let refused = done.err().map(|refusal| refusal.to_string());
             let own_place = refused.is_none() && field.contains("advertiseAddress");
             assert!(own_place || refused.as_deref().is_some_and(|said| said.contains(expected)), "{refused:?}");
@@ -260,7 +260,7 @@ fn a_port_that_is_not_the_default_must_be_written_down() -> Result<()> {
 }
 
 #[test]
-fn what_kubeboot_needs_to_know_is_read() -> Result<()> {
+fn the_values_that_kubeboot_needs_are_read() -> Result<()> {
     let none = Documents::default();
     assert_eq!(
         (none.service_subnet(), none.bind_port(), none.data_dir()),
@@ -282,7 +282,7 @@ fn what_kubeboot_needs_to_know_is_read() -> Result<()> {
 }
 
 #[test]
-fn the_token_is_random_of_its_shape_and_shown_nowhere() -> Result<()> {
+fn the_token_has_its_shape_and_is_not_in_the_join_document() -> Result<()> {
     let token = BootstrapToken::new(&std::array::from_fn(|at| u8::try_from(at * 11).unwrap_or(0)));
     let (id, secret) = token.reveal().split_once('.').map(|(a, b)| (a.to_owned(), b.to_owned())).context("dot")?;
     assert_eq!((id.len(), secret.len(), id.as_str()), (6, 16, token.id()));
@@ -340,7 +340,7 @@ fn every_file_of_the_host_is_named_with_its_field() -> Result<()> {
 }
 
 #[test]
-fn drift_is_what_the_operator_wrote_otherwise() -> Result<()> {
+fn drift_is_what_the_operator_wrote_differently() -> Result<()> {
     let stored = yaml(include_str!("../../../tests/fixtures/documents/stored.yaml")).map_err(anyhow::Error::msg)?;
     let ours = |field: &str| -> Result<Vec<String>> {
         let documents = Documents::parse(&of(CLUSTER, field))?;

@@ -1,4 +1,4 @@
-//! Small questions to a parsed document. A field that is `null` or an empty text counts as not given, as in kubeadm.
+//! Access to the fields of a parsed document. A field that is `null` or an empty text counts as not given, as in kubeadm.
 
 use serde_json::{Map, Value};
 
@@ -58,7 +58,7 @@ pub(super) fn list_mut<'a>(document: &'a mut Value, path: &str) -> Result<&'a mu
     place.as_array_mut().ok_or_else(|| not_a("list", &kind, path))
 }
 
-/// Sets the text at a dotted path to what kubeboot knows. Given and the same: it stays; given and different: refused.
+/// Sets the text at a dotted path to `ours`. A text that is there and different is refused.
 pub(super) fn fill(document: &mut Value, path: &str, ours: &str, remedy: &str) -> Result<(), DocumentRefusal> {
     if let Some(theirs) = at(document, path) {
         if theirs.as_str().is_some_and(|theirs| theirs.eq_ignore_ascii_case(ours)) {

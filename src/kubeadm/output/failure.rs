@@ -1,11 +1,11 @@
-//! Failures: what of kubeadm's standard error a person needs, and the few that kubeboot treats differently.
+//! Failures: the lines of kubeadm's standard error that a person needs, and the few causes that kubeboot treats differently.
 
 use super::redact;
 
-/// How many of the last lines stand for a failure that names itself nowhere.
+/// How many of the last lines are shown for a failure without an error line.
 const LAST_LINES: usize = 3;
 
-/// What a failed kubeadm said, without its noise and its secrets.
+/// The error of a failed kubeadm, without noise and secrets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Summary {
     /// What kind of failure it is.
@@ -14,26 +14,26 @@ pub struct Summary {
     pub lines: Vec<String>,
 }
 
-/// The failures that somebody branches on.
+/// The causes that a caller distinguishes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cause {
-    /// etcd has a learner already, perhaps one that will never start: it allows one.
+    /// etcd has a learner already, and it allows only one.
     TooManyLearners,
     /// etcd refuses to change its members because one of them does not answer.
     UnhealthyEtcd,
     /// The new member never caught up. A wiped machine with the address of a member that had started meets this.
     NeverInSync,
-    /// A Node of this name is there and `Ready`; that of a dead machine stays so for about 40 s.
+    /// A Node of this name exists and is `Ready`; that of a dead machine stays so for about 40 s.
     NameTaken,
-    /// Nobody behind the endpoint proved to be this cluster's API server.
+    /// No server behind the endpoint proved to be this cluster's API server.
     EndpointUnverified,
-    /// Files or processes of an earlier attempt are in the way: wipe first.
+    /// Files or processes of an earlier attempt are still there: wipe first.
     HalfMade,
-    /// kubeadm, kubelet and the cluster are of versions that do not go together.
+    /// The versions of kubeadm, kubelet and the cluster do not match.
     VersionSkew,
-    /// The machine has several container runtimes and nobody said which one to use.
+    /// The machine has several container runtimes, and none was chosen.
     SeveralRuntimes,
-    /// The machine is not fit: other preflight errors.
+    /// Other preflight errors.
     Preflight,
     /// Anything else.
     Other,
@@ -54,14 +54,14 @@ impl Cause {
             Self::HalfMade => "wipe the machine, then try again",
             Self::VersionSkew => "install kubeadm and kubelet of the cluster's version",
             Self::SeveralRuntimes => "set nodeRegistration.criSocket in the kubeadm configuration",
-            Self::Preflight => "mend what is named",
+            Self::Preflight => "correct what the errors name",
             Self::Other => "see the machine's kubelet and container logs",
         }
     }
 }
 
-/// Reads what a failed kubeadm said on standard error. Warnings and etcd's retries are left out: after a join that
-/// failed for one reason they tell of ten others.
+/// Parses the standard error of a failed kubeadm. Warnings and etcd's retries are left out, because they name causes that are not
+/// the error.
 #[must_use]
 pub fn summarize(stderr: &str) -> Summary {
     let preflight: Vec<&str> = stderr.lines().map(str::trim).filter(|line| line.starts_with("[ERROR ")).collect();
@@ -76,7 +76,7 @@ pub fn summarize(stderr: &str) -> Summary {
     Summary { cause: classify(&preflight, &lines), lines: lines.into_iter().map(redact).collect() }
 }
 
-/// The error itself: from the line that begins with `error` to the hint at the stack trace.
+/// The error itself: from the line that begins with `error` to the hint about the stack trace.
 fn error_lines(stderr: &str) -> Vec<&str> {
     let all: Vec<&str> = stderr.lines().collect();
     let Some(start) = all.iter().rposition(|line| line.starts_with("error")) else {
@@ -88,7 +88,7 @@ fn error_lines(stderr: &str) -> Vec<&str> {
 }
 
 fn classify(preflight: &[&str], lines: &[&str]) -> Cause {
-    const SAID: [(&str, Cause); 9] = [
+    const PATTERNS: [(&str, Cause); 9] = [
         ("too many learner members in cluster", Cause::TooManyLearners),
         ("etcdserver: unhealthy cluster", Cause::UnhealthyEtcd),
         ("learner member which is in sync with leader", Cause::NeverInSync),
@@ -99,8 +99,8 @@ fn classify(preflight: &[&str], lines: &[&str]) -> Cause {
         ("[ERROR KubernetesVersion]", Cause::VersionSkew),
         ("this version of kubeadm only supports deploying clusters", Cause::VersionSkew),
     ];
-    let said = |words: &str| lines.iter().any(|line| line.contains(words));
-    if let Some((_, cause)) = SAID.iter().find(|(words, _)| said(words)) {
+    let is_printed = |words: &str| lines.iter().any(|line| line.contains(words));
+    if let Some((_, cause)) = PATTERNS.iter().find(|(words, _)| is_printed(words)) {
         return *cause;
     }
     let leftover = ["[ERROR FileAvailable-", "[ERROR Port-", "[ERROR DirAvailable-"];
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn captured_failures_are_known_for_what_they_are() {
+    fn captured_failures_are_classified() {
         let table = [
             (capture!("join-with-orphan-learner"), Cause::TooManyLearners, 1),
             (capture!("join-with-dead-member"), Cause::UnhealthyEtcd, 1),
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn failures_that_were_not_captured_are_known_by_their_words() {
+    fn failures_that_were_not_captured_are_classified_by_their_text() {
         let table = [
             (
                 "error: error execution phase kubelet-start: a Node with name \"n1\" and status \"Ready\" already exists in the cluster. You must",

@@ -1,8 +1,8 @@
-//! What kubeadm prints. Pure, and tested on what the real one printed.
+//! Parses kubeadm's output. Pure, and tested on output of the real kubeadm.
 //!
-//! kubeadm says its progress on standard output, a line per step, and its failures on standard error, in prose. There
-//! is no machine-readable form of either. So as little as possible is read out of it: where it is, which of a few
-//! failures it met that kubeboot treats differently, and everything else as text for a person, without its secrets.
+//! kubeadm prints its progress to standard output, a line per step, and its failures to standard error, in prose. There is no
+//! machine-readable form of either. So only two things are parsed: the current step, and the few failures that kubeboot treats
+//! differently. Everything else is text for a person, without secrets.
 
 mod failure;
 mod phase;

@@ -1,16 +1,15 @@
 //! Progress: the lines `[phase] text` of kubeadm's standard output.
 
-/// One step that kubeadm says it takes.
+/// One step that kubeadm announces.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KubeadmPhase {
     /// The name in brackets, such as `etcd`.
     pub name: String,
-    /// What kubeadm says about it, redacted.
+    /// kubeadm's text for it, redacted.
     pub text: String,
 }
 
-/// Reads one line; `None` for all that announces no step (the long closing words, which hold join commands with
-/// tokens).
+/// Parses one line; `None` if it announces no step, such as the closing text, which holds join commands with tokens.
 #[must_use]
 pub fn phase(line: &str) -> Option<KubeadmPhase> {
     let (name, text) = line.strip_prefix('[')?.split_once("] ")?;
@@ -21,8 +20,8 @@ pub fn phase(line: &str) -> Option<KubeadmPhase> {
     Some(KubeadmPhase { name: name.to_owned(), text: super::redact(text.trim_end()) })
 }
 
-/// Whether the line says that etcd has accepted this machine as a member. From here on the member list holds it, and
-/// stopping kubeadm leaves a member behind. (A member can be there a moment before the line is.)
+/// Whether the line says that etcd has accepted this machine as a member. From then on stopping kubeadm leaves a member behind. (The
+/// member can be in the list a moment before the line is printed.)
 #[must_use]
 pub fn announces_member(line: &str) -> bool {
     line.starts_with("[etcd] Announced new etcd member")

@@ -1,7 +1,7 @@
-//! Taking secrets out of text that kubeadm, or anything else that may quote its files, has printed.
+//! Removes secrets from text that was printed by kubeadm, or by another program that may quote its files.
 //!
-//! Known by their shape, since kubeadm makes some of them itself: bootstrap tokens, certificate keys, PEM blocks, and
-//! the base64 in which kubeconfigs and Secrets hold keys. Hashes of public keys (`sha256:...`) are no secret and stay.
+//! Secrets are recognised by their shape, because kubeadm makes some of them itself: bootstrap tokens, certificate keys, PEM blocks,
+//! and the base64 in which kubeconfigs and Secrets hold keys. Hashes of public keys (`sha256:...`) are no secret and stay.
 
 /// The shortest run of base64 that is taken for key material: a line of PEM has 64 characters, a sensible path has dots
 /// and dashes, which base64 has not.
@@ -9,7 +9,7 @@ const BLOB: usize = 60;
 /// Hex digits of a certificate key (an AES-256 key).
 const CERTIFICATE_KEY: usize = 64;
 
-/// The text with every secret replaced by what it was: `[token]`, `[key]`, `[pem]`.
+/// The text with every secret replaced by its kind: `[token]`, `[key]`, `[pem]`.
 #[must_use]
 pub fn redact(text: &str) -> String {
     words(&tokens(&pem_blocks(text)))
@@ -24,7 +24,7 @@ fn pem_blocks(text: &str) -> String {
         shown.push_str(&rest[..start]);
         shown.push_str("[pem]");
         let block = &rest[start + BEGIN.len()..];
-        // A block that was cut off hides all that follows.
+        // After a truncated block, all that follows is hidden.
         let Some(end) = block.find(END) else {
             return shown;
         };

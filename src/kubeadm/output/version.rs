@@ -1,4 +1,4 @@
-//! Versions: of kubeadm, of kubelet, of the cluster.
+//! Versions: of kubeadm, of kubelet, of the cluster. Every comparison of two of them is here.
 
 use std::fmt;
 
@@ -8,11 +8,11 @@ use serde_json::Value;
 /// A Kubernetes version.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Version {
-    /// 1, so far.
+    /// The major version; 1 so far.
     pub major: u32,
-    /// What sets the rules of who may work with whom.
+    /// The minor version, by which compatibility is decided.
     pub minor: u32,
-    /// Bug fixes.
+    /// The patch version.
     pub patch: u32,
     /// What comes after the numbers, such as `-rc.1`.
     pub rest: String,
@@ -45,13 +45,29 @@ impl Version {
     /// Whether kubeboot works with a kubeadm of this version.
     #[must_use]
     pub fn is_supported(&self) -> bool {
-        (self.major, self.minor) >= Self::OLDEST
+        self.release() >= Self::OLDEST
     }
 
     /// Whether a kubeadm of this version may join a cluster of that version: the minor versions must be the same.
     #[must_use]
     pub fn joins(&self, cluster: &Self) -> bool {
-        (self.major, self.minor) == (cluster.major, cluster.minor)
+        self.release() == cluster.release()
+    }
+
+    /// Whether its minor version is newer than the other's.
+    #[must_use]
+    pub fn is_newer_than(&self, other: &Self) -> bool {
+        self.release() > other.release()
+    }
+
+    /// Whether it is more than so many minor versions behind the other.
+    #[must_use]
+    pub fn is_behind(&self, other: &Self, minor_versions: u32) -> bool {
+        self.release() < (other.major, other.minor.saturating_sub(minor_versions))
+    }
+
+    fn release(&self) -> (u32, u32) {
+        (self.major, self.minor)
     }
 }
 
@@ -99,6 +115,16 @@ mod tests {
         assert!(Version::parse("v1.33.0")?.is_supported() && !Version::parse("v1.32.9")?.is_supported());
         assert!(Version::parse("v1.36.9")?.joins(&Version::parse("v1.36.1")?));
         assert!(!Version::parse("v1.37.0")?.joins(&Version::parse("v1.36.1")?));
+        for (older, newer) in [("v1.36.9", "v1.37.0"), ("v1.9.0", "v1.10.0"), ("v1.36.0", "v2.0.0")] {
+            let (older, newer) = (Version::parse(older)?, Version::parse(newer)?);
+            assert!(newer.is_newer_than(&older) && !older.is_newer_than(&newer), "{older} {newer}");
+        }
+        assert!(!Version::parse("v1.36.9")?.is_newer_than(&Version::parse("v1.36.1")?));
+        for (older, newer, behind) in
+            [("v1.33.0", "v1.36.9", false), ("v1.32.9", "v1.36.0", true), ("v0.9.0", "v1.2.0", true)]
+        {
+            assert_eq!(Version::parse(older)?.is_behind(&Version::parse(newer)?, 3), behind, "{older} {newer}");
+        }
         Ok(())
     }
 

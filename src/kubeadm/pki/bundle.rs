@@ -19,7 +19,7 @@ use crate::host::files;
 
 /// The largest bundle, in bytes.
 pub const BUNDLE_LIMIT: u64 = 1024 * 1024;
-/// The newest layout of the JSON that this program writes and understands.
+/// The schema of the JSON that this program writes and reads.
 const SCHEMA: u32 = 1;
 
 /// The shared files of one control plane. Has no `Debug`, because it holds keys.
@@ -74,11 +74,11 @@ impl Bundle {
         Ok(bytes)
     }
 
-    /// Reads a bundle. Whatever stands in it is hostile until it has passed: only files that are `wanted` are taken,
-    /// all of them must be there, and their modes come from here where they are known.
+    /// Reads a bundle. Its content is not trusted: only `wanted` files are taken, all of them must be there, and known modes override
+    /// those in the bundle.
     ///
     /// # Errors
-    /// Says what is wrong with the bundle, never what is in it.
+    /// What is wrong with the bundle, without its content.
     pub fn from_json(bytes: &[u8], claim_id: &str, wanted: &[Wanted]) -> Result<Self> {
         ensure!(bytes.len() as u64 <= BUNDLE_LIMIT, "the PKI bundle is larger than {BUNDLE_LIMIT} bytes");
         let written = read(bytes)?;
@@ -108,8 +108,8 @@ impl Bundle {
         self.files.iter().try_for_each(|file| file.install(root))
     }
 
-    /// Writes only kubeadm's own files into `certificates_dir`, which becomes a private copy of `/etc/kubernetes/pki`:
-    /// from it this machine makes its first credentials while its real folders are still untouched.
+    /// Writes only kubeadm's own files into `certificates_dir`, which becomes a private copy of `/etc/kubernetes/pki`. This machine makes
+    /// its first credentials from the copy, while its real folders are unchanged.
     ///
     /// # Errors
     /// Names the file that could not be written.
@@ -136,20 +136,20 @@ impl Bundle {
     }
 }
 
-/// Reads the JSON; what it says of its own layout comes first, so that a newer program's bundle is named as that.
+/// Parses the JSON. The schema is read first, so that the bundle of a newer program is reported as that.
 fn read(bytes: &[u8]) -> Result<StoredBundle> {
     #[derive(Deserialize)]
-    struct Layout {
+    struct BundleSchema {
         schema: u32,
     }
-    // serde's own message is left out: it could quote a key.
-    let Ok(layout) = serde_json::from_slice::<Layout>(bytes) else {
+    // serde's own message is left out, because it could quote a key.
+    let Ok(found) = serde_json::from_slice::<BundleSchema>(bytes) else {
         bail!("the PKI bundle is not a JSON object with a 'schema'");
     };
     ensure!(
-        layout.schema == SCHEMA,
+        found.schema == SCHEMA,
         "the PKI bundle has schema {}, this kubeboot understands {SCHEMA}: use the version of kubeboot that wrote it",
-        layout.schema
+        found.schema
     );
     serde_json::from_slice(bytes)
         .map_err(|_| anyhow::anyhow!("the PKI bundle lacks a field or has one of a wrong type"))

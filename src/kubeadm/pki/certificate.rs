@@ -1,4 +1,4 @@
-//! Reading certificates: the public-key hashes by which a cluster is known, and when a certificate expires.
+//! Parses certificates: the public-key hashes of a cluster's authority, and when a certificate expires.
 
 use std::time::{Duration, SystemTime};
 
@@ -7,7 +7,7 @@ use x509_parser::pem::Pem;
 
 use super::digest;
 
-/// What kubeboot wants to know of a certificate.
+/// The fields of a certificate that kubeboot needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Certificate {
     /// The subject, such as `CN=kubernetes`.
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_certificate_is_an_error_that_quotes_nothing() {
+    fn an_invalid_certificate_is_an_error_that_quotes_nothing() {
         let key = b"-----BEGIN PRIVATE KEY-----\nU0VDUkVU\n-----END PRIVATE KEY-----\n".as_slice();
         let broken = b"-----BEGIN CERTIFICATE-----\nU0VDUkVU\n-----END CERTIFICATE-----\n".as_slice();
         for text in [b"".as_slice(), b"U0VDUkVU", key, broken] {

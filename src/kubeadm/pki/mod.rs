@@ -1,18 +1,17 @@
 //! The files that all nodes of one control plane share.
 //!
-//! A node that holds the three certificate authorities and the service-account keys can make everything else by itself,
-//! so these files are all that has to travel: in a [`Bundle`], from the node that initialised the cluster to those that
-//! join it. Files that the operator wants on every node travel with them, and so do the client files of an external
-//! etcd.
+//! A node that has the three certificate authorities and the service-account keys can make everything else itself. So these files
+//! go, in a [`Bundle`], from the node that initialised the cluster to those that join it; with them go the operator's extra files and
+//! the client files of an external etcd.
 
 mod bundle;
 mod certificate;
-mod given;
+mod operator_pki;
 mod shared;
 
 pub use bundle::{BUNDLE_LIMIT, Bundle};
 pub use certificate::{Certificate, ca_hashes, certificates};
-pub use given::{keep_given, restore_given};
+pub use operator_pki::{restore_operator_pki, save_operator_pki};
 pub use shared::{SharedFile, Wanted, collect, wanted};
 
 use sha2::{Digest, Sha256};
@@ -21,8 +20,8 @@ use sha2::{Digest, Sha256};
 /// the bundle names its files by their full path.
 pub const PKI_DIR: &str = "/etc/kubernetes/pki";
 
-/// A SHA-256 as the cluster record and kubeadm write it: `sha256:` and 64 hex digits. Names a bundle by its bytes and
-/// an authority by its public key.
+/// A SHA-256 as the cluster record and kubeadm write it: `sha256:` and 64 hex digits. Used for a bundle's bytes and for an
+/// authority's public key.
 #[must_use]
 pub fn digest(bytes: &[u8]) -> String {
     let hash = Sha256::digest(bytes);

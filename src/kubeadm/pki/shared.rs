@@ -1,4 +1,4 @@
-//! Which files are shared, and reading them from the disk of the node that has them.
+//! Which files are shared, and reading and writing them.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
@@ -12,12 +12,12 @@ use crate::kubeadm::documents::ExternalEtcd;
 
 /// The largest shared file, in bytes. A certificate has two thousand, an audit policy ten times that.
 const FILE_LIMIT: u64 = 256 * 1024;
-/// Nothing that anybody but its owner may write is worth sharing, and set-user-ID bits never travel.
+/// Removes set-user-ID bits and the right of others to write from the mode of a shared file.
 pub(super) const MODE_MASK: u32 = 0o755;
 const PUBLIC: u32 = 0o644;
 const PRIVATE: u32 = 0o600;
 
-/// One file that every control-plane node must have, before it is known whether it is there.
+/// One file that every control-plane node must have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
     /// Its absolute path, the same on every node.
@@ -28,7 +28,7 @@ pub struct Wanted {
     pub pem: bool,
 }
 
-/// One shared file with its content. Has no `Debug`: the content is a key more often than not.
+/// One shared file with its content. Has no `Debug`, because the content is often a key.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SharedFile {
     /// Its absolute path, the same on every node.
@@ -40,14 +40,14 @@ pub struct SharedFile {
 }
 
 /// Lists the shared files of a control plane: certificate authorities and service-account keys, the client files of an
-/// `external` etcd as far as they are below `/etc` (elsewhere they are the machine image's business), and the
+/// `external` etcd as far as they are below `/etc` (elsewhere the machine image must have them), and the
 /// operator's `extra` files.
 #[must_use]
 pub fn wanted(external: Option<&ExternalEtcd>, extra: &[PathBuf]) -> Vec<Wanted> {
     let authorities = ["ca.crt", "ca.key", "front-proxy-ca.crt", "front-proxy-ca.key", "sa.key", "sa.pub"];
     let mut all: Vec<Wanted> = authorities.iter().map(|name| pem(Path::new(PKI_DIR).join(name))).collect();
     match external {
-        // kubeadm makes no etcd CA when etcd is somebody else's.
+        // kubeadm makes no etcd CA when etcd is external.
         Some(etcd) => all.extend(etcd.files().filter(|file| file.starts_with("/etc")).map(|file| pem(file.to_owned()))),
         None => all.extend(["etcd/ca.crt", "etcd/ca.key"].map(|name| pem(Path::new(PKI_DIR).join(name)))),
     }
@@ -98,7 +98,7 @@ impl SharedFile {
         ensure!(self.content.len() as u64 <= FILE_LIMIT, "the shared file '{name}' is larger than {FILE_LIMIT} bytes");
         if wanted.pem {
             let blocks: Vec<_> = Pem::iter_from_buffer(&self.content).collect();
-            // The parser's own error is left out: it could quote a key.
+            // The parser's own error is left out, because it could quote a key.
             let sound = !blocks.is_empty() && blocks.iter().all(Result::is_ok);
             ensure!(sound, "the shared file '{name}' is not PEM");
         }
@@ -113,7 +113,7 @@ impl SharedFile {
         let name = self.path.display();
         let place = on_disk(root, &self.path)?;
         let folder = place.parent().with_context(|| format!("the shared file '{name}' has no folder"))?;
-        // Checked before and after: making folders through a link would already be an escape.
+        // Checked before and after, because folders must not be made through a link either.
         let existing = folder.ancestors().find(|folder| folder.exists()).unwrap_or(root);
         for step in [existing, folder] {
             if !step.exists() {
@@ -129,7 +129,7 @@ impl SharedFile {
     }
 }
 
-/// Where `path` is on the disk below `root`. Only plain absolute paths below `/etc` are anywhere.
+/// Where `path` is on the disk below `root`. Only plain absolute paths below `/etc` are allowed.
 fn on_disk(root: &Path, path: &Path) -> Result<PathBuf> {
     let plain = path.components().all(|part| matches!(part, Component::RootDir | Component::Normal(_)));
     if !plain || !path.starts_with("/etc") {
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_comes_with_its_own_mode_without_what_others_could_write() -> Result<()> {
+    fn a_file_keeps_its_mode_without_the_right_of_others_to_write() -> Result<()> {
         let root = root_with("/etc/kubernetes/audit.yaml", "rules: []")?;
         let place = root.path().join("etc/kubernetes/audit.yaml");
         fs::set_permissions(&place, fs::Permissions::from_mode(0o4666))?;
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn what_must_not_be_shared_is_refused_by_name() -> Result<()> {
+    fn a_file_that_must_not_be_shared_is_refused_by_name() -> Result<()> {
         let root = root_with("/etc/kubernetes/pki/ca.key", "not a key")?;
         fs::write(root.path().join("secret"), "x")?;
         symlink(root.path().join("secret"), root.path().join("etc/link"))?;

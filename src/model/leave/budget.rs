@@ -1,29 +1,28 @@
-//! One budget for all of leaving, and a share of it for every part, so that what hangs does not keep the rest from being
-//! tried.
+//! One time budget for all of leaving, and a share of it for every part, so that a part that hangs leaves time for the others.
 //!
 //! All times are counted from the moment at which `kubeboot reset` started, on its own monotonic clock.
 
 use std::fmt;
 use std::time::Duration;
 
-/// A part of leaving, in the order in which they are gone through.
+/// A part of leaving. The parts run in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
     /// Asking systemd and AWS the two questions.
     Questions,
-    /// Ending an `up` that is at work on this machine.
+    /// Taking the machine's lock, which ends a running `up`.
     Lock,
     /// Asking etcd who its members are.
     Look,
     /// Queueing for the membership lease.
     Lease,
-    /// Saying that this machine leaves.
+    /// Registering this machine as leaving.
     RegisterLeaving,
-    /// Removing the dead where they block, and then this machine's own member.
+    /// Removing dead members that block the removal, and then this machine's own member.
     Members,
     /// Deleting this machine's Node.
     Node,
-    /// Saying that it has left, and giving the lease back.
+    /// Registering it as left, and releasing the lease.
     RegisterLeft,
 }
 
@@ -54,7 +53,7 @@ impl Part {
         }
     }
 
-    /// Whether it only waits for others, so that what the parts before it have saved is not for it.
+    /// Whether it only waits for others. Such a part does not get the time that earlier parts have saved.
     const fn only_waits(self) -> bool {
         match self {
             Self::Questions | Self::Lease => true,
@@ -66,7 +65,7 @@ impl Part {
 impl fmt::Display for Part {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Questions => "asking whether this machine goes for good",
+            Self::Questions => "asking whether this machine goes down for good",
             Self::Lock => "taking this machine's lock",
             Self::Look => "asking etcd for its members",
             Self::Lease => "queueing for the membership lease",
@@ -78,13 +77,13 @@ impl fmt::Display for Part {
     }
 }
 
-/// The time that leaving may take as a whole.
+/// The time that leaving may take in all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Budget(pub Duration);
 
 impl Budget {
-    /// What this part may take if it begins `elapsed` after the start: all that is left but for the shares of the parts
-    /// after it; a part that only waits gets its own share at most. Nothing, when that time has passed.
+    /// How long this part may take if it begins `elapsed` after the start: all that is left, less the shares of the parts
+    /// after it. A part that only waits gets at most its own share. Zero when that time has passed.
     #[must_use]
     pub fn left(self, part: Part, elapsed: Duration) -> Duration {
         let after = Part::ALL.iter().skip_while(|other| **other != part).skip(1);
@@ -105,7 +104,7 @@ mod tests {
     const MINUTE: Budget = Budget(Duration::from_secs(60));
 
     #[test]
-    fn the_shares_are_the_whole() {
+    fn the_shares_add_up_to_the_whole_budget() {
         assert_eq!(Part::ALL.iter().map(|part| part.percent()).sum::<u32>(), 100);
         for part in Part::ALL {
             assert!(!part.to_string().is_empty() && part.percent() > 0);
@@ -113,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn who_uses_all_its_time_leaves_everybody_else_a_full_share() {
+    fn a_part_that_uses_all_its_time_leaves_every_other_its_full_share() {
         for seconds in [5, 20, 60, 75] {
             let budget = Budget(Duration::from_secs(seconds));
             let mut elapsed = Duration::ZERO;
@@ -127,16 +126,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_saved_goes_to_those_who_act() {
+    fn saved_time_goes_to_the_parts_that_act() {
         let at_once = Duration::ZERO;
         assert_eq!(MINUTE.left(Part::Questions, at_once), Duration::from_millis(8400));
-        assert_eq!(MINUTE.left(Part::Lease, at_once), Duration::from_secs(6), "the queue is not waited for any longer");
+        assert_eq!(MINUTE.left(Part::Lease, at_once), Duration::from_secs(6), "the lease gets its own share at most");
         assert_eq!(MINUTE.left(Part::Members, at_once), Duration::from_millis(50_400));
         assert_eq!(MINUTE.left(Part::RegisterLeft, at_once), Duration::from_secs(60));
     }
 
     #[test]
-    fn a_budget_that_is_gone_leaves_nothing_and_never_less() {
+    fn a_used_up_budget_leaves_zero() {
         for elapsed in [60, 61, 1_000_000].map(Duration::from_secs) {
             for part in Part::ALL {
                 assert_eq!(MINUTE.left(part, elapsed), Duration::ZERO, "{part}");

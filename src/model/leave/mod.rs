@@ -1,10 +1,13 @@
-//! Leaving: whether this machine goes for good, and what it then does, in which order, and for how long.
+//! Leaving the cluster: whether this machine goes down for good, what it then does, in which order, and for how long.
 //!
-//! | room | question |
+//! Here belongs what `kubeboot reset` decides. Which members of other machines may be removed does not belong here: that is in
+//! [`membership::reaping`](super::membership::reaping).
+//!
+//! | file | question |
 //! |---|---|
-//! | [`questions`] | is the machine going down, and for good? |
-//! | [`mod@plan`] | which steps does leaving take here, and which of them may not be taken? |
-//! | [`budget`] | how long may each step go on, so that the rest still runs? |
+//! | [`questions`] | does the machine go down, and for good? |
+//! | [`mod@plan`] | which steps does leaving take here, and which of them are blocked? |
+//! | [`budget`] | how long may each part take, so that the others still run? |
 //! | [`wiping`] | may the machine be wiped afterwards? |
 
 pub mod budget;
@@ -13,6 +16,8 @@ pub mod questions;
 pub mod wiping;
 
 pub use budget::{Budget, Part};
-pub use plan::{LeaveInput, LeavePlan, LeaveStep, NextRemoval, StayReason, next, plan};
-pub use questions::{GoingDown, InGroup, InstanceOutlook, LeaveDecision, QueuedJob, Way, goes_down, is_permanent};
+pub use plan::{LeaveInput, LeavePlan, LeaveStep, NextRemoval, StayReason, next_removal, plan};
+pub use questions::{
+    GoingDown, InGroup, InstanceStates, LeaveDecision, QueuedJob, ShutdownMode, goes_down, is_permanent,
+};
 pub use wiping::may_wipe;

@@ -1,4 +1,4 @@
-//! What leaving takes on this machine: a list of named steps, or the reason why there is nothing to do.
+//! The plan for leaving on this machine: a list of named steps, or the reason why there is nothing to do.
 
 use crate::model::machine::ids::{InstanceId, MemberId};
 use crate::model::machine::local::Local;
@@ -15,20 +15,20 @@ pub struct LeaveInput<'a> {
     pub me: &'a InstanceId,
     /// Its private addresses.
     pub addresses: &'a [IpAddr],
-    /// What its disk says.
+    /// The state on its disk.
     pub local: &'a Local,
-    /// Whether kubeadm has come so far on a half-made machine that it may be a member or have a Node: it has made the
-    /// credentials that both take, or something that comes after them.
+    /// Whether a half-made machine may be a member or have a Node: kubeadm has made the credentials that both need, or something
+    /// that comes after them.
     pub has_credentials: bool,
     /// The cluster, as far as it answers.
     pub cluster: &'a ClusterView,
-    /// What may become of the members, where that was asked; nobody may go otherwise.
+    /// Which members may be removed, if that was judged. No other machine's member is removed without it.
     pub judged: &'a [(Member, ReapVerdict)],
-    /// Whether an operator wants the machine to be fresh afterwards.
+    /// Whether an operator wants the machine to be wiped afterwards.
     pub wipe: bool,
 }
 
-/// What is to be done.
+/// What to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LeavePlan {
     /// Nothing.
@@ -42,13 +42,13 @@ pub enum LeavePlan {
 pub enum StayReason {
     /// There is no control plane on this machine.
     NothingHere,
-    /// There is one that nobody can explain.
+    /// There is one without a marker of kubeboot's.
     Unexplained,
-    /// Its state is another machine's: so is the member in it.
+    /// The state on its disk was written by another machine, so the member in it is that machine's.
     AnotherInstances(InstanceId),
-    /// kubeadm was cut off before this machine could be a member or have a Node.
+    /// kubeadm was stopped before this machine could be a member or have a Node.
     NotBegun,
-    /// It is the last voter: all data of the cluster is here.
+    /// It is the last voter, with all data of the cluster.
     LastVoter,
 }
 
@@ -59,11 +59,11 @@ pub enum LeaveStep {
     Lease,
     /// Register as `leaving`.
     RegisterLeaving,
-    /// RemovalReason the member of a machine that is gone, because it blocks this one's own removal.
+    /// Remove the member of a machine that is gone, because it blocks the removal of this machine's own member.
     Reap(MemberId, RemovalReason),
-    /// RemovalReason this machine's own member through one that stays, and see there that it is gone.
+    /// Remove this machine's own member through one that stays, and verify there that it is gone.
     RemoveOwn(MemberId),
-    /// The same, which cannot be done at the moment.
+    /// The same, once it is possible.
     RemoveOwnWhenPossible(Blocked),
     /// Delete this machine's Node by its UID.
     DeleteNode,
@@ -76,68 +76,68 @@ pub enum LeaveStep {
 /// Why a member cannot be removed at the moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Blocked {
-    /// Nobody says who the members are.
+    /// The members are not known.
     Unknown(String),
-    /// Fewer voters answer than any change of membership wants.
+    /// Fewer voters answer than the quorum that any change of membership needs.
     NoQuorum {
         /// Voters that answer.
         answering: usize,
         /// Voters.
         voters: usize,
     },
-    /// Without this machine, fewer voters would answer than the quorum of the rest wants, and who does not answer is not
+    /// Without this machine, fewer voters would answer than the quorum of the rest, and the machines of the silent ones are not
     /// certainly gone.
     Silent(Vec<MemberId>),
 }
 
-/// What comes next on the way to a list without this machine.
+/// The next removal that leads to a member list without this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NextRemoval {
     /// It is not listed: done.
     Gone,
     /// It is the last voter, and stays.
     LastVoter,
-    /// RemovalReason this dead member first.
+    /// Remove this dead member first.
     Reap(MemberId, RemovalReason),
-    /// RemovalReason this machine's own member.
+    /// Remove this machine's own member.
     RemoveOwn(MemberId),
-    /// It cannot go at the moment.
+    /// It cannot be removed at the moment.
     Blocked(Blocked),
 }
 
 /// The whole plan.
 #[must_use]
-pub fn plan(scene: &LeaveInput<'_>) -> LeavePlan {
-    match scene.local {
+pub fn plan(input: &LeaveInput<'_>) -> LeavePlan {
+    match input.local {
         Local::Fresh => return LeavePlan::Stay(StayReason::NothingHere),
         Local::Unexplained { .. } => return LeavePlan::Stay(StayReason::Unexplained),
-        Local::HalfMade { instance, .. } | Local::Made { instance, .. } if instance != scene.me => {
+        Local::HalfMade { instance, .. } | Local::Made { instance, .. } if instance != input.me => {
             return LeavePlan::Stay(StayReason::AnotherInstances(instance.clone()));
         }
-        Local::HalfMade { .. } if !scene.has_credentials => return LeavePlan::Stay(StayReason::NotBegun),
+        Local::HalfMade { .. } if !input.has_credentials => return LeavePlan::Stay(StayReason::NotBegun),
         Local::HalfMade { .. } | Local::Made { .. } => {}
     }
-    let removals = match scene.cluster {
+    let removals = match input.cluster {
         ClusterView::External => Vec::new(),
         ClusterView::Listed(_) | ClusterView::NoQuorum(_) | ClusterView::Unknown { .. } | ClusterView::NotAsked => {
-            match removals(scene) {
+            match removals(input) {
                 Some(removals) => removals,
                 None => return LeavePlan::Stay(StayReason::LastVoter),
             }
         }
     };
     let lease = (!removals.is_empty()).then_some(LeaveStep::Lease);
-    let wipe = scene.wipe.then_some(LeaveStep::Wipe);
+    let wipe = input.wipe.then_some(LeaveStep::Wipe);
     let steps = lease.into_iter().chain([LeaveStep::RegisterLeaving]).chain(removals);
     LeavePlan::Leave(steps.chain([LeaveStep::DeleteNode, LeaveStep::RegisterLeft]).chain(wipe).collect())
 }
 
 /// The removals that lead to a list without this machine; `None` when it is the last voter.
-fn removals(scene: &LeaveInput<'_>) -> Option<Vec<LeaveStep>> {
-    let mut cluster = scene.cluster.clone();
+fn removals(input: &LeaveInput<'_>) -> Option<Vec<LeaveStep>> {
+    let mut cluster = input.cluster.clone();
     let mut steps = Vec::new();
     loop {
-        match next(&LeaveInput { cluster: &cluster, ..scene.clone() }) {
+        match next_removal(&LeaveInput { cluster: &cluster, ..input.clone() }) {
             NextRemoval::Gone => return Some(steps),
             NextRemoval::LastVoter => return None,
             NextRemoval::Blocked(why) => {
@@ -166,26 +166,26 @@ fn without(cluster: &ClusterView, id: MemberId) -> ClusterView {
     }
 }
 
-/// What comes next. The removal of a voter is judged by those who answer, as etcd itself does it; a dead one is reaped only
-/// if it is in the way.
+/// Decides on the next removal. The removal of a voter is judged by the voters that answer, as etcd itself does it. A dead
+/// member is reaped only if it blocks this machine's own removal.
 #[must_use]
-pub fn next(scene: &LeaveInput<'_>) -> NextRemoval {
-    let members = match scene.cluster {
+pub fn next_removal(input: &LeaveInput<'_>) -> NextRemoval {
+    let members = match input.cluster {
         ClusterView::Listed(members) => members,
         ClusterView::External => return NextRemoval::Gone,
-        ClusterView::NoQuorum(members) => return alone_or_blocked(scene, members),
+        ClusterView::NoQuorum(members) => return alone_or_blocked(input, members),
         ClusterView::Unknown { why } => return NextRemoval::Blocked(Blocked::Unknown(why.clone())),
         ClusterView::NotAsked => return NextRemoval::Blocked(Blocked::Unknown("it was not asked".to_owned())),
     };
-    let Some(own) = members.at(scene.addresses) else { return NextRemoval::Gone };
+    let Some(own) = members.at(input.addresses) else { return NextRemoval::Gone };
     if is_last_voter(members, own) {
         return NextRemoval::LastVoter;
     }
     if members.may_remove(own.id) {
         return NextRemoval::RemoveOwn(own.id);
     }
-    let dead = scene.judged.iter().find_map(|(member, verdict)| match verdict {
-        ReapVerdict::Remove(why) if is_in_the_way(members, member) => Some((member.id, why.clone())),
+    let dead = input.judged.iter().find_map(|(member, verdict)| match verdict {
+        ReapVerdict::Remove(why) if blocks_own_removal(members, member) => Some((member.id, why.clone())),
         ReapVerdict::Remove(_) | ReapVerdict::Keep(_) => None,
     });
     if let Some((id, why)) = dead {
@@ -198,21 +198,21 @@ pub fn next(scene: &LeaveInput<'_>) -> NextRemoval {
     NextRemoval::Blocked(Blocked::Silent(silent.map(|member| member.id).collect()))
 }
 
-/// A list from one member's memory: good for telling that this machine is alone, and for nothing else.
-fn alone_or_blocked(scene: &LeaveInput<'_>, members: &Members) -> NextRemoval {
-    match members.at(scene.addresses) {
+/// Decides on a list that was not read through a quorum. It can show that this machine is the last voter, and nothing else.
+fn alone_or_blocked(input: &LeaveInput<'_>, members: &Members) -> NextRemoval {
+    match members.at(input.addresses) {
         Some(own) if is_last_voter(members, own) => NextRemoval::LastVoter,
         Some(_) | None => NextRemoval::Blocked(no_quorum(members)),
     }
 }
 
-/// Whether nobody else has a vote. A learner has none and cannot give itself one.
+/// Whether no other member has a vote. A learner has none and cannot promote itself.
 fn is_last_voter(members: &Members, own: &Member) -> bool {
     !own.learner && members.voters().all(|member| member.id == own.id)
 }
 
-/// A silent voter that is still listed and may be removed: learners are in nobody's way here.
-fn is_in_the_way(members: &Members, dead: &Member) -> bool {
+/// Whether a dead member is a listed, silent voter that may be removed. Learners do not block a removal.
+fn blocks_own_removal(members: &Members, dead: &Member) -> bool {
     let listed = members.voters().any(|member| member.id == dead.id && !member.answers);
     listed && members.may_remove(dead.id)
 }
@@ -243,10 +243,13 @@ impl fmt::Display for LeaveStep {
             Self::Lease => f.write_str("queue for the membership lease for a few seconds, and go on without it"),
             Self::RegisterLeaving => f.write_str("register as leaving"),
             Self::Reap(id, why) => {
-                write!(f, "remove etcd member {id}, which is in the way: {}", ReapVerdict::Remove(why.clone()))
+                write!(f, "remove etcd member {id}, which blocks the removal of this machine's own: {why}")
             }
             Self::RemoveOwn(id) => {
-                write!(f, "remove this machine's etcd member {id} through another one, and see there that it is gone")
+                write!(
+                    f,
+                    "remove this machine's etcd member {id} through another one, and verify there that it is gone"
+                )
             }
             Self::RemoveOwnWhenPossible(why) => {
                 write!(f, "remove this machine's etcd member as soon as that is possible: {why}")
@@ -262,10 +265,10 @@ impl fmt::Display for StayReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NothingHere => f.write_str("there is no control plane on this machine"),
-            Self::Unexplained => f.write_str("what kubeadm left here has no marker of kubeboot's, so it is left alone"),
-            Self::AnotherInstances(owner) => write!(f, "what is on this disk was written by {owner}, and so is its member"),
+            Self::Unexplained => f.write_str("the state that kubeadm left here has no marker of kubeboot's, so it is left alone"),
+            Self::AnotherInstances(owner) => write!(f, "the state on this disk was written by {owner}, so the etcd member in it is that machine's"),
             Self::NotBegun => f.write_str(
-                "kubeadm was cut off here before it had credentials for etcd and the API servers, so this machine is no member and has no \
+                "kubeadm was stopped here before it had credentials for etcd and the API servers, so this machine is no member and has no \
                  Node: there is nothing to leave, and 'kubeboot up' cleans up",
             ),
             Self::LastVoter => f.write_str(
@@ -278,13 +281,13 @@ impl fmt::Display for StayReason {
 impl fmt::Display for Blocked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unknown(why) => write!(f, "nobody says who the members are: {why}"),
+            Self::Unknown(why) => write!(f, "the etcd members are not known: {why}"),
             Self::NoQuorum { answering, voters } => write!(f, "quorum lost: {answering} of {voters} answers"),
             Self::Silent(members) => {
                 let ids: Vec<_> = members.iter().map(ToString::to_string).collect();
                 write!(
                     f,
-                    "without it too few voters would answer, for {} does not, and its machine is not certainly gone",
+                    "without it too few voters would answer: {} does not, and its machine is not certainly gone",
                     ids.join(", ")
                 )
             }

@@ -1,5 +1,6 @@
-//! The two questions before anything is touched. Both are answered by allow lists: a word that nobody knows is a reason to
-//! stay, since a machine that stayed in error is reaped, and one that left in error costs a cluster its voter.
+//! The two questions that come before any change: does the machine go down, and does it go for good? Both are answered by allow
+//! lists, and an unknown word means to stay: a machine that stays in error is reaped later, but one that leaves in error costs the
+//! cluster a voter.
 
 use crate::model::machine::group::{Ec2State, Lifecycle};
 use std::fmt;
@@ -9,20 +10,20 @@ use std::fmt;
 pub struct QueuedJob<'a> {
     /// The unit it is about, such as `poweroff.target`.
     pub unit: &'a str,
-    /// What is to be done: `start`, `stop`, `restart`, ...
+    /// What the job does: `start`, `stop`, `restart`, ...
     pub kind: &'a str,
 }
 
-/// A way down that may be for good.
+/// A shutdown that may be for good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Way {
-    /// The power goes: what EC2 asks for, by the ACPI button, when it stops or terminates an instance.
+pub enum ShutdownMode {
+    /// The machine is powered off: what EC2 asks for, by the ACPI button, when it stops or terminates an instance.
     Poweroff,
-    /// The machine stands still with its power on.
+    /// The machine halts with its power on.
     Halt,
 }
 
-impl Way {
+impl ShutdownMode {
     /// All of them.
     pub const ALL: [Self; 2] = [Self::Poweroff, Self::Halt];
 
@@ -36,7 +37,7 @@ impl Way {
     }
 }
 
-/// Units whose start means that the machine, or its user space, comes back.
+/// Units that bring the machine, or its user space, back.
 const COMES_BACK: [&str; 6] = [
     "reboot.target",
     "kexec.target",
@@ -49,35 +50,38 @@ const COMES_BACK: [&str; 6] = [
 /// The answer to the first question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GoingDown {
-    /// The machine goes down, this way.
-    Down(Way),
+    /// The machine goes down.
+    Down(ShutdownMode),
     /// It comes back: this unit is queued, too.
     ComesBack(&'static str),
-    /// Nothing is queued that would take it down: the unit was stopped by hand or by a package.
+    /// No shutdown is queued: the unit was stopped by an operator or a package.
     NotDown,
 }
 
 /// Whether the machine goes down, by systemd's job queue.
 #[must_use]
 pub fn goes_down(jobs: &[QueuedJob<'_>]) -> GoingDown {
-    // A job that stops such a unit, or that only looks at it, is no way back; every other kind might be one.
+    // A job that stops such a unit does not bring the machine back; every other kind may.
     let is_queued = |unit: &str| jobs.iter().any(|job| job.unit == unit && job.kind != "stop");
     let starts = |unit: &str| jobs.iter().any(|job| job.unit == unit && job.kind == "start");
     if let Some(unit) = COMES_BACK.into_iter().find(|unit| is_queued(unit)) {
         return GoingDown::ComesBack(unit);
     }
-    // Both at once is no state that systemd is ever in; the stricter row of the table is the safe one.
-    [Way::Halt, Way::Poweroff].into_iter().find(|way| starts(way.target())).map_or(GoingDown::NotDown, GoingDown::Down)
+    // systemd never queues both at once. If it did, Halt is safe, because it leaves in fewer cases.
+    [ShutdownMode::Halt, ShutdownMode::Poweroff]
+        .into_iter()
+        .find(|mode| starts(mode.target()))
+        .map_or(GoingDown::NotDown, GoingDown::Down)
 }
 
-/// What is known of this instance's fate. `None`: nobody answered.
+/// The states of this instance by each source. `None`: the source has not answered.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct InstanceOutlook {
+pub struct InstanceStates {
     /// The state that Auto Scaling wants it in, by its own metadata: `InService`, `Terminated`, `Standby`, ...
     pub target: Option<String>,
-    /// Where Auto Scaling has it.
+    /// Its lifecycle state in Auto Scaling.
     pub lifecycle: Option<InGroup>,
-    /// What EC2 says.
+    /// Its state in EC2.
     pub ec2: Option<Ec2State>,
 }
 
@@ -90,18 +94,18 @@ pub enum InGroup {
     No,
 }
 
-/// The columns of the table.
+/// What AWS is about to do with the instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Column {
-    /// Somebody says that it is being terminated.
-    Ends(String),
-    /// EC2 stops it: it may be started again.
-    Stopping,
-    /// Auto Scaling has it in Standby: an operator works on it.
+pub enum AwsIntent {
+    /// Terminate it; with the source that says so.
+    Terminate(String),
+    /// Stop it: it may be started again.
+    Stop,
+    /// Keep it in Standby: an operator works on it.
     Standby,
-    /// EC2 shows it as running, or AWS is silent.
-    Runs,
-    /// Somebody says what is in no column: the word.
+    /// Let it run, or AWS does not answer.
+    Run,
+    /// Not known; with the source and its unknown word.
     Unknown(String),
 }
 
@@ -109,125 +113,126 @@ pub enum Column {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LeaveDecision {
     /// For good: leave.
-    Leave(Column),
+    Leave(AwsIntent),
     /// Not for good, or not known to be: stay.
-    Stay(Column),
+    Stay(AwsIntent),
 }
 
-impl InstanceOutlook {
-    /// Whether what is known already says that the instance ends: then no other answer can change the verdict.
+impl InstanceStates {
+    /// Whether it is already known that the instance is being terminated: then no other answer can change the decision.
     #[must_use]
     pub fn is_final(&self) -> bool {
-        matches!(self.column(), Column::Ends(_))
+        matches!(self.intent(), AwsIntent::Terminate(_))
     }
 
-    /// What this says and what that says.
+    /// Both together; where both know a state, this one counts.
     #[must_use]
-    pub fn and(self, that: Self) -> Self {
+    pub fn merge(self, other: Self) -> Self {
         Self {
-            target: self.target.or(that.target),
-            lifecycle: self.lifecycle.or(that.lifecycle),
-            ec2: self.ec2.or(that.ec2),
+            target: self.target.or(other.target),
+            lifecycle: self.lifecycle.or(other.lifecycle),
+            ec2: self.ec2.or(other.ec2),
         }
     }
 
-    /// The column that all that is known falls into.
+    /// What all sources together say.
     #[must_use]
-    pub fn column(&self) -> Column {
-        let ends = self.words().find(|(_, word)| matches!(word, Word::Ends));
-        if let Some((said, _)) = ends {
-            return Column::Ends(said);
+    pub fn intent(&self) -> AwsIntent {
+        let ends = self.meanings().find(|(_, word)| matches!(word, Meaning::Terminate));
+        if let Some((source, _)) = ends {
+            return AwsIntent::Terminate(source);
         }
-        if self.words().any(|(_, word)| matches!(word, Word::Stopping)) {
-            return Column::Stopping;
+        if self.meanings().any(|(_, word)| matches!(word, Meaning::Stop)) {
+            return AwsIntent::Stop;
         }
-        if self.words().any(|(_, word)| matches!(word, Word::Standby)) {
-            return Column::Standby;
+        if self.meanings().any(|(_, word)| matches!(word, Meaning::Standby)) {
+            return AwsIntent::Standby;
         }
-        let unknown = self.words().find(|(_, word)| matches!(word, Word::Unknown));
-        unknown.map_or(Column::Runs, |(said, _)| Column::Unknown(said))
+        let unknown = self.meanings().find(|(_, word)| matches!(word, Meaning::Unknown));
+        unknown.map_or(AwsIntent::Run, |(source, _)| AwsIntent::Unknown(source))
     }
 
-    /// Everything that was said, with who said it, and what it means.
-    fn words(&self) -> impl Iterator<Item = (String, Word)> {
+    /// Every state that is known, with its source and its meaning.
+    fn meanings(&self) -> impl Iterator<Item = (String, Meaning)> {
         let target = self.target.as_ref().map(|word| (format!("target state {word}"), of_target(word)));
         let lifecycle = self.lifecycle.as_ref().map(|found| match found {
             InGroup::As(state) => (format!("lifecycle {state}"), of_lifecycle(state)),
-            InGroup::No => ("in no Auto Scaling group".to_owned(), Word::Unknown),
+            InGroup::No => ("in no Auto Scaling group".to_owned(), Meaning::Unknown),
         });
         let ec2 = self.ec2.as_ref().map(|state| (format!("EC2 {state}"), of_ec2(state)));
         [target, lifecycle, ec2].into_iter().flatten()
     }
 }
 
-/// What one word means.
-enum Word {
-    Ends,
-    Stopping,
+/// What one state means.
+enum Meaning {
+    Terminate,
+    Stop,
     Standby,
-    Runs,
+    Run,
     Unknown,
 }
 
-fn of_target(word: &str) -> Word {
+fn of_target(word: &str) -> Meaning {
     match word {
-        "Terminated" => Word::Ends,
-        "Standby" => Word::Standby,
-        "InService" => Word::Runs,
-        _ => Word::Unknown,
+        "Terminated" => Meaning::Terminate,
+        "Standby" => Meaning::Standby,
+        "InService" => Meaning::Run,
+        _ => Meaning::Unknown,
     }
 }
 
-fn of_lifecycle(state: &Lifecycle) -> Word {
+fn of_lifecycle(state: &Lifecycle) -> Meaning {
     match state {
-        Lifecycle::Pending | Lifecycle::PendingWait | Lifecycle::PendingProceed | Lifecycle::InService => Word::Runs,
-        Lifecycle::Other(word) if word.starts_with("Terminating") || word == "Terminated" => Word::Ends,
-        Lifecycle::Other(word) if word == "Standby" || word == "EnteringStandby" => Word::Standby,
-        Lifecycle::Other(_) => Word::Unknown,
+        Lifecycle::Pending | Lifecycle::PendingWait | Lifecycle::PendingProceed | Lifecycle::InService => Meaning::Run,
+        Lifecycle::Other(word) if word.starts_with("Terminating") || word == "Terminated" => Meaning::Terminate,
+        Lifecycle::Other(word) if word == "Standby" || word == "EnteringStandby" => Meaning::Standby,
+        Lifecycle::Other(_) => Meaning::Unknown,
     }
 }
 
-fn of_ec2(state: &Ec2State) -> Word {
+fn of_ec2(state: &Ec2State) -> Meaning {
     match state {
-        Ec2State::ShuttingDown | Ec2State::Terminated => Word::Ends,
-        Ec2State::Stopping | Ec2State::Stopped => Word::Stopping,
-        Ec2State::Pending | Ec2State::Running => Word::Runs,
-        Ec2State::Other(_) => Word::Unknown,
+        Ec2State::ShuttingDown | Ec2State::Terminated => Meaning::Terminate,
+        Ec2State::Stopping | Ec2State::Stopped => Meaning::Stop,
+        Ec2State::Pending | Ec2State::Running => Meaning::Run,
+        Ec2State::Other(_) => Meaning::Unknown,
     }
 }
 
-/// Whether a machine that goes down this way goes for good. A machine of a group that is powered off is replaced, and so is
-/// one that AWS says nothing of; one that halts keeps running in EC2's eyes.
+/// Whether a machine that goes down like this goes for good. The group replaces a machine that is powered off, also where AWS
+/// does not answer. A machine that halts is still running for EC2.
 #[must_use]
-pub fn is_permanent(way: Way, fate: &InstanceOutlook) -> LeaveDecision {
-    match (way, fate.column()) {
-        (Way::Poweroff | Way::Halt, column @ Column::Ends(_)) => LeaveDecision::Leave(column),
-        (Way::Poweroff, column @ Column::Runs) => LeaveDecision::Leave(column),
-        (Way::Halt, column @ Column::Runs) => LeaveDecision::Stay(column),
-        (Way::Poweroff | Way::Halt, column @ (Column::Stopping | Column::Standby | Column::Unknown(_))) => {
-            LeaveDecision::Stay(column)
-        }
+pub fn is_permanent(mode: ShutdownMode, states: &InstanceStates) -> LeaveDecision {
+    match (mode, states.intent()) {
+        (ShutdownMode::Poweroff | ShutdownMode::Halt, intent @ AwsIntent::Terminate(_)) => LeaveDecision::Leave(intent),
+        (ShutdownMode::Poweroff, intent @ AwsIntent::Run) => LeaveDecision::Leave(intent),
+        (ShutdownMode::Halt, intent @ AwsIntent::Run) => LeaveDecision::Stay(intent),
+        (
+            ShutdownMode::Poweroff | ShutdownMode::Halt,
+            intent @ (AwsIntent::Stop | AwsIntent::Standby | AwsIntent::Unknown(_)),
+        ) => LeaveDecision::Stay(intent),
     }
 }
 
 impl fmt::Display for GoingDown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Down(way) => write!(f, "yes: systemd starts {}", way.target()),
+            Self::Down(mode) => write!(f, "yes: systemd starts {}", mode.target()),
             Self::ComesBack(unit) => write!(f, "no, it comes back: systemd has {unit} in its queue"),
             Self::NotDown => f.write_str("no: systemd starts neither poweroff.target nor halt.target"),
         }
     }
 }
 
-impl fmt::Display for Column {
+impl fmt::Display for AwsIntent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Ends(said) => write!(f, "it is being terminated ({said})"),
-            Self::Stopping => f.write_str("EC2 stops it, so it may be started again"),
-            Self::Standby => f.write_str("it is in Standby, so somebody works on it"),
-            Self::Runs => f.write_str("nobody says that it is being stopped or terminated"),
-            Self::Unknown(said) => write!(f, "AWS says what this version does not know ({said})"),
+            Self::Terminate(source) => write!(f, "it is being terminated ({source})"),
+            Self::Stop => f.write_str("EC2 stops it, so it may be started again"),
+            Self::Standby => f.write_str("it is in Standby, so an operator works on it"),
+            Self::Run => f.write_str("AWS does not say that it is being stopped or terminated"),
+            Self::Unknown(source) => write!(f, "AWS reports a state that this version does not know ({source})"),
         }
     }
 }
@@ -235,9 +240,11 @@ impl fmt::Display for Column {
 impl fmt::Display for LeaveDecision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Leave(Column::Runs) => write!(f, "yes: {}, and the group replaces what is powered off", Column::Runs),
-            Self::Leave(column) => write!(f, "yes: {column}"),
-            Self::Stay(column) => write!(f, "no: {column}"),
+            Self::Leave(AwsIntent::Run) => {
+                write!(f, "yes: {}, and the group replaces what is powered off", AwsIntent::Run)
+            }
+            Self::Leave(intent) => write!(f, "yes: {intent}"),
+            Self::Stay(intent) => write!(f, "no: {intent}"),
         }
     }
 }
@@ -250,7 +257,7 @@ mod tests {
         QueuedJob { unit, kind }
     }
 
-    /// What else is in the queue of a machine that goes down.
+    /// Other jobs in the queue of a machine that goes down.
     const OTHERS: [QueuedJob<'static>; 3] = [
         QueuedJob { unit: "kubeboot-reset.service", kind: "stop" },
         QueuedJob { unit: "shutdown.target", kind: "start" },
@@ -263,10 +270,10 @@ mod tests {
         let rows = [
             (vec![], GoingDown::NotDown),
             (OTHERS.to_vec(), GoingDown::NotDown),
-            (vec![job("poweroff.target", "start")], down(Way::Poweroff)),
-            ([vec![job("poweroff.target", "start")], OTHERS.to_vec()].concat(), down(Way::Poweroff)),
-            (vec![job("halt.target", "start")], down(Way::Halt)),
-            (vec![job("poweroff.target", "start"), job("halt.target", "start")], down(Way::Halt)),
+            (vec![job("poweroff.target", "start")], down(ShutdownMode::Poweroff)),
+            ([vec![job("poweroff.target", "start")], OTHERS.to_vec()].concat(), down(ShutdownMode::Poweroff)),
+            (vec![job("halt.target", "start")], down(ShutdownMode::Halt)),
+            (vec![job("poweroff.target", "start"), job("halt.target", "start")], down(ShutdownMode::Halt)),
             (vec![job("poweroff.target", "stop")], GoingDown::NotDown),
             (vec![job("poweroff.target", "verify-active")], GoingDown::NotDown),
             (vec![job("poweroff.target", "restart")], GoingDown::NotDown),
@@ -283,19 +290,19 @@ mod tests {
     }
 
     #[test]
-    fn whatever_brings_it_back_wins() {
+    fn a_unit_that_brings_the_machine_back_wins() {
         let units = ["reboot", "kexec", "soft-reboot", "rescue", "emergency", "factory-reset"];
         for (unit, name) in COMES_BACK.into_iter().zip(units) {
             assert_eq!(unit, format!("{name}.target"));
             for kind in ["start", "restart", "try-restart", "verify-active", "reload-or-start", "new"] {
-                for way in Way::ALL {
-                    let jobs = [job(way.target(), "start"), job(unit, kind)];
+                for mode in ShutdownMode::ALL {
+                    let jobs = [job(mode.target(), "start"), job(unit, kind)];
                     assert_eq!(goes_down(&jobs), GoingDown::ComesBack(unit), "{jobs:?}");
                 }
             }
             assert_eq!(goes_down(&[job(unit, "start")]), GoingDown::ComesBack(unit));
-            let taken_back = [job("poweroff.target", "start"), job(unit, "stop")];
-            assert_eq!(goes_down(&taken_back), GoingDown::Down(Way::Poweroff), "{unit}");
+            let cancelled = [job("poweroff.target", "start"), job(unit, "stop")];
+            assert_eq!(goes_down(&cancelled), GoingDown::Down(ShutdownMode::Poweroff), "{unit}");
         }
     }
 
@@ -328,30 +335,34 @@ mod tests {
     const STATES: [&str; 8] =
         ["pending", "running", "stopping", "stopped", "shutting-down", "terminated", "", "hibernating"];
 
-    /// Every answer there can be, silence among them.
-    fn all_fates() -> impl Iterator<Item = InstanceOutlook> {
+    /// Every combination of answers, with silence among them.
+    fn all_states() -> impl Iterator<Item = InstanceStates> {
         let targets = || TARGETS.into_iter().map(|word| Some(word.to_owned())).chain([None]);
         let lifecycles = || {
-            let states = LIFECYCLES.into_iter().map(|word| Some(InGroup::As(Lifecycle::parse(word))));
-            states.chain([Some(InGroup::No), None])
+            let lifecycle_states = LIFECYCLES.into_iter().map(|word| Some(InGroup::As(Lifecycle::parse(word))));
+            lifecycle_states.chain([Some(InGroup::No), None])
         };
-        let states = || STATES.into_iter().map(|word| Some(Ec2State::parse(word))).chain([None]);
+        let ec2_states = || STATES.into_iter().map(|word| Some(Ec2State::parse(word))).chain([None]);
         targets().flat_map(move |target| {
             lifecycles().flat_map(move |lifecycle| {
                 let (target, lifecycle) = (target.clone(), lifecycle);
-                states().map(move |ec2| InstanceOutlook { target: target.clone(), lifecycle: lifecycle.clone(), ec2 })
+                ec2_states().map(move |ec2| InstanceStates {
+                    target: target.clone(),
+                    lifecycle: lifecycle.clone(),
+                    ec2,
+                })
             })
         })
     }
 
-    /// The table once more, by the words themselves.
-    fn expected(way: Way, fate: &InstanceOutlook) -> bool {
-        let target = fate.target.as_deref();
-        let lifecycle = fate.lifecycle.as_ref().map(|found| match found {
+    /// The same table, written once more by the words of AWS.
+    fn expected(mode: ShutdownMode, states: &InstanceStates) -> bool {
+        let target = states.target.as_deref();
+        let lifecycle = states.lifecycle.as_ref().map(|found| match found {
             InGroup::As(state) => state.to_string(),
             InGroup::No => "none".to_owned(),
         });
-        let (lifecycle, ec2) = (lifecycle.as_deref(), fate.ec2.as_ref().map(ToString::to_string));
+        let (lifecycle, ec2) = (lifecycle.as_deref(), states.ec2.as_ref().map(ToString::to_string));
         let ec2 = ec2.as_deref();
         let ends = target == Some("Terminated")
             || lifecycle.is_some_and(|word| word.starts_with("Terminating") || word == "Terminated")
@@ -359,16 +370,16 @@ mod tests {
         let serves = matches!(target, None | Some("InService"))
             && matches!(lifecycle, None | Some("Pending" | "Pending:Wait" | "Pending:Proceed" | "InService"))
             && matches!(ec2, None | Some("pending" | "running"));
-        ends || (way == Way::Poweroff && serves)
+        ends || (mode == ShutdownMode::Poweroff && serves)
     }
 
     #[test]
-    fn every_cell_of_the_table() {
+    fn every_combination_of_states_leaves_or_stays_as_the_table_says() {
         let mut cells = 0;
-        for way in Way::ALL {
-            for fate in all_fates() {
-                let leaves = matches!(is_permanent(way, &fate), LeaveDecision::Leave(_));
-                assert_eq!(leaves, expected(way, &fate), "{way:?} {fate:?}");
+        for mode in ShutdownMode::ALL {
+            for states in all_states() {
+                let leaves = matches!(is_permanent(mode, &states), LeaveDecision::Leave(_));
+                assert_eq!(leaves, expected(mode, &states), "{mode:?} {states:?}");
                 cells += 1;
             }
         }
@@ -376,43 +387,50 @@ mod tests {
     }
 
     #[test]
-    fn the_rows_that_matter_have_a_reason() {
-        let fate = |target: Option<&str>, lifecycle: Option<&str>, ec2: Option<&str>| InstanceOutlook {
+    fn decisions_give_their_reason() {
+        let states = |target: Option<&str>, lifecycle: Option<&str>, ec2: Option<&str>| InstanceStates {
             target: target.map(str::to_owned),
             lifecycle: lifecycle.map(|word| InGroup::As(Lifecycle::parse(word))),
             ec2: ec2.map(Ec2State::parse),
         };
         let rows = [
-            (fate(Some("Terminated"), Some("InService"), Some("running")), "yes: it is being terminated (target state"),
-            (fate(None, Some("Terminating:Wait"), None), "yes: it is being terminated (lifecycle Terminating:Wait)"),
-            (fate(None, None, Some("shutting-down")), "yes: it is being terminated (EC2 shutting-down)"),
-            (fate(Some("InService"), Some("InService"), Some("stopping")), "no: EC2 stops it"),
-            (fate(Some("Standby"), None, Some("running")), "no: it is in Standby"),
-            (fate(None, Some("Standby"), None), "no: it is in Standby"),
-            (fate(None, Some("EnteringStandby"), None), "no: it is in Standby"),
-            (fate(Some("InService"), Some("InService"), Some("running")), "yes: nobody says"),
-            (InstanceOutlook::default(), "yes: nobody says"),
             (
-                fate(None, Some("Quarantined"), Some("running")),
-                "no: AWS says what this version does not know (lifecycle",
+                states(Some("Terminated"), Some("InService"), Some("running")),
+                "yes: it is being terminated (target state",
+            ),
+            (states(None, Some("Terminating:Wait"), None), "yes: it is being terminated (lifecycle Terminating:Wait)"),
+            (states(None, None, Some("shutting-down")), "yes: it is being terminated (EC2 shutting-down)"),
+            (states(Some("InService"), Some("InService"), Some("stopping")), "no: EC2 stops it"),
+            (states(Some("Standby"), None, Some("running")), "no: it is in Standby"),
+            (states(None, Some("Standby"), None), "no: it is in Standby"),
+            (states(None, Some("EnteringStandby"), None), "no: it is in Standby"),
+            (states(Some("InService"), Some("InService"), Some("running")), "yes: AWS does not say"),
+            (InstanceStates::default(), "yes: AWS does not say"),
+            (
+                states(None, Some("Quarantined"), Some("running")),
+                "no: AWS reports a state that this version does not know (lifecycle",
             ),
             (
-                InstanceOutlook { lifecycle: Some(InGroup::No), ..InstanceOutlook::default() },
-                "no: AWS says what this version does not know (in no",
+                InstanceStates { lifecycle: Some(InGroup::No), ..InstanceStates::default() },
+                "no: AWS reports a state that this version does not know (in no",
             ),
         ];
-        for (fate, text) in rows {
-            let said = is_permanent(Way::Poweroff, &fate).to_string();
-            assert!(said.starts_with(text), "{fate:?}: {said}");
+        for (states, text) in rows {
+            let said = is_permanent(ShutdownMode::Poweroff, &states).to_string();
+            assert!(said.starts_with(text), "{states:?}: {said}");
         }
-        assert!(is_permanent(Way::Halt, &InstanceOutlook::default()).to_string().starts_with("no: nobody says"));
+        assert!(
+            is_permanent(ShutdownMode::Halt, &InstanceStates::default())
+                .to_string()
+                .starts_with("no: AWS does not say")
+        );
     }
 
     #[test]
-    fn the_first_question_is_answered_in_words() {
+    fn the_answer_whether_the_machine_goes_down_has_a_text() {
         let rows = [
-            (GoingDown::Down(Way::Poweroff), "yes: systemd starts poweroff.target"),
-            (GoingDown::Down(Way::Halt), "yes: systemd starts halt.target"),
+            (GoingDown::Down(ShutdownMode::Poweroff), "yes: systemd starts poweroff.target"),
+            (GoingDown::Down(ShutdownMode::Halt), "yes: systemd starts halt.target"),
             (GoingDown::ComesBack("kexec.target"), "no, it comes back: systemd has kexec.target in its queue"),
             (GoingDown::NotDown, "no: systemd starts neither poweroff.target nor halt.target"),
         ];
@@ -422,30 +440,31 @@ mod tests {
     }
 
     #[test]
-    fn what_is_known_comes_together_and_the_first_word_counts() {
-        let of = |target: Option<&str>, lifecycle, ec2| InstanceOutlook {
-            target: target.map(str::to_owned),
-            lifecycle,
-            ec2,
-        };
+    fn states_are_merged_and_the_first_one_counts() {
+        let of =
+            |target: Option<&str>, lifecycle, ec2| InstanceStates { target: target.map(str::to_owned), lifecycle, ec2 };
         let first = of(Some("Standby"), None, None);
         let second = of(Some("InService"), Some(InGroup::No), Some(Ec2State::Running));
-        assert_eq!(first.and(second.clone()), of(Some("Standby"), Some(InGroup::No), Some(Ec2State::Running)));
-        assert_eq!(second.clone().and(InstanceOutlook::default()), second);
+        assert_eq!(first.merge(second.clone()), of(Some("Standby"), Some(InGroup::No), Some(Ec2State::Running)));
+        assert_eq!(second.clone().merge(InstanceStates::default()), second);
     }
 
     #[test]
-    fn an_answer_that_is_final_stays_so_whatever_else_is_said() {
-        for fate in all_fates() {
-            // Only an end takes a machine along that halts.
-            assert_eq!(fate.is_final(), matches!(is_permanent(Way::Halt, &fate), LeaveDecision::Leave(_)), "{fate:?}");
+    fn a_final_answer_stays_final_whatever_else_is_known() {
+        for states in all_states() {
+            // Only a machine that is being terminated leaves when it halts.
+            assert_eq!(
+                states.is_final(),
+                matches!(is_permanent(ShutdownMode::Halt, &states), LeaveDecision::Leave(_)),
+                "{states:?}"
+            );
             let alone = [
-                InstanceOutlook { lifecycle: None, ec2: None, ..fate.clone() },
-                InstanceOutlook { target: None, ec2: None, ..fate.clone() },
-                InstanceOutlook { target: None, lifecycle: None, ..fate.clone() },
+                InstanceStates { lifecycle: None, ec2: None, ..states.clone() },
+                InstanceStates { target: None, ec2: None, ..states.clone() },
+                InstanceStates { target: None, lifecycle: None, ..states.clone() },
             ];
-            if alone.iter().any(InstanceOutlook::is_final) {
-                assert!(fate.is_final(), "{fate:?}");
+            if alone.iter().any(InstanceStates::is_final) {
+                assert!(states.is_final(), "{states:?}");
             }
         }
     }

@@ -4,21 +4,21 @@ use crate::model::machine::local::Local;
 use crate::model::record::cluster::{ClusterRecord, RecordState};
 use std::fmt;
 
-/// Why it may not be wiped.
+/// Why the machine may not be wiped.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeepData {
-    /// There is no record, so nobody knows which cluster that was.
+    /// There is no record, so it is not known which cluster that was.
     NoRecord,
-    /// The record does not say that there is a cluster.
+    /// The record is of a claim, not of a cluster.
     NotReady,
-    /// Its state belongs to another claim than the record's.
+    /// The state belongs to another claim than the record's.
     OtherClaim,
-    /// Its state is not its own, or there is none.
+    /// The disk holds no state of this machine.
     NotOurs,
 }
 
-/// Whether the data of a machine whose cluster was seen to list it no longer may be deleted: only if that is the cluster of
-/// the record, read right before.
+/// Whether the data of a machine may be deleted after its cluster was seen to list it no longer: only if that is the cluster of
+/// the record, which is read right before.
 ///
 /// # Errors
 /// Why not.
@@ -41,10 +41,10 @@ impl fmt::Display for KeepData {
         f.write_str(match self {
             Self::NoRecord => "there is no cluster record: restore its last version first",
             Self::NotReady => {
-                "the record says that the cluster is still being made: 'kubeboot up' cleans up after itself"
+                "the record says that the cluster is still being initialised: run 'kubeboot up', which cleans up"
             }
             Self::OtherClaim => "its state belongs to another claim than the cluster record's: an operator must decide",
-            Self::NotOurs => "its state is not its own",
+            Self::NotOurs => "this machine's disk holds no state of its own",
         })
     }
 }

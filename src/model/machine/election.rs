@@ -1,4 +1,4 @@
-//! Who tries first, and when the others may.
+//! Which machine claims first, and when the others may.
 
 use crate::model::machine::group::Group;
 use crate::model::machine::ids::InstanceId;
@@ -11,8 +11,8 @@ pub fn matches(group: &Group, me: &InstanceId, expected: usize) -> bool {
     candidates.len() == expected && candidates.contains(&me)
 }
 
-/// My place among the candidates: by instance ID, those who have yielded after all others in the order in which they
-/// yielded. `None` when I am no candidate. `without` leaves out the holder whose place is to be taken.
+/// The place of `me` among the candidates: by instance ID, and after all others those that have yielded, in the order in which
+/// they yielded. `None` when `me` is no candidate. `without` leaves out the holder that is to be replaced.
 #[must_use]
 pub fn rank(group: &Group, me: &InstanceId, yielded: &[InstanceId], without: Option<&InstanceId>) -> Option<u32> {
     let mut order: Vec<_> = group
@@ -25,10 +25,10 @@ pub fn rank(group: &Group, me: &InstanceId, yielded: &[InstanceId], without: Opt
     order.iter().position(|(_, id)| *id == me).and_then(|at| u32::try_from(at).ok())
 }
 
-/// How long a machine of this rank lets the ones before it try. Who has yielded waits one turn more, so that a lone
-/// machine whose init fails does not spin.
+/// How long a machine of this rank waits for those before it. A machine that has yielded waits one turn longer, so that a single
+/// machine whose init fails does not claim in a tight loop.
 #[must_use]
-pub fn turn(rank: u32, has_yielded: bool, stagger: Duration) -> Duration {
+pub fn claim_delay(rank: u32, has_yielded: bool, stagger: Duration) -> Duration {
     stagger.saturating_mul(rank + u32::from(has_yielded))
 }
 
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn rank_is_by_id_and_the_yielded_come_last() {
+    fn rank_is_by_id_and_machines_that_yielded_come_last() {
         let three = group(&[(3, "InService", true), (1, "InService", true), (2, "InService", true)]);
         let ranks = |yielded: &[InstanceId], without: Option<&InstanceId>| {
             [1, 2, 3, 4].map(|n| rank(&three, &id(n), yielded, without))
@@ -90,10 +90,10 @@ mod tests {
     }
 
     #[test]
-    fn turns_grow_with_rank() {
+    fn the_delay_grows_with_the_rank() {
         let stagger = Duration::from_secs(30);
-        assert_eq!(turn(0, false, stagger), Duration::ZERO);
-        assert_eq!(turn(2, false, stagger), Duration::from_secs(60));
-        assert_eq!(turn(0, true, stagger), Duration::from_secs(30));
+        assert_eq!(claim_delay(0, false, stagger), Duration::ZERO);
+        assert_eq!(claim_delay(2, false, stagger), Duration::from_secs(60));
+        assert_eq!(claim_delay(0, true, stagger), Duration::from_secs(30));
     }
 }

@@ -4,7 +4,7 @@ use crate::model::machine::ids::InstanceId;
 use std::fmt;
 use std::net::IpAddr;
 
-/// One answer about the group: Auto Scaling's members with what EC2 says of each.
+/// One answer about the group: its instances, with what EC2 says of each.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Group {
     /// Its name.
@@ -22,18 +22,18 @@ pub struct Group {
 pub struct GroupMember {
     /// Its ID.
     pub instance: InstanceId,
-    /// Where Auto Scaling has it.
+    /// Its lifecycle state.
     pub lifecycle: Lifecycle,
-    /// Whether Auto Scaling holds it for healthy.
+    /// Whether Auto Scaling considers it healthy.
     pub healthy: bool,
-    /// What EC2 says, if it said anything.
+    /// Its state in EC2, if EC2 has answered.
     pub ec2: Option<Ec2State>,
     /// Private addresses, the primary one first.
     pub addresses: Vec<IpAddr>,
 }
 
 impl GroupMember {
-    /// Whether it may serve: on its way into service or in it, and healthy.
+    /// Whether it may serve: healthy, and in service or about to be.
     #[must_use]
     pub fn is_candidate(&self) -> bool {
         self.healthy && self.lifecycle.may_serve()
@@ -57,7 +57,7 @@ impl Group {
     }
 }
 
-/// Lifecycle state in the group, as far as anything depends on it.
+/// Lifecycle state in the group. Only states that something depends on have a variant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Lifecycle {
     /// `Pending`: being launched.
@@ -68,12 +68,12 @@ pub enum Lifecycle {
     PendingProceed,
     /// `InService`.
     InService,
-    /// Every other state, known or not: no candidate.
+    /// Every other state: no candidate.
     Other(String),
 }
 
 impl Lifecycle {
-    /// Reads what AWS writes.
+    /// Parses the text of AWS.
     #[must_use]
     pub fn parse(text: &str) -> Self {
         match text {
@@ -122,12 +122,12 @@ pub enum Ec2State {
     ShuttingDown,
     /// `terminated`
     Terminated,
-    /// A state this version does not know: believed to be alive.
+    /// A state that this version does not know. It counts as running.
     Other(String),
 }
 
 impl Ec2State {
-    /// Reads what EC2 writes.
+    /// Parses the text of EC2.
     #[must_use]
     pub fn parse(text: &str) -> Self {
         match text {
@@ -141,7 +141,7 @@ impl Ec2State {
         }
     }
 
-    /// Whether the instance will never run again.
+    /// Whether the instance will never run again: shutting down or terminated.
     #[must_use]
     pub fn is_final(&self) -> bool {
         match self {

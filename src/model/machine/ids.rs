@@ -1,15 +1,15 @@
-//! Names of things, checked when they come in.
+//! IDs, checked when they are parsed.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// A name that is not what it claims to be.
+/// A text that is not a valid ID.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("'{found}' is not {expected}")]
 pub struct BadName {
-    /// What was found, shortened to what a log line can bear.
+    /// The text, shortened for a log line.
     pub found: String,
-    /// What a valid one looks like.
+    /// What a valid ID looks like.
     pub expected: &'static str,
 }
 
@@ -82,17 +82,17 @@ name! {
 }
 
 name! {
-    /// What tells one claim from every other, also from an earlier one of the same machine.
+    /// The ID of one claim. Every claim has a new one, also of the same machine.
     ClaimId, "a claim ID (a UUID in lower case)", is_uuid
 }
 
 name! {
-    /// The kernel's boot ID: tells two boots of one machine apart.
+    /// The kernel's boot ID, which is new at every boot.
     BootId, "a boot ID (a UUID in lower case)", is_uuid
 }
 
 name! {
-    /// What tells one holding of the membership lease from every other.
+    /// The ID of one holding of the membership lease.
     Nonce, "a lease nonce (a UUID in lower case)", is_uuid
 }
 
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn member_ids_read_as_etcd_writes_them() {
+    fn member_ids_are_parsed_as_etcd_writes_them() {
         let id = MemberId(0x00a9_e7a3);
         assert_eq!(id.to_string(), "a9e7a3");
         assert_eq!(MemberId::try_from("a9e7a3".to_owned()), Ok(id));

@@ -1,13 +1,13 @@
-//! What this machine's disk says of itself.
+//! The state on this machine's disk.
 
 use crate::model::machine::ids::{ClaimId, InstanceId};
 
-/// State of the machine, from kubeboot's marker and from what kubeadm leaves.
+/// The state, by kubeboot's marker and by the files of kubeadm.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Local {
     /// Nothing of a control plane.
     Fresh,
-    /// kubeadm was started and has not been seen to end well.
+    /// kubeadm was started and has not been seen to succeed.
     HalfMade {
         /// The machine that wrote it: another one's on a baked image or a restored volume.
         instance: InstanceId,
@@ -23,7 +23,7 @@ pub enum Local {
         /// The claim that made the cluster.
         claim_id: ClaimId,
     },
-    /// What kubeadm leaves, without kubeboot's marker: nobody knows whose it is.
+    /// Files of kubeadm without kubeboot's marker: their owner is not known.
     Unexplained {
         /// The files found.
         found: Vec<String>,

@@ -1,7 +1,7 @@
 //! One machine and the group it is in.
 //!
-//! Here belongs what is known of a machine without asking for the cluster: its names, its disk, its place in the group. Here does
-//! not belong anything that depends on the cluster record or on etcd.
+//! Here belongs what is known of a machine without asking its cluster: its IDs, its disk, its place in the group. What depends on the
+//! cluster record or on etcd does not belong here.
 //!
 //! | file | what it holds |
 //! |---|---|
@@ -10,7 +10,7 @@
 //! | [`etcd_data`] | whose data lies in etcd's folder, by etcd's own log |
 //! | [`guard`] | whether kubelet may start this machine's etcd |
 //! | [`group`] | the Auto Scaling group: lifecycle, candidates |
-//! | [`election`] | whether the group is settled, and who tries first |
+//! | [`election`] | whether the group is complete, and which machine claims first |
 
 pub mod election;
 pub mod etcd_data;

@@ -1,7 +1,7 @@
-//! When to believe EC2 that a machine is gone.
+//! When a machine counts as gone.
 //!
-//! `terminated` and `shutting-down` count at once. Absence counts only after it has lasted, and only in answers that
-//! show the asking machine itself as running: a wrong Region or account makes everybody look gone.
+//! `terminated` and `shutting-down` count at once. Absence from EC2's answers counts only after a grace time, and only in answers
+//! that show the asking machine itself as running: in a wrong Region or account every machine is absent.
 
 use crate::model::machine::group::Ec2State;
 use crate::model::machine::ids::InstanceId;
@@ -13,17 +13,17 @@ use std::time::Duration;
 pub enum Presence {
     /// It is in this state.
     State(Ec2State),
-    /// It was left out of every answer that showed me as running, for so long on my own monotonic clock.
+    /// It was missing in every answer that showed the asking machine as running, for so long on that machine's monotonic clock.
     AbsentFor(Duration),
 }
 
-/// EC2's word on instances, as far as it was asked and could be believed.
+/// What EC2 says of instances, as far as it was asked and its answer is credible.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Instances(pub BTreeMap<InstanceId, Presence>);
 
 impl Instances {
-    /// Whether this instance is certainly gone for good. Not asked, not answered and not yet absent for `grace` are all
-    /// "no".
+    /// Whether this instance is certainly gone for good. It is not if EC2 was not asked, did not answer, or has not known it for
+    /// less than `grace`.
     #[must_use]
     pub fn is_gone(&self, instance: &InstanceId, grace: Duration) -> bool {
         match self.0.get(instance) {
@@ -45,9 +45,9 @@ impl Instances {
 pub struct Absences(BTreeMap<InstanceId, Duration>);
 
 impl Absences {
-    /// Takes in one answer, which came at `now`. Who is left out is absent only if the same answer shows `me` as running:
-    /// an answer for the wrong Region or account shows nobody.
-    pub fn take_in(
+    /// Records one answer, which came at `now`. A missing instance counts as absent only if the same answer shows `me` as running:
+    /// an answer for the wrong Region or account shows no instance.
+    pub fn observe(
         &mut self,
         me: &InstanceId,
         asked: &[InstanceId],
@@ -55,19 +55,19 @@ impl Absences {
         now: Duration,
     ) -> Instances {
         let credible = answered.get(me) == Some(&Ec2State::Running);
-        let mut seen = BTreeMap::new();
+        let mut instances = BTreeMap::new();
         for id in asked {
             if let Some(state) = answered.get(id) {
                 self.0.remove(id);
-                seen.insert(id.clone(), Presence::State(state.clone()));
+                instances.insert(id.clone(), Presence::State(state.clone()));
             } else if credible {
                 let since = *self.0.entry(id.clone()).or_insert(now);
-                seen.insert(id.clone(), Presence::AbsentFor(now.saturating_sub(since)));
+                instances.insert(id.clone(), Presence::AbsentFor(now.saturating_sub(since)));
             } else {
                 self.0.remove(id);
             }
         }
-        Instances(seen)
+        Instances(instances)
     }
 }
 
@@ -82,7 +82,7 @@ mod tests {
         let only_me = |state: &str| BTreeMap::from([(me.clone(), Ec2State::parse(state))]);
         let both = BTreeMap::from([(me.clone(), Ec2State::Running), (other.clone(), Ec2State::Running)]);
         let absent = |seconds| Some(Presence::AbsentFor(Duration::from_secs(seconds)));
-        // (answer, at, what is said of the other)
+        // (answer, at, presence of the other instance)
         let rows = [
             (BTreeMap::new(), 0, None),
             (only_me("pending"), 5, None),
@@ -95,13 +95,13 @@ mod tests {
         ];
         let mut absences = Absences::default();
         for (answer, at, expected) in rows {
-            let instances = absences.take_in(&me, &asked, &answer, Duration::from_secs(at));
+            let instances = absences.observe(&me, &asked, &answer, Duration::from_secs(at));
             assert_eq!(instances.0.get(&other).cloned(), expected, "at {at}s");
         }
     }
 
     #[test]
-    fn absence_is_not_believed_at_once() {
+    fn absence_counts_after_the_grace_only() {
         let grace = Duration::from_secs(300);
         let id = InstanceId::parse("i-00000001").unwrap();
         let rows = [

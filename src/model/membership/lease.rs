@@ -1,4 +1,4 @@
-//! The membership lease: a queue for those who want to change etcd membership. Not a fence: etcd itself is that.
+//! The membership lease: a queue for machines that want to change etcd's membership. It is no fence: etcd itself is the fence.
 
 use crate::model::machine::ids::{InstanceId, Nonce};
 use crate::model::record::object;
@@ -14,21 +14,21 @@ pub const SCHEMA: u32 = 1;
 pub struct Lease {
     /// Always [`SCHEMA`].
     pub schema: u32,
-    /// Who holds it; nobody after a release.
+    /// Its holder; `None` after a release.
     pub holder: Option<LeaseHolder>,
     /// Counts rewrites, so that no two bodies are equal.
     pub beat: u64,
 }
 
-/// Who holds the lease, and for what.
+/// The holder of the lease, and its purpose.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LeaseHolder {
     /// The machine.
     pub instance: InstanceId,
-    /// Fresh for every holding.
+    /// New for every holding.
     pub nonce: Nonce,
-    /// What the membership is to be changed for, for people: `join`, `leave`, `reap`.
+    /// What the holder does, for people: `join`, `leave`, `reap`.
     pub purpose: String,
 }
 
@@ -36,8 +36,7 @@ impl Lease {
     /// Reads the object's bytes.
     ///
     /// # Errors
-    /// What is wrong with them. A lease that cannot be read is no danger (etcd is the fence), so the caller may wait
-    /// for it to change or say what to do.
+    /// What is wrong with them. An unreadable lease is no danger, because etcd is the fence: the caller may wait until it changes.
     pub fn parse(bytes: &[u8]) -> Result<Self, String> {
         object::read(bytes, SCHEMA)
     }
@@ -48,36 +47,36 @@ impl Lease {
         object::to_bytes(self)
     }
 
-    /// The lease held by `holder`, following this one (or none).
+    /// The lease held by `holder`, written after `before` (`None`: the first one).
     #[must_use]
     pub fn taken(before: Option<&Self>, holder: LeaseHolder) -> Self {
         Self { schema: SCHEMA, holder: Some(holder), beat: before.map_or(0, |lease| lease.beat + 1) }
     }
 
-    /// The same holding, one beat later.
+    /// The same holding, renewed.
     #[must_use]
     pub fn renewed(&self) -> Self {
         Self { beat: self.beat + 1, ..self.clone() }
     }
 
-    /// Nobody's lease, following this one.
+    /// The released lease.
     #[must_use]
     pub fn released(&self) -> Self {
         Self { holder: None, beat: self.beat + 1, ..self.clone() }
     }
 }
 
-/// What someone in the queue does next.
+/// What a machine in the queue does next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Turn {
-    /// Take it: it is free, an earlier holding of my own, or its holder is believed dead.
+    /// Take it: it is free, an earlier holding of this machine, or its holder counts as dead.
     Take,
-    /// Wait for its holder.
+    /// Wait for this holder.
     Wait(LeaseHolder),
 }
 
-/// Decides on the lease as last read. `unchanged_for` is how long this process has seen the same `ETag`, on its own
-/// monotonic clock; `holder_gone` whether EC2 says that the holder is terminated or shutting down.
+/// Decides by the lease as last read. `unchanged_for`: how long this process has seen the same `ETag`, on its own monotonic clock.
+/// `holder_gone`: whether EC2 says that the holder is terminated or shutting down.
 #[must_use]
 pub fn turn(lease: Option<&Lease>, me: &InstanceId, unchanged_for: Duration, holder_gone: bool, ttl: Duration) -> Turn {
     match lease.and_then(|lease| lease.holder.as_ref()) {
@@ -100,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn the_queue() {
+    fn a_machine_takes_a_free_own_or_abandoned_lease_and_waits_for_any_other() {
         let ttl = Duration::from_secs(30);
         let me = holder(1).instance;
         let others = Lease::taken(None, holder(2));

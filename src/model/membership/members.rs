@@ -14,12 +14,12 @@ pub struct Member {
     pub peer_addresses: Vec<IpAddr>,
     /// Whether it is a learner, which has no vote.
     pub learner: bool,
-    /// Whether it answered a status call just now.
+    /// Whether it answered a status call when the list was read.
     pub answers: bool,
 }
 
 impl Member {
-    /// Whether it has ever started: etcd knows its name from then on.
+    /// Whether it has ever started: etcd knows the name of a member from its first start on.
     #[must_use]
     pub fn is_started(&self) -> bool {
         !self.name.is_empty()
@@ -66,7 +66,7 @@ impl Members {
         quorum(self.voters().count())
     }
 
-    /// Whether as many voters answered as the quorum wants.
+    /// Whether enough voters answered for a quorum.
     #[must_use]
     pub fn has_quorum(&self) -> bool {
         self.answering() >= self.quorum()
@@ -88,32 +88,32 @@ impl Members {
     }
 }
 
-/// What a fresh list says to a removal that was decided on an earlier one.
+/// Whether a removal that was decided on an earlier list is still allowed by a fresh one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Removal {
-    /// It may be sent.
-    Lawful,
+    /// It may be carried out.
+    Allowed,
     /// The member is gone already.
     Done,
-    /// It would leave fewer answering voters than the quorum of the rest wants.
+    /// It would leave fewer answering voters than the quorum of the rest needs.
     CostsQuorum,
-    /// What was no started voter has become one since.
+    /// The member was no started voter and has become one since.
     HasVote,
 }
 
 impl Members {
-    /// Judges the removal of `judged`, as an earlier list showed it, by this list, which is fresh.
+    /// Judges the removal of `judged`, a member of an earlier list, by this list, which is fresh.
     #[must_use]
     pub fn removal(&self, judged: &Member) -> Removal {
         match self.0.iter().find(|member| member.id == judged.id) {
             None => Removal::Done,
             Some(now) if now.is_started_voter() && !judged.is_started_voter() => Removal::HasVote,
             Some(_) if !self.may_remove(judged.id) => Removal::CostsQuorum,
-            Some(_) => Removal::Lawful,
+            Some(_) => Removal::Allowed,
         }
     }
 
-    /// This list with the answers of an earlier one: who is new has not answered anything yet.
+    /// This list with the answers of an earlier one. A member that is new in it counts as silent.
     #[must_use]
     pub fn answering_as(mut self, probed: &Self) -> Self {
         for member in &mut self.0 {
@@ -154,10 +154,10 @@ mod tests {
     fn a_removal_is_judged_again_on_a_fresh_list() {
         // (judged on, fresh, member, removal)
         let rows = [
-            ("VVv", "VVv", 3, Removal::Lawful),
+            ("VVv", "VVv", 3, Removal::Allowed),
             ("VVv", "VV", 3, Removal::Done),
             ("VVv", "VVvvv", 3, Removal::CostsQuorum),
-            ("VVl", "VVl", 3, Removal::Lawful),
+            ("VVl", "VVl", 3, Removal::Allowed),
             ("VVl", "VVv", 3, Removal::HasVote),
             ("VVL", "VVV", 3, Removal::HasVote),
         ];

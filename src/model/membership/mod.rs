@@ -1,7 +1,7 @@
 //! The membership of etcd: who is a member, who may change that, and when.
 //!
-//! Here belongs what any command needs to know before it adds or removes a member. Here does not belong: the order in which one
-//! command does it, which is in that command's own folder.
+//! Here belongs what any command needs to know before it adds or removes a member. The order in which one command does it does not
+//! belong here: that is in that command's own folder.
 //!
 //! | file | what it holds |
 //! |---|---|
@@ -11,7 +11,7 @@
 //! | [`data`] | whether data of a member may be deleted |
 //! | [`lease`] | the membership lease: the queue of those who want to change it |
 //! | [`registration`] | what each machine says about itself |
-//! | [`instances`] | when EC2 is believed that a machine is gone |
+//! | [`instances`] | when a machine counts as gone |
 //! | [`reaping`] | which members another machine may remove |
 
 pub mod certainty;

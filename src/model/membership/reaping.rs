@@ -1,8 +1,8 @@
-//! Which members of etcd may be removed by another machine, and why the others may not.
+//! Which members of etcd another machine may remove, and why the others stay.
 //!
-//! A member may go only if its owner is known and certainly gone, nobody lives at its address, it does not answer, and the
-//! removal leaves the answering voters at or above the quorum of the rest. A member that nobody can explain is left to an
-//! operator.
+//! A member may be removed only if its owner is known and certainly gone, no running instance has its address, it does not answer,
+//! and the removal leaves the answering voters at or above the quorum of the rest. A member that no registration explains is left to
+//! an operator.
 
 use crate::model::machine::group::Ec2State;
 use crate::model::machine::ids::{InstanceId, Nonce};
@@ -17,25 +17,25 @@ use std::time::Duration;
 /// What a plan depends on.
 #[derive(Debug, Clone)]
 pub struct ReapInput<'a> {
-    /// The machine that plans. Its own member is its own business.
+    /// The machine that plans. Its own member is never reaped.
     pub me: &'a InstanceId,
-    /// A certain list, with who answers.
+    /// A list that was read through a quorum, with which members answer.
     pub members: &'a Members,
-    /// What the machines said about themselves.
+    /// All registrations.
     pub registrations: &'a [Registration],
-    /// EC2's word on them.
+    /// What EC2 says of their instances.
     pub instances: &'a Instances,
-    /// Addresses of every instance that lives, by EC2's word.
+    /// Addresses of every instance that EC2 shows as pending or running.
     pub live_addresses: &'a BTreeMap<IpAddr, InstanceId>,
-    /// Instances in Standby: stopped there is on purpose.
+    /// Instances in Standby: an operator has stopped them on purpose.
     pub in_standby: &'a [InstanceId],
-    /// The nonce of the membership lease as it is held now.
+    /// The nonce of the current holding of the membership lease.
     pub lease: Option<&'a Nonce>,
-    /// After so long, absence from EC2's answers is believed.
+    /// How long EC2 must not know an instance before it counts as gone.
     pub gone_grace: Duration,
 }
 
-/// What is to become of one member.
+/// What to do with one member.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ReapVerdict {
     /// It stays.
@@ -55,31 +55,31 @@ pub enum KeepReason {
     Unexplained,
     /// Its machine is not certainly gone.
     NotGone(InstanceId),
-    /// A living instance has its address.
+    /// A running instance has its address.
     AddressLives(InstanceId),
-    /// Without it fewer voters would answer than the quorum of the rest wants.
+    /// Without it fewer voters would answer than the quorum of the rest needs.
     Quorum,
 }
 
-/// Why a member goes.
+/// Why a member is removed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RemovalReason {
     /// Its machine is gone.
     Gone(InstanceId),
-    /// It never came into being, and its machine has no lawful join under way.
+    /// It has not become a started voter, and its machine has no join under the current lease.
     GivenUp(InstanceId),
 }
 
 /// Judges every member, learners and unstarted members first: the order in which they are to be removed. The quorum rule is
 /// applied as if every removal before had been carried out.
 #[must_use]
-pub fn plan(scene: &ReapInput<'_>) -> Vec<(Member, ReapVerdict)> {
-    let mut left = scene.members.clone();
-    let mut order: Vec<&Member> = scene.members.0.iter().collect();
+pub fn plan(input: &ReapInput<'_>) -> Vec<(Member, ReapVerdict)> {
+    let mut left = input.members.clone();
+    let mut order: Vec<&Member> = input.members.0.iter().collect();
     order.sort_by_key(|member| (member.is_started_voter(), member.id));
     let mut judged = Vec::new();
     for member in order {
-        let mut verdict = judge(scene, member);
+        let mut verdict = judge(input, member);
         if let ReapVerdict::Remove(_) = verdict {
             if left.may_remove(member.id) {
                 left.0.retain(|other| other.id != member.id);
@@ -92,10 +92,10 @@ pub fn plan(scene: &ReapInput<'_>) -> Vec<(Member, ReapVerdict)> {
     judged
 }
 
-/// What of a plan's members would make etcd refuse a new one once the plan is carried out: a voter that does not answer, or a
+/// A member because of which etcd would refuse a new one after the plan was carried out: a voter that does not answer, or a
 /// learner.
 #[must_use]
-pub fn in_the_way(judged: &[(Member, ReapVerdict)]) -> Option<&(Member, ReapVerdict)> {
+pub fn blocking_member(judged: &[(Member, ReapVerdict)]) -> Option<&(Member, ReapVerdict)> {
     judged.iter().rev().find(|(member, verdict)| match verdict {
         ReapVerdict::Remove(_) => false,
         ReapVerdict::Keep(KeepReason::Answers | KeepReason::Own) => member.learner,
@@ -106,35 +106,36 @@ pub fn in_the_way(judged: &[(Member, ReapVerdict)]) -> Option<&(Member, ReapVerd
 }
 
 /// Judges one member by everything but the quorum.
-pub(in crate::model) fn judge(scene: &ReapInput<'_>, member: &Member) -> ReapVerdict {
+pub(in crate::model) fn judge(input: &ReapInput<'_>, member: &Member) -> ReapVerdict {
     if member.answers {
         return ReapVerdict::Keep(KeepReason::Answers);
     }
-    let owners = owners(scene.registrations.iter(), member);
+    let owners = owners(input.registrations.iter(), member);
     let Some(owner) = owners.first().map(|owner| owner.instance.clone()) else {
         return ReapVerdict::Keep(KeepReason::Unexplained);
     };
-    if owners.iter().any(|owner| owner.instance == *scene.me) {
+    if owners.iter().any(|owner| owner.instance == *input.me) {
         return ReapVerdict::Keep(KeepReason::Own);
     }
-    let not_gone = owners.iter().find(|owner| !is_gone(scene, &owner.instance));
-    let given_up = !member.is_started_voter() && owners.iter().all(|owner| has_given_up(scene, owner));
+    let not_gone = owners.iter().find(|owner| !is_gone(input, &owner.instance));
+    let given_up = !member.is_started_voter() && owners.iter().all(|owner| has_given_up(input, owner));
     match not_gone {
         Some(_) if given_up => return ReapVerdict::Remove(RemovalReason::GivenUp(owner)),
         Some(owner) => return ReapVerdict::Keep(KeepReason::NotGone(owner.instance.clone())),
         None => {}
     }
-    let lives = member.peer_addresses.iter().find_map(|address| scene.live_addresses.get(address));
+    let lives = member.peer_addresses.iter().find_map(|address| input.live_addresses.get(address));
     match lives {
-        // A new machine with a dead one's address: it would find the member in its way, and knows that it is not its own.
-        Some(instance) if instance != scene.me => ReapVerdict::Keep(KeepReason::AddressLives(instance.clone())),
+        // A new machine that has a dead one's address removes that member itself before it joins.
+        Some(instance) if instance != input.me => ReapVerdict::Keep(KeepReason::AddressLives(instance.clone())),
         Some(_) | None => ReapVerdict::Remove(RemovalReason::Gone(owner)),
     }
 }
 
-/// The registrations that explain a member: the one that names its ID, or else those of its name (where it has one) and address
-/// that name no other member, in any phase: who was killed between becoming a member and saying so, waits again. A machine that
-/// waits at a dead one's address explains its member as well, and protects it until it has removed it itself.
+/// The registrations that explain a member: the one that names its ID, or else those with its name (if it has one) and address
+/// that name no other member. The phase does not matter: a machine that was killed after it became a member and before it
+/// registered that, waits again. A machine that waits with a dead one's address explains that member as well, and protects it until
+/// it has removed it itself.
 pub fn owners<'a>(
     registrations: impl Iterator<Item = &'a Registration> + Clone,
     member: &Member,
@@ -150,19 +151,19 @@ pub fn owners<'a>(
         .collect()
 }
 
-/// Gone for good, or stopped where nobody meant it to come back.
-fn is_gone(scene: &ReapInput<'_>, instance: &InstanceId) -> bool {
-    let stopped = matches!(scene.instances.0.get(instance), Some(Presence::State(Ec2State::Stopped)));
-    scene.instances.is_gone(instance, scene.gone_grace) || (stopped && !scene.in_standby.contains(instance))
+/// Whether the instance is gone for good, or stopped and not in Standby.
+fn is_gone(input: &ReapInput<'_>, instance: &InstanceId) -> bool {
+    let stopped = matches!(input.instances.0.get(instance), Some(Presence::State(Ec2State::Stopped)));
+    input.instances.is_gone(instance, input.gone_grace) || (stopped && !input.in_standby.contains(instance))
 }
 
-/// Whether the lease under which it registered its join is another's by now, so that it will start over.
-fn has_given_up(scene: &ReapInput<'_>, owner: &Registration) -> bool {
-    owner.lease_nonce.is_some() && scene.lease.is_some() && owner.lease_nonce.as_ref() != scene.lease
+/// Whether another holds the lease under which it registered its join, so that it must start over.
+fn has_given_up(input: &ReapInput<'_>, owner: &Registration) -> bool {
+    owner.lease_nonce.is_some() && input.lease.is_some() && owner.lease_nonce.as_ref() != input.lease
 }
 
 impl ReapVerdict {
-    /// A word for programs. It stays the same when the text changes.
+    /// A code for programs. It stays the same when the text changes.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
@@ -194,8 +195,8 @@ impl fmt::Display for KeepReason {
             Self::Own => f.write_str("it is this machine's own"),
             Self::Unexplained => f.write_str("no registration explains it, an operator must decide"),
             Self::NotGone(owner) => write!(f, "its machine {owner} is not certainly gone"),
-            Self::AddressLives(other) => write!(f, "the living instance {other} has its address"),
-            Self::Quorum => f.write_str("without it fewer voters would answer than the quorum wants"),
+            Self::AddressLives(other) => write!(f, "the running instance {other} has its address"),
+            Self::Quorum => f.write_str("without it fewer voters would answer than the quorum needs"),
         }
     }
 }

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 /// The schema this version writes and the only one it reads.
 pub const SCHEMA: u32 = 1;
 
-/// Where a machine stands, in its own words.
+/// The phase of a machine, as it registers it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RegistrationPhase {
@@ -26,7 +26,7 @@ pub enum RegistrationPhase {
     Left,
     /// Gave up: [`Registration::last_error`].
     Failed,
-    /// Its member was removed by another, because the machine is gone.
+    /// Another machine removed its member, because the machine is gone.
     Reaped,
 }
 
@@ -47,16 +47,16 @@ impl RegistrationPhase {
     }
 }
 
-/// One machine's registration. Fields of a later version are kept out of sight, not an error: nobody decides by one.
+/// One machine's registration. Fields of a later version are ignored, because nothing is decided by a registration alone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Registration {
     /// Always [`SCHEMA`].
     pub schema: u32,
     /// The machine.
     pub instance: InstanceId,
-    /// Where it stands.
+    /// Its phase.
     pub phase: RegistrationPhase,
-    /// The claim it follows.
+    /// The claim of the cluster that it makes or joins.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claim_id: Option<ClaimId>,
     /// Nonce of the membership lease under which it joins or joined.
@@ -71,10 +71,10 @@ pub struct Registration {
     pub provider_id: String,
     /// Private addresses, the primary one first.
     pub addresses: Vec<IpAddr>,
-    /// Its etcd member, as soon as seen.
+    /// Its etcd member, as soon as that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub member_id: Option<MemberId>,
-    /// Versions of `kubeboot`, `kubeadm`.
+    /// Versions of kubeboot and kubeadm.
     pub versions: Versions,
     /// What it waits for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -96,7 +96,7 @@ pub struct Registration {
 pub struct Versions {
     /// kubeboot's own.
     pub kubeboot: String,
-    /// kubeadm's, once asked.
+    /// kubeadm's, as soon as that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kubeadm: Option<String>,
 }
@@ -105,7 +105,7 @@ impl Registration {
     /// Reads the object's bytes.
     ///
     /// # Errors
-    /// What is wrong with them; the registration then explains nothing.
+    /// What is wrong with them; such a registration explains no member.
     pub fn parse(bytes: &[u8]) -> Result<Self, String> {
         object::read(bytes, SCHEMA)
     }
@@ -116,8 +116,8 @@ impl Registration {
         object::to_bytes(self)
     }
 
-    /// Takes up what an earlier run of this machine has said and this one has not: which member and Node it is, and under
-    /// whose claim and lease it became that.
+    /// Takes over from an earlier run of this machine what this one does not know yet: its member and Node, and the claim and lease
+    /// under which it joined.
     pub fn recall(&mut self, earlier: Self) {
         self.claim_id = self.claim_id.take().or(earlier.claim_id);
         self.lease_nonce = self.lease_nonce.take().or(earlier.lease_nonce);
@@ -125,7 +125,7 @@ impl Registration {
         self.node_uid = self.node_uid.take().or(earlier.node_uid);
     }
 
-    /// Forgets the member that the machine was, and the Node.
+    /// Forgets the machine's member, its Node and its lease.
     pub fn forget_member(&mut self) {
         (self.member_id, self.node_uid, self.lease_nonce) = (None, None, None);
     }
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read_again_in_every_phase() {
+    fn a_written_registration_is_read_back_in_every_phase() {
         use RegistrationPhase::{Failed, Initializing, Joined, Joining, Leaving, Left, Reaped, Waiting};
         for phase in [Waiting, Initializing, Joining, Joined, Leaving, Left, Failed, Reaped] {
             let registration = registration(phase);
@@ -227,26 +227,26 @@ mod tests {
     }
 
     #[test]
-    fn what_an_earlier_run_has_said_counts_where_this_one_says_nothing() {
-        let said = registration(RegistrationPhase::Joined);
+    fn an_earlier_run_fills_in_only_what_this_one_does_not_know() {
+        let earlier = registration(RegistrationPhase::Joined);
         let mut nothing = Registration { claim_id: None, ..registration(RegistrationPhase::Waiting) };
         nothing.forget_member();
         let ids = |of: &Registration| (of.claim_id.clone(), of.lease_nonce.clone(), of.member_id, of.node_uid.clone());
         assert_eq!(ids(&nothing), (None, None, None, None));
-        nothing.recall(said.clone());
-        assert_eq!((ids(&nothing), nothing.phase), (ids(&said), RegistrationPhase::Waiting));
+        nothing.recall(earlier.clone());
+        assert_eq!((ids(&nothing), nothing.phase), (ids(&earlier), RegistrationPhase::Waiting));
         let mut newer = registration(RegistrationPhase::Joined);
         newer.claim_id = Some(ClaimId::parse("00000000-0000-4000-8000-000000000003").unwrap());
         newer.lease_nonce = Some(Nonce::parse("00000000-0000-4000-8000-000000000004").unwrap());
         newer.member_id = Some(MemberId(7));
         newer.node_uid = Some(Uid::parse("00000000-0000-4000-8000-000000000005").unwrap());
         let before = ids(&newer);
-        newer.recall(said);
+        newer.recall(earlier);
         assert_eq!(ids(&newer), before);
     }
 
     #[test]
-    fn who_forgets_its_member_keeps_its_claim() {
+    fn forgetting_the_member_keeps_the_claim() {
         let mut left = registration(RegistrationPhase::Left);
         left.forget_member();
         assert_eq!((left.member_id, &left.node_uid, &left.lease_nonce), (None, &None, &None));

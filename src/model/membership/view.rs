@@ -1,22 +1,22 @@
-//! The membership of etcd as this machine could learn it.
+//! What this machine has learned of etcd's membership.
 
 use crate::model::membership::members::Members;
 
-/// The cluster behind a ready record, as far as it answers.
+/// The members of the cluster of a ready record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ClusterView {
-    /// There is no ready record, so nobody was asked.
+    /// There is no ready record, so etcd was not asked.
     NotAsked,
-    /// No list is to be had.
+    /// There is no list.
     Unknown {
         /// Why not.
         why: String,
     },
-    /// A linearizable list: what is not in it is no member.
+    /// A list read through a quorum: a machine that is not in it is no member.
     Listed(Members),
-    /// A list from one member's memory, for fewer voters answer than the quorum wants: good for counting only.
+    /// One member's own copy of the list, because fewer voters answer than the quorum. It only serves to count voters.
     NoQuorum(Members),
-    /// etcd is external and an API server of the cluster answers: membership is not our business, and what the disk says
-    /// of this machine stands in for the list.
+    /// etcd is external and an API server of the cluster answers. kubeboot does not manage its members; the state on the disk takes
+    /// the place of the list.
     External,
 }

@@ -1,5 +1,5 @@
-//! Reaping by hand: what an operator may have removed beyond the rules, what a plan leaves standing, and for whom it pays
-//! to wait.
+//! Reaping by an operator: which members may be removed beyond the rules, which members a plan leaves, and which machines will
+//! soon count as gone.
 
 use crate::model::machine::ids::{InstanceId, MemberId};
 use crate::model::membership::instances::Presence;
@@ -8,16 +8,16 @@ use crate::model::membership::reaping::{KeepReason, ReapInput, ReapVerdict, Remo
 use std::fmt;
 use std::time::Duration;
 
-/// Why a member goes that an operator has named.
+/// Why a member that an operator has named is removed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OperatorRemoval {
-    /// It would have gone by the rules.
+    /// The rules remove it as well.
     ByRule(RemovalReason),
-    /// Nobody explains it, and the operator has decided.
+    /// No registration explains it, and the operator has decided.
     Unexplained,
 }
 
-/// Why a member stays though an operator has named it.
+/// Why a member that an operator has named is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ReapRefusal {
     /// It answers.
@@ -28,9 +28,9 @@ pub enum ReapRefusal {
     NotGone(InstanceId),
     /// This machine has its address.
     AddressHere,
-    /// Another living instance has its address.
+    /// Another running instance has its address.
     AddressLives(InstanceId),
-    /// Without it fewer voters would answer than the quorum of the rest wants.
+    /// Without it fewer voters would answer than the quorum of the rest needs.
     Quorum {
         /// Voters that answer and stay.
         answering: usize,
@@ -39,66 +39,65 @@ pub enum ReapRefusal {
     },
 }
 
-/// Judges one member that an operator wants removed. `None` when it is not listed. The operator's word stands for the
-/// registration that is missing, and for nothing else.
+/// Judges one member that an operator wants removed. `None` when it is not listed. The operator's decision replaces a missing
+/// registration, and nothing else.
 #[must_use]
-pub fn named_by_operator(scene: &ReapInput<'_>, id: MemberId) -> Option<Result<OperatorRemoval, ReapRefusal>> {
-    let member = scene.members.0.iter().find(|member| member.id == id)?;
-    let lawful = match judge(scene, member) {
+pub fn named_by_operator(input: &ReapInput<'_>, id: MemberId) -> Option<Result<OperatorRemoval, ReapRefusal>> {
+    let member = input.members.0.iter().find(|member| member.id == id)?;
+    let allowed = match judge(input, member) {
         ReapVerdict::Remove(why) => Ok(OperatorRemoval::ByRule(why)),
-        ReapVerdict::Keep(KeepReason::Unexplained) => unexplained(scene, member),
+        ReapVerdict::Keep(KeepReason::Unexplained) => unexplained(input, member),
         ReapVerdict::Keep(KeepReason::Answers) => Err(ReapRefusal::Answers),
         ReapVerdict::Keep(KeepReason::Own) => Err(ReapRefusal::Own),
         ReapVerdict::Keep(KeepReason::NotGone(owner)) => Err(ReapRefusal::NotGone(owner)),
         ReapVerdict::Keep(KeepReason::AddressLives(other)) => Err(ReapRefusal::AddressLives(other)),
-        ReapVerdict::Keep(KeepReason::Quorum) => Err(quorum(scene, id)),
+        ReapVerdict::Keep(KeepReason::Quorum) => Err(quorum(input, id)),
     };
-    Some(lawful.and_then(|lawful| if scene.members.may_remove(id) { Ok(lawful) } else { Err(quorum(scene, id)) }))
+    Some(allowed.and_then(|allowed| if input.members.may_remove(id) { Ok(allowed) } else { Err(quorum(input, id)) }))
 }
 
-/// Whoever lives at its address may be its machine, whose registration was lost.
-fn unexplained(scene: &ReapInput<'_>, member: &Member) -> Result<OperatorRemoval, ReapRefusal> {
-    match member.peer_addresses.iter().find_map(|address| scene.live_addresses.get(address)) {
-        Some(instance) if instance == scene.me => Err(ReapRefusal::AddressHere),
+/// Judges a member without a registration. A running instance at its address may be its machine, whose registration was lost.
+fn unexplained(input: &ReapInput<'_>, member: &Member) -> Result<OperatorRemoval, ReapRefusal> {
+    match member.peer_addresses.iter().find_map(|address| input.live_addresses.get(address)) {
+        Some(instance) if instance == input.me => Err(ReapRefusal::AddressHere),
         Some(instance) => Err(ReapRefusal::AddressLives(instance.clone())),
         None => Ok(OperatorRemoval::Unexplained),
     }
 }
 
-fn quorum(scene: &ReapInput<'_>, id: MemberId) -> ReapRefusal {
-    let rest: Vec<_> = scene.members.voters().filter(|member| member.id != id).collect();
+fn quorum(input: &ReapInput<'_>, id: MemberId) -> ReapRefusal {
+    let rest: Vec<_> = input.members.voters().filter(|member| member.id != id).collect();
     ReapRefusal::Quorum { answering: rest.iter().filter(|member| member.answers).count(), rest: rest.len() }
 }
 
-/// What a carried-out plan leaves in the way of the next machine that joins.
+/// Which members a carried-out plan leaves that block the next join.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Remaining {
-    /// Nothing.
+    /// None.
     Nothing,
-    /// Members that may yet answer, or whose machines may yet be found gone.
-    MayMend,
+    /// Members that may answer again, or whose machines may turn out to be gone.
+    MayRecover,
     /// Members about which an operator must decide.
     Operator,
 }
 
-/// What a plan leaves.
-pub fn left<'a>(plan: impl IntoIterator<Item = &'a ReapVerdict>) -> Remaining {
+/// Which members a plan leaves.
+pub fn remaining<'a>(plan: impl IntoIterator<Item = &'a ReapVerdict>) -> Remaining {
     let of = |verdict: &ReapVerdict| match verdict {
         ReapVerdict::Remove(_) | ReapVerdict::Keep(KeepReason::Answers | KeepReason::Own) => Remaining::Nothing,
-        ReapVerdict::Keep(KeepReason::NotGone(_) | KeepReason::AddressLives(_)) => Remaining::MayMend,
+        ReapVerdict::Keep(KeepReason::NotGone(_) | KeepReason::AddressLives(_)) => Remaining::MayRecover,
         ReapVerdict::Keep(KeepReason::Unexplained | KeepReason::Quorum) => Remaining::Operator,
     };
     plan.into_iter().map(of).max().unwrap_or(Remaining::Nothing)
 }
 
-/// The machine of a kept member that EC2 leaves out of its answers, though not for long enough to be believed, and how
-/// long that will take.
+/// A machine of a kept member that EC2 does not know, but not yet for `gone_grace`, and how much of that time is left.
 #[must_use]
-pub fn soon_gone(scene: &ReapInput<'_>, plan: &[(Member, ReapVerdict)]) -> Option<(InstanceId, Duration)> {
+pub fn grace_left(input: &ReapInput<'_>, plan: &[(Member, ReapVerdict)]) -> Option<(InstanceId, Duration)> {
     plan.iter().find_map(|(_, verdict)| match verdict {
-        ReapVerdict::Keep(KeepReason::NotGone(owner)) => match scene.instances.0.get(owner) {
+        ReapVerdict::Keep(KeepReason::NotGone(owner)) => match input.instances.0.get(owner) {
             Some(Presence::AbsentFor(absent)) => {
-                scene.gone_grace.checked_sub(*absent).filter(|left| !left.is_zero()).map(|left| (owner.clone(), left))
+                input.gone_grace.checked_sub(*absent).filter(|left| !left.is_zero()).map(|left| (owner.clone(), left))
             }
             Some(Presence::State(_)) | None => None,
         },
@@ -114,7 +113,7 @@ pub fn soon_gone(scene: &ReapInput<'_>, plan: &[(Member, ReapVerdict)]) -> Optio
 }
 
 impl OperatorRemoval {
-    /// A word for programs. It stays the same when the text changes.
+    /// A code for programs. It stays the same when the text changes.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
@@ -137,7 +136,7 @@ impl fmt::Display for ReapRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Answers => f.write_str(
-                "it answers, so its machine lives: run 'kubeboot up' on that machine, which registers it, or terminate the machine",
+                "it answers, so its machine runs: run 'kubeboot up' on that machine, which registers it, or terminate the machine",
             ),
             Self::Own => f.write_str("it is this machine's own: 'kubeboot up' removes it before it joins again"),
             Self::NotGone(owner) => write!(
@@ -149,11 +148,11 @@ impl fmt::Display for ReapRefusal {
             }
             Self::AddressLives(other) => write!(
                 f,
-                "the living instance {other} has its address: run 'kubeboot up' there, which registers it or removes it"
+                "the running instance {other} has its address: run 'kubeboot up' there, which registers it or removes it"
             ),
             Self::Quorum { answering, rest } => write!(
                 f,
-                "without it {answering} of {rest} voters would answer, fewer than the quorum wants: bring back another voter first"
+                "without it {answering} of {rest} voters would answer, fewer than the quorum needs: bring back another voter first"
             ),
         }
     }
@@ -168,15 +167,15 @@ mod tests {
         World, address, id, registered, terminated, unstarted, voter, world,
     };
 
-    fn seen<T>(world: &World, look: impl FnOnce(&ReapInput<'_>) -> T) -> T {
-        world.seen_by(&id(9), look)
+    fn with_input<T>(world: &World, judge: impl FnOnce(&ReapInput<'_>) -> T) -> T {
+        world.with_input(&id(9), judge)
     }
 
     fn named(world: &World, member: u8) -> Option<Result<OperatorRemoval, ReapRefusal>> {
-        seen(world, |scene| named_by_operator(scene, MemberId(member.into())))
+        with_input(world, |input| named_by_operator(input, MemberId(member.into())))
     }
 
-    /// The third voter is silent, and nobody says whose it is.
+    /// The third voter is silent, and no registration explains it.
     fn orphan() -> World {
         let mut world = world(terminated());
         world.registrations.retain(|found| found.instance != id(3));
@@ -184,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn an_operator_may_name_a_member_that_nobody_explains() {
+    fn an_operator_may_have_a_member_removed_that_no_registration_explains() {
         assert_eq!(named(&orphan(), 3), Some(Ok(OperatorRemoval::Unexplained)));
         let mut learner = orphan();
         learner.members.0[2] = unstarted(3);
@@ -193,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn the_operators_word_stands_for_the_missing_registration_alone() {
+    fn the_operators_decision_replaces_only_the_missing_registration() {
         let mut answers = orphan();
         answers.members.0[2].answers = true;
         assert_eq!(named(&answers, 3), Some(Err(ReapRefusal::Answers)));
@@ -208,15 +207,15 @@ mod tests {
     }
 
     #[test]
-    fn what_somebody_explains_goes_by_the_rules_or_stays() {
+    fn a_member_with_a_registration_is_removed_by_the_rules_or_kept() {
         assert_eq!(named(&world(terminated()), 3), Some(Ok(OperatorRemoval::ByRule(RemovalReason::Gone(id(3))))));
         let rows = [
             Presence::State(Ec2State::Running),
             Presence::State(Ec2State::Stopping),
             Presence::AbsentFor(Duration::ZERO),
         ];
-        for seen in rows {
-            assert_eq!(named(&world(seen.clone()), 3), Some(Err(ReapRefusal::NotGone(id(3)))), "{seen:?}");
+        for presence in rows {
+            assert_eq!(named(&world(presence.clone()), 3), Some(Err(ReapRefusal::NotGone(id(3)))), "{presence:?}");
         }
         let mut own = world(terminated());
         own.registrations[2] = registered(9, Some(3), None);
@@ -227,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_plan_leaves() {
+    fn a_plan_leaves_what_it_keeps_and_may_block_the_next_join() {
         let keep = ReapVerdict::Keep;
         let rows = [
             (vec![], Remaining::Nothing),
@@ -235,18 +234,18 @@ mod tests {
                 vec![keep(KeepReason::Answers), keep(KeepReason::Own), ReapVerdict::Remove(RemovalReason::Gone(id(3)))],
                 Remaining::Nothing,
             ),
-            (vec![keep(KeepReason::Answers), keep(KeepReason::NotGone(id(3)))], Remaining::MayMend),
-            (vec![keep(KeepReason::AddressLives(id(3)))], Remaining::MayMend),
+            (vec![keep(KeepReason::Answers), keep(KeepReason::NotGone(id(3)))], Remaining::MayRecover),
+            (vec![keep(KeepReason::AddressLives(id(3)))], Remaining::MayRecover),
             (vec![keep(KeepReason::Unexplained), keep(KeepReason::NotGone(id(3)))], Remaining::Operator),
             (vec![keep(KeepReason::Quorum)], Remaining::Operator),
         ];
         for (plan, expected) in rows {
-            assert_eq!(left(&plan), expected, "{plan:?}");
+            assert_eq!(remaining(&plan), expected, "{plan:?}");
         }
     }
 
     #[test]
-    fn absence_is_waited_for_and_nothing_else_is() {
+    fn only_absence_has_a_grace_that_is_waited_for() {
         let grace = Duration::from_secs(300);
         let rows = [
             (Presence::AbsentFor(Duration::from_secs(100)), Some((id(3), Duration::from_secs(200)))),
@@ -254,15 +253,16 @@ mod tests {
             (Presence::State(Ec2State::Running), None),
             (terminated(), None),
         ];
-        for (word, expected) in rows {
-            let found =
-                seen(&world(word.clone()), |scene| soon_gone(scene, &crate::model::membership::reaping::plan(scene)));
-            assert_eq!(found, expected, "{word:?}");
+        for (presence, expected) in rows {
+            let found = with_input(&world(presence.clone()), |input| {
+                grace_left(input, &crate::model::membership::reaping::plan(input))
+            });
+            assert_eq!(found, expected, "{presence:?}");
         }
     }
 
     #[test]
-    fn a_lawful_join_under_way_is_not_for_an_operator_to_end() {
+    fn an_operator_cannot_end_a_join_whose_lease_is_current() {
         let mut joining = world(Presence::State(Ec2State::Running));
         joining.members.0[2] = Member { name: String::new(), learner: true, ..voter(3, false) };
         joining.registrations[2] = registered(3, None, Some(5));

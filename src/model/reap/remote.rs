@@ -1,43 +1,43 @@
-//! What can be told of reaping where etcd cannot be asked.
+//! What reaping would do, as far as that can be told where etcd cannot be asked.
 
 use crate::model::machine::group::Ec2State;
 use crate::model::membership::registration::{Registration, RegistrationPhase};
 use std::fmt;
 
-/// What is to be expected of a machine's member.
+/// Whether a machine's member would be removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outlook {
-    /// The machine is gone: its member goes, if etcd still lists it.
+pub enum RemovalForecast {
+    /// The machine is gone: its member is removed if etcd still lists it.
     Goes,
-    /// EC2 does not know the machine: its member goes once that was so for long enough.
+    /// EC2 does not know the machine: its member is removed after `gone_grace`.
     GoesLater,
-    /// The machine is stopped: its member goes unless the group has it in Standby.
+    /// The machine is stopped: its member is removed unless the group has it in Standby.
     Stopped,
-    /// The machine is there: its member stays.
+    /// The machine exists: its member is kept.
     Stays,
 }
 
-/// Judges by registration and EC2 alone. `ec2` is `None` for a machine that EC2's answer lacks, where it was asked in the
-/// right account and Region. `None` for a machine that has no member as far as it said.
+/// Judges by registration and EC2 alone. `ec2` is `None` for a machine that is missing in EC2's answer for the right account and
+/// Region. Gives `None` for a machine that has no member by its registration.
 #[must_use]
-pub fn outlook(says: &Registration, ec2: Option<&Ec2State>) -> Option<Outlook> {
-    let may_have_one = match says.phase {
+pub fn forecast(registration: &Registration, ec2: Option<&Ec2State>) -> Option<RemovalForecast> {
+    let may_be_member = match registration.phase {
         RegistrationPhase::Joining | RegistrationPhase::Joined | RegistrationPhase::Leaving => true,
         RegistrationPhase::Waiting | RegistrationPhase::Initializing | RegistrationPhase::Failed => {
-            says.member_id.is_some()
+            registration.member_id.is_some()
         }
         RegistrationPhase::Left | RegistrationPhase::Reaped => false,
     };
-    may_have_one.then_some(match ec2 {
-        None => Outlook::GoesLater,
-        Some(state) if state.is_final() => Outlook::Goes,
-        Some(Ec2State::Stopped) => Outlook::Stopped,
-        Some(_) => Outlook::Stays,
+    may_be_member.then_some(match ec2 {
+        None => RemovalForecast::GoesLater,
+        Some(state) if state.is_final() => RemovalForecast::Goes,
+        Some(Ec2State::Stopped) => RemovalForecast::Stopped,
+        Some(_) => RemovalForecast::Stays,
     })
 }
 
-impl Outlook {
-    /// A word for programs. It stays the same when the text changes.
+impl RemovalForecast {
+    /// A code for programs. It stays the same when the text changes.
     #[must_use]
     pub fn code(self) -> &'static str {
         match self {
@@ -49,12 +49,12 @@ impl Outlook {
     }
 }
 
-impl fmt::Display for Outlook {
+impl fmt::Display for RemovalForecast {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Goes => "its member would be removed, if etcd lists it, it is silent and the quorum allows it",
-            Self::GoesLater => "the same, once EC2 has not known the machine for gone_grace",
-            Self::Stopped => "the same, unless the group has the machine in Standby",
+            Self::Goes => "its member would be removed if etcd lists it, it does not answer and the quorum allows it",
+            Self::GoesLater => "its member would be removed likewise once EC2 has not known the machine for gone_grace",
+            Self::Stopped => "its member would be removed likewise unless the group has the machine in Standby",
             Self::Stays => "its member would be kept",
         })
     }
@@ -66,24 +66,24 @@ mod tests {
     use crate::model::membership::reaping::tests::registered;
 
     #[test]
-    fn what_is_to_be_expected_by_ec2s_word() {
+    fn the_forecast_follows_ec2s_state() {
         let voter = registered(1, Some(1), None);
         let rows = [
-            (None, Outlook::GoesLater),
-            (Some(Ec2State::Terminated), Outlook::Goes),
-            (Some(Ec2State::ShuttingDown), Outlook::Goes),
-            (Some(Ec2State::Stopped), Outlook::Stopped),
-            (Some(Ec2State::Running), Outlook::Stays),
-            (Some(Ec2State::Pending), Outlook::Stays),
-            (Some(Ec2State::Other("new".into())), Outlook::Stays),
+            (None, RemovalForecast::GoesLater),
+            (Some(Ec2State::Terminated), RemovalForecast::Goes),
+            (Some(Ec2State::ShuttingDown), RemovalForecast::Goes),
+            (Some(Ec2State::Stopped), RemovalForecast::Stopped),
+            (Some(Ec2State::Running), RemovalForecast::Stays),
+            (Some(Ec2State::Pending), RemovalForecast::Stays),
+            (Some(Ec2State::Other("new".into())), RemovalForecast::Stays),
         ];
         for (ec2, expected) in rows {
-            assert_eq!(outlook(&voter, ec2.as_ref()), Some(expected), "{ec2:?}");
+            assert_eq!(forecast(&voter, ec2.as_ref()), Some(expected), "{ec2:?}");
         }
     }
 
     #[test]
-    fn who_never_had_a_member_or_has_none_any_more_is_left_out() {
+    fn a_machine_without_a_member_has_no_forecast() {
         let gone = Some(&Ec2State::Terminated);
         let with = |phase, member| Registration { phase, ..registered(1, member, None) };
         for (phase, without, with_one) in [
@@ -96,8 +96,8 @@ mod tests {
             (RegistrationPhase::Left, false, false),
             (RegistrationPhase::Reaped, false, false),
         ] {
-            assert_eq!(outlook(&with(phase, None), gone).is_some(), without, "{phase:?}");
-            assert_eq!(outlook(&with(phase, Some(1)), gone).is_some(), with_one, "{phase:?}");
+            assert_eq!(forecast(&with(phase, None), gone).is_some(), without, "{phase:?}");
+            assert_eq!(forecast(&with(phase, Some(1)), gone).is_some(), with_one, "{phase:?}");
         }
     }
 }

@@ -1,12 +1,19 @@
 //! Whether a cluster may be retired: given up on purpose, so that the next machines make a new one.
 //!
-//! Only where nothing of it is left that could go on serving: every machine that ever registered is gone for good by EC2's
-//! word, and nothing answers. A machine that boots meanwhile is not harmed, whenever the record is flipped: it reads `ready`
-//! and finds no voter to join, or it reads `retired` and claims over that very version of the record.
+//! It may be only if nothing of it can go on serving: EC2 says that every machine that ever registered is gone for good, and
+//! nothing answers. A machine that boots meanwhile is not harmed, whenever the record is flipped: it reads `ready` and finds no
+//! voter to join, or it reads `retired` and claims over exactly that version of the record.
+//!
+//! Here belongs the decision and its refusals. Writing the record does not belong here: see [`record`](super::record).
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `mod.rs` | the decision |
+//! | `responder.rs` | what still answers, and what to do about it |
 
-mod answer;
+mod responder;
 
-pub use answer::{Responder, Serves};
+pub use responder::{Responder, ServedCluster};
 
 use crate::model::machine::ids::{ClaimId, InstanceId};
 use crate::model::membership::instances::Presence;
@@ -22,17 +29,17 @@ pub struct RetireInput<'a> {
     pub cluster_id: &'a ClaimId,
     /// The record; `None` when there is none.
     pub record: Option<&'a ClusterRecord>,
-    /// Where EC2 was asked.
+    /// The account and Region in which EC2 was asked.
     pub asked_in: AskedIn,
     /// Every machine that has registered, and the one that initialised.
     pub machines: &'a [RetireMachine],
-    /// What answers.
+    /// What still answers.
     pub answers: &'a [Responder],
-    /// After so long, absence from EC2's answers is believed.
+    /// How long EC2 must not know an instance before it counts as gone.
     pub gone_grace: Duration,
 }
 
-/// The account and Region of those who asked EC2.
+/// An account and Region in which EC2 was asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AskedIn {
     /// AWS account.
@@ -46,33 +53,33 @@ pub struct AskedIn {
 pub struct RetireMachine {
     /// Its ID.
     pub instance: InstanceId,
-    /// What it said about itself last, where that can be read.
-    pub says: Option<RegistrationPhase>,
-    /// EC2's word; `None` when EC2 was not asked.
+    /// The phase of its registration, if that can be read.
+    pub last_phase: Option<RegistrationPhase>,
+    /// What EC2 says of it; `None` when EC2 was not asked.
     pub ec2: Option<Presence>,
-    /// Whether it is the machine on which this is asked, and its disk holds nothing of a control plane.
+    /// Whether it is this machine, and its disk holds nothing of a control plane.
     pub is_here_and_fresh: bool,
 }
 
-/// What is to be done.
+/// What to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RetireDecision {
     /// Nothing: it is retired already.
     Already,
     /// The record may be flipped to `retired`.
-    Lawful,
-    /// EC2 must leave these out of its answers for longer before it is believed.
+    Allowed,
+    /// These machines are missing in EC2's answers, but not yet for `gone_grace`.
     Wait {
         /// Which.
         absent: Vec<InstanceId>,
-        /// For how long still.
+        /// How long to wait.
         left: Duration,
     },
-    /// It must not be.
+    /// The record must not be flipped.
     Refused(Vec<RetireRefusal>),
 }
 
-/// Why not.
+/// Why a cluster may not be retired.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RetireRefusal {
     /// There is no record.
@@ -87,13 +94,13 @@ pub enum RetireRefusal {
         /// The record's cluster.
         cluster_id: ClaimId,
     },
-    /// EC2 was asked in another account or Region, where nobody of this cluster is to be seen.
+    /// EC2 was asked in another account or Region, where the machines of this cluster cannot be seen.
     AskedElsewhere {
         /// What differs.
         field: &'static str,
         /// What the record says.
         record: String,
-        /// What this is asked with.
+        /// The account or Region that was asked.
         here: String,
     },
     /// A machine is not gone for good.
@@ -103,57 +110,57 @@ pub enum RetireRefusal {
         /// EC2's state of it.
         ec2: String,
     },
-    /// EC2 did not say.
+    /// EC2 did not answer.
     NotKnown {
-        /// Of which machine.
+        /// The machine.
         instance: InstanceId,
     },
     /// Something answers.
     Answers(Responder),
 }
 
-/// Decides.
+/// Decides whether the cluster may be retired.
 #[must_use]
-pub fn judge(scene: &RetireInput<'_>) -> RetireDecision {
-    let record = match meant(scene) {
+pub fn judge(input: &RetireInput<'_>) -> RetireDecision {
+    let record = match named_record(input) {
         Ok(record) => record,
         Err(refusal) => return RetireDecision::Refused(vec![refusal]),
     };
     if matches!(record.state, RecordState::Retired(_)) {
         return RetireDecision::Already;
     }
-    if let Some(refusal) = asked_elsewhere(scene, record) {
+    if let Some(refusal) = asked_elsewhere(input, record) {
         return RetireDecision::Refused(vec![refusal]);
     }
-    let mut refusals: Vec<RetireRefusal> = scene.machines.iter().filter_map(lives).collect();
-    refusals.extend(scene.answers.iter().cloned().map(RetireRefusal::Answers));
+    let mut refusals: Vec<RetireRefusal> = input.machines.iter().filter_map(not_gone).collect();
+    refusals.extend(input.answers.iter().cloned().map(RetireRefusal::Answers));
     if !refusals.is_empty() {
         return RetireDecision::Refused(refusals);
     }
     let absent: Vec<(&InstanceId, Duration)> =
-        scene.machines.iter().filter_map(|machine| soon_gone(machine, scene.gone_grace)).collect();
+        input.machines.iter().filter_map(|machine| grace_left(machine, input.gone_grace)).collect();
     match absent.iter().map(|(_, left)| *left).max() {
         Some(left) => {
             RetireDecision::Wait { absent: absent.into_iter().map(|(instance, _)| instance.clone()).collect(), left }
         }
-        None => RetireDecision::Lawful,
+        None => RetireDecision::Allowed,
     }
 }
 
-/// The record, if it is that of the cluster that is meant.
-fn meant<'a>(scene: &RetireInput<'a>) -> Result<&'a ClusterRecord, RetireRefusal> {
-    let record = scene.record.ok_or(RetireRefusal::NoRecord)?;
+/// The record, if it is that of the cluster that the operator names.
+fn named_record<'a>(input: &RetireInput<'a>) -> Result<&'a ClusterRecord, RetireRefusal> {
+    let record = input.record.ok_or(RetireRefusal::NoRecord)?;
     match &record.state {
         RecordState::Initializing { .. } => Err(RetireRefusal::NoCluster { claim_id: record.claim_id.clone() }),
-        RecordState::Ready(_) | RecordState::Retired(_) if record.claim_id != *scene.cluster_id => {
+        RecordState::Ready(_) | RecordState::Retired(_) if record.claim_id != *input.cluster_id => {
             Err(RetireRefusal::OtherCluster { cluster_id: record.claim_id.clone() })
         }
         RecordState::Ready(_) | RecordState::Retired(_) => Ok(record),
     }
 }
 
-fn asked_elsewhere(scene: &RetireInput<'_>, record: &ClusterRecord) -> Option<RetireRefusal> {
-    let (identity, here) = (&record.identity, &scene.asked_in);
+fn asked_elsewhere(input: &RetireInput<'_>, record: &ClusterRecord) -> Option<RetireRefusal> {
+    let (identity, here) = (&record.identity, &input.asked_in);
     let differs = |field, record: &str, here: &str| {
         (record != here).then(|| RetireRefusal::AskedElsewhere {
             field,
@@ -164,11 +171,11 @@ fn asked_elsewhere(scene: &RetireInput<'_>, record: &ClusterRecord) -> Option<Re
     differs("account", &identity.account, &here.account).or_else(|| differs("region", &identity.region, &here.region))
 }
 
-/// A machine that may hold a vote. One that is stopped can be started again.
-fn lives(machine: &RetireMachine) -> Option<RetireRefusal> {
+/// Refuses a machine that is not gone. One that is stopped counts, because it can be started again.
+fn not_gone(machine: &RetireMachine) -> Option<RetireRefusal> {
     let instance = machine.instance.clone();
     match &machine.ec2 {
-        // Its disk was looked at, and proves what EC2 cannot know.
+        // Its disk was examined and is empty, so it holds no vote, although EC2 shows it as running.
         _ if machine.is_here_and_fresh => None,
         Some(Presence::State(state)) if state.is_final() => None,
         Some(Presence::State(state)) => Some(RetireRefusal::Lives { instance, ec2: state.to_string() }),
@@ -177,8 +184,8 @@ fn lives(machine: &RetireMachine) -> Option<RetireRefusal> {
     }
 }
 
-/// How long EC2 must go on leaving it out.
-fn soon_gone(machine: &RetireMachine, grace: Duration) -> Option<(&InstanceId, Duration)> {
+/// How long the machine must still be missing in EC2's answers before it counts as gone.
+fn grace_left(machine: &RetireMachine, grace: Duration) -> Option<(&InstanceId, Duration)> {
     match &machine.ec2 {
         Some(Presence::AbsentFor(absent)) => {
             grace.checked_sub(*absent).filter(|left| !left.is_zero()).map(|left| (&machine.instance, left))
@@ -188,7 +195,7 @@ fn soon_gone(machine: &RetireMachine, grace: Duration) -> Option<(&InstanceId, D
 }
 
 impl RetireRefusal {
-    /// A word for programs. It stays the same when the text changes.
+    /// A code for programs. It stays the same when the text changes.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
@@ -202,7 +209,7 @@ impl RetireRefusal {
         }
     }
 
-    /// Whether changing a setting or an argument is the remedy.
+    /// Whether the remedy is to change a setting or an argument.
     #[must_use]
     pub fn is_about_usage(&self) -> bool {
         match self {
@@ -236,7 +243,7 @@ impl fmt::Display for RetireRefusal {
                 "{instance} has registered and is {ec2}: terminate it (desired capacity 0 keeps the group from launching another one)"
             ),
             Self::NotKnown { instance } => {
-                write!(f, "EC2 did not say whether {instance}, which has registered, lives: try again")
+                write!(f, "EC2 did not say whether {instance}, which has registered, is gone: try again")
             }
             Self::Answers(answer) => write!(f, "{answer}: {}", answer.remedy()),
         }
@@ -274,7 +281,7 @@ mod tests {
         AskedIn { account: account.into(), region: region.into() }
     }
 
-    /// Of cluster 1, asked for cluster 1 where it is.
+    /// The decision for cluster 1, with the right ID, account and Region.
     fn judged(state: RecordState, machines: &[RetireMachine], answers: &[Responder]) -> RetireDecision {
         judge(&RetireInput {
             cluster_id: &claim(1),
@@ -287,7 +294,7 @@ mod tests {
     }
 
     fn machine(n: u8, ec2: Option<Presence>) -> RetireMachine {
-        RetireMachine { instance: id(n), says: Some(RegistrationPhase::Joined), ec2, is_here_and_fresh: false }
+        RetireMachine { instance: id(n), last_phase: Some(RegistrationPhase::Joined), ec2, is_here_and_fresh: false }
     }
 
     fn state(state: Ec2State) -> Option<Presence> {
@@ -301,8 +308,8 @@ mod tests {
         let wait = |left| RetireDecision::Wait { absent: vec![id(1)], left: Duration::from_secs(left) };
         let absent = |secs| Some(Presence::AbsentFor(Duration::from_secs(secs)));
         let rows = [
-            (state(Ec2State::Terminated), RetireDecision::Lawful),
-            (state(Ec2State::ShuttingDown), RetireDecision::Lawful),
+            (state(Ec2State::Terminated), RetireDecision::Allowed),
+            (state(Ec2State::ShuttingDown), RetireDecision::Allowed),
             (state(Ec2State::Running), lives("running")),
             (state(Ec2State::Pending), lives("pending")),
             (state(Ec2State::Stopping), lives("stopping")),
@@ -310,7 +317,7 @@ mod tests {
             (state(Ec2State::Other("new".into())), lives("new")),
             (absent(0), wait(300)),
             (absent(299), wait(1)),
-            (absent(300), RetireDecision::Lawful),
+            (absent(300), RetireDecision::Allowed),
             (None, RetireDecision::Refused(vec![RetireRefusal::NotKnown { instance: id(1) }])),
         ];
         for (ec2, expected) in rows {
@@ -320,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_absence_to_come_is_waited_for_unless_something_lives() {
+    fn the_longest_grace_is_waited_for_unless_a_machine_runs() {
         let absent = |n, secs| machine(n, Some(Presence::AbsentFor(Duration::from_secs(secs))));
         let two = [absent(1, 100), absent(2, 200), absent(3, 300)];
         let expected = RetireDecision::Wait { absent: vec![id(1), id(2)], left: Duration::from_secs(200) };
@@ -334,11 +341,11 @@ mod tests {
     }
 
     #[test]
-    fn what_answers_is_in_the_way_whatever_ec2_says() {
+    fn whatever_answers_prevents_it_whatever_ec2_says() {
         let endpoint = |serves| Responder::Endpoint { endpoint: "api:6443".into(), address: None, status: 200, serves };
-        let another = endpoint(Serves::AnotherCa { hashes: vec!["sha256:01".into()] });
+        let another = endpoint(ServedCluster::AnotherCa { hashes: vec!["sha256:01".into()] });
         let listens = Responder::Machine { instance: id(2), address: "10.0.0.2".parse().unwrap(), port: 2379 };
-        for answer in [endpoint(Serves::ThisCa), another, endpoint(Serves::Unsaid), listens] {
+        for answer in [endpoint(ServedCluster::ThisCa), another, endpoint(ServedCluster::Unknown), listens] {
             let gone = [machine(1, state(Ec2State::Terminated))];
             let verdict = judged(RecordState::Ready(published()), &gone, std::slice::from_ref(&answer));
             assert_eq!(verdict, RetireDecision::Refused(vec![RetireRefusal::Answers(answer)]));
@@ -346,10 +353,13 @@ mod tests {
     }
 
     #[test]
-    fn the_machine_where_this_is_asked_counts_by_its_disk() {
+    fn this_machine_is_judged_by_its_disk() {
         let here = RetireMachine { is_here_and_fresh: true, ..machine(9, state(Ec2State::Running)) };
         let gone = machine(1, state(Ec2State::Terminated));
-        assert_eq!(judged(RecordState::Ready(published()), &[gone.clone(), here.clone()], &[]), RetireDecision::Lawful);
+        assert_eq!(
+            judged(RecordState::Ready(published()), &[gone.clone(), here.clone()], &[]),
+            RetireDecision::Allowed
+        );
         let not_fresh = RetireMachine { is_here_and_fresh: false, ..here };
         let verdict = judged(RecordState::Ready(published()), &[gone, not_fresh], &[]);
         assert_eq!(
@@ -359,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_cluster_that_is_meant_and_where_it_is() {
+    fn only_the_named_cluster_is_retired_and_only_from_its_account_and_region() {
         let boot = BootId::parse("6f9619ff-8b86-4011-b42d-00c04fc964ff").unwrap();
         let holder = Some(Holder { instance: id(1), boot });
         let refused = |refusal| RetireDecision::Refused(vec![refusal]);
@@ -377,24 +387,24 @@ mod tests {
             (ready(), 2, here(), refused(RetireRefusal::OtherCluster { cluster_id: claim(1) })),
             (retired(), 2, here(), refused(RetireRefusal::OtherCluster { cluster_id: claim(1) })),
             (retired(), 1, here(), RetireDecision::Already),
-            (ready(), 1, here(), RetireDecision::Lawful),
+            (ready(), 1, here(), RetireDecision::Allowed),
             (ready(), 1, asked_in("2", region), elsewhere("account", account, "2")),
             (ready(), 1, asked_in(account, "us-east-1"), elsewhere("region", region, "us-east-1")),
         ];
-        for (record, meant, asked_in, expected) in rows {
-            let scene = RetireInput {
-                cluster_id: &claim(meant),
+        for (record, named, asked_in, expected) in rows {
+            let input = RetireInput {
+                cluster_id: &claim(named),
                 record: record.as_ref(),
                 asked_in,
                 machines: &[machine(1, state(Ec2State::Terminated))],
                 answers: &[],
                 gone_grace: GRACE,
             };
-            assert_eq!(judge(&scene), expected, "{scene:?}");
+            assert_eq!(judge(&input), expected, "{input:?}");
         }
     }
 
-    /// The record as a cell that S3 changes under If-Match only: its body, and how often it was written.
+    /// The record as S3 holds it, changed under If-Match only: its body, and how often it was written.
     #[derive(Clone)]
     struct Cell(ClusterRecord, u32);
 
@@ -436,7 +446,7 @@ mod tests {
         let (ready, retired) = (RecordState::Ready(published()), RecordState::Retired(published().into()));
         let rows = [
             ("RrcfW", 1, &retired), // It read `ready`, and claims nothing.
-            ("rRWcf", 1, &retired), // The same, with the record changed behind its back.
+            ("rRWcf", 1, &retired), // The same, with the record changed meanwhile.
             ("RWrcf", 5, &ready),   // It read `retired`, and makes the next cluster.
             ("RWrRWcf", 5, &ready), // A second retirement of the retired changes nothing.
             ("RWrcRWf", 5, &ready), // Nor does one that comes while the next claim is held.

@@ -1,8 +1,8 @@
-//! Looking for everything that is not as it should be, the most severe first.
+//! Finds everything that is wrong, the most severe first.
 
 use super::input::{Etcd, StatusInput};
 use super::machines::{Ec2Answer, StatusMachine, is_explained};
-use super::reason::{CERTIFICATE_DAYS, Named, StatusReason, StatusSource};
+use super::reason::{CERTIFICATE_DAYS, MemberName, StatusReason, StatusSource};
 use crate::model::machine::group::Ec2State;
 use crate::model::machine::ids::{InstanceId, Uid};
 use crate::model::membership::members::{Member, Members};
@@ -10,41 +10,41 @@ use crate::model::membership::registration::{Registration, RegistrationPhase};
 use crate::model::record::cluster::{ClusterRecord, RecordState};
 use crate::model::record::identity::{Identity, Mismatch};
 
-/// What is to be said while there is no cluster.
-pub(super) fn before(seen: &StatusInput, machines: &[StatusMachine<'_>]) -> Vec<StatusReason> {
-    let record = seen.record.as_ref().ok().and_then(Option::as_ref);
+/// The reasons while there is no cluster.
+pub(super) fn without_cluster(input: &StatusInput, machines: &[StatusMachine<'_>]) -> Vec<StatusReason> {
+    let record = input.record.as_ref().ok().and_then(Option::as_ref);
     let holder = record.and_then(ClusterRecord::holder);
     let gone = machines.iter().find(|m| m.is_gone() && holder.is_some_and(|holder| holder.instance == *m.instance));
     let mut found: Vec<StatusReason> =
         gone.map(|machine| StatusReason::HolderGone(machine.instance.clone())).into_iter().collect();
-    found.extend(group(seen));
-    if let Ok(Some(group)) = &seen.group
+    found.extend(group(input));
+    if let Ok(Some(group)) = &input.group
         && holder.is_none()
     {
-        let (candidates, expected) = (group.candidates().len(), expected_size(seen, group.desired));
+        let (candidates, expected) = (group.candidates().len(), expected_size(input, group.desired));
         if candidates != expected {
             found.push(StatusReason::GroupIncomplete { candidates, expected });
         }
     }
-    found.extend(unknown(StatusSource::Registrations, &seen.registrations));
+    found.extend(unknown(StatusSource::Registrations, &input.registrations));
     found
 }
 
-/// What keeps a cluster from being healthy.
-pub(super) fn reasons(seen: &StatusInput, machines: &[StatusMachine<'_>]) -> Vec<StatusReason> {
-    let mut found = other_clusters(seen, machines);
-    found.extend(record(seen));
-    found.extend(unknown(StatusSource::Etcd, &seen.etcd));
-    match &seen.etcd {
+/// The reasons why a cluster is not healthy.
+pub(super) fn reasons(input: &StatusInput, machines: &[StatusMachine<'_>]) -> Vec<StatusReason> {
+    let mut found = other_clusters(input, machines);
+    found.extend(record(input));
+    found.extend(unknown(StatusSource::Etcd, &input.etcd));
+    match &input.etcd {
         Ok(Etcd::Stacked { members, .. }) => {
             found.extend(silent(members, machines));
-            found.extend(members.0.iter().flat_map(|member| odd(seen, member, machines)));
+            found.extend(members.0.iter().flat_map(|member| member_reasons(input, member, machines)));
             found.extend(not_voters(machines, |machine| machine.member.is_some()));
-            found.extend(voter_count(seen, members));
+            found.extend(voter_count(input, members));
         }
         Ok(Etcd::External) => {
             let joined = |machine: &StatusMachine<'_>| {
-                machine.says().is_some_and(|says| says.phase == RegistrationPhase::Joined)
+                machine.registered().is_some_and(|says| says.phase == RegistrationPhase::Joined)
             };
             found.extend(not_voters(machines, joined));
         }
@@ -53,30 +53,30 @@ pub(super) fn reasons(seen: &StatusInput, machines: &[StatusMachine<'_>]) -> Vec
         }
         Err(_) => {}
     }
-    found.extend(api_servers(seen, machines));
-    found.extend(group(seen));
-    found.extend(unknown(StatusSource::Ec2, &seen.ec2));
-    found.extend(unknown(StatusSource::Registrations, &seen.registrations));
-    found.extend(hash(seen));
-    found.extend(certificates(seen));
+    found.extend(api_servers(input, machines));
+    found.extend(group(input));
+    found.extend(unknown(StatusSource::Ec2, &input.ec2));
+    found.extend(unknown(StatusSource::Registrations, &input.registrations));
+    found.extend(hash(input));
+    found.extend(certificates(input));
     found
 }
 
-/// Whether etcd answers as a cluster that works.
-pub(super) fn has_quorum(seen: &StatusInput) -> bool {
-    matches!(&seen.etcd, Ok(Etcd::Stacked { members, certain, .. }) if *certain || members.has_quorum())
+/// Whether etcd has a quorum.
+pub(super) fn has_quorum(input: &StatusInput) -> bool {
+    matches!(&input.etcd, Ok(Etcd::Stacked { members, certain, .. }) if *certain || members.has_quorum())
 }
 
-/// How many machines ever had a vote, if EC2 says that every one of them is gone. Who is missing in the answer counts
-/// only if the answer shows somebody running: one of another Region or account shows nobody.
-pub(super) fn lost_voters(seen: &StatusInput, machines: &[StatusMachine<'_>]) -> Option<usize> {
-    let credible = seen.ec2.as_ref().ok()?.values().any(|state| *state == Ec2State::Running);
-    let initialised_by = seen.record.as_ref().ok()?.as_ref()?.published().map(|published| &published.initialised_by);
-    seen.registrations.as_ref().ok()?;
+/// How many machines ever had a vote, if EC2 says that every one of them is gone. A machine that is missing in the answer counts
+/// as gone only if the answer shows another one running: an answer for the wrong Region or account shows none.
+pub(super) fn lost_voters(input: &StatusInput, machines: &[StatusMachine<'_>]) -> Option<usize> {
+    let credible = input.ec2.as_ref().ok()?.values().any(|state| *state == Ec2State::Running);
+    let initialised_by = input.record.as_ref().ok()?.as_ref()?.published().map(|published| &published.initialised_by);
+    input.registrations.as_ref().ok()?;
     let voters: Vec<_> = machines
         .iter()
         .filter(|machine| {
-            Some(machine.instance) == initialised_by || machine.says().is_some_and(Registration::was_voter)
+            Some(machine.instance) == initialised_by || machine.registered().is_some_and(Registration::was_voter)
         })
         .collect();
     let gone = |machine: &&StatusMachine<'_>| machine.is_gone() || (credible && machine.ec2 == Ec2Answer::Absent);
@@ -87,17 +87,17 @@ fn unknown<T>(source: StatusSource, answer: &Result<T, String>) -> Option<Status
     answer.as_ref().err().map(|why| StatusReason::Unknown { source, why: why.clone() })
 }
 
-fn published(seen: &StatusInput) -> Option<&crate::model::record::cluster::Published> {
-    seen.record.as_ref().ok()?.as_ref()?.published()
+fn published(input: &StatusInput) -> Option<&crate::model::record::cluster::Published> {
+    input.record.as_ref().ok()?.as_ref()?.published()
 }
 
-/// API servers that serve another cluster than the record's, or without a record than the first that answers.
-fn other_clusters(seen: &StatusInput, machines: &[StatusMachine<'_>]) -> Vec<StatusReason> {
+/// API servers that serve another cluster than the record's; without a record, another than the first one that answers.
+fn other_clusters(input: &StatusInput, machines: &[StatusMachine<'_>]) -> Vec<StatusReason> {
     let served: Vec<(&InstanceId, &Uid)> = machines
         .iter()
         .filter_map(|machine| Some((machine.instance, machine.api_server?.kube_system_uid.as_ref().ok()?)))
         .collect();
-    let recorded = published(seen).map(|published| &published.kube_system_uid);
+    let recorded = published(input).map(|published| &published.kube_system_uid);
     let Some(expected) = recorded.or_else(|| served.first().map(|(_, uid)| *uid)) else { return Vec::new() };
     let others = served.into_iter().filter(|(_, uid)| *uid != expected);
     let reason = |(instance, uid): (&InstanceId, &Uid)| StatusReason::OtherCluster {
@@ -108,12 +108,12 @@ fn other_clusters(seen: &StatusInput, machines: &[StatusMachine<'_>]) -> Vec<Sta
     others.map(reason).collect()
 }
 
-/// The record is not known, not there, given up, or another's.
-fn record(seen: &StatusInput) -> Option<StatusReason> {
-    match &seen.record {
-        Err(_) => unknown(StatusSource::Record, &seen.record),
+/// What is wrong with the record: unknown, missing, retired, or of another account, Region, endpoint, subnet or group.
+fn record(input: &StatusInput) -> Option<StatusReason> {
+    match &input.record {
+        Err(_) => unknown(StatusSource::Record, &input.record),
         Ok(None) => Some(StatusReason::RecordMissing),
-        Ok(Some(record)) => match (&record.state, identity_mismatch(seen, record)) {
+        Ok(Some(record)) => match (&record.state, identity_mismatch(input, record)) {
             (RecordState::Retired(_), _) => Some(StatusReason::RecordRetired),
             (RecordState::Ready(_) | RecordState::Initializing { .. }, Some(Mismatch::Settings(found))) => {
                 Some(StatusReason::OtherSettings(found))
@@ -126,17 +126,17 @@ fn record(seen: &StatusInput) -> Option<StatusReason> {
     }
 }
 
-/// How the record differs from what is known here; what is not known does not differ.
-fn identity_mismatch(seen: &StatusInput, record: &ClusterRecord) -> Option<Mismatch> {
+/// How the record differs from what is known on this machine. What is not known does not count as different.
+fn identity_mismatch(input: &StatusInput, record: &ClusterRecord) -> Option<Mismatch> {
     let recorded = &record.identity;
-    let machine = seen.here.machine.as_ref().ok();
-    let group = seen.group.as_ref().ok().and_then(Option::as_ref);
+    let machine = input.here.machine.as_ref().ok();
+    let group = input.group.as_ref().ok().and_then(Option::as_ref);
     let here = Identity {
         account: machine.map_or(&recorded.account, |machine| &machine.account).clone(),
         region: machine.map_or(&recorded.region, |machine| &machine.region).clone(),
         group_arn: group.map_or(&recorded.group_arn, |group| &group.arn).clone(),
-        endpoint: seen.here.endpoint.clone(),
-        service_subnet: seen.here.service_subnet.as_ref().unwrap_or(&recorded.service_subnet).clone(),
+        endpoint: input.here.endpoint.clone(),
+        service_subnet: input.here.service_subnet.as_ref().unwrap_or(&recorded.service_subnet).clone(),
     };
     recorded.mismatch(&here)
 }
@@ -156,66 +156,68 @@ fn silent(members: &Members, machines: &[StatusMachine<'_>]) -> Vec<StatusReason
     silent.map(reason).collect()
 }
 
-/// What is odd about a member beside its silence.
-fn odd(seen: &StatusInput, member: &Member, machines: &[StatusMachine<'_>]) -> Vec<StatusReason> {
+/// What is wrong with a member, except that it does not answer.
+fn member_reasons(input: &StatusInput, member: &Member, machines: &[StatusMachine<'_>]) -> Vec<StatusReason> {
     let mut found = Vec::new();
     if !member.is_started() {
         found.push(StatusReason::MemberNotStarted(named(member, machines)));
     } else if member.learner {
         found.push(StatusReason::MemberLearner(named(member, machines)));
     }
-    if seen.registrations.is_ok() && !is_explained(member, machines) {
+    if input.registrations.is_ok() && !is_explained(member, machines) {
         found.push(StatusReason::MemberUnexplained(named(member, machines)));
     }
     let report = machines.iter().find(|machine| machine.member == Some(member)).and_then(|machine| machine.report);
-    // Without a quorum every member complains that there is no leader.
-    if let Some(report) = report.filter(|report| !report.errors.is_empty() && has_quorum(seen)) {
+    // Without a quorum every member reports that there is no leader.
+    if let Some(report) = report.filter(|report| !report.errors.is_empty() && has_quorum(input)) {
         found.push(StatusReason::MemberComplains { member: named(member, machines), what: report.errors.join("; ") });
     }
     found
 }
 
-fn named(member: &Member, machines: &[StatusMachine<'_>]) -> Named {
+fn named(member: &Member, machines: &[StatusMachine<'_>]) -> MemberName {
     let machine = machines.iter().find(|machine| machine.member == Some(member));
-    Named::of(member, machine.map(|machine| machine.instance))
+    MemberName::of(member, machine.map(|machine| machine.instance))
 }
 
-/// Live candidates that have no vote. Members without one have a reason of their own.
+/// Candidates that are no members and not gone. Members without a vote have a reason of their own.
 fn not_voters(machines: &[StatusMachine<'_>], is_member: impl Fn(&StatusMachine<'_>) -> bool) -> Vec<StatusReason> {
     let without = machines.iter().filter(|machine| machine.is_live_candidate() && !is_member(machine));
-    without.map(|machine| StatusReason::NotAVoter { instance: machine.instance.clone(), says: says(machine) }).collect()
+    without
+        .map(|machine| StatusReason::NotAVoter { instance: machine.instance.clone(), why: why_no_vote(machine) })
+        .collect()
 }
 
-/// What a machine says about why it has no vote.
-fn says(machine: &StatusMachine<'_>) -> String {
+/// Why a machine has no vote, by its registration.
+fn why_no_vote(machine: &StatusMachine<'_>) -> String {
     let Some(registration) = machine.registration else {
-        return "it has not said anything yet; is 'kubeboot up' running there?".into();
+        return "it has not registered: see whether 'kubeboot up' runs there".into();
     };
     match registration {
-        Err(why) => format!("what it says about itself cannot be read: {why}"),
+        Err(why) => format!("its registration cannot be read: {why}"),
         Ok(says) => match (says.phase, &says.waits_for, &says.last_error) {
             (RegistrationPhase::Failed, _, Some(error)) => format!("it failed: {error}"),
             (RegistrationPhase::Waiting, Some(what), _) => format!("it waits for {what}"),
-            (phase, ..) => format!("it says '{}' since {}", phase.as_str(), says.since),
+            (phase, ..) => format!("it has been '{}' since {}", phase.as_str(), says.since),
         },
     }
 }
 
-fn voter_count(seen: &StatusInput, members: &Members) -> Option<StatusReason> {
-    let group = seen.group.as_ref().ok().and_then(Option::as_ref);
-    let expected = seen.here.expected_size.or(group.map(|group| group.desired))?;
+fn voter_count(input: &StatusInput, members: &Members) -> Option<StatusReason> {
+    let group = input.group.as_ref().ok().and_then(Option::as_ref);
+    let expected = input.here.expected_size.or(group.map(|group| group.desired))?;
     let voters = members.voters().filter(|member| member.is_started()).count();
     (voters != expected).then_some(StatusReason::VoterCount { voters, expected })
 }
 
-/// API servers that are not ready although etcd answers beside them. A machine that is no voter yet has none, one that
-/// is silent altogether has a reason already, and without a quorum none is ready.
-fn api_servers(seen: &StatusInput, machines: &[StatusMachine<'_>]) -> Vec<StatusReason> {
-    if let Some(reason) = unknown(StatusSource::ApiServers, &seen.api_servers) {
-        // On a machine without credentials both say the same.
-        return if seen.api_servers.as_ref().err() == seen.etcd.as_ref().err() { Vec::new() } else { vec![reason] };
+/// API servers that are not ready although etcd answers on the same machine. Left out: machines that are no voters, machines whose
+/// etcd does not answer either, and all of them without a quorum, since then none is ready.
+fn api_servers(input: &StatusInput, machines: &[StatusMachine<'_>]) -> Vec<StatusReason> {
+    if let Some(reason) = unknown(StatusSource::ApiServers, &input.api_servers) {
+        // On a machine without credentials both errors are the same; one is enough.
+        return if input.api_servers.as_ref().err() == input.etcd.as_ref().err() { Vec::new() } else { vec![reason] };
     }
-    let (external, quorum) = (matches!(seen.etcd, Ok(Etcd::External)), has_quorum(seen));
+    let (external, quorum) = (matches!(input.etcd, Ok(Etcd::External)), has_quorum(input));
     let serves = |machine: &&StatusMachine<'_>| match machine.member {
         Some(member) => quorum && member.is_started_voter() && member.answers,
         None => external && machine.is_live_candidate(),
@@ -227,30 +229,30 @@ fn api_servers(seen: &StatusInput, machines: &[StatusMachine<'_>]) -> Vec<Status
     machines.iter().filter(serves).filter_map(reason).collect()
 }
 
-fn group(seen: &StatusInput) -> Option<StatusReason> {
-    match &seen.group {
+fn group(input: &StatusInput) -> Option<StatusReason> {
+    match &input.group {
         Ok(Some(_)) => None,
         Ok(None) => Some(StatusReason::GroupMissing),
-        Err(_) => unknown(StatusSource::Group, &seen.group),
+        Err(_) => unknown(StatusSource::Group, &input.group),
     }
 }
 
-fn expected_size(seen: &StatusInput, desired: usize) -> usize {
-    seen.here.expected_size.unwrap_or(desired)
+fn expected_size(input: &StatusInput, desired: usize) -> usize {
+    input.here.expected_size.unwrap_or(desired)
 }
 
-fn hash(seen: &StatusInput) -> Option<StatusReason> {
-    let recorded = published(seen)?.ca_hashes.join("\n");
-    match &seen.hash {
+fn hash(input: &StatusInput) -> Option<StatusReason> {
+    let recorded = published(input)?.ca_hashes.join("\n");
+    match &input.hash {
         Ok(Some(hash)) if hash.trim_end() == recorded => None,
         Ok(_) => Some(StatusReason::HashDiffers),
-        Err(_) => unknown(StatusSource::Hash, &seen.hash),
+        Err(_) => unknown(StatusSource::Hash, &input.hash),
     }
 }
 
-fn certificates(seen: &StatusInput) -> Vec<StatusReason> {
-    match &seen.here.certificates {
-        Err(_) => unknown(StatusSource::Certificates, &seen.here.certificates).into_iter().collect(),
+fn certificates(input: &StatusInput) -> Vec<StatusReason> {
+    match &input.here.certificates {
+        Err(_) => unknown(StatusSource::Certificates, &input.here.certificates).into_iter().collect(),
         Ok(all) => {
             let soon = all.iter().filter(|certificate| certificate.days < CERTIFICATE_DAYS);
             soon.map(|found| StatusReason::Certificate { file: found.file.clone(), days: found.days }).collect()

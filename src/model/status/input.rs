@@ -1,4 +1,4 @@
-//! What `status` gathered: one answer per source, or why there is none. No source's silence silences another.
+//! What `status` gathered: one answer per source, or why there is none. Each source can be unknown on its own.
 
 use crate::model::machine::group::{Ec2State, Group};
 use crate::model::machine::ids::{InstanceId, MemberId, Uid};
@@ -11,13 +11,13 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 
-/// What a source said, or why it said nothing.
+/// The answer of a source, or why there is none.
 pub type Known<T> = Result<T, String>;
 
 /// Everything that was gathered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StatusInput {
-    /// Where the question was asked.
+    /// The machine on which `status` runs.
     pub here: StatusOrigin,
     /// The cluster record; `None` when there is no such object.
     pub record: Known<Option<ClusterRecord>>,
@@ -25,11 +25,11 @@ pub struct StatusInput {
     pub hash: Known<Option<String>>,
     /// The membership lease; `None` before its first holder.
     pub lease: Known<Option<Lease>>,
-    /// What the machines say about themselves, by the keys of the objects.
+    /// The registrations, by the instance IDs in their keys.
     pub registrations: Known<BTreeMap<InstanceId, Known<Registration>>>,
-    /// The group with its addresses; `None` when Auto Scaling knows of none.
+    /// The group with its addresses; `None` when Auto Scaling knows no such group.
     pub group: Known<Option<Group>>,
-    /// EC2's word on every instance that something else mentions. Who is missing is not in EC2's answer.
+    /// EC2's state of every instance that another source mentions. An instance that is missing here is not in EC2's answer.
     pub ec2: Known<BTreeMap<InstanceId, Ec2State>>,
     /// etcd's members.
     pub etcd: Known<Etcd>,
@@ -37,26 +37,26 @@ pub struct StatusInput {
     pub api_servers: Known<BTreeMap<InstanceId, ApiServer>>,
 }
 
-/// Where the question was asked, and what is known there.
+/// The machine on which `status` runs, and what is known there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StatusOrigin {
-    /// This instance, its account and its Region, as its metadata says; not so on a laptop.
+    /// This instance, its account and its Region, by its metadata; unknown on a laptop.
     pub machine: Known<ThisMachine>,
     /// This machine's private addresses, the primary one first: by its metadata, or else by its etcd's manifest.
     pub addresses: Vec<IpAddr>,
     /// The endpoint, by the settings.
     pub endpoint: String,
-    /// The service subnet by the kubeadm documents of this machine; `None` where there are none to be compared.
+    /// The service subnet by the kubeadm documents of this machine; `None` where there are none.
     pub service_subnet: Option<String>,
     /// The expected size, if set.
     pub expected_size: Option<usize>,
-    /// What the disk says.
+    /// The state on the disk.
     pub local: Known<Local>,
     /// The certificates on the disk, in any order; empty where no control plane was made.
     pub certificates: Known<Vec<CertificateExpiry>>,
-    /// Whether the machine would leave the cluster when it is terminated.
+    /// Whether the unit that leaves the cluster at the end is armed.
     pub leaving_unit: Known<LeavingUnitState>,
-    /// Its drop-ins, by their folders, that systemd does not have: without them etcd ends while it leaves.
+    /// The folders of its drop-ins that systemd does not have: without them systemd stops etcd before the machine has left.
     pub missing_drop_ins: Vec<String>,
 }
 
@@ -72,7 +72,7 @@ pub struct ThisMachine {
 }
 
 impl StatusOrigin {
-    /// This instance, by its metadata or else by what the disk of a member says; `None` on a laptop.
+    /// This instance, by its metadata or else by the marker of a member; `None` on a laptop.
     #[must_use]
     pub fn instance(&self) -> Option<&InstanceId> {
         match (&self.machine, &self.local) {
@@ -97,9 +97,9 @@ pub struct CertificateExpiry {
 /// `kubeboot-reset.service`, which acts when it is stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LeavingUnitState {
-    /// It is up: this machine leaves the cluster when it is terminated.
+    /// It is active: this machine leaves the cluster when it is terminated.
     Armed,
-    /// It is installed, and not up.
+    /// It is installed and not active.
     NotArmed,
     /// systemd does not have it.
     NotInstalled,
@@ -115,23 +115,23 @@ impl fmt::Display for LeavingUnitState {
     }
 }
 
-/// etcd, as it answered.
+/// The state of etcd.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Etcd {
-    /// It is somebody else's, and was not asked.
+    /// It is external, and was not asked.
     External,
-    /// It is kubeadm's, and of all the machines that were asked none answers.
+    /// It is kubeadm's, and none of the machines that were asked answers.
     Silent {
         /// How many were asked.
         asked: usize,
-        /// What came of it.
+        /// The last error.
         why: String,
     },
     /// It is kubeadm's.
     Stacked {
-        /// The list, with who answers.
+        /// The list, with which members answer.
         members: Members,
-        /// Whether the list was read through a quorum; else one member remembers it.
+        /// Whether the list was read through a quorum; else it is one member's own copy.
         certain: bool,
         /// What the members that answered report of themselves.
         reports: BTreeMap<MemberId, MemberStatus>,
@@ -143,27 +143,27 @@ pub enum Etcd {
 pub struct MemberStatus {
     /// Its version, without a `v`.
     pub version: String,
-    /// What it complains of, alarms among it.
+    /// Its errors, with alarms.
     pub errors: Vec<String>,
 }
 
-/// What the API server of one machine said.
+/// What the API server of one machine answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiServer {
     /// Whether it is ready, which includes a read of etcd.
     pub ready: Known<()>,
     /// The UID of its `kube-system` namespace: which cluster it serves.
     pub kube_system_uid: Known<Uid>,
-    /// Its version, if it said so.
+    /// Its version, if it answered that.
     pub version: Option<String>,
-    /// The machine's NodeStatus; `None` when there is none or nobody said.
+    /// The machine's Node; `None` when there is none or it is not known.
     pub node: Option<NodeStatus>,
 }
 
-/// A machine's NodeStatus object.
+/// What is known of a machine's Node object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeStatus {
-    /// Whether its kubelet says that it is ready.
+    /// Whether its kubelet reports that it is ready.
     pub ready: bool,
     /// Its kubelet's version.
     pub kubelet_version: Option<String>,

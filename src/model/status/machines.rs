@@ -1,4 +1,4 @@
-//! Who is who: every machine that any source mentions, with all that is known of it.
+//! Every machine that any source mentions, with all that is known of it.
 
 use super::input::{ApiServer, Etcd, Known, MemberStatus, StatusInput};
 use crate::model::machine::group::{Ec2State, GroupMember};
@@ -16,13 +16,13 @@ use std::net::IpAddr;
 pub struct StatusMachine<'a> {
     /// Its instance ID.
     pub instance: &'a InstanceId,
-    /// Its addresses as it knows them itself, if it is this machine.
-    pub own: &'a [IpAddr],
+    /// Its own addresses, if it is this machine.
+    pub own_addresses: &'a [IpAddr],
     /// Its place in the group, if it has one.
     pub group: Option<&'a GroupMember>,
-    /// EC2's word.
+    /// What EC2 says of it.
     pub ec2: Ec2Answer<'a>,
-    /// What it says about itself; `None` when it says nothing or nobody could read it.
+    /// Its registration; `None` when there is none or the registrations are not known.
     pub registration: Option<&'a Known<Registration>>,
     /// Its etcd member.
     pub member: Option<&'a Member>,
@@ -32,52 +32,53 @@ pub struct StatusMachine<'a> {
     pub api_server: Option<&'a ApiServer>,
 }
 
-/// EC2's word on one instance.
+/// What EC2 says of one instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ec2Answer<'a> {
     /// EC2 was not asked or did not answer.
     Unknown,
-    /// EC2 answered, and left it out: gone for an hour or more, or of another account or Region.
+    /// It is missing in EC2's answer: gone for an hour or more, or of another account or Region.
     Absent,
     /// Its state.
     State(&'a Ec2State),
 }
 
 impl StatusMachine<'_> {
-    /// What it says about itself, where that could be read.
+    /// Its registration, if that could be read.
     #[must_use]
-    pub fn says(&self) -> Option<&Registration> {
+    pub fn registered(&self) -> Option<&Registration> {
         self.registration.and_then(|registration| registration.as_ref().ok())
     }
 
-    /// Private addresses, as the machine itself knows them, or by EC2, or else by its registration; the primary one first.
+    /// Private addresses: the machine's own knowledge, or else EC2's, or else its registration's; the primary one first.
     #[must_use]
     pub fn addresses(&self) -> &[IpAddr] {
         let by_ec2 = self.group.map(|member| member.addresses.as_slice());
-        let by_itself = self.says().map(|says| says.addresses.as_slice());
-        let all = [Some(self.own), by_ec2, by_itself].into_iter().flatten();
+        let by_itself = self.registered().map(|says| says.addresses.as_slice());
+        let all = [Some(self.own_addresses), by_ec2, by_itself].into_iter().flatten();
         all.into_iter().find(|addresses| !addresses.is_empty()).unwrap_or_default()
     }
 
-    /// Whether EC2 says that it will never run again.
+    /// Whether EC2 says that it is terminated or shutting down.
     #[must_use]
     pub fn is_gone(&self) -> bool {
         matches!(self.ec2, Ec2Answer::State(state) if state.is_final())
     }
 
-    /// Whether it may serve, as far as AWS says.
+    /// Whether it is a candidate of the group, and not gone.
     #[must_use]
     pub fn is_live_candidate(&self) -> bool {
         self.group.is_some_and(GroupMember::is_candidate) && !self.is_gone()
     }
 }
 
-/// All machines: first the group's, then the others that the bucket mentions, each by instance ID.
+/// All machines: first the group's, then the others, each by instance ID.
 #[must_use]
-pub fn machines(seen: &StatusInput) -> Vec<StatusMachine<'_>> {
-    let mut all: Vec<StatusMachine<'_>> = mentioned(seen).into_iter().map(|instance| machine(seen, instance)).collect();
+pub fn machines(input: &StatusInput) -> Vec<StatusMachine<'_>> {
+    let mut all: Vec<StatusMachine<'_>> =
+        mentioned(input).into_iter().map(|instance| machine(input, instance)).collect();
     all.sort_by_key(|machine| (machine.group.is_none(), machine.instance));
-    if let Ok(Etcd::Stacked { members, reports, .. }) = &seen.etcd {
+    if let Ok(Etcd::Stacked { members, reports, .. }) = &input.etcd {
         for member in &members.0 {
             if let Some(at) = owner(member, &all) {
                 (all[at].member, all[at].report) = (Some(member), reports.get(&member.id));
@@ -88,54 +89,54 @@ pub fn machines(seen: &StatusInput) -> Vec<StatusMachine<'_>> {
 }
 
 /// Every instance that the group, a registration or the record mentions, and this machine if it holds a control plane.
-fn mentioned(seen: &StatusInput) -> BTreeSet<&InstanceId> {
-    let members = seen.group.iter().flatten().flat_map(|group| &group.members).map(|member| &member.instance);
-    let registered = seen.registrations.iter().flat_map(|all| all.keys());
-    let recorded = seen.record.iter().flatten().filter_map(|record| match &record.state {
+fn mentioned(input: &StatusInput) -> BTreeSet<&InstanceId> {
+    let members = input.group.iter().flatten().flat_map(|group| &group.members).map(|member| &member.instance);
+    let registered = input.registrations.iter().flat_map(|all| all.keys());
+    let recorded = input.record.iter().flatten().filter_map(|record| match &record.state {
         RecordState::Initializing { holder, .. } => holder.as_ref().map(|holder| &holder.instance),
         RecordState::Ready(published) => Some(&published.initialised_by),
         RecordState::Retired(_) => None,
     });
-    let holds_one = matches!(&seen.here.local, Ok(Local::Made { .. } | Local::HalfMade { .. }));
-    let here = seen.here.instance().filter(|_| holds_one);
+    let holds_one = matches!(&input.here.local, Ok(Local::Made { .. } | Local::HalfMade { .. }));
+    let here = input.here.instance().filter(|_| holds_one);
     members.chain(registered).chain(recorded).chain(here).collect()
 }
 
-fn machine<'a>(seen: &'a StatusInput, instance: &'a InstanceId) -> StatusMachine<'a> {
+fn machine<'a>(input: &'a StatusInput, instance: &'a InstanceId) -> StatusMachine<'a> {
     StatusMachine {
         instance,
-        own: if seen.here.instance() == Some(instance) { &seen.here.addresses } else { &[] },
-        group: seen.group.as_ref().ok().and_then(|group| group.as_ref()?.member(instance)),
-        ec2: match &seen.ec2 {
+        own_addresses: if input.here.instance() == Some(instance) { &input.here.addresses } else { &[] },
+        group: input.group.as_ref().ok().and_then(|group| group.as_ref()?.member(instance)),
+        ec2: match &input.ec2 {
             Ok(states) => states.get(instance).map_or(Ec2Answer::Absent, Ec2Answer::State),
             Err(_) => Ec2Answer::Unknown,
         },
-        registration: seen.registrations.as_ref().ok().and_then(|all| all.get(instance)),
+        registration: input.registrations.as_ref().ok().and_then(|all| all.get(instance)),
         member: None,
         report: None,
-        api_server: seen.api_servers.as_ref().ok().and_then(|all| all.get(instance)),
+        api_server: input.api_servers.as_ref().ok().and_then(|all| all.get(instance)),
     }
 }
 
-/// Whose member this is: the machine's that its registration leads to, or else that lives at its address, or did.
-/// Addresses are used again, so what was said comes first.
+/// The machine of this member: by its registration, or else the one that has its address now, or else one that had it. The
+/// registration comes first because addresses are reused.
 fn owner(member: &Member, machines: &[StatusMachine<'_>]) -> Option<usize> {
-    let said = registrations(member, machines).first().map(|says| &says.instance);
-    let lives_there = |machine: &StatusMachine<'_>| !machine.is_gone() && member.is_at(machine.addresses());
-    let was_there = |machine: &StatusMachine<'_>| member.is_at(machine.addresses());
+    let registered = registrations(member, machines).first().map(|says| &says.instance);
+    let has_address = |machine: &StatusMachine<'_>| !machine.is_gone() && member.is_at(machine.addresses());
+    let had_address = |machine: &StatusMachine<'_>| member.is_at(machine.addresses());
     machines
         .iter()
-        .position(|machine| said == Some(machine.instance))
-        .or_else(|| machines.iter().position(lives_there))
-        .or_else(|| machines.iter().position(was_there))
+        .position(|machine| registered == Some(machine.instance))
+        .or_else(|| machines.iter().position(has_address))
+        .or_else(|| machines.iter().position(had_address))
 }
 
-/// Whether a registration leads to this member, by the rule of reaping: no machine may remove another one.
+/// Whether a registration leads to this member, by the rule of reaping. No machine removes a member that none leads to.
 #[must_use]
 pub fn is_explained(member: &Member, machines: &[StatusMachine<'_>]) -> bool {
     !registrations(member, machines).is_empty()
 }
 
 fn registrations<'a>(member: &Member, machines: &'a [StatusMachine<'_>]) -> Vec<&'a Registration> {
-    owners(machines.iter().filter_map(StatusMachine::says), member)
+    owners(machines.iter().filter_map(StatusMachine::registered), member)
 }

@@ -1,12 +1,21 @@
-//! How the control plane is: a plain function of what the sources said.
+//! The state of the control plane: a plain function of what the sources said.
+//!
+//! Here belongs the verdict with its reasons. Asking the sources and printing do not belong here.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `input.rs` | what the sources said |
+//! | `machines.rs` | every machine that a source mentions, with its member |
+//! | `cluster.rs` | everything that is wrong, the most severe first |
+//! | `reason.rs` | the reasons, with what an operator can do |
 //!
 //! | verdict | when |
 //! |---|---|
 //! | split | API servers of two clusters answer, or of another one than the record means |
 //! | no cluster | the record says so: nobody has claimed yet, one machine initialises, or it was retired |
-//! | quorum lost | fewer voters answer than the quorum wants, or none; every machine that had a vote is gone; with external etcd, no API server is ready |
+//! | quorum lost | fewer voters answer than the quorum needs, or none; every machine that had a vote is gone; with external etcd, no API server is ready |
 //! | healthy | every source answers, and nothing is missing or about to be |
-//! | degraded | the control plane works, and something of that is not so |
+//! | degraded | the control plane works, and one of these conditions does not hold |
 //! | cannot tell | neither etcd nor any API server says anything |
 
 mod cluster;
@@ -15,7 +24,7 @@ mod machines;
 mod reason;
 
 pub use machines::{Ec2Answer, StatusMachine, is_explained, machines};
-pub use reason::{CERTIFICATE_DAYS, Named, StatusReason, StatusSource};
+pub use reason::{CERTIFICATE_DAYS, MemberName, StatusReason, StatusSource};
 
 pub use input::{
     ApiServer, CertificateExpiry, Etcd, Known, LeavingUnitState, MemberStatus, NodeStatus, StatusInput, StatusOrigin,
@@ -35,14 +44,14 @@ pub struct StatusVerdict {
     /// How many voters can be lost before writes stop; `None` when that is not known. With external etcd: how many
     /// ready API servers can be lost.
     pub can_lose: Option<usize>,
-    /// What is not as it should be, the most severe first; empty when healthy.
+    /// What is wrong, the most severe first; empty when healthy.
     pub reasons: Vec<StatusReason>,
 }
 
 /// The verdict without its reasons.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StatusOutcome {
-    /// Everything is as it should be.
+    /// Nothing is wrong.
     Healthy,
     /// It works, and something is missing or about to be.
     Degraded,
@@ -50,33 +59,33 @@ pub enum StatusOutcome {
     NoCluster(NoCluster),
     /// Writes are impossible.
     QuorumLost(QuorumLoss),
-    /// Another cluster answers than the record means.
+    /// Another cluster than the record's answers.
     Split {
         /// Whether the record's cluster answers as well.
         both: bool,
     },
-    /// The sources do not say.
+    /// The sources do not answer.
     CannotTell {
-        /// How many machines say that they joined; `None` when the registrations are not known.
+        /// How many machines have registered as joined; `None` when the registrations are not known.
         joined: Option<usize>,
     },
 }
 
-/// How far a cluster is that is not there.
+/// Why there is no cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NoCluster {
     /// Nobody has claimed it.
     Unclaimed,
-    /// It is being made.
+    /// It is being initialised.
     Initializing {
-        /// By this machine; nobody after the last one stepped down.
+        /// The machine that initialises it; `None` after the last one stepped down.
         holder: Option<InstanceId>,
-        /// The how manieth claim.
+        /// The number of the claim, counted from 1.
         generation: u64,
         /// How often this claim was renewed.
         beat: u64,
     },
-    /// It was given up.
+    /// It was retired.
     Retired,
 }
 
@@ -90,7 +99,7 @@ pub enum QuorumLoss {
         /// How many there are.
         voters: usize,
     },
-    /// No machine that was asked answers.
+    /// None of the machines that were asked answers.
     Nobody {
         /// How many were asked.
         asked: usize,
@@ -105,7 +114,7 @@ pub enum QuorumLoss {
 }
 
 impl StatusOutcome {
-    /// The verdict as one or two words, which stay the same.
+    /// The verdict in one or two words, which never change.
     #[must_use]
     pub fn name(&self) -> &'static str {
         match self {
@@ -135,7 +144,7 @@ impl fmt::Display for StatusVerdict {
             StatusOutcome::CannotTell { joined: Some(joined) } => {
                 write!(f, ": {joined} machines say that they are voters")
             }
-            StatusOutcome::CannotTell { joined: None } => f.write_str(": neither etcd nor the bucket says anything"),
+            StatusOutcome::CannotTell { joined: None } => f.write_str(": neither etcd nor the bucket answers"),
         }
     }
 }
@@ -169,30 +178,30 @@ impl fmt::Display for QuorumLoss {
     }
 }
 
-/// Judges what was seen.
+/// Judges the input.
 #[must_use]
-pub fn judge(seen: &StatusInput) -> StatusVerdict {
-    let machines = machines(seen);
-    match no_cluster(seen, &machines) {
+pub fn judge(input: &StatusInput) -> StatusVerdict {
+    let machines = machines(input);
+    match no_cluster(input, &machines) {
         Some(why) => {
-            let reasons = cluster::before(seen, &machines);
+            let reasons = cluster::without_cluster(input, &machines);
             StatusVerdict { outcome: StatusOutcome::NoCluster(why), can_lose: None, reasons }
         }
         None => {
-            let reasons = cluster::reasons(seen, &machines);
-            let (outcome, can_lose) = outcome(seen, &machines, &reasons);
+            let reasons = cluster::reasons(input, &machines);
+            let (outcome, can_lose) = outcome(input, &machines, &reasons);
             StatusVerdict { outcome, can_lose, reasons }
         }
     }
 }
 
-/// What the record says of a cluster that is not there. While a claim is held, an etcd that answers is a half-made one;
-/// without a claim it is a cluster whose record was lost or retired. A record is lost, too, where machines say that they
-/// had a vote.
-fn no_cluster(seen: &StatusInput, machines: &[StatusMachine<'_>]) -> Option<NoCluster> {
-    let runs = cluster::has_quorum(seen);
-    let had_voters = || machines.iter().filter_map(StatusMachine::says).any(Registration::was_voter);
-    match seen.record.as_ref().ok()? {
+/// Why there is no cluster, by the record; `None` when there is one. While a claim is held, an etcd that answers is a half-made
+/// one; without a claim it is a cluster whose record was lost or retired. A missing record is also a lost one if a registration
+/// says that its machine had a vote.
+fn no_cluster(input: &StatusInput, machines: &[StatusMachine<'_>]) -> Option<NoCluster> {
+    let runs = cluster::has_quorum(input);
+    let had_voters = || machines.iter().filter_map(StatusMachine::registered).any(Registration::was_voter);
+    match input.record.as_ref().ok()? {
         None => (!runs && !had_voters()).then_some(NoCluster::Unclaimed),
         Some(ClusterRecord { state: RecordState::Initializing { holder, beat }, generation, .. }) => {
             let holder = holder.as_ref().map(|holder| holder.instance.clone());
@@ -204,7 +213,7 @@ fn no_cluster(seen: &StatusInput, machines: &[StatusMachine<'_>]) -> Option<NoCl
 }
 
 fn outcome(
-    seen: &StatusInput,
+    input: &StatusInput,
     machines: &[StatusMachine<'_>],
     reasons: &[StatusReason],
 ) -> (StatusOutcome, Option<usize>) {
@@ -216,7 +225,7 @@ fn outcome(
             machines.iter().filter(|m| m.api_server.is_some_and(|server| server.kube_system_uid.is_ok())).count();
         return (StatusOutcome::Split { both: served > others }, None);
     }
-    match &seen.etcd {
+    match &input.etcd {
         Ok(Etcd::Stacked { members, certain, .. }) if *certain || members.has_quorum() => {
             (fine, Some(members.fault_tolerance()))
         }
@@ -224,24 +233,24 @@ fn outcome(
             let (answering, voters) = (members.answering(), members.voters().count());
             (StatusOutcome::QuorumLost(QuorumLoss::Silent { answering, voters }), None)
         }
-        Ok(Etcd::External) if api_servers == 0 && seen.api_servers.is_ok() => {
+        Ok(Etcd::External) if api_servers == 0 && input.api_servers.is_ok() => {
             (StatusOutcome::QuorumLost(QuorumLoss::NoApiServer), None)
         }
         Ok(Etcd::External) if api_servers > 0 => (fine, Some(api_servers - 1)),
         Ok(Etcd::Silent { .. }) | Err(_) if api_servers > 0 => (StatusOutcome::Degraded, None),
-        etcd => match (cluster::lost_voters(seen, machines), etcd) {
+        etcd => match (cluster::lost_voters(input, machines), etcd) {
             (Some(voters), _) => (StatusOutcome::QuorumLost(QuorumLoss::Gone { voters }), None),
             (None, Ok(Etcd::Silent { asked, .. })) => {
                 (StatusOutcome::QuorumLost(QuorumLoss::Nobody { asked: *asked }), None)
             }
-            (None, _) => (StatusOutcome::CannotTell { joined: joined(seen) }, None),
+            (None, _) => (StatusOutcome::CannotTell { joined: joined(input) }, None),
         },
     }
 }
 
-/// How many machines say that they joined.
-fn joined(seen: &StatusInput) -> Option<usize> {
-    let all = seen.registrations.as_ref().ok()?;
+/// How many machines have registered as joined.
+fn joined(input: &StatusInput) -> Option<usize> {
+    let all = input.registrations.as_ref().ok()?;
     Some(all.values().flatten().filter(|registration| registration.phase == RegistrationPhase::Joined).count())
 }
 

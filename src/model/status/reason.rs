@@ -1,4 +1,4 @@
-//! What keeps a control plane from being healthy, one reason each, with what an operator can do.
+//! The reasons why a control plane is not healthy, each with what an operator can do.
 
 use crate::model::machine::ids::{InstanceId, MemberId, Uid};
 use crate::model::membership::members::Member;
@@ -7,7 +7,7 @@ use crate::model::up::step::Stop;
 use std::fmt;
 use std::net::IpAddr;
 
-/// Certificates are renewed when they have fewer days left than this.
+/// A certificate with fewer days left than this is a reason.
 pub const CERTIFICATE_DAYS: i64 = 30;
 
 /// One of the sources that the verdict needs.
@@ -46,9 +46,9 @@ impl fmt::Display for StatusSource {
     }
 }
 
-/// An etcd member by all its names.
+/// How an etcd member is named in messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Named {
+pub struct MemberName {
     /// Its ID.
     pub id: MemberId,
     /// Its name; empty until it has started.
@@ -59,7 +59,7 @@ pub struct Named {
     pub instance: Option<InstanceId>,
 }
 
-impl Named {
+impl MemberName {
     /// The names of this member.
     #[must_use]
     pub fn of(member: &Member, instance: Option<&InstanceId>) -> Self {
@@ -72,7 +72,7 @@ impl Named {
     }
 }
 
-impl fmt::Display for Named {
+impl fmt::Display for MemberName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.id)?;
         let name = Some(&self.name).filter(|name| !name.is_empty());
@@ -87,7 +87,7 @@ impl fmt::Display for Named {
     }
 }
 
-/// One thing that is not as it should be.
+/// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StatusReason {
     /// An API server serves another cluster than it should.
@@ -96,7 +96,7 @@ pub enum StatusReason {
         instance: InstanceId,
         /// The cluster that it serves, by the UID of `kube-system`.
         found: Uid,
-        /// The cluster that it should serve: the record's, or that of most of the others.
+        /// The cluster that it should serve: the record's, or else that of the first API server that answers.
         expected: Uid,
     },
     /// A source did not answer.
@@ -108,7 +108,7 @@ pub enum StatusReason {
     },
     /// There is or was a cluster, and there is no record.
     RecordMissing,
-    /// etcd answers, and the record says that the cluster was given up.
+    /// etcd answers, and the record says that the cluster was retired.
     RecordRetired,
     /// The record is of another account, Region, endpoint or service subnet.
     OtherSettings(Difference),
@@ -119,29 +119,29 @@ pub enum StatusReason {
     /// A voter does not answer.
     MemberSilent {
         /// Which one.
-        member: Named,
-        /// What EC2 says of its machine, in a word.
+        member: MemberName,
+        /// What EC2 says of its machine.
         ec2: Option<String>,
     },
     /// A member was announced and has never started.
-    MemberNotStarted(Named),
+    MemberNotStarted(MemberName),
     /// A member has no vote yet.
-    MemberLearner(Named),
+    MemberLearner(MemberName),
     /// No registration leads to a member.
-    MemberUnexplained(Named),
-    /// A member complains of something, such as a full disk.
+    MemberUnexplained(MemberName),
+    /// A member reports errors, such as a full disk.
     MemberComplains {
         /// Which one.
-        member: Named,
-        /// Of what.
+        member: MemberName,
+        /// The errors.
         what: String,
     },
-    /// A live candidate of the group has no vote.
+    /// A candidate of the group has no vote, and its instance is not gone.
     NotAVoter {
         /// Which one.
         instance: InstanceId,
-        /// What it says about that.
-        says: String,
+        /// Why, by its registration.
+        why: String,
     },
     /// There are more or fewer voters than expected.
     VoterCount {
@@ -154,7 +154,7 @@ pub enum StatusReason {
     ApiServer {
         /// Its machine.
         instance: InstanceId,
-        /// What came of asking it.
+        /// The error.
         why: String,
     },
     /// The published discovery hash is not the record's.
@@ -166,7 +166,7 @@ pub enum StatusReason {
         /// Whole days left; negative afterwards.
         days: i64,
     },
-    /// The group does not have its expected size, so that nobody claims.
+    /// The group does not have its expected size, so no machine claims.
     GroupIncomplete {
         /// Its candidates.
         candidates: usize,
@@ -178,7 +178,7 @@ pub enum StatusReason {
 }
 
 impl StatusReason {
-    /// A word for programs. It stays the same when the text changes.
+    /// A code for programs. It stays the same when the text changes.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
@@ -241,10 +241,10 @@ impl fmt::Display for StatusReason {
             ),
             Self::Unknown { source, why } => write!(f, "{source}: unknown: {why}"),
             Self::RecordMissing => f.write_str(
-                "machines have been voters and the cluster record is gone: restore its last version before anything else, for \
+                "machines have been voters, but the cluster record is gone: restore its last version before anything else, because \
                  without it a second cluster could be made",
             ),
-            Self::RecordRetired => f.write_str("the record says that this cluster was retired, and it still runs"),
+            Self::RecordRetired => f.write_str("the record says that this cluster was retired, but it still runs"),
             Self::OtherSettings(difference) => write!(f, "{}", Stop::OtherIdentity(difference.clone())),
             Self::OtherGroup(difference) => write!(f, "{}", Stop::OtherGroup(difference.clone())),
             Self::GroupMissing => f.write_str(
@@ -254,15 +254,16 @@ impl fmt::Display for StatusReason {
             Self::MemberSilent { member, ec2: Some(state) } => {
                 write!(f, "etcd voter {member} does not answer; EC2 says {state}")
             }
-            Self::MemberNotStarted(member) => write!(f, "etcd member {member} has never started: a join is under way or died"),
+            Self::MemberNotStarted(member) => write!(f, "etcd member {member} has never started: a join is under way or has failed"),
             Self::MemberLearner(member) => write!(f, "etcd member {member} is a learner and has no vote yet"),
             Self::MemberUnexplained(member) => write!(
                 f,
-                "no registration explains etcd member {member}: run 'kubeboot up' on its machine; if there is none, nobody \
-                 but you may remove it"
+                "no registration explains etcd member {member}: run 'kubeboot up' on its machine; if there is none, remove it with \
+                 'kubeboot reap --member {}'",
+                member.id
             ),
             Self::MemberComplains { member, what } => write!(f, "etcd member {member} reports: {what}"),
-            Self::NotAVoter { instance, says } => write!(f, "{instance} has no vote: {says}"),
+            Self::NotAVoter { instance, why } => write!(f, "{instance} has no vote: {why}"),
             Self::VoterCount { voters, expected } => {
                 write!(f, "etcd has {voters} {}, {expected} expected", if *voters == 1 { "voter" } else { "voters" })
             }
@@ -272,10 +273,10 @@ impl fmt::Display for StatusReason {
             }
             Self::Certificate { file, days } => fmt_certificate(f, file, *days),
             Self::GroupIncomplete { candidates, expected } => {
-                write!(f, "the group has {candidates} candidates, {expected} expected: nobody claims before they match")
+                write!(f, "the group has {candidates} candidates, {expected} expected: no machine claims until they match")
             }
             Self::HolderGone(instance) => {
-                write!(f, "{instance}, which holds the claim, is gone by EC2's word: another machine takes over")
+                write!(f, "EC2 says that {instance}, which holds the claim, is gone: another machine takes over")
             }
         }
     }

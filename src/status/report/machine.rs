@@ -73,28 +73,28 @@ pub(in crate::status) struct Kubelet {
 }
 
 impl Node {
-    pub(super) fn new(machine: &StatusMachine<'_>, all: &[StatusMachine<'_>], seen: &StatusInput) -> Self {
+    pub(super) fn new(machine: &StatusMachine<'_>, all: &[StatusMachine<'_>], input: &StatusInput) -> Self {
         let node = machine.api_server.and_then(|server| server.node.as_ref());
         Self {
             instance: machine.instance.to_string(),
-            here: seen.here.instance() == Some(machine.instance),
+            here: input.here.instance() == Some(machine.instance),
             addresses: machine.addresses().iter().map(ToString::to_string).collect(),
-            ec2: ReportedSource::of(&seen.ec2, |_| ec2(machine.ec2)),
-            group: ReportedSource::of(&seen.group, |_| {
+            ec2: ReportedSource::of(&input.ec2, |_| ec2(machine.ec2)),
+            group: ReportedSource::of(&input.group, |_| {
                 machine.group.map(|member| Place { lifecycle: member.lifecycle.to_string(), healthy: member.healthy })
             }),
             registration: match machine.registration {
                 Some(registration) => ReportedSource::of(registration, |says| Some(Says::new(says))),
-                None => ReportedSource::of(&seen.registrations, |_| None),
+                None => ReportedSource::of(&input.registrations, |_| None),
             },
-            member: match &seen.etcd {
+            member: match &input.etcd {
                 Err(why) | Ok(Etcd::Silent { why, .. }) => ReportedSource::unknown(why),
                 Ok(Etcd::External) => ReportedSource::Known(None),
                 Ok(Etcd::Stacked { .. }) => {
                     ReportedSource::Known(machine.member.map(|member| Member::new(member, machine.report, all)))
                 }
             },
-            api_server: ReportedSource::of(&seen.api_servers, |_| machine.api_server.map(ApiServer::new)),
+            api_server: ReportedSource::of(&input.api_servers, |_| machine.api_server.map(ApiServer::new)),
             kubelet: node.map(|node| Kubelet { ready: node.ready, version: node.kubelet_version.clone() }),
         }
     }

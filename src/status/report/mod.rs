@@ -1,5 +1,6 @@
 //! The report: what was seen and what was judged, in the shape that `--json` prints. The page for people is made from
-//! it, too, so that the two cannot differ. Every field is told in `docs/status.md`, which a test compares with this.
+//! it, too, so that the two cannot differ. `docs/status.md` describes every field, which a
+//! test compares with this.
 //!
 //! A source that said nothing is `{"unknown": "why"}`. What does not apply is null, never left out.
 
@@ -88,12 +89,12 @@ impl StatusReport {
     /// Puts everything together.
     pub(super) fn new(
         place: String,
-        seen: &StatusInput,
+        input: &StatusInput,
         verdict: &status::StatusVerdict,
         health: Health,
         at: SystemTime,
     ) -> Self {
-        let machines = machines(seen);
+        let machines = machines(input);
         let holder = |lease: &crate::model::membership::lease::Lease| {
             let holder = lease.holder.as_ref();
             holder.map(|held| ReportedHolder { instance: held.instance.to_string(), purpose: held.purpose.clone() })
@@ -102,16 +103,16 @@ impl StatusReport {
             schema: SCHEMA,
             at: humantime::format_rfc3339_seconds(at).to_string(),
             place,
-            endpoint: seen.here.endpoint.clone(),
+            endpoint: input.here.endpoint.clone(),
             verdict: ReportedVerdict::new(verdict, health),
-            here: Here::new(&seen.here),
-            record: ReportedSource::of(&seen.record, |record| record.as_ref().map(Record::new)),
-            discovery_hash: ReportedSource::of(&seen.hash, Clone::clone),
-            lease: ReportedSource::of(&seen.lease, |lease| lease.as_ref().and_then(holder)),
-            group: ReportedSource::of(&seen.group, |group| group.as_ref().map(|group| Group::new(group, &seen.here))),
-            etcd: Etcd::source(&seen.etcd, &machines),
-            registrations: ReportedSource::of(&seen.registrations, BTreeMap::len),
-            nodes: machines.iter().map(|machine| Node::new(machine, &machines, seen)).collect(),
+            here: Here::new(&input.here),
+            record: ReportedSource::of(&input.record, |record| record.as_ref().map(Record::new)),
+            discovery_hash: ReportedSource::of(&input.hash, Clone::clone),
+            lease: ReportedSource::of(&input.lease, |lease| lease.as_ref().and_then(holder)),
+            group: ReportedSource::of(&input.group, |group| group.as_ref().map(|group| Group::new(group, &input.here))),
+            etcd: Etcd::source(&input.etcd, &machines),
+            registrations: ReportedSource::of(&input.registrations, BTreeMap::len),
+            nodes: machines.iter().map(|machine| Node::new(machine, &machines, input)).collect(),
         }
     }
 }

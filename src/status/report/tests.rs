@@ -12,14 +12,14 @@ use std::collections::BTreeSet;
 const DOCUMENT: &str = include_str!("../../../docs/status.md");
 
 /// The report of what was seen.
-pub(in crate::status) fn report(seen: &StatusInput) -> StatusReport {
-    let verdict = status::judge(seen);
+pub(in crate::status) fn report(input: &StatusInput) -> StatusReport {
+    let verdict = status::judge(input);
     let health = health(&verdict.outcome);
-    StatusReport::new("s3://my-bucket/demo/".into(), seen, &verdict, health, SystemTime::UNIX_EPOCH)
+    StatusReport::new("s3://my-bucket/demo/".into(), input, &verdict, health, SystemTime::UNIX_EPOCH)
 }
 
-fn json(seen: &StatusInput) -> Value {
-    serde_json::to_value(report(seen)).unwrap()
+fn json(input: &StatusInput) -> Value {
+    serde_json::to_value(report(input)).unwrap()
 }
 
 /// A control plane of which everything is known, with a reason.
@@ -30,10 +30,10 @@ fn full() -> StatusInput {
         nonce: crate::model::machine::ids::Nonce::parse(sample::UID).unwrap(),
         purpose: "join".into(),
     };
-    let mut seen = sample::healthy();
-    seen.lease = Ok(Some(Lease::taken(Some(&nonce), holder)));
-    seen.hash = Ok(Some("sha256:9999".into()));
-    seen
+    let mut input = sample::healthy();
+    input.lease = Ok(Some(Lease::taken(Some(&nonce), holder)));
+    input.hash = Ok(Some("sha256:9999".into()));
+    input
 }
 
 #[test]
@@ -69,10 +69,10 @@ fn every_verdict_is_documented_with_its_exit_code() {
 
 #[test]
 fn a_source_that_said_nothing_says_why() {
-    let mut seen = sample::healthy();
-    seen.record = Err("denied".into());
-    seen.etcd = Ok(status::Etcd::Silent { asked: 3, why: "connection refused".into() });
-    let json = json(&seen);
+    let mut input = sample::healthy();
+    input.record = Err("denied".into());
+    input.etcd = Ok(status::Etcd::Silent { asked: 3, why: "connection refused".into() });
+    let json = json(&input);
     assert_eq!(json["record"]["unknown"], "denied");
     assert_eq!(json["etcd"]["unknown"], "connection refused");
     assert_eq!(json["nodes"][0]["member"]["unknown"], "connection refused");
@@ -82,9 +82,9 @@ fn a_source_that_said_nothing_says_why() {
 
 #[test]
 fn a_member_without_machine_is_still_shown() {
-    let mut seen = sample::healthy();
-    seen.etcd = sample::stacked([sample::member(1), sample::member(2), sample::member(3), sample::member(9)]);
-    let json = json(&seen);
+    let mut input = sample::healthy();
+    input.etcd = sample::stacked([sample::member(1), sample::member(2), sample::member(3), sample::member(9)]);
+    let json = json(&input);
     assert_eq!(json["etcd"]["without_machine"][0]["id"], sample::member_id(9).to_string());
     assert_eq!(json["etcd"]["without_machine"][0]["explained"], false);
 }

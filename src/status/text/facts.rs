@@ -13,10 +13,10 @@ const NAMES: usize = 14;
 /// All of them.
 pub(super) fn lines(report: &StatusReport) -> Vec<String> {
     let mut facts = vec![("endpoint", report.endpoint.clone())];
-    facts.extend(told("record", &report.record, |record| record_of(record.as_ref(), &report.place)));
-    facts.extend(told("group", &report.group, |group| vec![group_of(group.as_ref())]));
-    facts.extend(told("etcd", &report.etcd, etcd_of));
-    facts.extend(told("lease", &report.lease, |lease| {
+    facts.extend(facts_of("record", &report.record, |record| record_of(record.as_ref(), &report.place)));
+    facts.extend(facts_of("group", &report.group, |group| vec![group_of(group.as_ref())]));
+    facts.extend(facts_of("etcd", &report.etcd, etcd_of));
+    facts.extend(facts_of("lease", &report.lease, |lease| {
         vec![match lease {
             Some(holder) => format!("{} holds it to {}", holder.instance, holder.purpose),
             None => "free".to_owned(),
@@ -25,12 +25,12 @@ pub(super) fn lines(report: &StatusReport) -> Vec<String> {
     facts.extend(versions(report).map(|versions| ("versions", versions)));
     facts.extend(here(&report.here));
     let mark = |name: &str| format!("{name:<NAMES$}");
-    let short = |fact: String| if is_told_above(report, &fact) { "unknown: see above".to_owned() } else { fact };
+    let short = |fact: String| if is_said_above(report, &fact) { "unknown: see above".to_owned() } else { fact };
     facts.into_iter().flat_map(|(name, fact)| indented(&mark(name), &short(fact))).collect()
 }
 
-/// Whether a reason under the verdict ends with why this is unknown. Nobody wants to read that twice.
-fn is_told_above(report: &StatusReport, fact: &str) -> bool {
+/// Whether a reason under the verdict ends with why this is unknown: then it is not repeated.
+fn is_said_above(report: &StatusReport, fact: &str) -> bool {
     let why = fact.strip_prefix(UNKNOWN);
     why.is_some_and(|why| report.verdict.reasons.iter().any(|reason| reason.text.ends_with(why)))
 }
@@ -41,9 +41,9 @@ const UNKNOWN: &str = "unknown: ";
 type Fact = (&'static str, String);
 
 /// The facts of a source: the first has the name, the others stand below it.
-fn told<T>(name: &'static str, source: &ReportedSource<T>, tell: impl FnOnce(&T) -> Vec<String>) -> Vec<Fact> {
+fn facts_of<T>(name: &'static str, source: &ReportedSource<T>, show: impl FnOnce(&T) -> Vec<String>) -> Vec<Fact> {
     let facts = match source {
-        ReportedSource::Known(found) => tell(found),
+        ReportedSource::Known(found) => show(found),
         ReportedSource::Unknown { unknown } => vec![format!("{UNKNOWN}{unknown}")],
     };
     facts.into_iter().enumerate().map(|(at, fact)| (if at == 0 { name } else { "" }, fact)).collect()
@@ -112,7 +112,7 @@ fn versions(report: &StatusReport) -> Option<String> {
         if let ReportedSource::Known(Some(member)) = &node.member {
             etcds.extend(member.version.clone());
         }
-        // Of machines that are gone, what they ran says nothing about now.
+        // What a machine that is gone ran says nothing about the present.
         if let (ReportedSource::Known(Some(_)), ReportedSource::Known(Some(says))) = (&node.group, &node.registration) {
             kubeadms.extend(says.kubeadm.clone());
             kubeboots.insert(says.kubeboot.clone());
@@ -126,19 +126,19 @@ fn versions(report: &StatusReport) -> Option<String> {
         ("kubeboot", kubeboots),
     ];
     let known = all.into_iter().filter(|(_, versions)| !versions.is_empty());
-    let told: Vec<String> = known
+    let shown: Vec<String> = known
         .map(|(program, versions)| format!("{program} {}", versions.into_iter().collect::<Vec<_>>().join(" and ")))
         .collect();
-    (!told.is_empty()).then(|| told.join(", "))
+    (!shown.is_empty()).then(|| shown.join(", "))
 }
 
 fn here(here: &Here) -> Vec<Fact> {
-    let mut facts = told("this machine", &here.instance, |instance| vec![instance.clone()]);
+    let mut facts = facts_of("this machine", &here.instance, |instance| vec![instance.clone()]);
     let is_elsewhere = matches!(here.instance, ReportedSource::Unknown { .. });
     if is_elsewhere && matches!(&here.state, ReportedSource::Known(state) if state.stage == "fresh") {
         return facts;
     }
-    facts.extend(told("state", &here.state, |state| {
+    facts.extend(facts_of("state", &here.state, |state| {
         let own =
             matches!(&here.instance, ReportedSource::Known(instance) if Some(instance) == state.instance.as_ref());
         vec![match &state.instance {
@@ -146,14 +146,18 @@ fn here(here: &Here) -> Vec<Fact> {
             Some(_) | None => state.stage.to_owned(),
         }]
     }));
-    facts.extend(told("leaving unit", &here.leaving_unit, |unit| vec![unit.clone()]));
+    facts.extend(facts_of("leaving unit", &here.leaving_unit, |unit| vec![unit.clone()]));
     if !here.missing_drop_ins.is_empty() {
-        facts.push(("", format!("{} -> {}", drop_ins::tell(&here.missing_drop_ins, LEAVING_UNIT), drop_ins::REMEDY)));
+        facts.push((
+            "",
+            format!("{} -> {}", drop_ins::describe_missing(&here.missing_drop_ins, LEAVING_UNIT), drop_ins::REMEDY),
+        ));
     }
-    facts.extend(told("certificates", &here.certificates, |all| {
+    facts.extend(facts_of("certificates", &here.certificates, |all| {
         let first = all.first();
-        let told = |first: &Expiry| format!("{}, the first expires in {} days: {}", all.len(), first.days, first.file);
-        vec![first.map_or_else(|| "none".to_owned(), told)]
+        let summary =
+            |first: &Expiry| format!("{}, the first expires in {} days: {}", all.len(), first.days, first.file);
+        vec![first.map_or_else(|| "none".to_owned(), summary)]
     }));
     facts
 }

@@ -4,7 +4,7 @@ use super::super::report::{Member, Node, ReportedSource, StatusReport};
 use crate::layout::{columns, indented, line};
 
 const HEAD: [&str; 9] = ["", "INSTANCE", "ADDRESS", "EC2", "GROUP", "SAYS", "ETCD", "API SERVER", "KUBELET"];
-/// The last machines that are gone are of interest, all that ever were are not.
+/// Of the machines that are gone only the last ones are shown.
 const GONE_SHOWN: usize = 5;
 const NOTHING: &str = "-";
 const UNKNOWN: &str = "?";
@@ -31,15 +31,15 @@ pub(super) fn lines(report: &StatusReport) -> Vec<String> {
 
 /// The machines to show, and how many are left out.
 fn shown(nodes: &[Node]) -> (Vec<&Node>, usize) {
-    let mut gone: Vec<&Node> = nodes.iter().filter(|node| is_past(node)).collect();
+    let mut gone: Vec<&Node> = nodes.iter().filter(|node| is_gone(node)).collect();
     gone.sort_by_key(|node| std::cmp::Reverse(updated(node)));
     let left_out: Vec<&str> = gone.iter().skip(GONE_SHOWN).map(|node| node.instance.as_str()).collect();
     let shown = nodes.iter().filter(|node| !left_out.contains(&node.instance.as_str()));
     (shown.collect(), left_out.len())
 }
 
-/// Neither in the group nor in etcd: it matters to nobody but the curious.
-fn is_past(node: &Node) -> bool {
+/// Neither in the group nor in etcd: it is history.
+fn is_gone(node: &Node) -> bool {
     matches!(node.group, ReportedSource::Known(None)) && matches!(node.member, ReportedSource::Known(None))
 }
 
@@ -73,15 +73,15 @@ fn cells(node: &Node) -> Vec<String> {
     cells.map(|cell| line(&cell)).to_vec()
 }
 
-fn known<T>(source: &ReportedSource<T>, tell: impl FnOnce(&T) -> String) -> String {
+fn known<T>(source: &ReportedSource<T>, show: impl FnOnce(&T) -> String) -> String {
     match source {
-        ReportedSource::Known(found) => tell(found),
+        ReportedSource::Known(found) => show(found),
         ReportedSource::Unknown { .. } => UNKNOWN.to_owned(),
     }
 }
 
-fn optional<T>(source: &ReportedSource<Option<T>>, tell: impl FnOnce(&T) -> String) -> String {
-    known(source, |found| found.as_ref().map_or_else(|| NOTHING.to_owned(), tell))
+fn optional<T>(source: &ReportedSource<Option<T>>, show: impl FnOnce(&T) -> String) -> String {
+    known(source, |found| found.as_ref().map_or_else(|| NOTHING.to_owned(), show))
 }
 
 fn says(node: &Node) -> String {
@@ -99,7 +99,7 @@ pub(super) fn in_words(member: &Member) -> &'static str {
     }
 }
 
-/// A machine that is no member has no API server to be missed.
+/// A machine that is no member need not have an API server.
 fn api_server(node: &Node) -> &'static str {
     let is_member = matches!(node.member, ReportedSource::Known(Some(_)));
     match &node.api_server {

@@ -16,10 +16,10 @@ fn the_page_is_the_one_of_the_documentation() {
 
 /// A control plane whose third machine is gone, and has left these words.
 fn with_words(registration: Registration) -> StatusInput {
-    let mut seen = sample::healthy();
-    let all = seen.registrations.as_mut().unwrap();
+    let mut input = sample::healthy();
+    let all = input.registrations.as_mut().unwrap();
     all.insert(registration.instance.clone(), Ok(registration));
-    seen
+    input
 }
 
 #[test]
@@ -40,9 +40,9 @@ fn what_a_machine_waits_for_and_its_last_error_stand_below_it() {
 
 #[test]
 fn drop_ins_that_are_missing_stand_below_the_leaving_unit_with_what_to_do() {
-    let mut seen = sample::healthy();
-    seen.here.missing_drop_ins = vec!["crio-.scope.d".into()];
-    let shown = page(&report(&seen));
+    let mut input = sample::healthy();
+    input.here.missing_drop_ins = vec!["crio-.scope.d".into()];
+    let shown = page(&report(&input));
     let (_, below) = shown.split_once("leaving unit  armed\n").unwrap();
     assert!(
         below.starts_with("              no drop-in with 'Before=kubeboot-reset.service' in crio-.scope.d"),
@@ -65,8 +65,8 @@ fn nothing_in_the_bucket_commands_the_terminal_or_breaks_the_page() {
 
 #[test]
 fn of_many_machines_that_are_gone_the_latest_are_shown() {
-    let mut seen = sample::healthy();
-    let all = seen.registrations.as_mut().unwrap();
+    let mut input = sample::healthy();
+    let all = input.registrations.as_mut().unwrap();
     for n in 0..8 {
         let instance = crate::model::machine::ids::InstanceId::parse(format!("i-000000a{n}")).unwrap();
         let updated = format!("2026-01-0{}T00:00:00Z", n + 1);
@@ -74,7 +74,7 @@ fn of_many_machines_that_are_gone_the_latest_are_shown() {
             Registration { instance: instance.clone(), updated, ..sample::registration(4, RegistrationPhase::Left) };
         all.insert(instance, Ok(left));
     }
-    let shown = page(&report(&seen));
+    let shown = page(&report(&input));
     let gone: Vec<&str> =
         shown.lines().filter_map(|line| line.split_whitespace().find(|word| word.starts_with("i-000000a"))).collect();
     assert_eq!(gone, ["i-000000a3", "i-000000a4", "i-000000a5", "i-000000a6", "i-000000a7"]);
@@ -83,10 +83,10 @@ fn of_many_machines_that_are_gone_the_latest_are_shown() {
 
 #[test]
 fn what_a_reason_has_told_is_not_told_again() {
-    let mut seen = sample::healthy();
+    let mut input = sample::healthy();
     let why = "failed to read the object: denied";
-    (seen.record, seen.lease) = (Err(why.into()), Err("another why".into()));
-    let shown = page(&report(&seen));
+    (input.record, input.lease) = (Err(why.into()), Err("another why".into()));
+    let shown = page(&report(&input));
     assert_eq!(shown.matches(why).count(), 1, "{shown}");
     assert!(shown.contains("record        unknown: see above\n"), "{shown}");
     assert!(shown.contains("lease         unknown: another why\n"), "{shown}");

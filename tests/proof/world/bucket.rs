@@ -1,4 +1,4 @@
-//! The bucket: conditional writes, late writes, lost replies. What a reply means, the real `judge` says.
+//! The bucket: conditional writes, late writes, lost replies. The real `judge` decides what a reply means.
 
 use super::{Lea, Luck, Rec, RecState, Reg, Rule, Slot, World};
 use kubeboot::model::record::conditional_write::{self, Object, Reply, WriteStep, Written, judge};
@@ -15,7 +15,7 @@ pub struct Bucket {
     pub readies: u8,
 }
 
-/// An object of which more than one machine writes.
+/// An object that more than one machine writes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Body {
     Record(Rec),
@@ -39,7 +39,7 @@ pub struct Flight {
     pub over: Condition,
 }
 
-/// What came back to a write, as far as a process remembers it before it reads back.
+/// The answer to a write, before the process reads the object back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Answer {
     Written,
@@ -69,7 +69,7 @@ impl Body {
         }
     }
 
-    /// What stands in these bytes; nothing where they are none of this world's.
+    /// Parses these bytes; `None` where they are none of this world's.
     pub fn of(bytes: &[u8]) -> Option<Self> {
         Some(match bytes {
             [0, claim, group, kind, who, beat, yielded @ ..] => Self::Record(Rec {
@@ -160,7 +160,7 @@ impl World {
         Answer::Written
     }
 
-    /// What can never land any more is forgotten; the order of the rest means nothing.
+    /// Forgets writes that can never land any more, and sorts the rest, whose order does not matter.
     pub fn settle_flights(&mut self) {
         let mut flights = std::mem::take(&mut self.bucket.flights);
         flights.retain(|flight| match (&flight.over.matches, flight.over.none_match) {
@@ -187,7 +187,7 @@ impl World {
             Luck::Conflict => match self.verdict(body, over, &Reply::Conflict, None) {
                 WriteStep::Again => None,
                 WriteStep::ReadBack => Some(Answer::Nothing),
-                // Nothing was decided, so nobody may say so.
+                // S3 has decided nothing, so any other verdict is wrong.
                 WriteStep::Won(_) | WriteStep::Lost(_) | WriteStep::Gone => {
                     self.breaks(Rule::Verdict);
                     None
@@ -212,7 +212,7 @@ impl World {
         judge(&body.bytes(), &over.real(), reply, read)
     }
 
-    /// What an answer means, which may take a read. `None`: send again.
+    /// What an answer means, with a read if needed. `None`: send again.
     pub fn learn(&mut self, body: &Body, over: &Condition, answer: Answer, luck: Luck) -> Option<Written> {
         let reply = match answer {
             Answer::Written => Reply::Written(body.etag()),
@@ -242,7 +242,7 @@ impl World {
         }
     }
 
-    /// The first rule, and what of the second shows in the record.
+    /// Checks the first rule, and the part of the second that shows in the record.
     fn judge_record(&mut self, by: Slot, next: &Rec) {
         let before = self.bucket.record.clone();
         let was = before.as_ref().map(|rec| (rec.claim, rec.state));

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 const SITUATIONS: usize = 8;
 
-/// Every row, as a number that is its place here.
+/// The names of the rows; a row's number is its index here.
 pub const ROWS: [&str; 30] = [
     "stand by: not in the group",
     "stand by: lifecycle",

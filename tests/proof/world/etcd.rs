@@ -1,4 +1,4 @@
-//! etcd, as far as membership goes: who answers, what it refuses, and what a change does.
+//! etcd's membership: which members answer, what etcd refuses, and what a change does.
 
 use super::{At, Claim, Data, Kubeadm, Luck, Mem, Rule, Slot, Task, World};
 use kubeboot::model::membership::members::{Members, Removal};
@@ -24,13 +24,13 @@ impl World {
         voters > 0 && self.answering(claim) > voters / 2
     }
 
-    /// The list with who answers, as a machine gets it that may fail to reach one of them.
+    /// The list with which members answer, for a machine that may fail to reach one of them.
     pub fn probe(&self, claim: Claim, luck: Luck) -> Vec<(Mem, bool)> {
         let members = self.members(claim).iter();
         members.map(|mem| (*mem, self.answers(claim, mem) && luck != Luck::Without(mem.slot))).collect()
     }
 
-    /// What asking the cluster comes to.
+    /// The result of asking the cluster.
     pub fn ask(&self, claim: Claim, luck: Luck) -> (ClusterView, Vec<(Mem, bool)>) {
         let probed = self.probe(claim, luck);
         let list = real(&probed);
@@ -100,12 +100,12 @@ impl World {
     }
 
     /// Judges a removal once more on a fresh list, or sends it.
-    pub fn step_removal(&mut self, slot: Slot, mut task: Box<Task>, lawful: bool, luck: Luck) {
+    pub fn step_removal(&mut self, slot: Slot, mut task: Box<Task>, checked: bool, luck: Luck) {
         let claim = self.up(slot).aim.as_ref().map(|rec| rec.claim).expect("a join follows a record");
         if luck == Luck::Lost || !self.has_quorum(claim) {
             return self.after_error(slot, task.failed);
         }
-        if !lawful {
+        if !checked {
             let probed = real(&task.probed);
             let judged = probed.0.iter().find(|mem| mem.id.0 == u64::from(task.id)).expect("it was listed").clone();
             let fresh: Vec<_> = self.members(claim).iter().map(|mem| (*mem, false)).collect();
@@ -114,11 +114,11 @@ impl World {
             let rest: Vec<_> = fresh.voters().filter(|mem| mem.id != judged.id).collect();
             let short = rest.iter().filter(|mem| mem.answers).count() < rest.len() / 2 + 1;
             match fresh.removal(&judged) {
-                Removal::Lawful => {
+                Removal::Allowed => {
                     if short {
                         self.breaks(Rule::AskedQuorum);
                     }
-                    self.go(slot, At::Remove { task, lawful: true });
+                    self.go(slot, At::Remove { task, checked: true });
                 }
                 Removal::Done => self.removed(slot, task),
                 Removal::CostsQuorum | Removal::HasVote => self.after_error(slot, task.failed),
@@ -139,7 +139,7 @@ impl World {
         if !mem.learner && self.answers(claim, &mem) && active < rest / 2 + 1 {
             return;
         }
-        // etcd has no removal on condition: a learner that gets its vote after the last look is not meant.
+        // etcd has no conditional removal, so a learner that gets its vote after the last list is excepted.
         if mem.slot != slot && task.had_vote {
             if self.up(slot).view.states.get(&mem.slot) == Some(&Some(super::Life::Running)) {
                 self.breaks(Rule::LiveVoter);
@@ -147,7 +147,7 @@ impl World {
             if task.probed.iter().any(|(was, answered)| was.id == mem.id && *answered) {
                 self.breaks(Rule::Answering);
             }
-            // Whatever EC2 said: a living machine's voter is gone.
+            // Whatever EC2 said, the voter of a running machine was removed.
             if self.machine(mem.slot).life == super::Life::Running && !self.machine(mem.slot).was_stopped {
                 self.breaks(Rule::LiveVoter);
             }

@@ -6,7 +6,7 @@ use super::names::{address, id, nonce, slot as slot_of};
 use super::{At, GRACE, Kubeadm, LEASE_TTL, Lea, Life, Listed, Luck, Phase, Slot, Stage, Task, World, cover};
 use kubeboot::model::machine::local::Local;
 use kubeboot::model::membership::lease::{Lease, LeaseHolder, Turn, turn};
-use kubeboot::model::membership::reaping::{ReapInput, ReapVerdict, RemovalReason, in_the_way, plan};
+use kubeboot::model::membership::reaping::{ReapInput, ReapVerdict, RemovalReason, blocking_member, plan};
 use kubeboot::model::membership::view::ClusterView;
 use kubeboot::model::record::conditional_write::{self, Written};
 use kubeboot::model::up::cleanup::{CleanUp, clean_up};
@@ -28,7 +28,7 @@ impl World {
                 self.go(slot, if done { At::Reap { failed } } else { At::CleanWipe { failed, emptied: true } });
             }
             At::Reap { failed } => self.reap(slot, claim, failed, luck),
-            At::Remove { task, lawful } => self.step_removal(slot, task, lawful, luck),
+            At::Remove { task, checked } => self.step_removal(slot, task, checked, luck),
             At::Forget { mut task } => {
                 if let (Some(owner), true) = (task.owner, luck != Luck::Lost) {
                     self.bucket.regs.entry(owner).and_modify(|reg| reg.phase = Phase::Reaped);
@@ -173,12 +173,12 @@ impl World {
                     id: u8::try_from(id.0).expect("members are few"),
                     owner: None,
                     rest: Vec::new(),
-                    in_the_way: false,
+                    blocked: false,
                     failed,
                     own: true,
                     had_vote: false,
                 }),
-                lawful: false,
+                checked: false,
             },
             CleanUp::Wipe => At::CleanWipe { failed, emptied: false },
             CleanUp::Done => At::Reap { failed },
@@ -224,7 +224,7 @@ impl World {
             id: 0,
             owner: None,
             rest: removals.collect(),
-            in_the_way: in_the_way(&judged).is_some(),
+            blocked: blocking_member(&judged).is_some(),
             failed,
             own: false,
             had_vote: false,
@@ -253,11 +253,11 @@ impl World {
 
     fn next_removal(&mut self, slot: Slot, mut task: Box<Task>) {
         if task.rest.is_empty() {
-            let at = if task.in_the_way || task.failed { At::Release } else { At::Register };
+            let at = if task.blocked || task.failed { At::Release } else { At::Register };
             return self.go(slot, at);
         }
         (task.id, task.owner) = task.rest.remove(0);
-        self.go(slot, At::Remove { task, lawful: false });
+        self.go(slot, At::Remove { task, checked: false });
     }
 
     /// An `up` that waits for its kubeadm sees its own member.

@@ -1,4 +1,4 @@
-//! What an `up` sees, and the step that the real `decide` takes by it.
+//! What an `up` observes, and the step that the real `decide` takes.
 
 use super::bucket::{Body, Condition};
 use super::names::{address, claim_id, id, identity, slot as slot_of};
@@ -54,7 +54,7 @@ impl World {
         RecordView::Found { record: Box::new(rec.real()), etag, unchanged_for: secs(age) }
     }
 
-    /// What the disk says.
+    /// The state on the disk.
     pub fn local(&self, slot: Slot) -> Local {
         let disk = &self.machine(slot).disk;
         match (disk.marker, disk.data) {
@@ -87,7 +87,7 @@ impl World {
             answered.extend(state.map(|state| (id(other), state)));
         }
         let asked: Vec<InstanceId> = self.slots().map(id).collect();
-        let instances = self.take_in(slot, &asked, &answered);
+        let instances = self.observe_absences(slot, &asked, &answered);
         let up = self.up_mut(slot);
         up.absent.retain(|other, _| answered.is_empty() || !answered.contains_key(&id(*other)));
         up.view = view.clone();
@@ -112,17 +112,22 @@ impl World {
         }
     }
 
-    /// The real bookkeeping of absences. It is rebuilt from the ages, eldest first.
-    fn take_in(&mut self, slot: Slot, asked: &[InstanceId], answered: &BTreeMap<InstanceId, Ec2State>) -> Instances {
+    /// The real bookkeeping of absences, rebuilt from the ages, oldest first.
+    fn observe_absences(
+        &mut self,
+        slot: Slot,
+        asked: &[InstanceId],
+        answered: &BTreeMap<InstanceId, Ec2State>,
+    ) -> Instances {
         let me = id(slot);
         let running = BTreeMap::from([(me.clone(), Ec2State::Running)]);
         let mut absences = Absences::default();
         let mut ages: Vec<_> = self.up(slot).absent.iter().map(|(other, age)| (*age, id(*other))).collect();
         ages.sort_by(|left, right| right.cmp(left));
         for (age, other) in ages {
-            absences.take_in(&me, &[other], &running, secs(LONG - age));
+            absences.observe(&me, &[other], &running, secs(LONG - age));
         }
-        let instances = absences.take_in(&me, asked, answered, secs(LONG));
+        let instances = absences.observe(&me, asked, answered, secs(LONG));
         let mut absent = BTreeMap::new();
         for (other, seen) in &instances.0 {
             if let kubeboot::model::membership::instances::Presence::AbsentFor(age) = seen {
@@ -133,7 +138,7 @@ impl World {
         instances
     }
 
-    /// EC2's last word on everybody, for the reaper.
+    /// EC2's last answers about all instances, for the reaper.
     pub fn instances(&self, slot: Slot) -> Instances {
         let up = self.up(slot);
         let state = |(other, life): (&Slot, &Option<Life>)| {
@@ -259,7 +264,7 @@ impl World {
         self.go(slot, at);
     }
 
-    /// A fresh claim over what was seen.
+    /// A new claim over the observed record.
     fn claim(&mut self, slot: Slot, seen: &Snapshot) -> At {
         let before = match &seen.record {
             RecordView::Absent | RecordView::Vanished => None,

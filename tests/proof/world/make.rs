@@ -1,4 +1,4 @@
-//! The steps of an `up` by which a cluster is made: claiming, beating, initialising, flipping, wiping.
+//! The steps of an `up` by which a cluster is made: claiming, renewing, initialising, flipping, wiping.
 
 use super::bucket::{Answer, Body, Condition};
 use super::look::{overwrite, secs};
@@ -134,7 +134,7 @@ impl World {
             Why::Regroup => self.go(slot, At::Look),
             Why::Yield | Why::Flip => {
                 let held = self.up(slot).claim.clone().expect("a last write ends a holding").0;
-                let at = match after(written, |bytes| mine(&held, bytes)) {
+                let at = match after(written, |bytes| same_claim(&held, bytes)) {
                     RenewalResult::Ours(_) if why == Why::Flip => return self.go(slot, At::MarkMember),
                     RenewalResult::Behind(mine, _) => {
                         let next = overwrite(why, &mine, body);
@@ -151,8 +151,8 @@ impl World {
         }
     }
 
-    /// Whether a holder's heart has anything to do now.
-    pub fn has_pulse(&self, slot: Slot) -> bool {
+    /// Whether a holder must renew its holding now.
+    pub fn renewal_is_due(&self, slot: Slot) -> bool {
         let up = self.up(slot);
         let due = |held: u16, ttl: u16| !matches!(renewal(secs(ttl), secs(held)), Renewal::Idle(_));
         match &up.at {
@@ -164,7 +164,7 @@ impl World {
         }
     }
 
-    /// One beat of whatever is held, or giving it up.
+    /// Renews the holding once, or gives it up.
     pub fn beat(&mut self, slot: Slot, luck: Luck) {
         if under_lease(&self.up(slot).at) {
             let Some((lea, age)) = self.up(slot).lease else { return };
@@ -189,22 +189,22 @@ impl World {
         }
     }
 
-    /// `None`: nobody knows yet. `Some(None)`: lost.
+    /// `None`: not known yet. `Some(None)`: lost.
     fn beat_once(&mut self, slot: Slot, held: Body, next: Body, age: (u16, u16), luck: Luck) -> Option<Option<Body>> {
         if renewal(secs(age.1), secs(age.0)) == Renewal::GiveUp {
             return Some(None);
         }
         self.left.beats = self.left.beats.saturating_sub(1);
         let mut over = held.clone();
-        // Twice at the most: an earlier beat of this very holding may have landed meanwhile.
+        // At most twice: an earlier renewal of this holding may have landed meanwhile.
         for _ in 0..2 {
             let condition = Condition::of(&conditional_write::Condition::Unchanged(over.etag()), Some(&over));
             let answer = self.send(slot, &next, &condition, luck)?;
             let written =
                 self.learn(&next, &condition, answer, if luck == Luck::Late { Luck::Lost } else { Luck::Fine })?;
             match after(written, |bytes| match &held {
-                Body::Record(rec) => mine(rec, bytes).map(Body::Record),
-                Body::Lease(lea) => mine_too(*lea, bytes).map(Body::Lease),
+                Body::Record(rec) => same_claim(rec, bytes).map(Body::Record),
+                Body::Lease(lea) => same_lease(*lea, bytes).map(Body::Lease),
             }) {
                 RenewalResult::Ours(_) => return Some(Some(next)),
                 RenewalResult::Behind(mine, _) => over = mine,
@@ -216,7 +216,7 @@ impl World {
     }
 }
 
-/// Whether the lease is renewed for at this point.
+/// Whether the lease is renewed at this point.
 pub fn under_lease(at: &At) -> bool {
     match at {
         At::JoinLook | At::Register | At::JoinMark | At::JoinRun | At::JoinWait | At::Verify | At::MarkJoined => true,
@@ -226,13 +226,13 @@ pub fn under_lease(at: &At) -> bool {
     }
 }
 
-fn mine(held: &Rec, bytes: &[u8]) -> Option<Rec> {
+fn same_claim(held: &Rec, bytes: &[u8]) -> Option<Rec> {
     let stored = Body::of(bytes)?.rec();
     claim::continues(&held.real(), &stored.real()).then_some(stored)
 }
 
-/// As the shell's `Beating` for the lease has it: the same nonce.
-fn mine_too(held: Lea, bytes: &[u8]) -> Option<Lea> {
+/// As the real `Renewable` of the lease decides: the same nonce.
+fn same_lease(held: Lea, bytes: &[u8]) -> Option<Lea> {
     let stored = Body::of(bytes)?.lea();
     (stored.holder.is_some() && stored.holder == held.holder).then_some(stored)
 }

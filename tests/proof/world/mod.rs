@@ -2,8 +2,8 @@
 //! an `up`. One [`Action`] at a time changes it; between any two of them anything else may happen. Every decision in it is
 //! made by the code of `src/model` itself.
 //!
-//! What is small here: names are numbers, times are ages in seconds up to [`LONG`], and what nobody decides by (text, times of
-//! day, versions, Nodes) is left out.
+//! The world is kept small: names are numbers, times are ages in seconds up to [`LONG`], and what decides nothing (text, times of day,
+//! versions, Nodes) is left out.
 
 pub mod bucket;
 pub mod cover;
@@ -25,17 +25,17 @@ pub type Claim = u8;
 /// A holding of the lease by its number.
 pub type Nonce = u16;
 
-/// More than every time that anything waits for, and as far as ages are counted.
+/// Longer than any wait, and the limit up to which ages are counted.
 pub const LONG: u16 = 400;
-/// Of a claim.
+/// The time to live of a claim.
 pub const CLAIM_TTL: u16 = 60;
-/// Of the membership lease.
+/// The time to live of the membership lease.
 pub const LEASE_TTL: u16 = 30;
-/// Between two ranks.
+/// The claim delay between two ranks.
 pub const STAGGER: u16 = 10;
-/// Until a group is taken as it is.
+/// The settle time-out.
 pub const SETTLE: u16 = 100;
-/// Until absence from EC2's answers is believed. No answer of this world leaves out a living machine for so long.
+/// How long an instance must be absent from EC2's answers before it counts as gone. No running machine is absent for so long.
 pub const GRACE: u16 = 90;
 
 /// The record, as small as it gets.
@@ -61,7 +61,7 @@ pub struct Lea {
     pub beat: u16,
 }
 
-/// What a machine says of itself.
+/// A machine's registration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Reg {
     pub phase: Phase,
@@ -89,7 +89,7 @@ pub struct Mem {
     pub started: bool,
 }
 
-/// What lies on a machine's disk.
+/// The content of a machine's disk.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Disk {
     pub marker: Option<Marker>,
@@ -134,7 +134,7 @@ pub enum Kubeadm {
     },
 }
 
-/// What became of a machine, by EC2's word.
+/// The state of a machine in EC2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Life {
     Running,
@@ -143,7 +143,7 @@ pub enum Life {
     Forgotten,
 }
 
-/// How Auto Scaling has it.
+/// The state of a machine in its group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Listed {
     InService,
@@ -162,7 +162,7 @@ pub struct Machine {
     pub accepts_group: bool,
     /// Stopped and started again: what EC2 said in between is not what it says now.
     pub was_stopped: bool,
-    /// Stopped in the middle of everything; its etcd, too.
+    /// Frozen, with all its processes and its etcd.
     pub frozen: bool,
     pub disk: Disk,
     pub kubeadm: Kubeadm,
@@ -187,7 +187,7 @@ pub struct Up {
     /// The record that a join follows.
     pub aim: Option<Rec>,
     pub announced: bool,
-    /// For the second rule alone: whose claim the last look at the record has shown.
+    /// For the second rule only: the claim and holder of the record as last read.
     pub read: Option<(Claim, Slot)>,
 }
 
@@ -198,7 +198,7 @@ pub struct View {
     pub states: BTreeMap<Slot, Option<Life>>,
 }
 
-/// Where an `up` stands between two steps that others can see.
+/// The position of an `up` between two steps that others can observe.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum At {
     /// To observe and decide.
@@ -236,10 +236,10 @@ pub enum At {
     Reap {
         failed: bool,
     },
-    /// To see that a removal is still lawful, or having seen it, to send it.
+    /// To check that a removal is still allowed, or after that, to send it.
     Remove {
         task: Box<Task>,
-        lawful: bool,
+        checked: bool,
     },
     Forget {
         task: Box<Task>,
@@ -275,7 +275,7 @@ pub struct Task {
     pub owner: Option<Slot>,
     /// What else the same plan removes.
     pub rest: Vec<(u8, Option<Slot>)>,
-    pub in_the_way: bool,
+    pub blocked: bool,
     pub failed: bool,
     /// This machine's own member, removed before it joins.
     pub own: bool,
@@ -283,7 +283,7 @@ pub struct Task {
     pub had_vote: bool,
 }
 
-/// How well a step goes.
+/// Whether a step succeeds, and how it fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Luck {
     Fine,
@@ -308,8 +308,8 @@ pub enum Luck {
 pub enum Action {
     /// The next step of an `up`.
     Step(Slot, Luck),
-    /// A beat of a holder, or its giving up.
-    Heart(Slot, Luck),
+    /// A holder renews its holding, or gives it up.
+    Renew(Slot, Luck),
     /// The next step of a kubeadm.
     Kubeadm(Slot, Luck),
     /// An `up` sees its own member in etcd's list.
@@ -346,7 +346,7 @@ pub enum Action {
     Retire,
 }
 
-/// How often what may still happen.
+/// How often each event may still happen.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Budget {
     pub faults: u8,
@@ -365,7 +365,7 @@ pub struct Budget {
     pub views: u8,
     pub lists: u8,
     pub retirements: u8,
-    /// Of an `up` that has come to its end.
+    /// Restarts of an `up` that has ended.
     pub starts: u8,
 }
 
@@ -383,8 +383,8 @@ pub struct World {
     pub members: u8,
     /// The first rule that was broken.
     pub broken: Option<Rule>,
-    /// Steps that nobody else can see are taken together with the one before, and what no step can depend on any more is
-    /// forgotten: far fewer states, the same behaviour.
+    /// Joins steps that no other machine can observe to the one before, and forgets what no later step depends on: far fewer states,
+    /// the same behaviour.
     pub coarse: bool,
 }
 
@@ -447,7 +447,7 @@ impl Up {
 }
 
 impl World {
-    /// A group of so many machines, on which nothing has run yet.
+    /// A group of `machines` machines, on which nothing has run yet.
     pub fn new(machines: u8, left: Budget) -> Self {
         Self {
             left,

@@ -6,7 +6,7 @@ use super::{Action, At, GRACE, Kubeadm, LONG, Life, Listed, Luck, Machine, Phase
 /// Who decides on what may happen: a checker that tries everything, within bounds that keep the world small.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Bounds {
-    /// Whether all clocks run as one (seeded runs), or each on its own, as wildly as can be.
+    /// Whether all clocks run as one (seeded runs), or each on its own at any speed.
     pub one_clock: bool,
 }
 
@@ -129,8 +129,8 @@ impl World {
             }
             _ => out.push(step(Luck::Fine)),
         }
-        if self.has_pulse(slot) && self.left.beats > 0 {
-            lucky(out, |luck| Action::Heart(slot, luck), faults, &[Luck::Lost, Luck::Late]);
+        if self.renewal_is_due(slot) && self.left.beats > 0 {
+            lucky(out, |luck| Action::Renew(slot, luck), faults, &[Luck::Lost, Luck::Late]);
         }
     }
 
@@ -173,7 +173,7 @@ impl World {
                     self.step_on(slot);
                 }
             }
-            Action::Heart(slot, luck) => {
+            Action::Renew(slot, luck) => {
                 self.pay(slot, luck, action);
                 self.beat(slot, luck);
             }
@@ -255,8 +255,8 @@ impl World {
         }
     }
 
-    /// Steps on that nobody else can see: markers on its own disk, starting its kubeadm, hearing what S3 has said. What a
-    /// crash in between would leave, a crash before or after leaves as well.
+    /// Takes the steps that no other machine can observe: writing its marker, starting its kubeadm, reading S3's answer. A crash between
+    /// them leaves nothing that a crash before or after would not leave.
     fn step_on(&mut self, slot: Slot) {
         while let Some(up) = &self.machine(slot).up {
             match up.at {
@@ -306,7 +306,7 @@ impl World {
         (machine.up, machine.kubeadm) = (None, Kubeadm::None);
     }
 
-    /// Takes a fault from what is left.
+    /// Takes a fault from the budget.
     fn pay(&mut self, slot: Slot, luck: Luck, action: Action) {
         let init = matches!(self.machine(slot).kubeadm, Kubeadm::Init(_))
             || self.machine(slot).up.as_ref().is_some_and(|up| up.at == At::Publish);
@@ -321,7 +321,7 @@ impl World {
         *purse = purse.saturating_sub(1);
     }
 
-    /// So many seconds pass on this machine's clock. EC2 never leaves out a living machine for long enough.
+    /// So many seconds pass on this machine's clock. EC2 never leaves out a running machine for as long as the grace.
     fn pass(&mut self, slot: Slot, seconds: u16) {
         let alive: Vec<Slot> = self.slots().filter(|other| self.machine(*other).life == Life::Running).collect();
         let Some(up) = &mut self.machine_mut(slot).up else { return };

@@ -1,4 +1,4 @@
-//! What must always hold, judged by the world itself and never by the code that is on trial.
+//! The rules that must always hold, judged by the world itself and never by the code under test.
 
 use super::{Life, RecState, Slot, World};
 
@@ -13,7 +13,7 @@ pub enum Rule {
     OwnClaim,
     /// 2: only its own flip makes a cluster visible.
     OwnFlip,
-    /// 2: what a conditional write is said to have come to is what it came to.
+    /// 2: the verdict on a conditional write is true.
     Verdict,
     /// 3: nobody removes a voter of an instance that its own latest EC2 answer shows running, but that instance itself.
     LiveVoter,
@@ -21,7 +21,7 @@ pub enum Rule {
     Answering,
     /// 4: no removal takes the cluster below quorum, when etcd commits it.
     Quorum,
-    /// 4: nobody asks for a removal by whose list it would.
+    /// 4: no machine asks for a removal that goes below the quorum by its own list.
     AskedQuorum,
     /// 5: nobody wipes the data of a listed member.
     ListedData,
@@ -90,7 +90,7 @@ impl World {
         }
     }
 
-    /// A ready record means a cluster that was made: whoever published it has not thrown it away.
+    /// Whether the cluster of a ready record exists: its members were not wiped.
     pub fn published_exists(&self) -> bool {
         self.visible().is_none_or(|claim| self.clusters.get(&claim).is_some_and(|members| !members.is_empty()))
     }
@@ -119,7 +119,7 @@ impl World {
         matches!(machine.life, Life::Running | Life::Stopped) && data
     }
 
-    /// The sixth rule's end: the record is ready, every candidate is a voter that knows it, and there is no other member.
+    /// Whether all is well for the sixth rule: the record is ready, every candidate is a voter, and there is no other member.
     pub fn is_well(&self) -> bool {
         let Some(claim) = self.visible() else { return false };
         let Some(members) = self.clusters.get(&claim) else { return false };

@@ -4,7 +4,6 @@ use super::world::{RUN, World};
 use anyhow::{Context, Result, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// A process of a machine.
@@ -40,8 +39,13 @@ impl World {
 
     /// Sets a variable of the stand-ins on a machine until its power goes.
     pub fn pretend(&self, node: usize, name: &str, value: &str) -> Result<()> {
-        let mut file = std::fs::OpenOptions::new().append(true).open(self.root(node)?.join("run/standin.env"))?;
-        writeln!(file, "{name}={value}").with_context(|| format!("failed to set {name} of node {node}"))
+        // Replaced whole: a stand-in may be reading it.
+        let file = self.root(node)?.join("run/standin.env");
+        let new = file.with_extension("new");
+        let text = std::fs::read_to_string(&file)? + &format!("{name}={value}\n");
+        std::fs::write(&new, text)
+            .and_then(|()| std::fs::rename(&new, &file))
+            .with_context(|| format!("failed to set {name} of node {node}"))
     }
 
     /// The processes of a machine.

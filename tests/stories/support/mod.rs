@@ -3,12 +3,15 @@
 pub mod bucket;
 pub mod command;
 pub mod crash;
+pub mod disks;
 pub mod gate;
+pub mod history;
 pub mod leaving;
 pub mod machine;
 pub mod plan;
 pub mod server;
 pub mod slots;
+pub mod strangers;
 pub mod terminal;
 pub mod truth;
 pub mod unchanged;

@@ -33,7 +33,7 @@ impl Drop for Slots {
     }
 }
 
-/// A story that fails while it takes or gives places back leaves a number that is right all the same.
+/// A poisoned lock is used: the number is right even if a story fails while it takes or returns places.
 fn unpoisoned(lock: &Mutex<usize>) -> MutexGuard<'_, usize> {
     lock.lock().unwrap_or_else(PoisonError::into_inner)
 }

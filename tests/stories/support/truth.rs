@@ -1,4 +1,4 @@
-//! What must be true, asked from etcd, S3 and the stand-in for kubeadm.
+//! Checks of what must be true, by etcd, S3 and the stand-in for kubeadm.
 
 use super::bucket::HASH;
 use super::world::{RUN, World};

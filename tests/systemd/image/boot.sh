@@ -25,6 +25,8 @@ mount -n --bind "$root/proc/sys" "$root/proc/sys"
 mount -n --bind "$machine/boot_id" "$root/proc/sys/kernel/random/boot_id"
 mount -n -o remount,bind,ro "$root/proc/sys"
 mount -n -t sysfs -o ro sysfs "$root/sys"
+# This computer's firmware knows nothing of the instance; if it says something, it is about another one.
+[ ! -d "$root/sys/class/dmi/id" ] || mount -n -t tmpfs -o mode=0755 dmi "$root/sys/class/dmi/id"
 mount -n -t cgroup2 cgroup2 "$root/sys/fs/cgroup"
 mount -n -t tmpfs -o mode=0755 run "$root/run"
 mount -n -t tmpfs -o mode=1777 tmp "$root/tmp"

@@ -3,10 +3,12 @@
 Like the real one it serves nothing before its etcd has answered, and /readyz and /livez are linearizable reads.
 """
 
+import contextlib
 import json
 import socket
 import ssl
 import sys
+import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qsl, urlsplit
@@ -18,6 +20,7 @@ ETCD_TIMEOUT = 10.0  # seconds for any other call: etcd itself gives up after 7
 CLIENT_TIMEOUT = 60.0  # seconds that a connection may be silent
 START_TIMEOUT = 20.0  # seconds for etcd to answer; then the process ends and kubelet starts it anew
 NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
+NAMESPACES_CHECK = 3.0  # seconds; the real one looks once a minute
 CHECKS = ("ping", "log", "etcd", "poststarthook/start-system-namespaces-controller", "informer-sync", "shutdown")
 
 
@@ -150,22 +153,33 @@ def _signer(flags):
     return sign
 
 
+def _make_namespaces(store):
+    """Those of the system that are missing, each with a UID of its own. Raises Refusal if another was first with one."""
+    present = {each["metadata"]["name"] for each in store.list("namespaces", None)}
+    for name in NAMESPACES:
+        if name not in present:
+            body = {
+                "apiVersion": "v1",
+                "kind": "Namespace",
+                "metadata": {"name": name},
+                "status": {"phase": "Active"},
+            }
+            store.create("namespaces", None, body)
+
+
+def _keep_namespaces(store):
+    """For ever: what is lost under a running API server, an etcd that was emptied for one, is made anew."""
+    while True:
+        time.sleep(NAMESPACES_CHECK)
+        with contextlib.suppress(storage.Refusal, dial.Unreachable, etcdapi.EtcdError):
+            _make_namespaces(store)
+
+
 def _wait_for_etcd(store):
     deadline = time.monotonic() + START_TIMEOUT
     while True:
         try:
-            for name in NAMESPACES:
-                if not store.exists("namespaces", None, name):
-                    store.create(
-                        "namespaces",
-                        None,
-                        {
-                            "apiVersion": "v1",
-                            "kind": "Namespace",
-                            "metadata": {"name": name},
-                            "status": {"phase": "Active"},
-                        },
-                    )
+            _make_namespaces(store)
             return
         except storage.Refusal:
             continue  # another API server was first with this one
@@ -190,6 +204,8 @@ def main(argv):
     server = Server((flags["advertise-address"], int(flags["secure-port"])), context)
     server.handler = resources.Handler(store, _signer(flags))
     server.health = etcdapi.Client(servers, *files, timeout=HEALTH_TIMEOUT)
+    own = storage.Store(etcdapi.Client(servers, *files, timeout=ETCD_TIMEOUT))
+    threading.Thread(target=_keep_namespaces, args=(own,), daemon=True).start()
     server.serve_forever()
 
 

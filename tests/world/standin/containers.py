@@ -30,8 +30,14 @@ OLD_ETCD_FLAGS = {
 _libc = ctypes.CDLL(None)
 
 
-def _die_with_parent():
+def die_with_parent():
+    """Called in a child before its program: it ends when the thread that started it does."""
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def new_ident():
+    """What the runtime calls a container or a sandbox."""
+    return os.urandom(32).hex()
 
 
 def local(argument):
@@ -71,6 +77,7 @@ class Process:
 
     def __init__(self, name, pod):
         self.name, self._pod, self.command = name, pod, pod["spec"]["containers"][0]["command"]
+        self.sandbox, self.ident = new_ident(), ""
         self.restarts, self._delay, self._due = 0, BACK_OFF[0], 0.0
         self._process, self._started = None, 0.0
 
@@ -82,7 +89,7 @@ class Process:
         if self._process:
             self._ended(now)
         elif now >= self._due:
-            self._started = now
+            self._started, self.ident = now, new_ident()
             self._start()
 
     def _ended(self, now):
@@ -101,19 +108,20 @@ class Process:
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
-                    preexec_fn=_die_with_parent,
+                    preexec_fn=die_with_parent,
                     start_new_session=True,
                 )
             except OSError as error:
                 log.write(f"{error}\n")
                 self._ended(self._started)
 
-    def stop(self):
-        """Ends the process: politely, then not."""
+    def stop(self, patience=STOP_TIMEOUT):
+        """Ends the process: politely, and after `patience` seconds not; at once if that is 0."""
         if self._process and self._process.poll() is None:
-            self._process.terminate()
             try:
-                self._process.wait(STOP_TIMEOUT)
+                if patience > 0:
+                    self._process.terminate()
+                self._process.wait(patience)
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
@@ -140,6 +148,7 @@ class Health:
 
     def __init__(self, name, *places):
         self.name, self.command, self.restarts = name, [name], 0
+        self.sandbox, self.ident = new_ident(), ""
         self._places, self._servers = places, []
 
     def tick(self):
@@ -150,10 +159,11 @@ class Health:
             except OSError:
                 return
             server.daemon_threads = True
+            self.ident = self.ident if self._servers else new_ident()
             self._servers.append(server)
             threading.Thread(target=_serve, args=(server,), daemon=True).start()
 
-    def stop(self):
+    def stop(self, _patience=0):
         """Closes the ports."""
         for server in self._servers:
             server.socket.shutdown(socket.SHUT_RDWR)

@@ -8,7 +8,7 @@ import threading
 from . import node
 
 SOCKET = "/run/standin/kubelet.sock"
-TIMEOUT = 15.0  # seconds for an answer; killing containers takes the longest
+TIMEOUT = 120.0  # seconds for an answer: a start of kubelet waits for the commands before it, a stop for containers
 
 
 class NoSupervisor(Exception):

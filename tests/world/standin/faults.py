@@ -6,10 +6,9 @@ The file is JSON: {"init": {"after": "certs", "exit": 1, "times": 2}, "join": {"
 """
 
 import json
-import os
 import time
 
-from . import node, say
+from . import node, say, whole
 
 FILE = "/run/standin/faults"
 USED = "/run/standin/faults.used"
@@ -34,13 +33,13 @@ def _spend(command, times):
         return True
     used = _read(USED)
     used[command] = used.get(command, 0) + 1
-    with open(node.path(USED), "w", encoding="ascii") as file:
-        json.dump(used, file)
+    whole.write(node.path(USED), json.dumps(used))
     return used[command] <= times
 
 
 def _read(file):
-    if not os.path.exists(node.path(file)):
-        return {}
-    with open(node.path(file), encoding="ascii") as text:
-        return json.load(text)
+    try:
+        with open(node.path(file), encoding="ascii") as text:
+            return json.load(text)
+    except FileNotFoundError:
+        return {}  # the world may take it away at any moment

@@ -8,6 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+from . import whole
+
 # Beside the Python packages; dev/setup makes it.
 POOL = os.path.join(sys.prefix, "leaf-keys")
 POOLED = "RSA-2048"
@@ -70,10 +72,7 @@ def fill():
         file = os.path.join(POOL, f"{number}.key")
         if os.path.exists(file):
             continue
-        with open(f"{file}.part", "wb") as part:
-            os.fchmod(part.fileno(), 0o600)
-            part.write(pem(_generate(POOLED)))
-        os.replace(part.name, file)
+        whole.write(file, pem(_generate(POOLED)), 0o600)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from . import keys
+from . import keys, whole
 
 YEAR = datetime.timedelta(days=365)
 SERVER = ExtendedKeyUsageOID.SERVER_AUTH
@@ -98,10 +98,7 @@ def load_cert(file):
 def write(file, content, mode):
     """A file with its mode from the first byte on, its folder made where it is missing."""
     os.makedirs(os.path.dirname(file), mode=0o755, exist_ok=True)
-    handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-    with os.fdopen(handle, "wb") as target:
-        os.fchmod(target.fileno(), mode)
-        target.write(content if isinstance(content, bytes) else content.encode())
+    whole.write(file, content, mode)
 
 
 def spki_hash(cert):

@@ -7,7 +7,7 @@ import shlex
 import threading
 import uuid
 
-from . import dial, kubeapi, kubeconfig, manifests, node, pki
+from . import dial, kubeapi, kubeconfig, manifests, node, pki, whole
 from .storage import now
 
 KUBELET_CONF = "/etc/kubernetes/kubelet.conf"
@@ -187,6 +187,4 @@ def write_client_pem(content):
     link = node.path(CLIENT_PEM)
     dated = link.replace("current", now().replace(":", "-"))
     pki.write(dated, content, 0o600)
-    if os.path.lexists(link):
-        os.unlink(link)
-    os.symlink(os.path.basename(dated), link)
+    whole.link(os.path.basename(dated), link)

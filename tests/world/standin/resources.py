@@ -82,19 +82,22 @@ class Handler:
         return self.store.create(resource, namespace, body)
 
     def _change(self, verb, resource, namespace, name, sub, body):
+        given = {} if verb == "patch" else body.get("metadata") or {}
+        if given.get("name", name) != name:
+            text = f"the name of the object ({given['name']}) does not match the name on the URL ({name})"
+            raise Refusal(400, "BadRequest", text)
+        version, kind, _ = KINDS[resource]
+
         def rewritten(before):
             part = {key: value for key, value in body.items() if key == "status"} if sub == "status" else body
             if verb == "patch":
                 return merge(before, part)
-            revision = (body.get("metadata") or {}).get("resourceVersion")
-            if revision and revision != before["metadata"]["resourceVersion"]:
-                raise Refusal(
-                    409,
-                    "Conflict",
-                    f'Operation cannot be fulfilled on {resource} "{name}": the object has '
-                    "been modified; please apply your changes to the latest version and try again",
-                )
-            return {**before, **part}
+            _must_be_of_now(resource, name, given, before["metadata"])
+            if sub == "status":
+                return {**before, **part}
+            # What is not said any more is gone, all but the state, which has a path of its own.
+            kept = {"status": before["status"]} if "status" in before else {}
+            return {**body, **kept, "apiVersion": version, "kind": kind, "metadata": dict(given)}
 
         return self.store.change(resource, namespace, name, rewritten)
 
@@ -110,6 +113,17 @@ class Handler:
         for pod in self.store.list("pods", None):
             if pod.get("spec", {}).get("nodeName") == node:
                 self.store.delete("pods", pod["metadata"]["namespace"], pod["metadata"]["name"])
+
+
+def _must_be_of_now(resource, name, given, present):
+    """Raises Refusal 409 where a request means another version of an object, or another object of that name."""
+    problem = f'Operation cannot be fulfilled on {resource} "{name}": '
+    if (given.get("uid") or present["uid"]) != present["uid"]:
+        text = f"Precondition failed: UID in precondition: {given['uid']}, UID in object meta: {present['uid']}"
+        raise Refusal(409, "Conflict", problem + text)
+    if (given.get("resourceVersion") or present["resourceVersion"]) != present["resourceVersion"]:
+        text = "the object has been modified; please apply your changes to the latest version and try again"
+        raise Refusal(409, "Conflict", problem + text)
 
 
 def _seen(resource, found):

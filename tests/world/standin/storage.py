@@ -86,7 +86,8 @@ class Store:
             before = self.get(resource, namespace, name)
             revision = int(before["metadata"]["resourceVersion"])
             after = how(before)
-            after["metadata"] |= {key: before["metadata"][key] for key in ("name", "uid", "creationTimestamp")}
+            kept = ("name", "namespace", "uid", "creationTimestamp")
+            after["metadata"] |= {key: before["metadata"][key] for key in kept if key in before["metadata"]}
             written = self._put(resource, namespace, name, after, revision)
             if written is not None:
                 return self._decode(json.dumps(after), written)

@@ -1,7 +1,8 @@
 """The stand-in kubelet: a supervisor that lives from boot to power cut and plays systemd, containerd and kubelet.
 
-As the real kubelet it restarts in vain until kubeadm has written its configuration, then follows the static-pod
-manifests. Stopping the service leaves the containers running; removing containers is another request.
+Before each start of the service, that of the boot included, the ExecStartPre= lines of its drop-ins run. As the real kubelet
+it then restarts in vain until kubeadm has written its configuration, and follows the static-pod manifests. Stopping the
+service leaves the containers running, and what is stopped by then stays so; while it runs, it starts again whatever ended.
 """
 
 import os
@@ -10,10 +11,12 @@ import signal
 import socket
 import sys
 import threading
+import time
 
-from . import containers, control, manifests, node, registrar
+from . import containers, control, manifests, node, registrar, runtime, starting
 
 TICK = 0.1  # seconds between two looks at the manifest folder
+SHORT_TICK = 0.01  # seconds between two looks at a command before kubelet, which somebody waits for
 CONFIG = "/var/lib/kubelet/config.yaml"
 CRI_SOCKET = "/run/containerd/containerd.sock"
 
@@ -23,6 +26,11 @@ class Supervisor:
 
     def __init__(self):
         self.runtime, self.wanted, self.registrar = True, True, None
+        # The start that is under way, and who waits for its end; where a real systemd has started us, it has run those
+        # commands itself.
+        self._prepared = "INVOCATION_ID" in os.environ
+        self.starting, self._waiting = None if self._prepared else starting.Starting(), []
+        self._again_at, self._problem = 0.0, None
         self.containers = {}
         self.ports = containers.Health("kubelet", (node.loopback(), 10248), (node.address(), 10250))
         self.requests = queue.Queue()
@@ -35,18 +43,44 @@ class Supervisor:
         while True:
             self._tick()
             try:
-                request, answer = self.requests.get(timeout=TICK)
+                request, answer = self.requests.get(timeout=SHORT_TICK if self.starting else TICK)
             except queue.Empty:
                 continue
-            answer(self._carry_out(**request))
+            told = self._carry_out(**request)
+            if self.starting and request["verb"] in ("start", "restart") and not request.get("no_block"):
+                self._waiting.append(answer)
+            else:
+                answer(told)
 
     def _tick(self):
-        if self.wanted and not self.registrar and self._configured():
-            self.registrar = registrar.Registrar()
+        if self.wanted and not self.registrar:
+            self._start()
         if self.registrar:
             self.ports.tick()
             if self.runtime:
                 self._follow_manifests()
+
+    def _start(self):
+        """One step of the service's way up: kubelet runs once all commands before it have ended well."""
+        if not self.starting and self._configured() and time.monotonic() >= self._again_at:
+            if self._prepared:
+                self._prepared, self.registrar = False, registrar.Registrar()
+                return
+            self.starting = starting.Starting()
+        if not self.starting:
+            return
+        self.starting.tick()
+        if self.starting.over:
+            failed, self._again_at, self.starting = self.starting.failed, self.starting.again_at, None
+            if not failed and self._configured():
+                self.registrar = registrar.Registrar()
+            self._tell_who_waits("failed" if failed else None)
+
+    def _tell_who_waits(self, problem):
+        self._problem = problem
+        for answer in self._waiting:
+            answer(self._states())
+        self._waiting = []
 
     @staticmethod
     def _configured():
@@ -63,22 +97,32 @@ class Supervisor:
             self.containers[name] = self.containers[name] or containers.container(pod)
             self.containers[name].tick()
 
-    def _carry_out(self, verb, unit="kubelet"):
-        if verb == "containers":
-            return self._list() if self.runtime else {"error": "down"}
-        if verb == "remove-containers":
-            return self._remove() if self.runtime else {"error": "down"}
+    def _carry_out(self, verb, unit="kubelet", no_block=False, **more):
+        if verb in runtime.VERBS:
+            return runtime.VERBS[verb](self.containers, **more) if self.runtime else {"error": "down"}
         if unit == "containerd":
             self._switch_runtime(verb)
-        else:
-            self._switch_kubelet(verb)
-        return {"kubelet": self._kubelet_state(), "containerd": "active" if self.runtime else "inactive"}
+            return {**self._states(), "problem": None}
+        self._switch_kubelet(verb)
+        return self._states()
+
+    def _states(self):
+        runs = "active" if self.runtime else "inactive"
+        return {"kubelet": self._kubelet_state(), "containerd": runs, "problem": self._problem}
 
     def _switch_kubelet(self, verb):
-        if verb in ("stop", "restart") and self.registrar:
-            self.registrar.stop()
-            self.ports.stop()
-            self.registrar = None
+        if verb in ("stop", "restart"):
+            if self.starting:
+                self.starting.stop()
+                self.starting = None
+                self._tell_who_waits("canceled")
+            if self.registrar:
+                self.registrar.stop()
+                self.ports.stop()
+                self.registrar = None
+        self._problem = None
+        if verb in ("start", "restart") and not self.registrar and not self.starting:
+            self._prepared, self.starting = False, starting.Starting()
         self.wanted = {"stop": False, "start": True, "restart": True}.get(verb, self.wanted)
         self._tick()
 
@@ -92,20 +136,6 @@ class Supervisor:
             self._close_runtime()
         elif verb in ("start", "restart") and not self.runtime:
             self._open_runtime()
-
-    def _list(self):
-        return {
-            "containers": [
-                {"name": name, "running": each.running(), "restarts": each.restarts}
-                for name, each in self.containers.items()
-            ]
-        }
-
-    def _remove(self):
-        for each in self.containers.values():
-            each.stop()
-        self.containers.clear()
-        return {"containers": []}
 
     def _open_runtime(self):
         file = node.path(CRI_SOCKET)

@@ -3,13 +3,14 @@
 Every call is noted in /run/standin/systemctl.log, one JSON list of arguments a line.
 """
 
+import contextlib
 import json
 import os
 import sys
 
-from . import control, node
+from . import control, node, whole
+from .unit import FOLDERS, drop_ins
 
-FOLDERS = ("/etc/systemd/system", "/run/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system")
 SUPERVISED = ("kubelet.service", "containerd.service")
 STATE = "/run/standin/units"
 LOG = "/run/standin/systemctl.log"
@@ -41,20 +42,24 @@ def _state(unit):
     return "active" if os.path.exists(node.path(f"{STATE}/{unit}.active")) else "inactive"
 
 
-def _switch(verb, unit):
+def _switch(verb, unit, flags=()):
     if unit in SUPERVISED:
         try:
-            control.ask(verb=verb, unit=unit.removesuffix(".service"))
-            return 0
+            told = control.ask(verb=verb, unit=unit.removesuffix(".service"), no_block="--no-block" in flags)
         except control.NoSupervisor as error:
             return _refuse(f"Failed to {verb} {unit}: {error}")
+        problem = told.get("problem")
+        if problem == "failed":
+            return _refuse(f"Job for {unit} failed because the control process exited with error code.")
+        return _refuse(f"Job for {unit} {problem}.") if problem else 0
     mark = node.path(f"{STATE}/{unit}.active")
-    if verb == "stop" and os.path.exists(mark):
-        os.unlink(mark)
+    if verb == "stop":
+        # Another stop of the same unit may come first.
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(mark)
     if verb != "stop":
         os.makedirs(os.path.dirname(mark), exist_ok=True)
-        with open(mark, "w", encoding="ascii"):
-            pass
+        whole.write(mark, "")
     return 0
 
 
@@ -99,7 +104,7 @@ def _show(unit, properties):
         "SubState": "running" if _state(unit) == "active" else "dead",
         "MainPID": "0",
         "Result": "success",
-        "DropInPaths": "",
+        "DropInPaths": " ".join(drop_ins(unit)),
         "ExecMainStatus": "0",
         "NRestarts": "0",
     }
@@ -147,10 +152,10 @@ def _each(verb, units, flags):
         elif verb in ("enable", "disable"):
             worst = max(worst, _enable(unit, verb == "enable"))
             if "--now" in flags:
-                worst = max(worst, _switch("start" if verb == "enable" else "stop", unit))
+                worst = max(worst, _switch("start" if verb == "enable" else "stop", unit, flags))
         else:
             worst = max(
-                worst, _switch({"try-restart": "restart", "reload-or-restart": "restart"}.get(verb, verb), unit)
+                worst, _switch({"try-restart": "restart", "reload-or-restart": "restart"}.get(verb, verb), unit, flags)
             )
     return worst
 

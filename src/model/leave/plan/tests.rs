@@ -1,4 +1,4 @@
-//! Clusters in every state, seen by the machine that wants to leave.
+//! Plans of a machine that leaves, for clusters in every state.
 
 use super::*;
 use crate::model::machine::ids::ClaimId;
@@ -33,13 +33,13 @@ fn members(pattern: &str) -> Members {
     Members(all.collect())
 }
 
-/// The view that asking such a cluster gives.
+/// What asking such a cluster gives.
 fn listed(pattern: &str) -> ClusterView {
     let members = members(pattern);
     if members.has_quorum() { ClusterView::Listed(members) } else { ClusterView::NoQuorum(members) }
 }
 
-/// Members of these machines are gone by EC2's word.
+/// The verdicts when EC2 says that these machines are gone.
 fn gone(cluster: &ClusterView, machines: &[u8]) -> Vec<(Member, ReapVerdict)> {
     let (ClusterView::Listed(members) | ClusterView::NoQuorum(members)) = cluster else { return Vec::new() };
     let judge = |member: &Member| match machines.iter().find(|n| member.id == MemberId(u64::from(**n))) {
@@ -49,7 +49,7 @@ fn gone(cluster: &ClusterView, machines: &[u8]) -> Vec<(Member, ReapVerdict)> {
     members.0.iter().map(|member| (member.clone(), judge(member))).collect()
 }
 
-/// What machine `me` does in such a cluster.
+/// The plan of machine `me` in such a cluster.
 fn planned(me: u8, local: &Local, cluster: &ClusterView, dead: &[u8]) -> LeavePlan {
     let judged = gone(cluster, dead);
     let (instance, addresses) = (id(me), [address(me)]);
@@ -88,7 +88,7 @@ fn the_last_voter_stays_whoever_else_is_listed() {
 }
 
 #[test]
-fn the_dead_are_reaped_first_only_where_they_block() {
+fn dead_members_are_reaped_first_only_where_they_block() {
     let full_with = |id: u8| LeaveStep::Reap(MemberId(id.into()), RemovalReason::Gone(self::id(id)));
     let rows: [(&str, &[u8], Vec<LeaveStep>); 5] = [
         ("VVv", &[3], vec![full_with(3), LeaveStep::RemoveOwn(MemberId(1))]),
@@ -109,7 +109,7 @@ fn no_removal_goes_below_the_quorum_of_the_rest() {
     let lost = |answering, voters| Blocked::NoQuorum { answering, voters };
     let rows: [(&str, &[u8], Blocked); 6] = [
         ("VVv", &[], silent(&[3])),
-        // A learner is in nobody's way: to reap it would not help.
+        // A learner blocks nothing: to reap it would not help.
         ("VVvl", &[4], silent(&[3])),
         ("VVVvv", &[], silent(&[4, 5])),
         ("Vv", &[2], lost(1, 2)),
@@ -127,8 +127,8 @@ fn no_removal_goes_below_the_quorum_of_the_rest() {
 
 #[test]
 fn every_list_of_five_keeps_its_quorum_or_its_last_voter() {
-    // Every cluster of up to five voters, in every state, with every set of dead: whatever is planned, each removal on
-    // the way is one that etcd would commit, and somebody keeps the data.
+    // Every cluster of up to five voters, in every state, with every set of dead machines: etcd would commit each planned removal,
+    // and at least one voter keeps the data.
     for voters in 1..=5u32 {
         for answering in 0..1 << voters {
             for dead in 0..1u8 << voters {
@@ -151,15 +151,15 @@ fn every_list_of_five_keeps_its_quorum_or_its_last_voter() {
 }
 
 #[test]
-fn who_is_not_listed_has_only_its_node_to_take_along() {
+fn a_machine_that_is_not_listed_only_deletes_its_node() {
     let plan = planned(4, &made(4), &listed("VVV"), &[]);
     assert_eq!(names(&plan), ["register-leaving", "delete-node", "register-left"]);
-    // A list from one member's memory says nothing about who is missing in it.
+    // A list that was not read through a quorum does not prove that a member is missing.
     assert_eq!(names(&planned(4, &made(4), &listed("Vvv"), &[])), FULL);
 }
 
 #[test]
-fn a_machine_that_was_cut_off_while_joining_takes_its_learner_along() {
+fn a_machine_that_was_stopped_while_joining_removes_its_learner() {
     let joining = Local::HalfMade { instance: id(4), claim_id: claim(), stage: Stage::Joining };
     for pattern in ["VVVL", "VVVl"] {
         let LeavePlan::Leave(steps) = planned(4, &joining, &listed(pattern), &[]) else { panic!("{pattern}") };
@@ -171,13 +171,13 @@ fn a_machine_that_was_cut_off_while_joining_takes_its_learner_along() {
 }
 
 #[test]
-fn who_was_cut_off_before_it_had_credentials_has_nothing_to_leave() {
+fn a_machine_that_was_stopped_before_it_had_credentials_has_nothing_to_leave() {
     let half_made = |stage| Local::HalfMade { instance: id(4), claim_id: claim(), stage };
     let unknown = || ClusterView::Unknown { why: "there are no credentials".into() };
     let node_alone = ["register-leaving", "delete-node", "register-left"];
     let (me, addresses) = (id(4), [address(4)]);
     let rows = [
-        // What the disk says, whether there are credentials, the cluster, and what is done.
+        // (state on the disk, has credentials, cluster, plan)
         (half_made(Stage::Joining), false, ClusterView::NotAsked, Err(StayReason::NotBegun)),
         (half_made(Stage::Joining), false, unknown(), Err(StayReason::NotBegun)),
         (half_made(Stage::Joining), false, ClusterView::External, Err(StayReason::NotBegun)),
@@ -185,15 +185,15 @@ fn who_was_cut_off_before_it_had_credentials_has_nothing_to_leave() {
         (half_made(Stage::Joining), true, unknown(), Ok(&FULL[..])),
         (half_made(Stage::Joining), true, listed("VVVl"), Ok(&FULL[..])),
         (half_made(Stage::Joining), true, listed("VVV"), Ok(&node_alone[..])),
-        // A member without its credentials is a member.
+        // A member that has lost its credentials is still a member.
         (made(4), false, unknown(), Ok(&FULL[..])),
         (made(2), false, unknown(), Err(StayReason::AnotherInstances(id(2)))),
     ];
     for (local, has_credentials, cluster, expected) in rows {
         let (local, cluster) = (&local, &cluster);
-        let scene =
+        let input =
             LeaveInput { me: &me, addresses: &addresses, local, has_credentials, cluster, judged: &[], wipe: false };
-        let planned = plan(&scene);
+        let planned = plan(&input);
         match expected {
             Ok(steps) => assert_eq!(names(&planned), steps, "{local:?} {has_credentials} {cluster:?}"),
             Err(why) => assert_eq!(planned, LeavePlan::Stay(why), "{local:?} {has_credentials} {cluster:?}"),
@@ -204,7 +204,7 @@ fn who_was_cut_off_before_it_had_credentials_has_nothing_to_leave() {
 }
 
 #[test]
-fn with_external_etcd_nothing_is_said_about_members() {
+fn with_external_etcd_no_member_is_removed() {
     let plan = planned(1, &made(1), &ClusterView::External, &[]);
     assert_eq!(names(&plan), ["register-leaving", "delete-node", "register-left"]);
 }
@@ -228,9 +228,9 @@ fn state_that_is_not_this_machines_is_left_alone() {
 }
 
 #[test]
-fn an_operator_gets_a_fresh_machine_at_the_very_end() {
+fn a_wipe_that_an_operator_wants_is_the_last_step() {
     let (me, addresses, local, cluster) = (id(1), [address(1)], made(1), listed("VVV"));
-    let scene = LeaveInput {
+    let input = LeaveInput {
         me: &me,
         addresses: &addresses,
         local: &local,
@@ -239,5 +239,5 @@ fn an_operator_gets_a_fresh_machine_at_the_very_end() {
         judged: &[],
         wipe: true,
     };
-    assert_eq!(names(&plan(&scene)), [&FULL[..], &["wipe"]].concat());
+    assert_eq!(names(&plan(&input)), [&FULL[..], &["wipe"]].concat());
 }

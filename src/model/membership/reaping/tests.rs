@@ -1,4 +1,4 @@
-//! Who may go, and who stays.
+//! Which members may be removed, and which stay.
 
 use super::*;
 use crate::model::machine::ids::MemberId;
@@ -45,7 +45,7 @@ pub(in crate::model) fn registered(n: u8, member_id: Option<u8>, lease: Option<u
     }
 }
 
-/// Three voters, the third silent, every one registered, looked at by machine 9 under lease 5.
+/// Three registered voters, the third silent, judged by machine 9 under lease 5.
 pub(in crate::model) struct World {
     pub(in crate::model) members: Members,
     pub(in crate::model) registrations: Vec<Registration>,
@@ -55,9 +55,9 @@ pub(in crate::model) struct World {
 }
 
 impl World {
-    /// What this machine, holding lease 5, makes of it.
-    pub(in crate::model) fn seen_by<T>(&self, me: &InstanceId, look: impl FnOnce(&ReapInput<'_>) -> T) -> T {
-        look(&ReapInput {
+    /// Calls `judge` with the input of this machine, which holds lease 5.
+    pub(in crate::model) fn with_input<T>(&self, me: &InstanceId, judge: impl FnOnce(&ReapInput<'_>) -> T) -> T {
+        judge(&ReapInput {
             me,
             members: &self.members,
             registrations: &self.registrations,
@@ -81,7 +81,7 @@ pub(in crate::model) fn world(third: Presence) -> World {
 }
 
 fn verdict(world: &World, member: u8) -> ReapVerdict {
-    let judged = world.seen_by(&id(9), plan);
+    let judged = world.with_input(&id(9), plan);
     judged.into_iter().find(|(found, _)| found.id == MemberId(member.into())).unwrap().1
 }
 
@@ -103,8 +103,8 @@ fn a_silent_voter_goes_only_if_its_machine_is_certainly_gone() {
         (Presence::State(Ec2State::Stopping), stays()),
         (Presence::State(Ec2State::Other("new".into())), stays()),
     ];
-    for (seen, expected) in rows {
-        assert_eq!(verdict(&world(seen.clone()), 3), expected, "{seen:?}");
+    for (presence, expected) in rows {
+        assert_eq!(verdict(&world(presence.clone()), 3), expected, "{presence:?}");
     }
     let not_asked = World { instances: Instances::default(), ..world(terminated()) };
     assert_eq!(verdict(&not_asked, 3), stays());
@@ -113,7 +113,7 @@ fn a_silent_voter_goes_only_if_its_machine_is_certainly_gone() {
 }
 
 #[test]
-fn who_answers_stays_whatever_ec2_says() {
+fn a_member_that_answers_stays_whatever_ec2_says() {
     let mut world = world(terminated());
     world.members.0[2].answers = true;
     assert_eq!(verdict(&world, 3), ReapVerdict::Keep(KeepReason::Answers));
@@ -136,7 +136,7 @@ fn a_removal_never_costs_the_quorum() {
 }
 
 #[test]
-fn a_living_machine_at_its_address_protects_a_member_and_my_own_does_not() {
+fn a_member_is_protected_by_a_running_instance_with_its_address_except_the_judging_one() {
     let mut world = world(terminated());
     world.live.insert(address(3), id(7));
     assert_eq!(verdict(&world, 3), ReapVerdict::Keep(KeepReason::AddressLives(id(7))));
@@ -145,11 +145,11 @@ fn a_living_machine_at_its_address_protects_a_member_and_my_own_does_not() {
 }
 
 #[test]
-fn a_member_that_nobody_explains_is_left_to_an_operator() {
+fn a_member_that_no_registration_explains_is_left_to_an_operator() {
     let mut world = world(terminated());
     world.registrations.retain(|found| found.instance != id(3));
     assert_eq!(verdict(&world, 3), ReapVerdict::Keep(KeepReason::Unexplained));
-    // The address alone explains nothing: another name, another member.
+    // The address alone does not explain a member: the name must be the same.
     world.registrations.push(Registration { node_name: "other".into(), ..registered(3, None, Some(5)) });
     assert_eq!(verdict(&world, 3), ReapVerdict::Keep(KeepReason::Unexplained));
     world.registrations.push(registered(3, Some(8), Some(5)));
@@ -157,21 +157,21 @@ fn a_member_that_nobody_explains_is_left_to_an_operator() {
 }
 
 #[test]
-fn a_machine_that_died_before_it_named_its_member_is_found_by_name_and_address() {
+fn a_registration_without_a_member_id_matches_by_name_and_address() {
     let mut world = world(terminated());
     world.registrations[2] = registered(3, None, Some(3));
     assert_eq!(verdict(&world, 3), ReapVerdict::Remove(RemovalReason::Gone(id(3))));
 }
 
 #[test]
-fn a_machine_that_crashed_as_a_new_member_waited_again_and_died_is_found_in_any_phase() {
+fn a_registration_without_a_member_id_matches_in_any_phase() {
     let mut world = world(terminated());
     for (member, nonce) in [(unstarted(3), Some(3)), (voter(3, false), Some(3)), (voter(3, false), None)] {
         world.members.0[2] = member;
         world.registrations[2] = Registration { phase: RegistrationPhase::Waiting, ..registered(3, None, nonce) };
         assert_eq!(verdict(&world, 3), ReapVerdict::Remove(RemovalReason::Gone(id(3))));
     }
-    // Another that waits at its address may still need the member gone, but that is its own to do.
+    // Another machine that waits with its address protects the member: it removes it itself.
     world.registrations.push(Registration {
         phase: RegistrationPhase::Waiting,
         node_name: "n3".into(),
@@ -182,12 +182,12 @@ fn a_machine_that_crashed_as_a_new_member_waited_again_and_died_is_found_in_any_
 }
 
 #[test]
-fn a_learner_goes_when_its_join_was_given_up_even_if_its_machine_lives() {
+fn a_learner_whose_join_was_given_up_is_removed_even_if_its_machine_runs() {
     let mut world = world(Presence::State(Ec2State::Running));
     world.members.0[2] = unstarted(3);
     world.live.insert(address(3), id(3));
     world.registrations[2] = registered(3, None, Some(4));
-    assert_eq!(verdict(&world, 3), ReapVerdict::Remove(RemovalReason::GivenUp(id(3))), "its lease is another's by now");
+    assert_eq!(verdict(&world, 3), ReapVerdict::Remove(RemovalReason::GivenUp(id(3))), "another holds its lease");
     world.registrations[2] = registered(3, None, Some(5));
     assert_eq!(verdict(&world, 3), ReapVerdict::Keep(KeepReason::NotGone(id(3))), "its lease is current");
     world.members.0[2] = voter(3, false);
@@ -196,7 +196,7 @@ fn a_learner_goes_when_its_join_was_given_up_even_if_its_machine_lives() {
 }
 
 #[test]
-fn a_silent_voter_or_a_learner_that_stays_is_in_the_way_of_the_next() {
+fn a_silent_voter_or_a_learner_that_stays_blocks_the_next_join() {
     let learner = |answers| Member { learner: true, ..voter(4, answers) };
     let rows = [
         (voter(3, true), ReapVerdict::Keep(KeepReason::Answers), false),
@@ -212,17 +212,17 @@ fn a_silent_voter_or_a_learner_that_stays_is_in_the_way_of_the_next() {
     ];
     for (member, verdict, expected) in rows {
         let judged = [(voter(1, true), ReapVerdict::Keep(KeepReason::Answers)), (member, verdict)];
-        assert_eq!(in_the_way(&judged), expected.then_some(&judged[1]), "{judged:?}");
+        assert_eq!(blocking_member(&judged), expected.then_some(&judged[1]), "{judged:?}");
     }
 }
 
 #[test]
-fn learners_go_first() {
+fn learners_are_removed_first() {
     let mut world = world(terminated());
     world.members.0.push(unstarted(4));
     world.registrations.push(registered(4, None, Some(4)));
     world.instances.0.insert(id(4), terminated());
-    let judged = world.seen_by(&id(9), plan);
+    let judged = world.with_input(&id(9), plan);
     let removed = judged.iter().filter(|(_, verdict)| matches!(verdict, ReapVerdict::Remove(_)));
     let order: Vec<_> = removed.map(|(member, _)| member.id.0).collect();
     assert_eq!(order, [4, 3]);

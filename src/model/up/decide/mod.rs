@@ -1,6 +1,6 @@
 //! One observation in, one step out.
 
-use crate::model::machine::election::{matches, rank, turn};
+use crate::model::machine::election::{claim_delay, matches, rank};
 use crate::model::machine::group::Group;
 use crate::model::machine::ids::{ClaimId, InstanceId};
 use crate::model::machine::local::{Local, Stage};
@@ -224,7 +224,7 @@ fn take_turn(
     waited: Duration,
 ) -> Option<Step> {
     let rank = rank(group, &seen.me, yielded, without)?;
-    let left = turn(rank, yielded.contains(&seen.me), policy.claim_stagger)
+    let left = claim_delay(rank, yielded.contains(&seen.me), policy.claim_stagger)
         .checked_sub(waited)
         .filter(|left| !left.is_zero())?;
     Some(Step::Wait(Wait::Turn { rank, left }))

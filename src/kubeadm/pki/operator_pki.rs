@@ -1,9 +1,8 @@
 //! The operator's own certificate authorities.
 //!
 //! An operator may ship certificate authorities, or the client files of an external etcd, in the machine image under
-//! `/etc/kubernetes/pki`. `kubeadm reset` empties that folder without asking what in it was kubeadm's. So before
-//! kubeadm is started for the first time everything found there is copied aside, and after every wipe it is put back: a
-//! second attempt must not make a control plane with another authority than the first one would have had.
+//! `/etc/kubernetes/pki`. `kubeadm reset` empties that folder completely. So before kubeadm is started for the first time, everything
+//! in it is copied aside, and after every wipe it is put back: a second attempt must use the same authority as the first one.
 
 use std::fs;
 use std::path::Path;
@@ -13,22 +12,22 @@ use anyhow::{Context, Result};
 use super::PKI_DIR;
 use crate::host::files;
 
-/// Where the copies are kept: a private folder on the disk, because they must outlive a reboot between two attempts.
-const GIVEN_DIR: &str = "var/lib/kubeboot/given-pki";
+/// Where the copies are kept: on the disk, because they must survive a reboot between two attempts.
+const SAVED_DIR: &str = "var/lib/kubeboot/given-pki";
 /// The largest file that is copied, in bytes.
 const FILE_LIMIT: u64 = 256 * 1024;
 
-/// Copies what lies in `/etc/kubernetes/pki` below `root` aside. Called on a fresh machine, before kubeadm's first
-/// start; does nothing if it was done before, since from then on kubeadm's own files lie there too.
+/// Copies the content of `/etc/kubernetes/pki` below `root` aside. Called on a fresh machine, before kubeadm's first start. Does
+/// nothing if there is a copy already, because kubeadm's own files may be in the folder by then.
 ///
 /// # Errors
 /// Names the file that could not be copied.
-pub fn keep_given(root: &Path) -> Result<()> {
-    let kept = root.join(GIVEN_DIR);
+pub fn save_operator_pki(root: &Path) -> Result<()> {
+    let kept = root.join(SAVED_DIR);
     if kept.exists() {
         return Ok(());
     }
-    // Copied beside it and then renamed: a copy that was cut off half-way is not taken for a whole one.
+    // Copied under another name and then renamed, so that an incomplete copy is never taken for a whole one.
     let unfinished = kept.with_extension("new");
     if unfinished.exists() {
         fs::remove_dir_all(&unfinished).with_context(|| format!("failed to remove '{}'", unfinished.display()))?;
@@ -38,19 +37,19 @@ pub fn keep_given(root: &Path) -> Result<()> {
     fs::rename(&unfinished, &kept).with_context(|| format!("failed to rename '{}'", unfinished.display()))
 }
 
-/// Puts what was copied aside back into `/etc/kubernetes/pki` below `root`. Nothing was: nothing happens.
+/// Puts the copy back into `/etc/kubernetes/pki` below `root`. Without a copy nothing happens.
 ///
 /// # Errors
 /// Names the file that could not be copied.
-pub fn restore_given(root: &Path) -> Result<()> {
-    copy(&root.join(GIVEN_DIR), &pki(root))
+pub fn restore_operator_pki(root: &Path) -> Result<()> {
+    copy(&root.join(SAVED_DIR), &pki(root))
 }
 
 fn pki(root: &Path) -> std::path::PathBuf {
     root.join(PKI_DIR.trim_start_matches('/'))
 }
 
-/// Copies regular files and folders. Links are followed to files, never to folders, so that it always comes to an end.
+/// Copies regular files and folders. Links to files are followed, links to folders are not, so that the copy always ends.
 fn copy(from: &Path, to: &Path) -> Result<()> {
     let failed = || format!("failed to copy '{}' to '{}'", from.display(), to.display());
     let Ok(entries) = fs::read_dir(from) else {
@@ -76,17 +75,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_operator_gave_survives_a_wipe_and_what_kubeadm_made_does_not() -> Result<()> {
+    fn the_operators_files_survive_a_wipe_and_kubeadms_do_not() -> Result<()> {
         let root = tempfile::tempdir()?;
         let pki = pki(root.path());
         fs::create_dir_all(pki.join("etcd"))?;
         fs::write(pki.join("ca.key"), "operator's")?;
         fs::write(pki.join("etcd/ca.crt"), "operator's")?;
-        keep_given(root.path())?;
+        save_operator_pki(root.path())?;
         fs::write(pki.join("sa.key"), "kubeadm's")?;
-        keep_given(root.path())?;
+        save_operator_pki(root.path())?;
         fs::remove_dir_all(&pki)?;
-        restore_given(root.path())?;
+        restore_operator_pki(root.path())?;
         assert_eq!(fs::read_to_string(pki.join("ca.key"))?, "operator's");
         assert_eq!(fs::read_to_string(pki.join("etcd/ca.crt"))?, "operator's");
         assert!(!pki.join("sa.key").exists());
@@ -94,11 +93,11 @@ mod tests {
     }
 
     #[test]
-    fn nothing_given_is_nothing_restored() -> Result<()> {
+    fn without_files_of_the_operator_nothing_is_restored() -> Result<()> {
         let root = tempfile::tempdir()?;
-        restore_given(root.path())?;
-        keep_given(root.path())?;
-        restore_given(root.path())?;
+        restore_operator_pki(root.path())?;
+        save_operator_pki(root.path())?;
+        restore_operator_pki(root.path())?;
         assert!(!pki(root.path()).exists());
         Ok(())
     }

@@ -1,10 +1,9 @@
 //! What the checks look at: gathered once, as far as it answers.
 
 use super::finding::Finding;
-use super::source::SettingSource;
+use super::shared::SharedAnswer;
+use crate::aws::Session;
 use crate::aws::imds::{self, InstanceMetadata};
-use crate::aws::store::Store;
-use crate::aws::{self, group};
 use crate::bucket::keys;
 use crate::kubeadm::documents::{ClusterFacts, Documents};
 use crate::kubeadm::output::Version;
@@ -15,15 +14,12 @@ use crate::node::Facts;
 use crate::node::facts;
 use crate::settings::Settings;
 use anyhow::Result;
-use aws_config::SdkConfig;
-use aws_sdk_s3::config::ProvideCredentials;
 use futures::join;
 
 /// A way to AWS, with credentials.
 pub(super) struct CheckedAws {
-    pub(super) sdk: SdkConfig,
-    pub(super) store: Store,
-    /// Where it leads.
+    pub(super) session: Session,
+    /// The Region that is asked.
     pub(super) region: String,
 }
 
@@ -31,34 +27,34 @@ pub(super) struct CheckedAws {
 pub(super) struct CheckInput {
     /// Whether this process may see and do everything.
     pub(super) is_root: bool,
-    pub(super) settings: SettingSource<Settings>,
-    pub(super) machine: SettingSource<InstanceMetadata>,
-    pub(super) kubeadm: SettingSource<Version>,
-    pub(super) documents: SettingSource<Documents>,
-    pub(super) facts: SettingSource<Facts>,
-    pub(super) aws: SettingSource<CheckedAws>,
-    pub(super) group: SettingSource<Group>,
+    pub(super) settings: SharedAnswer<Settings>,
+    pub(super) machine: SharedAnswer<InstanceMetadata>,
+    pub(super) kubeadm: SharedAnswer<Version>,
+    pub(super) documents: SharedAnswer<Documents>,
+    pub(super) facts: SharedAnswer<Facts>,
+    pub(super) aws: SharedAnswer<CheckedAws>,
+    pub(super) group: SharedAnswer<Group>,
     /// The cluster record, if there is one.
-    pub(super) record: SettingSource<Option<ClusterRecord>>,
+    pub(super) record: SharedAnswer<Option<ClusterRecord>>,
 }
 
 impl CheckInput {
-    /// Asks everybody, those at the same time who do not need each other.
+    /// Asks all sources; those that do not depend on each other at the same time.
     pub(super) async fn gather(settings: Result<Settings>) -> Self {
-        let settings = SettingSource::known("settings", settings.map_err(|error| Finding::error(&error)));
-        let documents = SettingSource::known("kubeadm-config", settings.needed().and_then(read_documents));
-        let (machine, kubeadm) = join!(SettingSource::ask("imds", machine()), SettingSource::ask("kubeadm", kubeadm()));
-        let facts = SettingSource::known("node-name", assemble(&settings, &documents, &kubeadm, &machine));
-        let aws = SettingSource::ask("credentials", connect(&settings, &machine)).await;
+        let settings = SharedAnswer::known("settings", settings.map_err(|error| Finding::error(&error)));
+        let documents = SharedAnswer::known("kubeadm-config", settings.needed().and_then(read_documents));
+        let (machine, kubeadm) = join!(SharedAnswer::ask("imds", machine()), SharedAnswer::ask("kubeadm", kubeadm()));
+        let facts = SharedAnswer::known("node-name", assemble(&settings, &documents, &kubeadm, &machine));
+        let aws = SharedAnswer::ask("credentials", connect(&settings, &machine)).await;
         let (group, record) = join!(
-            SettingSource::ask("group", group(&settings, &machine, &aws)),
-            SettingSource::ask("record", record(&aws))
+            SharedAnswer::ask("group", group(&settings, &machine, &aws)),
+            SharedAnswer::ask("record", record(&aws))
         );
         let is_root = rustix::process::geteuid().is_root();
         Self { is_root, settings, machine, kubeadm, documents, facts, aws, group, record }
     }
 
-    /// An end for checks that only root can make.
+    /// Skips a check that only root can make.
     pub(super) fn needs_root(&self) -> Result<(), Finding> {
         if self.is_root { Ok(()) } else { Err(Finding::skipped("needs root")) }
     }
@@ -68,7 +64,7 @@ impl CheckInput {
         Ok(facts::cluster(self.settings.needed()?, self.kubeadm.needed()?.to_string()))
     }
 
-    /// The version of the cluster that the record tells of, if there is one.
+    /// The version of the cluster in the record, if there is one.
     pub(super) fn cluster_version(&self) -> Option<Version> {
         let record = self.record.own().ok()?.as_ref()?;
         Version::parse(&record.published()?.kubernetes_version).ok()
@@ -93,10 +89,10 @@ async fn kubeadm() -> Result<Version, Finding> {
 }
 
 fn assemble(
-    settings: &SettingSource<Settings>,
-    documents: &SettingSource<Documents>,
-    kubeadm: &SettingSource<Version>,
-    machine: &SettingSource<InstanceMetadata>,
+    settings: &SharedAnswer<Settings>,
+    documents: &SharedAnswer<Documents>,
+    kubeadm: &SharedAnswer<Version>,
+    machine: &SharedAnswer<InstanceMetadata>,
 ) -> Result<Facts, Finding> {
     let cluster = facts::cluster(settings.needed()?, kubeadm.needed()?.to_string());
     let (settings, documents) = (settings.needed()?.clone(), documents.needed()?.clone());
@@ -104,50 +100,49 @@ fn assemble(
     facts.map_err(|error| Finding::error(&error))
 }
 
-/// Finds credentials before the calls that need them, so that one line tells of their absence and not a dozen.
+/// Finds credentials before the calls that need them, so that their absence makes one finding and not a dozen.
 async fn connect(
-    settings: &SettingSource<Settings>,
-    machine: &SettingSource<InstanceMetadata>,
+    settings: &SharedAnswer<Settings>,
+    machine: &SharedAnswer<InstanceMetadata>,
 ) -> Result<CheckedAws, Finding> {
     let settings = settings.needed()?;
-    let region = match &settings.region {
-        Some(region) => region.clone(),
-        None => machine.needed()?.region.clone(),
+    let machine_region = match &settings.region {
+        Some(_) => None,
+        None => Some(machine.needed()?.region.as_str()),
     };
-    let sdk = aws::connect(Some(region.clone())).await.map_err(|error| Finding::error(&error))?;
+    let session = Session::connect(settings, machine_region).await.map_err(|error| Finding::error(&error))?;
+    let region = session.region().map_err(|error| Finding::error(&error))?.to_owned();
     let remedy = "give the instance an instance profile with a role";
-    let provider = sdk.credentials_provider().ok_or_else(|| Finding::failed("there are no AWS credentials", remedy))?;
-    provider.provide_credentials().await.map_err(|error| {
-        Finding::unanswered(format!("failed to get AWS credentials: {:#}", anyhow::Error::new(error)), remedy)
-    })?;
-    let s3 = aws_sdk_s3::Client::new(&sdk);
-    let store = Store::new(s3, settings.bucket.clone(), settings.prefix.clone(), settings.kms_key_id.clone());
-    Ok(CheckedAws { sdk, store, region })
+    match session.find_credentials().await {
+        Ok(true) => Ok(CheckedAws { session, region }),
+        Ok(false) => Err(Finding::failed("there are no AWS credentials", remedy)),
+        Err(error) => Err(Finding::unanswered(format!("failed to get AWS credentials: {error:#}"), remedy)),
+    }
 }
 
 async fn group(
-    settings: &SettingSource<Settings>,
-    machine: &SettingSource<InstanceMetadata>,
-    aws: &SettingSource<CheckedAws>,
+    settings: &SharedAnswer<Settings>,
+    machine: &SharedAnswer<InstanceMetadata>,
+    aws: &SharedAnswer<CheckedAws>,
 ) -> Result<Group, Finding> {
-    let client = aws_sdk_autoscaling::Client::new(&aws.needed()?.sdk);
+    let session = &aws.needed()?.session;
     let me = &machine.needed()?.instance;
     let name = match &settings.needed()?.group {
         Some(name) => name.clone(),
-        None => group::name_of(&client, me).await?.ok_or_else(|| {
+        None => session.group_name_of(me).await?.ok_or_else(|| {
             Finding::failed(
                 format!("Auto Scaling lists {me} in no group"),
                 "launch the machine from the group, or wait a minute if it has only just been launched",
             )
         })?,
     };
-    group::describe(&client, &name).await?.ok_or_else(|| {
+    session.group(&name).await?.ok_or_else(|| {
         Finding::failed(format!("there is no Auto Scaling group '{name}'"), "correct the setting 'group'")
     })
 }
 
-async fn record(aws: &SettingSource<CheckedAws>) -> Result<Option<ClusterRecord>, Finding> {
-    let store = &aws.needed()?.store;
+async fn record(aws: &SharedAnswer<CheckedAws>) -> Result<Option<ClusterRecord>, Finding> {
+    let store = &aws.needed()?.session.store;
     let Some(object) = store.get(keys::RECORD).await? else { return Ok(None) };
     ClusterRecord::parse(&object.body).map(Some).map_err(|error| {
         let text = format!("failed to read the cluster record '{}': {error}", store.url(keys::RECORD));

@@ -1,27 +1,27 @@
-//! What answers where a cluster is to be given up, and what an operator can do about it.
+//! Who answers although the cluster is to be retired, and what an operator can do about it.
 //!
-//! Whatever answers at the endpoint is in the way, even another cluster: the next one is made under the same name, and its
-//! machines and workers would find the other one there.
+//! Whoever answers at the endpoint prevents the retirement, even another cluster: the next cluster is made under the same name, and
+//! its machines and workers would find the other one there.
 
 use crate::model::machine::ids::InstanceId;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
-/// One that answers.
+/// Something that answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Responder {
-    /// Somebody at the record's endpoint.
+    /// A server at the record's endpoint.
     Endpoint {
         /// The endpoint.
         endpoint: String,
-        /// Where its name led.
+        /// The address that its name resolved to.
         address: Option<SocketAddr>,
         /// The HTTP status.
         status: u16,
         /// Which cluster it serves.
-        serves: Serves,
+        serves: ServedCluster,
     },
-    /// A living machine of the group.
+    /// A machine of the group that is not gone.
     Machine {
         /// Which.
         instance: InstanceId,
@@ -32,9 +32,9 @@ pub enum Responder {
     },
 }
 
-/// Which cluster somebody serves, by the CA that it gives away.
+/// Which cluster a server serves, by the CA that it publishes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Serves {
+pub enum ServedCluster {
     /// One with the CA of the cluster that is to be retired.
     ThisCa,
     /// One with another CA.
@@ -42,16 +42,16 @@ pub enum Serves {
         /// Public-key hashes of that CA.
         hashes: Vec<String>,
     },
-    /// It does not say.
-    Unsaid,
+    /// It publishes no CA.
+    Unknown,
 }
 
-impl Serves {
+impl ServedCluster {
     /// Compares the CA that was found with the record's.
     #[must_use]
     pub fn of(found: &[String], record: &[String]) -> Self {
         match found {
-            [] => Self::Unsaid,
+            [] => Self::Unknown,
             found if found.iter().any(|hash| record.contains(hash)) => Self::ThisCa,
             found => Self::AnotherCa { hashes: found.to_vec() },
         }
@@ -63,16 +63,16 @@ impl Responder {
     #[must_use]
     pub fn remedy(&self) -> &'static str {
         match self {
-            Self::Endpoint { serves: Serves::ThisCa, .. } => {
+            Self::Endpoint { serves: ServedCluster::ThisCa, .. } => {
                 "machines of the cluster run where neither the group nor a registration shows them: terminate them, or stop kubelet and etcd \
                  there"
             }
-            Self::Endpoint { serves: Serves::AnotherCa { .. }, .. } => {
+            Self::Endpoint { serves: ServedCluster::AnotherCa { .. }, .. } => {
                 "if that is an earlier cluster, retired while machines of it went on running, terminate those; if it is one to keep, leave \
                  this record as it is and give the next cluster an endpoint and a prefix of its own"
             }
-            Self::Endpoint { serves: Serves::Unsaid, .. } => {
-                "the cluster may still serve, or the name lead to something else: stop what answers there, or correct the name"
+            Self::Endpoint { serves: ServedCluster::Unknown, .. } => {
+                "the cluster may still serve, or the name may lead to something else: stop what answers there, or correct the name"
             }
             Self::Machine { .. } => {
                 "the cluster may still serve: terminate the machine, or stop kubelet and etcd there"
@@ -81,7 +81,7 @@ impl Responder {
     }
 }
 
-/// What was seen.
+/// What answers, without the remedy.
 impl fmt::Display for Responder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -97,14 +97,14 @@ impl fmt::Display for Responder {
     }
 }
 
-impl fmt::Display for Serves {
+impl fmt::Display for ServedCluster {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::ThisCa => f.write_str("it serves a cluster with the CA of this one"),
             Self::AnotherCa { hashes } => {
                 write!(f, "it serves another cluster, with the CA {}", hashes.join(", "))
             }
-            Self::Unsaid => f.write_str("it does not say which cluster it serves"),
+            Self::Unknown => f.write_str("it does not say which cluster it serves"),
         }
     }
 }
@@ -114,18 +114,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_ca_tells_which_cluster_answers_and_that_what_to_do() {
+    fn the_ca_shows_which_cluster_answers_and_decides_the_remedy() {
         let hashes = |hashes: &[&str]| hashes.iter().map(ToString::to_string).collect::<Vec<_>>();
-        let another = |found: &[&str]| Serves::AnotherCa { hashes: hashes(found) };
+        let another = |found: &[&str]| ServedCluster::AnotherCa { hashes: hashes(found) };
         let rows = [
-            (&[][..], &["a"][..], Serves::Unsaid, "does not say which", "correct the name"),
-            (&["a"], &["a"], Serves::ThisCa, "the CA of this one", "terminate them"),
-            (&["b", "a"], &["a", "c"], Serves::ThisCa, "the CA of this one", "stop kubelet and etcd"),
+            (&[][..], &["a"][..], ServedCluster::Unknown, "does not say which", "correct the name"),
+            (&["a"], &["a"], ServedCluster::ThisCa, "the CA of this one", "terminate them"),
+            (&["b", "a"], &["a", "c"], ServedCluster::ThisCa, "the CA of this one", "stop kubelet and etcd"),
             (&["b"], &["a"], another(&["b"]), "another cluster, with the CA b", "an endpoint and a prefix of its own"),
             (&["b", "c"], &[], another(&["b", "c"]), "the CA b, c", "an earlier cluster"),
         ];
         for (found, record, expected, saw, remedy) in rows {
-            let serves = Serves::of(&hashes(found), &hashes(record));
+            let serves = ServedCluster::of(&hashes(found), &hashes(record));
             assert_eq!(serves, expected, "{found:?} {record:?}");
             let (endpoint, address) = ("api:6443".to_owned(), Some("10.0.0.1:6443".parse().unwrap()));
             let answer = Responder::Endpoint { endpoint, address, status: 200, serves };

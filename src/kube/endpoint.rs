@@ -1,31 +1,31 @@
-//! Whether anything at all answers at an endpoint, without credentials: for who wants to be sure that nothing does.
+//! Asks without credentials whether any server answers at an endpoint, for a caller that must be sure that none does.
 
 use super::answers;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// How long one question may take.
+/// How long one request may take.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 /// The largest answer that is read, in bytes.
 const LIMIT: usize = 64 * 1024;
-/// What kubeadm lets everybody read: whose cluster this is.
+/// The object by which kubeadm lets everybody read the cluster's CA.
 const CLUSTER_INFO: &str = "/api/v1/namespaces/kube-public/configmaps/cluster-info";
 
-/// Somebody who answers, whoever it is.
+/// The answer of a server at an endpoint, of whichever cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Anyone {
-    /// Where the endpoint's name led.
+pub struct EndpointAnswer {
+    /// The address that the endpoint's name resolved to.
     pub address: Option<SocketAddr>,
     /// The HTTP status of `/readyz`.
     pub status: u16,
-    /// Public-key hashes of the CA of its cluster, if it gives that away.
+    /// Public-key hashes of the CA of its cluster, if it publishes that.
     pub ca_hashes: Vec<String>,
 }
 
-/// Who answers HTTPS at `endpoint` (`host:port`); `None` when nobody does. Nothing secret is sent, and nothing is decided by
-/// who it is, so its certificate is not looked at. A load balancer without a machine behind it accepts and answers nothing.
-pub async fn answers_at(endpoint: &str) -> Option<Anyone> {
-    // For the whole process, and only the first time; who came first chose the same one.
+/// The server that answers HTTPS at `endpoint` (`host:port`); `None` when none does. Its certificate is not verified, because no
+/// secret is sent and its identity decides nothing. A load balancer without targets accepts the connection and does not answer.
+pub async fn answers_at(endpoint: &str) -> Option<EndpointAnswer> {
+    // Sets the provider for the whole process. It fails if it was set before, to the same one.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let client = reqwest::Client::builder()
         .user_agent("kubeboot")
@@ -38,7 +38,7 @@ pub async fn answers_at(endpoint: &str) -> Option<Anyone> {
     let answer = client.get(format!("https://{endpoint}/readyz")).send().await.ok()?;
     let (address, status) = (answer.remote_addr(), answer.status().as_u16());
     let ca_hashes = authority(&client, endpoint).await.unwrap_or_default();
-    Some(Anyone { address, status, ca_hashes })
+    Some(EndpointAnswer { address, status, ca_hashes })
 }
 
 async fn authority(client: &reqwest::Client, endpoint: &str) -> Option<Vec<String>> {

@@ -1,25 +1,25 @@
 //! An answer that several checks need: asked for once, and reported by the one check that bears its name.
 
-use super::DEADLINE;
+use super::CHECK_TIMEOUT;
 use super::finding::{CheckVerdict, Finding};
 use std::future::Future;
 use tokio::time::timeout;
 
 /// An answer, or the finding that there is none.
-pub(super) struct SettingSource<T> {
+pub(super) struct SharedAnswer<T> {
     check: &'static str,
     answer: Result<T, Finding>,
 }
 
-impl<T> SettingSource<T> {
+impl<T> SharedAnswer<T> {
     /// An answer that is there already.
     pub(super) fn known(check: &'static str, answer: Result<T, Finding>) -> Self {
         Self { check, answer }
     }
 
-    /// Asks, and waits no longer than [`DEADLINE`].
+    /// Asks, and waits no longer than [`CHECK_TIMEOUT`].
     pub(super) async fn ask(check: &'static str, question: impl Future<Output = Result<T, Finding>>) -> Self {
-        Self { check, answer: timeout(DEADLINE, question).await.unwrap_or_else(|_| Err(late())) }
+        Self { check, answer: timeout(CHECK_TIMEOUT, question).await.unwrap_or_else(|_| Err(late())) }
     }
 
     /// The answer, for the check of this name.
@@ -38,7 +38,10 @@ impl<T> SettingSource<T> {
     }
 }
 
-/// The finding of whoever had to wait for too long.
+/// The finding where an answer took too long.
 pub(super) fn late() -> Finding {
-    Finding::unanswered(format!("no answer within {} s", DEADLINE.as_secs()), "see what it waits for, and try again")
+    Finding::unanswered(
+        format!("no answer within {} s", CHECK_TIMEOUT.as_secs()),
+        "see what it waits for, and try again",
+    )
 }
