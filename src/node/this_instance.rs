@@ -15,14 +15,10 @@ const ASSET_TAG: &str = "sys/class/dmi/id/board_asset_tag";
 const TAG_LIMIT: u64 = 4096;
 /// How long the metadata service may take.
 const IMDS_TIMEOUT: Duration = Duration::from_secs(2);
-/// By this variable of the AWS SDK the metadata service is elsewhere, and the firmware is not what tells who this is.
-const IMDS_ELSEWHERE: &str = "AWS_EC2_METADATA_SERVICE_ENDPOINT";
 
 /// What the firmware says, or else what was learnt in this boot, or else what IMDS says at once. `None`: nobody tells.
 pub async fn this_instance() -> Option<InstanceId> {
-    let by_firmware = || by_firmware(Path::new("/"));
-    let at_once = if std::env::var_os(IMDS_ELSEWHERE).is_none() { by_firmware() } else { None };
-    match at_once.or_else(by_this_boot) {
+    match by_firmware(Path::new("/")).or_else(by_this_boot) {
         Some(instance) => Some(instance),
         None => timeout(IMDS_TIMEOUT, imds::describe_where_it_is()).await.ok()?.ok().map(|machine| machine.instance),
     }
