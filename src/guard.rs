@@ -45,12 +45,29 @@ fn act(root: &Path, me: Option<&InstanceId>) -> Result<()> {
     }
 }
 
-/// For `up`, at every pass: puts the manifests back once this instance's own data is there again, so that a volume that comes
-/// late needs no reboot. What comes back is why they are aside still; `None`: they are not.
-///
-/// # Errors
-/// They could not be put back.
-pub fn put_back_if_whole(root: &Path, me: &InstanceId) -> Result<Option<NotWhole>> {
+/// For `up`: what it has last said of the manifests that are set aside.
+#[derive(Debug, Default)]
+pub struct ManifestsAside {
+    said: Option<String>,
+}
+
+impl ManifestsAside {
+    /// At every pass: puts the manifests back once this instance's own data is there again, so that a volume that comes late
+    /// needs no reboot. Why they are aside still, or could not be put back, is said once.
+    pub fn put_back_if_whole(&mut self, root: &Path, me: &InstanceId) {
+        let why = match put_back_if_whole(root, me) {
+            Ok(why) => why.map(|why| format!("the manifests of etcd and API server stay aside: {why}")),
+            Err(error) => Some(format!("{error:#}")),
+        };
+        if let Some(why) = why.as_ref().filter(|why| self.said.as_ref() != Some(*why)) {
+            tracing::warn!("{why}");
+        }
+        self.said = why;
+    }
+}
+
+/// Puts them back if all is well. `Some`: why they are aside still.
+fn put_back_if_whole(root: &Path, me: &InstanceId) -> Result<Option<NotWhole>> {
     if !manifests::places(root).aside {
         return Ok(None);
     }

@@ -12,12 +12,16 @@ const PATH: &str = "etc/systemd/system/kubelet.service.d/11-kubeboot-data-dir.co
 const LIMIT: u64 = 64 * 1024;
 
 /// Writes it where the data does not lie in kubeadm's default folder, and removes it elsewhere (`None`: etcd is external). Nothing
-/// is started or stopped, and what is so already is left alone.
-///
-/// # Errors
-/// It cannot be written or removed, or systemd does not read it.
-pub async fn mind(data_dir: Option<&Path>) -> Result<()> {
-    if write(Path::new("/"), data_dir)? { systemd::reload().await } else { Ok(()) }
+/// is started or stopped, and what is so already is left alone. A failure is a warning: this machine serves without it, too.
+pub async fn install(data_dir: Option<&Path>) {
+    let installed = match write(Path::new("/"), data_dir) {
+        Ok(true) => systemd::reload().await,
+        Ok(false) => Ok(()),
+        Err(error) => Err(error),
+    };
+    if let Err(error) = installed {
+        tracing::warn!("failed to have kubelet wait for the volume of etcd's data: {error:#}");
+    }
 }
 
 /// Writes or removes it below `root`; whether that has changed anything.

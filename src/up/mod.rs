@@ -189,6 +189,7 @@ fn at_deadline(waiting: Exit, kubeadm_failed: bool, quorum_lost: bool) -> Exit {
 
 /// One look, one decision, one step.
 async fn pass(context: &mut UpContext, outages: &mut Outages, deadline: Instant) -> Result<StepOutcome> {
+    context.manifests_aside.put_back_if_whole(Path::new("/"), &context.facts.machine.instance);
     let seen = context.observe().await?;
     let step = decide(&seen, context.policy());
     context.report.announce(&step);
