@@ -86,15 +86,7 @@ fn etcd_folder(input: &CheckInput) -> Found {
 }
 
 fn judge_folder(folder: &Path) -> Option<Finding> {
-    if let Err(error) = data_dir::refuse_foreign(folder) {
-        return Some(Finding::error(&error));
-    }
-    let names = names(folder);
-    let is_used = names.iter().any(|name| name == "member");
-    (!names.is_empty() && !is_used).then(|| {
-        let text = format!("'{}' holds {}, and kubeadm wants it empty", folder.display(), names.join(", "));
-        Finding::failed(text, "empty it; if it is the root of a file system, set etcd.local.dataDir to a folder in it")
-    })
+    data_dir::refuse_foreign(folder).err().map(|error| Finding::error(&error))
 }
 
 fn judge_room(folder: &Path, room: u64) -> Finding {
@@ -174,7 +166,7 @@ mod tests {
             Ok(judge_folder(folder.path()).map(|finding| finding.verdict))
         };
         assert_eq!((verdict(&[])?, verdict(&["member"])?, verdict(&["member", "lost+found"])?), (None, None, None));
-        assert_eq!((verdict(&["lost+found"])?, verdict(&["member", "notes"])?), (Some(FAILED), Some(FAILED)));
+        assert_eq!((verdict(&["lost+found"])?, verdict(&["member", "notes"])?), (None, Some(FAILED)));
         let folder = Path::new("/var/lib/etcd");
         assert_eq!(judge_room(folder, ROOM).verdict, CheckVerdict::Ok);
         assert_eq!(judge_room(folder, ROOM - 1).verdict, CheckVerdict::Warning);

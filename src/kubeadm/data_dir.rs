@@ -94,6 +94,12 @@ pub fn foreign_entries(folder: &Path) -> Result<Vec<String>> {
     Ok(foreign)
 }
 
+/// Whether the folder is the root of a file system that has a `lost+found`.
+#[must_use]
+pub fn has_lost_and_found(folder: &Path) -> bool {
+    folder.join(HARMLESS).is_dir()
+}
+
 /// Sees that nothing but etcd's own lies in the folder, before this machine begins to be a member.
 ///
 /// # Errors
@@ -190,6 +196,7 @@ mod tests {
             fs::create_dir(path.join(name))?;
         }
         refuse_foreign(path)?;
+        assert!(has_lost_and_found(path) && !has_lost_and_found(&path.join(MEMBER)));
         for name in ["notes.txt", ".hidden", "two\nlines"] {
             fs::write(path.join(name), "")?;
         }

@@ -5,6 +5,7 @@ use crate::aws::Session;
 use crate::aws::imds::{self, InstanceMetadata};
 use crate::exit::Exit;
 use crate::host::files;
+use crate::kubeadm::data_dir;
 use crate::kubeadm::documents::{ClusterFacts, Documents, NodeFacts};
 use crate::kubeadm::output::Version;
 use crate::kubeadm::run::Kubeadm;
@@ -87,6 +88,7 @@ impl Facts {
             address: machine.addresses[0],
             provider_id: external.then(|| machine.provider_id()),
             cri_socket: None,
+            has_lost_and_found: documents.data_dir().is_some_and(data_dir::has_lost_and_found),
         };
         Ok(Self { settings, machine, node_name, boot: boot_id()?, documents, cluster, node })
     }

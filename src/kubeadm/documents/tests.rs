@@ -25,6 +25,7 @@ fn node() -> NodeFacts {
         address: [10, 0, 1, 11].into(),
         provider_id: None,
         cri_socket: None,
+        has_lost_and_found: false,
     }
 }
 
@@ -242,6 +243,28 @@ fn a_given_value_of_this_machine_is_accepted_only_if_it_is_the_same() -> Result<
             assert!(own_place || refused.as_deref().is_some_and(|said| said.contains(expected)), "{refused:?}");
         }
     }
+    Ok(())
+}
+
+/// kubeadm's check is named after the folder, and wants it empty.
+#[test]
+fn a_volume_of_etcds_own_may_have_its_lost_and_found() -> Result<()> {
+    let volume = NodeFacts { has_lost_and_found: true, ..node() };
+    let ignored = |documents: &Documents, node: &NodeFacts| -> Result<[Value; 2]> {
+        let init = Documents::parse(&documents.init(&lab(), node, &token(), &claim())?)?;
+        let join = Documents::parse(&documents.join(&lab(), node, Path::new(KUBECONFIG))?)?;
+        Ok([(&init, INIT), (&join, JOIN)]
+            .map(|(written, kind)| written.kubeadm(kind)["nodeRegistration"]["ignorePreflightErrors"].clone()))
+    };
+    let none = Documents::default();
+    assert_eq!(ignored(&none, &node())?, [Value::Null, Value::Null], "kubeadm sees to it that the folder is empty");
+    assert_eq!(
+        ignored(&none, &volume)?,
+        [json!(["DirAvailable--var-lib-etcd"]), json!(["DirAvailable--var-lib-etcd"])]
+    );
+    let own = Documents::parse(&of(INIT, "nodeRegistration: {ignorePreflightErrors: [Swap]}"))?;
+    assert_eq!(ignored(&own, &volume)?[0], json!(["Swap", "DirAvailable--var-lib-etcd"]));
+    assert_eq!(ignored(&operator("external-etcd")?, &volume)?, ignored(&operator("external-etcd")?, &node())?);
     Ok(())
 }
 
