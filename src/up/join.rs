@@ -9,9 +9,9 @@ use super::{POLL_INTERVAL, StepOutcome, Waiting, jittered};
 use crate::exit::Exit;
 use crate::kube::Client;
 use crate::kubeadm::pki;
-use crate::kubeadm::state::MarkerStage;
+use crate::kubeadm::state::{Marker, MarkerStage};
 use crate::model::machine::group::Group;
-use crate::model::machine::ids::{MemberId, Nonce};
+use crate::model::machine::ids::{InstanceId, MemberId, Nonce};
 use crate::model::membership::instances::Instances;
 use crate::model::membership::view::ClusterView;
 use crate::model::record::cluster::{ClusterRecord, Published};
@@ -77,7 +77,7 @@ impl UpContext {
     /// is removed under the lease.
     pub(super) fn rejoin(&mut self, seen: &Snapshot) -> Result<StepOutcome> {
         let RecordView::Found { record, .. } = &seen.record else { return Ok(StepOutcome::Again) };
-        marker(&self.facts.machine.instance, &record.claim_id, MarkerStage::Joining).save(Path::new("/"))?;
+        joining_marker(&self.facts.machine.instance, record).save(Path::new("/"))?;
         // A member's own credentials may be gone with its certificates.
         self.membership.credentials = None;
         Ok(StepOutcome::Again)
@@ -136,7 +136,7 @@ impl UpContext {
             self.membership.credentials.as_ref().context("there are no credentials for the cluster")?;
         let bundle = credentials.bundle.as_ref().context("there is no PKI bundle to join with")?;
         pki::save_operator_pki(root)?;
-        marker(&self.facts.machine.instance, &record.claim_id, MarkerStage::Joining).save(root)?;
+        joining_marker(&self.facts.machine.instance, record).save(root)?;
         Point::JoinMarked.reached();
         bundle.install(root)?;
         Point::PkiInstalled.reached();
@@ -204,4 +204,11 @@ impl UpContext {
         self.membership.compared = true;
         Ok(None)
     }
+}
+
+/// The marker of a join. It names the etcd, so that this machine can leave it while nobody can read the record.
+fn joining_marker(instance: &InstanceId, record: &ClusterRecord) -> Marker {
+    let mut marker = marker(instance, &record.claim_id, MarkerStage::Joining);
+    marker.etcd_cluster_id = record.published().and_then(|published| published.etcd_cluster_id);
+    marker
 }
