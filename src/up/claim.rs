@@ -7,6 +7,7 @@ use crate::aws::store::Written;
 use crate::bucket::probe::{self, Probed, Unfit};
 use crate::bucket::{Held, HoldingLost, Renewable, keys};
 use crate::exit::Exit;
+use crate::kubeadm::{data_dir, quiesce};
 use crate::model::machine::ids::ClaimId;
 use crate::model::record::claim;
 use crate::model::record::cluster::{ClusterRecord, Holder, RecordState};
@@ -44,6 +45,7 @@ impl UpContext {
         if let Some(reason) = unresolved(&self.facts.cluster.host, self.facts.cluster.port).await {
             return Ok(StepOutcome::Wait(Waiting { reason, pause: POLL_INTERVAL, exit: Exit::TryAgain }));
         }
+        self.refuse_foreign_data_dir()?;
         self.ensure_conditions_count().await?;
         Point::BucketProven.reached();
         let before = match &seen.record {
@@ -74,6 +76,14 @@ impl UpContext {
             Written::Unknown => tracing::warn!("S3 did not say whether the claim was written, reading it anew"),
         }
         Ok(StepOutcome::Again)
+    }
+
+    /// Sees that nothing but etcd's own lies in its data folder, before this machine claims or joins.
+    ///
+    /// # Errors
+    /// With [`Exit::Operator`]: names what was found.
+    pub(super) fn refuse_foreign_data_dir(&self) -> Result<()> {
+        self.facts.documents.data_dir().map_or(Ok(()), data_dir::refuse_foreign).context(Exit::Operator)
     }
 
     /// Takes away the published hash of the retired cluster over which is claimed: beside a claim it would prove that there is a
@@ -143,10 +153,14 @@ impl UpContext {
         Ok(StepOutcome::Again)
     }
 
-    /// The claim is lost, or may be: the record says which, at the next look.
-    pub(super) fn lost(&mut self, lost: &HoldingLost) {
+    /// The claim is lost, or may be: the record says which, at the next look. Until then an unpublished cluster must not stay
+    /// behind the endpoint, and nothing is removed.
+    pub(super) async fn lost(&mut self, lost: &HoldingLost) {
         tracing::warn!(%lost, "this machine no longer holds the claim; kubeadm was stopped");
         self.record.claim = None;
+        if let Err(error) = quiesce::stop_serving(self.facts.documents.cri_socket()).await {
+            tracing::error!("{error:#}");
+        }
     }
 }
 

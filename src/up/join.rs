@@ -17,6 +17,7 @@ use crate::model::membership::view::ClusterView;
 use crate::model::record::cluster::{ClusterRecord, Published};
 use crate::model::record::view::RecordView;
 use crate::model::up::snapshot::Snapshot;
+use crate::node::kubelet_drop_in;
 use crate::node::lease::{Queued, release};
 use crate::node::peers;
 use anyhow::{Context, Result, bail, ensure};
@@ -37,6 +38,7 @@ impl UpContext {
             return Ok(StepOutcome::Again);
         };
         let Some(published) = record.published() else { return Ok(StepOutcome::Again) };
+        self.refuse_foreign_data_dir()?;
         let peers = peers::addresses(group, &self.facts.machine.instance);
         if let Some(reason) = self.compare_with_cluster(&peers).await? {
             return Ok(StepOutcome::Wait(Waiting { reason, pause: POLL_INTERVAL, exit: Exit::TryAgain }));
@@ -77,7 +79,11 @@ impl UpContext {
     /// is removed under the lease.
     pub(super) fn rejoin(&mut self, seen: &Snapshot) -> Result<StepOutcome> {
         let RecordView::Found { record, .. } = &seen.record else { return Ok(StepOutcome::Again) };
+<<<<<<< HEAD
         joining_marker(&self.facts.machine.instance, record).save(Path::new("/"))?;
+=======
+        marker(&self.facts, &record.claim_id, MarkerStage::Joining).save(Path::new("/"))?;
+>>>>>>> guard
         // A member's own credentials may be gone with its certificates.
         self.membership.credentials = None;
         Ok(StepOutcome::Again)
@@ -124,6 +130,7 @@ impl UpContext {
             return Ok(StepOutcome::Wait(Waiting { reason, pause: POLL_INTERVAL * 2, exit: Exit::Operator }));
         }
         self.membership.leaving_unit.arm().await;
+        kubelet_drop_in::install(self.facts.documents.data_dir()).await;
         Point::LeavingArmed.reached();
         self.report
             .registrar
@@ -136,7 +143,11 @@ impl UpContext {
             self.membership.credentials.as_ref().context("there are no credentials for the cluster")?;
         let bundle = credentials.bundle.as_ref().context("there is no PKI bundle to join with")?;
         pki::save_operator_pki(root)?;
+<<<<<<< HEAD
         joining_marker(&self.facts.machine.instance, record).save(root)?;
+=======
+        marker(&self.facts, &record.claim_id, MarkerStage::Joining).save(root)?;
+>>>>>>> guard
         Point::JoinMarked.reached();
         bundle.install(root)?;
         Point::PkiInstalled.reached();

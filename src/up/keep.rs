@@ -16,6 +16,7 @@ use crate::model::record::cluster::Published;
 use crate::model::record::conditional_write::Condition;
 use crate::model::record::view::RecordView;
 use crate::model::up::snapshot::Snapshot;
+use crate::node::kubelet_drop_in;
 use anyhow::{Result, anyhow};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -29,6 +30,7 @@ impl UpContext {
         let RecordView::Found { record, .. } = &seen.record else { return Ok(StepOutcome::Again) };
         let Some(published) = record.published() else { return Ok(StepOutcome::Again) };
         self.membership.leaving_unit.arm().await;
+        kubelet_drop_in::install(self.facts.documents.data_dir()).await;
         let Some((_, credentials)) = &self.membership.credentials else { return Ok(StepOutcome::Again) };
         let local =
             Client::new(&credentials.kubeconfig, SocketAddr::new(self.facts.node.address, self.facts.api_port()))?;

@@ -188,6 +188,7 @@ fn at_deadline(waiting: Exit, kubeadm_failed: bool, quorum_lost: bool) -> Exit {
 
 /// One pass: observes, decides, and takes one step.
 async fn pass(context: &mut UpContext, outages: &mut Outages, deadline: Instant) -> Result<StepOutcome> {
+    context.manifests_aside.put_back_if_whole(Path::new("/"), &context.facts.machine.instance);
     let mut seen = context.observe().await?;
     let mut step = decide(&seen, context.policy());
     if step.makes_a_cluster() && context.membership.probe.evidence_reused {
