@@ -11,12 +11,13 @@ use crate::kube::Client;
 use crate::kubeadm::pki;
 use crate::kubeadm::state::{Marker, MarkerStage};
 use crate::model::machine::group::Group;
-use crate::model::machine::ids::{InstanceId, MemberId, Nonce};
+use crate::model::machine::ids::{MemberId, Nonce};
 use crate::model::membership::instances::Instances;
 use crate::model::membership::view::ClusterView;
 use crate::model::record::cluster::{ClusterRecord, Published};
 use crate::model::record::view::RecordView;
 use crate::model::up::snapshot::Snapshot;
+use crate::node::Facts;
 use crate::node::kubelet_drop_in;
 use crate::node::lease::{Queued, release};
 use crate::node::peers;
@@ -79,11 +80,7 @@ impl UpContext {
     /// is removed under the lease.
     pub(super) fn rejoin(&mut self, seen: &Snapshot) -> Result<StepOutcome> {
         let RecordView::Found { record, .. } = &seen.record else { return Ok(StepOutcome::Again) };
-<<<<<<< HEAD
-        joining_marker(&self.facts.machine.instance, record).save(Path::new("/"))?;
-=======
-        marker(&self.facts, &record.claim_id, MarkerStage::Joining).save(Path::new("/"))?;
->>>>>>> guard
+        joining_marker(&self.facts, record).save(Path::new("/"))?;
         // A member's own credentials may be gone with its certificates.
         self.membership.credentials = None;
         Ok(StepOutcome::Again)
@@ -143,11 +140,7 @@ impl UpContext {
             self.membership.credentials.as_ref().context("there are no credentials for the cluster")?;
         let bundle = credentials.bundle.as_ref().context("there is no PKI bundle to join with")?;
         pki::save_operator_pki(root)?;
-<<<<<<< HEAD
-        joining_marker(&self.facts.machine.instance, record).save(root)?;
-=======
-        marker(&self.facts, &record.claim_id, MarkerStage::Joining).save(root)?;
->>>>>>> guard
+        joining_marker(&self.facts, record).save(root)?;
         Point::JoinMarked.reached();
         bundle.install(root)?;
         Point::PkiInstalled.reached();
@@ -218,8 +211,8 @@ impl UpContext {
 }
 
 /// The marker of a join. It names the etcd, so that this machine can leave it while nobody can read the record.
-fn joining_marker(instance: &InstanceId, record: &ClusterRecord) -> Marker {
-    let mut marker = marker(instance, &record.claim_id, MarkerStage::Joining);
+fn joining_marker(facts: &Facts, record: &ClusterRecord) -> Marker {
+    let mut marker = marker(facts, &record.claim_id, MarkerStage::Joining);
     marker.etcd_cluster_id = record.published().and_then(|published| published.etcd_cluster_id);
     marker
 }
