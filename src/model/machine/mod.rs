@@ -8,11 +8,13 @@
 //! | [`ids`] | names and IDs, checked when they come in |
 //! | [`local`] | what a machine's disk says of itself |
 //! | [`etcd_data`] | whose data lies in etcd's folder, by etcd's own log |
+//! | [`guard`] | whether kubelet may start this machine's etcd |
 //! | [`group`] | the Auto Scaling group: lifecycle, candidates |
 //! | [`election`] | whether the group is complete, and which machine claims first |
 
 pub mod election;
 pub mod etcd_data;
 pub mod group;
+pub mod guard;
 pub mod ids;
 pub mod local;
