@@ -12,7 +12,7 @@
 //! |---|---|---|
 //! | pure | [`model`] | no IO, no clock, no chance; compiles without the feature `node` |
 //! | rim | [`aws`], [`etcd`], [`kube`], [`kubeadm`], [`host`], [`bucket`], [`node`], [`settings`] | one outside thing each, every call with a deadline |
-//! | shell | [`up`], [`reset`], [`status`], [`check`], [`reap`], [`retire`], [`cli`], [`exit`], [`log`], [`layout`] | one module per command |
+//! | shell | [`up`], [`guard`], [`reset`], [`status`], [`check`], [`reap`], [`retire`], [`cli`], [`exit`], [`log`], [`layout`] | one module per command |
 //!
 //! `docs/protocol.md` tells the protocol for operators.
 #![forbid(unsafe_code)]
@@ -34,6 +34,8 @@ mod documented;
 pub mod etcd;
 #[cfg(feature = "node")]
 pub mod exit;
+#[cfg(feature = "node")]
+pub mod guard;
 #[cfg(feature = "node")]
 pub mod host;
 #[cfg(feature = "node")]

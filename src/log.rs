@@ -28,7 +28,21 @@ use crate::settings::{LogFormat, Settings};
 ///
 /// With [`Exit::Usage`], if the journal is asked for and there is none.
 pub fn init(settings: &Settings) -> Result<()> {
-    let level = settings.log_level;
+    install(settings.log_level, settings.log_format)?;
+    settings.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
+    Ok(())
+}
+
+/// The same for who needs no settings and must not fail by them.
+///
+/// # Errors
+///
+/// If there is a log already.
+pub fn init_without_settings() -> Result<()> {
+    install(LevelFilter::INFO, LogFormat::Auto)
+}
+
+fn install(level: LevelFilter, format: LogFormat) -> Result<()> {
     let which = Targets::new()
         .with_default(LevelFilter::WARN.min(level))
         // The SDK's warnings are in the errors of kubeboot's own calls as well, without internals.
@@ -40,15 +54,13 @@ pub fn init(settings: &Settings) -> Result<()> {
         .with_ansi(wants_colour())
         // Otherwise a closed standard error would cause a panic.
         .log_internal_errors(false);
-    let layer = match settings.log_format {
+    let layer = match format {
         LogFormat::Json => text.json().flatten_event(true).boxed(),
         LogFormat::Journal => journal().context(Exit::Usage)?.boxed(),
         LogFormat::Auto if is_journal() => text.event_format(PriorityFormat::new()).boxed(),
         LogFormat::Auto | LogFormat::Text => text.boxed(),
     };
-    tracing_subscriber::registry().with(layer.with_filter(which)).try_init().context("failed to set up the log")?;
-    settings.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
-    Ok(())
+    tracing_subscriber::registry().with(layer.with_filter(which)).try_init().context("failed to set up the log")
 }
 
 fn journal() -> Result<tracing_journald::Layer> {

@@ -6,7 +6,7 @@ use kubeboot::cli::{Cli, CliCommand, generate};
 use kubeboot::exit::Exit;
 use kubeboot::host::signals::asked_to_stop;
 use kubeboot::settings::{Flags, Settings};
-use kubeboot::{check, log, reap, reset, retire, status, up};
+use kubeboot::{check, guard, log, reap, reset, retire, status, up};
 use std::process::ExitCode;
 
 /// The program. Public for the variant that tests can stop, `src/bin/kubeboot-crash-points.rs`.
@@ -23,6 +23,7 @@ pub async fn main() -> ExitCode {
 async fn run(Cli { flags, command }: Cli) -> Result<ExitCode> {
     match command {
         CliCommand::Up(options) => up::run(settings(&flags)?, options.into()).await?,
+        CliCommand::Guard => guard::run().await?,
         CliCommand::Check(options) => check::run(settings(&flags), options.json).await?,
         CliCommand::Reset(options) => return Ok(reset::run(settings(&flags)?, options.into()).await?.into()),
         CliCommand::Status(options) => return Ok(status::run(settings(&flags)?, options.json).await?.into()),

@@ -3,7 +3,7 @@
 use super::finding::{Finding, Found};
 use super::input::CheckInput;
 use super::{Check, at_once};
-use crate::kubeadm::state;
+use crate::kubeadm::{data_dir, state};
 use crate::model::machine::ids::{ClaimId, InstanceId};
 use crate::model::machine::local::Local;
 use crate::model::record::cluster::ClusterRecord;
@@ -82,15 +82,11 @@ fn etcd_folder(input: &CheckInput) -> Found {
         return Ok(vec![Finding::ok("not needed: etcd is external")]);
     };
     let room = room_at(folder).map_err(|error| Finding::skipped(format!("'{}': {error}", folder.display())))?;
-    Ok(vec![judge_folder(folder, &names(folder)).unwrap_or_else(|| judge_room(folder, room))])
+    Ok(vec![judge_folder(folder).unwrap_or_else(|| judge_room(folder, room))])
 }
 
-fn judge_folder(folder: &Path, names: &[String]) -> Option<Finding> {
-    let is_used = names.iter().any(|name| name == "member");
-    (!names.is_empty() && !is_used).then(|| {
-        let text = format!("'{}' holds {}, and kubeadm wants it empty", folder.display(), names.join(", "));
-        Finding::failed(text, "empty it; if it is the root of a file system, set etcd.local.dataDir to a folder in it")
-    })
+fn judge_folder(folder: &Path) -> Option<Finding> {
+    data_dir::refuse_foreign(folder).err().map(|error| Finding::error(&error))
 }
 
 fn judge_room(folder: &Path, room: u64) -> Finding {
@@ -161,15 +157,19 @@ mod tests {
     }
 
     #[test]
-    fn etcds_folder_is_empty_or_its_own_and_large_enough() {
-        let folder = Path::new("/var/lib/etcd");
-        let verdict = |names: &[&str]| {
-            let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-            judge_folder(folder, &names).map(|finding| finding.verdict)
+    fn etcds_folder_is_empty_or_its_own_and_large_enough() -> Result<()> {
+        let verdict = |names: &[&str]| -> Result<Option<CheckVerdict>> {
+            let folder = tempfile::tempdir()?;
+            for name in names {
+                fs::create_dir(folder.path().join(name))?;
+            }
+            Ok(judge_folder(folder.path()).map(|finding| finding.verdict))
         };
-        assert_eq!((verdict(&[]), verdict(&["member"])), (None, None));
-        assert_eq!(verdict(&["lost+found"]), Some(FAILED));
+        assert_eq!((verdict(&[])?, verdict(&["member"])?, verdict(&["member", "lost+found"])?), (None, None, None));
+        assert_eq!((verdict(&["lost+found"])?, verdict(&["member", "notes"])?), (None, Some(FAILED)));
+        let folder = Path::new("/var/lib/etcd");
         assert_eq!(judge_room(folder, ROOM).verdict, CheckVerdict::Ok);
         assert_eq!(judge_room(folder, ROOM - 1).verdict, CheckVerdict::Warning);
+        Ok(())
     }
 }

@@ -3,31 +3,26 @@
 use super::Check;
 use super::finding::{Finding, Found};
 use super::input::CheckInput;
-use crate::host::process::{Command, ProcessFailed};
+use crate::host::process::ProcessFailed;
+use crate::host::runtime::{self, KNOWN};
 use serde_json::Value;
-use std::os::unix::fs::FileTypeExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use tokio::net::UnixStream;
 
-pub(super) const CHECKS: &[Check] = &[Check { name: "container-runtime", run: |input| Box::pin(runtime(input)) }];
-
-/// Where kubeadm looks for a runtime (its `constants_unix.go`).
-const KNOWN: [&str; 3] = ["/run/containerd/containerd.sock", "/run/crio/crio.sock", "/run/cri-dockerd.sock"];
+pub(super) const CHECKS: &[Check] =
+    &[Check { name: "container-runtime", run: |input| Box::pin(container_runtime(input)) }];
 
 /// Whether there is one container runtime, and it answers.
-async fn runtime(input: &CheckInput) -> Found {
+async fn container_runtime(input: &CheckInput) -> Found {
     let given = input.documents.needed()?.cri_socket();
-    let found: Vec<&str> = KNOWN.into_iter().filter(|path| is_socket(Path::new(path))).collect();
+    let found = runtime::sockets();
     let socket = choose(given, &found)?;
     let shown = socket.display();
     input.needs_root()?;
     UnixStream::connect(&socket).await.map_err(|error| {
         Finding::failed(format!("no answer at '{shown}': {error}"), "start the container runtime, and enable its unit")
     })?;
-    let asked = Command::new("crictl").args(["version"]).env_allow(["PATH"]);
-    // A variable, since crictl takes this option in several places, depending on its age.
-    let asked = asked.env("CONTAINER_RUNTIME_ENDPOINT", format!("unix://{shown}")).run();
-    match asked.await {
+    match runtime::crictl(&socket, ["version"]).run().await {
         Ok(output) => Ok(vec![Finding::ok(format!("{} at '{shown}'", name_and_version(&output.stdout)))]),
         Err(ProcessFailed::NotFound { .. }) => {
             Ok(vec![Finding::ok(format!("a runtime answers at '{shown}'; without crictl its version is not known"))])
@@ -42,7 +37,7 @@ async fn runtime(input: &CheckInput) -> Found {
 /// The socket that kubeadm will use: the one that is given, or the only one there is.
 fn choose(given: Option<&str>, found: &[&str]) -> Result<PathBuf, Finding> {
     match (given, found) {
-        (Some(given), _) => Ok(given.strip_prefix("unix://").unwrap_or(given).into()),
+        (Some(given), _) => Ok(runtime::path_of(given).into()),
         (None, [one]) => Ok(one.into()),
         (None, []) => Err(Finding::failed(
             format!("there is no container runtime: none of {} is there", KNOWN.join(", ")),
@@ -53,10 +48,6 @@ fn choose(given: Option<&str>, found: &[&str]) -> Result<PathBuf, Finding> {
             "name one of them in nodeRegistration.criSocket of the kubeadm configuration",
         )),
     }
-}
-
-fn is_socket(path: &Path) -> bool {
-    path.metadata().is_ok_and(|metadata| metadata.file_type().is_socket())
 }
 
 /// Reads the answer of `crictl version`: lines `RuntimeName:  containerd`, or JSON.

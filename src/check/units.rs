@@ -2,7 +2,7 @@
 
 use super::Check;
 use super::finding::{Finding, Found};
-use crate::host::systemd::scopes;
+use crate::host::systemd::drop_ins;
 use crate::host::systemd::unit::{self, Unit};
 use crate::kubeadm::state::Marker;
 use crate::node::LEAVING_UNIT;
@@ -20,8 +20,8 @@ async fn units() -> Found {
     let (kubelet, boot, leaving) = join!(unit::show(KUBELET_UNIT), unit::show(BOOT_UNIT), unit::show(LEAVING_UNIT));
     let ask = |unit: anyhow::Result<Unit>| unit.map_err(|error| Finding::error(&error));
     let is_member = !matches!(Marker::load(Path::new("/")), Ok(None));
-    let drop_ins = of_drop_ins(&scopes::missing(Path::new("/"), LEAVING_UNIT));
-    Ok(vec![of_kubelet(&ask(kubelet)?), of_boot(&ask(boot)?), of_leaving(&ask(leaving)?, is_member), drop_ins])
+    let missing = of_drop_ins(&drop_ins::missing(Path::new("/"), LEAVING_UNIT));
+    Ok(vec![of_kubelet(&ask(kubelet)?), of_boot(&ask(boot)?), of_leaving(&ask(leaving)?, is_member), missing])
 }
 
 fn of_kubelet(unit: &Unit) -> Finding {
@@ -72,12 +72,13 @@ fn of_leaving(unit: &Unit, is_member: bool) -> Finding {
     }
 }
 
-/// Without them the unit runs, while systemd ends this machine's etcd beside it.
+/// Without them the leaving unit runs while systemd ends this machine's etcd beside it, and kubelet starts an etcd that has lost
+/// its data.
 fn of_drop_ins(missing: &[&str]) -> Finding {
     if missing.is_empty() {
-        Finding::ok(format!("containers are stopped after {LEAVING_UNIT}"))
+        Finding::ok(format!("containers are stopped after {LEAVING_UNIT}, and the guard runs before kubelet"))
     } else {
-        Finding::warning(scopes::describe_missing(missing, LEAVING_UNIT), scopes::REMEDY)
+        Finding::warning(drop_ins::describe_missing(missing, LEAVING_UNIT), drop_ins::REMEDY)
     }
 }
 

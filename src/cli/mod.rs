@@ -42,6 +42,9 @@ pub enum CliCommand {
     /// Check whether this machine and account are ready for `up`
     #[command(long_about = text::CHECK, after_long_help = text::CHECK_EXAMPLES)]
     Check(ReportArgs),
+    /// Keep kubelet from starting an etcd whose data is gone
+    #[command(long_about = text::GUARD, after_long_help = text::GUARD_EXAMPLES)]
+    Guard,
     /// Remove the etcd members of machines that are gone
     #[command(long_about = text::REAP, after_long_help = text::REAP_EXAMPLES)]
     Reap(ReapArgs),

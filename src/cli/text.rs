@@ -66,6 +66,21 @@ Examples:
   kubeboot check                       on a machine of the group, before the first 'up'
   kubeboot check --json                for programs";
 
+pub(super) const GUARD: &str = "\
+Keep kubelet from starting an etcd whose data is gone, or is another machine's: such an etcd would vote without knowing what it \
+voted for.
+
+A drop-in of kubelet.service runs it before kubelet, from local files alone and without settings. If this machine is a member and \
+its data is not here, or another machine made what is on this disk, the manifests of etcd and API server are set aside to \
+/var/lib/kubeboot/manifests-aside. They go back as soon as this machine's own data is there again, by the next start of kubelet \
+or by 'kubeboot up'. Removes nothing; with external etcd it does nothing.
+
+Ends with 0 unless a manifest could not be moved.";
+
+pub(super) const GUARD_EXAMPLES: &str = "\
+Examples:
+  kubeboot guard                       by the drop-in of kubelet.service, before each of its starts";
+
 pub(super) const REAP: &str = "\
 Remove the etcd members of machines that are gone, with their Node objects, by the same rules as every machine does before it \
 joins: EC2 says that the machine is gone, no running instance has its address, the member does not answer, and the removal leaves the \

@@ -181,7 +181,7 @@ mod tests {
     fn the_newest_file_counts() -> Result<()> {
         let next = "0000000000000001-0000000000004e21.wal";
         assert_eq!(seen(&[(next, FIRST), (NAME, b"")])?, EtcdData::Of(real()));
-        assert_eq!(why(&seen(&[(NAME, FIRST), (next, b"")])?).contains("it ends within"), true);
+        assert!(why(&seen(&[(NAME, FIRST), (next, b"")])?).contains("it ends within"));
         Ok(())
     }
 

@@ -8,5 +8,6 @@ pub mod hosts;
 pub mod lock;
 pub mod namespace;
 pub mod process;
+pub mod runtime;
 pub mod signals;
 pub mod systemd;

@@ -9,15 +9,21 @@
 //! | [`attempt`] | a running init or join, and why a command failed |
 //! | [`run`] | running the commands, with deadlines and a clean environment |
 //! | [`pki`] | the files that all control-plane nodes share, and the bundle that carries them |
+//! | [`data_dir`] | etcd's data folder, in which nothing but etcd's own data may lie |
+//! | [`manifests`] | the manifests of etcd and API server, and the folder in which they are set aside |
+//! | [`quiesce`] | stopping kubelet and the control plane that it started |
 //! | [`state`] | what is on this machine's disk, and whose it is |
 //! | [`wipe`] | making a machine fresh again |
 
 pub mod args;
 pub mod attempt;
+pub mod data_dir;
 pub mod documents;
 pub mod host_files;
+pub mod manifests;
 pub mod output;
 pub mod pki;
+pub mod quiesce;
 pub mod run;
 pub mod state;
 pub mod wipe;

@@ -4,12 +4,14 @@
 //! member, so that the next `up` knows the state after a crash at any point.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 
+use super::manifests::DEFAULT_DATA_DIR;
 use crate::host::files;
+use crate::model::machine::guard::Marked;
 use crate::model::machine::ids::{ClaimId, EtcdClusterId, InstanceId, MemberId, Uid};
 use crate::model::machine::local::{self, Local};
 use crate::model::membership::certainty::RecordedEtcd;
@@ -64,6 +66,9 @@ pub struct Marker {
     /// ID of its etcd member, as soon as known; none with external etcd.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub member_id: Option<MemberId>,
+    /// The folder of its etcd's data; none: kubeadm's default, `/var/lib/etcd`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data_dir: Option<PathBuf>,
     /// When it was written, by this machine's clock (RFC 3339): for people; nothing is decided by it.
     pub at: String,
 }
@@ -80,6 +85,7 @@ impl Marker {
             kube_system_uid: None,
             etcd_cluster_id: None,
             member_id: None,
+            data_dir: None,
             at: String::new(),
         }
     }
@@ -88,6 +94,24 @@ impl Marker {
     #[must_use]
     pub fn recorded_etcd(&self) -> Option<RecordedEtcd> {
         Some(RecordedEtcd { claim: self.claim_id.clone(), cluster: self.etcd_cluster_id? })
+    }
+
+    /// The same, with the data folder of its etcd, as far as that is not kubeadm's default; `None` where etcd is external.
+    #[must_use]
+    pub fn with_data_dir(self, data_dir: Option<&Path>) -> Self {
+        let data_dir = data_dir.filter(|folder| *folder != Path::new(DEFAULT_DATA_DIR)).map(Path::to_owned);
+        Self { data_dir, ..self }
+    }
+
+    /// What the guard needs to know of it.
+    #[must_use]
+    pub fn marked(&self) -> Marked<'_> {
+        Marked {
+            instance: &self.instance,
+            is_member: self.stage == MarkerStage::Member,
+            member: self.member_id,
+            cluster: self.etcd_cluster_id,
+        }
     }
 
     /// Writes the marker whole, readable by root alone, below `root` (`/` on a machine).
@@ -256,6 +280,21 @@ mod tests {
         Marker::remove(root.path())?;
         Marker::remove(root.path())?;
         assert_eq!(Marker::load(root.path())?, None);
+        Ok(())
+    }
+
+    #[test]
+    fn the_data_folder_is_written_only_where_it_is_not_the_default() -> Result<()> {
+        let written = |folder: Option<&str>| -> Result<String> {
+            Ok(serde_json::to_string(&member()?.with_data_dir(folder.map(Path::new)))?)
+        };
+        for folder in [None, Some(DEFAULT_DATA_DIR)] {
+            assert!(!written(folder)?.contains("data_dir"), "as it was before: {folder:?}");
+        }
+        let other = parse(written(Some("/data/etcd"))?.as_bytes())?;
+        assert_eq!(other.data_dir.as_deref(), Some(Path::new("/data/etcd")));
+        assert_eq!(parse(serde_json::to_string(&member()?)?.as_bytes())?.data_dir, None);
+        assert!(member()?.marked().is_member && !marker(MarkerStage::Joining)?.marked().is_member);
         Ok(())
     }
 

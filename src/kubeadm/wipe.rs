@@ -10,6 +10,7 @@ use super::output::Cause;
 use super::pki::{self, PKI_DIR};
 use super::run::Kubeadm;
 use super::state::Marker;
+use super::{data_dir, manifests};
 use crate::host::files;
 
 /// One step of a wipe, in the order of [`plan`].
@@ -20,7 +21,10 @@ pub enum WipeStep {
         /// The container runtime's socket, where there are several.
         cri_socket: Option<String>,
     },
-    /// Emptying etcd's data directory, which kubeadm leaves alone when that phase is skipped.
+    /// Removing the manifests that the guard has set aside, before anything else: with the data half removed they would be
+    /// put back.
+    ForgetAside,
+    /// Removing the member's data from etcd's data directory, which kubeadm leaves alone when that phase is skipped.
     EmptyEtcd {
         /// The directory.
         data_dir: PathBuf,
@@ -39,8 +43,9 @@ impl WipeStep {
     pub fn describe(&self) -> String {
         match self {
             Self::Reset { .. } => "run kubeadm reset, without its phase remove-etcd-member".to_owned(),
+            Self::ForgetAside => "remove the manifests that were set aside".to_owned(),
             Self::EmptyEtcd { data_dir } => {
-                format!("empty etcd's data directory '{}'", data_dir.display())
+                format!("remove the member's data from etcd's data directory '{}'", data_dir.display())
             }
             Self::EmptyPki => format!("empty '{PKI_DIR}'"),
             Self::RestoreOperatorPki => format!("put the operator's own files back into '{PKI_DIR}'"),
@@ -54,10 +59,9 @@ impl WipeStep {
 pub fn plan(data_dir: Option<&Path>, cri_socket: Option<&str>) -> Vec<WipeStep> {
     let reset = WipeStep::Reset { cri_socket: cri_socket.map(str::to_owned) };
     let empty = data_dir.map(|folder| WipeStep::EmptyEtcd { data_dir: folder.to_owned() });
-    [Some(reset), empty, Some(WipeStep::EmptyPki), Some(WipeStep::RestoreOperatorPki), Some(WipeStep::RemoveMarker)]
-        .into_iter()
-        .flatten()
-        .collect()
+    let first = [WipeStep::ForgetAside, reset];
+    let last = [WipeStep::EmptyPki, WipeStep::RestoreOperatorPki, WipeStep::RemoveMarker];
+    first.into_iter().chain(empty).chain(last).collect()
 }
 
 /// Carries out the steps of [`plan`], one after the other. May be repeated after a crash or a failure.
@@ -87,7 +91,8 @@ async fn carry_out(kubeadm: &Kubeadm, step: &WipeStep) -> Result<()> {
                 error
             }
         }),
-        WipeStep::EmptyEtcd { data_dir } => files::remove_contents(data_dir),
+        WipeStep::ForgetAside => manifests::forget_aside(root),
+        WipeStep::EmptyEtcd { data_dir } => data_dir::remove_member(data_dir),
         WipeStep::EmptyPki => files::remove_contents(Path::new(PKI_DIR)),
         WipeStep::RestoreOperatorPki => pki::restore_operator_pki(root),
         WipeStep::RemoveMarker => Marker::remove(root),
@@ -101,11 +106,11 @@ mod tests {
     #[test]
     fn the_membership_is_never_touched_and_the_marker_goes_last() {
         let steps = plan(Some(Path::new("/data/etcd")), None);
-        assert!(matches!(steps.first(), Some(WipeStep::Reset { .. })));
+        assert!(matches!(steps[..2], [WipeStep::ForgetAside, WipeStep::Reset { .. }]));
         assert_eq!(steps.last(), Some(&WipeStep::RemoveMarker));
         let words: Vec<String> = steps.iter().map(WipeStep::describe).collect();
-        assert!(words[0].contains("without its phase remove-etcd-member"));
-        assert!(words[1].contains("/data/etcd"));
+        assert!(words[1].contains("without its phase remove-etcd-member"));
+        assert!(words[2].contains("/data/etcd"));
         let external = plan(None, None);
         assert!(!external.iter().any(|step| matches!(step, WipeStep::EmptyEtcd { .. })), "that etcd is external");
     }

@@ -5,6 +5,7 @@ use crate::aws::Session;
 use crate::aws::imds::{self, InstanceMetadata};
 use crate::exit::Exit;
 use crate::host::files;
+use crate::kubeadm::data_dir;
 use crate::kubeadm::documents::{ClusterFacts, Documents, NodeFacts};
 use crate::kubeadm::output::Version;
 use crate::kubeadm::run::Kubeadm;
@@ -87,6 +88,7 @@ impl Facts {
             address: machine.addresses[0],
             provider_id: external.then(|| machine.provider_id()),
             cri_socket: None,
+            has_lost_and_found: documents.data_dir().is_some_and(data_dir::has_lost_and_found),
         };
         Ok(Self { settings, machine, node_name, boot: boot_id()?, documents, cluster, node })
     }
@@ -199,7 +201,11 @@ async fn machine(time_limit: Duration) -> Result<InstanceMetadata> {
     }
 }
 
-fn boot_id() -> Result<BootId> {
+/// The ID of this boot.
+///
+/// # Errors
+/// The kernel does not tell.
+pub fn boot_id() -> Result<BootId> {
     let path = Path::new("/proc/sys/kernel/random/boot_id");
     let text = std::fs::read_to_string(path).with_context(|| format!("failed to read '{}'", path.display()))?;
     Ok(BootId::parse(text.trim())?)

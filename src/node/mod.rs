@@ -6,6 +6,7 @@ pub mod etcd_claim;
 pub mod facts;
 pub mod former_node;
 pub mod group;
+pub mod kubelet_drop_in;
 pub mod lease;
 pub mod leaving_unit;
 pub mod node_name;
@@ -13,6 +14,7 @@ pub mod peers;
 pub mod reaping;
 pub mod registrar;
 pub mod this_boot;
+pub mod this_instance;
 
 pub use facts::Facts;
 

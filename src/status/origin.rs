@@ -4,7 +4,7 @@ use super::certificates;
 use super::within::within;
 use crate::aws::imds;
 use crate::host::files;
-use crate::host::systemd::{scopes, unit};
+use crate::host::systemd::{drop_ins, unit};
 use crate::kubeadm::state;
 use crate::model::status::{Known, LeavingUnitState, StatusOrigin, ThisMachine};
 use crate::node::LEAVING_UNIT;
@@ -54,7 +54,7 @@ pub(super) async fn look(settings: &Settings) -> Place {
         local,
         certificates: certificates::read(Path::new("/")).map_err(|error| as_root(&error)),
         leaving_unit,
-        missing_drop_ins: scopes::missing(Path::new("/"), LEAVING_UNIT).into_iter().map(str::to_owned).collect(),
+        missing_drop_ins: drop_ins::missing(Path::new("/"), LEAVING_UNIT).into_iter().map(str::to_owned).collect(),
     };
     let api_port = documents.bind_port().unwrap_or(settings.endpoint.port);
     Place { here, api_port, external_etcd: documents.external_etcd().is_some() }

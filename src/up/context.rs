@@ -8,6 +8,7 @@ use super::{StepOutcome, UpOptions};
 use crate::aws::store::Store;
 use crate::etcd;
 use crate::exit::Exit;
+use crate::guard::ManifestsAside;
 use crate::host::files;
 use crate::host::lock::Lock;
 use crate::kubeadm::run::Kubeadm;
@@ -44,6 +45,8 @@ pub struct UpContext {
     pub(super) membership: Membership,
     /// For the launch hook of the group.
     pub(super) launch_hook: LaunchHook,
+    /// The manifests that the guard has set aside.
+    pub(super) manifests_aside: ManifestsAside,
     /// For whoever wants to know what this machine does.
     pub(super) report: Reporting,
 }
@@ -72,6 +75,7 @@ impl UpContext {
             record: RecordHold::new(&store),
             membership: Membership::new(&facts, &store),
             launch_hook: LaunchHook::new(&session, &facts),
+            manifests_aside: ManifestsAside::default(),
             report: Reporting::new(Registrar::load(store.clone(), &facts).await),
             kubeadm: lock.map_or_else(Kubeadm::read_only, Kubeadm::new),
             store,
@@ -119,7 +123,7 @@ impl UpContext {
         match &mut self.record.claim {
             Some(claim) => match claim.while_holding(wiped).await {
                 Ok(result) => result.context(Exit::Kubeadm)?,
-                Err(lost) => self.lost(&lost),
+                Err(lost) => self.lost(&lost).await,
             },
             None => wiped.await.context(Exit::Kubeadm)?,
         }

@@ -5,7 +5,7 @@
 
 use super::context::UpContext;
 use super::point::Point;
-use super::{CONTENDED, StepOutcome, Waiting};
+use super::{CONTENDED_INTERVAL, StepOutcome, Waiting};
 use crate::aws::CallFailed;
 use crate::aws::store::{Store, Written};
 use crate::bucket::held::FinalWrite;
@@ -20,7 +20,7 @@ use crate::kubeadm::pki::{self, Bundle};
 use crate::kubeadm::run::{ATTEMPT_TIMEOUT, Kubeadm};
 use crate::kubeadm::state::{Marker, MarkerStage};
 use crate::model::machine::etcd_data::EtcdIds;
-use crate::model::machine::ids::{ClaimId, EtcdClusterId, InstanceId, Uid};
+use crate::model::machine::ids::{ClaimId, EtcdClusterId, Uid};
 use crate::model::membership::certainty::RecordedEtcd;
 use crate::model::membership::registration::RegistrationPhase;
 use crate::model::record::claim;
@@ -28,6 +28,7 @@ use crate::model::record::cluster::{ClusterRecord, Published};
 use crate::model::record::conditional_write::Condition;
 use crate::node::Facts;
 use crate::node::credentials::{FOLDER, MEMBER_ETCD};
+use crate::node::kubelet_drop_in;
 use crate::node::registrar::rfc3339;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use std::net::SocketAddr;
@@ -52,6 +53,7 @@ impl UpContext {
         self.report.registrar.phase(RegistrationPhase::Initializing, &claim_id).await;
         // What init makes is a member, too.
         self.membership.leaving_unit.arm().await;
+        kubelet_drop_in::install(self.facts.documents.data_dir()).await;
         Point::LeavingArmed.reached();
         // The last look before kubeadm, with nobody else asked in between: only its own claim lets a node initialise.
         if !claim::stands(&self.read_record().await?, &claim_id) {
@@ -62,7 +64,7 @@ impl UpContext {
         let made = match held.while_holding(work).await {
             Ok(made) => made,
             Err(lost) => {
-                self.lost(&lost);
+                self.lost(&lost).await;
                 return Ok(StepOutcome::Again);
             }
         };
@@ -76,7 +78,7 @@ impl UpContext {
                 // Every attempt has a claim of its own, and so an etcd of its own: the next one takes over from this one.
                 drop(held);
                 let reason = format!("another attempt after a failed init: {error:#}");
-                Ok(StepOutcome::Wait(Waiting { reason, pause: CONTENDED, exit: Exit::Kubeadm }))
+                Ok(StepOutcome::Wait(Waiting { reason, pause: CONTENDED_INTERVAL, exit: Exit::Kubeadm }))
             }
         }
     }
@@ -87,7 +89,7 @@ impl UpContext {
         let Some(next) = claim::flipped(held.body(), published.clone()) else { return Ok(StepOutcome::Again) };
         Point::FlipDue.reached();
         let bytes = next.to_bytes();
-        let flipped = insist(|| held.clone().finish(&bytes, FLIP_TIMEOUT)).await;
+        let flipped = retry_denied(|| held.clone().finish(&bytes, FLIP_TIMEOUT)).await;
         Point::FlipSent.reached();
         match flipped {
             Ok(FinalWrite::Ours(_)) => {
@@ -95,7 +97,7 @@ impl UpContext {
                 tracing::info!(claim = %claim_id, kube_system_uid = %published.kube_system_uid, "the cluster exists");
                 self.mark_member(&claim_id, &published)?;
             }
-            Ok(FinalWrite::Lost(lost)) => self.lost(&lost),
+            Ok(FinalWrite::Lost(lost)) => self.lost(&lost).await,
             // Nothing on the disk is touched until the record has been read.
             Ok(FinalWrite::Unknown) => tracing::warn!("S3 did not say whether the record was flipped, reading it anew"),
             Err(error) => return Err(error.into()),
@@ -105,7 +107,7 @@ impl UpContext {
 
     /// Writes down that this machine is a member of the cluster of this claim.
     pub(super) fn mark_member(&self, claim_id: &ClaimId, published: &Published) -> Result<()> {
-        let mut marker = marker(&self.facts.machine.instance, claim_id, MarkerStage::Member);
+        let mut marker = marker(&self.facts, claim_id, MarkerStage::Member);
         marker.kube_system_uid = Some(published.kube_system_uid.clone());
         marker.etcd_cluster_id = published.etcd_cluster_id;
         marker.save(Path::new("/"))?;
@@ -115,8 +117,8 @@ impl UpContext {
 }
 
 /// A marker of this stage.
-pub(super) fn marker(instance: &InstanceId, claim_id: &ClaimId, stage: MarkerStage) -> Marker {
-    Marker::new(instance, claim_id, stage)
+pub(super) fn marker(facts: &Facts, claim_id: &ClaimId, stage: MarkerStage) -> Marker {
+    Marker::new(&facts.machine.instance, claim_id, stage).with_data_dir(facts.documents.data_dir())
 }
 
 async fn make_cluster(
@@ -133,7 +135,7 @@ async fn make_cluster(
 async fn run_init(facts: &Facts, kubeadm: &Kubeadm, claim_id: &ClaimId, deadline: Instant) -> Result<BootstrapToken> {
     let root = Path::new("/");
     pki::save_operator_pki(root)?;
-    marker(&facts.machine.instance, claim_id, MarkerStage::Initializing).save(root)?;
+    marker(facts, claim_id, MarkerStage::Initializing).save(root)?;
     Point::InitMarked.reached();
     let token = BootstrapToken::new(&random()?);
     let config = PathBuf::from(FOLDER).join("kubeadm-init.yaml");
@@ -190,7 +192,7 @@ async fn publish(facts: &Facts, store: &Store, claim_id: &ClaimId, token: &Boots
     };
     let body = bundle.to_json()?;
     let pki_key = keys::pki(claim_id);
-    match insist(|| store.write_secret(&pki_key, &body, &Condition::Absent, FLIP_TIMEOUT)).await? {
+    match retry_denied(|| store.write_secret(&pki_key, &body, &Condition::Absent, FLIP_TIMEOUT)).await? {
         Written::Ours(_) => {}
         Written::Others(_) | Written::Gone => {
             bail!("'{}' is there already, and it is not what was to be written", store.url(&pki_key))
@@ -229,12 +231,12 @@ async fn keep_claim(facts: &Facts, local: &Client, claim_id: &ClaimId) -> Result
     Ok(Some(cluster))
 }
 
-/// Repeats a write without which a cluster that stands already would have to be made anew. A denial may pass within
-/// seconds, as while a role or the policy of a key settles.
+/// Repeats a write that S3 denies, because a denial may pass within seconds and the finished cluster would otherwise have to be
+/// made anew.
 ///
 /// # Errors
 /// S3's last refusal.
-async fn insist<T, F>(write: impl Fn() -> F) -> Result<T, CallFailed>
+async fn retry_denied<T, F>(write: impl Fn() -> F) -> Result<T, CallFailed>
 where
     F: Future<Output = Result<T, CallFailed>>,
 {

@@ -17,6 +17,7 @@ use crate::model::membership::view::ClusterView;
 use crate::model::record::cluster::{ClusterRecord, Published};
 use crate::model::record::view::RecordView;
 use crate::model::up::snapshot::Snapshot;
+use crate::node::kubelet_drop_in;
 use crate::node::lease::{Queued, release};
 use crate::node::peers;
 use anyhow::{Context, Result, bail, ensure};
@@ -25,11 +26,10 @@ use std::path::Path;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-/// Between two looks at the lease of another.
-const LOOK: Duration = Duration::from_millis(450);
-/// Looks at the lease alone between two looks at everything else, which serves that long: so a machine in the queue asks S3
-/// four times a second at the most.
-const LOOKS: u32 = 3;
+/// Between two reads of another machine's lease.
+const LEASE_POLL_INTERVAL: Duration = Duration::from_millis(450);
+/// Reads of the lease alone in one pass, so that a machine in the queue asks S3 four times a second at the most.
+const LEASE_POLLS: u32 = 3;
 
 impl UpContext {
     /// Queues for the lease and joins.
@@ -38,6 +38,7 @@ impl UpContext {
             return Ok(StepOutcome::Again);
         };
         let Some(published) = record.published() else { return Ok(StepOutcome::Again) };
+        self.refuse_foreign_data_dir()?;
         let peers = peers::addresses(group, &self.facts.machine.instance);
         if let Some(reason) = self.compare_with_cluster(&peers).await? {
             return Ok(StepOutcome::Wait(Waiting { reason, pause: POLL_INTERVAL, exit: Exit::TryAgain }));
@@ -51,7 +52,7 @@ impl UpContext {
         let (mut held, nonce) = match self.queue(&seen.instances).await? {
             Queued::Mine(held, nonce) => (held, nonce),
             Queued::Wait(reason) => {
-                return Ok(StepOutcome::Wait(Waiting { reason, pause: LOOK, exit: Exit::TryAgain }));
+                return Ok(StepOutcome::Wait(Waiting { reason, pause: LEASE_POLL_INTERVAL, exit: Exit::TryAgain }));
             }
         };
         tracing::info!(lease = %nonce, "this machine holds the membership lease");
@@ -78,7 +79,7 @@ impl UpContext {
     /// is removed under the lease.
     pub(super) fn rejoin(&mut self, seen: &Snapshot) -> Result<StepOutcome> {
         let RecordView::Found { record, .. } = &seen.record else { return Ok(StepOutcome::Again) };
-        marker(&self.facts.machine.instance, &record.claim_id, MarkerStage::Joining).save(Path::new("/"))?;
+        marker(&self.facts, &record.claim_id, MarkerStage::Joining).save(Path::new("/"))?;
         // A member's own credentials may be gone with its certificates.
         self.membership.credentials = None;
         Ok(StepOutcome::Again)
@@ -86,16 +87,16 @@ impl UpContext {
 
     /// Takes the lease as soon as it is this machine's turn; after a few looks, says whose turn it is.
     async fn queue(&mut self, instances: &Instances) -> Result<Queued> {
-        for _ in 1..LOOKS {
+        for _ in 1..LEASE_POLLS {
             match self.membership.lease.take("join", instances).await? {
                 mine @ Queued::Mine(..) => return Ok(mine),
-                Queued::Wait(_) => sleep(jittered(LOOK)).await,
+                Queued::Wait(_) => sleep(jittered(LEASE_POLL_INTERVAL)).await,
             }
         }
         self.membership.lease.take("join", instances).await
     }
 
-    /// Whatever came of an attempt: the cluster is asked anew, and a failure is cleaned up after.
+    /// After an attempt the cluster is asked anew. A failed attempt is cleaned up.
     async fn ended(&mut self, joined: Result<StepOutcome>, group: &Group) -> Result<StepOutcome> {
         self.membership.probe.forget();
         match joined {
@@ -125,6 +126,7 @@ impl UpContext {
             return Ok(StepOutcome::Wait(Waiting { reason, pause: POLL_INTERVAL * 2, exit: Exit::Operator }));
         }
         self.membership.leaving_unit.arm().await;
+        kubelet_drop_in::install(self.facts.documents.data_dir()).await;
         Point::LeavingArmed.reached();
         self.report
             .registrar
@@ -137,7 +139,7 @@ impl UpContext {
             self.membership.credentials.as_ref().context("there are no credentials for the cluster")?;
         let bundle = credentials.bundle.as_ref().context("there is no PKI bundle to join with")?;
         pki::save_operator_pki(root)?;
-        marker(&self.facts.machine.instance, &record.claim_id, MarkerStage::Joining).save(root)?;
+        marker(&self.facts, &record.claim_id, MarkerStage::Joining).save(root)?;
         Point::JoinMarked.reached();
         bundle.install(root)?;
         Point::PkiInstalled.reached();
@@ -168,7 +170,7 @@ impl UpContext {
         Ok(StepOutcome::Again)
     }
 
-    /// kubeadm says that it joined; etcd knows.
+    /// This machine's member, which etcd must list as a started voter: the exit code of kubeadm does not prove that.
     async fn own_started_voter(&self, peers: &[IpAddr]) -> Result<Option<MemberId>> {
         match self.ask_cluster(peers).await {
             ClusterView::External => Ok(None),

@@ -1,4 +1,5 @@
-//! What a member sees to at every run: the leaving unit, its registration, the published hash.
+//! What a member does in every run: it arms the leaving unit, checks its own API server, publishes the hash, completes the launch
+//! hook and registers.
 
 use super::context::UpContext;
 use super::point::Point;
@@ -15,6 +16,7 @@ use crate::model::record::cluster::Published;
 use crate::model::record::conditional_write::Condition;
 use crate::model::record::view::RecordView;
 use crate::model::up::snapshot::Snapshot;
+use crate::node::kubelet_drop_in;
 use anyhow::{Result, anyhow};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -23,11 +25,12 @@ use std::time::Duration;
 const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl UpContext {
-    /// This machine is a voter: see that everybody can know it, then done.
+    /// This machine is a voter: publishes that, and ends.
     pub(super) async fn keep(&mut self, seen: &Snapshot) -> Result<StepOutcome> {
         let RecordView::Found { record, .. } = &seen.record else { return Ok(StepOutcome::Again) };
         let Some(published) = record.published() else { return Ok(StepOutcome::Again) };
         self.membership.leaving_unit.arm().await;
+        kubelet_drop_in::install(self.facts.documents.data_dir()).await;
         let Some((_, credentials)) = &self.membership.credentials else { return Ok(StepOutcome::Again) };
         let local =
             Client::new(&credentials.kubeconfig, SocketAddr::new(self.facts.node.address, self.facts.api_port()))?;

@@ -79,6 +79,22 @@ pub async fn arm(name: &str) -> Result<Armed> {
     Ok(Armed::Queued)
 }
 
+/// Stops a unit and waits for that. One that does not end in time is killed: its stop is queued, so it does not start again.
+///
+/// # Errors
+///
+/// If systemd does not answer, or the unit is still there.
+pub async fn stop(name: &str) -> Result<()> {
+    let Err(failed) = systemctl(&["stop", "--", name]).await else { return Ok(()) };
+    tracing::warn!(unit = name, "failed to stop it, killing it: {failed}");
+    let killed = systemctl(&["kill", "--signal=SIGKILL", "--", name]).await;
+    let stopped = match killed {
+        Ok(_) => systemctl(&["stop", "--", name]).await,
+        Err(_) => Err(failed),
+    };
+    stopped.map(drop).with_context(|| format!("failed to stop the unit '{name}'"))
+}
+
 /// Parses lines `Property=value`. A missing property is empty, which is neither loaded nor active.
 fn parse(text: &str) -> Unit {
     let mut unit = Unit::default();

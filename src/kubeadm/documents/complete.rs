@@ -9,8 +9,8 @@ use crate::model::machine::ids::ClaimId;
 
 use super::value::{at, fill, list_mut, mapping, not_a, pairs, text, texts};
 use super::{
-    BootstrapToken, CLUSTER, ClusterFacts, DocumentRefusal, Documents, INIT, JOIN, KUBEADM_GROUP, NodeFacts, RESET,
-    UPGRADE,
+    BootstrapToken, CLUSTER, CLUSTER_TOKEN, ClusterFacts, DocumentRefusal, Documents, INIT, JOIN, KUBEADM_GROUP,
+    NodeFacts, RESET, UPGRADE,
 };
 
 /// Phases of init that join has as well, with their names in join.
@@ -35,6 +35,7 @@ impl Documents {
         self.judge(cluster)?;
         let mut init = self.skeleton(INIT);
         register(&mut init, node)?;
+        self.allow_lost_and_found(&mut init, node)?;
         advertise(&mut init, "localAPIEndpoint", cluster, node)?;
         mapping(&mut init, "")?.insert("bootstrapTokens".into(), json!([token.document()]));
         let mut configuration = self.cluster_configuration(cluster)?;
@@ -56,6 +57,7 @@ impl Documents {
         let mut join = self.skeleton(JOIN);
         self.inherit(&mut join)?;
         register(&mut join, node)?;
+        self.allow_lost_and_found(&mut join, node)?;
         advertise(&mut join, "controlPlane.localAPIEndpoint", cluster, node)?;
         let discovery = json!({"file": {"kubeConfigPath": kubeconfig.to_string_lossy()}});
         mapping(&mut join, "")?.insert("discovery".into(), discovery);
@@ -91,6 +93,15 @@ impl Documents {
             configuration["encryptionAlgorithm"] = algorithm.into();
         }
         Ok([json_text(&init), json_text(&configuration)].join("---\n"))
+    }
+
+    /// Lets kubeadm start although a `lost+found` lies in etcd's folder. That nothing else does is seen to before.
+    fn allow_lost_and_found(&self, document: &mut Value, node: &NodeFacts) -> Result<(), DocumentRefusal> {
+        let Some(folder) = self.data_dir().filter(|_| node.has_lost_and_found) else { return Ok(()) };
+        // kubeadm's name for its check of that folder.
+        let check = format!("DirAvailable-{}", folder.to_string_lossy().replace('/', "-"));
+        list_mut(document, "nodeRegistration.ignorePreflightErrors")?.push(check.into());
+        Ok(())
     }
 
     /// The `ClusterConfiguration` with what kubeboot knows filled in: what `kubeadm init` gets.
@@ -204,7 +215,7 @@ fn advertise(
 /// Gives the etcd of this init a token of its own, so that no two inits share a cluster ID, at one address either.
 fn name_etcd_cluster(configuration: &mut Value, claim: &ClaimId) -> Result<(), DocumentRefusal> {
     let arguments = list_mut(configuration, "etcd.local.extraArgs")?;
-    arguments.push(json!({"name": "initial-cluster-token", "value": claim.as_str()}));
+    arguments.push(json!({"name": CLUSTER_TOKEN, "value": claim.as_str()}));
     Ok(())
 }
 

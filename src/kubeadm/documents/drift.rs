@@ -6,12 +6,13 @@
 //! - what kubeadm fills in by default, on both sides, and fields that are empty;
 //! - the version, unless the operator wrote one: the cluster may have been made by an older kubeadm;
 //! - `apiVersion` and `kind`, which are not part of the configuration;
+//! - the token of etcd's initial cluster: kubeboot's claim, which is in no operator's file;
 //! - the order of arguments, volumes and names in lists.
 
 use serde_json::{Map, Value, json};
 
 use super::read::{DEFAULT_DATA_DIR, DEFAULT_SERVICE_SUBNET};
-use super::{ClusterFacts, DocumentRefusal, Documents};
+use super::{CLUSTER_TOKEN, ClusterFacts, DocumentRefusal, Documents};
 use crate::kubeadm::pki::PKI_DIR;
 
 /// One field that differs.
@@ -64,6 +65,9 @@ fn normal(document: &Value) -> Value {
     };
     map.remove("apiVersion");
     map.remove("kind");
+    if let Some(Value::Array(arguments)) = map.get_mut("etcd").and_then(|etcd| etcd.pointer_mut("/local/extraArgs")) {
+        arguments.retain(|argument| argument.get("name").and_then(Value::as_str) != Some(CLUSTER_TOKEN));
+    }
     if let Some(version) = map.get("kubernetesVersion").and_then(Value::as_str) {
         let number = version.strip_prefix('v').unwrap_or(version).to_owned();
         map.insert("kubernetesVersion".into(), number.into());

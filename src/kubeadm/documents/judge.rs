@@ -6,7 +6,8 @@ use serde_json::Value;
 
 use super::refusal::shown;
 use super::value::{at, pairs, texts};
-use super::{CLUSTER, ClusterFacts, DocumentRefusal, Documents, INIT, JOIN, RESET, UPGRADE};
+use super::{CLUSTER, CLUSTER_TOKEN, ClusterFacts, DocumentRefusal, Documents, INIT, JOIN, RESET, UPGRADE};
+use crate::kubeadm::data_dir;
 use crate::kubeadm::output::Version;
 use crate::kubeadm::pki::PKI_DIR;
 
@@ -120,7 +121,8 @@ impl Documents {
     fn etcd(&self) -> Vec<DocumentRefusal> {
         let cluster = self.kubeadm(CLUSTER);
         let mut found = Vec::new();
-        let mut refuse = |field, reason: &str, remedy| found.push(DocumentRefusal::new(CLUSTER, field, reason, remedy));
+        let mut refuse =
+            |field: &str, reason: &str, remedy: &str| found.push(DocumentRefusal::new(CLUSTER, field, reason, remedy));
         if at(cluster, "etcd.local").is_some() && at(cluster, "etcd.external").is_some() {
             refuse("etcd", "is both local and external", "remove one of the two");
         }
@@ -130,28 +132,34 @@ impl Documents {
         if self.data_dir().is_some_and(Path::is_relative) {
             refuse("etcd.local.dataDir", "is not an absolute path", "write it with a leading slash");
         }
-        for (name, value) in pairs(cluster, "etcd.local.extraArgs") {
-            match name {
-                "strict-reconfig-check" if is_false(value) => refuse(
-                    "etcd.local.extraArgs[strict-reconfig-check]",
-                    "is switched off: kubeboot relies on this check, by which etcd protects its quorum",
-                    "remove it",
-                ),
-                "data-dir" => refuse(
-                    "etcd.local.extraArgs[data-dir]",
-                    "moves the data to a folder that neither kubeadm nor kubeboot knows",
-                    "set etcd.local.dataDir instead",
-                ),
-                _ => {}
+        if let Some(folder) = self.data_dir() {
+            if data_dir::is_system_folder(folder) {
+                refuse(
+                    "etcd.local.dataDir",
+                    "is a folder of the system's",
+                    "name a folder of etcd's own, such as /var/lib/etcd",
+                );
+            }
+            if folder.to_string_lossy().contains(char::is_control) {
+                refuse("etcd.local.dataDir", "has characters in it that no path should have", "rename the folder");
             }
         }
-        if pairs(cluster, "etcd.local.extraEnvs")
-            .any(|(name, value)| name == "ETCD_STRICT_RECONFIG_CHECK" && is_false(value))
-        {
+        for (name, value) in pairs(cluster, "etcd.local.extraArgs") {
+            if let Some((reason, remedy)) = etcd_option(name, value) {
+                refuse(&format!("etcd.local.extraArgs[{name}]"), reason, remedy);
+            }
+        }
+        for (name, value) in pairs(cluster, "etcd.local.extraEnvs") {
+            let option = name.strip_prefix("ETCD_").map(|option| option.to_ascii_lowercase().replace('_', "-"));
+            if let Some((reason, remedy)) = option.and_then(|option| etcd_option(&option, value)) {
+                refuse(&format!("etcd.local.extraEnvs[{name}]"), reason, remedy);
+            }
+        }
+        if pairs(cluster, "apiServer.extraArgs").any(|(name, _)| name == "etcd-servers") {
             refuse(
-                "etcd.local.extraEnvs[ETCD_STRICT_RECONFIG_CHECK]",
-                "is switched off: kubeboot relies on this check, by which etcd protects its quorum",
-                "remove it",
+                "apiServer.extraArgs[etcd-servers]",
+                "has the API server ask another etcd than the one that kubeboot looks after: nobody could tell which cluster it serves",
+                "remove it; an etcd of your own is named by etcd.external",
             );
         }
         found
@@ -195,6 +203,34 @@ impl Documents {
             DocumentRefusal::new(CLUSTER, "kubernetesVersion", reason, remedy)
         };
         label.map(refuse).into_iter().collect()
+    }
+}
+
+/// What is wrong with an option of etcd's, as an argument or as a variable, and the way out.
+fn etcd_option(name: &str, value: &str) -> Option<(&'static str, &'static str)> {
+    match name {
+        "strict-reconfig-check" if is_false(value) => {
+            Some(("is switched off: with it etcd itself protects its quorum, and kubeboot relies on that", "remove it"))
+        }
+        "data-dir" => Some((
+            "moves the data to where neither kubeadm nor kubeboot looks for it",
+            "set etcd.local.dataDir instead",
+        )),
+        "wal-dir" => Some((
+            "moves etcd's log to where kubeboot does not look for it: a member's data would seem to be gone",
+            "remove it, and put etcd.local.dataDir on the fast disk",
+        )),
+        CLUSTER_TOKEN => Some((
+            "is kubeboot's business: each init has one of its own, so that no two etcds have the same cluster ID",
+            "remove it",
+        )),
+        "force-new-cluster" if !is_false(value) => {
+            Some(("makes each member a cluster of its own, at every start", "remove it"))
+        }
+        "config-file" => {
+            Some(("has etcd ignore every argument that kubeadm gives it", "write what it says as extraArgs"))
+        }
+        _ => None,
     }
 }
 

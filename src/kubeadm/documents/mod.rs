@@ -42,6 +42,9 @@ const KUBEADM_GROUP: &str = "kubeadm.k8s.io";
 /// The only version of them that kubeboot reads and writes; kubeadm has it since 1.31.
 const KUBEADM_VERSION: &str = "kubeadm.k8s.io/v1beta4";
 
+/// The argument of etcd's by which no two inits make clusters of one ID.
+const CLUSTER_TOKEN: &str = "initial-cluster-token";
+
 const INIT: &str = "InitConfiguration";
 const CLUSTER: &str = "ClusterConfiguration";
 const JOIN: &str = "JoinConfiguration";

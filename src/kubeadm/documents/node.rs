@@ -40,6 +40,8 @@ pub struct NodeFacts {
     pub provider_id: Option<String>,
     /// The socket of its container runtime; `None`: kubeadm finds it, if there is only one.
     pub cri_socket: Option<String>,
+    /// Whether etcd's data folder is the root of a file system, with its `lost+found`: kubeadm wants that folder empty.
+    pub has_lost_and_found: bool,
 }
 
 /// The bootstrap token that `kubeadm init` makes. kubeboot does not need it, but kubeadm always makes one: this one is valid for

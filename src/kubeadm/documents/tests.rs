@@ -25,6 +25,7 @@ fn node() -> NodeFacts {
         address: [10, 0, 1, 11].into(),
         provider_id: None,
         cri_socket: None,
+        has_lost_and_found: false,
     }
 }
 
@@ -165,6 +166,38 @@ fn a_field_that_contradicts_kubeboot_is_refused_by_name() {
             "etcd: {local: {extraEnvs: [{name: ETCD_STRICT_RECONFIG_CHECK, value: '0'}]}}".into(),
             "is switched off",
         ),
+        (
+            CLUSTER,
+            "etcd: {local: {extraEnvs: [{name: ETCD_WAL_DIR, value: /x}]}}".into(),
+            "etcd.local.extraEnvs[ETCD_WAL_DIR] moves etcd's log",
+        ),
+        (
+            CLUSTER,
+            "etcd: {local: {extraArgs: [{name: wal-dir, value: /x}]}}".into(),
+            "extraArgs[wal-dir] moves etcd's log",
+        ),
+        (
+            CLUSTER,
+            "etcd: {local: {extraArgs: [{name: initial-cluster-token, value: own}]}}".into(),
+            "etcd.local.extraArgs[initial-cluster-token] is kubeboot's business",
+        ),
+        (
+            CLUSTER,
+            "etcd: {local: {extraArgs: [{name: force-new-cluster, value: 'true'}]}}".into(),
+            "makes each member a cluster of its own",
+        ),
+        (
+            CLUSTER,
+            "etcd: {local: {extraArgs: [{name: config-file, value: /x}]}}".into(),
+            "has etcd ignore every argument",
+        ),
+        (
+            CLUSTER,
+            "apiServer: {extraArgs: [{name: etcd-servers, value: 'https://10.0.0.1:2379'}]}".into(),
+            "apiServer.extraArgs[etcd-servers] has the API server ask another etcd",
+        ),
+        (CLUSTER, "etcd: {local: {dataDir: /var/lib/}}".into(), "etcd.local.dataDir is a folder of the system's"),
+        (CLUSTER, "etcd: {local: {dataDir: \"/data/a\\nb\"}}".into(), "etcd.local.dataDir has characters in it"),
         (CLUSTER, "apiServer: []".into(), "apiServer is not a mapping"),
         (CLUSTER, "kubernetesVersion: stable-1".into(), "kubernetesVersion is 'stable-1', which is no version"),
         (INIT, "localAPIEndpoint: {bindPort: 443}".into(), "bindPort is 443 and the endpoint's port is 6443"),
@@ -210,6 +243,28 @@ fn a_given_value_of_this_machine_is_accepted_only_if_it_is_the_same() -> Result<
             assert!(own_place || refused.as_deref().is_some_and(|said| said.contains(expected)), "{refused:?}");
         }
     }
+    Ok(())
+}
+
+/// kubeadm's check is named after the folder, and wants it empty.
+#[test]
+fn a_volume_of_etcds_own_may_have_its_lost_and_found() -> Result<()> {
+    let volume = NodeFacts { has_lost_and_found: true, ..node() };
+    let ignored = |documents: &Documents, node: &NodeFacts| -> Result<[Value; 2]> {
+        let init = Documents::parse(&documents.init(&lab(), node, &token(), &claim())?)?;
+        let join = Documents::parse(&documents.join(&lab(), node, Path::new(KUBECONFIG))?)?;
+        Ok([(&init, INIT), (&join, JOIN)]
+            .map(|(written, kind)| written.kubeadm(kind)["nodeRegistration"]["ignorePreflightErrors"].clone()))
+    };
+    let none = Documents::default();
+    assert_eq!(ignored(&none, &node())?, [Value::Null, Value::Null], "kubeadm sees to it that the folder is empty");
+    assert_eq!(
+        ignored(&none, &volume)?,
+        [json!(["DirAvailable--var-lib-etcd"]), json!(["DirAvailable--var-lib-etcd"])]
+    );
+    let own = Documents::parse(&of(INIT, "nodeRegistration: {ignorePreflightErrors: [Swap]}"))?;
+    assert_eq!(ignored(&own, &volume)?[0], json!(["Swap", "DirAvailable--var-lib-etcd"]));
+    assert_eq!(ignored(&operator("external-etcd")?, &volume)?, ignored(&operator("external-etcd")?, &node())?);
     Ok(())
 }
 
@@ -318,6 +373,15 @@ fn drift_is_what_the_operator_wrote_differently() -> Result<()> {
     let same = "clusterName: kubernetes\nnetworking: {podSubnet: 10.244.0.0/16}";
     assert_eq!(ours(same)?, Vec::<String>::new(), "kubeadm's defaults are no drift");
     assert_eq!(ours(&format!("{same}\nkubernetesVersion: 1.36.1"))?, Vec::<String>::new());
+    // As an init of kubeboot's leaves it: with the token of that init, which is in no operator's file.
+    let mut with_token = stored.clone();
+    with_token["etcd"]["local"]["extraArgs"] = json!([{"name": "initial-cluster-token", "value": "claim"}]);
+    let documents = Documents::parse(&of(CLUSTER, same))?;
+    assert_eq!(documents.drift(&lab(), &with_token)?, []);
+    with_token["etcd"]["local"]["extraArgs"] =
+        json!([{"name": "initial-cluster-token", "value": "claim"}, {"name": "metrics", "value": "extensive"}]);
+    let fields: Vec<_> = documents.drift(&lab(), &with_token)?.into_iter().map(|one| one.field).collect();
+    assert_eq!(fields, ["etcd.local.extraArgs.metrics.value"], "other arguments are drift as ever");
     assert_eq!(ours(&format!("{same}\nkubernetesVersion: v1.36.2"))?, ["kubernetesVersion: \"1.36.2\" / \"1.36.1\""]);
     let newer = ClusterFacts { kubernetes_version: "v1.36.9".into(), ..lab() };
     let found = Documents::parse(&of(CLUSTER, same))?.drift(&newer, &stored)?;

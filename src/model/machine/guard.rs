@@ -3,8 +3,8 @@
 //! An etcd whose data is gone starts anew, with the same IDs and without a memory of what it voted for; one with another
 //! machine's data votes in its name. Whatever is decided here removes nothing: manifests are set aside, and put back.
 
-use crate::model::machine::etcd_data::EtcdData;
-use crate::model::machine::ids::{InstanceId, MemberId};
+use crate::model::machine::etcd_data::{EtcdData, EtcdIds};
+use crate::model::machine::ids::{EtcdClusterId, InstanceId, MemberId};
 use std::fmt;
 
 /// What kubeboot's own marker says.
@@ -16,6 +16,16 @@ pub struct Marked<'a> {
     pub is_member: bool,
     /// Its member of etcd, where that is known.
     pub member: Option<MemberId>,
+    /// Its etcd cluster, where that is known.
+    pub cluster: Option<EtcdClusterId>,
+}
+
+impl Marked<'_> {
+    /// Whether data of these IDs may be its own.
+    fn may_own(&self, ids: EtcdIds) -> bool {
+        self.member.is_none_or(|member| member == ids.member)
+            && self.cluster.is_none_or(|cluster| cluster == ids.cluster)
+    }
 }
 
 /// Where the manifests of etcd and API server lie. None at all where etcd is external.
@@ -45,8 +55,8 @@ pub enum GuardStep {
 pub enum NotWhole {
     /// This machine is a member, and its data is gone.
     DataGone,
-    /// This machine is a member, and the data is that of another member.
-    DataOf(MemberId),
+    /// This machine is a member, and the data is that of another one.
+    DataOf(EtcdIds),
     /// The disk was written by another machine.
     MadeBy(InstanceId),
     /// Nobody can tell whether it may, and it was set aside before.
@@ -76,14 +86,11 @@ pub fn guard(marker: Option<&Marked<'_>>, me: Option<&InstanceId>, data: &EtcdDa
     }
     match data {
         EtcdData::Nothing => stopped(NotWhole::DataGone),
-        EtcdData::Of(ids) => match marker.member {
-            Some(member) if member != ids.member => stopped(NotWhole::DataOf(ids.member)),
-            Some(_) | None if me.is_none() => unsure("nobody says which instance this is"),
-            Some(_) | None if manifests.aside => GuardStep::PutBack,
-            Some(_) | None => GuardStep::Pass,
-        },
+        EtcdData::Of(ids) if !marker.may_own(*ids) => stopped(NotWhole::DataOf(*ids)),
+        EtcdData::Of(_) if me.is_none() => unsure("nobody says which instance this is"),
+        EtcdData::Of(_) if manifests.aside => GuardStep::PutBack,
+        EtcdData::Of(_) | EtcdData::Elsewhere => GuardStep::Pass,
         EtcdData::Unreadable { why } => unsure(why),
-        EtcdData::Elsewhere => GuardStep::Pass,
     }
 }
 
@@ -91,7 +98,12 @@ impl fmt::Display for NotWhole {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::DataGone => f.write_str("this machine is a member of etcd, and its data is gone"),
-            Self::DataOf(member) => write!(f, "the data here is that of another member of etcd, {member}"),
+            Self::DataOf(EtcdIds { member, cluster }) => {
+                write!(
+                    f,
+                    "the data here is that of member {member} of the etcd cluster {cluster}, which this machine is not"
+                )
+            }
             Self::MadeBy(instance) => write!(f, "what is on this disk was made by {instance}"),
             Self::NotKnown { why } => f.write_str(why),
         }
@@ -101,8 +113,6 @@ impl fmt::Display for NotWhole {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::machine::etcd_data::EtcdIds;
-    use crate::model::machine::ids::EtcdClusterId;
 
     const IN_PLACE: Manifests = Manifests { in_place: true, aside: false };
     const ASIDE: Manifests = Manifests { in_place: false, aside: true };
@@ -113,16 +123,21 @@ mod tests {
         InstanceId::parse(format!("i-0000000{n}")).unwrap()
     }
 
+    fn ids(member: u64, cluster: u64) -> EtcdIds {
+        EtcdIds { member: MemberId(member), cluster: EtcdClusterId(cluster) }
+    }
+
     fn data(member: u64) -> EtcdData {
-        EtcdData::Of(EtcdIds { member: MemberId(member), cluster: EtcdClusterId(7) })
+        EtcdData::Of(ids(member, 7))
     }
 
     #[test]
     fn an_etcd_that_lost_its_data_or_found_anothers_does_not_start() {
         let (me, other) = (id(1), id(2));
-        let member = |instance| Some(Marked { instance, is_member: true, member: Some(MemberId(1)) });
-        let older = Some(Marked { instance: &me, is_member: true, member: None });
-        let leaving = |instance| Some(Marked { instance, is_member: false, member: None });
+        let (known, cluster) = (Some(MemberId(1)), Some(EtcdClusterId(7)));
+        let member = |instance| Some(Marked { instance, is_member: true, member: known, cluster });
+        let older = Some(Marked { instance: &me, is_member: true, member: None, cluster: None });
+        let leaving = |instance| Some(Marked { instance, is_member: false, member: None, cluster: None });
         let unreadable = EtcdData::Unreadable { why: "w".into() };
         let unsure = |why: &str| GuardStep::LeaveAside(NotWhole::NotKnown { why: why.into() });
         let pass = GuardStep::Pass;
@@ -138,8 +153,9 @@ mod tests {
             (member(&me), None, EtcdData::Nothing, gone(NotWhole::DataGone)),
             (member(&me), Some(&me), data(1), back.clone()),
             (older, Some(&me), data(1), back),
-            (member(&me), Some(&me), data(2), gone(NotWhole::DataOf(MemberId(2)))),
-            (member(&me), None, data(2), gone(NotWhole::DataOf(MemberId(2)))),
+            (member(&me), Some(&me), data(2), gone(NotWhole::DataOf(ids(2, 7)))),
+            (member(&me), None, data(2), gone(NotWhole::DataOf(ids(2, 7)))),
+            (member(&me), Some(&me), EtcdData::Of(ids(1, 8)), gone(NotWhole::DataOf(ids(1, 8)))),
             (member(&me), None, data(1), not_sure("nobody says which instance this is")),
             (member(&me), Some(&me), unreadable.clone(), not_sure("w")),
             (member(&other), Some(&me), EtcdData::Nothing, gone(NotWhole::MadeBy(other.clone()))),
@@ -164,7 +180,10 @@ mod tests {
     fn why_it_does_not_start_is_said() {
         let rows = [
             (NotWhole::DataGone, "this machine is a member of etcd, and its data is gone"),
-            (NotWhole::DataOf(MemberId(0xa1)), "the data here is that of another member of etcd, a1"),
+            (
+                NotWhole::DataOf(ids(0xa1, 7)),
+                "the data here is that of member a1 of the etcd cluster 7, which this machine is not",
+            ),
             (NotWhole::MadeBy(id(2)), "what is on this disk was made by i-00000002"),
             (NotWhole::NotKnown { why: "w".into() }, "w"),
         ];

@@ -2,7 +2,7 @@
 
 use super::super::report::{Etcd, Expiry, Group, Here, Record, ReportedSource, StatusReport};
 use super::nodes::in_words;
-use crate::host::systemd::scopes;
+use crate::host::systemd::drop_ins;
 use crate::layout::indented;
 use crate::node::LEAVING_UNIT;
 use std::collections::BTreeSet;
@@ -150,7 +150,7 @@ fn here(here: &Here) -> Vec<Fact> {
     if !here.missing_drop_ins.is_empty() {
         facts.push((
             "",
-            format!("{} -> {}", scopes::describe_missing(&here.missing_drop_ins, LEAVING_UNIT), scopes::REMEDY),
+            format!("{} -> {}", drop_ins::describe_missing(&here.missing_drop_ins, LEAVING_UNIT), drop_ins::REMEDY),
         ));
     }
     facts.extend(facts_of("certificates", &here.certificates, |all| {
