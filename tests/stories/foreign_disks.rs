@@ -2,6 +2,7 @@
 
 use crate::support::World;
 use crate::support::etcd::VOLUME;
+use crate::support::world::RUN;
 use anyhow::{Context, Result, ensure};
 
 const UP: [&str; 2] = ["kubeboot", "up"];
@@ -38,6 +39,10 @@ fn another_voters_marker_or_disk_costs_no_voter_its_data() -> Result<()> {
             world.copy_to(3, path, 4)?;
         }
         world.boot(4, false)?;
+        let manifest = world.disk(4)?.join("etc/kubernetes/manifests/etcd.yaml");
+        world.until("kubelet's guard to keep a voter's twin from starting", RUN, || {
+            Ok((!manifest.exists()).then_some(()))
+        })?;
         let written = format!("was written by {}", world.id(3)?);
         world.refuses(4, &UP, 6, &[&written, "is listed and does not answer elsewhere"])?;
         ensure!(world.member_folder(4)?.join("wal").is_dir(), "the data of a silent voter is gone");
