@@ -176,7 +176,7 @@ fn a_wrong_hash_is_repaired_by_the_next_run() -> Result<()> {
 }
 
 #[test]
-fn a_record_that_is_deleted_under_way_stops_everybody() -> Result<()> {
+fn a_record_that_is_deleted_under_way_is_waited_for_and_nobody_claims_meanwhile() -> Result<()> {
     World::of(2).without_up().tell(|world| {
         world.kubeadm_fault(1, &json!({"init": {"after": "etcd", "hang": true, "times": 1}}))?;
         world.ask(&["run"])?;
@@ -184,11 +184,12 @@ fn a_record_that_is_deleted_under_way_stops_everybody() -> Result<()> {
         world.until_logged(2, "to initialise")?;
         world.remove(RECORD)?;
         for node in [1, 2] {
-            ensure!(world.up_ended(node)? == 6, "'kubeboot up' of node {node} has not stopped for an operator");
-            ensure!(world.log(node)?.contains("has been deleted: restore its last version"), "{}", world.log(node)?);
+            world.until_logged(node, "control-plane/cluster.json to come back: it is gone")?;
         }
         let keys = world.keys()?;
         ensure!(!keys.iter().any(|key| key.ends_with(RECORD)), "the record was written again: {keys:?}");
-        Ok(())
+        world.undelete(RECORD)?;
+        world.all_up(&[1, 2])?;
+        world.is_one_control_plane(&[1, 2])
     })
 }

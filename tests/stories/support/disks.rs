@@ -1,5 +1,4 @@
 //! What happens to machines' disks, and to the power of all of them: see `tests/world/disks.py`.
-#![allow(dead_code, reason = "each of these is something that stories may need, whether one does today or not")]
 
 use super::world::World;
 use anyhow::Result;

@@ -88,18 +88,6 @@ impl World {
     pub fn put_node_object(&self, asked: usize, name: &str, node: &Value) -> Result<()> {
         self.etcdctl(asked, &["put", &format!("{NODES}{name}"), &node.to_string()]).map(drop)
     }
-
-    /// What the etcd of a machine says.
-    fn etcdctl(&self, asked: usize, words: &[&str]) -> Result<String> {
-        let pki = "/etc/kubernetes/pki/etcd";
-        let script = format!(
-            "exec etcdctl --endpoints \"https://$STANDIN_ADDRESS:2379\" --cacert {pki}/ca.crt \
-             --cert {pki}/healthcheck-client.crt --key {pki}/healthcheck-client.key \"$@\""
-        );
-        let ended = self.on(asked, &[&["sh", "-c", &script, "sh"], words].concat())?;
-        ensure!(ended.code == 0, "{}", ended.text());
-        Ok(ended.stdout)
-    }
 }
 
 fn read(unit: &Value) -> Option<Leaving> {

@@ -4,6 +4,7 @@ pub mod bucket;
 pub mod command;
 pub mod crash;
 pub mod disks;
+pub mod etcd;
 pub mod gate;
 pub mod history;
 pub mod leaving;

@@ -148,6 +148,13 @@ impl World {
         let answer = self.ask(&["outcome"])?;
         answer.as_array().cloned().context("'dev/world outcome' is no list")
     }
+
+    /// The same of one machine.
+    pub fn said(&self, node: usize) -> Result<Value> {
+        let id = self.id(node)?;
+        let found = self.outcome()?.into_iter().find(|each| each["instance"] == id.as_str());
+        found.with_context(|| format!("node {node} is not on"))
+    }
 }
 
 impl Kubeadm {

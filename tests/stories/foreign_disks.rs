@@ -1,0 +1,76 @@
+//! A disk, or a part of one, that another machine wrote: data that somebody may need stays, and it is said whose it is.
+
+use crate::support::World;
+use crate::support::etcd::VOLUME;
+use crate::support::world::RUN;
+use anyhow::{Context, Result, ensure};
+
+const UP: [&str; 2] = ["kubeboot", "up"];
+const MARKER: &str = "/var/lib/kubeboot/state.json";
+/// A disk without its volume of etcd.
+const ROOT: [&str; 3] = ["/etc/kubernetes", "/var/lib/kubeboot", "/var/lib/kubelet"];
+
+#[test]
+fn another_voters_marker_or_disk_costs_no_voter_its_data() -> Result<()> {
+    World::of(3).tell(|world| {
+        world.all_up(&[1, 2, 3])?;
+        world.keep_a_word(1)?;
+        // Machine 1's marker over that of the others.
+        let first = world.id(1)?;
+        for node in [2, 3] {
+            let marker = world.disk(node)?.join(MARKER.trim_start_matches('/'));
+            std::fs::copy(&marker, world.path(&format!("marker-{node}")))?;
+            world.copy_to(1, MARKER, node)?;
+        }
+        let (written, remedy) = (format!("was written by {first}"), format!("attach this disk to {first}"));
+        for node in [2, 3] {
+            world.refuses(node, &UP, 6, &[&written, "at this machine's address", &remedy])?;
+        }
+        for node in [2, 3] {
+            let marker = world.disk(node)?.join(MARKER.trim_start_matches('/'));
+            std::fs::copy(world.path(&format!("marker-{node}")), &marker)?;
+        }
+        world.have_nothing_to_do(&[2, 3])?;
+        // A silent voter's disk on a fresh machine.
+        world.ask(&["kill", "3"])?;
+        world.ask(&["launch", "--no-up"])?;
+        world.ask(&["kill", "4"])?;
+        for path in ROOT.iter().chain(&[VOLUME]) {
+            world.copy_to(3, path, 4)?;
+        }
+        world.boot(4, false)?;
+        let manifest = world.disk(4)?.join("etc/kubernetes/manifests/etcd.yaml");
+        world.until("kubelet's guard to keep a voter's twin from starting", RUN, || {
+            Ok((!manifest.exists()).then_some(()))
+        })?;
+        let written = format!("was written by {}", world.id(3)?);
+        world.refuses(4, &UP, 6, &[&written, "is listed and does not answer elsewhere"])?;
+        ensure!(world.member_folder(4)?.join("wal").is_dir(), "the data of a silent voter is gone");
+        // It answers: what lies here is a copy that nobody needs.
+        world.boot(3, true)?;
+        world.all_up(&[3])?;
+        world.run_up(4)?;
+        world.all_up(&[4])?;
+        world.have_the_word(&[1, 2, 3, 4])?;
+        world.is_one_control_plane(&[1, 2, 3, 4])?;
+        let log = world.log(4)?;
+        let at = |text: &str| log.find(text).with_context(|| format!("no '{text}' in: {log}"));
+        ensure!(at("holds the membership lease")? < at("wiping this machine")?, "wiped outside the lease: {log}");
+        Ok(())
+    })
+}
+
+#[test]
+fn another_machines_disk_without_etcds_data_is_wiped_and_joins() -> Result<()> {
+    World::of(2).tell_after_the_first(|world| {
+        world.ask(&["kill", "2"])?;
+        for path in ROOT {
+            world.copy_to(1, path, 2)?;
+        }
+        world.boot(2, true)?;
+        world.all_up(&[2])?;
+        let wiped = format!("wiping this machine: its state was written by {}", world.id(1)?);
+        ensure!(world.log(2)?.contains(&wiped), "{}", world.log(2)?);
+        world.is_one_control_plane(&[1, 2])
+    })
+}
