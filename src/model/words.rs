@@ -247,13 +247,8 @@ fn a_refused_retirement_says_why_and_whether_an_argument_is_wrong() {
         (RetireRefusal::NoCluster { claim_id: claim() }, "no-cluster", false, "there is nothing to retire"),
         (RetireRefusal::OtherCluster { cluster_id: claim() }, "other-cluster", true, "correct --cluster-id"),
         (asked("account"), "asked-elsewhere", true, "has account '1', AWS was asked in account '2'"),
-        (RetireRefusal::Lives { instance: id(), ec2: "running".into() }, "lives", false, "is running: terminate it"),
-        (
-            RetireRefusal::NotKnown { instance: id() },
-            "not-known",
-            false,
-            "whether i-00000001, which has registered, is gone",
-        ),
+        (RetireRefusal::NothingLost, "nothing-lost", true, "nothing under this prefix"),
+        (RetireRefusal::NotKnown { instance: id() }, "not-known", false, "whether i-00000001 is gone"),
     ];
     for (refusal, code, usage, says) in rows {
         assert_eq!((refusal.code(), refusal.is_about_usage()), (code, usage));
