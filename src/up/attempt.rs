@@ -18,7 +18,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 /// Between two looks at the machine behind the endpoint's name, and at the member list.
-const LOOK: Duration = Duration::from_millis(500);
+const WATCH_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Whether etcd has accepted this machine as a member.
 #[derive(Debug, Default)]
@@ -75,7 +75,7 @@ async fn watch(
     announced: &Announced,
 ) -> std::convert::Infallible {
     loop {
-        sleep(LOOK).await;
+        sleep(WATCH_INTERVAL).await;
         if let Some(hosts) = &mut hosts
             && let Err(error) = hosts.follow(facts, credentials, peers).await
         {

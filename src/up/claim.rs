@@ -20,8 +20,8 @@ use tokio::time::{Instant, timeout};
 
 /// How long one write of the record is tried before the record is read anew.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long one question for the endpoint's address may take.
-const RESOLVE: Duration = Duration::from_secs(5);
+/// How long the endpoint's name may take to resolve.
+const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Renewable for ClusterRecord {
     fn renewed_body(&self) -> Self {
@@ -92,8 +92,8 @@ impl UpContext {
         })
     }
 
-    /// Before its first claim, every run sees for itself that the bucket honours conditional writes: elsewhere every
-    /// machine would win.
+    /// Tests before the first claim of a run that the bucket honours conditional writes: without them every machine would
+    /// win.
     ///
     /// # Errors
     /// With [`Exit::Usage`] when the bucket will not do; S3's own refusal, or its silence, for another attempt.
@@ -133,7 +133,7 @@ impl UpContext {
         }))
     }
 
-    /// Writes this group into the record, for an operator said so.
+    /// Writes this group into the record, as the operator allowed.
     pub(super) async fn accept_group(&mut self, seen: &Snapshot) -> Result<StepOutcome> {
         let RecordView::Found { record, etag, .. } = &seen.record else { return Ok(StepOutcome::Again) };
         let next = claim::regrouped(record, seen.identity.group_arn.clone());
@@ -150,22 +150,22 @@ impl UpContext {
     }
 }
 
-/// Why the endpoint leads nowhere: a cluster made under such a name could be reached by nobody, and its name is for good.
+/// Why the endpoint's name cannot be used, if it does not resolve. A cluster keeps the name that it was made with.
 async fn unresolved(host: &str, port: u16) -> Option<String> {
-    let why = match timeout(RESOLVE, lookup_host((host, port))).await {
+    let why = match timeout(RESOLVE_TIMEOUT, lookup_host((host, port))).await {
         Ok(Ok(mut addresses)) => match addresses.next() {
             Some(_) => return None,
             None => "it has no address".to_owned(),
         },
         Ok(Err(error)) => error.to_string(),
-        Err(_) => format!("no answer within {}s", RESOLVE.as_secs()),
+        Err(_) => format!("no answer within {}s", RESOLVE_TIMEOUT.as_secs()),
     };
     Some(format!(
         "the endpoint's name '{host}' to resolve ({why}): create its DNS record, or correct the setting 'endpoint'"
     ))
 }
 
-/// Whoever begins a cluster with a group that is not whole is told, for the rest may never come.
+/// Warns if a cluster begins with fewer or more candidates than expected.
 fn warn_if_unsettled(seen: &Snapshot, before: Option<&ClusterRecord>) {
     let begins = before.is_none_or(|record| matches!(record.state, RecordState::Retired(_)));
     if begins && seen.settled_for.is_none() {

@@ -1,5 +1,5 @@
-//! Cleaning up before a join and after one that failed: first this machine's member, then its disk, then the members of the
-//! dead, then its name.
+//! Cleans up before a join and after one that failed: first this machine's member, then its disk, then the members of machines
+//! that are gone, then the Node under its name.
 
 use super::context::UpContext;
 use super::point::Point;
@@ -21,12 +21,12 @@ use anyhow::{Context, Result};
 use tokio::time::sleep;
 
 /// How often cleaning up after a failed join is tried at once.
-const CLEAN_UPS: u32 = 10;
+const CLEAN_UP_ATTEMPTS: u32 = 10;
 
 impl UpContext {
-    /// Removes what is left of an earlier attempt, then the members of machines that are gone, which block every join. At
-    /// last this machine's name, now that no kubelet here can register it again. A reason to wait when the cluster does not
-    /// let it.
+    /// Removes what is left of an earlier attempt, then the members of machines that are gone, which block every join, and
+    /// last the Node under this machine's name, which no kubelet here can register again by now. A reason to wait if the cluster
+    /// does not allow it yet.
     pub(super) async fn clean_up(&mut self, group: &Group, lease: Option<&Nonce>) -> Result<Option<String>> {
         let cluster = loop {
             let cluster = self.ask_cluster(&peers::addresses(group, &self.facts.machine.instance)).await;
@@ -56,13 +56,13 @@ impl UpContext {
             None => None,
         };
         Point::DeadReaped.reached();
-        self.free_own_name(&registrations).await?;
+        self.delete_stale_node(&registrations).await?;
         Point::NameFree.reached();
         Ok(blocking_member)
     }
 
-    /// Sees that no Node of an earlier life stands under this machine's name.
-    async fn free_own_name(&self, registrations: &[Registration]) -> Result<()> {
+    /// Deletes a Node that an earlier owner of this machine's name has left.
+    async fn delete_stale_node(&self, registrations: &[Registration]) -> Result<()> {
         let (_, credentials) =
             self.membership.credentials.as_ref().context("there are no credentials for the cluster")?;
         node_name::free(&self.facts, &credentials.kubeconfig, self.group.last(), registrations).await;
@@ -91,7 +91,7 @@ impl UpContext {
         reaper.reap(members, registrations).await
     }
 
-    /// Removes the member that an earlier life of this address has left.
+    /// Removes the member that an earlier owner of this address has left.
     async fn remove_own(&mut self, cluster: &ClusterView, stale: MemberId) -> Result<()> {
         let members = cleanup::members(cluster).context("the cluster has not listed its members")?;
         let (_, credentials) =
@@ -113,7 +113,7 @@ impl UpContext {
         let began = matches!(self.local()?, Local::HalfMade { .. });
         if began {
             self.report.kubeadm_failed = Some(format!("{error:#}"));
-            self.clean_up_patiently(group).await;
+            self.retry_clean_up(group).await;
         }
         let reason = format!("another attempt after a failed join: {error:#}");
         Ok(StepOutcome::Wait(Waiting {
@@ -125,8 +125,8 @@ impl UpContext {
 
     /// Cleans up after a failed attempt, for as long as etcd may take to elect a leader or to see its members again. What
     /// cannot be done by then, the next attempt begins with; until then this machine's disk is left as it is.
-    async fn clean_up_patiently(&mut self, group: &Group) {
-        for attempt in 1..=CLEAN_UPS {
+    async fn retry_clean_up(&mut self, group: &Group) {
+        for attempt in 1..=CLEAN_UP_ATTEMPTS {
             match self.clean_up(group, None).await {
                 Ok(None) => return,
                 // What is in the way of the next attempt is another machine's affair.

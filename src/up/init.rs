@@ -5,7 +5,7 @@
 
 use super::context::UpContext;
 use super::point::Point;
-use super::{CONTENDED, StepOutcome, Waiting};
+use super::{CONTENDED_INTERVAL, StepOutcome, Waiting};
 use crate::aws::CallFailed;
 use crate::aws::store::{Store, Written};
 use crate::bucket::held::FinalWrite;
@@ -76,7 +76,7 @@ impl UpContext {
                 // Every attempt has a claim of its own, and so an etcd of its own: the next one takes over from this one.
                 drop(held);
                 let reason = format!("another attempt after a failed init: {error:#}");
-                Ok(StepOutcome::Wait(Waiting { reason, pause: CONTENDED, exit: Exit::Kubeadm }))
+                Ok(StepOutcome::Wait(Waiting { reason, pause: CONTENDED_INTERVAL, exit: Exit::Kubeadm }))
             }
         }
     }
@@ -87,7 +87,7 @@ impl UpContext {
         let Some(next) = claim::flipped(held.body(), published.clone()) else { return Ok(StepOutcome::Again) };
         Point::FlipDue.reached();
         let bytes = next.to_bytes();
-        let flipped = insist(|| held.clone().finish(&bytes, FLIP_TIMEOUT)).await;
+        let flipped = retry_denied(|| held.clone().finish(&bytes, FLIP_TIMEOUT)).await;
         Point::FlipSent.reached();
         match flipped {
             Ok(FinalWrite::Ours(_)) => {
@@ -133,7 +133,11 @@ async fn make_cluster(
 async fn run_init(facts: &Facts, kubeadm: &Kubeadm, claim_id: &ClaimId, deadline: Instant) -> Result<BootstrapToken> {
     let root = Path::new("/");
     pki::save_operator_pki(root)?;
-    marker(&facts.machine.instance, claim_id, MarkerStage::Initializing).save(root)?;
+    let mut marker = marker(&facts.machine.instance, claim_id, MarkerStage::Initializing);
+    if !facts.external_etcd() {
+        marker.etcd_cluster_id = Some(EtcdIds::of_init(claim_id, facts.node.address).cluster);
+    }
+    marker.save(root)?;
     Point::InitMarked.reached();
     let token = BootstrapToken::new(&random()?);
     let config = PathBuf::from(FOLDER).join("kubeadm-init.yaml");
@@ -190,7 +194,7 @@ async fn publish(facts: &Facts, store: &Store, claim_id: &ClaimId, token: &Boots
     };
     let body = bundle.to_json()?;
     let pki_key = keys::pki(claim_id);
-    match insist(|| store.write_secret(&pki_key, &body, &Condition::Absent, FLIP_TIMEOUT)).await? {
+    match retry_denied(|| store.write_secret(&pki_key, &body, &Condition::Absent, FLIP_TIMEOUT)).await? {
         Written::Ours(_) => {}
         Written::Others(_) | Written::Gone => {
             bail!("'{}' is there already, and it is not what was to be written", store.url(&pki_key))
@@ -229,12 +233,12 @@ async fn keep_claim(facts: &Facts, local: &Client, claim_id: &ClaimId) -> Result
     Ok(Some(cluster))
 }
 
-/// Repeats a write without which a cluster that stands already would have to be made anew. A denial may pass within
-/// seconds, as while a role or the policy of a key settles.
+/// Repeats a write that S3 denies, because a denial may pass within seconds and the finished cluster would otherwise have to be
+/// made anew.
 ///
 /// # Errors
 /// S3's last refusal.
-async fn insist<T, F>(write: impl Fn() -> F) -> Result<T, CallFailed>
+async fn retry_denied<T, F>(write: impl Fn() -> F) -> Result<T, CallFailed>
 where
     F: Future<Output = Result<T, CallFailed>>,
 {

@@ -9,9 +9,9 @@ use super::{POLL_INTERVAL, StepOutcome, Waiting, jittered};
 use crate::exit::Exit;
 use crate::kube::Client;
 use crate::kubeadm::pki;
-use crate::kubeadm::state::MarkerStage;
+use crate::kubeadm::state::{Marker, MarkerStage};
 use crate::model::machine::group::Group;
-use crate::model::machine::ids::{MemberId, Nonce};
+use crate::model::machine::ids::{InstanceId, MemberId, Nonce};
 use crate::model::membership::instances::Instances;
 use crate::model::membership::view::ClusterView;
 use crate::model::record::cluster::{ClusterRecord, Published};
@@ -25,11 +25,10 @@ use std::path::Path;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-/// Between two looks at the lease of another.
-const LOOK: Duration = Duration::from_millis(450);
-/// Looks at the lease alone between two looks at everything else, which serves that long: so a machine in the queue asks S3
-/// four times a second at the most.
-const LOOKS: u32 = 3;
+/// Between two reads of another machine's lease.
+const LEASE_POLL_INTERVAL: Duration = Duration::from_millis(450);
+/// Reads of the lease alone in one pass, so that a machine in the queue asks S3 four times a second at the most.
+const LEASE_POLLS: u32 = 3;
 
 impl UpContext {
     /// Queues for the lease and joins.
@@ -51,7 +50,7 @@ impl UpContext {
         let (mut held, nonce) = match self.queue(&seen.instances).await? {
             Queued::Mine(held, nonce) => (held, nonce),
             Queued::Wait(reason) => {
-                return Ok(StepOutcome::Wait(Waiting { reason, pause: LOOK, exit: Exit::TryAgain }));
+                return Ok(StepOutcome::Wait(Waiting { reason, pause: LEASE_POLL_INTERVAL, exit: Exit::TryAgain }));
             }
         };
         tracing::info!(lease = %nonce, "this machine holds the membership lease");
@@ -78,7 +77,7 @@ impl UpContext {
     /// is removed under the lease.
     pub(super) fn rejoin(&mut self, seen: &Snapshot) -> Result<StepOutcome> {
         let RecordView::Found { record, .. } = &seen.record else { return Ok(StepOutcome::Again) };
-        marker(&self.facts.machine.instance, &record.claim_id, MarkerStage::Joining).save(Path::new("/"))?;
+        joining_marker(&self.facts.machine.instance, record).save(Path::new("/"))?;
         // A member's own credentials may be gone with its certificates.
         self.membership.credentials = None;
         Ok(StepOutcome::Again)
@@ -86,16 +85,16 @@ impl UpContext {
 
     /// Takes the lease as soon as it is this machine's turn; after a few looks, says whose turn it is.
     async fn queue(&mut self, instances: &Instances) -> Result<Queued> {
-        for _ in 1..LOOKS {
+        for _ in 1..LEASE_POLLS {
             match self.membership.lease.take("join", instances).await? {
                 mine @ Queued::Mine(..) => return Ok(mine),
-                Queued::Wait(_) => sleep(jittered(LOOK)).await,
+                Queued::Wait(_) => sleep(jittered(LEASE_POLL_INTERVAL)).await,
             }
         }
         self.membership.lease.take("join", instances).await
     }
 
-    /// Whatever came of an attempt: the cluster is asked anew, and a failure is cleaned up after.
+    /// After an attempt the cluster is asked anew. A failed attempt is cleaned up.
     async fn ended(&mut self, joined: Result<StepOutcome>, group: &Group) -> Result<StepOutcome> {
         self.membership.probe.forget();
         match joined {
@@ -137,7 +136,7 @@ impl UpContext {
             self.membership.credentials.as_ref().context("there are no credentials for the cluster")?;
         let bundle = credentials.bundle.as_ref().context("there is no PKI bundle to join with")?;
         pki::save_operator_pki(root)?;
-        marker(&self.facts.machine.instance, &record.claim_id, MarkerStage::Joining).save(root)?;
+        joining_marker(&self.facts.machine.instance, record).save(root)?;
         Point::JoinMarked.reached();
         bundle.install(root)?;
         Point::PkiInstalled.reached();
@@ -168,7 +167,7 @@ impl UpContext {
         Ok(StepOutcome::Again)
     }
 
-    /// kubeadm says that it joined; etcd knows.
+    /// This machine's member, which etcd must list as a started voter: the exit code of kubeadm does not prove that.
     async fn own_started_voter(&self, peers: &[IpAddr]) -> Result<Option<MemberId>> {
         match self.ask_cluster(peers).await {
             ClusterView::External => Ok(None),
@@ -205,4 +204,11 @@ impl UpContext {
         self.membership.compared = true;
         Ok(None)
     }
+}
+
+/// The marker of a join. It names the etcd, so that this machine can leave it while nobody can read the record.
+fn joining_marker(instance: &InstanceId, record: &ClusterRecord) -> Marker {
+    let mut marker = marker(instance, &record.claim_id, MarkerStage::Joining);
+    marker.etcd_cluster_id = record.published().and_then(|published| published.etcd_cluster_id);
+    marker
 }

@@ -1,4 +1,5 @@
-//! What a member sees to at every run: the leaving unit, its registration, the published hash.
+//! What a member does in every run: it arms the leaving unit, checks its own API server, publishes the hash, completes the launch
+//! hook and registers.
 
 use super::context::UpContext;
 use super::point::Point;
@@ -23,7 +24,7 @@ use std::time::Duration;
 const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl UpContext {
-    /// This machine is a voter: see that everybody can know it, then done.
+    /// This machine is a voter: publishes that, and ends.
     pub(super) async fn keep(&mut self, seen: &Snapshot) -> Result<StepOutcome> {
         let RecordView::Found { record, .. } = &seen.record else { return Ok(StepOutcome::Again) };
         let Some(published) = record.published() else { return Ok(StepOutcome::Again) };

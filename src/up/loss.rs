@@ -1,4 +1,4 @@
-//! The last words of an `up` that ends because quorum, or everything, is lost.
+//! What `up` reports when it ends because the quorum is lost.
 
 use super::context::UpContext;
 use crate::bucket::{keys, registrations};
@@ -8,8 +8,8 @@ use crate::model::up::loss::{LossInput, LossReport};
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// How long is spent on learning what to tell: `up` has ended, and AWS may be what is ill.
-const EC2_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long the report may take: `up` has ended, and AWS may be the reason.
+const LOSS_TIMEOUT: Duration = Duration::from_secs(15);
 
 impl UpContext {
     /// What is known of the loss; `None` when the cluster has its quorum, or nothing can be learnt.
@@ -17,7 +17,7 @@ impl UpContext {
         if !self.membership.probe.lacks_quorum() || self.facts.external_etcd() {
             return None;
         }
-        timeout(EC2_TIMEOUT, self.explain_loss()).await.ok().flatten()
+        timeout(LOSS_TIMEOUT, self.explain_loss()).await.ok().flatten()
     }
 
     async fn explain_loss(&mut self) -> Option<String> {

@@ -53,7 +53,7 @@ enum StepOutcome {
     Wait(Waiting),
 }
 
-/// A wait that can be seen.
+/// A wait, with its reason.
 struct Waiting {
     /// For what.
     reason: String,
@@ -65,12 +65,12 @@ struct Waiting {
 
 /// Between two looks of a machine that waits.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
-/// The same while a claim is contended.
-const CONTENDED: Duration = Duration::from_millis(250);
+/// The same while several machines wait for one claim.
+const CONTENDED_INTERVAL: Duration = Duration::from_millis(250);
 
-/// What was under way when the deadline passed may still be brought to its end, but steps that undo each other (two groups
-/// that both claim a record, say) must not go on for ever.
-const LAST_STEPS: Duration = Duration::from_secs(60);
+/// How long steps may go on after the deadline, so that what is under way can end. Steps that undo each other, as of two groups
+/// that both claim a record, must not go on for ever.
+const LAST_STEPS_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Runs the command.
 ///
@@ -79,7 +79,7 @@ const LAST_STEPS: Duration = Duration::from_secs(60);
 pub async fn run(settings: Settings, options: UpOptions) -> Result<()> {
     let deadline = Instant::now() + settings.deadline;
     if options.dry_run {
-        return foretell(UpContext::new(Facts::gather(settings).await?, None, options).await?).await;
+        return dry_run(UpContext::new(Facts::gather(settings).await?, None, options).await?).await;
     }
     let lock = Lock::acquire(Path::new(lock::PATH), "kubeboot up", settings.deadline, |reason| {
         tracing::info!("waiting: {reason}");
@@ -102,27 +102,27 @@ pub async fn run(settings: Settings, options: UpOptions) -> Result<()> {
     ended
 }
 
-/// Where quorum or everything is lost, an operator gets to know all that is known, below what `up` ended with.
+/// If the quorum is lost, adds all that is known about that to the error.
 async fn with_loss(context: &mut UpContext, error: anyhow::Error) -> anyhow::Error {
     let exit = Exit::of(&error);
     if !matches!(exit, Exit::Operator | Exit::TryAgain) {
         return error;
     }
     match context.loss().await {
-        Some(known) => anyhow!("{known}").context(last_words(&error)).context(exit),
+        Some(known) => anyhow!("{known}").context(causes(&error)).context(exit),
         None => error,
     }
 }
 
-/// What an error says beside its exit.
-fn last_words(error: &anyhow::Error) -> String {
+/// The causes of an error, without its exit.
+fn causes(error: &anyhow::Error) -> String {
     let phrases = Exit::ALL.map(|exit| exit.to_string());
     let causes = error.chain().map(ToString::to_string).filter(|cause| !phrases.contains(cause));
     causes.collect::<Vec<_>>().join(": ")
 }
 
-/// Says what would be done next. It takes no lock, so its credentials are its own, and gone when it ends.
-async fn foretell(mut context: UpContext) -> Result<()> {
+/// Prints the next step. It takes no lock, so it makes credentials in a folder of its own, and removes them.
+async fn dry_run(mut context: UpContext) -> Result<()> {
     files::private_dir(Path::new(FOLDER))?;
     let folder = tempfile::tempdir_in(FOLDER).context("failed to make a folder for credentials")?;
     context.membership.credentials_folder = folder.path().join("credentials");
@@ -144,7 +144,7 @@ async fn until(context: &mut UpContext, deadline: Instant) -> Result<()> {
         };
         match outcome {
             StepOutcome::Done => return Ok(()),
-            StepOutcome::Again if Instant::now() < deadline + LAST_STEPS => {}
+            StepOutcome::Again if Instant::now() < deadline + LAST_STEPS_TIMEOUT => {}
             StepOutcome::Again => {
                 let reason = "its own steps to come to an end".to_owned();
                 return Err(out_of_time(context, &Waiting { reason, pause: POLL_INTERVAL, exit: Exit::TryAgain }));
@@ -160,8 +160,7 @@ async fn until(context: &mut UpContext, deadline: Instant) -> Result<()> {
     }
 }
 
-/// The deadline has passed. Where kubeadm has failed in this run, that is what an operator must know, whatever is waited
-/// for at this moment.
+/// The error at the deadline. If kubeadm has failed in this run, the error says so, whatever is waited for at this moment.
 fn out_of_time(context: &UpContext, waiting: &Waiting) -> anyhow::Error {
     let after = humantime::format_duration(context.facts.settings.deadline);
     let gave_up = anyhow!("gave up after {after} ('deadline'), still waiting for {}", waiting.reason);
@@ -175,8 +174,8 @@ fn out_of_time(context: &UpContext, waiting: &Waiting) -> anyhow::Error {
     }
 }
 
-/// What `up` ends with at its deadline, by what is waited for. A failed kubeadm outranks what may mend; a lost quorum
-/// outranks both, for that is why kubeadm fails then, and no next run mends it.
+/// What `up` ends with at its deadline, by what is waited for. A failure of kubeadm counts more than what may pass by itself. A lost
+/// quorum counts more than both: it is the reason why kubeadm fails then, and no next run changes it.
 fn at_deadline(waiting: Exit, kubeadm_failed: bool, quorum_lost: bool) -> Exit {
     match waiting {
         Exit::TryAgain | Exit::Kubeadm if quorum_lost => Exit::Operator,
@@ -187,10 +186,16 @@ fn at_deadline(waiting: Exit, kubeadm_failed: bool, quorum_lost: bool) -> Exit {
     }
 }
 
-/// One look, one decision, one step.
+/// One pass: observes, decides, and takes one step.
 async fn pass(context: &mut UpContext, outages: &mut Outages, deadline: Instant) -> Result<StepOutcome> {
-    let seen = context.observe().await?;
-    let step = decide(&seen, context.policy());
+    let mut seen = context.observe().await?;
+    let mut step = decide(&seen, context.policy());
+    if step.makes_a_cluster() && context.membership.probe.evidence_reused {
+        // What proves that there is a cluster already is read right before another one may be made.
+        context.membership.probe.forget_evidence();
+        seen = context.observe().await?;
+        step = decide(&seen, context.policy());
+    }
     context.report.announce(&step);
     context.launch_hook.keep_alive(context.group.last()).await;
     outages.in_group(step != Step::StandBy(StandBy::NotInGroup))?;
@@ -220,8 +225,8 @@ fn wait(what: &Wait) -> Waiting {
     let exit = if what.needs_operator_at_deadline() { Exit::Operator } else { Exit::TryAgain };
     let pause = match what {
         Wait::Turn { left, .. } => (*left).min(POLL_INTERVAL),
-        Wait::Holder { .. } => CONTENDED,
-        Wait::ApiServers => CONTENDED,
+        Wait::Holder { .. } => CONTENDED_INTERVAL,
+        Wait::ApiServers => CONTENDED_INTERVAL,
         Wait::Settle { .. }
         | Wait::Cluster { .. }
         | Wait::Quorum { .. }
@@ -233,7 +238,7 @@ fn wait(what: &Wait) -> Waiting {
     Waiting { reason: what.to_string(), pause, exit }
 }
 
-/// Within a quarter of it, so that identical machines do not ask in step.
+/// The pause, changed by up to an eighth, so that identical machines do not ask at the same moment.
 fn jittered(pause: Duration) -> Duration {
     pause.mul_f64(0.875 + fastrand::f64() / 4.0)
 }

@@ -1,4 +1,4 @@
-//! How long what fails is borne: outages until the deadline, denials for two minutes.
+//! How long failures are tolerated: outages until the deadline, denials for two minutes.
 
 use super::{POLL_INTERVAL, Waiting};
 use crate::aws::{CallFailed, CallFailure};
@@ -7,13 +7,13 @@ use anyhow::{Result, anyhow};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// A fresh role, policy or bucket may answer with a denial for a while. After this it is meant.
+/// How long denials are tolerated: a fresh role, policy or bucket may deny for a while.
 const DENIAL_GRACE: Duration = Duration::from_secs(120);
 
-/// Auto Scaling may not list a new instance for a while. After this it is in no group.
+/// How long Auto Scaling may not list this instance: a new one appears late. After this it counts as in no group.
 const LISTING_GRACE: Duration = Duration::from_secs(120);
 
-/// Since when what may pass has not passed.
+/// Since when there have been failures that may pass.
 #[derive(Debug, Default)]
 pub struct Outages {
     denied_since: Option<Instant>,
@@ -21,7 +21,7 @@ pub struct Outages {
 }
 
 impl Outages {
-    /// A pass went well.
+    /// A pass succeeded.
     pub fn restored(&mut self) {
         self.denied_since = None;
     }

@@ -1,4 +1,4 @@
-//! What one `up` tells: to the log, to systemd, and to the other machines by its registration.
+//! Reports what one `up` does: in the log, to systemd, and to the other machines by the registration.
 
 use super::wait_log::WaitLog;
 use crate::host::systemd::notify;
@@ -6,7 +6,7 @@ use crate::model::machine::ids::ClaimId;
 use crate::model::up::step::Step;
 use crate::node::registrar::Registrar;
 
-/// What was told last, and through what it is told.
+/// What was reported last, and the means to report.
 pub struct Reporting {
     /// This machine's registration.
     pub(super) registrar: Registrar,
@@ -19,12 +19,12 @@ pub struct Reporting {
 }
 
 impl Reporting {
-    /// Nothing was told yet.
+    /// Nothing was reported yet.
     pub(super) fn new(registrar: Registrar) -> Self {
         Self { registrar, following: None, kubeadm_failed: None, wait_log: WaitLog::default(), announced: None }
     }
 
-    /// One line in the log for every change of mind; waits are told by [`Reporting::waits`].
+    /// Logs every new step once. Waits are reported by [`Reporting::waits`].
     pub fn announce(&mut self, step: &Step) {
         let is_wait = matches!(step, Step::Wait(_) | Step::StandBy(_) | Step::Join | Step::Keep);
         if !is_wait && self.announced.as_ref() != Some(step) {
@@ -32,19 +32,19 @@ impl Reporting {
             notify::status(&step.to_string());
         }
         if !is_wait {
-            self.wait_log.forget();
+            self.wait_log.clear();
         }
         self.announced = Some(step.clone());
     }
 
-    /// Tells what is waited for, in the log, to systemd and to the others.
+    /// Reports what is waited for, in the log, to systemd and in the registration.
     pub async fn waits(&mut self, reason: &str) {
-        if self.wait_log.tell(reason) {
+        if self.wait_log.report(reason) {
             self.registrar.waiting(self.following.as_ref(), reason).await;
         }
     }
 
-    /// The last words of an `up` that ends with an error.
+    /// Registers the error with which `up` ends.
     pub async fn give_up(&mut self, error: &anyhow::Error) {
         self.registrar.gave_up(&format!("{error:#}")).await;
     }

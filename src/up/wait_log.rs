@@ -5,9 +5,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// How often the log repeats a reason that stays.
-const REMINDER: Duration = Duration::from_secs(60);
+const REMINDER_INTERVAL: Duration = Duration::from_secs(60);
 
-/// The reason that was last told.
+/// The reason that was reported last.
 #[derive(Debug, Default)]
 pub struct WaitLog {
     reason: String,
@@ -15,14 +15,14 @@ pub struct WaitLog {
 }
 
 impl WaitLog {
-    /// Tells a reason where it is due. Whether it is a new one.
-    pub fn tell(&mut self, reason: &str) -> bool {
+    /// Reports a reason if that is due. Returns whether it is a new one.
+    pub fn report(&mut self, reason: &str) -> bool {
         let is_new = self.reason != reason;
         if is_new {
             reason.clone_into(&mut self.reason);
             notify::status(&format!("waiting for {reason}"));
         }
-        if is_new || self.at.is_none_or(|at| at.elapsed() >= REMINDER) {
+        if is_new || self.at.is_none_or(|at| at.elapsed() >= REMINDER_INTERVAL) {
             tracing::info!("waiting for {reason}");
             self.at = Some(Instant::now());
         }
@@ -30,7 +30,7 @@ impl WaitLog {
     }
 
     /// The wait is over.
-    pub fn forget(&mut self) {
+    pub fn clear(&mut self) {
         self.reason.clear();
         self.at = None;
     }

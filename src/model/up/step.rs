@@ -239,6 +239,23 @@ impl Step {
         "stop",
     ];
 
+    /// Whether the step leads to a new cluster, so that nothing that it is decided by may be old.
+    #[must_use]
+    pub fn makes_a_cluster(&self) -> bool {
+        match self {
+            Self::Claim(_) | Self::TakeOver(_) | Self::Resume | Self::Init => true,
+            Self::StandBy(_)
+            | Self::Wait(_)
+            | Self::Wipe(_)
+            | Self::Yield
+            | Self::AcceptGroup
+            | Self::Rejoin
+            | Self::Join
+            | Self::Keep
+            | Self::Stop(_) => false,
+        }
+    }
+
     /// The step's name.
     #[must_use]
     pub fn name(&self) -> &'static str {
