@@ -69,7 +69,17 @@ def test_who_may_do_what(plan, who, action, key, carries, allowed):
 
 @pytest.mark.parametrize(
     ("key", "carries", "allowed"),
-    [(RECORD, CHANGED, True), (RECORD, {}, False), (BUNDLE, {**ABSENT, "key": "bucket"}, False)],
+    [
+        (RECORD, CHANGED, True),
+        # Over a record that is lost, and to restore its last version.
+        (RECORD, ABSENT, True),
+        (RECORD, {}, False),
+        # What is finished with the cluster.
+        (NODE, CHANGED, True),
+        (NODE, {}, False),
+        (HASH, CHANGED, True),
+        (BUNDLE, {**ABSENT, "key": "bucket"}, False),
+    ],
 )
 def test_an_operator_may_retire_the_cluster_and_no_more(key, carries, allowed):
     plan = evaluate(f'operator_role_arns = ["{OPERATOR}"]')
