@@ -3,6 +3,7 @@
 use crate::model::machine::group::Lifecycle;
 use crate::model::machine::ids::{ClaimId, InstanceId};
 use crate::model::membership::data::DataNeeded;
+use crate::model::membership::later_truth::LaterTruth;
 use crate::model::record::former_cluster::FormerCluster;
 use crate::model::record::identity::Difference;
 use crate::model::up::snapshot::ApiServerAt;
@@ -183,20 +184,6 @@ pub enum Stop {
         /// Which.
         instances: Vec<InstanceId>,
     },
-}
-
-/// What proves that the record was further than it says.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum LaterTruth {
-    /// A machine says that it was a member of the cluster of this claim, which the record does not know as a cluster.
-    Registration {
-        /// The machine.
-        instance: InstanceId,
-        /// The claim.
-        claim_id: ClaimId,
-    },
-    /// A discovery hash is published that no cluster of the record explains.
-    Hash,
 }
 
 impl Stop {
@@ -458,17 +445,6 @@ impl fmt::Display for Stop {
                     list(instances)
                 )
             }
-        }
-    }
-}
-
-impl fmt::Display for LaterTruth {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Registration { instance, claim_id } => {
-                write!(f, "{instance} registered as a member of the cluster of claim {claim_id}")
-            }
-            Self::Hash => f.write_str("a discovery hash is published, which only follows a cluster"),
         }
     }
 }
