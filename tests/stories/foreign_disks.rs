@@ -39,9 +39,10 @@ fn another_voters_marker_or_disk_costs_no_voter_its_data() -> Result<()> {
             world.copy_to(3, path, 4)?;
         }
         world.boot(4, false)?;
-        let manifest = world.disk(4)?.join("etc/kubernetes/manifests/etcd.yaml");
+        let manifests = world.disk(4)?.join("etc/kubernetes/manifests");
         world.until("kubelet's guard to keep a voter's twin from starting", RUN, || {
-            Ok((!manifest.exists()).then_some(()))
+            let aside = ["etcd.yaml", "kube-apiserver.yaml"].iter().all(|name| !manifests.join(name).exists());
+            Ok(aside.then_some(()))
         })?;
         let written = format!("was written by {}", world.id(3)?);
         world.refuses(4, &UP, 6, &[&written, "is listed and does not answer elsewhere"])?;
