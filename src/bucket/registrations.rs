@@ -3,6 +3,7 @@
 use super::keys;
 use crate::aws::CallFailed;
 use crate::aws::store::{Store, Written};
+use crate::exit::Exit;
 use crate::model::machine::ids::InstanceId;
 use crate::model::membership::registration::{Registration, RegistrationPhase};
 use crate::model::record::cluster::ClusterRecord;
@@ -102,7 +103,9 @@ pub async fn mark_given_up(
             Written::Unknown => break,
         }
     }
-    anyhow::bail!("failed to mark the registration '{}': it changes, or S3 does not answer", store.url(&key))
+    let failed =
+        anyhow::anyhow!("failed to mark the registration '{}': it changes, or S3 does not answer", store.url(&key));
+    Err(failed.context(Exit::TryAgain))
 }
 
 /// Writes this machine's own registration over the stored one. Only this machine writes it, except for a reaper after the machine

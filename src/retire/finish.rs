@@ -35,11 +35,7 @@ pub(super) async fn finish(store: &Store, record: &ClusterRecord) -> Result<Fini
     let mut finished = Finished::default();
     let now = rfc3339();
     for entry in registrations::all(store).await.context(unfinished)? {
-        if registrations::mark_given_up(store, &entry.instance, record, &now)
-            .await
-            .context(unfinished)
-            .context(Exit::TryAgain)?
-        {
+        if registrations::mark_given_up(store, &entry.instance, record, &now).await.context(unfinished)? {
             finished.marked.push(entry.instance);
         }
     }

@@ -19,6 +19,7 @@ mod kills;
 mod leaders;
 mod leaving;
 mod leaving_in_trouble;
+mod lost_records;
 mod machines;
 mod metadata;
 mod objects;
