@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 
 /// The record as it stands in the bucket.
 #[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "there is one at a time")]
 pub enum StoredRecord {
     /// There is one, with its `ETag`.
     Found(ClusterRecord, String),

@@ -1,12 +1,13 @@
 //! Which rows of the decide table and which verdicts of the reaper were taken, and which were refused where they could have
 //! been taken: over everything that was checked in this process.
 
+use kubeboot::model::membership::later_truth::LaterTruth;
 use kubeboot::model::membership::members::Member;
 use kubeboot::model::membership::reaping::{KeepReason, ReapVerdict, RemovalReason};
 use kubeboot::model::record::cluster::RecordState;
 use kubeboot::model::record::view::RecordView;
 use kubeboot::model::up::snapshot::Snapshot;
-use kubeboot::model::up::step::{LaterTruth, Over, StandBy, Step, Stop, TakeOver, Wait, Wipe};
+use kubeboot::model::up::step::{Over, StandBy, Step, Stop, TakeOver, Wait, Wipe};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -27,7 +27,7 @@ pub fn decide(seen: &Snapshot, policy: &Policy) -> Step {
     match &seen.record {
         RecordView::Vanished => missing(seen, policy, Vec::new()),
         RecordView::Absent => match voters(seen) {
-            none if none.is_empty() => no_cluster(seen, policy, group, Over::Nothing, &[]),
+            none if none.is_empty() && seen.hash.is_none() => no_cluster(seen, policy, group, Over::Nothing, &[]),
             voters => missing(seen, policy, voters),
         },
         RecordView::Found { record, .. } => match &record.state {

@@ -303,6 +303,8 @@ fn a_record_that_is_gone_is_waited_for_and_then_an_operator_decides() {
         (voted(RegistrationPhase::Joined, None), vec![id(2)]),
         (voted(RegistrationPhase::Leaving, None), vec![id(2)]),
         (voted(RegistrationPhase::Failed, Some(2)), vec![id(2)]),
+        // A hash only follows a cluster.
+        (Snapshot { hash: Some("sha256:00".into()), ..machine(1) }, vec![]),
     ];
     for (seen, voters) in rows {
         let after = |seconds| Snapshot { record_missing_for: secs(seconds), ..seen.clone() };
