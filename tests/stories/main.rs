@@ -22,6 +22,8 @@ mod leaving_in_trouble;
 mod machines;
 mod metadata;
 mod objects;
+mod older_records;
+mod other_clusters;
 mod quorum;
 mod replacements;
 mod reports;
