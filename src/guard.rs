@@ -88,7 +88,8 @@ fn decide(root: &Path, me: Option<&InstanceId>) -> GuardStep {
         tracing::warn!("{error:#}");
         None
     });
-    let data = manifests::data(root, marker.as_ref());
+    let marked_dir = marker.as_ref().and_then(|marker| marker.data_dir.as_deref());
+    let data = manifests::data(root, marked_dir.unwrap_or(Path::new(manifests::DEFAULT_DATA_DIR)));
     let marked: Option<Marked<'_>> = marker.as_ref().map(Marker::marked);
     guard(marked.as_ref(), me, &data, manifests::places(root))
 }

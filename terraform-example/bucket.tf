@@ -150,7 +150,7 @@ resource "aws_s3_bucket_policy" "control_plane" {
       },
       {
         # Workers will trust what is below join/, so that nobody else may write there, either. (An operator who retires
-        # a cluster writes the record from elsewhere, because then all its machines are gone.)
+        # a cluster writes the record, the registrations and the hash from elsewhere, because then all its machines are gone.)
         Sid       = "OnlyMachinesAndOperatorsWrite"
         Effect    = "Deny"
         Principal = "*"

@@ -3,8 +3,10 @@
 use super::keys;
 use crate::aws::CallFailed;
 use crate::aws::store::{Store, Written};
+use crate::exit::Exit;
 use crate::model::machine::ids::InstanceId;
 use crate::model::membership::registration::{Registration, RegistrationPhase};
+use crate::model::record::cluster::ClusterRecord;
 use crate::model::record::conditional_write::Condition;
 use futures::StreamExt;
 use std::time::Duration;
@@ -77,6 +79,33 @@ pub async fn mark_reaped(store: &Store, registration: &Registration, now: String
         store.write(&key, &next.to_bytes(), &Condition::Unchanged(object.etag), WRITE_TIMEOUT).await?;
     }
     Ok(())
+}
+
+/// Marks the registration of a machine as one of a cluster that this record gives up. `false` where there was nothing to mark. If it
+/// changes meanwhile, it is looked at anew.
+///
+/// # Errors
+/// [`CallFailed`], or no answer.
+pub async fn mark_given_up(
+    store: &Store,
+    instance: &InstanceId,
+    record: &ClusterRecord,
+    now: &str,
+) -> anyhow::Result<bool> {
+    let key = keys::node(instance);
+    for _ in 0..3 {
+        let Some(object) = store.get(&key).await? else { return Ok(false) };
+        let found = Registration::parse(&object.body).ok();
+        let Some(next) = found.and_then(|found| found.given_up_by(record, now.to_owned())) else { return Ok(false) };
+        match store.write(&key, &next.to_bytes(), &Condition::Unchanged(object.etag), WRITE_TIMEOUT).await? {
+            Written::Ours(_) => return Ok(true),
+            Written::Others(_) | Written::Gone => {}
+            Written::Unknown => break,
+        }
+    }
+    let failed =
+        anyhow::anyhow!("failed to mark the registration '{}': it changes, or S3 does not answer", store.url(&key));
+    Err(failed.context(Exit::TryAgain))
 }
 
 /// Writes this machine's own registration over the stored one. Only this machine writes it, except for a reaper after the machine

@@ -1,25 +1,106 @@
-//! What the bucket already says about a cluster.
+//! What the bucket already says about a cluster, and whether one answers that it does not know.
 
-use super::finding::{Finding, Found};
+use super::Check;
+use super::finding::{CheckVerdict, Finding, Found};
 use super::input::CheckInput;
-use super::{Check, at_once};
+use crate::aws::store::{Store, Stored};
+use crate::bucket::{keys, registrations};
 use crate::kubeadm::pki;
+use crate::model::machine::group::Ec2State;
+use crate::model::machine::ids::InstanceId;
+use crate::model::membership::later_truth::LaterTruth;
+use crate::model::membership::registration::Registration;
 use crate::model::record::cluster::{ClusterRecord, RecordState};
 use crate::model::record::identity::{Identity, Mismatch};
+use crate::model::up::snapshot::ApiServerAt;
 use crate::model::up::step::Stop;
+use crate::node::api_servers;
+use anyhow::Result;
+use std::net::IpAddr;
 
 pub(super) const CHECKS: &[Check] = &[
-    Check { name: "record", run: |input| at_once(record(input)) },
+    Check { name: "record", run: |input| Box::pin(record(input)) },
+    Check { name: "other-cluster", run: |input| Box::pin(other_cluster(input)) },
     Check { name: "pki-bundle", run: |input| Box::pin(bundle(input)) },
 ];
 
-/// Whether the cluster record may be read, is one, and is this group's.
-fn record(input: &CheckInput) -> Found {
-    let Some(record) = input.record.own()? else {
-        return Ok(vec![Finding::ok("may be read (s3:GetObject); there is none yet: the first claim makes it")]);
+/// Whether the cluster record may be read, is one, is this group's, and is not behind what is left of a cluster.
+async fn record(input: &CheckInput) -> Found {
+    let record = input.record.own()?.as_ref();
+    let finding = match record {
+        None => Finding::ok("may be read (s3:GetObject); there is none yet: the first claim makes it"),
+        Some(record) => judge_record(record, &input.facts.needed()?.identity(&input.group.needed()?.arn)),
     };
-    let here = input.facts.needed()?.identity(&input.group.needed()?.arn);
-    Ok(vec![judge_record(record, &here)])
+    if finding.verdict != CheckVerdict::Ok {
+        return Ok(vec![finding]);
+    }
+    Ok(vec![match Remains::look(&input.aws.needed()?.session.store).await {
+        Ok(remains) => remains.stop(record).map_or(finding, |why| Finding::stop(&why)),
+        Err(error) => {
+            let text = format!("{}; whether it is the last version is not known: {error:#}", finding.text);
+            Finding::warning(text, "see the check 'bucket-list'")
+        }
+    }])
+}
+
+/// What is left in the bucket of a cluster, beside its record.
+struct Remains {
+    was_deleted: bool,
+    registrations: Vec<Registration>,
+    hash: Option<String>,
+}
+
+impl Remains {
+    async fn look(store: &Store) -> Result<Self> {
+        let (record, registrations, hash) =
+            tokio::join!(store.read(keys::RECORD), registrations::all_readable(store), store.get(keys::HASH));
+        let hash = hash?.map(|object| String::from_utf8_lossy(&object.body).trim_end().to_owned());
+        Ok(Self {
+            was_deleted: matches!(record?, Stored::Deleted),
+            registrations: registrations?,
+            hash: hash.filter(|hash| !hash.is_empty()),
+        })
+    }
+
+    /// Where `up` would stop, because the record is gone or is an older version.
+    fn stop(&self, record: Option<&ClusterRecord>) -> Option<Stop> {
+        let Some(record) = record else {
+            let voters = self.registrations.iter().filter(|registration| registration.was_voter());
+            let voters: Vec<InstanceId> = voters.map(|registration| registration.instance.clone()).collect();
+            return (self.was_deleted || !voters.is_empty()).then_some(Stop::RecordGone { voters });
+        };
+        LaterTruth::than(record, &self.registrations, self.hash.as_deref()).map(Stop::RecordWentBack)
+    }
+}
+
+/// Whether an API server answers where the next claim would make a cluster.
+async fn other_cluster(input: &CheckInput) -> Found {
+    if !is_claimed_anew(input.record.needed()?.as_ref()) {
+        return Ok(vec![Finding::ok("not asked: the record names a cluster, or who makes it")]);
+    }
+    let (facts, session) = (input.facts.needed()?, &input.aws.needed()?.session);
+    let members: Vec<InstanceId> = input.group.needed()?.members.iter().map(|member| member.instance.clone()).collect();
+    let described = session.instances(&members).await?;
+    let living = described.iter().filter(|(_, found)| matches!(found.state, Ec2State::Running | Ec2State::Pending));
+    let living: Vec<(InstanceId, IpAddr)> =
+        living.filter_map(|(instance, found)| Some((instance.clone(), *found.addresses.first()?))).collect();
+    let (host, port) = (facts.cluster.host.clone(), facts.cluster.port);
+    Ok(vec![judge_answers(api_servers::ask(host, port, facts.api_port(), living).await)])
+}
+
+/// Whether the next claim would be one over nothing, or over a retired record.
+fn is_claimed_anew(record: Option<&ClusterRecord>) -> bool {
+    record.is_none_or(|record| match record.state {
+        RecordState::Retired(_) => true,
+        RecordState::Initializing { .. } | RecordState::Ready(_) => false,
+    })
+}
+
+fn judge_answers(at: Vec<ApiServerAt>) -> Finding {
+    if at.is_empty() {
+        return Finding::ok("no API server answers at the endpoint or at a machine of the group");
+    }
+    Finding::stop(&Stop::ClusterAnswers { at })
 }
 
 fn judge_record(record: &ClusterRecord, here: &Identity) -> Finding {
@@ -64,8 +145,6 @@ async fn bundle(input: &CheckInput) -> Found {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::check::finding::CheckVerdict;
-    use anyhow::Result;
     use serde_json::json;
 
     fn identity() -> Identity {
@@ -90,6 +169,69 @@ mod tests {
         assert!(judge_record(&record, &other).text.contains("endpoint 'api.demo.internal:6443'"));
         let replaced = Identity { group_arn: "arn:h".into(), ..identity() };
         assert!(judge_record(&record, &replaced).text.contains("--accept-group"));
+        Ok(())
+    }
+
+    const CLAIM: &str = "0d3c3a46-2f0f-4a44-a3d3-6a6a1f6a9a55";
+
+    fn record_of(phase: &str) -> Result<ClusterRecord> {
+        let cluster = json!({"ca_hashes": ["sha256:01"], "kube_system_uid": CLAIM, "kubernetes_version": "v1.36.1",
+            "pki_key": "k", "pki_digest": "d", "initialised_by": "i-00000001", "initialised_at": ""});
+        let mut record =
+            json!({"schema": 1, "phase": phase, "claim_id": CLAIM, "generation": 1, "identity": identity()});
+        match phase {
+            "initializing" => record["beat"] = json!(0),
+            _ => record["cluster"] = cluster,
+        }
+        Ok(ClusterRecord::parse(record.to_string().as_bytes())?)
+    }
+
+    fn registration(phase: &str, claim: &str) -> Result<Registration> {
+        let registration = json!({"schema": 1, "instance": "i-00000001", "phase": phase, "claim_id": claim,
+            "provider_id": "aws:///eu-central-1a/i-00000001", "node_name": "n", "addresses": [], "versions": {"kubeboot": "0.1.0", "kubeadm": "v1.36.1"},
+            "member_id": "7", "since": "", "updated": ""});
+        Registration::parse(registration.to_string().as_bytes()).map_err(anyhow::Error::msg)
+    }
+
+    #[test]
+    fn a_record_that_is_gone_or_behind_stops_as_up_does() -> Result<()> {
+        let other = "6f9619ff-8b86-4011-b42d-00c04fc964ff";
+        let (making, ready, retired) = (record_of("initializing")?, record_of("ready")?, record_of("retired")?);
+        let (gone, back) = (Some("control-plane/cluster.json is gone"), Some("an older version of the cluster record"));
+        let hash = Some("sha256:02");
+        // (record, delete marker, the claim of a voter, hash, what is said)
+        let table = [
+            (None, false, None, None, None),
+            (None, true, None, None, gone),
+            (None, false, Some(CLAIM), None, Some("though i-00000001 registered as a voter")),
+            (Some(&making), false, None, None, None),
+            (Some(&making), false, Some(CLAIM), None, back),
+            (Some(&making), false, None, hash, back),
+            (Some(&retired), false, Some(CLAIM), Some("sha256:01"), None),
+            (Some(&retired), false, Some(other), None, back),
+            (Some(&retired), false, None, hash, back),
+            (Some(&ready), false, Some(CLAIM), hash, None),
+        ];
+        for (record, was_deleted, voter, hash, expected) in table {
+            let registrations = voter.map(|claim| registration("joined", claim)).transpose()?.into_iter().collect();
+            let remains = Remains { was_deleted, registrations, hash: hash.map(str::to_owned) };
+            let says = remains.stop(record).map(|why| why.to_string());
+            assert_eq!(says.is_some(), expected.is_some(), "{says:?} {expected:?}");
+            assert!(says.zip(expected).is_none_or(|(says, expected)| says.contains(expected)), "{expected:?}");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn whoever_answers_is_another_cluster_where_the_next_claim_is_over_none() -> Result<()> {
+        let rows = [("initializing", false), ("ready", false), ("retired", true)];
+        for (phase, expected) in rows {
+            assert_eq!(is_claimed_anew(Some(&record_of(phase)?)), expected, "{phase}");
+        }
+        assert!(is_claimed_anew(None));
+        assert_eq!(judge_answers(Vec::new()).verdict, CheckVerdict::Ok);
+        let found = judge_answers(vec![ApiServerAt { instance: None, address: "api:6443".into() }]);
+        assert!(matches!(found.verdict, CheckVerdict::Failed(_)) && found.text.contains("the endpoint api:6443"));
         Ok(())
     }
 }

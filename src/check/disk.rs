@@ -3,13 +3,16 @@
 use super::finding::{Finding, Found};
 use super::input::CheckInput;
 use super::{Check, at_once};
+use crate::etcd;
 use crate::kubeadm::{data_dir, state};
+use crate::model::machine::etcd_data::EtcdData;
 use crate::model::machine::ids::{ClaimId, InstanceId};
-use crate::model::machine::local::Local;
+use crate::model::machine::local::{Local, Stage};
 use crate::model::record::cluster::ClusterRecord;
 use crate::model::record::former_cluster::FormerCluster;
 use crate::model::up::step::Stop;
 use std::fs;
+use std::net::IpAddr;
 use std::path::Path;
 
 pub(super) const CHECKS: &[Check] = &[
@@ -30,34 +33,73 @@ fn local_state(input: &CheckInput) -> Found {
     input.needs_root()?;
     let data_dir = input.documents.needed()?.data_dir();
     let local = state::observe(Path::new("/"), data_dir).map_err(|error| Finding::error(&error))?;
-    let me = input.machine.own().ok().map(|machine| &machine.instance);
-    Ok(vec![judge_state(&local, me, input.record.own().ok().map(Option::as_ref))])
+    let me = input.machine.own().ok().map(|machine| (&machine.instance, machine.addresses.as_slice()));
+    let data = etcd::data::observe(data_dir);
+    Ok(vec![judge_state(&local, &data, me, input.record.own().ok().map(Option::as_ref))])
 }
 
 /// `record`: `None` when it is not known whether there is one.
-fn judge_state(local: &Local, me: Option<&InstanceId>, record: Option<Option<&ClusterRecord>>) -> Finding {
+fn judge_state(
+    local: &Local,
+    data: &EtcdData,
+    me: Option<(&InstanceId, &[IpAddr])>,
+    record: Option<Option<&ClusterRecord>>,
+) -> Finding {
     match local {
         Local::Fresh => Finding::ok("nothing of a control plane is on this machine"),
         Local::Unexplained { found } => Finding::stop(&Stop::Unexplained { found: found.clone() }),
-        Local::Made { instance, .. } | Local::HalfMade { instance, .. } if me.is_some_and(|me| me != instance) => {
-            Finding::warning(
-                format!("what is on this disk was made by {instance}: 'kubeboot up' wipes it"),
-                "make images of machines on which 'kubeboot up' never ran",
-            )
+        Local::Made { instance, .. } | Local::HalfMade { instance, .. } if me.is_some_and(|(me, _)| me != instance) => {
+            judge_foreign(instance, data, record)
+        }
+        Local::HalfMade { instance, claim_id, stage: Stage::Initializing }
+            if me.is_some_and(|(_, addresses)| !data.is_at_most_of_init(claim_id, addresses)) =>
+        {
+            Finding::stop(&Stop::ForeignData { owner: instance.clone(), needed: None })
         }
         Local::HalfMade { claim_id, .. } => Finding::warning(
             format!("an attempt under claim {claim_id} was cut off: 'kubeboot up' cleans up after it"),
             "run 'kubeboot up'",
         ),
-        Local::Made { claim_id, .. } => judge_member(claim_id, record),
+        Local::Made { claim_id, .. } => judge_member(claim_id, data, record),
     }
 }
 
-fn judge_member(claim: &ClaimId, record: Option<Option<&ClusterRecord>>) -> Finding {
+/// State that another instance wrote. Its etcd data may be a listed voter's, or the last copy.
+fn judge_foreign(owner: &InstanceId, data: &EtcdData, record: Option<Option<&ClusterRecord>>) -> Finding {
+    match data {
+        EtcdData::Nothing | EtcdData::Elsewhere => Finding::warning(
+            format!("what is on this disk was made by {owner}: 'kubeboot up' wipes it"),
+            "make images of machines on which 'kubeboot up' never ran",
+        ),
+        EtcdData::Of(_) | EtcdData::Unreadable { .. }
+            if record.flatten().is_some_and(|record| record.published().is_some()) =>
+        {
+            Finding::failed(
+                format!(
+                    "the data of etcd on this disk was written by {owner}: 'kubeboot up' deletes it only when a certain member list shows \
+                     that nobody needs it"
+                ),
+                format!(
+                    "attach this disk to {owner}, if it belongs there; if the data may be lost, terminate this machine"
+                ),
+            )
+        }
+        EtcdData::Of(_) | EtcdData::Unreadable { .. } => {
+            Finding::stop(&Stop::ForeignData { owner: owner.clone(), needed: None })
+        }
+    }
+}
+
+fn judge_member(claim: &ClaimId, data: &EtcdData, record: Option<Option<&ClusterRecord>>) -> Finding {
     match record {
         Some(record) if record.is_none_or(|record| record.claim_id != *claim || record.published().is_none()) => {
             Finding::stop(&Stop::OtherCluster { local: claim.clone(), former: FormerCluster::by(record, claim) })
         }
+        Some(_) | None if *data == EtcdData::Nothing => Finding::failed(
+            format!("this machine is a member of the cluster of claim {claim}, and etcd's data is gone from its disk"),
+            "mount the volume if there is one; otherwise bring the other voters back: 'kubeboot up' has its member removed by them and \
+             joins anew",
+        ),
         Some(_) | None => Finding::ok(format!("this machine is a member of the cluster of claim {claim}")),
     }
 }
@@ -114,7 +156,7 @@ mod tests {
     use super::*;
     use crate::check::finding::CheckVerdict;
     use crate::exit::Exit;
-    use crate::model::machine::local::Stage;
+    use crate::model::machine::etcd_data::EtcdIds;
     use anyhow::Result;
     use serde_json::json;
 
@@ -136,22 +178,40 @@ mod tests {
         let (me, other) = (InstanceId::parse("i-00000001")?, InstanceId::parse("i-00000002")?);
         let claim_id = ClaimId::parse(CLAIM)?;
         let made = |instance: &InstanceId| Local::Made { instance: instance.clone(), claim_id: claim_id.clone() };
-        let half = Local::HalfMade { instance: me.clone(), claim_id: claim_id.clone(), stage: Stage::Joining };
+        let half = |stage| Local::HalfMade { instance: me.clone(), claim_id: claim_id.clone(), stage };
+        let addresses = ["10.77.0.1".parse()?];
+        let of_init = || EtcdData::Of(EtcdIds::of_init(&claim_id, addresses[0]));
+        let unreadable = || EtcdData::Unreadable { why: "w".into() };
         let (same, retired) = (record(CLAIM, "ready")?, record(CLAIM, "retired")?);
         let elsewhere = record("6f9619ff-8b86-4011-b42d-00c04fc964ff", "ready")?;
         let table = [
-            (Local::Fresh, Some(None), CheckVerdict::Ok),
-            (half, Some(None), CheckVerdict::Warning),
-            (made(&me), Some(Some(&same)), CheckVerdict::Ok),
-            (made(&me), None, CheckVerdict::Ok),
-            (made(&me), Some(Some(&elsewhere)), FAILED),
-            (made(&me), Some(Some(&retired)), FAILED),
-            (made(&me), Some(None), FAILED),
-            (made(&other), Some(Some(&same)), CheckVerdict::Warning),
-            (Local::Unexplained { found: vec!["/etc/kubernetes/admin.conf".into()] }, Some(None), FAILED),
+            (Local::Fresh, EtcdData::Nothing, Some(None), CheckVerdict::Ok, "nothing of a control plane"),
+            (half(Stage::Joining), EtcdData::Nothing, Some(None), CheckVerdict::Warning, "cleans up"),
+            (half(Stage::Initializing), of_init(), Some(None), CheckVerdict::Warning, "cleans up"),
+            (half(Stage::Initializing), unreadable(), Some(None), FAILED, "written by i-00000001"),
+            (made(&me), of_init(), Some(Some(&same)), CheckVerdict::Ok, "is a member"),
+            (made(&me), EtcdData::Elsewhere, Some(Some(&same)), CheckVerdict::Ok, "is a member"),
+            (made(&me), EtcdData::Nothing, Some(Some(&same)), FAILED, "data is gone"),
+            (made(&me), EtcdData::Nothing, None, FAILED, "data is gone"),
+            (made(&me), of_init(), None, CheckVerdict::Ok, "is a member"),
+            (made(&me), of_init(), Some(Some(&elsewhere)), FAILED, "may have come back, so keep the data here"),
+            (made(&me), of_init(), Some(Some(&retired)), FAILED, "given up by 'kubeboot retire'"),
+            (made(&me), of_init(), Some(None), FAILED, "restore the record's last version"),
+            (made(&other), EtcdData::Nothing, Some(Some(&same)), CheckVerdict::Warning, "'kubeboot up' wipes it"),
+            (made(&other), of_init(), Some(Some(&same)), FAILED, "only when a certain member list"),
+            (made(&other), unreadable(), Some(None), FAILED, "there is no cluster to ask"),
+            (
+                Local::Unexplained { found: vec!["/etc/kubernetes/admin.conf".into()] },
+                EtcdData::Nothing,
+                Some(None),
+                FAILED,
+                "does not adopt it",
+            ),
         ];
-        for (local, record, expected) in table {
-            assert_eq!(judge_state(&local, Some(&me), record).verdict, expected, "{local:?}");
+        for (local, data, record, expected, says) in table {
+            let found = judge_state(&local, &data, Some((&me, &addresses)), record);
+            assert_eq!(found.verdict, expected, "{local:?} {data:?}");
+            assert!(found.text.contains(says), "{local:?} {data:?}: {}", found.text);
         }
         Ok(())
     }

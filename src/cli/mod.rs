@@ -12,6 +12,7 @@ use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::model::machine::ids::{BadName, ClaimId, MemberId};
+use crate::retire::RetireTarget;
 use crate::settings::Flags;
 
 /// The parsed command line.
@@ -134,7 +135,11 @@ impl From<ReapArgs> for crate::reap::ReapOptions {
 pub struct RetireArgs {
     /// The ID of the cluster, as `kubeboot status` shows it
     #[arg(long, value_name = "UUID", value_parser = cluster_id)]
-    pub cluster_id: ClaimId,
+    #[arg(required_unless_present = "lost_record", conflicts_with = "lost_record")]
+    pub cluster_id: Option<ClaimId>,
+    /// In place of an ID: give up the cluster whose record is gone, or has gone back to an older version
+    #[arg(long)]
+    pub lost_record: bool,
     /// Do not ask for confirmation
     #[arg(long)]
     pub yes: bool,
@@ -144,8 +149,9 @@ pub struct RetireArgs {
 }
 
 impl From<RetireArgs> for crate::retire::RetireOptions {
-    fn from(RetireArgs { cluster_id, yes, json }: RetireArgs) -> Self {
-        Self { cluster_id, yes, json }
+    fn from(RetireArgs { cluster_id, lost_record: _, yes, json }: RetireArgs) -> Self {
+        let target = cluster_id.map_or(RetireTarget::LostRecord, RetireTarget::Cluster);
+        Self { target, yes, json }
     }
 }
 
@@ -201,11 +207,18 @@ mod tests {
         let id = "6f9619ff-8b86-4011-b42d-00c04fc964ff";
         let cli = Cli::try_parse_from(["kubeboot", "retire", "--cluster-id", id])?;
         assert!(
-            matches!(cli.command, CliCommand::Retire(RetireArgs { cluster_id, yes: false, .. }) if cluster_id.as_str() == id)
+            matches!(cli.command, CliCommand::Retire(RetireArgs { cluster_id: Some(found), yes: false, .. }) if found.as_str() == id)
         );
-        for bad in
-            [&["reap", "--member", "xyz"][..], &["reap", "--yes"], &["retire"], &["retire", "--cluster-id", "demo"]]
-        {
+        let cli = Cli::try_parse_from(["kubeboot", "retire", "--lost-record", "--yes"])?;
+        let CliCommand::Retire(args) = cli.command else { anyhow::bail!("{cli:?}") };
+        assert_eq!(crate::retire::RetireOptions::from(args).target, RetireTarget::LostRecord);
+        for bad in [
+            &["reap", "--member", "xyz"][..],
+            &["reap", "--yes"],
+            &["retire"],
+            &["retire", "--cluster-id", "demo"],
+            &["retire", "--cluster-id", id, "--lost-record"],
+        ] {
             assert!(Cli::try_parse_from(["kubeboot"].iter().chain(bad)).is_err(), "{bad:?}");
         }
         Ok(())

@@ -103,7 +103,11 @@ Give up a cluster whose machines are all gone, so that the next machines that ru
 way to start over on purpose, and it cannot be undone: restore a snapshot first if you have one.
 
 Refused while EC2 does not say of every registered machine that it is terminated, or while anything answers at the endpoint. Works on a \
-machine of the group whose disk holds nothing of a cluster, and from anywhere with AWS credentials. Deletes nothing.";
+machine of the group whose disk holds nothing of a cluster, and from anywhere with AWS credentials. Deletes nothing. Run again, it \
+finishes what an earlier run has left.
+
+With --lost-record, for a cluster whose record is gone, or has gone back to an older version, where its last version cannot be had: the \
+group and every machine that ever registered must be gone.";
 
 pub(super) const RETIRE_EXAMPLES: &str = "\
 Examples:
@@ -111,7 +115,8 @@ Examples:
   kubeboot retire --cluster-id 6f9619ff-8b86-4011-b42d-00c04fc964ff
                                        prints what it will do, and asks for confirmation
   kubeboot retire --cluster-id 6f9619ff-8b86-4011-b42d-00c04fc964ff --yes
-                                       for scripts";
+                                       for scripts
+  kubeboot retire --lost-record        where there is no record any more that names the cluster";
 
 pub(super) const COMPLETIONS_EXAMPLES: &str = "\
 Examples:

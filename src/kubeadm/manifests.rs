@@ -11,7 +11,6 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 
 use super::documents::yaml;
-use super::state::Marker;
 use crate::etcd;
 use crate::host::files;
 use crate::model::machine::etcd_data::EtcdData;
@@ -120,9 +119,10 @@ fn sync_folder(file: &Path) -> io::Result<()> {
 }
 
 /// Whose data this machine's etcd would find, by the manifest that kubelet would start: on a machine that joined, the data lies
-/// where the cluster's configuration says, whatever the machine's own documents or its marker say.
+/// where the cluster's configuration says, whatever the machine's own documents or its marker say. `fallback`: the folder
+/// while there is no manifest.
 #[must_use]
-pub fn data(root: &Path, marker: Option<&Marker>) -> EtcdData {
+pub fn data(root: &Path, fallback: &Path) -> EtcdData {
     let text = [FOLDER, ASIDE].into_iter().find_map(|folder| {
         let bytes = files::read_bounded(&root.join(folder).join(ETCD), LIMIT).ok()?;
         String::from_utf8(bytes).ok()
@@ -131,8 +131,7 @@ pub fn data(root: &Path, marker: Option<&Marker>) -> EtcdData {
     if has_log_elsewhere(&manifest) {
         return EtcdData::Unreadable { why: "etcd keeps its log elsewhere, by its argument --wal-dir".into() };
     }
-    let marked = || marker.and_then(|marker| marker.data_dir.clone());
-    let folder = data_dir(&manifest).or_else(marked).unwrap_or_else(|| DEFAULT_DATA_DIR.into());
+    let folder = data_dir(&manifest).unwrap_or_else(|| fallback.to_owned());
     etcd::data::observe(Some(&root.join(folder.strip_prefix("/").unwrap_or(&folder))))
 }
 
@@ -275,17 +274,19 @@ mod tests {
         assert!(has_log_elsewhere(&read(&manifest("/data/etcd", "--wal-dir=/fast"))));
 
         let root = machine()?;
-        assert_eq!(data(root.path(), None), EtcdData::Nothing);
+        let fallback = Path::new(DEFAULT_DATA_DIR);
+        assert_eq!(data(root.path(), fallback), EtcdData::Nothing);
         let first = include_bytes!("../../tests/fixtures/etcd/first.wal");
         let log = root.path().join("data/etcd/member/wal");
         fs::create_dir_all(&log)?;
         fs::write(log.join("0.wal"), first)?;
+        assert!(matches!(data(root.path(), Path::new("/data/etcd")), EtcdData::Of(_)), "no manifest yet");
         put(root.path(), &format!("{ASIDE}/{ETCD}"), &manifest("/data/etcd", "--name=n"))?;
-        assert!(matches!(data(root.path(), None), EtcdData::Of(_)));
+        assert!(matches!(data(root.path(), fallback), EtcdData::Of(_)));
         put(root.path(), &format!("{FOLDER}/{ETCD}"), &manifest("/var/lib/etcd", "--name=n"))?;
-        assert_eq!(data(root.path(), None), EtcdData::Nothing, "the one that kubelet would start counts");
+        assert_eq!(data(root.path(), fallback), EtcdData::Nothing, "the one that kubelet would start counts");
         put(root.path(), &format!("{FOLDER}/{ETCD}"), &manifest("/var/lib/etcd", "--wal-dir=/fast"))?;
-        assert!(matches!(data(root.path(), None), EtcdData::Unreadable { .. }), "not gone, only elsewhere");
+        assert!(matches!(data(root.path(), fallback), EtcdData::Unreadable { .. }), "not gone, only elsewhere");
         Ok(())
     }
 }

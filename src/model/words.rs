@@ -3,12 +3,15 @@
 use crate::model::leave;
 use crate::model::machine::group::Lifecycle;
 use crate::model::machine::ids::{ClaimId, InstanceId, MemberId};
+use crate::model::membership::data::DataNeeded;
+use crate::model::membership::later_truth::LaterTruth;
 use crate::model::membership::reaping::{KeepReason, ReapVerdict, RemovalReason};
 use crate::model::reap::operator::{OperatorRemoval, ReapRefusal};
 use crate::model::reap::remote::RemovalForecast;
 use crate::model::retire::Responder;
 use crate::model::status::{LeavingUnitState, MemberName, StatusSource};
-use crate::model::up::step::{Over, StandBy, Step, TakeOver, Wait, Wipe};
+use crate::model::up::snapshot::ApiServerAt;
+use crate::model::up::step::{Over, StandBy, Step, Stop, TakeOver, Wait, Wipe};
 use std::time::Duration;
 
 fn id() -> InstanceId {
@@ -66,6 +69,7 @@ fn every_step_says_what_it_does_and_why() {
         (Step::Init, "initialising: this machine holds the claim"),
         (Step::Yield, "stepping down: init has failed too often here"),
         (Step::AcceptGroup, "writing this group into the cluster record, as the operator said"),
+        (Step::Rejoin, "joining anew: etcd's data on this machine is gone, and the other voters can remove its member"),
         (Step::Join, "joining: the cluster is ready and this machine is no member"),
         (Step::Keep, "this machine is a voter of the cluster"),
     ];
@@ -75,7 +79,112 @@ fn every_step_says_what_it_does_and_why() {
 }
 
 #[test]
-fn only_a_lost_quorum_needs_an_operator_when_time_is_up() {
+fn a_wait_for_what_may_be_lost_says_what_leads_out() {
+    let rows = [
+        (
+            Wait::Record,
+            "waiting for the cluster record control-plane/cluster.json to come back: it is gone, and S3 may take 15 minutes to show an \
+             object after versioning was enabled",
+        ),
+        (
+            Wait::ApiServers,
+            "waiting for an answer of the endpoint and of the group's machines: is there a cluster already?",
+        ),
+        (
+            Wait::DataGone { why: "w".into() },
+            "waiting for etcd's data, which is gone from this machine, or for the other voters, which could remove its member: w; mount \
+             the volume if there is one, or bring back the other voters",
+        ),
+        (
+            Wait::ForeignData { owner: id(), why: "w".into() },
+            "waiting for etcd's member list, by which the data of i-00000001 on this disk can be judged: w; if this disk belongs to \
+             i-00000001, attach it there",
+        ),
+    ];
+    for (wait, text) in rows {
+        assert_eq!(Step::Wait(wait).to_string(), text);
+    }
+}
+
+#[test]
+fn a_stop_says_what_was_found_and_every_way_out() {
+    let other = InstanceId::parse("i-00000002").unwrap();
+    let gone = |voters| Stop::RecordGone { voters };
+    let foreign = |needed| Stop::ForeignData { owner: id(), needed };
+    let endpoint = ApiServerAt { instance: None, address: "api:6443".into() };
+    let machine = ApiServerAt { instance: Some(id()), address: "10.77.0.1:6443".into() };
+    let (instance, claim_id) = (id(), claim());
+    let registration = LaterTruth::Registration { instance, claim_id };
+    let (lost, back) =
+        ("run 'kubeboot retire --lost-record'", "an older version of the cluster record has come back: ");
+    let member = MemberId(0xa9);
+    // The beginning, and what must follow.
+    let rows: [(Stop, &str, &[&str]); 9] = [
+        (
+            gone(vec![]),
+            "the cluster record control-plane/cluster.json is gone: if 'bucket' and 'prefix' are right, ",
+            &["restore its last version", lost],
+        ),
+        (
+            gone(vec![id(), other]),
+            "the cluster record control-plane/cluster.json is gone, though i-00000001, i-00000002 registered as a voter under this prefix: ",
+            &["restore its last version", lost],
+        ),
+        (
+            Stop::RecordWentBack(registration),
+            back,
+            &[
+                "i-00000001 registered as a member of the cluster of claim 6f9619ff-8b86-4011-b42d-00c04fc964ff; ",
+                "restore its last version",
+                lost,
+            ],
+        ),
+        (
+            Stop::RecordWentBack(LaterTruth::Hash),
+            back,
+            &["a discovery hash is published, which only follows a cluster; ", "restore its last version", lost],
+        ),
+        (
+            Stop::ClusterAnswers { at: vec![endpoint, machine] },
+            "there is a cluster already, and this record is not its: an API server answers at the endpoint api:6443, i-00000001 \
+             (10.77.0.1:6443). ",
+            &[
+                "correct 'bucket' and 'prefix', or restore its record's last version",
+                "correct 'endpoint'",
+                "if it is to be given up, stop it first",
+            ],
+        ),
+        (
+            foreign(None),
+            "the data of etcd on this disk was written by i-00000001, and there is no cluster to ask whether it is needed: ",
+            &["attach this disk to i-00000001", "terminate this machine, or empty etcd's data directory here"],
+        ),
+        (
+            foreign(Some(DataNeeded::ListedHere(member))),
+            "the data of etcd on this disk was written by i-00000001, and etcd lists member a9 at this machine's address: ",
+            &["attach this disk to i-00000001", "if the data may be lost"],
+        ),
+        (
+            Stop::DataNeeded(DataNeeded::OfMember(member)),
+            "etcd does not list this machine, yet the data is that of etcd member a9, which is listed and does not answer elsewhere: ",
+            &["attach the disk to the machine that it belongs to", "if the data may be lost"],
+        ),
+        (
+            Stop::DataNeeded(DataNeeded::Unreadable { why: "w".into() }),
+            "etcd does not list this machine, yet nobody can tell whose data it is: w: ",
+            &["terminate this machine, or empty etcd's data directory here"],
+        ),
+    ];
+    for (stop, begins, says) in rows {
+        assert!(!stop.is_about_settings(), "{stop}");
+        let text = Step::Stop(stop).to_string();
+        let rest = text.strip_prefix(begins).unwrap_or_else(|| panic!("it does not begin with '{begins}': {text}"));
+        assert!(says.iter().all(|says| rest.contains(says)), "{text}");
+    }
+}
+
+#[test]
+fn only_what_may_be_lost_needs_an_operator_when_time_is_up() {
     let rows = [
         (Wait::Settle { candidates: 2, expected: 3 }, false),
         (Wait::Turn { rank: 1, left: Duration::ZERO }, false),
@@ -83,6 +192,10 @@ fn only_a_lost_quorum_needs_an_operator_when_time_is_up() {
         (Wait::Cluster { why: String::new() }, false),
         (Wait::Quorum { answering: 1, voters: 3 }, true),
         (Wait::OwnMember, false),
+        (Wait::Record, true),
+        (Wait::ApiServers, false),
+        (Wait::DataGone { why: String::new() }, true),
+        (Wait::ForeignData { owner: id(), why: String::new() }, true),
     ];
     for (wait, expected) in rows {
         assert_eq!(wait.needs_operator_at_deadline(), expected, "{wait}");
@@ -247,13 +360,8 @@ fn a_refused_retirement_says_why_and_whether_an_argument_is_wrong() {
         (RetireRefusal::NoCluster { claim_id: claim() }, "no-cluster", false, "there is nothing to retire"),
         (RetireRefusal::OtherCluster { cluster_id: claim() }, "other-cluster", true, "correct --cluster-id"),
         (asked("account"), "asked-elsewhere", true, "has account '1', AWS was asked in account '2'"),
-        (RetireRefusal::Lives { instance: id(), ec2: "running".into() }, "lives", false, "is running: terminate it"),
-        (
-            RetireRefusal::NotKnown { instance: id() },
-            "not-known",
-            false,
-            "whether i-00000001, which has registered, is gone",
-        ),
+        (RetireRefusal::NothingLost, "nothing-lost", true, "nothing under this prefix"),
+        (RetireRefusal::NotKnown { instance: id() }, "not-known", false, "whether i-00000001 is gone"),
     ];
     for (refusal, code, usage, says) in rows {
         assert_eq!((refusal.code(), refusal.is_about_usage()), (code, usage));

@@ -1,11 +1,13 @@
 //! What was seen, for people and, with `--json`, for programs. `docs/retire.md` describes every field.
 
+use super::finish::Finished;
 use super::look::{RetireObservation, RetireObserver};
 use crate::bucket::keys;
+use crate::bucket::record::StoredRecord;
 use crate::layout::{columns, line, print};
 use crate::model::membership::instances::Presence;
 use crate::model::membership::registration::RegistrationPhase;
-use crate::model::record::cluster::{Published, RecordState};
+use crate::model::record::cluster::{ClusterRecord, Published, RecordState};
 use crate::model::retire::{RetireDecision, RetireMachine, RetireRefusal};
 use anyhow::Result;
 use serde::Serialize;
@@ -18,6 +20,9 @@ const SCHEMA: u32 = 1;
 pub(super) struct RetireReport {
     schema: u32,
     retired: bool,
+    registrations_finished: Vec<String>,
+    hash_blanked: bool,
+    phase: &'static str,
     record: String,
     cluster_id: Option<String>,
     kube_system_uid: Option<String>,
@@ -46,10 +51,15 @@ struct RetireReason {
 }
 
 impl RetireReport {
-    /// `retired`: whether the record says so now.
-    pub(super) fn new(observer: &RetireObserver, observed: &RetireObservation, retired: bool) -> Self {
+    /// `finished`: what was done, once the record says `retired`.
+    pub(super) fn new(observer: &RetireObserver, observed: &RetireObservation, finished: Option<Finished>) -> Self {
         let store = &observer.session.store;
-        let record = observed.record.as_ref().map(|(record, _)| record);
+        let record = match &observed.record {
+            StoredRecord::Found(record, _) => Some(record),
+            StoredRecord::Nothing | StoredRecord::Deleted => None,
+        };
+        let retired = finished.is_some();
+        let Finished { marked, is_hash_blanked } = finished.unwrap_or_default();
         let published: Option<&Published> = record.and_then(|record| match &record.state {
             RecordState::Ready(published) => Some(published),
             RecordState::Retired(retired) => retired.published.as_ref(),
@@ -63,6 +73,15 @@ impl RetireReport {
         Self {
             schema: SCHEMA,
             retired,
+            registrations_finished: marked.iter().map(ToString::to_string).collect(),
+            hash_blanked: is_hash_blanked,
+            phase: match &observed.record {
+                StoredRecord::Deleted => "deleted",
+                StoredRecord::Nothing => "none",
+                StoredRecord::Found(ClusterRecord { state: RecordState::Initializing { .. }, .. }, _) => "initializing",
+                StoredRecord::Found(ClusterRecord { state: RecordState::Ready(_), .. }, _) => "ready",
+                StoredRecord::Found(ClusterRecord { state: RecordState::Retired(_), .. }, _) => "retired",
+            },
             record: store.url(keys::RECORD),
             cluster_id: record.map(|record| record.claim_id.to_string()),
             kube_system_uid: published.map(|published| published.kube_system_uid.to_string()),
@@ -85,8 +104,7 @@ impl RetireReport {
 
     /// The page for people.
     pub(super) fn page(&self) -> String {
-        let mut lines =
-            vec![format!("record       {}, {}", self.record, if self.retired { "retired" } else { "ready" })];
+        let mut lines = vec![format!("record       {}, {}", self.record, self.phase)];
         let facts = [
             ("cluster ID", self.cluster_id.clone()),
             ("kube-system", self.kube_system_uid.clone()),
@@ -97,6 +115,7 @@ impl RetireReport {
                     .map(|by| format!("{by} at {}", self.initialised_at.as_deref().unwrap_or("?"))),
             ),
             ("keys", self.pki.clone()),
+            ("finished", self.finished()),
         ];
         lines.extend(facts.into_iter().filter_map(|(name, fact)| Some(format!("{name:<13}{}", line(&fact?)))));
         lines.push(String::new());
@@ -105,6 +124,21 @@ impl RetireReport {
         lines.extend(columns(&rows));
         lines.push(String::new());
         lines.join("\n")
+    }
+}
+
+impl RetireReport {
+    /// What this run has finished of the retired cluster, for people.
+    fn finished(&self) -> Option<String> {
+        let marked = Some(self.registrations_finished.join(", ")).filter(|marked| !marked.is_empty());
+        let hash = self.hash_blanked.then(|| "the discovery hash was taken away".to_owned());
+        let done: Vec<String> =
+            marked.map(|marked| format!("the registrations of {marked}")).into_iter().chain(hash).collect();
+        match (self.retired, done.is_empty()) {
+            (false, _) => None,
+            (true, true) => Some("nothing was left to do".to_owned()),
+            (true, false) => Some(done.join("; ")),
+        }
     }
 }
 
@@ -146,6 +180,9 @@ mod tests {
         RetireReport {
             schema: SCHEMA,
             retired: false,
+            registrations_finished: vec!["i-00000001".into()],
+            hash_blanked: false,
+            phase: "ready",
             record: "s3://my-bucket/demo/control-plane/cluster.json".into(),
             cluster_id: Some("6f9619ff-8b86-4011-b42d-00c04fc964ff".into()),
             kube_system_uid: Some("0d3c3a46-2f0f-4a44-a3d3-6a6a1f6a9a55".into()),
@@ -161,7 +198,7 @@ mod tests {
     #[test]
     fn every_field_and_code_is_documented_and_there() -> Result<()> {
         assert_eq!(paths(&serde_json::to_value(report())?), names(DOCUMENT, "--json"));
-        let codes = codes(include_str!("../model/retire/mod.rs"));
+        let codes = codes(include_str!("../model/retire/refusal.rs"));
         assert_eq!(codes, words(DOCUMENT, "--json", "refusals[].code"));
         Ok(())
     }

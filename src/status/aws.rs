@@ -2,6 +2,7 @@
 
 use super::origin::Place;
 use super::within::within;
+use crate::aws::store::Stored;
 use crate::aws::{Session, ec2};
 use crate::bucket::{keys, registrations};
 use crate::model::machine::group::Group;
@@ -31,10 +32,16 @@ impl AwsAnswers {
         Ok(Self { session, group: settings.group.clone() })
     }
 
-    /// The cluster record.
-    pub(super) async fn record(&self) -> Known<Option<ClusterRecord>> {
-        let parse = |body: Vec<u8>| ClusterRecord::parse(&body).map_err(|error| error.to_string());
-        self.object(keys::RECORD).await?.map(parse).transpose()
+    /// The cluster record, and whether S3 shows a delete marker in its place.
+    pub(super) async fn record(&self) -> (Known<Option<ClusterRecord>>, bool) {
+        match within(self.session.store.read(keys::RECORD)).await {
+            Ok(Stored::Object(object)) => {
+                (ClusterRecord::parse(&object.body).map(Some).map_err(|error| error.to_string()), false)
+            }
+            Ok(Stored::Nothing) => (Ok(None), false),
+            Ok(Stored::Deleted) => (Ok(None), true),
+            Err(why) => (Err(why), false),
+        }
     }
 
     /// The published discovery hash.

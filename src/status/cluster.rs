@@ -38,8 +38,18 @@ pub(super) fn peers(machines: &[StatusMachine<'_>]) -> Vec<Peer> {
     machines.iter().filter(|machine| !machine.is_gone()).filter_map(peer).collect()
 }
 
-/// etcd's members.
-pub(super) async fn etcd(peers: &[Peer], external: bool, recorded: Option<RecordedEtcd>) -> Known<Etcd> {
+/// etcd's members, and the addresses of those that keep no claim.
+pub(super) async fn etcd(peers: &[Peer], external: bool, recorded: Option<RecordedEtcd>) -> (Known<Etcd>, Vec<IpAddr>) {
+    let mut without_claim = Vec::new();
+    (members(peers, external, recorded, &mut without_claim).await, without_claim)
+}
+
+async fn members(
+    peers: &[Peer],
+    external: bool,
+    recorded: Option<RecordedEtcd>,
+    without_claim: &mut Vec<IpAddr>,
+) -> Known<Etcd> {
     if external {
         return Ok(Etcd::External);
     }
@@ -54,11 +64,12 @@ pub(super) async fn etcd(peers: &[Peer], external: bool, recorded: Option<Record
     let addresses: Vec<IpAddr> = peers.iter().map(|peer| peer.address).collect();
     let all = async {
         let reports = join_all(addresses.iter().map(|address| timeout(ETCD_TIMEOUT, etcd::status(&access, *address))));
-        Ok::<_, Infallible>(tokio::join!(etcd::observe_within(&access, &addresses, ETCD_TIMEOUT), reports))
+        Ok::<_, Infallible>(tokio::join!(etcd::observe_all(&access, &addresses, ETCD_TIMEOUT), reports))
     };
-    let (view, reports) = within(all).await?;
+    let (observed, reports) = within(all).await?;
+    *without_claim = observed.without_claim;
     let reports: Vec<etcd::Status> = reports.into_iter().flatten().flatten().collect();
-    let (members, certain) = match view {
+    let (members, certain) = match observed.view {
         ClusterView::Listed(members) => (members, true),
         ClusterView::NoQuorum(members) => (members, false),
         ClusterView::Unknown { why } if reports.is_empty() => return Ok(Etcd::Silent { asked: peers.len(), why }),

@@ -3,6 +3,7 @@
 use super::certificates;
 use super::within::within;
 use crate::aws::imds;
+use crate::etcd;
 use crate::host::files;
 use crate::host::systemd::{drop_ins, unit};
 use crate::kubeadm::state;
@@ -38,6 +39,7 @@ pub(super) async fn look(settings: &Settings) -> Place {
         .as_ref()
         .map_err(Clone::clone)
         .and_then(|documents| state::observe(Path::new("/"), documents.data_dir()).map_err(|error| as_root(&error)));
+    let data = documents.as_ref().map_err(Clone::clone).map(|documents| etcd::data::observe(documents.data_dir()));
     let (addresses, machine) = match metadata {
         Ok(imds::InstanceMetadata { instance, account, region, addresses, .. }) => {
             (addresses, Ok(ThisMachine { instance, account, region }))
@@ -52,6 +54,7 @@ pub(super) async fn look(settings: &Settings) -> Place {
         endpoint: settings.endpoint.to_string(),
         expected_size: settings.expected_size,
         local,
+        data,
         certificates: certificates::read(Path::new("/")).map_err(|error| as_root(&error)),
         leaving_unit,
         missing_drop_ins: drop_ins::missing(Path::new("/"), LEAVING_UNIT).into_iter().map(str::to_owned).collect(),

@@ -17,11 +17,23 @@ use std::path::Path;
 pub(super) async fn gather(settings: &Settings) -> Result<StatusInput> {
     let place = origin::look(settings).await;
     let aws = AwsAnswers::connect(settings, &place).await?;
-    let (record, hash, lease, registrations, group) =
+    let ((record, record_deleted), hash, lease, registrations, group) =
         tokio::join!(aws.record(), aws.hash(), aws.lease(), aws.registrations(), aws.group(place.here.instance()));
     let not_asked = || "not asked".to_owned();
     let (etcd, api_servers, ec2) = (Err(not_asked()), Err(not_asked()), Err(not_asked()));
-    let mut input = StatusInput { here: place.here, record, hash, lease, registrations, group, ec2, etcd, api_servers };
+    let mut input = StatusInput {
+        here: place.here,
+        record,
+        record_deleted,
+        hash,
+        lease,
+        registrations,
+        group,
+        ec2,
+        etcd,
+        without_claim: Vec::new(),
+        api_servers,
+    };
     if input.group == Ok(None) {
         input.group = aws.recorded_group(&input).await;
     }
@@ -34,7 +46,7 @@ pub(super) async fn gather(settings: &Settings) -> Result<StatusInput> {
     }
     let peers = cluster::peers(&machines(&input));
     let recorded = recorded_etcd(&input);
-    (input.etcd, input.api_servers) = tokio::join!(
+    ((input.etcd, input.without_claim), input.api_servers) = tokio::join!(
         cluster::etcd(&peers, place.external_etcd, recorded),
         cluster::api_servers(&peers, place.api_port)
     );

@@ -6,11 +6,11 @@ use super::record::RecordHold;
 use super::reporting::Reporting;
 use super::{StepOutcome, UpOptions};
 use crate::aws::store::Store;
-use crate::etcd;
 use crate::exit::Exit;
 use crate::guard::ManifestsAside;
 use crate::host::files;
 use crate::host::lock::Lock;
+use crate::kubeadm::manifests;
 use crate::kubeadm::run::Kubeadm;
 use crate::kubeadm::state;
 use crate::kubeadm::wipe;
@@ -95,9 +95,10 @@ impl UpContext {
         state::observe(Path::new("/"), self.facts.documents.data_dir()).context(Exit::Operator)
     }
 
-    /// Whose data lies in etcd's folder.
+    /// Whose data this machine's etcd finds: where its manifest says, which follows the cluster's configuration.
     pub(super) fn data(&self) -> EtcdData {
-        etcd::data::observe(self.facts.documents.data_dir())
+        let folder = self.facts.documents.data_dir();
+        folder.map_or(EtcdData::Elsewhere, |folder| manifests::data(Path::new("/"), folder))
     }
 
     /// Removes what was needed only while `up` worked: credentials above all.

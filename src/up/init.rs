@@ -135,7 +135,11 @@ async fn make_cluster(
 async fn run_init(facts: &Facts, kubeadm: &Kubeadm, claim_id: &ClaimId, deadline: Instant) -> Result<BootstrapToken> {
     let root = Path::new("/");
     pki::save_operator_pki(root)?;
-    marker(facts, claim_id, MarkerStage::Initializing).save(root)?;
+    let mut marker = marker(facts, claim_id, MarkerStage::Initializing);
+    if !facts.external_etcd() {
+        marker.etcd_cluster_id = Some(EtcdIds::of_init(claim_id, facts.node.address).cluster);
+    }
+    marker.save(root)?;
     Point::InitMarked.reached();
     let token = BootstrapToken::new(&random()?);
     let config = PathBuf::from(FOLDER).join("kubeadm-init.yaml");

@@ -9,7 +9,7 @@ use super::{POLL_INTERVAL, StepOutcome, Waiting, jittered};
 use crate::exit::Exit;
 use crate::kube::Client;
 use crate::kubeadm::pki;
-use crate::kubeadm::state::MarkerStage;
+use crate::kubeadm::state::{Marker, MarkerStage};
 use crate::model::machine::group::Group;
 use crate::model::machine::ids::{MemberId, Nonce};
 use crate::model::membership::instances::Instances;
@@ -17,6 +17,7 @@ use crate::model::membership::view::ClusterView;
 use crate::model::record::cluster::{ClusterRecord, Published};
 use crate::model::record::view::RecordView;
 use crate::model::up::snapshot::Snapshot;
+use crate::node::Facts;
 use crate::node::kubelet_drop_in;
 use crate::node::lease::{Queued, release};
 use crate::node::peers;
@@ -79,7 +80,7 @@ impl UpContext {
     /// is removed under the lease.
     pub(super) fn rejoin(&mut self, seen: &Snapshot) -> Result<StepOutcome> {
         let RecordView::Found { record, .. } = &seen.record else { return Ok(StepOutcome::Again) };
-        marker(&self.facts, &record.claim_id, MarkerStage::Joining).save(Path::new("/"))?;
+        joining_marker(&self.facts, record).save(Path::new("/"))?;
         // A member's own credentials may be gone with its certificates.
         self.membership.credentials = None;
         Ok(StepOutcome::Again)
@@ -139,7 +140,7 @@ impl UpContext {
             self.membership.credentials.as_ref().context("there are no credentials for the cluster")?;
         let bundle = credentials.bundle.as_ref().context("there is no PKI bundle to join with")?;
         pki::save_operator_pki(root)?;
-        marker(&self.facts, &record.claim_id, MarkerStage::Joining).save(root)?;
+        joining_marker(&self.facts, record).save(root)?;
         Point::JoinMarked.reached();
         bundle.install(root)?;
         Point::PkiInstalled.reached();
@@ -207,4 +208,11 @@ impl UpContext {
         self.membership.compared = true;
         Ok(None)
     }
+}
+
+/// The marker of a join. It names the etcd, so that this machine can leave it while nobody can read the record.
+fn joining_marker(facts: &Facts, record: &ClusterRecord) -> Marker {
+    let mut marker = marker(facts, &record.claim_id, MarkerStage::Joining);
+    marker.etcd_cluster_id = record.published().and_then(|published| published.etcd_cluster_id);
+    marker
 }

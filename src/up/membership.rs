@@ -52,10 +52,27 @@ pub struct Probe {
     pub(super) last: Option<ClusterView>,
     /// When that was asked, while it may serve for another look.
     pub(super) asked: Option<Instant>,
-    pub(super) registrations: Option<(Instant, Vec<Registration>)>,
+    /// What was read beside the record, while it may serve for another look.
+    pub(super) evidence: Option<(Instant, Evidence)>,
+    /// Whether the last look took what an earlier one had read.
+    pub(super) evidence_reused: bool,
+}
+
+/// What stands in the bucket beside the record, and may prove more than the record says.
+#[derive(Debug, Clone, Default)]
+pub struct Evidence {
+    /// What the machines registered.
+    pub registrations: Vec<Registration>,
+    /// The published discovery hash, where the record is not ready and one is published.
+    pub hash: Option<String>,
 }
 
 impl Probe {
+    /// Reads registrations and hash anew at the next look.
+    pub fn forget_evidence(&mut self) {
+        self.evidence = None;
+    }
+
     /// Whether the cluster, when last asked, did not show a quorum. Without a cluster nobody was asked.
     pub fn lacks_quorum(&self) -> bool {
         match &self.last {

@@ -189,8 +189,14 @@ fn at_deadline(waiting: Exit, kubeadm_failed: bool, quorum_lost: bool) -> Exit {
 /// One pass: observes, decides, and takes one step.
 async fn pass(context: &mut UpContext, outages: &mut Outages, deadline: Instant) -> Result<StepOutcome> {
     context.manifests_aside.put_back_if_whole(Path::new("/"), &context.facts.machine.instance);
-    let seen = context.observe().await?;
-    let step = decide(&seen, context.policy());
+    let mut seen = context.observe().await?;
+    let mut step = decide(&seen, context.policy());
+    if step.makes_a_cluster() && context.membership.probe.evidence_reused {
+        // What proves that there is a cluster already is read right before another one may be made.
+        context.membership.probe.forget_evidence();
+        seen = context.observe().await?;
+        step = decide(&seen, context.policy());
+    }
     context.report.announce(&step);
     context.launch_hook.keep_alive(context.group.last()).await;
     outages.in_group(step != Step::StandBy(StandBy::NotInGroup))?;

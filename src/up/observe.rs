@@ -1,13 +1,13 @@
 //! Gathering one snapshot.
 
 use super::context::UpContext;
+use super::membership::Evidence;
 use crate::bucket::{Found, keys, registrations};
 use crate::etcd;
 use crate::exit::Exit;
 use crate::model::machine::ids::{ClaimId, InstanceId};
 use crate::model::machine::local::{Local, Stage};
 use crate::model::membership::certainty::RecordedEtcd;
-use crate::model::membership::registration::Registration;
 use crate::model::membership::view::ClusterView;
 use crate::model::record::cluster::{ClusterRecord, Published, RecordState};
 use crate::model::record::identity::Identity;
@@ -25,8 +25,8 @@ use tokio::time::Instant;
 /// How long an answer about the cluster serves a machine that waits for the lease; decisions under the lease ask anew.
 const CLUSTER_AGE: Duration = Duration::from_secs(3);
 
-/// How long what the machines said about themselves serves a machine without a cluster to ask.
-const REGISTRATIONS_AGE: Duration = Duration::from_secs(10);
+/// How long registrations and hash serve a machine that waits; decisions to claim or to initialise ask anew.
+const EVIDENCE_AGE: Duration = Duration::from_secs(10);
 
 impl UpContext {
     /// Everything the next decision depends on.
@@ -38,12 +38,11 @@ impl UpContext {
         let record = self.read_record().await?;
         self.report.following = claim_of(&record);
         let local = self.local()?;
-        let registrations = self.registrations_if_needed(&record, &local).await?;
+        let Evidence { registrations, hash } = self.evidence(&record, &local).await?;
         let mut others: Vec<InstanceId> = registrations.iter().map(|found| found.instance.clone()).collect();
         others.extend(mentioned(&record));
         let view = self.group.look(&others, self.facts.settings.expected_size).await?;
         let api_servers = self.api_servers(&record, &view);
-        let hash = self.hash_beside(&record).await?;
         let cluster = self.cluster(&record, &local, &view).await?;
         let arn = view.group.as_ref().map(|group| group.arn.as_str()).unwrap_or_default();
         let identity = self.facts.identity(arn);
@@ -87,20 +86,33 @@ impl UpContext {
         })
     }
 
-    /// Registrations matter to a machine that is no member of a cluster: they explain the members that may have to be reaped
-    /// first. Without a cluster by the record they may prove that there is one.
-    async fn registrations_if_needed(&mut self, record: &RecordView, local: &Local) -> Result<Vec<Registration>> {
-        if published(record).is_some() && matches!(local, Local::Made { .. }) {
-            return Ok(Vec::new());
+    /// What stands beside the record. Registrations matter to a machine that is no member of a cluster: they explain the members that
+    /// may have to be reaped first. Without a cluster by the record they, and the hash, may prove that there is one.
+    async fn evidence(&mut self, record: &RecordView, local: &Local) -> Result<Evidence> {
+        self.membership.probe.evidence_reused = false;
+        let is_ready = published(record).is_some();
+        if is_ready && matches!(local, Local::Made { .. }) {
+            return Ok(Evidence::default());
         }
-        match &self.membership.probe.registrations {
-            Some((asked, last)) if asked.elapsed() < REGISTRATIONS_AGE => return Ok(last.clone()),
+        match &self.membership.probe.evidence {
+            Some((asked, last)) if asked.elapsed() < EVIDENCE_AGE => {
+                self.membership.probe.evidence_reused = true;
+                return Ok(last.clone());
+            }
             Some(_) | None => {}
         }
-        let entries = registrations::all(&self.store).await?;
-        let found: Vec<_> = entries.into_iter().filter_map(|entry| entry.registration.ok()).collect();
-        self.membership.probe.registrations = Some((Instant::now(), found.clone()));
+        let registrations = registrations::all_readable(&self.store).await?;
+        let hash = if is_ready { None } else { self.published_hash().await? };
+        let found = Evidence { registrations, hash };
+        self.membership.probe.evidence = Some((Instant::now(), found.clone()));
         Ok(found)
+    }
+
+    /// The published discovery hash, if there is one.
+    async fn published_hash(&self) -> Result<Option<String>> {
+        let hash = self.store.get(keys::HASH).await?;
+        let line = hash.map(|object| String::from_utf8_lossy(&object.body).trim_end().to_owned());
+        Ok(line.filter(|line| !line.is_empty()))
     }
 
     /// Who answers as an API server, where there is no cluster by the record.
@@ -113,17 +125,6 @@ impl UpContext {
             Some(group) if claimable => self.membership.api_servers.answered(group),
             Some(_) | None => ApiServerProbe::Pending,
         }
-    }
-
-    /// The published discovery hash, where the record is not ready: it may prove that there was a later one.
-    async fn hash_beside(&self, record: &RecordView) -> Result<Option<String>> {
-        let RecordView::Found { record, .. } = record else { return Ok(None) };
-        if record.published().is_some() {
-            return Ok(None);
-        }
-        let hash = self.store.get(keys::HASH).await?;
-        let line = hash.map(|object| String::from_utf8_lossy(&object.body).trim_end().to_owned());
-        Ok(line.filter(|line| !line.is_empty()))
     }
 
     /// The cluster behind a ready record of ours.

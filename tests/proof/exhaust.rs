@@ -5,7 +5,8 @@
 use crate::fair::{self, End};
 use crate::world::nature::Bounds;
 use crate::world::{
-    Action, At, Budget, Data, Disk, Machine, Marker, Mem, Phase, Rec, RecState, Reg, Rule, Stage, Up, World,
+    Action, At, Budget, Cluster, Data, Disk, FIRST, Machine, Manifest, Marker, Mem, Phase, Rec, RecState, Reg, Rule,
+    Stage, Up, World,
 };
 use stateright::{Checker, HasDiscoveries, Model, Property};
 use std::collections::HashSet;
@@ -64,6 +65,12 @@ impl Model for Small {
             Property::always(Rule::ALL[8].name(), keeps::<8>),
             Property::always(Rule::ALL[9].name(), keeps::<9>),
             Property::always(Rule::ALL[10].name(), keeps::<10>),
+            Property::always(Rule::ALL[11].name(), keeps::<11>),
+            Property::always(Rule::ALL[12].name(), keeps::<12>),
+            Property::always(Rule::ALL[13].name(), keeps::<13>),
+            Property::always(Rule::ALL[14].name(), keeps::<14>),
+            Property::always(Rule::ALL[15].name(), keeps::<15>),
+            Property::always(Rule::ALL[16].name(), keeps::<16>),
             Property::always("5: what was published exists", |_, world: &World| world.published_exists()),
             Property::always("6: every fair end is well", |model: &Small, world: &World| model.ends_well(world)),
         ]
@@ -81,7 +88,13 @@ impl Small {
         if !print.is_multiple_of(self.fair_every) || !self.ends.lock().expect("no holder panics").insert(print) {
             return true;
         }
-        matches!(fair::play(world, |_, _| {}), End::Well(_) | End::Lost)
+        match fair::play(world, |_, _| {}) {
+            End::Well(_) | End::Lost => true,
+            End::Stuck(end) | End::Broken(end) => {
+                println!("{}: nothing comes of it: {end:#?}", self.name);
+                false
+            }
+        }
     }
 }
 
@@ -128,23 +141,46 @@ pub fn exhaust(small: Small) -> Exhausted {
 /// A cluster of these machines, initialised by the first under claim 1, of which every one has joined.
 pub fn cluster(machines: u8, left: Budget) -> World {
     let mut world = World::new(machines, left);
-    world.bucket.record = Some(Rec { claim: 1, group: 0, yielded: Vec::new(), state: RecState::Ready { by: 0 } });
-    world.bucket.readies = 1;
+    world.bucket.record =
+        Some(Rec { claim: 1, group: 0, yielded: Vec::new(), state: RecState::Ready { by: 0, at: 1 } });
+    (world.bucket.made, world.bucket.hash) = (Some(1), Some(1));
     (world.claims, world.nonces, world.members) = (1, machines.into(), machines);
+    let mut mems = Vec::new();
     for slot in world.slots() {
-        let member = slot + 1;
+        let first = slot == 0;
+        let member = if first { FIRST + 1 } else { slot + 1 };
         let disk = Disk {
             marker: Some(Marker { owner: slot, claim: 1, stage: Stage::Member }),
-            data: Some(Data { claim: 1, owner: slot, member }),
+            manifest: Some(if first { Manifest::Init(1, 1) } else { Manifest::Join }),
+            data: Some(Data { birth: 1, claim: 1, at: 1, member }),
         };
         let addr = world.machine(slot).addr;
         world.machine_mut(slot).disk = disk;
         world.machine_mut(slot).up = Some(Box::new(Up { at: At::Done, ..Up::new(None) }));
-        world.bucket.regs.insert(slot, Reg { phase: Phase::Joined, nonce: Some(member.into()), member: Some(member) });
-        let mem = Mem { id: member, slot, addr, learner: false, started: true };
-        world.clusters.entry(1).or_default().push(mem);
+        let (nonce, member_id) = (Some(slot.into()), Some(member));
+        let reg = Reg { phase: Phase::Joined, claim: Some(1), retired: false, nonce, member: member_id };
+        world.bucket.regs.insert(slot, reg);
+        mems.push(Mem { id: member, slot, addr, learner: false, started: true });
+    }
+    world.clusters.insert(1, Cluster { claim: 1, at: 1, key: true, mems });
+    if left.objects > 0 {
+        world.bucket.past.extend(earlier(&world));
+    }
+    if left.markers > 0 {
+        world.markers.extend(world.machines.iter().filter_map(|machine| machine.disk.marker));
+        world.markers.insert(Marker { owner: 0, claim: 1, stage: Stage::Initializing });
+        world.markers.insert(Marker { owner: 0, claim: 0, stage: Stage::Initializing });
+        world.markers.insert(Marker { owner: 1, claim: 1, stage: Stage::Joining });
     }
     world
+}
+
+/// The versions that such a record has had.
+fn earlier(world: &World) -> Vec<Rec> {
+    let ready = world.bucket.record.clone().expect("there is a cluster");
+    let claimed = |holder| Rec { state: RecState::Initializing { holder, beat: 0 }, ..ready.clone() };
+    let stepped_down = Rec { claim: 0, yielded: vec![1], ..claimed(None) };
+    vec![claimed(Some(0)), stepped_down, ready.clone()]
 }
 
 /// The same with `fresh` machines that have not joined yet.
@@ -181,6 +217,11 @@ macro_rules! worlds {
 fn holds(exhausted: &Exhausted) {
     assert!(exhausted.failures.is_empty(), "{}", exhausted.failures.join("\n"));
     assert!(exhausted.states > 100, "only {} states, {} deep", exhausted.states, exhausted.depth);
+}
+
+/// Without the guard before kubelet.
+fn unguarded(world: World) -> World {
+    World { guarded: false, ..world }
 }
 
 /// A machine of the group, and one of another group or with another endpoint.
@@ -224,6 +265,28 @@ worlds! {
     ACCEPTED, 0, with_stranger(1, true, Budget { claims: 2, faults: 1, starts: 1, ..Budget::default() });
     /// A machine whose settings point at the wrong bucket.
     OTHER_ENDPOINT, 0, with_stranger(8, false, Budget { claims: 2, views: 1, ..Budget::default() });
+    /// Three voters, the power of all cut and etcd's data of any lost, without the guard: an emptied initialiser begins anew.
+    EMPTIED, 64, unguarded(cluster(3, Budget { blackouts: 1, losses: 1, ..Budget::default() }));
+    /// Data that is lost, or on a volume that comes back, the guard before kubelet, and joining anew.
+    VOLUMES, 64, cluster(3, Budget { losses: 1, holdings: 1, starts: 1, ..Budget::default() });
+    /// Somebody deletes the claim's key, and data is lost, without the guard.
+    KEYS, 64, unguarded(cluster(2, Budget { keys: 1, losses: 1, holdings: 1, starts: 1, ..Budget::default() }));
+    /// Data folders that are swapped or copied, without the guard.
+    FOLDERS, 64, unguarded(cluster(3, Budget { disks: 1, holdings: 1, starts: 1, ..Budget::default() }));
+    /// Markers of any time and machine, on any machine, and a data folder that is copied.
+    MARKERS, 64, cluster(3, Budget { markers: 1, disks: 1, holdings: 1, starts: 1, ..Budget::default() });
+    /// A cluster whose record, hash and registrations go back in time, and a fresh machine.
+    WENT_BACK, 64, with_fresh(1, 1, Budget { objects: 2, claims: 1, holdings: 1, starts: 1, ..Budget::default() });
+    /// The same with what only registrations prove.
+    ONLY_SAID, 64, with_fresh(1, 1, Budget { objects: 2, hashes: 1, claims: 1, freezes: 1, ..Budget::default() });
+    /// Two fresh machines that make a cluster, while objects go back at any moment.
+    UNDER_WAY, 64, World::new(2, Budget { objects: 1, claims: 2, holdings: 1, kills: 1, ..Budget::default() });
+    /// A cluster that is retired while one of its voters is stopped, its successor, and that voter when it runs again.
+    OLD_ONES, 64, cluster(2, Budget { claims: 1, deaths: 1, stops: 1, launches: 1, retirements: 1, starts: 1, ..Budget::default() });
+    /// Two fresh machines, and an API server of another cluster at any moment.
+    STRANGERS, 64, World::new(2, Budget { strangers: 1, claims: 1, holdings: 1, ..Budget::default() });
+    /// A cluster that is lost and retired, whether that comes to its end, and objects that go back then.
+    RETIRED_BACK, 64, cluster(1, Budget { claims: 1, deaths: 1, launches: 1, retirements: 1, objects: 1, ..Budget::default() });
     /// A cluster that is lost, retired, and made anew.
     RETIRED, 64, cluster(1, Budget { claims: 2, deaths: 1, stops: 1, launches: 1, retirements: 1, kills: 1, starts: 1, ..Budget::default() });
 }

@@ -27,7 +27,14 @@ pub fn play(world: &World, mut on_action: impl FnMut(&Action, &World)) -> End {
     while !world.bucket.flights.is_empty() {
         happen(&mut world, Action::Land(0), &mut on_action);
     }
+    world.restore();
     for slot in world.slots() {
+        if world.machine(slot).volume.is_some() && world.machine(slot).disk.data.is_none() {
+            happen(&mut world, Action::Mount(slot), &mut on_action);
+        }
+        if world.machine(slot).life == Life::Running && world.machine(slot).off {
+            happen(&mut world, Action::Boot(slot), &mut on_action);
+        }
         if world.machine(slot).frozen {
             happen(&mut world, Action::Thaw(slot), &mut on_action);
         }
@@ -55,7 +62,9 @@ pub fn play(world: &World, mut on_action: impl FnMut(&Action, &World)) -> End {
             return End::Broken(Box::new(world));
         }
     }
-    End::Stuck(Box::new(world))
+    // A disk that somebody swapped, or that another machine wrote, may be the last copy: then an operator decides.
+    let decides = |slot: Slot| world.machine(slot).life == Life::Running && world.needs_operator(slot);
+    if world.slipped || world.slots().any(decides) { End::Lost } else { End::Stuck(Box::new(world)) }
 }
 
 fn happen(world: &mut World, action: Action, on_action: &mut impl FnMut(&Action, &World)) {

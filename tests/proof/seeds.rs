@@ -45,17 +45,22 @@ fn weight(action: &Action, stormy: u64) -> u64 {
         Action::Thaw(_) => 20,
         Action::Launch { .. } => 20,
         Action::Land(_) => 30,
-        Action::Run(_) | Action::Forget(_) | Action::Retire => 10,
+        Action::Run(_) | Action::Forget(_) | Action::Retire(_) | Action::Boot(_) | Action::Mount(_) => 10,
         Action::Kill(_) | Action::Freeze(_) => 3 * stormy,
         Action::PowerCut(_) => stormy,
         Action::Terminate(_) => 4,
         Action::Stop(_) | Action::List(..) => 1,
+        Action::Blackout | Action::Lose(..) | Action::LoseKey | Action::Strange => 1,
+        Action::SwapData(..) | Action::CopyData(..) | Action::Mark(..) | Action::Slip(_) => 1,
         Action::Elapse(_) => 0,
     }
 }
 
 fn begin(chance: &mut Chance) -> World {
     let machines = 1 + chance.small(7);
+    // What happens to disks and objects, in one run of eight each: most of the rest is to end well.
+    let theme = chance.below(8);
+    let when = |number: u64, times: u8| if theme == number { times } else { 0 };
     let mut world = World::new(
         machines,
         Budget {
@@ -75,9 +80,18 @@ fn begin(chance: &mut Chance) -> World {
             views: 120,
             lists: chance.small(3),
             retirements: chance.small(2),
+            blackouts: when(0, 2) + when(1, 1),
+            losses: when(0, 2),
+            disks: when(1, 2),
+            markers: when(1, 2),
+            keys: when(0, 2),
+            objects: when(2, 3) + when(3, 2),
+            hashes: 0,
+            strangers: when(4, 1),
             starts: 250,
         },
     );
+    world.guarded = chance.below(2) == 0;
     world.attempts = 1 + chance.small(3);
     world
 }

@@ -21,6 +21,7 @@ mod leaders;
 mod leaving;
 mod leaving_in_trouble;
 mod lost_claims;
+mod lost_records;
 mod machines;
 mod metadata;
 mod objects;

@@ -69,12 +69,24 @@ def test_who_may_do_what(plan, who, action, key, carries, allowed):
 
 @pytest.mark.parametrize(
     ("key", "carries", "allowed"),
-    [(RECORD, CHANGED, True), (RECORD, {}, False), (BUNDLE, {**ABSENT, "key": "bucket"}, False)],
+    [
+        (RECORD, CHANGED, True),
+        # Over a record that is lost, and to restore its last version.
+        (RECORD, ABSENT, True),
+        (RECORD, {}, False),
+        (BUNDLE, {**ABSENT, "key": "bucket"}, False),
+    ],
 )
 def test_an_operator_may_retire_the_cluster_and_no_more(key, carries, allowed):
     plan = evaluate(f'operator_role_arns = ["{OPERATOR}"]')
     test_who_may_do_what(plan, OPERATOR, "s3:PutObject", key, carries, allowed)
     assert judge(plan, OPERATOR).why_not(Ask("s3:DeleteObject", f"{BUCKET}/{key}")) is not None
+
+
+@pytest.mark.parametrize(("key", "carries", "allowed"), [(NODE, CHANGED, True), (NODE, {}, False), (HASH, CHANGED, True)])
+def test_an_operator_may_finish_what_is_left_of_it(key, carries, allowed):
+    plan = evaluate(f'operator_role_arns = ["{OPERATOR}"]')
+    test_who_may_do_what(plan, OPERATOR, "s3:PutObject", key, carries, allowed)
 
 
 @pytest.mark.parametrize(

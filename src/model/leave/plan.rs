@@ -1,7 +1,7 @@
 //! The plan for leaving on this machine: a list of named steps, or the reason why there is nothing to do.
 
 use crate::model::machine::ids::{InstanceId, MemberId};
-use crate::model::machine::local::Local;
+use crate::model::machine::local::{Local, Stage};
 use crate::model::membership::members::{Member, Members};
 use crate::model::membership::reaping::{ReapVerdict, RemovalReason};
 use crate::model::membership::view::ClusterView;
@@ -48,6 +48,8 @@ pub enum StayReason {
     AnotherInstances(InstanceId),
     /// kubeadm was stopped before this machine could be a member or have a Node.
     NotBegun,
+    /// Its init was stopped before anybody could know of its cluster.
+    InitNotFinished,
     /// It is the last voter, with all data of the cluster.
     LastVoter,
 }
@@ -119,6 +121,10 @@ pub fn plan(input: &LeaveInput<'_>) -> LeavePlan {
     }
     let removals = match input.cluster {
         ClusterView::External => Vec::new(),
+        // Nobody else can be a member of a cluster that was not published, and no etcd that answers keeps its claim.
+        ClusterView::Unknown { .. } if matches!(input.local, Local::HalfMade { stage: Stage::Initializing, .. }) => {
+            return LeavePlan::Stay(StayReason::InitNotFinished);
+        }
         ClusterView::Listed(_) | ClusterView::NoQuorum(_) | ClusterView::Unknown { .. } | ClusterView::NotAsked => {
             match removals(input) {
                 Some(removals) => removals,
@@ -270,6 +276,10 @@ impl fmt::Display for StayReason {
             Self::NotBegun => f.write_str(
                 "kubeadm was stopped here before it had credentials for etcd and the API servers, so this machine is no member and has no \
                  Node: there is nothing to leave, and 'kubeboot up' cleans up",
+            ),
+            Self::InitNotFinished => f.write_str(
+                "kubeadm init was stopped here before the cluster was published, and no etcd answers as that cluster's: there is nothing to \
+                 leave, and 'kubeboot up' cleans up",
             ),
             Self::LastVoter => f.write_str(
                 "this machine is the last voter: it never removes itself, and all data of the cluster stays on its disk",

@@ -12,11 +12,13 @@
 //! | [`lease`] | the membership lease: the queue of those who want to change it |
 //! | [`registration`] | what each machine says about itself |
 //! | [`instances`] | when a machine counts as gone |
+//! | [`later_truth`] | what proves that an older version of the record has come back |
 //! | [`reaping`] | which members another machine may remove |
 
 pub mod certainty;
 pub mod data;
 pub mod instances;
+pub mod later_truth;
 pub mod lease;
 pub mod members;
 pub mod reaping;

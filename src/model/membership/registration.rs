@@ -1,6 +1,7 @@
 //! What one machine says about itself: `control-plane/nodes/<instance-id>.json`. A hint for others, never proof.
 
 use crate::model::machine::ids::{ClaimId, InstanceId, MemberId, Nonce, Uid};
+use crate::model::record::cluster::{ClusterRecord, RecordState};
 use crate::model::record::object;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
@@ -117,8 +118,11 @@ impl Registration {
     }
 
     /// Takes over from an earlier run of this machine what this one does not know yet: its member and Node, and the claim and lease
-    /// under which it joined.
+    /// under which it joined. Nothing of a cluster that was given up since.
     pub fn recall(&mut self, earlier: Self) {
+        if earlier.retired {
+            return;
+        }
         self.claim_id = self.claim_id.take().or(earlier.claim_id);
         self.lease_nonce = self.lease_nonce.take().or(earlier.lease_nonce);
         self.member_id = self.member_id.or(earlier.member_id);
@@ -145,6 +149,21 @@ impl Registration {
         !self.retired && was_member && self.claim_id.as_ref() == Some(claim)
     }
 
+    /// Whether the machine is or was a member of a cluster that was not given up, as far as it said so.
+    #[must_use]
+    pub fn tells_of_a_member(&self) -> bool {
+        self.was_voter() || self.claim_id.as_ref().is_some_and(|claim| self.proves_flip_of(claim))
+    }
+
+    /// The same registration, when the cluster that it tells of was given up; `None` where there is nothing to say: it tells of
+    /// no member, or of a cluster that this record does not give up.
+    #[must_use]
+    pub fn given_up_by(&self, record: &ClusterRecord, now: String) -> Option<Self> {
+        let given_up = matches!(record.state, RecordState::Retired(_))
+            && self.claim_id.as_ref().is_none_or(|claim| record.gives_up(claim));
+        (given_up && self.tells_of_a_member()).then(|| Self { retired: true, updated: now, ..self.clone() })
+    }
+
     /// Whether the machine ever had a vote in a cluster that was not given up, as far as it said so.
     #[must_use]
     pub fn was_voter(&self) -> bool {
@@ -164,8 +183,35 @@ impl Registration {
 }
 
 #[cfg(test)]
+impl Registration {
+    /// For tables that need one and look at little of it: no claim, no member.
+    pub(in crate::model) fn sample(instance: InstanceId, phase: RegistrationPhase) -> Self {
+        Self {
+            schema: SCHEMA,
+            provider_id: format!("aws:///eu-central-1a/{instance}"),
+            instance,
+            phase,
+            claim_id: None,
+            lease_nonce: None,
+            node_name: "n1".into(),
+            node_uid: None,
+            addresses: Vec::new(),
+            member_id: None,
+            versions: Versions::default(),
+            waits_for: None,
+            retired: false,
+            last_error: None,
+            since: String::new(),
+            updated: String::new(),
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::record::cluster::{Published, RetiredCluster};
+    use crate::model::record::identity::Identity;
 
     fn registration(phase: RegistrationPhase) -> Registration {
         Registration {
@@ -227,6 +273,47 @@ mod tests {
     }
 
     #[test]
+    fn what_tells_of_a_member_is_finished_when_its_cluster_is_given_up() {
+        use RegistrationPhase::{Joined, Joining, Leaving, Left, Reaped, Waiting};
+        let own = registration(Joined).claim_id.unwrap();
+        let other = ClaimId::parse("00000000-0000-4000-8000-000000000009").unwrap();
+        let record = |claim_id: &ClaimId, state| ClusterRecord {
+            claim_id: claim_id.clone(),
+            generation: 1,
+            identity: Identity::sample(),
+            yielded: Vec::new(),
+            state,
+        };
+        let published = || Published::sample(registration(Joined).instance);
+        let retired = |claims: &[&ClaimId]| {
+            let claims = claims.iter().map(|claim| (*claim).clone()).collect();
+            RecordState::Retired(RetiredCluster { published: None, claims })
+        };
+        let without = |phase| Registration { member_id: None, ..registration(phase) };
+        let rows = [
+            (registration(Joined), record(&own, retired(&[])), true),
+            (registration(Joined), record(&other, retired(&[&own])), true),
+            (registration(Joined), record(&other, retired(&[])), false),
+            (registration(Joined), record(&own, RecordState::Ready(published())), false),
+            (registration(Joined), record(&own, RecordState::Initializing { holder: None, beat: 0 }), false),
+            (Registration { claim_id: None, ..registration(Joined) }, record(&other, retired(&[])), true),
+            (Registration { retired: true, ..registration(Joined) }, record(&own, retired(&[])), false),
+            (registration(Waiting), record(&own, retired(&[])), true),
+            (without(Waiting), record(&own, retired(&[])), false),
+            (without(Joining), record(&own, retired(&[])), false),
+            (without(Leaving), record(&own, retired(&[])), true),
+            (without(Left), record(&own, retired(&[])), true),
+            (without(Reaped), record(&own, retired(&[])), true),
+        ];
+        for (found, record, expected) in rows {
+            let finished = found.given_up_by(&record, "now".into());
+            assert_eq!(finished.is_some(), expected, "{found:?} {record:?}");
+            let wanted = Registration { retired: true, updated: "now".into(), ..found };
+            assert!(finished.is_none_or(|finished| finished == wanted && !finished.tells_of_a_member()));
+        }
+    }
+
+    #[test]
     fn an_earlier_run_fills_in_only_what_this_one_does_not_know() {
         let earlier = registration(RegistrationPhase::Joined);
         let mut nothing = Registration { claim_id: None, ..registration(RegistrationPhase::Waiting) };
@@ -235,6 +322,10 @@ mod tests {
         assert_eq!(ids(&nothing), (None, None, None, None));
         nothing.recall(earlier.clone());
         assert_eq!((ids(&nothing), nothing.phase), (ids(&earlier), RegistrationPhase::Waiting));
+        let mut next = Registration { claim_id: None, ..registration(RegistrationPhase::Waiting) };
+        next.forget_member();
+        next.recall(Registration { retired: true, ..earlier.clone() });
+        assert_eq!(ids(&next), (None, None, None, None), "it recalls what was given up");
         let mut newer = registration(RegistrationPhase::Joined);
         newer.claim_id = Some(ClaimId::parse("00000000-0000-4000-8000-000000000003").unwrap());
         newer.lease_nonce = Some(Nonce::parse("00000000-0000-4000-8000-000000000004").unwrap());

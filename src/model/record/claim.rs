@@ -2,10 +2,11 @@
 //! belongs to it, so that only one machine can.
 
 use crate::model::machine::ids::{ClaimId, InstanceId};
-use crate::model::record::cluster::{ClusterRecord, Holder, Published, RecordState};
+use crate::model::record::cluster::{ClusterRecord, Holder, Published, RecordState, RetiredCluster};
 use crate::model::record::conditional_write::Condition;
 use crate::model::record::identity::Identity;
 use crate::model::record::view::RecordView;
+use std::collections::BTreeSet;
 
 /// The condition of a claim over what was seen: that it is still there.
 #[must_use]
@@ -94,6 +95,31 @@ pub fn retired(record: &ClusterRecord) -> Option<ClusterRecord> {
             Some(ClusterRecord { state: RecordState::Retired(published.clone().into()), ..record.clone() })
         }
         RecordState::Initializing { .. } | RecordState::Retired(_) => None,
+    }
+}
+
+/// The record of a cluster whose own one is lost: it went back to the version `before`, or there is none. It names every claim
+/// that is given up. The claim ID must be fresh.
+#[must_use]
+pub fn lost(
+    before: Option<&ClusterRecord>,
+    claim_id: ClaimId,
+    identity: Identity,
+    claims: impl IntoIterator<Item = ClaimId>,
+) -> ClusterRecord {
+    let mut given_up: BTreeSet<ClaimId> = claims.into_iter().collect();
+    if let Some(before) = before {
+        given_up.insert(before.claim_id.clone());
+        if let RecordState::Retired(retired) = &before.state {
+            given_up.extend(retired.claims.iter().cloned());
+        }
+    }
+    ClusterRecord {
+        claim_id,
+        generation: before.map_or(1, |record| record.generation + 1),
+        identity,
+        yielded: Vec::new(),
+        state: RecordState::Retired(RetiredCluster { published: None, claims: given_up.into_iter().collect() }),
     }
 }
 
@@ -225,5 +251,36 @@ mod tests {
         let cluster = record(1, RecordState::Ready(published()));
         let regrouped = regrouped(&cluster, "h".into());
         assert_eq!(regrouped, ClusterRecord { identity: identity("h"), ..cluster });
+    }
+
+    #[test]
+    fn a_lost_record_names_every_claim_that_it_gives_up_and_no_cluster() {
+        let lost = |before: Option<&ClusterRecord>, claims: &[u8]| {
+            super::lost(before, claim_id(9), identity("h"), claims.iter().map(|n| claim_id(*n)))
+        };
+        let gives_up = |claims: &[u8]| {
+            let claims = claims.iter().map(|n| claim_id(*n)).collect();
+            RecordState::Retired(RetiredCluster { published: None, claims })
+        };
+        let earlier = record(4, gives_up(&[2]));
+        let rows = [
+            (None, &[3, 2, 3][..], 1, gives_up(&[2, 3])),
+            (None, &[], 1, gives_up(&[])),
+            (Some(held(1, 1, 0)), &[1, 2], 5, gives_up(&[1, 2])),
+            (Some(earlier), &[3], 5, gives_up(&[2, 3, 4])),
+        ];
+        for (before, claims, generation, state) in rows {
+            let next = lost(before.as_ref(), claims);
+            let expected = ClusterRecord {
+                claim_id: claim_id(9),
+                generation,
+                identity: identity("h"),
+                yielded: Vec::new(),
+                state,
+            };
+            assert_eq!(next, expected, "{before:?}");
+            assert_eq!(ClusterRecord::parse(&next.to_bytes()).as_ref(), Ok(&next));
+            assert!(next.gives_up(&claim_id(9)) && !next.gives_up(&claim_id(8)));
+        }
     }
 }

@@ -154,6 +154,15 @@ impl ClusterRecord {
         }
     }
 
+    /// Whether this record says that the cluster of this claim was given up.
+    #[must_use]
+    pub fn gives_up(&self, claim: &ClaimId) -> bool {
+        match &self.state {
+            RecordState::Retired(retired) => self.claim_id == *claim || retired.claims.contains(claim),
+            RecordState::Initializing { .. } | RecordState::Ready(_) => false,
+        }
+    }
+
     /// The published facts, once there is a cluster.
     #[must_use]
     pub fn published(&self) -> Option<&Published> {

@@ -5,7 +5,7 @@ use crate::model::record::cluster::{ClusterRecord, RecordState};
 use crate::model::record::view::RecordView;
 use std::fmt;
 
-/// What has become of it.
+/// What has become of it. That the record itself is not an older version than the last, nobody can tell from here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FormerCluster {
     /// Nobody knows: there is no record.
@@ -29,7 +29,7 @@ impl FormerCluster {
     pub fn by(record: Option<&ClusterRecord>, local: &ClaimId) -> Self {
         let Some(record) = record else { return Self::NoRecord };
         match &record.state {
-            RecordState::Retired(_) if record.claim_id == *local => Self::Retired,
+            RecordState::Retired(_) if record.gives_up(local) => Self::Retired,
             RecordState::Initializing { .. } if record.claim_id == *local => Self::NotYetMade,
             RecordState::Initializing { .. } | RecordState::Ready(_) | RecordState::Retired(_) => {
                 Self::Other { claim_id: record.claim_id.clone(), generation: record.generation }
@@ -67,15 +67,12 @@ impl fmt::Display for FormerCluster {
                 "the cluster record says that this cluster is still being made: an earlier version of the record has come back; restore \
                  the last one",
             ),
-            Self::Other { claim_id, generation: 1 } => write!(
-                f,
-                "the cluster record is at its first claim, {claim_id}, so that cluster was not made under it: correct 'bucket' and 'prefix'; \
-                 only if the data here may be lost, {FRESH}"
-            ),
             Self::Other { claim_id, generation } => write!(
                 f,
-                "the cluster record is at claim {claim_id}, its number {generation}: if that cluster was made under the same 'bucket' and \
-                 'prefix', it was retired since, for nothing else lets another cluster follow. Then {FRESH}; otherwise correct the settings"
+                "the cluster record is at claim {claim_id}, its number {generation}. An older version of the record may have come back, so keep \
+                 the data here and compare the record's versions in the bucket: if a version later than this one was at that cluster's \
+                 claim, restore the last version; if no version ever was, correct 'bucket' and 'prefix'; if all that were are older, that \
+                 cluster was retired since: only then {FRESH}"
             ),
         }
     }
@@ -85,7 +82,7 @@ impl fmt::Display for FormerCluster {
 mod tests {
     use super::*;
     use crate::model::machine::ids::InstanceId;
-    use crate::model::record::cluster::Published;
+    use crate::model::record::cluster::{Published, RetiredCluster};
     use crate::model::record::identity::Identity;
 
     fn claim(n: u8) -> ClaimId {
@@ -103,14 +100,21 @@ mod tests {
         let (ready, retired) = (|| RecordState::Ready(published()), || RecordState::Retired(published().into()));
         let making = || RecordState::Initializing { holder: None, beat: 0 };
         let other = |generation| FormerCluster::Other { claim_id: claim(2), generation };
+        let named = RetiredCluster { published: None, claims: vec![claim(1)] };
+        let named = record(2, 2, RecordState::Retired(named));
         let rows = [
             (None, FormerCluster::NoRecord, "restore the record's last version"),
             (Some(record(1, 1, retired())), FormerCluster::Retired, "given up by 'kubeboot retire'"),
             (Some(record(1, 3, retired())), FormerCluster::Retired, "terminate this machine, or run 'kubeadm reset -f"),
+            (Some(named), FormerCluster::Retired, "the data here with it"),
             (Some(record(1, 1, making())), FormerCluster::NotYetMade, "an earlier version of the record has come back"),
-            (Some(record(2, 1, ready())), other(1), "was not made under it: correct 'bucket' and 'prefix'"),
-            (Some(record(2, 1, making())), other(1), "at its first claim"),
-            (Some(record(2, 2, ready())), other(2), "it was retired since"),
+            (
+                Some(record(2, 1, ready())),
+                other(1),
+                "An older version of the record may have come back, so keep the data",
+            ),
+            (Some(record(2, 1, making())), other(1), "if no version ever was, correct 'bucket' and 'prefix'"),
+            (Some(record(2, 2, ready())), other(2), "that cluster was retired since: only then terminate"),
             (Some(record(2, 5, retired())), other(5), "its number 5"),
             (Some(record(2, 2, making())), other(2), "'kubeadm reset -f --skip-phases=remove-etcd-member'"),
         ];

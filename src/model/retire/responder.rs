@@ -21,6 +21,13 @@ pub enum Responder {
         /// Which cluster it serves.
         serves: ServedCluster,
     },
+    /// An API server, by the certificate that it serves.
+    ApiServer {
+        /// The machine of the group; `None` for the endpoint.
+        instance: Option<InstanceId>,
+        /// Where, as `host:port`.
+        address: String,
+    },
     /// A machine of the group that is not gone.
     Machine {
         /// Which.
@@ -74,6 +81,9 @@ impl Responder {
             Self::Endpoint { serves: ServedCluster::Unknown, .. } => {
                 "the cluster may still serve, or the name may lead to something else: stop what answers there, or correct the name"
             }
+            Self::ApiServer { .. } => {
+                "terminate its machine, or stop kubelet there; if it is a cluster to keep, give the next one an endpoint and a prefix of its own"
+            }
             Self::Machine { .. } => {
                 "the cluster may still serve: terminate the machine, or stop kubelet and etcd there"
             }
@@ -89,6 +99,12 @@ impl fmt::Display for Responder {
                 write!(f, "the endpoint {endpoint} answers with HTTP status {status}")?;
                 address.map_or(Ok(()), |address| write!(f, " from {address}"))?;
                 write!(f, "; {serves}")
+            }
+            Self::ApiServer { instance: Some(instance), address } => {
+                write!(f, "an API server answers at {instance} ({address})")
+            }
+            Self::ApiServer { instance: None, address } => {
+                write!(f, "an API server answers at the endpoint {address}")
             }
             Self::Machine { instance, address, port } => {
                 write!(f, "{instance} accepts connections at port {port} of {address}")

@@ -3,20 +3,23 @@
 use super::input::{Etcd, StatusInput};
 use super::machines::{Ec2Answer, StatusMachine, is_explained};
 use super::reason::{CERTIFICATE_DAYS, MemberName, StatusReason, StatusSource};
+use super::record::{data, missing, record, went_back};
 use crate::model::machine::group::Ec2State;
 use crate::model::machine::ids::{InstanceId, Uid};
 use crate::model::membership::members::{Member, Members};
 use crate::model::membership::registration::{Registration, RegistrationPhase};
-use crate::model::record::cluster::{ClusterRecord, RecordState};
-use crate::model::record::identity::{Identity, Mismatch};
+use crate::model::record::cluster::ClusterRecord;
 
 /// The reasons while there is no cluster.
 pub(super) fn without_cluster(input: &StatusInput, machines: &[StatusMachine<'_>]) -> Vec<StatusReason> {
     let record = input.record.as_ref().ok().and_then(Option::as_ref);
     let holder = record.and_then(ClusterRecord::holder);
     let gone = machines.iter().find(|m| m.is_gone() && holder.is_some_and(|holder| holder.instance == *m.instance));
-    let mut found: Vec<StatusReason> =
-        gone.map(|machine| StatusReason::HolderGone(machine.instance.clone())).into_iter().collect();
+    let mut found: Vec<StatusReason> = went_back(input, machines).into_iter().chain(data(input)).collect();
+    if input.record_deleted {
+        found.push(missing(machines));
+    }
+    found.extend(gone.map(|machine| StatusReason::HolderGone(machine.instance.clone())));
     found.extend(group(input));
     if let Ok(Some(group)) = &input.group
         && holder.is_none()
@@ -33,7 +36,12 @@ pub(super) fn without_cluster(input: &StatusInput, machines: &[StatusMachine<'_>
 /// The reasons why a cluster is not healthy.
 pub(super) fn reasons(input: &StatusInput, machines: &[StatusMachine<'_>]) -> Vec<StatusReason> {
     let mut found = other_clusters(input, machines);
-    found.extend(record(input));
+    found.extend(went_back(input, machines));
+    found.extend(record(input, machines));
+    found.extend(data(input));
+    if !input.without_claim.is_empty() {
+        found.push(StatusReason::EtcdClaimMissing(input.without_claim.clone()));
+    }
     found.extend(unknown(StatusSource::Etcd, &input.etcd));
     match &input.etcd {
         Ok(Etcd::Stacked { members, .. }) => {
@@ -83,7 +91,7 @@ pub(super) fn lost_voters(input: &StatusInput, machines: &[StatusMachine<'_>]) -
     (!voters.is_empty() && voters.iter().all(gone)).then_some(voters.len())
 }
 
-fn unknown<T>(source: StatusSource, answer: &Result<T, String>) -> Option<StatusReason> {
+pub(super) fn unknown<T>(source: StatusSource, answer: &Result<T, String>) -> Option<StatusReason> {
     answer.as_ref().err().map(|why| StatusReason::Unknown { source, why: why.clone() })
 }
 
@@ -106,39 +114,6 @@ fn other_clusters(input: &StatusInput, machines: &[StatusMachine<'_>]) -> Vec<St
         expected: expected.clone(),
     };
     others.map(reason).collect()
-}
-
-/// What is wrong with the record: unknown, missing, retired, or of another account, Region, endpoint, subnet or group.
-fn record(input: &StatusInput) -> Option<StatusReason> {
-    match &input.record {
-        Err(_) => unknown(StatusSource::Record, &input.record),
-        Ok(None) => Some(StatusReason::RecordMissing),
-        Ok(Some(record)) => match (&record.state, identity_mismatch(input, record)) {
-            (RecordState::Retired(_), _) => Some(StatusReason::RecordRetired),
-            (RecordState::Ready(_) | RecordState::Initializing { .. }, Some(Mismatch::Settings(found))) => {
-                Some(StatusReason::OtherSettings(found))
-            }
-            (RecordState::Ready(_) | RecordState::Initializing { .. }, Some(Mismatch::Group(found))) => {
-                Some(StatusReason::OtherGroup(found))
-            }
-            (RecordState::Ready(_) | RecordState::Initializing { .. }, None) => None,
-        },
-    }
-}
-
-/// How the record differs from what is known on this machine. What is not known does not count as different.
-fn identity_mismatch(input: &StatusInput, record: &ClusterRecord) -> Option<Mismatch> {
-    let recorded = &record.identity;
-    let machine = input.here.machine.as_ref().ok();
-    let group = input.group.as_ref().ok().and_then(Option::as_ref);
-    let here = Identity {
-        account: machine.map_or(&recorded.account, |machine| &machine.account).clone(),
-        region: machine.map_or(&recorded.region, |machine| &machine.region).clone(),
-        group_arn: group.map_or(&recorded.group_arn, |group| &group.arn).clone(),
-        endpoint: input.here.endpoint.clone(),
-        service_subnet: input.here.service_subnet.as_ref().unwrap_or(&recorded.service_subnet).clone(),
-    };
-    recorded.mismatch(&here)
 }
 
 /// Voters that do not answer, with what EC2 says of their machines.

@@ -1,5 +1,6 @@
 //! What `status` gathered: one answer per source, or why there is none. Each source can be unknown on its own.
 
+use crate::model::machine::etcd_data::EtcdData;
 use crate::model::machine::group::{Ec2State, Group};
 use crate::model::machine::ids::{InstanceId, MemberId, Uid};
 use crate::model::machine::local::Local;
@@ -21,6 +22,8 @@ pub struct StatusInput {
     pub here: StatusOrigin,
     /// The cluster record; `None` when there is no such object.
     pub record: Known<Option<ClusterRecord>>,
+    /// Whether S3 shows a delete marker in its place.
+    pub record_deleted: bool,
     /// The published discovery hash, one line per certificate authority; `None` when there is no such object.
     pub hash: Known<Option<String>>,
     /// The membership lease; `None` before its first holder.
@@ -33,6 +36,8 @@ pub struct StatusInput {
     pub ec2: Known<BTreeMap<InstanceId, Ec2State>>,
     /// etcd's members.
     pub etcd: Known<Etcd>,
+    /// The members of etcd that keep no claim.
+    pub without_claim: Vec<IpAddr>,
     /// The API servers that were asked, by their machines.
     pub api_servers: Known<BTreeMap<InstanceId, ApiServer>>,
 }
@@ -52,6 +57,8 @@ pub struct StatusOrigin {
     pub expected_size: Option<usize>,
     /// The state on the disk.
     pub local: Known<Local>,
+    /// What lies in etcd's data folder.
+    pub data: Known<EtcdData>,
     /// The certificates on the disk, in any order; empty where no control plane was made.
     pub certificates: Known<Vec<CertificateExpiry>>,
     /// Whether the unit that leaves the cluster at the end is armed.

@@ -7,6 +7,7 @@
 //! | `input.rs` | what the sources said |
 //! | `machines.rs` | every machine that a source mentions, with its member |
 //! | `cluster.rs` | everything that is wrong, the most severe first |
+//! | `record.rs` | what is wrong with the record and with what lies on this disk |
 //! | `reason.rs` | the reasons, with what an operator can do |
 //!
 //! | verdict | when |
@@ -22,6 +23,7 @@ mod cluster;
 mod input;
 mod machines;
 mod reason;
+mod record;
 
 pub use machines::{Ec2Answer, StatusMachine, is_explained, machines};
 pub use reason::{CERTIFICATE_DAYS, MemberName, StatusReason, StatusSource};
@@ -76,6 +78,8 @@ pub enum StatusOutcome {
 pub enum NoCluster {
     /// Nobody has claimed it.
     Unclaimed,
+    /// The record was deleted, and nothing else says that there is a cluster.
+    RecordDeleted,
     /// It is being initialised.
     Initializing {
         /// The machine that initialises it; `None` after the last one stepped down.
@@ -153,6 +157,7 @@ impl fmt::Display for NoCluster {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unclaimed => f.write_str(" yet: nobody has claimed it"),
+            Self::RecordDeleted => f.write_str(": its record was deleted"),
             Self::Initializing { holder: Some(holder), generation, beat } => {
                 write!(f, " yet: {holder} initialises it (claim {generation}, beat {beat})")
             }
@@ -202,7 +207,9 @@ fn no_cluster(input: &StatusInput, machines: &[StatusMachine<'_>]) -> Option<NoC
     let runs = cluster::has_quorum(input);
     let had_voters = || machines.iter().filter_map(StatusMachine::registered).any(Registration::was_voter);
     match input.record.as_ref().ok()? {
-        None => (!runs && !had_voters()).then_some(NoCluster::Unclaimed),
+        None if runs || had_voters() => None,
+        None if input.record_deleted => Some(NoCluster::RecordDeleted),
+        None => Some(NoCluster::Unclaimed),
         Some(ClusterRecord { state: RecordState::Initializing { holder, beat }, generation, .. }) => {
             let holder = holder.as_ref().map(|holder| holder.instance.clone());
             Some(NoCluster::Initializing { holder, generation: *generation, beat: *beat })

@@ -1,7 +1,9 @@
 //! The reasons why a control plane is not healthy, each with what an operator can do.
 
-use crate::model::machine::ids::{InstanceId, MemberId, Uid};
+use crate::model::machine::ids::{ClaimId, InstanceId, MemberId, Uid};
+use crate::model::membership::later_truth::LaterTruth;
 use crate::model::membership::members::Member;
+use crate::model::record::former_cluster::FormerCluster;
 use crate::model::record::identity::Difference;
 use crate::model::up::step::Stop;
 use std::fmt;
@@ -107,7 +109,32 @@ pub enum StatusReason {
         why: String,
     },
     /// There is or was a cluster, and there is no record.
-    RecordMissing,
+    RecordMissing {
+        /// The machines that say that they were voters.
+        voters: Vec<InstanceId>,
+    },
+    /// An older version of the record has come back.
+    RecordWentBack(LaterTruth),
+    /// A machine is a member of the cluster of another claim than the record's.
+    OtherClaim {
+        /// The machine.
+        instance: InstanceId,
+        /// The claim.
+        claim_id: ClaimId,
+        /// What the record tells of that cluster.
+        former: FormerCluster,
+        /// Whether it is this machine, by its disk.
+        here: bool,
+    },
+    /// etcd keeps no claim, so nobody can tell by it which cluster it is.
+    EtcdClaimMissing(Vec<IpAddr>),
+    /// This machine was a member, and etcd's data is gone from its disk.
+    DataGone(InstanceId),
+    /// The data of etcd on this disk is another instance's.
+    ForeignData {
+        /// Whose.
+        owner: InstanceId,
+    },
     /// etcd answers, and the record says that the cluster was retired.
     RecordRetired,
     /// The record is of another account, Region, endpoint or service subnet.
@@ -184,7 +211,12 @@ impl StatusReason {
         match self {
             Self::OtherCluster { .. } => "other-cluster",
             Self::Unknown { .. } => "unknown",
-            Self::RecordMissing => "record-missing",
+            Self::RecordMissing { .. } => "record-missing",
+            Self::RecordWentBack(_) => "record-went-back",
+            Self::OtherClaim { .. } => "other-claim",
+            Self::EtcdClaimMissing(_) => "etcd-claim-missing",
+            Self::DataGone(_) => "data-gone",
+            Self::ForeignData { .. } => "foreign-data",
             Self::RecordRetired => "record-retired",
             Self::OtherSettings(_) => "other-settings",
             Self::OtherGroup(_) => "other-group",
@@ -211,6 +243,8 @@ impl StatusReason {
             Self::OtherCluster { instance, .. }
             | Self::NotAVoter { instance, .. }
             | Self::ApiServer { instance, .. }
+            | Self::OtherClaim { instance, .. }
+            | Self::DataGone(instance)
             | Self::HolderGone(instance) => Some(instance),
             Self::MemberSilent { member, .. }
             | Self::MemberComplains { member, .. }
@@ -218,7 +252,10 @@ impl StatusReason {
             | Self::MemberLearner(member)
             | Self::MemberUnexplained(member) => member.instance.as_ref(),
             Self::Unknown { .. }
-            | Self::RecordMissing
+            | Self::RecordMissing { .. }
+            | Self::RecordWentBack(_)
+            | Self::EtcdClaimMissing(_)
+            | Self::ForeignData { .. }
             | Self::RecordRetired
             | Self::OtherSettings(_)
             | Self::OtherGroup(_)
@@ -240,9 +277,32 @@ impl fmt::Display for StatusReason {
                  which of them is the cluster, and stop kubelet where the other one runs"
             ),
             Self::Unknown { source, why } => write!(f, "{source}: unknown: {why}"),
-            Self::RecordMissing => f.write_str(
-                "machines have been voters, but the cluster record is gone: restore its last version before anything else, because \
-                 without it a second cluster could be made",
+            Self::RecordMissing { voters } => write!(f, "{}", Stop::RecordGone { voters: voters.clone() }),
+            Self::RecordWentBack(later) => write!(f, "{}", Stop::RecordWentBack(later.clone())),
+            Self::OtherClaim { claim_id, former, here: true, .. } => {
+                write!(f, "{}", Stop::OtherCluster { local: claim_id.clone(), former: former.clone() })
+            }
+            Self::OtherClaim { instance, claim_id, former, here: false } => {
+                write!(f, "{instance} registered as a member of the cluster of claim {claim_id}; {former}")
+            }
+            Self::EtcdClaimMissing(at) => {
+                let at: Vec<String> = at.iter().map(ToString::to_string).collect();
+                write!(
+                    f,
+                    "etcd at {} keeps no claim, so nobody believes its member list: 'kubeboot up' on that machine writes the claim anew if the \
+                     API server there is the record's; if it is not, etcd has lost its data there: bring back the other voters",
+                    at.join(", ")
+                )
+            }
+            Self::DataGone(_) => f.write_str(
+                "etcd's data is gone from this machine, which is a member: mount the volume if there is one; otherwise 'kubeboot up' has its \
+                 member removed by the other voters and joins anew, for which they must have a quorum: bring them back",
+            ),
+            Self::ForeignData { owner } => write!(
+                f,
+                "the data of etcd on this disk was written by {owner}: attach this disk to {owner}, if it belongs there; 'kubeboot up' deletes \
+                 the data only when a certain member list shows that nobody needs it; if it may be lost, terminate this machine, or empty \
+                 etcd's data directory here"
             ),
             Self::RecordRetired => f.write_str("the record says that this cluster was retired, but it still runs"),
             Self::OtherSettings(difference) => write!(f, "{}", Stop::OtherIdentity(difference.clone())),

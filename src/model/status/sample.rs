@@ -1,6 +1,7 @@
 //! A healthy control plane of three, for tests.
 
 use super::*;
+use crate::model::machine::etcd_data::{EtcdData, EtcdIds};
 use crate::model::machine::group::{Ec2State, Group, GroupMember, Lifecycle};
 use crate::model::machine::ids::{ClaimId, EtcdClusterId, MemberId, Uid};
 use crate::model::machine::local::Local;
@@ -116,11 +117,13 @@ pub(crate) fn healthy() -> StatusInput {
             service_subnet: Some("10.96.0.0/12".into()),
             expected_size: None,
             local: Ok(Local::Made { instance: id(1), claim_id: ClaimId::parse(UID).unwrap() }),
+            data: Ok(EtcdData::Of(EtcdIds { member: member_id(1), cluster: EtcdClusterId(7) })),
             certificates: Ok(vec![certificate(364)]),
             leaving_unit: Ok(LeavingUnitState::Armed),
             missing_drop_ins: Vec::new(),
         },
         record: record(RecordState::Ready(published())),
+        record_deleted: false,
         hash: Ok(Some(format!("{HASH}\n"))),
         lease: Ok(None),
         registrations: Ok(all.clone().map(|n| (id(n), Ok(registration(n, RegistrationPhase::Joined)))).collect()),
@@ -132,6 +135,7 @@ pub(crate) fn healthy() -> StatusInput {
         })),
         ec2: Ok(all.clone().map(|n| (id(n), Ec2State::Running)).collect()),
         etcd: stacked([member(1), member(2), member(3)]),
+        without_claim: Vec::new(),
         api_servers: Ok(all.map(|n| (id(n), api_server())).collect()),
     }
 }

@@ -2,8 +2,10 @@
 
 use super::sample::*;
 use super::*;
+use crate::model::machine::etcd_data::EtcdData;
 use crate::model::machine::group::{Ec2State, GroupMember};
-use crate::model::machine::ids::{BootId, Uid};
+use crate::model::machine::ids::{BootId, ClaimId, Uid};
+use crate::model::machine::local::Local;
 use crate::model::membership::members::{Member, Members};
 use crate::model::membership::registration::Registration;
 use crate::model::record::cluster::Holder;
@@ -178,6 +180,7 @@ fn without_a_cluster_the_record_says_how_far_it_is() {
     let fresh = |record: Known<Option<ClusterRecord>>| {
         with(|input| {
             (input.record, input.etcd, input.api_servers, input.hash) = (record, why(), why(), Ok(None));
+            input.here.local = Ok(Local::Fresh);
             *registrations(input) = (1..=3).map(|n| (id(n), Ok(registration(n, RegistrationPhase::Waiting)))).collect();
         })
     };
@@ -210,7 +213,101 @@ fn a_lost_record_is_not_taken_for_an_unclaimed_cluster() {
     let lost = with(|input| (input.record, input.etcd, input.api_servers) = (Ok(None), why(), why()));
     let verdict = judge(&lost);
     assert_eq!(verdict.outcome, StatusOutcome::CannotTell { joined: Some(3) });
-    assert_eq!(verdict.reasons[0], StatusReason::RecordMissing);
+    assert_eq!(verdict.reasons[0], StatusReason::RecordMissing { voters: vec![id(1), id(2), id(3)] });
+    let text = verdict.reasons[0].to_string();
+    assert!(text.contains("restore its last version") && text.contains("'kubeboot retire --lost-record'"), "{text}");
+    let deleted = with(|input| {
+        (input.record, input.record_deleted, input.registrations) = (Ok(None), true, Ok(BTreeMap::new()));
+        (input.etcd, input.api_servers, input.here.local) = (why(), why(), Ok(Local::Fresh));
+    });
+    assert_eq!(verdict_of(&deleted), ("no cluster: its record was deleted".into(), vec!["record-missing"]));
+}
+
+#[test]
+fn a_record_that_went_back_is_told_with_what_is_later() {
+    let claim = |n: u8| ClaimId::parse(format!("00000000-0000-4000-8000-00000000000{n}")).unwrap();
+    let following = |input: &mut StatusInput, claim: &ClaimId| {
+        for says in registrations(input).values_mut().flatten() {
+            says.claim_id = Some(claim.clone());
+        }
+    };
+    let making = || record(RecordState::Initializing { holder: None, beat: 7 });
+    let own = ClaimId::parse(UID).unwrap();
+    let with_local = |local: Local, change: &dyn Fn(&mut StatusInput)| {
+        with(|input| {
+            input.here.local = Ok(local);
+            following(input, &own);
+            change(input);
+        })
+    };
+    let made = |claim_id| Local::Made { instance: id(1), claim_id };
+    let no_hash = |input: &mut StatusInput| (input.record, input.hash) = (making(), Ok(Some("\n".into())));
+    let only_hash = |input: &mut StatusInput| {
+        (input.record, input.registrations) = (making(), Ok(BTreeMap::new()));
+    };
+    let retired = |input: &mut StatusInput| {
+        (input.record, input.etcd) = (record(RecordState::Retired(published().into())), why());
+        following(input, &claim(2));
+    };
+    let behind = |input: &mut StatusInput| following(input, &claim(2));
+    let gone = |input: &mut StatusInput| {
+        following(input, &claim(2));
+        input.ec2.as_mut().unwrap().values_mut().for_each(|state| *state = Ec2State::Terminated);
+    };
+    let rows: [(StatusInput, &[&str]); 8] = [
+        (with_local(Local::Fresh, &no_hash), &["record-went-back"]),
+        (with_local(Local::Fresh, &only_hash), &["record-went-back"]),
+        (with_local(made(own.clone()), &no_hash), &["record-went-back", "other-claim"]),
+        (with_local(Local::Fresh, &retired), &["record-went-back", "other-claim", "other-claim", "other-claim"]),
+        (with_local(Local::Fresh, &behind), &["other-claim", "other-claim", "other-claim"]),
+        (with_local(made(claim(2)), &|_| ()), &["other-claim"]),
+        (with_local(made(claim(2)), &gone), &["other-claim"]),
+        (with_local(made(own.clone()), &|_| ()), &[]),
+    ];
+    for (input, codes) in rows {
+        let found: Vec<_> = judge(&input).reasons.into_iter().filter(|reason| codes.contains(&reason.code())).collect();
+        assert_eq!(found.iter().map(StatusReason::code).collect::<Vec<_>>(), codes, "{:?}", input.record);
+        for reason in found {
+            let text = reason.to_string();
+            let says = text.contains("older version") || text.contains("earlier version");
+            assert!(says && !text.starts_with("terminate"), "{text}");
+        }
+    }
+    let here = with_local(made(claim(2)), &|_| ());
+    let reason = &judge(&here).reasons[0];
+    assert_eq!(reason.instance(), Some(&id(1)));
+    assert!(reason.to_string().contains("keep the data here and compare the record's versions"), "{reason}");
+}
+
+#[test]
+fn data_that_is_gone_or_anothers_and_a_claim_that_is_missing_are_reasons() {
+    let made = |n, data| {
+        with(|input| {
+            let claim_id = ClaimId::parse(UID).unwrap();
+            (input.here.local, input.here.data) = (Ok(Local::Made { instance: id(n), claim_id }), Ok(data));
+        })
+    };
+    let unreadable = || EtcdData::Unreadable { why: "w".into() };
+    let (gone, foreign) = (&["data-gone"][..], &["foreign-data"][..]);
+    let rows = [
+        (made(1, unreadable()), &[][..], None, ""),
+        (made(1, EtcdData::Elsewhere), &[], None, ""),
+        (made(1, EtcdData::Nothing), gone, Some(id(1)), "mount the volume"),
+        (made(9, unreadable()), foreign, None, "attach this disk to i-0a1b2c3d4e5f60719"),
+        (made(9, EtcdData::Nothing), &[], None, ""),
+        (
+            with(|input| input.without_claim = vec![address(2)]),
+            &["etcd-claim-missing"],
+            None,
+            "etcd at 10.0.1.12 keeps no claim",
+        ),
+    ];
+    for (input, codes, instance, says) in rows {
+        let reasons = judge(&input).reasons;
+        assert_eq!(reasons.iter().map(StatusReason::code).collect::<Vec<_>>(), codes);
+        assert_eq!(reasons.first().and_then(StatusReason::instance), instance.as_ref());
+        assert!(reasons.first().is_none_or(|reason| reason.to_string().contains(says)), "{reasons:?}");
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use crate::model::machine::group::Lifecycle;
 use crate::model::machine::ids::{ClaimId, InstanceId};
 use crate::model::membership::data::DataNeeded;
+use crate::model::membership::later_truth::LaterTruth;
 use crate::model::record::former_cluster::FormerCluster;
 use crate::model::record::identity::Difference;
 use crate::model::up::snapshot::ApiServerAt;
@@ -185,20 +186,6 @@ pub enum Stop {
     },
 }
 
-/// What proves that the record was further than it says.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum LaterTruth {
-    /// A machine says that it was a member of the cluster of this claim, which the record does not know as a cluster.
-    Registration {
-        /// The machine.
-        instance: InstanceId,
-        /// The claim.
-        claim_id: ClaimId,
-    },
-    /// A discovery hash is published that no cluster of the record explains.
-    Hash,
-}
-
 impl Stop {
     /// Whether changing the settings is the remedy; otherwise an operator must decide.
     #[must_use]
@@ -251,6 +238,23 @@ impl Step {
         "keep",
         "stop",
     ];
+
+    /// Whether the step leads to a new cluster, so that nothing that it is decided by may be old.
+    #[must_use]
+    pub fn makes_a_cluster(&self) -> bool {
+        match self {
+            Self::Claim(_) | Self::TakeOver(_) | Self::Resume | Self::Init => true,
+            Self::StandBy(_)
+            | Self::Wait(_)
+            | Self::Wipe(_)
+            | Self::Yield
+            | Self::AcceptGroup
+            | Self::Rejoin
+            | Self::Join
+            | Self::Keep
+            | Self::Stop(_) => false,
+        }
+    }
 
     /// The step's name.
     #[must_use]
@@ -441,17 +445,6 @@ impl fmt::Display for Stop {
                     list(instances)
                 )
             }
-        }
-    }
-}
-
-impl fmt::Display for LaterTruth {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Registration { instance, claim_id } => {
-                write!(f, "{instance} registered as a member of the cluster of claim {claim_id}")
-            }
-            Self::Hash => f.write_str("a discovery hash is published, which only follows a cluster"),
         }
     }
 }

@@ -1,8 +1,8 @@
 //! The bucket: conditional writes, late writes, lost replies. The real `judge` decides what a reply means.
 
-use super::{Lea, Luck, Rec, RecState, Reg, Rule, Slot, World};
+use super::{Claim, Lea, Luck, Rec, RecState, Reg, Rule, Slot, World, slips};
 use kubeboot::model::record::conditional_write::{self, Object, Reply, WriteStep, Written, judge};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Bucket {
@@ -11,8 +11,18 @@ pub struct Bucket {
     pub regs: BTreeMap<Slot, Reg>,
     /// Writes that may still land.
     pub flights: Vec<Flight>,
-    /// Ready records since the last retirement.
-    pub readies: u8,
+    /// The claim of the cluster that was made since the last retirement.
+    pub made: Option<Claim>,
+    /// The last claim whose cluster was given up: claims are numbered in the order in which they are made.
+    pub ended: Claim,
+    /// The published discovery hash, by the claim of its cluster.
+    pub hash: Option<Claim>,
+    /// Whether S3 shows a delete marker on the record.
+    pub deleted: bool,
+    /// Versions of the record, while one may come back.
+    pub past: BTreeSet<Rec>,
+    /// What the objects were before somebody put one of them back.
+    pub last: Option<Box<slips::Last>>,
 }
 
 /// An object that more than one machine writes.
@@ -54,8 +64,8 @@ impl Body {
             Self::Record(rec) => {
                 let (kind, who, beat) = match rec.state {
                     RecState::Initializing { holder, beat } => (0, holder.unwrap_or(u8::MAX), beat),
-                    RecState::Ready { by } => (1, by, 0),
-                    RecState::Retired { by } => (2, by, 0),
+                    RecState::Ready { by, at } => (1, by, at),
+                    RecState::Retired { by, at } => (2, by, at),
                 };
                 let mut bytes = vec![0, rec.claim, rec.group, kind, who, beat];
                 bytes.extend(&rec.yielded);
@@ -78,8 +88,8 @@ impl Body {
                 yielded: yielded.to_vec(),
                 state: match kind {
                     0 => RecState::Initializing { holder: (*who != u8::MAX).then_some(*who), beat: *beat },
-                    1 => RecState::Ready { by: *who },
-                    _ => RecState::Retired { by: *who },
+                    1 => RecState::Ready { by: *who, at: *beat },
+                    _ => RecState::Retired { by: *who, at: *beat },
                 },
             }),
             [1, by, high, low, more, less] => {
@@ -153,6 +163,15 @@ impl World {
             Body::Record(rec) => {
                 self.judge_record(by, rec);
                 self.bucket.record = Some(rec.clone());
+                self.bucket.deleted = false;
+                // A new line: what was there before is no longer the truth.
+                if let Some(last) = &mut self.bucket.last {
+                    last.record = Some(rec.clone());
+                    last.regs.clear();
+                }
+                if self.left.objects > 0 {
+                    self.bucket.past.insert(rec.clone());
+                }
             }
             Body::Lease(lea) => self.bucket.lease = Some(*lea),
         }
@@ -248,31 +267,31 @@ impl World {
         let was = before.as_ref().map(|rec| (rec.claim, rec.state));
         match (was, next.state) {
             (
-                Some((claim, RecState::Ready { by: of })),
-                RecState::Ready { by: now } | RecState::Retired { by: now },
+                Some((claim, RecState::Ready { by: of, .. })),
+                RecState::Ready { by: now, .. } | RecState::Retired { by: now, .. },
             ) => {
                 if claim != next.claim || of != now {
                     self.breaks(Rule::Identity);
                 }
             }
             (Some((_, RecState::Ready { .. })), RecState::Initializing { .. }) => self.breaks(Rule::Identity),
-            (_, RecState::Ready { by: of }) => {
-                self.bucket.readies += 1;
-                if self.bucket.readies > 1 {
+            (_, RecState::Ready { by: of, .. }) => {
+                if self.bucket.made.is_some_and(|claim| claim != next.claim) {
                     self.breaks(Rule::OneReady);
                 }
+                self.bucket.made = Some(next.claim);
                 let own = was.is_some_and(|(claim, state)| {
                     claim == next.claim
                         && matches!(state, RecState::Initializing { holder: Some(holder), .. } if holder == by)
                 });
-                if !own || of != by || !self.clusters.contains_key(&next.claim) {
+                if !own || of != by || !self.clusters.get(&next.claim).is_some_and(|cluster| cluster.key) {
                     self.breaks(Rule::OwnFlip);
                 }
             }
             (_, RecState::Initializing { .. } | RecState::Retired { .. }) => {}
         }
         if matches!(next.state, RecState::Retired { .. }) {
-            self.bucket.readies = 0;
+            (self.bucket.made, self.bucket.ended) = (None, next.claim);
         }
     }
 }

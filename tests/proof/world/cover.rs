@@ -6,14 +6,14 @@ use kubeboot::model::membership::reaping::{KeepReason, ReapVerdict, RemovalReaso
 use kubeboot::model::record::cluster::RecordState;
 use kubeboot::model::record::view::RecordView;
 use kubeboot::model::up::snapshot::Snapshot;
-use kubeboot::model::up::step::{Over, StandBy, Step, Stop, TakeOver, Wait, Wipe};
+use kubeboot::model::up::step::{LaterTruth, Over, StandBy, Step, Stop, TakeOver, Wait, Wipe};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 const SITUATIONS: usize = 8;
 
 /// The names of the rows; a row's number is its index here.
-pub const ROWS: [&str; 30] = [
+pub const ROWS: [&str; 40] = [
     "stand by: not in the group",
     "stand by: lifecycle",
     "stand by: unhealthy",
@@ -42,8 +42,18 @@ pub const ROWS: [&str; 30] = [
     "stop: other group",
     "stop: other cluster",
     "stop: unexplained",
-    "stop: record vanished",
+    "stop: record gone",
     "stop: all voters gone",
+    "stop: record went back, by a registration",
+    "stop: record went back, by the hash",
+    "stop: cluster answers",
+    "stop: foreign data",
+    "stop: data needed",
+    "wait: record",
+    "wait: API servers",
+    "wait: data gone",
+    "wait: foreign data",
+    "rejoin",
 ];
 
 pub const VERDICTS: [&str; 8] = [
@@ -91,8 +101,18 @@ const fn row(step: &Step) -> usize {
         Step::Stop(Stop::OtherGroup(_)) => 25,
         Step::Stop(Stop::OtherCluster { .. }) => 26,
         Step::Stop(Stop::Unexplained { .. }) => 27,
-        Step::Stop(Stop::RecordVanished) => 28,
+        Step::Stop(Stop::RecordGone { .. }) => 28,
         Step::Stop(Stop::AllVotersGone { .. }) => 29,
+        Step::Stop(Stop::RecordWentBack(LaterTruth::Registration { .. })) => 30,
+        Step::Stop(Stop::RecordWentBack(LaterTruth::Hash)) => 31,
+        Step::Stop(Stop::ClusterAnswers { .. }) => 32,
+        Step::Stop(Stop::ForeignData { .. }) => 33,
+        Step::Stop(Stop::DataNeeded(_)) => 34,
+        Step::Wait(Wait::Record) => 35,
+        Step::Wait(Wait::ApiServers) => 36,
+        Step::Wait(Wait::DataGone { .. }) => 37,
+        Step::Wait(Wait::ForeignData { .. }) => 38,
+        Step::Rejoin => 39,
     }
 }
 

@@ -1,45 +1,109 @@
-//! etcd's membership: which members answer, what etcd refuses, and what a change does.
+//! etcd's membership: which members answer, to whom an answer belongs, what etcd refuses, and what a change does.
 
-use super::{At, Claim, Data, Kubeadm, Luck, Mem, Rule, Slot, Task, World};
+use super::names::{address, claim_id, member_id, of_init};
+use super::{
+    At, Birth, Claim, Cluster, Data, FIRST, Kubeadm, Luck, Manifest, Mem, Rec, RecState, Rule, Slot, Task, World,
+};
+use kubeboot::model::membership::certainty::{Certainty, ClaimKey, EtcdAnswer, RecordedEtcd, certainty};
 use kubeboot::model::membership::members::{Members, Removal};
 use kubeboot::model::membership::view::ClusterView;
 
 impl World {
-    /// Whether this member's etcd runs and can be reached.
-    pub fn answers(&self, claim: Claim, mem: &Mem) -> bool {
-        let machine = self.machine(mem.slot);
-        mem.started && machine.works() && machine.disk.data == Some(Data { claim, owner: mem.slot, member: mem.id })
+    /// Whether this member's etcd runs where it belongs, and can be reached.
+    pub fn answers(&self, birth: Birth, mem: &Mem) -> bool {
+        mem.started && self.server(birth, mem).is_some()
     }
 
-    pub fn members(&self, claim: Claim) -> &[Mem] {
-        self.clusters.get(&claim).map_or(&[], Vec::as_slice)
+    /// The machine on which this member runs, if it does.
+    pub fn server(&self, birth: Birth, mem: &Mem) -> Option<Slot> {
+        self.slots().find(|slot| {
+            let machine = self.machine(*slot);
+            machine.addr == mem.addr && machine.runs().is_some_and(|data| (data.birth, data.member) == (birth, mem.id))
+        })
     }
 
-    pub fn answering(&self, claim: Claim) -> usize {
-        self.members(claim).iter().filter(|mem| !mem.learner && self.answers(claim, mem)).count()
+    pub fn members(&self, birth: Birth) -> &[Mem] {
+        self.clusters.get(&birth).map_or(&[], |cluster| cluster.mems.as_slice())
     }
 
-    pub fn has_quorum(&self, claim: Claim) -> bool {
-        let voters = self.members(claim).iter().filter(|mem| !mem.learner).count();
-        voters > 0 && self.answering(claim) > voters / 2
+    pub fn answering(&self, birth: Birth) -> usize {
+        self.members(birth).iter().filter(|mem| !mem.learner && self.answers(birth, mem)).count()
     }
 
-    /// The list with which members answer, for a machine that may fail to reach one of them.
-    pub fn probe(&self, claim: Claim, luck: Luck) -> Vec<(Mem, bool)> {
-        let members = self.members(claim).iter();
-        members.map(|mem| (*mem, self.answers(claim, mem) && luck != Luck::Without(mem.slot))).collect()
+    pub fn has_quorum(&self, birth: Birth) -> bool {
+        let voters = self.members(birth).iter().filter(|mem| !mem.learner).count();
+        voters > 0 && self.answering(birth) > voters / 2
     }
 
-    /// The result of asking the cluster.
-    pub fn ask(&self, claim: Claim, luck: Luck) -> (ClusterView, Vec<(Mem, bool)>) {
-        let probed = self.probe(claim, luck);
-        let list = real(&probed);
-        if luck == Luck::Lost || self.answering(claim) == 0 {
-            (ClusterView::Unknown { why: "no answer".into() }, probed)
-        } else if self.has_quorum(claim) {
-            (ClusterView::Listed(list), probed)
-        } else {
-            (ClusterView::NoQuorum(list), probed)
+    /// The list with who answers, as a machine gets it that may fail to reach one of them.
+    pub fn probe(&self, birth: Birth, luck: Luck) -> Vec<(Mem, bool)> {
+        let reached = |mem: &Mem| self.server(birth, mem).is_some_and(|slot| luck != Luck::Without(slot));
+        self.members(birth).iter().map(|mem| (*mem, mem.started && reached(mem))).collect()
+    }
+
+    /// What the etcd on a machine answers: of its own cluster whatever the record says, and under its own address.
+    fn answer(&self, slot: Slot, luck: Luck) -> Option<(Data, EtcdAnswer, Vec<(Mem, bool)>)> {
+        let machine = self.machine(slot);
+        let data = machine.runs()?;
+        let cluster = self.clusters.get(&data.birth)?;
+        let mut list = self.probe(data.birth, luck);
+        let own = list.iter().position(|(mem, _)| mem.id == data.member);
+        let here = own.is_some_and(|at| list[at].0.addr == machine.addr && list[at].0.started);
+        // Whoever has lost the others answers from memory; one that is alone by its own list has nobody to lose.
+        let reads = if list.len() == 1 { own.is_some() } else { here && self.has_quorum(data.birth) };
+        if own.is_none() {
+            // It was removed and does not know it.
+            let mem = Mem { id: data.member, slot, addr: machine.addr, learner: false, started: true };
+            list.push((mem, true));
+        }
+        let claim = match (reads, cluster.key) {
+            (false, _) => ClaimKey::NotRead,
+            (true, false) => ClaimKey::Missing,
+            (true, true) => ClaimKey::Value(claim_id(data.claim).to_string()),
+        };
+        let ids = data.ids();
+        let (member, cluster) = (ids.member, ids.cluster);
+        let members = real(data.claim, &list);
+        Some((data, EtcdAnswer { asked: address(machine.addr), member, cluster, claim, members }, list))
+    }
+
+    /// What asking every etcd that there is comes to, for who follows this record: what an answer is worth, the real
+    /// [`certainty`] says.
+    pub fn ask(&mut self, slot: Slot, rec: &Rec, luck: Luck) -> (ClusterView, Vec<(Mem, bool)>) {
+        let none = |why: &str| (ClusterView::Unknown { why: why.into() }, Vec::new());
+        let (RecState::Ready { at, .. } | RecState::Retired { at, .. }) = rec.state else { return none("no cluster") };
+        let recorded = RecordedEtcd { claim: claim_id(rec.claim), cluster: of_init(rec.claim, at).cluster };
+        let (mut certain, mut remembered) = (None, None);
+        for other in self.slots() {
+            if luck == Luck::Lost || luck == Luck::Without(other) {
+                continue;
+            }
+            let Some((data, answer, list)) = self.answer(other, luck) else { continue };
+            match certainty(&recorded, &answer) {
+                Certainty::Certain => {
+                    if data.birth != rec.claim {
+                        self.breaks(Rule::OtherList);
+                    }
+                    certain = certain.or(Some((answer.members, list)));
+                }
+                Certainty::Remembered => {
+                    if data.claim != rec.claim {
+                        self.breaks(Rule::OtherList);
+                    }
+                    remembered = remembered.or(Some((answer.members, list)));
+                }
+                // The API server beside it shows the record's `kube-system`, whose UID is in that etcd: the key is written anew.
+                Certainty::KeyMissing if other == slot && data.birth == rec.claim => {
+                    self.clusters.get_mut(&data.birth).expect("it answered").key = true;
+                    certain = certain.or(Some((answer.members, list)));
+                }
+                Certainty::KeyMissing | Certainty::Refused(_) => {}
+            }
+        }
+        match (certain, remembered) {
+            (Some((members, list)), _) => (ClusterView::Listed(members), list),
+            (None, Some((members, list))) => (ClusterView::NoQuorum(members), list),
+            (None, None) => none("no answer"),
         }
     }
 
@@ -51,16 +115,16 @@ impl World {
         let addr = machine.addr;
         let next = match machine.kubeadm {
             Kubeadm::None | Kubeadm::Ended { .. } => return,
-            Kubeadm::Init(claim) if fails => {
-                self.machine_mut(slot).disk.data = Some(Data { claim, owner: slot, member: 0 });
+            // Its preflight wants an empty folder.
+            Kubeadm::Init(_) | Kubeadm::Add(_) if machine.disk.data.is_some() => {
                 Kubeadm::Ended { well: false, announced: false }
             }
             Kubeadm::Init(claim) => {
-                self.members += 1;
-                let id = self.members;
-                self.machine_mut(slot).disk.data = Some(Data { claim, owner: slot, member: id });
-                self.clusters.insert(claim, vec![Mem { id, slot, addr, learner: false, started: true }]);
-                Kubeadm::Ended { well: true, announced: true }
+                let id = FIRST + addr;
+                self.place(slot, Manifest::Init(claim, addr), Data { birth: claim, claim, at: addr, member: id });
+                let mems = vec![Mem { id, slot, addr, learner: false, started: true }];
+                self.clusters.insert(claim, Cluster { claim, at: addr, key: false, mems });
+                Kubeadm::Ended { well: !fails, announced: !fails }
             }
             Kubeadm::Add(claim) => {
                 let members = self.members(claim);
@@ -71,12 +135,13 @@ impl World {
                     self.members += 1;
                     let id = self.members;
                     let mem = Mem { id, slot, addr, learner: true, started: false };
-                    self.clusters.get_mut(&claim).expect("it has members").push(mem);
+                    self.clusters.get_mut(&claim).expect("it has members").mems.push(mem);
                     Kubeadm::Start(claim, id)
                 }
             }
             Kubeadm::Start(claim, id) => {
-                self.machine_mut(slot).disk.data = Some(Data { claim, owner: slot, member: id });
+                let at = self.clusters.get(&claim).map_or(0, |cluster| cluster.at);
+                self.place(slot, Manifest::Join, Data { birth: claim, claim, at, member: id });
                 let known =
                     self.has_quorum(claim) && self.member_mut(claim, id).map(|mem| mem.started = true).is_some();
                 if known && !fails {
@@ -96,7 +161,14 @@ impl World {
     }
 
     fn member_mut(&mut self, claim: Claim, id: u8) -> Option<&mut Mem> {
-        self.clusters.get_mut(&claim)?.iter_mut().find(|mem| mem.id == id)
+        self.clusters.get_mut(&claim)?.mems.iter_mut().find(|mem| mem.id == id)
+    }
+
+    /// kubeadm writes etcd's manifest and kubelet starts it.
+    fn place(&mut self, slot: Slot, manifest: Manifest, data: Data) {
+        let machine = self.machine_mut(slot);
+        (machine.disk.manifest, machine.disk.data) = (Some(manifest), Some(data));
+        (machine.kubelet, machine.aside) = (true, false);
     }
 
     /// Judges a removal once more on a fresh list, or sends it.
@@ -106,10 +178,11 @@ impl World {
             return self.after_error(slot, task.failed);
         }
         if !checked {
-            let probed = real(&task.probed);
-            let judged = probed.0.iter().find(|mem| mem.id.0 == u64::from(task.id)).expect("it was listed").clone();
+            let probed = real(claim, &task.probed);
+            let judged =
+                probed.0.iter().find(|mem| mem.id == member_id(claim, task.id)).expect("it was listed").clone();
             let fresh: Vec<_> = self.members(claim).iter().map(|mem| (*mem, false)).collect();
-            let fresh = real(&fresh).answering_as(&probed);
+            let fresh = real(claim, &fresh).answering_as(&probed);
             task.had_vote = fresh.0.iter().any(|mem| mem.id == judged.id && mem.is_started_voter());
             let rest: Vec<_> = fresh.voters().filter(|mem| mem.id != judged.id).collect();
             let short = rest.iter().filter(|mem| mem.answers).count() < rest.len() / 2 + 1;
@@ -155,11 +228,14 @@ impl World {
         if !mem.learner && active < rest / 2 + 1 {
             self.breaks(Rule::Quorum);
         }
-        self.clusters.get_mut(&claim).expect("it has members").retain(|other| other.id != mem.id);
+        if task.own && self.machine(slot).disk.marker.is_some_and(|marker| marker.owner != slot) {
+            self.breaks(Rule::ForeignWord);
+        }
+        self.clusters.get_mut(&claim).expect("it has members").mems.retain(|other| other.id != mem.id);
     }
 }
 
 /// The list as the real code has it.
-pub fn real(probed: &[(Mem, bool)]) -> Members {
-    Members(probed.iter().map(|(mem, answers)| mem.real(*answers)).collect())
+pub fn real(claim: Claim, probed: &[(Mem, bool)]) -> Members {
+    Members(probed.iter().map(|(mem, answers)| mem.real(claim, *answers)).collect())
 }

@@ -2,8 +2,11 @@
 
 use super::bucket::{Answer, Body, Condition};
 use super::look::{secs, unchanged_for};
-use super::names::{address, id, nonce, slot as slot_of};
-use super::{At, GRACE, Kubeadm, LEASE_TTL, Lea, Life, Listed, Luck, Phase, Slot, Stage, Task, World, cover};
+use super::names::{address, id, member_id, nonce, slot as slot_of};
+use super::{
+    At, Claim, GRACE, Kubeadm, LEASE_TTL, Lea, Life, Listed, Luck, Mem, Phase, Slot, Stage, Task, World, cover,
+};
+use kubeboot::model::machine::ids::MemberId;
 use kubeboot::model::machine::local::Local;
 use kubeboot::model::membership::lease::{Lease, LeaseHolder, Turn, turn};
 use kubeboot::model::membership::reaping::{ReapInput, ReapVerdict, RemovalReason, blocking_member, plan};
@@ -18,7 +21,7 @@ impl World {
             At::Queue => self.queue(slot),
             At::TakeLease { body, over, sent } => self.take_lease(slot, body, over, sent, luck),
             At::JoinLook => {
-                let same = self.bucket.record == self.up(slot).aim;
+                let same = self.bucket.record.is_some() && self.bucket.record == self.up(slot).aim;
                 self.read_record(slot);
                 self.go(slot, if same { At::CleanUp { failed: false } } else { At::Release });
             }
@@ -38,7 +41,9 @@ impl World {
             }
             At::Register => {
                 let holding = self.up(slot).lease.and_then(|(lea, _)| lea.holder).map(|(_, nonce)| nonce);
-                self.register(slot, luck, |reg| (reg.phase, reg.nonce) = (Phase::Joining, holding));
+                self.register(slot, luck, |reg| {
+                    (reg.phase, reg.nonce, reg.claim) = (Phase::Joining, holding, Some(claim));
+                });
                 if luck == Luck::Lost {
                     return self.after_error(slot, false);
                 }
@@ -60,7 +65,7 @@ impl World {
             }
             At::Verify => {
                 let addresses = [address(self.machine(slot).addr)];
-                let here = match self.ask(claim, luck).0 {
+                let here = match self.ask_aim(slot, luck).0 {
                     ClusterView::Listed(list) => list.at(&addresses).is_some_and(|mem| mem.is_started_voter()),
                     _ => false,
                 };
@@ -81,20 +86,47 @@ impl World {
                 self.go(slot, At::Look);
             }
             At::Keep => {
+                // Its own API server serves what is in the etcd beside it, and the record's UID is in the record's etcd alone.
+                let serves = self.machine(slot).runs().filter(|data| self.has_quorum(data.birth));
+                match serves {
+                    Some(data) if data.birth == claim => {}
+                    Some(_) => return self.stop(slot),
+                    None => return self.go(slot, At::Look),
+                }
                 if self.machine(slot).disk.marker.is_none_or(|marker| marker.stage != Stage::Member) {
-                    let claim = self.visible().expect("only a ready cluster is kept");
                     self.mark_claim(slot, claim, Stage::Member);
                     return;
                 }
-                let claim = self.visible().expect("only a ready cluster is kept");
-                let member = self.members(claim).iter().find(|mem| mem.slot == slot).map(|mem| mem.id);
+                if self.bucket.hash != Some(claim) {
+                    if luck == Luck::Lost {
+                        return self.go(slot, At::Look);
+                    }
+                    self.publish_hash(Some(claim));
+                    if !self.coarse || self.left.objects > 0 {
+                        return;
+                    }
+                }
+                let addr = self.machine(slot).addr;
+                let member = self.members(claim).iter().find(|mem| mem.addr == addr).map(|mem| mem.id);
                 self.register(slot, luck, |reg| {
-                    (reg.phase, reg.member) = (Phase::Joined, member.or(reg.member));
+                    (reg.phase, reg.claim, reg.member) = (Phase::Joined, Some(claim), member.or(reg.member));
                 });
                 self.go(slot, At::Done);
             }
             _ => {}
         }
+    }
+
+    /// An operator must decide.
+    pub fn stop(&mut self, slot: Slot) {
+        self.register(slot, Luck::Fine, |reg| reg.phase = Phase::Failed);
+        self.go(slot, At::Stopped);
+    }
+
+    /// Asks the cluster that this machine joins.
+    fn ask_aim(&mut self, slot: Slot, luck: Luck) -> (ClusterView, Vec<(Mem, bool)>) {
+        let aim = self.up(slot).aim.clone();
+        aim.map_or((ClusterView::NotAsked, Vec::new()), |rec| self.ask(slot, &rec, luck))
     }
 
     fn queue(&mut self, slot: Slot) {
@@ -113,7 +145,7 @@ impl World {
         };
         cover::queued(taken);
         if !taken {
-            self.register(slot, Luck::Fine, |reg| reg.phase = Phase::Waiting);
+            self.wait(slot);
             return self.go(slot, At::Look);
         }
         self.left.holdings -= 1;
@@ -163,14 +195,14 @@ impl World {
     }
 
     fn clean_up(&mut self, slot: Slot, claim: u8, failed: bool, luck: Luck) {
-        let (cluster, probed) = self.ask(claim, luck);
+        let (cluster, probed) = self.ask_aim(slot, luck);
         let addresses = [address(self.machine(slot).addr)];
-        let at = match clean_up(&cluster, &addresses, &self.local(slot)) {
-            CleanUp::Wait(_) => At::Release,
+        let at = match clean_up(&id(slot), &cluster, &addresses, &self.local(slot), &self.data(slot)) {
+            CleanUp::Wait(_) | CleanUp::Keep(_) => At::Release,
             CleanUp::Remove(id) => At::Remove {
                 task: Box::new(Task {
+                    id: number(claim, &probed, id),
                     probed,
-                    id: u8::try_from(id.0).expect("members are few"),
                     owner: None,
                     rest: Vec::new(),
                     blocked: false,
@@ -180,14 +212,17 @@ impl World {
                 }),
                 checked: false,
             },
-            CleanUp::Wipe => At::CleanWipe { failed, emptied: false },
+            CleanUp::Wipe => {
+                self.up_mut(slot).twin = self.has_twin(slot);
+                At::CleanWipe { failed, emptied: false }
+            }
             CleanUp::Done => At::Reap { failed },
         };
         self.go(slot, at);
     }
 
     fn reap(&mut self, slot: Slot, claim: u8, failed: bool, luck: Luck) {
-        let (cluster, probed) = self.ask(claim, luck);
+        let (cluster, probed) = self.ask_aim(slot, luck);
         let members = match cluster {
             ClusterView::Listed(members) if members.has_quorum() => members,
             _ => return self.after_error(slot, failed),
@@ -212,18 +247,19 @@ impl World {
         });
         cover::judged(&judged);
         let removals = judged.iter().filter_map(|(member, verdict)| {
-            let member = u8::try_from(member.id.0).expect("members are few");
+            let member = number(claim, &probed, member.id);
             match verdict {
                 ReapVerdict::Remove(RemovalReason::Gone(owner)) => Some((member, Some(slot_of(owner)))),
                 ReapVerdict::Remove(RemovalReason::GivenUp(_)) => Some((member, None)),
                 ReapVerdict::Keep(_) => None,
             }
         });
+        let rest = removals.collect();
         let task = Task {
             probed,
             id: 0,
             owner: None,
-            rest: removals.collect(),
+            rest,
             blocked: blocking_member(&judged).is_some(),
             failed,
             own: false,
@@ -278,4 +314,9 @@ impl World {
             && self.has_quorum(claim)
             && self.members(claim).iter().any(|mem| mem.addr == addr && up.reg.member != Some(mem.id))
     }
+}
+
+/// The number of a member by its ID.
+fn number(claim: Claim, probed: &[(Mem, bool)], id: MemberId) -> u8 {
+    probed.iter().find(|(mem, _)| member_id(claim, mem.id) == id).expect("it was listed").0.id
 }

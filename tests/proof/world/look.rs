@@ -1,11 +1,12 @@
 //! What an `up` observes, and the step that the real `decide` takes.
 
 use super::bucket::{Body, Condition};
-use super::names::{address, claim_id, id, identity, slot as slot_of};
+use super::names::{address, claim_id, id, identity, published, slot as slot_of};
 use super::{
-    At, CLAIM_TTL, GRACE, LONG, Life, Listed, Luck, Phase, Rec, RecState, SETTLE, STAGGER, Slot, Stage, View, Why,
-    World, cover,
+    Answers, At, CLAIM_TTL, Claim, GRACE, LONG, Life, Listed, Luck, MISSING, Machine, Phase, Rec, RecState, Rule,
+    SETTLE, STAGGER, Slot, Stage, View, Why, World, cover,
 };
+use kubeboot::model::machine::etcd_data::EtcdData;
 use kubeboot::model::machine::group::{Ec2State, Group, GroupMember, Lifecycle};
 use kubeboot::model::machine::ids::InstanceId;
 use kubeboot::model::machine::local::{self, Local};
@@ -13,11 +14,12 @@ use kubeboot::model::membership::instances::{Absences, Instances};
 use kubeboot::model::membership::registration::Registration;
 use kubeboot::model::membership::view::ClusterView;
 use kubeboot::model::record::claim;
+use kubeboot::model::record::cluster::RecordState;
 use kubeboot::model::record::view::RecordView;
 use kubeboot::model::record::watched::Watched;
 use kubeboot::model::up::decide::decide;
-use kubeboot::model::up::snapshot::{Policy, Snapshot};
-use kubeboot::model::up::step::Step;
+use kubeboot::model::up::snapshot::{ApiServerAt, ApiServerProbe, Policy, Snapshot};
+use kubeboot::model::up::step::{Over, Step, Stop, Wait};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -39,14 +41,19 @@ impl World {
     /// Reads the record as the real watch does.
     pub fn read_record(&mut self, slot: Slot) -> RecordView {
         let Some(rec) = self.bucket.record.clone() else {
-            self.up_mut(slot).read = None;
-            return if self.up(slot).record_seen.is_some() { RecordView::Vanished } else { RecordView::Absent };
+            let marked = self.bucket.deleted;
+            let up = self.up_mut(slot);
+            (up.read, up.under_ready) = (None, false);
+            up.missing = up.missing.or(Some(0));
+            return if marked || up.record_seen.is_some() { RecordView::Vanished } else { RecordView::Absent };
         };
         let etag = Body::Record(rec.clone()).etag();
         let up = self.up_mut(slot);
         let last = up.record_seen.as_ref().map(|(rec, age)| (Body::Record(rec.clone()).etag(), *age));
         let age = unchanged_for(last.as_ref().map(|(etag, age)| (etag.as_str(), *age)), &etag);
         up.record_seen = Some((rec.clone(), age));
+        up.missing = None;
+        up.under_ready = matches!(rec.state, RecState::Ready { .. });
         up.read = match rec.state {
             RecState::Initializing { holder: Some(holder), .. } => Some((rec.claim, holder)),
             RecState::Initializing { holder: None, .. } | RecState::Ready { .. } | RecState::Retired { .. } => None,
@@ -57,9 +64,9 @@ impl World {
     /// The state on the disk.
     pub fn local(&self, slot: Slot) -> Local {
         let disk = &self.machine(slot).disk;
-        match (disk.marker, disk.data) {
-            (None, None) => Local::Fresh,
-            (None, Some(_)) => Local::Unexplained { found: vec!["etcd.yaml".into()] },
+        match (disk.marker, disk.data.is_some() || disk.manifest.is_some()) {
+            (None, false) => Local::Fresh,
+            (None, true) => Local::Unexplained { found: vec!["etcd.yaml".into()] },
             (Some(marker), _) => {
                 let (instance, claim_id) = (id(marker.owner), claim_id(marker.claim));
                 match marker.stage {
@@ -69,6 +76,29 @@ impl World {
                 }
             }
         }
+    }
+
+    /// What lies in etcd's folder, as its log names it.
+    pub fn data(&self, slot: Slot) -> EtcdData {
+        self.machine(slot).disk.data.map_or(EtcdData::Nothing, |data| EtcdData::Of(data.ids()))
+    }
+
+    /// Who answers as an API server, behind the endpoint or on a machine: each serves what is in the etcd beside it.
+    pub fn who_answers(&self) -> Answers {
+        let mut births = self.machines.iter().filter_map(Machine::runs).map(|data| data.claim);
+        if self.strange || births.clone().any(|claim| claim <= self.bucket.ended) {
+            Answers::Another
+        } else if births.next().is_some() {
+            Answers::OfThisRecord
+        } else {
+            Answers::Nobody
+        }
+    }
+
+    /// Whether no API server can answer as long as nobody has claimed.
+    fn is_alone(&self) -> bool {
+        let left = &self.left;
+        !self.strange && left.strangers == 0 && left.objects == 0 && left.retirements == 0 && self.bucket.ended == 0
     }
 
     /// Asks Auto Scaling and EC2, and keeps what the real code would keep.
@@ -176,15 +206,16 @@ impl World {
         up.settled = if matches { up.settled.or(Some(0)) } else { None };
         let machine = self.machine(slot);
         let (here, accept_group) = (identity(machine.group), machine.accepts_group);
-        let cluster = match &record {
-            RecordView::Found { record, .. }
-                if record.published().is_some() && record.identity.mismatch(&here).is_none() =>
-            {
-                let claim = Rec::of(record).claim;
-                self.ask(claim, luck).0
+        let (mut cluster, mut is_ready, mut claimable, mut hash) = (ClusterView::NotAsked, false, true, None);
+        if let RecordView::Found { record, .. } = &record {
+            is_ready = record.published().is_some();
+            claimable = matches!(record.state, RecordState::Retired(_));
+            hash = self.bucket.hash.filter(|_| !is_ready);
+            if is_ready && record.identity.mismatch(&here).is_none() {
+                cluster = self.ask(slot, &Rec::of(record), luck).0;
             }
-            RecordView::Found { .. } | RecordView::Absent | RecordView::Vanished => ClusterView::NotAsked,
-        };
+        }
+        let asked = self.up_mut(slot).asked.take().filter(|_| claimable && group.is_some());
         let up = self.up(slot);
         let seen = Snapshot {
             me: id(slot),
@@ -196,9 +227,21 @@ impl World {
             watched_for: secs(up.watched),
             group,
             instances,
-            registrations: if matches!(local, Local::Made { .. }) { Vec::new() } else { self.registrations() },
+            registrations: if is_ready && matches!(local, Local::Made { .. }) {
+                Vec::new()
+            } else {
+                self.registrations()
+            },
+            data: self.data(slot),
             local,
             record,
+            record_missing_for: secs(up.missing.unwrap_or_default()),
+            hash: hash.map(hash_of),
+            api_servers: asked.map_or(ApiServerProbe::Pending, |answers| {
+                let address = identity(0).endpoint;
+                let at = ApiServerAt { instance: None, address };
+                ApiServerProbe::Answered((answers != Answers::Nobody).then_some(at).into_iter().collect())
+            }),
             cluster,
         };
         let policy = Policy {
@@ -208,6 +251,7 @@ impl World {
             claim_ttl: secs(CLAIM_TTL),
             init_attempts: self.attempts.into(),
             gone_grace: secs(GRACE),
+            missing_grace: secs(MISSING),
             accept_group,
         };
         (seen, policy)
@@ -215,20 +259,42 @@ impl World {
 
     /// Observe and decide.
     pub fn look(&mut self, slot: Slot, luck: Luck) {
+        if self.coarse && self.is_alone() {
+            // Nothing can answer meanwhile: to ask is one with to look.
+            let answers = self.who_answers();
+            self.up_mut(slot).asked = Some(answers);
+        }
+        let asked = self.up(slot).asked;
         let (seen, policy) = self.snapshot(slot, luck);
         let step = decide(&seen, &policy);
+        match (&step, asked) {
+            // Where somebody has deleted the record, nobody can tell.
+            (Step::Stop(Stop::ClusterAnswers { .. }), Some(Answers::OfThisRecord)) if self.bucket.last.is_none() => {
+                self.breaks(Rule::OwnServer);
+            }
+            (Step::Claim(Over::Nothing | Over::Retired), None | Some(Answers::Another | Answers::OfThisRecord)) => {
+                self.breaks(Rule::BesideAnother);
+            }
+            _ => {}
+        }
         cover::decided(&seen, &step);
+        self.up_mut(slot).following = match &seen.record {
+            RecordView::Found { record, .. } => Some(Rec::of(record).claim),
+            RecordView::Absent | RecordView::Vanished => None,
+        };
+        let (twin, record) = (self.has_twin(slot), self.bucket.record.clone());
         let up = self.up_mut(slot);
         let at = match step {
+            Step::Wait(Wait::ApiServers) => At::Ask,
             Step::StandBy(_) | Step::Wait(_) => {
-                self.register(slot, Luck::Fine, |reg| reg.phase = Phase::Waiting);
+                self.wait(slot);
                 At::Look
             }
-            Step::Stop(_) => {
-                self.register(slot, Luck::Fine, |reg| reg.phase = Phase::Failed);
-                At::Stopped
+            Step::Stop(_) => return self.stop(slot),
+            Step::Wipe(_) => {
+                up.twin = twin;
+                At::Wipe { emptied: false }
             }
-            Step::Wipe(_) => At::Wipe { emptied: false },
             Step::Claim(_) | Step::TakeOver(_) | Step::Resume => {
                 up.claim = None;
                 self.claim(slot, &seen)
@@ -255,11 +321,18 @@ impl World {
                 RecordView::Absent | RecordView::Vanished => At::Look,
             },
             Step::Join => {
-                up.announced = false;
-                self.up_mut(slot).aim = self.bucket.record.clone();
+                (up.announced, up.aim) = (false, record);
                 At::Queue
             }
-            Step::Keep => At::Keep,
+            Step::Rejoin => {
+                let claim = self.visible().expect("the record was read as ready");
+                self.mark_claim(slot, claim, Stage::Joining);
+                At::Look
+            }
+            Step::Keep => {
+                up.aim = record;
+                At::Keep
+            }
         };
         self.go(slot, at);
     }
@@ -278,8 +351,23 @@ impl World {
         let next = claim::claimed(before, claim_id(self.claims), super::names::holder(slot), seen.identity.clone());
         let over =
             Condition::of(&claim::condition(&seen.record), before.map(|record| Body::Record(Rec::of(record))).as_ref());
-        At::Write { why: Why::Claim, body: Rec::of(&next), over, sent: None }
+        let write = At::Write { why: Why::Claim, body: Rec::of(&next), over, sent: None };
+        match self.bucket.hash.filter(|_| seen.hash.is_some()) {
+            Some(hash) => At::Blank { hash, then: Box::new(write) },
+            None => write,
+        }
     }
+
+    /// Registers as waiting, for the cluster of the record that was read.
+    pub fn wait(&mut self, slot: Slot) {
+        let following = self.up(slot).following;
+        self.register(slot, Luck::Fine, |reg| (reg.phase, reg.claim) = (Phase::Waiting, following.or(reg.claim)));
+    }
+}
+
+/// The published hash of the cluster of this claim.
+fn hash_of(claim: Claim) -> String {
+    published(claim, 0, 0).ca_hashes.join("\n")
 }
 
 /// A write over what was read or is held.

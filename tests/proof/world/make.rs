@@ -14,11 +14,30 @@ impl World {
         match self.up(slot).at.clone() {
             At::Look => self.look(slot, luck),
             At::Write { why, body, over, sent } => self.step_write(slot, why, body, over, sent, luck),
+            At::Ask => {
+                let answers = self.who_answers();
+                self.up_mut(slot).asked = Some(answers);
+                self.go(slot, At::Look);
+            }
+            At::Blank { hash, then } => {
+                let same = self.bucket.hash == Some(hash);
+                if same {
+                    self.publish_hash(None);
+                }
+                self.go(slot, if same || self.bucket.hash.is_none() { *then } else { At::Look });
+            }
+            At::Halt => {
+                // What it started is stopped before anything else, and nothing is wiped before the record was read.
+                self.machine_mut(slot).kubelet = false;
+                self.go(slot, At::Look);
+            }
             At::InitLook => {
                 let held = self.up(slot).claim.as_ref().map(|(rec, _)| rec.claim);
                 let record = self.read_record(slot);
                 let stands = held.is_some_and(|claim| claim::stands(&record, &claim_id(claim)));
-                self.register(slot, Luck::Fine, |reg| reg.phase = Phase::Initializing);
+                self.register(slot, Luck::Fine, |reg| {
+                    (reg.phase, reg.claim) = (Phase::Initializing, held.or(reg.claim))
+                });
                 if stands {
                     self.go(slot, At::InitMark);
                 } else {
@@ -43,18 +62,22 @@ impl World {
                     self.machine_mut(slot).kubeadm = Kubeadm::None;
                     self.go(slot, At::Publish);
                 }
-                _ => self.init_failed(slot, true),
+                _ => self.init_failed(slot),
             },
-            At::Publish if matches!(luck, Luck::Fails | Luck::Lost) => self.init_failed(slot, false),
+            At::Publish if matches!(luck, Luck::Fails | Luck::Lost) => self.init_failed(slot),
             At::Publish => {
                 let held = self.up(slot).claim.clone().expect("who publishes holds a claim").0;
-                match claim::flipped(&held.real(), published(held.claim, slot)) {
+                let addr = self.machine(slot).addr;
+                if let Some(cluster) = self.clusters.get_mut(&held.claim) {
+                    cluster.key = true;
+                }
+                match claim::flipped(&held.real(), published(held.claim, slot, addr)) {
                     Some(next) => self.go(slot, overwrite(Why::Flip, &held, Rec::of(&next))),
                     None => self.go(slot, At::Look),
                 }
             }
             At::MarkMember => {
-                self.mark_claim(slot, self.visible().expect("it was just flipped"), Stage::Member);
+                self.mark(slot, Stage::Member);
                 self.up_mut(slot).claim = None;
                 self.go(slot, At::Look);
             }
@@ -76,7 +99,11 @@ impl World {
     }
 
     pub fn mark_claim(&mut self, slot: Slot, claim: u8, stage: Stage) {
-        self.machine_mut(slot).disk.marker = Some(Marker { owner: slot, claim, stage });
+        let marker = Marker { owner: slot, claim, stage };
+        self.machine_mut(slot).disk.marker = Some(marker);
+        if self.left.markers > 0 {
+            self.markers.insert(marker);
+        }
     }
 
     /// One of the two steps of a wipe; whether it was the last.
@@ -88,25 +115,27 @@ impl World {
             return true;
         }
         self.judge_wipe(slot);
-        let data = self.machine_mut(slot).disk.data.take().filter(|data| data.owner == slot);
-        // A cluster of one that nobody can see is gone with its disk.
+        let machine = self.machine_mut(slot);
+        let data = machine.disk.data.take();
+        (machine.disk.manifest, machine.aside) = (None, false);
+        // A cluster of one that was never made visible is gone with its last disk.
         if let Some(data) = data
+            && self.bucket.made != Some(data.claim)
             && self.visible() != Some(data.claim)
-            && self.members(data.claim).len() == 1
+            && self.members(data.birth).len() == 1
+            && !self.lies_anywhere(data.birth)
         {
-            self.clusters.remove(&data.claim);
+            self.clusters.remove(&data.birth);
         }
         false
     }
 
-    fn init_failed(&mut self, slot: Slot, kubeadm_failed: bool) {
+    /// Every attempt has a claim of its own, and so an etcd of its own: the next one takes over from this one.
+    fn init_failed(&mut self, slot: Slot) {
         self.machine_mut(slot).kubeadm = Kubeadm::None;
         let up = self.up_mut(slot);
         up.failed += 1;
-        // Once kubeadm is through, things named after the claim may be in the bucket: a new claim ID follows.
-        if !kubeadm_failed {
-            up.claim = None;
-        }
+        up.claim = None;
         self.go(slot, At::Look);
     }
 
@@ -141,9 +170,8 @@ impl World {
                         self.up_mut(slot).claim = Some((mine, 0));
                         return self.go(slot, next);
                     }
-                    RenewalResult::Ours(_) | RenewalResult::Deposed | RenewalResult::Gone | RenewalResult::Unknown => {
-                        At::Look
-                    }
+                    RenewalResult::Deposed | RenewalResult::Gone => At::Halt,
+                    RenewalResult::Ours(_) | RenewalResult::Unknown => At::Look,
                 };
                 self.up_mut(slot).claim = None;
                 self.go(slot, at);
@@ -183,7 +211,7 @@ impl World {
             Some(_) => {
                 self.machine_mut(slot).kubeadm = Kubeadm::None;
                 self.up_mut(slot).claim = None;
-                self.go(slot, At::Look);
+                self.go(slot, At::Halt);
             }
             None => {}
         }

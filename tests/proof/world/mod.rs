@@ -7,6 +7,7 @@
 
 pub mod bucket;
 pub mod cover;
+pub mod disks;
 pub mod etcd;
 pub mod join;
 pub mod look;
@@ -14,14 +15,18 @@ pub mod make;
 pub mod names;
 pub mod nature;
 pub mod rules;
+pub mod slips;
 
 pub use rules::Rule;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A machine by the order of its launch: its instance ID, and so its rank.
 pub type Slot = u8;
 /// A claim by its number.
 pub type Claim = u8;
+/// An etcd by how it came into being: that of an init has its claim's number, one that began anew or is a copy a number from
+/// [`AGAIN`] on.
+pub type Birth = u8;
 /// A holding of the lease by its number.
 pub type Nonce = u16;
 
@@ -35,6 +40,12 @@ pub const LEASE_TTL: u16 = 30;
 pub const STAGGER: u16 = 10;
 /// The settle time-out.
 pub const SETTLE: u16 = 100;
+/// Births from here on are no init's.
+pub const AGAIN: Birth = 192;
+/// The member that an init at address `a` makes has the number `FIRST + a`: its ID follows from claim and address alone.
+pub const FIRST: u8 = 128;
+/// Until a record that is gone is a matter for an operator.
+pub const MISSING: u16 = 200;
 /// How long an instance must be absent from EC2's answers before it counts as gone. No running machine is absent for so long.
 pub const GRACE: u16 = 90;
 
@@ -49,9 +60,19 @@ pub struct Rec {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum RecState {
-    Initializing { holder: Option<Slot>, beat: u8 },
-    Ready { by: Slot },
-    Retired { by: Slot },
+    Initializing {
+        holder: Option<Slot>,
+        beat: u8,
+    },
+    /// By whom, and at which address.
+    Ready {
+        by: Slot,
+        at: u8,
+    },
+    Retired {
+        by: Slot,
+        at: u8,
+    },
 }
 
 /// The membership lease.
@@ -65,11 +86,14 @@ pub struct Lea {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Reg {
     pub phase: Phase,
+    pub claim: Option<Claim>,
+    /// Its cluster was given up.
+    pub retired: bool,
     pub nonce: Option<Nonce>,
     pub member: Option<u8>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Phase {
     Waiting,
     Initializing,
@@ -89,21 +113,42 @@ pub struct Mem {
     pub started: bool,
 }
 
+/// One etcd, by what its members have committed.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Cluster {
+    /// The claim and the address of the init: they make its cluster ID, and that of what begins anew in its place.
+    pub claim: Claim,
+    pub at: u8,
+    /// Whether its claim stands under the claim's key.
+    pub key: bool,
+    pub mems: Vec<Mem>,
+}
+
 /// The content of a machine's disk.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Disk {
     pub marker: Option<Marker>,
+    pub manifest: Option<Manifest>,
     pub data: Option<Data>,
 }
 
+/// etcd's static pod, as kubeadm wrote it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Manifest {
+    /// By an init of this claim at this address: without data it begins anew.
+    Init(Claim, u8),
+    /// By a join: without data it does not start.
+    Join,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Marker {
     pub owner: Slot,
     pub claim: Claim,
     pub stage: Stage,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Stage {
     Initializing,
     Joining,
@@ -113,9 +158,10 @@ pub enum Stage {
 /// An etcd's data directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Data {
+    pub birth: Birth,
+    /// Claim and address of the init that its cluster began with.
     pub claim: Claim,
-    pub owner: Slot,
-    /// 0 while it is no member's.
+    pub at: u8,
     pub member: u8,
 }
 
@@ -164,7 +210,15 @@ pub struct Machine {
     pub was_stopped: bool,
     /// Frozen, with all its processes and its etcd.
     pub frozen: bool,
+    /// Without power; EC2 says `running`.
+    pub off: bool,
+    /// Whether kubelet runs.
+    pub kubelet: bool,
+    /// Whether the guard set the manifests aside when kubelet started.
+    pub aside: bool,
     pub disk: Disk,
+    /// etcd's data on a volume that is not mounted.
+    pub volume: Option<Data>,
     pub kubeadm: Kubeadm,
     pub up: Option<Box<Up>>,
 }
@@ -181,6 +235,12 @@ pub struct Up {
     pub failed: u8,
     pub settled: Option<u16>,
     pub watched: u16,
+    /// How long there has been no record.
+    pub missing: Option<u16>,
+    /// Who answered as an API server, asked before the record is read.
+    pub asked: Option<Answers>,
+    /// The claim of the record as last read: whoever waits registers it.
+    pub following: Option<Claim>,
     pub absent: BTreeMap<Slot, u16>,
     /// EC2's and Auto Scaling's last answers, as the reaper will use them.
     pub view: View,
@@ -189,6 +249,20 @@ pub struct Up {
     pub announced: bool,
     /// For the second rule only: the claim and holder of the record as last read.
     pub read: Option<(Claim, Slot)>,
+    /// For the rules on data alone: whether that look has shown a ready record.
+    pub under_ready: bool,
+    /// For the same: whether a copy of the data here served where it belongs when its deletion was decided.
+    pub twin: bool,
+}
+
+/// Who answers as an API server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Answers {
+    Nobody,
+    /// Of a cluster that a claim of this record makes or has made.
+    OfThisRecord,
+    /// Of another cluster, or of one that was given up.
+    Another,
 }
 
 /// One answer about the group and its instances.
@@ -210,6 +284,15 @@ pub enum At {
         over: bucket::Condition,
         sent: Option<bucket::Answer>,
     },
+    /// To ask whether an API server answers.
+    Ask,
+    /// To blank the hash of a retired cluster, and then to go on.
+    Blank {
+        hash: Claim,
+        then: Box<Self>,
+    },
+    /// To stop kubelet and what it started: the claim is lost.
+    Halt,
     InitLook,
     InitMark,
     InitRun,
@@ -342,8 +425,28 @@ pub enum Action {
     },
     /// A late write lands.
     Land(u8),
-    /// An operator retires a cluster of which nothing lives.
-    Retire,
+    /// An operator retires a cluster of which nothing lives; whether that comes to its end.
+    Retire(bool),
+    /// All machines lose power and stay without.
+    Blackout,
+    /// One of them comes back.
+    Boot(Slot),
+    /// The machine loses power, and etcd's data with it; whether on a volume that may come back.
+    Lose(Slot, bool),
+    /// That volume comes back.
+    Mount(Slot),
+    /// etcd's data folders of two machines are swapped, both without power meanwhile.
+    SwapData(Slot, Slot),
+    /// A copy of the first one's data folder takes the place of the second one's.
+    CopyData(Slot, Slot),
+    /// A marker that was written at some time and on some machine takes the place of this one's, or it is deleted.
+    Mark(Slot, Option<Marker>),
+    /// Somebody deletes the claim's key.
+    LoseKey,
+    /// Somebody puts an object back to an earlier version, or deletes it.
+    Slip(slips::Slip),
+    /// An API server of another cluster answers behind the endpoint.
+    Strange,
 }
 
 /// How often each event may still happen.
@@ -365,6 +468,15 @@ pub struct Budget {
     pub views: u8,
     pub lists: u8,
     pub retirements: u8,
+    pub blackouts: u8,
+    pub losses: u8,
+    pub disks: u8,
+    pub markers: u8,
+    pub keys: u8,
+    pub objects: u8,
+    /// Objects that may go back although the hash is no proof any more, but a registration is.
+    pub hashes: u8,
+    pub strangers: u8,
     /// Restarts of an `up` that has ended.
     pub starts: u8,
 }
@@ -376,11 +488,19 @@ pub struct World {
     pub desired: u8,
     pub attempts: u8,
     pub bucket: bucket::Bucket,
-    pub clusters: BTreeMap<Claim, Vec<Mem>>,
+    pub clusters: BTreeMap<Birth, Cluster>,
     pub machines: Vec<Machine>,
     pub claims: u8,
     pub nonces: Nonce,
     pub members: u8,
+    /// Whether the guard runs before kubelet. No rule may depend on it.
+    pub guarded: bool,
+    /// Every marker that was ever written, while one of them may come back.
+    pub markers: BTreeSet<Marker>,
+    /// Disks are not what they were: only an operator may be able to go on.
+    pub slipped: bool,
+    /// Another cluster's API server answers behind the endpoint.
+    pub strange: bool,
     /// The first rule that was broken.
     pub broken: Option<Rule>,
     /// Joins steps that no other machine can observe to the one before, and forgets what no later step depends on: far fewer states,
@@ -398,7 +518,11 @@ impl Machine {
             accepts_group: false,
             was_stopped: false,
             frozen: false,
+            off: false,
+            kubelet: true,
+            aside: false,
             disk: Disk::default(),
+            volume: None,
             kubeadm: Kubeadm::None,
             up: None,
         }
@@ -406,16 +530,31 @@ impl Machine {
 
     /// Whether anything runs on it.
     pub fn works(&self) -> bool {
-        self.life == Life::Running && !self.frozen
+        self.life == Life::Running && !self.frozen && !self.off
+    }
+
+    /// The data that its etcd runs on.
+    pub fn runs(&self) -> Option<Data> {
+        let runs = self.works() && self.kubelet && !self.aside && self.disk.manifest.is_some();
+        self.disk.data.filter(|_| runs)
+    }
+}
+
+impl Reg {
+    /// Without the claim where nothing can follow from it: no member speaks here, and none ever did.
+    pub fn plain(self) -> Self {
+        let speaks = self.member.is_some() || matches!(self.phase, Phase::Joined | Phase::Reaped);
+        Self { claim: self.claim.filter(|_| speaks), ..self }
+    }
+
+    pub const fn new() -> Self {
+        Self { phase: Phase::Waiting, claim: None, retired: false, nonce: None, member: None }
     }
 }
 
 impl Up {
     pub fn new(reg: Option<Reg>) -> Self {
-        let reg = reg.map_or(Reg { phase: Phase::Waiting, nonce: None, member: None }, |reg| Reg {
-            phase: Phase::Waiting,
-            ..reg
-        });
+        let reg = reg.map_or(Reg::new(), |reg| Reg { phase: Phase::Waiting, retired: false, ..reg });
         Self {
             at: At::Look,
             record_seen: None,
@@ -426,21 +565,26 @@ impl Up {
             failed: 0,
             settled: None,
             watched: 0,
+            missing: None,
+            asked: None,
+            following: None,
             absent: BTreeMap::new(),
             view: View::default(),
             aim: None,
             announced: false,
             read: None,
+            under_ready: false,
+            twin: false,
         }
     }
 
     /// Every clock of this process.
     pub fn clocks(&mut self) -> impl Iterator<Item = &mut u16> {
-        let Self { record_seen, lease_seen, claim, lease, settled, watched, absent, .. } = self;
+        let Self { record_seen, lease_seen, claim, lease, settled, watched, missing, absent, .. } = self;
         [record_seen.as_mut().map(|seen| &mut seen.1), claim.as_mut().map(|held| &mut held.1)]
             .into_iter()
             .chain([lease_seen.as_mut().map(|seen| &mut seen.1), lease.as_mut().map(|held| &mut held.1)])
-            .chain([settled.as_mut(), Some(watched)])
+            .chain([settled.as_mut(), Some(watched), missing.as_mut()])
             .flatten()
             .chain(absent.values_mut())
     }
@@ -459,6 +603,10 @@ impl World {
             claims: 0,
             nonces: 0,
             members: 0,
+            guarded: true,
+            markers: BTreeSet::new(),
+            slipped: false,
+            strange: false,
             broken: None,
             coarse: false,
         }

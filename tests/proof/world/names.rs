@@ -1,6 +1,7 @@
 //! Small numbers in the world, real names for the real code.
 
-use super::{Claim, Lea, Mem, Nonce, Phase, Rec, RecState, Reg, Slot};
+use super::{Claim, Data, FIRST, Lea, Mem, Nonce, Phase, Rec, RecState, Reg, Slot};
+use kubeboot::model::machine::etcd_data::EtcdIds;
 use kubeboot::model::machine::ids::{self, BootId, ClaimId, InstanceId, MemberId, Uid};
 use kubeboot::model::membership::lease::{Lease, LeaseHolder};
 use kubeboot::model::membership::members::Member;
@@ -8,6 +9,7 @@ use kubeboot::model::membership::registration::{self, Registration, Versions};
 use kubeboot::model::record::cluster::{ClusterRecord, Holder, Published, RecordState};
 use kubeboot::model::record::identity::Identity;
 use std::net::IpAddr;
+use std::sync::OnceLock;
 
 const GOOD: &str = "the text is made here and always well-formed";
 
@@ -54,13 +56,31 @@ pub fn identity(group: u8) -> Identity {
     }
 }
 
+/// What the init of this claim at this address makes: worked out once, by the real code.
+pub fn of_init(claim: Claim, at: u8) -> EtcdIds {
+    static IDS: [[OnceLock<EtcdIds>; 128]; 256] = [const { [const { OnceLock::new() }; 128] }; 256];
+    *IDS[usize::from(claim)][usize::from(at)].get_or_init(|| EtcdIds::of_init(&claim_id(claim), address(at)))
+}
+
+/// The ID of a member of the cluster that the init of this claim made.
+pub fn member_id(claim: Claim, member: u8) -> MemberId {
+    member.checked_sub(FIRST).map_or(MemberId(member.into()), |at| of_init(claim, at).member)
+}
+
+impl Data {
+    pub fn ids(&self) -> EtcdIds {
+        EtcdIds { member: member_id(self.claim, self.member), cluster: of_init(self.claim, self.at).cluster }
+    }
+}
+
 /// What a cluster made under this claim would publish: its UID and its CA are its own.
-pub fn published(claim: Claim, by: Slot) -> Published {
+pub fn published(claim: Claim, by: Slot, at: u8) -> Published {
     Published {
         ca_hashes: vec![format!("sha256:{claim:064x}")],
         kube_system_uid: Uid::parse(uuid(claim.into())).expect(GOOD),
+        etcd_cluster_id: Some(of_init(claim, at).cluster),
         kubernetes_version: "v1".into(),
-        pki_key: format!("pki/{claim}"),
+        pki_key: format!("pki/{at}"),
         pki_digest: format!("sha256:{claim:064x}"),
         initialised_by: id(by),
         initialised_at: String::new(),
@@ -78,14 +98,16 @@ impl Rec {
                 RecState::Initializing { holder: by, beat } => {
                     RecordState::Initializing { holder: by.map(holder), beat: beat.into() }
                 }
-                RecState::Ready { by } => RecordState::Ready(published(self.claim, by)),
-                RecState::Retired { by } => RecordState::Retired(published(self.claim, by)),
+                RecState::Ready { by, at } => RecordState::Ready(published(self.claim, by, at)),
+                RecState::Retired { by, at } => RecordState::Retired(published(self.claim, by, at).into()),
             },
         }
     }
 
     pub fn of(real: &ClusterRecord) -> Self {
-        let by = |published: &Published| slot(&published.initialised_by);
+        let by = |published: &Published| {
+            (slot(&published.initialised_by), published.pki_key[4..].parse::<u8>().expect(GOOD))
+        };
         Self {
             claim: u8::try_from(number(real.claim_id.as_str())).expect(GOOD),
             group: real.identity.group_arn[4..].parse::<u8>().expect(GOOD)
@@ -96,8 +118,14 @@ impl Rec {
                     holder: holder.as_ref().map(|holder| slot(&holder.instance)),
                     beat: u8::try_from(*beat).unwrap_or(u8::MAX),
                 },
-                RecordState::Ready(published) => RecState::Ready { by: by(published) },
-                RecordState::Retired(published) => RecState::Retired { by: by(published) },
+                RecordState::Ready(published) => {
+                    let (by, at) = by(published);
+                    RecState::Ready { by, at }
+                }
+                RecordState::Retired(retired) => {
+                    let (by, at) = by(retired.published.as_ref().expect("no record is lost here"));
+                    RecState::Retired { by, at }
+                }
             },
         }
     }
@@ -120,9 +148,9 @@ impl Lea {
 }
 
 impl Mem {
-    pub fn real(&self, answers: bool) -> Member {
+    pub fn real(&self, claim: Claim, answers: bool) -> Member {
         Member {
-            id: MemberId(self.id.into()),
+            id: member_id(claim, self.id),
             name: if self.started { format!("n{}", self.addr) } else { String::new() },
             peer_addresses: vec![address(self.addr)],
             learner: self.learner,
@@ -144,16 +172,16 @@ impl Reg {
                 Phase::Failed => registration::RegistrationPhase::Failed,
                 Phase::Reaped => registration::RegistrationPhase::Reaped,
             },
-            claim_id: None,
+            claim_id: self.claim.map(claim_id),
             lease_nonce: self.nonce.map(nonce),
             node_name: format!("n{addr}"),
             node_uid: None,
             provider_id: String::new(),
             addresses: vec![address(addr)],
-            member_id: self.member.map(|id| MemberId(id.into())),
+            member_id: self.member.map(|id| member_id(self.claim.unwrap_or_default(), id)),
             versions: Versions::default(),
             waits_for: None,
-            retired: false,
+            retired: self.retired,
             last_error: None,
             since: String::new(),
             updated: String::new(),

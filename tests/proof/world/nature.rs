@@ -1,7 +1,9 @@
 //! What may happen next, and everything that happens to machines from outside.
 
-use super::bucket::Body;
-use super::{Action, At, GRACE, Kubeadm, LONG, Life, Listed, Luck, Machine, Phase, RecState, Slot, Up, World};
+use super::bucket::{Body, Condition};
+use super::{Action, At, GRACE, Kubeadm, LONG, Life, Listed, Luck, Machine, Rec, RecState, Slot, Up, World};
+use kubeboot::model::record::claim;
+use kubeboot::model::record::conditional_write;
 
 /// Who decides on what may happen: a checker that tries everything, within bounds that keep the world small.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -27,7 +29,43 @@ impl World {
         }
         self.launches(out);
         if self.left.retirements > 0 && self.may_retire() {
-            out.push(Action::Retire);
+            out.extend([Action::Retire(true), Action::Retire(false)]);
+        }
+        out.extend(self.slips().into_iter().map(Action::Slip));
+        if self.left.strangers > 0 && !self.strange {
+            out.push(Action::Strange);
+        }
+        if self.left.blackouts > 0 {
+            out.push(Action::Blackout);
+        }
+        if self.left.keys > 0 && self.visible().is_some_and(|claim| self.clusters.get(&claim).is_some_and(|it| it.key))
+        {
+            out.push(Action::LoseKey);
+        }
+        self.disks_of(out);
+    }
+
+    /// What may happen to disks.
+    fn disks_of(&self, out: &mut Vec<Action>) {
+        let there = |slot: &Slot| self.machine(*slot).life == Life::Running;
+        for slot in self.slots().filter(there) {
+            let machine = self.machine(slot);
+            if self.left.losses > 0 && machine.disk.data.is_some() {
+                out.extend([Action::Lose(slot, true), Action::Lose(slot, false)]);
+            }
+            if machine.volume.is_some() && machine.disk.data.is_none() {
+                out.push(Action::Mount(slot));
+            }
+            if self.left.disks > 0 {
+                let others = || self.slots().filter(there).filter(move |other| *other != slot);
+                let swap = |other: &Slot| *other > slot && self.may_swap(slot, *other);
+                out.extend(others().filter(swap).map(|other| Action::SwapData(slot, other)));
+                out.extend(others().filter(|from| self.may_copy(*from, slot)).map(|from| Action::CopyData(from, slot)));
+            }
+            if self.left.markers > 0 {
+                let marks = self.markers.iter().copied().map(Some).chain([None]);
+                out.extend(marks.filter(|to| *to != machine.disk.marker).map(|to| Action::Mark(slot, to)));
+            }
         }
     }
 
@@ -43,6 +81,10 @@ impl World {
         if left.lists > 0 {
             let others = [Listed::InService, Listed::Standby, Listed::Unhealthy, Listed::Not];
             out.extend(others.iter().filter(|to| **to != machine.listed).map(|to| Action::List(slot, *to)));
+        }
+        if machine.off {
+            out.push(Action::Boot(slot));
+            return;
         }
         if machine.frozen {
             out.push(Action::Thaw(slot));
@@ -107,6 +149,7 @@ impl World {
             }
             At::Write { sent: Some(super::bucket::Answer::Written), .. } => out.push(step(Luck::Fine)),
             At::Write { .. } | At::TakeLease { .. } => lucky(out, step, faults, &[Luck::Lost]),
+            At::Ask | At::Blank { .. } | At::Halt => out.push(step(Luck::Fine)),
             At::Publish => lucky(out, step, self.left.init_failures, &[Luck::Fails]),
             At::CleanUp { .. } | At::Verify | At::Register | At::Release | At::Keep | At::Forget { .. } => {
                 lucky(out, step, faults, &[Luck::Lost]);
@@ -159,7 +202,10 @@ impl World {
     /// As the command refuses it: while any registered instance lives, or anything answers.
     fn may_retire(&self) -> bool {
         self.visible().is_some_and(|claim| {
-            self.answering(claim) == 0 && self.bucket.regs.keys().all(|slot| self.machine(*slot).life != Life::Running)
+            !self.strange
+                && self.machines.iter().all(|machine| machine.runs().is_none())
+                && self.answering(claim) == 0
+                && self.bucket.regs.keys().all(|slot| self.machine(*slot).life != Life::Running)
         })
     }
 
@@ -205,6 +251,7 @@ impl World {
             Action::PowerCut(slot) => {
                 self.left.cuts = self.left.cuts.saturating_sub(1);
                 self.power_off(slot);
+                self.boot(slot);
             }
             Action::Freeze(slot) => {
                 self.left.freezes = self.left.freezes.saturating_sub(1);
@@ -227,6 +274,7 @@ impl World {
             Action::Run(slot) => {
                 let machine = self.machine_mut(slot);
                 (machine.life, machine.was_stopped) = (Life::Running, true);
+                self.boot(slot);
             }
             Action::List(slot, listed) => {
                 self.left.lists = self.left.lists.saturating_sub(1);
@@ -240,17 +288,64 @@ impl World {
                     machine.disk = self.machine(image).disk;
                 }
                 self.machines.push(machine);
+                self.boot(u8::try_from(self.machines.len() - 1).expect("there are few machines"));
             }
             Action::Land(at) => self.land(at),
-            Action::Retire => {
+            Action::Retire(to_its_end) => {
                 self.left.retirements -= 1;
-                self.retire();
+                self.retire(to_its_end);
+            }
+            Action::Blackout => {
+                self.left.blackouts = self.left.blackouts.saturating_sub(1);
+                for slot in self.slots() {
+                    if self.machine(slot).life == Life::Running {
+                        self.power_off(slot);
+                    }
+                }
+            }
+            Action::Boot(slot) => self.boot(slot),
+            Action::Lose(slot, kept) => {
+                self.left.losses = self.left.losses.saturating_sub(1);
+                self.lose(slot, kept);
+            }
+            Action::Mount(slot) => self.mount(slot),
+            Action::SwapData(one, other) => {
+                self.left.disks = self.left.disks.saturating_sub(1);
+                self.swap_data(one, other);
+            }
+            Action::CopyData(from, to) => {
+                self.left.disks = self.left.disks.saturating_sub(1);
+                self.copy_data(from, to);
+            }
+            Action::Mark(slot, marker) => {
+                self.left.markers = self.left.markers.saturating_sub(1);
+                self.slipped = true;
+                self.without_power(slot, |world| world.machine_mut(slot).disk.marker = marker);
+            }
+            Action::LoseKey => {
+                self.left.keys = self.left.keys.saturating_sub(1);
+                if let Some(cluster) = self.visible().and_then(|claim| self.clusters.get_mut(&claim)) {
+                    cluster.key = false;
+                }
+            }
+            Action::Slip(slip) => {
+                self.left.objects = self.left.objects.saturating_sub(1);
+                self.put_back(slip);
+            }
+            Action::Strange => {
+                self.left.strangers = self.left.strangers.saturating_sub(1);
+                self.strange = true;
             }
         }
         self.settle_flights();
+        self.catch_up();
+        self.judge_etcds();
         if self.coarse {
             for slot in self.slots() {
                 self.forget(slot);
+            }
+            for reg in self.bucket.regs.values_mut() {
+                *reg = reg.plain();
             }
         }
     }
@@ -260,7 +355,13 @@ impl World {
     fn step_on(&mut self, slot: Slot) {
         while let Some(up) = &self.machine(slot).up {
             match up.at {
-                At::InitMark | At::InitRun | At::MarkMember | At::JoinMark | At::JoinRun | At::MarkJoined => {}
+                At::Halt
+                | At::InitMark
+                | At::InitRun
+                | At::MarkMember
+                | At::JoinMark
+                | At::JoinRun
+                | At::MarkJoined => {}
                 At::Publish if self.left.init_failures == 0 => {}
                 At::Write { sent: Some(super::bucket::Answer::Written), .. }
                 | At::TakeLease { sent: Some(super::bucket::Answer::Written), .. } => {}
@@ -273,11 +374,16 @@ impl World {
     /// Forgets what no later step of this machine can depend on.
     fn forget(&mut self, slot: Slot) {
         let state = self.bucket.record.as_ref().map(|rec| rec.state);
+        let under_ready = matches!(state, Some(RecState::Ready { .. }));
+        let nobody_says = self.left.objects == 0 && self.bucket.last.is_none() && self.claims == 0;
         let dead = !matches!(self.machine(slot).life, Life::Running | Life::Stopped);
         let machine = self.machine_mut(slot);
         if dead {
-            machine.disk = super::Disk::default();
+            (machine.disk, machine.volume) = (super::Disk::default(), None);
             machine.listed = Listed::InService;
+        }
+        if machine.disk.manifest.is_none() {
+            (machine.kubelet, machine.aside) = (true, false);
         }
         let Some(up) = &mut machine.up else { return };
         if matches!(up.at, At::Done | At::Stopped) {
@@ -293,6 +399,16 @@ impl World {
         if matches!(up.at, At::Look | At::Wipe { .. } | At::Write { .. }) {
             (up.view, up.aim, up.announced, up.read) = (super::View::default(), None, false, None);
         }
+        if up.at != At::Queue {
+            up.following = None;
+        }
+        if !matches!(up.at, At::Wipe { .. } | At::CleanWipe { .. } | At::CleanUp { .. }) {
+            (up.under_ready, up.twin) = (under_ready && up.under_ready && !matches!(up.at, At::Look), false);
+        }
+        if state.is_some() || nobody_says {
+            up.missing = None;
+        }
+        up.reg = up.reg.plain();
         if !matches!(up.at, At::InitLook | At::InitMark | At::InitRun) {
             up.read = None;
         }
@@ -301,9 +417,10 @@ impl World {
         }
     }
 
-    fn power_off(&mut self, slot: Slot) {
+    pub fn power_off(&mut self, slot: Slot) {
         let machine = self.machine_mut(slot);
         (machine.up, machine.kubeadm) = (None, Kubeadm::None);
+        (machine.off, machine.frozen) = (true, false);
     }
 
     /// Takes a fault from the budget.
@@ -347,14 +464,20 @@ impl World {
         }
     }
 
-    fn retire(&mut self) {
-        let Some(rec) = self.bucket.record.clone() else { return };
-        let RecState::Ready { by } = rec.state else { return };
-        self.bucket.record = Some(super::Rec { state: RecState::Retired { by }, ..rec });
-        self.bucket.readies = 0;
-        self.bucket.flights.retain(|flight| matches!(flight.body, Body::Lease(_)));
-        // The machines of the retired cluster are history.
-        self.bucket.regs.retain(|_, reg| reg.phase != Phase::Reaped);
+    /// The operator's command: flips the record under If-Match, then finishes the registrations and blanks the hash.
+    fn retire(&mut self, to_its_end: bool) {
+        let Some(before) = self.bucket.record.clone() else { return };
+        let Some(next) = claim::retired(&before.real()) else { return };
+        let (before, next) = (Body::Record(before), Body::Record(Rec::of(&next)));
+        let unchanged = conditional_write::Condition::Unchanged(before.etag());
+        // Whose write it is matters to a flip alone.
+        self.send(0, &next, &Condition::of(&unchanged, Some(&before)), Luck::Fine);
+        if to_its_end {
+            for reg in self.bucket.regs.values_mut() {
+                reg.retired = true;
+            }
+            self.publish_hash(None);
+        }
     }
 }
 

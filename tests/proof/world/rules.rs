@@ -27,10 +27,22 @@ pub enum Rule {
     ListedData,
     /// 5: nobody wipes the data of a cluster whose flip may still land, or has.
     FlippedData,
+    /// 11: nobody acts by the list of another etcd than the record's.
+    OtherList,
+    /// 11: among etcds that can commit, one at most carries the record's cluster ID and claim key.
+    TwoEtcds,
+    /// 13: the data of a cluster that exists is deleted only under a record that says so.
+    LineData,
+    /// 13: a member is not removed because of a disk that is another machine's.
+    ForeignWord,
+    /// Over nothing or a retired record nobody claims unless everybody was asked and no API server answered.
+    BesideAnother,
+    /// 19: another cluster is never concluded from an API server that a claim of this record started.
+    OwnServer,
 }
 
 impl Rule {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 17] = [
         Self::Identity,
         Self::OneReady,
         Self::OwnClaim,
@@ -42,6 +54,12 @@ impl Rule {
         Self::AskedQuorum,
         Self::ListedData,
         Self::FlippedData,
+        Self::OtherList,
+        Self::TwoEtcds,
+        Self::LineData,
+        Self::ForeignWord,
+        Self::BesideAnother,
+        Self::OwnServer,
     ];
 
     pub const fn name(self) -> &'static str {
@@ -57,6 +75,12 @@ impl Rule {
             Self::AskedQuorum => "4: nobody asks for a removal that would by its own list",
             Self::ListedData => "5: nobody wipes the data of a listed member",
             Self::FlippedData => "5: nobody wipes data whose flip may land",
+            Self::OtherList => "11: nobody acts by the list of another etcd",
+            Self::TwoEtcds => "11: one etcd that can commit carries the record's IDs and key",
+            Self::LineData => "13: data of a cluster that exists goes only under its ready record",
+            Self::ForeignWord => "13: nobody removes a member because of another machine's disk",
+            Self::BesideAnother => "19: nobody claims where an API server answers or nobody asked",
+            Self::OwnServer => "19: an API server that this record's claim started is no other cluster",
         }
     }
 }
@@ -70,59 +94,72 @@ impl World {
         }
     }
 
-    /// The fifth rule, right before the data of this machine is wiped. Data that came with another machine's disk is no
-    /// member's.
+    /// The fifth and the thirteenth rule, right before the data of this machine is wiped, whoever's marker lies beside it. A copy is
+    /// nobody's loss where the member served from its own data when the deletion was decided; what began anew is no member's.
     pub fn judge_wipe(&mut self, slot: Slot) {
-        let Some(data) = self.machine(slot).disk.data.filter(|data| data.owner == slot) else { return };
-        let listed = self.clusters.get(&data.claim).is_some_and(|all| all.iter().any(|mem| mem.id == data.member));
-        let visible = self.visible() == Some(data.claim);
-        if visible && listed && data.member != 0 {
+        let Some(data) = self.machine(slot).disk.data.filter(|data| data.birth == data.claim) else { return };
+        let listed = self.members(data.birth).iter().any(|mem| mem.id == data.member);
+        if self.visible() == Some(data.claim) && listed && !self.up(slot).twin {
             self.breaks(Rule::ListedData);
         }
+        let flips = |rec: &super::Rec| rec.claim == data.claim && matches!(rec.state, RecState::Ready { .. });
         let flying = self.bucket.flights.iter().any(|flight| match &flight.body {
-            super::bucket::Body::Record(rec) => {
-                rec.claim == data.claim && matches!(rec.state, RecState::Ready { by } if by == slot)
-            }
+            super::bucket::Body::Record(rec) => flips(rec),
             super::bucket::Body::Lease(_) => false,
         });
         if flying && listed {
             self.breaks(Rule::FlippedData);
         }
+        if self.bucket.made == Some(data.claim) && !self.up(slot).under_ready {
+            self.breaks(Rule::LineData);
+        }
+    }
+
+    /// The eleventh rule, in every state.
+    pub fn judge_etcds(&mut self) {
+        let Some(rec) = &self.bucket.record else { return };
+        let (RecState::Ready { at, .. } | RecState::Retired { at, .. }) = rec.state else { return };
+        let carries = |(birth, it): &(&super::Birth, &super::Cluster)| {
+            (it.claim, it.at, it.key) == (rec.claim, at, true) && self.has_quorum(**birth)
+        };
+        if self.clusters.iter().filter(carries).count() > 1 {
+            self.breaks(Rule::TwoEtcds);
+        }
     }
 
     /// Whether the cluster of a ready record exists: its members were not wiped.
     pub fn published_exists(&self) -> bool {
-        self.visible().is_none_or(|claim| self.clusters.get(&claim).is_some_and(|members| !members.is_empty()))
+        self.visible().is_none_or(|claim| !self.members(claim).is_empty())
     }
 
     /// Members of the visible cluster that have a vote.
     pub fn voters(&self) -> usize {
-        let members = self.visible().and_then(|claim| self.clusters.get(&claim));
-        members.map_or(0, |members| members.iter().filter(|mem| !mem.learner).count())
+        self.visible().map_or(0, |claim| self.members(claim).iter().filter(|mem| !mem.learner).count())
     }
 
     /// Whether only an operator can go on: the cluster has lost its quorum for good, or it was retired and a machine that was
     /// stopped comes back with its state.
     pub fn is_lost(&self) -> bool {
-        if self.visible().is_none() {
+        let Some(claim) = self.visible() else {
             return self.slots().any(|slot| self.machine(slot).life == Life::Running && self.needs_operator(slot));
-        }
-        let Some(members) = self.visible().and_then(|claim| self.clusters.get(&claim)) else { return false };
-        let survive = members.iter().filter(|mem| !mem.learner && self.survives(mem)).count();
+        };
+        let survive = self.members(claim).iter().filter(|mem| !mem.learner && self.survives(claim, mem)).count();
         survive < self.voters() / 2 + 1
     }
 
-    /// Whether the machine of this member still has its data, and will answer when it runs again.
-    fn survives(&self, mem: &super::Mem) -> bool {
-        let machine = self.machine(mem.slot);
-        let data = machine.disk.data.is_some_and(|data| data.owner == mem.slot && data.member == mem.id);
-        matches!(machine.life, Life::Running | Life::Stopped) && data
+    /// Whether the machine at this member's address still has its data, and will answer when it runs again.
+    fn survives(&self, claim: u8, mem: &super::Mem) -> bool {
+        self.machines.iter().any(|machine| {
+            let data = machine.disk.data.or(machine.volume);
+            matches!(machine.life, Life::Running | Life::Stopped)
+                && machine.addr == mem.addr
+                && data.is_some_and(|data| (data.birth, data.member) == (claim, mem.id))
+        })
     }
 
     /// Whether all is well for the sixth rule: the record is ready, every candidate is a voter, and there is no other member.
     pub fn is_well(&self) -> bool {
         let Some(claim) = self.visible() else { return false };
-        let Some(members) = self.clusters.get(&claim) else { return false };
         let serves = |slot: &Slot| {
             let machine = self.machine(*slot);
             machine.life == Life::Running
@@ -130,21 +167,27 @@ impl World {
                 && self.identity_fits(*slot)
                 && !self.needs_operator(*slot)
         };
+        let members = self.members(claim);
         let joined = |slot: &Slot| {
-            let disk = &self.machine(*slot).disk;
-            disk.marker.is_some_and(|marker| {
+            let machine = self.machine(*slot);
+            machine.disk.marker.is_some_and(|marker| {
                 (marker.owner, marker.claim, marker.stage) == (*slot, claim, super::Stage::Member)
-            }) && members.iter().any(|mem| mem.slot == *slot && !mem.learner && self.answers(claim, mem))
+            }) && members.iter().any(|mem| mem.addr == machine.addr && !mem.learner && self.answers(claim, mem))
         };
-        self.slots().filter(serves).all(|slot| joined(&slot))
-            && members.iter().all(|mem| self.machine(mem.slot).life == Life::Running)
+        !members.is_empty()
+            && self.slots().filter(serves).all(|slot| joined(&slot))
+            && members.iter().all(|mem| self.machines.iter().any(|it| it.addr == mem.addr && it.life == Life::Running))
     }
 
-    /// Whether its own state is another cluster's, so that only an operator can go on.
-    fn needs_operator(&self, slot: Slot) -> bool {
-        self.machine(slot).disk.marker.is_some_and(|marker| {
-            marker.owner == slot && Some(marker.claim) != self.visible() && marker.stage != super::Stage::Initializing
-        })
+    /// Whether its own state is another cluster's, or another machine's with data that somebody may need, so that only an operator
+    /// can go on.
+    pub fn needs_operator(&self, slot: Slot) -> bool {
+        let disk = &self.machine(slot).disk;
+        match disk.marker {
+            None => disk.data.is_some() || disk.manifest.is_some(),
+            Some(marker) if marker.owner != slot => disk.data.is_some(),
+            Some(marker) => Some(marker.claim) != self.visible() && marker.stage != super::Stage::Initializing,
+        }
     }
 
     fn identity_fits(&self, slot: Slot) -> bool {

@@ -182,6 +182,9 @@ fn a_machine_that_was_stopped_before_it_had_credentials_has_nothing_to_leave() {
         (half_made(Stage::Joining), false, unknown(), Err(StayReason::NotBegun)),
         (half_made(Stage::Joining), false, ClusterView::External, Err(StayReason::NotBegun)),
         (half_made(Stage::Initializing), false, unknown(), Err(StayReason::NotBegun)),
+        // An init that nobody knows of. One whose flip landed is listed by an etcd that keeps its claim.
+        (half_made(Stage::Initializing), true, unknown(), Err(StayReason::InitNotFinished)),
+        (half_made(Stage::Initializing), true, listed("VVVV"), Ok(&FULL[..])),
         (half_made(Stage::Joining), true, unknown(), Ok(&FULL[..])),
         (half_made(Stage::Joining), true, listed("VVVl"), Ok(&FULL[..])),
         (half_made(Stage::Joining), true, listed("VVV"), Ok(&node_alone[..])),

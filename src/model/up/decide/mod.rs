@@ -4,13 +4,13 @@ use crate::model::machine::election::{claim_delay, matches, rank};
 use crate::model::machine::group::Group;
 use crate::model::machine::ids::{ClaimId, InstanceId};
 use crate::model::machine::local::{Local, Stage};
-use crate::model::membership::registration::Registration;
-use crate::model::record::cluster::{ClusterRecord, RecordState, RetiredCluster};
+use crate::model::membership::later_truth::LaterTruth;
+use crate::model::record::cluster::{ClusterRecord, RecordState};
 use crate::model::record::former_cluster::FormerCluster;
 use crate::model::record::identity::Mismatch;
 use crate::model::record::view::RecordView;
 use crate::model::up::snapshot::{ApiServerProbe, Policy, Snapshot};
-use crate::model::up::step::{LaterTruth, Over, StandBy, Step, Stop, TakeOver, Wait, Wipe};
+use crate::model::up::step::{Over, StandBy, Step, Stop, TakeOver, Wait, Wipe};
 use std::time::Duration;
 
 /// Decides on the next step. The rows of the design's table, top to bottom.
@@ -56,34 +56,8 @@ fn voters(seen: &Snapshot) -> Vec<InstanceId> {
 /// An older version of the record, by what only follows a later one.
 fn went_back(seen: &Snapshot) -> Option<Step> {
     let RecordView::Found { record, .. } = &seen.record else { return None };
-    let is_later = |found: &Registration| match &record.state {
-        RecordState::Initializing { .. } => found.proves_flip_of(&record.claim_id),
-        RecordState::Retired(retired) => found.was_voter() && !is_named(found, record, retired),
-        RecordState::Ready(_) => false,
-    };
-    let registration = seen.registrations.iter().find_map(|found| {
-        let claim_id = found.claim_id.clone().filter(|_| is_later(found))?;
-        Some(LaterTruth::Registration { instance: found.instance.clone(), claim_id })
-    });
-    let later = registration.or_else(|| (!explains_hash(record, seen.hash.as_deref())).then_some(LaterTruth::Hash));
+    let later = LaterTruth::than(record, &seen.registrations, seen.hash.as_deref());
     later.map(|later| Step::Stop(Stop::RecordWentBack(later)))
-}
-
-/// Whether the claim that a machine followed is one that was given up by this record.
-fn is_named(found: &Registration, record: &ClusterRecord, retired: &RetiredCluster) -> bool {
-    found.claim_id.as_ref().is_none_or(|claim| *claim == record.claim_id || retired.claims.contains(claim))
-}
-
-/// Whether a published hash may stand beside this record: `retire` blanks it, and so does the next claim.
-fn explains_hash(record: &ClusterRecord, hash: Option<&str>) -> bool {
-    match (&record.state, hash) {
-        (_, None) | (RecordState::Ready(_), _) => true,
-        (RecordState::Initializing { .. }, Some(_)) => false,
-        (RecordState::Retired(retired), Some(hash)) => {
-            // Where the record was lost, nobody knows which hash its cluster had.
-            retired.published.as_ref().is_none_or(|published| published.ca_hashes.join("\n") == hash)
-        }
-    }
 }
 
 /// The group, if this machine is a candidate of it.

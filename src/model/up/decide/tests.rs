@@ -7,6 +7,7 @@ use crate::model::machine::ids::{BootId, ClaimId, EtcdClusterId, InstanceId, Mem
 use crate::model::machine::local::{Local, Stage};
 use crate::model::membership::data::DataNeeded;
 use crate::model::membership::instances::{Instances, Presence};
+use crate::model::membership::later_truth::LaterTruth;
 use crate::model::membership::members::{Member, Members};
 use crate::model::membership::registration::{Registration, RegistrationPhase, SCHEMA, Versions};
 use crate::model::membership::view::ClusterView;
@@ -15,7 +16,7 @@ use crate::model::record::former_cluster::FormerCluster;
 use crate::model::record::identity::Identity;
 use crate::model::record::view::RecordView;
 use crate::model::up::snapshot::{ApiServerAt, ApiServerProbe, Policy, Snapshot};
-use crate::model::up::step::{LaterTruth, Over, StandBy, Step, Stop, TakeOver, Wait, Wipe};
+use crate::model::up::step::{Over, StandBy, Step, Stop, TakeOver, Wait, Wipe};
 use std::net::IpAddr;
 use std::time::Duration;
 

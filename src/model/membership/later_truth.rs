@@ -1,0 +1,70 @@
+//! What proves that the record was once further than it says: then an older version of it has come back.
+
+use crate::model::machine::ids::{ClaimId, InstanceId};
+use crate::model::membership::registration::Registration;
+use crate::model::record::cluster::{ClusterRecord, RecordState};
+use std::fmt;
+
+/// What only follows a later version of the record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LaterTruth {
+    /// A machine says that it was a member of the cluster of this claim, which the record does not know as a cluster.
+    Registration {
+        /// The machine.
+        instance: InstanceId,
+        /// The claim.
+        claim_id: ClaimId,
+    },
+    /// A discovery hash is published that no cluster of the record explains.
+    Hash,
+}
+
+impl LaterTruth {
+    /// The first proof that the record was further than it says. `hash` is the published one, `None` where none is.
+    #[must_use]
+    pub fn than<'a>(
+        record: &ClusterRecord,
+        registrations: impl IntoIterator<Item = &'a Registration>,
+        hash: Option<&str>,
+    ) -> Option<Self> {
+        let is_later = |found: &Registration| match &record.state {
+            RecordState::Initializing { .. } => found.proves_flip_of(&record.claim_id),
+            RecordState::Retired(_) => found.was_voter() && !is_named(found, record),
+            RecordState::Ready(_) => false,
+        };
+        let registration = registrations.into_iter().find_map(|found| {
+            let claim_id = found.claim_id.clone().filter(|_| is_later(found))?;
+            Some(Self::Registration { instance: found.instance.clone(), claim_id })
+        });
+        registration.or_else(|| (!explains_hash(record, hash)).then_some(Self::Hash))
+    }
+}
+
+/// Whether the claim that a machine followed is one that was given up by this record.
+fn is_named(found: &Registration, record: &ClusterRecord) -> bool {
+    found.claim_id.as_ref().is_none_or(|claim| record.gives_up(claim))
+}
+
+/// Whether a published hash may stand beside this record: `retire` blanks it, and so does the next claim.
+#[must_use]
+pub fn explains_hash(record: &ClusterRecord, hash: Option<&str>) -> bool {
+    match (&record.state, hash) {
+        (_, None) | (RecordState::Ready(_), _) => true,
+        (RecordState::Initializing { .. }, Some(_)) => false,
+        (RecordState::Retired(retired), Some(hash)) => {
+            // Where the record was lost, nobody knows which hash its cluster had.
+            retired.published.as_ref().is_none_or(|published| published.ca_hashes.join("\n") == hash)
+        }
+    }
+}
+
+impl fmt::Display for LaterTruth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Registration { instance, claim_id } => {
+                write!(f, "{instance} registered as a member of the cluster of claim {claim_id}")
+            }
+            Self::Hash => f.write_str("a discovery hash is published, which only follows a cluster"),
+        }
+    }
+}
