@@ -134,7 +134,8 @@ impl Registration {
         (self.member_id, self.node_uid, self.lease_nonce) = (None, None, None);
     }
 
-    /// Whether the cluster of this claim existed, by what the machine said: only a member of it registers so.
+    /// Whether the cluster of this claim existed, by what the machine said: only a member of it registers so, and it existed as
+    /// well if it was given up since.
     #[must_use]
     pub fn proves_flip_of(&self, claim: &ClaimId) -> bool {
         let was_member = match self.phase {
@@ -146,13 +147,13 @@ impl Registration {
             | RegistrationPhase::Joining
             | RegistrationPhase::Failed => false,
         };
-        !self.retired && was_member && self.claim_id.as_ref() == Some(claim)
+        was_member && self.claim_id.as_ref() == Some(claim)
     }
 
     /// Whether the machine is or was a member of a cluster that was not given up, as far as it said so.
     #[must_use]
     pub fn tells_of_a_member(&self) -> bool {
-        self.was_voter() || self.claim_id.as_ref().is_some_and(|claim| self.proves_flip_of(claim))
+        !self.retired && (self.was_voter() || self.claim_id.as_ref().is_some_and(|claim| self.proves_flip_of(claim)))
     }
 
     /// The same registration, when the cluster that it tells of was given up; `None` where there is nothing to say: it tells of
@@ -268,7 +269,8 @@ mod tests {
             assert_eq!(of(None).proves_flip_of(&claim), without, "{phase:?}");
             assert!(!of(Some(MemberId(1))).proves_flip_of(&other), "{phase:?}");
             let retired = Registration { retired: true, ..of(Some(MemberId(1))) };
-            assert!(!retired.proves_flip_of(&claim) && !retired.was_voter(), "{phase:?}");
+            assert_eq!(retired.proves_flip_of(&claim), with_member, "{phase:?}");
+            assert!(!retired.was_voter() && !retired.tells_of_a_member(), "{phase:?}");
         }
     }
 

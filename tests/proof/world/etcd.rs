@@ -8,6 +8,9 @@ use kubeboot::model::membership::certainty::{Certainty, ClaimKey, EtcdAnswer, Re
 use kubeboot::model::membership::members::{Members, Removal};
 use kubeboot::model::membership::view::ClusterView;
 
+/// A member list with who answers.
+type Probed = Vec<(Mem, bool)>;
+
 impl World {
     /// Whether this member's etcd runs where it belongs, and can be reached.
     pub fn answers(&self, birth: Birth, mem: &Mem) -> bool {
@@ -42,7 +45,7 @@ impl World {
     }
 
     /// What the etcd on a machine answers: of its own cluster whatever the record says, and under its own address.
-    fn answer(&self, slot: Slot, luck: Luck) -> Option<(Data, EtcdAnswer, Vec<(Mem, bool)>)> {
+    fn answer(&self, slot: Slot, luck: Luck) -> Option<(Data, EtcdAnswer, Probed)> {
         let machine = self.machine(slot);
         let data = machine.runs()?;
         let cluster = self.clusters.get(&data.birth)?;

@@ -340,14 +340,16 @@ fn an_older_version_of_the_record_makes_no_cluster() {
             }
             let hash = Snapshot { hash: Some("sha256:00".into()), ..base.clone() };
             assert_eq!(decided(&hash), stop(LaterTruth::Hash));
-            // Neither an init that was cut off and goes down, nor a member of another claim, nor one that was given up.
+            // Also of a cluster that was given up since.
             let mut given_up = registered(3, RegistrationPhase::Joined, 1, Some(3));
             given_up.retired = true;
+            let seen = Snapshot { registrations: vec![given_up], ..base.clone() };
+            assert_eq!(decided(&seen), stop(registration(3, 1)));
+            // Neither an init that was cut off and goes down, nor a member of another claim.
             let harmless = [
                 registered(3, RegistrationPhase::Leaving, 1, None),
                 registered(3, RegistrationPhase::Initializing, 1, None),
                 registered(3, RegistrationPhase::Joined, 2, Some(3)),
-                given_up,
             ];
             for found in harmless {
                 let seen = Snapshot { registrations: vec![found], ..base.clone() };
