@@ -48,9 +48,18 @@ fn anonymous(world: &World, node: usize, text: &str) -> Result<String> {
     }
     let lines = text.lines().map(|line| match line.trim_start().strip_prefix("\"token\": \"") {
         Some(rest) => line.replace(rest.trim_end_matches(['"', ',']), "TOKEN"),
-        None => line.to_owned(),
+        None => without_claim(line),
     });
     Ok(lines.map(|line| line + "\n").collect())
+}
+
+/// The token of etcd's cluster is the claim, which is a UUID.
+fn without_claim(line: &str) -> String {
+    let value = line.trim_start().strip_prefix("\"value\": \"").map(|rest| rest.trim_end_matches(['"', ',']));
+    match value.filter(|value| uuid::Uuid::parse_str(value).is_ok()) {
+        Some(claim) => line.replace(claim, "CLAIM"),
+        None => line.to_owned(),
+    }
 }
 
 fn compare(file: &Path, text: &str) -> Result<()> {
