@@ -11,8 +11,8 @@
 //! | ring | modules | rule |
 //! |---|---|---|
 //! | pure | [`model`] | no IO, no clock, no chance; compiles without the feature `node` |
-//! | rim | [`aws`], [`etcd`], [`kube`], [`kubeadm`], [`host`], [`bucket`], [`node`], [`settings`] | one outside thing each, every call with a deadline |
-//! | shell | [`up`], [`guard`], [`reset`], [`status`], [`check`], [`reap`], [`retire`], [`cli`], [`exit`], [`log`], [`layout`] | one module per command |
+//! | rim | [`aws`], [`etcd`], [`kube`], [`kubeadm`], [`host`], [`bucket`], [`node`], [`settings`], [`exit`] | one outside thing each, every call with a deadline |
+//! | shell | [`up`], [`reset`], [`status`], [`check`], [`reap`], [`retire`], [`guard`], [`cli`], [`log`], [`layout`] | one module per command |
 //!
 //! `docs/protocol.md` tells the protocol for operators.
 #![forbid(unsafe_code)]

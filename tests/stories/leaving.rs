@@ -98,7 +98,7 @@ fn what_is_not_for_good_stays_and_what_is_leaves_whichever_way() -> Result<()> {
             (POWEROFF, "EnteringStandby", "running", "Standby"),
             (POWEROFF, "Quarantined", "running", "Quarantined"),
             (POWEROFF, "Warmed:Running", "running", "Warmed:Running"),
-            (HALT, "InService", "running", "nobody says"),
+            (HALT, "InService", "running", "AWS does not say"),
         ];
         for (jobs, lifecycle, ec2, why) in rows {
             world.ask(&["lifecycle", "2", lifecycle])?;
