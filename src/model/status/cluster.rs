@@ -2,7 +2,7 @@
 
 use super::input::{Etcd, StatusInput};
 use super::machines::{Ec2Answer, StatusMachine, is_explained};
-use super::reason::{CERTIFICATE_DAYS, MemberName, StatusReason, StatusSource};
+use super::reason::{CERTIFICATE_DAYS, MemberName, StatusReason, StatusSource, unknown};
 use super::record::{data, missing, record, went_back};
 use crate::model::machine::group::Ec2State;
 use crate::model::machine::ids::{InstanceId, Uid};
@@ -89,10 +89,6 @@ pub(super) fn lost_voters(input: &StatusInput, machines: &[StatusMachine<'_>]) -
         .collect();
     let gone = |machine: &&StatusMachine<'_>| machine.is_gone() || (credible && machine.ec2 == Ec2Answer::Absent);
     (!voters.is_empty() && voters.iter().all(gone)).then_some(voters.len())
-}
-
-pub(super) fn unknown<T>(source: StatusSource, answer: &Result<T, String>) -> Option<StatusReason> {
-    answer.as_ref().err().map(|why| StatusReason::Unknown { source, why: why.clone() })
 }
 
 fn published(input: &StatusInput) -> Option<&crate::model::record::cluster::Published> {

@@ -351,3 +351,8 @@ fn fmt_certificate(f: &mut fmt::Formatter<'_>, file: &str, days: i64) -> fmt::Re
     }
     f.write_str(": run 'kubeadm certs renew all' on this machine and restart its control plane")
 }
+
+/// The reason why a source gave no answer, if it gave none.
+pub(super) fn unknown<T>(source: StatusSource, answer: &Result<T, String>) -> Option<StatusReason> {
+    answer.as_ref().err().map(|why| StatusReason::Unknown { source, why: why.clone() })
+}

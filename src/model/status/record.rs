@@ -1,9 +1,8 @@
 //! What is wrong with the record, and with what lies on this disk, as far as it may be an older version, lost, or another's.
 
-use super::cluster::unknown;
 use super::input::StatusInput;
 use super::machines::{Ec2Answer, StatusMachine};
-use super::reason::{StatusReason, StatusSource};
+use super::reason::{StatusReason, StatusSource, unknown};
 use crate::model::machine::etcd_data::EtcdData;
 use crate::model::machine::group::Ec2State;
 use crate::model::machine::ids::{ClaimId, InstanceId};
