@@ -55,7 +55,14 @@ impl ApiServers {
     /// Takes in a round that has ended. Called before the record is read: an API server that a claim of this record started
     /// was started after that claim was written.
     pub async fn take_in(&mut self) {
-        let Some(round) = self.running.take_if(|round| round.task.is_finished()) else { return };
+        if self.running.as_ref().is_some_and(|round| round.task.is_finished()) {
+            self.finish().await;
+        }
+    }
+
+    /// Waits for the round that is under way, and takes it in. A round ends by its own time-outs.
+    pub async fn finish(&mut self) {
+        let Some(round) = self.running.take() else { return };
         // A round that panicked has asked nobody.
         if let Ok(at) = round.task.await {
             self.last = Some(Answers { asked: round.asked, addresses: round.addresses, at });
