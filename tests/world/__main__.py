@@ -7,7 +7,7 @@ import sys
 from dataclasses import asdict
 
 from . import build, lifetime, outcome, show
-from .cli import parser
+from .cli import parser, verb
 from .control import WorldError, ask
 from .journal import read
 from .options import Options
@@ -48,20 +48,13 @@ def run(arguments) -> int:
 
 def _ask(arguments) -> int:
     """The commands that are one verb of the world with the arguments as they stand."""
-    words = vars(arguments)
-    verb = "_".join(filter(None, (arguments.command, words.get("action_name")))).replace("-", "_")
-    given = {name: value for name, value in words.items() if name not in ("dir", "json", "command", "action_name")}
-    if verb == "s3_put":
-        file = given.pop("file")
-        given["body"] = base64.b64encode(file.read_bytes() if file else sys.stdin.buffer.read()).decode()
-    if verb == "iam":
-        given["policies"] = json.loads(given.pop("file").read_text())
-    answer = ask(arguments.dir, verb, timeout=given.get("seconds", 60.0) + 30, **given)
-    if verb == "s3_get" and not arguments.json:
+    name, given = verb(arguments)
+    answer = ask(arguments.dir, name, timeout=given.get("seconds", 60.0) + 30, **given)
+    if name == "s3_get" and not arguments.json:
         sys.stdout.buffer.write(base64.b64decode(answer["body"]))
         return 0
     _print(arguments, answer)
-    if verb == "wait":
+    if name == "wait":
         waited = given["nodes"] or [str(node["index"]) for node in answer["nodes"]]
         failed = [n for n in answer["nodes"] if n["up_exit"] and {str(n["index"]), n["id"]} & set(waited)]
         return 1 if failed else 0

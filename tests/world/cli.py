@@ -1,6 +1,9 @@
 """The options of `dev/world`: every command, what it takes, and the verb that it calls."""
 
 import argparse
+import base64
+import json
+import sys
 from pathlib import Path
 
 from .faults import EFFECTS
@@ -32,6 +35,20 @@ def parser() -> argparse.ArgumentParser:
     _fault_commands(commands)
     _object_commands(commands)
     return top
+
+
+def verb(arguments: argparse.Namespace) -> tuple[str, dict]:
+    """The verb of the world that a command is, and what it takes. For those that are one verb: all but up, down, node,
+    outcome and events."""
+    words = vars(arguments)
+    name = "_".join(filter(None, (arguments.command, words.get("action_name")))).replace("-", "_")
+    given = {key: value for key, value in words.items() if key not in ("dir", "json", "command", "action_name")}
+    if name == "s3_put":
+        file = given.pop("file")
+        given["body"] = base64.b64encode(file.read_bytes() if file else sys.stdin.buffer.read()).decode()
+    if name == "iam":
+        given["policies"] = json.loads(given.pop("file").read_text())
+    return name, given
 
 
 def _command(commands, name: str, help: str, *, node: bool = False, **more) -> argparse.ArgumentParser:

@@ -3,9 +3,12 @@
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
+from . import lean  # noqa: F401 (before moto)
 from . import verbs
+from .cli import parser, verb
 from .control import Control
 from .options import Options
 from .world import World
@@ -28,12 +31,27 @@ def serve(folder: Path) -> None:
     try:
         world.start()
         # Only now: a command that finds the socket finds a world that stands.
-        control = Control(folder, verbs.of(world))
+        control = Control(folder, _with_commands(verbs.of(world)))
         print("ready", flush=True)
         done.wait()
         control.shutdown()
     finally:
         world.stop()
+
+
+def _with_commands(known: dict[str, Callable]) -> dict[str, Callable]:
+    """Adds one verb, which takes the words of a command of dev/world: starting Python for each costs more than most of
+    them do."""
+    words = parser()
+
+    def command(argv: list[str]):
+        try:
+            name, given = verb(words.parse_args(argv))
+        except SystemExit as error:
+            raise ValueError(f"dev/world has no command '{' '.join(argv)}': the log of the world says why") from error
+        return known[name](**given)
+
+    return {**known, "command": command}
 
 
 if __name__ == "__main__":

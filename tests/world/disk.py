@@ -10,8 +10,8 @@ from .standin import whole
 
 # What programs need of a host's /etc to run at all; everything else would only be noise.
 FROM_HOST = (
-    "passwd", "group", "nsswitch.conf", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "ssl/certs", "ssl/openssl.cnf",
-    "alternatives", "localtime", "protocols", "services", "os-release", "debian_version", "terminfo",
+    "passwd", "group", "nsswitch.conf", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "ssl/openssl.cnf",
+    "ssl/certs/ca-certificates.crt", "alternatives", "localtime", "protocols", "services", "os-release", "debian_version", "terminfo",
 )  # fmt: skip
 
 # The project's units are part of every machine image.
@@ -50,7 +50,7 @@ def write_config(disk: Path, config: str) -> None:
 
 def _copy(source: Path, target: Path) -> None:
     """Copies what exists and may be read."""
-    target.parent.mkdir(exist_ok=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
     if source.is_symlink() or source.is_file():
         shutil.copy2(source, target, follow_symlinks=not source.is_symlink())
     elif source.is_dir():

@@ -2,6 +2,7 @@
 
 pub mod bucket;
 pub mod command;
+pub mod control;
 pub mod crash;
 pub mod disks;
 pub mod etcd;

@@ -1,9 +1,10 @@
 //! A running world, driven through `dev/world` as a person would.
 
 use super::command::{self, Ended, Running};
+use super::control;
 use super::plan::WorldPlan;
 use anyhow::{Context, Result, bail, ensure};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -53,14 +54,20 @@ impl World {
 
     /// Carries out a command of `dev/world` that must succeed, and returns its answer.
     pub fn ask(&self, words: &[&str]) -> Result<Value> {
+        let told = || format!("'dev/world {}'", words.join(" "));
+        if words.first().is_some_and(|command| !["up", "down", "outcome", "events"].contains(command)) {
+            return control::command(self.path(""), words, VERB).with_context(told);
+        }
         let ended = command::run(&self.command(&[&["--json"], words].concat()), VERB)?;
-        ensure!(ended.code == 0, "'dev/world {}' ended with {}: {}", words.join(" "), ended.code, ended.text());
-        serde_json::from_str(&ended.stdout).with_context(|| format!("'dev/world {}' gave no JSON", words.join(" ")))
+        ensure!(ended.code == 0, "{} ended with {}: {}", told(), ended.code, ended.text());
+        serde_json::from_str(&ended.stdout).with_context(|| format!("{} gave no JSON", told()))
     }
 
     /// Starts a command on a machine.
     pub fn start_on(&self, node: usize, argv: &[&str]) -> Result<Running> {
-        command::start(&self.command(&[&["node", &node.to_string(), "--"], argv].concat()))
+        let entered = control::verb(self.path(""), "enter", &json!({"node": node.to_string()}), VERB)?;
+        let words = members(&entered, "argv").filter_map(Value::as_str).chain(["TERM=dumb"]);
+        command::start(&words.chain(argv.iter().copied()).collect::<Vec<_>>())
     }
 
     /// Runs a command on a machine to its end, which may be any.
@@ -75,10 +82,9 @@ impl World {
 
     /// Waits until the `up` of this machine's boot has ended, and returns its exit code.
     pub fn up_ended(&self, node: usize) -> Result<i64> {
-        let wait = ["--json", "wait", "--seconds", &RUN.as_secs().to_string(), &node.to_string()].map(str::to_owned);
-        let ended = command::run(&self.command(&wait.each_ref().map(String::as_str)), RUN + VERB)?;
-        let status: Value = serde_json::from_str(&ended.stdout)
-            .with_context(|| format!("failed to wait for 'kubeboot up' of node {node}: {}", ended.text()))?;
+        let words = ["wait", "--seconds", &RUN.as_secs().to_string(), &node.to_string()];
+        let status = control::command(self.path(""), &words, RUN + VERB)
+            .with_context(|| format!("failed to wait for 'kubeboot up' of node {node}"))?;
         let found = members(&status, "nodes").find(|each| each["index"] == node);
         found
             .and_then(|each| each["up_exit"].as_i64())
