@@ -5,16 +5,16 @@
 //!
 //! What several commands share is sorted by subject:
 //!
-//! | room | subject |
+//! | folder | subject |
 //! |---|---|
 //! | [`machine`] | one machine and the group it is in |
 //! | [`record`] | the cluster record, claims, and conditional writes |
 //! | [`membership`] | etcd's members, the lease, registrations, who may be reaped |
 //!
-//! What one command alone decides is in a folder with its name; folders of commands use the rooms above, and each other only for
+//! What one command alone decides is in a folder with its name; folders of commands use the ones above, and each other only for
 //! `status`, which tells what the others do:
 //!
-//! | room | subject |
+//! | folder | subject |
 //! |---|---|
 //! | [`up`] | from one snapshot to one step |
 //! | [`leave`] | whether a machine that goes down leaves, by which steps, and how long each may take |
