@@ -68,7 +68,7 @@ class Node:
         )
 
     def run(self, program, *arguments):
-        """A command to its end: the completed process with text output. kubeadm itself gives up after 120 s, and says why."""
+        """A command to its end: the completed process with text output. kubeadm gives up after 120 s, and says why."""
         return subprocess.run(
             self._argv(program, *arguments), env=self.env, capture_output=True, text=True, timeout=150, check=False
         )
