@@ -76,9 +76,12 @@ class Watch:
         at = self._now()
         self._count(at, [name for name, path in self._services.items() if not cgroups.is_populated(path)])
         self._dial(at)
-        etcd = not cgroups.is_populated(self._etcd) and self._is_still_member()
-        if self._count(at, ["the local etcd"] if etcd else []):
+        etcd_is_gone = not cgroups.is_populated(self._etcd)
+        # The unit is looked at before others are asked: that takes a while, in which it may end and begin anew.
+        if self._count(at, []):
             self.seen.samples += 1
+            if etcd_is_gone and self._is_still_member():
+                self.seen.broken.setdefault("the local etcd", round(at, 2))
 
     def _count(self, at: float, missing: list[str]) -> bool:
         """What is missing counts only if the unit still runs, which is the answer."""
