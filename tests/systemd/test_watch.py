@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from systemd import cgroups, watch
+from systemd import watch
 from systemd.dial import Dial
 from world.client import wait_until
 
@@ -114,31 +114,29 @@ def test_who_does_not_answer_until_the_unit_ends_has_none_either(unit, port, ask
     assert set(seeing.seen.broken) == {"the network"}
 
 
-def test_a_unit_that_ends_and_begins_anew_while_others_are_asked_proves_nothing(unit, port):
-    port.serve()
+def test_a_unit_that_ends_and_begins_anew_while_others_are_asked_proves_nothing(unit, port, monkeypatch):
+    began_anew = threading.Event()
 
-    def set_all(populated: int) -> None:
-        for name in (unit.unit, "etcd.scope"):
-            unit.set(name, populated)
-
-    class Ending(watch.Dial):
+    class EndsTheUnit(Dial):
         def answered(self, seconds: float) -> bool:
-            if not began_anew:
-                set_all(0)
+            if not began_anew.is_set():
+                unit.set(unit.unit, 0)
+                unit.set("etcd.scope", 0)
             return True
 
-    def is_member() -> bool:
-        set_all(1)
-        began_anew.append(True)
+    def begin_anew() -> bool:
+        unit.set("etcd.scope", 1)
+        unit.set(unit.unit, 1)
+        began_anew.set()
         return True
 
-    began_anew: list[bool] = []
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(watch, "Dial", Ending)
-        with watch.Watch(unit, ADDRESS, is_member) as seeing:
-            wait_until(lambda: began_anew or not cgroups.is_populated(unit.cgroup / "system.slice" / unit.unit))
-            is_member()
-            wait_until(lambda: seeing.seen.samples > 1)
+    port.serve()
+    monkeypatch.setattr(watch, "Dial", EndsTheUnit)
+    with watch.Watch(unit, ADDRESS, begin_anew) as seeing:
+        wait_until(lambda: began_anew.is_set() or seeing.seen.ended is not None)
+        if not began_anew.is_set():
+            begin_anew()
+        wait_until(lambda: seeing.seen.samples > 1)
     assert not seeing.seen.broken
 
 
