@@ -68,7 +68,7 @@ fn whoever_joins_may_be_killed_anywhere() -> Result<()> {
 fn whoever_initialises_looks_at_its_claim_last() -> Result<()> {
     World::of(1).without_up().option("--binary", &crash::binary()?).tell(|world| {
         ensure!(is_killed(world.start_up_until(1, Stop::Kill, "claim-read")?)?, "it was not killed");
-        // systemd may take its time, and the claim be another's by then.
+        // Arming may take so long that the claim is lost, so the claim is read after it.
         let asked = std::fs::read_to_string(world.root(1)?.join("run/standin/systemctl.log")).unwrap_or_default();
         ensure!(asked.contains("kubeboot-reset.service"), "the leaving unit is not armed before that: {asked}");
         world.run_up(1)?;
@@ -178,13 +178,14 @@ fn the_ordinary_program_cannot_be_told_to_stop() -> Result<()> {
     Ok(())
 }
 
-/// Tells a scene for each point of a role, both ways to stop. What a scene leaves, because the machine came to its end
+/// Tells a scene for each point of a role. What a scene leaves, because the machine came to its end
 /// before it could be stopped a second time, is told by itself.
 fn everywhere(role: &str, tell: impl Fn(&World, &Scene) -> Result<Vec<Stop>> + Sync) -> Result<()> {
     let points = crash::points(role)?;
     ensure!(points.len() >= 10, "the program lists too few points for a {role}: {points:?}");
+    let kills = std::env::var("KILLS").unwrap_or_default();
     let scenes = points.into_iter().enumerate().filter_map(|(at, point)| {
-        let stops = ways(role, at, &point, &std::env::var("KILLS").unwrap_or_default());
+        let stops = ways(role, at, &point, &kills);
         (!stops.is_empty()).then_some(Scene { point, stops })
     });
     let (scenes, binary) = (Mutex::new(scenes.rev().collect::<Vec<_>>()), crash::binary()?);
@@ -214,8 +215,8 @@ fn everywhere(role: &str, tell: impl Fn(&World, &Scene) -> Result<Vec<Stop>> + S
     })
 }
 
-/// How a machine is stopped at this point of its list. One after the other, points take the one way or the other, and the roles
-/// take it the other way round, for most of a gate's time would go into this. `KILLS` is `all`, or names points: then both.
+/// How a machine is stopped at this point of its list. In the gate one way at each point, in turn, since both take eight minutes
+/// more; a joiner is killed where a leader's power is cut. `kills` is `all`, or names points: both ways there.
 fn ways(role: &str, at: usize, point: &str, kills: &str) -> Vec<Stop> {
     if kills.is_empty() {
         vec![if at.is_multiple_of(2) == (role == "leader") { Stop::Kill } else { Stop::Hold }]

@@ -48,7 +48,7 @@ def run(arguments) -> int:
 
 def _ask(arguments) -> int:
     """The commands that are one verb of the world with the arguments as they stand."""
-    name, given = verb(arguments)
+    name, given = verb(arguments, sys.stdin.buffer.read)
     answer = ask(arguments.dir, name, timeout=given.get("seconds", 60.0) + 30, **given)
     if name == "s3_get" and not arguments.json:
         sys.stdout.buffer.write(base64.b64decode(answer["body"]))

@@ -3,7 +3,7 @@
 import argparse
 import base64
 import json
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from .faults import EFFECTS
@@ -37,15 +37,15 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def verb(arguments: argparse.Namespace) -> tuple[str, dict]:
+def verb(arguments: argparse.Namespace, standard_input: Callable[[], bytes]) -> tuple[str, dict]:
     """The verb of the world that a command is, and what it takes. For those that are one verb: all but up, down, node,
-    outcome and events."""
+    outcome and events. `standard_input` reads what a command without a file takes from there."""
     words = vars(arguments)
     name = "_".join(filter(None, (arguments.command, words.get("action_name")))).replace("-", "_")
     given = {key: value for key, value in words.items() if key not in ("dir", "json", "command", "action_name")}
     if name == "s3_put":
         file = given.pop("file")
-        given["body"] = base64.b64encode(file.read_bytes() if file else sys.stdin.buffer.read()).decode()
+        given["body"] = base64.b64encode(file.read_bytes() if file else standard_input()).decode()
     if name == "iam":
         given["policies"] = json.loads(given.pop("file").read_text())
     return name, given

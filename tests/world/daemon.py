@@ -41,14 +41,19 @@ def serve(folder: Path) -> None:
 
 def _with_commands(known: dict[str, Callable]) -> dict[str, Callable]:
     """Adds one verb, which takes the words of a command of dev/world: starting Python for each costs more than most of
-    them do."""
+    them do. Raises ValueError for words that are none, or not one verb."""
     words = parser()
+
+    def no_input() -> bytes:
+        raise ValueError("a command that is carried out by the world has no standard input: name a file")
 
     def command(argv: list[str]):
         try:
-            name, given = verb(words.parse_args(argv))
+            name, given = verb(words.parse_args(argv), no_input)
         except SystemExit as error:
             raise ValueError(f"dev/world has no command '{' '.join(argv)}': the log of the world says why") from error
+        if name not in known:
+            raise ValueError(f"'{' '.join(argv)}' is no verb of a world: run it with dev/world")
         return known[name](**given)
 
     return {**known, "command": command}

@@ -11,7 +11,8 @@ from .standin import whole
 # What programs need of a host's /etc to run at all; everything else would only be noise.
 FROM_HOST = (
     "passwd", "group", "nsswitch.conf", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "ssl/openssl.cnf",
-    "ssl/certs/ca-certificates.crt", "alternatives", "localtime", "protocols", "services", "os-release", "debian_version", "terminfo",
+    "ssl/certs/ca-certificates.crt", "alternatives", "localtime", "protocols", "services", "os-release",
+    "debian_version", "terminfo",
 )  # fmt: skip
 
 # The project's units are part of every machine image.

@@ -15,4 +15,3 @@ def _regions(_session, _service: str, partition_name: str = "aws", allow_non_reg
 
 
 Session.get_available_regions = _regions
-Session.get_available_partitions = lambda _session: ["aws"]

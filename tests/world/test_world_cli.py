@@ -1,5 +1,6 @@
 """The commands of dev/world, as somebody types them."""
 
+import base64
 import io
 import json
 import sys
@@ -7,6 +8,7 @@ import sys
 import pytest
 
 from world.__main__ import main
+from world.control import WorldError
 
 
 @pytest.fixture
@@ -86,6 +88,18 @@ def test_every_command_has_help(dev_world):
     for command in commands[1:]:
         code, out, _ = dev_world(command, "--help")
         assert code == 0 and out.startswith(f"usage: dev/world {command}")
+
+
+def test_the_world_carries_out_commands_without_a_program(world, tmp_path):
+    assert world.ask("command", argv=["s3", "ls", "none/"]) == []
+    body = tmp_path / "body"
+    body.write_bytes(b"text")
+    world.ask("command", argv=["s3", "put", "command/key", str(body)])
+    assert world.ask("s3_get", key="command/key")["body"] == base64.b64encode(b"text").decode()
+    wrong = {("s3", "put", "command/key"): "name a file", ("nonsense",): "no command", ("down",): "no verb"}
+    for argv, says in wrong.items():
+        with pytest.raises(WorldError, match=says):
+            world.ask("command", argv=list(argv))
 
 
 def test_disks_strangers_and_versions_by_hand(dev_world, world, monkeypatch):

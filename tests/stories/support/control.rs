@@ -8,14 +8,15 @@ use std::path::Path;
 use std::time::Duration;
 
 /// Carries out a command of `dev/world` that is one verb of the world.
-pub fn command(world: impl AsRef<Path>, words: &[&str], within: Duration) -> Result<Value> {
+pub fn command(world: &Path, words: &[&str], within: Duration) -> Result<Value> {
     verb(world, "command", &json!({"argv": words}), within)
 }
 
 /// Calls a verb of the world in this folder, and returns its answer.
-pub fn verb(world: impl AsRef<Path>, name: &str, arguments: &Value, within: Duration) -> Result<Value> {
-    let mut stream = UnixStream::connect(world.as_ref().join("control")).context("no world is running")?;
+pub fn verb(world: &Path, name: &str, arguments: &Value, within: Duration) -> Result<Value> {
+    let mut stream = UnixStream::connect(world.join("control")).context("no world is running")?;
     stream.set_read_timeout(Some(within))?;
+    stream.set_write_timeout(Some(within))?;
     let body = arguments.to_string();
     write!(stream, "POST /{name} HTTP/1.0\r\nContent-Length: {}\r\n\r\n{body}", body.len())?;
     let mut text = String::new();

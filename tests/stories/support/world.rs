@@ -1,4 +1,4 @@
-//! A running world, driven through `dev/world` as a person would.
+//! A running world, driven with the commands of `dev/world`; those that are one verb go through its socket.
 
 use super::command::{self, Ended, Running};
 use super::control;
@@ -56,7 +56,7 @@ impl World {
     pub fn ask(&self, words: &[&str]) -> Result<Value> {
         let told = || format!("'dev/world {}'", words.join(" "));
         if words.first().is_some_and(|command| !["up", "down", "outcome", "events"].contains(command)) {
-            return control::command(self.path(""), words, VERB).with_context(told);
+            return control::command(self.folder.path(), words, VERB).with_context(told);
         }
         let ended = command::run(&self.command(&[&["--json"], words].concat()), VERB)?;
         ensure!(ended.code == 0, "{} ended with {}: {}", told(), ended.code, ended.text());
@@ -65,7 +65,7 @@ impl World {
 
     /// Starts a command on a machine.
     pub fn start_on(&self, node: usize, argv: &[&str]) -> Result<Running> {
-        let entered = control::verb(self.path(""), "enter", &json!({"node": node.to_string()}), VERB)?;
+        let entered = control::verb(self.folder.path(), "enter", &json!({"node": node.to_string()}), VERB)?;
         let words = members(&entered, "argv").filter_map(Value::as_str).chain(["TERM=dumb"]);
         command::start(&words.chain(argv.iter().copied()).collect::<Vec<_>>())
     }
@@ -83,7 +83,7 @@ impl World {
     /// Waits until the `up` of this machine's boot has ended, and returns its exit code.
     pub fn up_ended(&self, node: usize) -> Result<i64> {
         let words = ["wait", "--seconds", &RUN.as_secs().to_string(), &node.to_string()];
-        let status = control::command(self.path(""), &words, RUN + VERB)
+        let status = control::command(self.folder.path(), &words, RUN + VERB)
             .with_context(|| format!("failed to wait for 'kubeboot up' of node {node}"))?;
         let found = members(&status, "nodes").find(|each| each["index"] == node);
         found
