@@ -246,9 +246,9 @@ mod tests {
 
     #[test]
     fn every_code_is_documented_and_every_documented_code_is_there() {
-        let [by_rule, by_hand] =
+        let [by_rule, by_operator] =
             [include_str!("../model/membership/reaping.rs"), include_str!("../model/reap/operator.rs")].map(codes);
-        assert_eq!(&by_rule | &by_hand, words(PAGE, "--json", "members[].code"));
+        assert_eq!(&by_rule | &by_operator, words(PAGE, "--json", "members[].code"));
         let nodes = [NodeGone::Deleted, NodeGone::NotThere, NodeGone::Anothers].map(node).map(str::to_owned);
         assert_eq!(BTreeSet::from(nodes), words(PAGE, "--json", "members[].node"));
     }

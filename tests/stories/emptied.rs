@@ -118,7 +118,7 @@ fn a_joiners_data_is_gone_and_then_that_of_two_of_three() -> Result<()> {
         }
         world.until_logged(2, GONE)?;
         world.until_logged(3, GONE)?;
-        // An etcd that starts alone tells nobody anything.
+        // Its etcd runs without a quorum, so it answers no request for the list.
         world.until_logged(1, "waiting for the cluster to answer")?;
         for node in [2, 3] {
             ensure!(!world.member_folder(node)?.exists(), "node {node} has started an empty etcd");

@@ -149,8 +149,8 @@ fn with_etcd_silent_everywhere_it_ends_and_nothing_is_lost() -> Result<()> {
         for node in [1, 2, 3] {
             world.signal_program(node, "etcd", Signal::STOP)?;
         }
-        let by_hand = world.on(3, &["kubeboot", "reset", "--now", "--yes"])?;
-        ensure!(i64::from(by_hand.code) == INCOMPLETE, "{}", by_hand.text());
+        let reset = world.on(3, &["kubeboot", "reset", "--now", "--yes"])?;
+        ensure!(i64::from(reset.code) == INCOMPLETE, "{}", reset.text());
         ensure!(world.disk(3)?.join("var/lib/etcd/member").exists(), "wiped, and perhaps still listed");
         let left = world.goes_down(3, "poweroff")?;
         left.is(INCOMPLETE, &["did not leave within"])?;

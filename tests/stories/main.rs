@@ -8,7 +8,6 @@ mod support;
 
 mod aws;
 mod boots;
-mod by_hand;
 mod claims;
 mod data_folders;
 mod documents;
@@ -26,6 +25,7 @@ mod machines;
 mod metadata;
 mod objects;
 mod older_records;
+mod operator;
 mod other_clusters;
 mod quorum;
 mod replacements;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 const UP: [&str; 2] = ["kubeboot", "up"];
 const THERE_IS_ONE: &str = "there is a cluster already, and this record is not its";
-/// The prefix of nobody.
+/// A run with a prefix that no cluster has.
 const ANOTHER: [&str; 4] = ["kubeboot", "up", "--prefix", "another"];
 
 /// Fails if anybody has claimed anything under the other prefix.

@@ -138,7 +138,7 @@ fn one_winner_each(server: SocketAddr) -> Result<()> {
 struct Raced {
     /// Whoever was told that the record is theirs.
     won: Vec<ClaimId>,
-    /// What those were told who know nothing.
+    /// The errors of those that were not told who won.
     failed: Vec<String>,
     /// The record at the end, and its `ETag`; a server that races may have made two into one that nobody can read.
     stored: Result<(ClusterRecord, String)>,
