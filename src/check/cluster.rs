@@ -65,9 +65,9 @@ impl Remains {
     /// Where `up` would stop, because the record is gone or is an older version.
     fn stop(&self, record: Option<&ClusterRecord>) -> Option<Stop> {
         let Some(record) = record else {
-            let voters = self.registrations.iter().filter(|registration| registration.was_voter());
-            let voters: Vec<InstanceId> = voters.map(|registration| registration.instance.clone()).collect();
-            return (self.was_deleted || !voters.is_empty()).then_some(Stop::RecordGone { voters });
+            let witnesses = self.registrations.iter().filter(|registration| registration.tells_of_a_cluster());
+            let witnesses: Vec<InstanceId> = witnesses.map(|registration| registration.instance.clone()).collect();
+            return (self.was_deleted || !witnesses.is_empty()).then_some(Stop::RecordGone { witnesses });
         };
         LaterTruth::than(record, &self.registrations, self.hash.as_deref()).map(Stop::RecordWentBack)
     }
@@ -203,7 +203,13 @@ mod tests {
         let table = [
             (None, false, None, None, None),
             (None, true, None, None, gone),
-            (None, false, Some(CLAIM), None, Some("though i-00000001 registered as a voter")),
+            (
+                None,
+                false,
+                Some(CLAIM),
+                None,
+                Some("though i-00000001 registered under this prefix that there is a cluster"),
+            ),
             (Some(&making), false, None, None, None),
             (Some(&making), false, Some(CLAIM), None, back),
             (Some(&making), false, None, hash, back),

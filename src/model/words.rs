@@ -109,7 +109,7 @@ fn a_wait_for_what_may_be_lost_says_what_leads_out() {
 #[test]
 fn a_stop_says_what_was_found_and_every_way_out() {
     let other = InstanceId::parse("i-00000002").unwrap();
-    let gone = |voters| Stop::RecordGone { voters };
+    let gone = |witnesses| Stop::RecordGone { witnesses };
     let foreign = |needed| Stop::ForeignData { owner: id(), needed };
     let endpoint = ApiServerAt { instance: None, address: "api:6443".into() };
     let machine = ApiServerAt { instance: Some(id()), address: "10.77.0.1:6443".into() };
@@ -127,14 +127,14 @@ fn a_stop_says_what_was_found_and_every_way_out() {
         ),
         (
             gone(vec![id(), other]),
-            "the cluster record control-plane/cluster.json is gone, though i-00000001, i-00000002 registered as a voter under this prefix: ",
+            "the cluster record control-plane/cluster.json is gone, though i-00000001, i-00000002 registered under this prefix that there is a cluster: ",
             &["restore its last version", lost],
         ),
         (
             Stop::RecordWentBack(registration),
             back,
             &[
-                "i-00000001 registered as a member of the cluster of claim 6f9619ff-8b86-4011-b42d-00c04fc964ff; ",
+                "i-00000001 registered that there is a cluster of claim 6f9619ff-8b86-4011-b42d-00c04fc964ff; ",
                 "restore its last version",
                 lost,
             ],

@@ -69,6 +69,7 @@ mod tests {
             instance: InstanceId::parse("i-00000001").unwrap(),
             phase: RegistrationPhase::Joined,
             claim_id: None,
+            ready_claim: None,
             lease_nonce: None,
             node_name: "n1".into(),
             node_uid: node_uid.map(|uid| Uid::parse(uid).unwrap()),

@@ -5,6 +5,7 @@ use crate::aws::store::Store;
 use crate::bucket::registrations;
 use crate::model::machine::ids::{ClaimId, MemberId, Nonce, Uid};
 use crate::model::membership::registration::{Registration, RegistrationPhase, Versions};
+use crate::model::record::cluster::ClusterRecord;
 use anyhow::{Context, Result};
 use std::time::SystemTime;
 
@@ -37,6 +38,7 @@ impl Registrar {
             instance: facts.machine.instance.clone(),
             phase: RegistrationPhase::Waiting,
             claim_id: None,
+            ready_claim: None,
             lease_nonce: None,
             node_name: facts.node_name.clone(),
             node_uid: None,
@@ -67,6 +69,11 @@ impl Registrar {
     /// Whether to write anything: not into a folder that may be another cluster's.
     pub fn silence(&mut self, silent: bool) {
         self.silent = silent;
+    }
+
+    /// Notes what the record says: written with whatever is registered next.
+    pub fn notes(&mut self, record: &ClusterRecord) {
+        self.now.notes(record);
     }
 
     /// Says what is waited for.
@@ -214,6 +221,7 @@ mod tests {
             instance: InstanceId::parse("i-00000001").unwrap(),
             phase: RegistrationPhase::Waiting,
             claim_id: None,
+            ready_claim: None,
             lease_nonce: None,
             node_name: "node-1".into(),
             node_uid: None,

@@ -129,7 +129,8 @@ impl RetireObserver {
             }),
         };
         let (machines, answers) = (machines.to_vec(), answers.to_vec());
-        let claims = registrations.into_iter().filter_map(|registration| registration.claim_id).collect();
+        let claims =
+            registrations.into_iter().flat_map(|found| [found.claim_id, found.ready_claim]).flatten().collect();
         Ok(RetireObservation {
             group_arn: group.map(|group| group.arn),
             record: stored,

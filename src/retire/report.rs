@@ -62,7 +62,7 @@ impl RetireReport {
         let Finished { marked, is_hash_blanked } = finished.unwrap_or_default();
         let published: Option<&Published> = record.and_then(|record| match &record.state {
             RecordState::Ready(published) => Some(published),
-            RecordState::Retired(retired) => retired.published.as_ref(),
+            RecordState::Retired(published) => published.as_ref(),
             RecordState::Initializing { .. } => None,
         });
         let refusals = match &observed.verdict {

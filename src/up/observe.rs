@@ -37,6 +37,9 @@ impl UpContext {
         self.membership.api_servers.take_in().await;
         let record = self.read_record().await?;
         self.report.following = claim_of(&record);
+        if let RecordView::Found { record, .. } = &record {
+            self.report.registrar.notes(record);
+        }
         let local = self.local()?;
         let Evidence { registrations, hash } = self.evidence(&record, &local).await?;
         let mut others: Vec<InstanceId> = registrations.iter().map(|found| found.instance.clone()).collect();

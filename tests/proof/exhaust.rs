@@ -141,8 +141,13 @@ pub fn exhaust(small: Small) -> Exhausted {
 /// A cluster of these machines, initialised by the first under claim 1, of which every one has joined.
 pub fn cluster(machines: u8, left: Budget) -> World {
     let mut world = World::new(machines, left);
-    world.bucket.record =
-        Some(Rec { claim: 1, group: 0, yielded: Vec::new(), state: RecState::Ready { by: 0, at: 1 } });
+    world.bucket.record = Some(Rec {
+        claim: 1,
+        group: 0,
+        yielded: Vec::new(),
+        retired: Vec::new(),
+        state: RecState::Ready { by: 0, at: 1 },
+    });
     (world.bucket.made, world.bucket.hash) = (Some(1), Some(1));
     (world.claims, world.nonces, world.members) = (1, machines.into(), machines);
     let mut mems = Vec::new();
@@ -158,7 +163,8 @@ pub fn cluster(machines: u8, left: Budget) -> World {
         world.machine_mut(slot).disk = disk;
         world.machine_mut(slot).up = Some(Box::new(Up { at: At::Done, ..Up::new(None) }));
         let (nonce, member_id) = (Some(slot.into()), Some(member));
-        let reg = Reg { phase: Phase::Joined, claim: Some(1), retired: false, nonce, member: member_id };
+        let reg =
+            Reg { phase: Phase::Joined, claim: Some(1), retired: false, nonce, member: member_id, ready: Some(1) };
         world.bucket.regs.insert(slot, reg);
         mems.push(Mem { id: member, slot, addr, learner: false, started: true });
     }
@@ -278,7 +284,7 @@ worlds! {
     /// A cluster whose record, hash and registrations go back in time, and a fresh machine.
     WENT_BACK, 64, with_fresh(1, 1, Budget { objects: 2, claims: 1, holdings: 1, starts: 1, ..Budget::default() });
     /// The same with what only registrations prove.
-    ONLY_SAID, 64, with_fresh(1, 1, Budget { objects: 2, hashes: 1, claims: 1, freezes: 1, ..Budget::default() });
+    ONLY_SAID, 64, with_fresh(1, 1, Budget { objects: 2, claims: 1, freezes: 1, starts: 1, ..Budget::default() });
     /// Two fresh machines that make a cluster, while objects go back at any moment.
     UNDER_WAY, 64, World::new(2, Budget { objects: 1, claims: 2, holdings: 1, kills: 1, ..Budget::default() });
     /// A cluster that is retired while one of its voters is stopped, its successor, and that voter when it runs again.

@@ -86,7 +86,6 @@ fn begin(chance: &mut Chance) -> World {
             markers: when(1, 2),
             keys: when(0, 2),
             objects: when(2, 3) + when(3, 2),
-            hashes: 0,
             strangers: when(4, 1),
             starts: 250,
         },

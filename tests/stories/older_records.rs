@@ -36,7 +36,7 @@ fn a_claim_put_back_over_a_living_cluster_makes_no_second_one() -> Result<()> {
         let (record, first) = (world.record()?, world.id(1)?);
         let older = put_back_the_last(world, "initializing")?;
         let claim = older["claim_id"].as_str().context("a claim")?;
-        let words = [WENT_BACK, "registered as a member of the cluster of claim", claim, "restore its last version"];
+        let words = [WENT_BACK, "registered that there is a cluster of claim", claim, "restore its last version"];
 
         // A machine that was launched into this, a member, and the holder of that claim with a disk as new.
         for node in [4, 2] {

@@ -61,7 +61,7 @@ mod tests {
 
     fn record(claim: &str, state: RecordState) -> ClusterRecord {
         let (claim_id, identity) = (ClaimId::parse(claim).unwrap(), Identity::sample());
-        ClusterRecord { claim_id, generation: 1, identity, yielded: Vec::new(), state }
+        ClusterRecord { claim_id, generation: 1, identity, yielded: Vec::new(), retired_claims: Vec::new(), state }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::fmt;
 /// What only follows a later version of the record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LaterTruth {
-    /// A machine says that it was a member of the cluster of this claim, which the record does not know as a cluster.
+    /// A machine says that there was a cluster of this claim, which the record does not know as one.
     Registration {
         /// The machine.
         instance: InstanceId,
@@ -27,22 +27,16 @@ impl LaterTruth {
         registrations: impl IntoIterator<Item = &'a Registration>,
         hash: Option<&str>,
     ) -> Option<Self> {
-        let is_later = |found: &Registration| match &record.state {
-            RecordState::Initializing { .. } => found.proves_flip_of(&record.claim_id),
-            RecordState::Retired(_) => found.was_voter() && !is_named(found, record),
-            RecordState::Ready(_) => false,
+        let later = |found: &'a Registration| match &record.state {
+            RecordState::Initializing { .. } if found.proves_flip_of(&record.claim_id) => Some(record.claim_id.clone()),
+            RecordState::Initializing { .. } | RecordState::Retired(_) => found.unexplained_by(record).cloned(),
+            RecordState::Ready(_) => None,
         };
-        let registration = registrations.into_iter().find_map(|found| {
-            let claim_id = found.claim_id.clone().filter(|_| is_later(found))?;
-            Some(Self::Registration { instance: found.instance.clone(), claim_id })
-        });
+        let registration = registrations
+            .into_iter()
+            .find_map(|found| Some(Self::Registration { instance: found.instance.clone(), claim_id: later(found)? }));
         registration.or_else(|| (!explains_hash(record, hash)).then_some(Self::Hash))
     }
-}
-
-/// Whether the claim that a machine followed is one that was given up by this record.
-fn is_named(found: &Registration, record: &ClusterRecord) -> bool {
-    found.claim_id.as_ref().is_none_or(|claim| record.gives_up(claim))
 }
 
 /// Whether a published hash may stand beside this record: `retire` blanks it, and so does the next claim.
@@ -53,7 +47,7 @@ pub fn explains_hash(record: &ClusterRecord, hash: Option<&str>) -> bool {
         (RecordState::Initializing { .. }, Some(_)) => false,
         (RecordState::Retired(retired), Some(hash)) => {
             // Where the record was lost, nobody knows which hash its cluster had.
-            retired.published.as_ref().is_none_or(|published| published.ca_hashes.join("\n") == hash)
+            retired.as_ref().is_none_or(|published| published.ca_hashes.join("\n") == hash)
         }
     }
 }
@@ -62,7 +56,7 @@ impl fmt::Display for LaterTruth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Registration { instance, claim_id } => {
-                write!(f, "{instance} registered as a member of the cluster of claim {claim_id}")
+                write!(f, "{instance} registered that there is a cluster of claim {claim_id}")
             }
             Self::Hash => f.write_str("a discovery hash is published, which only follows a cluster"),
         }

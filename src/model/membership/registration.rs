@@ -60,6 +60,10 @@ pub struct Registration {
     /// The claim of the cluster that it makes or joins.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claim_id: Option<ClaimId>,
+    /// The claim of the last record in phase `ready` that the machine has read: this cluster existed, whatever became of it and of
+    /// the machine. It outlives every phase, so that a stop does not take away what proves that there is something to stop for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ready_claim: Option<ClaimId>,
     /// Nonce of the membership lease under which it joins or joined.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease_nonce: Option<Nonce>,
@@ -124,6 +128,7 @@ impl Registration {
             return;
         }
         self.claim_id = self.claim_id.take().or(earlier.claim_id);
+        self.ready_claim = self.ready_claim.take().or(earlier.ready_claim);
         self.lease_nonce = self.lease_nonce.take().or(earlier.lease_nonce);
         self.member_id = self.member_id.or(earlier.member_id);
         self.node_uid = self.node_uid.take().or(earlier.node_uid);
@@ -134,11 +139,39 @@ impl Registration {
         (self.member_id, self.node_uid, self.lease_nonce) = (None, None, None);
     }
 
-    /// Whether the cluster of this claim existed, by what the machine said: only a member of it registers so, and it existed as
-    /// well if it was given up since.
+    /// Notes what the record says. Of a cluster that it gives up there is nothing more to say.
+    pub fn notes(&mut self, record: &ClusterRecord) {
+        match record.state {
+            RecordState::Ready(_) => self.ready_claim = Some(record.claim_id.clone()),
+            RecordState::Initializing { .. } | RecordState::Retired(_) => {
+                self.ready_claim.take_if(|claim| record.gives_up(claim));
+            }
+        }
+    }
+
+    /// Whether the cluster of this claim existed, by what the machine said. It existed as well if it was given up since.
     #[must_use]
     pub fn proves_flip_of(&self, claim: &ClaimId) -> bool {
-        let was_member = match self.phase {
+        self.claims().any(|told| told == claim)
+    }
+
+    /// The claims of the clusters of which the machine says that they existed: the one that it saw ready, and the one that it was
+    /// a member of.
+    fn claims(&self) -> impl Iterator<Item = &ClaimId> {
+        self.ready_claim.iter().chain(self.claim_id.iter().filter(|_| self.was_member()))
+    }
+
+    /// The first cluster of which the machine says that it existed, and of which neither it nor the record says that it was given
+    /// up. The record's own is none of these.
+    #[must_use]
+    pub fn unexplained_by(&self, record: &ClusterRecord) -> Option<&ClaimId> {
+        let is_explained = |claim: &ClaimId| *claim == record.claim_id || record.gives_up(claim);
+        self.claims().find(|claim| !self.retired && !is_explained(claim))
+    }
+
+    /// Whether only a member registers so.
+    fn was_member(&self) -> bool {
+        match self.phase {
             RegistrationPhase::Joined | RegistrationPhase::Left | RegistrationPhase::Reaped => true,
             // A machine whose init was cut off says so, too, when it goes down.
             RegistrationPhase::Leaving => self.member_id.is_some(),
@@ -146,23 +179,22 @@ impl Registration {
             | RegistrationPhase::Initializing
             | RegistrationPhase::Joining
             | RegistrationPhase::Failed => false,
-        };
-        was_member && self.claim_id.as_ref() == Some(claim)
+        }
     }
 
-    /// Whether the machine is or was a member of a cluster that was not given up, as far as it said so.
+    /// Whether there is a cluster that was not given up, as far as the machine said so.
     #[must_use]
-    pub fn tells_of_a_member(&self) -> bool {
-        !self.retired && (self.was_voter() || self.claim_id.as_ref().is_some_and(|claim| self.proves_flip_of(claim)))
+    pub fn tells_of_a_cluster(&self) -> bool {
+        !self.retired && (self.was_voter() || self.claims().next().is_some())
     }
 
     /// The same registration, when the cluster that it tells of was given up; `None` where there is nothing to say: it tells of
-    /// no member, or of a cluster that this record does not give up.
+    /// none, or of one that this record does not give up.
     #[must_use]
     pub fn given_up_by(&self, record: &ClusterRecord, now: String) -> Option<Self> {
         let given_up = matches!(record.state, RecordState::Retired(_))
-            && self.claim_id.as_ref().is_none_or(|claim| record.gives_up(claim));
-        (given_up && self.tells_of_a_member()).then(|| Self { retired: true, updated: now, ..self.clone() })
+            && self.claim_id.iter().chain(&self.ready_claim).all(|claim| record.gives_up(claim));
+        (given_up && self.tells_of_a_cluster()).then(|| Self { retired: true, updated: now, ..self.clone() })
     }
 
     /// Whether the machine ever had a vote in a cluster that was not given up, as far as it said so.
@@ -193,6 +225,7 @@ impl Registration {
             instance,
             phase,
             claim_id: None,
+            ready_claim: None,
             lease_nonce: None,
             node_name: "n1".into(),
             node_uid: None,
@@ -211,7 +244,7 @@ impl Registration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::record::cluster::{Published, RetiredCluster};
+    use crate::model::record::cluster::Published;
     use crate::model::record::identity::Identity;
 
     fn registration(phase: RegistrationPhase) -> Registration {
@@ -220,6 +253,7 @@ mod tests {
             instance: InstanceId::parse("i-00000001").unwrap(),
             phase,
             claim_id: Some(ClaimId::parse("6f9619ff-8b86-4011-b42d-00c04fc964ff").unwrap()),
+            ready_claim: None,
             lease_nonce: Some(Nonce::parse("00000000-0000-4000-8000-000000000001").unwrap()),
             node_name: "n1".into(),
             node_uid: Some(Uid::parse("00000000-0000-4000-8000-000000000002").unwrap()),
@@ -270,38 +304,46 @@ mod tests {
             assert!(!of(Some(MemberId(1))).proves_flip_of(&other), "{phase:?}");
             let retired = Registration { retired: true, ..of(Some(MemberId(1))) };
             assert_eq!(retired.proves_flip_of(&claim), with_member, "{phase:?}");
-            assert!(!retired.was_voter() && !retired.tells_of_a_member(), "{phase:?}");
+            assert!(!retired.was_voter() && !retired.tells_of_a_cluster(), "{phase:?}");
         }
     }
 
     #[test]
-    fn what_tells_of_a_member_is_finished_when_its_cluster_is_given_up() {
+    fn what_tells_of_a_cluster_is_finished_when_its_cluster_is_given_up() {
         use RegistrationPhase::{Joined, Joining, Leaving, Left, Reaped, Waiting};
         let own = registration(Joined).claim_id.unwrap();
         let other = ClaimId::parse("00000000-0000-4000-8000-000000000009").unwrap();
-        let record = |claim_id: &ClaimId, state| ClusterRecord {
+        let record = |claim_id: &ClaimId, (state, retired_claims): (RecordState, Vec<ClaimId>)| ClusterRecord {
             claim_id: claim_id.clone(),
             generation: 1,
             identity: Identity::sample(),
             yielded: Vec::new(),
+            retired_claims,
             state,
         };
         let published = || Published::sample(registration(Joined).instance);
         let retired = |claims: &[&ClaimId]| {
-            let claims = claims.iter().map(|claim| (*claim).clone()).collect();
-            RecordState::Retired(RetiredCluster { published: None, claims })
+            (RecordState::Retired(None), claims.iter().map(|claim| (*claim).clone()).collect::<Vec<_>>())
         };
+        let saw = |claim: &ClaimId| Registration { ready_claim: Some(claim.clone()), ..registration(Waiting) };
         let without = |phase| Registration { member_id: None, ..registration(phase) };
         let rows = [
             (registration(Joined), record(&own, retired(&[])), true),
             (registration(Joined), record(&other, retired(&[&own])), true),
             (registration(Joined), record(&other, retired(&[])), false),
-            (registration(Joined), record(&own, RecordState::Ready(published())), false),
-            (registration(Joined), record(&own, RecordState::Initializing { holder: None, beat: 0 }), false),
+            (registration(Joined), record(&own, (RecordState::Ready(published()), Vec::new())), false),
+            (
+                registration(Joined),
+                record(&own, (RecordState::Initializing { holder: None, beat: 0 }, Vec::new())),
+                false,
+            ),
             (Registration { claim_id: None, ..registration(Joined) }, record(&other, retired(&[])), true),
             (Registration { retired: true, ..registration(Joined) }, record(&own, retired(&[])), false),
             (registration(Waiting), record(&own, retired(&[])), true),
             (without(Waiting), record(&own, retired(&[])), false),
+            (Registration { member_id: None, ..saw(&own) }, record(&own, retired(&[])), true),
+            (saw(&other), record(&own, retired(&[])), false),
+            (saw(&other), record(&own, retired(&[&other])), true),
             (without(Joining), record(&own, retired(&[])), false),
             (without(Leaving), record(&own, retired(&[])), true),
             (without(Left), record(&own, retired(&[])), true),
@@ -311,7 +353,37 @@ mod tests {
             let finished = found.given_up_by(&record, "now".into());
             assert_eq!(finished.is_some(), expected, "{found:?} {record:?}");
             let wanted = Registration { retired: true, updated: "now".into(), ..found };
-            assert!(finished.is_none_or(|finished| finished == wanted && !finished.tells_of_a_member()));
+            assert!(finished.is_none_or(|finished| finished == wanted && !finished.tells_of_a_cluster()));
+        }
+    }
+
+    #[test]
+    fn what_was_seen_ready_is_told_until_it_is_given_up() {
+        let own = registration(RegistrationPhase::Joined).claim_id.unwrap();
+        let other = ClaimId::parse("00000000-0000-4000-8000-000000000009").unwrap();
+        let record = |claim_id: &ClaimId, state, retired_claims| ClusterRecord {
+            claim_id: claim_id.clone(),
+            generation: 1,
+            identity: Identity::sample(),
+            yielded: Vec::new(),
+            retired_claims,
+            state,
+        };
+        let ready = || RecordState::Ready(Published::sample(registration(RegistrationPhase::Joined).instance));
+        let making = || RecordState::Initializing { holder: None, beat: 0 };
+        let rows = [
+            (record(&own, ready(), Vec::new()), Some(&own)),
+            (record(&other, making(), Vec::new()), Some(&own)),
+            (record(&own, making(), Vec::new()), Some(&own)),
+            (record(&other, ready(), vec![own.clone()]), Some(&other)),
+            (record(&own, making(), vec![other.clone()]), None),
+            (record(&other, RecordState::Retired(None), Vec::new()), None),
+        ];
+        let mut told = registration(RegistrationPhase::Waiting);
+        for (record, expected) in rows {
+            told.notes(&record);
+            assert_eq!(told.ready_claim.as_ref(), expected, "{record:?}");
+            assert_eq!(expected.is_some_and(|claim| told.proves_flip_of(claim)), expected.is_some());
         }
     }
 

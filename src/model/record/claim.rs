@@ -2,7 +2,7 @@
 //! belongs to it, so that only one machine can.
 
 use crate::model::machine::ids::{ClaimId, InstanceId};
-use crate::model::record::cluster::{ClusterRecord, Holder, Published, RecordState, RetiredCluster};
+use crate::model::record::cluster::{ClusterRecord, Holder, Published, RecordState};
 use crate::model::record::conditional_write::Condition;
 use crate::model::record::identity::Identity;
 use crate::model::record::view::RecordView;
@@ -47,6 +47,7 @@ pub fn claimed(before: Option<&ClusterRecord>, claim_id: ClaimId, holder: Holder
         generation: before.map_or(1, |record| record.generation + 1),
         identity,
         yielded,
+        retired_claims: before.map(given_up).unwrap_or_default(),
         state: RecordState::Initializing { holder: Some(holder), beat: 0 },
     }
 }
@@ -92,7 +93,7 @@ pub fn flipped(record: &ClusterRecord, published: Published) -> Option<ClusterRe
 pub fn retired(record: &ClusterRecord) -> Option<ClusterRecord> {
     match &record.state {
         RecordState::Ready(published) => {
-            Some(ClusterRecord { state: RecordState::Retired(published.clone().into()), ..record.clone() })
+            Some(ClusterRecord { state: RecordState::Retired(Some(published.clone())), ..record.clone() })
         }
         RecordState::Initializing { .. } | RecordState::Retired(_) => None,
     }
@@ -107,20 +108,25 @@ pub fn lost(
     identity: Identity,
     claims: impl IntoIterator<Item = ClaimId>,
 ) -> ClusterRecord {
-    let mut given_up: BTreeSet<ClaimId> = claims.into_iter().collect();
+    let mut retired: BTreeSet<ClaimId> = claims.into_iter().collect();
     if let Some(before) = before {
-        given_up.insert(before.claim_id.clone());
-        if let RecordState::Retired(retired) = &before.state {
-            given_up.extend(retired.claims.iter().cloned());
-        }
+        retired.insert(before.claim_id.clone());
+        retired.extend(before.retired_claims.iter().cloned());
     }
     ClusterRecord {
         claim_id,
         generation: before.map_or(1, |record| record.generation + 1),
         identity,
         yielded: Vec::new(),
-        state: RecordState::Retired(RetiredCluster { published: None, claims: given_up.into_iter().collect() }),
+        retired_claims: retired.into_iter().collect(),
+        state: RecordState::Retired(None),
     }
+}
+
+/// Every claim that this record gives up, its own last.
+fn given_up(record: &ClusterRecord) -> Vec<ClaimId> {
+    let own = Some(&record.claim_id).filter(|claim| record.gives_up(claim));
+    record.retired_claims.iter().chain(own).cloned().collect()
 }
 
 /// The same record for the group that replaced its own. Claim, CA and cluster stay what they are.
@@ -154,7 +160,14 @@ mod tests {
 
     fn record(claim: u8, state: RecordState) -> ClusterRecord {
         let yielded = vec![holder(7).instance];
-        ClusterRecord { claim_id: claim_id(claim), generation: 4, identity: identity("g"), yielded, state }
+        ClusterRecord {
+            claim_id: claim_id(claim),
+            generation: 4,
+            identity: identity("g"),
+            yielded,
+            retired_claims: Vec::new(),
+            state,
+        }
     }
 
     fn held(claim: u8, by: u8, beat: u64) -> ClusterRecord {
@@ -258,25 +271,23 @@ mod tests {
         let lost = |before: Option<&ClusterRecord>, claims: &[u8]| {
             super::lost(before, claim_id(9), identity("h"), claims.iter().map(|n| claim_id(*n)))
         };
-        let gives_up = |claims: &[u8]| {
-            let claims = claims.iter().map(|n| claim_id(*n)).collect();
-            RecordState::Retired(RetiredCluster { published: None, claims })
-        };
-        let earlier = record(4, gives_up(&[2]));
+        let ids = |claims: &[u8]| claims.iter().map(|n| claim_id(*n)).collect::<Vec<_>>();
+        let earlier = ClusterRecord { retired_claims: ids(&[2]), ..record(4, RecordState::Retired(None)) };
         let rows = [
-            (None, &[3, 2, 3][..], 1, gives_up(&[2, 3])),
-            (None, &[], 1, gives_up(&[])),
-            (Some(held(1, 1, 0)), &[1, 2], 5, gives_up(&[1, 2])),
-            (Some(earlier), &[3], 5, gives_up(&[2, 3, 4])),
+            (None, &[3, 2, 3][..], 1, ids(&[2, 3])),
+            (None, &[], 1, ids(&[])),
+            (Some(held(1, 1, 0)), &[1, 2], 5, ids(&[1, 2])),
+            (Some(earlier), &[3], 5, ids(&[2, 3, 4])),
         ];
-        for (before, claims, generation, state) in rows {
+        for (before, claims, generation, retired_claims) in rows {
             let next = lost(before.as_ref(), claims);
             let expected = ClusterRecord {
                 claim_id: claim_id(9),
                 generation,
                 identity: identity("h"),
                 yielded: Vec::new(),
-                state,
+                retired_claims,
+                state: RecordState::Retired(None),
             };
             assert_eq!(next, expected, "{before:?}");
             assert_eq!(ClusterRecord::parse(&next.to_bytes()).as_ref(), Ok(&next));

@@ -72,18 +72,8 @@ pub enum RecordState {
     },
     /// There is a cluster.
     Ready(Published),
-    /// There was a cluster, and an operator has given it up.
-    Retired(RetiredCluster),
-}
-
-/// What is known of a cluster that was given up.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RetiredCluster {
-    /// What was published of it; nothing where its record was lost.
-    pub published: Option<Published>,
-    /// The claims that were given up with it: its own is the record's, these are those of earlier clusters under this prefix,
-    /// and where the record was lost, those that the registrations named.
-    pub claims: Vec<ClaimId>,
+    /// There was a cluster, and an operator has given it up. What was published of it; nothing where its record was lost.
+    Retired(Option<Published>),
 }
 
 /// The cluster record, `control-plane/cluster.json`.
@@ -98,14 +88,11 @@ pub struct ClusterRecord {
     pub identity: Identity,
     /// Machines whose init failed too often: they rank last.
     pub yielded: Vec<InstanceId>,
+    /// The claims of earlier clusters under this prefix that were given up: those that were retired, and where a record was lost,
+    /// those that the registrations named. Every later record keeps them, so that what still tells of them proves nothing.
+    pub retired_claims: Vec<ClaimId>,
     /// Where the cluster stands.
     pub state: RecordState,
-}
-
-impl From<Published> for RetiredCluster {
-    fn from(published: Published) -> Self {
-        Self { published: Some(published), claims: Vec::new() }
-    }
 }
 
 #[cfg(test)]
@@ -157,10 +144,8 @@ impl ClusterRecord {
     /// Whether this record says that the cluster of this claim was given up.
     #[must_use]
     pub fn gives_up(&self, claim: &ClaimId) -> bool {
-        match &self.state {
-            RecordState::Retired(retired) => self.claim_id == *claim || retired.claims.contains(claim),
-            RecordState::Initializing { .. } | RecordState::Ready(_) => false,
-        }
+        let is_own = matches!(self.state, RecordState::Retired(_)) && self.claim_id == *claim;
+        is_own || self.retired_claims.contains(claim)
     }
 
     /// The published facts, once there is a cluster.
@@ -208,15 +193,10 @@ impl TryFrom<Wire> for ClusterRecord {
         if wire.schema != SCHEMA {
             return Err(format!("schema {} is unknown", wire.schema));
         }
-        if !matches!(wire.phase, RecordPhase::Retired) && !wire.retired_claims.is_empty() {
-            return Err("only phase retired has retired_claims".into());
-        }
         let state = match (wire.phase, wire.holder, wire.beat, wire.cluster) {
             (RecordPhase::Initializing, holder, Some(beat), None) => RecordState::Initializing { holder, beat },
             (RecordPhase::Ready, None, None, Some(published)) => RecordState::Ready(published),
-            (RecordPhase::Retired, None, None, published) => {
-                RecordState::Retired(RetiredCluster { published, claims: wire.retired_claims })
-            }
+            (RecordPhase::Retired, None, None, published) => RecordState::Retired(published),
             (RecordPhase::Initializing, ..) => return Err("phase initializing wants beat and no cluster".into()),
             (RecordPhase::Ready | RecordPhase::Retired, ..) => {
                 return Err("phase ready wants cluster, and neither ready nor retired has a holder or a beat".into());
@@ -227,6 +207,7 @@ impl TryFrom<Wire> for ClusterRecord {
             generation: wire.generation,
             identity: wire.identity,
             yielded: wire.yielded,
+            retired_claims: wire.retired_claims,
             state,
         })
     }
@@ -234,14 +215,10 @@ impl TryFrom<Wire> for ClusterRecord {
 
 impl From<ClusterRecord> for Wire {
     fn from(record: ClusterRecord) -> Self {
-        let (phase, holder, beat, cluster, retired_claims) = match record.state {
-            RecordState::Initializing { holder, beat } => {
-                (RecordPhase::Initializing, holder, Some(beat), None, Vec::new())
-            }
-            RecordState::Ready(published) => (RecordPhase::Ready, None, None, Some(published), Vec::new()),
-            RecordState::Retired(RetiredCluster { published, claims }) => {
-                (RecordPhase::Retired, None, None, published, claims)
-            }
+        let (phase, holder, beat, cluster) = match record.state {
+            RecordState::Initializing { holder, beat } => (RecordPhase::Initializing, holder, Some(beat), None),
+            RecordState::Ready(published) => (RecordPhase::Ready, None, None, Some(published)),
+            RecordState::Retired(published) => (RecordPhase::Retired, None, None, published),
         };
         Self {
             schema: SCHEMA,
@@ -253,7 +230,7 @@ impl From<ClusterRecord> for Wire {
             identity: record.identity,
             yielded: record.yielded,
             cluster,
-            retired_claims,
+            retired_claims: record.retired_claims,
         }
     }
 }
@@ -268,7 +245,7 @@ mod tests {
     fn record(state: RecordState) -> ClusterRecord {
         let (claim_id, identity) = (ClaimId::parse(UUID).unwrap(), Identity::sample());
         let id = InstanceId::parse("i-00000001").unwrap();
-        ClusterRecord { claim_id, generation: 2, identity, yielded: vec![id], state }
+        ClusterRecord { claim_id, generation: 2, identity, yielded: vec![id], retired_claims: Vec::new(), state }
     }
 
     fn states() -> [RecordState; 4] {

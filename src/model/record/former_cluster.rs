@@ -82,7 +82,7 @@ impl fmt::Display for FormerCluster {
 mod tests {
     use super::*;
     use crate::model::machine::ids::InstanceId;
-    use crate::model::record::cluster::{Published, RetiredCluster};
+    use crate::model::record::cluster::Published;
     use crate::model::record::identity::Identity;
 
     fn claim(n: u8) -> ClaimId {
@@ -91,7 +91,14 @@ mod tests {
 
     fn record(n: u8, generation: u64, state: RecordState) -> ClusterRecord {
         let identity = Identity::sample();
-        ClusterRecord { claim_id: claim(n), generation, identity, yielded: Vec::new(), state }
+        ClusterRecord {
+            claim_id: claim(n),
+            generation,
+            identity,
+            yielded: Vec::new(),
+            retired_claims: Vec::new(),
+            state,
+        }
     }
 
     #[test]
@@ -100,8 +107,7 @@ mod tests {
         let (ready, retired) = (|| RecordState::Ready(published()), || RecordState::Retired(published().into()));
         let making = || RecordState::Initializing { holder: None, beat: 0 };
         let other = |generation| FormerCluster::Other { claim_id: claim(2), generation };
-        let named = RetiredCluster { published: None, claims: vec![claim(1)] };
-        let named = record(2, 2, RecordState::Retired(named));
+        let named = ClusterRecord { retired_claims: vec![claim(1)], ..record(2, 2, RecordState::Retired(None)) };
         let rows = [
             (None, FormerCluster::NoRecord, "restore the record's last version"),
             (Some(record(1, 1, retired())), FormerCluster::Retired, "given up by 'kubeboot retire'"),

@@ -88,7 +88,7 @@ mod tests {
     use crate::model::machine::ids::{ClaimId, InstanceId, MemberId};
     use crate::model::membership::instances::Presence;
     use crate::model::membership::registration::RegistrationPhase;
-    use crate::model::record::cluster::{Published, RetiredCluster};
+    use crate::model::record::cluster::Published;
     use crate::model::record::identity::Identity;
     use crate::model::retire::KnownBy;
 
@@ -103,7 +103,7 @@ mod tests {
     /// A record at claim 1.
     fn record(state: RecordState) -> ClusterRecord {
         let (claim_id, identity) = (claim(1), Identity::sample());
-        ClusterRecord { claim_id, generation: 3, identity, yielded: Vec::new(), state }
+        ClusterRecord { claim_id, generation: 3, identity, yielded: Vec::new(), retired_claims: Vec::new(), state }
     }
 
     fn registration(n: u8, phase: RegistrationPhase, follows: u8) -> Registration {
@@ -148,7 +148,7 @@ mod tests {
         let ready = record(RecordState::Ready(Published::sample(id(1))));
         let making = record(RecordState::Initializing { holder: None, beat: 4 });
         let retired = record(RecordState::Retired(Published::sample(id(1)).into()));
-        let named = record(RecordState::Retired(RetiredCluster { published: None, claims: vec![claim(2)] }));
+        let named = ClusterRecord { retired_claims: vec![claim(2)], ..record(RecordState::Retired(None)) };
         let no_cluster = refused(RetireRefusal::NoCluster { claim_id: claim(1) });
         let is_ready = refused(RetireRefusal::RecordReady { cluster_id: claim(1) });
         let nothing = refused(RetireRefusal::NothingLost);
@@ -165,8 +165,8 @@ mod tests {
             (None, false, silent(), None, nothing),
             (Some(&making), false, vec![joined(1, 1)], None, allowed.clone()),
             (Some(&making), false, vec![], here, allowed.clone()),
-            (Some(&making), false, waiting(), None, no_cluster.clone()),
-            (Some(&making), false, vec![joined(1, 2)], None, no_cluster),
+            (Some(&making), false, waiting(), None, no_cluster),
+            (Some(&making), false, vec![joined(1, 2)], None, allowed.clone()),
             (Some(&retired), false, vec![joined(1, 2)], None, allowed.clone()),
             (Some(&retired), false, vec![], here, allowed),
             (Some(&retired), false, vec![joined(1, 1)], Some("sha256:00"), already.clone()),

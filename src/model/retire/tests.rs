@@ -18,7 +18,7 @@ fn claim(n: u8) -> ClaimId {
 
 fn record(state: RecordState) -> ClusterRecord {
     let (claim_id, identity) = (claim(1), Identity::sample());
-    ClusterRecord { claim_id, generation: 1, identity, yielded: Vec::new(), state }
+    ClusterRecord { claim_id, generation: 1, identity, yielded: Vec::new(), retired_claims: Vec::new(), state }
 }
 
 fn published() -> Published {

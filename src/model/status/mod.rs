@@ -202,12 +202,12 @@ pub fn judge(input: &StatusInput) -> StatusVerdict {
 
 /// Why there is no cluster, by the record; `None` when there is one. While a claim is held, an etcd that answers is a half-made
 /// one; without a claim it is a cluster whose record was lost or retired. A missing record is also a lost one if a registration
-/// says that its machine had a vote.
+/// says that there was a cluster.
 fn no_cluster(input: &StatusInput, machines: &[StatusMachine<'_>]) -> Option<NoCluster> {
     let runs = cluster::has_quorum(input);
-    let had_voters = || machines.iter().filter_map(StatusMachine::registered).any(Registration::was_voter);
+    let is_told_of = || machines.iter().filter_map(StatusMachine::registered).any(Registration::tells_of_a_cluster);
     match input.record.as_ref().ok()? {
-        None if runs || had_voters() => None,
+        None if runs || is_told_of() => None,
         None if input.record_deleted => Some(NoCluster::RecordDeleted),
         None => Some(NoCluster::Unclaimed),
         Some(ClusterRecord { state: RecordState::Initializing { holder, beat }, generation, .. }) => {

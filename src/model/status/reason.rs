@@ -110,8 +110,8 @@ pub enum StatusReason {
     },
     /// There is or was a cluster, and there is no record.
     RecordMissing {
-        /// The machines that say that they were voters.
-        voters: Vec<InstanceId>,
+        /// The machines that say that there was a cluster.
+        witnesses: Vec<InstanceId>,
     },
     /// An older version of the record has come back.
     RecordWentBack(LaterTruth),
@@ -277,7 +277,7 @@ impl fmt::Display for StatusReason {
                  which of them is the cluster, and stop kubelet where the other one runs"
             ),
             Self::Unknown { source, why } => write!(f, "{source}: unknown: {why}"),
-            Self::RecordMissing { voters } => write!(f, "{}", Stop::RecordGone { voters: voters.clone() }),
+            Self::RecordMissing { witnesses } => write!(f, "{}", Stop::RecordGone { witnesses: witnesses.clone() }),
             Self::RecordWentBack(later) => write!(f, "{}", Stop::RecordWentBack(later.clone())),
             Self::OtherClaim { claim_id, former, here: true, .. } => {
                 write!(f, "{}", Stop::OtherCluster { local: claim_id.clone(), former: former.clone() })

@@ -31,11 +31,11 @@ pub(super) fn record(input: &StatusInput, machines: &[StatusMachine<'_>]) -> Opt
     }
 }
 
-/// The record is gone, and who says to have been a voter.
+/// The record is gone, and who says that there was a cluster.
 pub(super) fn missing(machines: &[StatusMachine<'_>]) -> StatusReason {
     let registered = machines.iter().filter_map(StatusMachine::registered);
-    let voters = registered.filter(|registration| registration.was_voter());
-    StatusReason::RecordMissing { voters: voters.map(|registration| registration.instance.clone()).collect() }
+    let witnesses = registered.filter(|registration| registration.tells_of_a_cluster());
+    StatusReason::RecordMissing { witnesses: witnesses.map(|registration| registration.instance.clone()).collect() }
 }
 
 /// What says that the record was once further than it is now: that is the same as what `up` goes by, and the machines that are
@@ -60,7 +60,8 @@ fn other_claims(input: &StatusInput, record: &ClusterRecord, machines: &[StatusM
         Ok(Local::Made { instance, claim_id }) if input.here.instance() == Some(instance) => Some((instance, claim_id)),
         Ok(Local::Made { .. } | Local::Fresh | Local::HalfMade { .. } | Local::Unexplained { .. }) | Err(_) => None,
     };
-    let is_another = |claim: &ClaimId| *claim != record.claim_id && !record.gives_up(claim);
+    let is_retired = matches!(record.state, RecordState::Retired(_));
+    let is_another = |claim: &ClaimId| *claim != record.claim_id && !(is_retired && record.gives_up(claim));
     let is_past = |claim: &ClaimId| is_another(claim) || matches!(record.state, RecordState::Initializing { .. });
     let own = here.filter(|(_, claim)| is_past(claim)).map(|(instance, claim)| reason(instance, claim, true));
     let others = machines.iter().filter(|machine| here.is_none_or(|(instance, _)| instance != machine.instance));

@@ -54,7 +54,14 @@ pub(crate) fn published() -> Published {
 
 pub(crate) fn record(state: RecordState) -> Known<Option<ClusterRecord>> {
     let claim_id = ClaimId::parse(UID).unwrap();
-    Ok(Some(ClusterRecord { claim_id, generation: 2, identity: identity(), yielded: vec![], state }))
+    Ok(Some(ClusterRecord {
+        claim_id,
+        generation: 2,
+        identity: identity(),
+        yielded: vec![],
+        retired_claims: Vec::new(),
+        state,
+    }))
 }
 
 pub(crate) fn registration(n: u8, phase: RegistrationPhase) -> Registration {
@@ -63,6 +70,7 @@ pub(crate) fn registration(n: u8, phase: RegistrationPhase) -> Registration {
         instance: id(n),
         phase,
         claim_id: None,
+        ready_claim: None,
         lease_nonce: None,
         node_name: format!("ip-10-0-1-{}", 10 + n),
         node_uid: None,

@@ -213,7 +213,7 @@ fn a_lost_record_is_not_taken_for_an_unclaimed_cluster() {
     let lost = with(|input| (input.record, input.etcd, input.api_servers) = (Ok(None), why(), why()));
     let verdict = judge(&lost);
     assert_eq!(verdict.outcome, StatusOutcome::CannotTell { joined: Some(3) });
-    assert_eq!(verdict.reasons[0], StatusReason::RecordMissing { voters: vec![id(1), id(2), id(3)] });
+    assert_eq!(verdict.reasons[0], StatusReason::RecordMissing { witnesses: vec![id(1), id(2), id(3)] });
     let text = verdict.reasons[0].to_string();
     assert!(text.contains("restore its last version") && text.contains("'kubeboot retire --lost-record'"), "{text}");
     let deleted = with(|input| {

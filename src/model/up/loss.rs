@@ -242,6 +242,7 @@ mod tests {
             instance: id(n),
             phase: RegistrationPhase::Joined,
             claim_id: Some(ClaimId::parse(claim).unwrap()),
+            ready_claim: None,
             lease_nonce: None,
             node_name: format!("n{n}"),
             node_uid: None,
@@ -278,7 +279,14 @@ mod tests {
         let claim_id = ClaimId::parse(UUID).unwrap();
         let earlier = "00000000-8b86-4011-b42d-00c04fc964ff";
         LossReport::of(&LossInput {
-            record: &ClusterRecord { claim_id, generation: 1, identity, yielded: Vec::new(), state },
+            record: &ClusterRecord {
+                claim_id,
+                generation: 1,
+                identity,
+                yielded: Vec::new(),
+                retired_claims: Vec::new(),
+                state,
+            },
             published: &published,
             places: ("s3://b/p/record", "s3://b/p/keys"),
             members: members.as_ref(),

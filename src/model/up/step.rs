@@ -160,8 +160,8 @@ pub enum Stop {
     },
     /// The record is gone for longer than S3 may take to show it.
     RecordGone {
-        /// Machines that say that they were voters.
-        voters: Vec<InstanceId>,
+        /// Machines that say that there was a cluster.
+        witnesses: Vec<InstanceId>,
     },
     /// An older version of the record has come back.
     RecordWentBack(LaterTruth),
@@ -394,10 +394,10 @@ impl fmt::Display for Stop {
                  without it, or run 'kubeadm reset -f --skip-phases=remove-etcd-member' here if its data may be lost",
                 found.join(", ")
             ),
-            Self::RecordGone { voters } => {
+            Self::RecordGone { witnesses } => {
                 f.write_str("the cluster record control-plane/cluster.json is gone")?;
-                if !voters.is_empty() {
-                    write!(f, ", though {} registered as a voter under this prefix", list(voters))?;
+                if !witnesses.is_empty() {
+                    write!(f, ", though {} registered under this prefix that there is a cluster", list(witnesses))?;
                 }
                 f.write_str(
                     ": if 'bucket' and 'prefix' are right, restore its last version; if that cannot be had and its machines are gone, run \

@@ -100,7 +100,7 @@ impl Record {
         let (phase, beat, published) = match &record.state {
             RecordState::Initializing { beat, .. } => ("initializing", Some(*beat), None),
             RecordState::Ready(published) => ("ready", None, Some(published)),
-            RecordState::Retired(retired) => ("retired", None, retired.published.as_ref()),
+            RecordState::Retired(published) => ("retired", None, published.as_ref()),
         };
         let identity = record.identity.clone();
         Self {

@@ -68,7 +68,8 @@ impl Body {
                     RecState::Retired { by, at } => (2, by, at),
                 };
                 let mut bytes = vec![0, rec.claim, rec.group, kind, who, beat];
-                bytes.extend(&rec.yielded);
+                bytes.push(u8::try_from(rec.yielded.len()).unwrap_or(u8::MAX));
+                bytes.extend(rec.yielded.iter().chain(&rec.retired));
                 bytes
             }
             Self::Lease(lea) => {
@@ -82,10 +83,11 @@ impl Body {
     /// Parses these bytes; `None` where they are none of this world's.
     pub fn of(bytes: &[u8]) -> Option<Self> {
         Some(match bytes {
-            [0, claim, group, kind, who, beat, yielded @ ..] => Self::Record(Rec {
+            [0, claim, group, kind, who, beat, yielded, slots @ ..] => Self::Record(Rec {
                 claim: *claim,
                 group: *group,
-                yielded: yielded.to_vec(),
+                yielded: slots.get(..usize::from(*yielded))?.to_vec(),
+                retired: slots.get(usize::from(*yielded)..)?.to_vec(),
                 state: match kind {
                     0 => RecState::Initializing { holder: (*who != u8::MAX).then_some(*who), beat: *beat },
                     1 => RecState::Ready { by: *who, at: *beat },

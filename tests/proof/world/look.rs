@@ -1,7 +1,7 @@
 //! What an `up` observes, and the step that the real `decide` takes.
 
 use super::bucket::{Body, Condition};
-use super::names::{address, claim_id, id, identity, published, slot as slot_of};
+use super::names::{address, claim_id, claim_of, id, identity, published, slot as slot_of};
 use super::{
     Answers, At, CLAIM_TTL, Claim, GRACE, LONG, Life, Listed, Luck, MISSING, Machine, Phase, Rec, RecState, Rule,
     SETTLE, STAGGER, Slot, Stage, View, Why, World, cover,
@@ -58,7 +58,11 @@ impl World {
             RecState::Initializing { holder: Some(holder), .. } => Some((rec.claim, holder)),
             RecState::Initializing { holder: None, .. } | RecState::Ready { .. } | RecState::Retired { .. } => None,
         };
-        RecordView::Found { record: Box::new(rec.real()), etag, unchanged_for: secs(age) }
+        let real = rec.real();
+        let mut told = up.reg.real(slot, 0);
+        told.notes(&real);
+        up.reg.ready = told.ready_claim.as_ref().map(claim_of);
+        RecordView::Found { record: Box::new(real), etag, unchanged_for: secs(age) }
     }
 
     /// The state on the disk.

@@ -55,6 +55,8 @@ pub struct Rec {
     pub claim: Claim,
     pub group: u8,
     pub yielded: Vec<Slot>,
+    /// The claims of the clusters before it that were given up.
+    pub retired: Vec<Claim>,
     pub state: RecState,
 }
 
@@ -91,6 +93,8 @@ pub struct Reg {
     pub retired: bool,
     pub nonce: Option<Nonce>,
     pub member: Option<u8>,
+    /// The last claim whose record it saw ready.
+    pub ready: Option<Claim>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -474,8 +478,6 @@ pub struct Budget {
     pub markers: u8,
     pub keys: u8,
     pub objects: u8,
-    /// Objects that may go back although the hash is no proof any more, but a registration is.
-    pub hashes: u8,
     pub strangers: u8,
     /// Restarts of an `up` that has ended.
     pub starts: u8,
@@ -548,13 +550,13 @@ impl Reg {
     }
 
     pub const fn new() -> Self {
-        Self { phase: Phase::Waiting, claim: None, retired: false, nonce: None, member: None }
+        Self { phase: Phase::Waiting, claim: None, retired: false, nonce: None, member: None, ready: None }
     }
 }
 
 impl Up {
     pub fn new(reg: Option<Reg>) -> Self {
-        let reg = reg.map_or(Reg::new(), |reg| Reg { phase: Phase::Waiting, retired: false, ..reg });
+        let reg = reg.filter(|reg| !reg.retired).map_or(Reg::new(), |reg| Reg { phase: Phase::Waiting, ..reg });
         Self {
             at: At::Look,
             record_seen: None,

@@ -87,6 +87,11 @@ pub fn published(claim: Claim, by: Slot, at: u8) -> Published {
     }
 }
 
+/// The number of a claim by its ID.
+pub fn claim_of(claim: &ClaimId) -> Claim {
+    u8::try_from(number(claim.as_str())).expect(GOOD)
+}
+
 impl Rec {
     pub fn real(&self) -> ClusterRecord {
         ClusterRecord {
@@ -94,12 +99,13 @@ impl Rec {
             generation: 1,
             identity: identity(self.group),
             yielded: self.yielded.iter().map(|slot| id(*slot)).collect(),
+            retired_claims: self.retired.iter().map(|claim| claim_id(*claim)).collect(),
             state: match self.state {
                 RecState::Initializing { holder: by, beat } => {
                     RecordState::Initializing { holder: by.map(holder), beat: beat.into() }
                 }
                 RecState::Ready { by, at } => RecordState::Ready(published(self.claim, by, at)),
-                RecState::Retired { by, at } => RecordState::Retired(published(self.claim, by, at).into()),
+                RecState::Retired { by, at } => RecordState::Retired(Some(published(self.claim, by, at))),
             },
         }
     }
@@ -109,10 +115,11 @@ impl Rec {
             (slot(&published.initialised_by), published.pki_key[4..].parse::<u8>().expect(GOOD))
         };
         Self {
-            claim: u8::try_from(number(real.claim_id.as_str())).expect(GOOD),
+            claim: claim_of(&real.claim_id),
             group: real.identity.group_arn[4..].parse::<u8>().expect(GOOD)
                 + if real.identity.endpoint == identity(0).endpoint { 0 } else { 8 },
             yielded: real.yielded.iter().map(slot).collect(),
+            retired: real.retired_claims.iter().map(claim_of).collect(),
             state: match &real.state {
                 RecordState::Initializing { holder, beat } => RecState::Initializing {
                     holder: holder.as_ref().map(|holder| slot(&holder.instance)),
@@ -122,8 +129,8 @@ impl Rec {
                     let (by, at) = by(published);
                     RecState::Ready { by, at }
                 }
-                RecordState::Retired(retired) => {
-                    let (by, at) = by(retired.published.as_ref().expect("no record is lost here"));
+                RecordState::Retired(published) => {
+                    let (by, at) = by(published.as_ref().expect("no record is lost here"));
                     RecState::Retired { by, at }
                 }
             },
@@ -173,6 +180,7 @@ impl Reg {
                 Phase::Reaped => registration::RegistrationPhase::Reaped,
             },
             claim_id: self.claim.map(claim_id),
+            ready_claim: self.ready.map(claim_id),
             lease_nonce: self.nonce.map(nonce),
             node_name: format!("n{addr}"),
             node_uid: None,

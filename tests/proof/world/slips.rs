@@ -41,7 +41,7 @@ impl World {
             all.extend([Slip::NoRecord(true), Slip::NoRecord(false)]);
         }
         for (slot, reg) in &self.bucket.regs {
-            if reg.phase == Phase::Joined {
+            if reg.phase == Phase::Joined || reg.ready.is_some() {
                 all.extend([Slip::Registration(*slot, true), Slip::Registration(*slot, false)]);
             }
         }
@@ -74,12 +74,11 @@ impl World {
         if self.bucket.record.as_ref().is_some_and(says) {
             return true;
         }
-        let joined = |reg: &Reg| reg.phase == Phase::Joined && reg.claim == Some(made) && !reg.retired;
-        let said = self.left.hashes > 0 && self.bucket.regs.values().any(joined);
+        let says = |reg: &Reg| reg.ready == Some(made) || (reg.phase == Phase::Joined && reg.claim == Some(made));
+        let said = self.bucket.regs.values().any(|reg| says(reg) && !reg.retired);
         match &self.bucket.record {
             None => self.bucket.deleted || said,
-            // A registration speaks against a version of its own claim, the hash against any.
-            Some(rec) => self.bucket.hash == Some(made) || (said && rec.claim == made),
+            Some(_) => self.bucket.hash == Some(made) || said,
         }
     }
 
@@ -97,7 +96,7 @@ impl World {
                 self.bucket.regs.remove(&slot);
             }
             Slip::Registration(slot, false) => {
-                let earlier = |reg: &mut Reg| (reg.phase, reg.member) = (Phase::Initializing, None);
+                let earlier = |reg: &mut Reg| (reg.phase, reg.member, reg.ready) = (Phase::Initializing, None, None);
                 self.bucket.regs.entry(slot).and_modify(earlier);
             }
             Slip::Hash(hash) => self.bucket.hash = hash,

@@ -30,6 +30,7 @@ pub(in crate::model) fn registered(n: u8, member_id: Option<u8>, lease: Option<u
         instance: id(n),
         phase: if member_id.is_some() { RegistrationPhase::Joined } else { RegistrationPhase::Joining },
         claim_id: None,
+        ready_claim: None,
         lease_nonce: lease.map(nonce),
         node_name: format!("n{n}"),
         node_uid: None,

@@ -26,9 +26,9 @@ pub fn decide(seen: &Snapshot, policy: &Policy) -> Step {
     }
     match &seen.record {
         RecordView::Vanished => missing(seen, policy, Vec::new()),
-        RecordView::Absent => match voters(seen) {
+        RecordView::Absent => match witnesses(seen) {
             none if none.is_empty() && seen.hash.is_none() => no_cluster(seen, policy, group, Over::Nothing, &[]),
-            voters => missing(seen, policy, voters),
+            witnesses => missing(seen, policy, witnesses),
         },
         RecordView::Found { record, .. } => match &record.state {
             RecordState::Retired(_) => no_cluster(seen, policy, group, Over::Retired, &[]),
@@ -39,18 +39,18 @@ pub fn decide(seen: &Snapshot, policy: &Policy) -> Step {
 }
 
 /// A record that is gone: S3 may show it again, and until it is certainly gone nobody claims anything.
-fn missing(seen: &Snapshot, policy: &Policy, voters: Vec<InstanceId>) -> Step {
+fn missing(seen: &Snapshot, policy: &Policy, witnesses: Vec<InstanceId>) -> Step {
     if seen.record_missing_for < policy.missing_grace {
         Step::Wait(Wait::Record)
     } else {
-        Step::Stop(Stop::RecordGone { voters })
+        Step::Stop(Stop::RecordGone { witnesses })
     }
 }
 
-/// The machines that say that they had a vote.
-fn voters(seen: &Snapshot) -> Vec<InstanceId> {
-    let voters = seen.registrations.iter().filter(|registration| registration.was_voter());
-    voters.map(|registration| registration.instance.clone()).collect()
+/// The machines that say that there was a cluster.
+fn witnesses(seen: &Snapshot) -> Vec<InstanceId> {
+    let witnesses = seen.registrations.iter().filter(|registration| registration.tells_of_a_cluster());
+    witnesses.map(|registration| registration.instance.clone()).collect()
 }
 
 /// An older version of the record, by what only follows a later one.

@@ -11,7 +11,7 @@ use crate::model::membership::later_truth::LaterTruth;
 use crate::model::membership::members::{Member, Members};
 use crate::model::membership::registration::{Registration, RegistrationPhase, SCHEMA, Versions};
 use crate::model::membership::view::ClusterView;
-use crate::model::record::cluster::{ClusterRecord, Holder, Published, RecordState, RetiredCluster};
+use crate::model::record::cluster::{ClusterRecord, Holder, Published, RecordState};
 use crate::model::record::former_cluster::FormerCluster;
 use crate::model::record::identity::Identity;
 use crate::model::record::view::RecordView;
@@ -84,7 +84,14 @@ fn machine(n: u8) -> Snapshot {
 }
 
 fn found(claim_id: ClaimId, state: RecordState, unchanged_for: Duration) -> RecordView {
-    let record = ClusterRecord { claim_id, generation: 1, identity: Identity::sample(), yielded: Vec::new(), state };
+    let record = ClusterRecord {
+        claim_id,
+        generation: 1,
+        identity: Identity::sample(),
+        yielded: Vec::new(),
+        retired_claims: Vec::new(),
+        state,
+    };
     RecordView::Found { record: Box::new(record), etag: "e".into(), unchanged_for }
 }
 
@@ -147,6 +154,7 @@ fn registered(n: u8, phase: RegistrationPhase, claim_id: u8, member_id: Option<u
         instance: id(n),
         phase,
         claim_id: Some(claim(claim_id)),
+        ready_claim: None,
         lease_nonce: None,
         node_name: String::new(),
         node_uid: None,
@@ -311,7 +319,7 @@ fn a_record_that_is_gone_is_waited_for_and_then_an_operator_decides() {
         for seconds in [0, 899] {
             assert_eq!(decided(&after(seconds)), Step::Wait(Wait::Record), "{:?}", seen.registrations);
         }
-        assert_eq!(decided(&after(900)), Step::Stop(Stop::RecordGone { voters }));
+        assert_eq!(decided(&after(900)), Step::Stop(Stop::RecordGone { witnesses: voters }));
     }
     assert_eq!(decided(&voted(RegistrationPhase::Waiting, None)), Step::Claim(Over::Nothing), "it never had a vote");
     let mut retired = voted(RegistrationPhase::Joined, Some(2));
@@ -345,14 +353,29 @@ fn an_older_version_of_the_record_makes_no_cluster() {
             given_up.retired = true;
             let seen = Snapshot { registrations: vec![given_up], ..base.clone() };
             assert_eq!(decided(&seen), stop(registration(3, 1)));
-            // Neither an init that was cut off and goes down, nor a member of another claim.
-            let harmless = [
-                registered(3, RegistrationPhase::Leaving, 1, None),
-                registered(3, RegistrationPhase::Initializing, 1, None),
-                registered(3, RegistrationPhase::Joined, 2, Some(3)),
-            ];
-            for found in harmless {
+            // A machine that saw it ready tells of it in every phase, and of every other cluster that was not given up.
+            for (phase, told) in
+                [(RegistrationPhase::Failed, 1), (RegistrationPhase::Waiting, 1), (RegistrationPhase::Waiting, 2)]
+            {
+                let found = Registration { ready_claim: Some(claim(told)), ..registered(3, phase, 1, None) };
                 let seen = Snapshot { registrations: vec![found], ..base.clone() };
+                assert_eq!(decided(&seen), stop(registration(3, told)), "{phase:?} {told}");
+            }
+            let member_of_another = vec![registered(3, RegistrationPhase::Joined, 2, Some(3))];
+            let another = Snapshot { registrations: member_of_another, ..base.clone() };
+            assert_eq!(decided(&another), stop(registration(3, 2)));
+            // Neither an init that was cut off and goes down, nor a cluster that was given up before this claim.
+            let harmless = [
+                (registered(3, RegistrationPhase::Leaving, 1, None), Vec::new()),
+                (registered(3, RegistrationPhase::Initializing, 1, None), Vec::new()),
+                (registered(3, RegistrationPhase::Joined, 2, Some(3)), vec![claim(2)]),
+                (Registration { retired: true, ..registered(3, RegistrationPhase::Joined, 2, Some(3)) }, Vec::new()),
+            ];
+            for (found, retired_claims) in harmless {
+                let RecordView::Found { mut record, etag, unchanged_for } = base.record.clone() else { unreachable!() };
+                record.retired_claims = retired_claims;
+                let record = RecordView::Found { record, etag, unchanged_for };
+                let seen = Snapshot { registrations: vec![found], record, ..base.clone() };
                 assert!(!matches!(decided(&seen), Step::Stop(_)), "{seen:?}");
             }
         }
@@ -369,8 +392,10 @@ fn an_older_version_of_the_record_makes_no_cluster() {
     assert_eq!(decided(&over(later(3, 1), None)), Step::Claim(Over::Retired));
     assert_eq!(decided(&over(Vec::new(), Some("sha256:00"))), Step::Claim(Over::Retired));
     assert_eq!(decided(&over(Vec::new(), Some("sha256:01"))), stop(LaterTruth::Hash));
-    let lost = RetiredCluster { published: None, claims: vec![claim(2)] };
-    let lost = found(claim(9), RecordState::Retired(lost), Duration::ZERO);
+    let mut lost = found(claim(9), RecordState::Retired(None), Duration::ZERO);
+    if let RecordView::Found { record, .. } = &mut lost {
+        record.retired_claims = vec![claim(2)];
+    }
     let seen = Snapshot { record: lost, ..over(later(3, 2), Some("sha256:01")) };
     assert_eq!(decided(&seen), Step::Claim(Over::Retired), "what was given up with a lost record is named in it");
 }
@@ -696,7 +721,7 @@ fn every_step_has_its_name_in_the_list() {
         Step::Rejoin,
         Step::Join,
         Step::Keep,
-        Step::Stop(Stop::RecordGone { voters: Vec::new() }),
+        Step::Stop(Stop::RecordGone { witnesses: Vec::new() }),
     ];
     assert_eq!(steps.each_ref().map(Step::name), Step::NAMES);
 }
