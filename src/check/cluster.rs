@@ -75,7 +75,7 @@ impl Remains {
 
 /// Whether an API server answers where the next claim would make a cluster.
 async fn other_cluster(input: &CheckInput) -> Found {
-    if !is_claimed_anew(input.record.needed()?.as_ref()) {
+    if !ClusterRecord::is_claimed_anew(input.record.needed()?.as_ref()) {
         return Ok(vec![Finding::ok("not asked: the record names a cluster, or who makes it")]);
     }
     let (facts, session) = (input.facts.needed()?, &input.aws.needed()?.session);
@@ -86,14 +86,6 @@ async fn other_cluster(input: &CheckInput) -> Found {
         living.filter_map(|(instance, found)| Some((instance.clone(), *found.addresses.first()?))).collect();
     let (host, port) = (facts.cluster.host.clone(), facts.cluster.port);
     Ok(vec![judge_answers(api_servers::ask(host, port, facts.api_port(), living).await)])
-}
-
-/// Whether the next claim would be one over nothing, or over a retired record.
-fn is_claimed_anew(record: Option<&ClusterRecord>) -> bool {
-    record.is_none_or(|record| match record.state {
-        RecordState::Retired(_) => true,
-        RecordState::Initializing { .. } | RecordState::Ready(_) => false,
-    })
 }
 
 fn judge_answers(at: Vec<ApiServerAt>) -> Finding {
@@ -232,9 +224,9 @@ mod tests {
     fn whoever_answers_is_another_cluster_where_the_next_claim_is_over_none() -> Result<()> {
         let rows = [("initializing", false), ("ready", false), ("retired", true)];
         for (phase, expected) in rows {
-            assert_eq!(is_claimed_anew(Some(&record_of(phase)?)), expected, "{phase}");
+            assert_eq!(ClusterRecord::is_claimed_anew(Some(&record_of(phase)?)), expected, "{phase}");
         }
-        assert!(is_claimed_anew(None));
+        assert!(ClusterRecord::is_claimed_anew(None));
         assert_eq!(judge_answers(Vec::new()).verdict, CheckVerdict::Ok);
         let found = judge_answers(vec![ApiServerAt { instance: None, address: "api:6443".into() }]);
         assert!(matches!(found.verdict, CheckVerdict::Failed(_)) && found.text.contains("the endpoint api:6443"));

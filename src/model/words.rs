@@ -119,7 +119,7 @@ fn a_stop_says_what_was_found_and_every_way_out() {
         ("run 'kubeboot retire --lost-record'", "an older version of the cluster record has come back: ");
     let member = MemberId(0xa9);
     // The beginning, and what must follow.
-    let rows: [(Stop, &str, &[&str]); 9] = [
+    let rows: [(Stop, &str, &[&str]); 10] = [
         (
             gone(vec![]),
             "the cluster record control-plane/cluster.json is gone: if 'bucket' and 'prefix' are right, ",
@@ -173,6 +173,14 @@ fn a_stop_says_what_was_found_and_every_way_out() {
             Stop::DataNeeded(DataNeeded::Unreadable { why: "w".into() }),
             "etcd does not list this machine, yet nobody can tell whose data it is: w: ",
             &["terminate this machine, or empty etcd's data directory here"],
+        ),
+        (
+            Stop::DataOfAnother { found: member, listed: MemberId(0xb1) },
+            "the data of etcd on this disk is that of member a9, and etcd lists member b1 at this machine's address: ",
+            &[
+                "attach the disk that this machine had",
+                "empty etcd's data directory here, and 'kubeboot up' has member b1 removed",
+            ],
         ),
     ];
     for (stop, begins, says) in rows {

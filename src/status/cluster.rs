@@ -24,8 +24,8 @@ const ETCD_TIMEOUT: Duration = Duration::from_millis(1500);
 
 /// A machine that may be asked.
 pub(super) struct Peer {
-    instance: InstanceId,
-    address: IpAddr,
+    pub(super) instance: InstanceId,
+    pub(super) address: IpAddr,
     node_name: Option<String>,
 }
 

@@ -1,12 +1,16 @@
 //! Asking all sources, each within its time and as many at once as depend on no other.
 
 use super::aws::AwsAnswers;
+use super::cluster::Peer;
 use super::{cluster, origin};
 use crate::kubeadm::state::Marker;
 use crate::model::membership::certainty::RecordedEtcd;
-use crate::model::status::{StatusInput, machines};
+use crate::model::record::cluster::ClusterRecord;
+use crate::model::status::{Known, StatusInput, machines};
+use crate::model::up::snapshot::ApiServerAt;
+use crate::node::api_servers;
 use crate::node::group::with_ec2;
-use crate::settings::Settings;
+use crate::settings::{Endpoint, Settings};
 use anyhow::Result;
 use std::path::Path;
 
@@ -32,6 +36,7 @@ pub(super) async fn gather(settings: &Settings) -> Result<StatusInput> {
         ec2,
         etcd,
         without_claim: Vec::new(),
+        beside: Vec::new(),
         api_servers,
     };
     if input.group == Ok(None) {
@@ -46,11 +51,29 @@ pub(super) async fn gather(settings: &Settings) -> Result<StatusInput> {
     }
     let peers = cluster::peers(&machines(&input));
     let recorded = recorded_etcd(&input);
-    ((input.etcd, input.without_claim), input.api_servers) = tokio::join!(
+    ((input.etcd, input.without_claim), input.api_servers, input.beside) = tokio::join!(
         cluster::etcd(&peers, place.external_etcd, recorded),
-        cluster::api_servers(&peers, place.api_port)
+        cluster::api_servers(&peers, place.api_port),
+        beside(settings, &peers, place.api_port, &input.record)
     );
     Ok(input)
+}
+
+/// Who answers as an API server where `up` would ask that before it claims.
+async fn beside(
+    settings: &Settings,
+    peers: &[Peer],
+    api_port: u16,
+    record: &Known<Option<ClusterRecord>>,
+) -> Vec<ApiServerAt> {
+    match record {
+        Ok(record) if ClusterRecord::is_claimed_anew(record.as_ref()) => {
+            let Endpoint { host, port } = settings.endpoint.clone();
+            let machines = peers.iter().map(|peer| (peer.instance.clone(), peer.address)).collect();
+            api_servers::ask(host, port, api_port, machines).await
+        }
+        Ok(_) | Err(_) => Vec::new(),
+    }
 }
 
 /// The etcd that is meant: by the record, or else by what this machine knows of its own.

@@ -265,6 +265,8 @@ worlds! {
     STOPS, 64, cluster(3, Budget { holdings: 1, stops: 1, launches: 1, lists: 1, starts: 1, ..Budget::default() });
     /// Replacements made from the disk of another machine, at fresh addresses and at old ones.
     IMAGES, 64, cluster(3, Budget { holdings: 1, deaths: 1, launches: 1, images: 1, kills: 1, ..Budget::default() });
+    /// A machine made from the disk of a voter that is frozen: it holds what may be the last copy.
+    LAST_COPY, 64, World { desired: 4, ..cluster(3, Budget { holdings: 1, launches: 1, images: 1, freezes: 1, ..Budget::default() }) };
     /// A machine of another group.
     OTHER_GROUP, 0, with_stranger(1, false, Budget { claims: 2, lists: 1, ..Budget::default() });
     /// The same, which an operator lets in.

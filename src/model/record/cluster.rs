@@ -148,6 +148,12 @@ impl ClusterRecord {
         is_own || self.retired_claims.contains(claim)
     }
 
+    /// Whether the next claim would be one over nothing, or over a retired record.
+    #[must_use]
+    pub fn is_claimed_anew(record: Option<&Self>) -> bool {
+        record.is_none_or(|record| matches!(record.state, RecordState::Retired(_)))
+    }
+
     /// The published facts, once there is a cluster.
     #[must_use]
     pub fn published(&self) -> Option<&Published> {

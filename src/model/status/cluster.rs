@@ -19,6 +19,9 @@ pub(super) fn without_cluster(input: &StatusInput, machines: &[StatusMachine<'_>
     if input.record_deleted {
         found.push(missing(machines));
     }
+    if !input.beside.is_empty() {
+        found.push(StatusReason::ClusterAnswers(input.beside.clone()));
+    }
     found.extend(gone.map(|machine| StatusReason::HolderGone(machine.instance.clone())));
     found.extend(group(input));
     if let Ok(Some(group)) = &input.group

@@ -8,6 +8,7 @@ use crate::model::membership::lease::Lease;
 use crate::model::membership::members::Members;
 use crate::model::membership::registration::Registration;
 use crate::model::record::cluster::ClusterRecord;
+use crate::model::up::snapshot::ApiServerAt;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
@@ -38,6 +39,8 @@ pub struct StatusInput {
     pub etcd: Known<Etcd>,
     /// The members of etcd that keep no claim.
     pub without_claim: Vec<IpAddr>,
+    /// Who answers as an API server; asked only where the next claim would make a cluster beside it.
+    pub beside: Vec<ApiServerAt>,
     /// The API servers that were asked, by their machines.
     pub api_servers: Known<BTreeMap<InstanceId, ApiServer>>,
 }

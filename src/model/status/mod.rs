@@ -80,6 +80,8 @@ pub enum NoCluster {
     Unclaimed,
     /// The record was deleted, and nothing else says that there is a cluster.
     RecordDeleted,
+    /// There is none of this record, and an API server answers.
+    AnotherAnswers,
     /// It is being initialised.
     Initializing {
         /// The machine that initialises it; `None` after the last one stepped down.
@@ -158,6 +160,7 @@ impl fmt::Display for NoCluster {
         match self {
             Self::Unclaimed => f.write_str(" yet: nobody has claimed it"),
             Self::RecordDeleted => f.write_str(": its record was deleted"),
+            Self::AnotherAnswers => f.write_str(" of this prefix, and an API server answers all the same"),
             Self::Initializing { holder: Some(holder), generation, beat } => {
                 write!(f, " yet: {holder} initialises it (claim {generation}, beat {beat})")
             }
@@ -202,19 +205,27 @@ pub fn judge(input: &StatusInput) -> StatusVerdict {
 
 /// Why there is no cluster, by the record; `None` when there is one. While a claim is held, an etcd that answers is a half-made
 /// one; without a claim it is a cluster whose record was lost or retired. A missing record is also a lost one if a registration
-/// says that there was a cluster.
+/// says that there was a cluster, and of a record that went back nobody takes this.
 fn no_cluster(input: &StatusInput, machines: &[StatusMachine<'_>]) -> Option<NoCluster> {
+    if !record::went_back(input, machines).is_empty() {
+        return None;
+    }
     let runs = cluster::has_quorum(input);
     let is_told_of = || machines.iter().filter_map(StatusMachine::registered).any(Registration::tells_of_a_cluster);
     match input.record.as_ref().ok()? {
         None if runs || is_told_of() => None,
         None if input.record_deleted => Some(NoCluster::RecordDeleted),
+        None if !input.beside.is_empty() => Some(NoCluster::AnotherAnswers),
         None => Some(NoCluster::Unclaimed),
         Some(ClusterRecord { state: RecordState::Initializing { holder, beat }, generation, .. }) => {
             let holder = holder.as_ref().map(|holder| holder.instance.clone());
             Some(NoCluster::Initializing { holder, generation: *generation, beat: *beat })
         }
-        Some(ClusterRecord { state: RecordState::Retired(_), .. }) => (!runs).then_some(NoCluster::Retired),
+        Some(ClusterRecord { state: RecordState::Retired(_), .. }) if runs => None,
+        Some(ClusterRecord { state: RecordState::Retired(_), .. }) if !input.beside.is_empty() => {
+            Some(NoCluster::AnotherAnswers)
+        }
+        Some(ClusterRecord { state: RecordState::Retired(_), .. }) => Some(NoCluster::Retired),
         Some(ClusterRecord { state: RecordState::Ready(_), .. }) => None,
     }
 }

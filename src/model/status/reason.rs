@@ -5,6 +5,7 @@ use crate::model::membership::later_truth::LaterTruth;
 use crate::model::membership::members::Member;
 use crate::model::record::former_cluster::FormerCluster;
 use crate::model::record::identity::Difference;
+use crate::model::up::snapshot::ApiServerAt;
 use crate::model::up::step::Stop;
 use std::fmt;
 use std::net::IpAddr;
@@ -115,6 +116,8 @@ pub enum StatusReason {
     },
     /// An older version of the record has come back.
     RecordWentBack(LaterTruth),
+    /// An API server answers, and the next claim would make a cluster beside its.
+    ClusterAnswers(Vec<ApiServerAt>),
     /// A machine is a member of the cluster of another claim than the record's.
     OtherClaim {
         /// The machine.
@@ -134,6 +137,13 @@ pub enum StatusReason {
     ForeignData {
         /// Whose.
         owner: InstanceId,
+    },
+    /// The data of etcd on this disk is not that of the member which is listed at this machine's address.
+    DataOfAnother {
+        /// The member whose data it is.
+        found: MemberId,
+        /// The member that is listed.
+        listed: MemberId,
     },
     /// etcd answers, and the record says that the cluster was retired.
     RecordRetired,
@@ -213,10 +223,12 @@ impl StatusReason {
             Self::Unknown { .. } => "unknown",
             Self::RecordMissing { .. } => "record-missing",
             Self::RecordWentBack(_) => "record-went-back",
+            Self::ClusterAnswers(_) => "cluster-answers",
             Self::OtherClaim { .. } => "other-claim",
             Self::EtcdClaimMissing(_) => "etcd-claim-missing",
             Self::DataGone(_) => "data-gone",
             Self::ForeignData { .. } => "foreign-data",
+            Self::DataOfAnother { .. } => "data-of-another",
             Self::RecordRetired => "record-retired",
             Self::OtherSettings(_) => "other-settings",
             Self::OtherGroup(_) => "other-group",
@@ -254,8 +266,10 @@ impl StatusReason {
             Self::Unknown { .. }
             | Self::RecordMissing { .. }
             | Self::RecordWentBack(_)
+            | Self::ClusterAnswers(_)
             | Self::EtcdClaimMissing(_)
             | Self::ForeignData { .. }
+            | Self::DataOfAnother { .. }
             | Self::RecordRetired
             | Self::OtherSettings(_)
             | Self::OtherGroup(_)
@@ -279,6 +293,7 @@ impl fmt::Display for StatusReason {
             Self::Unknown { source, why } => write!(f, "{source}: unknown: {why}"),
             Self::RecordMissing { witnesses } => write!(f, "{}", Stop::RecordGone { witnesses: witnesses.clone() }),
             Self::RecordWentBack(later) => write!(f, "{}", Stop::RecordWentBack(later.clone())),
+            Self::ClusterAnswers(at) => write!(f, "{}", Stop::ClusterAnswers { at: at.clone() }),
             Self::OtherClaim { claim_id, former, here: true, .. } => {
                 write!(f, "{}", Stop::OtherCluster { local: claim_id.clone(), former: former.clone() })
             }
@@ -304,6 +319,9 @@ impl fmt::Display for StatusReason {
                  the data only when a certain member list shows that nobody needs it; if it may be lost, terminate this machine, or empty \
                  etcd's data directory here"
             ),
+            Self::DataOfAnother { found, listed } => {
+                write!(f, "{}", Stop::DataOfAnother { found: *found, listed: *listed })
+            }
             Self::RecordRetired => f.write_str("the record says that this cluster was retired, but it still runs"),
             Self::OtherSettings(difference) => write!(f, "{}", Stop::OtherIdentity(difference.clone())),
             Self::OtherGroup(difference) => write!(f, "{}", Stop::OtherGroup(difference.clone())),

@@ -1,6 +1,6 @@
 //! What is wrong with the record, and with what lies on this disk, as far as it may be an older version, lost, or another's.
 
-use super::input::StatusInput;
+use super::input::{Etcd, StatusInput};
 use super::machines::{Ec2Answer, StatusMachine};
 use super::reason::{StatusReason, StatusSource, unknown};
 use crate::model::machine::etcd_data::EtcdData;
@@ -8,6 +8,7 @@ use crate::model::machine::group::Ec2State;
 use crate::model::machine::ids::{ClaimId, InstanceId};
 use crate::model::machine::local::Local;
 use crate::model::membership::later_truth::LaterTruth;
+use crate::model::membership::members::Member;
 use crate::model::membership::registration::{Registration, RegistrationPhase};
 use crate::model::record::cluster::{ClusterRecord, RecordState};
 use crate::model::record::former_cluster::FormerCluster;
@@ -91,7 +92,19 @@ pub(super) fn data(input: &StatusInput) -> Option<StatusReason> {
             Some(StatusReason::ForeignData { owner: owner.clone() })
         }
         (Local::Made { .. }, EtcdData::Nothing) if !is_foreign => Some(StatusReason::DataGone(owner.clone())),
+        (Local::Made { .. }, EtcdData::Of(ids)) => {
+            let listed = listed_here(input)?.id;
+            (listed != ids.member).then_some(StatusReason::DataOfAnother { found: ids.member, listed })
+        }
         (_, EtcdData::Of(_) | EtcdData::Unreadable { .. } | EtcdData::Nothing | EtcdData::Elsewhere) => None,
+    }
+}
+
+/// The member that a certain list names at this machine's address.
+fn listed_here(input: &StatusInput) -> Option<&Member> {
+    match &input.etcd {
+        Ok(Etcd::Stacked { members, certain: true, .. }) => members.at(&input.here.addresses),
+        Ok(Etcd::Stacked { .. } | Etcd::Silent { .. } | Etcd::External) | Err(_) => None,
     }
 }
 

@@ -144,6 +144,7 @@ pub(crate) fn healthy() -> StatusInput {
         ec2: Ok(all.clone().map(|n| (id(n), Ec2State::Running)).collect()),
         etcd: stacked([member(1), member(2), member(3)]),
         without_claim: Vec::new(),
+        beside: Vec::new(),
         api_servers: Ok(all.map(|n| (id(n), api_server())).collect()),
     }
 }

@@ -2,13 +2,14 @@
 
 use super::sample::*;
 use super::*;
-use crate::model::machine::etcd_data::EtcdData;
+use crate::model::machine::etcd_data::{EtcdData, EtcdIds};
 use crate::model::machine::group::{Ec2State, GroupMember};
-use crate::model::machine::ids::{BootId, ClaimId, Uid};
+use crate::model::machine::ids::{BootId, ClaimId, EtcdClusterId, Uid};
 use crate::model::machine::local::Local;
 use crate::model::membership::members::{Member, Members};
 use crate::model::membership::registration::Registration;
 use crate::model::record::cluster::Holder;
+use crate::model::up::snapshot::ApiServerAt;
 use std::collections::BTreeMap;
 
 fn silent(n: u8) -> Member {
@@ -224,6 +225,31 @@ fn a_lost_record_is_not_taken_for_an_unclaimed_cluster() {
 }
 
 #[test]
+fn an_api_server_that_answers_where_nobody_has_claimed_is_told() {
+    let at = || vec![ApiServerAt { instance: None, address: "api.demo.internal:6443".into() }];
+    let fresh = |input: &mut StatusInput, state: Known<Option<ClusterRecord>>| {
+        (input.record, input.hash, input.registrations) = (state, Ok(None), Ok(BTreeMap::new()));
+        (input.etcd, input.api_servers, input.here.local) = (why(), why(), Ok(Local::Fresh));
+    };
+    let retired = || record(RecordState::Retired(published().into()));
+    for state in [Ok(None), retired()] {
+        let alone = with(|input| fresh(input, state.clone()));
+        assert!(verdict_of(&alone).1.is_empty() && !verdict_of(&alone).0.contains("answers"), "{state:?}");
+        let beside = with(|input| {
+            fresh(input, state.clone());
+            input.beside = at();
+        });
+        let text = "no cluster of this prefix, and an API server answers all the same";
+        assert_eq!(verdict_of(&beside), (text.into(), vec!["cluster-answers"]));
+        let reason = judge(&beside).reasons[0].to_string();
+        assert!(
+            reason.contains("the endpoint api.demo.internal:6443") && reason.contains("correct 'bucket'"),
+            "{reason}"
+        );
+    }
+}
+
+#[test]
 fn a_record_that_went_back_is_told_with_what_is_later() {
     let claim = |n: u8| ClaimId::parse(format!("00000000-0000-4000-8000-00000000000{n}")).unwrap();
     let following = |input: &mut StatusInput, claim: &ClaimId| {
@@ -265,6 +291,11 @@ fn a_record_that_went_back_is_told_with_what_is_later() {
         (with_local(made(own.clone()), &|_| ()), &[]),
     ];
     for (input, codes) in rows {
+        let outcome = judge(&input).outcome;
+        assert!(
+            !matches!(outcome, StatusOutcome::NoCluster(_) | StatusOutcome::Healthy) || codes.is_empty(),
+            "{outcome:?}"
+        );
         let found: Vec<_> = judge(&input).reasons.into_iter().filter(|reason| codes.contains(&reason.code())).collect();
         assert_eq!(found.iter().map(StatusReason::code).collect::<Vec<_>>(), codes, "{:?}", input.record);
         for reason in found {
@@ -288,6 +319,7 @@ fn data_that_is_gone_or_anothers_and_a_claim_that_is_missing_are_reasons() {
         })
     };
     let unreadable = || EtcdData::Unreadable { why: "w".into() };
+    let of = |n| EtcdData::Of(EtcdIds { member: member_id(n), cluster: EtcdClusterId(7) });
     let (gone, foreign) = (&["data-gone"][..], &["foreign-data"][..]);
     let rows = [
         (made(1, unreadable()), &[][..], None, ""),
@@ -295,6 +327,8 @@ fn data_that_is_gone_or_anothers_and_a_claim_that_is_missing_are_reasons() {
         (made(1, EtcdData::Nothing), gone, Some(id(1)), "mount the volume"),
         (made(9, unreadable()), foreign, None, "attach this disk to i-0a1b2c3d4e5f60719"),
         (made(9, EtcdData::Nothing), &[], None, ""),
+        (made(1, of(1)), &[], None, ""),
+        (made(1, of(2)), &["data-of-another"], None, "attach the disk that this machine had"),
         (
             with(|input| input.without_claim = vec![address(2)]),
             &["etcd-claim-missing"],

@@ -1,7 +1,7 @@
 //! What a decision can be, with its reason as text.
 
 use crate::model::machine::group::Lifecycle;
-use crate::model::machine::ids::{ClaimId, InstanceId};
+use crate::model::machine::ids::{ClaimId, InstanceId, MemberId};
 use crate::model::membership::data::DataNeeded;
 use crate::model::membership::later_truth::LaterTruth;
 use crate::model::record::former_cluster::FormerCluster;
@@ -179,6 +179,13 @@ pub enum Stop {
     },
     /// The marker is this instance's, and the data beside it is not what it says.
     DataNeeded(DataNeeded),
+    /// The data on this machine is not that of the member which is listed at its address.
+    DataOfAnother {
+        /// The member whose data it is.
+        found: MemberId,
+        /// The member that is listed.
+        listed: MemberId,
+    },
     /// Every machine that ever was a voter is gone.
     AllVotersGone {
         /// Which.
@@ -200,6 +207,7 @@ impl Stop {
             | Self::ClusterAnswers { .. }
             | Self::ForeignData { .. }
             | Self::DataNeeded(_)
+            | Self::DataOfAnother { .. }
             | Self::AllVotersGone { .. } => false,
         }
     }
@@ -436,6 +444,12 @@ impl fmt::Display for Stop {
                 f,
                 "etcd does not list this machine, yet {needed}: attach the disk to the machine that it belongs to; if the data may be lost, \
                  terminate this machine, or empty etcd's data directory here"
+            ),
+            Self::DataOfAnother { found, listed } => write!(
+                f,
+                "the data of etcd on this disk is that of member {found}, and etcd lists member {listed} at this machine's address: attach \
+                 the disk that this machine had; if that cannot be had, empty etcd's data directory here, and 'kubeboot up' has member \
+                 {listed} removed by the other voters and joins anew"
             ),
             Self::AllVotersGone { instances } => {
                 write!(

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 const SITUATIONS: usize = 8;
 
 /// The names of the rows; a row's number is its index here.
-pub const ROWS: [&str; 40] = [
+pub const ROWS: [&str; 41] = [
     "stand by: not in the group",
     "stand by: lifecycle",
     "stand by: unhealthy",
@@ -55,6 +55,7 @@ pub const ROWS: [&str; 40] = [
     "wait: data gone",
     "wait: foreign data",
     "rejoin",
+    "stop: data of another",
 ];
 
 pub const VERDICTS: [&str; 8] = [
@@ -114,6 +115,7 @@ const fn row(step: &Step) -> usize {
         Step::Wait(Wait::DataGone { .. }) => 37,
         Step::Wait(Wait::ForeignData { .. }) => 38,
         Step::Rejoin => 39,
+        Step::Stop(Stop::DataOfAnother { .. }) => 40,
     }
 }
 

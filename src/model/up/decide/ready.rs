@@ -5,7 +5,7 @@ use crate::model::machine::etcd_data::EtcdData;
 use crate::model::machine::ids::InstanceId;
 use crate::model::machine::local::{Local, Stage};
 use crate::model::membership::data::may_delete;
-use crate::model::membership::members::Members;
+use crate::model::membership::members::{Member, Members};
 use crate::model::membership::view::ClusterView;
 use crate::model::record::cluster::{ClusterRecord, Published};
 use crate::model::up::snapshot::{Policy, Snapshot};
@@ -61,9 +61,19 @@ fn emptied(seen: &Snapshot, cluster: &ClusterView) -> Step {
     Step::Wait(Wait::DataGone { why })
 }
 
-/// A machine that has been a member, with data, and a list that is certain.
+/// A machine that has been a member, with data, and a list that is certain. Data of another member than the one that is listed
+/// here would vote in that one's name.
 fn kept(seen: &Snapshot, members: &Members) -> Step {
-    match members.at(&seen.addresses) {
+    match (members.at(&seen.addresses), &seen.data) {
+        (Some(listed), EtcdData::Of(ids)) if listed.id != ids.member => {
+            Step::Stop(Stop::DataOfAnother { found: ids.member, listed: listed.id })
+        }
+        (listed, _) => kept_own(seen, members, listed),
+    }
+}
+
+fn kept_own(seen: &Snapshot, members: &Members, listed: Option<&Member>) -> Step {
+    match listed {
         Some(member) if member.is_started_voter() => Step::Keep,
         Some(_) => Step::Wait(Wait::OwnMember),
         None => match may_delete(&seen.data, members, &seen.addresses) {

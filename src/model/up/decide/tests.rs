@@ -465,6 +465,18 @@ fn a_member_whose_data_is_gone_joins_anew_where_the_others_can_remove_it_and_wai
 }
 
 #[test]
+fn a_member_with_the_data_of_another_one_is_not_kept() {
+    let members = ClusterView::Listed(listed(&[(1, true), (2, true), (3, true)]));
+    let of = |data| Snapshot { record: ready(), local: made(1, 1), cluster: members.clone(), data, ..machine(1) };
+    assert_eq!(decided(&of(data_of(1))), Step::Keep);
+    assert_eq!(decided(&of(EtcdData::Unreadable { why: "w".into() })), Step::Keep, "nobody knows that it is another's");
+    for found in [2, 9] {
+        let stop = Stop::DataOfAnother { found: MemberId(found.into()), listed: MemberId(1) };
+        assert_eq!(decided(&of(data_of(found))), Step::Stop(stop));
+    }
+}
+
+#[test]
 fn a_member_that_is_not_listed_keeps_data_that_a_listed_one_needs() {
     let list = |members| ClusterView::Listed(listed(members));
     let of = |cluster, data| Snapshot { record: ready(), local: made(1, 1), cluster, data, ..machine(1) };
