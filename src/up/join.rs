@@ -21,7 +21,7 @@ use crate::node::Facts;
 use crate::node::kubelet_drop_in;
 use crate::node::lease::{Queued, release};
 use crate::node::peers;
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
@@ -189,7 +189,8 @@ impl UpContext {
     /// Compares this machine's kubeadm and documents with the cluster's, once, before etcd is touched.
     ///
     /// # Errors
-    /// With [`Exit::Operator`] when the minor versions differ.
+    /// With [`Exit::Operator`] when the minor versions differ, with [`Exit::Usage`] when etcd's data would lie elsewhere than the documents
+    /// say.
     async fn compare_with_cluster(&mut self, peers: &[IpAddr]) -> Result<Option<String>> {
         if self.membership.compared {
             return Ok(None);
@@ -204,6 +205,11 @@ impl UpContext {
         let cluster = Client::new(&credentials.kubeconfig, SocketAddr::new(address, port))?.kubeadm_config().await?;
         super::versions::compatible(&self.facts.cluster.kubernetes_version, &cluster.kubernetes_version)
             .context(Exit::Operator)?;
+        if let Some(refusal) = self.facts.documents.etcd_elsewhere(&cluster.document) {
+            return Err(anyhow!(refusal)
+                .context("failed to join with this kubeadm configuration")
+                .context(Exit::Usage));
+        }
         super::versions::warn_of_drift(&self.facts, &cluster);
         self.membership.compared = true;
         Ok(None)

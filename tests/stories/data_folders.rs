@@ -34,3 +34,22 @@ fn what_is_not_etcds_is_refused_before_the_claim_and_never_removed() -> Result<(
         world.is_one_control_plane(&[1])
     })
 }
+
+#[test]
+fn a_machine_whose_documents_name_another_data_folder_than_the_clusters_does_not_join() -> Result<()> {
+    World::of(2).tell_after_the_first(|world| {
+        let documents =
+            "apiVersion: kubeadm.k8s.io/v1beta4\nkind: ClusterConfiguration\netcd: {local: {dataDir: /data/etcd}}\n";
+        fs::write(world.disk(2)?.join("etc/kubeboot/other.yaml"), documents)?;
+        let up = ["kubeboot", "--kubeadm-config", "/etc/kubeboot/other.yaml", "up"];
+        world.refuses(
+            2,
+            &up,
+            2,
+            &["etcd.local.dataDir", "/data/etcd", "/var/lib/etcd", "write what the cluster has"],
+        )?;
+        world.run_up(2)?;
+        world.all_up(&[2])?;
+        world.is_one_control_plane(&[1, 2])
+    })
+}

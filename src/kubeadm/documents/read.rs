@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::value::{at, text, texts};
-use super::{CLUSTER, ClusterFacts, Documents, INIT, JOIN, RESET};
+use super::{CLUSTER, ClusterFacts, DocumentRefusal, Documents, INIT, JOIN, RESET};
 
 /// kubeadm's defaults, from its `v1beta4/defaults.go`.
 pub(super) const DEFAULT_SERVICE_SUBNET: &str = "10.96.0.0/12";
@@ -58,9 +58,19 @@ impl Documents {
     /// nor wipes its data.
     #[must_use]
     pub fn data_dir(&self) -> Option<&Path> {
-        let cluster = self.kubeadm(CLUSTER);
-        let ours = at(cluster, "etcd.external").is_none();
-        ours.then(|| Path::new(text(cluster, "etcd.local.dataDir").unwrap_or(DEFAULT_DATA_DIR)))
+        data_dir_of(self.kubeadm(CLUSTER))
+    }
+
+    /// Why this machine may not join the cluster of this `ClusterConfiguration`: that keeps etcd's data elsewhere. A machine that joins
+    /// gets the cluster's configuration, and what lies in etcd's folder is looked for, guarded and wiped by these documents.
+    #[must_use]
+    pub fn etcd_elsewhere(&self, theirs: &Value) -> Option<DocumentRefusal> {
+        let (ours, theirs) = (self.data_dir(), data_dir_of(theirs));
+        let said =
+            |folder: Option<&Path>| folder.map_or("external".into(), |folder| format!("in '{}'", folder.display()));
+        let field = if ours.is_some() && theirs.is_some() { "etcd.local.dataDir" } else { "etcd" };
+        let reason = format!("says that etcd is {}, and the cluster's etcd is {}", said(ours), said(theirs));
+        (ours != theirs).then(|| DocumentRefusal::new(CLUSTER, field, reason, "write what the cluster has"))
     }
 
     /// The external etcd, if there is one.
@@ -116,4 +126,10 @@ fn port(document: &Value, field: &str) -> Option<u16> {
         None => Some(DEFAULT_PORT),
         Some(given) => given.as_u64().and_then(|port| u16::try_from(port).ok()).filter(|port| *port != 0),
     }
+}
+
+/// The data directory of the etcd of this `ClusterConfiguration`; `None` when it is external.
+fn data_dir_of(cluster: &Value) -> Option<&Path> {
+    let ours = at(cluster, "etcd.external").is_none();
+    ours.then(|| Path::new(text(cluster, "etcd.local.dataDir").unwrap_or(DEFAULT_DATA_DIR)))
 }

@@ -363,6 +363,40 @@ fn every_file_of_the_host_is_named_with_its_field() -> Result<()> {
 }
 
 #[test]
+fn a_cluster_that_keeps_etcds_data_elsewhere_is_not_joined() -> Result<()> {
+    let stored = yaml(include_str!("../../../tests/fixtures/documents/stored.yaml")).map_err(anyhow::Error::msg)?;
+    let elsewhere = json!({"etcd": {"local": {"dataDir": "/data/etcd"}}});
+    let external = json!({"etcd": {"external": {"endpoints": ["https://e:2379"]}}});
+    let (default, there) = ("clusterName: demo", "etcd: {local: {dataDir: /data/etcd}}");
+    let outside = "etcd: {external: {endpoints: ['https://other:2379']}}";
+    // (documents, the cluster's, what is said)
+    let rows = [
+        (default, &stored, None),
+        (default, &json!({}), None),
+        (there, &elsewhere, None),
+        (outside, &external, None),
+        (
+            default,
+            &elsewhere,
+            Some("etcd.local.dataDir says that etcd is in '/var/lib/etcd', and the cluster's etcd is in '/data/etcd'"),
+        ),
+        (
+            there,
+            &stored,
+            Some("etcd.local.dataDir says that etcd is in '/data/etcd', and the cluster's etcd is in '/var/lib/etcd'"),
+        ),
+        (default, &external, Some("etcd says that etcd is in '/var/lib/etcd', and the cluster's etcd is external")),
+        (outside, &stored, Some("etcd says that etcd is external, and the cluster's etcd is in '/var/lib/etcd'")),
+    ];
+    for (ours, theirs, expected) in rows {
+        let found = Documents::parse(&of(CLUSTER, ours))?.etcd_elsewhere(theirs).map(|refusal| refusal.to_string());
+        let expected = expected.map(|says| format!("ClusterConfiguration: {says}; write what the cluster has"));
+        assert_eq!(found, expected, "{ours} {theirs}");
+    }
+    Ok(())
+}
+
+#[test]
 fn drift_is_what_the_operator_wrote_differently() -> Result<()> {
     let stored = yaml(include_str!("../../../tests/fixtures/documents/stored.yaml")).map_err(anyhow::Error::msg)?;
     let ours = |field: &str| -> Result<Vec<String>> {
