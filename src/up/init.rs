@@ -19,8 +19,8 @@ use crate::kubeadm::documents::BootstrapToken;
 use crate::kubeadm::pki::{self, Bundle};
 use crate::kubeadm::run::{ATTEMPT_TIMEOUT, Kubeadm};
 use crate::kubeadm::state::{Marker, MarkerStage};
-use crate::model::machine::etcd_data::EtcdIds;
-use crate::model::machine::ids::{ClaimId, EtcdClusterId, Uid};
+use crate::model::machine::etcd_data::{EtcdData, EtcdIds};
+use crate::model::machine::ids::{ClaimId, EtcdClusterId, MemberId, Uid};
 use crate::model::membership::certainty::RecordedEtcd;
 use crate::model::membership::registration::RegistrationPhase;
 use crate::model::record::claim;
@@ -95,7 +95,11 @@ impl UpContext {
             Ok(FinalWrite::Ours(_)) => {
                 Point::FlipAnswered.reached();
                 tracing::info!(claim = %claim_id, kube_system_uid = %published.kube_system_uid, "the cluster exists");
-                self.mark_member(&claim_id, &published)?;
+                let member = match self.data() {
+                    EtcdData::Of(ids) => Some(ids.member),
+                    EtcdData::Nothing | EtcdData::Elsewhere | EtcdData::Unreadable { .. } => None,
+                };
+                self.mark_member(&claim_id, &published, member)?;
             }
             Ok(FinalWrite::Lost(lost)) => self.lost(&lost).await,
             // Nothing on the disk is touched until the record has been read.
@@ -105,11 +109,17 @@ impl UpContext {
         Ok(StepOutcome::Again)
     }
 
-    /// Writes down that this machine is a member of the cluster of this claim.
-    pub(super) fn mark_member(&self, claim_id: &ClaimId, published: &Published) -> Result<()> {
+    /// Writes down that this machine is a member of the cluster of this claim, and which one of etcd's: kubelet's guard compares that
+    /// with the data that it finds.
+    pub(super) fn mark_member(
+        &self,
+        claim_id: &ClaimId,
+        published: &Published,
+        member: Option<MemberId>,
+    ) -> Result<()> {
         let mut marker = marker(&self.facts, claim_id, MarkerStage::Member);
         marker.kube_system_uid = Some(published.kube_system_uid.clone());
-        marker.etcd_cluster_id = published.etcd_cluster_id;
+        (marker.etcd_cluster_id, marker.member_id) = (published.etcd_cluster_id, member);
         marker.save(Path::new("/"))?;
         Point::MemberMarked.reached();
         Ok(())

@@ -164,7 +164,7 @@ impl UpContext {
             ensure!(node.is_some(), "kubeadm join has ended, but there is no Node '{}'", self.facts.node_name);
         }
         Point::OwnApiReady.reached();
-        self.mark_member(&record.claim_id, published)?;
+        self.mark_member(&record.claim_id, published, member)?;
         tracing::info!(member = member.map(|id| id.to_string()), "this machine has joined");
         // From here on this machine uses its own credentials.
         self.membership.credentials = None;

@@ -9,6 +9,7 @@ use crate::bucket::keys;
 use crate::exit::Exit;
 use crate::host::systemd::notify;
 use crate::kube::Client;
+use crate::kubeadm::state::Marker;
 use crate::model::machine::ids::{ClaimId, Uid};
 use crate::model::machine::local::Local;
 use crate::model::membership::view::ClusterView;
@@ -19,6 +20,7 @@ use crate::model::up::snapshot::Snapshot;
 use crate::node::kubelet_drop_in;
 use anyhow::{Result, anyhow};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 /// How long one attempt to publish the hash is tried.
@@ -59,8 +61,14 @@ impl UpContext {
             }
             Err(error) => return wait(error),
         }
-        if !matches!(seen.local, Local::Made { .. }) {
-            self.mark_member(&record.claim_id, published)?;
+        let member = match &seen.cluster {
+            ClusterView::Listed(members) => members.at(&seen.addresses).map(|member| member.id),
+            _ => None,
+        };
+        // A marker of an earlier kubeboot does not name the member.
+        let marked = Marker::load(Path::new("/"))?.and_then(|marker| marker.member_id);
+        if !matches!(seen.local, Local::Made { .. }) || marked != member {
+            self.mark_member(&record.claim_id, published, member)?;
         }
         let node = match local.node(&self.facts.node_name).await {
             Ok(None) if self.facts.external_etcd() => {
@@ -74,10 +82,6 @@ impl UpContext {
             node => node.ok().flatten(),
         };
         let node_uid = node.and_then(|node| Uid::parse(node.uid).ok());
-        let member = match &seen.cluster {
-            ClusterView::Listed(members) => members.at(&seen.addresses).map(|member| member.id),
-            _ => None,
-        };
         if let Some(reason) = self.publish_hash(published).await? {
             return Ok(StepOutcome::Wait(Waiting { reason, pause: POLL_INTERVAL, exit: Exit::TryAgain }));
         }

@@ -1,7 +1,7 @@
 //! A disk, or a part of one, that another machine wrote: data that somebody may need stays, and it is said whose it is.
 
 use crate::support::World;
-use crate::support::etcd::VOLUME;
+use crate::support::etcd::{MEMBER, VOLUME};
 use crate::support::world::RUN;
 use anyhow::{Context, Result, ensure};
 
@@ -39,11 +39,7 @@ fn another_voters_marker_or_disk_costs_no_voter_its_data() -> Result<()> {
             world.copy_to(3, path, 4)?;
         }
         world.boot(4, false)?;
-        let manifests = world.disk(4)?.join("etc/kubernetes/manifests");
-        world.until("kubelet's guard to keep a voter's twin from starting", RUN, || {
-            let aside = ["etcd.yaml", "kube-apiserver.yaml"].iter().all(|name| !manifests.join(name).exists());
-            Ok(aside.then_some(()))
-        })?;
+        kubelet_starts_no_etcd(world, 4)?;
         let written = format!("was written by {}", world.id(3)?);
         world.refuses(4, &UP, 6, &[&written, "is listed and does not answer elsewhere"])?;
         ensure!(world.member_folder(4)?.join("wal").is_dir(), "the data of a silent voter is gone");
@@ -58,6 +54,44 @@ fn another_voters_marker_or_disk_costs_no_voter_its_data() -> Result<()> {
         let at = |text: &str| log.find(text).with_context(|| format!("no '{text}' in: {log}"));
         ensure!(at("holds the membership lease")? < at("wiping this machine")?, "wiped outside the lease: {log}");
         Ok(())
+    })
+}
+
+#[test]
+fn a_voter_with_the_data_of_another_one_does_not_serve_and_joins_anew_when_it_is_emptied() -> Result<()> {
+    World::of(3).tell(|world| {
+        world.all_up(&[1, 2, 3])?;
+        world.keep_a_word(1)?;
+        world.ask(&["kill", "2"])?;
+        world.ask(&["kill", "3"])?;
+        world.delete_on_disk(2, MEMBER)?;
+        world.copy_to(3, MEMBER, 2)?;
+        world.boot(3, true)?;
+        world.all_up(&[3])?;
+        world.boot(2, false)?;
+        kubelet_starts_no_etcd(world, 2)?;
+        let said = [
+            "the data of etcd on this disk is that of member",
+            "at this machine's address",
+            "empty etcd's data directory here",
+        ];
+        world.refuses(2, &UP, 6, &said)?;
+        let status = world.on(2, &["kubeboot", "status", "--json"])?.text();
+        ensure!(status.contains("data-of-another"), "{status}");
+        world.delete_on_disk(2, MEMBER)?;
+        world.run_up(2)?;
+        world.all_up(&[2])?;
+        world.have_the_word(&[1, 2, 3])?;
+        world.is_one_control_plane(&[1, 2, 3])
+    })
+}
+
+/// Waits until kubelet's guard has set the manifests aside.
+fn kubelet_starts_no_etcd(world: &World, node: usize) -> Result<()> {
+    let manifests = world.disk(node)?.join("etc/kubernetes/manifests");
+    world.until(&format!("kubelet's guard on node {node} to keep etcd from starting"), RUN, || {
+        let aside = ["etcd.yaml", "kube-apiserver.yaml"].iter().all(|name| !manifests.join(name).exists());
+        Ok(aside.then_some(()))
     })
 }
 
