@@ -6,7 +6,7 @@ use crate::kubeadm::manifests;
 use crate::kubeadm::state::Marker;
 use crate::log;
 use crate::model::machine::guard::{GuardStep, Marked, NotWhole, guard};
-use crate::model::machine::ids::InstanceId;
+use crate::model::machine::ids::{InstanceId, MemberId};
 use crate::node::this_instance::this_instance;
 use anyhow::{Context, Result};
 use std::path::Path;
@@ -76,6 +76,25 @@ fn put_back_if_whole(root: &Path, me: &InstanceId) -> Result<Option<NotWhole>> {
         GuardStep::LeaveAside(why) | GuardStep::SetAside(why) => Ok(Some(why)),
         GuardStep::Pass => Ok(None),
     }
+}
+
+/// For `up`, where etcd's data is not that of the member which is listed here: writes down which one that is, so that the guard can
+/// tell from now on, and ends what runs. A marker of an earlier kubeboot does not name the member.
+///
+/// # Errors
+/// The marker cannot be written, or a manifest stays where it was.
+pub fn keep_from_starting(root: &Path, listed: MemberId) -> Result<()> {
+    if let Some(mut marker) = Marker::load(root)?.filter(|marker| marker.member_id != Some(listed)) {
+        marker.member_id = Some(listed);
+        marker.save(root)?;
+    }
+    if manifests::places(root).in_place {
+        tracing::error!(
+            "this machine's etcd runs another member's data: setting its manifest and the API server's aside"
+        );
+        manifests::set_aside(root).context("failed to keep kubelet from running an etcd that must not run")?;
+    }
+    Ok(())
 }
 
 fn put_back(root: &Path) -> Result<()> {

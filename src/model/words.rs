@@ -178,7 +178,7 @@ fn a_stop_says_what_was_found_and_every_way_out() {
             Stop::DataOfAnother { found: member, listed: MemberId(0xb1) },
             "the data of etcd on this disk is that of member a9, and etcd lists member b1 at this machine's address: ",
             &[
-                "attach the disk that this machine had",
+                "attach this data to the machine of member a9 if it needs it, and the disk that this machine had here",
                 "empty etcd's data directory here, and 'kubeboot up' has member b1 removed",
             ],
         ),

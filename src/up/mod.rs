@@ -19,10 +19,11 @@ mod versions;
 mod wait_log;
 
 use crate::exit::Exit;
+use crate::guard;
 use crate::host::files;
 use crate::host::lock::{self, Lock};
 use crate::model::up::decide::decide;
-use crate::model::up::step::{StandBy, Step, Wait};
+use crate::model::up::step::{StandBy, Step, Stop, Wait};
 use crate::node::Facts;
 use crate::node::credentials::FOLDER;
 use crate::node::leaving_unit::LeavingUnit;
@@ -195,8 +196,10 @@ async fn pass(context: &mut UpContext, outages: &mut Outages, deadline: Instant)
     context.manifests_aside.put_back_if_whole(Path::new("/"), &context.facts.machine.instance);
     let mut seen = context.observe().await?;
     let mut step = decide(&seen, context.policy());
-    if step.makes_a_cluster() && context.membership.probe.evidence_reused {
-        // What proves that there is a cluster already is read right before another one may be made.
+    // What proves that there is a cluster already is read right before another one may be made. And the record is read before it: a
+    // flip in between looks like a record that has gone back.
+    let is_behind = matches!(step, Step::Stop(Stop::RecordWentBack(_)));
+    if is_behind || step.makes_a_cluster() && context.membership.probe.evidence_reused {
         context.membership.probe.forget_evidence();
         seen = context.observe().await?;
         step = decide(&seen, context.policy());
@@ -208,6 +211,9 @@ async fn pass(context: &mut UpContext, outages: &mut Outages, deadline: Instant)
         Step::StandBy(why) => Ok(StepOutcome::Wait(stand_by(&why))),
         Step::Wait(what) => Ok(StepOutcome::Wait(wait(&what))),
         Step::Stop(why) => {
+            if let Stop::DataOfAnother { listed, .. } = &why {
+                guard::keep_from_starting(Path::new("/"), *listed)?;
+            }
             let exit = if why.is_about_settings() { Exit::Usage } else { Exit::Operator };
             Err(anyhow!("{why}").context(exit))
         }

@@ -139,13 +139,12 @@ impl Registration {
         (self.member_id, self.node_uid, self.lease_nonce) = (None, None, None);
     }
 
-    /// Notes what the record says. Of a cluster that it gives up there is nothing more to say.
+    /// Notes what the record says. Of a cluster that it gives up there is nothing more to say; one that it does not give up is told of
+    /// further, for an older version of the record may have come back.
     pub fn notes(&mut self, record: &ClusterRecord) {
-        match record.state {
-            RecordState::Ready(_) => self.ready_claim = Some(record.claim_id.clone()),
-            RecordState::Initializing { .. } | RecordState::Retired(_) => {
-                self.ready_claim.take_if(|claim| record.gives_up(claim));
-            }
+        self.ready_claim.take_if(|claim| record.gives_up(claim));
+        if matches!(record.state, RecordState::Ready(_)) {
+            self.ready_claim.get_or_insert_with(|| record.claim_id.clone());
         }
     }
 
@@ -166,15 +165,20 @@ impl Registration {
     #[must_use]
     pub fn unexplained_by(&self, record: &ClusterRecord) -> Option<&ClaimId> {
         let is_explained = |claim: &ClaimId| *claim == record.claim_id || record.gives_up(claim);
-        self.claims().find(|claim| !self.retired && !is_explained(claim))
+        // Beside a claim, a member may be that of an earlier claim than the one which the machine follows now.
+        let had_vote = matches!(record.state, RecordState::Retired(_)) && self.member_id.is_some();
+        let voted = self.claim_id.iter().filter(|_| had_vote);
+        self.claims().chain(voted).find(|claim| !self.retired && !is_explained(claim))
     }
 
     /// Whether only a member registers so.
     fn was_member(&self) -> bool {
         match self.phase {
-            RegistrationPhase::Joined | RegistrationPhase::Left | RegistrationPhase::Reaped => true,
+            RegistrationPhase::Joined => true,
             // A machine whose init was cut off says so, too, when it goes down.
-            RegistrationPhase::Leaving => self.member_id.is_some(),
+            RegistrationPhase::Leaving | RegistrationPhase::Left | RegistrationPhase::Reaped => {
+                self.member_id.is_some()
+            }
             RegistrationPhase::Waiting
             | RegistrationPhase::Initializing
             | RegistrationPhase::Joining
@@ -289,8 +293,8 @@ mod tests {
         // (phase, proven with a member ID, without one)
         let rows = [
             (Joined, true, true),
-            (Left, true, true),
-            (Reaped, true, true),
+            (Left, true, false),
+            (Reaped, true, false),
             (Leaving, true, false),
             (Waiting, false, false),
             (Initializing, false, false),
@@ -346,8 +350,8 @@ mod tests {
             (saw(&other), record(&own, retired(&[&other])), true),
             (without(Joining), record(&own, retired(&[])), false),
             (without(Leaving), record(&own, retired(&[])), true),
-            (without(Left), record(&own, retired(&[])), true),
-            (without(Reaped), record(&own, retired(&[])), true),
+            (without(Left), record(&own, retired(&[])), false),
+            (without(Reaped), record(&own, retired(&[])), false),
         ];
         for (found, record, expected) in rows {
             let finished = found.given_up_by(&record, "now".into());
@@ -376,6 +380,9 @@ mod tests {
             (record(&other, making(), Vec::new()), Some(&own)),
             (record(&own, making(), Vec::new()), Some(&own)),
             (record(&other, ready(), vec![own.clone()]), Some(&other)),
+            // An older version that has come back.
+            (record(&own, ready(), Vec::new()), Some(&other)),
+            (record(&own, RecordState::Retired(None), Vec::new()), Some(&other)),
             (record(&own, making(), vec![other.clone()]), None),
             (record(&other, RecordState::Retired(None), Vec::new()), None),
         ];

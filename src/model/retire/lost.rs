@@ -57,7 +57,7 @@ fn is_lost(input: &LostRecordInput<'_>) -> Result<bool, RetireRefusal> {
     let Some(record) = input.record else {
         let tells_of_one = input.was_deleted
             || input.hash.is_some()
-            || input.registrations.iter().any(|registration| registration.claim_id.is_some());
+            || input.registrations.iter().any(|found| found.claim_id.is_some() || found.ready_claim.is_some());
         return if tells_of_one { Ok(true) } else { Err(RetireRefusal::NothingLost) };
     };
     let went_back = LaterTruth::than(record, input.registrations, input.hash).is_some();
@@ -154,6 +154,7 @@ mod tests {
         let nothing = refused(RetireRefusal::NothingLost);
         let waiting = || vec![registration(1, RegistrationPhase::Waiting, 1)];
         let silent = || vec![Registration { claim_id: None, ..registration(1, RegistrationPhase::Waiting, 1) }];
+        let saw_ready = || vec![Registration { ready_claim: Some(claim(1)), ..silent().remove(0) }];
         let (here, allowed, already) = (Some("sha256:01"), RetireDecision::Allowed, RetireDecision::Already);
         // (record, delete marker, registrations, hash, decision)
         let rows = [
@@ -163,6 +164,7 @@ mod tests {
             (None, false, vec![], here, allowed.clone()),
             (None, false, vec![], None, nothing.clone()),
             (None, false, silent(), None, nothing),
+            (None, false, saw_ready(), None, allowed.clone()),
             (Some(&making), false, vec![joined(1, 1)], None, allowed.clone()),
             (Some(&making), false, vec![], here, allowed.clone()),
             (Some(&making), false, waiting(), None, no_cluster),

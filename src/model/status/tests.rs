@@ -328,7 +328,7 @@ fn data_that_is_gone_or_anothers_and_a_claim_that_is_missing_are_reasons() {
         (made(9, unreadable()), foreign, None, "attach this disk to i-0a1b2c3d4e5f60719"),
         (made(9, EtcdData::Nothing), &[], None, ""),
         (made(1, of(1)), &[], None, ""),
-        (made(1, of(2)), &["data-of-another"], None, "attach the disk that this machine had"),
+        (made(1, of(2)), &["data-of-another"], None, "the disk that this machine had here"),
         (
             with(|input| input.without_claim = vec![address(2)]),
             &["etcd-claim-missing"],

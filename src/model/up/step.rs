@@ -448,7 +448,8 @@ impl fmt::Display for Stop {
             Self::DataOfAnother { found, listed } => write!(
                 f,
                 "the data of etcd on this disk is that of member {found}, and etcd lists member {listed} at this machine's address: attach \
-                 the disk that this machine had; if that cannot be had, empty etcd's data directory here, and 'kubeboot up' has member \
+                 this data to the machine of member {found} if it needs it, and the disk that this machine had here; if that cannot be \
+                 had, and member {found} answers or its data may be lost, empty etcd's data directory here, and 'kubeboot up' has member \
                  {listed} removed by the other voters and joins anew"
             ),
             Self::AllVotersGone { instances } => {

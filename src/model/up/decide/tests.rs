@@ -335,8 +335,8 @@ fn an_older_version_of_the_record_makes_no_cluster() {
     let claims = [held_by(1, 1, secs(0)), held_by(2, 1, secs(0)), held_by(2, 1, secs(999)), vacant];
     let proofs = [
         (RegistrationPhase::Joined, None),
-        (RegistrationPhase::Left, None),
-        (RegistrationPhase::Reaped, None),
+        (RegistrationPhase::Left, Some(3)),
+        (RegistrationPhase::Reaped, Some(3)),
         (RegistrationPhase::Leaving, Some(3)),
     ];
     for record in claims.clone() {
@@ -366,6 +366,7 @@ fn an_older_version_of_the_record_makes_no_cluster() {
             assert_eq!(decided(&another), stop(registration(3, 2)));
             // Neither an init that was cut off and goes down, nor a cluster that was given up before this claim.
             let harmless = [
+                (registered(3, RegistrationPhase::Left, 1, None), Vec::new()),
                 (registered(3, RegistrationPhase::Leaving, 1, None), Vec::new()),
                 (registered(3, RegistrationPhase::Initializing, 1, None), Vec::new()),
                 (registered(3, RegistrationPhase::Joined, 2, Some(3)), vec![claim(2)]),
@@ -389,6 +390,14 @@ fn an_older_version_of_the_record_makes_no_cluster() {
         ..machine(1)
     };
     assert_eq!(decided(&over(later(3, 2), None)), stop(registration(3, 2)));
+    for phase in [RegistrationPhase::Failed, RegistrationPhase::Waiting] {
+        let voter = vec![registered(3, phase, 2, Some(3))];
+        assert_eq!(
+            decided(&over(voter, None)),
+            stop(registration(3, 2)),
+            "a stopped voter of the version before: {phase:?}"
+        );
+    }
     assert_eq!(decided(&over(later(3, 1), None)), Step::Claim(Over::Retired));
     assert_eq!(decided(&over(Vec::new(), Some("sha256:00"))), Step::Claim(Over::Retired));
     assert_eq!(decided(&over(Vec::new(), Some("sha256:01"))), stop(LaterTruth::Hash));
