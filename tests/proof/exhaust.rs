@@ -163,8 +163,15 @@ pub fn cluster(machines: u8, left: Budget) -> World {
         world.machine_mut(slot).disk = disk;
         world.machine_mut(slot).up = Some(Box::new(Up { at: At::Done, ..Up::new(None) }));
         let (nonce, member_id) = (Some(slot.into()), Some(member));
-        let reg =
-            Reg { phase: Phase::Joined, claim: Some(1), retired: false, nonce, member: member_id, ready: Some(1) };
+        let reg = Reg {
+            phase: Phase::Joined,
+            claim: Some(1),
+            retired: false,
+            nonce,
+            member: member_id,
+            ready: Some(1),
+            saw: Some(1),
+        };
         world.bucket.regs.insert(slot, reg);
         mems.push(Mem { id: member, slot, addr, learner: false, started: true });
     }
@@ -194,6 +201,20 @@ fn with_fresh(machines: u8, fresh: u8, left: Budget) -> World {
     let mut world = cluster(machines, left);
     world.desired += fresh;
     world.machines.extend((1..=fresh).map(|n| Machine::new(machines + n)));
+    world
+}
+
+/// One machine that serves and a fresh one, after a cluster of claim 0 that was retired: its records may come back, too.
+fn after_a_retired_one(left: Budget) -> World {
+    let mut world = with_fresh(1, 1, left);
+    let ready = world.bucket.record.clone().expect("there is a cluster");
+    let before = Rec { claim: 0, ..ready };
+    let retired = Rec { state: RecState::Retired { by: 0, at: 1 }, ..before.clone() };
+    let bucket = &mut world.bucket;
+    bucket.record.iter_mut().for_each(|record| record.retired.push(0));
+    bucket.past =
+        std::mem::take(&mut bucket.past).into_iter().map(|record| Rec { retired: vec![0], ..record }).collect();
+    bucket.past.extend([before, retired]);
     world
 }
 
@@ -295,6 +316,8 @@ worlds! {
     STRANGERS, 64, World::new(2, Budget { strangers: 1, claims: 1, holdings: 1, ..Budget::default() });
     /// A cluster that is lost and retired, whether that comes to its end, and objects that go back then.
     RETIRED_BACK, 64, cluster(1, Budget { claims: 1, deaths: 1, launches: 1, retirements: 1, objects: 1, ..Budget::default() });
+    /// A cluster after a retired one, whose record and hash go back to that one, three times.
+    TWICE_BACK, 64, after_a_retired_one(Budget { objects: 3, claims: 1, freezes: 1, starts: 1, ..Budget::default() });
     /// A cluster that is lost, retired, and made anew.
     RETIRED, 64, cluster(1, Budget { claims: 2, deaths: 1, stops: 1, launches: 1, retirements: 1, kills: 1, starts: 1, ..Budget::default() });
 }

@@ -62,6 +62,9 @@ impl World {
         let mut told = up.reg.real(slot, 0);
         told.notes(&real);
         up.reg.ready = told.ready_claim.as_ref().map(claim_of);
+        if up.under_ready {
+            up.reg.saw = up.reg.saw.max(Some(rec.claim));
+        }
         RecordView::Found { record: Box::new(real), etag, unchanged_for: secs(age) }
     }
 

@@ -93,8 +93,10 @@ pub struct Reg {
     pub retired: bool,
     pub nonce: Option<Nonce>,
     pub member: Option<u8>,
-    /// The last claim whose record it saw ready.
+    /// The claim that it tells of, because it saw that ready.
     pub ready: Option<Claim>,
+    /// The latest claim that it ever saw ready: what the world knows, and no code of the machine's.
+    pub saw: Option<Claim>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -550,7 +552,7 @@ impl Reg {
     }
 
     pub const fn new() -> Self {
-        Self { phase: Phase::Waiting, claim: None, retired: false, nonce: None, member: None, ready: None }
+        Self { phase: Phase::Waiting, claim: None, retired: false, nonce: None, member: None, ready: None, saw: None }
     }
 }
 

@@ -129,7 +129,9 @@ impl World {
 
     /// Whether the cluster of a ready record exists: its members were not wiped.
     pub fn published_exists(&self) -> bool {
-        self.visible().is_none_or(|claim| !self.members(claim).is_empty())
+        // An older version of the record may show a cluster that was given up since.
+        let made = self.visible().filter(|claim| self.bucket.made == Some(*claim));
+        made.is_none_or(|claim| !self.members(claim).is_empty())
     }
 
     /// Members of the visible cluster that have a vote.

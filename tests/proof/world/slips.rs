@@ -41,7 +41,7 @@ impl World {
             all.extend([Slip::NoRecord(true), Slip::NoRecord(false)]);
         }
         for (slot, reg) in &self.bucket.regs {
-            if reg.phase == Phase::Joined || reg.ready.is_some() {
+            if reg.phase == Phase::Joined || reg.saw.is_some() {
                 all.extend([Slip::Registration(*slot, true), Slip::Registration(*slot, false)]);
             }
         }
@@ -74,7 +74,7 @@ impl World {
         if self.bucket.record.as_ref().is_some_and(says) {
             return true;
         }
-        let says = |reg: &Reg| reg.ready == Some(made) || (reg.phase == Phase::Joined && reg.claim == Some(made));
+        let says = |reg: &Reg| reg.saw == Some(made) || (reg.phase == Phase::Joined && reg.claim == Some(made));
         let said = self.bucket.regs.values().any(|reg| says(reg) && !reg.retired);
         match &self.bucket.record {
             None => self.bucket.deleted || said,
@@ -96,7 +96,9 @@ impl World {
                 self.bucket.regs.remove(&slot);
             }
             Slip::Registration(slot, false) => {
-                let earlier = |reg: &mut Reg| (reg.phase, reg.member, reg.ready) = (Phase::Initializing, None, None);
+                let earlier = |reg: &mut Reg| {
+                    (reg.phase, reg.member, reg.ready, reg.saw) = (Phase::Initializing, None, None, None)
+                };
                 self.bucket.regs.entry(slot).and_modify(earlier);
             }
             Slip::Hash(hash) => self.bucket.hash = hash,
