@@ -77,7 +77,12 @@ impl CallFailed {
             },
             None => causes(error),
         };
-        Self { verb, object: object.into(), permission, kind: classify(status, code), detail }
+        // An answer that was cut off says nothing, whatever its first line: behind a 404 may have come that there is no such object.
+        let kind = match error {
+            SdkError::ResponseError(_) => CallFailure::NoAnswer,
+            _ => classify(status, code),
+        };
+        Self { verb, object: object.into(), permission, kind, detail }
     }
 
     /// A call that had no answer in time.
@@ -161,6 +166,8 @@ fn classify(status: Option<u16>, code: Option<&str>) -> CallFailure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use aws_sdk_s3::operation::get_object::GetObjectError;
+    use aws_smithy_types::body::SdkBody;
 
     #[test]
     fn codes_and_status_mean_one_thing() {
@@ -177,6 +184,17 @@ mod tests {
         ];
         for (status, code, kind) in rows {
             assert_eq!(classify(status, code), kind, "{status:?} {code:?}");
+        }
+    }
+
+    #[test]
+    fn an_answer_that_was_cut_off_says_nothing() {
+        for status in [200, 403, 404, 500] {
+            let raw = HttpResponse::new(status.try_into().unwrap(), SdkBody::empty());
+            let cut: SdkError<GetObjectError, HttpResponse> = SdkError::response_error("end of file", raw);
+            let failed = CallFailed::new("read", "an object", "s3:GetObject", &cut);
+            assert_eq!(failed.kind, CallFailure::NoAnswer, "{status}");
+            assert!(failed.may_mend() && failed.detail.contains("end of file"), "{failed}");
         }
     }
 
