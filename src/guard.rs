@@ -186,6 +186,22 @@ mod tests {
     }
 
     #[test]
+    fn what_is_another_members_data_is_ended_and_named_where_the_marker_named_nobody() -> Result<()> {
+        let (root, me) = (member()?, id(1)?);
+        let path = root.path();
+        act(path, Some(&me))?;
+        assert!(starts(&root), "a marker of an earlier kubeboot names no member");
+        for _again in 0..2 {
+            keep_from_starting(path, MemberId(1))?;
+            assert!(!starts(&root));
+            assert_eq!(Marker::load(path)?.and_then(|marker| marker.member_id), Some(MemberId(1)));
+            act(path, Some(&me))?;
+            assert!(!starts(&root) && matches!(put_back_if_whole(path, &me)?, Some(NotWhole::DataOf(_))));
+        }
+        Ok(())
+    }
+
+    #[test]
     fn a_member_that_is_about_to_be_none_stays_aside() -> Result<()> {
         let (root, me) = (member()?, id(1)?);
         fs::remove_dir_all(root.path().join(LOG))?;
