@@ -78,8 +78,8 @@ fn put_back_if_whole(root: &Path, me: &InstanceId) -> Result<Option<NotWhole>> {
     }
 }
 
-/// For `up`, where etcd's data is not that of the member which is listed here: writes down which one that is, so that the guard can
-/// tell from now on, and ends what runs. A marker of an earlier kubeboot does not name the member.
+/// For `up`, where etcd's data is not that of the member which is listed here: writes down which one that is, since a marker of an
+/// earlier kubeboot does not name it, and sets the manifests aside, so that kubelet ends what runs.
 ///
 /// # Errors
 /// The marker cannot be written, or a manifest stays where it was.
@@ -89,9 +89,7 @@ pub fn keep_from_starting(root: &Path, listed: MemberId) -> Result<()> {
         marker.save(root)?;
     }
     if manifests::places(root).in_place {
-        tracing::error!(
-            "this machine's etcd runs another member's data: setting its manifest and the API server's aside"
-        );
+        tracing::error!("the data here is another member's: setting the manifests of etcd and API server aside");
         manifests::set_aside(root).context("failed to keep kubelet from running an etcd that must not run")?;
     }
     Ok(())

@@ -9,7 +9,7 @@ use crate::kubeadm::pki;
 use crate::model::machine::group::Ec2State;
 use crate::model::machine::ids::InstanceId;
 use crate::model::membership::later_truth::LaterTruth;
-use crate::model::membership::registration::Registration;
+use crate::model::membership::registration::{Registration, witnesses};
 use crate::model::record::cluster::{ClusterRecord, RecordState};
 use crate::model::record::identity::{Identity, Mismatch};
 use crate::model::up::snapshot::ApiServerAt;
@@ -65,9 +65,9 @@ impl Remains {
     /// Where `up` would stop, because the record is gone or is an older version.
     fn stop(&self, record: Option<&ClusterRecord>) -> Option<Stop> {
         let Some(record) = record else {
-            let witnesses = self.registrations.iter().filter(|registration| registration.tells_of_a_cluster());
-            let witnesses: Vec<InstanceId> = witnesses.map(|registration| registration.instance.clone()).collect();
-            return (self.was_deleted || !witnesses.is_empty()).then_some(Stop::RecordGone { witnesses });
+            let witnesses = witnesses(&self.registrations);
+            let is_gone = self.was_deleted || self.hash.is_some() || !witnesses.is_empty();
+            return is_gone.then_some(Stop::RecordGone { witnesses });
         };
         LaterTruth::than(record, &self.registrations, self.hash.as_deref()).map(Stop::RecordWentBack)
     }
@@ -195,6 +195,7 @@ mod tests {
         let table = [
             (None, false, None, None, None),
             (None, true, None, None, gone),
+            (None, false, None, hash, gone),
             (
                 None,
                 false,

@@ -212,7 +212,9 @@ async fn pass(context: &mut UpContext, outages: &mut Outages, deadline: Instant)
         Step::Wait(what) => Ok(StepOutcome::Wait(wait(&what))),
         Step::Stop(why) => {
             if let Stop::DataOfAnother { listed, .. } = &why {
-                guard::keep_from_starting(Path::new("/"), *listed)?;
+                guard::keep_from_starting(Path::new("/"), *listed)
+                    .with_context(|| why.to_string())
+                    .context(Exit::Operator)?;
             }
             let exit = if why.is_about_settings() { Exit::Usage } else { Exit::Operator };
             Err(anyhow!("{why}").context(exit))

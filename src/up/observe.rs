@@ -122,7 +122,7 @@ impl UpContext {
     fn api_servers(&mut self, record: &RecordView, view: &View) -> ApiServerProbe {
         let claimable = match record {
             RecordView::Absent | RecordView::Vanished => true,
-            RecordView::Found { record, .. } => matches!(record.state, RecordState::Retired(_)),
+            RecordView::Found { record, .. } => ClusterRecord::is_claimed_anew(Some(record)),
         };
         match &view.group {
             Some(group) if claimable => self.membership.api_servers.answered(group),

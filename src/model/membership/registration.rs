@@ -60,8 +60,8 @@ pub struct Registration {
     /// The claim of the cluster that it makes or joins.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claim_id: Option<ClaimId>,
-    /// The claim of the last record in phase `ready` that the machine has read: this cluster existed, whatever became of it and of
-    /// the machine. It outlives every phase, so that a stop does not take away what proves that there is something to stop for.
+    /// The claim of the last cluster whose record the machine has read in phase `ready`, until a record gives that cluster up. It
+    /// is kept in every phase: a machine that stops must not take away what proves that there is a cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ready_claim: Option<ClaimId>,
     /// Nonce of the membership lease under which it joins or joined.
@@ -165,7 +165,7 @@ impl Registration {
     #[must_use]
     pub fn unexplained_by(&self, record: &ClusterRecord) -> Option<&ClaimId> {
         let is_explained = |claim: &ClaimId| *claim == record.claim_id || record.gives_up(claim);
-        // Beside a claim, a member may be that of an earlier claim than the one which the machine follows now.
+        // Beside a claim that is being carried out, the member may be of an earlier claim than the one that is registered with it.
         let had_vote = matches!(record.state, RecordState::Retired(_)) && self.member_id.is_some();
         let voted = self.claim_id.iter().filter(|_| had_vote);
         self.claims().chain(voted).find(|claim| !self.retired && !is_explained(claim))
@@ -217,6 +217,12 @@ impl Registration {
             | RegistrationPhase::Reaped => self.member_id.is_some(),
         }
     }
+}
+
+/// The machines that say that there is a cluster which was not given up.
+pub fn witnesses<'a>(registrations: impl IntoIterator<Item = &'a Registration>) -> Vec<InstanceId> {
+    let witnesses = registrations.into_iter().filter(|registration| registration.tells_of_a_cluster());
+    witnesses.map(|registration| registration.instance.clone()).collect()
 }
 
 #[cfg(test)]
@@ -285,6 +291,17 @@ mod tests {
         }
     }
 
+    fn record(claim_id: &ClaimId, state: RecordState, retired_claims: Vec<ClaimId>) -> ClusterRecord {
+        ClusterRecord {
+            claim_id: claim_id.clone(),
+            generation: 1,
+            identity: Identity::sample(),
+            yielded: Vec::new(),
+            retired_claims,
+            state,
+        }
+    }
+
     #[test]
     fn only_a_member_proves_that_its_cluster_existed() {
         use RegistrationPhase::{Failed, Initializing, Joined, Joining, Leaving, Left, Reaped, Waiting};
@@ -317,41 +334,33 @@ mod tests {
         use RegistrationPhase::{Joined, Joining, Leaving, Left, Reaped, Waiting};
         let own = registration(Joined).claim_id.unwrap();
         let other = ClaimId::parse("00000000-0000-4000-8000-000000000009").unwrap();
-        let record = |claim_id: &ClaimId, (state, retired_claims): (RecordState, Vec<ClaimId>)| ClusterRecord {
-            claim_id: claim_id.clone(),
-            generation: 1,
-            identity: Identity::sample(),
-            yielded: Vec::new(),
-            retired_claims,
-            state,
-        };
         let published = || Published::sample(registration(Joined).instance);
-        let retired = |claims: &[&ClaimId]| {
-            (RecordState::Retired(None), claims.iter().map(|claim| (*claim).clone()).collect::<Vec<_>>())
+        let retired = |of: &ClaimId, claims: &[&ClaimId]| {
+            record(of, RecordState::Retired(None), claims.iter().map(|claim| (*claim).clone()).collect())
         };
         let saw = |claim: &ClaimId| Registration { ready_claim: Some(claim.clone()), ..registration(Waiting) };
         let without = |phase| Registration { member_id: None, ..registration(phase) };
         let rows = [
-            (registration(Joined), record(&own, retired(&[])), true),
-            (registration(Joined), record(&other, retired(&[&own])), true),
-            (registration(Joined), record(&other, retired(&[])), false),
-            (registration(Joined), record(&own, (RecordState::Ready(published()), Vec::new())), false),
+            (registration(Joined), retired(&own, &[]), true),
+            (registration(Joined), retired(&other, &[&own]), true),
+            (registration(Joined), retired(&other, &[]), false),
+            (registration(Joined), record(&own, RecordState::Ready(published()), Vec::new()), false),
             (
                 registration(Joined),
-                record(&own, (RecordState::Initializing { holder: None, beat: 0 }, Vec::new())),
+                record(&own, RecordState::Initializing { holder: None, beat: 0 }, Vec::new()),
                 false,
             ),
-            (Registration { claim_id: None, ..registration(Joined) }, record(&other, retired(&[])), true),
-            (Registration { retired: true, ..registration(Joined) }, record(&own, retired(&[])), false),
-            (registration(Waiting), record(&own, retired(&[])), true),
-            (without(Waiting), record(&own, retired(&[])), false),
-            (Registration { member_id: None, ..saw(&own) }, record(&own, retired(&[])), true),
-            (saw(&other), record(&own, retired(&[])), false),
-            (saw(&other), record(&own, retired(&[&other])), true),
-            (without(Joining), record(&own, retired(&[])), false),
-            (without(Leaving), record(&own, retired(&[])), true),
-            (without(Left), record(&own, retired(&[])), false),
-            (without(Reaped), record(&own, retired(&[])), false),
+            (Registration { claim_id: None, ..registration(Joined) }, retired(&other, &[]), true),
+            (Registration { retired: true, ..registration(Joined) }, retired(&own, &[]), false),
+            (registration(Waiting), retired(&own, &[]), true),
+            (without(Waiting), retired(&own, &[]), false),
+            (Registration { member_id: None, ..saw(&own) }, retired(&own, &[]), true),
+            (saw(&other), retired(&own, &[]), false),
+            (saw(&other), retired(&own, &[&other]), true),
+            (without(Joining), retired(&own, &[]), false),
+            (without(Leaving), retired(&own, &[]), true),
+            (without(Left), retired(&own, &[]), false),
+            (without(Reaped), retired(&own, &[]), false),
         ];
         for (found, record, expected) in rows {
             let finished = found.given_up_by(&record, "now".into());
@@ -365,14 +374,6 @@ mod tests {
     fn what_was_seen_ready_is_told_until_it_is_given_up() {
         let own = registration(RegistrationPhase::Joined).claim_id.unwrap();
         let other = ClaimId::parse("00000000-0000-4000-8000-000000000009").unwrap();
-        let record = |claim_id: &ClaimId, state, retired_claims| ClusterRecord {
-            claim_id: claim_id.clone(),
-            generation: 1,
-            identity: Identity::sample(),
-            yielded: Vec::new(),
-            retired_claims,
-            state,
-        };
         let ready = || RecordState::Ready(Published::sample(registration(RegistrationPhase::Joined).instance));
         let making = || RecordState::Initializing { holder: None, beat: 0 };
         let rows = [

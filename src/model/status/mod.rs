@@ -204,14 +204,17 @@ pub fn judge(input: &StatusInput) -> StatusVerdict {
 }
 
 /// Why there is no cluster, by the record; `None` when there is one. While a claim is held, an etcd that answers is a half-made
-/// one; without a claim it is a cluster whose record was lost or retired. A missing record is also a lost one if a registration
-/// says that there was a cluster, and of a record that went back nobody takes this.
+/// one; without a claim it is a cluster whose record was lost or retired. A missing record is also a lost one if a registration or
+/// the published hash says that there was a cluster. A record that went back does not say whether there is one.
 fn no_cluster(input: &StatusInput, machines: &[StatusMachine<'_>]) -> Option<NoCluster> {
     if !record::went_back(input, machines).is_empty() {
         return None;
     }
     let runs = cluster::has_quorum(input);
-    let is_told_of = || machines.iter().filter_map(StatusMachine::registered).any(Registration::tells_of_a_cluster);
+    let is_told_of = || {
+        record::published_hash(input).is_some()
+            || machines.iter().filter_map(StatusMachine::registered).any(Registration::tells_of_a_cluster)
+    };
     match input.record.as_ref().ok()? {
         None if runs || is_told_of() => None,
         None if input.record_deleted => Some(NoCluster::RecordDeleted),

@@ -9,7 +9,7 @@ use crate::model::machine::ids::{ClaimId, InstanceId};
 use crate::model::machine::local::Local;
 use crate::model::membership::later_truth::LaterTruth;
 use crate::model::membership::members::Member;
-use crate::model::membership::registration::{Registration, RegistrationPhase};
+use crate::model::membership::registration::{Registration, RegistrationPhase, witnesses};
 use crate::model::record::cluster::{ClusterRecord, RecordState};
 use crate::model::record::former_cluster::FormerCluster;
 use crate::model::record::identity::{Identity, Mismatch};
@@ -35,18 +35,22 @@ pub(super) fn record(input: &StatusInput, machines: &[StatusMachine<'_>]) -> Opt
 /// The record is gone, and who says that there was a cluster.
 pub(super) fn missing(machines: &[StatusMachine<'_>]) -> StatusReason {
     let registered = machines.iter().filter_map(StatusMachine::registered);
-    let witnesses = registered.filter(|registration| registration.tells_of_a_cluster());
-    StatusReason::RecordMissing { witnesses: witnesses.map(|registration| registration.instance.clone()).collect() }
+    StatusReason::RecordMissing { witnesses: witnesses(registered) }
 }
 
 /// What says that the record was once further than it is now: that is the same as what `up` goes by, and the machines that are
 /// members of another claim's cluster.
 pub(super) fn went_back(input: &StatusInput, machines: &[StatusMachine<'_>]) -> Vec<StatusReason> {
     let Ok(Some(record)) = &input.record else { return Vec::new() };
-    let hash = input.hash.as_ref().ok().and_then(Option::as_deref).map(str::trim_end).filter(|hash| !hash.is_empty());
+    let hash = published_hash(input);
     let registrations = machines.iter().filter_map(StatusMachine::registered);
     let later = LaterTruth::than(record, registrations, hash).map(StatusReason::RecordWentBack);
     later.into_iter().chain(other_claims(input, record, machines)).collect()
+}
+
+/// The published discovery hash; a blank one is none.
+pub(super) fn published_hash(input: &StatusInput) -> Option<&str> {
+    input.hash.as_ref().ok()?.as_deref().map(str::trim_end).filter(|hash| !hash.is_empty())
 }
 
 /// Machines that are members of the cluster of another claim than the record's: this one by its disk, others by their word.

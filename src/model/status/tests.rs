@@ -219,9 +219,17 @@ fn a_lost_record_is_not_taken_for_an_unclaimed_cluster() {
     assert!(text.contains("restore its last version") && text.contains("'kubeboot retire --lost-record'"), "{text}");
     let deleted = with(|input| {
         (input.record, input.record_deleted, input.registrations) = (Ok(None), true, Ok(BTreeMap::new()));
+        input.hash = Ok(None);
         (input.etcd, input.api_servers, input.here.local) = (why(), why(), Ok(Local::Fresh));
     });
     assert_eq!(verdict_of(&deleted), ("no cluster: its record was deleted".into(), vec!["record-missing"]));
+    let with_hash = with(|input| {
+        (input.record, input.registrations, input.here.local) = (Ok(None), Ok(BTreeMap::new()), Ok(Local::Fresh));
+        (input.etcd, input.api_servers) = (why(), why());
+    });
+    let verdict = judge(&with_hash);
+    assert_eq!(verdict.reasons[0].code(), "record-missing", "the published hash tells of a cluster");
+    assert!(!matches!(verdict.outcome, StatusOutcome::NoCluster(_)), "{verdict}");
 }
 
 #[test]

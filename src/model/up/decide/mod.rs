@@ -5,6 +5,7 @@ use crate::model::machine::group::Group;
 use crate::model::machine::ids::{ClaimId, InstanceId};
 use crate::model::machine::local::{Local, Stage};
 use crate::model::membership::later_truth::LaterTruth;
+use crate::model::membership::registration::witnesses;
 use crate::model::record::cluster::{ClusterRecord, RecordState};
 use crate::model::record::former_cluster::FormerCluster;
 use crate::model::record::identity::Mismatch;
@@ -26,7 +27,7 @@ pub fn decide(seen: &Snapshot, policy: &Policy) -> Step {
     }
     match &seen.record {
         RecordView::Vanished => missing(seen, policy, Vec::new()),
-        RecordView::Absent => match witnesses(seen) {
+        RecordView::Absent => match witnesses(&seen.registrations) {
             none if none.is_empty() && seen.hash.is_none() => no_cluster(seen, policy, group, Over::Nothing, &[]),
             witnesses => missing(seen, policy, witnesses),
         },
@@ -45,12 +46,6 @@ fn missing(seen: &Snapshot, policy: &Policy, witnesses: Vec<InstanceId>) -> Step
     } else {
         Step::Stop(Stop::RecordGone { witnesses })
     }
-}
-
-/// The machines that say that there was a cluster.
-fn witnesses(seen: &Snapshot) -> Vec<InstanceId> {
-    let witnesses = seen.registrations.iter().filter(|registration| registration.tells_of_a_cluster());
-    witnesses.map(|registration| registration.instance.clone()).collect()
 }
 
 /// An older version of the record, by what only follows a later one.
