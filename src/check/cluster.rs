@@ -35,7 +35,7 @@ async fn record(input: &CheckInput) -> Found {
         return Ok(vec![finding]);
     }
     Ok(vec![match Remains::look(&input.aws.needed()?.session.store).await {
-        Ok(remains) => remains.stop(record).map_or(finding, |why| Finding::stop(&why)),
+        Ok(remains) => remains.judge(record, finding),
         Err(error) => {
             let text = format!("{}; whether it is the last version is not known: {error:#}", finding.text);
             Finding::warning(text, "see the check 'bucket-list'")
@@ -45,6 +45,8 @@ async fn record(input: &CheckInput) -> Found {
 
 /// What is left in the bucket of a cluster, beside its record.
 struct Remains {
+    /// The record, read after everything else.
+    record: Option<ClusterRecord>,
     was_deleted: bool,
     registrations: Vec<Registration>,
     hash: Option<String>,
@@ -52,14 +54,30 @@ struct Remains {
 
 impl Remains {
     async fn look(store: &Store) -> Result<Self> {
-        let (record, registrations, hash) =
-            tokio::join!(store.read(keys::RECORD), registrations::all_readable(store), store.get(keys::HASH));
+        let (registrations, hash) = tokio::join!(registrations::all_readable(store), store.get(keys::HASH));
+        let stored = store.read(keys::RECORD).await?;
         let hash = hash?.map(|object| String::from_utf8_lossy(&object.body).trim_end().to_owned());
         Ok(Self {
-            was_deleted: matches!(record?, Stored::Deleted),
+            was_deleted: matches!(stored, Stored::Deleted),
+            record: match stored {
+                Stored::Object(object) => Some(ClusterRecord::parse(&object.body)?),
+                Stored::Nothing | Stored::Deleted => None,
+            },
             registrations: registrations?,
             hash: hash.filter(|hash| !hash.is_empty()),
         })
+    }
+
+    /// The finding, unless `up` would stop. A flip in between looks like a record that has gone back.
+    fn judge(&self, record: Option<&ClusterRecord>, found: Finding) -> Finding {
+        match self.stop(record) {
+            None => found,
+            Some(_) if self.record.as_ref() != record => {
+                let text = format!("{}; it was written anew while this was checked", found.text);
+                Finding::warning(text, "run 'kubeboot check' again")
+            }
+            Some(why) => Finding::stop(&why),
+        }
     }
 
     /// Where `up` would stop, because the record is gone or is an older version.
@@ -213,8 +231,14 @@ mod tests {
         ];
         for (record, was_deleted, voter, hash, expected) in table {
             let registrations = voter.map(|claim| registration("joined", claim)).transpose()?.into_iter().collect();
-            let remains = Remains { was_deleted, registrations, hash: hash.map(str::to_owned) };
+            let mut remains =
+                Remains { record: record.cloned(), was_deleted, registrations, hash: hash.map(str::to_owned) };
             let says = remains.stop(record).map(|why| why.to_string());
+            let verdict = |remains: &Remains| remains.judge(record, Finding::ok("found")).verdict;
+            assert_eq!(verdict(&remains) == CheckVerdict::Ok, expected.is_none(), "{expected:?}");
+            // What was written meanwhile explains what is later than the record that was read.
+            remains.record = Some(if record == Some(&ready) { making.clone() } else { ready.clone() });
+            assert!(!matches!(verdict(&remains), CheckVerdict::Failed(_)), "{expected:?}");
             assert_eq!(says.is_some(), expected.is_some(), "{says:?} {expected:?}");
             assert!(says.zip(expected).is_none_or(|(says, expected)| says.contains(expected)), "{expected:?}");
         }

@@ -177,7 +177,11 @@ mod tests {
     fn what_lies_on_the_disk_is_ours_or_another_machines_or_nobody_knows() -> Result<()> {
         let (me, other) = (InstanceId::parse("i-00000001")?, InstanceId::parse("i-00000002")?);
         let claim_id = ClaimId::parse(CLAIM)?;
-        let made = |instance: &InstanceId| Local::Made { instance: instance.clone(), claim_id: claim_id.clone() };
+        let made = |instance: &InstanceId| Local::Made {
+            instance: instance.clone(),
+            claim_id: claim_id.clone(),
+            member: None,
+        };
         let half = |stage| Local::HalfMade { instance: me.clone(), claim_id: claim_id.clone(), stage };
         let addresses = ["10.77.0.1".parse()?];
         let of_init = || EtcdData::Of(EtcdIds::of_init(&claim_id, addresses[0]));

@@ -192,10 +192,10 @@ pub fn observe(root: &Path, data_dir: Option<&Path>) -> Result<Local> {
     Ok(match marker {
         None if found.is_empty() => Local::Fresh,
         None => Local::Unexplained { found },
-        Some(Marker { stage, instance, claim_id, .. }) => match stage {
+        Some(Marker { stage, instance, claim_id, member_id: member, .. }) => match stage {
             MarkerStage::Initializing => Local::HalfMade { instance, claim_id, stage: local::Stage::Initializing },
             // A member without any files was reset by an operator. It joins again, like a machine whose join was not completed.
-            MarkerStage::Member if !found.is_empty() => Local::Made { instance, claim_id },
+            MarkerStage::Member if !found.is_empty() => Local::Made { instance, claim_id, member },
             MarkerStage::Joining | MarkerStage::Member => {
                 Local::HalfMade { instance, claim_id, stage: local::Stage::Joining }
             }
@@ -257,7 +257,7 @@ mod tests {
     fn a_marker_names_the_machine_that_wrote_the_state() -> Result<()> {
         let Marker { instance, claim_id, .. } = member()?;
         let half = |stage| Local::HalfMade { instance: instance.clone(), claim_id: claim_id.clone(), stage };
-        let made = Local::Made { instance: instance.clone(), claim_id: claim_id.clone() };
+        let made = Local::Made { instance: instance.clone(), claim_id: claim_id.clone(), member: None };
         let stages =
             [(MarkerStage::Initializing, local::Stage::Initializing), (MarkerStage::Joining, local::Stage::Joining)];
         for (written, stage) in stages {

@@ -100,6 +100,12 @@ fn a_wait_for_what_may_be_lost_says_what_leads_out() {
             "waiting for etcd's member list, by which the data of i-00000001 on this disk can be judged: w; if this disk belongs to \
              i-00000001, attach it there",
         ),
+        (
+            Wait::DataOfAnother { found: MemberId(0xa9), own: MemberId(0xb1), why: "w".into() },
+            "waiting for the data of member b1, which this machine is: on this disk lies etcd's data of member a9, so neither starts \
+             here, and the other voters cannot be asked: w; attach each disk where it belongs, and delete nothing: it may be the \
+             last copy",
+        ),
     ];
     for (wait, text) in rows {
         assert_eq!(Step::Wait(wait).to_string(), text);
@@ -203,6 +209,7 @@ fn only_what_may_be_lost_needs_an_operator_when_time_is_up() {
         (Wait::Record, true),
         (Wait::ApiServers, false),
         (Wait::DataGone { why: String::new() }, true),
+        (Wait::DataOfAnother { found: MemberId(1), own: MemberId(2), why: String::new() }, true),
         (Wait::ForeignData { owner: id(), why: String::new() }, true),
     ];
     for (wait, expected) in rows {

@@ -69,7 +69,7 @@ impl LocalReap {
         }
         let local = state::observe(Path::new("/"), facts.documents.data_dir()).context(Exit::Operator)?;
         let is_member =
-            matches!(&local, Local::Made { instance, claim_id } if *instance == me && *claim_id == record.claim_id);
+            matches!(&local, Local::Made { instance, claim_id, .. } if *instance == me && *claim_id == record.claim_id);
         let (credentials, folder) = if is_member {
             (Credentials::from_disk(&facts, RecordedEtcd::of(&record))?, None)
         } else {

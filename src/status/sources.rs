@@ -6,7 +6,7 @@ use super::{cluster, origin};
 use crate::kubeadm::state::Marker;
 use crate::model::membership::certainty::RecordedEtcd;
 use crate::model::record::cluster::ClusterRecord;
-use crate::model::status::{Known, StatusInput, machines};
+use crate::model::status::{Known, StatusInput, machines, wants_anew};
 use crate::model::up::snapshot::ApiServerAt;
 use crate::node::api_servers;
 use crate::node::group::with_ec2;
@@ -14,11 +14,17 @@ use crate::settings::{Endpoint, Settings};
 use anyhow::Result;
 use std::path::Path;
 
-/// Asks all sources. The bucket says which machines there are, AWS where they are, and then they are asked themselves.
+/// Asks all sources; once more where a cluster that was made meanwhile would explain what they say.
 ///
 /// # Errors
 /// A proxy variable that is no URL.
 pub(super) async fn gather(settings: &Settings) -> Result<StatusInput> {
+    let seen = look(settings).await?;
+    if wants_anew(&seen) { look(settings).await } else { Ok(seen) }
+}
+
+/// Asks all sources once. The bucket says which machines there are, AWS where they are, and then they are asked themselves.
+async fn look(settings: &Settings) -> Result<StatusInput> {
     let place = origin::look(settings).await;
     let aws = AwsAnswers::connect(settings, &place).await?;
     let ((record, record_deleted), hash, lease, registrations, group) =

@@ -196,10 +196,7 @@ async fn pass(context: &mut UpContext, outages: &mut Outages, deadline: Instant)
     context.manifests_aside.put_back_if_whole(Path::new("/"), &context.facts.machine.instance);
     let mut seen = context.observe().await?;
     let mut step = decide(&seen, context.policy());
-    // What proves that there is a cluster already is read right before another one may be made. And the record is read before it: a
-    // flip in between looks like a record that has gone back.
-    let is_behind = matches!(step, Step::Stop(Stop::RecordWentBack(_)));
-    if is_behind || step.makes_a_cluster() && context.membership.probe.evidence_reused {
+    if step.wants_anew(context.membership.probe.evidence_reused) {
         context.membership.probe.forget_evidence();
         seen = context.observe().await?;
         step = decide(&seen, context.policy());
@@ -246,6 +243,7 @@ fn wait(what: &Wait) -> Waiting {
         | Wait::OwnMember
         | Wait::Record
         | Wait::DataGone { .. }
+        | Wait::DataOfAnother { .. }
         | Wait::ForeignData { .. } => POLL_INTERVAL,
     };
     Waiting { reason: what.to_string(), pause, exit }

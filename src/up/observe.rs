@@ -224,7 +224,7 @@ impl UpContext {
 /// Whether this disk holds a member of the record's cluster: it was made one, or its own flip has landed.
 fn is_member_here(local: &Local, record: &ClusterRecord, published: &Published, me: &InstanceId) -> bool {
     match local {
-        Local::Made { claim_id, instance } => *claim_id == record.claim_id && instance == me,
+        Local::Made { claim_id, instance, .. } => *claim_id == record.claim_id && instance == me,
         Local::HalfMade { claim_id, stage: Stage::Initializing, instance } => {
             *claim_id == record.claim_id && instance == me && published.initialised_by == *me
         }

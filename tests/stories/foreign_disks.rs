@@ -82,8 +82,39 @@ fn a_voter_with_the_data_of_another_one_does_not_serve_and_joins_anew_when_it_is
         world.run_up(2)?;
         world.all_up(&[2])?;
         world.have_the_word(&[1, 2, 3])?;
+        two_of_three_are_swapped_and_swapped_back(world)?;
+        world.have_the_word(&[1, 2, 3])?;
         world.is_one_control_plane(&[1, 2, 3])
     })
+}
+
+/// With two of three swapped nobody can be asked, and what lies on either disk may be the last copy.
+fn two_of_three_are_swapped_and_swapped_back(world: &World) -> Result<()> {
+    let commands = world.kubeadm()?;
+    world.ask(&["kill", "2"])?;
+    world.ask(&["kill", "3"])?;
+    swap(world, 2, 3)?;
+    for node in [2, 3] {
+        world.boot(node, true)?;
+        kubelet_starts_no_etcd(world, node)?;
+        world.until_logged(node, "attach each disk where it belongs, and delete nothing")?;
+        let status = world.on(node, &["kubeboot", "status", "--json"])?.text();
+        ensure!(status.contains("data-of-another"), "{status}");
+    }
+    // As a volume that is attached while the machine runs.
+    swap(world, 2, 3)?;
+    world.all_up(&[2, 3])?;
+    ensure!(world.kubeadm()? == commands, "kubeadm ran: {:?}", world.kubeadm()?);
+    Ok(())
+}
+
+fn swap(world: &World, one: usize, other: usize) -> Result<()> {
+    let at = |node: usize| anyhow::Ok(world.disk(node)?.join(MEMBER.trim_start_matches('/')));
+    let (one, other, between) = (at(one)?, at(other)?, world.path("between"));
+    std::fs::rename(&one, &between)?;
+    std::fs::rename(&other, &one)?;
+    std::fs::rename(&between, &other)?;
+    Ok(())
 }
 
 /// Waits until kubelet's guard has set the manifests aside.

@@ -69,7 +69,7 @@ mod tests {
         let instance = InstanceId::parse("i-00000001").unwrap();
         let claim_id = ClaimId::parse(UUID).unwrap();
         let published = Published::sample(instance.clone());
-        let made = Local::Made { instance: instance.clone(), claim_id: claim_id.clone() };
+        let made = Local::Made { instance: instance.clone(), claim_id: claim_id.clone(), member: None };
         let half_made = Local::HalfMade { instance, claim_id, stage: Stage::Joining };
         let (ready, retired) = (RecordState::Ready(published.clone()), RecordState::Retired(published.into()));
         let initializing = RecordState::Initializing { holder: None, beat: 0 };

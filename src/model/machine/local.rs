@@ -1,6 +1,6 @@
 //! The state on this machine's disk.
 
-use crate::model::machine::ids::{ClaimId, InstanceId};
+use crate::model::machine::ids::{ClaimId, InstanceId, MemberId};
 
 /// The state, by kubeboot's marker and by the files of kubeadm.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +22,8 @@ pub enum Local {
         instance: InstanceId,
         /// The claim that made the cluster.
         claim_id: ClaimId,
+        /// Its member of etcd, by its marker; `None` with external etcd, or in a marker of an earlier kubeboot.
+        member: Option<MemberId>,
     },
     /// Files of kubeadm without kubeboot's marker: their owner is not known.
     Unexplained {

@@ -203,6 +203,13 @@ pub fn judge(input: &StatusInput) -> StatusVerdict {
     }
 }
 
+/// Whether a cluster that was made while the sources were asked would explain what they say: an API server answers where nobody has
+/// claimed, or the record is older than what stands beside it. Then they are asked once more.
+#[must_use]
+pub fn wants_anew(input: &StatusInput) -> bool {
+    !input.beside.is_empty() || !record::went_back(input, &machines(input)).is_empty()
+}
+
 /// Why there is no cluster, by the record; `None` when there is one. While a claim is held, an etcd that answers is a half-made
 /// one; without a claim it is a cluster whose record was lost or retired. A missing record is also a lost one if a registration or
 /// the published hash says that there was a cluster. A record that went back does not say whether there is one.

@@ -6,7 +6,7 @@ use crate::model::membership::members::Member;
 use crate::model::record::former_cluster::FormerCluster;
 use crate::model::record::identity::Difference;
 use crate::model::up::snapshot::ApiServerAt;
-use crate::model::up::step::Stop;
+use crate::model::up::step::{Stop, Wait};
 use std::fmt;
 use std::net::IpAddr;
 
@@ -138,12 +138,14 @@ pub enum StatusReason {
         /// Whose.
         owner: InstanceId,
     },
-    /// The data of etcd on this disk is not that of the member which is listed at this machine's address.
+    /// The data of etcd on this disk is not that of the member which this machine is.
     DataOfAnother {
         /// The member whose data it is.
         found: MemberId,
-        /// The member that is listed.
-        listed: MemberId,
+        /// The member that this machine is.
+        own: MemberId,
+        /// Whether a certain list says so; otherwise its marker does.
+        is_listed: bool,
     },
     /// etcd answers, and the record says that the cluster was retired.
     RecordRetired,
@@ -319,8 +321,12 @@ impl fmt::Display for StatusReason {
                  the data only when a certain member list shows that nobody needs it; if it may be lost, terminate this machine, or empty \
                  etcd's data directory here"
             ),
-            Self::DataOfAnother { found, listed } => {
-                write!(f, "{}", Stop::DataOfAnother { found: *found, listed: *listed })
+            Self::DataOfAnother { found, own, is_listed: true } => {
+                write!(f, "{}", Stop::DataOfAnother { found: *found, listed: *own })
+            }
+            Self::DataOfAnother { found, own, is_listed: false } => {
+                let why = "they do not say".to_owned();
+                write!(f, "waiting for {}", Wait::DataOfAnother { found: *found, own: *own, why })
             }
             Self::RecordRetired => f.write_str("the record says that this cluster was retired, but it still runs"),
             Self::OtherSettings(difference) => write!(f, "{}", Stop::OtherIdentity(difference.clone())),

@@ -62,7 +62,9 @@ fn other_claims(input: &StatusInput, record: &ClusterRecord, machines: &[StatusM
         here,
     };
     let here = match &input.here.local {
-        Ok(Local::Made { instance, claim_id }) if input.here.instance() == Some(instance) => Some((instance, claim_id)),
+        Ok(Local::Made { instance, claim_id, .. }) if input.here.instance() == Some(instance) => {
+            Some((instance, claim_id))
+        }
         Ok(Local::Made { .. } | Local::Fresh | Local::HalfMade { .. } | Local::Unexplained { .. }) | Err(_) => None,
     };
     let is_retired = matches!(record.state, RecordState::Retired(_));
@@ -96,9 +98,11 @@ pub(super) fn data(input: &StatusInput) -> Option<StatusReason> {
             Some(StatusReason::ForeignData { owner: owner.clone() })
         }
         (Local::Made { .. }, EtcdData::Nothing) if !is_foreign => Some(StatusReason::DataGone(owner.clone())),
-        (Local::Made { .. }, EtcdData::Of(ids)) => {
-            let listed = listed_here(input)?.id;
-            (listed != ids.member).then_some(StatusReason::DataOfAnother { found: ids.member, listed })
+        (Local::Made { member, .. }, EtcdData::Of(ids)) => {
+            let listed = listed_here(input).map(|member| member.id);
+            let own = listed.or(*member)?;
+            let is_listed = listed.is_some();
+            (own != ids.member).then_some(StatusReason::DataOfAnother { found: ids.member, own, is_listed })
         }
         (_, EtcdData::Of(_) | EtcdData::Unreadable { .. } | EtcdData::Nothing | EtcdData::Elsewhere) => None,
     }

@@ -124,7 +124,11 @@ pub(crate) fn healthy() -> StatusInput {
             endpoint: "api.demo.internal:6443".into(),
             service_subnet: Some("10.96.0.0/12".into()),
             expected_size: None,
-            local: Ok(Local::Made { instance: id(1), claim_id: ClaimId::parse(UID).unwrap() }),
+            local: Ok(Local::Made {
+                instance: id(1),
+                claim_id: ClaimId::parse(UID).unwrap(),
+                member: Some(member_id(1)),
+            }),
             data: Ok(EtcdData::Of(EtcdIds { member: member_id(1), cluster: EtcdClusterId(7) })),
             certificates: Ok(vec![certificate(364)]),
             leaving_unit: Ok(LeavingUnitState::Armed),

@@ -274,7 +274,7 @@ fn a_record_that_went_back_is_told_with_what_is_later() {
             change(input);
         })
     };
-    let made = |claim_id| Local::Made { instance: id(1), claim_id };
+    let made = |claim_id| Local::Made { instance: id(1), claim_id, member: None };
     let no_hash = |input: &mut StatusInput| (input.record, input.hash) = (making(), Ok(Some("\n".into())));
     let only_hash = |input: &mut StatusInput| {
         (input.record, input.registrations) = (making(), Ok(BTreeMap::new()));
@@ -323,7 +323,8 @@ fn data_that_is_gone_or_anothers_and_a_claim_that_is_missing_are_reasons() {
     let made = |n, data| {
         with(|input| {
             let claim_id = ClaimId::parse(UID).unwrap();
-            (input.here.local, input.here.data) = (Ok(Local::Made { instance: id(n), claim_id }), Ok(data));
+            let member = Some(member_id(n));
+            (input.here.local, input.here.data) = (Ok(Local::Made { instance: id(n), claim_id, member }), Ok(data));
         })
     };
     let unreadable = || EtcdData::Unreadable { why: "w".into() };
@@ -350,6 +351,27 @@ fn data_that_is_gone_or_anothers_and_a_claim_that_is_missing_are_reasons() {
         assert_eq!(reasons.first().and_then(StatusReason::instance), instance.as_ref());
         assert!(reasons.first().is_none_or(|reason| reason.to_string().contains(says)), "{reasons:?}");
     }
+    // Where etcd says nothing, the marker does. What may be the last copy is not to be deleted then.
+    let silent = |mut input: StatusInput| {
+        input.etcd = why();
+        judge(&input).reasons.into_iter().find(|reason| reason.code() == "data-of-another").map(|why| why.to_string())
+    };
+    assert_eq!(silent(made(1, of(1))), None);
+    let told = silent(made(1, of(2))).unwrap();
+    assert!(told.contains("attach each disk where it belongs, and delete nothing"), "{told}");
+}
+
+#[test]
+fn what_may_come_of_a_flip_between_two_reads_is_looked_at_again() {
+    let unclaimed =
+        |input: &mut StatusInput| (input.record, input.registrations, input.hash) = (Ok(None), Ok([].into()), Ok(None));
+    let answers = |input: &mut StatusInput| {
+        unclaimed(input);
+        input.beside = vec![ApiServerAt { instance: None, address: "api:6443".into() }];
+    };
+    let making = |input: &mut StatusInput| input.record = record(RecordState::Initializing { holder: None, beat: 7 });
+    assert!(!wants_anew(&with(|_| ())) && !wants_anew(&with(unclaimed)));
+    assert!(wants_anew(&with(answers)) && wants_anew(&with(making)), "machines registered as joined under that claim");
 }
 
 #[test]

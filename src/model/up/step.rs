@@ -97,6 +97,15 @@ pub enum Wait {
         /// Why there is none.
         why: String,
     },
+    /// My own data of etcd: what lies here is that of another member than the marker names. Or a certain list, which says more.
+    DataOfAnother {
+        /// The member whose data it is.
+        found: MemberId,
+        /// The member that this machine is, by its marker.
+        own: MemberId,
+        /// Why there is no certain list.
+        why: String,
+    },
     /// A certain list, by which the data of another instance on this disk can be judged.
     ForeignData {
         /// The instance that wrote the marker.
@@ -218,7 +227,11 @@ impl Wait {
     #[must_use]
     pub fn needs_operator_at_deadline(&self) -> bool {
         match self {
-            Self::Quorum { .. } | Self::Record | Self::DataGone { .. } | Self::ForeignData { .. } => true,
+            Self::Quorum { .. }
+            | Self::Record
+            | Self::DataGone { .. }
+            | Self::DataOfAnother { .. }
+            | Self::ForeignData { .. } => true,
             Self::Settle { .. }
             | Self::Turn { .. }
             | Self::Holder { .. }
@@ -246,6 +259,14 @@ impl Step {
         "keep",
         "stop",
     ];
+
+    /// Whether everything is to be read once more before this step is taken. What proves that there is a cluster already is read right
+    /// before another one may be made; `evidence_reused`: it was not. And the record is read before the evidence: a flip in
+    /// between looks like a record that has gone back.
+    #[must_use]
+    pub fn wants_anew(&self, evidence_reused: bool) -> bool {
+        matches!(self, Self::Stop(Stop::RecordWentBack(_))) || self.makes_a_cluster() && evidence_reused
+    }
 
     /// Whether the step leads to a new cluster, so that nothing that it is decided by may be old.
     #[must_use]
@@ -348,6 +369,12 @@ impl fmt::Display for Wait {
                 f,
                 "etcd's data, which is gone from this machine, or for the other voters, which could remove its member: {why}; mount the \
                  volume if there is one, or bring back the other voters"
+            ),
+            Self::DataOfAnother { found, own, why } => write!(
+                f,
+                "the data of member {own}, which this machine is: on this disk lies etcd's data of member {found}, so neither starts \
+                 here, and the other voters cannot be asked: {why}; attach each disk where it belongs, and delete nothing: it may be the \
+                 last copy"
             ),
             Self::ForeignData { owner, why } => write!(
                 f,

@@ -60,7 +60,7 @@ impl LocalState {
                 ("initializing", Some((instance, claim_id)))
             }
             Local::HalfMade { instance, claim_id, stage: Stage::Joining } => ("joining", Some((instance, claim_id))),
-            Local::Made { instance, claim_id } => ("member", Some((instance, claim_id))),
+            Local::Made { instance, claim_id, .. } => ("member", Some((instance, claim_id))),
             Local::Unexplained { .. } => ("unexplained", None),
         };
         let instance = owner.map(|(instance, _)| instance.to_string());

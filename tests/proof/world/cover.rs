@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 const SITUATIONS: usize = 8;
 
 /// The names of the rows; a row's number is its index here.
-pub const ROWS: [&str; 41] = [
+pub const ROWS: [&str; 42] = [
     "stand by: not in the group",
     "stand by: lifecycle",
     "stand by: unhealthy",
@@ -56,6 +56,7 @@ pub const ROWS: [&str; 41] = [
     "wait: foreign data",
     "rejoin",
     "stop: data of another",
+    "wait: data of another",
 ];
 
 pub const VERDICTS: [&str; 8] = [
@@ -116,6 +117,7 @@ const fn row(step: &Step) -> usize {
         Step::Wait(Wait::ForeignData { .. }) => 38,
         Step::Rejoin => 39,
         Step::Stop(Stop::DataOfAnother { .. }) => 40,
+        Step::Wait(Wait::DataOfAnother { .. }) => 41,
     }
 }
 

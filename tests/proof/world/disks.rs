@@ -9,12 +9,12 @@ impl World {
         let guarded = self.guarded;
         let machine = self.machine_mut(slot);
         let disk = machine.disk;
-        // A member without its data, or state of another machine.
+        // A member without its data or with another one's, or state of another machine.
         // What was set aside goes back with this machine's own data, unless it began to join anew.
         let aside = machine.aside;
         let refused = |marker: Marker| match marker.stage {
             _ if marker.owner != slot => true,
-            Stage::Member => disk.data.is_none(),
+            Stage::Member => disk.data.is_none_or(|data| marker.member.is_some_and(|own| own != data.member)),
             Stage::Initializing | Stage::Joining => aside,
         };
         machine.aside = guarded && disk.manifest.is_some() && disk.marker.is_some_and(refused);

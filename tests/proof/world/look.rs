@@ -1,7 +1,7 @@
 //! What an `up` observes, and the step that the real `decide` takes.
 
 use super::bucket::{Body, Condition};
-use super::names::{address, claim_id, claim_of, id, identity, published, slot as slot_of};
+use super::names::{address, claim_id, claim_of, id, identity, member_id, published, slot as slot_of};
 use super::{
     Answers, At, CLAIM_TTL, Claim, GRACE, LONG, Life, Listed, Luck, MISSING, Machine, Phase, Rec, RecState, Rule,
     SETTLE, STAGGER, Slot, Stage, View, Why, World, cover,
@@ -79,7 +79,10 @@ impl World {
                 match marker.stage {
                     Stage::Initializing => Local::HalfMade { instance, claim_id, stage: local::Stage::Initializing },
                     Stage::Joining => Local::HalfMade { instance, claim_id, stage: local::Stage::Joining },
-                    Stage::Member => Local::Made { instance, claim_id },
+                    Stage::Member => {
+                        let member = marker.member.map(|member| member_id(marker.claim, member));
+                        Local::Made { instance, claim_id, member }
+                    }
                 }
             }
         }

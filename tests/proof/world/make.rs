@@ -99,7 +99,8 @@ impl World {
     }
 
     pub fn mark_claim(&mut self, slot: Slot, claim: u8, stage: Stage) {
-        let marker = Marker { owner: slot, claim, stage };
+        let data = self.machine(slot).disk.data.filter(|_| stage == Stage::Member);
+        let marker = Marker { owner: slot, claim, stage, member: data.map(|data| data.member) };
         self.machine_mut(slot).disk.marker = Some(marker);
         if self.left.markers > 0 {
             self.markers.insert(marker);

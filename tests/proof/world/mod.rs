@@ -152,6 +152,8 @@ pub struct Marker {
     pub owner: Slot,
     pub claim: Claim,
     pub stage: Stage,
+    /// Its member of etcd, where it is one.
+    pub member: Option<u8>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -14,7 +14,7 @@ fn address(n: u8) -> IpAddr {
 }
 
 fn made(owner: u8) -> Local {
-    Local::Made { instance: id(owner), claim_id: claim() }
+    Local::Made { instance: id(owner), claim_id: claim(), member: None }
 }
 
 fn claim() -> ClaimId {

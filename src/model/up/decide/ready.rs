@@ -2,7 +2,7 @@
 
 use super::{other_cluster, wipe_of_init};
 use crate::model::machine::etcd_data::EtcdData;
-use crate::model::machine::ids::InstanceId;
+use crate::model::machine::ids::{InstanceId, MemberId};
 use crate::model::machine::local::{Local, Stage};
 use crate::model::membership::data::may_delete;
 use crate::model::membership::members::{Member, Members};
@@ -29,6 +29,9 @@ pub(super) fn step(seen: &Snapshot, policy: &Policy, record: &ClusterRecord, pub
     match (&seen.cluster, member_here) {
         (cluster, true) if seen.data == EtcdData::Nothing => emptied(seen, cluster),
         (ClusterView::Listed(members), true) => kept(seen, members),
+        (cluster, true) if let Some((found, own)) = data_of_another(seen) => {
+            Step::Wait(Wait::DataOfAnother { found, own, why: why_uncertain(cluster) })
+        }
         (ClusterView::Listed(members), false) if !members.has_quorum() => quorum_lost(members),
         (ClusterView::Listed(_), false) => Step::Join,
         (ClusterView::NoQuorum(members), _) => quorum_lost(members),
@@ -46,19 +49,35 @@ pub(super) fn step(seen: &Snapshot, policy: &Policy, record: &ClusterRecord, pub
 /// A machine that has been a member, and whose data is gone: a volume that is not mounted, or an emptied folder. Only the others
 /// can remove its member.
 fn emptied(seen: &Snapshot, cluster: &ClusterView) -> Step {
-    let why = match cluster {
+    match cluster {
         ClusterView::Listed(members) => match members.at(&seen.addresses) {
-            None => return Step::Wipe(Wipe::NotListed),
-            Some(member) if members.may_remove(member.id) => return Step::Rejoin,
-            Some(_) => format!("quorum lost: {} of {} answers", members.answering(), members.voters().count()),
+            None => Step::Wipe(Wipe::NotListed),
+            Some(member) if members.may_remove(member.id) => Step::Rejoin,
+            Some(_) => Step::Wait(Wait::DataGone { why: why_uncertain(cluster) }),
         },
-        ClusterView::NoQuorum(members) => {
+        ClusterView::NoQuorum(_) | ClusterView::Unknown { .. } | ClusterView::NotAsked | ClusterView::External => {
+            Step::Wait(Wait::DataGone { why: why_uncertain(cluster) })
+        }
+    }
+}
+
+/// Why the other voters decide nothing.
+fn why_uncertain(cluster: &ClusterView) -> String {
+    match cluster {
+        ClusterView::Listed(members) | ClusterView::NoQuorum(members) => {
             format!("quorum lost: {} of {} answers", members.answering(), members.voters().count())
         }
         ClusterView::Unknown { why } => why.clone(),
         ClusterView::NotAsked | ClusterView::External => "they have not been asked yet".into(),
-    };
-    Step::Wait(Wait::DataGone { why })
+    }
+}
+
+/// The member whose data lies here, and the one that this machine is by its marker, where they differ.
+fn data_of_another(seen: &Snapshot) -> Option<(MemberId, MemberId)> {
+    match (&seen.local, &seen.data) {
+        (Local::Made { member: Some(own), .. }, EtcdData::Of(ids)) if ids.member != *own => Some((ids.member, *own)),
+        _ => None,
+    }
 }
 
 /// A machine that has been a member, with data, and a list that is certain. Data of another member than the one that is listed

@@ -122,7 +122,7 @@ fn half_made(owner: u8, claim_id: u8, stage: Stage) -> Local {
 }
 
 fn made(owner: u8, claim_id: u8) -> Local {
-    Local::Made { instance: id(owner), claim_id: claim(claim_id) }
+    Local::Made { instance: id(owner), claim_id: claim(claim_id), member: Some(MemberId(owner.into())) }
 }
 
 /// A list of these machines: `(machine, answers)`, started voters all.
@@ -482,6 +482,41 @@ fn a_member_with_the_data_of_another_one_is_not_kept() {
     for found in [2, 9] {
         let stop = Stop::DataOfAnother { found: MemberId(found.into()), listed: MemberId(1) };
         assert_eq!(decided(&of(data_of(found))), Step::Stop(stop));
+    }
+}
+
+#[test]
+fn where_nobody_lists_it_the_marker_says_whose_data_it_should_be() {
+    let (found, own) = (MemberId(2), MemberId(1));
+    let of = |local, cluster, data| Snapshot { record: ready(), local, cluster, data, ..machine(1) };
+    let unmarked = || Local::Made { instance: id(1), claim_id: claim(1), member: None };
+    let silent = || ClusterView::Unknown { why: "w".into() };
+    let two_swapped = || ClusterView::NoQuorum(listed(&[(1, false), (2, false), (3, true)]));
+    for (cluster, why) in [(silent(), "w"), (two_swapped(), "quorum lost: 1 of 3 answers")] {
+        let other = Step::Wait(Wait::DataOfAnother { found, own, why: why.into() });
+        assert_eq!(decided(&of(made(1, 1), cluster.clone(), data_of(2))), other);
+        for plain in [of(made(1, 1), cluster.clone(), data_of(1)), of(unmarked(), cluster, data_of(2))] {
+            assert!(matches!(decided(&plain), Step::Wait(Wait::Cluster { .. } | Wait::Quorum { .. })), "{plain:?}");
+        }
+    }
+    // What is certainly listed counts more than a marker.
+    let members = ClusterView::Listed(listed(&[(1, true), (2, true), (3, true)]));
+    let older = Local::Made { instance: id(1), claim_id: claim(1), member: Some(MemberId(9)) };
+    assert_eq!(decided(&of(older, members, data_of(1))), Step::Keep);
+}
+
+#[test]
+fn what_proves_a_cluster_is_read_right_before_another_is_made_and_again_before_the_record_is_called_old() {
+    let behind = || Step::Stop(Stop::RecordWentBack(LaterTruth::Hash));
+    for step in [Step::Claim(Over::Nothing), Step::TakeOver(TakeOver::Terminated(id(2))), Step::Resume, Step::Init] {
+        assert!(step.wants_anew(true) && !step.wants_anew(false), "{step}");
+    }
+    assert!(
+        behind().wants_anew(true) && behind().wants_anew(false),
+        "a flip may have come between record and evidence"
+    );
+    for step in [Step::Join, Step::Keep, Step::Wait(Wait::Record), Step::Stop(Stop::RecordGone { witnesses: vec![] })] {
+        assert!(!step.wants_anew(true), "{step}");
     }
 }
 
