@@ -155,7 +155,7 @@ pub fn cluster(machines: u8, left: Budget) -> World {
         let first = slot == 0;
         let member = if first { FIRST + 1 } else { slot + 1 };
         let disk = Disk {
-            marker: Some(Marker { owner: slot, claim: 1, stage: Stage::Member }),
+            marker: Some(Marker { owner: slot, claim: 1, stage: Stage::Member, member: Some(member) }),
             manifest: Some(if first { Manifest::Init(1, 1) } else { Manifest::Join }),
             data: Some(Data { birth: 1, claim: 1, at: 1, member }),
         };
@@ -181,9 +181,9 @@ pub fn cluster(machines: u8, left: Budget) -> World {
     }
     if left.markers > 0 {
         world.markers.extend(world.machines.iter().filter_map(|machine| machine.disk.marker));
-        world.markers.insert(Marker { owner: 0, claim: 1, stage: Stage::Initializing });
-        world.markers.insert(Marker { owner: 0, claim: 0, stage: Stage::Initializing });
-        world.markers.insert(Marker { owner: 1, claim: 1, stage: Stage::Joining });
+        world.markers.insert(Marker { owner: 0, claim: 1, stage: Stage::Initializing, member: None });
+        world.markers.insert(Marker { owner: 0, claim: 0, stage: Stage::Initializing, member: None });
+        world.markers.insert(Marker { owner: 1, claim: 1, stage: Stage::Joining, member: None });
     }
     world
 }
