@@ -5,13 +5,15 @@ use crate::model::machine::group::Lifecycle;
 use crate::model::machine::ids::{ClaimId, InstanceId, MemberId};
 use crate::model::membership::data::DataNeeded;
 use crate::model::membership::later_truth::LaterTruth;
+use crate::model::membership::member_name::MemberName;
 use crate::model::membership::reaping::{KeepReason, ReapVerdict, RemovalReason};
 use crate::model::reap::operator::{OperatorRemoval, ReapRefusal};
 use crate::model::reap::remote::RemovalForecast;
 use crate::model::retire::Responder;
-use crate::model::status::{LeavingUnitState, MemberName, StatusSource};
+use crate::model::status::{LeavingUnitState, StatusSource};
 use crate::model::up::snapshot::ApiServerAt;
 use crate::model::up::step::{Over, StandBy, Step, Stop, TakeOver, Wait, Wipe};
+use std::net::IpAddr;
 use std::time::Duration;
 
 fn id() -> InstanceId {
@@ -26,6 +28,12 @@ fn claim() -> ClaimId {
 fn every_step_says_what_it_does_and_why() {
     let wait = Step::Wait;
     let turn = |rank| wait(Wait::Turn { rank, left: Duration::from_secs(3) });
+    let silent = MemberName {
+        id: MemberId(0xa9),
+        name: "n2".into(),
+        address: Some(IpAddr::from([10, 77, 0, 2])),
+        instance: None,
+    };
     let rows = [
         (Step::StandBy(StandBy::NotInGroup), "standing by: Auto Scaling does not list this instance in a group"),
         (
@@ -46,6 +54,10 @@ fn every_step_says_what_it_does_and_why() {
         (wait(Wait::Holder { instance: id() }), "waiting for i-00000001 to initialise"),
         (wait(Wait::Cluster { why: "w".into() }), "waiting for the cluster to answer: w"),
         (wait(Wait::Quorum { answering: 1, voters: 3 }), "waiting for etcd: quorum lost: 1 of 3 answers"),
+        (
+            wait(Wait::Voters { silent: vec![silent] }),
+            "waiting for etcd's voters to answer, which has its quorum: a9 (n2, 10.77.0.2)",
+        ),
         (wait(Wait::OwnMember), "waiting for this machine's etcd member to be a started voter"),
         (Step::Wipe(Wipe::AnotherInstances(id())), "wiping this machine: its state was written by i-00000001"),
         (
@@ -204,6 +216,7 @@ fn only_what_may_be_lost_needs_an_operator_when_time_is_up() {
         (Wait::Turn { rank: 1, left: Duration::ZERO }, false),
         (Wait::Holder { instance: id() }, false),
         (Wait::Cluster { why: String::new() }, false),
+        (Wait::Voters { silent: Vec::new() }, false),
         (Wait::Quorum { answering: 1, voters: 3 }, true),
         (Wait::OwnMember, false),
         (Wait::Record, true),

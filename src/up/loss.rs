@@ -14,7 +14,7 @@ const LOSS_TIMEOUT: Duration = Duration::from_secs(15);
 impl UpContext {
     /// What is known of the loss; `None` when the cluster has its quorum, or nothing can be learnt.
     pub(super) async fn loss(&mut self) -> Option<String> {
-        if !self.membership.probe.lacks_quorum() || self.facts.external_etcd() {
+        if !self.membership.probe.may_have_lost_quorum() || self.facts.external_etcd() {
             return None;
         }
         timeout(LOSS_TIMEOUT, self.explain_loss()).await.ok().flatten()

@@ -73,17 +73,24 @@ impl Probe {
         self.evidence = None;
     }
 
-    /// Whether the cluster, when last asked, did not show a quorum. Without a cluster nobody was asked.
+    /// Whether the cluster, when last asked, showed too few answering voters for a quorum, or none. Without a cluster nobody was asked.
     pub fn lacks_quorum(&self) -> bool {
         match &self.last {
-            Some(ClusterView::Unknown { .. }) => true,
-            last => last.as_ref().is_some_and(is_without_quorum),
+            Some(ClusterView::Listed(members)) => !members.has_quorum(),
+            Some(ClusterView::NotAsked | ClusterView::External) | None => false,
+            Some(ClusterView::Unknown { .. } | ClusterView::NoQuorum(_)) => true,
         }
     }
 
-    /// Whether the cluster, when last asked, said that it has lost its quorum.
+    /// Whether the cluster, when last asked, said that it has lost its quorum. A list that was read through a quorum says that it has
+    /// not, whoever is silent.
     pub fn has_lost_quorum(&self) -> bool {
-        self.last.as_ref().is_some_and(is_without_quorum)
+        matches!(self.last, Some(ClusterView::NoQuorum(_)))
+    }
+
+    /// Whether the cluster, when last asked, may have lost its quorum.
+    pub fn may_have_lost_quorum(&self) -> bool {
+        matches!(self.last, Some(ClusterView::Unknown { .. } | ClusterView::NoQuorum(_)))
     }
 
     /// The members, as far as any of them told when last asked.
@@ -103,14 +110,5 @@ impl Probe {
     /// Ask anew at the next look.
     pub fn forget(&mut self) {
         self.asked = None;
-    }
-}
-
-/// Whether this is the positive answer that too few voters answer.
-fn is_without_quorum(cluster: &ClusterView) -> bool {
-    match cluster {
-        ClusterView::Listed(members) => !members.has_quorum(),
-        ClusterView::NoQuorum(_) => true,
-        ClusterView::NotAsked | ClusterView::External | ClusterView::Unknown { .. } => false,
     }
 }

@@ -239,6 +239,7 @@ fn wait(what: &Wait) -> Waiting {
         Wait::ApiServers => CONTENDED_INTERVAL,
         Wait::Settle { .. }
         | Wait::Cluster { .. }
+        | Wait::Voters { .. }
         | Wait::Quorum { .. }
         | Wait::OwnMember
         | Wait::Record

@@ -1,5 +1,6 @@
 //! etcd's member list and the arithmetic of its quorum.
 
+use super::member_name::MemberName;
 use crate::model::machine::ids::MemberId;
 use std::net::IpAddr;
 
@@ -52,6 +53,12 @@ impl Members {
     /// The voters.
     pub fn voters(&self) -> impl Iterator<Item = &Member> {
         self.0.iter().filter(|member| !member.learner)
+    }
+
+    /// The voters that did not answer, by name.
+    #[must_use]
+    pub fn silent(&self) -> Vec<MemberName> {
+        self.voters().filter(|member| !member.answers).map(|member| MemberName::of(member, None)).collect()
     }
 
     /// How many voters answered.

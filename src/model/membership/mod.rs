@@ -6,6 +6,7 @@
 //! | file | what it holds |
 //! |---|---|
 //! | [`members`] | etcd's member list and its quorum |
+//! | [`member_name`] | how a member is named in messages |
 //! | [`view`] | the membership as one machine could learn it |
 //! | [`certainty`] | which etcd a list belongs to, and what it is worth |
 //! | [`data`] | whether data of a member may be deleted |
@@ -20,6 +21,7 @@ pub mod data;
 pub mod instances;
 pub mod later_truth;
 pub mod lease;
+pub mod member_name;
 pub mod members;
 pub mod reaping;
 pub mod registration;

@@ -2,10 +2,11 @@
 
 use super::input::{Etcd, StatusInput};
 use super::machines::{Ec2Answer, StatusMachine, is_explained};
-use super::reason::{CERTIFICATE_DAYS, MemberName, StatusReason, StatusSource, unknown};
+use super::reason::{CERTIFICATE_DAYS, StatusReason, StatusSource, unknown};
 use super::record::{data, missing, record, went_back};
 use crate::model::machine::group::Ec2State;
 use crate::model::machine::ids::{InstanceId, Uid};
+use crate::model::membership::member_name::MemberName;
 use crate::model::membership::members::{Member, Members};
 use crate::model::membership::registration::{Registration, RegistrationPhase};
 use crate::model::record::cluster::ClusterRecord;

@@ -26,7 +26,7 @@ mod reason;
 mod record;
 
 pub use machines::{Ec2Answer, StatusMachine, is_explained, machines};
-pub use reason::{CERTIFICATE_DAYS, MemberName, StatusReason, StatusSource};
+pub use reason::{CERTIFICATE_DAYS, StatusReason, StatusSource};
 
 pub use input::{
     ApiServer, CertificateExpiry, Etcd, Known, LeavingUnitState, MemberStatus, NodeStatus, StatusInput, StatusOrigin,

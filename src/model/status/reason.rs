@@ -2,7 +2,7 @@
 
 use crate::model::machine::ids::{ClaimId, InstanceId, MemberId, Uid};
 use crate::model::membership::later_truth::LaterTruth;
-use crate::model::membership::members::Member;
+use crate::model::membership::member_name::MemberName;
 use crate::model::record::former_cluster::FormerCluster;
 use crate::model::record::identity::Difference;
 use crate::model::up::snapshot::ApiServerAt;
@@ -46,47 +46,6 @@ impl fmt::Display for StatusSource {
             Self::Hash => "the published discovery hash",
             Self::Certificates => "this machine's certificates",
         })
-    }
-}
-
-/// How an etcd member is named in messages.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MemberName {
-    /// Its ID.
-    pub id: MemberId,
-    /// Its name; empty until it has started.
-    pub name: String,
-    /// Its first peer address.
-    pub address: Option<IpAddr>,
-    /// Its machine, as far as that is known.
-    pub instance: Option<InstanceId>,
-}
-
-impl MemberName {
-    /// The names of this member.
-    #[must_use]
-    pub fn of(member: &Member, instance: Option<&InstanceId>) -> Self {
-        Self {
-            id: member.id,
-            name: member.name.clone(),
-            address: member.peer_addresses.first().copied(),
-            instance: instance.cloned(),
-        }
-    }
-}
-
-impl fmt::Display for MemberName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.id)?;
-        let name = Some(&self.name).filter(|name| !name.is_empty());
-        match (&self.instance, name, &self.address) {
-            (Some(instance), _, Some(address)) => write!(f, " of {instance} ({address})"),
-            (Some(instance), _, None) => write!(f, " of {instance}"),
-            (None, Some(name), Some(address)) => write!(f, " ({name}, {address})"),
-            (None, Some(name), None) => write!(f, " ({name})"),
-            (None, None, Some(address)) => write!(f, " ({address})"),
-            (None, None, None) => Ok(()),
-        }
     }
 }
 

@@ -7,8 +7,10 @@ use crate::model::machine::etcd_data::EtcdData;
 use crate::model::machine::ids::{InstanceId, MemberId};
 use crate::model::machine::local::Local;
 use crate::model::membership::data::{DataNeeded, may_delete};
+use crate::model::membership::member_name::MemberName;
 use crate::model::membership::members::Members;
 use crate::model::membership::view::ClusterView;
+use crate::model::up::step::names;
 use std::fmt;
 use std::net::IpAddr;
 
@@ -30,6 +32,11 @@ pub enum CleanUp {
 /// What cleaning up needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Needs {
+    /// Voters to answer, of an etcd that has its quorum.
+    Voters {
+        /// Those that do not answer yet.
+        silent: Vec<MemberName>,
+    },
     /// As many answering voters as the quorum wants.
     Quorum,
     /// An answer.
@@ -53,7 +60,8 @@ pub fn clean_up(
     let members = match cluster {
         ClusterView::Listed(members) if members.has_quorum() => members,
         ClusterView::External => return without_list(local),
-        ClusterView::Listed(_) | ClusterView::NoQuorum(_) => return CleanUp::Wait(Needs::Quorum),
+        ClusterView::Listed(members) => return CleanUp::Wait(Needs::Voters { silent: members.silent() }),
+        ClusterView::NoQuorum(_) => return CleanUp::Wait(Needs::Quorum),
         ClusterView::Unknown { why } => return CleanUp::Wait(Needs::Answer { why: why.clone() }),
         ClusterView::NotAsked => return CleanUp::Wait(Needs::Answer { why: "it has not been asked yet".into() }),
     };
@@ -89,6 +97,7 @@ pub fn members(cluster: &ClusterView) -> Option<&Members> {
 impl fmt::Display for Needs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Voters { silent } => write!(f, "etcd's voters to answer, which has its quorum: {}", names(silent)),
             Self::Quorum => f.write_str("etcd to have its quorum"),
             Self::Answer { why } => write!(f, "the cluster to answer: {why}"),
         }
@@ -129,13 +138,14 @@ mod tests {
         let no_quorum = listed(&[(1, true), (2, false)]);
         let remove = CleanUp::Remove(MemberId(3));
         let quorum = CleanUp::Wait(Needs::Quorum);
+        let voters = CleanUp::Wait(Needs::Voters { silent: listed(&[(2, false)]).silent() });
         let answer = |why: &str| CleanUp::Wait(Needs::Answer { why: why.into() });
         // (cluster, with something on the disk, with nothing on it)
         let rows = [
             (with_me, remove.clone(), remove),
             (without_me, CleanUp::Wipe, CleanUp::Done),
             (ClusterView::External, CleanUp::Wipe, CleanUp::Done),
-            (ClusterView::Listed(no_quorum.clone()), quorum.clone(), quorum.clone()),
+            (ClusterView::Listed(no_quorum.clone()), voters.clone(), voters),
             (ClusterView::NoQuorum(no_quorum), quorum.clone(), quorum),
             (unknown, answer("w"), answer("w")),
             (ClusterView::NotAsked, answer("it has not been asked yet"), answer("it has not been asked yet")),
@@ -181,6 +191,8 @@ mod tests {
     #[test]
     fn what_is_waited_for_is_said() {
         assert_eq!(Needs::Quorum.to_string(), "etcd to have its quorum");
+        let voters = Needs::Voters { silent: listed(&[(2, false)]).silent() };
+        assert_eq!(voters.to_string(), "etcd's voters to answer, which has its quorum: 2 (n2, 10.77.0.2)");
         assert_eq!(Needs::Answer { why: "w".into() }.to_string(), "the cluster to answer: w");
     }
 }

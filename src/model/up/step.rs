@@ -4,6 +4,7 @@ use crate::model::machine::group::Lifecycle;
 use crate::model::machine::ids::{ClaimId, InstanceId, MemberId};
 use crate::model::membership::data::DataNeeded;
 use crate::model::membership::later_truth::LaterTruth;
+use crate::model::membership::member_name::MemberName;
 use crate::model::record::former_cluster::FormerCluster;
 use crate::model::record::identity::Difference;
 use crate::model::up::snapshot::ApiServerAt;
@@ -78,6 +79,12 @@ pub enum Wait {
     Cluster {
         /// Why it does not.
         why: String,
+    },
+    /// Voters to serve their clients. Their list was read through a quorum, so nothing is lost: a learner that became a voter serves
+    /// seconds later, and until then etcd refuses the next member.
+    Voters {
+        /// Those that do not answer yet.
+        silent: Vec<MemberName>,
     },
     /// As many voters to answer as the quorum wants.
     Quorum {
@@ -236,6 +243,7 @@ impl Wait {
             | Self::Turn { .. }
             | Self::Holder { .. }
             | Self::Cluster { .. }
+            | Self::Voters { .. }
             | Self::ApiServers
             | Self::OwnMember => false,
         }
@@ -356,6 +364,7 @@ impl fmt::Display for Wait {
             Self::Turn { rank, .. } => write!(f, "the {rank} candidates before this one to claim first"),
             Self::Holder { instance } => write!(f, "{instance} to initialise"),
             Self::Cluster { why } => write!(f, "the cluster to answer: {why}"),
+            Self::Voters { silent } => write!(f, "etcd's voters to answer, which has its quorum: {}", names(silent)),
             Self::Quorum { answering, voters } => write!(f, "etcd: quorum lost: {answering} of {voters} answers"),
             Self::OwnMember => f.write_str("this machine's etcd member to be a started voter"),
             Self::Record => f.write_str(
@@ -498,6 +507,11 @@ impl fmt::Display for ApiServerAt {
             None => write!(f, "the endpoint {}", self.address),
         }
     }
+}
+
+/// The voters that are waited for.
+pub(in crate::model::up) fn names(silent: &[MemberName]) -> String {
+    silent.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 fn list(instances: &[InstanceId]) -> String {

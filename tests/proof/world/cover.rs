@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 const SITUATIONS: usize = 8;
 
 /// The names of the rows; a row's number is its index here.
-pub const ROWS: [&str; 42] = [
+pub const ROWS: [&str; 43] = [
     "stand by: not in the group",
     "stand by: lifecycle",
     "stand by: unhealthy",
@@ -57,6 +57,7 @@ pub const ROWS: [&str; 42] = [
     "rejoin",
     "stop: data of another",
     "wait: data of another",
+    "wait: voters",
 ];
 
 pub const VERDICTS: [&str; 8] = [
@@ -118,6 +119,7 @@ const fn row(step: &Step) -> usize {
         Step::Rejoin => 39,
         Step::Stop(Stop::DataOfAnother { .. }) => 40,
         Step::Wait(Wait::DataOfAnother { .. }) => 41,
+        Step::Wait(Wait::Voters { .. }) => 42,
     }
 }
 

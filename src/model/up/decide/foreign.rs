@@ -6,7 +6,7 @@ use crate::model::machine::local::Local;
 use crate::model::membership::data::may_delete;
 use crate::model::membership::view::ClusterView;
 use crate::model::up::snapshot::Snapshot;
-use crate::model::up::step::{Step, Stop, Wait, Wipe};
+use crate::model::up::step::{Step, Stop, Wait, Wipe, names};
 
 /// The step for state of another instance, or for what nobody can explain; `None` for this machine's own. The data may be a
 /// listed voter's, or the last copy: without a certain list it stays.
@@ -34,7 +34,8 @@ fn judged(seen: &Snapshot, owner: &InstanceId) -> Step {
                 Err(needed) => stop(Some(needed)),
             }
         }
-        ClusterView::Listed(members) | ClusterView::NoQuorum(members) => {
+        ClusterView::Listed(members) => wait(format!("these voters do not answer: {}", names(&members.silent()))),
+        ClusterView::NoQuorum(members) => {
             wait(format!("quorum lost: {} of {} answers", members.answering(), members.voters().count()))
         }
         ClusterView::Unknown { why } => wait(why.clone()),

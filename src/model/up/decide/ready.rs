@@ -9,7 +9,7 @@ use crate::model::membership::members::{Member, Members};
 use crate::model::membership::view::ClusterView;
 use crate::model::record::cluster::{ClusterRecord, Published};
 use crate::model::up::snapshot::{Policy, Snapshot};
-use crate::model::up::step::{Step, Stop, Wait, Wipe};
+use crate::model::up::step::{Step, Stop, Wait, Wipe, names};
 
 /// There is a cluster.
 pub(super) fn step(seen: &Snapshot, policy: &Policy, record: &ClusterRecord, published: &Published) -> Step {
@@ -32,7 +32,9 @@ pub(super) fn step(seen: &Snapshot, policy: &Policy, record: &ClusterRecord, pub
         (cluster, true) if let Some((found, own)) = data_of_another(seen) => {
             Step::Wait(Wait::DataOfAnother { found, own, why: why_uncertain(cluster) })
         }
-        (ClusterView::Listed(members), false) if !members.has_quorum() => quorum_lost(members),
+        (ClusterView::Listed(members), false) if !members.has_quorum() => {
+            Step::Wait(Wait::Voters { silent: members.silent() })
+        }
         (ClusterView::Listed(_), false) => Step::Join,
         (ClusterView::NoQuorum(members), _) => quorum_lost(members),
         (ClusterView::External, true) => Step::Keep,
@@ -64,7 +66,8 @@ fn emptied(seen: &Snapshot, cluster: &ClusterView) -> Step {
 /// Why the other voters decide nothing.
 fn why_uncertain(cluster: &ClusterView) -> String {
     match cluster {
-        ClusterView::Listed(members) | ClusterView::NoQuorum(members) => {
+        ClusterView::Listed(members) => format!("these voters do not answer: {}", names(&members.silent())),
+        ClusterView::NoQuorum(members) => {
             format!("quorum lost: {} of {} answers", members.answering(), members.voters().count())
         }
         ClusterView::Unknown { why } => why.clone(),

@@ -242,7 +242,7 @@ fn data_under_another_instances_marker_goes_only_by_a_certain_list_that_does_not
         // No certain list yet.
         (ready(), ClusterView::Unknown { why: "w".into() }, data_of(9), wait("w")),
         (ready(), ClusterView::NoQuorum(listed(&silent_9)), data_of(9), wait("quorum lost: 2 of 3 answers")),
-        (ready(), list(&[(2, false), (3, true)]), data_of(9), wait("quorum lost: 1 of 2 answers")),
+        (ready(), list(&[(2, false), (3, true)]), data_of(9), wait("these voters do not answer: 2 (n2, 10.77.0.2)")),
         // Nobody to ask: it may be the last copy.
         (ready(), ClusterView::External, data_of(9), stop(None)),
         (RecordView::Absent, ClusterView::NotAsked, data_of(9), stop(None)),
@@ -459,7 +459,7 @@ fn a_member_whose_data_is_gone_joins_anew_where_the_others_can_remove_it_and_wai
     let rows = [
         (list(&[(1, false), (2, true), (3, true)]), Step::Rejoin),
         (list(&[(2, true), (3, true)]), Step::Wipe(Wipe::NotListed)),
-        (list(&[(1, true), (2, false)]), wait("quorum lost: 1 of 2 answers")),
+        (list(&[(1, true), (2, false)]), wait("these voters do not answer: 2 (n2, 10.77.0.2)")),
         (ClusterView::NoQuorum(listed(&[(1, false), (2, true), (3, false)])), wait("quorum lost: 1 of 3 answers")),
         (ClusterView::Unknown { why: "w".into() }, wait("w")),
         (ClusterView::NotAsked, wait("they have not been asked yet")),
@@ -697,7 +697,7 @@ fn who_is_no_member_joins_a_cluster_with_a_quorum_and_never_touches_one_without(
         (ClusterView::Listed(listed(&[(1, true), (3, true), (4, false)])), Step::Join),
         (
             ClusterView::Listed(listed(&[(1, true), (3, false), (4, false)])),
-            Step::Wait(Wait::Quorum { answering: 1, voters: 3 }),
+            Step::Wait(Wait::Voters { silent: listed(&[(3, false), (4, false)]).silent() }),
         ),
         (ClusterView::NoQuorum(listed(&[(1, true), (3, false)])), Step::Wait(Wait::Quorum { answering: 1, voters: 2 })),
         (ClusterView::External, Step::Join),
