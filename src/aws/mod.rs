@@ -2,6 +2,7 @@
 //!
 //! Every command asks through one [`Session`]. Time-outs and retries stand in [`config`] alone.
 
+mod body;
 pub mod config;
 pub mod ec2;
 pub mod error;

@@ -1,5 +1,6 @@
 //! The bucket: bounded reads, and writes under a condition that end with a verdict.
 
+use super::body::{self, BodyFailure};
 use super::error::{CallFailed, CallFailure};
 use super::gate::Gate;
 pub use crate::model::record::conditional_write::Written;
@@ -14,8 +15,6 @@ use aws_smithy_types::date_time::{DateTime, Format};
 use std::time::{Duration, SystemTime};
 use tokio::time::{Instant, sleep};
 
-/// Nothing that kubeboot stores comes near this. A larger object is not ours.
-const LARGEST: i64 = 2 * 1024 * 1024;
 /// Between two attempts at the same undecided write.
 const RETRY_INTERVAL: Duration = Duration::from_millis(200);
 
@@ -107,15 +106,12 @@ impl Store {
                 return Err(failed);
             }
         };
-        if answer.content_length.unwrap_or_default() > LARGEST {
-            return Err(failed(
-                CallFailure::Rejected,
-                format!("it is larger than {LARGEST} bytes, so it is not kubeboot's: remove it"),
-            ));
-        }
         let etag = answer.e_tag.unwrap_or_default();
-        let body = answer.body.collect().await.map_err(|error| failed(CallFailure::NoAnswer, error.to_string()))?;
-        Ok(Stored::Object(Object { body: body.to_vec(), etag }))
+        let body = body::read(answer.body).await.map_err(|why| match why {
+            BodyFailure::TooLarge => failed(CallFailure::Rejected, why.to_string()),
+            BodyFailure::TooLate | BodyFailure::Cut(_) => failed(CallFailure::NoAnswer, why.to_string()),
+        })?;
+        Ok(Stored::Object(Object { body, etag }))
     }
 
     /// Writes an object under a condition and finds out what came of it, for as long as `time_limit`.

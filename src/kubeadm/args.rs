@@ -2,13 +2,14 @@
 //! can read arguments in `/proc`.
 
 use std::path::Path;
+use std::time::Duration;
 
 /// Skips the phase of `kubeadm reset` that must never run: it looks up the machine's address among the etcd members and
 /// removes the member that has it. On a machine made from another node's image that is the original's live member.
 const NEVER_ON_RESET: &str = "--skip-phases=remove-etcd-member";
 
-/// How long a client credential that a joining node makes for itself is valid: longer than any `up` takes, and expired soon after.
-const CREDENTIAL_VALIDITY: &str = "1h";
+/// How long a client credential that a joining node makes for itself is valid. Who works longer with it makes another one.
+pub const CREDENTIAL_VALIDITY: Duration = Duration::from_secs(60 * 60);
 
 /// `kubeadm init` with the completed documents in `config`.
 ///
@@ -53,7 +54,7 @@ pub fn kubeconfig_user(node: &str, config: &Path) -> Vec<String> {
         "--config",
         &text(config),
         "--validity-period",
-        CREDENTIAL_VALIDITY,
+        &humantime::format_duration(CREDENTIAL_VALIDITY).to_string(),
     ])
 }
 

@@ -6,12 +6,15 @@ use crate::aws::store::Store;
 use crate::etcd::Access;
 use crate::host::files;
 use crate::kube::Kubeconfig;
+use crate::kubeadm::args::CREDENTIAL_VALIDITY;
 use crate::kubeadm::pki::{self, Bundle};
 use crate::kubeadm::run::Kubeadm;
 use crate::model::membership::certainty::RecordedEtcd;
 use crate::model::record::cluster::{ClusterRecord, Published};
 use anyhow::{Context, Result, ensure};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// Where credentials lie while they are needed. `/run` is in memory, so a power-off erases them.
 pub const FOLDER: &str = "/run/kubeboot";
@@ -35,9 +38,17 @@ pub struct Credentials {
     pub kubeconfig_path: PathBuf,
     /// The bundle they were made from.
     pub bundle: Option<Bundle>,
+    /// When they were made; `None` for a member's own, which kubeadm renews.
+    made: Option<Instant>,
 }
 
 impl Credentials {
+    /// Whether they outlive the next steps. Credentials from a bundle are valid for an hour, and a wait may last for days.
+    #[must_use]
+    pub fn is_young(&self) -> bool {
+        self.made.is_none_or(|made| is_young(made.elapsed()))
+    }
+
     /// A member's own, from where kubeadm keeps them. `recorded` is the etcd that is meant; nothing where etcd is external.
     ///
     /// # Errors
@@ -48,7 +59,7 @@ impl Credentials {
             false => Some(Access::from_folder(Path::new(MEMBER_ETCD), recorded.context(NO_CLUSTER_ID)?)?),
         };
         let kubeconfig_path = PathBuf::from(MEMBER_KUBECONFIG);
-        Ok(Self { etcd, kubeconfig: Kubeconfig::read(&kubeconfig_path)?, kubeconfig_path, bundle: None })
+        Ok(Self { etcd, kubeconfig: Kubeconfig::read(&kubeconfig_path)?, kubeconfig_path, bundle: None, made: None })
     }
 
     /// Fetches the bundle that the record names and makes credentials from it in `folder`, valid for an hour.
@@ -62,6 +73,7 @@ impl Credentials {
         published: &Published,
         folder: &Path,
     ) -> Result<Self> {
+        let made = Some(Instant::now());
         let bundle = fetch(facts, store, record, published).await?;
         if folder.exists() {
             std::fs::remove_dir_all(folder).with_context(|| format!("failed to remove '{}'", folder.display()))?;
@@ -85,8 +97,13 @@ impl Credentials {
         // The authorities' keys are needed no longer; kubeadm gets its own copy right before it starts.
         std::fs::remove_dir_all(&authorities)
             .with_context(|| format!("failed to remove '{}'", authorities.display()))?;
-        Ok(Self { etcd, kubeconfig, kubeconfig_path, bundle: Some(bundle) })
+        Ok(Self { etcd, kubeconfig, kubeconfig_path, bundle: Some(bundle), made })
     }
+}
+
+/// Three quarters of their hour: what begins then has a quarter of an hour to end.
+fn is_young(age: Duration) -> bool {
+    age < CREDENTIAL_VALIDITY / 4 * 3
 }
 
 async fn fetch(facts: &Facts, store: &Store, record: &ClusterRecord, published: &Published) -> Result<Bundle> {
@@ -108,4 +125,17 @@ async fn fetch(facts: &Facts, store: &Store, record: &ClusterRecord, published: 
         "the PKI bundle '{url}' holds another CA than the cluster record says: {remedy}"
     );
     Ok(bundle)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_serve_for_three_quarters_of_their_hour() {
+        let rows = [(0, true), (44, true), (45, false), (60, false), (60 * 24, false)];
+        for (minutes, expected) in rows {
+            assert_eq!(is_young(Duration::from_secs(minutes * 60)), expected, "{minutes}");
+        }
+    }
 }

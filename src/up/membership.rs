@@ -19,7 +19,7 @@ pub struct Membership {
     pub(super) lease: Queue,
     /// Where credentials are made.
     pub(super) credentials_folder: PathBuf,
-    /// Credentials for the cluster of this claim.
+    /// Credentials for the cluster of this claim, as long as they are [young enough](Credentials::is_young).
     pub(super) credentials: Option<(ClaimId, Credentials)>,
     /// The cluster's last answers.
     pub(super) probe: Probe,

@@ -192,7 +192,8 @@ impl UpContext {
         published: &Published,
         member_here: bool,
     ) -> Result<Result<(), String>> {
-        if self.membership.credentials.as_ref().is_some_and(|(claim, _)| *claim == record.claim_id) {
+        let serve = |(claim, made): &(ClaimId, Credentials)| *claim == record.claim_id && made.is_young();
+        if self.membership.credentials.as_ref().is_some_and(serve) {
             return Ok(Ok(()));
         }
         let made = if member_here {
