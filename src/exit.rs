@@ -45,13 +45,14 @@ impl Exit {
         }
     }
 
-    /// Whether the unit starts `kubeboot up` again after it. It does not where settings are wrong or an
-    /// operator must decide, because another try would not change that.
+    /// When the unit starts `kubeboot up` again after it. Where settings are wrong or an operator must decide, another try
+    /// changes nothing until somebody has done something, and must find out that it was done.
     #[must_use]
-    pub const fn is_restarted(self) -> bool {
+    pub const fn next_start(self) -> NextStart {
         match self {
-            Self::Internal | Self::TryAgain | Self::Aws | Self::Kubeadm => true,
-            Self::Done | Self::Usage | Self::Operator => false,
+            Self::Internal | Self::TryAgain | Self::Aws | Self::Kubeadm => NextStart::AtOnce,
+            Self::Usage | Self::Operator => NextStart::Later,
+            Self::Done => NextStart::Never,
         }
     }
 
@@ -70,6 +71,27 @@ impl Exit {
     #[must_use]
     pub fn of(error: &anyhow::Error) -> Self {
         error.downcast_ref().copied().unwrap_or(Self::Internal)
+    }
+}
+
+/// When the unit starts `kubeboot up` again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NextStart {
+    /// Not before the next boot.
+    Never,
+    /// After `RestartSec=` of `systemd/kubeboot.service`.
+    AtOnce,
+    /// By `systemd/kubeboot.timer`. Until then the unit is failed.
+    Later,
+}
+
+impl fmt::Display for NextStart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Never => "leaves it",
+            Self::AtOnce => "starts it again",
+            Self::Later => "fails, and looks again after three minutes",
+        })
     }
 }
 
@@ -188,6 +210,7 @@ mod tests {
 
     const PAGE: &str = include_str!("../docs/exit-codes.md");
     const UNIT: &str = include_str!("../systemd/kubeboot.service");
+    const TIMER: &str = include_str!("../systemd/kubeboot.timer");
     const LEAVING_UNIT: &str = include_str!("../systemd/kubeboot-reset.service");
 
     /// The cells of the page's rows that begin with a number.
@@ -204,13 +227,13 @@ mod tests {
     fn the_page_documents_every_exit_and_no_other() {
         let documented: Vec<Vec<&str>> = rows().into_iter().map(|row| row.into_iter().take(4).collect()).collect();
         let exits = Exit::ALL.map(|exit| {
-            let unit = if exit.is_restarted() { "starts it again" } else { "leaves it" };
+            let unit = exit.next_start().to_string();
             let hook = match exit {
                 Exit::Done => "CONTINUE",
                 _ if exit.may_abandon() => "ABANDON, if set so",
                 _ => "left alone",
             };
-            vec![number(exit.number()), exit.to_string(), unit.to_owned(), hook.to_owned()]
+            vec![number(exit.number()), exit.to_string(), unit, hook.to_owned()]
         });
         let healths = Health::ALL.map(|health| vec![number(health.number()), health.to_string()]);
         let (first, second) = documented.split_at(exits.len());
@@ -258,8 +281,20 @@ mod tests {
         assert_eq!(value("Restart="), "on-failure");
         let prevented: Vec<u8> =
             value("RestartPreventExitStatus=").split(' ').filter_map(|word| word.parse().ok()).collect();
-        let stays: Vec<u8> = Exit::ALL.iter().filter(|exit| !exit.is_restarted()).map(|exit| exit.number()).collect();
-        assert_eq!(prevented, stays[1..], "0 is no failure and needs no mention");
+        let later = Exit::ALL.iter().filter(|exit| exit.next_start() == NextStart::Later);
+        assert_eq!(prevented, later.map(|exit| exit.number()).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn what_the_unit_does_not_start_at_once_the_timer_starts_within_five_minutes() {
+        assert_eq!(value(UNIT, "OnFailure="), "kubeboot.timer");
+        assert_eq!(value(TIMER, "PartOf="), "kubeboot.service", "whoever stops the unit wants it stopped");
+        let time = |key| humantime::parse_duration(value(TIMER, key)).expect("it is a time");
+        let longest = time("OnUnitInactiveSec=") + time("RandomizedDelaySec=") + time("AccuracySec=");
+        // The rest is for the run itself.
+        assert!(longest <= std::time::Duration::from_mins(4), "{longest:?}");
+        assert_eq!(time("OnActiveSec="), time("OnUnitInactiveSec="), "the first failure is none of its own");
+        assert!(NextStart::Later.to_string().contains("three minutes") && value(TIMER, "OnActiveSec=") == "3min");
     }
 
     #[test]

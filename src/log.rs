@@ -111,7 +111,7 @@ fn wants_colour() -> bool {
 
 /// Whether standard error is the journal itself, by the rule of systemd.exec(5): `JOURNAL_STREAM`
 /// names the device and inode that it had when systemd started us.
-fn is_journal() -> bool {
+pub(crate) fn is_journal() -> bool {
     let Ok(stream) = env::var("JOURNAL_STREAM") else { return false };
     rustix::fs::fstat(io::stderr().as_fd()).is_ok_and(|stat| stream == format!("{}:{}", stat.st_dev, stat.st_ino))
 }

@@ -22,7 +22,13 @@ pub async fn main() -> ExitCode {
 
 async fn run(Cli { flags, command }: Cli) -> Result<ExitCode> {
     match command {
-        CliCommand::Up(options) => up::run(settings(&flags)?, options.into()).await?,
+        CliCommand::Up(options) => {
+            let ended = match settings(&flags) {
+                Ok(settings) => up::run(settings, options.into()).await,
+                Err(error) => Err(error),
+            };
+            up::last_error::note(ended)?;
+        }
         CliCommand::Guard => guard::run().await?,
         CliCommand::Check(options) => check::run(settings(&flags), options.json).await?,
         CliCommand::Reset(options) => return Ok(reset::run(settings(&flags)?, options.into()).await?.into()),

@@ -5,23 +5,27 @@ use super::finding::{Finding, Found};
 use crate::host::systemd::drop_ins;
 use crate::host::systemd::unit::{self, Unit};
 use crate::kubeadm::state::Marker;
-use crate::node::LEAVING_UNIT;
+use crate::node::{BOOT_UNIT, LEAVING_UNIT};
 use futures::join;
 use std::path::Path;
 
-/// The unit that runs `kubeboot up` at boot.
-const BOOT_UNIT: &str = "kubeboot.service";
+/// Its timer, by which it looks again after an error that somebody has to mend.
+const TIMER: &str = "kubeboot.timer";
 /// kubelet's own unit, which kubeadm starts.
 const KUBELET_UNIT: &str = "kubelet.service";
 
 pub(super) const CHECKS: &[Check] = &[Check { name: "units", run: |_| Box::pin(units()) }];
 
 async fn units() -> Found {
-    let (kubelet, boot, leaving) = join!(unit::show(KUBELET_UNIT), unit::show(BOOT_UNIT), unit::show(LEAVING_UNIT));
+    let (kubelet, boot, timer, leaving) =
+        join!(unit::show(KUBELET_UNIT), unit::show(BOOT_UNIT), unit::show(TIMER), unit::show(LEAVING_UNIT));
     let ask = |unit: anyhow::Result<Unit>| unit.map_err(|error| Finding::error(&error));
     let is_member = !matches!(Marker::load(Path::new("/")), Ok(None));
     let missing = of_drop_ins(&drop_ins::missing(Path::new("/"), LEAVING_UNIT));
-    Ok(vec![of_kubelet(&ask(kubelet)?), of_boot(&ask(boot)?), of_leaving(&ask(leaving)?, is_member), missing])
+    let (kubelet, boot, timer) = (ask(kubelet)?, ask(boot)?, ask(timer)?);
+    let again = (boot.is_installed() && !timer.is_installed()).then(without_timer);
+    let leaving = of_leaving(&ask(leaving)?, is_member);
+    Ok([of_kubelet(&kubelet), of_boot(&boot)].into_iter().chain(again).chain([leaving, missing]).collect())
 }
 
 fn of_kubelet(unit: &Unit) -> Finding {
@@ -50,6 +54,14 @@ fn of_boot(unit: &Unit) -> Finding {
             "install it, unless something else runs 'kubeboot up' at every boot",
         ),
     }
+}
+
+/// The unit comes from an earlier package, or was copied without it.
+fn without_timer() -> Finding {
+    Finding::warning(
+        format!("systemd has no {TIMER}: after an error that somebody has to mend, nobody starts {BOOT_UNIT} again"),
+        format!("install it beside {BOOT_UNIT}"),
+    )
 }
 
 /// It acts when it is stopped, so on a machine that kubeboot has made a node it has to be up, and after every boot again.

@@ -18,5 +18,8 @@ pub mod this_instance;
 
 pub use facts::Facts;
 
+/// The unit that runs `kubeboot up` at boot.
+pub const BOOT_UNIT: &str = "kubeboot.service";
+
 /// The unit that leaves the cluster when the machine goes down for good.
 pub const LEAVING_UNIT: &str = "kubeboot-reset.service";

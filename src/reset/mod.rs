@@ -15,12 +15,12 @@ mod wipe;
 use crate::aws::Session;
 use crate::exit::{Exit, Leaving};
 use crate::host::lock::{self, Lock};
-use crate::host::systemd::notify;
+use crate::host::systemd::{notify, unit};
 use crate::kubeadm::state;
 use crate::model::leave::{Budget, GoingDown, LeaveDecision, LeavePlan, Part, ShutdownMode, StayReason, is_permanent};
 use crate::model::machine::local::Local;
-use crate::node::Facts;
 use crate::node::facts::read_documents;
+use crate::node::{BOOT_UNIT, Facts};
 use crate::settings::Settings;
 use anyhow::{Context, Result, anyhow};
 use clock::Clock;
@@ -126,6 +126,16 @@ fn local(settings: &Settings) -> Result<Local> {
     state::observe(Path::new("/"), documents.data_dir()).context(Exit::Operator)
 }
 
+/// Stops the unit that runs `up`, and with it its timer: it would make this machine join again within minutes. The next boot
+/// starts it, or whoever starts it now.
+async fn keep_up_out() {
+    let stopped =
+        async { if unit::show(BOOT_UNIT).await?.is_installed() { unit::stop(BOOT_UNIT).await } else { Ok(()) } };
+    if let Err(error) = stopped.await {
+        tracing::warn!("'kubeboot up' may make this machine join again: {error:#}");
+    }
+}
+
 /// The end of a run that has nothing to do, in one line.
 fn stayed(why: &str) -> Leaving {
     tracing::info!("stayed: {why}");
@@ -168,6 +178,9 @@ impl ResetContext {
             LeavePlan::Leave(steps) => {
                 for step in steps {
                     tracing::info!(step = step.name(), "planned: {step}");
+                }
+                if self.now {
+                    keep_up_out().await;
                 }
                 act::carry_out(self, &survey, &local, lock).await
             }

@@ -8,6 +8,7 @@ mod hook;
 mod init;
 mod join;
 mod keep;
+pub mod last_error;
 mod loss;
 mod membership;
 mod observe;
@@ -30,6 +31,7 @@ use crate::node::leaving_unit::LeavingUnit;
 use crate::settings::Settings;
 use anyhow::{Context, Result, anyhow};
 use context::UpContext;
+use last_error::causes;
 use outages::Outages;
 use std::path::Path;
 use std::time::Duration;
@@ -110,16 +112,9 @@ async fn with_loss(context: &mut UpContext, error: anyhow::Error) -> anyhow::Err
         return error;
     }
     match context.loss().await {
-        Some(known) => anyhow!("{known}").context(causes(&error)).context(exit),
+        Some(known) => anyhow!("{known}").context(causes(&error).join(": ")).context(exit),
         None => error,
     }
-}
-
-/// The causes of an error, without its exit.
-fn causes(error: &anyhow::Error) -> String {
-    let phrases = Exit::ALL.map(|exit| exit.to_string());
-    let causes = error.chain().map(ToString::to_string).filter(|cause| !phrases.contains(cause));
-    causes.collect::<Vec<_>>().join(": ")
 }
 
 /// Prints the next step. It takes no lock, so it makes credentials in a folder of its own, and removes them.

@@ -64,7 +64,8 @@ def test_the_settings_of_user_data_outlive_an_installation_after_them(new_root, 
 
 
 def test_systemd_finds_no_fault_with_the_units(installed: Root):
-    units = [path.name for path in installed.path("/usr/lib/systemd/system").glob("kubeboot*.service")]
+    folder = installed.path("/usr/lib/systemd/system")
+    units = [path.name for kind in ("service", "timer") for path in folder.glob(f"kubeboot*.{kind}")]
     assert units
     said = installed.run("systemd-analyze", "verify", *[f"/usr/lib/systemd/system/{unit}" for unit in units])
     assert "kubeboot" not in said.stderr, said.stderr

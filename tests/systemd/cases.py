@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from . import vm_cases
+from .again import looks_again
 from .bench import Bench
 from .columns import COLUMNS
 from .departure import Departure, Outcome
@@ -121,6 +122,11 @@ WRONG = {
     for system in _systems(variant == WITHOUT_DROP_INS)
 }
 
+AGAIN = [
+    Case(f"{system}-looks-again", system, lambda bench, system=system: looks_again(bench, system), long=True)
+    for system in VERSIONS
+]
+
 VIRTUAL = [Case(name, vm_cases.ROOT, tell) for name, tell in vm_cases.IN_A_VM.items()]
 
-ALL = {case.name: case for case in [*HOSTILE, *WAYS_DOWN, *TABLE, *WRONG, *VIRTUAL]}
+ALL = {case.name: case for case in [*HOSTILE, *WAYS_DOWN, *TABLE, *WRONG, *AGAIN, *VIRTUAL]}
