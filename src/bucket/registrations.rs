@@ -30,13 +30,7 @@ pub struct RegistrationEntry {
 /// # Errors
 /// [`CallFailed`] when the keys cannot be listed.
 pub async fn all(store: &Store) -> Result<Vec<RegistrationEntry>, CallFailed> {
-    let instances: Vec<InstanceId> = store
-        .list(keys::NODES)
-        .await?
-        .iter()
-        .filter_map(|key| key.strip_prefix(keys::NODES)?.strip_suffix(".json"))
-        .filter_map(|name| InstanceId::parse(name).ok())
-        .collect();
+    let instances = listed(store).await?;
     let entry = |instance: InstanceId| async move {
         let registration = match read(store, &instance).await {
             Ok(found) => found.unwrap_or_else(|| Err("there is none".into())),
@@ -45,6 +39,31 @@ pub async fn all(store: &Store) -> Result<Vec<RegistrationEntry>, CallFailed> {
         RegistrationEntry { instance, registration }
     };
     Ok(futures::stream::iter(instances).map(entry).buffered(AT_ONCE).collect().await)
+}
+
+/// Reads every registration, and tells whose say nothing: to be read where what they say may prevent a second cluster.
+///
+/// # Errors
+/// As [`all`], and when one of them cannot be had: it may be the one that matters.
+pub async fn all_or_none(store: &Store) -> Result<(Vec<Registration>, Vec<InstanceId>), CallFailed> {
+    let (mut readable, mut unreadable) = (Vec::new(), Vec::new());
+    let read = |instance: InstanceId| async move { (read(store, &instance).await, instance) };
+    let mut found = futures::stream::iter(listed(store).await?).map(read).buffered(AT_ONCE);
+    while let Some((registration, instance)) = found.next().await {
+        match registration? {
+            Some(Ok(registration)) => readable.push(registration),
+            // S3 may list what it does not show yet.
+            Some(Err(_)) | None => unreadable.push(instance),
+        }
+    }
+    Ok((readable, unreadable))
+}
+
+/// The machines whose keys are listed.
+async fn listed(store: &Store) -> Result<Vec<InstanceId>, CallFailed> {
+    let keys = store.list(keys::NODES).await?;
+    let names = keys.iter().filter_map(|key| key.strip_prefix(keys::NODES)?.strip_suffix(".json"));
+    Ok(names.filter_map(|name| InstanceId::parse(name).ok()).collect())
 }
 
 /// Reads every registration, without those that cannot be read.

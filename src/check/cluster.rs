@@ -13,7 +13,7 @@ use crate::model::membership::registration::{Registration, witnesses};
 use crate::model::record::cluster::{ClusterRecord, RecordState};
 use crate::model::record::identity::{Identity, Mismatch};
 use crate::model::up::snapshot::ApiServerAt;
-use crate::model::up::step::Stop;
+use crate::model::up::step::{Stop, Wait};
 use crate::node::api_servers;
 use anyhow::Result;
 use std::net::IpAddr;
@@ -49,12 +49,14 @@ struct Remains {
     record: Option<ClusterRecord>,
     was_deleted: bool,
     registrations: Vec<Registration>,
+    unreadable: Vec<InstanceId>,
     hash: Option<String>,
 }
 
 impl Remains {
     async fn look(store: &Store) -> Result<Self> {
-        let (registrations, hash) = tokio::join!(registrations::all_readable(store), store.get(keys::HASH));
+        let (registrations, hash) = tokio::join!(registrations::all_or_none(store), store.get(keys::HASH));
+        let (registrations, unreadable) = registrations?;
         let stored = store.read(keys::RECORD).await?;
         let hash = hash?.map(|object| String::from_utf8_lossy(&object.body).trim_end().to_owned());
         Ok(Self {
@@ -63,7 +65,8 @@ impl Remains {
                 Stored::Object(object) => Some(ClusterRecord::parse(&object.body)?),
                 Stored::Nothing | Stored::Deleted => None,
             },
-            registrations: registrations?,
+            registrations,
+            unreadable,
             hash: hash.filter(|hash| !hash.is_empty()),
         })
     }
@@ -71,6 +74,10 @@ impl Remains {
     /// The finding, unless `up` would stop. A flip in between looks like a record that has gone back.
     fn judge(&self, record: Option<&ClusterRecord>, found: Finding) -> Finding {
         match self.stop(record) {
+            None if !self.unreadable.is_empty() && record.is_none_or(|record| record.published().is_none()) => {
+                let wait = Wait::Registrations { instances: self.unreadable.clone() };
+                Finding::warning(format!("{}; 'kubeboot up' waits for {wait}", found.text), "see there")
+            }
             None => found,
             Some(_) if self.record.as_ref() != record => {
                 let text = format!("{}; it was written anew while this was checked", found.text);
@@ -231,8 +238,13 @@ mod tests {
         ];
         for (record, was_deleted, voter, hash, expected) in table {
             let registrations = voter.map(|claim| registration("joined", claim)).transpose()?.into_iter().collect();
-            let mut remains =
-                Remains { record: record.cloned(), was_deleted, registrations, hash: hash.map(str::to_owned) };
+            let mut remains = Remains {
+                record: record.cloned(),
+                was_deleted,
+                registrations,
+                unreadable: Vec::new(),
+                hash: hash.map(str::to_owned),
+            };
             let says = remains.stop(record).map(|why| why.to_string());
             let verdict = |remains: &Remains| remains.judge(record, Finding::ok("found")).verdict;
             assert_eq!(verdict(&remains) == CheckVerdict::Ok, expected.is_none(), "{expected:?}");

@@ -6,7 +6,7 @@ use super::{Check, at_once};
 use crate::etcd;
 use crate::kubeadm::{data_dir, state};
 use crate::model::machine::etcd_data::EtcdData;
-use crate::model::machine::ids::{ClaimId, InstanceId};
+use crate::model::machine::ids::{ClaimId, InstanceId, MemberId};
 use crate::model::machine::local::{Local, Stage};
 use crate::model::record::cluster::ClusterRecord;
 use crate::model::record::former_cluster::FormerCluster;
@@ -60,7 +60,7 @@ fn judge_state(
             format!("an attempt under claim {claim_id} was cut off: 'kubeboot up' cleans up after it"),
             "run 'kubeboot up'",
         ),
-        Local::Made { claim_id, .. } => judge_member(claim_id, data, record),
+        Local::Made { claim_id, member, .. } => judge_member(claim_id, *member, data, record),
     }
 }
 
@@ -90,7 +90,12 @@ fn judge_foreign(owner: &InstanceId, data: &EtcdData, record: Option<Option<&Clu
     }
 }
 
-fn judge_member(claim: &ClaimId, data: &EtcdData, record: Option<Option<&ClusterRecord>>) -> Finding {
+fn judge_member(
+    claim: &ClaimId,
+    member: Option<MemberId>,
+    data: &EtcdData,
+    record: Option<Option<&ClusterRecord>>,
+) -> Finding {
     match record {
         Some(record) if record.is_none_or(|record| record.claim_id != *claim || record.published().is_none()) => {
             Finding::stop(&Stop::OtherCluster { local: claim.clone(), former: FormerCluster::by(record, claim) })
@@ -100,7 +105,16 @@ fn judge_member(claim: &ClaimId, data: &EtcdData, record: Option<Option<&Cluster
             "mount the volume if there is one; otherwise bring the other voters back: 'kubeboot up' has its member removed by them and \
              joins anew",
         ),
-        Some(_) | None => Finding::ok(format!("this machine is a member of the cluster of claim {claim}")),
+        Some(_) | None => match (data, member) {
+            (EtcdData::Of(ids), Some(own)) if ids.member != own => Finding::failed(
+                format!(
+                    "this machine is member {own} of etcd, and the data on this disk is that of member {}",
+                    ids.member
+                ),
+                "attach each disk where it belongs, and delete nothing before 'kubeboot status' shows that the others have a quorum",
+            ),
+            _ => Finding::ok(format!("this machine is a member of the cluster of claim {claim}")),
+        },
     }
 }
 
@@ -157,6 +171,7 @@ mod tests {
     use crate::check::finding::CheckVerdict;
     use crate::exit::Exit;
     use crate::model::machine::etcd_data::EtcdIds;
+    use crate::model::machine::ids::EtcdClusterId;
     use anyhow::Result;
     use serde_json::json;
 
@@ -177,14 +192,15 @@ mod tests {
     fn what_lies_on_the_disk_is_ours_or_another_machines_or_nobody_knows() -> Result<()> {
         let (me, other) = (InstanceId::parse("i-00000001")?, InstanceId::parse("i-00000002")?);
         let claim_id = ClaimId::parse(CLAIM)?;
+        let addresses = ["10.77.0.1".parse()?];
         let made = |instance: &InstanceId| Local::Made {
             instance: instance.clone(),
             claim_id: claim_id.clone(),
-            member: None,
+            member: Some(EtcdIds::of_init(&claim_id, addresses[0]).member),
         };
         let half = |stage| Local::HalfMade { instance: me.clone(), claim_id: claim_id.clone(), stage };
-        let addresses = ["10.77.0.1".parse()?];
         let of_init = || EtcdData::Of(EtcdIds::of_init(&claim_id, addresses[0]));
+        let of_another = || EtcdData::Of(EtcdIds { member: MemberId(0xa9), cluster: EtcdClusterId(7) });
         let unreadable = || EtcdData::Unreadable { why: "w".into() };
         let (same, retired) = (record(CLAIM, "ready")?, record(CLAIM, "retired")?);
         let elsewhere = record("6f9619ff-8b86-4011-b42d-00c04fc964ff", "ready")?;
@@ -198,6 +214,8 @@ mod tests {
             (made(&me), EtcdData::Nothing, Some(Some(&same)), FAILED, "data is gone"),
             (made(&me), EtcdData::Nothing, None, FAILED, "data is gone"),
             (made(&me), of_init(), None, CheckVerdict::Ok, "is a member"),
+            (made(&me), of_another(), Some(Some(&same)), FAILED, "is that of member a9"),
+            (made(&me), of_another(), None, FAILED, "is that of member a9"),
             (made(&me), of_init(), Some(Some(&elsewhere)), FAILED, "may have come back, so keep the data here"),
             (made(&me), of_init(), Some(Some(&retired)), FAILED, "given up by 'kubeboot retire'"),
             (made(&me), of_init(), Some(None), FAILED, "restore the record's last version"),

@@ -108,6 +108,12 @@ fn a_wait_for_what_may_be_lost_says_what_leads_out() {
              the volume if there is one, or bring back the other voters",
         ),
         (
+            Wait::Registrations { instances: vec![id()] },
+            "waiting for the registrations control-plane/nodes/ of i-00000001 to say something: they may tell of a cluster; if a newer \
+             kubeboot wrote them, install it here; if they were damaged, restore their last versions, or delete them if those machines \
+             are no members of a cluster",
+        ),
+        (
             Wait::ForeignData { owner: id(), why: "w".into() },
             "waiting for etcd's member list, by which the data of i-00000001 on this disk can be judged: w; if this disk belongs to \
              i-00000001, attach it there",
@@ -221,6 +227,7 @@ fn only_what_may_be_lost_needs_an_operator_when_time_is_up() {
         (Wait::OwnMember, false),
         (Wait::Record, true),
         (Wait::ApiServers, false),
+        (Wait::Registrations { instances: vec![id()] }, true),
         (Wait::DataGone { why: String::new() }, true),
         (Wait::DataOfAnother { found: MemberId(1), own: MemberId(2), why: String::new() }, true),
         (Wait::ForeignData { owner: id(), why: String::new() }, true),

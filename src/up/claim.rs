@@ -158,6 +158,11 @@ impl UpContext {
     pub(super) async fn lost(&mut self, lost: &HoldingLost) {
         tracing::warn!(%lost, "this machine no longer holds the claim; kubeadm was stopped");
         self.record.claim = None;
+        self.stop_serving().await;
+    }
+
+    /// Stops kubelet and an unpublished control plane here. What cannot be stopped is logged: the next pass goes on all the same.
+    pub(super) async fn stop_serving(&self) {
         if let Err(error) = quiesce::stop_serving(self.facts.documents.cri_socket()).await {
             tracing::error!("{error:#}");
         }

@@ -32,7 +32,10 @@ impl UpContext {
             let cluster = self.ask_cluster(&peers::addresses(group, &self.facts.machine.instance)).await;
             self.membership.probe.remember(&cluster);
             let machine = &self.facts.machine;
-            match clean_up(&machine.instance, &cluster, &machine.addresses, &self.local()?, &self.data()) {
+            let access = self.membership.credentials.as_ref().and_then(|(_, credentials)| credentials.etcd.as_ref());
+            let recorded = access.map(|access| access.recorded.cluster);
+            let (local, data) = (self.local()?, self.data());
+            match clean_up(&machine.instance, &cluster, recorded, &machine.addresses, &local, &data) {
                 CleanUp::Wait(needs) => return Ok(Some(needs.to_string())),
                 CleanUp::Remove(stale) => self.remove_own(&cluster, stale).await?,
                 CleanUp::Wipe => {

@@ -77,6 +77,8 @@ impl UpContext {
                 self.report.registrar.failed(&format!("{error:#}")).await;
                 // Every attempt has a claim of its own, and so an etcd of its own: the next one takes over from this one.
                 drop(held);
+                // Nobody watches the claim any more, so what was begun must not stay behind the endpoint.
+                self.stop_serving().await;
                 let reason = format!("another attempt after a failed init: {error:#}");
                 Ok(StepOutcome::Wait(Waiting { reason, pause: CONTENDED_INTERVAL, exit: Exit::Kubeadm }))
             }

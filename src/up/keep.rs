@@ -10,7 +10,8 @@ use crate::exit::Exit;
 use crate::host::systemd::notify;
 use crate::kube::Client;
 use crate::kubeadm::state::Marker;
-use crate::model::machine::ids::{ClaimId, Uid};
+use crate::model::machine::etcd_data::EtcdData;
+use crate::model::machine::ids::{ClaimId, MemberId, Uid};
 use crate::model::machine::local::Local;
 use crate::model::membership::view::ClusterView;
 use crate::model::record::cluster::Published;
@@ -33,6 +34,15 @@ impl UpContext {
         let Some(published) = record.published() else { return Ok(StepOutcome::Again) };
         self.membership.leaving_unit.arm().await;
         kubelet_drop_in::install(self.facts.documents.data_dir()).await;
+        let member = match &seen.cluster {
+            ClusterView::Listed(members) => members.at(&seen.addresses).map(|member| member.id),
+            _ => None,
+        };
+        // A marker of an earlier kubeboot does not name the member, and that of a member that was added by hand names the one
+        // before. Written before anybody is asked: while it is wrong, the guard keeps this machine's API server from starting.
+        if has_data_of(&seen.data, member) {
+            self.mark(&record.claim_id, published, member, seen)?;
+        }
         let Some((_, credentials)) = &self.membership.credentials else { return Ok(StepOutcome::Again) };
         let local =
             Client::new(&credentials.kubeconfig, SocketAddr::new(self.facts.node.address, self.facts.api_port()))?;
@@ -61,15 +71,7 @@ impl UpContext {
             }
             Err(error) => return wait(error),
         }
-        let member = match &seen.cluster {
-            ClusterView::Listed(members) => members.at(&seen.addresses).map(|member| member.id),
-            _ => None,
-        };
-        // A marker of an earlier kubeboot does not name the member.
-        let marked = Marker::load(Path::new("/"))?.and_then(|marker| marker.member_id);
-        if !matches!(seen.local, Local::Made { .. }) || marked != member {
-            self.mark_member(&record.claim_id, published, member)?;
-        }
+        self.mark(&record.claim_id, published, member, seen)?;
         let node = match local.node(&self.facts.node_name).await {
             Ok(None) if self.facts.external_etcd() => {
                 // No reason to wipe: if all Nodes are missing, the API servers are all that is left of the cluster.
@@ -100,6 +102,15 @@ impl UpContext {
         Ok(StepOutcome::Done)
     }
 
+    /// Sees that the marker says that this machine is this member.
+    fn mark(&self, claim_id: &ClaimId, published: &Published, member: Option<MemberId>, seen: &Snapshot) -> Result<()> {
+        let marked = Marker::load(Path::new("/"))?.and_then(|marker| marker.member_id);
+        if matches!(seen.local, Local::Made { .. }) && marked == member {
+            return Ok(());
+        }
+        self.mark_member(claim_id, published, member)
+    }
+
     /// Sees that the published hash is the record's. A reason to wait when S3 does not say.
     async fn publish_hash(&mut self, published: &Published) -> Result<Option<String>> {
         let line = format!("{}\n", published.ca_hashes.join("\n"));
@@ -116,6 +127,11 @@ impl UpContext {
             Written::Others(_) | Written::Gone | Written::Unknown => Some("the discovery hash to be published".into()),
         })
     }
+}
+
+/// Whether the data here is this member's.
+fn has_data_of(data: &EtcdData, member: Option<MemberId>) -> bool {
+    matches!(data, EtcdData::Of(ids) if Some(ids.member) == member)
 }
 
 fn other_cluster(uid: &str, published: &Published) -> anyhow::Error {

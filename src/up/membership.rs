@@ -1,7 +1,7 @@
 //! What one `up` holds for the membership of etcd: the queue for the lease, credentials, and the cluster's last answers.
 
 use crate::aws::store::Store;
-use crate::model::machine::ids::ClaimId;
+use crate::model::machine::ids::{ClaimId, InstanceId};
 use crate::model::membership::members::Members;
 use crate::model::membership::registration::Registration;
 use crate::model::membership::view::ClusterView;
@@ -63,6 +63,8 @@ pub struct Probe {
 pub struct Evidence {
     /// What the machines registered.
     pub registrations: Vec<Registration>,
+    /// Whose registrations say nothing.
+    pub unreadable: Vec<InstanceId>,
     /// The published discovery hash, where the record is not ready and one is published.
     pub hash: Option<String>,
 }

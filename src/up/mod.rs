@@ -123,6 +123,10 @@ async fn dry_run(mut context: UpContext) -> Result<()> {
     let folder = tempfile::tempdir_in(FOLDER).context("failed to make a folder for credentials")?;
     context.membership.credentials_folder = folder.path().join("credentials");
     let mut step = decide(&context.observe().await?, context.policy());
+    if step.wants_anew(context.membership.probe.evidence_reused) {
+        context.membership.probe.forget_evidence();
+        step = decide(&context.observe().await?, context.policy());
+    }
     // Whoever answers is asked in the background. There is no next pass that would take the answers in.
     if step == Step::Wait(Wait::ApiServers) {
         context.membership.api_servers.finish().await;
@@ -238,6 +242,7 @@ fn wait(what: &Wait) -> Waiting {
         | Wait::Quorum { .. }
         | Wait::OwnMember
         | Wait::Record
+        | Wait::Registrations { .. }
         | Wait::DataGone { .. }
         | Wait::DataOfAnother { .. }
         | Wait::ForeignData { .. } => POLL_INTERVAL,

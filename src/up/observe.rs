@@ -41,7 +41,7 @@ impl UpContext {
             self.report.registrar.notes(record);
         }
         let local = self.local()?;
-        let Evidence { registrations, hash } = self.evidence(&record, &local).await?;
+        let Evidence { registrations, unreadable, hash } = self.evidence(&record, &local).await?;
         let mut others: Vec<InstanceId> = registrations.iter().map(|found| found.instance.clone()).collect();
         others.extend(mentioned(&record));
         let view = self.group.look(&others, self.facts.settings.expected_size).await?;
@@ -61,6 +61,7 @@ impl UpContext {
             group: view.group,
             instances: view.instances,
             registrations,
+            unreadable,
             data: self.data(),
             local,
             record,
@@ -104,9 +105,9 @@ impl UpContext {
             }
             Some(_) | None => {}
         }
-        let registrations = registrations::all_readable(&self.store).await?;
+        let (registrations, unreadable) = registrations::all_or_none(&self.store).await?;
         let hash = if is_ready { None } else { self.published_hash().await? };
-        let found = Evidence { registrations, hash };
+        let found = Evidence { registrations, unreadable, hash };
         self.membership.probe.evidence = Some((Instant::now(), found.clone()));
         Ok(found)
     }

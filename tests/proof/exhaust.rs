@@ -218,6 +218,18 @@ fn after_a_retired_one(left: Budget) -> World {
     world
 }
 
+/// The same, where the first one died right after the flip, before it wrote down that it is a member, and the fresh one may have seen
+/// the cluster.
+fn cut_off_at_the_flip(left: Budget) -> World {
+    let mut world = after_a_retired_one(left);
+    let machine = world.machine_mut(0);
+    machine.up = Some(Box::new(Up::new(None)));
+    machine.disk.marker = Some(Marker { owner: 0, claim: 1, stage: Stage::Initializing, member: None });
+    let says = world.bucket.regs.get_mut(&0).expect("it has registered");
+    (says.phase, says.member, says.ready, says.saw) = (Phase::Initializing, None, None, None);
+    world
+}
+
 macro_rules! worlds {
     ($($(#[$doc:meta])* $name:ident, $every:literal, $world:expr;)*) => {
         $(
@@ -316,6 +328,8 @@ worlds! {
     STRANGERS, 64, World::new(2, Budget { strangers: 1, claims: 1, holdings: 1, ..Budget::default() });
     /// A cluster that is lost and retired, whether that comes to its end, and objects that go back then.
     RETIRED_BACK, 64, cluster(1, Budget { claims: 1, deaths: 1, launches: 1, retirements: 1, objects: 1, ..Budget::default() });
+    /// The record goes back to a retired cluster's, while who made the next one has not yet written that down.
+    BEFORE_THE_MARK, 64, cut_off_at_the_flip(Budget { objects: 1, claims: 1, holdings: 1, starts: 1, ..Budget::default() });
     /// A cluster after a retired one, whose record and hash go back to that one, three times.
     TWICE_BACK, 64, after_a_retired_one(Budget { objects: 3, claims: 1, freezes: 1, starts: 1, ..Budget::default() });
     /// A cluster that is lost, retired, and made anew.

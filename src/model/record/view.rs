@@ -1,5 +1,6 @@
 //! The cluster record as one process last read it.
 
+use crate::model::machine::ids::EtcdClusterId;
 use crate::model::record::cluster::ClusterRecord;
 use std::time::Duration;
 
@@ -19,4 +20,15 @@ pub enum RecordView {
         /// How long this process has seen the same `ETag`, on its own monotonic clock.
         unchanged_for: Duration,
     },
+}
+
+impl RecordView {
+    /// The ID of its cluster's etcd; `None` where there is no cluster, or etcd is external.
+    #[must_use]
+    pub fn etcd_cluster(&self) -> Option<EtcdClusterId> {
+        match self {
+            Self::Found { record, .. } => record.published()?.etcd_cluster_id,
+            Self::Absent | Self::Vanished => None,
+        }
+    }
 }

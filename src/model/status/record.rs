@@ -100,7 +100,9 @@ pub(super) fn data(input: &StatusInput) -> Option<StatusReason> {
         (Local::Made { .. }, EtcdData::Nothing) if !is_foreign => Some(StatusReason::DataGone(owner.clone())),
         (Local::Made { member, .. }, EtcdData::Of(ids)) => {
             let listed = listed_here(input).map(|member| member.id);
-            let own = listed.or(*member)?;
+            // A certain list without this machine is another reason.
+            let is_certain = matches!(&input.etcd, Ok(Etcd::Stacked { certain: true, .. }));
+            let own = if is_certain { listed } else { *member }?;
             let is_listed = listed.is_some();
             (own != ids.member).then_some(StatusReason::DataOfAnother { found: ids.member, own, is_listed })
         }

@@ -359,6 +359,12 @@ fn data_that_is_gone_or_anothers_and_a_claim_that_is_missing_are_reasons() {
     assert_eq!(silent(made(1, of(1))), None);
     let told = silent(made(1, of(2))).unwrap();
     assert!(told.contains("attach each disk where it belongs, and delete nothing"), "{told}");
+    // A certain list without this machine says something else.
+    let mut unlisted = made(1, of(2));
+    if let Ok(Etcd::Stacked { members, .. }) = &mut unlisted.etcd {
+        members.0.retain(|member| member.id != member_id(1));
+    }
+    assert!(judge(&unlisted).reasons.iter().all(|reason| reason.code() != "data-of-another"));
 }
 
 #[test]

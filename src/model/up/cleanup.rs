@@ -4,7 +4,7 @@
 //! waits for the vote of a member whose data nobody has any more.
 
 use crate::model::machine::etcd_data::EtcdData;
-use crate::model::machine::ids::{InstanceId, MemberId};
+use crate::model::machine::ids::{EtcdClusterId, InstanceId, MemberId};
 use crate::model::machine::local::Local;
 use crate::model::membership::data::{DataNeeded, may_delete};
 use crate::model::membership::member_name::MemberName;
@@ -46,13 +46,14 @@ pub enum Needs {
     },
 }
 
-/// Decides on what the cluster has just said and what lies on the disk. The machine is no member, so whoever is listed at its
+/// Decides on what the cluster, whose etcd has this ID, has just said and what lies on the disk. The machine is no member, so whoever is listed at its
 /// address is a member that it once was, or a dead machine that had the address before: nobody else in the network can
 /// have it.
 #[must_use]
 pub fn clean_up(
     me: &InstanceId,
     cluster: &ClusterView,
+    cluster_id: Option<EtcdClusterId>,
     addresses: &[IpAddr],
     local: &Local,
     data: &EtcdData,
@@ -70,7 +71,7 @@ pub fn clean_up(
         Local::HalfMade { instance, .. } | Local::Made { instance, .. } => instance == me,
         Local::Unexplained { .. } => false,
     };
-    match (members.at(addresses), may_delete(data, members, addresses)) {
+    match (members.at(addresses), may_delete(data, cluster_id, members, addresses)) {
         (Some(member), _) if is_own => CleanUp::Remove(member.id),
         (_, Err(needed)) => CleanUp::Keep(needed),
         (_, Ok(())) => without_list(local),
@@ -108,9 +109,11 @@ impl fmt::Display for Needs {
 mod tests {
     use super::*;
     use crate::model::machine::etcd_data::EtcdIds;
-    use crate::model::machine::ids::{ClaimId, EtcdClusterId};
+    use crate::model::machine::ids::ClaimId;
     use crate::model::machine::local::Stage;
     use crate::model::membership::members::Member;
+
+    const ETCD: Option<EtcdClusterId> = Some(EtcdClusterId(7));
 
     fn listed(members: &[(u8, bool)]) -> Members {
         let member = |(n, answers): &(u8, bool)| Member {
@@ -151,8 +154,8 @@ mod tests {
             (ClusterView::NotAsked, answer("it has not been asked yet"), answer("it has not been asked yet")),
         ];
         for (cluster, half, fresh) in rows {
-            assert_eq!(clean_up(&me, &cluster, &mine, &half_made, &EtcdData::Nothing), half, "{cluster:?}");
-            assert_eq!(clean_up(&me, &cluster, &mine, &Local::Fresh, &EtcdData::Nothing), fresh, "{cluster:?}");
+            assert_eq!(clean_up(&me, &cluster, ETCD, &mine, &half_made, &EtcdData::Nothing), half, "{cluster:?}");
+            assert_eq!(clean_up(&me, &cluster, ETCD, &mine, &Local::Fresh, &EtcdData::Nothing), fresh, "{cluster:?}");
             assert_eq!(members(&cluster).is_some(), matches!(cluster, ClusterView::Listed(_)), "{cluster:?}");
         }
     }
@@ -181,7 +184,7 @@ mod tests {
         ];
         for (owner, member, cluster, expected) in rows {
             assert_eq!(
-                clean_up(&id(3), &cluster, &mine, &of(owner), &data(member)),
+                clean_up(&id(3), &cluster, ETCD, &mine, &of(owner), &data(member)),
                 expected,
                 "{owner} {member} {cluster:?}"
             );

@@ -70,6 +70,8 @@ pub struct Snapshot {
     pub instances: Instances,
     /// What the machines said about themselves.
     pub registrations: Vec<Registration>,
+    /// Whose registrations are there and say nothing to this kubeboot.
+    pub unreadable: Vec<InstanceId>,
     /// The record.
     pub record: RecordView,
     /// How long this process has seen no record; zero while there is one.

@@ -97,6 +97,11 @@ pub enum Wait {
     OwnMember,
     /// The record, which is gone, to come back.
     Record,
+    /// Registrations to be readable, which may tell of a cluster.
+    Registrations {
+        /// Whose.
+        instances: Vec<InstanceId>,
+    },
     /// Everybody who might be another cluster's API server to be asked.
     ApiServers,
     /// A certain list, by which my own member can be removed, whose data is gone.
@@ -236,6 +241,7 @@ impl Wait {
         match self {
             Self::Quorum { .. }
             | Self::Record
+            | Self::Registrations { .. }
             | Self::DataGone { .. }
             | Self::DataOfAnother { .. }
             | Self::ForeignData { .. } => true,
@@ -269,11 +275,12 @@ impl Step {
     ];
 
     /// Whether everything is to be read once more before this step is taken. What proves that there is a cluster already is read right
-    /// before another one may be made; `evidence_reused`: it was not. And the record is read before the evidence: a flip in
+    /// before another one may be made, or what an init has left is wiped; `evidence_reused`: it was not. And the record is read before the evidence: a flip in
     /// between looks like a record that has gone back.
     #[must_use]
     pub fn wants_anew(&self, evidence_reused: bool) -> bool {
-        matches!(self, Self::Stop(Stop::RecordWentBack(_))) || self.makes_a_cluster() && evidence_reused
+        let goes_by_evidence = self.makes_a_cluster() || matches!(self, Self::Wipe(Wipe::Deposed(_)));
+        matches!(self, Self::Stop(Stop::RecordWentBack(_))) || goes_by_evidence && evidence_reused
     }
 
     /// Whether the step leads to a new cluster, so that nothing that it is decided by may be old.
@@ -370,6 +377,13 @@ impl fmt::Display for Wait {
             Self::Record => f.write_str(
                 "the cluster record control-plane/cluster.json to come back: it is gone, and S3 may take 15 minutes to show an object after \
                  versioning was enabled",
+            ),
+            Self::Registrations { instances } => write!(
+                f,
+                "the registrations control-plane/nodes/ of {} to say something: they may tell of a cluster; if a newer kubeboot wrote \
+                 them, install it here; if they were damaged, restore their last versions, or delete them if those machines are no \
+                 members of a cluster",
+                list(instances)
             ),
             Self::ApiServers => {
                 f.write_str("an answer of the endpoint and of the group's machines: is there a cluster already?")

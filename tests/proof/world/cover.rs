@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 const SITUATIONS: usize = 8;
 
 /// The names of the rows; a row's number is its index here.
-pub const ROWS: [&str; 43] = [
+pub const ROWS: [&str; 44] = [
     "stand by: not in the group",
     "stand by: lifecycle",
     "stand by: unhealthy",
@@ -58,6 +58,7 @@ pub const ROWS: [&str; 43] = [
     "stop: data of another",
     "wait: data of another",
     "wait: voters",
+    "wait: registrations",
 ];
 
 pub const VERDICTS: [&str; 8] = [
@@ -120,6 +121,7 @@ const fn row(step: &Step) -> usize {
         Step::Stop(Stop::DataOfAnother { .. }) => 40,
         Step::Wait(Wait::DataOfAnother { .. }) => 41,
         Step::Wait(Wait::Voters { .. }) => 42,
+        Step::Wait(Wait::Registrations { .. }) => 43,
     }
 }
 

@@ -197,7 +197,9 @@ impl World {
     fn clean_up(&mut self, slot: Slot, claim: u8, failed: bool, luck: Luck) {
         let (cluster, probed) = self.ask_aim(slot, luck);
         let addresses = [address(self.machine(slot).addr)];
-        let at = match clean_up(&id(slot), &cluster, &addresses, &self.local(slot), &self.data(slot)) {
+        let aim = self.up(slot).aim.as_ref().map(super::Rec::real);
+        let etcd = aim.as_ref().and_then(|record| record.published()?.etcd_cluster_id);
+        let at = match clean_up(&id(slot), &cluster, etcd, &addresses, &self.local(slot), &self.data(slot)) {
             CleanUp::Wait(_) | CleanUp::Keep(_) => At::Release,
             CleanUp::Remove(id) => At::Remove {
                 task: Box::new(Task {

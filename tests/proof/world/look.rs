@@ -48,12 +48,16 @@ impl World {
             return if marked || up.record_seen.is_some() { RecordView::Vanished } else { RecordView::Absent };
         };
         let etag = Body::Record(rec.clone()).etag();
+        // Somebody says that a later cluster exists than the one of this record.
+        let said = |made| self.bucket.regs.values().any(|reg| reg.saw == Some(made));
+        let was_further = self.bucket.made.is_some_and(|made| made != rec.claim && said(made));
         let up = self.up_mut(slot);
         let last = up.record_seen.as_ref().map(|(rec, age)| (Body::Record(rec.clone()).etag(), *age));
         let age = unchanged_for(last.as_ref().map(|(etag, age)| (etag.as_str(), *age)), &etag);
         up.record_seen = Some((rec.clone(), age));
         up.missing = None;
-        up.under_ready = matches!(rec.state, RecState::Ready { .. });
+        let is_ready = matches!(rec.state, RecState::Ready { .. });
+        up.under_ready = is_ready && !was_further;
         up.read = match rec.state {
             RecState::Initializing { holder: Some(holder), .. } => Some((rec.claim, holder)),
             RecState::Initializing { holder: None, .. } | RecState::Ready { .. } | RecState::Retired { .. } => None,
@@ -62,7 +66,7 @@ impl World {
         let mut told = up.reg.real(slot, 0);
         told.notes(&real);
         up.reg.ready = told.ready_claim.as_ref().map(claim_of);
-        if up.under_ready {
+        if is_ready {
             up.reg.saw = up.reg.saw.max(Some(rec.claim));
         }
         RecordView::Found { record: Box::new(real), etag, unchanged_for: secs(age) }
@@ -242,6 +246,7 @@ impl World {
             } else {
                 self.registrations()
             },
+            unreadable: Vec::new(),
             data: self.data(slot),
             local,
             record,

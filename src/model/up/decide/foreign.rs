@@ -28,7 +28,7 @@ fn judged(seen: &Snapshot, owner: &InstanceId) -> Step {
     let wait = |why: String| Step::Wait(Wait::ForeignData { owner: owner.clone(), why });
     match &seen.cluster {
         ClusterView::Listed(members) if members.has_quorum() => {
-            match may_delete(&seen.data, members, &seen.addresses) {
+            match may_delete(&seen.data, seen.record.etcd_cluster(), members, &seen.addresses) {
                 // Under the lease, by a fresh list.
                 Ok(()) => Step::Join,
                 Err(needed) => stop(Some(needed)),

@@ -5,7 +5,7 @@ use crate::model::machine::group::Group;
 use crate::model::machine::ids::{ClaimId, InstanceId};
 use crate::model::machine::local::{Local, Stage};
 use crate::model::membership::later_truth::LaterTruth;
-use crate::model::membership::registration::witnesses;
+use crate::model::membership::registration::{Registration, witnesses};
 use crate::model::record::cluster::{ClusterRecord, RecordState};
 use crate::model::record::former_cluster::FormerCluster;
 use crate::model::record::identity::Mismatch;
@@ -14,9 +14,19 @@ use crate::model::up::snapshot::{ApiServerProbe, Policy, Snapshot};
 use crate::model::up::step::{Over, StandBy, Step, Stop, TakeOver, Wait, Wipe};
 use std::time::Duration;
 
-/// Decides on the next step. The rows of the design's table, top to bottom.
+/// Decides on the next step. What may tell of a cluster is understood before another one is made.
 #[must_use]
 pub fn decide(seen: &Snapshot, policy: &Policy) -> Step {
+    match by_the_table(seen, policy) {
+        step if step.makes_a_cluster() && !seen.unreadable.is_empty() => {
+            Step::Wait(Wait::Registrations { instances: seen.unreadable.clone() })
+        }
+        step => step,
+    }
+}
+
+/// The rows of the design's table, top to bottom.
+fn by_the_table(seen: &Snapshot, policy: &Policy) -> Step {
     let group = match candidate_group(seen) {
         Ok(group) => group,
         Err(why) => return Step::StandBy(why),
@@ -199,8 +209,15 @@ fn take_turn(
     Some(Step::Wait(Wait::Turn { rank, left }))
 }
 
-/// Wipes what an init of this machine has left, unless the data beside its marker is another's.
+/// Wipes what an init of this machine has left, unless the data beside its marker is another's, or somebody says that its claim
+/// made a cluster, of which this record does not know.
 fn wipe_of_init(seen: &Snapshot, claim: &ClaimId, why: Wipe) -> Step {
+    let gives_up = matches!(&seen.record, RecordView::Found { record, .. } if record.gives_up(claim));
+    let witness = seen.registrations.iter().find(|found| !gives_up && found.proves_flip_of(claim));
+    if let Some(Registration { instance, .. }) = witness {
+        let later = LaterTruth::Registration { instance: instance.clone(), claim_id: claim.clone() };
+        return Step::Stop(Stop::RecordWentBack(later));
+    }
     if seen.data.is_at_most_of_init(claim, &seen.addresses) {
         return Step::Wipe(why);
     }

@@ -98,7 +98,7 @@ fn kept_own(seen: &Snapshot, members: &Members, listed: Option<&Member>) -> Step
     match listed {
         Some(member) if member.is_started_voter() => Step::Keep,
         Some(_) => Step::Wait(Wait::OwnMember),
-        None => match may_delete(&seen.data, members, &seen.addresses) {
+        None => match may_delete(&seen.data, seen.record.etcd_cluster(), members, &seen.addresses) {
             Ok(()) => Step::Wipe(Wipe::NotListed),
             Err(needed) => Step::Stop(Stop::DataNeeded(needed)),
         },

@@ -71,6 +71,7 @@ fn machine(n: u8) -> Snapshot {
         group: Some(group(3)),
         instances: Instances::default(),
         registrations: Vec::new(),
+        unreadable: Vec::new(),
         record: RecordView::Absent,
         record_missing_for: Duration::ZERO,
         hash: None,
@@ -506,6 +507,63 @@ fn where_nobody_lists_it_the_marker_says_whose_data_it_should_be() {
 }
 
 #[test]
+fn nothing_makes_a_cluster_beside_a_registration_that_says_nothing() {
+    let bases = [
+        (RecordView::Absent, None),
+        (retired(), None),
+        (held_by(1, 1, Duration::ZERO), Some(claim(1))),
+        (held_by(1, 1, Duration::ZERO), None),
+        (held_by(9, 1, secs(999)), None),
+    ];
+    for (record, own_claim) in bases {
+        let seen = Snapshot { record, own_claim, ..machine(1) };
+        assert!(decided(&seen).makes_a_cluster(), "{seen:?}");
+        let seen = Snapshot { unreadable: vec![id(7)], ..seen };
+        assert_eq!(decided(&seen), Step::Wait(Wait::Registrations { instances: vec![id(7)] }));
+    }
+    let members = ClusterView::Listed(listed(&[(2, true)]));
+    let joins = Snapshot { record: ready(), cluster: members, unreadable: vec![id(7)], ..machine(1) };
+    assert_eq!(decided(&joins), Step::Join, "with a cluster they are hints");
+}
+
+#[test]
+fn what_an_init_left_stays_where_somebody_says_that_its_cluster_was_made() {
+    let local = half_made(1, 2, Stage::Initializing);
+    let of = |registrations, record| Snapshot {
+        record,
+        local: local.clone(),
+        data: data_of_init(2),
+        registrations,
+        ..machine(1)
+    };
+    let deposed = Step::Wipe(Wipe::Deposed(claim(2)));
+    assert_eq!(decided(&of(vec![registered(3, RegistrationPhase::Waiting, 2, None)], ready())), deposed);
+    let saw = Registration { ready_claim: Some(claim(2)), ..registered(3, RegistrationPhase::Waiting, 1, None) };
+    for told in [saw, registered(3, RegistrationPhase::Joined, 2, Some(3))] {
+        let later = LaterTruth::Registration { instance: id(3), claim_id: claim(2) };
+        assert_eq!(decided(&of(vec![told.clone()], ready())), Step::Stop(Stop::RecordWentBack(later)), "{told:?}");
+        let RecordView::Found { mut record, etag, unchanged_for } = ready() else { panic!("it is found") };
+        record.retired_claims = [claim(2)].into();
+        assert_eq!(decided(&of(vec![told], RecordView::Found { record, etag, unchanged_for })), deposed, "given up");
+    }
+}
+
+#[test]
+fn data_of_another_etcd_is_no_affair_of_this_list() {
+    let of = |local| Snapshot {
+        record: ready(),
+        local,
+        cluster: ClusterView::Listed(listed(&[(2, true), (3, true), (4, true)])),
+        data: EtcdData::Of(EtcdIds { member: MemberId(9), cluster: EtcdClusterId(8) }),
+        ..machine(1)
+    };
+    let needed = || DataNeeded::OfAnotherCluster(EtcdClusterId(8));
+    assert_eq!(decided(&of(made(1, 1))), Step::Stop(Stop::DataNeeded(needed())));
+    let foreign = Stop::ForeignData { owner: id(9), needed: Some(needed()) };
+    assert_eq!(decided(&of(made(9, 5))), Step::Stop(foreign));
+}
+
+#[test]
 fn what_proves_a_cluster_is_read_right_before_another_is_made_and_again_before_the_record_is_called_old() {
     let behind = || Step::Stop(Stop::RecordWentBack(LaterTruth::Hash));
     for step in [Step::Claim(Over::Nothing), Step::TakeOver(TakeOver::Terminated(id(2))), Step::Resume, Step::Init] {
@@ -515,6 +573,8 @@ fn what_proves_a_cluster_is_read_right_before_another_is_made_and_again_before_t
         behind().wants_anew(true) && behind().wants_anew(false),
         "a flip may have come between record and evidence"
     );
+    let deposed = Step::Wipe(Wipe::Deposed(claim(1)));
+    assert!(deposed.wants_anew(true) && !deposed.wants_anew(false), "whether its cluster was made");
     for step in [Step::Join, Step::Keep, Step::Wait(Wait::Record), Step::Stop(Stop::RecordGone { witnesses: vec![] })] {
         assert!(!step.wants_anew(true), "{step}");
     }
