@@ -4,6 +4,7 @@ use crate::support::World;
 use crate::support::etcd::{MEMBER, VOLUME};
 use crate::support::world::RUN;
 use anyhow::{Context, Result, ensure};
+use serde_json::Value;
 
 const UP: [&str; 2] = ["kubeboot", "up"];
 const MARKER: &str = "/var/lib/kubeboot/state.json";
@@ -83,6 +84,7 @@ fn a_voter_with_the_data_of_another_one_does_not_serve_and_joins_anew_when_it_is
         world.all_up(&[2])?;
         world.have_the_word(&[1, 2, 3])?;
         two_of_three_are_swapped_and_swapped_back(world)?;
+        the_marker_names_another_member(world)?;
         world.have_the_word(&[1, 2, 3])?;
         world.is_one_control_plane(&[1, 2, 3])
     })
@@ -105,6 +107,20 @@ fn two_of_three_are_swapped_and_swapped_back(world: &World) -> Result<()> {
     swap(world, 2, 3)?;
     world.all_up(&[2, 3])?;
     ensure!(world.kubeadm()? == commands, "kubeadm ran: {:?}", world.kubeadm()?);
+    Ok(())
+}
+
+/// As after an operator who removed its member and added it anew by hand: the marker names the one before.
+fn the_marker_names_another_member(world: &World) -> Result<()> {
+    let at = |node: usize| anyhow::Ok(world.disk(node)?.join(MARKER.trim_start_matches('/')));
+    let read = |node| anyhow::Ok(serde_json::from_slice::<Value>(&std::fs::read(at(node)?)?)?);
+    world.ask(&["kill", "2"])?;
+    let (mut marker, other) = (read(2)?, read(1)?["member_id"].clone());
+    let own = std::mem::replace(&mut marker["member_id"], other);
+    std::fs::write(at(2)?, marker.to_string())?;
+    world.boot(2, true)?;
+    world.all_up(&[2])?;
+    ensure!(own.is_string() && read(2)?["member_id"] == own, "{} is not {own}", read(2)?);
     Ok(())
 }
 

@@ -18,6 +18,9 @@ fn serves(world: &World, node: usize) -> Result<bool> {
     Ok(TcpStream::connect_timeout(&SocketAddr::new(address, 6443), Duration::from_secs(1)).is_ok())
 }
 
+/// A registration that nobody has written yet.
+const UNREADABLE: &str = "control-plane/nodes/i-0123456789abcdef0.json";
+
 /// How often something was wiped on a machine, or is being wiped.
 fn wipes(world: &World, node: usize) -> Result<usize> {
     let (id, commands) = (world.id(node)?, world.journal("standin")?);
@@ -84,8 +87,16 @@ fn a_holder_that_lost_its_claim_stops_serving_before_anything_is_wiped() -> Resu
 fn each_attempt_of_an_init_has_a_claim_and_an_etcd_of_its_own() -> Result<()> {
     World::of(1).without_up().tell(|world| {
         world.kubeadm_fault(1, &json!({"init": {"after": "etcd", "exit": 1, "times": 1}}))?;
+        // What nobody can read may tell of a cluster.
+        world.put(UNREADABLE, "{\"schema\": 99}")?;
         world.run_up(1)?;
+        world.until_logged(1, "the registrations control-plane/nodes/ of i-0123456789abcdef0 to say something")?;
+        ensure!(world.records()?.is_empty(), "it claimed: {:?}", world.records()?);
+        world.remove(UNREADABLE)?;
         world.all_up(&[1])?;
+        let log = world.log(1)?;
+        let (stopped, wiped) = (log.find("stopping kubelet and what it has started"), log.find("wiping this machine"));
+        ensure!(stopped.is_some() && stopped < wiped, "what a failed init began went on: {log}");
         let claims: BTreeMap<i64, Value> = world
             .records()?
             .iter()
