@@ -61,7 +61,12 @@ pub(super) async fn carry_out(
     }
     notify::status("leaving: deleting the Node");
     let uid = registrar.as_ref().and_then(Registrar::node_uid).cloned();
-    failures.take(node::delete(reset, survey, uid.as_ref()).await);
+    if removed.is_none() && reset.now {
+        // A machine that stays on and is a member needs its Node.
+        failures.0.push("its Node was kept, since its member is still there".to_owned());
+    } else {
+        failures.take(node::delete(reset, survey, uid.as_ref()).await);
+    }
     register_left(reset, registrar, claim, removed.is_some()).await;
     let leaving = report_end(reset, removed.is_some(), &failures);
     if let (true, true, Some(lock)) = (reset.now, removed.is_some(), lock) {

@@ -14,6 +14,7 @@ use crate::model::machine::local::Local;
 use crate::model::membership::members::Members;
 use crate::model::membership::registration::Registration;
 use crate::model::membership::view::ClusterView;
+use crate::model::up::back_off::back_off;
 use crate::model::up::cleanup::{self, CleanUp, clean_up};
 use crate::node::reaping::Reaper;
 use crate::node::{node_name, peers};
@@ -111,17 +112,24 @@ impl UpContext {
         if error.downcast_ref::<Exit>().is_some() {
             return Err(error);
         }
-        tracing::error!("join failed: {error:#}");
-        self.report.registrar.failed(&format!("{error:#}")).await;
-        let began = matches!(self.local()?, Local::HalfMade { .. });
+        let (text, began) = (format!("{error:#}"), matches!(self.local()?, Local::HalfMade { .. }));
         if began {
-            self.report.kubeadm_failed = Some(format!("{error:#}"));
+            self.membership.failed_joins += 1;
+        }
+        let failures = self.membership.failed_joins;
+        if self.report.kubeadm_failed.as_ref() == Some(&text) {
+            tracing::error!("join failed with the same error, {failures} times in all");
+        } else {
+            tracing::error!("join failed: {text}");
+        }
+        self.report.registrar.failed(&text).await;
+        if began {
+            self.report.kubeadm_failed = Some(text.clone());
             self.retry_clean_up(group).await;
         }
-        let reason = format!("another attempt after a failed join: {error:#}");
         Ok(StepOutcome::Wait(Waiting {
-            reason,
-            pause: POLL_INTERVAL * 2,
+            reason: format!("another attempt after a failed join: {text}"),
+            pause: back_off(failures),
             exit: if began { Exit::Kubeadm } else { Exit::TryAgain },
         }))
     }

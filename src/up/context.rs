@@ -49,6 +49,17 @@ pub struct UpContext {
     pub(super) manifests_aside: ManifestsAside,
     /// For whoever wants to know what this machine does.
     pub(super) report: Reporting,
+    /// Whether this `up` works here: with the machine's lock, and not only to say what it would do.
+    works: bool,
+}
+
+impl Drop for UpContext {
+    /// Also when this run is asked to stop in the middle. What a killed one has left, the next one removes when it begins.
+    fn drop(&mut self) {
+        if self.works {
+            self.tidy();
+        }
+    }
 }
 
 impl UpContext {
@@ -70,7 +81,8 @@ impl UpContext {
             missing_grace: MISSING_GRACE,
             accept_group: options.accept_group,
         };
-        Ok(Self {
+        let context = Self {
+            works: lock.is_some(),
             group: GroupWatch::new(&session, facts.machine.instance.clone(), settings.group.clone()),
             record: RecordHold::new(&store),
             membership: Membership::new(&facts, &store),
@@ -81,7 +93,11 @@ impl UpContext {
             store,
             policy,
             facts,
-        })
+        };
+        if context.works {
+            context.tidy();
+        }
+        Ok(context)
     }
 
     /// What decisions depend on beside what is seen.
@@ -102,7 +118,7 @@ impl UpContext {
     }
 
     /// Removes what was needed only while `up` worked: credentials above all.
-    pub fn tidy(&self) {
+    fn tidy(&self) {
         let folder = &self.membership.credentials_folder;
         if folder.exists()
             && let Err(error) = std::fs::remove_dir_all(folder)

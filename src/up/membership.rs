@@ -25,6 +25,8 @@ pub struct Membership {
     pub(super) probe: Probe,
     /// Who answers as an API server, while there is no cluster.
     pub(super) api_servers: ApiServers,
+    /// How many joins have failed in this run after kubeadm was started.
+    pub(super) failed_joins: u32,
     /// Whether versions and documents were compared with the cluster.
     pub(super) compared: bool,
     /// The unit that takes this machine out of the cluster at shutdown.
@@ -40,6 +42,7 @@ impl Membership {
             credentials: None,
             probe: Probe::default(),
             api_servers: ApiServers::new(facts.cluster.host.clone(), facts.cluster.port, facts.api_port()),
+            failed_joins: 0,
             compared: false,
             leaving_unit: LeavingUnit::default(),
         }

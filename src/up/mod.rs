@@ -101,7 +101,6 @@ pub async fn run(settings: Settings, options: UpOptions) -> Result<()> {
         context.report.give_up(error).await;
         context.abandon_hook(Exit::of(error)).await;
     }
-    context.tidy();
     ended
 }
 

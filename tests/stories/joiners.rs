@@ -2,6 +2,7 @@
 
 use crate::support::World;
 use anyhow::{Result, ensure};
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 #[test]
@@ -39,6 +40,19 @@ fn kubeboot_killed_in_the_middle_of_a_join_goes_on_when_it_is_started_again() ->
     interrupted("etcd-join", |world| {
         world.kill_program(2, "kubeboot")?;
         ensure!(world.up_ended(2)? != 0, "it was not killed");
+        world.run_up(2)
+    })
+}
+
+#[test]
+fn kubeboot_asked_to_stop_in_the_middle_of_a_join_leaves_no_credentials_and_goes_on_when_it_is_started_again()
+-> Result<()> {
+    interrupted("etcd-join", |world| {
+        let credentials = world.root(2)?.join("run/kubeboot/credentials");
+        ensure!(credentials.exists(), "this story looks for them in the wrong place");
+        world.signal_program(2, "kubeboot", Signal::TERM)?;
+        ensure!(world.up_ended(2)? != 0, "it went on");
+        ensure!(!credentials.exists(), "credentials were left in '{}'", credentials.display());
         world.run_up(2)
     })
 }

@@ -5,7 +5,7 @@ use crate::support::bucket::LEASE;
 use crate::support::crash::{self, Stop};
 use crate::support::leaving::{INCOMPLETE, LEFT, Leaving, STAYED};
 use crate::support::world::RUN;
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
 use serde_json::json;
 
@@ -56,6 +56,11 @@ fn a_silent_member_that_may_live_costs_nobody_the_quorum() -> Result<()> {
     World::of(3).set("leave_budget", BUDGET).tell(|world| {
         world.all_up(&[1, 2, 3])?;
         world.ask(&["kill", "3"])?;
+        // By hand, while it stays on: what is still a member keeps its Node.
+        let name = world.registration(2)?["node_name"].as_str().context("its name")?.to_owned();
+        let now = world.on(2, &["kubeboot", "reset", "--now", "--yes"])?;
+        ensure!(i64::from(now.code) == INCOMPLETE && now.text().contains("its Node was kept"), "{}", now.text());
+        ensure!(world.nodes(1)?.contains(&name), "the Node of a member is gone: {:?}", world.nodes(1)?);
         let left = world.goes_down(2, "poweroff")?;
         left.is(INCOMPLETE, &["not certainly gone", "did not leave within"])?;
         within_budget(&left)?;

@@ -5,9 +5,11 @@
 //! | [`snapshot`] | one observation: everything a decision depends on |
 //! | [`step`] | what a decision can be, with its reason as text |
 //! | [`mod@decide`] | from the snapshot to the step |
+//! | [`back_off`] | the pauses between attempts that fail |
 //! | [`cleanup`] | what a machine cleans up before it joins |
 //! | [`loss`] | what an operator is told when the quorum, or everything, is lost |
 
+pub mod back_off;
 pub mod cleanup;
 pub mod decide;
 pub mod loss;
