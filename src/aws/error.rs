@@ -9,8 +9,14 @@ use std::error::Error;
 /// Why a call failed, as far as a caller branches on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CallFailure {
-    /// AWS refused: a permission is missing, or the credentials are not valid (yet).
+    /// AWS refused: a permission is missing, or the role has not reached every place yet.
     Denied,
+    /// AWS does not accept the credentials.
+    Credentials,
+    /// This machine's clock is too far off.
+    Clock,
+    /// The bucket is in another Region than the one that is asked.
+    Region,
     /// The bucket does not exist.
     NoSuchBucket,
     /// Too many calls; waited out.
@@ -39,18 +45,28 @@ pub struct CallFailed {
 
 /// Error codes that mean "not allowed", over all services used. Some of them pass by themselves while a fresh role
 /// propagates, which is why a denial is only final after its grace.
-const DENIALS: [&str; 10] = [
-    "AccessDenied",
-    "AccessDeniedException",
+const DENIALS: [&str; 4] =
+    ["AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "KMS.AccessDeniedException"];
+
+/// Error codes that mean "not these credentials".
+const CREDENTIALS: [&str; 9] = [
     "AuthFailure",
     "ExpiredToken",
+    "ExpiredTokenException",
     "InvalidAccessKeyId",
     "InvalidClientTokenId",
+    "InvalidToken",
     "SignatureDoesNotMatch",
-    "UnauthorizedOperation",
+    "TokenRefreshRequired",
     "UnrecognizedClientException",
-    "KMS.AccessDeniedException",
 ];
+
+/// Error codes that mean "another time than ours". Source: S3's list of error responses, the common errors of EC2 and Auto Scaling.
+const CLOCK: [&str; 3] = ["RequestTimeTooSkewed", "RequestExpired", "RequestInTheFuture"];
+
+/// Error codes that mean "another Region". Source: S3's list of error responses.
+const REGION: [&str; 4] =
+    ["PermanentRedirect", "TemporaryRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException"];
 
 /// Error codes that mean "too many".
 const THROTTLES: [&str; 6] =
@@ -77,10 +93,15 @@ impl CallFailed {
             },
             None => causes(error),
         };
+        let bucket_region = error.raw_response().and_then(|response| response.headers().get("x-amz-bucket-region"));
         // An answer that was cut off says nothing, whatever its first line: behind a 404 may have come that there is no such object.
         let kind = match error {
             SdkError::ResponseError(_) => CallFailure::NoAnswer,
             _ => classify(status, code),
+        };
+        let detail = match (kind, bucket_region) {
+            (CallFailure::Region, Some(region)) => format!("{detail} (the bucket is in {})", region.escape_debug()),
+            _ => detail,
         };
         Self { verb, object: object.into(), permission, kind, detail }
     }
@@ -118,6 +139,13 @@ impl CallFailed {
             CallFailure::NoSuchBucket => {
                 Some("create the bucket, or correct the setting 'bucket' or 'region'".to_owned())
             }
+            CallFailure::Credentials => Some(
+                "give the instance its profile, or whoever runs this credentials that are valid (the session may have expired)".to_owned(),
+            ),
+            CallFailure::Clock => {
+                Some("set this machine's clock: let chrony or systemd-timesyncd follow 169.254.169.123".to_owned())
+            }
+            CallFailure::Region => Some("correct the setting 'bucket' or 'region'".to_owned()),
             CallFailure::Throttled | CallFailure::NoAnswer | CallFailure::Rejected => None,
         }
     }
@@ -127,7 +155,12 @@ impl CallFailed {
     pub fn may_mend(&self) -> bool {
         match self.kind {
             CallFailure::Throttled | CallFailure::NoAnswer => true,
-            CallFailure::Denied | CallFailure::NoSuchBucket | CallFailure::Rejected => false,
+            CallFailure::Denied
+            | CallFailure::Credentials
+            | CallFailure::Clock
+            | CallFailure::Region
+            | CallFailure::NoSuchBucket
+            | CallFailure::Rejected => false,
         }
     }
 }
@@ -156,6 +189,12 @@ fn classify(status: Option<u16>, code: Option<&str>) -> CallFailure {
         (_, Some("NoSuchBucket")) => CallFailure::NoSuchBucket,
         (_, Some(code)) if THROTTLES.contains(&code) => CallFailure::Throttled,
         (_, Some(code)) if DENIALS.contains(&code) => CallFailure::Denied,
+        (_, Some(code)) if CREDENTIALS.contains(&code) => CallFailure::Credentials,
+        (_, Some(code)) if CLOCK.contains(&code) => CallFailure::Clock,
+        (Some(301 | 307), _) => CallFailure::Region,
+        (_, Some(code)) if REGION.contains(&code) => CallFailure::Region,
+        // S3 waited for the rest of a request: the connection is at fault.
+        (_, Some("RequestTimeout")) => CallFailure::NoAnswer,
         (Some(429 | 503), _) => CallFailure::Throttled,
         (Some(401 | 403), _) => CallFailure::Denied,
         (Some(400..=499), _) => CallFailure::Rejected,
@@ -181,6 +220,14 @@ mod tests {
             (Some(500), Some("InternalError"), CallFailure::NoAnswer),
             (Some(400), Some("ValidationError"), CallFailure::Rejected),
             (None, None, CallFailure::NoAnswer),
+            (Some(400), Some("RequestTimeout"), CallFailure::NoAnswer),
+            (Some(400), Some("ExpiredToken"), CallFailure::Credentials),
+            (Some(401), Some("AuthFailure"), CallFailure::Credentials),
+            (Some(403), Some("RequestTimeTooSkewed"), CallFailure::Clock),
+            (Some(400), Some("RequestExpired"), CallFailure::Clock),
+            (Some(301), Some("PermanentRedirect"), CallFailure::Region),
+            (Some(301), None, CallFailure::Region),
+            (Some(400), Some("AuthorizationHeaderMalformed"), CallFailure::Region),
         ];
         for (status, code, kind) in rows {
             assert_eq!(classify(status, code), kind, "{status:?} {code:?}");
@@ -196,6 +243,36 @@ mod tests {
             assert_eq!(failed.kind, CallFailure::NoAnswer, "{status}");
             assert!(failed.may_mend() && failed.detail.contains("end of file"), "{failed}");
         }
+    }
+
+    #[test]
+    fn each_refusal_has_a_remedy_of_its_own() {
+        let rows = [
+            (CallFailure::Denied, Some("allow 's3:GetObject'")),
+            (CallFailure::Credentials, Some("give the instance its profile")),
+            (CallFailure::Clock, Some("set this machine's clock")),
+            (CallFailure::Region, Some("correct the setting 'bucket' or 'region'")),
+            (CallFailure::NoSuchBucket, Some("create the bucket")),
+            (CallFailure::Throttled, None),
+            (CallFailure::NoAnswer, None),
+            (CallFailure::Rejected, None),
+        ];
+        for (kind, remedy) in rows {
+            let failed = CallFailed { kind, ..CallFailed::silent("read", "an object", "s3:GetObject") };
+            assert_eq!(failed.remedy().is_some(), remedy.is_some(), "{kind:?}");
+            assert!(remedy.is_none_or(|remedy| failed.to_string().contains(remedy)), "{failed}");
+        }
+    }
+
+    #[test]
+    fn a_bucket_elsewhere_is_told_with_its_region() {
+        let mut raw = HttpResponse::new(301_u16.try_into().unwrap(), SdkBody::empty());
+        raw.headers_mut().insert("x-amz-bucket-region", "eu-west-3");
+        let moved: SdkError<GetObjectError, HttpResponse> =
+            SdkError::service_error(GetObjectError::unhandled("moved"), raw);
+        let failed = CallFailed::new("read", "an object", "s3:GetObject", &moved);
+        assert_eq!(failed.kind, CallFailure::Region);
+        assert!(failed.to_string().contains("(the bucket is in eu-west-3); correct the setting"), "{failed}");
     }
 
     #[test]

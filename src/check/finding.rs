@@ -86,7 +86,12 @@ impl From<CallFailed> for Finding {
     fn from(failed: CallFailed) -> Self {
         let exit = match failed.kind {
             CallFailure::Throttled | CallFailure::NoAnswer => Exit::TryAgain,
-            CallFailure::Denied | CallFailure::NoSuchBucket | CallFailure::Rejected => Exit::Aws,
+            CallFailure::Denied
+            | CallFailure::Credentials
+            | CallFailure::Clock
+            | CallFailure::Region
+            | CallFailure::NoSuchBucket
+            | CallFailure::Rejected => Exit::Aws,
         };
         Self { verdict: CheckVerdict::Failed(exit), text: failed.what(), remedy: failed.remedy() }
     }

@@ -64,7 +64,11 @@ impl Outages {
                 self.denied_since = None;
                 Exit::TryAgain
             }
-            CallFailure::Denied | CallFailure::NoSuchBucket => {
+            CallFailure::Denied
+            | CallFailure::Credentials
+            | CallFailure::Clock
+            | CallFailure::Region
+            | CallFailure::NoSuchBucket => {
                 let since = *self.denied_since.get_or_insert_with(Instant::now);
                 if since.elapsed() >= DENIAL_GRACE {
                     let grace = DENIAL_GRACE.as_secs();

@@ -74,7 +74,11 @@ fn a_join_that_always_fails_leaves_no_member_behind() -> Result<()> {
         ensure!(ended.code == 5, "'kubeboot up' ended with {}: {}", ended.code, ended.text());
         ensure!(ended.stderr.contains("deadline") && ended.stderr.contains("kubeadm join"), "{}", ended.stderr);
         let attempts = ended.stderr.matches("join failed").count();
-        ensure!((2..=4).contains(&attempts), "{attempts} attempts in 15 s, with pauses of 2, 4 and 8: {}", ended.stderr);
+        ensure!(
+            (2..=4).contains(&attempts),
+            "{attempts} attempts in 15 s, with pauses of 2, 4 and 8: {}",
+            ended.stderr
+        );
         ensure!(ended.stderr.contains("join failed with the same error, 2 times in all"), "{}", ended.stderr);
         world.are_the_voters(&[1])?;
         world.kubeadm_fault(2, &Value::Null)?;
