@@ -76,7 +76,11 @@ impl Remains {
         match self.stop(record) {
             None if !self.unreadable.is_empty() && record.is_none_or(|record| record.published().is_none()) => {
                 let wait = Wait::Registrations { instances: self.unreadable.clone() };
-                Finding::warning(format!("{}; 'kubeboot up' waits for {wait}", found.text), "see there")
+                let text = format!("{}; 'kubeboot up' waits for {wait}", found.text);
+                Finding::warning(
+                    text,
+                    "restore or delete the objects that are named, as soon as it is clear what they were",
+                )
             }
             None => found,
             Some(_) if self.record.as_ref() != record => {
