@@ -200,7 +200,9 @@ async fn pass(context: &mut UpContext, outages: &mut Outages, deadline: Instant)
         step = decide(&seen, context.policy());
     }
     context.report.announce(&step);
-    context.launch_hook.keep_alive(context.group.last()).await;
+    if step.keeps_hook_alive() {
+        context.launch_hook.keep_alive(context.group.last()).await;
+    }
     outages.in_group(step != Step::StandBy(StandBy::NotInGroup))?;
     match step {
         Step::StandBy(why) => Ok(StepOutcome::Wait(stand_by(&why))),

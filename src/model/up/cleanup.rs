@@ -46,9 +46,9 @@ pub enum Needs {
     },
 }
 
-/// Decides on what the cluster, whose etcd has this ID, has just said and what lies on the disk. The machine is no member, so whoever is listed at its
-/// address is a member that it once was, or a dead machine that had the address before: nobody else in the network can
-/// have it.
+/// Decides on what the cluster, whose etcd has this ID, has just said and what lies on the disk. The machine is no member, so
+/// whoever is listed at its address is a member that it once was, or a dead machine that had the address before: nobody else
+/// in the network can have it.
 #[must_use]
 pub fn clean_up(
     me: &InstanceId,

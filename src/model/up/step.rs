@@ -275,12 +275,19 @@ impl Step {
     ];
 
     /// Whether everything is to be read once more before this step is taken. What proves that there is a cluster already is read right
-    /// before another one may be made, or what an init has left is wiped; `evidence_reused`: it was not. And the record is read before the evidence: a flip in
-    /// between looks like a record that has gone back.
+    /// before another one may be made, or what an init has left is wiped; `evidence_reused`: it was not. And the record is read
+    /// before the evidence: a flip in between looks like a record that has gone back.
     #[must_use]
     pub fn wants_anew(&self, evidence_reused: bool) -> bool {
         let goes_by_evidence = self.makes_a_cluster() || matches!(self, Self::Wipe(Wipe::Deposed(_)));
         matches!(self, Self::Stop(Stop::RecordWentBack(_))) || goes_by_evidence && evidence_reused
+    }
+
+    /// Whether a launch hook is kept alive at this step. Not where nothing goes on before somebody has decided: the unit looks again
+    /// and again, and a hook that is never let go would keep the group from replacing the machine.
+    #[must_use]
+    pub fn keeps_hook_alive(&self) -> bool {
+        !matches!(self, Self::Stop(_))
     }
 
     /// Whether the step leads to a new cluster, so that nothing that it is decided by may be old.

@@ -564,6 +564,14 @@ fn data_of_another_etcd_is_no_affair_of_this_list() {
 }
 
 #[test]
+fn a_stop_lets_the_launch_hook_run_out_and_a_wait_keeps_it() {
+    assert!(!Step::Stop(Stop::RecordGone { witnesses: vec![] }).keeps_hook_alive());
+    for step in [Step::Wait(Wait::Quorum { answering: 1, voters: 3 }), Step::StandBy(StandBy::NotInGroup), Step::Join] {
+        assert!(step.keeps_hook_alive(), "{step}");
+    }
+}
+
+#[test]
 fn what_proves_a_cluster_is_read_right_before_another_is_made_and_again_before_the_record_is_called_old() {
     let behind = || Step::Stop(Stop::RecordWentBack(LaterTruth::Hash));
     for step in [Step::Claim(Over::Nothing), Step::TakeOver(TakeOver::Terminated(id(2))), Step::Resume, Step::Init] {
