@@ -95,6 +95,13 @@ impl fmt::Display for NextStart {
     }
 }
 
+/// The causes of an error, the outermost first, without the exits that it carries.
+#[must_use]
+pub fn causes(error: &anyhow::Error) -> Vec<String> {
+    let phrases = Exit::ALL.map(|exit| exit.to_string());
+    error.chain().map(ToString::to_string).filter(|cause| !phrases.contains(cause)).collect()
+}
+
 impl fmt::Display for Exit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -19,7 +19,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use crate::exit::Exit;
+use crate::exit::{Exit, causes};
 use crate::settings::{LogFormat, Settings};
 
 /// Sets up the log of this process, once, and logs the warnings about the settings.
@@ -134,9 +134,7 @@ pub fn report(error: &anyhow::Error) -> Exit {
 fn chain(error: &anyhow::Error) -> String {
     let exit = Exit::of(error);
     let mut text = format!("{exit} (exit code {})", exit.number());
-    let causes = error.chain().map(ToString::to_string);
-    let phrases = Exit::ALL.map(|exit| exit.to_string());
-    for cause in causes.filter(|cause| !phrases.contains(cause)) {
+    for cause in causes(error) {
         for line in cause.lines() {
             // Writing to a string cannot fail.
             let _ = write!(text, "\n  {line}");

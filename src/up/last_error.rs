@@ -1,6 +1,6 @@
 //! The error of the run before. The unit runs `up` again and again: what it meets every time is told whole once, and then in one line.
 
-use crate::exit::Exit;
+use crate::exit::{Exit, causes};
 use crate::host::files;
 use crate::host::systemd::notify;
 use crate::kubeadm::pki::digest;
@@ -84,12 +84,6 @@ fn shortened(file: &Path, error: anyhow::Error) -> anyhow::Error {
             anyhow!("the same error, {times} times since {since}, when the log told it whole: {first}").context(exit)
         }
     }
-}
-
-/// The causes of an error, without its exit.
-pub(super) fn causes(error: &anyhow::Error) -> Vec<String> {
-    let phrases = Exit::ALL.map(|exit| exit.to_string());
-    error.chain().map(ToString::to_string).filter(|cause| !phrases.contains(cause)).collect()
 }
 
 fn in_one_line(error: &anyhow::Error) -> String {

@@ -19,11 +19,12 @@ mod reporting;
 mod versions;
 mod wait_log;
 
-use crate::exit::Exit;
+use crate::exit::{Exit, causes};
 use crate::guard;
 use crate::host::files;
 use crate::host::lock::{self, Lock};
 use crate::model::up::decide::decide;
+use crate::model::up::snapshot::Snapshot;
 use crate::model::up::step::{StandBy, Step, Stop, Wait};
 use crate::node::Facts;
 use crate::node::credentials::FOLDER;
@@ -31,7 +32,6 @@ use crate::node::leaving_unit::LeavingUnit;
 use crate::settings::Settings;
 use anyhow::{Context, Result, anyhow};
 use context::UpContext;
-use last_error::causes;
 use outages::Outages;
 use std::path::Path;
 use std::time::Duration;
@@ -121,15 +121,11 @@ async fn dry_run(mut context: UpContext) -> Result<()> {
     files::private_dir(Path::new(FOLDER))?;
     let folder = tempfile::tempdir_in(FOLDER).context("failed to make a folder for credentials")?;
     context.membership.credentials_folder = folder.path().join("credentials");
-    let mut step = decide(&context.observe().await?, context.policy());
-    if step.wants_anew(context.membership.probe.evidence_reused) {
-        context.membership.probe.forget_evidence();
-        step = decide(&context.observe().await?, context.policy());
-    }
+    let (_, mut step) = look(&mut context).await?;
     // Whoever answers is asked in the background. There is no next pass that would take the answers in.
     if step == Step::Wait(Wait::ApiServers) {
         context.membership.api_servers.finish().await;
-        step = decide(&context.observe().await?, context.policy());
+        (_, step) = look(&mut context).await?;
     }
     println!("{}: {step}", step.name());
     Ok(())
@@ -189,9 +185,8 @@ fn at_deadline(waiting: Exit, kubeadm_failed: bool, quorum_lost: bool) -> Exit {
     }
 }
 
-/// One pass: observes, decides, and takes one step.
-async fn pass(context: &mut UpContext, outages: &mut Outages, deadline: Instant) -> Result<StepOutcome> {
-    context.manifests_aside.put_back_if_whole(Path::new("/"), &context.facts.machine.instance);
+/// Observes and decides, twice where the step wants that.
+async fn look(context: &mut UpContext) -> Result<(Snapshot, Step)> {
     let mut seen = context.observe().await?;
     let mut step = decide(&seen, context.policy());
     if step.wants_anew(context.membership.probe.evidence_reused) {
@@ -199,6 +194,13 @@ async fn pass(context: &mut UpContext, outages: &mut Outages, deadline: Instant)
         seen = context.observe().await?;
         step = decide(&seen, context.policy());
     }
+    Ok((seen, step))
+}
+
+/// One pass: looks, and takes one step.
+async fn pass(context: &mut UpContext, outages: &mut Outages, deadline: Instant) -> Result<StepOutcome> {
+    context.manifests_aside.put_back_if_whole(Path::new("/"), &context.facts.machine.instance);
+    let (seen, step) = look(context).await?;
     context.report.announce(&step);
     if step.keeps_hook_alive() {
         context.launch_hook.keep_alive(context.group.last()).await;
