@@ -5,7 +5,7 @@
 use crate::aws::CallFailed;
 use crate::aws::store::Store;
 use crate::model::record::conditional_write::Condition;
-use crate::model::record::renewal::{Renewal, RenewalResult, after, renewal};
+use crate::model::record::renewal::{Renewal, RenewalResult, after, renewal, stands_for};
 use std::future::Future;
 use std::pin::pin;
 use std::time::Duration;
@@ -62,6 +62,12 @@ impl<B: Renewable> Held<B> {
     #[must_use]
     pub fn body(&self) -> &B {
         &self.body
+    }
+
+    /// How long it stands without another renewal.
+    #[must_use]
+    pub fn stands_for(&self) -> Duration {
+        stands_for(self.ttl, self.written.elapsed())
     }
 
     /// Runs `work` and renews the holding meanwhile. When the holding is lost, `work` is dropped at once, which kills its processes.

@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::host::process::ProcessFailed;
 use crate::host::runtime;
-use crate::host::systemd::unit;
+use crate::host::systemd::unit::{self, Armed};
 
 /// kubelet's own unit.
 const KUBELET: &str = "kubelet.service";
@@ -49,6 +49,18 @@ pub async fn stop_serving(cri_socket: Option<&str>) -> Result<()> {
         }
         sleep(INTERVAL).await;
     }
+}
+
+/// Starts kubelet again, and so what it had started, where this stopped it and what runs here turned out to be the cluster.
+///
+/// # Errors
+/// systemd does not answer or refuses.
+pub async fn serve_again() -> Result<()> {
+    match unit::arm(KUBELET).await? {
+        Armed::Queued => tracing::warn!("started kubelet again: this machine's cluster is the record's"),
+        Armed::Already | Armed::NotInstalled => {}
+    }
+    Ok(())
 }
 
 /// Orders everything to stop, once; what comes back is what was still there.

@@ -34,7 +34,7 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 /// How long the flip is tried; without a verdict by then the record is read anew.
 const FLIP_TIMEOUT: Duration = Duration::from_secs(10);
@@ -90,6 +90,7 @@ impl UpContext {
         let claim_id = held.body().claim_id.clone();
         let Some(next) = claim::flipped(held.body(), published.clone()) else { return Ok(StepOutcome::Again) };
         Point::FlipDue.reached();
+        let stands_until = Instant::now() + held.stands_for();
         let bytes = next.to_bytes();
         let flipped = retry_denied(|| held.clone().finish(&bytes, FLIP_TIMEOUT)).await;
         Point::FlipSent.reached();
@@ -105,10 +106,31 @@ impl UpContext {
             }
             Ok(FinalWrite::Lost(lost)) => self.lost(&lost).await,
             // Nothing on the disk is touched until the record has been read.
-            Ok(FinalWrite::Unknown) => tracing::warn!("S3 did not say whether the record was flipped, reading it anew"),
-            Err(error) => return Err(error.into()),
+            Ok(FinalWrite::Unknown) => {
+                tracing::warn!("S3 did not say whether the record was flipped, reading it anew");
+                self.read_or_stop_serving(stands_until).await;
+            }
+            Err(error) => {
+                self.read_or_stop_serving(stands_until).await;
+                return Err(error.into());
+            }
         }
         Ok(StepOutcome::Again)
+    }
+
+    /// Nobody renews a claim whose flip was sent. Until others may take it over the record is tried; from then on what may be an
+    /// unpublished cluster must not stay behind the endpoint. If the flip has landed, kubelet is started again when that is read.
+    async fn read_or_stop_serving(&mut self, stands_until: Instant) {
+        let end = stands_until.max(Instant::now() + REFUSED_RETRY_INTERVAL);
+        loop {
+            match timeout_at(end, self.read_record()).await {
+                Ok(Ok(_)) => return,
+                Ok(Err(error)) => tracing::warn!("{error:#}; trying again"),
+                Err(_) => break,
+            }
+            sleep(REFUSED_RETRY_INTERVAL).await;
+        }
+        self.stop_serving().await;
     }
 
     /// Writes down that this machine is a member of the cluster of this claim, and which one of etcd's: kubelet's guard compares that

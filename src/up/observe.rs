@@ -5,6 +5,7 @@ use super::membership::Evidence;
 use crate::bucket::{Found, keys, registrations};
 use crate::etcd;
 use crate::exit::Exit;
+use crate::kubeadm::quiesce;
 use crate::model::machine::ids::{ClaimId, InstanceId};
 use crate::model::machine::local::{Local, Stage};
 use crate::model::membership::certainty::RecordedEtcd;
@@ -144,6 +145,10 @@ impl UpContext {
             return Ok(last.clone());
         }
         let member_here = is_member_here(local, record, published, &self.facts.machine.instance);
+        // Its flip was sent, and nobody said in time whether it had landed.
+        if member_here && matches!(local, Local::HalfMade { .. }) {
+            quiesce::serve_again().await?;
+        }
         if let Err(why) = self.ensure_credentials(record, published, member_here).await? {
             return Ok(ClusterView::Unknown { why });
         }

@@ -2,6 +2,7 @@
 //! claim of its own.
 
 use crate::support::World;
+use crate::support::crash;
 use crate::support::world::RUN;
 use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
@@ -80,6 +81,51 @@ fn a_holder_that_lost_its_claim_stops_serving_before_anything_is_wiped() -> Resu
         ensure!(stopped.is_some() && stopped < wiped, "it was wiped while it served: {log}");
         ensure!(world.record()?["cluster"]["initialised_by"] == one.as_str(), "{}", world.record()?);
         world.is_one_control_plane(&[1, 2])
+    })
+}
+
+/// Nobody renews a claim whose flip was sent: cut off from S3 at that moment, its holder serves only until others may follow.
+#[test]
+fn a_holder_whose_flip_was_lost_stops_serving_and_begins_anew() -> Result<()> {
+    cut_off_at_its_flip("cut", |world, text| {
+        ensure!(!text.contains("started kubelet again"), "{text}");
+        world.are_whole(&[1])
+    })
+}
+
+#[test]
+fn a_holder_whose_flip_has_landed_unseen_stops_serving_and_serves_again() -> Result<()> {
+    cut_off_at_its_flip("lost-reply", |world, text| {
+        ensure!(text.contains("started kubelet again"), "{text}");
+        world.is_one_control_plane(&[1])
+    })
+}
+
+/// What becomes of the write that flips the record is `effect`, and no read comes through until the machine serves no more.
+fn cut_off_at_its_flip(effect: &str, then: impl Fn(&World, &str) -> Result<()>) -> Result<()> {
+    let plan = World::of(1).without_up().option("--binary", &crash::binary()?).set("claim_ttl", "6s");
+    plan.tell(|world| {
+        let mut run = world.start_up_pausing(1, "flip-due")?;
+        world.until("the flip to be due", RUN, || Ok(run.said()?.contains("stopped at flip-due").then_some(())))?;
+        ensure!(serves(world, 1)?, "it does not serve");
+        let id = world.id(1)?;
+        world.fault(effect, &["--service", "s3", "--action", "PutObject", "--node", &id])?;
+        world.fault("cut", &["--service", "s3", "--action", "GetObject", "--node", &id])?;
+        world.until("machine 1 to serve nobody any more", Duration::from_secs(60), || {
+            run.go_on()?;
+            Ok((!serves(world, 1)?).then_some(()))
+        })?;
+        ensure!(world.disk(1)?.join("var/lib/etcd/member/wal").exists(), "wiped, though the record was not read");
+        world.ask(&["fault", "clear"])?;
+        // Another attempt comes to the same point.
+        world.until("'kubeboot up' to end", RUN, || {
+            run.go_on()?;
+            Ok((!run.runs()?).then_some(()))
+        })?;
+        let ended = run.wait(RUN)?;
+        ensure!(ended.code == 0, "'kubeboot up' ended with {}: {}", ended.code, ended.text());
+        ensure!(serves(world, 1)?, "it does not serve");
+        then(world, &ended.text())
     })
 }
 

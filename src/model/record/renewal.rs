@@ -21,14 +21,19 @@ pub enum Renewal {
 /// Decides by the time since the last successful write was sent.
 #[must_use]
 pub fn renewal(ttl: Duration, since_written: Duration) -> Renewal {
-    let (due, end) = (ttl / 3, ttl * 2 / 3);
-    if since_written < due {
-        Renewal::Idle(due - since_written)
-    } else if since_written < end {
-        Renewal::Renew(end - since_written)
-    } else {
-        Renewal::GiveUp
+    let due = ttl / 3;
+    match stands_for(ttl, since_written) {
+        _ if since_written < due => Renewal::Idle(due - since_written),
+        Duration::ZERO => Renewal::GiveUp,
+        left => Renewal::Renew(left),
     }
+}
+
+/// How long a holding stands without another renewal, by the time since its last one was sent: after that others may soon believe
+/// this machine dead.
+#[must_use]
+pub fn stands_for(ttl: Duration, since_written: Duration) -> Duration {
+    (ttl * 2 / 3).saturating_sub(since_written)
 }
 
 /// What one write over a held object means for the holding.

@@ -1,7 +1,7 @@
 //! Commands with a deadline, their output captured.
 
 use anyhow::{Context, Result, bail};
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use std::fs::File;
 use std::io::{Read, Seek};
 use std::os::unix::fs::FileExt;
@@ -68,6 +68,12 @@ fn spawn(words: &[&str], stdin: Stdio) -> Result<Running> {
 }
 
 impl Running {
+    /// Has it go on where it stands still. What enters a machine stops with the program that it started there, and wakes it.
+    pub fn go_on(&self) -> Result<()> {
+        let pid = Pid::from_raw(self.child.id().cast_signed()).context("a process has a number")?;
+        kill_process(pid, Signal::CONT).with_context(|| format!("failed to wake '{}'", self.words.join(" ")))
+    }
+
     /// What it has said so far on its standard error.
     pub fn said(&self) -> Result<String> {
         so_far(&self.stderr)

@@ -48,6 +48,11 @@ impl World {
         };
         self.start_on(node, &["env", &format!("KUBEBOOT_STOP_AT={how}:{point}"), "kubeboot", "up"])
     }
+
+    /// Starts `kubeboot up` on a machine, to stand still at a point until SIGCONT.
+    pub fn start_up_pausing(&self, node: usize, point: &str) -> Result<Running> {
+        self.start_on(node, &["env", &format!("KUBEBOOT_STOP_AT=pause:{point}"), "kubeboot", "up"])
+    }
 }
 
 fn build() -> Result<PathBuf> {
