@@ -3,12 +3,9 @@
 use super::finding::{Finding, Found};
 use super::input::CheckInput;
 use super::{Check, at_once};
-use crate::host::files;
-use crate::kubeadm::documents::BootstrapToken;
 use crate::kubeadm::output::Version;
 use crate::kubeadm::run::Kubeadm;
-use crate::model::machine::ids::ClaimId;
-use std::path::Path;
+use crate::node::judged;
 
 pub(super) const CHECKS: &[Check] = &[
     Check { name: "kubeadm", run: |input| at_once(kubeadm(input)) },
@@ -19,8 +16,6 @@ pub(super) const CHECKS: &[Check] = &[
 
 /// How many minor versions kubelet may be behind kubeadm (Kubernetes' version skew policy).
 const KUBELET_BEHIND: u32 = 3;
-/// Where the completed documents lie while kubeadm looks at them: in memory, so that a power-off erases them.
-const RUN: &str = "/run";
 
 /// Whether there is a kubeadm with which kubeboot works.
 fn kubeadm(input: &CheckInput) -> Found {
@@ -95,32 +90,15 @@ async fn validate(input: &CheckInput) -> Found {
         return Err(Finding::skipped("needs 'kubeadm-config'"));
     }
     input.needs_root()?;
-    let error = |error: anyhow::Error| Finding::error(&error);
-    let folder = tempfile::Builder::new().prefix("kubeboot-check-").tempdir_in(RUN);
-    let folder =
-        folder.map_err(|error| Finding::failed(format!("failed to write to '{RUN}': {error}"), "see to it"))?;
-    let kubeconfig = folder.path().join("kubeconfig");
-    files::write(&kubeconfig, b"", 0o600).map_err(error)?;
-    // Never used for anything, so anybody may know them.
-    let token = BootstrapToken::new(&[0; 22]);
-    let claim = ClaimId::parse("00000000-0000-4000-8000-000000000000").expect("a UUID in lower case is a claim ID");
-    let init = facts.documents.init(&facts.cluster, &facts.node, &token, &claim);
-    let join = facts.documents.join(&facts.cluster, &facts.node, &kubeconfig);
-    for (command, text) in [("init", init), ("join", join)] {
-        let text = text.map_err(|refusal| error(refusal.into()))?;
-        accepted(folder.path(), command, &text).await?;
-    }
-    Ok(vec![Finding::ok("kubeadm accepts the completed documents for init and join")])
-}
-
-async fn accepted(folder: &Path, command: &str, text: &str) -> Result<(), Finding> {
-    let file = folder.join(format!("kubeadm-{command}.yaml"));
-    files::write(&file, text.as_bytes(), 0o600).map_err(|error| Finding::error(&error))?;
-    Kubeadm::read_only().validate(&file).await.map_err(|failure| {
-        let said = failure.summary.as_ref().map_or_else(|| failure.to_string(), |said| said.lines.join("; "));
+    let refused = judged::refused_by_kubeadm(facts).await.map_err(|error| Finding::error(&error))?;
+    let finding = |(command, said): (&str, String)| {
         let text = format!("kubeadm refuses the completed documents for {command}: {said}");
         Finding::failed(text, "correct the file that 'kubeadm_config' names")
-    })
+    };
+    if refused.is_empty() {
+        return Ok(vec![Finding::ok("kubeadm accepts the completed documents for init and join")]);
+    }
+    Ok(refused.into_iter().map(finding).collect())
 }
 
 #[cfg(test)]

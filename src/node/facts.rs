@@ -58,9 +58,10 @@ impl Facts {
             .context(Exit::Usage));
         }
         let cluster = cluster(&settings, version.to_string());
-        if let Some(refusal) = documents.refusals(&cluster).into_iter().next() {
+        let refusals: Vec<String> = documents.refusals(&cluster).iter().map(ToString::to_string).collect();
+        if !refusals.is_empty() {
             let file = settings.kubeadm_config.as_deref().unwrap_or(Path::new("(none)")).display().to_string();
-            return Err(anyhow!(refusal)
+            return Err(anyhow!("{}", refusals.join("\n"))
                 .context(format!("failed to use the kubeadm configuration '{file}'"))
                 .context(Exit::Usage));
         }

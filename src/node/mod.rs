@@ -6,6 +6,7 @@ pub mod etcd_claim;
 pub mod facts;
 pub mod former_node;
 pub mod group;
+pub mod judged;
 pub mod kubelet_drop_in;
 pub mod lease;
 pub mod leaving_unit;

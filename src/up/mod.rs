@@ -23,6 +23,7 @@ use crate::exit::{Exit, causes};
 use crate::guard;
 use crate::host::files;
 use crate::host::lock::{self, Lock};
+use crate::model::machine::local::Local;
 use crate::model::up::decide::decide;
 use crate::model::up::snapshot::Snapshot;
 use crate::model::up::step::{StandBy, Step, Stop, Wait};
@@ -93,7 +94,10 @@ pub async fn run(settings: Settings, options: UpOptions) -> Result<()> {
     let facts = Facts::gather(settings).await?;
     facts.remember();
     let mut context = UpContext::new(facts, Some(&lock), options).await?;
-    let mut ended = until(&mut context, deadline).await;
+    let mut ended = match judge_documents(&context).await {
+        Ok(()) => until(&mut context, deadline).await,
+        Err(error) => Err(error),
+    };
     if let Err(error) = ended {
         ended = Err(with_loss(&mut context, error).await);
     }
@@ -102,6 +106,14 @@ pub async fn run(settings: Settings, options: UpOptions) -> Result<()> {
         context.abandon_hook(Exit::of(error)).await;
     }
     ended
+}
+
+/// On a machine that may have to make or to join a cluster: nothing is claimed and nobody queues for what kubeadm will refuse.
+async fn judge_documents(context: &UpContext) -> Result<()> {
+    match context.local()? {
+        Local::Made { .. } => Ok(()),
+        Local::Fresh | Local::HalfMade { .. } | Local::Unexplained { .. } => context.facts.judge_documents().await,
+    }
 }
 
 /// If the quorum is lost, adds all that is known about that to the error.

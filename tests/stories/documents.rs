@@ -33,6 +33,33 @@ fn init_and_join_are_told_what_the_operator_and_the_machine_know() -> Result<()>
     })
 }
 
+#[test]
+fn documents_are_judged_before_anything_is_claimed() -> Result<()> {
+    const GROUP: &str = "apiVersion: kubeadm.k8s.io/v1beta4\nkind:";
+    World::of(1).without_up().tell(|world| {
+        let up = ["kubeboot", "up", "--kubeadm-config", "/etc/judged.yaml"];
+        let named = format!("{GROUP} InitConfiguration\nnodeRegistration: {{name: n1}}\n");
+        let both = format!(
+            "{GROUP} JoinConfiguration\nnodeRegistration: {{name: n1}}\n---\n{GROUP} ClusterConfiguration\netcd: {{local: \
+             {{extraArgs: [{{name: listen-peer-urls, value: 'https://10.0.0.1:2380'}}]}}}}\n"
+        );
+        let unknown = format!("{GROUP} InitConfiguration\n---\n{GROUP} JoinConfiguration\ncolour: blue\n");
+        let files: [(&str, &[&str]); 3] = [
+            (&named, &["InitConfiguration: nodeRegistration.name is one machine's own"]),
+            (&both, &["JoinConfiguration: nodeRegistration.name is one machine's own", "extraArgs[listen-peer-urls]"]),
+            (&unknown, &["kubeadm refuses the kubeadm configuration '/etc/judged.yaml'", "for join: ", "colour"]),
+        ];
+        for (text, says) in files {
+            std::fs::write(world.disk(1)?.join("etc/judged.yaml"), text)?;
+            world.refuses(1, &up, 2, says)?;
+        }
+        ensure!(world.records()?.is_empty(), "it claimed: {:?}", world.records()?);
+        world.run_up(1)?;
+        world.all_up(&[1])?;
+        world.is_one_control_plane(&[1])
+    })
+}
+
 fn checked_in(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/stories/documents").join(name)
 }

@@ -56,6 +56,7 @@ impl Documents {
         let mut found = self.reserved_fields();
         found.extend(self.phases());
         found.extend(self.fixed_paths());
+        found.extend(self.of_one_machine());
         found.extend(self.etcd());
         found.extend(self.ports(cluster));
         found.extend(self.version());
@@ -224,6 +225,23 @@ fn etcd_option(name: &str, value: &str) -> Option<(&'static str, &'static str)> 
             "is kubeboot's business: each init has one of its own, so that no two etcds have the same cluster ID",
             "remove it",
         )),
+        "name"
+        | "initial-cluster"
+        | "initial-cluster-state"
+        | "initial-advertise-peer-urls"
+        | "listen-peer-urls"
+        | "listen-client-urls"
+        | "advertise-client-urls"
+        | "discovery"
+        | "discovery-srv"
+        | "discovery-endpoints"
+        | "discovery-token" => {
+            Some(("forms the cluster or is one machine's own: kubeadm sets it on each", "remove it"))
+        }
+        "listen-metrics-urls" if !is_for_every_machine(value) => Some((
+            "is one machine's own",
+            "remove it, or name an address that every machine has, such as http://0.0.0.0:2381",
+        )),
         "force-new-cluster" if !is_false(value) => {
             Some(("makes each member a cluster of its own, at every start", "remove it"))
         }
@@ -232,6 +250,16 @@ fn etcd_option(name: &str, value: &str) -> Option<(&'static str, &'static str)> 
         }
         _ => None,
     }
+}
+
+/// Whether every machine has the addresses of these URLs.
+fn is_for_every_machine(urls: &str) -> bool {
+    urls.split(',').all(|url| {
+        let host = url.rsplit("://").next().and_then(|rest| rest.rsplit_once(':')).map_or("", |(host, _)| host);
+        let host = host.trim_matches(['[', ']']);
+        host == "localhost"
+            || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_unspecified() || address.is_loopback())
+    })
 }
 
 /// Whether Go's flag package takes this value for false.

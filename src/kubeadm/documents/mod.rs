@@ -22,6 +22,7 @@ mod host_files;
 mod judge;
 mod node;
 mod parse;
+mod per_machine;
 mod read;
 mod refusal;
 #[cfg(test)]

@@ -133,6 +133,8 @@ fn of(kind: &str, field: &str) -> String {
 fn a_field_that_contradicts_kubeboot_is_refused_by_name() {
     let secret = "abcdef.0123456789abcdef";
     let key = "0a".repeat(32);
+    let kubelet = |name, value| format!("nodeRegistration: {{kubeletExtraArgs: [{{name: {name}, value: '{value}'}}]}}");
+    let etcd = |name, value| format!("etcd: {{local: {{extraArgs: [{{name: {name}, value: '{value}'}}]}}}}");
     let table = [
         (INIT, format!("bootstrapTokens: [{{token: {secret}}}]"), "InitConfiguration: bootstrapTokens"),
         (INIT, format!("certificateKey: {key}"), "InitConfiguration: certificateKey"),
@@ -196,6 +198,39 @@ fn a_field_that_contradicts_kubeboot_is_refused_by_name() {
             "apiServer: {extraArgs: [{name: etcd-servers, value: 'https://10.0.0.1:2379'}]}".into(),
             "apiServer.extraArgs[etcd-servers] has the API server ask another etcd",
         ),
+        (INIT, "nodeRegistration: {name: n1}".into(), "InitConfiguration: nodeRegistration.name is one machine's own"),
+        (JOIN, "nodeRegistration: {name: n1}".into(), "JoinConfiguration: nodeRegistration.name is one machine's own"),
+        (INIT, "localAPIEndpoint: {advertiseAddress: 10.0.1.11}".into(), "localAPIEndpoint.advertiseAddress is one"),
+        (
+            JOIN,
+            "controlPlane: {localAPIEndpoint: {advertiseAddress: 10.0.1.11}}".into(),
+            "controlPlane.localAPIEndpoint.advertiseAddress is one machine's own",
+        ),
+        (INIT, kubelet("hostname-override", "n1"), "kubeletExtraArgs[hostname-override] is one machine's own"),
+        (INIT, kubelet("node-ip", "10.0.1.11"), "kubeletExtraArgs[node-ip] is one machine's own"),
+        (JOIN, kubelet("node-ip", "10.0.1.11,fd00::1"), "kubeletExtraArgs[node-ip] is one machine's own"),
+        (JOIN, kubelet("provider-id", "aws:///z/i-1"), "kubeletExtraArgs[provider-id] is one machine's own"),
+        (INIT, kubelet("pod-manifest-path", "/x"), "kubeletExtraArgs[pod-manifest-path] moves what kubeadm"),
+        (
+            CLUSTER,
+            "apiServer: {extraArgs: [{name: advertise-address, value: 10.0.1.11}]}".into(),
+            "apiServer.extraArgs[advertise-address] is one machine's own",
+        ),
+        (
+            CLUSTER,
+            "apiServer: {extraArgs: [{name: bind-address, value: 10.0.1.11}]}".into(),
+            "apiServer.extraArgs[bind-address] is one machine's own",
+        ),
+        (
+            CLUSTER,
+            "apiServer: {extraArgs: [{name: secure-port, value: '443'}]}".into(),
+            "apiServer.extraArgs[secure-port] is set by kubeadm",
+        ),
+        (CLUSTER, etcd("name", "n1"), "etcd.local.extraArgs[name] forms the cluster"),
+        (CLUSTER, etcd("initial-cluster-state", "new"), "extraArgs[initial-cluster-state] forms the cluster"),
+        (CLUSTER, etcd("listen-peer-urls", "https://0.0.0.0:2380"), "extraArgs[listen-peer-urls] forms the cluster"),
+        (CLUSTER, etcd("advertise-client-urls", "https://a:1"), "extraArgs[advertise-client-urls] forms the cluster"),
+        (CLUSTER, etcd("listen-metrics-urls", "http://10.0.1.11:2381"), "listen-metrics-urls] is one machine's own"),
         (CLUSTER, "etcd: {local: {dataDir: /var/lib/}}".into(), "etcd.local.dataDir is a folder of the system's"),
         (CLUSTER, "etcd: {local: {dataDir: \"/data/a\\nb\"}}".into(), "etcd.local.dataDir has characters in it"),
         (CLUSTER, "apiServer: []".into(), "apiServer is not a mapping"),
@@ -211,19 +246,38 @@ fn a_field_that_contradicts_kubeboot_is_refused_by_name() {
         assert!(!said.contains(secret) && !said.contains(&key), "{said}");
     }
     assert_eq!(refusals(""), "");
+    // What every machine has.
+    for (kind, field) in [
+        (INIT, kubelet("node-ip", "::")),
+        (JOIN, kubelet("node-ip", "0.0.0.0")),
+        (CLUSTER, etcd("listen-metrics-urls", "http://127.0.0.1:2381,http://[::]:2381")),
+        (CLUSTER, "apiServer: {extraArgs: [{name: bind-address, value: '::'}]}".into()),
+    ] {
+        assert_eq!(refusals(&of(kind, &field)), "", "{field}");
+    }
 }
 
 #[test]
-fn a_given_value_of_this_machine_is_accepted_only_if_it_is_the_same() -> Result<()> {
-    let same = "nodeRegistration: {name: IP-10-0-1-11.eu-central-1.compute.internal}\nlocalAPIEndpoint: {advertiseAddress: 10.0.1.11}";
-    Documents::parse(&of(INIT, same))?.init(&lab(), &node(), &token(), &claim())?;
+fn what_kubelets_own_document_says_of_one_machine_is_refused() {
+    let of = |field: &str| format!("apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\n{field}\n");
     let table = [
-        ("nodeRegistration: {name: node}", "nodeRegistration.name is 'node'"),
-        ("localAPIEndpoint: {advertiseAddress: 1.2.3.4}", "localAPIEndpoint.advertiseAddress is '1.2.3.4'"),
-        (
-            "nodeRegistration: {kubeletExtraArgs: [{name: provider-id, value: x}]}",
-            "kubeletExtraArgs[provider-id] is 'x'",
-        ),
+        ("staticPodPath: /srv/pods", "KubeletConfiguration: staticPodPath is not where kubeadm puts"),
+        ("providerID: aws:///z/i-1", "KubeletConfiguration: providerID is one machine's own"),
+        ("address: 10.0.1.11", "KubeletConfiguration: address is one machine's own"),
+        ("healthzBindAddress: 10.0.1.11", "KubeletConfiguration: healthzBindAddress is one machine's own"),
+    ];
+    for (field, expected) in table {
+        let said = refusals(&of(field));
+        assert!(said.contains(expected) && said.lines().count() == 1, "{said} does not say: {expected}");
+    }
+    for field in ["staticPodPath: /etc/kubernetes/manifests/", "address: 0.0.0.0", "healthzBindAddress: 127.0.0.1"] {
+        assert_eq!(refusals(&of(field)), "");
+    }
+}
+
+#[test]
+fn a_given_value_that_contradicts_the_settings_or_has_another_shape_is_refused() -> Result<()> {
+    let table = [
         (
             "nodeRegistration: {kubeletExtraArgs: [{name: cloud-provider, value: aws}]}",
             "kubeletExtraArgs[cloud-provider] is 'aws'",
@@ -237,10 +291,8 @@ fn a_given_value_of_this_machine_is_accepted_only_if_it_is_the_same() -> Result<
             documents.init(&lab(), &cloud_node(), &token(), &claim()),
             documents.join(&lab(), &cloud_node(), Path::new(KUBECONFIG)),
         ] {
-            // Join does not inherit the address, which has a field of its own there.
             let refused = done.err().map(|refusal| refusal.to_string());
-            let own_place = refused.is_none() && field.contains("advertiseAddress");
-            assert!(own_place || refused.as_deref().is_some_and(|said| said.contains(expected)), "{refused:?}");
+            assert!(refused.as_deref().is_some_and(|said| said.contains(expected)), "{refused:?}");
         }
     }
     Ok(())
