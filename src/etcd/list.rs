@@ -9,10 +9,12 @@ use crate::model::membership::view::ClusterView;
 use anyhow::{Context, Result, bail};
 use etcd_client::Client;
 use futures::StreamExt;
-use futures::stream::FuturesUnordered;
 use std::net::IpAddr;
 use std::time::Duration;
 use tokio::time::timeout;
+
+/// How many are asked at once: a registration outlives its machine, and an address that nobody has takes its time-out.
+const AT_ONCE: usize = 64;
 
 /// What was learnt of the membership, and which members keep no claim.
 #[derive(Debug, Clone)]
@@ -35,7 +37,8 @@ pub async fn observe_within(access: &Access, addresses: &[IpAddr], step: Duratio
 
 /// The same, with the members that keep no claim. The first certain list ends it.
 pub async fn observe_all(access: &Access, addresses: &[IpAddr], step: Duration) -> Observed {
-    let mut asked: FuturesUnordered<_> = addresses.iter().map(|address| ask(access, *address, step)).collect();
+    let questions = addresses.iter().map(|address| ask(access, *address, step));
+    let mut asked = futures::stream::iter(questions).buffer_unordered(AT_ONCE);
     let (mut remembered, mut why, mut without_claim) = (None, None, Vec::new());
     while let Some(answer) = asked.next().await {
         let answer = match answer {

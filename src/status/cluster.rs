@@ -10,7 +10,7 @@ use crate::model::membership::view::ClusterView;
 use crate::model::status::{ApiServer, Etcd, Known, MemberStatus, NodeStatus, StatusMachine};
 use crate::node::credentials::{FOLDER, MEMBER_ETCD, MEMBER_KUBECONFIG};
 use anyhow::{Context, Result};
-use futures::future::join_all;
+use futures::stream::{self, StreamExt, TryStreamExt};
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
@@ -22,6 +22,9 @@ use tokio::time::timeout;
 /// time of one source when machines are dead and do not even refuse. A member that lives answers within milliseconds.
 const ETCD_TIMEOUT: Duration = Duration::from_millis(1500);
 
+/// How many machines are asked at once; those of the group come first.
+const AT_ONCE: usize = 64;
+
 /// A machine that may be asked.
 pub(super) struct Peer {
     pub(super) instance: InstanceId,
@@ -29,13 +32,13 @@ pub(super) struct Peer {
     node_name: Option<String>,
 }
 
-/// The machines that may answer: those with an address that are not certainly gone.
-pub(super) fn peers(machines: &[StatusMachine<'_>]) -> Vec<Peer> {
+/// The machines that may answer, with an address at which to ask. `credible` as in [`StatusMachine::may_answer`].
+pub(super) fn peers(machines: &[StatusMachine<'_>], credible: bool) -> Vec<Peer> {
     let peer = |machine: &StatusMachine<'_>| {
         let node_name = machine.registered().map(|says| says.node_name.clone());
         Some(Peer { instance: machine.instance.clone(), address: *machine.addresses().first()?, node_name })
     };
-    machines.iter().filter(|machine| !machine.is_gone()).filter_map(peer).collect()
+    machines.iter().filter(|machine| machine.may_answer(credible)).filter_map(peer).collect()
 }
 
 /// etcd's members, and the addresses of those that keep no claim.
@@ -63,7 +66,8 @@ async fn members(
     })?;
     let addresses: Vec<IpAddr> = peers.iter().map(|peer| peer.address).collect();
     let all = async {
-        let reports = join_all(addresses.iter().map(|address| timeout(ETCD_TIMEOUT, etcd::status(&access, *address))));
+        let questions = addresses.iter().map(|address| timeout(ETCD_TIMEOUT, etcd::status(&access, *address)));
+        let reports = stream::iter(questions).buffered(AT_ONCE).collect::<Vec<_>>();
         Ok::<_, Infallible>(tokio::join!(etcd::observe_all(&access, &addresses, ETCD_TIMEOUT), reports))
     };
     let (observed, reports) = within(all).await?;
@@ -86,12 +90,12 @@ pub(super) async fn api_servers(peers: &[Peer], port: u16) -> Known<BTreeMap<Ins
     // A machine that waits to join may have made itself credentials that are valid for an hour.
     let places = [PathBuf::from(MEMBER_KUBECONFIG), Path::new(FOLDER).join("credentials/kubeconfig")];
     let kubeconfig = credentials(&places, Kubeconfig::read)?;
-    let asked = join_all(peers.iter().map(|peer| async {
+    let asked = stream::iter(peers).map(|peer| async {
         let client =
             Client::new(&kubeconfig, SocketAddr::new(peer.address, port)).map_err(|error| format!("{error:#}"));
         Ok::<_, String>((peer.instance.clone(), api_server(&client?, peer.node_name.as_deref()).await))
-    }));
-    asked.await.into_iter().collect()
+    });
+    asked.buffered(AT_ONCE).try_collect().await
 }
 
 async fn api_server(client: &Client, node_name: Option<&str>) -> ApiServer {

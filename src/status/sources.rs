@@ -55,7 +55,7 @@ async fn look(settings: &Settings) -> Result<StatusInput> {
         }
         Err(why) => input.ec2 = Err(why),
     }
-    let peers = cluster::peers(&machines(&input));
+    let peers = cluster::peers(&machines(&input), input.leaves_out_only_what_is_gone());
     let recorded = recorded_etcd(&input);
     ((input.etcd, input.without_claim), input.api_servers, input.beside) = tokio::join!(
         cluster::etcd(&peers, place.external_etcd, recorded),

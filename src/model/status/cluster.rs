@@ -4,7 +4,6 @@ use super::input::{Etcd, StatusInput};
 use super::machines::{Ec2Answer, StatusMachine, is_explained};
 use super::reason::{CERTIFICATE_DAYS, StatusReason, StatusSource, unknown};
 use super::record::{data, missing, record, went_back};
-use crate::model::machine::group::Ec2State;
 use crate::model::machine::ids::{InstanceId, Uid};
 use crate::model::membership::member_name::MemberName;
 use crate::model::membership::members::{Member, Members};
@@ -79,10 +78,10 @@ pub(super) fn has_quorum(input: &StatusInput) -> bool {
     matches!(&input.etcd, Ok(Etcd::Stacked { members, certain, .. }) if *certain || members.has_quorum())
 }
 
-/// How many machines ever had a vote, if EC2 says that every one of them is gone. A machine that is missing in the answer counts
-/// as gone only if the answer shows another one running: an answer for the wrong Region or account shows none.
+/// How many machines ever had a vote, if EC2 says that every one of them is gone.
 pub(super) fn lost_voters(input: &StatusInput, machines: &[StatusMachine<'_>]) -> Option<usize> {
-    let credible = input.ec2.as_ref().ok()?.values().any(|state| *state == Ec2State::Running);
+    input.ec2.as_ref().ok()?;
+    let credible = input.leaves_out_only_what_is_gone();
     let initialised_by = input.record.as_ref().ok()?.as_ref()?.published().map(|published| &published.initialised_by);
     input.registrations.as_ref().ok()?;
     let voters: Vec<_> = machines

@@ -178,3 +178,11 @@ pub struct NodeStatus {
     /// Its kubelet's version.
     pub kubelet_version: Option<String>,
 }
+
+impl StatusInput {
+    /// Whether a machine that is missing in EC2's answer is gone: an answer for the wrong Region or account shows nobody running.
+    #[must_use]
+    pub fn leaves_out_only_what_is_gone(&self) -> bool {
+        self.ec2.as_ref().is_ok_and(|states| states.values().any(|state| *state == Ec2State::Running))
+    }
+}

@@ -6,7 +6,7 @@ use crate::model::machine::ids::InstanceId;
 use crate::model::machine::local::Local;
 use crate::model::membership::members::Member;
 use crate::model::membership::reaping::owners;
-use crate::model::membership::registration::Registration;
+use crate::model::membership::registration::{Registration, RegistrationPhase};
 use crate::model::record::cluster::RecordState;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -63,6 +63,20 @@ impl StatusMachine<'_> {
     #[must_use]
     pub fn is_gone(&self) -> bool {
         matches!(self.ec2, Ec2Answer::State(state) if state.is_final())
+    }
+
+    /// Whether it is worth asking: registrations outlive their machines, and whoever is gone takes a time-out to say nothing.
+    /// `credible`: EC2's answer leaves out only what is gone.
+    #[must_use]
+    pub fn may_answer(&self, credible: bool) -> bool {
+        let has_left = self
+            .registered()
+            .is_some_and(|says| matches!(says.phase, RegistrationPhase::Left | RegistrationPhase::Reaped));
+        match self.ec2 {
+            Ec2Answer::State(state) => !state.is_final(),
+            Ec2Answer::Absent => !credible && !has_left,
+            Ec2Answer::Unknown => !has_left,
+        }
     }
 
     /// Whether it is a candidate of the group, and not gone.

@@ -432,6 +432,32 @@ fn without_etcd_the_verdict_follows_ec2_and_the_registrations() {
 }
 
 #[test]
+fn of_thousands_of_former_machines_only_those_that_may_answer_are_asked() {
+    let aged = |ec2: &dyn Fn(&mut StatusInput)| {
+        let mut input = with(|input| ec2(input));
+        for n in 0..5_000_u32 {
+            let instance = InstanceId::parse(format!("i-{n:017x}")).unwrap();
+            let phases = [RegistrationPhase::Joined, RegistrationPhase::Left, RegistrationPhase::Reaped];
+            let says = Registration {
+                addresses: vec![std::net::IpAddr::from([10, 9, (n / 250) as u8, (n % 250) as u8])],
+                ..Registration::sample(instance.clone(), phases[n as usize % 3])
+            };
+            registrations(&mut input).insert(instance, Ok(says));
+        }
+        let credible = input.leaves_out_only_what_is_gone();
+        machines(&input).iter().filter(|machine| machine.may_answer(credible)).count()
+    };
+    assert_eq!(aged(&|_| ()), 3, "EC2 knows who is left");
+    let joined_once = 1_667;
+    assert_eq!(
+        aged(&|input| input.ec2 = why()),
+        3 + joined_once,
+        "EC2 is silent: whoever left or was reaped is not asked"
+    );
+    assert_eq!(aged(&|input| input.ec2 = Ok(BTreeMap::new())), 3 + joined_once, "another account's answer");
+}
+
+#[test]
 fn an_etcd_that_answers_nowhere_has_no_quorum() {
     let silent = |input: &mut StatusInput| input.etcd = Ok(Etcd::Silent { asked: 3, why: "connection refused".into() });
     let all_silent = with(|input| {
