@@ -1,9 +1,10 @@
 //! Parses the command line, sets up the log, runs the command, reports an error once, and exits.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::Parser;
 use kubeboot::cli::{Cli, CliCommand, generate};
 use kubeboot::exit::Exit;
+use kubeboot::host::environment;
 use kubeboot::host::signals::asked_to_stop;
 use kubeboot::settings::{Flags, Settings};
 use kubeboot::{check, guard, log, reap, reset, retire, status, up};
@@ -44,7 +45,9 @@ async fn run(Cli { flags, command }: Cli) -> Result<ExitCode> {
 }
 
 fn settings(flags: &Flags) -> Result<Settings> {
+    let problems = environment::complete().context(Exit::Usage)?;
     let settings = Settings::from_environment(flags)?;
     log::init(&settings)?;
+    problems.iter().for_each(|problem| tracing::warn!("{problem}"));
     Ok(settings)
 }

@@ -129,10 +129,13 @@ impl CallFailed {
     pub fn remedy(&self) -> Option<String> {
         match self.kind {
             CallFailure::Denied => {
-                let others = if self.permission.starts_with("s3:") {
-                    ", and look at the policies of bucket and key"
-                } else {
-                    ""
+                let others = match self.permission {
+                    "s3:PutObject" => {
+                        ", and look at the policies of bucket and key (a bucket may want an encryption header: the setting \
+                         'server_side_encryption' sends it)"
+                    }
+                    s3 if s3.starts_with("s3:") => ", and look at the policies of bucket and key",
+                    _ => "",
                 };
                 Some(format!("allow '{}' in the instance's role{others}", self.permission))
             }

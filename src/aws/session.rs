@@ -4,7 +4,7 @@ use super::ec2::{self, Described};
 use super::error::CallFailed;
 use super::group;
 use super::hook::Hook;
-use super::store::Store;
+use super::store::{Encryption, Store};
 use crate::exit::Exit;
 use crate::model::machine::group::{Group, Lifecycle};
 use crate::model::machine::ids::InstanceId;
@@ -36,8 +36,10 @@ impl Session {
         let region = region(settings.region.as_deref(), environment, machine_region);
         let sdk = super::connect(region).await.context(Exit::Usage)?;
         let (bucket, prefix) = (settings.bucket.clone(), settings.prefix.clone());
+        let encryption =
+            Encryption { kms_key_id: settings.kms_key_id.clone(), objects: settings.server_side_encryption };
         Ok(Self {
-            store: Store::new(aws_sdk_s3::Client::new(&sdk), bucket, prefix, settings.kms_key_id.clone()),
+            store: Store::new(aws_sdk_s3::Client::new(&sdk), bucket, prefix, encryption),
             region: sdk.region().map(ToString::to_string),
             credentials: sdk.credentials_provider(),
             autoscaling: aws_sdk_autoscaling::Client::new(&sdk),
@@ -97,6 +99,21 @@ impl Session {
     /// [`CallFailed`].
     pub async fn group_of(&self, instance: &InstanceId) -> Result<Option<(String, Lifecycle)>, CallFailed> {
         group::of_instance(&self.autoscaling, instance).await
+    }
+
+    /// The instance's state in the group with this name, or else in the one that lists it. `None` when it is not in there (yet). A
+    /// role that names its group need not be allowed to ask which one it is.
+    ///
+    /// # Errors
+    /// [`CallFailed`].
+    pub async fn lifecycle_of(
+        &self,
+        instance: &InstanceId,
+        group: Option<&str>,
+    ) -> Result<Option<Lifecycle>, CallFailed> {
+        let Some(name) = group else { return Ok(self.group_of(instance).await?.map(|(_, state)| state)) };
+        let members = self.group(name).await?.map(|group| group.members).unwrap_or_default();
+        Ok(members.into_iter().find(|member| member.instance == *instance).map(|member| member.lifecycle))
     }
 
     /// The name alone.

@@ -5,6 +5,7 @@ use super::error::{CallFailed, CallFailure};
 use super::gate::Gate;
 pub use crate::model::record::conditional_write::Written;
 use crate::model::record::conditional_write::{Condition, Object, Reply, WriteStep, judge};
+use crate::settings::ObjectEncryption;
 use aws_config::retry::RetryConfig;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::SdkError;
@@ -32,21 +33,30 @@ pub enum Stored {
     Deleted,
 }
 
+/// How what is written is encrypted. By default secrets are, under the account's key for S3, and the rest is left to the bucket.
+#[derive(Debug, Clone, Default)]
+pub struct Encryption {
+    /// The KMS key, or else the account's for S3.
+    pub kms_key_id: Option<String>,
+    /// What the writes of objects name; those of secrets always name KMS.
+    pub objects: Option<ObjectEncryption>,
+}
+
 /// Everything below `s3://BUCKET/PREFIX/`.
 #[derive(Debug, Clone)]
 pub struct Store {
     client: Client,
     bucket: String,
     prefix: String,
-    kms_key_id: Option<String>,
+    encryption: Encryption,
     gate: Option<Gate>,
 }
 
 impl Store {
-    /// A store below this prefix. Secrets are encrypted under `kms_key_id`, or else under the account's key for S3.
+    /// A store below this prefix.
     #[must_use]
-    pub fn new(client: Client, bucket: String, prefix: String, kms_key_id: Option<String>) -> Self {
-        Self { client, bucket, prefix, kms_key_id, gate: None }
+    pub fn new(client: Client, bucket: String, prefix: String, encryption: Encryption) -> Self {
+        Self { client, bucket, prefix, encryption, gate: None }
     }
 
     /// The same store, whose next writes start together.
@@ -182,10 +192,13 @@ impl Store {
             .key(self.full(key))
             .content_type(if key.ends_with(".json") { "application/json" } else { "text/plain" })
             .body(ByteStream::from(body.to_vec()));
-        if secret {
-            request =
-                request.server_side_encryption(ServerSideEncryption::AwsKms).set_ssekms_key_id(self.kms_key_id.clone());
-        }
+        request = match if secret { Some(ObjectEncryption::Kms) } else { self.encryption.objects } {
+            Some(ObjectEncryption::Kms) => request
+                .server_side_encryption(ServerSideEncryption::AwsKms)
+                .set_ssekms_key_id(self.encryption.kms_key_id.clone()),
+            Some(ObjectEncryption::Aes256) => request.server_side_encryption(ServerSideEncryption::Aes256),
+            None => request,
+        };
         let headers = condition.headers();
         request = request
             .set_if_none_match(headers.if_none_match.map(str::to_owned))

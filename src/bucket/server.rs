@@ -1,7 +1,7 @@
 //! For tests: a server with as much of S3 as a store needs, correct or with one fault.
 
 use super::probe::WRITERS;
-use crate::aws::store::Store;
+use crate::aws::store::{Encryption, Store};
 use anyhow::{Context, Result};
 use aws_sdk_s3::config::Credentials;
 use std::collections::BTreeMap;
@@ -54,7 +54,7 @@ impl Server {
             .credentials_provider(Credentials::new("key", "secret", None, None, "test"))
             .build();
         let client = aws_sdk_s3::Client::from_conf(config);
-        Ok((server, Store::new(client, "bucket".into(), "prefix".into(), None)))
+        Ok((server, Store::new(client, "bucket".into(), "prefix".into(), Encryption::default())))
     }
 
     /// Answers one request after the other, until the client closes the connection.

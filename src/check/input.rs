@@ -106,10 +106,7 @@ async fn connect(
     machine: &SharedAnswer<InstanceMetadata>,
 ) -> Result<CheckedAws, Finding> {
     let settings = settings.needed()?;
-    let machine_region = match &settings.region {
-        Some(_) => None,
-        None => Some(machine.needed()?.region.as_str()),
-    };
+    let machine_region = machine.needed().ok().map(|machine| machine.region.as_str());
     let session = Session::connect(settings, machine_region).await.map_err(|error| Finding::error(&error))?;
     let region = session.region().map_err(|error| Finding::error(&error))?.to_owned();
     let remedy = "give the instance an instance profile with a role";

@@ -3,6 +3,7 @@
 //! Nothing here knows what a cluster is, and nothing here decides.
 
 pub mod confirm;
+pub mod environment;
 pub mod files;
 pub mod hosts;
 pub mod lock;

@@ -153,7 +153,7 @@ impl ResetContext {
     /// The second question: whether it goes down for good.
     async fn is_permanent(&self, way: ShutdownMode) -> LeaveDecision {
         let time_limit = self.clock.left(Part::Questions);
-        is_permanent(way, &questions::outlook(&self.facts.machine.instance, &self.session, time_limit).await)
+        is_permanent(way, &questions::outlook(&self.facts, &self.session, time_limit).await)
     }
 
     /// This machine's lock, after ending an `up` that is at work. Another `reset` is not ended: it does the same.

@@ -5,6 +5,7 @@ use crate::aws::{Session, imds};
 use crate::host::systemd::jobs;
 use crate::model::leave::{GoingDown, InGroup, InstanceStates, Part, QueuedJob, goes_down};
 use crate::model::machine::ids::InstanceId;
+use crate::node::Facts;
 use anyhow::Result;
 use futures::StreamExt;
 use futures::future::BoxFuture;
@@ -30,11 +31,12 @@ pub(super) async fn going_down(clock: &Clock) -> GoingDown {
 
 /// Asks IMDS, Auto Scaling and EC2 at once what is to become of this instance, for at most `time_limit` and only until one
 /// of the answers is final. A source that does not answer is left out.
-pub(super) async fn outlook(me: &InstanceId, session: &Session, time_limit: Duration) -> InstanceStates {
+pub(super) async fn outlook(facts: &Facts, session: &Session, time_limit: Duration) -> InstanceStates {
+    let (me, group) = (&facts.machine.instance, facts.settings.group.as_deref());
     let end = Instant::now() + time_limit;
     let mut asked: FuturesUnordered<BoxFuture<'_, Result<InstanceStates>>> = FuturesUnordered::new();
     asked.push(Box::pin(target()));
-    asked.push(Box::pin(lifecycle(session, me)));
+    asked.push(Box::pin(lifecycle(session, me, group)));
     asked.push(Box::pin(state(session, me)));
     let mut outlook = InstanceStates::default();
     while !outlook.is_final() {
@@ -56,9 +58,8 @@ async fn target() -> Result<InstanceStates> {
     Ok(InstanceStates { target: imds::target_lifecycle_state(&imds::client()).await?, ..InstanceStates::default() })
 }
 
-async fn lifecycle(session: &Session, me: &InstanceId) -> Result<InstanceStates> {
-    let found = session.group_of(me).await?;
-    let lifecycle = found.map_or(InGroup::No, |(_, state)| InGroup::As(state));
+async fn lifecycle(session: &Session, me: &InstanceId, group: Option<&str>) -> Result<InstanceStates> {
+    let lifecycle = session.lifecycle_of(me, group).await?.map_or(InGroup::No, InGroup::As);
     Ok(InstanceStates { lifecycle: Some(lifecycle), ..InstanceStates::default() })
 }
 

@@ -43,6 +43,7 @@ pub struct Settings {
     pub group: Option<String>,
     pub region: Option<String>,
     pub kms_key_id: Option<String>,
+    pub server_side_encryption: Option<ObjectEncryption>,
     pub kubeadm_config: Option<PathBuf>,
     pub extra_shared_files: Vec<PathBuf>,
     pub node_name: Option<String>,
@@ -67,6 +68,15 @@ pub struct Settings {
 pub enum CloudProvider {
     /// A cloud controller manager in the cluster.
     External,
+}
+
+/// How S3 encrypts an object, as the header of the write says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ObjectEncryption {
+    /// Under S3's own keys.
+    Aes256,
+    /// Under a KMS key.
+    Kms,
 }
 
 /// What becomes of the launch hook of a node that failed and is no member.
@@ -135,6 +145,7 @@ impl Settings {
             group: given.text("group", shapes::group),
             region: given.text("region", shapes::region),
             kms_key_id: given.text("kms_key_id", shapes::kms_key),
+            server_side_encryption: given.choice("server_side_encryption", &ENCRYPTIONS).flatten(),
             kubeadm_config: given.text("kubeadm_config", shapes::path),
             extra_shared_files: given.list("extra_shared_files", shapes::path_below_etc),
             node_name: given.text("node_name", shapes::dns_name),
@@ -211,6 +222,9 @@ fn read_prefix(given: &mut Given, cluster: Option<&str>) -> String {
 
 const CLOUD_PROVIDERS: [(&str, Option<CloudProvider>); 2] =
     [("none", None), ("external", Some(CloudProvider::External))];
+
+const ENCRYPTIONS: [(&str, Option<ObjectEncryption>); 3] =
+    [("none", None), ("AES256", Some(ObjectEncryption::Aes256)), ("aws:kms", Some(ObjectEncryption::Kms))];
 
 const HOOK_ENDS: [(&str, HookOnFailure); 2] = [("none", HookOnFailure::Leave), ("abandon", HookOnFailure::Abandon)];
 

@@ -51,8 +51,9 @@ endpoint = \"api.demo.example.com:6443\"
 ```
 
 Beside these settings, kubeboot honours the standard variables of the AWS SDKs (endpoints, Region, credentials, FIPS,
-dual stack) and, for calls to AWS alone, `HTTPS_PROXY` and `NO_PROXY`. The unit reads variables from
-`/etc/kubeboot/environment`.
+dual stack) and, for calls to AWS alone, `HTTPS_PROXY` and `NO_PROXY`. Variables stand in
+`/etc/kubeboot/environment` (`NAME=VALUE`, as systemd's `EnvironmentFile=` reads it): the units have them, and so has every command
+that is run by hand as root, unless the same variable is set there already.
 
 | setting | default | |
 |---|---|---|

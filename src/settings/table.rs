@@ -97,6 +97,14 @@ pub const SETTINGS: &[Setting] = &[
         about: "The KMS key under which S3 keeps the bundle of CA keys.",
     },
     Setting {
+        name: "server_side_encryption",
+        kind: SettingKind::Choice(&["none", "AES256", "aws:kms"]),
+        fallback: Fallback::Value("none"),
+        about: "The encryption that every object is written with, for a bucket whose policy wants it to be named. With \
+                `none` it is the bucket's own; `aws:kms` takes `kms_key_id`. The bundle of CA keys is always written with \
+                `aws:kms`.",
+    },
+    Setting {
         name: "kubeadm_config",
         kind: SettingKind::Text("the absolute path of a file"),
         fallback: Fallback::Derived("kubeadm's own defaults"),

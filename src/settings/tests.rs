@@ -51,6 +51,7 @@ fn everything_can_be_set_in_the_file() -> Result<()> {
         group = "demo control plane"
         region = "eu-central-1"
         kms_key_id = "alias/demo"
+        server_side_encryption = "aws:kms"
         kubeadm_config = "/etc/kubeboot/kubeadm.yaml"
         extra_shared_files = ["/etc/kubernetes/enc.yaml", "/etc/kubernetes/audit.yaml"]
         node_name = "ip-10-0-1-11.eu-central-1.compute.internal"
@@ -75,6 +76,7 @@ fn everything_can_be_set_in_the_file() -> Result<()> {
     assert_eq!(settings.prefix, "clusters/demo");
     assert_eq!(settings.expected_size, Some(4));
     assert_eq!(settings.extra_shared_files[1], Path::new("/etc/kubernetes/audit.yaml"));
+    assert_eq!(settings.server_side_encryption, Some(ObjectEncryption::Kms));
     assert_eq!(settings.cloud_provider, Some(CloudProvider::External));
     assert_eq!(settings.settle_timeout, Duration::from_secs(90));
     assert_eq!(settings.launch_hook_on_failure, HookOnFailure::Abandon);
@@ -116,6 +118,7 @@ fn a_bad_value_is_told_with_name_place_and_what_is_valid() {
         ("expected_size = 3.0", "expected_size (", "a fraction"),
         ("region = \"eu-central-1a\"", "region", "'eu-central-1'"),
         ("region = \"Frankfurt\"", "region", "no Region's name"),
+        ("server_side_encryption = \"aes256\"", "server_side_encryption = 'aes256'", "one of: none, AES256, aws:kms"),
         ("kms_key_id = \"my key\"", "kms_key_id", "the ARN or the alias"),
         ("group = \"arn:aws:autoscaling:r:1:autoScalingGroup:u:autoScalingGroupName/mine\"", "group", "'mine'"),
         ("kubeadm_config = \"kubeadm.yaml\"", "kubeadm_config", "not absolute"),

@@ -4,6 +4,7 @@ use crate::support::World;
 use crate::support::bucket::RECORD;
 use crate::support::world::RUN;
 use anyhow::{Result, ensure};
+use serde_json::json;
 use std::time::{Duration, Instant};
 
 /// The documented grace of a denial and of a machine that no group lists; and how much later `up` may end on a busy computer.
@@ -45,6 +46,32 @@ fn what_passes_is_waited_out() -> Result<()> {
         world.fault("cut", &["--service", "s3", "--times", "4"])?;
         world.fault("error=400/Throttling", &["--service", "autoscaling", "--times", "4"])?;
         world.fault("error=503/RequestLimitExceeded", &["--service", "ec2", "--times", "4"])?;
+        world.ask(&["run"])?;
+        world.all_up(&[1, 2])?;
+        world.is_one_control_plane(&[1, 2])
+    })
+}
+
+#[test]
+fn a_bucket_that_wants_the_encryption_to_be_named_gets_it_with_every_write() -> Result<()> {
+    World::of(2).without_up().tell(|world| {
+        let everything = json!({"Effect": "Allow", "Action": "*", "Resource": "*"});
+        let names_none = json!({"StringNotEquals": {"s3:x-amz-server-side-encryption": ["AES256", "aws:kms"]}});
+        let deny = json!({"Effect": "Deny", "Principal": "*", "Action": "s3:PutObject", "Resource": "*", "Condition": names_none});
+        let (role, key) = ("arn:aws:iam::123456789012:role/machine", "arn:aws:kms:eu-central-1:123456789012:key/bucket");
+        let policies = json!({
+            "role": role, "policies": [{"Statement": [everything]}], "bucket": {"Statement": [deny]},
+            "bucket_key": key, "keys": {key: {"Statement": [{"Effect": "Allow", "Principal": {"AWS": role}, "Action": "kms:*", "Resource": "*"}]}},
+        });
+        let file = tempfile::NamedTempFile::new()?;
+        std::fs::write(file.path(), policies.to_string())?;
+        world.ask(&["iam", &file.path().display().to_string()])?;
+        let refused = world.on(1, &["kubeboot", "check"])?;
+        ensure!(refused.code != 0 && refused.stdout.contains("'server_side_encryption' sends it"), "{}", refused.text());
+        for node in [1, 2] {
+            let file = world.disk(node)?.join("etc/kubeboot/environment");
+            std::fs::write(file, "KUBEBOOT_SERVER_SIDE_ENCRYPTION=AES256\n")?;
+        }
         world.ask(&["run"])?;
         world.all_up(&[1, 2])?;
         world.is_one_control_plane(&[1, 2])

@@ -6,6 +6,7 @@ use crate::support::leaving::{LEFT, STAYED};
 use crate::support::terminal::Terminal;
 use crate::support::world::RUN;
 use anyhow::{Context, Result, ensure};
+use serde_json::json;
 use std::path::Path;
 
 /// systemd's queue while the machine is powered off.
@@ -206,6 +207,8 @@ fn an_operator_takes_a_machine_out_and_it_joins_again() -> Result<()> {
         ensure!(ended.code == 6 && ended.text().contains("was not wiped"), "{}", ended.text());
         ensure!(world.disk(3)?.join("var/lib/etcd/member").exists(), "wiped without the record's word");
         world.put(RECORD, &record)?;
+        // With pods that run it takes as long as that.
+        world.kubeadm_fault(3, &json!({"reset": {"after": "preflight", "seconds": 11}}))?;
         let ended = world.on(3, &["kubeboot", "reset", "--now", "--yes"])?;
         ensure!(i64::from(ended.code) == LEFT, "{}", ended.text());
         world.has_left(3, &[1, 2])?;

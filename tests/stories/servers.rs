@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{Credentials, SharedCredentialsProvider};
 use futures::future::join_all;
-use kubeboot::aws::store::{Store, Written};
+use kubeboot::aws::store::{Encryption, Store, Written};
 use kubeboot::bucket::keys;
 use kubeboot::bucket::probe::{self, Unfit};
 use kubeboot::model::machine::ids::{BootId, ClaimId, InstanceId};
@@ -78,7 +78,7 @@ fn the_probe_of_check_finds_a_server_that_races() -> Result<()> {
     running(async {
         let client = client(&server.url()).await?;
         client.create_bucket().bucket(BUCKET).send().await?;
-        let store = Store::new(client, BUCKET.to_owned(), "probes".to_owned(), None);
+        let store = Store::new(client, BUCKET.to_owned(), "probes".to_owned(), Encryption::default());
         let me = InstanceId::parse("i-0123456789abcdef0")?;
         let (mut verdicts, mut took) = (Vec::new(), Vec::new());
         for _ in 0..PROBES {
@@ -157,7 +157,7 @@ impl Raced {
 
 /// All claim, or take over what is there, and their writes arrive at the same moment.
 async fn race(gate: &Gate, client: &Client, round: usize, over: Option<(ClusterRecord, String)>) -> Result<Raced> {
-    let store = Store::new(client.clone(), BUCKET.to_owned(), format!("round-{round}"), None);
+    let store = Store::new(client.clone(), BUCKET.to_owned(), format!("round-{round}"), Encryption::default());
     gate.hold(CLAIMERS);
     let claimers = (0..CLAIMERS).map(|claimer| claim(&store, claimer, over.clone()));
     let (mut won, mut failed) = (Vec::new(), Vec::new());

@@ -1,7 +1,7 @@
 //! Settings of every wrong kind: refused by name, with where each came from and what is valid, before anything is done.
 
 use crate::support::World;
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 
 /// A flag's name, a value that is wrong, and what the error says about it.
 const FLAGS: [(&str, &str, &str); 30] = [
@@ -113,6 +113,43 @@ fn kubeadm_documents_that_contradict_kubeboot_are_refused_by_name() -> Result<()
             world.refuses(1, &argv, 2, words)?;
         }
         before.nothing_at_all_changed()
+    })
+}
+
+/// What the units get from systemd, whoever runs a command by hand gets, too.
+#[test]
+fn every_command_by_hand_obeys_the_units_own_variables() -> Result<()> {
+    World::of(1).without_up().tell(|world| {
+        let (disk, moved) = (world.disk(1)?, "bucket");
+        let config = std::fs::read_to_string(disk.join("etc/kubeboot/config.toml"))?;
+        let (bucket, rest): (Vec<&str>, Vec<&str>) = config.lines().partition(|line| line.starts_with(moved));
+        std::fs::write(disk.join("etc/kubeboot/config.toml"), rest.join("\n"))?;
+        let value = bucket.first().and_then(|line| line.split_once('=')).context("a bucket")?.1.trim();
+        let up = world.on(1, &["kubeboot", "up"])?;
+        ensure!(up.code == 2 && up.stderr.contains("bucket is not given"), "{}", up.text());
+        let variables = format!("# the bucket\nKUBEBOOT_BUCKET={value}\nno variable\nKUBEBOOT_LOG_LEVEL=debug\n");
+        std::fs::write(disk.join("etc/kubeboot/environment"), variables)?;
+        for (argv, code) in [
+            (&["kubeboot", "up", "--dry-run"][..], 0),
+            (&["kubeboot", "up"], 0),
+            (&["kubeboot", "status"], 0),
+            (&["kubeboot", "check"], 0),
+            (&["kubeboot", "reap", "--dry-run"], 0),
+            (&["kubeboot", "reset", "--now", "--dry-run"], 0),
+            (&["kubeboot", "retire", "--lost-record", "--yes"], 2),
+        ] {
+            let ended = world.on(1, argv)?;
+            ensure!(ended.code == code, "{argv:?} ended with {}: {}", ended.code, ended.text());
+            ensure!(
+                ended.stderr.contains("/etc/kubeboot/environment:3 is no NAME=VALUE"),
+                "{argv:?}: {}",
+                ended.text()
+            );
+        }
+        // What is set by hand wins.
+        let elsewhere = world.on(1, &["env", "KUBEBOOT_BUCKET=kubeboot-elsewhere", "kubeboot", "up", "--dry-run"])?;
+        ensure!(elsewhere.code == 4 && elsewhere.stderr.contains("kubeboot-elsewhere"), "{}", elsewhere.text());
+        Ok(())
     })
 }
 

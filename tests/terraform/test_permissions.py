@@ -83,6 +83,10 @@ def test_a_control_plane_of_three_with_exactly_these_policies(world, plan):
         done = world.as_node(joiner, "kubeboot", *command)
         assert done.returncode == 0, done.stderr
     assert all(node["voter"] and node["voters_known"] == 3 for node in world.do("outcome"))
+    # And for good: every question of a real shutdown is answered.
+    world.do("terminate", joiner)
+    left = [node["voters_known"] for node in world.do("outcome") if node["voter"]]
+    assert left == [2, 2], world.logs()
     refused = [line for line in requests(world) if line["status"] == 403]
     assert not refused, refused
 

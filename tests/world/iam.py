@@ -20,6 +20,8 @@ S3_ACTIONS = {
 KMS_HEADER = "x-amz-server-side-encryption-aws-kms-key-id"
 KMS_VARIABLE = "HTTP_X_AMZ_SERVER_SIDE_ENCRYPTION_AWS_KMS_KEY_ID"
 SSE_VARIABLE = "HTTP_X_AMZ_SERVER_SIDE_ENCRYPTION"
+# A policy sees what the caller has asked for, not what the bucket's default makes of it.
+DEFAULTED = "world.encryption_by_default"
 HOOK_ACTIONS = ("CompleteLifecycleAction", "RecordLifecycleActionHeartbeat")
 
 
@@ -46,6 +48,7 @@ class Iam:
         """The bucket's default encryption: moto keeps the key with the object, as S3 does."""
         if self._on and call.service == "s3" and call.action == "PutObject" and SSE_VARIABLE not in environ:
             environ[SSE_VARIABLE], environ[KMS_VARIABLE] = "aws:kms", self._bucket_key
+            environ[DEFAULTED] = True
 
     def before(self, call: Call, environ: dict, node: str) -> tuple | None:
         """The refusal of a call that the policies do not allow."""
@@ -69,6 +72,8 @@ class Iam:
         resource = "arn:aws:s3:::" + "/".join(filter(None, (call.bucket, call.key)))
         names = {"s3:if-match": "HTTP_IF_MATCH", "s3:if-none-match": "HTTP_IF_NONE_MATCH"}
         names[f"s3:{KMS_HEADER}"] = KMS_VARIABLE
+        if DEFAULTED not in environ:
+            names["s3:x-amz-server-side-encryption"] = SSE_VARIABLE
         headers = {name: environ[variable] for name, variable in names.items() if variable in environ}
         yield self._ask(S3_ACTIONS.get(call.action, f"s3:{call.action}"), resource, **headers)
         if call.action == "PutObject":

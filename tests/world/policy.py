@@ -16,6 +16,7 @@ KEYS = {
     "kms:ViaService",
     "s3:if-match",
     "s3:if-none-match",
+    "s3:x-amz-server-side-encryption",
     "s3:x-amz-server-side-encryption-aws-kms-key-id",
 }
 POSITIVE = {"StringEquals": False, "StringLike": True, "ArnEquals": True, "ArnLike": True, "Bool": False}

@@ -35,12 +35,12 @@ def test_the_api_server_needs_the_files_that_it_is_given(node, mounted, there, c
                 {"name": "audit", "hostPath": "/etc/kubernetes/audit", "mountPath": "/policies"}
             ]
 
-    done = init(node, change, **({"controlPlaneComponentHealthCheck": "4s"} if code else {}))
+    done = init(node, change, **({"kubernetesAPICall": "4s"} if code else {}))
     assert done.returncode == code, done.stdout + done.stderr
     if code:
         assert (
-            "error execution phase wait-control-plane: failed while waiting for the control plane to start"
-            in done.stderr
+            "error execution phase wait-control-plane: cannot obtain client without bootstrap: could not bootstrap the "
+            "admin user in file admin.conf" in done.stderr
         )
         assert "no such file or directory" in node.read("/run/standin/logs/kube-apiserver.log").lower()
 

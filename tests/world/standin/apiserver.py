@@ -22,6 +22,10 @@ START_TIMEOUT = 20.0  # seconds for etcd to answer; then the process ends and ku
 NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 NAMESPACES_CHECK = 3.0  # seconds; the real one looks once a minute
 CHECKS = ("ping", "log", "etcd", "poststarthook/start-system-namespaces-controller", "informer-sync", "shutdown")
+# Seconds after its start in which it knows nobody's rights yet, and then in which these hooks have not ended. The real one needs
+# several seconds for each.
+START = "0.2,0.3"
+HOOKS = ("poststarthook/rbac/bootstrap-roles", "poststarthook/scheduling/bootstrap-system-priority-classes")
 
 
 class Request(BaseHTTPRequestHandler):
@@ -36,6 +40,12 @@ class Request(BaseHTTPRequestHandler):
     def _handle(self):
         parts = urlsplit(self.path)
         query = dict(parse_qsl(parts.query, keep_blank_values=True))
+        user = rules.User(self.connection.getpeercert())
+        if self.server.age() < self.server.start[0] and "system:masters" not in user.groups:
+            self._body()
+            text = f'forbidden: User "{user.name}" cannot {self.command.lower()} path "{parts.path}"'
+            self._json(403, _status(403, "Forbidden", text))
+            return
         if parts.path.split("/")[1] in ("livez", "readyz", "healthz"):
             self._health(parts.path, "verbose" in query)
         elif parts.path == "/version":
@@ -51,7 +61,10 @@ class Request(BaseHTTPRequestHandler):
             failed = []
         except (dial.Unreachable, etcdapi.EtcdError):
             failed = ["etcd"]
-        lines = [f"[-]{each} failed: reason withheld" if each in failed else f"[+]{each} ok" for each in CHECKS]
+        checks = CHECKS
+        if self.server.age() < self.server.start[0] + self.server.start[1]:
+            checks, failed = CHECKS + HOOKS, [*failed, *HOOKS]
+        lines = [f"[-]{each} failed: reason withheld" if each in failed else f"[+]{each} ok" for each in checks]
         name = path.strip("/").split("/")[0]
         text = (
             "\n".join([*lines, f"{name} check {'failed' if failed else 'passed'}", ""]) if failed or verbose else "ok"
@@ -100,7 +113,13 @@ class Server(ThreadingHTTPServer):
 
     def __init__(self, address, context):
         self.context = context
+        self.start = [float(each) for each in node.setting("STANDIN_API_START", START).split(",")]
+        self._started = time.monotonic()
         super().__init__(address, Request)
+
+    def age(self):
+        """Seconds since it was started."""
+        return time.monotonic() - self._started
 
     def finish_request(self, request, client_address):
         """Serves one connection; one that speaks no TLS or shows a foreign certificate is closed."""

@@ -24,6 +24,12 @@ from . import sharedcerts, validation, waiting
 TOKEN_TTL = "24h0m0s"
 FINALIZE_TIMEOUT = 20.0  # seconds for the kubelet to have stored its certificate
 
+# Whatever keeps the API server from serving: kubeadm names neither kubelet nor a container.
+NO_ADMIN = (
+    "cannot obtain client without bootstrap: could not bootstrap the admin user in file admin.conf: unable to create "
+    "ClusterRoleBinding: client rate limiter Wait returned an error: context deadline exceeded"
+)
+
 
 class Init:
     """The data that the phases of one run share."""
@@ -128,11 +134,14 @@ class Init:
             "[wait-control-plane] Waiting for the kubelet to boot up the control plane as static Pods from directory "
             '"/etc/kubernetes/manifests"'
         )
+        # The first thing that it does with the API server, before it looks whether kubelet runs at all.
+        master = cluster.client("/etc/kubernetes/super-admin.conf", self.files.local_server())
+        try:
+            cluster.retry(lambda: cluster.bind_admins(master), self.timeouts["kubernetesAPICall"])
+        except say.Failure as failure:
+            raise say.Failure(NO_ADMIN) from failure
         waiting.kubelet(self.timeouts["kubeletHealthCheck"])
         waiting.control_plane(self.files.local_server(), self.timeouts["controlPlaneComponentHealthCheck"])
-        limit = self.timeouts["kubernetesAPICall"]
-        master = cluster.client("/etc/kubernetes/super-admin.conf", self.files.local_server())
-        cluster.retry(lambda: cluster.bind_admins(master), limit)
 
     def _client(self):
         if not self.api:

@@ -63,6 +63,9 @@ def command_line(pod):
     if program == "etcd" and _old_etcd():
         for new, old in OLD_ETCD_FLAGS.items():
             arguments = [each.replace(new, old, 1) if each.startswith(new) else each for each in arguments]
+    late = node.setting("STANDIN_ETCD_LATE")
+    if program == "etcd" and late and "--initial-cluster-state=existing" in arguments:
+        return [sys.executable, "-m", f"{__package__}.late", late, found, *arguments]
     return [found, *arguments]
 
 

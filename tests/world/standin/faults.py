@@ -1,8 +1,9 @@
-"""Faults that the world orders for a node in /run/standin/faults: a command that fails or hangs after a phase.
+"""Faults that the world orders for a node in /run/standin/faults: a command that fails, hangs or takes its time after a phase.
 
 The file is JSON: {"init": {"after": "certs", "exit": 1, "times": 2}, "join": {"after": "etcd-join", "hang": true}}.
 `after` names a phase of the command, or "start" (before the first one; the default); without `times` it is for ever.
-{"hang": "etcd-join"} makes any command hang after that phase.
+{"hang": "etcd-join"} makes any command hang after that phase. {"join": {"after": "etcd-join", "seconds": 8}} makes it last that
+much longer, and {"kubelet": "failed to parse kubelet flag"} has kubelet say this and end, at every start.
 """
 
 import json
@@ -25,7 +26,15 @@ def after(command, phase):
         return
     if mine.get("hang"):
         time.sleep(LONGEST_HANG)
+    if "seconds" in mine:
+        time.sleep(float(mine["seconds"]))
+        return
     raise say.Failure("the world ordered this command to fail here", int(mine.get("exit", 1)))
+
+
+def kubelet():
+    """What kubelet says before it ends, if it is to."""
+    return _read(FILE).get("kubelet")
 
 
 def _spend(command, times):

@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 
-from . import containers, control, manifests, node, registrar, runtime, starting
+from . import containers, control, faults, manifests, node, registrar, runtime, starting
 
 TICK = 0.1  # seconds between two looks at the manifest folder
 SHORT_TICK = 0.01  # seconds between two looks at a command before kubelet, which somebody waits for
@@ -63,6 +63,8 @@ class Supervisor:
     def _start(self):
         """One step of the service's way up: kubelet runs once all commands before it have ended well."""
         if not self.starting and self._configured() and time.monotonic() >= self._again_at:
+            if self._ends():
+                return
             if self._prepared:
                 self._prepared, self.registrar = False, registrar.Registrar()
                 return
@@ -72,9 +74,19 @@ class Supervisor:
         self.starting.tick()
         if self.starting.over:
             failed, self._again_at, self.starting = self.starting.failed, self.starting.again_at, None
-            if not failed and self._configured():
+            if not failed and self._configured() and not self._ends():
                 self.registrar = registrar.Registrar()
             self._tell_who_waits("failed" if failed else None)
+
+    def _ends(self):
+        """Whether kubelet ends as soon as it is started, as it does over a configuration that it refuses."""
+        said = faults.kubelet()
+        if said:
+            self._again_at = time.monotonic() + starting.RESTART
+            os.makedirs(node.path("/run/standin/logs"), exist_ok=True)
+            with open(node.path("/run/standin/logs/kubelet.log"), "a", encoding="utf-8") as log:
+                log.write(f'E0101 00:00:00.000000 1 run.go:72] "command failed" err="{said}"\n')
+        return bool(said)
 
     def _tell_who_waits(self, problem):
         self._problem = problem
