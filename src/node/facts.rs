@@ -87,6 +87,7 @@ impl Facts {
         let node = NodeFacts {
             name: node_name.clone(),
             address: machine.addresses[0],
+            other_address: machine.addresses.iter().find(|a| a.is_ipv4() != machine.addresses[0].is_ipv4()).copied(),
             provider_id: external.then(|| machine.provider_id()),
             cri_socket: None,
             has_lost_and_found: documents.data_dir().is_some_and(data_dir::has_lost_and_found),

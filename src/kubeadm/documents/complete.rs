@@ -34,7 +34,7 @@ impl Documents {
     ) -> Result<String, DocumentRefusal> {
         self.judge(cluster)?;
         let mut init = self.skeleton(INIT);
-        register(&mut init, node)?;
+        self.register(&mut init, node)?;
         self.allow_lost_and_found(&mut init, node)?;
         advertise(&mut init, "localAPIEndpoint", cluster, node)?;
         mapping(&mut init, "")?.insert("bootstrapTokens".into(), json!([token.document()]));
@@ -56,7 +56,7 @@ impl Documents {
         self.judge(cluster)?;
         let mut join = self.skeleton(JOIN);
         self.inherit(&mut join)?;
-        register(&mut join, node)?;
+        self.register(&mut join, node)?;
         self.allow_lost_and_found(&mut join, node)?;
         advertise(&mut join, "controlPlane.localAPIEndpoint", cluster, node)?;
         let discovery = json!({"file": {"kubeConfigPath": kubeconfig.to_string_lossy()}});
@@ -93,6 +93,40 @@ impl Documents {
             configuration["encryptionAlgorithm"] = algorithm.into();
         }
         Ok([json_text(&init), json_text(&configuration)].join("---\n"))
+    }
+
+    /// Fills in how the machine registers as a node.
+    fn register(&self, document: &mut Value, node: &NodeFacts) -> Result<(), DocumentRefusal> {
+        let remedy = "remove it: the file is the same on every machine (setting 'node_name' changes the name)";
+        fill(document, "nodeRegistration.name", &node.name, remedy)?;
+        if let (None, Some(socket)) = (at(document, "nodeRegistration.criSocket"), &node.cri_socket) {
+            fill(document, "nodeRegistration.criSocket", socket, "")?;
+        }
+        if let Some(id) = &node.provider_id {
+            kubelet_flag(document, "cloud-provider", "external", "remove it, or the setting 'cloud_provider'")?;
+            kubelet_flag(document, "provider-id", id, "remove it: kubeboot fills it in per machine")?;
+        }
+        let named = pairs(document, KUBELET_ARGS).any(|(name, _)| name == "node-ip");
+        if let (Some(addresses), false) = (self.node_addresses(node), named) {
+            kubelet_flag(document, "node-ip", &addresses, "")?;
+        }
+        Ok(())
+    }
+
+    /// What kubelet is told of the node's addresses, where its own choice would be wrong: by default it takes one address, and rather an
+    /// IPv4 one, so that a Node had another address than etcd and the API server, and one of a dual-stack cluster only one family.
+    fn node_addresses(&self, node: &NodeFacts) -> Option<String> {
+        let both = node.other_address.filter(|_| self.is_dual_stack());
+        match both {
+            Some(other) => Some(format!("{},{other}", node.address)),
+            None => node.address.is_ipv6().then(|| node.address.to_string()),
+        }
+    }
+
+    /// Whether pods or services have addresses of both families.
+    fn is_dual_stack(&self) -> bool {
+        let subnets = ["networking.podSubnet", "networking.serviceSubnet"];
+        subnets.iter().filter_map(|field| text(self.kubeadm(CLUSTER), field)).any(|text| text.contains(','))
     }
 
     /// Lets kubeadm start although a `lost+found` lies in etcd's folder. That nothing else does is seen to before.
@@ -159,26 +193,6 @@ impl Documents {
         let others = self.all.iter().filter(move |d| d.group() != KUBEADM_GROUP || !known.contains(&d.kind.as_str()));
         others.map(|document| document.text.as_str())
     }
-}
-
-/// Fills in how the machine registers as a node.
-fn register(document: &mut Value, node: &NodeFacts) -> Result<(), DocumentRefusal> {
-    let remedy = "remove it: the file is the same on every machine (setting 'node_name' changes the name)";
-    fill(document, "nodeRegistration.name", &node.name, remedy)?;
-    if let (None, Some(socket)) = (at(document, "nodeRegistration.criSocket"), &node.cri_socket) {
-        fill(document, "nodeRegistration.criSocket", socket, "")?;
-    }
-    if let Some(id) = &node.provider_id {
-        kubelet_flag(document, "cloud-provider", "external", "remove it, or the setting 'cloud_provider'")?;
-        kubelet_flag(document, "provider-id", id, "remove it: kubeboot fills it in per machine")?;
-    }
-    // By default kubelet prefers an IPv4 address, and the Node would have another address than etcd and the API server. An
-    // operator's own flag is kept, because it may name both families.
-    let named = pairs(document, KUBELET_ARGS).any(|(name, _)| name == "node-ip");
-    if node.address.is_ipv6() && !named {
-        kubelet_flag(document, "node-ip", &node.address.to_string(), "")?;
-    }
-    Ok(())
 }
 
 const KUBELET_ARGS: &str = "nodeRegistration.kubeletExtraArgs";

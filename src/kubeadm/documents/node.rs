@@ -36,6 +36,8 @@ pub struct NodeFacts {
     pub name: String,
     /// The address on which its API server and its etcd are reached.
     pub address: IpAddr,
+    /// Its first address of the other family; `None` where it has none.
+    pub other_address: Option<IpAddr>,
     /// Its provider ID (`aws:///ZONE/INSTANCE`) where an external cloud provider runs in the cluster, else `None`.
     pub provider_id: Option<String>,
     /// The socket of its container runtime; `None`: kubeadm finds it, if there is only one.

@@ -23,6 +23,7 @@ fn node() -> NodeFacts {
     NodeFacts {
         name: "ip-10-0-1-11.eu-central-1.compute.internal".into(),
         address: [10, 0, 1, 11].into(),
+        other_address: None,
         provider_id: None,
         cri_socket: None,
         has_lost_and_found: false,
@@ -123,6 +124,36 @@ fn refusals(file: &str) -> String {
         Err(refusal) => vec![refusal],
     };
     said.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn kubelet_is_told_both_addresses_of_a_dual_stack_machine() {
+    let v4 = node();
+    let both = NodeFacts { other_address: Some("2001:db8::11".parse().unwrap()), ..node() };
+    let v6_first =
+        NodeFacts { address: "2001:db8::11".parse().unwrap(), other_address: Some([10, 0, 1, 11].into()), ..node() };
+    let dual = "networking: {podSubnet: '10.244.0.0/16,fd00:1::/56'}";
+    let services = "networking: {serviceSubnet: '10.96.0.0/16,fd00:2::/112'}";
+    let single = "networking: {podSubnet: '10.244.0.0/16'}";
+    let chosen = "networking: {podSubnet: '10.244.0.0/16,fd00:1::/56'}\n---\napiVersion: kubeadm.k8s.io/v1beta4\nkind: InitConfiguration\n\
+                  nodeRegistration: {kubeletExtraArgs: [{name: node-ip, value: '::'}]}";
+    for (networking, node, told) in [
+        (dual, &both, Some("10.0.1.11,2001:db8::11")),
+        (services, &both, Some("10.0.1.11,2001:db8::11")),
+        (dual, &v6_first, Some("2001:db8::11,10.0.1.11")),
+        (single, &v6_first, Some("2001:db8::11")),
+        (single, &both, None),
+        (dual, &v4, None),
+        (chosen, &both, Some("::")),
+    ] {
+        let documents = Documents::parse(&of(CLUSTER, networking)).unwrap();
+        let init = documents.init(&lab(), node, &token(), &claim()).unwrap();
+        let join = documents.join(&lab(), node, Path::new(KUBECONFIG)).unwrap();
+        for text in [init, join] {
+            let found = text.split_once("\"name\": \"node-ip\",").map(|(_, rest)| rest.split('"').nth(3).unwrap());
+            assert_eq!(found, told, "{networking}: {text}");
+        }
+    }
 }
 
 fn of(kind: &str, field: &str) -> String {
