@@ -1,7 +1,7 @@
 //! The sixth rule: after the faults have ceased, all must end well. Machines take turns, all clocks run alike, late writes have
 //! landed, frozen machines are thawed, every machine serves again, systemd restarts `up`, and the group replaces lost machines.
 
-use crate::world::{Action, At, Budget, Kubeadm, Life, Listed, Luck, Machine, Slot, World};
+use crate::world::{Action, At, Budget, Kubeadm, Life, Listed, Luck, Machine, Slot, Up, World};
 
 /// How many turns all machines get until all must be well, five seconds each: several times the longest wait.
 pub const TURNS: usize = 400;
@@ -28,6 +28,7 @@ pub fn play(world: &World, mut on_action: impl FnMut(&Action, &World)) -> End {
         happen(&mut world, Action::Land(0), &mut on_action);
     }
     world.restore();
+    world.outage = 0;
     for slot in world.slots() {
         if world.machine(slot).volume.is_some() && world.machine(slot).disk.data.is_none() {
             happen(&mut world, Action::Mount(slot), &mut on_action);
@@ -83,8 +84,7 @@ fn replace(world: &mut World) {
 
 fn rests(world: &World, slot: Slot) -> bool {
     let machine = world.machine(slot);
-    machine.life != Life::Running
-        || machine.up.as_ref().is_some_and(|up| matches!(up.at, At::Done | At::Look | At::Stopped))
+    machine.life != Life::Running || machine.up.as_ref().is_some_and(|up| up.at == At::Look || up.at.is_end())
 }
 
 fn take_turn(world: &mut World, slot: Slot, restart: bool, on_action: &mut impl FnMut(&Action, &World)) {
@@ -92,9 +92,12 @@ fn take_turn(world: &mut World, slot: Slot, restart: bool, on_action: &mut impl 
     if machine.life != Life::Running {
         return;
     }
-    let ended = |at: &At| matches!(at, At::Done | At::Stopped);
-    if machine.up.as_ref().is_none_or(|up| restart && ended(&up.at)) {
+    let starts = |up: &Up| up.at.is_end() && if world.by_unit { world.may_start(slot) } else { restart };
+    if machine.up.as_ref().is_none_or(|up| starts(up)) {
         happen(world, Action::Start(slot), on_action);
+    }
+    if world.is_expired(slot) {
+        happen(world, Action::Expire(slot), on_action);
     }
     if !matches!(world.machine(slot).kubeadm, Kubeadm::None | Kubeadm::Ended { .. }) {
         happen(world, Action::Kubeadm(slot, Luck::Fine), on_action);
@@ -105,7 +108,7 @@ fn take_turn(world: &mut World, slot: Slot, restart: bool, on_action: &mut impl 
     if world.renewal_is_due(slot) {
         happen(world, Action::Renew(slot, Luck::Fine), on_action);
     }
-    if !ended(&world.up(slot).at) {
+    if !world.up(slot).at.is_end() {
         happen(world, Action::Step(slot, Luck::Fine), on_action);
     }
 }

@@ -52,6 +52,8 @@ fn weight(action: &Action, stormy: u64) -> u64 {
         Action::Stop(_) | Action::List(..) => 1,
         Action::Blackout | Action::Lose(..) | Action::LoseKey | Action::Strange => 1,
         Action::SwapData(..) | Action::CopyData(..) | Action::Mark(..) | Action::Slip(_) => 1,
+        Action::Outage(_) => 2,
+        Action::Expire(_) => 2000,
         Action::Elapse(_) => 0,
     }
 }
@@ -87,11 +89,17 @@ fn begin(chance: &mut Chance) -> World {
             keys: when(0, 2),
             objects: when(2, 3) + when(3, 2),
             strangers: when(4, 1),
+            outages: chance.small(3),
             starts: 250,
         },
     );
     world.guarded = chance.below(2) == 0;
     world.attempts = 1 + chance.small(3);
+    world.by_unit = chance.below(2) == 0;
+    if world.by_unit {
+        // The next `up` of a member writes the key anew, and no unit starts one that is done.
+        world.left.keys = 0;
+    }
     world
 }
 

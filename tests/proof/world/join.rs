@@ -120,7 +120,8 @@ impl World {
     /// An operator must decide.
     pub fn stop(&mut self, slot: Slot) {
         self.register(slot, Luck::Fine, |reg| reg.phase = Phase::Failed);
-        self.go(slot, At::Stopped);
+        let up = self.up_mut(slot);
+        (up.at, up.age) = (At::Stopped, 0);
     }
 
     /// Asks the cluster that this machine joins.

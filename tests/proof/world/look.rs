@@ -298,7 +298,9 @@ impl World {
             RecordView::Absent | RecordView::Vanished => None,
         };
         let (twin, record) = (self.has_twin(slot), self.bucket.record.clone());
+        let for_operator = self.by_unit && matches!(step, Step::Wait(Wait::Quorum { .. }));
         let up = self.up_mut(slot);
+        up.for_operator = for_operator;
         let at = match step {
             Step::Wait(Wait::ApiServers) => At::Ask,
             Step::StandBy(_) | Step::Wait(_) => {

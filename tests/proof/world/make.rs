@@ -223,6 +223,9 @@ impl World {
         if renewal(secs(age.1), secs(age.0)) == Renewal::GiveUp {
             return Some(None);
         }
+        if self.outage > 0 {
+            return None;
+        }
         self.left.beats = self.left.beats.saturating_sub(1);
         let mut over = held.clone();
         // At most twice: an earlier renewal of this holding may have landed meanwhile.

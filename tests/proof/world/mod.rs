@@ -46,6 +46,11 @@ pub const AGAIN: Birth = 192;
 pub const FIRST: u8 = 128;
 /// Until a record that is gone is a matter for an operator.
 pub const MISSING: u16 = 200;
+/// How long one `up` goes on. Every wait is counted anew by the next one, so each of them is shorter.
+pub const DEADLINE: u16 = 360;
+/// Until the unit starts `up` again: `RestartSec=` of `kubeboot.service`, and, where an operator must decide, `kubeboot.timer`.
+pub const SOON: u16 = 10;
+pub const LATER: u16 = 180;
 /// How long an instance must be absent from EC2's answers before it counts as gone. No running machine is absent for so long.
 pub const GRACE: u16 = 90;
 
@@ -255,6 +260,10 @@ pub struct Up {
     /// The record that a join follows.
     pub aim: Option<Rec>,
     pub announced: bool,
+    /// Since it was started or, once it has ended, since then; counted only where the unit alone starts `up`.
+    pub age: u16,
+    /// Whether it last waited for what only an operator may bring back.
+    pub for_operator: bool,
     /// For the second rule only: the claim and holder of the record as last read.
     pub read: Option<(Claim, Slot)>,
     /// For the rules on data alone: whether that look has shown a ready record.
@@ -344,7 +353,17 @@ pub enum At {
     Release,
     Keep,
     Done,
+    /// An operator must decide.
     Stopped,
+    /// Its deadline has passed.
+    Expired,
+}
+
+impl At {
+    /// Whether `up` has ended here.
+    pub const fn is_end(&self) -> bool {
+        matches!(self, Self::Done | Self::Stopped | Self::Expired)
+    }
 }
 
 /// Why the record is written.
@@ -455,6 +474,10 @@ pub enum Action {
     Slip(slips::Slip),
     /// An API server of another cluster answers behind the endpoint.
     Strange,
+    /// The deadline of an `up` passes: it ends, and its kubeadm with it.
+    Expire(Slot),
+    /// AWS answers nobody for so many seconds.
+    Outage(u16),
 }
 
 /// How often each event may still happen.
@@ -483,6 +506,7 @@ pub struct Budget {
     pub keys: u8,
     pub objects: u8,
     pub strangers: u8,
+    pub outages: u8,
     /// Restarts of an `up` that has ended.
     pub starts: u8,
 }
@@ -507,6 +531,11 @@ pub struct World {
     pub slipped: bool,
     /// Another cluster's API server answers behind the endpoint.
     pub strange: bool,
+    /// Whether `up` has its deadline, and nobody starts it but the unit. Otherwise it goes on for ever, and an operator may start it again
+    /// at any time.
+    pub by_unit: bool,
+    /// For so many seconds more AWS answers nobody.
+    pub outage: u16,
     /// The first rule that was broken.
     pub broken: Option<Rule>,
     /// Joins steps that no other machine can observe to the one before, and forgets what no later step depends on: far fewer states,
@@ -578,6 +607,8 @@ impl Up {
             view: View::default(),
             aim: None,
             announced: false,
+            age: 0,
+            for_operator: false,
             read: None,
             under_ready: false,
             twin: false,
@@ -613,6 +644,8 @@ impl World {
             markers: BTreeSet::new(),
             slipped: false,
             strange: false,
+            by_unit: false,
+            outage: 0,
             broken: None,
             coarse: false,
         }

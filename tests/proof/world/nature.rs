@@ -1,7 +1,10 @@
 //! What may happen next, and everything that happens to machines from outside.
 
 use super::bucket::{Body, Condition};
-use super::{Action, At, GRACE, Kubeadm, LONG, Life, Listed, Luck, Machine, Rec, RecState, Slot, Up, World};
+use super::{
+    Action, At, CLAIM_TTL, DEADLINE, GRACE, Kubeadm, LATER, LONG, Life, Listed, Luck, Machine, Rec, RecState, SOON,
+    Slot, Up, World,
+};
 use kubeboot::model::record::claim;
 use kubeboot::model::record::conditional_write;
 
@@ -34,6 +37,9 @@ impl World {
         out.extend(self.slips().into_iter().map(Action::Slip));
         if self.left.strangers > 0 && !self.strange {
             out.push(Action::Strange);
+        }
+        if self.left.outages > 0 && self.outage == 0 {
+            out.extend([Action::Outage(CLAIM_TTL), Action::Outage(2 * DEADLINE)]);
         }
         if self.left.blackouts > 0 {
             out.push(Action::Blackout);
@@ -107,9 +113,12 @@ impl World {
             out.push(Action::Start(slot));
             return;
         };
+        if self.is_expired(slot) {
+            out.push(Action::Expire(slot));
+        }
         match up.at {
-            At::Done | At::Stopped if left.starts > 0 => out.push(Action::Start(slot)),
-            At::Done | At::Stopped => return,
+            At::Done | At::Stopped | At::Expired if self.may_start(slot) => out.push(Action::Start(slot)),
+            At::Done | At::Stopped | At::Expired => return,
             _ => {
                 if left.kills > 0 {
                     out.push(Action::Kill(slot));
@@ -120,6 +129,24 @@ impl World {
         if !bounds.one_clock && self.waits_for_time(up) {
             out.push(Action::Elapse(slot));
         }
+    }
+
+    /// Whether somebody starts an `up` that has ended again.
+    pub fn may_start(&self, slot: Slot) -> bool {
+        let up = self.up(slot);
+        match up.at {
+            _ if !self.by_unit => self.left.starts > 0,
+            At::Stopped => up.age >= LATER,
+            At::Expired => up.age >= if up.for_operator { LATER } else { SOON },
+            // Not before the next boot.
+            _ => false,
+        }
+    }
+
+    /// Whether the deadline of an `up` has passed.
+    pub fn is_expired(&self, slot: Slot) -> bool {
+        let up = self.up(slot);
+        self.by_unit && !up.at.is_end() && up.age >= DEADLINE
     }
 
     /// Whether any of its clocks can matter to its next step.
@@ -212,6 +239,8 @@ impl World {
     /// One thing happens.
     pub fn apply(&mut self, action: Action) {
         match action {
+            // What AWS does not answer is asked again.
+            Action::Step(slot, _) if self.outage > 0 && asks_aws(&self.up(slot).at) => {}
             Action::Step(slot, luck) => {
                 self.pay(slot, luck, action);
                 self.step(slot, luck);
@@ -233,9 +262,10 @@ impl World {
                 for slot in self.slots() {
                     self.pass(slot, seconds);
                 }
+                self.outage = self.outage.saturating_sub(seconds);
             }
             Action::Start(slot) => {
-                if self.machine(slot).up.is_some() {
+                if self.machine(slot).up.is_some() && !self.by_unit {
                     self.left.starts = self.left.starts.saturating_sub(1);
                 }
                 let reg = self.bucket.regs.get(&slot).copied();
@@ -332,6 +362,15 @@ impl World {
                 self.left.objects = self.left.objects.saturating_sub(1);
                 self.put_back(slip);
             }
+            Action::Expire(slot) => {
+                self.machine_mut(slot).kubeadm = Kubeadm::None;
+                let up = self.up_mut(slot);
+                *up = Up { at: At::Expired, for_operator: up.for_operator, ..Up::new(None) };
+            }
+            Action::Outage(seconds) => {
+                self.left.outages = self.left.outages.saturating_sub(1);
+                self.outage = seconds;
+            }
             Action::Strange => {
                 self.left.strangers = self.left.strangers.saturating_sub(1);
                 self.strange = true;
@@ -386,8 +425,8 @@ impl World {
             (machine.kubelet, machine.aside) = (true, false);
         }
         let Some(up) = &mut machine.up else { return };
-        if matches!(up.at, At::Done | At::Stopped) {
-            **up = Up { at: up.at.clone(), ..Up::new(None) };
+        if up.at.is_end() {
+            **up = Up { at: up.at.clone(), age: up.age, for_operator: up.for_operator, ..Up::new(None) };
             return;
         }
         if matches!(state, Some(RecState::Initializing { .. } | RecState::Ready { .. })) {
@@ -441,7 +480,11 @@ impl World {
     /// So many seconds pass on this machine's clock. EC2 never leaves out a running machine for as long as the grace.
     fn pass(&mut self, slot: Slot, seconds: u16) {
         let alive: Vec<Slot> = self.slots().filter(|other| self.machine(*other).life == Life::Running).collect();
+        let by_unit = self.by_unit;
         let Some(up) = &mut self.machine_mut(slot).up else { return };
+        if by_unit {
+            up.age = (up.age + seconds).min(LONG);
+        }
         for clock in up.clocks() {
             *clock = (*clock + seconds).min(LONG);
         }
@@ -478,6 +521,43 @@ impl World {
             }
             self.publish_hash(None);
         }
+    }
+}
+
+/// Whether a step begins with a call to AWS: a read of the record at the least.
+const fn asks_aws(at: &At) -> bool {
+    match at {
+        At::Look
+        | At::Write { .. }
+        | At::Blank { .. }
+        | At::InitLook
+        | At::Publish
+        | At::Wipe { .. }
+        | At::Queue
+        | At::TakeLease { .. }
+        | At::JoinLook
+        | At::CleanUp { .. }
+        | At::CleanWipe { .. }
+        | At::Reap { .. }
+        | At::Forget { .. }
+        | At::Register
+        | At::Release
+        | At::Keep => true,
+        At::Ask
+        | At::Halt
+        | At::InitMark
+        | At::InitRun
+        | At::InitWait
+        | At::MarkMember
+        | At::Remove { .. }
+        | At::JoinMark
+        | At::JoinRun
+        | At::JoinWait
+        | At::Verify
+        | At::MarkJoined
+        | At::Done
+        | At::Stopped
+        | At::Expired => false,
     }
 }
 

@@ -188,6 +188,12 @@ impl World {
         match disk.marker {
             None => disk.data.is_some() || disk.manifest.is_some(),
             Some(marker) if marker.owner != slot => disk.data.is_some(),
+            // A volume that came back late has the data of an attempt before: nothing here says that nobody needs it.
+            Some(marker)
+                if disk.data.is_some_and(|data| data.claim != marker.claim && Some(data.claim) != self.visible()) =>
+            {
+                true
+            }
             Some(marker) => Some(marker.claim) != self.visible() && marker.stage != super::Stage::Initializing,
         }
     }

@@ -54,8 +54,7 @@ impl World {
 
     fn may_slip(&self, slip: Slip) -> bool {
         let is_record = matches!(slip, Slip::Record(_) | Slip::NoRecord(_));
-        let between =
-            |up: &Up| up.claim.is_some() || !matches!(up.at, super::At::Look | super::At::Done | super::At::Stopped);
+        let between = |up: &Up| up.claim.is_some() || !(up.at == super::At::Look || up.at.is_end());
         if is_record && self.machines.iter().any(|machine| machine.up.as_deref().is_some_and(between)) {
             return false;
         }
