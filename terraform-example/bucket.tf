@@ -48,8 +48,9 @@ resource "aws_s3_bucket_server_side_encryption_configuration" "control_plane" {
   }
 }
 
-# Only earlier versions end, and only of what is rewritten all the time. No rule's prefix reaches the cluster record or
-# the bundles of CA keys: a deleted fence is an open fence.
+# Only earlier versions end, and only of what is rewritten all the time; and the registrations of machines that are gone,
+# which nobody reads any more. No rule's prefix reaches the cluster record or the bundles of CA keys: a deleted fence is
+# an open fence. And none ends a registration that is not in control-plane/former/: those prove that there is a cluster.
 resource "aws_s3_bucket_lifecycle_configuration" "control_plane" {
   # checkov:skip=CKV_AWS_300:each rule does this; it looks for one without a prefix, and that one would reach the record
   bucket = aws_s3_bucket.control_plane.id
@@ -80,6 +81,45 @@ resource "aws_s3_bucket_lifecycle_configuration" "control_plane" {
       abort_incomplete_multipart_upload {
         days_after_initiation = 1
       }
+    }
+  }
+
+  rule {
+    id     = "former"
+    status = "Enabled"
+
+    filter {
+      prefix = "${local.prefix}/control-plane/former/"
+    }
+
+    expiration {
+      days = 90
+    }
+
+    noncurrent_version_expiration {
+      noncurrent_days = 30
+    }
+
+    abort_incomplete_multipart_upload {
+      days_after_initiation = 1
+    }
+  }
+
+  # Expiration leaves delete markers, and a rule that ends them cannot say how many days objects live.
+  rule {
+    id     = "former-markers"
+    status = "Enabled"
+
+    filter {
+      prefix = "${local.prefix}/control-plane/former/"
+    }
+
+    expiration {
+      expired_object_delete_marker = true
+    }
+
+    abort_incomplete_multipart_upload {
+      days_after_initiation = 1
     }
   }
 

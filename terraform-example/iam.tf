@@ -57,6 +57,14 @@ resource "aws_iam_role_policy" "kubeboot" {
         ]
       },
       {
+        # Registrations of machines that are gone, once they stand in control-plane/former/: only as they were read.
+        Sid       = "RemoveFinishedRegistrations"
+        Effect    = "Allow"
+        Action    = "s3:DeleteObject"
+        Resource  = "${aws_s3_bucket.control_plane.arn}/${local.prefix}/control-plane/nodes/i-*"
+        Condition = { Null = { "s3:if-match" = "false" } }
+      },
+      {
         # Scratch objects, by which kubeboot finds out whether the bucket honours conditions. Nothing else is deleted.
         Sid      = "RemoveScratchObjects"
         Effect   = "Allow"

@@ -10,6 +10,7 @@ from world.policy import Ask
 BUCKET = "arn:aws:s3:::kubeboot-demo"
 RECORD, BUNDLE = "demo/control-plane/cluster.json", "demo/control-plane/pki/0f8fad5b-d9cb-469f-a165-70867728950e.json"
 SCRATCH, NODE = "demo/control-plane/nodes/check-i-1-x", "demo/control-plane/nodes/i-1.json"
+FORMER = "demo/control-plane/former/i-1.json"
 HASH = "demo/join/discovery-token-ca-cert-hash"
 
 ADMIN = "arn:aws:iam::123456789012:role/admin"
@@ -32,6 +33,16 @@ TABLE = [
     (ROLE, "s3:PutObject", NODE, CHANGED, True),
     (ROLE, "s3:PutObject", NODE, {}, False),
     (ROLE, "s3:DeleteObject", NODE, {}, False),
+    (ROLE, "s3:DeleteObject", NODE, CHANGED, True),
+    (ADMIN, "s3:DeleteObject", NODE, {}, True),
+    (ROLE, "s3:PutObject", FORMER, ABSENT, True),
+    (ROLE, "s3:PutObject", FORMER, CHANGED, True),
+    (ROLE, "s3:PutObject", FORMER, {}, False),
+    (ROLE, "s3:GetObject", FORMER, {}, True),
+    (ROLE, "s3:DeleteObject", FORMER, CHANGED, False),
+    (ROLE, "s3:DeleteObject", RECORD, CHANGED, False),
+    (ROLE, "s3:DeleteObject", BUNDLE, CHANGED, False),
+    (ROLE, "s3:DeleteObject", HASH, CHANGED, False),
     (ROLE, "s3:DeleteObject", SCRATCH, {}, True),
     (ROLE, "s3:PutObject", BUNDLE, {**ABSENT, "key": "pki"}, True),
     (ROLE, "s3:PutObject", BUNDLE, {**CHANGED, "key": "pki"}, False),
@@ -112,15 +123,18 @@ def test_the_account_still_manages_the_key_of_the_ca_keys(plan, action):
     assert judge(plan, ADMIN).why_not(Ask("kms:CreateGrant", plan.key("pki"))) is not None
 
 
-def test_no_lifecycle_rule_can_touch_the_record_or_a_bundle(plan):
+def test_no_lifecycle_rule_can_touch_the_record_a_bundle_or_a_registration_that_still_tells(plan):
     rules = plan.one("aws_s3_bucket_lifecycle_configuration")["rule"]
     assert rules
     for rule in rules:
         prefix = rule["filter"]["prefix"]
         assert prefix and not any(key.startswith(prefix) for key in (RECORD, BUNDLE)), prefix
-        # And no rule ends a current version of anything.
-        assert not {"days", "date"} & set(rule["expiration"])
+        # And no rule ends a current version of anything but of registrations that are over.
+        ends = {"days", "date"} & set(rule["expiration"])
+        assert not ends or prefix == FORMER.removesuffix("i-1.json"), prefix
         assert "transition" not in rule
+    former = [rule["expiration"].get("days") for rule in rules if FORMER.startswith(rule["filter"]["prefix"])]
+    assert [days for days in former if days] == [90]
 
 
 def test_the_bucket_is_private_versioned_and_encrypted(plan):

@@ -83,12 +83,27 @@ def test_a_control_plane_of_three_with_exactly_these_policies(world, plan):
         done = world.as_node(joiner, "kubeboot", *command)
         assert done.returncode == 0, done.stderr
     assert all(node["voter"] and node["voters_known"] == 3 for node in world.do("outcome"))
+    moves_a_former_machine(world, joiner)
     # And for good: every question of a real shutdown is answered.
     world.do("terminate", joiner)
     left = [node["voters_known"] for node in world.do("outcome") if node["voter"]]
     assert left == [2, 2], world.logs()
     refused = [line for line in requests(world) if line["status"] == 403]
     assert not refused, refused
+
+
+def moves_a_former_machine(world, node: str) -> None:
+    """A member moves the registration of a machine that has left, and that EC2 no longer shows."""
+    own = json.loads(world.call("s3", "get", f"demo/control-plane/nodes/{node}.json").stdout)
+    gone = {key: own[key] for key in own if key not in ("member_id", "node_uid")}
+    gone |= {"instance": "i-0123456789abcdef0", "phase": "left", "addresses": ["10.99.0.1"]}
+    file = world.folder.parent / "gone.json"
+    file.write_text(json.dumps(gone))
+    world.do("s3", "put", "demo/control-plane/nodes/i-0123456789abcdef0.json", str(file))
+    done = world.as_node(node, "kubeboot", "up")
+    assert done.returncode == 0, done.stderr
+    moved = [key for key in world.do("s3", "ls") if "i-0123456789abcdef0" in key]
+    assert moved == ["demo/control-plane/former/i-0123456789abcdef0.json"], done.stderr
 
 
 def test_straight_from_runcmd(world):

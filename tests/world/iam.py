@@ -76,9 +76,9 @@ class Iam:
             names["s3:x-amz-server-side-encryption"] = SSE_VARIABLE
         headers = {name: environ[variable] for name, variable in names.items() if variable in environ}
         yield self._ask(S3_ACTIONS.get(call.action, f"s3:{call.action}"), resource, **headers)
+        if call.action in ("PutObject", "DeleteObject") and "HTTP_IF_MATCH" in environ:
+            yield self._ask("s3:GetObject", resource)
         if call.action == "PutObject":
-            if "HTTP_IF_MATCH" in environ:
-                yield self._ask("s3:GetObject", resource)
             if KMS_VARIABLE in environ:
                 yield self._ask_kms("kms:GenerateDataKey", environ[KMS_VARIABLE])
 
