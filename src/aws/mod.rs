@@ -6,6 +6,7 @@ mod body;
 pub mod config;
 pub mod ec2;
 pub mod error;
+pub mod folder;
 pub mod gate;
 pub mod group;
 pub mod hook;

@@ -45,9 +45,9 @@ pub struct Encryption {
 /// Everything below `s3://BUCKET/PREFIX/`.
 #[derive(Debug, Clone)]
 pub struct Store {
-    client: Client,
-    bucket: String,
-    prefix: String,
+    pub(super) client: Client,
+    pub(super) bucket: String,
+    pub(super) prefix: String,
     encryption: Encryption,
     gate: Option<Gate>,
 }
@@ -71,7 +71,7 @@ impl Store {
         format!("s3://{}/{}/{key}", self.bucket, self.prefix)
     }
 
-    fn full(&self, key: &str) -> String {
+    pub(super) fn full(&self, key: &str) -> String {
         format!("{}/{key}", self.prefix)
     }
 
@@ -224,38 +224,6 @@ impl Store {
         }
     }
 
-    /// Keys below `folder`, without the store's prefix.
-    ///
-    /// # Errors
-    /// [`CallFailed`].
-    pub async fn list(&self, folder: &str) -> Result<Vec<String>, CallFailed> {
-        let mut keys = Vec::new();
-        let mut pages =
-            self.client.list_objects_v2().bucket(&self.bucket).prefix(self.full(folder)).into_paginator().send();
-        while let Some(page) = pages.next().await {
-            let page = page.map_err(|error| CallFailed::new("list", self.url(folder), "s3:ListBucket", &error))?;
-            keys.extend(page.contents().iter().filter_map(|object| object.key()).filter_map(|key| {
-                key.strip_prefix(&self.prefix).and_then(|key| key.strip_prefix('/')).map(str::to_owned)
-            }));
-        }
-        Ok(keys)
-    }
-
-    /// Removes a scratch object. Nothing else is ever removed: without its record a cluster could be made a second time.
-    ///
-    /// # Errors
-    /// [`CallFailed`].
-    pub async fn remove_scratch(&self, key: &str) -> Result<(), CallFailed> {
-        self.client
-            .delete_object()
-            .bucket(&self.bucket)
-            .key(self.full(key))
-            .send()
-            .await
-            .map(|_| ())
-            .map_err(|error| CallFailed::new("remove", self.url(key), "s3:DeleteObject", &error))
-    }
-
     /// The Region of the bucket; `None` when S3 does not say.
     ///
     /// # Errors
@@ -314,6 +282,6 @@ fn header<E>(error: &SdkError<E, HttpResponse>, name: &str) -> Option<String> {
     error.raw_response()?.headers().get(name).map(str::to_owned)
 }
 
-fn status<E>(error: &SdkError<E, HttpResponse>) -> Option<u16> {
+pub(super) fn status<E>(error: &SdkError<E, HttpResponse>) -> Option<u16> {
     error.raw_response().map(|response| response.status().as_u16())
 }

@@ -11,6 +11,9 @@ pub const HASH: &str = "join/discovery-token-ca-cert-hash";
 /// The folder of the registrations.
 pub const NODES: &str = "control-plane/nodes/";
 
+/// The folder of registrations that are over, which nobody reads.
+pub const FORMER: &str = "control-plane/former/";
+
 /// The PKI bundle of a claim. Named after the claim, so that nobody can overwrite the winner's.
 #[must_use]
 pub fn pki(claim: &ClaimId) -> String {
@@ -21,6 +24,12 @@ pub fn pki(claim: &ClaimId) -> String {
 #[must_use]
 pub fn node(instance: &InstanceId) -> String {
     format!("{NODES}{instance}.json")
+}
+
+/// The registration of a machine that is gone, once it has nothing more to say.
+#[must_use]
+pub fn former(instance: &InstanceId) -> String {
+    format!("{FORMER}{instance}.json")
 }
 
 /// A scratch object that `check`, and `up` before its first claim, writes and removes.

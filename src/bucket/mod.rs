@@ -1,14 +1,17 @@
 //! The objects that kubeboot keeps in the bucket: the record, the lease, registrations and the published hash. Reading, watching and
 //! holding them; and a probe of whether the bucket supports that.
 
+pub mod former;
 pub mod held;
 pub mod keys;
 pub mod probe;
 pub mod record;
 pub mod registrations;
+pub mod roll;
 #[cfg(test)]
 pub(crate) mod server;
 pub mod watch;
 
 pub use held::{Held, HoldingLost, Renewable};
+pub use roll::{RegistrationEntry, Roll};
 pub use watch::{Found, Watch};

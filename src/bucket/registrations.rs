@@ -1,4 +1,4 @@
-//! Reading and writing the machines' registrations.
+//! Reading and writing one machine's registration.
 
 use super::keys;
 use crate::aws::CallFailed;
@@ -8,81 +8,23 @@ use crate::model::machine::ids::InstanceId;
 use crate::model::membership::registration::{Registration, RegistrationPhase};
 use crate::model::record::cluster::ClusterRecord;
 use crate::model::record::conditional_write::Condition;
-use futures::StreamExt;
 use std::time::Duration;
 
 /// How long writing a registration may take. It is a hint, so the caller goes on without it.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
-/// How many registrations are read at once.
-const AT_ONCE: usize = 8;
-
-/// One machine's registration in the bucket.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RegistrationEntry {
-    /// The instance ID, from the key.
-    pub instance: InstanceId,
-    /// The registration, or why it cannot be read.
-    pub registration: Result<Registration, String>,
-}
-
-/// Reads every registration. One that cannot be read is an entry with its error.
-///
-/// # Errors
-/// [`CallFailed`] when the keys cannot be listed.
-pub async fn all(store: &Store) -> Result<Vec<RegistrationEntry>, CallFailed> {
-    let instances = listed(store).await?;
-    let entry = |instance: InstanceId| async move {
-        let registration = match read(store, &instance).await {
-            Ok(found) => found.unwrap_or_else(|| Err("there is none".into())),
-            Err(error) => Err(error.to_string()),
-        };
-        RegistrationEntry { instance, registration }
-    };
-    Ok(futures::stream::iter(instances).map(entry).buffered(AT_ONCE).collect().await)
-}
-
-/// Reads every registration, and tells whose say nothing: to be read where what they say may prevent a second cluster.
-///
-/// # Errors
-/// As [`all`], and when one of them cannot be had: it may be the one that matters.
-pub async fn all_or_none(store: &Store) -> Result<(Vec<Registration>, Vec<InstanceId>), CallFailed> {
-    let (mut readable, mut unreadable) = (Vec::new(), Vec::new());
-    let read = |instance: InstanceId| async move { (read(store, &instance).await, instance) };
-    let mut found = futures::stream::iter(listed(store).await?).map(read).buffered(AT_ONCE);
-    while let Some((registration, instance)) = found.next().await {
-        match registration? {
-            Some(Ok(registration)) => readable.push(registration),
-            // S3 may list what it does not show yet.
-            Some(Err(_)) | None => unreadable.push(instance),
-        }
-    }
-    Ok((readable, unreadable))
-}
-
-/// The machines whose keys are listed.
-async fn listed(store: &Store) -> Result<Vec<InstanceId>, CallFailed> {
-    let keys = store.list(keys::NODES).await?;
-    let names = keys.iter().filter_map(|key| key.strip_prefix(keys::NODES)?.strip_suffix(".json"));
-    Ok(names.filter_map(|name| InstanceId::parse(name).ok()).collect())
-}
-
-/// Reads every registration, without those that cannot be read.
-///
-/// # Errors
-/// As [`all`].
-pub async fn all_readable(store: &Store) -> Result<Vec<Registration>, CallFailed> {
-    Ok(all(store).await?.into_iter().filter_map(|entry| entry.registration.ok()).collect())
-}
+pub(super) const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Reads one machine's registration: `None` where there is none, and an inner error where what is there says nothing.
 ///
 /// # Errors
 /// [`CallFailed`]: it is not known whether there is one.
 pub async fn read(store: &Store, instance: &InstanceId) -> Result<Option<Result<Registration, String>>, CallFailed> {
-    let Some(object) = store.get(&keys::node(instance)).await? else { return Ok(None) };
-    Ok(Some(Registration::parse(&object.body).and_then(|found| {
-        if found.instance == *instance { Ok(found) } else { Err(format!("it says it is {}", found.instance)) }
-    })))
+    Ok(store.get(&keys::node(instance)).await?.map(|object| parsed(instance, &object.body)))
+}
+
+/// What stands under the key of this machine's registration.
+pub(super) fn parsed(instance: &InstanceId, body: &[u8]) -> Result<Registration, String> {
+    let found = Registration::parse(body)?;
+    if found.instance == *instance { Ok(found) } else { Err(format!("it says it is {}", found.instance)) }
 }
 
 /// Marks the registration of a machine that is gone and whose member was removed. Only if it is unchanged; if it has changed, the

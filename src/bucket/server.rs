@@ -20,6 +20,8 @@ pub(crate) enum Fault {
     RefusesIfMatch,
     DeniesPut,
     DeniesGet,
+    /// Lists keys, and lets no object be read.
+    DeniesRead,
     DeniesDelete,
     /// Checks whether the object is there, and writes when every other writer has checked, too.
     LooksFirst,
@@ -31,14 +33,20 @@ pub(crate) struct Server {
     fault: Mutex<Fault>,
     /// Bodies by path.
     objects: Mutex<BTreeMap<String, String>>,
+    /// Methods and paths of what was asked for since somebody looked; without a path where keys were listed.
+    asked: Mutex<Vec<String>>,
     all_looked: Barrier,
 }
 
 impl Server {
     /// Starts a server, and a store on it.
     pub(crate) async fn start(fault: Fault) -> Result<(Arc<Self>, Store)> {
-        let server =
-            Arc::new(Self { fault: Mutex::new(fault), objects: Mutex::default(), all_looked: Barrier::new(WRITERS) });
+        let server = Arc::new(Self {
+            fault: Mutex::new(fault),
+            objects: Mutex::default(),
+            asked: Mutex::default(),
+            all_looked: Barrier::new(WRITERS),
+        });
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let url = format!("http://{}", listener.local_addr()?);
         let accepting = Arc::clone(&server);
@@ -76,16 +84,24 @@ impl Server {
         let error = |status, code: &str| (status, String::new(), format!("<Error><Code>{code}</Code></Error>"));
         let path = &request.path;
         let fault = self.fault();
+        self.asked().push(format!("{} {}", request.method, if request.lists { "" } else { path }));
         let there = if fault == Fault::LooksAtTheHead { looked } else { self.objects().get(path).cloned() };
         match (request.method.as_str(), fault) {
+            ("GET", Fault::DeniesRead) if !request.lists => error(403, "AccessDenied"),
             ("GET", Fault::DeniesGet) | ("DELETE", Fault::DeniesDelete) | ("PUT", Fault::DeniesPut) => {
                 error(403, "AccessDenied")
             }
+            ("GET", _) if request.lists => (200, String::new(), self.listing()),
             ("GET", _) => match there {
                 Some(body) => (200, etag(&body), body),
                 None => error(404, "NoSuchKey"),
             },
             ("DELETE", _) => {
+                match (request.header("if-match"), &there) {
+                    (Some(_), None) => return error(404, "NoSuchKey"),
+                    (Some(wanted), Some(body)) if etag(body) != wanted => return error(412, "PreconditionFailed"),
+                    _ => {}
+                }
                 self.objects().remove(path);
                 (204, String::new(), String::new())
             }
@@ -111,6 +127,21 @@ impl Server {
         }
     }
 
+    /// All objects, whatever the prefix that was asked for.
+    fn listing(&self) -> String {
+        let objects = self.objects();
+        let contents = objects.iter().map(|(path, body)| {
+            let key = path.trim_start_matches("/bucket/");
+            format!("<Contents><Key>{key}</Key><ETag>{}</ETag></Contents>", etag(body))
+        });
+        let contents: String = contents.collect();
+        format!("<ListBucketResult><IsTruncated>false</IsTruncated>{contents}</ListBucketResult>")
+    }
+
+    pub(crate) fn asked(&self) -> MutexGuard<'_, Vec<String>> {
+        self.asked.lock().expect("no holder panics")
+    }
+
     fn fault(&self) -> Fault {
         *self.fault.lock().expect("no holder panics")
     }
@@ -129,6 +160,8 @@ impl Server {
 struct Request {
     method: String,
     path: String,
+    /// Whether it asks for keys.
+    lists: bool,
     headers: Vec<String>,
 }
 
@@ -148,8 +181,9 @@ impl Request {
         }
         let mut words = headers.first().context("a request")?.split_whitespace();
         let (method, path) = (words.next().context("a method")?, words.next().context("a path")?);
-        let path = path.split('?').next().unwrap_or_default();
-        Ok(Some(Self { method: method.to_owned(), path: path.to_owned(), headers }))
+        let (path, query) = path.split_once('?').unwrap_or((path, ""));
+        let lists = query.contains("list-type=2");
+        Ok(Some(Self { method: method.to_owned(), path: path.to_owned(), lists, headers }))
     }
 
     async fn body(&self, stream: &mut BufReader<TcpStream>) -> Result<String> {

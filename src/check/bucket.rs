@@ -63,7 +63,7 @@ fn judge_clock(ours: SystemTime, theirs: SystemTime) -> Finding {
 /// Whether the keys may be listed: without that S3 denies what does not exist.
 async fn list(input: &CheckInput) -> Found {
     let found = input.aws.needed()?.session.store.list(keys::NODES).await?;
-    let registrations = found.iter().filter(|key| key.ends_with(".json")).count();
+    let registrations = found.iter().filter(|found| found.key.ends_with(".json")).count();
     Ok(vec![Finding::ok(format!("may be listed (s3:ListBucket); machines registered: {registrations}"))])
 }
 

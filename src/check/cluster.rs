@@ -4,7 +4,7 @@ use super::Check;
 use super::finding::{CheckVerdict, Finding, Found};
 use super::input::CheckInput;
 use crate::aws::store::{Store, Stored};
-use crate::bucket::{keys, registrations};
+use crate::bucket::{Roll, keys};
 use crate::kubeadm::pki;
 use crate::model::machine::group::Ec2State;
 use crate::model::machine::ids::InstanceId;
@@ -55,7 +55,8 @@ struct Remains {
 
 impl Remains {
     async fn look(store: &Store) -> Result<Self> {
-        let (registrations, hash) = tokio::join!(registrations::all_or_none(store), store.get(keys::HASH));
+        let roll = Roll::new(store);
+        let (registrations, hash) = tokio::join!(roll.all_or_none(), store.get(keys::HASH));
         let (registrations, unreadable) = registrations?;
         let stored = store.read(keys::RECORD).await?;
         let hash = hash?.map(|object| String::from_utf8_lossy(&object.body).trim_end().to_owned());

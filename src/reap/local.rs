@@ -1,8 +1,8 @@
 //! This machine, and what it needs to reap: settings, metadata, record and credentials.
 
-use super::sources::{look, registered};
+use super::sources::look;
 use crate::aws::store::Store;
-use crate::bucket::{self, keys};
+use crate::bucket::{self, Roll, keys};
 use crate::exit::Exit;
 use crate::host::files;
 use crate::host::systemd::notify;
@@ -26,6 +26,7 @@ use tempfile::TempDir;
 pub(super) struct LocalReap {
     pub(super) facts: Facts,
     pub(super) store: Store,
+    pub(super) roll: Roll,
     pub(super) group: GroupWatch,
     pub(super) queue: Queue,
     pub(super) record: ClusterRecord,
@@ -58,7 +59,8 @@ impl LocalReap {
         let me = facts.machine.instance.clone();
         let mut group = GroupWatch::new(&session, me.clone(), facts.settings.group.clone());
         // For the group's ARN. Every look reads the registrations anew: making credentials takes seconds.
-        let view = look(&mut group, &facts, &record, &registered(&store).await?).await?;
+        let roll = Roll::new(&store);
+        let view = look(&mut group, &facts, &record, &roll.all_readable().await?).await?;
         let arn = view.group.map(|group| group.arn).unwrap_or_default();
         match record.identity.mismatch(&facts.identity(&arn)) {
             None => {}
@@ -80,6 +82,7 @@ impl LocalReap {
             queue: Queue::new(store.clone(), me, facts.settings.lease_ttl),
             own: is_member.then_some(facts.node.address),
             store,
+            roll,
             group,
             record,
             credentials,

@@ -1,7 +1,7 @@
 //! One look at everything a plan depends on, and what follows from it.
 
 use super::local::{LocalReap, waiting};
-use super::sources::{look, registered};
+use super::sources::look;
 use crate::bucket::keys;
 use crate::etcd::{self, Access};
 use crate::exit::Exit;
@@ -47,7 +47,7 @@ impl LocalReap {
     /// # Errors
     /// With [`Exit::Operator`] when etcd has lost its quorum, [`Exit::TryAgain`] when it does not answer; AWS' own.
     pub(super) async fn observe(&mut self) -> Result<ReapObservation> {
-        let registrations = registered(&self.store).await?;
+        let registrations = self.roll.all_readable().await?;
         let view = look(&mut self.group, &self.facts, &self.record, &registrations).await?;
         let members = self.members(&self.peers(&view)).await?;
         Ok(ReapObservation { members, view, registrations })

@@ -1,7 +1,7 @@
 //! A dry run where there is no instance metadata: what the bucket and EC2 say, for etcd cannot be asked from there.
 
 use crate::aws::Session;
-use crate::bucket::{self, registrations};
+use crate::bucket::{self, Roll};
 use crate::exit::Exit;
 use crate::layout::{columns, line, print};
 use crate::model::machine::ids::InstanceId;
@@ -58,7 +58,7 @@ pub(super) async fn dry_run(settings: &Settings, why: &anyhow::Error, json: bool
         )
         .context(Exit::Usage));
     }
-    let all = registrations::all_readable(&session.store).await?;
+    let all = Roll::new(&session.store).all_readable().await?;
     let ids: Vec<InstanceId> = all.iter().map(|found| found.instance.clone()).collect();
     let described = session.instances(&ids).await?;
     let row = |found: &Registration| {

@@ -1,21 +1,11 @@
-//! What S3 and AWS say of the machines: the registrations, the group, and EC2's states.
+//! What AWS says of the machines: the group, and EC2's states.
 
-use crate::aws::store::Store;
-use crate::bucket::registrations;
 use crate::model::machine::ids::InstanceId;
 use crate::model::membership::registration::Registration;
 use crate::model::record::cluster::ClusterRecord;
 use crate::node::Facts;
 use crate::node::group::{GroupWatch, View};
 use anyhow::Result;
-
-/// The registrations that can be read.
-///
-/// # Errors
-/// They cannot be listed.
-pub(super) async fn registered(store: &Store) -> Result<Vec<Registration>> {
-    Ok(registrations::all_readable(store).await?)
-}
 
 /// The group, and what EC2 says of every machine that has registered.
 pub(super) async fn look(

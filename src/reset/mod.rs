@@ -13,6 +13,7 @@ mod survey;
 mod wipe;
 
 use crate::aws::Session;
+use crate::bucket::Roll;
 use crate::exit::{Exit, Leaving};
 use crate::host::lock::{self, Lock};
 use crate::host::systemd::{notify, unit};
@@ -42,6 +43,7 @@ pub struct ResetOptions {
 struct ResetContext {
     facts: Facts,
     session: Session,
+    roll: Roll,
     clock: Clock,
     /// Whether an operator wants to leave now, and a fresh machine.
     now: bool,
@@ -147,7 +149,7 @@ impl ResetContext {
     async fn begin(settings: Settings, clock: Clock, now: bool) -> Result<Self> {
         let facts = Facts::gather_within(settings, clock.left(Part::Questions)).await?;
         let session = facts.connect().await?;
-        Ok(Self { facts, session, clock, now })
+        Ok(Self { facts, roll: Roll::new(&session.store), session, clock, now })
     }
 
     /// The second question: whether it goes down for good.

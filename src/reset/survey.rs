@@ -1,7 +1,6 @@
 //! What is there to leave: the members that etcd lists, and, where dead ones are in the way, which of them may be reaped.
 
 use super::ResetContext;
-use crate::bucket::registrations;
 use crate::etcd::{self, Access};
 use crate::host::files;
 use crate::kubeadm::state::Marker;
@@ -9,6 +8,7 @@ use crate::model::leave::plan::Blocked;
 use crate::model::leave::{LeaveInput, LeavePlan, NextRemoval, Part, next_removal, plan};
 use crate::model::machine::ids::InstanceId;
 use crate::model::machine::local::Local;
+use crate::model::membership::former::may_matter;
 use crate::model::membership::members::{Member, Members};
 use crate::model::membership::reaping::ReapVerdict;
 use crate::model::membership::registration::Registration;
@@ -147,10 +147,11 @@ pub(super) async fn judge(
     credentials: &Credentials,
     members: &Members,
 ) -> Result<Judged> {
-    let entries = registrations::all(&reset.session.store).await?;
-    let instances: Vec<InstanceId> = entries.iter().map(|entry| entry.instance.clone()).collect();
-    let registrations: Vec<Registration> = entries.into_iter().filter_map(|entry| entry.registration.ok()).collect();
-    let view = watch.look(&instances, None).await?;
+    let registrations = reset.roll.all_readable().await?;
+    let listed = ClusterView::Listed(members.clone());
+    let may_matter = |found: &&Registration| may_matter(found, &registrations, Some(&listed));
+    let others: Vec<InstanceId> = registrations.iter().filter(may_matter).map(|found| found.instance.clone()).collect();
+    let view = watch.look(&others, None).await?;
     let verdicts = reset.reaper(access, credentials, &view).judge(members, &registrations);
     Ok(Judged { verdicts, registrations, view })
 }

@@ -2,7 +2,7 @@
 //! again at any time, by whoever runs the command again.
 
 use crate::aws::store::{Store, Written};
-use crate::bucket::{keys, record, registrations};
+use crate::bucket::{Roll, keys, record, registrations};
 use crate::exit::Exit;
 use crate::model::machine::ids::InstanceId;
 use crate::model::membership::later_truth::explains_hash;
@@ -34,7 +34,7 @@ pub(super) async fn finish(store: &Store, record: &ClusterRecord) -> Result<Fini
         "the record says 'retired', but not everything that belongs to the cluster is finished: run this again";
     let mut finished = Finished::default();
     let now = rfc3339();
-    for entry in registrations::all(store).await.context(unfinished)? {
+    for entry in Roll::new(store).all().await.context(unfinished)? {
         if registrations::mark_given_up(store, &entry.instance, record, &now).await.context(unfinished)? {
             finished.marked.push(entry.instance);
         }

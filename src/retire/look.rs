@@ -4,9 +4,8 @@ use super::RetireTarget;
 use crate::aws::Session;
 use crate::aws::ec2::Described;
 use crate::aws::imds::{InstanceMetadata, this_machine};
-use crate::bucket::keys;
 use crate::bucket::record::{self, StoredRecord};
-use crate::bucket::registrations::{self, RegistrationEntry};
+use crate::bucket::{RegistrationEntry, Roll, keys};
 use crate::kube;
 use crate::kubeadm::state;
 use crate::model::machine::group::{Ec2State, Group};
@@ -38,6 +37,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// Looks again and again, and remembers since when EC2 leaves machines out.
 pub(super) struct RetireObserver {
     pub(super) session: Session,
+    roll: Roll,
     settings: Settings,
     target: RetireTarget,
     here: Option<InstanceMetadata>,
@@ -76,7 +76,15 @@ impl RetireObserver {
             None => session.account().await?,
         };
         let asked_in = AskedIn { account, region };
-        Ok(Self { session, settings, target, here, asked_in, absent_since: BTreeMap::new() })
+        Ok(Self {
+            roll: Roll::new(&session.store),
+            session,
+            settings,
+            target,
+            here,
+            asked_in,
+            absent_since: BTreeMap::new(),
+        })
     }
 
     /// Looks. The record is read first, and its version is the condition of the write: what follows is never older.
@@ -89,7 +97,7 @@ impl RetireObserver {
             StoredRecord::Found(record, _) => Some(record),
             StoredRecord::Nothing | StoredRecord::Deleted => None,
         };
-        let entries = registrations::all(&self.session.store).await?;
+        let entries = self.roll.all().await?;
         let hash = self.session.store.get(keys::HASH).await?;
         let hash = hash.map(|object| String::from_utf8_lossy(&object.body).trim_end().to_owned());
         let group = self.group(record).await?;

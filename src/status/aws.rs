@@ -4,7 +4,7 @@ use super::origin::Place;
 use super::within::within;
 use crate::aws::store::Stored;
 use crate::aws::{Session, ec2};
-use crate::bucket::{keys, registrations};
+use crate::bucket::{Roll, keys};
 use crate::model::machine::group::Group;
 use crate::model::machine::ids::InstanceId;
 use crate::model::membership::lease::Lease;
@@ -18,6 +18,7 @@ use std::collections::BTreeMap;
 /// A way to AWS, and the group that the settings name.
 pub(super) struct AwsAnswers {
     session: Session,
+    roll: Roll,
     group: Option<String>,
 }
 
@@ -29,7 +30,7 @@ impl AwsAnswers {
     pub(super) async fn connect(settings: &Settings, place: &Place) -> Result<Self> {
         let machine = place.here.machine.as_ref().ok();
         let session = Session::connect(settings, machine.map(|machine| machine.region.as_str())).await?;
-        Ok(Self { session, group: settings.group.clone() })
+        Ok(Self { roll: Roll::new(&session.store), session, group: settings.group.clone() })
     }
 
     /// The cluster record, and whether S3 shows a delete marker in its place.
@@ -56,7 +57,7 @@ impl AwsAnswers {
 
     /// What the machines say about themselves.
     pub(super) async fn registrations(&self) -> Known<BTreeMap<InstanceId, Known<Registration>>> {
-        let all = within(registrations::all(&self.session.store)).await?;
+        let all = within(self.roll.all()).await?;
         Ok(all.into_iter().map(|entry| (entry.instance, entry.registration)).collect())
     }
 

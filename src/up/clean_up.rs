@@ -4,7 +4,6 @@
 use super::context::UpContext;
 use super::point::Point;
 use super::{POLL_INTERVAL, StepOutcome, Waiting};
-use crate::bucket::registrations;
 use crate::etcd;
 use crate::exit::Exit;
 use crate::kubeadm::wipe;
@@ -54,7 +53,7 @@ impl UpContext {
             }
         };
         Point::DiskClean.reached();
-        let registrations = registrations::all_readable(&self.store).await?;
+        let registrations = self.roll.all_readable().await?;
         let blocking_member = match cleanup::members(&cluster) {
             Some(members) => self.reap(members, lease, &registrations).await?,
             None => None,

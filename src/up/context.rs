@@ -6,6 +6,7 @@ use super::record::RecordHold;
 use super::reporting::Reporting;
 use super::{StepOutcome, UpOptions};
 use crate::aws::store::Store;
+use crate::bucket::Roll;
 use crate::exit::Exit;
 use crate::guard::ManifestsAside;
 use crate::host::files;
@@ -37,6 +38,8 @@ pub struct UpContext {
     pub facts: Facts,
     policy: Policy,
     pub(super) store: Store,
+    /// All registrations.
+    pub(super) roll: Roll,
     pub(super) kubeadm: Kubeadm,
     pub(super) group: GroupWatch,
     /// For the cluster record and a claim on it.
@@ -90,6 +93,7 @@ impl UpContext {
             manifests_aside: ManifestsAside::default(),
             report: Reporting::new(Registrar::load(store.clone(), &facts).await),
             kubeadm: lock.map_or_else(Kubeadm::read_only, Kubeadm::new),
+            roll: Roll::new(&store),
             store,
             policy,
             facts,

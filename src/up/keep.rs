@@ -99,6 +99,11 @@ impl UpContext {
         tracing::info!(claim = %record.claim_id, member = member.map(|id| id.to_string()), "nothing to do: {what}");
         notify::status(what);
         notify::ready();
+        match &seen.cluster {
+            ClusterView::Listed(members) => self.move_former(record, Some(members)).await,
+            ClusterView::External => self.move_former(record, None).await,
+            ClusterView::NoQuorum(_) | ClusterView::Unknown { .. } | ClusterView::NotAsked => {}
+        }
         Ok(StepOutcome::Done)
     }
 

@@ -1,7 +1,7 @@
 //! What `up` reports when it ends because the quorum is lost.
 
 use super::context::UpContext;
-use crate::bucket::{keys, registrations};
+use crate::bucket::keys;
 use crate::model::membership::registration::Registration;
 use crate::model::record::view::RecordView;
 use crate::model::up::loss::{LossInput, LossReport};
@@ -43,7 +43,6 @@ impl UpContext {
 
     /// What can be read of them: a member does not follow the others.
     async fn all_registrations(&self) -> Vec<Registration> {
-        let entries = registrations::all(&self.store).await.unwrap_or_default();
-        entries.into_iter().filter_map(|entry| entry.registration.ok()).collect()
+        self.roll.all_readable().await.unwrap_or_default()
     }
 }

@@ -4,6 +4,7 @@ mod attempt;
 mod claim;
 mod clean_up;
 mod context;
+mod former;
 mod hook;
 mod init;
 mod join;

@@ -2,13 +2,14 @@
 
 use super::context::UpContext;
 use super::membership::Evidence;
-use crate::bucket::{Found, keys, registrations};
+use crate::bucket::{Found, keys};
 use crate::etcd;
 use crate::exit::Exit;
 use crate::kubeadm::quiesce;
 use crate::model::machine::ids::{ClaimId, InstanceId};
 use crate::model::machine::local::{Local, Stage};
 use crate::model::membership::certainty::RecordedEtcd;
+use crate::model::membership::former::may_matter;
 use crate::model::membership::view::ClusterView;
 use crate::model::record::cluster::{ClusterRecord, Published, RecordState};
 use crate::model::record::identity::Identity;
@@ -43,7 +44,9 @@ impl UpContext {
         }
         let local = self.local()?;
         let Evidence { registrations, unreadable, hash } = self.evidence(&record, &local).await?;
-        let mut others: Vec<InstanceId> = registrations.iter().map(|found| found.instance.clone()).collect();
+        let last = self.membership.probe.last.as_ref();
+        let matters = registrations.iter().filter(|found| may_matter(found, &registrations, last));
+        let mut others: Vec<InstanceId> = matters.map(|found| found.instance.clone()).collect();
         others.extend(mentioned(&record));
         let view = self.group.look(&others, self.facts.settings.expected_size).await?;
         let api_servers = self.api_servers(&record, &view);
@@ -106,7 +109,7 @@ impl UpContext {
             }
             Some(_) | None => {}
         }
-        let (registrations, unreadable) = registrations::all_or_none(&self.store).await?;
+        let (registrations, unreadable) = self.roll.all_or_none().await?;
         let hash = if is_ready { None } else { self.published_hash().await? };
         let found = Evidence { registrations, unreadable, hash };
         self.membership.probe.evidence = Some((Instant::now(), found.clone()));

@@ -14,6 +14,7 @@ mod documents;
 mod emptied;
 mod external_etcd;
 mod foreign_disks;
+mod former;
 mod joiners;
 mod kills;
 mod leaders;

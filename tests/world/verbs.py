@@ -208,6 +208,12 @@ class Verbs:
         objects.put(key, base64.b64decode(body))
         return {"key": key}
 
+    def s3_put_all(self, bodies: dict[str, str]) -> dict:
+        """Many objects by their keys; no command of its own."""
+        for key, body in bodies.items():
+            objects.put(key, base64.b64decode(body))
+        return {"keys": len(bodies)}
+
     def s3_get(self, key: str) -> dict:
         return {"key": key, "body": base64.b64encode(objects.get(key)).decode()}
 

@@ -13,11 +13,13 @@
 //! | [`lease`] | the membership lease: the queue of those who want to change it |
 //! | [`registration`] | what each machine says about itself |
 //! | [`instances`] | when a machine counts as gone |
+//! | [`former`] | which registrations are over, and whose machine still matters |
 //! | [`later_truth`] | what proves that an older version of the record has come back |
 //! | [`reaping`] | which members another machine may remove |
 
 pub mod certainty;
 pub mod data;
+pub mod former;
 pub mod instances;
 pub mod later_truth;
 pub mod lease;

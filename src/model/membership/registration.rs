@@ -171,6 +171,34 @@ impl Registration {
         self.claims().chain(voted).find(|claim| !self.retired && !is_explained(claim))
     }
 
+    /// Whether its member was seen to be gone from etcd's list, and it has registered nothing since.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        match self.phase {
+            RegistrationPhase::Left | RegistrationPhase::Reaped => true,
+            RegistrationPhase::Waiting
+            | RegistrationPhase::Initializing
+            | RegistrationPhase::Joining
+            | RegistrationPhase::Joined
+            | RegistrationPhase::Leaving
+            | RegistrationPhase::Failed => false,
+        }
+    }
+
+    /// The same registration, of a machine that is gone and has no member.
+    #[must_use]
+    pub fn ended(&self, now: String) -> Self {
+        let phase = if self.is_finished() { self.phase } else { RegistrationPhase::Reaped };
+        Self { phase, updated: now, ..self.clone() }
+    }
+
+    /// Whether every cluster that the machine may tell of is this record's, or one that it gives up.
+    #[must_use]
+    pub fn is_explained_by(&self, record: &ClusterRecord) -> bool {
+        let voted = self.claim_id.iter().filter(|_| self.member_id.is_some());
+        self.claims().chain(voted).all(|claim| *claim == record.claim_id || record.gives_up(claim))
+    }
+
     /// Whether only a member registers so.
     fn was_member(&self) -> bool {
         match self.phase {

@@ -1,10 +1,11 @@
 //! The bucket by hand, past every condition.
 
+use super::control;
 use super::world::{RUN, World};
 use anyhow::{Context, Result, ensure};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// The world's bucket.
 pub const BUCKET: &str = "kubeboot-demo";
@@ -23,9 +24,11 @@ impl World {
         self.object(RECORD)
     }
 
-    /// What a machine says about itself.
+    /// What a machine says about itself, or has said before it was gone.
     pub fn registration(&self, node: usize) -> Result<Value> {
-        self.object(&self.registration_key(node)?)
+        let key = self.registration_key(node)?;
+        let there = self.keys()?.contains(&format!("{PREFIX}/{key}"));
+        self.object(&if there { key } else { key.replace("/nodes/", "/former/") })
     }
 
     /// Where a machine says it.
@@ -51,6 +54,13 @@ impl World {
         let file = self.path("body");
         std::fs::write(&file, body)?;
         self.ask(&["s3", "put", &format!("{PREFIX}/{key}"), &file.display().to_string()]).map(drop)
+    }
+
+    /// Writes many objects below the prefix.
+    pub fn put_all(&self, bodies: impl Iterator<Item = (String, String)>) -> Result<()> {
+        let encoded = bodies.map(|(key, body)| (format!("{PREFIX}/{key}"), Value::from(STANDARD.encode(body))));
+        let bodies: Value = encoded.collect::<serde_json::Map<_, _>>().into();
+        control::verb(&self.path(""), "s3_put_all", &json!({"bodies": bodies}), RUN).map(drop)
     }
 
     /// Deletes an object below the prefix.

@@ -1,0 +1,94 @@
+//! Moves the registrations of machines that are gone out of everybody's way: after this machine is done, so that nobody waits for it.
+
+use super::context::UpContext;
+use crate::bucket::former;
+use crate::model::membership::former::{FormerInput, doubtful, former as are_over};
+use crate::model::membership::members::Members;
+use crate::model::membership::registration::Registration;
+use crate::model::record::cluster::ClusterRecord;
+use crate::node::group::View;
+use crate::node::registrar::rfc3339;
+use anyhow::{Context, Result};
+use futures::StreamExt;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// How long one run may take to find out what is over, and how long then to move it. What is left, the next run moves.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(30);
+const MOVE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How many registrations are moved at once.
+const AT_ONCE: usize = 8;
+
+impl UpContext {
+    /// Moves what is over. A failure goes to the log: everything else is done by now. `members` is none where etcd is external.
+    pub(super) async fn move_former(&mut self, record: &ClusterRecord, members: Option<&Members>) {
+        if let Err(error) = self.try_move(record, members).await {
+            tracing::warn!("failed to move the registrations of machines that are gone: {error:#}");
+        }
+    }
+
+    async fn try_move(&mut self, record: &ClusterRecord, members: Option<&Members>) -> Result<()> {
+        let seen = timeout(LOOK_TIMEOUT, self.look_around(record)).await.context("S3 or EC2 did not answer in time")?;
+        let Some((registrations, view)) = seen? else { return Ok(()) };
+        let over = self.are_over(record, members, &registrations, &view);
+        let mut moved = 0_u32;
+        let ended = timeout(MOVE_TIMEOUT, self.move_all(over, &mut moved)).await;
+        if moved > 0 {
+            tracing::info!("moved {moved} registrations of machines that are gone to control-plane/former/");
+        }
+        match ended {
+            Ok(ended) => ended,
+            Err(_) => {
+                tracing::info!("the next run moves the other registrations of machines that are gone");
+                Ok(())
+            }
+        }
+    }
+
+    /// The registrations and what EC2 says of their machines; `None` where nobody's can be over.
+    async fn look_around(&mut self, record: &ClusterRecord) -> Result<Option<(Vec<Registration>, View)>> {
+        let registrations = self.roll.all_readable().await?;
+        let in_group = self.group.last().group.clone();
+        let is_in_group = |instance: &_| in_group.as_ref().is_some_and(|group| group.member(instance).is_some());
+        let others = doubtful(&self.facts.machine.instance, record, &registrations, is_in_group);
+        if others.is_empty() {
+            return Ok(None);
+        }
+        let view = self.group.look_now(&others, self.facts.settings.expected_size).await?;
+        Ok(Some((registrations, view)))
+    }
+
+    async fn move_all(&self, over: Vec<&Registration>, moved: &mut u32) -> Result<()> {
+        let mut moves = futures::stream::iter(over)
+            .map(async |found| (found, former::move_away(&self.store, found, &rfc3339()).await))
+            .buffer_unordered(AT_ONCE);
+        while let Some((found, done)) = moves.next().await {
+            if done? {
+                tracing::debug!(instance = %found.instance, "moved a registration to control-plane/former/");
+                *moved += 1;
+            }
+        }
+        Ok(())
+    }
+
+    fn are_over<'a>(
+        &self,
+        record: &ClusterRecord,
+        members: Option<&Members>,
+        registrations: &'a [Registration],
+        view: &View,
+    ) -> Vec<&'a Registration> {
+        let machine = &self.facts.machine;
+        are_over(
+            &FormerInput {
+                me: &machine.instance,
+                addresses: &machine.addresses,
+                record,
+                members,
+                instances: &view.instances,
+                gone_grace: self.facts.settings.gone_grace,
+            },
+            registrations,
+        )
+    }
+}
