@@ -25,6 +25,7 @@ mod parse;
 mod per_machine;
 mod read;
 mod refusal;
+mod stored;
 #[cfg(test)]
 mod tests;
 mod value;

@@ -515,3 +515,78 @@ fn drift_is_what_the_operator_wrote_differently() -> Result<()> {
     );
     Ok(())
 }
+
+#[test]
+fn what_kubeadm_would_store_is_no_drift() -> Result<()> {
+    let stored = |field: &str| -> Result<Value> {
+        let mut all =
+            yaml(include_str!("../../../tests/fixtures/documents/stored.yaml")).map_err(anyhow::Error::msg)?;
+        let field = yaml(field).map_err(anyhow::Error::msg)?;
+        for (name, value) in field.as_object().context("a mapping")? {
+            all[name] = value.clone();
+        }
+        Ok(all)
+    };
+    // What the operator wrote, what kubeadm has stored, and what differs.
+    let rows: [(&str, &str, &[&str]); 24] = [
+        ("certificateValidityPeriod: 8760h", "{}", &[]),
+        ("caCertificateValidityPeriod: 87600h0m", "{}", &[]),
+        ("certificateValidityPeriod: 5m", "certificateValidityPeriod: 5m0s", &[]),
+        ("certificateValidityPeriod: 4380h", "{}", &["certificateValidityPeriod: \"4380h0m0s\" / \"8760h0m0s\""]),
+        ("certificatesDir: ''", "{}", &[]),
+        ("certificatesDir: /etc/kubernetes/pki/", "{}", &[]),
+        ("encryptionAlgorithm: ''", "{}", &[]),
+        ("etcd: {local: {dataDir: ''}, external: null}", "{}", &[]),
+        ("etcd: {local: {dataDir: /var/lib/etcd/, extraArgs: []}}", "{}", &[]),
+        ("etcd: {}", "{}", &[]),
+        ("apiServer: {}\ncontrollerManager: {extraArgs: []}\nscheduler: null", "{}", &[]),
+        ("dns: {disabled: false, imageTag: ''}\nproxy: {disabled: false}", "{}", &[]),
+        ("proxy: {disabled: true}", "proxy: {disabled: true}", &[]),
+        ("proxy: {}", "proxy: {disabled: true}", &["proxy.disabled: null / true"]),
+        ("featureGates: {}", "{}", &[]),
+        ("featureGates: {NodeLocalCRISocket: no}", "featureGates: {NodeLocalCRISocket: false}", &[]),
+        ("featureGates: {NodeLocalCRISocket: false}", "{}", &["featureGates.NodeLocalCRISocket: false / null"]),
+        ("controlPlaneEndpoint: API.lab.internal", "{}", &[]),
+        ("kubernetesVersion: 1.36.1", "{}", &[]),
+        (
+            "scheduler: {extraVolumes: [{name: a, hostPath: /a, mountPath: /a, readOnly: false, pathType: ''}]}",
+            "scheduler: {extraVolumes: [{name: a, hostPath: /a, mountPath: /a}]}",
+            &[],
+        ),
+        (
+            "scheduler: {extraArgs: [{name: v, value: '2'}, {name: a, value: ''}]}",
+            "scheduler: {extraArgs: [{name: a, value: ''}, {name: v, value: '2'}]}",
+            &[],
+        ),
+        ("scheduler: {extraArgs: [{name: a, value: ''}]}", "{}", &["scheduler.extraArgs.a: {} / null"]),
+        ("networking: {podSubnet: 10.244.0.0/16, dnsDomain: ''}", "{}", &[]),
+        ("networking: {}", "{}", &["networking.podSubnet: null / \"10.244.0.0/16\""]),
+    ];
+    for (wrote, has, expected) in rows {
+        let subnet = if wrote.contains("networking") { "" } else { "networking: {podSubnet: 10.244.0.0/16}\n" };
+        let found = Documents::parse(&of(CLUSTER, &format!("clusterName: kubernetes\n{subnet}{wrote}")))?
+            .drift(&lab(), &stored(has)?)?;
+        let found: Vec<_> = found.iter().map(|one| format!("{}: {} / {}", one.field, one.ours, one.cluster)).collect();
+        assert_eq!(found, expected, "{wrote} / {has}");
+    }
+    Ok(())
+}
+
+#[test]
+fn an_add_on_whose_phase_is_skipped_is_disabled_and_no_drift() -> Result<()> {
+    let all = yaml(include_str!("../../../tests/fixtures/documents/stored.yaml")).map_err(anyhow::Error::msg)?;
+    let rows = [
+        ("[addon/kube-proxy]", json!({}), json!({"disabled": true})),
+        ("[addon/coredns]", json!({"disabled": true}), json!({})),
+        ("[addon]", json!({"disabled": true}), json!({"disabled": true})),
+        ("[mark-control-plane]", json!({}), json!({})),
+    ];
+    for (skipped, dns, proxy) in rows {
+        let mut stored = all.clone();
+        (stored["dns"], stored["proxy"]) = (dns, proxy);
+        let configuration = of(CLUSTER, "clusterName: kubernetes\nnetworking: {podSubnet: 10.244.0.0/16}");
+        let file = format!("{configuration}\n---\n{}", of(INIT, &format!("skipPhases: {skipped}")));
+        assert_eq!(Documents::parse(&file)?.drift(&lab(), &stored)?, [], "{skipped}");
+    }
+    Ok(())
+}
