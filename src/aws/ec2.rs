@@ -15,6 +15,8 @@ pub struct Described {
     pub state: Ec2State,
     /// Private addresses, the primary one first.
     pub addresses: Vec<IpAddr>,
+    /// Its availability zone.
+    pub zone: Option<String>,
     /// When it was last stopped or terminated, in EC2's words, for people.
     pub since: Option<String>,
 }
@@ -72,10 +74,11 @@ fn read(instance: Instance) -> Option<(InstanceId, Described)> {
             addresses.push(address);
         }
     }
+    let zone = instance.placement.and_then(|placement| placement.availability_zone);
     let since = instance.state_transition_reason.as_deref().and_then(time_in).map(str::to_owned);
     Some((
         id,
-        Described { state: Ec2State::parse(state.as_ref().map_or("", |state| state.as_str())), addresses, since },
+        Described { state: Ec2State::parse(state.as_ref().map_or("", |state| state.as_str())), addresses, zone, since },
     ))
 }
 

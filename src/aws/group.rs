@@ -69,6 +69,7 @@ fn read(name: &str, group: AutoScalingGroup) -> Group {
         name: name.to_owned(),
         arn: group.auto_scaling_group_arn.unwrap_or_default(),
         desired: group.desired_capacity.and_then(|desired| usize::try_from(desired).ok()).unwrap_or_default(),
+        zones: group.availability_zones.unwrap_or_default(),
         members,
     }
 }

@@ -3,10 +3,10 @@
 use super::finding::{Finding, Found};
 use super::input::CheckInput;
 use super::{Check, at_once};
-use crate::kubeadm::documents::{Expected, HostFile};
+use crate::kubeadm::documents::{Documents, Expected, HostFile};
 use crate::kubeadm::host_files::problem;
 use crate::kubeadm::pki::{self, Wanted};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub(super) const CHECKS: &[Check] = &[
     Check { name: "host-files", run: |input| at_once(host_files(input)) },
@@ -49,6 +49,22 @@ fn judge(root: &Path, file: &HostFile) -> Option<Finding> {
 /// Whether what the operator wants on every machine is on the one that would initialise, which may be this one.
 fn shared_files(input: &CheckInput) -> Found {
     let wanted = &input.settings.needed()?.extra_shared_files;
+    let unshared = input.documents.own().ok().and_then(|documents| unshared_encryption(documents, wanted));
+    let mut found = extra_files(input, wanted)?;
+    found.extend(unshared);
+    Ok(found)
+}
+
+/// A machine with other keys than the others serves secrets that nobody else can read.
+fn unshared_encryption(documents: &Documents, shared: &[PathBuf]) -> Option<Finding> {
+    let path = documents.encryption_config().filter(|path| !shared.contains(path))?;
+    Some(Finding::warning(
+        format!("the API servers encrypt with the keys in '{}', which is not shared", path.display()),
+        "name it in 'extra_shared_files', so that every machine has the same keys",
+    ))
+}
+
+fn extra_files(input: &CheckInput, wanted: &[PathBuf]) -> Found {
     if wanted.is_empty() {
         return Ok(vec![Finding::ok("none are wanted")]);
     }
@@ -64,10 +80,7 @@ fn shared_files(input: &CheckInput) -> Found {
             Some(Finding::failed(format!("{error:#}"), "put it into the machine image, or out of 'extra_shared_files'"))
         })
         .collect();
-    if wrong.is_empty() {
-        return Ok(vec![Finding::ok(format!("all {} are here", wanted.len()))]);
-    }
-    Ok(wrong)
+    Ok(if wrong.is_empty() { vec![Finding::ok(format!("all {} are here", wanted.len()))] } else { wrong })
 }
 
 /// Whether a cluster is there, so that this machine would get a bundle and never make one.
@@ -81,6 +94,37 @@ mod tests {
 
     fn file(path: &str, expected: Expected) -> HostFile {
         HostFile { path: path.into(), field: "ClusterConfiguration apiServer.extraVolumes[audit]".into(), expected }
+    }
+
+    #[test]
+    fn keys_that_are_not_shared_are_a_warning() -> anyhow::Result<()> {
+        let file = "/etc/kubernetes/encryption/config.yaml";
+        let documents = |argument: &str, volumes: &str| {
+            Documents::parse(&format!(
+                "apiVersion: kubeadm.k8s.io/v1beta4\nkind: ClusterConfiguration\napiServer:\n  extraArgs: [{{name: {argument}, value: {file}}}]\n  \
+                 extraVolumes: [{volumes}]\n"
+            ))
+        };
+        let below = "{name: e, hostPath: /etc/kubernetes/encryption, mountPath: /etc/kubernetes/encryption}";
+        let moved = "{name: e, hostPath: /etc/keys.yaml, mountPath: /etc/kubernetes/encryption/config.yaml}";
+        let rows = [
+            ("encryption-provider-config", below, vec![], Some(file)),
+            ("encryption-provider-config", below, vec!["/etc/other"], Some(file)),
+            ("encryption-provider-config", below, vec![file], None),
+            ("encryption-provider-config", moved, vec![file], Some("/etc/keys.yaml")),
+            ("encryption-provider-config", moved, vec!["/etc/keys.yaml"], None),
+            ("encryption-provider-config", "", vec![], Some(file)),
+            ("audit-policy-file", below, vec![], None),
+        ];
+        for (argument, volumes, shared, expected) in rows {
+            let shared: Vec<PathBuf> = shared.into_iter().map(PathBuf::from).collect();
+            let found = unshared_encryption(&documents(argument, volumes)?, &shared);
+            let text =
+                expected.map(|path| format!("the API servers encrypt with the keys in '{path}', which is not shared"));
+            assert_eq!(found.map(|found| found.text), text, "{argument} {volumes} {shared:?}");
+        }
+        assert_eq!(unshared_encryption(&Documents::default(), &[]), None);
+        Ok(())
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! A client of one API server.
 
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -30,6 +30,8 @@ const CLAIM_MAP: &str = "kubeboot";
 #[derive(Clone)]
 pub struct Client {
     http: reqwest::Client,
+    /// The name by which it is asked, as it stands in a URL.
+    name: String,
     address: SocketAddr,
 }
 
@@ -55,6 +57,14 @@ impl Client {
     /// # Errors
     /// When the kubeconfig holds no usable certificates.
     pub fn new(kubeconfig: &Kubeconfig, address: SocketAddr) -> Result<Self> {
+        Self::named(kubeconfig, SERVER_NAME, address)
+    }
+
+    /// As [`Client::new`], of a server that must have a certificate for this host name or address.
+    ///
+    /// # Errors
+    /// As [`Client::new`].
+    pub fn named(kubeconfig: &Kubeconfig, host: &str, address: SocketAddr) -> Result<Self> {
         // Sets the provider for the whole process. It fails if it was set before, to the same one.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         // The errors of the parsers are left out, because they could quote a key.
@@ -70,13 +80,14 @@ impl Client {
             .redirect(reqwest::redirect::Policy::none())
             .tls_certs_only(authority)
             .identity(identity)
-            .resolve(SERVER_NAME, address)
+            .resolve(host, address)
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(CALL_TIMEOUT)
             .build()
             .map_err(reqwest::Error::without_url)
             .with_context(|| format!("failed to make a client of the API server at {address}"))?;
-        Ok(Self { http, address })
+        let name = if host.parse::<Ipv6Addr>().is_ok() { format!("[{host}]") } else { host.to_owned() };
+        Ok(Self { http, name, address })
     }
 
     /// The address that this client asks.
@@ -202,7 +213,7 @@ impl Client {
     }
 
     async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<HttpAnswer> {
-        let url = format!("https://{SERVER_NAME}:{}{path}", self.address.port());
+        let url = format!("https://{}:{}{path}", self.name, self.address.port());
         let mut request = self.http.request(method, url);
         if let Some(body) = body {
             request = request.json(body);
@@ -230,6 +241,23 @@ impl Client {
     fn failed(&self, path: &str) -> String {
         format!("failed to ask the API server at {} for {path}", self.address)
     }
+}
+
+/// Whether an error of a [`Client`] means that nothing answered. Whoever answers refuses without an error of the connection.
+#[must_use]
+pub fn is_silence(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| cause.is::<reqwest::Error>())
+}
+
+/// What is wrong with the certificate that a server showed, if that is why a [`Client`] failed.
+#[must_use]
+pub fn bad_certificate(error: &anyhow::Error) -> Option<String> {
+    let found = error.chain().find_map(|cause| {
+        // An IO error leaves the error that it holds out of the chain.
+        let held = cause.downcast_ref::<std::io::Error>().and_then(|error| error.get_ref());
+        cause.downcast_ref::<rustls::Error>().or_else(|| held?.downcast_ref::<rustls::Error>())
+    });
+    found.filter(|error| matches!(error, rustls::Error::InvalidCertificate(_))).map(ToString::to_string)
 }
 
 impl HttpAnswer {

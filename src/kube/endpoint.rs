@@ -1,7 +1,7 @@
 //! Asks without credentials whether any server answers at an endpoint, for a caller that must be sure that none does.
 
 use super::answers;
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 /// How long one request may take.
@@ -25,16 +25,28 @@ pub struct EndpointAnswer {
 /// The server that answers HTTPS at `endpoint` (`host:port`); `None` when none does. Its certificate is not verified, because no
 /// secret is sent and its identity decides nothing. A load balancer without targets accepts the connection and does not answer.
 pub async fn answers_at(endpoint: &str) -> Option<EndpointAnswer> {
+    ask(builder(), endpoint).await
+}
+
+/// As [`answers_at`], at one of the addresses to which `host` resolves.
+pub async fn answers_at_address(host: &str, address: SocketAddr) -> Option<EndpointAnswer> {
+    let name = if host.parse::<Ipv6Addr>().is_ok() { format!("[{host}]") } else { host.to_owned() };
+    ask(builder().resolve(host, address), &format!("{name}:{}", address.port())).await
+}
+
+fn builder() -> reqwest::ClientBuilder {
     // Sets the provider for the whole process. It fails if it was set before, to the same one.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let client = reqwest::Client::builder()
+    reqwest::Client::builder()
         .user_agent("kubeboot")
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
         .tls_danger_accept_invalid_certs(true)
         .timeout(PROBE_TIMEOUT)
-        .build()
-        .ok()?;
+}
+
+async fn ask(builder: reqwest::ClientBuilder, endpoint: &str) -> Option<EndpointAnswer> {
+    let client = builder.build().ok()?;
     let answer = client.get(format!("https://{endpoint}/readyz")).send().await.ok()?;
     let (address, status) = (answer.remote_addr(), answer.status().as_u16());
     let ca_hashes = authority(&client, endpoint).await.unwrap_or_default();

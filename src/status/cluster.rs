@@ -87,15 +87,20 @@ async fn members(
 
 /// The API servers.
 pub(super) async fn api_servers(peers: &[Peer], port: u16) -> Known<BTreeMap<InstanceId, ApiServer>> {
-    // A machine that waits to join may have made itself credentials that are valid for an hour.
-    let places = [PathBuf::from(MEMBER_KUBECONFIG), Path::new(FOLDER).join("credentials/kubeconfig")];
-    let kubeconfig = credentials(&places, Kubeconfig::read)?;
+    let kubeconfig = kubeconfig()?;
     let asked = stream::iter(peers).map(|peer| async {
         let client =
             Client::new(&kubeconfig, SocketAddr::new(peer.address, port)).map_err(|error| format!("{error:#}"));
         Ok::<_, String>((peer.instance.clone(), api_server(&client?, peer.node_name.as_deref()).await))
     });
     asked.buffered(AT_ONCE).try_collect().await
+}
+
+/// The credentials that are found here.
+pub(super) fn kubeconfig() -> Known<Kubeconfig> {
+    // A machine that waits to join may have made itself credentials that are valid for an hour.
+    let places = [PathBuf::from(MEMBER_KUBECONFIG), Path::new(FOLDER).join("credentials/kubeconfig")];
+    credentials(&places, Kubeconfig::read)
 }
 
 async fn api_server(client: &Client, node_name: Option<&str>) -> ApiServer {

@@ -7,6 +7,7 @@
 mod aws;
 mod certificates;
 mod cluster;
+mod endpoint;
 mod origin;
 mod report;
 mod sources;

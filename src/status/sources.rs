@@ -2,8 +2,10 @@
 
 use super::aws::AwsAnswers;
 use super::cluster::Peer;
-use super::{cluster, origin};
+use super::{cluster, endpoint, origin};
+use crate::aws::ec2;
 use crate::kubeadm::state::Marker;
+use crate::model::machine::ids::InstanceId;
 use crate::model::membership::certainty::RecordedEtcd;
 use crate::model::record::cluster::ClusterRecord;
 use crate::model::status::{Known, StatusInput, machines, wants_anew};
@@ -12,6 +14,7 @@ use crate::node::api_servers;
 use crate::node::group::with_ec2;
 use crate::settings::{Endpoint, Settings};
 use anyhow::Result;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Asks all sources; once more where a cluster that was made meanwhile would explain what they say.
@@ -30,7 +33,8 @@ async fn look(settings: &Settings) -> Result<StatusInput> {
     let ((record, record_deleted), hash, lease, registrations, group) =
         tokio::join!(aws.record(), aws.hash(), aws.lease(), aws.registrations(), aws.group(place.here.instance()));
     let not_asked = || "not asked".to_owned();
-    let (etcd, api_servers, ec2) = (Err(not_asked()), Err(not_asked()), Err(not_asked()));
+    let (etcd, api_servers, ec2, at_endpoint) =
+        (Err(not_asked()), Err(not_asked()), Err(not_asked()), Err(not_asked()));
     let mut input = StatusInput {
         here: place.here,
         record,
@@ -40,6 +44,8 @@ async fn look(settings: &Settings) -> Result<StatusInput> {
         registrations,
         group,
         ec2,
+        zones: BTreeMap::new(),
+        endpoint: at_endpoint,
         etcd,
         without_claim: Vec::new(),
         beside: Vec::new(),
@@ -51,16 +57,21 @@ async fn look(settings: &Settings) -> Result<StatusInput> {
     match aws.instances(&input).await {
         Ok(described) => {
             input.group = input.group.map(|group| group.map(|group| with_ec2(group, &described)));
+            let zone =
+                |(instance, found): (&InstanceId, &ec2::Described)| Some((instance.clone(), found.zone.clone()?));
+            input.zones = described.iter().filter_map(zone).collect();
             input.ec2 = Ok(described.into_iter().map(|(instance, found)| (instance, found.state)).collect());
         }
         Err(why) => input.ec2 = Err(why),
     }
     let peers = cluster::peers(&machines(&input), input.leaves_out_only_what_is_gone());
     let recorded = recorded_etcd(&input);
-    ((input.etcd, input.without_claim), input.api_servers, input.beside) = tokio::join!(
+    let authority = recorded_authority(&input);
+    ((input.etcd, input.without_claim), input.api_servers, input.beside, input.endpoint) = tokio::join!(
         cluster::etcd(&peers, place.external_etcd, recorded),
         cluster::api_servers(&peers, place.api_port),
-        beside(settings, &peers, place.api_port, &input.record)
+        beside(settings, &peers, place.api_port, &input.record),
+        endpoint::look(&settings.endpoint, &authority)
     );
     Ok(input)
 }
@@ -80,6 +91,12 @@ async fn beside(
         }
         Ok(_) | Err(_) => Vec::new(),
     }
+}
+
+/// Public-key hashes of the certificate authority of the record's cluster.
+fn recorded_authority(seen: &StatusInput) -> Vec<String> {
+    let published = seen.record.as_ref().ok().and_then(|record| record.as_ref()?.published());
+    published.map(|published| published.ca_hashes.clone()).unwrap_or_default()
 }
 
 /// The etcd that is meant: by the record, or else by what this machine knows of its own.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 /// How long a source may take.
-const SOURCE_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const SOURCE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What a source said within its time, or why it said nothing.
 pub(super) async fn within<T, E: Display>(answer: impl Future<Output = Result<T, E>>) -> Known<T> {

@@ -41,6 +41,8 @@ pub enum Expected {
     NoVolume,
 }
 
+/// The argument that names the file with the keys by which secrets in etcd are encrypted.
+const ENCRYPTION: &str = "encryption-provider-config";
 /// The arguments of a component that name a file of the host.
 const API_SERVER_FILES: [&str; 15] = [
     "admission-control-config-file",
@@ -52,7 +54,7 @@ const API_SERVER_FILES: [&str; 15] = [
     "authorization-policy-file",
     "authorization-webhook-config-file",
     "egress-selector-config-file",
-    "encryption-provider-config",
+    ENCRYPTION,
     "oidc-ca-file",
     "tls-cert-file",
     "tls-private-key-file",
@@ -103,6 +105,13 @@ impl Documents {
         found.extend(self.kubelet());
         found.retain(|file| !made_by_kubeadm(&file.path));
         found
+    }
+
+    /// The file of the encryption provider configuration, if the documents name one. Every API server must have the same.
+    #[must_use]
+    pub fn encryption_config(&self) -> Option<PathBuf> {
+        let field = format!("apiServer.extraArgs[{ENCRYPTION}]");
+        self.host_files().into_iter().find(|file| file.field.ends_with(&field)).map(|file| file.path)
     }
 
     fn registration(&self, kind: &str) -> Vec<HostFile> {

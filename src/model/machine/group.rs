@@ -13,6 +13,8 @@ pub struct Group {
     pub arn: String,
     /// Its desired capacity.
     pub desired: usize,
+    /// The availability zones that it launches in.
+    pub zones: Vec<String>,
     /// Its instances, in any order.
     pub members: Vec<GroupMember>,
 }

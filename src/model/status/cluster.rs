@@ -1,9 +1,11 @@
 //! Finds everything that is wrong, the most severe first.
 
+use super::endpoint;
 use super::input::{Etcd, StatusInput};
 use super::machines::{Ec2Answer, StatusMachine, is_explained};
 use super::reason::{CERTIFICATE_DAYS, StatusReason, StatusSource, unknown};
 use super::record::{data, missing, record, went_back};
+use super::zones;
 use crate::model::machine::ids::{InstanceId, Uid};
 use crate::model::membership::member_name::MemberName;
 use crate::model::membership::members::{Member, Members};
@@ -39,6 +41,7 @@ pub(super) fn without_cluster(input: &StatusInput, machines: &[StatusMachine<'_>
 /// The reasons why a cluster is not healthy.
 pub(super) fn reasons(input: &StatusInput, machines: &[StatusMachine<'_>]) -> Vec<StatusReason> {
     let mut found = other_clusters(input, machines);
+    found.extend(endpoint::reasons(input));
     found.extend(went_back(input, machines));
     found.extend(record(input, machines));
     found.extend(data(input));
@@ -52,6 +55,7 @@ pub(super) fn reasons(input: &StatusInput, machines: &[StatusMachine<'_>]) -> Ve
             found.extend(members.0.iter().flat_map(|member| member_reasons(input, member, machines)));
             found.extend(not_voters(machines, |machine| machine.member.is_some()));
             found.extend(voter_count(input, members));
+            found.extend(zones::reasons(input, machines));
         }
         Ok(Etcd::External) => {
             let joined = |machine: &StatusMachine<'_>| {
@@ -90,7 +94,7 @@ pub(super) fn lost_voters(input: &StatusInput, machines: &[StatusMachine<'_>]) -
             Some(machine.instance) == initialised_by || machine.registered().is_some_and(Registration::was_voter)
         })
         .collect();
-    let gone = |machine: &&StatusMachine<'_>| machine.is_gone() || (credible && machine.ec2 == Ec2Answer::Absent);
+    let gone = |machine: &&StatusMachine<'_>| machine.is_past(credible);
     (!voters.is_empty() && voters.iter().all(gone)).then_some(voters.len())
 }
 

@@ -1,5 +1,6 @@
 //! What `status` gathered: one answer per source, or why there is none. Each source can be unknown on its own.
 
+use super::endpoint::EndpointAddress;
 use crate::model::machine::etcd_data::EtcdData;
 use crate::model::machine::group::{Ec2State, Group};
 use crate::model::machine::ids::{InstanceId, MemberId, Uid};
@@ -35,6 +36,10 @@ pub struct StatusInput {
     pub group: Known<Option<Group>>,
     /// EC2's state of every instance that another source mentions. An instance that is missing here is not in EC2's answer.
     pub ec2: Known<BTreeMap<InstanceId, Ec2State>>,
+    /// The availability zones of these instances, as far as EC2 names them.
+    pub zones: BTreeMap<InstanceId, String>,
+    /// What a client finds at each address of the endpoint.
+    pub endpoint: Known<Vec<EndpointAddress>>,
     /// etcd's members.
     pub etcd: Known<Etcd>,
     /// The members of etcd that keep no claim.

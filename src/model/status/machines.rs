@@ -65,6 +65,13 @@ impl StatusMachine<'_> {
         matches!(self.ec2, Ec2Answer::State(state) if state.is_final())
     }
 
+    /// Whether it will never do anything again: EC2 says that it is terminated or shutting down, or does not know it (any more) in an
+    /// answer that is `credible`, which leaves out only what is gone.
+    #[must_use]
+    pub fn is_past(&self, credible: bool) -> bool {
+        self.is_gone() || (credible && self.ec2 == Ec2Answer::Absent)
+    }
+
     /// Whether it is worth asking: registrations outlive their machines, and whoever is gone takes a time-out to say nothing.
     /// `credible`: EC2's answer leaves out only what is gone.
     #[must_use]

@@ -7,6 +7,8 @@
 //! | `input.rs` | what the sources said |
 //! | `machines.rs` | every machine that a source mentions, with its member |
 //! | `cluster.rs` | everything that is wrong, the most severe first |
+//! | `endpoint.rs` | what a client finds at the endpoint |
+//! | `zones.rs` | whether one availability zone holds the quorum |
 //! | `record.rs` | what is wrong with the record and with what lies on this disk |
 //! | `reason.rs` | the reasons, with what an operator can do |
 //!
@@ -20,13 +22,18 @@
 //! | cannot tell | neither etcd nor any API server says anything |
 
 mod cluster;
+mod endpoint;
 mod input;
 mod machines;
 mod reason;
 mod record;
+mod zones;
 
+pub use endpoint::{EndpointAddress, EndpointAnswer, EndpointServes};
 pub use machines::{Ec2Answer, StatusMachine, is_explained, machines};
 pub use reason::{CERTIFICATE_DAYS, StatusReason, StatusSource};
+
+pub use zones::{VoterZones, voter_zones};
 
 pub use input::{
     ApiServer, CertificateExpiry, Etcd, Known, LeavingUnitState, MemberStatus, NodeStatus, StatusInput, StatusOrigin,
@@ -248,7 +255,8 @@ fn outcome(
     let fine = if reasons.is_empty() { StatusOutcome::Healthy } else { StatusOutcome::Degraded };
     let api_servers = machines.iter().filter(|m| m.api_server.is_some_and(|server| server.ready.is_ok())).count();
     let others = reasons.iter().filter(|reason| matches!(reason, StatusReason::OtherCluster { .. })).count();
-    if others > 0 {
+    let is_behind_endpoint = reasons.iter().any(|reason| matches!(reason, StatusReason::EndpointOtherCluster { .. }));
+    if others > 0 || is_behind_endpoint {
         let served =
             machines.iter().filter(|m| m.api_server.is_some_and(|server| server.kube_system_uid.is_ok())).count();
         return (StatusOutcome::Split { both: served > others }, None);
@@ -271,15 +279,22 @@ fn outcome(
             (None, Ok(Etcd::Silent { asked, .. })) => {
                 (StatusOutcome::QuorumLost(QuorumLoss::Nobody { asked: *asked }), None)
             }
-            (None, _) => (StatusOutcome::CannotTell { joined: joined(input) }, None),
+            (None, _) => (StatusOutcome::CannotTell { joined: joined(input, machines) }, None),
         },
     }
 }
 
-/// How many machines have registered as joined.
-fn joined(input: &StatusInput) -> Option<usize> {
-    let all = input.registrations.as_ref().ok()?;
-    Some(all.values().flatten().filter(|registration| registration.phase == RegistrationPhase::Joined).count())
+/// How many machines have registered as joined and are not gone.
+fn joined(input: &StatusInput, machines: &[StatusMachine<'_>]) -> Option<usize> {
+    input.registrations.as_ref().ok()?;
+    let credible = input.leaves_out_only_what_is_gone();
+    let says_so = |says: &Registration| says.phase == RegistrationPhase::Joined;
+    Some(
+        machines
+            .iter()
+            .filter(|machine| !machine.is_past(credible) && machine.registered().is_some_and(says_so))
+            .count(),
+    )
 }
 
 #[cfg(test)]

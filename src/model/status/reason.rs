@@ -61,6 +61,22 @@ pub enum StatusReason {
         /// The cluster that it should serve: the record's, or else that of the first API server that answers.
         expected: Uid,
     },
+    /// Another cluster answers at the endpoint.
+    EndpointOtherCluster {
+        /// The address to which its name resolves.
+        address: IpAddr,
+        /// The cluster that answers, by the UID of `kube-system`.
+        found: Uid,
+        /// The record's.
+        expected: Uid,
+    },
+    /// What answers at the endpoint has no certificate of the cluster's for its name.
+    EndpointNotTrusted {
+        /// The address to which its name resolves.
+        address: IpAddr,
+        /// What is wrong with the certificate.
+        why: String,
+    },
     /// A source did not answer.
     Unknown {
         /// Which one.
@@ -148,6 +164,15 @@ pub enum StatusReason {
         /// How many there should be.
         expected: usize,
     },
+    /// With this availability zone too many voters would be lost, and the group's zones allow a better spread.
+    ZoneHoldsQuorum {
+        /// The zone.
+        zone: String,
+        /// The voters in it.
+        voters: usize,
+        /// All voters.
+        total: usize,
+    },
     /// A voter's API server is not ready, or does not answer.
     ApiServer {
         /// Its machine.
@@ -181,6 +206,8 @@ impl StatusReason {
     pub fn code(&self) -> &'static str {
         match self {
             Self::OtherCluster { .. } => "other-cluster",
+            Self::EndpointOtherCluster { .. } => "endpoint-other-cluster",
+            Self::EndpointNotTrusted { .. } => "endpoint-not-trusted",
             Self::Unknown { .. } => "unknown",
             Self::RecordMissing { .. } => "record-missing",
             Self::RecordWentBack(_) => "record-went-back",
@@ -201,6 +228,7 @@ impl StatusReason {
             Self::MemberComplains { .. } => "member-complains",
             Self::NotAVoter { .. } => "not-a-voter",
             Self::VoterCount { .. } => "voter-count",
+            Self::ZoneHoldsQuorum { .. } => "zone-holds-quorum",
             Self::ApiServer { .. } => "api-server",
             Self::HashDiffers => "hash-differs",
             Self::Certificate { .. } => "certificate",
@@ -224,7 +252,10 @@ impl StatusReason {
             | Self::MemberNotStarted(member)
             | Self::MemberLearner(member)
             | Self::MemberUnexplained(member) => member.instance.as_ref(),
-            Self::Unknown { .. }
+            Self::EndpointOtherCluster { .. }
+            | Self::EndpointNotTrusted { .. }
+            | Self::ZoneHoldsQuorum { .. }
+            | Self::Unknown { .. }
             | Self::RecordMissing { .. }
             | Self::RecordWentBack(_)
             | Self::ClusterAnswers(_)
@@ -250,6 +281,16 @@ impl fmt::Display for StatusReason {
                 f,
                 "the API server of {instance} serves the cluster with kube-system {found}, it should be {expected}: decide \
                  which of them is the cluster, and stop kubelet where the other one runs"
+            ),
+            Self::EndpointOtherCluster { address, found, expected } => write!(
+                f,
+                "another cluster answers at the endpoint's address {address}: its kube-system is {found}, it should be {expected}: correct the \
+                 endpoint's name or its load balancer's targets"
+            ),
+            Self::EndpointNotTrusted { address, why } => write!(
+                f,
+                "what answers at the endpoint's address {address} has no certificate of this cluster's for it: {why}: correct the endpoint's \
+                 name or its load balancer's targets"
             ),
             Self::Unknown { source, why } => write!(f, "{source}: unknown: {why}"),
             Self::RecordMissing { witnesses } => write!(f, "{}", Stop::RecordGone { witnesses: witnesses.clone() }),
@@ -310,6 +351,11 @@ impl fmt::Display for StatusReason {
             Self::VoterCount { voters, expected } => {
                 write!(f, "etcd has {voters} {}, {expected} expected", if *voters == 1 { "voter" } else { "voters" })
             }
+            Self::ZoneHoldsQuorum { zone, voters, total } => write!(
+                f,
+                "{voters} of {total} voters are in the availability zone {zone}: without it the quorum is lost; let Auto Scaling replace one \
+                 of its machines, once the other zones have capacity"
+            ),
             Self::ApiServer { instance, why } => write!(f, "the API server of {instance} is not ready: {why}"),
             Self::HashDiffers => {
                 f.write_str("the published discovery hash is not the record's: the next 'kubeboot up' of a member repairs it")

@@ -106,6 +106,14 @@ pub(crate) fn group_member(n: u8) -> GroupMember {
     }
 }
 
+pub(crate) fn zone(n: u8) -> String {
+    format!("eu-central-1{}", char::from(b'a' + n - 1))
+}
+
+pub(crate) fn endpoint_answer(uid: &str) -> EndpointAnswer {
+    EndpointAnswer::ApiServer { ready: Ok(()), kube_system_uid: Ok(Uid::parse(uid).unwrap()) }
+}
+
 pub(crate) fn api_server() -> ApiServer {
     ApiServer {
         ready: Ok(()),
@@ -143,9 +151,12 @@ pub(crate) fn healthy() -> StatusInput {
             name: "demo".into(),
             arn: GROUP.into(),
             desired: 3,
+            zones: all.clone().map(zone).collect(),
             members: all.clone().map(group_member).collect(),
         })),
         ec2: Ok(all.clone().map(|n| (id(n), Ec2State::Running)).collect()),
+        zones: all.clone().map(|n| (id(n), zone(n))).collect(),
+        endpoint: Ok(vec![EndpointAddress { address: IpAddr::from([10, 0, 9, 9]), answer: endpoint_answer(UID) }]),
         etcd: stacked([member(1), member(2), member(3)]),
         without_claim: Vec::new(),
         beside: Vec::new(),

@@ -13,6 +13,8 @@ pub(in crate::status) struct Node {
     pub(in crate::status) here: bool,
     pub(in crate::status) addresses: Vec<String>,
     pub(in crate::status) ec2: ReportedSource<String>,
+    pub(in crate::status) gone: bool,
+    pub(in crate::status) zone: Option<String>,
     pub(in crate::status) group: ReportedSource<Option<Place>>,
     pub(in crate::status) registration: ReportedSource<Option<Says>>,
     pub(in crate::status) member: ReportedSource<Option<Member>>,
@@ -74,17 +76,20 @@ pub(in crate::status) struct Kubelet {
 
 impl Node {
     pub(super) fn new(machine: &StatusMachine<'_>, all: &[StatusMachine<'_>], input: &StatusInput) -> Self {
+        let gone = machine.is_past(input.leaves_out_only_what_is_gone());
         let node = machine.api_server.and_then(|server| server.node.as_ref());
         Self {
             instance: machine.instance.to_string(),
             here: input.here.instance() == Some(machine.instance),
             addresses: machine.addresses().iter().map(ToString::to_string).collect(),
             ec2: ReportedSource::of(&input.ec2, |_| ec2(machine.ec2)),
+            gone,
+            zone: input.zones.get(machine.instance).cloned(),
             group: ReportedSource::of(&input.group, |_| {
                 machine.group.map(|member| Place { lifecycle: member.lifecycle.to_string(), healthy: member.healthy })
             }),
             registration: match machine.registration {
-                Some(registration) => ReportedSource::of(registration, |says| Some(Says::new(says))),
+                Some(registration) => ReportedSource::of(registration, |says| Some(Says::new(says, gone))),
                 None => ReportedSource::of(&input.registrations, |_| None),
             },
             member: match &input.etcd {
@@ -109,12 +114,13 @@ fn ec2(ec2: Ec2Answer<'_>) -> String {
 }
 
 impl Says {
-    fn new(says: &Registration) -> Self {
+    /// A machine that is gone waits for nothing, whatever it said last.
+    fn new(says: &Registration, gone: bool) -> Self {
         Self {
             phase: says.phase.as_str(),
             since: says.since.clone(),
             updated: says.updated.clone(),
-            waits_for: says.waits_for.clone(),
+            waits_for: says.waits_for.clone().filter(|_| !gone),
             last_error: says.last_error.clone(),
             claim_id: says.claim_id.as_ref().map(ToString::to_string),
             node_name: says.node_name.clone(),

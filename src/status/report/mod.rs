@@ -4,14 +4,17 @@
 //!
 //! A source that said nothing is `{"unknown": "why"}`. What does not apply is null, never left out.
 
+mod endpoint;
 mod machine;
 mod sources;
 
+pub(super) use endpoint::AtEndpoint;
 pub(super) use machine::{Member, Node};
 pub(super) use sources::{Etcd, Expiry, Group, Here, Record};
 
 use crate::exit::Health;
-use crate::model::status::{self, Known, StatusInput, machines};
+use crate::model::membership::lease::Lease;
+use crate::model::status::{self, Known, StatusInput, StatusMachine, machines};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::time::SystemTime;
@@ -26,6 +29,7 @@ pub(super) struct StatusReport {
     pub(super) at: String,
     pub(super) place: String,
     pub(super) endpoint: String,
+    pub(super) endpoint_answers: ReportedSource<Vec<AtEndpoint>>,
     pub(super) verdict: ReportedVerdict,
     pub(super) here: Here,
     pub(super) record: ReportedSource<Option<Record>>,
@@ -83,6 +87,7 @@ pub(super) struct ReportedReason {
 pub(super) struct ReportedHolder {
     pub(super) instance: String,
     pub(super) purpose: String,
+    pub(super) gone: bool,
 }
 
 impl StatusReport {
@@ -95,26 +100,36 @@ impl StatusReport {
         at: SystemTime,
     ) -> Self {
         let machines = machines(input);
-        let holder = |lease: &crate::model::membership::lease::Lease| {
-            let holder = lease.holder.as_ref();
-            holder.map(|held| ReportedHolder { instance: held.instance.to_string(), purpose: held.purpose.clone() })
-        };
         Self {
             schema: SCHEMA,
             at: humantime::format_rfc3339_seconds(at).to_string(),
             place,
             endpoint: input.here.endpoint.clone(),
+            endpoint_answers: ReportedSource::of(&input.endpoint, |all| {
+                all.iter().map(|at| AtEndpoint::new(at, input.recorded_uid())).collect()
+            }),
             verdict: ReportedVerdict::new(verdict, health),
             here: Here::new(&input.here),
             record: ReportedSource::of(&input.record, |record| record.as_ref().map(Record::new)),
             discovery_hash: ReportedSource::of(&input.hash, Clone::clone),
-            lease: ReportedSource::of(&input.lease, |lease| lease.as_ref().and_then(holder)),
-            group: ReportedSource::of(&input.group, |group| group.as_ref().map(|group| Group::new(group, &input.here))),
+            lease: ReportedSource::of(&input.lease, |lease| {
+                lease.as_ref().and_then(|lease| holder(lease, &machines, input))
+            }),
+            group: ReportedSource::of(&input.group, |group| {
+                group.as_ref().map(|group| Group::new(group, input, &machines))
+            }),
             etcd: Etcd::source(&input.etcd, &machines),
             registrations: ReportedSource::of(&input.registrations, BTreeMap::len),
             nodes: machines.iter().map(|machine| Node::new(machine, &machines, input)).collect(),
         }
     }
+}
+
+fn holder(lease: &Lease, machines: &[StatusMachine<'_>], input: &StatusInput) -> Option<ReportedHolder> {
+    let held = lease.holder.as_ref()?;
+    let machine = machines.iter().find(|machine| *machine.instance == held.instance);
+    let gone = machine.is_some_and(|machine| machine.is_past(input.leaves_out_only_what_is_gone()));
+    Some(ReportedHolder { instance: held.instance.to_string(), purpose: held.purpose.clone(), gone })
 }
 
 impl ReportedVerdict {

@@ -6,7 +6,7 @@ use crate::model::machine::group;
 use crate::model::machine::local::{Local, Stage};
 use crate::model::membership::members;
 use crate::model::record::cluster::{ClusterRecord, Published, RecordState};
-use crate::model::status::{self, CertificateExpiry, Known, StatusMachine};
+use crate::model::status::{self, CertificateExpiry, Known, StatusInput, StatusMachine, VoterZones, voter_zones};
 use serde::Serialize;
 
 /// Where the question was asked.
@@ -140,18 +140,39 @@ pub(in crate::status) struct Group {
     pub(in crate::status) desired: usize,
     pub(in crate::status) expected: usize,
     pub(in crate::status) candidates: Vec<String>,
+    pub(in crate::status) zones: Vec<String>,
+    pub(in crate::status) voters_by_zone: Vec<ZoneVoters>,
+}
+
+/// The voters in one availability zone.
+#[derive(Debug, Serialize)]
+pub(in crate::status) struct ZoneVoters {
+    pub(in crate::status) zone: String,
+    pub(in crate::status) voters: usize,
+    pub(in crate::status) critical: bool,
 }
 
 impl Group {
-    pub(super) fn new(group: &group::Group, here: &status::StatusOrigin) -> Self {
+    pub(super) fn new(group: &group::Group, input: &StatusInput, machines: &[StatusMachine<'_>]) -> Self {
         Self {
             name: group.name.clone(),
             arn: group.arn.clone(),
             desired: group.desired,
-            expected: here.expected_size.unwrap_or(group.desired),
+            expected: input.here.expected_size.unwrap_or(group.desired),
             candidates: group.candidates().into_iter().map(ToString::to_string).collect(),
+            zones: group.zones.clone(),
+            voters_by_zone: voter_zones(input, machines).as_ref().map(zone_voters).unwrap_or_default(),
         }
     }
+}
+
+fn zone_voters(spread: &VoterZones) -> Vec<ZoneVoters> {
+    let of = |(zone, voters): (&String, &usize)| ZoneVoters {
+        zone: zone.clone(),
+        voters: *voters,
+        critical: spread.critical.contains(zone),
+    };
+    spread.voters.iter().map(of).collect()
 }
 
 /// etcd as a whole. Its members stand with their machines.

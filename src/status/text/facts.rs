@@ -1,6 +1,7 @@
 //! What is not about one machine: a name at the left, and what is known beside it.
 
 use super::super::report::{Etcd, Expiry, Group, Here, Record, ReportedSource, StatusReport};
+use super::endpoint;
 use super::nodes::in_words;
 use crate::host::systemd::drop_ins;
 use crate::layout::indented;
@@ -13,11 +14,17 @@ const NAMES: usize = 14;
 /// All of them.
 pub(super) fn lines(report: &StatusReport) -> Vec<String> {
     let mut facts = vec![("endpoint", report.endpoint.clone())];
+    facts.extend(endpoint::lines(&report.endpoint_answers).into_iter().map(|fact| ("", fact)));
     facts.extend(facts_of("record", &report.record, |record| record_of(record.as_ref(), &report.place)));
-    facts.extend(facts_of("group", &report.group, |group| vec![group_of(group.as_ref())]));
+    facts.extend(facts_of("group", &report.group, |group| {
+        [Some(group_of(group.as_ref())), group.as_ref().and_then(zones_of)].into_iter().flatten().collect()
+    }));
     facts.extend(facts_of("etcd", &report.etcd, etcd_of));
     facts.extend(facts_of("lease", &report.lease, |lease| {
         vec![match lease {
+            Some(holder) if holder.gone => {
+                format!("{} held it to {} and is gone: it can be taken over", holder.instance, holder.purpose)
+            }
             Some(holder) => format!("{} holds it to {}", holder.instance, holder.purpose),
             None => "free".to_owned(),
         }]
@@ -82,6 +89,22 @@ fn group_of(group: Option<&Group>) -> String {
             format!("{}: {candidates} {noun}, {expected} expected{desired}", group.name)
         }
     }
+}
+
+/// How many voters each zone has, and what its loss means. One voter has nothing to spread.
+fn zones_of(group: &Group) -> Option<String> {
+    let zones = &group.voters_by_zone;
+    if zones.iter().map(|zone| zone.voters).sum::<usize>() < 2 {
+        return None;
+    }
+    let each: Vec<String> = zones.iter().map(|zone| format!("{} {}", zone.zone, zone.voters)).collect();
+    let critical: Vec<&str> = zones.iter().filter(|zone| zone.critical).map(|zone| zone.zone.as_str()).collect();
+    let loss = match critical.as_slice() {
+        [] => String::new(),
+        [zone] => format!("; without {zone} the quorum is lost"),
+        zones => format!("; without any of {} the quorum is lost", zones.join(", ")),
+    };
+    Some(format!("voters by zone: {}{loss}", each.join(", ")))
 }
 
 fn etcd_of(etcd: &Etcd) -> Vec<String> {

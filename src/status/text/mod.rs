@@ -1,6 +1,7 @@
 //! The page for people: the verdict, its reasons, what is not about one machine, and a table of the machines. Plain
 //! ASCII, at most [`WIDTH`](crate::layout::WIDTH) columns where the names allow it.
 
+mod endpoint;
 mod facts;
 mod nodes;
 

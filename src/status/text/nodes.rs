@@ -38,9 +38,10 @@ fn shown(nodes: &[Node]) -> (Vec<&Node>, usize) {
     (shown.collect(), left_out.len())
 }
 
-/// Neither in the group nor in etcd: it is history.
+/// Neither in etcd nor in the group, or gone by EC2's word: it is history.
 fn is_gone(node: &Node) -> bool {
-    matches!(node.group, ReportedSource::Known(None)) && matches!(node.member, ReportedSource::Known(None))
+    let is_out = node.gone || matches!(node.group, ReportedSource::Known(None));
+    is_out && matches!(node.member, ReportedSource::Known(None))
 }
 
 fn updated(node: &Node) -> &str {
@@ -85,7 +86,12 @@ fn optional<T>(source: &ReportedSource<Option<T>>, show: impl FnOnce(&T) -> Stri
 }
 
 fn says(node: &Node) -> String {
-    optional(&node.registration, |says| says.phase.to_owned())
+    // What it was about to do when it ended, it does no longer.
+    let was = |phase: &str| node.gone && matches!(phase, "waiting" | "initializing" | "joining" | "joined" | "leaving");
+    optional(
+        &node.registration,
+        |says| if was(says.phase) { format!("was {}", says.phase) } else { says.phase.to_owned() },
+    )
 }
 
 /// What a member is, in a word or two.

@@ -17,6 +17,7 @@ fn the_page_is_the_one_of_the_documentation() {
 /// A control plane whose third machine is gone, and has left these words.
 fn with_words(registration: Registration) -> StatusInput {
     let mut input = sample::healthy();
+    input.ec2.as_mut().unwrap().insert(registration.instance.clone(), crate::model::machine::group::Ec2State::Running);
     let all = input.registrations.as_mut().unwrap();
     all.insert(registration.instance.clone(), Ok(registration));
     input
@@ -107,4 +108,44 @@ fn texts_are_wrapped_between_words() {
 fn columns_stand_below_each_other() {
     let rows = [vec!["a".to_owned(), "bb".to_owned()], vec!["ccc".to_owned(), String::new()]];
     assert_eq!(columns(&rows), ["a    bb", "ccc"]);
+}
+
+#[test]
+fn a_machine_that_is_gone_waits_for_nothing() {
+    use crate::model::machine::group::Ec2State;
+    let says = Registration {
+        waits_for: Some("the membership lease".into()),
+        ..sample::registration(4, RegistrationPhase::Waiting)
+    };
+    let row = |input: &StatusInput| {
+        let shown = page(&report(input));
+        let row = shown.lines().find(|line| line.contains("i-0a1b2c3d4e5f60714")).map(str::to_owned);
+        (row.unwrap_or_default(), shown.contains("waits for"))
+    };
+    let mut input = with_words(says);
+    input.ec2.as_mut().unwrap().remove(&sample::id(4));
+    // EC2 does not list it any more; it says so; it still runs; EC2 does not answer.
+    assert!(row(&input).0.contains("was waiting") && !row(&input).1);
+    input.ec2.as_mut().unwrap().insert(sample::id(4), Ec2State::Terminated);
+    assert!(row(&input).0.contains("was waiting") && !row(&input).1);
+    input.ec2.as_mut().unwrap().insert(sample::id(4), Ec2State::Running);
+    assert!(!row(&input).0.contains("was waiting") && row(&input).1);
+    input.ec2 = Err("denied".into());
+    assert!(!row(&input).0.contains("was waiting") && row(&input).1);
+}
+
+#[test]
+fn silence_at_the_endpoint_is_told_as_seen_from_here() {
+    use crate::model::status::{EndpointAddress, EndpointAnswer};
+    let at = |n: u8, answer| EndpointAddress { address: sample::address(n), answer };
+    let silent = || EndpointAnswer::Silent { why: "operation timed out".into() };
+    let mut input = sample::healthy();
+    input.endpoint = Ok(vec![at(1, silent()), at(2, sample::endpoint_answer(sample::UID))]);
+    let shown = page(&report(&input));
+    assert!(shown.contains("10.0.1.11 does not answer from here: operation timed out\n"), "{shown}");
+    assert!(shown.contains("10.0.1.12 answers, this cluster, ready\n") && !shown.contains("elsewhere"), "{shown}");
+    input.endpoint = Ok(vec![at(1, silent())]);
+    assert!(page(&report(&input)).contains("whether it answers elsewhere cannot be told from here"));
+    input.endpoint = Err("its name does not resolve here: no answer".into());
+    assert!(page(&report(&input)).contains("\n              its name does not resolve here"));
 }

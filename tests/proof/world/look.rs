@@ -141,6 +141,7 @@ impl World {
             name: "g".into(),
             arn: identity(here).group_arn,
             desired: self.desired.into(),
+            zones: Vec::new(),
             members,
         });
         (group, instances)

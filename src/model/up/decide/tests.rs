@@ -57,7 +57,13 @@ fn group(size: u8) -> Group {
         ec2: Some(Ec2State::Running),
         addresses: vec![address(n)],
     };
-    Group { name: "g".into(), arn: "arn:group".into(), desired: 3, members: (1..=size).map(member).collect() }
+    Group {
+        name: "g".into(),
+        arn: "arn:group".into(),
+        desired: 3,
+        zones: Vec::new(),
+        members: (1..=size).map(member).collect(),
+    }
 }
 
 /// Machine `n` of a settled group of three, fresh, with nothing in the bucket.
