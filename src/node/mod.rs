@@ -2,6 +2,7 @@
 
 pub mod api_servers;
 pub mod credentials;
+pub mod digests;
 pub mod etcd_claim;
 pub mod facts;
 pub mod former_node;

@@ -7,6 +7,7 @@ use crate::model::machine::ids::{ClaimId, MemberId, Nonce, Uid};
 use crate::model::membership::registration::{Registration, RegistrationPhase, Versions};
 use crate::model::record::cluster::ClusterRecord;
 use anyhow::{Context, Result};
+use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 /// The registration as last written, and where it goes.
@@ -51,6 +52,7 @@ impl Registrar {
             },
             waits_for: None,
             retired: false,
+            digests: Default::default(),
             last_error: None,
             since: String::new(),
             updated: String::new(),
@@ -119,6 +121,11 @@ impl Registrar {
         self.now.member_id = member.or(self.now.member_id);
         self.now.node_uid = node.or(self.now.node_uid.take());
         self.write().await;
+    }
+
+    /// Says what this machine has of what must be the same on every one; written with what is registered next.
+    pub fn has(&mut self, digests: BTreeMap<String, String>) {
+        self.now.digests = digests;
     }
 
     /// Remembers an error, which the caller has redacted; shown until the machine has joined.
@@ -231,6 +238,7 @@ mod tests {
             versions: Versions::default(),
             waits_for: None,
             retired: false,
+            digests: Default::default(),
             last_error: None,
             since: String::new(),
             updated: String::new(),

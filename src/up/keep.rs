@@ -18,6 +18,7 @@ use crate::model::record::cluster::Published;
 use crate::model::record::conditional_write::Condition;
 use crate::model::record::view::RecordView;
 use crate::model::up::snapshot::Snapshot;
+use crate::node::digests::digests;
 use crate::node::kubelet_drop_in;
 use anyhow::{Result, anyhow};
 use std::net::SocketAddr;
@@ -90,6 +91,7 @@ impl UpContext {
         Point::HashPublished.reached();
         self.launch_hook.complete(self.group.last()).await?;
         Point::HookCompleted.reached();
+        self.report.registrar.has(digests(Path::new("/"), &self.facts));
         self.report.registrar.joined(&record.claim_id, member, node_uid).await;
         Point::JoinedRegistered.reached();
         let what = match member {

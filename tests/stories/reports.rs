@@ -12,6 +12,8 @@ fn status_tells_a_healthy_control_plane_from_a_degraded_one_and_a_lost_quorum() 
     World::of(3).tell(|world| {
         world.all_up(&[1, 2, 3])?;
         status_is(world, "healthy, can lose 1", 0)?;
+        let told = world.on(1, &["kubeboot", "status"])?.stdout;
+        ensure!(told.contains(" answers, this cluster, ready\n"), "a client finds the cluster at the endpoint: {told}");
         world.ask(&["kill", "3"])?;
         status_is(world, "degraded", 10)?;
         world.ask(&["kill", "2"])?;

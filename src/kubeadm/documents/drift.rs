@@ -8,7 +8,7 @@
 use serde_json::{Map, Value};
 
 use super::stored::{comparable, disable_skipped_add_ons};
-use super::{ClusterFacts, DocumentRefusal, Documents, INIT};
+use super::{CLUSTER, ClusterFacts, DocumentRefusal, Documents, INIT, KUBEADM_GROUP};
 
 /// One field that differs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +35,19 @@ impl Documents {
         let mut found = Vec::new();
         compare("", &comparable(&ours), &comparable(theirs), &mut found);
         Ok(found)
+    }
+}
+
+impl Documents {
+    /// Kind and content of every document, in the form in which those of two machines are equal if they mean the same. Whoever changes
+    /// that form changes what machines of two versions of kubeboot say of equal documents.
+    #[must_use]
+    pub fn comparable(&self) -> Vec<(String, String)> {
+        let content = |document: &super::Document| match document.kind.as_str() {
+            CLUSTER if document.group() == KUBEADM_GROUP => comparable(&document.value).to_string(),
+            _ => document.value.to_string(),
+        };
+        self.all.iter().map(|document| (document.kind.clone(), content(document))).collect()
     }
 }
 

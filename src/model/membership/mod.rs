@@ -12,11 +12,13 @@
 //! | [`data`] | whether data of a member may be deleted |
 //! | [`lease`] | the membership lease: the queue of those who want to change it |
 //! | [`registration`] | what each machine says about itself |
+//! | [`alike`] | what must be the same on every machine, compared by the registrations |
 //! | [`instances`] | when a machine counts as gone |
 //! | [`former`] | which registrations are over, and whose machine still matters |
 //! | [`later_truth`] | what proves that an older version of the record has come back |
 //! | [`reaping`] | which members another machine may remove |
 
+pub mod alike;
 pub mod certainty;
 pub mod data;
 pub mod former;

@@ -4,6 +4,7 @@ use crate::model::machine::ids::{ClaimId, InstanceId, MemberId, Nonce, Uid};
 use crate::model::record::cluster::{ClusterRecord, RecordState};
 use crate::model::record::object;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 /// The schema this version writes and the only one it reads.
@@ -87,6 +88,9 @@ pub struct Registration {
     /// The cluster that it was part of was given up: it says nothing of the present.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub retired: bool,
+    /// Digests of what must be the same on every machine, by its name; empty until it has joined. See [`super::alike`].
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub digests: BTreeMap<String, String>,
     /// Its last error, redacted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_error: Option<String>,
@@ -132,6 +136,9 @@ impl Registration {
         self.lease_nonce = self.lease_nonce.take().or(earlier.lease_nonce);
         self.member_id = self.member_id.or(earlier.member_id);
         self.node_uid = self.node_uid.take().or(earlier.node_uid);
+        if self.digests.is_empty() {
+            self.digests = earlier.digests;
+        }
     }
 
     /// Forgets the machine's member, its Node and its lease.
@@ -272,6 +279,7 @@ impl Registration {
             versions: Versions::default(),
             waits_for: None,
             retired: false,
+            digests: Default::default(),
             last_error: None,
             since: String::new(),
             updated: String::new(),
@@ -301,6 +309,7 @@ mod tests {
             versions: Versions { kubeboot: "0.1.0".into(), kubeadm: None },
             waits_for: None,
             retired: false,
+            digests: Default::default(),
             last_error: Some("e".into()),
             since: "2026-01-02T03:04:05Z".into(),
             updated: "2026-01-02T03:04:06Z".into(),

@@ -7,6 +7,7 @@ use super::reason::{CERTIFICATE_DAYS, StatusReason, StatusSource, unknown};
 use super::record::{data, missing, record, went_back};
 use super::zones;
 use crate::model::machine::ids::{InstanceId, Uid};
+use crate::model::membership::alike::unlike;
 use crate::model::membership::member_name::MemberName;
 use crate::model::membership::members::{Member, Members};
 use crate::model::membership::registration::{Registration, RegistrationPhase};
@@ -69,6 +70,9 @@ pub(super) fn reasons(input: &StatusInput, machines: &[StatusMachine<'_>]) -> Ve
         Err(_) => {}
     }
     found.extend(api_servers(input, machines));
+    let credible = input.leaves_out_only_what_is_gone();
+    let living = machines.iter().filter(|machine| !machine.is_past(credible)).filter_map(StatusMachine::registered);
+    found.extend(unlike(living).into_iter().map(StatusReason::MachinesDiffer));
     found.extend(group(input));
     found.extend(unknown(StatusSource::Ec2, &input.ec2));
     found.extend(unknown(StatusSource::Registrations, &input.registrations));

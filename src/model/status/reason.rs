@@ -1,6 +1,7 @@
 //! The reasons why a control plane is not healthy, each with what an operator can do.
 
 use crate::model::machine::ids::{ClaimId, InstanceId, MemberId, Uid};
+use crate::model::membership::alike::Unlike;
 use crate::model::membership::later_truth::LaterTruth;
 use crate::model::membership::member_name::MemberName;
 use crate::model::record::former_cluster::FormerCluster;
@@ -173,6 +174,8 @@ pub enum StatusReason {
         /// All voters.
         total: usize,
     },
+    /// Machines differ in what must be the same on all of them.
+    MachinesDiffer(Unlike),
     /// A voter's API server is not ready, or does not answer.
     ApiServer {
         /// Its machine.
@@ -229,6 +232,7 @@ impl StatusReason {
             Self::NotAVoter { .. } => "not-a-voter",
             Self::VoterCount { .. } => "voter-count",
             Self::ZoneHoldsQuorum { .. } => "zone-holds-quorum",
+            Self::MachinesDiffer(_) => "machines-differ",
             Self::ApiServer { .. } => "api-server",
             Self::HashDiffers => "hash-differs",
             Self::Certificate { .. } => "certificate",
@@ -255,6 +259,7 @@ impl StatusReason {
             Self::EndpointOtherCluster { .. }
             | Self::EndpointNotTrusted { .. }
             | Self::ZoneHoldsQuorum { .. }
+            | Self::MachinesDiffer(_)
             | Self::Unknown { .. }
             | Self::RecordMissing { .. }
             | Self::RecordWentBack(_)
@@ -356,6 +361,7 @@ impl fmt::Display for StatusReason {
                 "{voters} of {total} voters are in the availability zone {zone}: without it the quorum is lost; let Auto Scaling replace one \
                  of its machines, once the other zones have capacity"
             ),
+            Self::MachinesDiffer(unlike) => fmt_unlike(f, unlike),
             Self::ApiServer { instance, why } => write!(f, "the API server of {instance} is not ready: {why}"),
             Self::HashDiffers => {
                 f.write_str("the published discovery hash is not the record's: the next 'kubeboot up' of a member repairs it")
@@ -369,6 +375,21 @@ impl fmt::Display for StatusReason {
             }
         }
     }
+}
+
+fn fmt_unlike(f: &mut fmt::Formatter<'_>, unlike: &Unlike) -> fmt::Result {
+    let named = |machines: &[InstanceId]| machines.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let Unlike { what, most, others, without } = unlike;
+    write!(f, "'{what}' is not the same on all machines: {} have one", named(most))?;
+    if !others.is_empty() {
+        write!(f, ", {} another", named(others))?;
+    }
+    if !without.is_empty() {
+        write!(f, ", {} none", named(without))?;
+    }
+    f.write_str(
+        ": make them the same, then run 'kubeboot up' where it was changed, or replace the machines that differ",
+    )
 }
 
 fn fmt_certificate(f: &mut fmt::Formatter<'_>, file: &str, days: i64) -> fmt::Result {

@@ -31,6 +31,14 @@ fn registrations(input: &mut StatusInput) -> &mut BTreeMap<InstanceId, Known<Reg
     input.registrations.as_mut().unwrap()
 }
 
+/// Machine `n` has another file than the others.
+fn differ(input: &mut StatusInput, n: u8) {
+    for (instance, says) in registrations(input) {
+        let digest = if *instance == id(n) { "another" } else { "one" };
+        says.as_mut().unwrap().digests.insert("/etc/kubernetes/enc.yaml".into(), digest.into());
+    }
+}
+
 fn candidates(input: &mut StatusInput) -> &mut Vec<GroupMember> {
     &mut input.group.as_mut().unwrap().as_mut().unwrap().members
 }
@@ -61,12 +69,18 @@ fn a_healthy_control_plane_has_no_reason() {
         registrations(input).insert(id(5), Err("garbage".into()));
         input.ec2.as_mut().unwrap().insert(id(4), Ec2State::Terminated);
     });
+    let gone_and_different = with(|input| {
+        registrations(input).insert(id(4), Ok(registration(4, RegistrationPhase::Joined)));
+        input.ec2.as_mut().unwrap().insert(id(4), Ec2State::Terminated);
+        differ(input, 4);
+    });
     let kubelet_without_network = with(|input| {
         api_servers(input).get_mut(&id(2)).unwrap().node = Some(NodeStatus { ready: false, kubelet_version: None });
     });
     let rows = [
         (healthy(), "healthy, can lose 1"),
         (one, "healthy, can lose 0"),
+        (gone_and_different, "healthy, can lose 1"),
         (gone_before, "healthy, can lose 1"),
         (kubelet_without_network, "healthy, can lose 1"),
         (with(|input| input.here.leaving_unit = Ok(LeavingUnitState::NotInstalled)), "healthy, can lose 1"),
@@ -106,6 +120,7 @@ fn every_reason_degrades() {
         (with(|input| input.etcd = stacked([member(1), member(2)])), 0, &["not-a-voter", "voter-count"]),
         (with(|input| registrations(input).insert(id(3), why()).map_or((), drop)), 1, &["member-unexplained"]),
         (with(|input| input.here.expected_size = Some(5)), 1, &["voter-count"]),
+        (with(|input| differ(input, 3)), 1, &["machines-differ"]),
     ];
     for (input, can_lose, codes) in rows {
         assert_eq!(verdict_of(&input), (format!("degraded, can lose {can_lose}"), codes.to_vec()));

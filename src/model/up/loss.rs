@@ -252,6 +252,7 @@ mod tests {
             versions: Versions::default(),
             waits_for: None,
             retired: false,
+            digests: Default::default(),
             last_error: None,
             since: String::new(),
             updated: format!("2026-01-02T03:04:0{n}Z"),
