@@ -18,6 +18,9 @@ const ADD_ONS: [(&str, &[&str]); 3] =
 const DURATIONS: [&str; 2] = ["/certificateValidityPeriod", "/caCertificateValidityPeriod"];
 /// Fields that name a folder, with or without a slash at the end.
 const FOLDERS: [&str; 2] = ["/certificatesDir", "/etcd/local/dataDir"];
+/// How a text is written anew.
+type Rewrite = fn(&str) -> String;
+
 /// A map whose `false` is stored.
 const FEATURE_GATES: &str = "featureGates";
 
@@ -40,7 +43,7 @@ pub(super) fn comparable(document: &Value) -> Value {
     if let Some(Value::Array(arguments)) = stored.pointer_mut("/etcd/local/extraArgs") {
         arguments.retain(|argument| text(argument, "name") != Some(CLUSTER_TOKEN));
     }
-    let rewrites: [(&[&str], fn(&str) -> String); 4] = [
+    let rewrites: [(&[&str], Rewrite); 4] = [
         (&DURATIONS, duration),
         (&FOLDERS, |folder| folder.trim_end_matches('/').to_owned()),
         (&["/kubernetesVersion"], |version| version.trim_start_matches('v').to_owned()),

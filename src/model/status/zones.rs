@@ -69,11 +69,13 @@ mod tests {
         input
     }
 
+    type Row<'a> = (&'a [u8], &'a [u8], Vec<&'a String>, Vec<&'a String>);
+
     #[test]
     fn a_zone_that_holds_the_quorum_is_a_reason_where_the_group_has_better_zones() {
         let (a, b) = (zone(1), zone(2));
         // Zones of the voters (0: not known), of the group; critical ones, and those that are a reason.
-        let rows: Vec<(&[u8], &[u8], Vec<&String>, Vec<&String>)> = vec![
+        let rows: Vec<Row<'_>> = vec![
             (&[1, 2, 3], &[1, 2, 3], vec![], vec![]),
             (&[1, 1, 2], &[1, 2, 3], vec![&a], vec![&a]),
             (&[1, 1, 1], &[1, 2, 3], vec![&a], vec![&a]),

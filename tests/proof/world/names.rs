@@ -190,6 +190,7 @@ impl Reg {
             versions: Versions::default(),
             waits_for: None,
             retired: self.retired,
+            digests: Default::default(),
             last_error: None,
             since: String::new(),
             updated: String::new(),
