@@ -156,6 +156,7 @@ mod tests {
             versions: Versions::default(),
             waits_for: None,
             retired: false,
+            digests: Default::default(),
             last_error: None,
             since: String::new(),
             updated: String::new(),
