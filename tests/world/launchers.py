@@ -8,7 +8,7 @@ from .build import PROJECT
 from .standin import whole
 
 HERE = Path(__file__).parent
-STANDINS = ("kubeadm", "kubelet", "systemctl", "crictl")
+STANDINS = ("kubeadm", "kubelet", "systemctl", "crictl", "journalctl")
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 

@@ -179,3 +179,29 @@ def test_crictl_refuses_what_the_real_one_refuses(node):
         done = node.run("crictl", *argv)
         assert done.returncode == 1 and said in done.stderr, argv
     assert len(containers(node)) == 4
+
+
+def test_crictl_tells_what_a_container_said_last(node):
+    node.init()
+    etcd = node.run("crictl", "ps", "-q", "--name", "^etcd$").stdout.strip()
+    ctl(node, "stop", "kubelet")
+    node.run("crictl", "stop", "--timeout", "5", etcd)
+    argv = ("ps", "--state", "exited", "--name", "^(etcd|kube-apiserver)$", "--output", "json")
+    listed = json.loads(node.run("crictl", *argv).stdout)["containers"]
+    assert [each["id"] for each in listed if each["metadata"]["name"] == "etcd"] == [etcd]
+    said = node.run("crictl", "logs", "--tail", "3", etcd)
+    # What a program says on its standard error comes as that of crictl.
+    assert said.returncode == 0 and said.stdout == "" and len(said.stderr.splitlines()) == 3
+    assert len(node.run("crictl", "logs", etcd[:13]).stderr.splitlines()) > 3
+    for argv in (["logs"], ["logs", "0123"], ["logs", etcd, etcd]):
+        assert node.run("crictl", *argv).returncode == 1, argv
+
+
+def test_journalctl_tells_the_last_lines_of_a_unit_alone(node):
+    node.write("/run/standin/journal/kubelet", "one\ntwo\nthree\n")
+    argv = ("--unit=kubelet.service", "--boot", "--lines", "2", "--output=cat", "--no-pager", "--quiet")
+    assert node.run("journalctl", *argv).stdout == "two\nthree\n"
+    assert node.run("journalctl", "-u", "other", "-q").stdout == ""
+    assert node.run("journalctl", "-u", "other").stdout == "-- No entries --\n"
+    done = node.run("journalctl", "--frobnicate")
+    assert done.returncode == 1 and "unrecognized option" in done.stderr

@@ -5,14 +5,14 @@ import os
 import re
 import sys
 
-from . import control, cri
+from . import control, cri, node
 
 # Options with a value, by their short and long names; everything else that begins with a dash stands alone.
 VALUES = {
     "r": "runtime-endpoint", "i": "image-endpoint", "c": "config", "t": "timeout", "o": "output", "s": "state",
     "p": "pod", "n": "last",
 }  # fmt: skip
-LONG = (*VALUES.values(), "name", "namespace", "label", "id", "image")
+LONG = (*VALUES.values(), "name", "namespace", "label", "id", "image", "tail", "since")
 ALONE = {"q": "quiet", "a": "all", "f": "force", "D": "debug", "v": "verbose", "l": "latest"}
 SHOWN = 13  # characters of an ID in a table
 NAMESPACE = "kube-system"
@@ -138,12 +138,37 @@ def _echo(idents, word=""):
         print(word + each)
 
 
+def _logs(idents, options):
+    """The log of one container that the runtime still knows: the last of its name, since none is kept of those before."""
+    if len(idents) != 1:
+        sys.exit("FATA[0000] ID cannot be empty")
+    known = [each for each in _ask(options, verb="containers") if each["ident"] and each["ident"].startswith(idents[0])]
+    if len(known) != 1:
+        sys.exit(f'FATA[0000] rpc error: code = NotFound desc = an error occurred when try to find container "{idents[0]}": not found')
+    lines = _log(known[0]["name"])
+    count = int(options.get("tail", ["-1"])[-1])
+    for line in lines if count < 0 else lines[max(0, len(lines) - count) :]:
+        # Programs of a control plane log to standard error, and crictl tells the streams apart.
+        print(line, file=sys.stderr)
+
+
+def _log(name):
+    try:
+        with open(node.path(f"/run/standin/logs/{name}.log"), encoding="utf-8", errors="replace") as log:
+            return log.read().splitlines()
+    except FileNotFoundError:
+        return []
+
+
 def _info(_, options):
     _ask(options, verb="containers")
     print(json.dumps({"runtimeName": "containerd", "runtimeVersion": "v2.1.0", "status": {"conditions": []}}))
 
 
-VERBS = {"info": _info, "version": _info, "ps": _ps, "pods": _pods, "stop": _stop, "stopp": _stopp, "rm": _rm, "rmp": _rmp}
+VERBS = {
+    "info": _info, "version": _info, "ps": _ps, "pods": _pods, "logs": _logs,
+    "stop": _stop, "stopp": _stopp, "rm": _rm, "rmp": _rmp,
+}  # fmt: skip
 ON_SOME = ("stop", "stopp", "rm", "rmp")
 
 
