@@ -1,5 +1,6 @@
 //! What commands print: lines and columns for people, in plain ASCII whatever the bucket holds, or JSON for programs.
 
+use crate::model::text::{is_command, plain};
 use anyhow::{Context, Result};
 use serde::Serialize;
 use std::io::Write;
@@ -15,11 +16,37 @@ const LONGEST: usize = 500;
 /// A standard output that takes nothing.
 pub fn print(report: &impl Serialize, page: impl FnOnce() -> String, json: bool) -> Result<()> {
     let text = if json {
-        format!("{}\n", serde_json::to_string_pretty(report).context("failed to write the report as JSON")?)
+        let text = serde_json::to_string_pretty(report).context("failed to write the report as JSON")?;
+        format!("{}\n", json_plain(&text))
     } else {
-        page()
+        plain(&page())
     };
     std::io::stdout().write_all(text.as_bytes()).context("failed to write to standard output")
+}
+
+/// Prints lines to standard output that are no report, such as a plan. A reader that has closed the pipe is no failure.
+pub fn say(text: &str) {
+    let _ = writeln!(std::io::stdout(), "{}", plain(text));
+}
+
+/// Prints lines to standard error that are no log, such as a question. If it is closed, nobody is there to be told.
+pub fn tell(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{}", plain(text));
+}
+
+/// JSON with every character that commands a terminal escaped, which JSON itself asks for of some of them only. Outside of strings there
+/// is none but the line break.
+#[must_use]
+pub fn json_plain(json: &str) -> String {
+    let mut shown = String::with_capacity(json.len());
+    for letter in json.chars() {
+        match letter {
+            '\n' => shown.push('\n'),
+            commands if is_command(commands) => shown.push_str(&format!("\\u{:04x}", u32::from(commands))),
+            other => shown.push(other),
+        }
+    }
+    shown
 }
 
 /// One line of a text that may come from anywhere: what is not printable ASCII becomes a question mark, so that no

@@ -14,12 +14,15 @@ use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::format::{DefaultFields, Format, Full, Writer};
+use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::exit::{Exit, causes};
+use crate::layout::{json_plain, tell};
+use crate::model::text::one_line;
 use crate::settings::{LogFormat, Settings};
 
 /// Sets up the log of this process, once, and logs the warnings about the settings.
@@ -50,15 +53,15 @@ fn install(level: LevelFilter, format: LogFormat) -> Result<()> {
         .with_target("kubeboot", level);
     let text = tracing_subscriber::fmt::layer()
         .with_writer(io::stderr)
-        .with_target(false)
-        .with_ansi(wants_colour())
         // Otherwise a closed standard error would cause a panic.
         .log_internal_errors(false);
     let layer = match format {
-        LogFormat::Json => text.json().flatten_event(true).boxed(),
+        LogFormat::Json => {
+            text.json().flatten_event(true).with_target(false).with_writer(|| JsonWriter(io::stderr())).boxed()
+        }
         LogFormat::Journal => journal().context(Exit::Usage)?.boxed(),
-        LogFormat::Auto if is_journal() => text.event_format(PriorityFormat::new()).boxed(),
-        LogFormat::Auto | LogFormat::Text => text.boxed(),
+        LogFormat::Auto if is_journal() => text.event_format(OneLine::for_journal()).boxed(),
+        LogFormat::Auto | LogFormat::Text => text.event_format(OneLine::for_people(wants_colour())).boxed(),
     };
     tracing_subscriber::registry().with(layer.with_filter(which)).try_init().context("failed to set up the log")
 }
@@ -69,18 +72,38 @@ fn journal() -> Result<tracing_journald::Layer> {
     Ok(layer.with_field_prefix(Some("KUBEBOOT".to_owned())).with_syslog_identifier("kubeboot".to_owned()))
 }
 
-/// Text for a standard error that is the journal: in place of the time, each line begins with its priority as
-/// in sd-daemon(3). systemd copies only standard error to the console, not what comes by the journal's
-/// own socket, and on EC2 the console can be read from outside.
-struct PriorityFormat(Format<Full, ()>);
+/// Text, one line for each event, in which nothing commands a terminal, whatever was logged.
+struct OneLine<T> {
+    format: Format<Full, T>,
+    head: Head,
+}
 
-impl PriorityFormat {
-    fn new() -> Self {
-        Self(Format::default().without_time().with_target(false).with_ansi(false))
+/// How a line begins.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Head {
+    /// With the time.
+    Plain,
+    /// The same, the level in colour.
+    Coloured,
+    /// With the priority as in sd-daemon(3), in place of the time: for a standard error that is the journal. systemd copies only standard
+    /// error to the console, not what comes by the journal's own socket, and on EC2 the console can be read from outside.
+    Priority,
+}
+
+impl OneLine<()> {
+    fn for_journal() -> Self {
+        Self { format: Format::default().without_time().with_target(false).with_ansi(false), head: Head::Priority }
     }
 }
 
-impl<S: Subscriber + for<'a> LookupSpan<'a>> FormatEvent<S, DefaultFields> for PriorityFormat {
+impl OneLine<SystemTime> {
+    fn for_people(colour: bool) -> Self {
+        let head = if colour { Head::Coloured } else { Head::Plain };
+        Self { format: Format::default().with_target(false).with_ansi(false), head }
+    }
+}
+
+impl<S: Subscriber + for<'a> LookupSpan<'a>, T: FormatTime> FormatEvent<S, DefaultFields> for OneLine<T> {
     fn format_event(
         &self,
         ctx: &FmtContext<'_, S, DefaultFields>,
@@ -88,9 +111,43 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> FormatEvent<S, DefaultFields> for P
         event: &Event<'_>,
     ) -> fmt::Result {
         let mut text = String::new();
-        self.0.format_event(ctx, Writer::new(&mut text), event)?;
-        let priority = priority(*event.metadata().level());
-        text.lines().try_for_each(|line| writeln!(out, "<{priority}>{}", line.trim_end()))
+        self.format.format_event(ctx, Writer::new(&mut text), event)?;
+        let level = *event.metadata().level();
+        // Also what begins the line is kept, such as the blanks before a shorter level.
+        let line = text.strip_suffix('\n').unwrap_or(&text);
+        let blanks = &line[..line.len() - line.trim_start().len()];
+        let line = format!("{blanks}{}", one_line(line));
+        match self.head {
+            Head::Plain => writeln!(out, "{line}"),
+            Head::Coloured => writeln!(out, "{}", line.replacen(level.as_str(), &coloured(level), 1)),
+            Head::Priority => writeln!(out, "<{}>{line}", priority(level)),
+        }
+    }
+}
+
+/// The word for a level in its colour.
+fn coloured(level: Level) -> String {
+    let colour = match level {
+        Level::ERROR => 31,
+        Level::WARN => 33,
+        Level::INFO => 32,
+        Level::DEBUG => 34,
+        Level::TRACE => 35,
+    };
+    format!("\u{1b}[{colour}m{level}\u{1b}[0m")
+}
+
+/// Standard error for events as JSON, each of them one write.
+struct JsonWriter<W>(W);
+
+impl<W: Write> Write for JsonWriter<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write_all(json_plain(&String::from_utf8_lossy(bytes)).as_bytes())?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
     }
 }
 
@@ -116,16 +173,17 @@ pub(crate) fn is_journal() -> bool {
     rustix::fs::fstat(io::stderr().as_fd()).is_ok_and(|stat| stream == format!("{}:{}", stat.st_dev, stat.st_ino))
 }
 
-/// Reports an error once, with all its causes: to the log, or to standard error if no log has been set
+/// Reports an error once, with all its causes, a line each: to the log, or to standard error if no log has been set
 /// up. Returns the exit that the error carries.
 pub fn report(error: &anyhow::Error) -> Exit {
     let exit = Exit::of(error);
     let text = chain(error);
     if tracing::dispatcher::has_been_set() {
-        tracing::error!(exit = exit.number(), "{text}");
+        let mut lines = text.lines();
+        tracing::error!(exit = exit.number(), "{}", lines.next().unwrap_or_default());
+        lines.for_each(|line| tracing::error!("{line}"));
     } else {
-        // If standard error is closed, there is no other place to report to.
-        let _ = writeln!(io::stderr(), "kubeboot: {text}");
+        tell(&format!("kubeboot: {text}"));
     }
     exit
 }
@@ -146,6 +204,7 @@ fn chain(error: &anyhow::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::text::is_command;
     use anyhow::anyhow;
     use std::sync::{Arc, Mutex};
 
@@ -179,18 +238,42 @@ mod tests {
         }
     }
 
-    #[test]
-    fn every_line_to_the_journal_begins_with_its_priority() {
-        let written = LogBuffer::default();
-        let writer = written.clone();
-        let layer = tracing_subscriber::fmt::layer().with_writer(move || writer.clone());
-        let log = tracing_subscriber::registry().with(layer.event_format(PriorityFormat::new()));
+    /// What a log in this format writes of two events, the second of which would command a terminal.
+    fn written<L>(layer: impl FnOnce(LogBuffer) -> L) -> String
+    where
+        L: Layer<tracing_subscriber::Registry> + Send + Sync,
+    {
+        let buffer = LogBuffer::default();
+        let log = tracing_subscriber::registry().with(layer(buffer.clone()));
         tracing::subscriber::with_default(log, || {
             tracing::info!(claim = 7, "waiting");
-            tracing::error!("first\n  second");
+            tracing::error!(why = %"a\nb\u{9b}", "first\n  second \u{1b}[2J\u{7f}\u{202e}");
         });
-        let text = String::from_utf8(written.0.lock().expect("no holder panics").clone()).expect("it is text");
-        assert_eq!(text, "<6> INFO waiting claim=7\n<3>ERROR first\n<3>  second\n");
+        let bytes = buffer.0.lock().expect("no holder panics").clone();
+        String::from_utf8(bytes).expect("it is text")
+    }
+
+    #[test]
+    fn every_event_is_one_line_that_commands_no_terminal_in_every_format() {
+        let to = |buffer: LogBuffer| tracing_subscriber::fmt::layer().with_writer(move || buffer.clone());
+        let journal = written(|buffer| to(buffer).event_format(OneLine::for_journal()));
+        let told = "first second \\x1b[2J\\x7f\\u{202e} why=a b\\u{9b}";
+        assert_eq!(journal, format!("<6> INFO waiting claim=7\n<3>ERROR {told}\n"));
+
+        let people = written(|buffer| to(buffer).event_format(OneLine::for_people(false)));
+        assert!(people.ends_with(&format!("ERROR {told}\n")) && people.lines().count() == 2, "{people}");
+        let coloured = written(|buffer| to(buffer).event_format(OneLine::for_people(true)));
+        assert!(coloured.contains("\u{1b}[31mERROR\u{1b}[0m first"), "{coloured}");
+        assert_eq!(coloured.matches('\u{1b}').count(), 4, "only the levels are in colour: {coloured}");
+
+        let json = written(|buffer| {
+            tracing_subscriber::fmt::layer().json().flatten_event(true).with_writer(move || JsonWriter(buffer.clone()))
+        });
+        assert_eq!(json.lines().count(), 2, "{json}");
+        assert!(!json.chars().any(|letter| letter != '\n' && is_command(letter)), "{json:?}");
+        for line in json.lines() {
+            serde_json::from_str::<serde_json::Value>(line).expect("a line is an object");
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The body of an answer from S3, read to its end within a size and a time: what its headers promise is not relied upon.
 
+use crate::model::duration::in_words;
 use aws_sdk_s3::primitives::ByteStream;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -16,7 +17,7 @@ pub(super) enum BodyFailure {
     #[error("it is larger than {LARGEST} bytes, so it is not kubeboot's: remove it")]
     TooLarge,
     /// It stopped on the way.
-    #[error("the object did not arrive within {} seconds", BODY_TIMEOUT.as_secs())]
+    #[error("the object did not arrive within {}", in_words(BODY_TIMEOUT))]
     TooLate,
     /// The connection failed.
     #[error("{0}")]

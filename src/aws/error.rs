@@ -91,7 +91,7 @@ impl CallFailed {
                 (Some(code), None) => code.to_owned(),
                 (None, _) => status.map_or_else(|| "no answer".to_owned(), |status| format!("status {status}")),
             },
-            None => causes(error),
+            None => without_answer(causes(error)),
         };
         let bucket_region = error.raw_response().and_then(|response| response.headers().get("x-amz-bucket-region"));
         // An answer that was cut off says nothing, whatever its first line: behind a 404 may have come that there is no such object.
@@ -186,6 +186,18 @@ pub(super) fn causes(error: &(dyn Error + 'static)) -> String {
     chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
+/// Why a call was not even made, or had no answer. Where no source has given credentials, the SDK's text names none of them.
+fn without_answer(text: String) -> String {
+    const NO_CREDENTIALS: [&str; 2] = ["no providers in chain provided credentials", "while loading credentials"];
+    if NO_CREDENTIALS.iter().any(|words| text.contains(words)) {
+        return format!(
+            "there are no credentials, because the instance metadata service (IMDS) does not answer or gives none: see that its endpoint is \
+             enabled for this instance, that http://169.254.169.254 can be reached from it, and that it has its instance profile ({text})"
+        );
+    }
+    text
+}
+
 /// What status and error code mean.
 fn classify(status: Option<u16>, code: Option<&str>) -> CallFailure {
     match (status, code) {
@@ -246,6 +258,15 @@ mod tests {
             assert_eq!(failed.kind, CallFailure::NoAnswer, "{status}");
             assert!(failed.may_mend() && failed.detail.contains("end of file"), "{failed}");
         }
+    }
+
+    #[test]
+    fn a_metadata_service_that_is_gone_is_told_as_that() {
+        let gone = "dispatch failure: other: no providers in chain provided credentials".to_owned();
+        let told = without_answer(gone.clone());
+        assert!(told.starts_with("there are no credentials, because the instance metadata service (IMDS)"), "{told}");
+        assert!(told.ends_with(&format!("({gone})")), "{told}");
+        assert_eq!(without_answer("dispatch failure: timeout".into()), "dispatch failure: timeout");
     }
 
     #[test]

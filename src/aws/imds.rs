@@ -1,6 +1,7 @@
 //! Who this machine is, by the instance metadata service in its second version only.
 
 use super::error::causes;
+use crate::model::duration::in_words;
 use crate::model::machine::ids::InstanceId;
 use anyhow::{Context, Result, anyhow, bail};
 use aws_config::imds::client::{Client, error::ImdsError};
@@ -83,7 +84,7 @@ pub async fn describe_where_it_is() -> Result<InstanceMetadata> {
 pub async fn this_machine() -> Result<InstanceMetadata> {
     timeout(OPERATOR_TIMEOUT, describe_where_it_is())
         .await
-        .map_err(|_| anyhow!("IMDS gave no answer within {}s", OPERATOR_TIMEOUT.as_secs()))?
+        .map_err(|_| anyhow!("IMDS gave no answer within {}", in_words(OPERATOR_TIMEOUT)))?
 }
 
 /// Asks IMDS.

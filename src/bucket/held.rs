@@ -4,6 +4,7 @@
 
 use crate::aws::CallFailed;
 use crate::aws::store::Store;
+use crate::model::duration::in_words;
 use crate::model::record::conditional_write::Condition;
 use crate::model::record::renewal::{Renewal, RenewalResult, after, renewal, stands_for};
 use std::future::Future;
@@ -31,7 +32,7 @@ pub enum HoldingLost {
     #[error("the object is gone")]
     Gone,
     /// It could not be renewed in time, so other machines may consider this one dead.
-    #[error("it could not be renewed for {}s: {last}", silent_for.as_secs())]
+    #[error("it could not be renewed for {}: {last}", in_words(*silent_for))]
     Silent {
         /// Time since the last renewal.
         silent_for: Duration,

@@ -4,6 +4,7 @@ use super::keys;
 use crate::aws::CallFailed;
 use crate::aws::store::{Store, Written};
 use crate::exit::Exit;
+use crate::model::duration::in_words;
 use crate::model::machine::ids::InstanceId;
 use crate::model::membership::registration::{Registration, RegistrationPhase};
 use crate::model::record::cluster::ClusterRecord;
@@ -89,5 +90,5 @@ pub async fn write(store: &Store, registration: &Registration) -> anyhow::Result
             Written::Unknown => break,
         }
     }
-    anyhow::bail!("failed to write the registration '{}': no answer in {}s", store.url(&key), WRITE_TIMEOUT.as_secs())
+    anyhow::bail!("failed to write the registration '{}': no answer in {}", store.url(&key), in_words(WRITE_TIMEOUT))
 }

@@ -5,6 +5,7 @@ use super::finding::{Finding, Found};
 use super::input::CheckInput;
 use crate::aws::CallFailure;
 use crate::bucket::keys;
+use crate::model::duration::in_words;
 use std::time::{Duration, SystemTime};
 
 pub(super) const CHECKS: &[Check] = &[
@@ -49,7 +50,7 @@ fn judge_clock(ours: SystemTime, theirs: SystemTime) -> Finding {
         Ok(ahead) => (ahead, "ahead of"),
         Err(behind) => (behind.duration(), "behind"),
     };
-    let text = format!("this machine's clock is {} s {how} S3's", off.as_secs());
+    let text = format!("this machine's clock is {} {how} S3's", in_words(off));
     let remedy = "let chrony or systemd-timesyncd set it, on EC2 from 169.254.169.123";
     if off > CLOCK_WRONG {
         Finding::failed(format!("{text}: AWS refuses what it signs"), remedy)

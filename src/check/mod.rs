@@ -14,6 +14,7 @@ mod input;
 mod kubeadm;
 mod machine;
 mod network;
+mod own_etcd;
 mod report;
 mod runtime;
 mod settings;
@@ -45,7 +46,7 @@ struct Check {
 }
 
 /// All checks, in the order of the report: from this machine outwards.
-const CHECKS: [&[Check]; 12] = [
+const CHECKS: [&[Check]; 13] = [
     settings::CHECKS,
     machine::CHECKS,
     units::CHECKS,
@@ -58,6 +59,7 @@ const CHECKS: [&[Check]; 12] = [
     bucket::CHECKS,
     trial::CHECKS,
     cluster::CHECKS,
+    own_etcd::CHECKS,
 ];
 
 /// A check that has its answer already.

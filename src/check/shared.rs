@@ -2,6 +2,7 @@
 
 use super::CHECK_TIMEOUT;
 use super::finding::{CheckVerdict, Finding};
+use crate::model::duration::in_words;
 use std::future::Future;
 use tokio::time::timeout;
 
@@ -40,8 +41,5 @@ impl<T> SharedAnswer<T> {
 
 /// The finding where an answer took too long.
 pub(super) fn late() -> Finding {
-    Finding::unanswered(
-        format!("no answer within {} s", CHECK_TIMEOUT.as_secs()),
-        "see what it waits for, and try again",
-    )
+    Finding::unanswered(format!("no answer within {}", in_words(CHECK_TIMEOUT)), "see what it waits for, and try again")
 }

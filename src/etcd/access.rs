@@ -1,6 +1,7 @@
 //! Credentials for etcd, and a connection to one member.
 
 use super::CLIENT_PORT;
+use crate::host::tls::{self, Handshake};
 use crate::model::membership::certainty::RecordedEtcd;
 use anyhow::{Context, Result};
 use etcd_client::{Certificate, Client, ConnectOptions, Identity, TlsOptions};
@@ -62,10 +63,47 @@ impl Access {
     }
 }
 
-/// The error of a request, without the client library's internals.
+/// The error of a request, without the client library's internals, and with the cause that it leaves out.
 pub(super) fn brief(error: etcd_client::Error) -> anyhow::Error {
     match error {
-        etcd_client::Error::GRpcStatus(status) => anyhow::anyhow!("{}", status.message().to_owned()),
+        etcd_client::Error::GRpcStatus(status) => {
+            let message = status.message().to_owned();
+            anyhow::anyhow!(with_cause(message, std::error::Error::source(&status)))
+        }
         error => error.into(),
+    }
+}
+
+/// What a member said, or why it could not be asked.
+fn with_cause(message: String, source: Option<&(dyn std::error::Error + 'static)>) -> String {
+    let Some(source) = source else { return message };
+    let root = std::iter::successors(Some(source), |&error| error.source()).last().map(ToString::to_string);
+    match (Handshake::of(&tls::told(source)), root) {
+        (Some(_), _) => tls::told(source),
+        (None, Some(root)) if !message.contains(&root) => format!("{message}: {root}"),
+        (None, _) => message,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Error;
+
+    #[test]
+    fn the_cause_of_a_request_that_failed_is_told() {
+        let refused = Error::other("connection refused");
+        let issuer = Error::other("invalid peer certificate: UnknownIssuer");
+        let rows = [
+            (None, "etcdserver: too many requests"),
+            (Some(&refused), "etcdserver: too many requests: connection refused"),
+            (Some(&issuer), Handshake::OtherAuthority.sentence()),
+        ];
+        for (source, expected) in rows {
+            let source = source.map(|error| error as &(dyn std::error::Error + 'static));
+            let told = with_cause("etcdserver: too many requests".into(), source);
+            assert!(told.starts_with(expected), "{told}");
+        }
+        assert_eq!(with_cause("a: connection refused".into(), Some(&refused)), "a: connection refused");
     }
 }

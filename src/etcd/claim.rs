@@ -1,6 +1,7 @@
 //! The claim that made a cluster, kept in its etcd: what tells it from an etcd that lost its data and began anew.
 
 use super::access::{Access, REQUEST_TIMEOUT, brief};
+use crate::model::duration::in_words;
 use crate::model::machine::ids::EtcdClusterId;
 use crate::model::membership::certainty::CLAIM_KEY;
 use anyhow::{Context, Result, bail, ensure};
@@ -16,7 +17,7 @@ use tokio::time::timeout;
 pub async fn write_claim(access: &Access, address: IpAddr) -> Result<EtcdClusterId> {
     let written = timeout(REQUEST_TIMEOUT, write(access, address)).await;
     written
-        .with_context(|| format!("no answer within {}s", REQUEST_TIMEOUT.as_secs()))
+        .with_context(|| format!("no answer within {}", in_words(REQUEST_TIMEOUT)))
         .and_then(|written| written)
         .with_context(|| format!("failed to write the claim into etcd at {address}"))
 }

@@ -37,7 +37,7 @@ pub async fn observe_within(access: &Access, addresses: &[IpAddr], step: Duratio
 
 /// The same, with the members that keep no claim. The first certain list ends it.
 pub async fn observe_all(access: &Access, addresses: &[IpAddr], step: Duration) -> Observed {
-    let questions = addresses.iter().map(|address| ask(access, *address, step));
+    let questions = addresses.iter().copied().map(|address| ask(access, address, step));
     let mut asked = futures::stream::iter(questions).buffer_unordered(AT_ONCE);
     let (mut remembered, mut why, mut without_claim) = (None, None, Vec::new());
     while let Some(answer) = asked.next().await {

@@ -8,6 +8,8 @@ use std::net::IpAddr;
 /// A member's own status.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Status {
+    /// The address at which it was asked.
+    pub at: IpAddr,
     /// Its ID.
     pub id: MemberId,
     /// Its version, without a `v`.
@@ -25,5 +27,5 @@ pub async fn status(access: &Access, address: IpAddr) -> Result<Status> {
     let answer = client.status().await.map_err(brief);
     let answer = answer.with_context(|| format!("etcd at {address} did not give its status"))?;
     let id = answer.header().with_context(|| format!("etcd at {address} did not give its member ID"))?.member_id();
-    Ok(Status { id: MemberId(id), version: answer.version().to_owned(), errors: answer.errors().to_vec() })
+    Ok(Status { at: address, id: MemberId(id), version: answer.version().to_owned(), errors: answer.errors().to_vec() })
 }

@@ -1,6 +1,7 @@
 //! Asks a person to confirm an action that cannot be undone.
 
 use crate::exit::Exit;
+use crate::model::duration::in_words;
 use anyhow::{Context, Result, anyhow};
 use std::io::{IsTerminal, Write, stderr, stdin};
 use std::time::Duration;
@@ -24,8 +25,7 @@ pub async fn confirm(yes: bool) -> Result<()> {
     let asked = write!(terminal, "Type 'yes' to go on: ").and_then(|()| terminal.flush());
     asked.context("failed to ask at the terminal")?;
     let answer = timeout(ANSWER_TIMEOUT, line()).await.map_err(|_| {
-        anyhow!("there was no answer within {}: nothing was changed", humantime::format_duration(ANSWER_TIMEOUT))
-            .context(Exit::Usage)
+        anyhow!("there was no answer within {}: nothing was changed", in_words(ANSWER_TIMEOUT)).context(Exit::Usage)
     })?;
     ensure_yes(&answer?)
 }

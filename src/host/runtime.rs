@@ -15,6 +15,15 @@ pub fn sockets() -> Vec<&'static str> {
     KNOWN.into_iter().filter(|path| is_socket(Path::new(path))).collect()
 }
 
+/// The socket that was given, or else those at which there is a runtime.
+#[must_use]
+pub fn chosen(given: Option<&str>) -> Vec<&str> {
+    match given {
+        Some(socket) => vec![path_of(socket)],
+        None => sockets(),
+    }
+}
+
 fn is_socket(path: &Path) -> bool {
     path.metadata().is_ok_and(|metadata| metadata.file_type().is_socket())
 }

@@ -93,6 +93,22 @@ pub(super) fn version(object: &Value) -> Result<String> {
     text(object, "/gitVersion").context("the answer holds no gitVersion")
 }
 
+/// What an API server says in the place of an answer, in one sentence. One that starts knows nobody's rights at first (403), and is
+/// not ready for some seconds more (500, with the names of its checks).
+pub(super) fn refusal(status: u16, body: &[u8]) -> String {
+    let said = message(body);
+    match status {
+        403 => format!(
+            "it answered 403: it has just started and has not loaded its access rules yet, which takes seconds; if that stays so, see \
+             whether the ClusterRoleBinding 'kubeadm:cluster-admins' is there ({said})"
+        ),
+        500 if said.starts_with("[-]") => {
+            format!("it answered 500: it is not ready yet, these of its checks fail: {said}")
+        }
+        _ => format!("it answered {status}: {said}"),
+    }
+}
+
 /// The reason that a server gave: the message of a Status object, or the failed checks of `/readyz`, or else the beginning of the
 /// body. Shortened, on one line, and without secrets.
 pub(super) fn message(body: &[u8]) -> String {
@@ -118,6 +134,27 @@ fn text(value: &Value, pointer: &str) -> Option<String> {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn a_server_that_starts_is_told_from_one_that_refuses() {
+        let forbidden =
+            br#"{"kind":"Status","message":"forbidden: User \"kubernetes-admin\" cannot get path \"/readyz\""}"#;
+        let checks = b"[+]ping ok\n[-]etcd failed: reason withheld\n[-]poststarthook/rbac/bootstrap-roles failed: reason withheld\n";
+        let rows: [(u16, &[u8], &str); 4] = [
+            (403, forbidden, "it answered 403: it has just started"),
+            (
+                500,
+                checks,
+                "it answered 500: it is not ready yet, these of its checks fail: [-]etcd failed: reason withheld, [-]poststarthook/rbac",
+            ),
+            (500, b"odd", "it answered 500: odd"),
+            (404, b"", "it answered 404: "),
+        ];
+        for (status, body, expected) in rows {
+            let told = refusal(status, body);
+            assert!(told.starts_with(expected), "{told}");
+        }
+    }
 
     #[test]
     fn a_node_is_parsed_with_whatever_fields_it_has() -> Result<()> {

@@ -3,12 +3,13 @@
 use std::net::{Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use reqwest::{Certificate, Identity, Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::answers::{self, ClusterConfiguration, KubeNode};
 use super::kubeconfig::Kubeconfig;
+use crate::host::tls;
 
 /// How long a connection may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -229,7 +230,8 @@ impl Client {
             }
             Ok::<_, reqwest::Error>(HttpAnswer { status: response.status(), body })
         };
-        let answer = answer.await.map_err(reqwest::Error::without_url).with_context(|| self.failed(path))?;
+        let told = |error: reqwest::Error| anyhow!(tls::told(&error.without_url()));
+        let answer = answer.await.map_err(told).with_context(|| self.failed(path))?;
         ensure!(
             answer.body.len() <= ANSWER_LIMIT,
             "{}: the answer is larger than {ANSWER_LIMIT} bytes",
@@ -264,7 +266,7 @@ impl HttpAnswer {
     /// The object of a successful answer. `/readyz` answers `ok`, which is no JSON and is not needed.
     fn success(self, client: &Client, path: &str) -> Result<Value> {
         if !self.status.is_success() {
-            bail!("{}: it answered {}: {}", client.failed(path), self.status.as_u16(), answers::message(&self.body));
+            bail!("{}: {}", client.failed(path), answers::refusal(self.status.as_u16(), &self.body));
         }
         if self.body == b"ok" {
             return Ok(Value::Null);

@@ -1,11 +1,11 @@
 //! A running init or join, and why a command of kubeadm failed.
 
-use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::output::{self, Cause, KubeadmPhase, Summary};
 use crate::host::process::{Command, ProcessFailed, Running};
+use crate::model::duration::in_words;
 
 /// A running init or join. When it is dropped, kubeadm and its children are killed.
 pub struct Attempt {
@@ -20,10 +20,10 @@ pub struct Attempt {
 pub struct Failure {
     /// The command, such as `kubeadm join`.
     pub command: &'static str,
-    /// What kubeadm printed about it; `None` when it did not end by itself.
+    /// What kubeadm printed about it; `None` when it never ran.
     pub summary: Option<Summary>,
     /// How it ended.
-    failed: ProcessFailed,
+    failed: Box<ProcessFailed>,
 }
 
 impl Attempt {
@@ -71,28 +71,52 @@ impl Attempt {
 }
 
 impl Failure {
-    pub(super) fn new(command: &'static str, failed: ProcessFailed) -> Self {
+    /// A command's failure, by how its process has ended.
+    #[must_use]
+    pub fn new(command: &'static str, failed: ProcessFailed) -> Self {
         let summary = match &failed {
-            ProcessFailed::Exit { tail, .. } => Some(output::summarize(tail)),
-            _ => None,
+            ProcessFailed::Exit { .. } | ProcessFailed::TimedOut { .. } | ProcessFailed::Signal { .. } => {
+                Some(output::summarize(failed.tail(), failed.printed()))
+            }
+            ProcessFailed::NotFound { .. } | ProcessFailed::Io { .. } => None,
         };
-        Self { command, summary, failed }
+        Self { command, summary, failed: Box::new(failed) }
     }
 
-    /// What kind of failure it is; [`Cause::Other`] when kubeadm did not end by itself.
+    /// What kind of failure it is; [`Cause::Other`] when kubeadm never ran.
     #[must_use]
     pub fn cause(&self) -> Cause {
         self.summary.as_ref().map_or(Cause::Other, |summary| summary.cause)
     }
 
-    fn text(&self) -> impl fmt::Display {
-        match (&self.summary, &self.failed) {
-            (Some(summary), ProcessFailed::Exit { code, .. }) => {
-                let lines = summary.lines.join("; ");
-                format!("'{}' ended with exit code {code}: {lines}; {}", self.command, summary.cause.remedy())
+    /// Whether kubeadm has ended by itself, so that what it printed is its own verdict.
+    #[must_use]
+    pub fn ended_by_itself(&self) -> bool {
+        matches!(*self.failed, ProcessFailed::Exit { .. })
+    }
+
+    /// Whether it was ended because its time was over.
+    #[must_use]
+    pub fn timed_out(&self) -> bool {
+        matches!(*self.failed, ProcessFailed::TimedOut { .. })
+    }
+
+    /// The command is kubeadm's, whatever program it was started by.
+    fn text(&self) -> String {
+        let how = match &*self.failed {
+            ProcessFailed::Exit { code, .. } => format!("ended with exit code {code}"),
+            ProcessFailed::TimedOut { after, .. } => {
+                format!("had not come to an end after {}, and was ended", in_words(*after))
             }
-            (_, failed) => format!("failed to run '{}': {failed}", self.command),
-        }
+            ProcessFailed::Signal { signal, .. } => format!("was ended by signal {signal}"),
+            ProcessFailed::NotFound { .. } => return format!("failed to run '{}': {}", self.command, self.failed),
+            ProcessFailed::Io { source, .. } => {
+                return format!("failed to run '{}': {}: {source}", self.command, self.failed);
+            }
+        };
+        let lines = self.summary.as_ref().map_or(&[][..], |summary| &summary.lines);
+        let said = if lines.is_empty() { "it printed no error".to_owned() } else { lines.join("; ") };
+        format!("'{}' {how}: {said}; {}", self.command, self.cause().remedy())
     }
 }
 
@@ -101,6 +125,7 @@ mod tests {
     use super::*;
     use anyhow::{Context, Result};
     use std::sync::Mutex;
+    use std::time::Duration;
 
     /// A program that prints a captured output on this stream (1 or 2) and ends with this exit code.
     fn printing(capture: &str, stream: u8, code: u8) -> Command {
@@ -151,7 +176,36 @@ mod tests {
         let mut attempt = Attempt::start("kubeadm init", command, |_| {})?;
         attempt.kill().await?;
         let failure = attempt.wait().await.err().context("must fail")?;
-        assert!(failure.summary.is_none() && failure.to_string().contains("failed to run 'kubeadm init'"), "{failure}");
+        let said = failure.to_string();
+        assert!(said.starts_with("'kubeadm init' was ended by signal 15: it printed no error; "), "{said}");
+        assert!(!failure.ended_by_itself() && !failure.timed_out());
         Ok(())
+    }
+
+    #[tokio::test]
+    async fn an_attempt_that_ran_out_of_time_says_what_it_was_at_and_names_kubeadm() -> Result<()> {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/kubeadm-1.36");
+        let script =
+            format!("head -n 2 '{folder}/join-with-dead-member.err' >&2; echo '[etcd] waiting'; exec sleep 600");
+        let command = Command::new("sh").args(["-c", &script]).env_allow(["PATH"]).deadline(Duration::from_secs(2));
+        let mut attempt = Attempt::start("kubeadm join", command, |_| {})?;
+        let failure = attempt.wait().await.err().context("must fail")?;
+        assert_eq!(
+            failure.to_string(),
+            format!(
+                "'kubeadm join' had not come to an end after 2 s, and was ended: etcdserver: unhealthy cluster; {}",
+                Cause::UnhealthyEtcd.remedy()
+            )
+        );
+        assert!(failure.timed_out());
+        Ok(())
+    }
+
+    #[test]
+    fn what_the_system_refused_is_told() {
+        let source = std::io::Error::other("out of memory");
+        let failed = ProcessFailed::Io { program: "unshare".into(), verb: "start", source };
+        let said = Failure::new("kubeadm join", failed).to_string();
+        assert_eq!(said, "failed to run 'kubeadm join': failed to start 'unshare': out of memory");
     }
 }

@@ -9,6 +9,7 @@
 //! | [`attempt`] | a running init or join, and why a command failed |
 //! | [`run`] | running the commands, with deadlines and a clean environment |
 //! | [`pki`] | the files that all control-plane nodes share, and the bundle that carries them |
+//! | [`last_words`] | what kubelet and ended containers said last |
 //! | [`data_dir`] | etcd's data folder, in which nothing but etcd's own data may lie |
 //! | [`manifests`] | the manifests of etcd and API server, and the folder in which they are set aside |
 //! | [`quiesce`] | stopping kubelet and the control plane that it started |
@@ -20,6 +21,7 @@ pub mod attempt;
 pub mod data_dir;
 pub mod documents;
 pub mod host_files;
+pub mod last_words;
 pub mod manifests;
 pub mod output;
 pub mod pki;

@@ -22,7 +22,7 @@ const LONGEST: Duration = Duration::from_secs(20);
 /// Between two looks.
 const INTERVAL: Duration = Duration::from_millis(250);
 /// The programs of a control plane, as kubeadm's manifests start them.
-const PROGRAMS: [&str; 4] = ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"];
+pub(super) const PROGRAMS: [&str; 4] = ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"];
 /// What stands in the control group of everything that kubelet has started.
 const PODS: &str = "kubepods";
 /// The longest command line that is looked at, in bytes.
@@ -65,12 +65,8 @@ pub async fn serve_again() -> Result<()> {
 
 /// Orders everything to stop, once; what comes back is what was still there.
 async fn stop_containers(cri_socket: Option<&str>) -> Vec<String> {
-    let sockets: Vec<&str> = match cri_socket {
-        Some(given) => vec![runtime::path_of(given)],
-        None => runtime::sockets(),
-    };
     let mut left = Vec::new();
-    for socket in sockets {
+    for socket in runtime::chosen(cri_socket) {
         match stop_by_runtime(Path::new(socket)).await {
             Ok(containers) => left.extend(containers.into_iter().map(|id| format!("container {id}"))),
             // The processes themselves are looked for next, with or without a runtime.

@@ -22,6 +22,7 @@
 //! | [`retire`] | whether a cluster may be given up |
 //! | [`status`] | how the control plane is, with the reasons |
 
+pub mod duration;
 pub mod leave;
 pub mod machine;
 pub mod membership;
@@ -29,6 +30,7 @@ pub mod reap;
 pub mod record;
 pub mod retire;
 pub mod status;
+pub mod text;
 pub mod up;
 #[cfg(test)]
 mod words;

@@ -75,7 +75,7 @@ fn every_step_says_what_it_does_and_why() {
         (Step::TakeOver(TakeOver::Terminated(id())), "taking the claim over: its holder i-00000001 is terminated"),
         (
             Step::TakeOver(TakeOver::Silent(id(), Duration::from_secs(91))),
-            "taking the claim over: its holder i-00000001 has been silent for 91s",
+            "taking the claim over: its holder i-00000001 has been silent for 1 min 31 s",
         ),
         (Step::Resume, "taking over an earlier claim of this machine, so that its late writes are fenced"),
         (Step::Init, "initialising: this machine holds the claim"),

@@ -9,6 +9,7 @@ use crate::kubeadm::data_dir;
 use crate::kubeadm::documents::{ClusterFacts, Documents, NodeFacts};
 use crate::kubeadm::output::Version;
 use crate::kubeadm::run::Kubeadm;
+use crate::model::duration::in_words;
 use crate::model::machine::ids::BootId;
 use crate::model::record::identity::Identity;
 use crate::settings::{CloudProvider, Settings};
@@ -190,7 +191,7 @@ async fn machine(time_limit: Duration) -> Result<InstanceMetadata> {
         match imds::describe(&client).await {
             Ok(machine) => return Ok(machine),
             Err(error) if start.elapsed() >= time_limit => {
-                return Err(error.context(format!("gave up on IMDS after {}s", start.elapsed().as_secs())));
+                return Err(error.context(format!("gave up on IMDS after {}", in_words(start.elapsed()))));
             }
             Err(error) => {
                 if !logged {

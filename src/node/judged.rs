@@ -32,7 +32,9 @@ pub async fn refused_by_kubeadm(facts: &Facts) -> Result<Vec<(&'static str, Stri
         files::write(&file, text.as_bytes(), 0o600)?;
         if let Err(failure) = Kubeadm::read_only().validate(&file).await {
             // Without a word of kubeadm's own it has refused nothing: it could not be run, or not in time.
-            let Some(said) = &failure.summary else { return Err(failure.into()) };
+            let Some(said) = failure.summary.as_ref().filter(|_| failure.ended_by_itself()) else {
+                return Err(failure.into());
+            };
             refused.push((command, said.lines.join("; ")));
         }
     }

@@ -12,6 +12,7 @@ pub mod kubelet_drop_in;
 pub mod lease;
 pub mod leaving_unit;
 pub mod node_name;
+pub mod own_authorities;
 pub mod peers;
 pub mod reaping;
 pub mod registrar;

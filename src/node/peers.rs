@@ -5,7 +5,7 @@ use super::group::View;
 use crate::kube::{Client, Kubeconfig};
 use crate::model::machine::group::{Ec2State, Group};
 use crate::model::machine::ids::InstanceId;
-use anyhow::{Context, Result};
+use anyhow::{Result, anyhow};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use std::net::{IpAddr, SocketAddr};
@@ -35,23 +35,28 @@ pub fn seen(view: &View, me: &InstanceId) -> Vec<IpAddr> {
 /// None is.
 pub async fn ready_client(facts: &Facts, kubeconfig: &Kubeconfig, addresses: &[IpAddr]) -> Result<Client> {
     let port = facts.api_port();
-    let address = ready_api_server(kubeconfig, addresses, port).await.context("no API server is ready")?;
+    let address = ready_api_server(kubeconfig, addresses, port).await?;
     Client::new(kubeconfig, SocketAddr::new(address, port))
 }
 
 /// The first of these addresses whose API server says that it is ready.
-pub async fn ready_api_server(kubeconfig: &Kubeconfig, addresses: &[IpAddr], port: u16) -> Option<IpAddr> {
+///
+/// # Errors
+/// None does; with what the first of them says.
+pub async fn ready_api_server(kubeconfig: &Kubeconfig, addresses: &[IpAddr], port: u16) -> Result<IpAddr> {
     let mut asked: FuturesUnordered<_> = addresses
         .iter()
         .map(|address| async move {
-            let client = Client::new(kubeconfig, SocketAddr::new(*address, port)).ok()?;
-            client.readyz().await.ok().map(|()| *address)
+            Client::new(kubeconfig, SocketAddr::new(*address, port))?.readyz().await.map(|()| *address)
         })
         .collect();
+    let mut why = None;
     while let Some(answer) = asked.next().await {
-        if answer.is_some() {
-            return answer;
+        match answer {
+            Ok(ready) => return Ok(ready),
+            Err(error) => why = why.or(Some(error)),
         }
     }
-    None
+    let none = "no API server of the cluster is ready";
+    Err(why.map_or_else(|| anyhow!("{none}: no other control-plane machine is known"), |why| why.context(none)))
 }

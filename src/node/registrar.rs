@@ -3,6 +3,7 @@
 
 use crate::aws::store::Store;
 use crate::bucket::registrations;
+use crate::kubeadm::output::redact;
 use crate::model::machine::ids::{ClaimId, MemberId, Nonce, Uid};
 use crate::model::membership::registration::{Registration, RegistrationPhase, Versions};
 use crate::model::record::cluster::ClusterRecord;
@@ -81,7 +82,7 @@ impl Registrar {
     /// Says what is waited for.
     pub async fn waiting(&mut self, claim: Option<&ClaimId>, reason: &str) {
         self.enter(RegistrationPhase::Waiting, claim);
-        self.now.waits_for = Some(reason.to_owned());
+        self.now.waits_for = Some(redact(reason));
         self.write().await;
     }
 
@@ -128,9 +129,9 @@ impl Registrar {
         self.now.digests = digests;
     }
 
-    /// Remembers an error, which the caller has redacted; shown until the machine has joined.
+    /// Remembers an error, without secrets; shown until the machine has joined.
     pub async fn failed(&mut self, error: &str) {
-        self.now.last_error = Some(error.chars().take(1000).collect());
+        self.now.last_error = Some(redact(error));
         self.write().await;
     }
 

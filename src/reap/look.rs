@@ -5,6 +5,7 @@ use super::sources::look;
 use crate::bucket::keys;
 use crate::etcd::{self, Access};
 use crate::exit::Exit;
+use crate::model::duration::in_words;
 use crate::model::machine::ids::{MemberId, Nonce};
 use crate::model::membership::lease::Lease;
 use crate::model::membership::members::{Member, Members};
@@ -67,7 +68,7 @@ impl LocalReap {
                     .with_input(&observed.members, &observed.registrations, |input| grace_left(input, &plan(input)));
             let Some((instance, left)) = soon.filter(|_| Instant::now() < deadline) else { return Ok(observed) };
             if announced.as_ref() != Some(&instance) {
-                let left = humantime::format_duration(Duration::from_secs(left.as_secs() + 1));
+                let left = in_words(Duration::from_secs(left.as_secs() + 1));
                 waiting(&format!("EC2 does not know {instance}; it counts as gone after another {left} (gone_grace)"));
                 announced = Some(instance);
             }
@@ -146,7 +147,7 @@ impl LocalReap {
                 return Err(error);
             }
             if !std::mem::replace(&mut announced, true) {
-                waiting(&format!("etcd to answer with a quorum, for at most {}s", ETCD_TIMEOUT.as_secs()));
+                waiting(&format!("etcd to answer with a quorum, for at most {}", in_words(ETCD_TIMEOUT)));
             }
             sleep(POLL_INTERVAL).await;
         }

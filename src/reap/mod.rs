@@ -15,6 +15,7 @@ use crate::aws::with_exit;
 use crate::exit::Exit;
 use crate::host::confirm::confirm;
 use crate::host::lock::{self, Lock};
+use crate::layout::tell;
 use crate::model::machine::ids::{MemberId, Nonce};
 use crate::model::membership::members::Member;
 use crate::model::membership::reaping::ReapVerdict;
@@ -124,7 +125,9 @@ async fn named_by_operator(
         not_listed(id);
         return report.print(options.json);
     };
-    eprintln!("This removes etcd member {row} for good: {why}. What it holds on its disk can never be used again.");
+    tell(&format!(
+        "This removes etcd member {row} for good: {why}. What it holds on its disk can never be used again."
+    ));
     confirm(options.yes).await?;
     report.push(row);
     match here.reap_one(observed, id, deadline).await? {
@@ -158,7 +161,7 @@ fn refused(id: MemberId, refusal: &ReapRefusal) -> anyhow::Error {
 
 /// A member that etcd does not list needs no removal: it was mistyped, or removed before.
 fn not_listed(id: MemberId) {
-    eprintln!("etcd lists no member {id}: nothing to remove");
+    tell(&format!("etcd lists no member {id}: nothing to remove"));
 }
 
 /// Whether all that stands in the way of the next join is gone.

@@ -7,6 +7,7 @@ use crate::bucket::Held;
 use crate::exit::{Exit, Leaving};
 use crate::host::lock::Lock;
 use crate::host::systemd::notify;
+use crate::model::duration::in_words;
 use crate::model::leave::{LeavePlan, LeaveStep, Part, StayReason};
 use crate::model::machine::ids::ClaimId;
 use crate::model::machine::local::Local;
@@ -77,7 +78,7 @@ pub(super) async fn carry_out(
 
 /// Says in one line how it ended, in the log and to systemd.
 fn report_end(reset: &ResetContext, removed: bool, failures: &Failures) -> Leaving {
-    let took = format!("{:.1}s", reset.clock.elapsed().as_secs_f64());
+    let took = in_words(reset.clock.elapsed());
     let line = match (removed, failures.0.as_slice()) {
         (true, []) => format!("left the cluster in {took}"),
         (true, failures) => format!("left the cluster in {took}, but {}", failures.join("; ")),

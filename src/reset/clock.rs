@@ -1,5 +1,6 @@
 //! A budget that is being used: how long each part may still take.
 
+use crate::model::duration::in_words;
 use crate::model::leave::{Budget, Part};
 use anyhow::{Result, anyhow};
 use std::future::Future;
@@ -40,7 +41,7 @@ impl Clock {
         match timeout(left, work).await {
             Ok(Ok(done)) => Ok(done),
             Ok(Err(error)) => Err(error.context(format!("{part} failed"))),
-            Err(_) => Err(anyhow!("{part} did not end within its {:.1}s of the budget", left.as_secs_f64())),
+            Err(_) => Err(anyhow!("{part} did not end within its {} of the budget", in_words(left))),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Shows the operator what is going to be done, and asks.
 
 use crate::host::confirm::confirm;
+use crate::layout::tell;
 use crate::model::leave::LeaveStep;
 use crate::model::machine::ids::InstanceId;
 use anyhow::Result;
@@ -10,9 +11,9 @@ use anyhow::Result;
 /// # Errors
 /// As [`confirm`].
 pub(super) async fn ask(me: &InstanceId, steps: &[LeaveStep]) -> Result<()> {
-    eprintln!("This takes {me} out of its cluster and wipes it:");
+    tell(&format!("This takes {me} out of its cluster and wipes it:"));
     for step in steps {
-        eprintln!("  {}: {step}", step.name());
+        tell(&format!("  {}: {step}", step.name()));
     }
     confirm(false).await
 }

@@ -18,6 +18,8 @@ use crate::exit::{Exit, Leaving};
 use crate::host::lock::{self, Lock};
 use crate::host::systemd::{notify, unit};
 use crate::kubeadm::state;
+use crate::layout::say;
+use crate::model::duration::in_words;
 use crate::model::leave::{Budget, GoingDown, LeaveDecision, LeavePlan, Part, ShutdownMode, StayReason, is_permanent};
 use crate::model::machine::local::Local;
 use crate::node::facts::read_documents;
@@ -102,21 +104,21 @@ async fn now(settings: Settings, options: ResetOptions, clock: Clock) -> Result<
 /// Says what would be done. It takes no lock and changes nothing.
 async fn dry_run(settings: Settings, options: ResetOptions, clock: Clock) -> Result<Leaving> {
     let answer = questions::going_down(&clock).await;
-    println!("going down? {}", if options.now { "not asked, for --now".to_owned() } else { answer.to_string() });
+    say(&format!("going down? {}", if options.now { "not asked, for --now".to_owned() } else { answer.to_string() }));
     let local = local(&settings)?;
     let reset = ResetContext::begin(settings, clock, options.now).await?;
     match (options.now, answer) {
-        (true, _) => println!("for good? not asked, for --now"),
-        (false, GoingDown::Down(way)) => println!("for good? {}", reset.is_permanent(way).await),
+        (true, _) => say("for good? not asked, for --now"),
+        (false, GoingDown::Down(way)) => say(&format!("for good? {}", reset.is_permanent(way).await)),
         (false, GoingDown::ComesBack(_) | GoingDown::NotDown) => {
-            println!("for good? if it were powered off, {}", reset.is_permanent(ShutdownMode::Poweroff).await);
+            say(&format!("for good? if it were powered off, {}", reset.is_permanent(ShutdownMode::Poweroff).await));
         }
     }
     match Survey::take(&reset, &local).await.plan {
-        LeavePlan::Stay(why) => println!("plan: stay: {why}"),
+        LeavePlan::Stay(why) => say(&format!("plan: stay: {why}")),
         LeavePlan::Leave(steps) => {
-            println!("plan, within {}:", humantime::format_duration(reset.clock.budget().0));
-            steps.iter().for_each(|step| println!("  {}: {step}", step.name()));
+            say(&format!("plan, within {}:", in_words(reset.clock.budget().0)));
+            steps.iter().for_each(|step| say(&format!("  {}: {step}", step.name())));
         }
     }
     Ok(Leaving::Left)

@@ -15,6 +15,8 @@ use crate::bucket::keys;
 use crate::bucket::record::StoredRecord;
 use crate::exit::Exit;
 use crate::host::confirm::confirm;
+use crate::layout::tell;
+use crate::model::duration::in_words;
 use crate::model::machine::ids::ClaimId;
 use crate::model::record::claim;
 use crate::model::record::cluster::{ClusterRecord, RecordState};
@@ -80,8 +82,8 @@ async fn retire(settings: Settings, options: RetireOptions) -> Result<()> {
         RetireDecision::Already => return finished_anew(&observer, observed, &options).await,
         RetireDecision::Allowed | RetireDecision::Wait { .. } => {}
     }
-    eprint!("{}", RetireReport::new(&observer, &observed, None).page());
-    eprintln!("{}", announcement(&options.target));
+    tell(RetireReport::new(&observer, &observed, None).page().trim_end());
+    tell(&announcement(&options.target).to_string());
     confirm(options.yes).await?;
     // The confirmation may have taken minutes, in which machines may have booted.
     let observed = settled(&mut observer, deadline.max(Instant::now() + POLL_INTERVAL)).await?;
@@ -115,7 +117,7 @@ async fn settled(observer: &mut RetireObserver, deadline: Instant) -> Result<Ret
         let observed = observer.look().await?;
         let RetireDecision::Wait { absent, left } = &observed.verdict else { return Ok(observed) };
         let absent: Vec<_> = absent.iter().map(ToString::to_string).collect();
-        let left_for = humantime::format_duration(Duration::from_secs(left.as_secs() + 1));
+        let left_for = in_words(Duration::from_secs(left.as_secs() + 1));
         let reason = format!(
             "EC2 does not know {}; what it leaves out counts as gone after another {left_for} (gone_grace)",
             absent.join(", ")
@@ -180,7 +182,7 @@ fn next_record(
 
 /// The record is retired already: finishes what an earlier run has left.
 async fn finished_anew(observer: &RetireObserver, observed: RetireObservation, options: &RetireOptions) -> Result<()> {
-    eprintln!("{} is retired already", options.target);
+    tell(&format!("{} is retired already", options.target));
     let StoredRecord::Found(record, _) = &observed.record else {
         return Err(anyhow!("the record was not read"));
     };

@@ -9,11 +9,13 @@ use crate::model::machine::group::Group;
 use crate::model::machine::ids::InstanceId;
 use crate::model::membership::lease::Lease;
 use crate::model::membership::registration::Registration;
-use crate::model::record::cluster::ClusterRecord;
+use crate::model::record::cluster::{ClusterRecord, Published};
 use crate::model::status::{Known, StatusInput, machines};
+use crate::node::own_authorities;
 use crate::settings::Settings;
 use anyhow::Result;
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 
 /// A way to AWS, and the group that the settings name.
 pub(super) struct AwsAnswers {
@@ -48,6 +50,14 @@ impl AwsAnswers {
     /// The published discovery hash.
     pub(super) async fn hash(&self) -> Known<Option<String>> {
         Ok(self.object(keys::HASH).await?.map(|body| String::from_utf8_lossy(&body).trim_end().to_owned()))
+    }
+
+    /// Whether this machine's own files are why nobody answers it, as in [`own_authorities::at_fault`].
+    pub(super) async fn own_fault(&self, why: &str, published: &Published) -> Option<String> {
+        within(async { Ok::<_, Infallible>(own_authorities::at_fault(why, &self.session.store, published).await) })
+            .await
+            .ok()
+            .flatten()
     }
 
     /// The membership lease.

@@ -80,7 +80,9 @@ async fn members(
         ClusterView::Unknown { why } => return Err(why),
         ClusterView::External | ClusterView::NotAsked => return Err("not asked".into()),
     };
-    let report = |status: etcd::Status| (status.id, MemberStatus { version: status.version, errors: status.errors });
+    let report = |status: etcd::Status| {
+        (status.id, MemberStatus { at: Some(status.at), version: status.version, errors: status.errors })
+    };
     let reports = reports.into_iter().map(report).collect();
     Ok(Etcd::Stacked { members, certain, reports })
 }

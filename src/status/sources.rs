@@ -6,9 +6,10 @@ use super::{cluster, endpoint, origin};
 use crate::aws::ec2;
 use crate::kubeadm::state::Marker;
 use crate::model::machine::ids::InstanceId;
+use crate::model::machine::local::Local;
 use crate::model::membership::certainty::RecordedEtcd;
 use crate::model::record::cluster::ClusterRecord;
-use crate::model::status::{Known, StatusInput, machines, wants_anew};
+use crate::model::status::{Etcd, Known, StatusInput, machines, wants_anew};
 use crate::model::up::snapshot::ApiServerAt;
 use crate::node::api_servers;
 use crate::node::group::with_ec2;
@@ -73,7 +74,18 @@ async fn look(settings: &Settings) -> Result<StatusInput> {
         beside(settings, &peers, place.api_port, &input.record),
         endpoint::look(&settings.endpoint, &authority)
     );
+    if let Some(own) = own_fault(&aws, &input).await {
+        input.etcd = Err(own);
+    }
     Ok(input)
+}
+
+/// Why a member that nobody of its cluster answers is at fault itself.
+async fn own_fault(aws: &AwsAnswers, seen: &StatusInput) -> Option<String> {
+    let (Err(why) | Ok(Etcd::Silent { why, .. })) = &seen.etcd else { return None };
+    let published = seen.record.as_ref().ok()?.as_ref()?.published()?;
+    let is_member = matches!(seen.here.local, Ok(Local::Made { .. }));
+    if is_member { aws.own_fault(why, published).await } else { None }
 }
 
 /// Who answers as an API server where `up` would ask that before it claims.

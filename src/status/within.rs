@@ -1,5 +1,6 @@
 //! The time limit that every source has for itself.
 
+use crate::model::duration::in_words;
 use crate::model::status::Known;
 use std::fmt::Display;
 use std::time::Duration;
@@ -13,6 +14,6 @@ pub(super) async fn within<T, E: Display>(answer: impl Future<Output = Result<T,
     match timeout(SOURCE_TIMEOUT, answer).await {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(error)) => Err(format!("{error:#}")),
-        Err(_) => Err(format!("no answer within {} seconds", SOURCE_TIMEOUT.as_secs())),
+        Err(_) => Err(format!("no answer within {}", in_words(SOURCE_TIMEOUT))),
     }
 }

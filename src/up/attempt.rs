@@ -2,9 +2,10 @@
 
 use super::init::progress;
 use super::point::Point;
+use super::time_left;
 use crate::etcd;
 use crate::host::{files, hosts};
-use crate::kubeadm::run::{ATTEMPT_TIMEOUT, Kubeadm};
+use crate::kubeadm::run::Kubeadm;
 use crate::model::membership::view::ClusterView;
 use crate::node::Facts;
 use crate::node::credentials::{Credentials, FOLDER};
@@ -46,7 +47,7 @@ pub(super) async fn run(
     files::write(&config, document.as_bytes(), 0o600)?;
     Point::JoinConfigured.reached();
     let hosts = HostsFile::new(facts, credentials, peers).await?;
-    let time_limit = ATTEMPT_TIMEOUT.min(deadline.saturating_duration_since(Instant::now()));
+    let time_limit = time_left::for_attempt(deadline)?;
     let hosts_path = hosts.as_ref().map(|hosts| hosts.path.as_path());
     let mut attempt = kubeadm.join(&config, hosts_path, time_limit, |phase| progress("kubeadm join", &phase))?;
     Point::JoinStarted.reached();
@@ -103,9 +104,7 @@ impl HostsFile {
         if facts.cluster.host.parse::<IpAddr>().is_ok() {
             return Ok(None);
         }
-        let target = peers::ready_api_server(&credentials.kubeconfig, peers, facts.api_port())
-            .await
-            .context("no API server of the cluster is ready")?;
+        let target = peers::ready_api_server(&credentials.kubeconfig, peers, facts.api_port()).await?;
         let file = Self { path: Path::new(FOLDER).join("hosts"), target };
         file.write(facts)?;
         Ok(Some(file))
@@ -119,10 +118,10 @@ impl HostsFile {
     /// Moves the name to another machine if this one no longer answers.
     async fn follow(&mut self, facts: &Facts, credentials: &Credentials, peers: &[IpAddr]) -> Result<()> {
         let port = facts.api_port();
-        if peers::ready_api_server(&credentials.kubeconfig, &[self.target], port).await.is_some() {
+        if peers::ready_api_server(&credentials.kubeconfig, &[self.target], port).await.is_ok() {
             return Ok(());
         }
-        if let Some(other) = peers::ready_api_server(&credentials.kubeconfig, peers, port).await {
+        if let Ok(other) = peers::ready_api_server(&credentials.kubeconfig, peers, port).await {
             tracing::info!(from = %self.target, to = %other, "the endpoint's name leads to another machine now");
             self.target = other;
             self.write(facts)?;

@@ -8,6 +8,7 @@ use crate::bucket::probe::{self, Probed, Unfit};
 use crate::bucket::{Held, HoldingLost, Renewable, keys};
 use crate::exit::Exit;
 use crate::kubeadm::{data_dir, quiesce};
+use crate::model::duration::in_words;
 use crate::model::machine::ids::ClaimId;
 use crate::model::record::claim;
 use crate::model::record::cluster::{ClusterRecord, Holder, RecordState};
@@ -131,10 +132,11 @@ impl UpContext {
     /// Steps down by If-Match and ranks last from now on.
     pub(super) async fn step_down(&mut self) -> Result<StepOutcome> {
         let Some(held) = self.record.claim.take() else { return Ok(StepOutcome::Again) };
-        let Some(last) = claim::yielded(held.body()) else { return Ok(StepOutcome::Again) };
+        let Some(next) = claim::yielded(held.body()) else { return Ok(StepOutcome::Again) };
         let attempts = std::mem::take(&mut self.record.failed_inits);
-        self.report.registrar.gave_up(&format!("init failed {attempts} times, stepping down")).await;
-        let over = held.finish(&last.to_bytes(), WRITE_TIMEOUT).await?;
+        let last = self.report.failed.as_ref().map(|failed| format!(": {}", failed.text)).unwrap_or_default();
+        self.report.registrar.gave_up(&format!("init failed {attempts} times, stepping down{last}")).await;
+        let over = held.finish(&next.to_bytes(), WRITE_TIMEOUT).await?;
         tracing::warn!(attempts, ?over, "stepped down: another machine may try");
         Ok(StepOutcome::Wait(Waiting {
             reason: "another machine to initialise".into(),
@@ -177,7 +179,7 @@ async fn unresolved(host: &str, port: u16) -> Option<String> {
             None => "it has no address".to_owned(),
         },
         Ok(Err(error)) => error.to_string(),
-        Err(_) => format!("no answer within {}s", RESOLVE_TIMEOUT.as_secs()),
+        Err(_) => format!("no answer within {}", in_words(RESOLVE_TIMEOUT)),
     };
     Some(format!(
         "the endpoint's name '{host}' to resolve ({why}): create its DNS record, or correct the setting 'endpoint'"

@@ -2,10 +2,13 @@
 //! that are gone, then the Node under its name.
 
 use super::context::UpContext;
+use super::failed_attempt::FailedAttempt;
 use super::point::Point;
+use super::time_left::cut_short;
 use super::{POLL_INTERVAL, StepOutcome, Waiting};
 use crate::etcd;
-use crate::exit::Exit;
+use crate::exit::{Exit, causes};
+use crate::kubeadm::last_words::last_words;
 use crate::kubeadm::wipe;
 use crate::model::machine::group::Group;
 use crate::model::machine::ids::{MemberId, Nonce};
@@ -18,7 +21,7 @@ use crate::model::up::cleanup::{self, CleanUp, clean_up};
 use crate::node::reaping::Reaper;
 use crate::node::{node_name, peers};
 use anyhow::{Context, Result};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 /// How often cleaning up after a failed join is tried at once.
 const CLEAN_UP_ATTEMPTS: u32 = 10;
@@ -106,31 +109,46 @@ impl UpContext {
         Ok(())
     }
 
+    /// Logs what kubelet and the containers that have ended said last, before a wipe removes it. Once for each error.
+    pub(super) async fn tell_last_words(&self, error: &anyhow::Error) {
+        let text = causes(error).join(": ");
+        if self.report.failed.as_ref().is_some_and(|failed| failed.text == text) {
+            return;
+        }
+        for words in last_words(self.facts.documents.cri_socket()).await {
+            tracing::warn!("before the failure, {words}");
+        }
+    }
+
     /// A failed attempt must not leave a member behind: it would block every other join.
-    pub(super) async fn after_failure(&mut self, error: anyhow::Error, group: &Group) -> Result<StepOutcome> {
+    pub(super) async fn after_failure(
+        &mut self,
+        error: anyhow::Error,
+        group: &Group,
+        deadline: Instant,
+    ) -> Result<StepOutcome> {
         if error.downcast_ref::<Exit>().is_some() {
             return Err(error);
         }
-        let (text, began) = (format!("{error:#}"), matches!(self.local()?, Local::HalfMade { .. }));
+        let began = matches!(self.local()?, Local::HalfMade { .. });
+        let failed = FailedAttempt::after(self.report.failed.as_ref(), &error, deadline);
         if began {
             self.membership.failed_joins += 1;
         }
         let failures = self.membership.failed_joins;
-        if self.report.kubeadm_failed.as_ref() == Some(&text) {
+        if !cut_short(&error, deadline) && self.report.failed.as_ref() == Some(&failed) {
             tracing::error!("join failed with the same error, {failures} times in all");
         } else {
-            tracing::error!("join failed: {text}");
+            tracing::error!("join failed: {}", causes(&error).join(": "));
         }
-        self.report.registrar.failed(&text).await;
+        self.report.registrar.failed(&failed.text).await;
+        let reason = format!("another attempt after a failed join: {}", failed.text);
+        let exit = if began { failed.exit } else { Exit::TryAgain };
         if began {
-            self.report.kubeadm_failed = Some(text.clone());
+            self.report.failed = Some(failed);
             self.retry_clean_up(group).await;
         }
-        Ok(StepOutcome::Wait(Waiting {
-            reason: format!("another attempt after a failed join: {text}"),
-            pause: back_off(failures),
-            exit: if began { Exit::Kubeadm } else { Exit::TryAgain },
-        }))
+        Ok(StepOutcome::Wait(Waiting { reason, pause: back_off(failures), exit }))
     }
 
     /// Cleans up after a failed attempt, for as long as etcd may take to elect a leader or to see its members again. What

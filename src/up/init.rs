@@ -4,21 +4,23 @@
 //! anything on the disk is touched.
 
 use super::context::UpContext;
+use super::failed_attempt::FailedAttempt;
 use super::point::Point;
-use super::{CONTENDED_INTERVAL, StepOutcome, Waiting};
+use super::{CONTENDED_INTERVAL, StepOutcome, Waiting, time_left};
 use crate::aws::CallFailed;
 use crate::aws::store::{Store, Written};
 use crate::bucket::held::FinalWrite;
 use crate::bucket::keys;
 use crate::etcd::{self, Access};
-use crate::exit::Exit;
+use crate::exit::causes;
 use crate::host::files;
 use crate::host::systemd::notify;
 use crate::kube::{Client, Kubeconfig};
 use crate::kubeadm::documents::BootstrapToken;
 use crate::kubeadm::pki::{self, Bundle};
-use crate::kubeadm::run::{ATTEMPT_TIMEOUT, Kubeadm};
+use crate::kubeadm::run::Kubeadm;
 use crate::kubeadm::state::{Marker, MarkerStage};
+use crate::model::duration::in_words;
 use crate::model::machine::etcd_data::{EtcdData, EtcdIds};
 use crate::model::machine::ids::{ClaimId, EtcdClusterId, MemberId, Uid};
 use crate::model::membership::certainty::RecordedEtcd;
@@ -60,7 +62,13 @@ impl UpContext {
             return Ok(StepOutcome::Again);
         }
         Point::ClaimRead.reached();
-        let work = make_cluster(&self.facts, &self.kubeadm, &self.store, &claim_id, deadline);
+        let work = async {
+            let made = make_cluster(&self.facts, &self.kubeadm, &self.store, &claim_id, deadline).await;
+            if let Err(error) = &made {
+                self.tell_last_words(error).await;
+            }
+            made
+        };
         let made = match held.while_holding(work).await {
             Ok(made) => made,
             Err(lost) => {
@@ -72,15 +80,17 @@ impl UpContext {
             Ok(published) => self.flip(held, published).await,
             Err(error) => {
                 self.record.failed_inits += 1;
-                tracing::error!(attempt = self.record.failed_inits, "init failed: {error:#}");
-                self.report.kubeadm_failed = Some(format!("{error:#}"));
-                self.report.registrar.failed(&format!("{error:#}")).await;
+                let failed = FailedAttempt::after(self.report.failed.as_ref(), &error, deadline);
+                tracing::error!(attempt = self.record.failed_inits, "init failed: {}", causes(&error).join(": "));
+                self.report.registrar.failed(&failed.text).await;
                 // Every attempt has a claim of its own, and so an etcd of its own: the next one takes over from this one.
                 drop(held);
                 // Nobody watches the claim any more, so what was begun must not stay behind the endpoint.
                 self.stop_serving().await;
-                let reason = format!("another attempt after a failed init: {error:#}");
-                Ok(StepOutcome::Wait(Waiting { reason, pause: CONTENDED_INTERVAL, exit: Exit::Kubeadm }))
+                let reason = format!("another attempt after a failed init: {}", failed.text);
+                let exit = failed.exit;
+                self.report.failed = Some(failed);
+                Ok(StepOutcome::Wait(Waiting { reason, pause: CONTENDED_INTERVAL, exit }))
             }
         }
     }
@@ -179,7 +189,7 @@ async fn run_init(facts: &Facts, kubeadm: &Kubeadm, claim_id: &ClaimId, deadline
     let config = PathBuf::from(FOLDER).join("kubeadm-init.yaml");
     files::write(&config, facts.documents.init(&facts.cluster, &facts.node, &token, claim_id)?.as_bytes(), 0o600)?;
     Point::InitConfigured.reached();
-    let time_limit = ATTEMPT_TIMEOUT.min(deadline.saturating_duration_since(Instant::now()));
+    let time_limit = time_left::for_attempt(deadline)?;
     // Whatever comes of it, also when the claim is lost: the file holds the token.
     let _removed = RemovedWhenDone(&config);
     let mut attempt = kubeadm.init(&config, &token, time_limit, |phase| progress("kubeadm init", &phase))?;
@@ -310,7 +320,7 @@ pub(super) async fn ready_uid(client: &Client) -> Result<Uid> {
     })
     .await;
     let uid = asked
-        .map_err(|_| last.context(format!("the local API server was not ready in {}s", READY_TIMEOUT.as_secs())))?;
+        .map_err(|_| last.context(format!("the local API server was not ready in {}", in_words(READY_TIMEOUT))))?;
     Uid::parse(uid).context("the API server gave a bad UID of the namespace kube-system")
 }
 

@@ -5,9 +5,10 @@ use super::attempt::{self, Announced};
 use super::context::UpContext;
 use super::init::{marker, ready_uid};
 use super::point::Point;
-use super::{POLL_INTERVAL, StepOutcome, Waiting, jittered};
+use super::{POLL_INTERVAL, StepOutcome, Waiting, jittered, time_left};
 use crate::exit::Exit;
 use crate::kube::Client;
+use crate::kubeadm::attempt::Failure;
 use crate::kubeadm::pki;
 use crate::kubeadm::state::{Marker, MarkerStage};
 use crate::model::machine::group::Group;
@@ -17,6 +18,7 @@ use crate::model::membership::view::ClusterView;
 use crate::model::record::cluster::{ClusterRecord, Published};
 use crate::model::record::view::RecordView;
 use crate::model::up::snapshot::Snapshot;
+use crate::model::up::step::Step;
 use crate::node::Facts;
 use crate::node::kubelet_drop_in;
 use crate::node::lease::{Queued, release};
@@ -47,8 +49,8 @@ impl UpContext {
         let announced = Announced::default();
         if self.facts.external_etcd() {
             // Nobody's membership changes, so nobody has to queue.
-            let joined = self.attempt_join(record, published, group, None, &announced, deadline).await;
-            return self.ended(joined, group).await;
+            let joined = self.watched_join(record, published, group, None, &announced, deadline).await;
+            return self.ended(joined, group, deadline).await;
         }
         let (mut held, nonce) = match self.queue(&seen.instances).await? {
             Queued::Mine(held, nonce) => (held, nonce),
@@ -59,7 +61,7 @@ impl UpContext {
         tracing::info!(lease = %nonce, "this machine holds the membership lease");
         Point::LeaseTaken.reached();
         let joined = {
-            let work = self.attempt_join(record, published, group, Some(&nonce), &announced, deadline);
+            let work = self.watched_join(record, published, group, Some(&nonce), &announced, deadline);
             let mut work = std::pin::pin!(work);
             match held.while_holding(work.as_mut()).await {
                 Ok(joined) => joined,
@@ -70,7 +72,7 @@ impl UpContext {
                 Err(lost) => Err(anyhow::Error::from(lost).context("lost the membership lease, starting over")),
             }
         };
-        let outcome = self.ended(joined, group).await;
+        let outcome = self.ended(joined, group, deadline).await;
         release(*held).await;
         Point::LeaseReleased.reached();
         outcome
@@ -98,12 +100,31 @@ impl UpContext {
     }
 
     /// After an attempt the cluster is asked anew. A failed attempt is cleaned up.
-    async fn ended(&mut self, joined: Result<StepOutcome>, group: &Group) -> Result<StepOutcome> {
+    async fn ended(&mut self, joined: Result<StepOutcome>, group: &Group, deadline: Instant) -> Result<StepOutcome> {
         self.membership.probe.forget();
         match joined {
             Ok(outcome) => Ok(outcome),
-            Err(error) => self.after_failure(error, group).await,
+            Err(error) => self.after_failure(error, group, deadline).await,
         }
+    }
+
+    /// One attempt. If kubeadm was at work, what the machine's own logs say of its failure is told while that is still there.
+    async fn watched_join(
+        &mut self,
+        record: &ClusterRecord,
+        published: &Published,
+        group: &Group,
+        nonce: Option<&Nonce>,
+        announced: &Announced,
+        deadline: Instant,
+    ) -> Result<StepOutcome> {
+        let joined = self.attempt_join(record, published, group, nonce, announced, deadline).await;
+        if let Err(error) = &joined
+            && (announced.is_set() || error.downcast_ref::<Failure>().is_some())
+        {
+            self.tell_last_words(error).await;
+        }
+        joined
     }
 
     /// One attempt: under the lease, or without one where etcd is somebody else's.
@@ -125,6 +146,10 @@ impl UpContext {
         }
         if let Some(reason) = self.clean_up(group, nonce).await? {
             return Ok(StepOutcome::Wait(Waiting { reason, pause: POLL_INTERVAL * 2, exit: Exit::Operator }));
+        }
+        // Queueing and cleaning up may have taken the rest of the time. Nothing was begun by now.
+        if let Some(waiting) = time_left::too_late(&Step::Join, deadline) {
+            return Ok(StepOutcome::Wait(waiting));
         }
         self.membership.leaving_unit.arm().await;
         kubelet_drop_in::install(self.facts.documents.data_dir()).await;
@@ -199,8 +224,9 @@ impl UpContext {
             return Ok(Some("credentials for the cluster".into()));
         };
         let port = self.facts.api_port();
-        let Some(address) = peers::ready_api_server(&credentials.kubeconfig, peers, port).await else {
-            return Ok(Some("an API server of the cluster to be ready".into()));
+        let address = match peers::ready_api_server(&credentials.kubeconfig, peers, port).await {
+            Ok(address) => address,
+            Err(why) => return Ok(Some(format!("an API server of the cluster to be ready: {}", why.root_cause()))),
         };
         let cluster = Client::new(&credentials.kubeconfig, SocketAddr::new(address, port))?.kubeadm_config().await?;
         super::versions::compatible(&self.facts.cluster.kubernetes_version, &cluster.kubernetes_version)

@@ -13,6 +13,7 @@ use crate::kubeadm::state::Marker;
 use crate::model::machine::etcd_data::EtcdData;
 use crate::model::machine::ids::{ClaimId, MemberId, Uid};
 use crate::model::machine::local::Local;
+use crate::model::membership::members::SILENT_REMEDY;
 use crate::model::membership::view::ClusterView;
 use crate::model::record::cluster::Published;
 use crate::model::record::conditional_write::Condition;
@@ -21,7 +22,7 @@ use crate::model::up::snapshot::Snapshot;
 use crate::node::digests::digests;
 use crate::node::kubelet_drop_in;
 use anyhow::{Result, anyhow};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
@@ -47,9 +48,14 @@ impl UpContext {
         let Some((_, credentials)) = &self.membership.credentials else { return Ok(StepOutcome::Again) };
         let local =
             Client::new(&credentials.kubeconfig, SocketAddr::new(self.facts.node.address, self.facts.api_port()))?;
+        let own_etcd = own_etcd(&seen.cluster, &seen.addresses);
         let wait = |why: anyhow::Error| {
-            let reason = format!("the local API server: {why:#}");
-            Ok(StepOutcome::Wait(Waiting { reason, pause: POLL_INTERVAL, exit: Exit::TryAgain }))
+            let (reason, exit) = match &own_etcd {
+                // The API server fails because of it.
+                Some(silent) => (format!("{silent}; the local API server: {why:#}"), Exit::Operator),
+                None => (format!("the local API server: {why:#}"), Exit::TryAgain),
+            };
+            Ok(StepOutcome::Wait(Waiting { reason, pause: POLL_INTERVAL, exit }))
         };
         let uid = match local.readyz().await {
             Ok(()) => local.kube_system_uid().await,
@@ -136,6 +142,16 @@ impl UpContext {
     }
 }
 
+/// What to say of this machine's own etcd, if it is silent though the others answer with a quorum.
+fn own_etcd(cluster: &ClusterView, addresses: &[IpAddr]) -> Option<String> {
+    let ClusterView::Listed(members) = cluster else { return None };
+    let own = members.at(addresses).filter(|own| !own.answers)?;
+    Some(format!(
+        "etcd member {} of this machine, which is silent while the others have a quorum: {SILENT_REMEDY}",
+        own.id
+    ))
+}
+
 /// Whether the data here is this member's.
 fn has_data_of(data: &EtcdData, member: Option<MemberId>) -> bool {
     matches!(data, EtcdData::Of(ids) if Some(ids.member) == member)
@@ -155,4 +171,24 @@ fn other_claim(kept: &str, recorded: &ClaimId) -> anyhow::Error {
          see 'kubeboot status' on each machine, and do not wipe any before it is clear which cluster is to stay",
         kept.escape_debug()
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::membership::members::{Member, Members};
+
+    #[test]
+    fn a_silent_etcd_of_this_machine_has_its_remedy_while_the_others_have_a_quorum() {
+        let address = IpAddr::from([10, 0, 0, 1]);
+        let view = |answers| {
+            let (id, name, peer_addresses) = (MemberId(0xa9), "n1".to_owned(), vec![address]);
+            ClusterView::Listed(Members(vec![Member { id, name, peer_addresses, learner: false, answers }]))
+        };
+        let told = own_etcd(&view(false), &[address]).unwrap_or_default();
+        assert!(told.starts_with("etcd member a9 of this machine") && told.contains("kubeboot reset --now"), "{told}");
+        assert_eq!(own_etcd(&view(true), &[address]), None);
+        assert_eq!(own_etcd(&view(false), &[IpAddr::from([10, 0, 0, 2])]), None);
+        assert_eq!(own_etcd(&ClusterView::NotAsked, &[address]), None);
+    }
 }

@@ -2,6 +2,8 @@
 
 use super::context::UpContext;
 use crate::bucket::keys;
+use crate::model::machine::etcd_data::EtcdData;
+use crate::model::machine::local::Local;
 use crate::model::membership::registration::Registration;
 use crate::model::record::view::RecordView;
 use crate::model::up::loss::{LossInput, LossReport};
@@ -37,6 +39,8 @@ impl UpContext {
             registrations: &registrations,
             instances: &view.instances,
             since: &view.since,
+            me: &self.facts.machine.instance,
+            fresh_here: matches!(self.local(), Ok(Local::Fresh)) && self.data() == EtcdData::Nothing,
         });
         Some(loss.to_string().trim_end().to_owned())
     }

@@ -4,6 +4,7 @@ mod attempt;
 mod claim;
 mod clean_up;
 mod context;
+mod failed_attempt;
 mod former;
 mod hook;
 mod init;
@@ -17,6 +18,7 @@ mod outages;
 pub mod point;
 mod record;
 mod reporting;
+mod time_left;
 mod versions;
 mod wait_log;
 
@@ -24,6 +26,8 @@ use crate::exit::{Exit, causes};
 use crate::guard;
 use crate::host::files;
 use crate::host::lock::{self, Lock};
+use crate::layout::say;
+use crate::model::duration::in_words;
 use crate::model::machine::local::Local;
 use crate::model::up::decide::decide;
 use crate::model::up::snapshot::Snapshot;
@@ -140,7 +144,7 @@ async fn dry_run(mut context: UpContext) -> Result<()> {
         context.membership.api_servers.finish().await;
         (_, step) = look(&mut context).await?;
     }
-    println!("{}: {step}", step.name());
+    say(&format!("{}: {step}", step.name()));
     Ok(())
 }
 
@@ -172,15 +176,16 @@ async fn until(context: &mut UpContext, deadline: Instant) -> Result<()> {
     }
 }
 
-/// The error at the deadline. If kubeadm has failed in this run, the error says so, whatever is waited for at this moment.
+/// The error at the deadline. If an init or join has failed in this run, the error says so, whatever is waited for at this moment.
 fn out_of_time(context: &UpContext, waiting: &Waiting) -> anyhow::Error {
-    let after = humantime::format_duration(context.facts.settings.deadline);
+    let after = in_words(context.facts.settings.deadline);
     let gave_up = anyhow!("gave up after {after} ('deadline'), still waiting for {}", waiting.reason);
-    let exit =
-        at_deadline(waiting.exit, context.report.kubeadm_failed.is_some(), context.membership.probe.has_lost_quorum());
-    match (&context.report.kubeadm_failed, waiting.exit) {
-        (Some(failure), Exit::TryAgain | Exit::Kubeadm) => {
-            anyhow!(failure.clone()).context(gave_up.to_string()).context(exit)
+    let failed = context.report.failed.as_ref();
+    let kubeadm_failed = failed.is_some_and(|failed| failed.exit == Exit::Kubeadm);
+    let exit = at_deadline(waiting.exit, kubeadm_failed, context.membership.probe.has_lost_quorum());
+    match (failed, waiting.exit) {
+        (Some(failed), Exit::TryAgain | Exit::Kubeadm) if !waiting.reason.contains(&failed.text) => {
+            anyhow!(failed.text.clone()).context(gave_up.to_string()).context(exit)
         }
         (_, _) => gave_up.context(exit),
     }
@@ -214,6 +219,9 @@ async fn look(context: &mut UpContext) -> Result<(Snapshot, Step)> {
 async fn pass(context: &mut UpContext, outages: &mut Outages, deadline: Instant) -> Result<StepOutcome> {
     context.manifests_aside.put_back_if_whole(Path::new("/"), &context.facts.machine.instance);
     let (seen, step) = look(context).await?;
+    if let Some(waiting) = time_left::too_late(&step, deadline) {
+        return Ok(StepOutcome::Wait(waiting));
+    }
     context.report.announce(&step);
     if step.keeps_hook_alive() {
         context.launch_hook.keep_alive(context.group.last()).await;

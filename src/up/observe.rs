@@ -18,6 +18,7 @@ use crate::model::up::snapshot::{ApiServerProbe, Snapshot};
 use crate::node::credentials::Credentials;
 use crate::node::etcd_claim;
 use crate::node::group::View;
+use crate::node::own_authorities;
 use crate::node::peers;
 use anyhow::{Context, Result};
 use std::net::IpAddr;
@@ -159,7 +160,13 @@ impl UpContext {
         if member_here {
             addresses.insert(0, self.facts.node.address);
         }
-        let asked = self.ask_and_restore_claim(&addresses, published).await;
+        let mut asked = self.ask_and_restore_claim(&addresses, published).await;
+        if member_here
+            && let ClusterView::Unknown { why } = &mut asked
+            && let Some(own) = own_authorities::at_fault(why, &self.store, published).await
+        {
+            *why = own;
+        }
         (self.membership.probe.last, self.membership.probe.asked) = (Some(asked.clone()), Some(Instant::now()));
         Ok(asked)
     }
@@ -188,8 +195,8 @@ impl UpContext {
         match &credentials.etcd {
             Some(access) => etcd::observe(access, addresses).await,
             None => match peers::ready_api_server(&credentials.kubeconfig, addresses, self.facts.api_port()).await {
-                Some(_) => ClusterView::External,
-                None => ClusterView::Unknown { why: "no API server answers".into() },
+                Ok(_) => ClusterView::External,
+                Err(why) => ClusterView::Unknown { why: format!("{why:#}") },
             },
         }
     }

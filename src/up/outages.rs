@@ -3,6 +3,7 @@
 use super::{POLL_INTERVAL, Waiting};
 use crate::aws::{CallFailed, CallFailure};
 use crate::exit::Exit;
+use crate::model::duration::in_words;
 use anyhow::{Result, anyhow};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -34,9 +35,9 @@ impl Outages {
         if listed {
             self.unlisted_since = None;
         } else if self.unlisted_since.get_or_insert_with(Instant::now).elapsed() >= LISTING_GRACE {
-            let grace = LISTING_GRACE.as_secs();
+            let grace = in_words(LISTING_GRACE);
             return Err(anyhow!(
-                "Auto Scaling has not listed this instance in a group for {grace}s: launch it from the group, or correct the setting 'group'"
+                "Auto Scaling has not listed this instance in a group for {grace}: launch it from the group, or correct the setting 'group'"
             )
             .context(Exit::Usage));
         }
@@ -71,8 +72,8 @@ impl Outages {
             | CallFailure::NoSuchBucket => {
                 let since = *self.denied_since.get_or_insert_with(Instant::now);
                 if since.elapsed() >= DENIAL_GRACE {
-                    let grace = DENIAL_GRACE.as_secs();
-                    return Err(error.context(format!("AWS has refused for {grace}s")).context(Exit::Aws));
+                    let grace = in_words(DENIAL_GRACE);
+                    return Err(error.context(format!("AWS has refused for {grace}")).context(Exit::Aws));
                 }
                 Exit::Aws
             }

@@ -1,5 +1,6 @@
 //! Reports what one `up` does: in the log, to systemd, and to the other machines by the registration.
 
+use super::failed_attempt::FailedAttempt;
 use super::wait_log::WaitLog;
 use crate::host::systemd::notify;
 use crate::model::machine::ids::ClaimId;
@@ -12,8 +13,8 @@ pub struct Reporting {
     pub(super) registrar: Registrar,
     /// The record's claim, as last read, for registrations.
     pub(super) following: Option<ClaimId>,
-    /// What kubeadm last failed with in this run.
-    pub(super) kubeadm_failed: Option<String>,
+    /// What init or join last failed with in this run.
+    pub(super) failed: Option<FailedAttempt>,
     wait_log: WaitLog,
     announced: Option<Step>,
 }
@@ -21,7 +22,7 @@ pub struct Reporting {
 impl Reporting {
     /// Nothing was reported yet.
     pub(super) fn new(registrar: Registrar) -> Self {
-        Self { registrar, following: None, kubeadm_failed: None, wait_log: WaitLog::default(), announced: None }
+        Self { registrar, following: None, failed: None, wait_log: WaitLog::default(), announced: None }
     }
 
     /// Logs every new step once. Waits are reported by [`Reporting::waits`].

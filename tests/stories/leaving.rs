@@ -267,7 +267,7 @@ fn a_dry_run_tells_the_answers_and_the_plan() -> Result<()> {
     World::of(2).tell(|world| {
         world.all_up(&[1, 2])?;
         let said = world.foretold(2, &[])?.stdout;
-        for words in ["going down? no:", "if it were powered off, yes:", "plan, within 1m:", "remove-member:"] {
+        for words in ["going down? no:", "if it were powered off, yes:", "plan, within 1 min:", "remove-member:"] {
             ensure!(said.contains(words), "{said}");
         }
         ensure!(!said.contains("wipe:"), "{said}");

@@ -8,6 +8,7 @@ mod support;
 
 mod aws;
 mod boots;
+mod causes;
 mod claims;
 mod data_folders;
 mod documents;

@@ -143,9 +143,9 @@ def _must_have_left(bench: Bench, vm: Vm, outcome: Outcome) -> None:
     _must_be_member(bench, outcome, member=False)
     outcome.must(not bench.has_node(1, 2), "its Node object is still there")
     outcome.must(bench.phase(1) == "left", f"it is registered as {bench.phase(1)}")
-    said = re.search(r"left the cluster in ([0-9.]+)s", vm.console(300))
+    said = re.search(r"left the cluster in ([0-9.]+ m?s)", vm.console(300))
     outcome.must(said is not None, "it does not say that it left")
-    outcome.told += f" in {said[1]} s by its own clock" if said else ""
+    outcome.told += f" in {said[1]} by its own clock" if said else ""
 
 
 def _with_console(outcome: Outcome, vm: Vm) -> Outcome:

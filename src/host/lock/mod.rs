@@ -22,6 +22,7 @@ use tokio::time::{Instant, sleep};
 
 use super::files;
 use crate::exit::Exit;
+use crate::model::duration::in_words;
 use holders::Holders;
 use note::Note;
 
@@ -105,7 +106,7 @@ impl Lock {
                 holder.end(note.pid, "ending the kubeboot that holds this machine's lock", kill_process);
             }
             if since.elapsed() >= time_limit {
-                let waited = humantime::format_duration(time_limit);
+                let waited = in_words(time_limit);
                 return Err(anyhow!("{last_reason}; waited {waited} for it to end"))
                     .with_context(|| failed_to("take", path))
                     .context(Exit::TryAgain);

@@ -3,6 +3,8 @@
 use std::io;
 use std::time::Duration;
 
+use crate::model::duration::in_words;
+
 /// How many of the last lines of a program's output an error shows.
 const LINES_SHOWN: usize = 12;
 
@@ -16,14 +18,16 @@ pub enum ProcessFailed {
         program: String,
     },
     /// It did not end in time and was killed with its whole process group.
-    #[error("'{program}' did not end within {}{}", humantime::format_duration(*after), last_lines(tail))]
+    #[error("'{program}' did not end within {}{}", in_words(*after), last_lines(tail))]
     TimedOut {
         /// The program's name.
         program: String,
         /// Its deadline.
         after: Duration,
-        /// The end of its output (up to 64 KiB).
+        /// The end of its standard error, or of its standard output if that is empty (up to 64 KiB).
         tail: String,
+        /// The end of its standard output (up to 64 KiB).
+        printed: String,
     },
     /// It ended with an exit code that is not accepted.
     #[error("'{program}' ended with exit code {code}{}", last_lines(tail))]
@@ -34,6 +38,8 @@ pub enum ProcessFailed {
         code: i32,
         /// The end of its standard error, or of its standard output if that is empty (up to 64 KiB).
         tail: String,
+        /// The end of its standard output (up to 64 KiB).
+        printed: String,
     },
     /// It was ended by a signal.
     #[error("'{program}' was ended by signal {signal}{}", last_lines(tail))]
@@ -42,8 +48,10 @@ pub enum ProcessFailed {
         program: String,
         /// The number of the signal.
         signal: i32,
-        /// The end of its output (up to 64 KiB).
+        /// The end of its standard error, or of its standard output if that is empty (up to 64 KiB).
         tail: String,
+        /// The end of its standard output (up to 64 KiB).
+        printed: String,
     },
     /// The system refused to start it, wait for it or end it.
     #[error("failed to {verb} '{program}'")]
@@ -70,6 +78,15 @@ impl ProcessFailed {
             Self::NotFound { .. } | Self::Io { .. } => "",
         }
     }
+
+    /// The end of the program's standard output, redacted; empty if it never ran.
+    #[must_use]
+    pub fn printed(&self) -> &str {
+        match self {
+            Self::TimedOut { printed, .. } | Self::Exit { printed, .. } | Self::Signal { printed, .. } => printed,
+            Self::NotFound { .. } | Self::Io { .. } => "",
+        }
+    }
 }
 
 /// The end of a program's output, as the end of a sentence about it.
@@ -79,5 +96,5 @@ fn last_lines(tail: &str) -> String {
         return " and printed nothing".to_owned();
     }
     let first = lines.len().saturating_sub(LINES_SHOWN);
-    format!(", having printed: {}", lines[first..].join("\n"))
+    format!(", having printed: {}", lines[first..].join("; "))
 }

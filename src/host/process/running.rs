@@ -105,10 +105,12 @@ impl Running {
             Ok(Err(source)) => Err(ProcessFailed::io(&self.spec.program, "wait for", source)),
             Err(_) => {
                 self.kill().await?;
+                let (tail, printed) = self.ends().await;
                 Err(ProcessFailed::TimedOut {
                     program: self.spec.program.clone(),
                     after: self.spec.deadline,
-                    tail: self.tail().await,
+                    tail,
+                    printed,
                 })
             }
         }
@@ -153,20 +155,24 @@ impl Running {
                 stderr: self.stderr.finish().await,
                 took: self.started.elapsed(),
             }),
-            Some(code) => Err(ProcessFailed::Exit { program, code, tail: self.tail().await }),
-            None => Err(ProcessFailed::Signal {
-                program,
-                signal: status.signal().unwrap_or_default(),
-                tail: self.tail().await,
-            }),
+            Some(code) => {
+                let (tail, printed) = self.ends().await;
+                Err(ProcessFailed::Exit { program, code, tail, printed })
+            }
+            None => {
+                let (tail, printed) = self.ends().await;
+                Err(ProcessFailed::Signal { program, signal: status.signal().unwrap_or_default(), tail, printed })
+            }
         }
     }
 
-    /// The end of the process's output, redacted.
-    async fn tail(&mut self) -> String {
+    /// The end of what the process said, which is on its standard error unless that is empty, and of its standard output. Both
+    /// redacted.
+    async fn ends(&mut self) -> (String, String) {
         let (stderr, stdout) = (self.stderr.finish().await, self.stdout.finish().await);
-        let output = if stderr.trim().is_empty() { stdout } else { stderr };
-        self.spec.redaction.apply(&output)
+        let printed = self.spec.redaction.apply(&stdout);
+        let tail = if stderr.trim().is_empty() { printed.clone() } else { self.spec.redaction.apply(&stderr) };
+        (tail, printed)
     }
 }
 

@@ -26,7 +26,7 @@ async fn every_kind_of_failure_has_its_own_error() {
         (shell("echo o; echo why >&2; exit 7"), "'sh' ended with exit code 7, having printed: why"),
         (shell("echo only this; exit 1"), "'sh' ended with exit code 1, having printed: only this"),
         (shell("kill -9 $$"), "'sh' was ended by signal 9 and printed nothing"),
-        (shell("echo a; exec sleep 60").deadline(SHORT), "'sh' did not end within 200ms, having printed: a"),
+        (shell("echo a; exec sleep 60").deadline(SHORT), "'sh' did not end within 200 ms, having printed: a"),
         (Command::new("kubeboot-no-such-program"), "was not found along PATH"),
         (Command::new("/proc"), "failed to start '/proc'"),
     ];
@@ -39,7 +39,7 @@ async fn every_kind_of_failure_has_its_own_error() {
 #[tokio::test]
 async fn an_error_ends_with_the_last_lines_but_keeps_more() {
     let error = shell("seq 1 100 >&2; exit 1").run().await.expect_err("it exits with 1");
-    assert!(error.to_string().ends_with("having printed: 89\n90\n91\n92\n93\n94\n95\n96\n97\n98\n99\n100"));
+    assert!(error.to_string().ends_with("having printed: 89; 90; 91; 92; 93; 94; 95; 96; 97; 98; 99; 100"));
     assert_eq!(error.tail().lines().count(), 100);
 }
 

@@ -1,11 +1,13 @@
 //! Notifications to systemd while kubeboot runs. Without systemd (no `NOTIFY_SOCKET`) nothing happens,
 //! and a failed notification is no error.
 
+use crate::model::text::one_line;
 use sd_notify::NotifyState;
 
 /// Sets the line that `systemctl status` shows.
 pub fn status(text: &str) {
-    send(&NotifyState::Status(text));
+    // A line break would begin another message to systemd.
+    send(&NotifyState::Status(&one_line(text)));
 }
 
 /// Notifies systemd that the start is complete.

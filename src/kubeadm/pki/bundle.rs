@@ -19,6 +19,8 @@ use crate::host::files;
 
 /// The largest bundle, in bytes.
 pub const BUNDLE_LIMIT: u64 = 1024 * 1024;
+/// The authorities by which machines know each other, below [`PKI_DIR`].
+const AUTHORITIES: [&str; 2] = ["ca.crt", "etcd/ca.crt"];
 /// The schema of the JSON that this program writes and reads.
 const SCHEMA: u32 = 1;
 
@@ -136,6 +138,29 @@ impl Bundle {
     }
 }
 
+/// The certificate authorities below `root` that are not those of the bundle, or are missing: with them a machine accuses all others.
+///
+/// # Errors
+/// What is wrong with the bundle, without its content.
+pub fn foreign_authorities(root: &Path, bytes: &[u8]) -> Result<Vec<String>> {
+    let mut foreign = Vec::new();
+    for file in read(bytes)?.files {
+        let Some(place) = AUTHORITIES.into_iter().find(|name| Path::new(PKI_DIR).join(name) == Path::new(&file.path))
+        else {
+            continue;
+        };
+        let shared = STANDARD.decode(&file.content).ok().context("the content of an authority in it is not base64")?;
+        let shared = certificate::ca_hashes(&shared)?;
+        let here = root.join(PKI_DIR.trim_start_matches('/')).join(place);
+        let here = std::fs::read(here).ok().and_then(|pem| certificate::ca_hashes(&pem).ok()).unwrap_or_default();
+        // While an authority is replaced, both stand in the file.
+        if !shared.iter().any(|hash| here.contains(hash)) {
+            foreign.push(file.path);
+        }
+    }
+    Ok(foreign)
+}
+
 /// Parses the JSON. The schema is read first, so that the bundle of a newer program is reported as that.
 fn read(bytes: &[u8]) -> Result<StoredBundle> {
     #[derive(Deserialize)]
@@ -211,6 +236,45 @@ mod tests {
     fn what_was_written_is_read_back() -> Result<()> {
         let json = bundle().to_json()?;
         assert!(Bundle::from_json(&json, CLAIM, &all())? == bundle());
+        Ok(())
+    }
+
+    /// What lies in the place of a file, if anything.
+    type Here<'a> = Option<&'a [u8]>;
+
+    #[test]
+    fn an_authority_that_is_not_the_clusters_is_found() -> Result<()> {
+        const OURS: &[u8] = include_bytes!("../../../tests/fixtures/pki/ca.crt");
+        const OTHER: &[u8] = include_bytes!("../../../tests/fixtures/pki/rsa.crt");
+        let root = tempfile::tempdir()?;
+        let mut bundle = bundle();
+        for file in bundle.files.iter_mut().filter(|file| file.path.ends_with("ca.crt")) {
+            file.content = OURS.to_vec();
+        }
+        let json = bundle.to_json()?;
+        let (ca, etcd) = ("/etc/kubernetes/pki/ca.crt", "/etc/kubernetes/pki/etcd/ca.crt");
+        std::fs::create_dir_all(root.path().join("etc/kubernetes/pki/etcd"))?;
+        let both = [OTHER, OURS].concat();
+        let rows: [(Here<'_>, Here<'_>, &[&str]); 5] = [
+            (Some(OURS), Some(OURS), &[]),
+            (Some(OURS), Some(OTHER), &[etcd]),
+            (Some(OTHER), Some(&both), &[ca]),
+            (Some(b"garbage"), Some(OURS), &[ca]),
+            (Some(OURS), None, &[etcd]),
+        ];
+        for (ca_here, etcd_here, expected) in rows {
+            for (path, content) in [(ca, ca_here), (etcd, etcd_here)] {
+                let place = root.path().join(path.trim_start_matches('/'));
+                match content {
+                    Some(content) => std::fs::write(place, content)?,
+                    None => std::fs::remove_file(place)?,
+                }
+            }
+            let mut found = foreign_authorities(root.path(), &json)?;
+            found.sort();
+            assert_eq!(found, expected);
+        }
+        assert!(foreign_authorities(root.path(), b"{}").is_err());
         Ok(())
     }
 

@@ -4,6 +4,10 @@ use super::member_name::MemberName;
 use crate::model::machine::ids::MemberId;
 use std::net::IpAddr;
 
+/// What to do about a voter whose etcd stays silent while the others have a quorum, on its machine.
+pub const SILENT_REMEDY: &str = "see kubelet and etcd on that machine; if etcd does not come back, run 'kubeboot reset --now' there, and then \
+                                 'systemctl start kubeboot': the others remove its member, and it joins anew";
+
 /// One member as a list showed it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Member {

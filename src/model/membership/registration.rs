@@ -3,12 +3,18 @@
 use crate::model::machine::ids::{ClaimId, InstanceId, MemberId, Nonce, Uid};
 use crate::model::record::cluster::{ClusterRecord, RecordState};
 use crate::model::record::object;
+use crate::model::text::{cut, one_line};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 /// The schema this version writes and the only one it reads.
 pub const SCHEMA: u32 = 1;
+
+/// The largest registration that is written or read, in bytes.
+pub const LIMIT: usize = 16 * 1024;
+/// The longest text in one that is written, in bytes: two of them, every character escaped, leave room for the rest.
+const LONGEST_TEXT: usize = 2500;
 
 /// The phase of a machine, as it registers it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -116,13 +122,21 @@ impl Registration {
     /// # Errors
     /// What is wrong with them; such a registration explains no member.
     pub fn parse(bytes: &[u8]) -> Result<Self, String> {
+        if bytes.len() > LIMIT {
+            return Err(format!("it has {} bytes, more than the {LIMIT} of a registration", bytes.len()));
+        }
         object::read(bytes, SCHEMA)
     }
 
-    /// The bytes to store.
+    /// The bytes to store: at most [`LIMIT`], for long texts are cut.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        object::to_bytes(self)
+        let shortened = |text: &String| cut(&one_line(text), LONGEST_TEXT);
+        object::to_bytes(&Self {
+            waits_for: self.waits_for.as_ref().map(shortened),
+            last_error: self.last_error.as_ref().map(shortened),
+            ..self.clone()
+        })
     }
 
     /// Takes over from an earlier run of this machine what this one does not know yet: its member and Node, and the claim and lease
@@ -326,6 +340,26 @@ mod tests {
             let word = format!("\"phase\": \"{}\"", phase.as_str());
             assert!(String::from_utf8(bytes).unwrap().contains(&word), "{word}");
         }
+    }
+
+    #[test]
+    fn a_registration_is_bounded_when_it_is_written_and_when_it_is_read() {
+        for text in ["x", "\\", "\"", "\n\u{1b}[2J", "\u{202e}", "\u{1f980}"] {
+            let long = text.repeat(100_000);
+            let (waits_for, last_error) = (Some(long.clone()), Some(long));
+            let bytes = Registration { waits_for, last_error, ..registration(RegistrationPhase::Waiting) }.to_bytes();
+            assert!(bytes.len() <= LIMIT, "{} bytes of {text:?}", bytes.len());
+            let read = Registration::parse(&bytes).unwrap();
+            assert!(read.last_error.is_some_and(|error| error.len() > 1000 && error.lines().count() == 1), "{text:?}");
+        }
+        let mut longer = registration(RegistrationPhase::Waiting).to_bytes();
+        longer.resize(LIMIT, b' ');
+        assert!(Registration::parse(&longer).is_ok());
+        longer.push(b' ');
+        assert_eq!(
+            Registration::parse(&longer),
+            Err("it has 16385 bytes, more than the 16384 of a registration".into())
+        );
     }
 
     fn record(claim_id: &ClaimId, state: RecordState, retired_claims: Vec<ClaimId>) -> ClusterRecord {

@@ -6,6 +6,7 @@ use super::machines::{Ec2Answer, StatusMachine, is_explained};
 use super::reason::{CERTIFICATE_DAYS, StatusReason, StatusSource, unknown};
 use super::record::{data, missing, record, went_back};
 use super::zones;
+use crate::model::machine::group::Ec2State;
 use crate::model::machine::ids::{InstanceId, Uid};
 use crate::model::membership::alike::unlike;
 use crate::model::membership::member_name::MemberName;
@@ -52,7 +53,7 @@ pub(super) fn reasons(input: &StatusInput, machines: &[StatusMachine<'_>]) -> Ve
     found.extend(unknown(StatusSource::Etcd, &input.etcd));
     match &input.etcd {
         Ok(Etcd::Stacked { members, .. }) => {
-            found.extend(silent(members, machines));
+            found.extend(silent(input, members, machines));
             found.extend(members.0.iter().flat_map(|member| member_reasons(input, member, machines)));
             found.extend(not_voters(machines, |machine| machine.member.is_some()));
             found.extend(voter_count(input, members));
@@ -123,17 +124,25 @@ fn other_clusters(input: &StatusInput, machines: &[StatusMachine<'_>]) -> Vec<St
     others.map(reason).collect()
 }
 
-/// Voters that do not answer, with what EC2 says of their machines.
-fn silent(members: &Members, machines: &[StatusMachine<'_>]) -> Vec<StatusReason> {
+/// Voters that do not answer, with what EC2 says of their machines; and machines at which another member answers in their place.
+fn silent(input: &StatusInput, members: &Members, machines: &[StatusMachine<'_>]) -> Vec<StatusReason> {
     let silent = members.voters().filter(|member| member.is_started() && !member.answers);
     let reason = |member: &Member| {
         let machine = machines.iter().find(|machine| machine.member == Some(member));
+        if let Some(found) = machine.and_then(|machine| machine.answers_as) {
+            return StatusReason::AnswersAsAnother { member: named(member, machines), found };
+        }
         let ec2 = machine.and_then(|machine| match machine.ec2 {
             Ec2Answer::Unknown => None,
             Ec2Answer::Absent => Some("that there is no such instance".to_owned()),
             Ec2Answer::State(state) => Some(format!("that its machine is {state}")),
         });
-        StatusReason::MemberSilent { member: named(member, machines), ec2 }
+        let may_run = machine.is_some_and(|machine| match machine.ec2 {
+            Ec2Answer::State(state) => *state == Ec2State::Running,
+            Ec2Answer::Unknown => true,
+            Ec2Answer::Absent => false,
+        });
+        StatusReason::MemberSilent { member: named(member, machines), ec2, may_reset: may_run && has_quorum(input) }
     };
     silent.map(reason).collect()
 }

@@ -156,6 +156,8 @@ pub enum Etcd {
 /// What one etcd member reports of itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct MemberStatus {
+    /// The address at which it was asked.
+    pub at: Option<IpAddr>,
     /// Its version, without a `v`.
     pub version: String,
     /// Its errors, with alarms.

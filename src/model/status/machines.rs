@@ -2,13 +2,13 @@
 
 use super::input::{ApiServer, Etcd, Known, MemberStatus, StatusInput};
 use crate::model::machine::group::{Ec2State, GroupMember};
-use crate::model::machine::ids::InstanceId;
+use crate::model::machine::ids::{InstanceId, MemberId};
 use crate::model::machine::local::Local;
 use crate::model::membership::members::Member;
 use crate::model::membership::reaping::owners;
 use crate::model::membership::registration::{Registration, RegistrationPhase};
 use crate::model::record::cluster::RecordState;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 /// One machine.
@@ -28,6 +28,8 @@ pub struct StatusMachine<'a> {
     pub member: Option<&'a Member>,
     /// What that member reports of itself.
     pub report: Option<&'a MemberStatus>,
+    /// The member as which etcd at that member's address answers, where it is another one: it runs that one's data.
+    pub answers_as: Option<MemberId>,
     /// Its API server.
     pub api_server: Option<&'a ApiServer>,
 }
@@ -103,10 +105,18 @@ pub fn machines(input: &StatusInput) -> Vec<StatusMachine<'_>> {
         for member in &members.0 {
             if let Some(at) = owner(member, &all) {
                 (all[at].member, all[at].report) = (Some(member), reports.get(&member.id));
+                all[at].answers_as = answers_as(member, reports);
             }
         }
     }
     all
+}
+
+/// The other member as which etcd at this member's address answers. A member that answers itself may have had another's address.
+fn answers_as(member: &Member, reports: &BTreeMap<MemberId, MemberStatus>) -> Option<MemberId> {
+    let is_here = |report: &MemberStatus| report.at.is_some_and(|at| member.is_at(&[at]));
+    let found = reports.iter().find(|(id, report)| **id != member.id && is_here(report)).map(|(id, _)| *id);
+    found.filter(|_| !member.answers && member.is_started())
 }
 
 /// Every instance that the group, a registration or the record mentions, and this machine if it holds a control plane.
@@ -135,6 +145,7 @@ fn machine<'a>(input: &'a StatusInput, instance: &'a InstanceId) -> StatusMachin
         registration: input.registrations.as_ref().ok().and_then(|all| all.get(instance)),
         member: None,
         report: None,
+        answers_as: None,
         api_server: input.api_servers.as_ref().ok().and_then(|all| all.get(instance)),
     }
 }

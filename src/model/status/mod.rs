@@ -300,4 +300,6 @@ fn joined(input: &StatusInput, machines: &[StatusMachine<'_>]) -> Option<usize> 
 #[cfg(test)]
 pub(crate) mod sample;
 #[cfg(test)]
+mod silent_tests;
+#[cfg(test)]
 mod tests;

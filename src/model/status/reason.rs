@@ -4,6 +4,7 @@ use crate::model::machine::ids::{ClaimId, InstanceId, MemberId, Uid};
 use crate::model::membership::alike::Unlike;
 use crate::model::membership::later_truth::LaterTruth;
 use crate::model::membership::member_name::MemberName;
+use crate::model::membership::members::SILENT_REMEDY;
 use crate::model::record::former_cluster::FormerCluster;
 use crate::model::record::identity::Difference;
 use crate::model::up::snapshot::ApiServerAt;
@@ -137,6 +138,15 @@ pub enum StatusReason {
         member: MemberName,
         /// What EC2 says of its machine.
         ec2: Option<String>,
+        /// Whether the machine is there and the others have a quorum, so that it may be reset and join anew.
+        may_reset: bool,
+    },
+    /// At the address of a voter, etcd answers as another member.
+    AnswersAsAnother {
+        /// The voter that is listed there.
+        member: MemberName,
+        /// The member that answers.
+        found: MemberId,
     },
     /// A member was announced and has never started.
     MemberNotStarted(MemberName),
@@ -225,6 +235,7 @@ impl StatusReason {
             Self::OtherGroup(_) => "other-group",
             Self::GroupMissing => "group-missing",
             Self::MemberSilent { .. } => "member-silent",
+            Self::AnswersAsAnother { .. } => "answers-as-another",
             Self::MemberNotStarted(_) => "member-not-started",
             Self::MemberLearner(_) => "member-learner",
             Self::MemberUnexplained(_) => "member-unexplained",
@@ -252,6 +263,7 @@ impl StatusReason {
             | Self::DataGone(instance)
             | Self::HolderGone(instance) => Some(instance),
             Self::MemberSilent { member, .. }
+            | Self::AnswersAsAnother { member, .. }
             | Self::MemberComplains { member, .. }
             | Self::MemberNotStarted(member)
             | Self::MemberLearner(member)
@@ -339,10 +351,12 @@ impl fmt::Display for StatusReason {
             Self::GroupMissing => f.write_str(
                 "Auto Scaling knows of no such group: this machine is in none, or the setting 'group' is wrong",
             ),
-            Self::MemberSilent { member, ec2: None } => write!(f, "etcd voter {member} does not answer"),
-            Self::MemberSilent { member, ec2: Some(state) } => {
-                write!(f, "etcd voter {member} does not answer; EC2 says {state}")
-            }
+            Self::MemberSilent { member, ec2, may_reset } => fmt_silent(f, member, ec2.as_deref(), *may_reset),
+            Self::AnswersAsAnother { member, found } => write!(
+                f,
+                "etcd at the address of voter {member} answers as member {found}: that machine runs another member's data, and is no voter: \
+                 attach each disk where it belongs, and delete nothing before the cluster has its quorum"
+            ),
             Self::MemberNotStarted(member) => write!(f, "etcd member {member} has never started: a join is under way or has failed"),
             Self::MemberLearner(member) => write!(f, "etcd member {member} is a learner and has no vote yet"),
             Self::MemberUnexplained(member) => write!(
@@ -390,6 +404,14 @@ fn fmt_unlike(f: &mut fmt::Formatter<'_>, unlike: &Unlike) -> fmt::Result {
     f.write_str(
         ": make them the same, then run 'kubeboot up' where it was changed, or replace the machines that differ",
     )
+}
+
+fn fmt_silent(f: &mut fmt::Formatter<'_>, member: &MemberName, ec2: Option<&str>, may_reset: bool) -> fmt::Result {
+    write!(f, "etcd voter {member} does not answer")?;
+    if let Some(state) = ec2 {
+        write!(f, "; EC2 says {state}")?;
+    }
+    if may_reset { write!(f, ": {SILENT_REMEDY}") } else { Ok(()) }
 }
 
 fn fmt_certificate(f: &mut fmt::Formatter<'_>, file: &str, days: i64) -> fmt::Result {

@@ -171,7 +171,7 @@ pub(crate) fn certificate(days: i64) -> CertificateExpiry {
 
 pub(crate) fn stacked(members: impl IntoIterator<Item = Member>) -> Known<Etcd> {
     let members: Vec<Member> = members.into_iter().collect();
-    let report = MemberStatus { version: "3.6.8".into(), errors: Vec::new() };
+    let report = MemberStatus { at: None, version: "3.6.8".into(), errors: Vec::new() };
     let reports = members.iter().filter(|member| member.answers).map(|member| (member.id, report.clone())).collect();
     Ok(Etcd::Stacked { members: Members(members), certain: true, reports })
 }

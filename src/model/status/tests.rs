@@ -12,16 +12,16 @@ use crate::model::record::cluster::Holder;
 use crate::model::up::snapshot::ApiServerAt;
 use std::collections::BTreeMap;
 
-fn silent(n: u8) -> Member {
+pub(super) fn silent(n: u8) -> Member {
     Member { answers: false, ..member(n) }
 }
 
-fn without_quorum(members: impl IntoIterator<Item = Member>) -> Known<Etcd> {
+pub(super) fn without_quorum(members: impl IntoIterator<Item = Member>) -> Known<Etcd> {
     Ok(Etcd::Stacked { members: Members(members.into_iter().collect()), certain: false, reports: BTreeMap::new() })
 }
 
 /// A healthy control plane with one change.
-fn with(change: impl FnOnce(&mut StatusInput)) -> StatusInput {
+pub(super) fn with(change: impl FnOnce(&mut StatusInput)) -> StatusInput {
     let mut input = healthy();
     change(&mut input);
     input
@@ -52,7 +52,7 @@ fn why<T>() -> Known<T> {
 }
 
 /// The first line, and the codes of the reasons.
-fn verdict_of(input: &StatusInput) -> (String, Vec<&'static str>) {
+pub(super) fn verdict_of(input: &StatusInput) -> (String, Vec<&'static str>) {
     let verdict = judge(input);
     (verdict.to_string(), verdict.reasons.iter().map(StatusReason::code).collect())
 }
@@ -592,7 +592,7 @@ fn a_machine_without_a_vote_has_the_reason_of_its_registration() {
 #[test]
 fn errors_of_a_member_are_a_reason() {
     let input = with(|input| {
-        let report = MemberStatus { version: "3.6.8".into(), errors: vec!["alarm:NOSPACE".into()] };
+        let report = MemberStatus { at: None, version: "3.6.8".into(), errors: vec!["alarm:NOSPACE".into()] };
         let members = Members(vec![member(1), member(2), member(3)]);
         input.etcd = Ok(Etcd::Stacked { members, certain: true, reports: BTreeMap::from([(member_id(2), report)]) });
     });

@@ -29,6 +29,10 @@ pub struct LossInput<'a> {
     pub instances: &'a Instances,
     /// When EC2 last changed their state, in EC2's words.
     pub since: &'a BTreeMap<InstanceId, String>,
+    /// This machine.
+    pub me: &'a InstanceId,
+    /// Whether nothing of a member lies on this machine's disk.
+    pub fresh_here: bool,
 }
 
 /// The whole report, for people.
@@ -52,6 +56,18 @@ struct Voter {
     since: Option<String>,
     /// When it last wrote about itself, by its own clock.
     heard: Option<String>,
+    disk: Disk,
+}
+
+/// What is known of the data that a voter votes with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Disk {
+    /// Nothing says that it is gone.
+    Kept,
+    /// The registration of the machine names no member: its disk may be a new one.
+    Doubtful,
+    /// This machine, on whose disk nothing of a member lies.
+    FreshHere,
 }
 
 impl LossReport {
@@ -62,7 +78,7 @@ impl LossReport {
             Some(members) => members.voters().map(|member| listed(scene, member)).collect(),
             None => remembered(scene),
         };
-        voters.sort_by_key(|voter| (voter.answers, voter.instance.clone()));
+        voters.sort_by_key(|voter| (voter.disk != Disk::FreshHere, voter.answers, voter.instance.clone()));
         Self {
             voters,
             cluster_id: scene.record.claim_id.to_string(),
@@ -76,9 +92,9 @@ impl LossReport {
         self.voters.iter().filter(|voter| voter.answers).count()
     }
 
-    /// Those that may come back by themselves, or be brought back.
+    /// Those that may come back by themselves, or be brought back, with their data.
     fn may_return(&self) -> Vec<&Voter> {
-        self.voters.iter().filter(|voter| !voter.answers && !voter.is_gone()).collect()
+        self.voters.iter().filter(|voter| !voter.answers && !voter.is_gone() && voter.disk != Disk::FreshHere).collect()
     }
 }
 
@@ -106,7 +122,13 @@ fn remembered(scene: &LossInput<'_>) -> Vec<Voter> {
 }
 
 fn voter(scene: &LossInput<'_>, instance: Option<&InstanceId>, says: Option<&Registration>) -> Voter {
+    let disk = match says {
+        _ if scene.fresh_here && instance == Some(scene.me) => Disk::FreshHere,
+        Some(says) if says.member_id.is_none() => Disk::Doubtful,
+        Some(_) | None => Disk::Kept,
+    };
     Voter {
+        disk,
         instance: instance.cloned(),
         member: says.and_then(|says| says.member_id),
         address: says.and_then(|says| says.addresses.first().copied()),
@@ -128,6 +150,9 @@ impl Voter {
 
     /// What an operator can do about it while it is not gone.
     fn remedy(&self) -> &'static str {
+        if self.disk == Disk::Doubtful {
+            return "its registration names no member any more: see whether etcd's data is still on its disk";
+        }
         match &self.ec2 {
             Some(Presence::State(Ec2State::Stopped | Ec2State::Stopping)) => "start it",
             Some(Presence::State(_)) | None => "see its kubelet and etcd",
@@ -150,6 +175,9 @@ impl fmt::Display for Voter {
         }
         if self.answers {
             return f.write_str(": answers");
+        }
+        if self.disk == Disk::FreshHere {
+            return f.write_str(": this machine, whose disk is fresh: it cannot bring its vote back, and joins anew when the others have a quorum");
         }
         match &self.ec2 {
             Some(Presence::State(state)) => write!(f, ": EC2 says {state}")?,
@@ -198,7 +226,8 @@ impl LossReport {
             }
             return Ok(());
         }
-        let kept = self.voters.iter().filter(|voter| !voter.is_gone()).filter_map(|voter| voter.instance.as_ref());
+        let has_data = |voter: &&Voter| !voter.is_gone() && voter.disk != Disk::FreshHere;
+        let kept = self.voters.iter().filter(has_data).filter_map(|voter| voter.instance.as_ref());
         let kept: Vec<&str> = kept.map(InstanceId::as_str).collect();
         if kept.is_empty() {
             return writeln!(
@@ -227,6 +256,7 @@ mod tests {
     use std::time::Duration;
 
     const UUID: &str = "6f9619ff-8b86-4011-b42d-00c04fc964ff";
+    const EARLIER: &str = "00000000-8b86-4011-b42d-00c04fc964ff";
 
     fn id(n: u8) -> InstanceId {
         InstanceId::parse(format!("i-0000000{n}")).unwrap()
@@ -275,10 +305,21 @@ mod tests {
     }
 
     fn told_of_one_made_by(first: u8, members: Option<Members>, words: &[(u8, Presence)]) -> String {
+        let registrations = [registered(1, UUID), registered(2, UUID), registered(3, UUID), registered(4, EARLIER)];
+        told_at((9, false), &registrations, first, members, words)
+    }
+
+    /// What is told on a machine, with whether its disk is fresh.
+    fn told_at(
+        (me, fresh_here): (u8, bool),
+        registrations: &[Registration],
+        first: u8,
+        members: Option<Members>,
+        words: &[(u8, Presence)],
+    ) -> String {
         let (published, identity) = (Published::sample(id(first)), Identity::sample());
         let state = RecordState::Ready(published.clone());
         let claim_id = ClaimId::parse(UUID).unwrap();
-        let earlier = "00000000-8b86-4011-b42d-00c04fc964ff";
         LossReport::of(&LossInput {
             record: &ClusterRecord {
                 claim_id,
@@ -291,9 +332,11 @@ mod tests {
             published: &published,
             places: ("s3://b/p/record", "s3://b/p/keys"),
             members: members.as_ref(),
-            registrations: &[registered(1, UUID), registered(2, UUID), registered(3, UUID), registered(4, earlier)],
+            registrations,
             instances: &Instances(words.iter().map(|(n, word)| (id(*n), word.clone())).collect()),
             since: &[(id(2), "2026-01-02 03:00:00 GMT".to_owned())].into(),
+            me: &id(me),
+            fresh_here,
         })
         .to_string()
     }
@@ -337,6 +380,31 @@ mod tests {
             let told = told(members, &words);
             assert!(told.contains(expected), "{words:?}: {expected}\nis not in\n{told}");
         }
+    }
+
+    #[test]
+    fn a_machine_with_a_fresh_disk_is_not_to_be_brought_back_and_names_itself_first() {
+        let members = || Some(Members(vec![voter(1, false), voter(2, false), voter(3, true)]));
+        let running = [(1, state(Ec2State::Running)), (2, state(Ec2State::Running))];
+        let without_member = |n| Registration { member_id: None, ..registered(n, UUID) };
+        let registrations = [registered(1, UUID), without_member(2), registered(3, UUID)];
+        let here = |fresh| told_at((1, fresh), &registrations, 1, members(), &running);
+
+        let fresh = here(true);
+        assert!(
+            fresh.starts_with(
+                "the voters:\n- i-00000001, etcd member 1 at 10.77.0.1: this machine, whose disk is fresh"
+            ),
+            "{fresh}"
+        );
+        assert!(fresh.contains("bring back 1 of these") && !fresh.contains("- i-00000001: "), "{fresh}");
+        let doubtful = "- i-00000002: its registration names no member any more: see whether etcd's data";
+        assert!(fresh.contains(doubtful), "{fresh}");
+        assert!(here(false).contains("- i-00000001: see its kubelet and etcd"), "{}", here(false));
+        // The only other one is gone: the data is not here.
+        let gone = [(2, state(Ec2State::Terminated))];
+        let told = told_at((1, true), &registrations, 1, members(), &gone);
+        assert!(told.contains("The data is on i-00000003:"), "{told}");
     }
 
     #[test]

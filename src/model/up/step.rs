@@ -1,5 +1,6 @@
 //! What a decision can be, with its reason as text.
 
+use crate::model::duration::in_words;
 use crate::model::machine::group::Lifecycle;
 use crate::model::machine::ids::{ClaimId, InstanceId, MemberId};
 use crate::model::membership::data::DataNeeded;
@@ -431,7 +432,7 @@ impl fmt::Display for TakeOver {
         match self {
             Self::Terminated(holder) => write!(f, "its holder {holder} is terminated"),
             Self::Silent(holder, duration) => {
-                write!(f, "its holder {holder} has been silent for {}s", duration.as_secs())
+                write!(f, "its holder {holder} has been silent for {}", in_words(*duration))
             }
         }
     }

@@ -53,6 +53,7 @@ pub(in crate::status) struct Member {
     pub(in crate::status) voter: bool,
     pub(in crate::status) started: bool,
     pub(in crate::status) answers: bool,
+    pub(in crate::status) answers_as: Option<String>,
     explained: bool,
     pub(in crate::status) version: Option<String>,
     errors: Vec<String>,
@@ -95,9 +96,10 @@ impl Node {
             member: match &input.etcd {
                 Err(why) | Ok(Etcd::Silent { why, .. }) => ReportedSource::unknown(why),
                 Ok(Etcd::External) => ReportedSource::Known(None),
-                Ok(Etcd::Stacked { .. }) => {
-                    ReportedSource::Known(machine.member.map(|member| Member::new(member, machine.report, all)))
-                }
+                Ok(Etcd::Stacked { .. }) => ReportedSource::Known(machine.member.map(|member| Member {
+                    answers_as: machine.answers_as.map(|id| id.to_string()),
+                    ..Member::new(member, machine.report, all)
+                })),
             },
             api_server: ReportedSource::of(&input.api_servers, |_| machine.api_server.map(ApiServer::new)),
             kubelet: node.map(|node| Kubelet { ready: node.ready, version: node.kubelet_version.clone() }),
@@ -140,6 +142,7 @@ impl Member {
             voter: !member.learner,
             started: member.is_started(),
             answers: member.answers,
+            answers_as: None,
             explained: is_explained(member, machines),
             version: report.map(|report| report.version.clone()),
             errors: report.map(|report| report.errors.clone()).unwrap_or_default(),

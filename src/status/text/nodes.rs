@@ -96,6 +96,9 @@ fn says(node: &Node) -> String {
 
 /// What a member is, in a word or two.
 pub(super) fn in_words(member: &Member) -> &'static str {
+    if member.answers_as.is_some() {
+        return "another's data";
+    }
     match (member.started, member.voter, member.answers) {
         (false, ..) => "not started",
         (true, false, true) => "learner",

@@ -1,0 +1,106 @@
+//! An init or join that has failed: what it failed with, and whose failure that was.
+
+use super::time_left::cut_short;
+use crate::aws::{CallFailed, CallFailure};
+use crate::exit::{Exit, causes};
+use crate::kubeadm::attempt::Failure;
+use tokio::time::Instant;
+
+/// What the attempts of one run have failed with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct FailedAttempt {
+    /// The error with its causes, in one line, without secrets.
+    pub(super) text: String,
+    /// What a run that ends with it ends in.
+    pub(super) exit: Exit,
+}
+
+impl FailedAttempt {
+    /// What is known of the failure after this error. An attempt that was only cut short by the end of the run does not hide what the one
+    /// before it had failed with.
+    pub(super) fn after(before: Option<&Self>, error: &anyhow::Error, deadline: Instant) -> Self {
+        match before {
+            Some(before) if cut_short(error, deadline) => before.clone(),
+            _ => Self { text: causes(error).join(": "), exit: blamed(error) },
+        }
+    }
+}
+
+/// Whose failure it was: kubeadm's only if a command of kubeadm has failed.
+fn blamed(error: &anyhow::Error) -> Exit {
+    if error.downcast_ref::<Failure>().is_some() {
+        return Exit::Kubeadm;
+    }
+    match error.downcast_ref::<CallFailed>().map(|failed| failed.kind) {
+        None | Some(CallFailure::Throttled | CallFailure::NoAnswer) => Exit::TryAgain,
+        Some(
+            CallFailure::Denied
+            | CallFailure::Credentials
+            | CallFailure::Clock
+            | CallFailure::Region
+            | CallFailure::NoSuchBucket
+            | CallFailure::Rejected,
+        ) => Exit::Aws,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::time_left::TooLate;
+    use super::*;
+    use crate::host::process::ProcessFailed;
+    use anyhow::anyhow;
+    use std::time::Duration;
+
+    fn kubeadm(failed: ProcessFailed) -> anyhow::Error {
+        Failure::new("kubeadm join", failed).into()
+    }
+
+    fn timed_out() -> anyhow::Error {
+        let (program, after) = ("unshare".to_owned(), Duration::from_millis(179_999));
+        kubeadm(ProcessFailed::TimedOut { program, after, tail: String::new(), printed: String::new() })
+    }
+
+    fn exited() -> anyhow::Error {
+        let (program, tail) = ("unshare".to_owned(), "error: etcdserver: unhealthy cluster".to_owned());
+        kubeadm(ProcessFailed::Exit { program, code: 1, tail, printed: String::new() })
+    }
+
+    #[test]
+    fn only_a_command_of_kubeadm_is_a_failure_of_kubeadm() {
+        let call = |kind| {
+            let detail = String::new();
+            CallFailed { verb: "write", object: "s3://bucket/key".into(), permission: "s3:PutObject", kind, detail }
+        };
+        let rows = [
+            (exited(), Exit::Kubeadm),
+            (exited().context("failed to make the cluster"), Exit::Kubeadm),
+            (timed_out(), Exit::Kubeadm),
+            (anyhow!("refused").context("no API server of the cluster is ready"), Exit::TryAgain),
+            (TooLate.into(), Exit::TryAgain),
+            (anyhow::Error::from(call(CallFailure::Denied)).context("failed to upload"), Exit::Aws),
+            (call(CallFailure::NoAnswer).into(), Exit::TryAgain),
+        ];
+        for (error, expected) in rows {
+            assert_eq!(blamed(&error), expected, "{error:#}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_attempt_that_was_cut_short_does_not_hide_the_cause() {
+        let (now, later) = (Instant::now(), Instant::now() + Duration::from_secs(600));
+        let first = FailedAttempt::after(None, &exited(), later);
+        assert!(first.text.contains("unhealthy cluster") && !first.text.contains("unshare"), "{}", first.text);
+        for (error, deadline, hidden) in [
+            (timed_out(), now, false),
+            (TooLate.into(), later, false),
+            // Its own time was over, or something new has happened.
+            (timed_out(), later, true),
+            (anyhow!("something new"), now, true),
+        ] {
+            let after = FailedAttempt::after(Some(&first), &error, deadline);
+            assert_eq!(after != first, hidden, "{error:#}");
+        }
+        assert!(FailedAttempt::after(None, &timed_out(), now).text.contains("after 3 min"), "nothing else is known");
+    }
+}
