@@ -167,6 +167,7 @@ async fn until(context: &mut UpContext, deadline: Instant) -> Result<()> {
             }
             StepOutcome::Wait(waiting) => {
                 context.report.waits(&waiting.reason).await;
+                context.report.waited = Some((waiting.reason.clone(), waiting.exit));
                 if Instant::now() >= deadline {
                     return Err(out_of_time(context, &waiting));
                 }
@@ -219,8 +220,13 @@ async fn look(context: &mut UpContext) -> Result<(Snapshot, Step)> {
 async fn pass(context: &mut UpContext, outages: &mut Outages, deadline: Instant) -> Result<StepOutcome> {
     context.manifests_aside.put_back_if_whole(Path::new("/"), &context.facts.machine.instance);
     let (seen, step) = look(context).await?;
-    if let Some(waiting) = time_left::too_late(&step, deadline) {
-        return Ok(StepOutcome::Wait(waiting));
+    if let Some(late) = time_left::too_late(&step, deadline) {
+        // What was in the way until now is what an operator must know.
+        return Ok(StepOutcome::Wait(context.report.waited.as_ref().map_or(late, |(reason, exit)| Waiting {
+            reason: reason.clone(),
+            pause: POLL_INTERVAL,
+            exit: *exit,
+        })));
     }
     context.report.announce(&step);
     if step.keeps_hook_alive() {

@@ -2,6 +2,7 @@
 
 use super::failed_attempt::FailedAttempt;
 use super::wait_log::WaitLog;
+use crate::exit::Exit;
 use crate::host::systemd::notify;
 use crate::model::machine::ids::ClaimId;
 use crate::model::up::step::Step;
@@ -15,6 +16,8 @@ pub struct Reporting {
     pub(super) following: Option<ClaimId>,
     /// What init or join last failed with in this run.
     pub(super) failed: Option<FailedAttempt>,
+    /// What was waited for last, and what a run that ends with it ends in.
+    pub(super) waited: Option<(String, Exit)>,
     wait_log: WaitLog,
     announced: Option<Step>,
 }
@@ -22,7 +25,7 @@ pub struct Reporting {
 impl Reporting {
     /// Nothing was reported yet.
     pub(super) fn new(registrar: Registrar) -> Self {
-        Self { registrar, following: None, failed: None, wait_log: WaitLog::default(), announced: None }
+        Self { registrar, following: None, failed: None, waited: None, wait_log: WaitLog::default(), announced: None }
     }
 
     /// Logs every new step once. Waits are reported by [`Reporting::waits`].

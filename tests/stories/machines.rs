@@ -64,7 +64,7 @@ fn an_older_kubeadm_is_refused() -> Result<()> {
 #[test]
 fn an_endpoint_that_leads_nowhere_is_waited_for_and_nobody_initialises() -> Result<()> {
     World::of(1).without_up().tell(|world| {
-        let times = ["--claim-ttl", "3s", "--lease-ttl", "3s", "--deadline", "4s"];
+        let times = ["--claim-ttl", "3s", "--lease-ttl", "3s", "--deadline", "9s"];
         let argv = [&["kubeboot", "up", "--endpoint", "api.nowhere.invalid:6443"][..], &times].concat();
         world.refuses(1, &argv, 3, &["api.nowhere.invalid", "endpoint"]).map(drop)
     })
