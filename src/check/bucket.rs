@@ -5,8 +5,8 @@ use super::finding::{Finding, Found};
 use super::input::CheckInput;
 use crate::aws::CallFailure;
 use crate::bucket::keys;
-use crate::model::duration::in_words;
-use std::time::{Duration, SystemTime};
+use crate::node::fitness;
+use std::time::SystemTime;
 
 pub(super) const CHECKS: &[Check] = &[
     Check { name: "bucket", run: |input| Box::pin(bucket(input)) },
@@ -14,11 +14,6 @@ pub(super) const CHECKS: &[Check] = &[
     Check { name: "bucket-list", run: |input| Box::pin(list(input)) },
     Check { name: "bucket-versioning", run: |input| Box::pin(versioning(input)) },
 ];
-
-/// A clock that is further off is worth a warning.
-const CLOCK_ODD: Duration = Duration::from_secs(60);
-/// AWS refuses signatures that are older, or younger, than this.
-const CLOCK_WRONG: Duration = Duration::from_mins(5);
 
 /// Whether the bucket is there, and in the Region that is asked.
 async fn bucket(input: &CheckInput) -> Found {
@@ -46,18 +41,11 @@ async fn clock(input: &CheckInput) -> Found {
 }
 
 fn judge_clock(ours: SystemTime, theirs: SystemTime) -> Finding {
-    let (off, how) = match ours.duration_since(theirs) {
-        Ok(ahead) => (ahead, "ahead of"),
-        Err(behind) => (behind.duration(), "behind"),
-    };
-    let text = format!("this machine's clock is {} {how} S3's", in_words(off));
-    let remedy = "let chrony or systemd-timesyncd set it, on EC2 from 169.254.169.123";
-    if off > CLOCK_WRONG {
-        Finding::failed(format!("{text}: AWS refuses what it signs"), remedy)
-    } else if off > CLOCK_ODD {
-        Finding::warning(text, remedy)
-    } else {
-        Finding::ok(text)
+    let offset = fitness::clock(ours, theirs);
+    match (offset.defect(), offset.warning()) {
+        (Some(defect), _) => defect.into(),
+        (None, Some(odd)) => Finding::warning(odd.what, odd.remedy),
+        (None, None) => Finding::ok(offset.text()),
     }
 }
 
@@ -91,6 +79,7 @@ mod tests {
     use super::*;
     use crate::check::finding::CheckVerdict;
     use crate::exit::Exit;
+    use std::time::Duration;
 
     #[test]
     fn a_clock_may_be_a_little_off() {

@@ -11,6 +11,7 @@ use crate::model::machine::local::{Local, Stage};
 use crate::model::record::cluster::ClusterRecord;
 use crate::model::record::former_cluster::FormerCluster;
 use crate::model::up::step::Stop;
+use crate::node::fitness::{self, Room};
 use std::fs;
 use std::net::IpAddr;
 use std::path::Path;
@@ -25,8 +26,6 @@ pub(super) const CHECKS: &[Check] = &[
 const MANIFESTS: &str = "/etc/kubernetes/manifests";
 /// The static pods that are kubeadm's.
 const KUBEADMS: [&str; 4] = ["etcd.yaml", "kube-apiserver.yaml", "kube-controller-manager.yaml", "kube-scheduler.yaml"];
-/// etcd's own limit for its data is 2 GiB.
-const ROOM: u64 = 2 << 30;
 
 /// Whether `up` understands what an earlier run has left here.
 fn local_state(input: &CheckInput) -> Found {
@@ -137,7 +136,7 @@ fn etcd_folder(input: &CheckInput) -> Found {
     let Some(folder) = input.documents.needed()?.data_dir() else {
         return Ok(vec![Finding::ok("not needed: etcd is external")]);
     };
-    let room = room_at(folder).map_err(|error| Finding::skipped(format!("'{}': {error}", folder.display())))?;
+    let room = fitness::room(folder).map_err(|error| Finding::skipped(format!("'{}': {error}", folder.display())))?;
     Ok(vec![judge_folder(folder).unwrap_or_else(|| judge_room(folder, room))])
 }
 
@@ -145,16 +144,12 @@ fn judge_folder(folder: &Path) -> Option<Finding> {
     data_dir::refuse_foreign(folder).err().map(|error| Finding::error(&error))
 }
 
-fn judge_room(folder: &Path, room: u64) -> Finding {
-    let text = format!("{} MiB free for '{}'", room >> 20, folder.display());
-    if room < ROOM { Finding::warning(text, "give it 2048 MiB at least") } else { Finding::ok(text) }
-}
-
-/// Free bytes for a folder that may not be there yet.
-fn room_at(folder: &Path) -> std::io::Result<u64> {
-    let there = folder.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("/"));
-    let stat = rustix::fs::statvfs(there)?;
-    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+fn judge_room(folder: &Path, room: Room) -> Finding {
+    match (room.defect(folder), room.warning(folder)) {
+        (Some(defect), _) => defect.into(),
+        (None, Some(little)) => Finding::warning(little.what, little.remedy),
+        (None, None) => Finding::ok(room.text(folder)),
+    }
 }
 
 /// What a folder holds, sorted; one that is not there holds nothing.
@@ -250,8 +245,10 @@ mod tests {
         assert_eq!((verdict(&[])?, verdict(&["member"])?, verdict(&["member", "lost+found"])?), (None, None, None));
         assert_eq!((verdict(&["lost+found"])?, verdict(&["member", "notes"])?), (None, Some(FAILED)));
         let folder = Path::new("/var/lib/etcd");
-        assert_eq!(judge_room(folder, ROOM).verdict, CheckVerdict::Ok);
-        assert_eq!(judge_room(folder, ROOM - 1).verdict, CheckVerdict::Warning);
+        for (mebibytes, expected) in [(2048, CheckVerdict::Ok), (2047, CheckVerdict::Warning), (255, FAILED)] {
+            let room = Room { bytes: mebibytes << 20, inodes: None };
+            assert_eq!(judge_room(folder, room).verdict, expected, "{mebibytes}");
+        }
         Ok(())
     }
 }

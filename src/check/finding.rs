@@ -2,6 +2,7 @@
 
 use crate::aws::{CallFailed, CallFailure};
 use crate::exit::Exit;
+use crate::model::machine::defect::Defect;
 use crate::model::up::step::Stop;
 use std::fmt;
 
@@ -79,6 +80,12 @@ impl Finding {
     /// No answer: trying again may help.
     pub(super) fn unanswered(text: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self { verdict: CheckVerdict::Failed(Exit::TryAgain), ..Self::failed(text, remedy) }
+    }
+}
+
+impl From<Defect> for Finding {
+    fn from(Defect { what, remedy }: Defect) -> Self {
+        Self::failed(what, remedy)
     }
 }
 

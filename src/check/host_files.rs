@@ -3,9 +3,9 @@
 use super::finding::{Finding, Found};
 use super::input::CheckInput;
 use super::{Check, at_once};
-use crate::kubeadm::documents::{Documents, Expected, HostFile};
-use crate::kubeadm::host_files::problem;
+use crate::kubeadm::documents::Documents;
 use crate::kubeadm::pki::{self, Wanted};
+use crate::node::fitness;
 use std::path::{Path, PathBuf};
 
 pub(super) const CHECKS: &[Check] = &[
@@ -17,33 +17,13 @@ pub(super) const CHECKS: &[Check] = &[
 fn host_files(input: &CheckInput) -> Found {
     input.needs_root()?;
     let (documents, settings) = (input.documents.needed()?, input.settings.needed()?);
-    let files = documents.host_files();
-    let bundled = pki::wanted(documents.external_etcd().as_ref(), &settings.extra_shared_files);
-    let comes = brings_bundle(input);
-    let wrong: Vec<_> = files
-        .iter()
-        .filter(|file| !(comes && travels(&bundled, file)))
-        .filter_map(|file| judge(Path::new("/"), file))
-        .collect();
+    let wrong =
+        fitness::wrong_host_files(Path::new("/"), documents, &settings.extra_shared_files, brings_bundle(input));
     if wrong.is_empty() {
-        return Ok(vec![Finding::ok(format!(
-            "all {} files and folders that the documents name are here",
-            files.len()
-        ))]);
+        let number = documents.host_files().len();
+        return Ok(vec![Finding::ok(format!("all {number} files and folders that the documents name are here"))]);
     }
-    Ok(wrong)
-}
-
-/// Whether a file comes with the bundle; then it need not be here yet.
-fn travels(bundled: &[Wanted], file: &HostFile) -> bool {
-    file.expected == Expected::File && bundled.iter().any(|wanted| wanted.path == file.path)
-}
-
-fn judge(root: &Path, file: &HostFile) -> Option<Finding> {
-    let problem = problem(root, file)?;
-    let (what, remedy) =
-        problem.split_once(": ").unwrap_or((&problem, "correct the field, or put the right thing there"));
-    Some(Finding::failed(format!("{} names '{}': {what}", file.field, file.path.display()), remedy))
+    Ok(wrong.into_iter().map(Finding::from).collect())
 }
 
 /// Whether what the operator wants on every machine is on the one that would initialise, which may be this one.
@@ -92,10 +72,6 @@ fn brings_bundle(input: &CheckInput) -> bool {
 mod tests {
     use super::*;
 
-    fn file(path: &str, expected: Expected) -> HostFile {
-        HostFile { path: path.into(), field: "ClusterConfiguration apiServer.extraVolumes[audit]".into(), expected }
-    }
-
     #[test]
     fn keys_that_are_not_shared_are_a_warning() -> anyhow::Result<()> {
         let file = "/etc/kubernetes/encryption/config.yaml";
@@ -125,24 +101,5 @@ mod tests {
         }
         assert_eq!(unshared_encryption(&Documents::default(), &[]), None);
         Ok(())
-    }
-
-    #[test]
-    fn a_missing_file_is_told_with_the_field_that_names_it() -> anyhow::Result<()> {
-        let root = tempfile::tempdir()?;
-        let finding = judge(root.path(), &file("/etc/audit.yaml", Expected::File));
-        let (text, remedy) = finding.map(|finding| (finding.text, finding.remedy)).unwrap_or_default();
-        assert_eq!(text, "ClusterConfiguration apiServer.extraVolumes[audit] names '/etc/audit.yaml': it is missing");
-        assert_eq!(remedy.as_deref(), Some("put it into the machine image"));
-        assert_eq!(judge(root.path(), &file("/etc/audit.yaml", Expected::FileOrNothing)), None);
-        Ok(())
-    }
-
-    #[test]
-    fn only_files_of_the_bundle_travel() {
-        let bundled = pki::wanted(None, &["/etc/audit.yaml".into()]);
-        assert!(travels(&bundled, &file("/etc/audit.yaml", Expected::File)));
-        assert!(!travels(&bundled, &file("/etc/other.yaml", Expected::File)));
-        assert!(!travels(&bundled, &file("/etc/audit.yaml", Expected::NoVolume)));
     }
 }

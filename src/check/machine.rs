@@ -5,6 +5,7 @@ use super::input::CheckInput;
 use super::{Check, at_once};
 use crate::host::namespace;
 use crate::host::process::{Command, ProcessFailed};
+use crate::node::fitness;
 use std::path::Path;
 
 pub(super) const CHECKS: &[Check] = &[
@@ -12,7 +13,7 @@ pub(super) const CHECKS: &[Check] = &[
     Check { name: "imds", run: |input| at_once(imds(input)) },
     Check { name: "node-name", run: |input| at_once(node_name(input)) },
     Check { name: "namespace", run: |input| Box::pin(own_hosts_file(input)) },
-    Check { name: "swap", run: |_| at_once(swap()) },
+    Check { name: "swap", run: |input| at_once(swap(input)) },
 ];
 
 /// Whether this process may see and do what `up` must.
@@ -61,29 +62,9 @@ async fn own_hosts_file(input: &CheckInput) -> Found {
     }
 }
 
-/// Whether memory is swapped out.
-fn swap() -> Found {
-    let path = "/proc/swaps";
-    let text = std::fs::read_to_string(path).map_err(|error| Finding::skipped(format!("'{path}': {error}")))?;
-    Ok(vec![if swaps(&text) {
-        let remedy = "switch it off (swapoff -a, and no entry in /etc/fstab), or set failSwapOn to false";
-        Finding::warning("swap is on: kubelet does not start, unless its configuration allows that", remedy)
-    } else {
-        Finding::ok("there is no swap")
-    }])
-}
-
-/// The file has a heading, and then one line for each area.
-fn swaps(text: &str) -> bool {
-    text.lines().skip(1).any(|line| !line.trim().is_empty())
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn swap_is_seen() {
-        let heading = "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n";
-        assert!(!super::swaps(heading) && !super::swaps(""));
-        assert!(super::swaps(&format!("{heading}/dev/zram0 partition 8388604 0 100\n")));
-    }
+/// Whether memory is swapped out, and kubelet bears that.
+fn swap(input: &CheckInput) -> Found {
+    let allowed = input.documents.needed()?.allows_swap();
+    let found = fitness::swap(Path::new("/"), allowed).map_err(|error| Finding::skipped(format!("{error:#}")))?;
+    Ok(vec![Finding::ok(found?)])
 }

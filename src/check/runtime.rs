@@ -3,11 +3,7 @@
 use super::Check;
 use super::finding::{Finding, Found};
 use super::input::CheckInput;
-use crate::host::process::ProcessFailed;
-use crate::host::runtime::{self, KNOWN};
-use serde_json::Value;
-use std::path::PathBuf;
-use tokio::net::UnixStream;
+use crate::node::fitness;
 
 pub(super) const CHECKS: &[Check] =
     &[Check { name: "container-runtime", run: |input| Box::pin(container_runtime(input)) }];
@@ -15,73 +11,6 @@ pub(super) const CHECKS: &[Check] =
 /// Whether there is one container runtime, and it answers.
 async fn container_runtime(input: &CheckInput) -> Found {
     let given = input.documents.needed()?.cri_socket();
-    let found = runtime::sockets();
-    let socket = choose(given, &found)?;
-    let shown = socket.display();
     input.needs_root()?;
-    UnixStream::connect(&socket).await.map_err(|error| {
-        Finding::failed(format!("no answer at '{shown}': {error}"), "start the container runtime, and enable its unit")
-    })?;
-    match runtime::crictl(&socket, ["version"]).run().await {
-        Ok(output) => Ok(vec![Finding::ok(format!("{} at '{shown}'", name_and_version(&output.stdout)))]),
-        Err(ProcessFailed::NotFound { .. }) => {
-            Ok(vec![Finding::ok(format!("a runtime answers at '{shown}'; without crictl its version is not known"))])
-        }
-        Err(failed) => Err(Finding::failed(
-            format!("the runtime at '{shown}' does not speak CRI: {failed}"),
-            "with containerd, see that 'cri' is not among disabled_plugins in its config.toml",
-        )),
-    }
-}
-
-/// The socket that kubeadm will use: the one that is given, or the only one there is.
-fn choose(given: Option<&str>, found: &[&str]) -> Result<PathBuf, Finding> {
-    match (given, found) {
-        (Some(given), _) => Ok(runtime::path_of(given).into()),
-        (None, [one]) => Ok(one.into()),
-        (None, []) => Err(Finding::failed(
-            format!("there is no container runtime: none of {} is there", KNOWN.join(", ")),
-            "install containerd or CRI-O and start it, or name its socket in nodeRegistration.criSocket",
-        )),
-        (None, several) => Err(Finding::failed(
-            format!("there are several container runtimes, and kubeadm will not choose: {}", several.join(", ")),
-            "name one of them in nodeRegistration.criSocket of the kubeadm configuration",
-        )),
-    }
-}
-
-/// Reads the answer of `crictl version`: lines `RuntimeName:  containerd`, or JSON.
-fn name_and_version(stdout: &str) -> String {
-    let json: Value = serde_json::from_str(stdout).unwrap_or_default();
-    let field = |line: &str, key: &str| {
-        let in_lines = stdout.lines().filter_map(|text| text.split_once(':')).find(|(name, _)| name.trim() == line);
-        in_lines.map(|(_, value)| value.trim()).or_else(|| json.get(key)?.as_str()).unwrap_or("unknown").to_owned()
-    };
-    format!("{} {}", field("RuntimeName", "runtimeName"), field("RuntimeVersion", "runtimeVersion"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_runtime_is_chosen_as_kubeadm_chooses() {
-        let [containerd, crio, _] = KNOWN;
-        assert_eq!(choose(None, &[containerd]), Ok(containerd.into()));
-        assert_eq!(choose(Some("unix:///run/x.sock"), &[containerd, crio]), Ok("/run/x.sock".into()));
-        assert_eq!(choose(Some("/run/x.sock"), &[]), Ok("/run/x.sock".into()));
-        let text = |found: &[&str]| choose(None, found).err().map(|finding| finding.text).unwrap_or_default();
-        assert!(text(&[]).contains("no container runtime"));
-        assert!(text(&[containerd, crio]).contains("several"));
-    }
-
-    #[test]
-    fn versions_are_read_from_lines_and_from_json() {
-        let lines = "Version:  0.1.0\nRuntimeName:  containerd\nRuntimeVersion:  v2.1.0\nRuntimeApiVersion:  v1\n";
-        let json = r#"{"version": "0.1.0", "runtimeName": "cri-o", "runtimeVersion": "1.36.0"}"#;
-        let table = [(lines, "containerd v2.1.0"), (json, "cri-o 1.36.0"), ("", "unknown unknown")];
-        for (stdout, expected) in table {
-            assert_eq!(name_and_version(stdout), expected);
-        }
-    }
+    Ok(vec![Finding::ok(fitness::container_runtime(given).await?)])
 }

@@ -5,14 +5,13 @@ use super::finding::{Finding, Found};
 use crate::host::systemd::drop_ins;
 use crate::host::systemd::unit::{self, Unit};
 use crate::kubeadm::state::Marker;
+use crate::node::fitness::{KUBELET_UNIT, installed};
 use crate::node::{BOOT_UNIT, LEAVING_UNIT};
 use futures::join;
 use std::path::Path;
 
 /// Its timer, by which it looks again after an error that somebody has to mend.
 const TIMER: &str = "kubeboot.timer";
-/// kubelet's own unit, which kubeadm starts.
-const KUBELET_UNIT: &str = "kubelet.service";
 
 pub(super) const CHECKS: &[Check] = &[Check { name: "units", run: |_| Box::pin(units()) }];
 
@@ -29,16 +28,13 @@ async fn units() -> Found {
 }
 
 fn of_kubelet(unit: &Unit) -> Finding {
-    match (unit.is_installed(), unit.is_enabled()) {
-        (true, true) => Finding::ok(format!("{KUBELET_UNIT} starts at boot")),
-        (true, false) => Finding::warning(
+    match (installed(unit), unit.is_enabled()) {
+        (Ok(()), true) => Finding::ok(format!("{KUBELET_UNIT} starts at boot")),
+        (Ok(()), false) => Finding::warning(
             format!("{KUBELET_UNIT} does not start at boot: the control plane would not come back after a reboot"),
             format!("systemctl enable {KUBELET_UNIT}"),
         ),
-        (false, _) => Finding::failed(
-            format!("systemd has no {KUBELET_UNIT} ({})", unit.load),
-            "install kubelet with its unit, from the packages of Kubernetes",
-        ),
+        (Err(defect), _) => defect.into(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Tests of the texts for people and of the words for programs. Both are part of the product, so each is fixed here.
 
 use crate::model::leave;
+use crate::model::machine::defect::Defect;
 use crate::model::machine::group::Lifecycle;
 use crate::model::machine::ids::{ClaimId, InstanceId, MemberId};
 use crate::model::membership::data::DataNeeded;
@@ -101,6 +102,13 @@ fn a_wait_for_what_may_be_lost_says_what_leads_out() {
         (
             Wait::ApiServers,
             "waiting for an answer of the endpoint and of the group's machines: is there a cluster already?",
+        ),
+        (
+            Wait::Unfit {
+                defects: vec![Defect::new("no runtime", "start it"), Defect::new("swap is on", "swapoff -a")],
+            },
+            "waiting for this machine to be mended, before which it neither claims nor joins: no runtime: start it; swap is on: \
+             swapoff -a",
         ),
         (
             Wait::DataGone { why: "w".into() },
@@ -227,6 +235,7 @@ fn only_what_may_be_lost_needs_an_operator_when_time_is_up() {
         (Wait::OwnMember, false),
         (Wait::Record, true),
         (Wait::ApiServers, false),
+        (Wait::Unfit { defects: Vec::new() }, false),
         (Wait::Registrations { instances: vec![id()] }, true),
         (Wait::DataGone { why: String::new() }, true),
         (Wait::DataOfAnother { found: MemberId(1), own: MemberId(2), why: String::new() }, true),

@@ -5,6 +5,7 @@ pub mod credentials;
 pub mod digests;
 pub mod etcd_claim;
 pub mod facts;
+pub mod fitness;
 pub mod former_node;
 pub mod group;
 pub mod judged;

@@ -21,6 +21,7 @@ use crate::model::up::snapshot::Policy;
 use crate::model::up::step::Wipe;
 use crate::node::Facts;
 use crate::node::credentials::FOLDER;
+use crate::node::fitness::Fitness;
 use crate::node::group::GroupWatch;
 use crate::node::registrar::Registrar;
 use crate::settings::HookOnFailure;
@@ -46,6 +47,8 @@ pub struct UpContext {
     pub(super) record: RecordHold,
     /// For the membership of etcd.
     pub(super) membership: Membership,
+    /// What is wrong with this machine itself.
+    pub(super) fitness: Fitness,
     /// For the launch hook of the group.
     pub(super) launch_hook: LaunchHook,
     /// The manifests that the guard has set aside.
@@ -89,6 +92,7 @@ impl UpContext {
             group: GroupWatch::new(&session, facts.machine.instance.clone(), settings.group.clone()),
             record: RecordHold::new(&store),
             membership: Membership::new(&facts, &store),
+            fitness: Fitness::default(),
             launch_hook: LaunchHook::new(&session, &facts),
             manifests_aside: ManifestsAside::default(),
             report: Reporting::new(Registrar::load(store.clone(), &facts).await),

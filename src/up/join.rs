@@ -151,6 +151,10 @@ impl UpContext {
         if let Some(waiting) = time_left::too_late(&Step::Join, deadline) {
             return Ok(StepOutcome::Wait(waiting));
         }
+        // What is left of an earlier attempt is cleaned up on any machine; a new one begins on one that is fit.
+        if !self.fitness.defects(&self.facts, &self.store, true).await.is_empty() {
+            return Ok(StepOutcome::Again);
+        }
         self.membership.leaving_unit.arm().await;
         kubelet_drop_in::install(self.facts.documents.data_dir()).await;
         Point::LeavingArmed.reached();

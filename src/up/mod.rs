@@ -204,13 +204,17 @@ fn at_deadline(waiting: Exit, kubeadm_failed: bool, quorum_lost: bool) -> Exit {
     }
 }
 
-/// Observes and decides, twice where the step wants that.
+/// Observes and decides, twice where the step wants that. This machine itself is looked at only where the step depends on it.
 async fn look(context: &mut UpContext) -> Result<(Snapshot, Step)> {
     let mut seen = context.observe().await?;
     let mut step = decide(&seen, context.policy());
     if step.wants_anew(context.membership.probe.evidence_reused) {
         context.membership.probe.forget_evidence();
         seen = context.observe().await?;
+        step = decide(&seen, context.policy());
+    }
+    if step.wants_fit_machine(&seen.local) {
+        seen.defects = context.fitness.defects(&context.facts, &context.store, step == Step::Join).await;
         step = decide(&seen, context.policy());
     }
     Ok((seen, step))
@@ -235,7 +239,7 @@ async fn pass(context: &mut UpContext, outages: &mut Outages, deadline: Instant)
     outages.in_group(step != Step::StandBy(StandBy::NotInGroup))?;
     match step {
         Step::StandBy(why) => Ok(StepOutcome::Wait(stand_by(&why))),
-        Step::Wait(what) => Ok(StepOutcome::Wait(wait(&what))),
+        Step::Wait(what) => Ok(StepOutcome::Wait(wait(&what, context.fitness.pause()))),
         Step::Stop(why) => {
             if let Stop::DataOfAnother { listed, .. } = &why {
                 guard::keep_from_starting(Path::new("/"), *listed)
@@ -260,12 +264,14 @@ fn stand_by(why: &StandBy) -> Waiting {
     Waiting { reason: format!("this machine's turn to serve: {why}"), pause: POLL_INTERVAL, exit: Exit::TryAgain }
 }
 
-fn wait(what: &Wait) -> Waiting {
+/// `mending`: how long a machine with a defect waits before it looks at itself again.
+fn wait(what: &Wait, mending: Duration) -> Waiting {
     let exit = if what.needs_operator_at_deadline() { Exit::Operator } else { Exit::TryAgain };
     let pause = match what {
         Wait::Turn { left, .. } => (*left).min(POLL_INTERVAL),
         Wait::Holder { .. } => CONTENDED_INTERVAL,
         Wait::ApiServers => CONTENDED_INTERVAL,
+        Wait::Unfit { .. } => mending,
         Wait::Settle { .. }
         | Wait::Cluster { .. }
         | Wait::Voters { .. }

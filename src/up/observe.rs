@@ -68,6 +68,7 @@ impl UpContext {
             registrations,
             unreadable,
             data: self.data(),
+            defects: Vec::new(),
             local,
             record,
             record_missing_for: self.record.watch.missing_for(),

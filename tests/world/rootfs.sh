@@ -69,6 +69,9 @@ fi
 mount -n -t proc proc $root/proc
 # All machines share one kernel, so each boot gets an ID of its own in the place where programs look.
 mount -n --bind "$machine/boot_id" $root/proc/sys/kernel/random/boot_id
+# Whether this computer swaps is no affair of its machines.
+printf 'Filename\tType\tSize\tUsed\tPriority\n' > "$machine/swaps"
+mount -n --bind "$machine/swaps" $root/proc/swaps
 
 cd $root
 pivot_root . old

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::value::{at, text, texts};
+use super::value::{at, pairs, text, texts};
 use super::{CLUSTER, ClusterFacts, DocumentRefusal, Documents, INIT, JOIN, RESET};
 
 /// kubeadm's defaults, from its `v1beta4/defaults.go`.
@@ -109,6 +109,16 @@ impl Documents {
     #[must_use]
     pub fn cluster_name(&self) -> Option<&str> {
         text(self.kubeadm(CLUSTER), "clusterName")
+    }
+
+    /// Whether kubelet starts although there is swap: by its configuration or its flag, as the operator gave them.
+    #[must_use]
+    pub fn allows_swap(&self) -> bool {
+        let configured = self.all.iter().filter(|document| document.kind == "KubeletConfiguration");
+        let mut configured = configured.filter_map(|document| at(&document.value, "failSwapOn")?.as_bool());
+        let mut flags =
+            [INIT, JOIN].into_iter().flat_map(|kind| pairs(self.kubeadm(kind), "nodeRegistration.kubeletExtraArgs"));
+        configured.any(|fails| !fails) || flags.any(|(name, value)| name == "fail-swap-on" && value == "false")
     }
 
     /// The socket of the container runtime, if the operator gave one.

@@ -7,11 +7,13 @@
 //! |---|---|
 //! | [`ids`] | names and IDs, checked when they come in |
 //! | [`local`] | what a machine's disk says of itself |
+//! | [`defect`] | what is wrong with it, so that kubeadm would fail |
 //! | [`etcd_data`] | whose data lies in etcd's folder, by etcd's own log |
 //! | [`guard`] | whether kubelet may start this machine's etcd |
 //! | [`group`] | the Auto Scaling group: lifecycle, candidates |
 //! | [`election`] | whether the group is complete, and which machine claims first |
 
+pub mod defect;
 pub mod election;
 pub mod etcd_data;
 pub mod group;

@@ -1,5 +1,6 @@
 //! One observation: everything a decision depends on.
 
+use crate::model::machine::defect::Defect;
 use crate::model::machine::etcd_data::EtcdData;
 use crate::model::machine::group::Group;
 use crate::model::machine::ids::{ClaimId, InstanceId};
@@ -64,6 +65,8 @@ pub struct Snapshot {
     pub local: Local,
     /// Whose data lies in etcd's folder, whatever the marker says.
     pub data: EtcdData,
+    /// What is wrong with it, as far as it was looked at: only where it would make or join a cluster.
+    pub defects: Vec<Defect>,
     /// Its group; `None` while Auto Scaling does not know of it.
     pub group: Option<Group>,
     /// EC2's word on every instance that matters.

@@ -1,8 +1,10 @@
 //! What a decision can be, with its reason as text.
 
 use crate::model::duration::in_words;
+use crate::model::machine::defect::Defect;
 use crate::model::machine::group::Lifecycle;
 use crate::model::machine::ids::{ClaimId, InstanceId, MemberId};
+use crate::model::machine::local::Local;
 use crate::model::membership::data::DataNeeded;
 use crate::model::membership::later_truth::LaterTruth;
 use crate::model::membership::member_name::MemberName;
@@ -105,6 +107,11 @@ pub enum Wait {
     },
     /// Everybody who might be another cluster's API server to be asked.
     ApiServers,
+    /// This machine to be mended, on which kubeadm would fail.
+    Unfit {
+        /// What is wrong with it.
+        defects: Vec<Defect>,
+    },
     /// A certain list, by which my own member can be removed, whose data is gone.
     DataGone {
         /// Why there is none.
@@ -252,6 +259,7 @@ impl Wait {
             | Self::Cluster { .. }
             | Self::Voters { .. }
             | Self::ApiServers
+            | Self::Unfit { .. }
             | Self::OwnMember => false,
         }
     }
@@ -303,6 +311,25 @@ impl Step {
             | Self::AcceptGroup
             | Self::Rejoin
             | Self::Join
+            | Self::Keep
+            | Self::Stop(_) => false,
+        }
+    }
+
+    /// Whether the step begins something on a machine of this disk that only a machine without defects can end. What is under way goes
+    /// on, and what an earlier attempt has left is cleaned up all the same: a member of it is in everybody's way.
+    #[must_use]
+    pub fn wants_fit_machine(&self, local: &Local) -> bool {
+        match self {
+            Self::Claim(_) | Self::TakeOver(_) | Self::Resume => true,
+            Self::Join => *local == Local::Fresh,
+            Self::StandBy(_)
+            | Self::Wait(_)
+            | Self::Wipe(_)
+            | Self::Init
+            | Self::Yield
+            | Self::AcceptGroup
+            | Self::Rejoin
             | Self::Keep
             | Self::Stop(_) => false,
         }
@@ -395,6 +422,10 @@ impl fmt::Display for Wait {
             ),
             Self::ApiServers => {
                 f.write_str("an answer of the endpoint and of the group's machines: is there a cluster already?")
+            }
+            Self::Unfit { defects } => {
+                let defects: Vec<String> = defects.iter().map(ToString::to_string).collect();
+                write!(f, "this machine to be mended, before which it neither claims nor joins: {}", defects.join("; "))
             }
             Self::DataGone { why } => write!(
                 f,

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 const SITUATIONS: usize = 8;
 
 /// The names of the rows; a row's number is its index here.
-pub const ROWS: [&str; 44] = [
+pub const ROWS: [&str; 45] = [
     "stand by: not in the group",
     "stand by: lifecycle",
     "stand by: unhealthy",
@@ -59,6 +59,7 @@ pub const ROWS: [&str; 44] = [
     "wait: data of another",
     "wait: voters",
     "wait: registrations",
+    "wait: unfit",
 ];
 
 pub const VERDICTS: [&str; 8] = [
@@ -122,6 +123,7 @@ const fn row(step: &Step) -> usize {
         Step::Wait(Wait::DataOfAnother { .. }) => 41,
         Step::Wait(Wait::Voters { .. }) => 42,
         Step::Wait(Wait::Registrations { .. }) => 43,
+        Step::Wait(Wait::Unfit { .. }) => 44,
     }
 }
 

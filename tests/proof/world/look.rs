@@ -249,6 +249,7 @@ impl World {
             },
             unreadable: Vec::new(),
             data: self.data(slot),
+            defects: Vec::new(),
             local,
             record,
             record_missing_for: secs(up.missing.unwrap_or_default()),

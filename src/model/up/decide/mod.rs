@@ -14,12 +14,16 @@ use crate::model::up::snapshot::{ApiServerProbe, Policy, Snapshot};
 use crate::model::up::step::{Over, StandBy, Step, Stop, TakeOver, Wait, Wipe};
 use std::time::Duration;
 
-/// Decides on the next step. What may tell of a cluster is understood before another one is made.
+/// Decides on the next step. What may tell of a cluster is understood before another one is made, and what is wrong with this machine
+/// is mended before it begins.
 #[must_use]
 pub fn decide(seen: &Snapshot, policy: &Policy) -> Step {
     match by_the_table(seen, policy) {
         step if step.makes_a_cluster() && !seen.unreadable.is_empty() => {
             Step::Wait(Wait::Registrations { instances: seen.unreadable.clone() })
+        }
+        step if step.wants_fit_machine(&seen.local) && !seen.defects.is_empty() => {
+            Step::Wait(Wait::Unfit { defects: seen.defects.clone() })
         }
         step => step,
     }

@@ -1,6 +1,7 @@
 //! Every row of the design's table, and each row's other side.
 
 use super::decide;
+use crate::model::machine::defect::Defect;
 use crate::model::machine::etcd_data::{EtcdData, EtcdIds};
 use crate::model::machine::group::{Ec2State, Group, GroupMember, Lifecycle};
 use crate::model::machine::ids::{BootId, ClaimId, EtcdClusterId, InstanceId, MemberId};
@@ -74,6 +75,7 @@ fn machine(n: u8) -> Snapshot {
         identity: Identity::sample(),
         local: Local::Fresh,
         data: EtcdData::Nothing,
+        defects: Vec::new(),
         group: Some(group(3)),
         instances: Instances::default(),
         registrations: Vec::new(),
@@ -511,6 +513,37 @@ fn where_nobody_lists_it_the_marker_says_whose_data_it_should_be() {
     let members = ClusterView::Listed(listed(&[(1, true), (2, true), (3, true)]));
     let older = Local::Made { instance: id(1), claim_id: claim(1), member: Some(MemberId(9)) };
     assert_eq!(decided(&of(older, members, data_of(1))), Step::Keep);
+}
+
+#[test]
+fn a_machine_with_a_defect_begins_nothing_and_ends_and_cleans_up_what_it_has_begun() {
+    let defects = vec![Defect::new("no runtime", "start it")];
+    let cluster = ClusterView::Listed(listed(&[(2, true), (3, true)]));
+    let own = Some(claim(1));
+    // Record, own claim, disk, and whether it waits to be mended.
+    let rows = [
+        (RecordView::Absent, None, Local::Fresh, true),
+        (retired(), None, Local::Fresh, true),
+        (held_by(9, 1, secs(999)), None, Local::Fresh, true),
+        (held_by(1, 1, Duration::ZERO), None, Local::Fresh, true),
+        (ready(), None, Local::Fresh, true),
+        // Another candidate follows only when a claim that this process holds is given up, and what an attempt left is in the way.
+        (held_by(1, 1, Duration::ZERO), own.clone(), Local::Fresh, false),
+        (held_by(1, 2, Duration::ZERO), Some(claim(2)), half_made(1, 1, Stage::Initializing), false),
+        (ready(), None, half_made(1, 1, Stage::Joining), false),
+        (held_by(2, 1, Duration::ZERO), None, Local::Fresh, false),
+    ];
+    for (record, own_claim, local, waits) in rows {
+        let seen = Snapshot { record, own_claim, local, cluster: cluster.clone(), ..machine(1) };
+        let well = decided(&seen);
+        assert_eq!(well.wants_fit_machine(&seen.local), waits, "{well}");
+        let seen = Snapshot { defects: defects.clone(), ..seen };
+        let expected = if waits { Step::Wait(Wait::Unfit { defects: defects.clone() }) } else { well };
+        assert_eq!(decided(&seen), expected, "{seen:?}");
+    }
+    let member = Snapshot { record: ready(), local: made(1, 1), data: data_of(1), ..machine(1) };
+    let member = Snapshot { cluster: ClusterView::Listed(listed(&[(1, true)])), defects, ..member };
+    assert_eq!(decided(&member), Step::Keep, "a member is judged by its cluster");
 }
 
 #[test]

@@ -1,0 +1,102 @@
+//! The container runtime behind kubelet.
+
+use crate::host::process::ProcessFailed;
+use crate::host::runtime::{self, KNOWN};
+use crate::model::machine::defect::Defect;
+use serde_json::Value;
+use std::path::PathBuf;
+use tokio::net::UnixStream;
+
+/// What mends one that does not answer.
+const REMEDY: &str = "start the container runtime, and enable its unit";
+
+/// Whether there is one container runtime, and it answers; its name, and where it is. `given`: the socket that the documents name.
+///
+/// # Errors
+/// There is none, there are several, or it does not answer.
+pub async fn container_runtime(given: Option<&str>) -> Result<String, Defect> {
+    let socket = choose(given, &runtime::sockets())?;
+    let shown = socket.display();
+    UnixStream::connect(&socket)
+        .await
+        .map_err(|error| Defect::new(format!("no answer at '{shown}': {error}"), REMEDY))?;
+    match runtime::crictl(&socket, ["version"]).run().await {
+        Ok(output) => Ok(format!("{} at '{shown}'", name_and_version(&output.stdout))),
+        Err(ProcessFailed::NotFound { .. }) => {
+            Ok(format!("a runtime answers at '{shown}'; without crictl its version is not known"))
+        }
+        Err(failed) => Err(Defect::new(
+            format!("the runtime at '{shown}' does not speak CRI: {}", without_time(&failed.to_string())),
+            format!("{REMEDY}; with containerd, see that 'cri' is not among disabled_plugins in its config.toml"),
+        )),
+    }
+}
+
+/// What crictl said, on one line and without the time, with which each look would find another reason.
+fn without_time(text: &str) -> String {
+    text.split_whitespace().filter(|word| !word.starts_with("time=")).collect::<Vec<_>>().join(" ")
+}
+
+/// The defect where it takes too long.
+pub(super) fn late() -> Defect {
+    Defect::new(format!("the container runtime gives no answer within {} s", super::TIMEOUT.as_secs()), REMEDY)
+}
+
+/// The socket that kubeadm will use: the one that is given, or the only one there is.
+fn choose(given: Option<&str>, found: &[&str]) -> Result<PathBuf, Defect> {
+    match (given, found) {
+        (Some(given), _) => Ok(runtime::path_of(given).into()),
+        (None, [one]) => Ok(one.into()),
+        (None, []) => Err(Defect::new(
+            format!("there is no container runtime: none of {} is there", KNOWN.join(", ")),
+            "install containerd or CRI-O and start it, or name its socket in nodeRegistration.criSocket",
+        )),
+        (None, several) => Err(Defect::new(
+            format!("there are several container runtimes, and kubeadm will not choose: {}", several.join(", ")),
+            "name one of them in nodeRegistration.criSocket of the kubeadm configuration",
+        )),
+    }
+}
+
+/// Reads the answer of `crictl version`: lines `RuntimeName:  containerd`, or JSON.
+fn name_and_version(stdout: &str) -> String {
+    let json: Value = serde_json::from_str(stdout).unwrap_or_default();
+    let field = |line: &str, key: &str| {
+        let in_lines = stdout.lines().filter_map(|text| text.split_once(':')).find(|(name, _)| name.trim() == line);
+        in_lines.map(|(_, value)| value.trim()).or_else(|| json.get(key)?.as_str()).unwrap_or("unknown").to_owned()
+    };
+    format!("{} {}", field("RuntimeName", "runtimeName"), field("RuntimeVersion", "runtimeVersion"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_runtime_is_chosen_as_kubeadm_chooses() {
+        let [containerd, crio, _] = KNOWN;
+        assert_eq!(choose(None, &[containerd]), Ok(containerd.into()));
+        assert_eq!(choose(Some("unix:///run/x.sock"), &[containerd, crio]), Ok("/run/x.sock".into()));
+        assert_eq!(choose(Some("/run/x.sock"), &[]), Ok("/run/x.sock".into()));
+        let text = |found: &[&str]| choose(None, found).err().map(|defect| defect.what).unwrap_or_default();
+        assert!(text(&[]).contains("no container runtime"));
+        assert!(text(&[containerd, crio]).contains("several"));
+    }
+
+    #[test]
+    fn the_same_failure_is_told_in_the_same_words() {
+        let said =
+            "crictl exited with 1: time=\"2026-11-29T16:00:00Z\" level=fatal msg=\"validate service connection: no\"\n";
+        assert_eq!(without_time(said), "crictl exited with 1: level=fatal msg=\"validate service connection: no\"");
+    }
+
+    #[test]
+    fn versions_are_read_from_lines_and_from_json() {
+        let lines = "Version:  0.1.0\nRuntimeName:  containerd\nRuntimeVersion:  v2.1.0\nRuntimeApiVersion:  v1\n";
+        let json = r#"{"version": "0.1.0", "runtimeName": "cri-o", "runtimeVersion": "1.36.0"}"#;
+        let table = [(lines, "containerd v2.1.0"), (json, "cri-o 1.36.0"), ("", "unknown unknown")];
+        for (stdout, expected) in table {
+            assert_eq!(name_and_version(stdout), expected);
+        }
+    }
+}
