@@ -26,6 +26,7 @@ const IMDS_INTERVAL: Duration = Duration::from_secs(1);
 const DOCUMENTS_LIMIT: u64 = 1024 * 1024;
 
 /// What does not change while a command runs.
+#[derive(Clone)]
 pub struct Facts {
     /// The settings.
     pub settings: Settings,

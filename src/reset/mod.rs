@@ -6,6 +6,7 @@
 mod act;
 mod clock;
 mod confirm;
+mod credentials;
 mod members;
 mod node;
 mod questions;

@@ -1,9 +1,8 @@
 //! What is there to leave: the members that etcd lists, and, where dead ones are in the way, which of them may be reaped.
 
-use super::ResetContext;
+use super::{ResetContext, credentials};
 use crate::etcd::{self, Access};
 use crate::host::files;
-use crate::kubeadm::state::Marker;
 use crate::model::leave::plan::Blocked;
 use crate::model::leave::{LeaveInput, LeavePlan, NextRemoval, Part, next_removal, plan};
 use crate::model::machine::ids::InstanceId;
@@ -45,9 +44,7 @@ pub(super) struct Survey {
 impl Survey {
     /// Looks around within the budget. Whoever is silent is told of in the plan.
     pub(super) async fn take(reset: &ResetContext, local: &Local) -> Self {
-        // By this machine's own word: AWS may be silent while it goes down.
-        let recorded = Marker::load(Path::new("/")).ok().flatten().and_then(|marker| marker.recorded_etcd());
-        let credentials = Credentials::from_disk(&reset.facts, recorded);
+        let credentials = credentials::to_leave_with(reset, local).await;
         let mut addresses = reset.facts.machine.addresses.clone();
         addresses.extend(by_manifest().into_iter().filter(|found| !reset.facts.machine.addresses.contains(found)));
         let mut survey = Self {

@@ -224,6 +224,26 @@ fn an_operator_takes_a_machine_out_and_it_joins_again() -> Result<()> {
 }
 
 #[test]
+fn an_operator_takes_a_machine_out_whose_credentials_are_lost() -> Result<()> {
+    World::of(3).tell(|world| {
+        world.all_up(&[1, 2, 3])?;
+        std::fs::remove_dir_all(world.disk(3)?.join("etc/kubernetes"))?;
+        let foretold = world.foretold(3, &["--now"])?.stdout;
+        ensure!(foretold.contains("remove-member:") && foretold.contains("delete-node:"), "{foretold}");
+        let ended = world.on(3, &["kubeboot", "reset", "--now", "--yes"])?;
+        ensure!(i64::from(ended.code) == LEFT, "{}", ended.text());
+        ensure!(ended.text().contains("are lost, making others from the PKI bundle"), "{}", ended.text());
+        world.has_left(3, &[1, 2])?;
+        let left = std::fs::read_dir(world.root(3)?.join("run/kubeboot"))?.flatten().map(|entry| entry.file_name());
+        let left: Vec<_> = left.filter(|name| name.to_string_lossy().starts_with("leaving-")).collect();
+        ensure!(left.is_empty(), "credentials are left in /run/kubeboot: {left:?}");
+        world.run_up(3)?;
+        world.all_up(&[3])?;
+        world.is_one_control_plane(&[1, 2, 3])
+    })
+}
+
+#[test]
 fn an_operator_at_a_terminal_is_asked_and_only_yes_counts() -> Result<()> {
     const ASKED: &str = "Type 'yes' to go on: ";
     let now = ["kubeboot", "reset", "--now"];
