@@ -1,7 +1,13 @@
 //! What a machine leaves behind in Kubernetes when its member is gone: its Node. Names are used again with addresses,
 //! so only the object that is certainly that machine's is deleted.
 
-use crate::kube::{Client, Deleted, KubeNode};
+use super::Facts;
+use super::group::View;
+use super::peers;
+use super::registrar::rfc3339;
+use crate::aws::store::Store;
+use crate::bucket::registrations;
+use crate::kube::{Client, Deleted, KubeNode, Kubeconfig};
 use crate::model::membership::registration::Registration;
 use anyhow::Result;
 
@@ -32,6 +38,26 @@ pub async fn delete_node(client: &Client, machine: &Registration) -> Result<Node
         }
         Deleted::NotThere => Ok(NodeGone::NotThere),
         Deleted::AnotherOne => Ok(NodeGone::Anothers),
+    }
+}
+
+/// Deletes the Node of a machine that is gone and whose member is gone, and marks its registration. Neither blocks a join for long, so a
+/// failure is logged and ignored; then the registration stays as it is, and the next one who looks tries again.
+pub async fn bury(facts: &Facts, store: &Store, kubeconfig: &Kubeconfig, view: &View, machine: &Registration) {
+    let buried = async {
+        let client = peers::ready_client(facts, kubeconfig, &peers::seen(view, &facts.machine.instance)).await?;
+        delete_node(&client, machine).await?;
+        registrations::mark_reaped(store, machine, rfc3339()).await?;
+        anyhow::Ok(())
+    };
+    match buried.await {
+        Ok(()) => {
+            tracing::info!(instance = %machine.instance, "finished what a machine has left that had this address before")
+        }
+        Err(error) => tracing::warn!(
+            instance = %machine.instance,
+            "failed to finish what a machine has left that had this address before: {error:#}"
+        ),
     }
 }
 

@@ -19,7 +19,7 @@ use crate::model::membership::view::ClusterView;
 use crate::model::up::back_off::back_off;
 use crate::model::up::cleanup::{self, CleanUp, clean_up};
 use crate::node::reaping::Reaper;
-use crate::node::{node_name, peers};
+use crate::node::{former_node, node_name, peers};
 use anyhow::{Context, Result};
 use tokio::time::{Instant, sleep};
 
@@ -61,10 +61,24 @@ impl UpContext {
             Some(members) => self.reap(members, lease, &registrations).await?,
             None => None,
         };
+        self.bury_former_owners(&registrations).await?;
         Point::DeadReaped.reached();
         self.delete_stale_node(&registrations).await?;
         Point::NameFree.reached();
         Ok(blocking_member)
+    }
+
+    /// Deletes the Nodes, whatever their names, of machines that had this one's address before, and marks their registrations. Their
+    /// member, if they had one, is gone by now: whoever is listed at this address is removed first.
+    async fn bury_former_owners(&self, registrations: &[Registration]) -> Result<()> {
+        let (machine, view) = (&self.facts.machine, self.group.last());
+        let former = cleanup::former_owners(&machine.instance, &machine.addresses, registrations, &view.instances);
+        let (_, credentials) =
+            self.membership.credentials.as_ref().context("there are no credentials for the cluster")?;
+        for registration in former {
+            former_node::bury(&self.facts, &self.store, &credentials.kubeconfig, view, registration).await;
+        }
+        Ok(())
     }
 
     /// Deletes a Node that an earlier owner of this machine's name has left.

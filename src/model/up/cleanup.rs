@@ -7,12 +7,15 @@ use crate::model::machine::etcd_data::EtcdData;
 use crate::model::machine::ids::{EtcdClusterId, InstanceId, MemberId};
 use crate::model::machine::local::Local;
 use crate::model::membership::data::{DataNeeded, may_delete};
+use crate::model::membership::instances::Instances;
 use crate::model::membership::member_name::MemberName;
 use crate::model::membership::members::Members;
+use crate::model::membership::registration::{Registration, RegistrationPhase};
 use crate::model::membership::view::ClusterView;
 use crate::model::up::step::names;
 use std::fmt;
 use std::net::IpAddr;
+use std::time::Duration;
 
 /// The next thing to clean up.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,6 +108,21 @@ impl fmt::Display for Needs {
     }
 }
 
+/// The registrations that earlier owners of this machine's addresses have left, and that nobody has finished: by now no other machine
+/// can have these, so an instance that EC2 does not know is gone at once, without the grace that its absence takes elsewhere.
+#[must_use]
+pub fn former_owners<'a>(
+    me: &InstanceId,
+    addresses: &[IpAddr],
+    registrations: &'a [Registration],
+    instances: &Instances,
+) -> Vec<&'a Registration> {
+    let is_open = |found: &Registration| !matches!(found.phase, RegistrationPhase::Left | RegistrationPhase::Reaped);
+    let had_ours = |found: &Registration| found.addresses.iter().any(|address| addresses.contains(address));
+    let former = registrations.iter().filter(|found| found.instance != *me && is_open(found) && had_ours(found));
+    former.filter(|found| instances.is_gone(&found.instance, Duration::ZERO)).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -188,6 +206,38 @@ mod tests {
                 expected,
                 "{owner} {member} {cluster:?}"
             );
+        }
+    }
+
+    #[test]
+    fn who_had_this_address_before_is_buried_once_it_is_gone() {
+        use crate::model::machine::group::Ec2State;
+        use crate::model::membership::instances::Presence;
+        use RegistrationPhase::{Failed, Joined, Leaving, Left, Reaped, Waiting};
+        let id = |n: u8| InstanceId::parse(format!("i-0000000{n}")).unwrap();
+        let gone = Some(Presence::State(Ec2State::Terminated));
+        let absent = Some(Presence::AbsentFor(Duration::ZERO));
+        let runs = Some(Presence::State(Ec2State::Running));
+        // (whose, its last octet, its phase, what EC2 says, whether it is buried)
+        let rows = [
+            (4, 3, Joined, gone.clone(), true),
+            (4, 3, Leaving, gone.clone(), true),
+            (4, 3, Failed, gone.clone(), true),
+            (4, 3, Waiting, absent, true),
+            (4, 3, Joined, runs, false),
+            (4, 3, Joined, None, false),
+            (4, 5, Joined, gone.clone(), false),
+            (4, 3, Left, gone.clone(), false),
+            (4, 3, Reaped, gone.clone(), false),
+            (3, 3, Joined, gone, false),
+        ];
+        for (owner, octet, phase, presence, expected) in rows {
+            let addresses = vec![IpAddr::from([10, 77, 0, octet])];
+            let registration = Registration { addresses, ..Registration::sample(id(owner), phase) };
+            let instances = Instances(presence.into_iter().map(|presence| (id(owner), presence)).collect());
+            let found = [registration];
+            let former = former_owners(&id(3), &[IpAddr::from([10, 77, 0, 3])], &found, &instances);
+            assert_eq!(!former.is_empty(), expected, "{owner} {octet} {phase:?}");
         }
     }
 
