@@ -61,7 +61,7 @@ impl UpContext {
             Some(members) => self.reap(members, lease, &registrations).await?,
             None => None,
         };
-        self.bury_former_owners(&registrations).await?;
+        self.bury_former_owners(cleanup::members(&cluster), &registrations).await?;
         Point::DeadReaped.reached();
         self.delete_stale_node(&registrations).await?;
         Point::NameFree.reached();
@@ -70,9 +70,10 @@ impl UpContext {
 
     /// Deletes the Nodes, whatever their names, of machines that had this one's address before, and marks their registrations. Their
     /// member, if they had one, is gone by now: whoever is listed at this address is removed first.
-    async fn bury_former_owners(&self, registrations: &[Registration]) -> Result<()> {
+    async fn bury_former_owners(&self, members: Option<&Members>, registrations: &[Registration]) -> Result<()> {
         let (machine, view) = (&self.facts.machine, self.group.last());
-        let former = cleanup::former_owners(&machine.instance, &machine.addresses, registrations, &view.instances);
+        let former =
+            cleanup::former_owners(&machine.instance, &machine.addresses, registrations, members, &view.instances);
         let (_, credentials) =
             self.membership.credentials.as_ref().context("there are no credentials for the cluster")?;
         for registration in former {

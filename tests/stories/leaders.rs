@@ -1,6 +1,7 @@
 //! The machine that should initialise does not, or dies while it does.
 
 use crate::support::World;
+use crate::support::world::RUN;
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 
@@ -11,6 +12,37 @@ fn a_leader_that_never_boots_is_not_waited_for() -> Result<()> {
         world.is_one_control_plane(&[2, 3])?;
         ensure!(world.record()?["cluster"]["initialised_by"] == world.id(2)?.as_str(), "{}", world.record()?);
         world.ask(&["boot", "1"])?;
+        world.all_up(&[1])?;
+        world.is_one_control_plane(&[1, 2, 3])
+    })
+}
+
+#[test]
+fn a_leader_whose_runtime_is_down_is_passed_over_runs_no_kubeadm_and_comes_in_when_it_is_mended() -> Result<()> {
+    World::of(3).without_up().set("claim_stagger", "2s").tell(|world| {
+        let runtime = |verb| {
+            // The machine has only just booted.
+            world.until("systemctl to do it", RUN, || {
+                Ok((world.on(1, &["systemctl", verb, "containerd"])?.code == 0).then_some(()))
+            })
+        };
+        runtime("stop")?;
+        world.ask(&["run"])?;
+        world.all_up(&[2, 3])?;
+        ensure!(world.record()?["cluster"]["initialised_by"] == world.id(2)?.as_str(), "{}", world.record()?);
+        world.until_logged(1, "this machine to be mended")?;
+        let status = world.on(2, &["kubeboot", "status"])?.stdout;
+        ensure!(status.contains("this machine to be mended") && status.contains("runtime"), "{status}");
+        let log = world.log(1)?;
+        ensure!(!log.contains("holds the membership lease") && !log.contains("claiming:"), "{log}");
+        // Before there is a cluster, and, once another machine has made it, before it joins.
+        let told = log.matches("this machine to be mended").count();
+        ensure!((1..=2).contains(&told), "the same reason was told {told} times: {log}");
+        let name = |node| anyhow::Ok(world.registration(node)?["node_name"].as_str().unwrap_or_default().to_owned());
+        let (names, ran) = ([name(1)?, name(2)?], world.kubeadm()?);
+        let by = |name: &String| ran.iter().filter(|command| command.node == *name).count();
+        ensure!(names.each_ref().map(by) == [0, 1], "{names:?} ran {ran:?}");
+        runtime("start")?;
         world.all_up(&[1])?;
         world.is_one_control_plane(&[1, 2, 3])
     })

@@ -33,6 +33,8 @@ fn a_replacement_with_the_address_of_the_dead_machine_joins() -> Result<()> {
         ensure!(now["node_name"] == before["node_name"], "they should share a name: {before} {now}");
         ensure!(now["node_uid"] != before["node_uid"], "it took the dead machine's Node for its own: {now}");
         ensure!(now["member_id"] != before["member_id"], "it took the dead machine's member for its own: {now}");
+        let dead = world.registration(2)?;
+        ensure!(dead["phase"] == "reaped", "who had the address before is not buried: {dead}");
         Ok(())
     })
 }

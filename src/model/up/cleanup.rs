@@ -109,18 +109,23 @@ impl fmt::Display for Needs {
 }
 
 /// The registrations that earlier owners of this machine's addresses have left, and that nobody has finished: by now no other machine
-/// can have these, so an instance that EC2 does not know is gone at once, without the grace that its absence takes elsewhere.
+/// can have these, so an instance that EC2 does not know is gone at once, without the grace that its absence takes elsewhere. Whose
+/// member is still listed, at another address, is left to whoever reaps that.
 #[must_use]
 pub fn former_owners<'a>(
     me: &InstanceId,
     addresses: &[IpAddr],
     registrations: &'a [Registration],
+    members: Option<&Members>,
     instances: &Instances,
 ) -> Vec<&'a Registration> {
+    let is_listed = |found: &Registration| {
+        members.is_some_and(|members| members.0.iter().any(|member| found.member_id == Some(member.id)))
+    };
     let is_open = |found: &Registration| !matches!(found.phase, RegistrationPhase::Left | RegistrationPhase::Reaped);
     let had_ours = |found: &Registration| found.addresses.iter().any(|address| addresses.contains(address));
     let former = registrations.iter().filter(|found| found.instance != *me && is_open(found) && had_ours(found));
-    former.filter(|found| instances.is_gone(&found.instance, Duration::ZERO)).collect()
+    former.filter(|found| !is_listed(found) && instances.is_gone(&found.instance, Duration::ZERO)).collect()
 }
 
 #[cfg(test)]
@@ -233,11 +238,22 @@ mod tests {
         ];
         for (owner, octet, phase, presence, expected) in rows {
             let addresses = vec![IpAddr::from([10, 77, 0, octet])];
-            let registration = Registration { addresses, ..Registration::sample(id(owner), phase) };
+            let member_id = Some(MemberId(7));
+            let registration = Registration { addresses, member_id, ..Registration::sample(id(owner), phase) };
             let instances = Instances(presence.into_iter().map(|presence| (id(owner), presence)).collect());
             let found = [registration];
-            let former = former_owners(&id(3), &[IpAddr::from([10, 77, 0, 3])], &found, &instances);
-            assert_eq!(!former.is_empty(), expected, "{owner} {octet} {phase:?}");
+            let former = |members: &Members| {
+                former_owners(&id(3), &[IpAddr::from([10, 77, 0, 3])], &found, Some(members), &instances).len()
+            };
+            assert_eq!(former(&Members(Vec::new())) == 1, expected, "{owner} {octet} {phase:?}");
+            let own = Member {
+                id: MemberId(7),
+                name: String::new(),
+                peer_addresses: Vec::new(),
+                learner: false,
+                answers: false,
+            };
+            assert_eq!(former(&Members(vec![own])), 0, "its member is listed: {owner} {octet} {phase:?}");
         }
     }
 

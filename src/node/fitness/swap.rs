@@ -6,6 +6,8 @@ use std::path::Path;
 
 /// Where the kernel lists its areas, without the leading slash.
 const PATH: &str = "proc/swaps";
+/// Where kubeadm's drop-in for kubelet's unit has it find flags of the machine's own, without the leading slashes.
+const FLAGS: [&str; 2] = ["etc/default/kubelet", "etc/sysconfig/kubelet"];
 
 /// Whether kubelet starts with the swap that there is, below `root`; in words, for people.
 ///
@@ -14,7 +16,7 @@ const PATH: &str = "proc/swaps";
 pub fn swap(root: &Path, allowed: bool) -> Result<Result<&'static str, Defect>> {
     let path = root.join(PATH);
     let text = std::fs::read_to_string(&path).with_context(|| format!("failed to read '{}'", path.display()))?;
-    Ok(match (swaps(&text), allowed) {
+    Ok(match (swaps(&text), allowed || is_borne_by_flag(root)) {
         (false, _) => Ok("there is no swap"),
         (true, true) => Ok("there is swap, and kubelet's configuration allows it"),
         (true, false) => Err(Defect::new(
@@ -22,6 +24,14 @@ pub fn swap(root: &Path, allowed: bool) -> Result<Result<&'static str, Defect>> 
             "switch it off (swapoff -a, and no entry in /etc/fstab), or set failSwapOn of KubeletConfiguration to false",
         )),
     })
+}
+
+/// Whether a flag of this machine's own has kubelet bear it. One of these files that cannot be read says nothing.
+fn is_borne_by_flag(root: &Path) -> bool {
+    let texts = FLAGS.iter().filter_map(|path| std::fs::read_to_string(root.join(path)).ok());
+    texts
+        .flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>())
+        .any(|line| !line.trim_start().starts_with('#') && line.contains("--fail-swap-on=false"))
 }
 
 /// The file has a heading, and then one line for each area.
@@ -58,6 +68,15 @@ mod tests {
         for (text, allowed, well) in rows {
             std::fs::write(root.path().join(PATH), text)?;
             assert_eq!(swap(root.path(), allowed)?.is_ok(), well, "{text} {allowed}");
+        }
+        std::fs::write(root.path().join(PATH), &area)?;
+        std::fs::create_dir_all(root.path().join("etc/default"))?;
+        for (line, well) in [
+            ("#KUBELET_EXTRA_ARGS=--fail-swap-on=false", false),
+            ("KUBELET_EXTRA_ARGS=\"--v=2 --fail-swap-on=false\"", true),
+        ] {
+            std::fs::write(root.path().join(FLAGS[0]), format!("{line}\n"))?;
+            assert_eq!(swap(root.path(), false)?.is_ok(), well, "{line}");
         }
         Ok(())
     }
