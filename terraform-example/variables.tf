@@ -163,6 +163,7 @@ variable "settings" {
       "log_format",
       "log_level",
       "node_name",
+      "server_side_encryption",
       "settle_timeout",
     ])) == 0
     error_message = "The settings must be those of kubeboot (docs/configuration.md) that have no variable here and do not follow from one."
