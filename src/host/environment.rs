@@ -22,14 +22,15 @@ const LIMIT: u64 = 256 * 1024;
 /// file is not used, as sentences for the log.
 ///
 /// # Errors
-/// The file cannot be read (but for want of permission), or the program not be started.
+/// The program cannot be started.
 pub fn complete() -> Result<Vec<String>> {
     let bytes = match files::read_if_there(Path::new(FILE), LIMIT) {
         Ok(bytes) => bytes.unwrap_or_default(),
-        Err(error) if is_denied(&error) => {
-            return Ok(vec![format!("{error:#}: what stands there is not used, so run this as root")]);
+        // Neither a machine that goes down nor one that boots can wait until it is mended; nor does systemd.
+        Err(error) => {
+            let remedy = if is_denied(&error) { ": run this as root" } else { "" };
+            return Ok(vec![format!("{error:#}: what stands there is not used{remedy}")]);
         }
-        Err(error) => return Err(error),
     };
     let Variables { values, problems } = parse(&String::from_utf8_lossy(&bytes));
     let missing: BTreeMap<String, String> =

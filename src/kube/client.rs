@@ -3,7 +3,7 @@
 use std::net::{Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use reqwest::{Certificate, Identity, Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -230,8 +230,7 @@ impl Client {
             }
             Ok::<_, reqwest::Error>(HttpAnswer { status: response.status(), body })
         };
-        let told = |error: reqwest::Error| anyhow!(tls::told(&error.without_url()));
-        let answer = answer.await.map_err(told).with_context(|| self.failed(path))?;
+        let answer = answer.await.map_err(Unanswered::from).with_context(|| self.failed(path))?;
         ensure!(
             answer.body.len() <= ANSWER_LIMIT,
             "{}: the answer is larger than {ANSWER_LIMIT} bytes",
@@ -245,21 +244,29 @@ impl Client {
     }
 }
 
+/// A call without an answer. Its text has all causes, so none follows it.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", tls::told(.0))]
+struct Unanswered(reqwest::Error);
+
+impl From<reqwest::Error> for Unanswered {
+    fn from(error: reqwest::Error) -> Self {
+        Self(error.without_url())
+    }
+}
+
 /// Whether an error of a [`Client`] means that nothing answered. Whoever answers refuses without an error of the connection.
 #[must_use]
 pub fn is_silence(error: &anyhow::Error) -> bool {
-    error.chain().any(|cause| cause.is::<reqwest::Error>())
+    error.chain().any(|cause| cause.is::<Unanswered>())
 }
 
 /// What is wrong with the certificate that a server showed, if that is why a [`Client`] failed.
 #[must_use]
 pub fn bad_certificate(error: &anyhow::Error) -> Option<String> {
-    let found = error.chain().find_map(|cause| {
-        // An IO error leaves the error that it holds out of the chain.
-        let held = cause.downcast_ref::<std::io::Error>().and_then(|error| error.get_ref());
-        cause.downcast_ref::<rustls::Error>().or_else(|| held?.downcast_ref::<rustls::Error>())
-    });
-    found.filter(|error| matches!(error, rustls::Error::InvalidCertificate(_))).map(ToString::to_string)
+    let told = error.chain().find_map(|cause| cause.downcast_ref::<Unanswered>())?.to_string();
+    // rustls' own words: no client of HTTP hands its error on as a value.
+    told.contains("invalid peer certificate").then_some(told)
 }
 
 impl HttpAnswer {

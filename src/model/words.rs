@@ -235,7 +235,7 @@ fn only_what_may_be_lost_needs_an_operator_when_time_is_up() {
         (Wait::OwnMember, false),
         (Wait::Record, true),
         (Wait::ApiServers, false),
-        (Wait::Unfit { defects: Vec::new() }, false),
+        (Wait::Unfit { defects: Vec::new() }, true),
         (Wait::Registrations { instances: vec![id()] }, true),
         (Wait::DataGone { why: String::new() }, true),
         (Wait::DataOfAnother { found: MemberId(1), own: MemberId(2), why: String::new() }, true),

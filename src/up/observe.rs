@@ -10,6 +10,7 @@ use crate::model::machine::ids::{ClaimId, InstanceId};
 use crate::model::machine::local::{Local, Stage};
 use crate::model::membership::certainty::RecordedEtcd;
 use crate::model::membership::former::may_matter;
+use crate::model::membership::registration::Registration;
 use crate::model::membership::view::ClusterView;
 use crate::model::record::cluster::{ClusterRecord, Published, RecordState};
 use crate::model::record::identity::Identity;
@@ -46,7 +47,10 @@ impl UpContext {
         let local = self.local()?;
         let Evidence { registrations, unreadable, hash } = self.evidence(&record, &local).await?;
         let last = self.membership.probe.last.as_ref();
-        let matters = registrations.iter().filter(|found| may_matter(found, &registrations, last));
+        // Whoever had an address of this machine's may have left a Node under its name.
+        let had_ours =
+            |found: &Registration| found.addresses.iter().any(|address| self.facts.machine.addresses.contains(address));
+        let matters = registrations.iter().filter(|found| had_ours(found) || may_matter(found, &registrations, last));
         let mut others: Vec<InstanceId> = matters.map(|found| found.instance.clone()).collect();
         others.extend(mentioned(&record));
         let view = self.group.look(&others, self.facts.settings.expected_size).await?;

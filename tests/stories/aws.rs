@@ -22,7 +22,7 @@ fn what_does_not_pass_ends_after_its_grace_with_the_remedy() -> Result<()> {
         let unlisted = world.start_on(3, &["kubeboot", "up"])?;
         for (run, code, words) in [
             (denied, 4, ["AccessDenied", "allow 's3:GetObject'", "AWS has refused for 2 min"]),
-            (missing, 4, ["kubeboot-elsewhere", "create the bucket, or correct the setting 'bucket'", "120s"]),
+            (missing, 4, ["kubeboot-elsewhere", "create the bucket, or correct the setting 'bucket'", "2 min"]),
             (unlisted, 2, ["has not listed this instance", "launch it from the group", "the setting 'group'"]),
         ] {
             let ended = run.wait(RUN)?;

@@ -3,6 +3,7 @@
 
 use crate::support::World;
 use crate::support::command::Ended;
+use crate::support::strangers::ENDPOINT;
 use crate::support::world::RUN;
 use anyhow::{Result, ensure};
 use serde_json::Value;
@@ -14,6 +15,14 @@ fn status_tells_a_healthy_control_plane_from_a_degraded_one_and_a_lost_quorum() 
         status_is(world, "healthy, can lose 1", 0)?;
         let told = world.on(1, &["kubeboot", "status"])?.stdout;
         ensure!(told.contains(" answers, this cluster, ready\n"), "a client finds the cluster at the endpoint: {told}");
+        world.stranger(ENDPOINT, "401")?;
+        let foreign = world.on(1, &["kubeboot", "status", "--json"])?;
+        ensure!(foreign.code == 10 && foreign.stdout.contains("endpoint-not-trusted"), "{}", foreign.text());
+        world.no_strangers()?;
+        world.stranger(ENDPOINT, "closed")?;
+        let silent = world.on(1, &["kubeboot", "status"])?;
+        ensure!(silent.code == 0 && silent.stdout.contains("does not answer from here"), "{}", silent.text());
+        world.no_strangers()?;
         world.ask(&["kill", "3"])?;
         status_is(world, "degraded", 10)?;
         world.ask(&["kill", "2"])?;

@@ -79,7 +79,15 @@ const KUBELET_FIELDS: [(&str, Expected); 5] = [
     ("staticPodPath", Expected::FolderOrNothing),
 ];
 /// Folders that kubeadm mounts into the API server by itself, under the same path.
-const MOUNTED: [&str; 4] = [PKI_DIR, "/etc/ssl/certs", "/etc/ca-certificates", "/usr/share/ca-certificates"];
+const MOUNTED: [&str; 7] = [
+    PKI_DIR,
+    "/etc/ssl/certs",
+    "/etc/ca-certificates",
+    "/usr/share/ca-certificates",
+    "/usr/local/share/ca-certificates",
+    "/etc/pki/ca-trust",
+    "/etc/pki/tls/certs",
+];
 
 impl Documents {
     /// Every file and folder of the machine that the documents name, except those that kubeadm makes.

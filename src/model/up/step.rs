@@ -252,14 +252,15 @@ impl Wait {
             | Self::Registrations { .. }
             | Self::DataGone { .. }
             | Self::DataOfAnother { .. }
-            | Self::ForeignData { .. } => true,
+            | Self::ForeignData { .. }
+            // Its image, or the documents: then the next machine has it, too, and none is given up for it.
+            | Self::Unfit { .. } => true,
             Self::Settle { .. }
             | Self::Turn { .. }
             | Self::Holder { .. }
             | Self::Cluster { .. }
             | Self::Voters { .. }
             | Self::ApiServers
-            | Self::Unfit { .. }
             | Self::OwnMember => false,
         }
     }

@@ -16,10 +16,23 @@ pub fn wrong_host_files(root: &Path, documents: &Documents, shared: &[PathBuf], 
     needed.filter_map(|file| judge(root, file)).collect()
 }
 
-/// Whether a file comes with the bundle; then it need not be here yet.
+/// The same, as far as kubeadm certainly fails on it: of the rest, a missing path without a type among it, only `kubeboot check` tells.
+/// Where patches change the manifests, what the documents say of these decides nothing.
+#[must_use]
+pub fn certainly_wrong_host_files(root: &Path, documents: &Documents, shared: &[PathBuf], bundle: bool) -> Vec<Defect> {
+    let bundled = pki::wanted(documents.external_etcd().as_ref(), shared);
+    let files = documents.host_files();
+    let is_patches = |file: &HostFile| file.field.ends_with("patches.directory");
+    let patched = files.iter().any(is_patches);
+    let certain = files.iter().filter(|file| matches!(file.expected, Expected::File | Expected::Folder));
+    let certain = certain.filter(|file| !patched || is_patches(file));
+    certain.filter(|file| !(bundle && travels(&bundled, file))).filter_map(|file| judge(root, file)).collect()
+}
+
+/// Whether a file, or a folder above one, comes with the bundle; then it need not be here yet.
 #[must_use]
 pub fn travels(bundled: &[Wanted], file: &HostFile) -> bool {
-    file.expected == Expected::File && bundled.iter().any(|wanted| wanted.path == file.path)
+    file.expected != Expected::NoVolume && bundled.iter().any(|wanted| wanted.path.starts_with(&file.path))
 }
 
 fn judge(root: &Path, file: &HostFile) -> Option<Defect> {
@@ -57,6 +70,10 @@ mod tests {
         assert!(travels(&bundled, &file("/etc/audit.yaml", Expected::File)));
         assert!(!travels(&bundled, &file("/etc/other.yaml", Expected::File)));
         assert!(!travels(&bundled, &file("/etc/audit.yaml", Expected::NoVolume)));
+        let below = pki::wanted(None, &["/etc/kubernetes/enc/enc.yaml".into()]);
+        for expected in [Expected::Folder, Expected::Anything] {
+            assert!(travels(&below, &file("/etc/kubernetes/enc", expected)), "{expected:?}");
+        }
     }
 
     #[test]
@@ -71,6 +88,30 @@ mod tests {
         let shared = ["/etc/kubernetes/audit.yaml".into()];
         assert!(wrong(&shared, false) > 0 && wrong(&[], true) > 0);
         assert_eq!(wrong(&shared, true), 0);
+        Ok(())
+    }
+
+    #[test]
+    fn only_what_certainly_fails_keeps_a_machine_out() -> anyhow::Result<()> {
+        let root = tempfile::tempdir()?;
+        let wrong = |api_server: &str, patches: &str| {
+            let text = format!(
+                "apiVersion: kubeadm.k8s.io/v1beta4\nkind: ClusterConfiguration\napiServer:\n{api_server}\n---\n\
+                 apiVersion: kubeadm.k8s.io/v1beta4\nkind: InitConfiguration\n{patches}\n"
+            );
+            let documents = Documents::parse(&text)?;
+            anyhow::Ok(certainly_wrong_host_files(root.path(), &documents, &[], false).len())
+        };
+        let volume = |kind: &str| {
+            format!("  extraVolumes: [{{name: a, hostPath: /var/log/audit, mountPath: /var/log/audit{kind}}}]")
+        };
+        assert_eq!(wrong(&volume(", pathType: Directory"), "")?, 1);
+        assert_eq!(wrong(&volume(""), "")?, 0, "the runtime makes that folder");
+        assert_eq!(wrong(&volume(", pathType: DirectoryOrCreate"), "")?, 0);
+        let unmounted = "  extraArgs: [{name: oidc-ca-file, value: /opt/ca.pem}]";
+        assert_eq!(wrong(unmounted, "")?, 0, "a patch, or kubeadm itself, may mount it");
+        let patches = "patches: {directory: /etc/kubeboot/patches}";
+        assert_eq!(wrong(&volume(", pathType: Directory"), patches)?, 1, "the patches themselves");
         Ok(())
     }
 }

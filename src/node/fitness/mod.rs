@@ -1,7 +1,8 @@
 //! Whether this machine can carry a control plane: looked at before a claim is written and before the queue for the lease, and by
 //! `kubeboot check`.
 //!
-//! One file for each thing that is looked at. Who does not answer (systemd, S3) is no defect: only what is known to be wrong counts.
+//! One file for each thing that is looked at. Who does not answer (systemd, S3) is no defect: only what certainly fails keeps a machine
+//! out. Of what only may be wrong, swap and paths without a type among it, `kubeboot check` warns.
 
 mod clock;
 mod disk;
@@ -12,7 +13,7 @@ mod swap;
 
 pub use clock::{Offset, clock};
 pub use disk::{Room, room};
-pub use host_files::{travels, wrong_host_files};
+pub use host_files::{certainly_wrong_host_files, travels, wrong_host_files};
 pub use kubelet::{KUBELET_UNIT, installed};
 pub use runtime::container_runtime;
 pub use swap::swap;
@@ -20,6 +21,7 @@ pub use swap::swap;
 use super::Facts;
 use crate::aws::store::Store;
 use crate::bucket::keys;
+use crate::host::process::ProcessFailed;
 use crate::kubeadm::run::Kubeadm;
 use crate::model::machine::defect::Defect;
 use crate::model::up::back_off::back_off;
@@ -91,14 +93,13 @@ async fn look(facts: &Facts, store: &Store, bundle: bool) -> Vec<Defect> {
     let documents = &facts.documents;
     let (runtime, kubelet, clock) =
         join!(answering_runtime(documents.cri_socket()), installed_kubelet(), clock_by(facts, store));
-    let swap = swap(Path::new("/"), documents.allows_swap()).ok().and_then(Result::err);
     let room = documents.data_dir().and_then(|folder| room(folder).ok()?.defect(folder));
-    let files = wrong_host_files(Path::new("/"), documents, &facts.settings.extra_shared_files, bundle);
-    [runtime, kubelet, clock, swap, room].into_iter().flatten().chain(files).collect()
+    let files = certainly_wrong_host_files(Path::new("/"), documents, &facts.settings.extra_shared_files, bundle);
+    [runtime, kubelet, clock, room].into_iter().flatten().chain(files).collect()
 }
 
 async fn answering_runtime(given: Option<&str>) -> Option<Defect> {
-    timeout(TIMEOUT, container_runtime(given)).await.unwrap_or_else(|_| Err(runtime::late())).err()
+    timeout(TIMEOUT, runtime::certain_problem(given)).await.unwrap_or_default()
 }
 
 async fn installed_kubelet() -> Option<Defect> {
@@ -106,8 +107,10 @@ async fn installed_kubelet() -> Option<Defect> {
     if let Some(defect) = unit.and_then(|unit| installed(&unit).err()) {
         return Some(defect);
     }
-    let asked = Kubeadm::read_only().kubelet_version().await;
-    asked.err().map(|error| Defect::new(format!("{error:#}"), kubelet::REMEDY))
+    let asked = timeout(TIMEOUT, Kubeadm::read_only().kubelet_version()).await.ok()?;
+    // A disk that is still being filled is slow to start programs.
+    let missing = |error: &anyhow::Error| matches!(error.downcast_ref(), Some(ProcessFailed::NotFound { .. }));
+    asked.err().filter(missing).map(|error| Defect::new(format!("{error:#}"), kubelet::REMEDY))
 }
 
 async fn clock_by(facts: &Facts, store: &Store) -> Option<Defect> {

@@ -4,7 +4,7 @@ use crate::host::process::ProcessFailed;
 use crate::host::runtime::{self, KNOWN};
 use crate::model::machine::defect::Defect;
 use serde_json::Value;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use tokio::net::UnixStream;
 
 /// What mends one that does not answer.
@@ -15,31 +15,52 @@ const REMEDY: &str = "start the container runtime, and enable its unit";
 /// # Errors
 /// There is none, there are several, or it does not answer.
 pub async fn container_runtime(given: Option<&str>) -> Result<String, Defect> {
-    let socket = choose(given, &runtime::sockets())?;
+    let socket = listening(given).await?;
     let shown = socket.display();
-    UnixStream::connect(&socket)
-        .await
-        .map_err(|error| Defect::new(format!("no answer at '{shown}': {error}"), REMEDY))?;
     match runtime::crictl(&socket, ["version"]).run().await {
         Ok(output) => Ok(format!("{} at '{shown}'", name_and_version(&output.stdout))),
         Err(ProcessFailed::NotFound { .. }) => {
             Ok(format!("a runtime answers at '{shown}'; without crictl its version is not known"))
         }
-        Err(failed) => Err(Defect::new(
-            format!("the runtime at '{shown}' does not speak CRI: {}", without_time(&failed.to_string())),
-            format!("{REMEDY}; with containerd, see that 'cri' is not among disabled_plugins in its config.toml"),
-        )),
+        Err(failed) => Err(without_cri(&socket, &failed)),
     }
+}
+
+/// What certainly keeps kubeadm from using the runtime. It asks by itself, and needs no crictl: one that is old, or wrongly set up, says
+/// nothing of the runtime.
+pub async fn certain_problem(given: Option<&str>) -> Option<Defect> {
+    let socket = match listening(given).await {
+        Ok(socket) => socket,
+        Err(defect) => return Some(defect),
+    };
+    let failed = runtime::crictl(&socket, ["version"]).run().await.err()?;
+    says_without_cri(&failed.to_string()).then(|| without_cri(&socket, &failed))
+}
+
+/// Whether the runtime itself says that it has no such service: containerd with its plugin for Kubernetes disabled.
+fn says_without_cri(text: &str) -> bool {
+    text.contains("unknown service runtime.v1.")
+}
+
+/// The socket, at which somebody listens.
+async fn listening(given: Option<&str>) -> Result<PathBuf, Defect> {
+    let socket = choose(given, &runtime::sockets())?;
+    match UnixStream::connect(&socket).await {
+        Ok(_) => Ok(socket),
+        Err(error) => Err(Defect::new(format!("no answer at '{}': {error}", socket.display()), REMEDY)),
+    }
+}
+
+fn without_cri(socket: &Path, failed: &ProcessFailed) -> Defect {
+    Defect::new(
+        format!("the runtime at '{}' does not speak CRI: {}", socket.display(), without_time(&failed.to_string())),
+        format!("{REMEDY}; with containerd, see that 'cri' is not among disabled_plugins in its config.toml"),
+    )
 }
 
 /// What crictl said, on one line and without the time, with which each look would find another reason.
 fn without_time(text: &str) -> String {
     text.split_whitespace().filter(|word| !word.starts_with("time=")).collect::<Vec<_>>().join(" ")
-}
-
-/// The defect where it takes too long.
-pub(super) fn late() -> Defect {
-    Defect::new(format!("the container runtime gives no answer within {} s", super::TIMEOUT.as_secs()), REMEDY)
 }
 
 /// The socket that kubeadm will use: the one that is given, or the only one there is.
@@ -81,6 +102,19 @@ mod tests {
         let text = |found: &[&str]| choose(None, found).err().map(|defect| defect.what).unwrap_or_default();
         assert!(text(&[]).contains("no container runtime"));
         assert!(text(&[containerd, crio]).contains("several"));
+    }
+
+    #[test]
+    fn only_the_runtimes_own_word_says_that_it_does_not_speak_cri() {
+        let rows = [
+            ("rpc error: code = Unimplemented desc = unknown service runtime.v1.RuntimeService", true),
+            ("rpc error: code = Unimplemented desc = unknown service runtime.v1alpha2.RuntimeService", false),
+            ("failed to load config file: yaml: unmarshal errors", false),
+            ("'crictl' did not end within 5 s", false),
+        ];
+        for (text, expected) in rows {
+            assert_eq!(says_without_cri(text), expected, "{text}");
+        }
     }
 
     #[test]
