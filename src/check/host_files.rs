@@ -23,7 +23,7 @@ fn host_files(input: &CheckInput) -> Found {
         let number = documents.host_files().len();
         return Ok(vec![Finding::ok(format!("all {number} files and folders that the documents name are here"))]);
     }
-    Ok(wrong.into_iter().map(Finding::from).collect())
+    Ok(wrong.into_iter().map(|file| file.defect.into()).collect())
 }
 
 /// Whether what the operator wants on every machine is on the one that would initialise, which may be this one.

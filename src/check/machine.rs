@@ -2,10 +2,10 @@
 
 use super::finding::{Finding, Found};
 use super::input::CheckInput;
+use super::swap::swap;
 use super::{Check, at_once};
 use crate::host::namespace;
 use crate::host::process::{Command, ProcessFailed};
-use crate::node::fitness;
 use std::path::Path;
 
 pub(super) const CHECKS: &[Check] = &[
@@ -60,12 +60,4 @@ async fn own_hosts_file(input: &CheckInput) -> Found {
             "run on a machine, not in a container, with 'sh' and 'mount' along PATH",
         )),
     }
-}
-
-/// Whether memory is swapped out, and kubelet bears that.
-fn swap(input: &CheckInput) -> Found {
-    let allowed = input.documents.needed()?.allows_swap();
-    let found = fitness::swap(Path::new("/"), allowed).map_err(|error| Finding::skipped(format!("{error:#}")))?;
-    // A flag in kubelet's unit, a patch, or the cluster's own configuration may have kubelet bear it.
-    Ok(vec![found.map_or_else(|odd| Finding::warning(odd.what, odd.remedy), Finding::ok)])
 }

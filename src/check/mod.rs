@@ -19,6 +19,7 @@ mod report;
 mod runtime;
 mod settings;
 mod shared;
+mod swap;
 #[cfg(test)]
 mod tests;
 mod trial;

@@ -4,8 +4,9 @@ use super::Check;
 use super::finding::{Finding, Found};
 use crate::host::systemd::drop_ins;
 use crate::host::systemd::unit::{self, Unit};
+use crate::kubeadm::quiesce::KUBELET;
 use crate::kubeadm::state::Marker;
-use crate::node::fitness::{KUBELET_UNIT, installed};
+use crate::node::fitness::installed;
 use crate::node::{BOOT_UNIT, LEAVING_UNIT};
 use futures::join;
 use std::path::Path;
@@ -17,7 +18,7 @@ pub(super) const CHECKS: &[Check] = &[Check { name: "units", run: |_| Box::pin(u
 
 async fn units() -> Found {
     let (kubelet, boot, timer, leaving) =
-        join!(unit::show(KUBELET_UNIT), unit::show(BOOT_UNIT), unit::show(TIMER), unit::show(LEAVING_UNIT));
+        join!(unit::show(KUBELET), unit::show(BOOT_UNIT), unit::show(TIMER), unit::show(LEAVING_UNIT));
     let ask = |unit: anyhow::Result<Unit>| unit.map_err(|error| Finding::error(&error));
     let is_member = !matches!(Marker::load(Path::new("/")), Ok(None));
     let missing = of_drop_ins(&drop_ins::missing(Path::new("/"), LEAVING_UNIT));
@@ -29,10 +30,10 @@ async fn units() -> Found {
 
 fn of_kubelet(unit: &Unit) -> Finding {
     match (installed(unit), unit.is_enabled()) {
-        (Ok(()), true) => Finding::ok(format!("{KUBELET_UNIT} starts at boot")),
+        (Ok(()), true) => Finding::ok(format!("{KUBELET} starts at boot")),
         (Ok(()), false) => Finding::warning(
-            format!("{KUBELET_UNIT} does not start at boot: the control plane would not come back after a reboot"),
-            format!("systemctl enable {KUBELET_UNIT}"),
+            format!("{KUBELET} does not start at boot: the control plane would not come back after a reboot"),
+            format!("systemctl enable {KUBELET}"),
         ),
         (Err(defect), _) => defect.into(),
     }

@@ -14,7 +14,7 @@ use crate::host::runtime;
 use crate::host::systemd::unit::{self, Armed};
 
 /// kubelet's own unit.
-const KUBELET: &str = "kubelet.service";
+pub const KUBELET: &str = "kubelet.service";
 /// How long one question to the runtime, or one order, may take.
 const CALL: Duration = Duration::from_secs(5);
 /// How long the containers may take to be gone.

@@ -6,32 +6,34 @@ use crate::kubeadm::pki::{self, Wanted};
 use crate::model::machine::defect::Defect;
 use std::path::{Path, PathBuf};
 
+/// A file or folder with which something is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WrongFile {
+    /// What is wrong, and what to do.
+    pub defect: Defect,
+    /// Whether kubeadm fails on it whatever else is so. Not where a patch may change what the documents say, nor with a path that the
+    /// runtime makes where it is missing.
+    pub certain: bool,
+}
+
 /// What is wrong with the files and folders that the documents name, below `root`. `bundle`: there is a cluster, whose bundle brings
 /// those that all machines share.
 #[must_use]
-pub fn wrong_host_files(root: &Path, documents: &Documents, shared: &[PathBuf], bundle: bool) -> Vec<Defect> {
-    let bundled = pki::wanted(documents.external_etcd().as_ref(), shared);
-    let files = documents.host_files();
-    let needed = files.iter().filter(|file| !(bundle && travels(&bundled, file)));
-    needed.filter_map(|file| judge(root, file)).collect()
-}
-
-/// The same, as far as kubeadm certainly fails on it: of the rest, a missing path without a type among it, only `kubeboot check` tells.
-/// Where patches change the manifests, what the documents say of these decides nothing.
-#[must_use]
-pub fn certainly_wrong_host_files(root: &Path, documents: &Documents, shared: &[PathBuf], bundle: bool) -> Vec<Defect> {
+pub fn wrong_host_files(root: &Path, documents: &Documents, shared: &[PathBuf], bundle: bool) -> Vec<WrongFile> {
     let bundled = pki::wanted(documents.external_etcd().as_ref(), shared);
     let files = documents.host_files();
     let is_patches = |file: &HostFile| file.field.ends_with("patches.directory");
     let patched = files.iter().any(is_patches);
-    let certain = files.iter().filter(|file| matches!(file.expected, Expected::File | Expected::Folder));
-    let certain = certain.filter(|file| !patched || is_patches(file));
-    certain.filter(|file| !(bundle && travels(&bundled, file))).filter_map(|file| judge(root, file)).collect()
+    let needed = files.iter().filter(|file| !(bundle && travels(&bundled, file)));
+    let wrong = |file: &HostFile| {
+        let certain = matches!(file.expected, Expected::File | Expected::Folder) && (!patched || is_patches(file));
+        Some(WrongFile { defect: judge(root, file)?, certain })
+    };
+    needed.filter_map(wrong).collect()
 }
 
 /// Whether a file, or a folder above one, comes with the bundle; then it need not be here yet.
-#[must_use]
-pub fn travels(bundled: &[Wanted], file: &HostFile) -> bool {
+fn travels(bundled: &[Wanted], file: &HostFile) -> bool {
     file.expected != Expected::NoVolume && bundled.iter().any(|wanted| wanted.path.starts_with(&file.path))
 }
 
@@ -100,7 +102,8 @@ mod tests {
                  apiVersion: kubeadm.k8s.io/v1beta4\nkind: InitConfiguration\n{patches}\n"
             );
             let documents = Documents::parse(&text)?;
-            anyhow::Ok(certainly_wrong_host_files(root.path(), &documents, &[], false).len())
+            let wrong = wrong_host_files(root.path(), &documents, &[], false);
+            anyhow::Ok(wrong.iter().filter(|file| file.certain).count())
         };
         let volume = |kind: &str| {
             format!("  extraVolumes: [{{name: a, hostPath: /var/log/audit, mountPath: /var/log/audit{kind}}}]")

@@ -1,10 +1,9 @@
 //! kubelet's unit, which kubeadm starts.
 
 use crate::host::systemd::unit::Unit;
+use crate::kubeadm::quiesce::KUBELET;
 use crate::model::machine::defect::Defect;
 
-/// kubelet's own unit.
-pub const KUBELET_UNIT: &str = "kubelet.service";
 /// What mends it where it is missing.
 pub(super) const REMEDY: &str = "install kubelet with its unit, from the packages of Kubernetes";
 
@@ -14,9 +13,9 @@ pub(super) const REMEDY: &str = "install kubelet with its unit, from the package
 /// It has not, or may not.
 pub fn installed(unit: &Unit) -> Result<(), Defect> {
     match unit.load.as_str() {
-        "masked" => Err(Defect::new(format!("{KUBELET_UNIT} is masked"), format!("systemctl unmask {KUBELET_UNIT}"))),
+        "masked" => Err(Defect::new(format!("{KUBELET} is masked"), format!("systemctl unmask {KUBELET}"))),
         _ if unit.is_installed() => Ok(()),
-        load => Err(Defect::new(format!("systemd has no {KUBELET_UNIT} ({load})"), REMEDY)),
+        load => Err(Defect::new(format!("systemd has no {KUBELET} ({load})"), REMEDY)),
     }
 }
 

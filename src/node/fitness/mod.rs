@@ -9,19 +9,18 @@ mod disk;
 mod host_files;
 mod kubelet;
 mod runtime;
-mod swap;
 
 pub use clock::{Offset, clock};
 pub use disk::{Room, room};
-pub use host_files::{certainly_wrong_host_files, travels, wrong_host_files};
-pub use kubelet::{KUBELET_UNIT, installed};
+pub use host_files::{WrongFile, wrong_host_files};
+pub use kubelet::installed;
 pub use runtime::container_runtime;
-pub use swap::swap;
 
 use super::Facts;
 use crate::aws::store::Store;
 use crate::bucket::keys;
 use crate::host::process::ProcessFailed;
+use crate::kubeadm::quiesce::KUBELET;
 use crate::kubeadm::run::Kubeadm;
 use crate::model::machine::defect::Defect;
 use crate::model::up::back_off::back_off;
@@ -94,7 +93,8 @@ async fn look(facts: &Facts, store: &Store, bundle: bool) -> Vec<Defect> {
     let (runtime, kubelet, clock) =
         join!(answering_runtime(documents.cri_socket()), installed_kubelet(), clock_by(facts, store));
     let room = documents.data_dir().and_then(|folder| room(folder).ok()?.defect(folder));
-    let files = certainly_wrong_host_files(Path::new("/"), documents, &facts.settings.extra_shared_files, bundle);
+    let files = wrong_host_files(Path::new("/"), documents, &facts.settings.extra_shared_files, bundle);
+    let files = files.into_iter().filter(|file| file.certain).map(|file| file.defect);
     [runtime, kubelet, clock, room].into_iter().flatten().chain(files).collect()
 }
 
@@ -103,7 +103,7 @@ async fn answering_runtime(given: Option<&str>) -> Option<Defect> {
 }
 
 async fn installed_kubelet() -> Option<Defect> {
-    let unit = crate::host::systemd::unit::show(KUBELET_UNIT).await.ok();
+    let unit = crate::host::systemd::unit::show(KUBELET).await.ok();
     if let Some(defect) = unit.and_then(|unit| installed(&unit).err()) {
         return Some(defect);
     }
