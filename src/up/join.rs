@@ -34,6 +34,22 @@ const LEASE_POLL_INTERVAL: Duration = Duration::from_millis(450);
 /// Reads of the lease alone in one pass, so that a machine in the queue asks S3 four times a second at the most.
 const LEASE_POLLS: u32 = 3;
 
+/// What one attempt to join goes by.
+#[derive(Clone, Copy)]
+struct JoinAttempt<'a> {
+    /// The record, as it was when this was decided.
+    record: &'a ClusterRecord,
+    /// What it publishes.
+    published: &'a Published,
+    group: &'a Group,
+    /// The holding of the membership lease; `None` where etcd is external.
+    nonce: Option<&'a Nonce>,
+    /// Whether etcd has been told of this machine's member.
+    announced: &'a Announced,
+    /// When this run ends.
+    deadline: Instant,
+}
+
 impl UpContext {
     /// Queues for the lease and joins.
     pub(super) async fn join(&mut self, seen: &Snapshot, deadline: Instant) -> Result<StepOutcome> {
@@ -49,7 +65,8 @@ impl UpContext {
         let announced = Announced::default();
         if self.facts.external_etcd() {
             // Nobody's membership changes, so nobody has to queue.
-            let joined = self.watched_join(record, published, group, None, &announced, deadline).await;
+            let attempt = JoinAttempt { record, published, group, nonce: None, announced: &announced, deadline };
+            let joined = self.watched_join(attempt).await;
             return self.ended(joined, group, deadline).await;
         }
         let (mut held, nonce) = match self.queue(&seen.instances).await? {
@@ -61,7 +78,9 @@ impl UpContext {
         tracing::info!(lease = %nonce, "this machine holds the membership lease");
         Point::LeaseTaken.reached();
         let joined = {
-            let work = self.watched_join(record, published, group, Some(&nonce), &announced, deadline);
+            let nonce = Some(&nonce);
+            let work =
+                self.watched_join(JoinAttempt { record, published, group, nonce, announced: &announced, deadline });
             let mut work = std::pin::pin!(work);
             match held.while_holding(work.as_mut()).await {
                 Ok(joined) => joined,
@@ -109,18 +128,10 @@ impl UpContext {
     }
 
     /// One attempt. If kubeadm was at work, what the machine's own logs say of its failure is told while that is still there.
-    async fn watched_join(
-        &mut self,
-        record: &ClusterRecord,
-        published: &Published,
-        group: &Group,
-        nonce: Option<&Nonce>,
-        announced: &Announced,
-        deadline: Instant,
-    ) -> Result<StepOutcome> {
-        let joined = self.attempt_join(record, published, group, nonce, announced, deadline).await;
+    async fn watched_join(&mut self, attempt: JoinAttempt<'_>) -> Result<StepOutcome> {
+        let joined = self.attempt_join(attempt).await;
         if let Err(error) = &joined
-            && (announced.is_set() || error.downcast_ref::<Failure>().is_some())
+            && (attempt.announced.is_set() || error.downcast_ref::<Failure>().is_some())
         {
             self.tell_last_words(error).await;
         }
@@ -128,15 +139,8 @@ impl UpContext {
     }
 
     /// One attempt: under the lease, or without one where etcd is somebody else's.
-    async fn attempt_join(
-        &mut self,
-        record: &ClusterRecord,
-        published: &Published,
-        group: &Group,
-        nonce: Option<&Nonce>,
-        announced: &Announced,
-        deadline: Instant,
-    ) -> Result<StepOutcome> {
+    async fn attempt_join(&mut self, attempt: JoinAttempt<'_>) -> Result<StepOutcome> {
+        let JoinAttempt { record, published, group, nonce, announced, deadline } = attempt;
         let same = match self.read_record().await? {
             RecordView::Found { record: now, .. } => *now == *record,
             RecordView::Absent | RecordView::Vanished => false,
