@@ -29,18 +29,19 @@ pub(super) fn parsed(instance: &InstanceId, body: &[u8]) -> Result<Registration,
 }
 
 /// Marks the registration of a machine that is gone and whose member was removed. Only if it is unchanged; if it has changed, the
-/// mark is not needed.
+/// mark is not needed. Whether it was marked.
 ///
 /// # Errors
 /// [`CallFailed`].
-pub async fn mark_reaped(store: &Store, registration: &Registration, now: String) -> Result<(), CallFailed> {
+pub async fn mark_reaped(store: &Store, registration: &Registration, now: String) -> Result<bool, CallFailed> {
     let key = keys::node(&registration.instance);
-    let Some(object) = store.get(&key).await? else { return Ok(()) };
-    if Registration::parse(&object.body).as_ref() == Ok(registration) {
-        let next = Registration { phase: RegistrationPhase::Reaped, updated: now, ..registration.clone() };
-        store.write(&key, &next.to_bytes(), &Condition::Unchanged(object.etag), WRITE_TIMEOUT).await?;
+    let Some(object) = store.get(&key).await? else { return Ok(false) };
+    if Registration::parse(&object.body).as_ref() != Ok(registration) {
+        return Ok(false);
     }
-    Ok(())
+    let next = Registration { phase: RegistrationPhase::Reaped, updated: now, ..registration.clone() };
+    let written = store.write(&key, &next.to_bytes(), &Condition::Unchanged(object.etag), WRITE_TIMEOUT).await?;
+    Ok(matches!(written, Written::Ours(_)))
 }
 
 /// Marks the registration of a machine as one of a cluster that this record gives up. `false` where there was nothing to mark. If it

@@ -9,7 +9,12 @@ use crate::aws::store::Store;
 use crate::bucket::registrations;
 use crate::kube::{Client, Deleted, KubeNode, Kubeconfig};
 use crate::model::membership::registration::Registration;
-use anyhow::Result;
+use anyhow::{Context, Result};
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// How long the membership lease is held for it.
+const BURY_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// What became of a machine's Node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,23 +46,25 @@ pub async fn delete_node(client: &Client, machine: &Registration) -> Result<Node
     }
 }
 
-/// Deletes the Node of a machine that is gone and whose member is gone, and marks its registration. Neither blocks a join for long, so a
-/// failure is logged and ignored; then the registration stays as it is, and the next one who looks tries again.
-pub async fn bury(facts: &Facts, store: &Store, kubeconfig: &Kubeconfig, view: &View, machine: &Registration) {
-    let buried = async {
+/// Deletes the Nodes of machines that are gone and whose members are gone, and marks their registrations. None of that holds a join up
+/// for long, so a failure is logged and ignored; what it leaves, the next one who looks tries again.
+pub async fn bury(facts: &Facts, store: &Store, kubeconfig: &Kubeconfig, view: &View, machines: &[&Registration]) {
+    if machines.is_empty() {
+        return;
+    }
+    let work = async {
         let client = peers::ready_client(facts, kubeconfig, &peers::seen(view, &facts.machine.instance)).await?;
-        delete_node(&client, machine).await?;
-        registrations::mark_reaped(store, machine, rfc3339()).await?;
+        for machine in machines {
+            delete_node(&client, machine).await?;
+            if registrations::mark_reaped(store, machine, rfc3339()).await? {
+                tracing::info!(instance = %machine.instance, "reaped what a machine has left that had this address before");
+            }
+        }
         anyhow::Ok(())
     };
-    match buried.await {
-        Ok(()) => {
-            tracing::info!(instance = %machine.instance, "finished what a machine has left that had this address before")
-        }
-        Err(error) => tracing::warn!(
-            instance = %machine.instance,
-            "failed to finish what a machine has left that had this address before: {error:#}"
-        ),
+    let ended = timeout(BURY_TIMEOUT, work).await.context("it took too long").and_then(|ended| ended);
+    if let Err(error) = ended {
+        tracing::warn!("failed to reap what machines have left that had this address before: {error:#}");
     }
 }
 
@@ -73,7 +80,7 @@ fn is_of(node: &KubeNode, machine: &Registration) -> bool {
 mod tests {
     use super::*;
     use crate::model::machine::ids::{InstanceId, Uid};
-    use crate::model::membership::registration::{RegistrationPhase, SCHEMA, Versions};
+    use crate::model::membership::registration::RegistrationPhase;
 
     const UID: &str = "6f9619ff-8b86-4011-b42d-00c04fc964ff";
     const PROVIDER: &str = "aws:///eu-central-1a/i-00000001";
@@ -91,24 +98,9 @@ mod tests {
 
     fn machine(node_uid: Option<&str>) -> Registration {
         Registration {
-            schema: SCHEMA,
-            instance: InstanceId::parse("i-00000001").unwrap(),
-            phase: RegistrationPhase::Joined,
-            claim_id: None,
-            ready_claim: None,
-            lease_nonce: None,
-            node_name: "n1".into(),
             node_uid: node_uid.map(|uid| Uid::parse(uid).unwrap()),
             provider_id: PROVIDER.into(),
-            addresses: Vec::new(),
-            member_id: None,
-            versions: Versions::default(),
-            waits_for: None,
-            retired: false,
-            digests: Default::default(),
-            last_error: None,
-            since: String::new(),
-            updated: String::new(),
+            ..Registration::sample(InstanceId::parse("i-00000001").unwrap(), RegistrationPhase::Joined)
         }
     }
 

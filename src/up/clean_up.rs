@@ -76,9 +76,7 @@ impl UpContext {
             cleanup::former_owners(&machine.instance, &machine.addresses, registrations, members, &view.instances);
         let (_, credentials) =
             self.membership.credentials.as_ref().context("there are no credentials for the cluster")?;
-        for registration in former {
-            former_node::bury(&self.facts, &self.store, &credentials.kubeconfig, view, registration).await;
-        }
+        former_node::bury(&self.facts, &self.store, &credentials.kubeconfig, view, &former).await;
         Ok(())
     }
 

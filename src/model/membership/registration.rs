@@ -277,7 +277,7 @@ pub fn witnesses<'a>(registrations: impl IntoIterator<Item = &'a Registration>) 
 #[cfg(test)]
 impl Registration {
     /// For tables that need one and look at little of it: no claim, no member.
-    pub(in crate::model) fn sample(instance: InstanceId, phase: RegistrationPhase) -> Self {
+    pub(crate) fn sample(instance: InstanceId, phase: RegistrationPhase) -> Self {
         Self {
             schema: SCHEMA,
             provider_id: format!("aws:///eu-central-1a/{instance}"),
