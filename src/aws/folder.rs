@@ -17,7 +17,7 @@ pub struct Listed {
 
 /// What came of removing an object under a condition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Removed {
+pub enum ObjectRemoved {
     /// It is gone.
     Gone,
     /// It has changed, and stays.
@@ -57,15 +57,15 @@ impl Store {
     ///
     /// # Errors
     /// [`CallFailed`].
-    pub async fn remove_unchanged(&self, key: &str, etag: &str) -> Result<Removed, CallFailed> {
+    pub async fn remove_unchanged(&self, key: &str, etag: &str) -> Result<ObjectRemoved, CallFailed> {
         let request = self.client.delete_object().bucket(&self.bucket).key(self.full(key)).if_match(etag);
         match request.send().await {
-            Ok(_) => Ok(Removed::Gone),
+            Ok(_) => Ok(ObjectRemoved::Gone),
             Err(error) if error.as_service_error().is_some_and(|error| error.meta().code() == Some("NoSuchKey")) => {
-                Ok(Removed::Gone)
+                Ok(ObjectRemoved::Gone)
             }
             Err(error) => match status(&error) {
-                Some(412 | 409) => Ok(Removed::Stays),
+                Some(412 | 409) => Ok(ObjectRemoved::Stays),
                 _ => Err(self.not_removed(key, &error)),
             },
         }

@@ -3,7 +3,7 @@
 use super::keys;
 use super::registrations::{WRITE_TIMEOUT, parsed};
 use crate::aws::CallFailed;
-use crate::aws::folder::Removed;
+use crate::aws::folder::ObjectRemoved;
 use crate::aws::store::{Store, Written};
 use crate::model::membership::registration::Registration;
 use crate::model::record::conditional_write::Condition;
@@ -24,7 +24,7 @@ pub async fn move_away(store: &Store, judged: &Registration, now: &str) -> Resul
     // One that is there is of an earlier life of this machine, or of an attempt that was cut off.
     for _ in 0..2 {
         match store.write(&there, &body, &condition, WRITE_TIMEOUT).await? {
-            Written::Ours(_) => return Ok(store.remove_unchanged(&here, &object.etag).await? == Removed::Gone),
+            Written::Ours(_) => return Ok(store.remove_unchanged(&here, &object.etag).await? == ObjectRemoved::Gone),
             Written::Others(other) => condition = Condition::Unchanged(other.etag),
             Written::Gone => condition = Condition::Absent,
             Written::Unknown => break,

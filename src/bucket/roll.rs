@@ -132,7 +132,7 @@ mod tests {
     use super::*;
     use crate::bucket::former::move_away;
     use crate::bucket::server::{Fault, Server};
-    use crate::model::membership::registration::{RegistrationPhase, SCHEMA, Versions};
+    use crate::model::membership::registration::RegistrationPhase;
     use anyhow::{Context, Result};
     use std::collections::BTreeSet;
 
@@ -141,26 +141,7 @@ mod tests {
     }
 
     fn registration(n: usize, phase: RegistrationPhase) -> Registration {
-        Registration {
-            schema: SCHEMA,
-            instance: id(n),
-            phase,
-            claim_id: None,
-            ready_claim: None,
-            lease_nonce: None,
-            node_name: format!("node-{n}"),
-            node_uid: None,
-            provider_id: String::new(),
-            addresses: Vec::new(),
-            member_id: None,
-            versions: Versions::default(),
-            waits_for: None,
-            retired: false,
-            digests: Default::default(),
-            last_error: None,
-            since: String::new(),
-            updated: String::new(),
-        }
+        Registration { node_name: format!("node-{n}"), ..Registration::sample(id(n), phase) }
     }
 
     fn path(key: &str) -> String {
@@ -248,7 +229,7 @@ mod tests {
         let object = store.get(&keys::node(&id(1))).await?.context("it is there")?;
         put(&server, &registration(1, Failed));
         let kept = store.remove_unchanged(&keys::node(&id(1)), &object.etag).await?;
-        assert_eq!((kept, moved(&server).0), (crate::aws::folder::Removed::Stays, Some(Failed)));
+        assert_eq!((kept, moved(&server).0), (crate::aws::folder::ObjectRemoved::Stays, Some(Failed)));
         Ok(())
     }
 }

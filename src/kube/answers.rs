@@ -99,7 +99,7 @@ pub(super) fn refusal(status: u16, body: &[u8]) -> String {
     let said = message(body);
     match status {
         403 => format!(
-            "it answered 403: it has just started and has not loaded its access rules yet, which takes seconds; if that stays so, see \
+            "it answered 403: one that has just started has not loaded its access rules yet, which takes seconds; if that stays so, see \
              whether the ClusterRoleBinding 'kubeadm:cluster-admins' is there ({said})"
         ),
         500 if said.starts_with("[-]") => {
@@ -141,7 +141,7 @@ mod tests {
             br#"{"kind":"Status","message":"forbidden: User \"kubernetes-admin\" cannot get path \"/readyz\""}"#;
         let checks = b"[+]ping ok\n[-]etcd failed: reason withheld\n[-]poststarthook/rbac/bootstrap-roles failed: reason withheld\n";
         let rows: [(u16, &[u8], &str); 4] = [
-            (403, forbidden, "it answered 403: it has just started"),
+            (403, forbidden, "it answered 403: one that has just started"),
             (
                 500,
                 checks,

@@ -1,6 +1,6 @@
 //! A client of one API server.
 
-use std::net::{Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::answers::{self, ClusterConfiguration, KubeNode};
 use super::kubeconfig::Kubeconfig;
 use crate::host::tls;
+use crate::settings::Endpoint;
 
 /// How long a connection may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -31,8 +32,8 @@ const CLAIM_MAP: &str = "kubeboot";
 #[derive(Clone)]
 pub struct Client {
     http: reqwest::Client,
-    /// The name by which it is asked, as it stands in a URL.
-    name: String,
+    /// The name by which it is asked, and the port, as they stand in a URL.
+    authority: String,
     address: SocketAddr,
 }
 
@@ -87,8 +88,8 @@ impl Client {
             .build()
             .map_err(reqwest::Error::without_url)
             .with_context(|| format!("failed to make a client of the API server at {address}"))?;
-        let name = if host.parse::<Ipv6Addr>().is_ok() { format!("[{host}]") } else { host.to_owned() };
-        Ok(Self { http, name, address })
+        let authority = Endpoint { host: host.to_owned(), port: address.port() }.to_string();
+        Ok(Self { http, authority, address })
     }
 
     /// The address that this client asks.
@@ -214,7 +215,7 @@ impl Client {
     }
 
     async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<HttpAnswer> {
-        let url = format!("https://{}:{}{path}", self.name, self.address.port());
+        let url = format!("https://{}{path}", self.authority);
         let mut request = self.http.request(method, url);
         if let Some(body) = body {
             request = request.json(body);

@@ -1,7 +1,8 @@
 //! Asks without credentials whether any server answers at an endpoint, for a caller that must be sure that none does.
 
 use super::answers;
-use std::net::{Ipv6Addr, SocketAddr};
+use crate::settings::Endpoint;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// How long one request may take.
@@ -11,9 +12,9 @@ const LIMIT: usize = 64 * 1024;
 /// The object by which kubeadm lets everybody read the cluster's CA.
 const CLUSTER_INFO: &str = "/api/v1/namespaces/kube-public/configmaps/cluster-info";
 
-/// The answer of a server at an endpoint, of whichever cluster.
+/// The answer of a server at an endpoint, of whichever cluster: its certificate was not verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EndpointAnswer {
+pub struct UnverifiedAnswer {
     /// The address that the endpoint's name resolved to.
     pub address: Option<SocketAddr>,
     /// The HTTP status of `/readyz`.
@@ -24,14 +25,14 @@ pub struct EndpointAnswer {
 
 /// The server that answers HTTPS at `endpoint` (`host:port`); `None` when none does. Its certificate is not verified, because no
 /// secret is sent and its identity decides nothing. A load balancer without targets accepts the connection and does not answer.
-pub async fn answers_at(endpoint: &str) -> Option<EndpointAnswer> {
+pub async fn answers_at(endpoint: &str) -> Option<UnverifiedAnswer> {
     ask(builder(), endpoint).await
 }
 
 /// As [`answers_at`], at one of the addresses to which `host` resolves.
-pub async fn answers_at_address(host: &str, address: SocketAddr) -> Option<EndpointAnswer> {
-    let name = if host.parse::<Ipv6Addr>().is_ok() { format!("[{host}]") } else { host.to_owned() };
-    ask(builder().resolve(host, address), &format!("{name}:{}", address.port())).await
+pub async fn answers_at_address(host: &str, address: SocketAddr) -> Option<UnverifiedAnswer> {
+    let endpoint = Endpoint { host: host.to_owned(), port: address.port() };
+    ask(builder().resolve(host, address), &endpoint.to_string()).await
 }
 
 fn builder() -> reqwest::ClientBuilder {
@@ -45,12 +46,12 @@ fn builder() -> reqwest::ClientBuilder {
         .timeout(PROBE_TIMEOUT)
 }
 
-async fn ask(builder: reqwest::ClientBuilder, endpoint: &str) -> Option<EndpointAnswer> {
+async fn ask(builder: reqwest::ClientBuilder, endpoint: &str) -> Option<UnverifiedAnswer> {
     let client = builder.build().ok()?;
     let answer = client.get(format!("https://{endpoint}/readyz")).send().await.ok()?;
     let (address, status) = (answer.remote_addr(), answer.status().as_u16());
     let ca_hashes = authority(&client, endpoint).await.unwrap_or_default();
-    Some(EndpointAnswer { address, status, ca_hashes })
+    Some(UnverifiedAnswer { address, status, ca_hashes })
 }
 
 async fn authority(client: &reqwest::Client, endpoint: &str) -> Option<Vec<String>> {

@@ -9,6 +9,6 @@ mod probe;
 
 pub use answers::{ClusterConfiguration, KubeNode};
 pub use client::{Client, Deleted, bad_certificate, is_silence};
-pub use endpoint::{EndpointAnswer, answers_at, answers_at_address};
+pub use endpoint::{UnverifiedAnswer, answers_at, answers_at_address};
 pub use kubeconfig::Kubeconfig;
 pub use probe::is_api_server;
