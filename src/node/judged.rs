@@ -4,6 +4,7 @@ use super::credentials::FOLDER;
 use super::facts::Facts;
 use crate::exit::Exit;
 use crate::host::files;
+use crate::kubeadm::attempt::Failure;
 use crate::kubeadm::documents::{BootstrapToken, DocumentRefusal};
 use crate::kubeadm::run::Kubeadm;
 use crate::model::machine::ids::ClaimId;
@@ -46,11 +47,13 @@ impl Facts {
     /// of the group. Without any there is nothing to judge.
     ///
     /// # Errors
-    /// With [`Exit::Usage`], everything that is refused; or as [`refused_by_kubeadm`].
+    /// With [`Exit::Usage`], everything that is refused; with [`Exit::Kubeadm`], a kubeadm that did not judge them; or as
+    /// [`refused_by_kubeadm`].
     pub async fn judge_documents(&self) -> Result<()> {
         let Some(file) = &self.settings.kubeadm_config else { return Ok(()) };
         let found = match refused_by_kubeadm(self).await {
             Err(error) if error.downcast_ref::<DocumentRefusal>().is_some() => return Err(error.context(Exit::Usage)),
+            Err(error) if error.downcast_ref::<Failure>().is_some() => return Err(error.context(Exit::Kubeadm)),
             found => found?,
         };
         if found.is_empty() {
