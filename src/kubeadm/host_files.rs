@@ -5,6 +5,7 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
 use super::documents::{Expected, HostFile};
+use crate::host::files::below;
 
 /// What is wrong with a file below `root` (`/` on a machine); `None` when nothing is.
 ///
@@ -14,8 +15,7 @@ pub fn problem(root: &Path, file: &HostFile) -> Option<String> {
     if file.expected == Expected::NoVolume {
         return Some("no volume mounts it into the container: add one to extraVolumes".to_owned());
     }
-    let place = root.join(file.path.strip_prefix("/").unwrap_or(&file.path));
-    let kind = match fs::metadata(&place) {
+    let kind = match fs::metadata(below(root, &file.path)) {
         Ok(metadata) => metadata.file_type(),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return missing(file.expected),
         Err(error) => return Some(error.to_string()),

@@ -132,7 +132,7 @@ pub fn data(root: &Path, fallback: &Path) -> EtcdData {
         return EtcdData::Unreadable { why: "etcd keeps its log elsewhere, by its argument --wal-dir".into() };
     }
     let folder = data_dir(&manifest).unwrap_or_else(|| fallback.to_owned());
-    etcd::data::observe(Some(&root.join(folder.strip_prefix("/").unwrap_or(&folder))))
+    etcd::data::observe(Some(&files::below(root, &folder)))
 }
 
 /// The folder of the machine that etcd sees as its data.

@@ -23,27 +23,23 @@ const DIGITS: usize = 32;
 /// The digests, by name. What cannot be read has none, and so differs from the machines that have it. Empty without the key of the CA.
 #[must_use]
 pub fn digests(root: &Path, facts: &Facts) -> BTreeMap<String, String> {
-    let Ok(secret) = files::read_bounded(&below(root, &Path::new(PKI_DIR).join("ca.key")), LIMIT) else {
+    let Ok(secret) = files::read_bounded(&files::below(root, &Path::new(PKI_DIR).join("ca.key")), LIMIT) else {
         return BTreeMap::new();
     };
-    let mut files: Vec<PathBuf> = facts.settings.extra_shared_files.clone();
-    files.extend(facts.documents.encryption_config());
-    files.extend(facts.documents.external_etcd().iter().flat_map(|etcd| etcd.files()).map(Path::to_owned));
+    let mut shared: Vec<PathBuf> = facts.settings.extra_shared_files.clone();
+    shared.extend(facts.documents.encryption_config());
+    shared.extend(facts.documents.external_etcd().iter().flat_map(|etcd| etcd.files()).map(Path::to_owned));
     let of_file = |path: PathBuf| {
-        let content = files::read_bounded(&below(root, &path), LIMIT).ok()?;
+        let content = files::read_bounded(&files::below(root, &path), LIMIT).ok()?;
         Some((path.to_str()?.to_owned(), keyed(&secret, &content)))
     };
     let documents = facts.documents.comparable().into_iter();
     let documents = documents.map(|(kind, text)| (format!("kubeadm {kind}"), keyed(&secret, text.as_bytes())));
     documents
-        .chain(files.into_iter().filter_map(of_file))
+        .chain(shared.into_iter().filter_map(of_file))
         .filter(|(name, _)| name.len() <= LONGEST)
         .take(MOST)
         .collect()
-}
-
-fn below(root: &Path, path: &Path) -> PathBuf {
-    root.join(path.strip_prefix("/").unwrap_or(path))
 }
 
 /// As HMAC, with a hash of the secret in place of padding: nobody without the secret can try contents.

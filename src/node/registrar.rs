@@ -225,24 +225,9 @@ mod tests {
     /// What this run knows of the machine before it has read anything.
     fn blank() -> Registration {
         Registration {
-            schema: crate::model::membership::registration::SCHEMA,
-            instance: InstanceId::parse("i-00000001").unwrap(),
-            phase: RegistrationPhase::Waiting,
-            claim_id: None,
-            ready_claim: None,
-            lease_nonce: None,
             node_name: "node-1".into(),
-            node_uid: None,
-            provider_id: "aws:///z/i-00000001".into(),
             addresses: vec!["10.0.0.1".parse().unwrap()],
-            member_id: None,
-            versions: Versions::default(),
-            waits_for: None,
-            retired: false,
-            digests: Default::default(),
-            last_error: None,
-            since: String::new(),
-            updated: String::new(),
+            ..Registration::sample(InstanceId::parse("i-00000001").unwrap(), RegistrationPhase::Waiting)
         }
     }
 

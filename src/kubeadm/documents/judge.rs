@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use super::per_machine::is_every_machines;
 use super::refusal::shown;
 use super::value::{at, pairs, texts};
 use super::{CLUSTER, CLUSTER_TOKEN, ClusterFacts, DocumentRefusal, Documents, INIT, JOIN, RESET, UPGRADE};
@@ -257,8 +258,7 @@ fn is_for_every_machine(urls: &str) -> bool {
     urls.split(',').all(|url| {
         let host = url.rsplit("://").next().and_then(|rest| rest.rsplit_once(':')).map_or("", |(host, _)| host);
         let host = host.trim_matches(['[', ']']);
-        host == "localhost"
-            || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_unspecified() || address.is_loopback())
+        host == "localhost" || is_every_machines(host)
     })
 }
 

@@ -100,7 +100,10 @@ impl Documents {
 
 /// Whether every machine has these addresses: all of its own, or the one that leads back to itself.
 fn is_for_every_machine(addresses: &str) -> bool {
-    addresses.split(',').all(|address| {
-        address.trim().parse::<IpAddr>().is_ok_and(|address| address.is_unspecified() || address.is_loopback())
-    })
+    addresses.split(',').all(|address| is_every_machines(address.trim()))
+}
+
+/// The same of one address.
+pub(super) fn is_every_machines(address: &str) -> bool {
+    address.parse::<IpAddr>().is_ok_and(|address| address.is_unspecified() || address.is_loopback())
 }

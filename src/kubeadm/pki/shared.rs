@@ -135,7 +135,7 @@ fn on_disk(root: &Path, path: &Path) -> Result<PathBuf> {
     if !plain || !path.starts_with("/etc") {
         bail!("'{}' is not a plain path below /etc: only such files can be shared", path.display());
     }
-    Ok(root.join(path.strip_prefix("/").unwrap_or(path)))
+    Ok(files::below(root, path))
 }
 
 fn inside_etc(root: &Path, real: &Path) -> Result<()> {

@@ -6,7 +6,7 @@ use crate::model::machine::ids::{InstanceId, MemberId};
 use crate::model::machine::local::Local;
 use crate::model::membership::members::Member;
 use crate::model::membership::reaping::owners;
-use crate::model::membership::registration::{Registration, RegistrationPhase};
+use crate::model::membership::registration::Registration;
 use crate::model::record::cluster::RecordState;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -78,9 +78,7 @@ impl StatusMachine<'_> {
     /// `credible`: EC2's answer leaves out only what is gone.
     #[must_use]
     pub fn may_answer(&self, credible: bool) -> bool {
-        let has_left = self
-            .registered()
-            .is_some_and(|says| matches!(says.phase, RegistrationPhase::Left | RegistrationPhase::Reaped));
+        let has_left = self.registered().is_some_and(Registration::is_finished);
         match self.ec2 {
             Ec2Answer::State(state) => !state.is_final(),
             Ec2Answer::Absent => !credible && !has_left,

@@ -10,7 +10,7 @@ use crate::model::membership::data::{DataNeeded, may_delete};
 use crate::model::membership::instances::Instances;
 use crate::model::membership::member_name::MemberName;
 use crate::model::membership::members::Members;
-use crate::model::membership::registration::{Registration, RegistrationPhase};
+use crate::model::membership::registration::Registration;
 use crate::model::membership::view::ClusterView;
 use crate::model::up::step::names;
 use std::fmt;
@@ -122,9 +122,8 @@ pub fn former_owners<'a>(
     let is_listed = |found: &Registration| {
         members.is_some_and(|members| members.0.iter().any(|member| found.member_id == Some(member.id)))
     };
-    let is_open = |found: &Registration| !matches!(found.phase, RegistrationPhase::Left | RegistrationPhase::Reaped);
     let had_ours = |found: &Registration| found.addresses.iter().any(|address| addresses.contains(address));
-    let former = registrations.iter().filter(|found| found.instance != *me && is_open(found) && had_ours(found));
+    let former = registrations.iter().filter(|found| found.instance != *me && !found.is_finished() && had_ours(found));
     former.filter(|found| !is_listed(found) && instances.is_gone(&found.instance, Duration::ZERO)).collect()
 }
 
@@ -218,7 +217,9 @@ mod tests {
     fn who_had_this_address_before_is_buried_once_it_is_gone() {
         use crate::model::machine::group::Ec2State;
         use crate::model::membership::instances::Presence;
-        use RegistrationPhase::{Failed, Joined, Leaving, Left, Reaped, Waiting};
+        use crate::model::membership::registration::RegistrationPhase::{
+            Failed, Joined, Leaving, Left, Reaped, Waiting,
+        };
         let id = |n: u8| InstanceId::parse(format!("i-0000000{n}")).unwrap();
         let gone = Some(Presence::State(Ec2State::Terminated));
         let absent = Some(Presence::AbsentFor(Duration::ZERO));
