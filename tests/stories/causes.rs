@@ -42,11 +42,32 @@ fn a_failed_attempt_tells_once_what_kubelet_said_and_no_secret() -> Result<()> {
 }
 
 #[test]
+fn a_kubelet_that_ends_at_every_start_is_told_by_its_own_words() -> Result<()> {
+    World::of(1).without_up().tell(|world| {
+        // kubeadm itself names neither kubelet nor its configuration.
+        let config = "apiVersion: kubeadm.k8s.io/v1beta4\nkind: InitConfiguration\ntimeouts: {kubernetesAPICall: 3s}\n";
+        std::fs::write(world.disk(1)?.join("etc/causes.yaml"), config)?;
+        world.kubeadm_fault(1, &json!({"kubelet": "failed to load kubelet config file"}))?;
+        let up = ["kubeboot", "up", "--kubeadm-config", "/etc/causes.yaml", "--claim-ttl", "3s", "--lease-ttl", "3s"];
+        let ended = world
+            .on(1, &[&up[..], &["--init-attempts", "1", "--claim-stagger", "1m", "--deadline", "20s"]].concat())?;
+        ensure!(ended.code == 5, "'kubeboot up' ended with {}: {}", ended.code, ended.text());
+        let told = lines(&ended.stderr, "before the failure, kubelet: ");
+        ensure!(told.iter().any(|line| line.contains("failed to load kubelet config file")), "{}", ended.stderr);
+        ensure!(ended.stderr.contains("could not bootstrap the admin user"), "{}", ended.stderr);
+        world.kubeadm_fault(1, &Value::Null)?;
+        world.run_up(1)?;
+        world.all_up(&[1])?;
+        world.is_one_control_plane(&[1])
+    })
+}
+
+#[test]
 fn a_failed_init_tells_what_the_container_that_ended_said_last() -> Result<()> {
     World::of(1).without_up().tell(|world| {
         // An etcd that refuses its flags: only its own log says so.
         let config = "apiVersion: kubeadm.k8s.io/v1beta4\nkind: InitConfiguration\ntimeouts: \
-             {controlPlaneComponentHealthCheck: 6s}\n---\napiVersion: kubeadm.k8s.io/v1beta4\nkind: \
+             {kubernetesAPICall: 6s}\n---\napiVersion: kubeadm.k8s.io/v1beta4\nkind: \
              ClusterConfiguration\netcd: {local: {extraArgs: [{name: quota-backend-bytes, value: much}]}}\n";
         std::fs::write(world.disk(1)?.join("etc/causes.yaml"), config)?;
         let up = ["kubeboot", "up", "--kubeadm-config", "/etc/causes.yaml", "--claim-ttl", "3s", "--lease-ttl", "3s"];

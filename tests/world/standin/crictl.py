@@ -145,19 +145,11 @@ def _logs(idents, options):
     known = [each for each in _ask(options, verb="containers") if each["ident"] and each["ident"].startswith(idents[0])]
     if len(known) != 1:
         sys.exit(f'FATA[0000] rpc error: code = NotFound desc = an error occurred when try to find container "{idents[0]}": not found')
-    lines = _log(known[0]["name"])
+    lines = node.lines(f"/run/standin/logs/{known[0]['name']}.log")
     count = int(options.get("tail", ["-1"])[-1])
     for line in lines if count < 0 else lines[max(0, len(lines) - count) :]:
         # Programs of a control plane log to standard error, and crictl tells the streams apart.
         print(line, file=sys.stderr)
-
-
-def _log(name):
-    try:
-        with open(node.path(f"/run/standin/logs/{name}.log"), encoding="utf-8", errors="replace") as log:
-            return log.read().splitlines()
-    except FileNotFoundError:
-        return []
 
 
 def _info(_, options):

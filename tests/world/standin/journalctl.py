@@ -20,20 +20,12 @@ def main(argv):
         elif name not in FLAGS:
             sys.exit(f"journalctl: unrecognized option '{name}'")
     unit = options.get("unit", "").removesuffix(".service")
-    lines = _lines(unit)
+    lines = node.lines(f"/run/standin/journal/{unit}")
     if not lines and not {"--quiet", "-q"} & set(argv):
         print("-- No entries --")
     for line in lines[max(0, len(lines) - int(options["lines"])) :]:
         print(line if options.get("output") == "cat" else f"Jan 01 00:00:00 {node.host_name()} {unit}[1]: {line}")
     return 0
-
-
-def _lines(unit):
-    try:
-        with open(node.path(f"/run/standin/journal/{unit}"), encoding="utf-8", errors="replace") as journal:
-            return journal.read().splitlines()
-    except FileNotFoundError:
-        return []
 
 
 if __name__ == "__main__":

@@ -30,6 +30,15 @@ def _env_file():
     return {key.strip(): value.strip().strip("\"'") for key, value in pairs}
 
 
+def lines(absolute):
+    """The lines of a file of the node; none if it is not there."""
+    try:
+        with open(path(absolute), encoding="utf-8", errors="replace") as text:
+            return text.read().splitlines()
+    except FileNotFoundError:
+        return []
+
+
 def setting(name, default=""):
     """A STANDIN_ setting: from /run/standin.env first, then from the environment."""
     return _env_file().get(name) or os.environ.get(name) or default

@@ -83,9 +83,9 @@ class Supervisor:
         said = faults.kubelet()
         if said:
             self._again_at = time.monotonic() + starting.RESTART
-            os.makedirs(node.path("/run/standin/logs"), exist_ok=True)
-            with open(node.path("/run/standin/logs/kubelet.log"), "a", encoding="utf-8") as log:
-                log.write(f'E0101 00:00:00.000000 1 run.go:72] "command failed" err="{said}"\n')
+            os.makedirs(node.path("/run/standin/journal"), exist_ok=True)
+            with open(node.path("/run/standin/journal/kubelet"), "a", encoding="utf-8") as journal:
+                journal.write(f'E0101 00:00:00.000000 1 run.go:72] "command failed" err="{said}"\n')
         return bool(said)
 
     def _tell_who_waits(self, problem):
