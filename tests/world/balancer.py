@@ -39,6 +39,8 @@ class Balancer:
         self._registered, self._interval, self._threshold = registered, interval, threshold
         self._turn = itertools.count()
         self._listener: asyncio.Server | None = None
+        # The rounds and `set_mode` both open and close, and to open takes more than one step of the loop.
+        self._changing = asyncio.Lock()
         self._tls = ssl._create_unverified_context()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopped: asyncio.Event | None = None
@@ -96,12 +98,13 @@ class Balancer:
 
     async def _open_or_close(self) -> None:
         """Listens only while there is somebody to pass on to: refused is what a client should see otherwise."""
-        wanted = self.mode == "normal" and any(target.healthy for target in self.targets.values())
-        if wanted and not self._listener:
-            self._listener = await asyncio.start_server(self._serve, self.address, ENDPOINT_PORT)
-        elif not wanted and self._listener:
-            self._listener.close()
-            self._listener = None
+        async with self._changing:
+            wanted = self.mode == "normal" and any(target.healthy for target in self.targets.values())
+            if wanted and not self._listener:
+                self._listener = await asyncio.start_server(self._serve, self.address, ENDPOINT_PORT)
+            elif not wanted and self._listener:
+                self._listener.close()
+                self._listener = None
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         healthy = [target for target in self.targets.values() if target.healthy]

@@ -12,6 +12,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from world import lifetime
 from world.account import REGION
+from world.addresses import Addresses, claim_octet
 from world.client import run_as
 from world.control import ask
 from world.options import Options
@@ -44,6 +45,14 @@ class Running:
             service, endpoint_url=self.ask("status")["aws"], region_name=REGION, aws_access_key_id="ASIATEST",
             aws_secret_access_key="x", config=Config(retries={"total_max_attempts": 1}, read_timeout=10, **more),
         )  # fmt: skip
+
+
+@pytest.fixture
+def addresses() -> Iterator[Addresses]:
+    """A network that nobody else has meanwhile, worlds and other tests included."""
+    claimed, listener = claim_octet()
+    with listener:
+        yield claimed
 
 
 @pytest.fixture(scope="session")

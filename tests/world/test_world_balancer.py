@@ -1,5 +1,6 @@
 """The load balancer: refuses without a target, follows health and the group."""
 
+import asyncio
 import http.server
 import socket
 import ssl
@@ -16,8 +17,6 @@ from cryptography.x509.oid import NameOID
 from world.addresses import ENDPOINT_PORT
 from world.balancer import Balancer, Target
 from world.client import wait_until
-
-BALANCER, TARGET = "127.254.0.10", "127.254.1.11"
 
 
 def answer(address: str) -> str | None:
@@ -54,9 +53,9 @@ def self_signed(file: Path) -> Path:
 
 
 @pytest.fixture
-def target(tmp_path):
+def target(tmp_path, addresses):
     """Something that answers /readyz over TLS."""
-    server = http.server.ThreadingHTTPServer((TARGET, ENDPOINT_PORT), ApiServer)
+    server = http.server.ThreadingHTTPServer((addresses.private(1), ENDPOINT_PORT), ApiServer)
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(self_signed(tmp_path / "server.pem"))
     server.socket = tls.wrap_socket(server.socket, server_side=True)
@@ -68,43 +67,57 @@ def target(tmp_path):
 
 
 @pytest.fixture
-def balancer():
+def balancer(addresses):
     registered = []
-    made = Balancer(BALANCER, lambda: list(registered), interval=0.05)
+    made = Balancer(addresses.balancer, lambda: list(registered), interval=0.05)
     yield made, registered
     made.stop()
 
 
 def test_without_targets_everybody_is_refused(balancer):
-    assert answer(BALANCER) is None
+    assert answer(balancer[0].address) is None
 
 
-def test_traffic_follows_registration_and_health(balancer, target):
-    _, registered = balancer
-    registered.append(TARGET)
-    wait_until(lambda: answer(BALANCER) == "ok")
-    ApiServer.ready = False
-    wait_until(lambda: answer(BALANCER) is None)
-    ApiServer.ready = True
-    wait_until(lambda: answer(BALANCER) == "ok")
-    registered.clear()
-    wait_until(lambda: answer(BALANCER) is None)
-
-
-def test_mode_none_refuses_although_a_target_is_healthy(balancer, target):
+def test_traffic_follows_registration_and_health(balancer, target, addresses):
     made, registered = balancer
-    registered.append(TARGET)
-    wait_until(lambda: answer(BALANCER) == "ok")
+    registered.append(addresses.private(1))
+    wait_until(lambda: answer(made.address) == "ok")
+    ApiServer.ready = False
+    wait_until(lambda: answer(made.address) is None)
+    ApiServer.ready = True
+    wait_until(lambda: answer(made.address) == "ok")
+    registered.clear()
+    wait_until(lambda: answer(made.address) is None)
+
+
+def test_mode_none_refuses_although_a_target_is_healthy(balancer, target, addresses):
+    made, registered = balancer
+    registered.append(addresses.private(1))
+    wait_until(lambda: answer(made.address) == "ok")
     made.set_mode("none")
-    assert answer(BALANCER) is None
+    assert answer(made.address) is None
     made.set_mode("normal")
-    wait_until(lambda: answer(BALANCER) == "ok")
+    wait_until(lambda: answer(made.address) == "ok")
     with pytest.raises(ValueError, match="unknown mode 'half'"):
         made.set_mode("half")
 
 
+def test_a_round_of_checks_and_a_change_of_mode_open_one_listener(balancer, target, addresses):
+    made, registered = balancer
+    registered.append(addresses.private(1))
+    wait_until(lambda: answer(made.address) == "ok")
+    made.set_mode("none")
+
+    async def both() -> None:
+        made.mode = "normal"
+        await asyncio.gather(made._open_or_close(), made._open_or_close())
+
+    asyncio.run_coroutine_threadsafe(both(), made._loop).result(timeout=5)
+    assert answer(made.address) == "ok"
+
+
 def test_one_check_does_not_change_the_verdict():
-    target = Target(TARGET)
+    target = Target("127.0.0.1")
     assert not target.healthy, "a target starts unhealthy"
     target.checked(True, threshold=2)
     assert not target.healthy
