@@ -15,12 +15,31 @@ const LONGEST: usize = 500;
 /// # Errors
 /// A standard output that takes nothing.
 pub fn print(report: &impl Serialize, page: impl FnOnce() -> String, json: bool) -> Result<()> {
-    let text = if json {
-        let text = serde_json::to_string_pretty(report).context("failed to write the report as JSON")?;
-        format!("{}\n", json_plain(&text))
-    } else {
-        plain(&page())
-    };
+    if json { print_json(serde_json::to_string_pretty(report)) } else { print_page(&page()) }
+}
+
+/// Prints a report to standard output as JSON on one line, for programs that read one after the other.
+///
+/// # Errors
+/// As [`print`].
+pub fn print_json_line(report: &impl Serialize) -> Result<()> {
+    print_json(serde_json::to_string(report))
+}
+
+fn print_json(json: serde_json::Result<String>) -> Result<()> {
+    let json = json.context("failed to write the report as JSON")?;
+    write(&format!("{}\n", json_plain(&json)))
+}
+
+/// Prints whole lines to standard output, for people.
+///
+/// # Errors
+/// As [`print`].
+pub fn print_page(page: &str) -> Result<()> {
+    write(&plain(page))
+}
+
+fn write(text: &str) -> Result<()> {
     std::io::stdout().write_all(text.as_bytes()).context("failed to write to standard output")
 }
 

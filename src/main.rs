@@ -1,24 +1,38 @@
 //! Parses the command line, sets up the log, runs the command, reports an error once, and exits.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Error, Result};
 use clap::Parser;
-use kubeboot::cli::{Cli, CliCommand, generate};
+use kubeboot::cli::{Cli, CliCommand, StatusArgs, generate};
 use kubeboot::exit::Exit;
 use kubeboot::host::environment;
-use kubeboot::host::signals::asked_to_stop;
+use kubeboot::host::signals::{asked_to_stop, stopped_by};
 use kubeboot::settings::{Flags, Settings};
 use kubeboot::{check, guard, log, reap, reset, retire, status, up};
 use std::process::ExitCode;
 
 /// The program. Public for the variant that tests can stop, `src/bin/kubeboot-crash-points.rs`.
-#[tokio::main(flavor = "current_thread")]
-pub async fn main() -> ExitCode {
-    let ended = tokio::select! {
-        ended = run(Cli::parse()) => ended,
-        // Dropping `run` also kills a kubeadm that it has started.
-        stopped = asked_to_stop() => Err(stopped),
-    };
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let ended =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::new).and_then(|runtime| {
+            let ended = runtime.block_on(until_stopped(cli));
+            // Whoever resolves a name in a thread of its own is not waited for: that may take half a minute.
+            runtime.shutdown_background();
+            ended
+        });
     ended.unwrap_or_else(|error| log::report(&error).into())
+}
+
+async fn until_stopped(cli: Cli) -> Result<ExitCode> {
+    let ends_by_signal = cli.ends_by_signal();
+    tokio::select! {
+        ended = run(cli) => ended,
+        // Dropping `run` also kills a kubeadm that it has started.
+        signal = asked_to_stop() => match signal? {
+            _ if ends_by_signal => Ok(Exit::Done.into()),
+            signal => Err(stopped_by(signal)),
+        },
+    }
 }
 
 async fn run(Cli { flags, command }: Cli) -> Result<ExitCode> {
@@ -33,6 +47,9 @@ async fn run(Cli { flags, command }: Cli) -> Result<ExitCode> {
         CliCommand::Guard => guard::run().await?,
         CliCommand::Check(options) => check::run(settings(&flags), options.json).await?,
         CliCommand::Reset(options) => return Ok(reset::run(settings(&flags)?, options.into()).await?.into()),
+        CliCommand::Status(StatusArgs { watch: true, interval, json }) => {
+            status::watch(settings(&flags)?, interval.unwrap_or(status::INTERVAL), json).await?;
+        }
         CliCommand::Status(options) => return Ok(status::run(settings(&flags)?, options.json).await?.into()),
         CliCommand::Reap(options) => reap::run(settings(&flags)?, options.into()).await?,
         CliCommand::Retire(options) => retire::run(settings(&flags)?, options.into()).await?,

@@ -7,13 +7,15 @@ mod page;
 mod text;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::model::machine::ids::{BadName, ClaimId, MemberId};
 use crate::retire::RetireTarget;
-use crate::settings::Flags;
+use crate::settings::{Flags, span_within};
+use crate::status::{LONGEST, SHORTEST};
 
 /// The parsed command line.
 #[derive(Debug, Parser)]
@@ -39,7 +41,7 @@ pub enum CliCommand {
     Reset(ResetArgs),
     /// Show the state of the control plane, read now from every source
     #[command(long_about = text::STATUS, after_long_help = text::STATUS_EXAMPLES)]
-    Status(ReportArgs),
+    Status(StatusArgs),
     /// Check whether this machine and account are ready for `up`
     #[command(long_about = text::CHECK, after_long_help = text::CHECK_EXAMPLES)]
     Check(ReportArgs),
@@ -163,6 +165,32 @@ fn cluster_id(text: &str) -> Result<ClaimId, BadName> {
     ClaimId::parse(text.to_ascii_lowercase())
 }
 
+/// The options of `status`.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct StatusArgs {
+    /// Print JSON for programs
+    #[arg(long)]
+    pub json: bool,
+    /// Look again and again, and print what has changed, until Ctrl-C
+    #[arg(long)]
+    pub watch: bool,
+    /// The time between two looks, `5s` unless given; from `2s` to `1h`
+    #[arg(long, value_name = "TIME", value_parser = interval, requires = "watch")]
+    pub interval: Option<Duration>,
+}
+
+fn interval(text: &str) -> Result<Duration, String> {
+    span_within(text, SHORTEST..=LONGEST)
+}
+
+impl Cli {
+    /// Whether a signal is how this command ends, and no failure.
+    #[must_use]
+    pub fn ends_by_signal(&self) -> bool {
+        matches!(self.command, CliCommand::Status(StatusArgs { watch: true, .. }))
+    }
+}
+
 /// The options of a command that reports.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct ReportArgs {
@@ -225,10 +253,34 @@ mod tests {
     }
 
     #[test]
+    fn the_time_between_two_looks_is_bounded_and_needs_a_watch() -> Result<()> {
+        for (words, expected, by_signal) in [
+            (&["--watch"][..], None, true),
+            (&["--watch", "--interval", "2s"], Some(2), true),
+            (&["--json", "--watch", "--interval", "1h"], Some(3600), true),
+            (&[], None, false),
+        ] {
+            let cli = Cli::try_parse_from(["kubeboot", "status"].iter().chain(words))?;
+            let CliCommand::Status(StatusArgs { interval, .. }) = cli.command else { anyhow::bail!("{cli:?}") };
+            assert_eq!(interval, expected.map(Duration::from_secs), "{words:?}");
+            assert_eq!(cli.ends_by_signal(), by_signal, "{words:?}");
+        }
+        for bad in ["1999ms", "3601s", "5", "0s", "soon", ""] {
+            let words = ["kubeboot", "status", "--watch", "--interval", bad];
+            assert!(Cli::try_parse_from(words).is_err(), "{bad:?}");
+        }
+        assert!(Cli::try_parse_from(["kubeboot", "status", "--interval", "5s"]).is_err(), "there is but one look");
+        let help = Cli::command().find_subcommand_mut("status").map(|status| status.render_help().to_string());
+        let told = format!("`{}s`", crate::status::INTERVAL.as_secs());
+        assert!(help.is_some_and(|help| help.contains(&told)), "the default is told");
+        Ok(())
+    }
+
+    #[test]
     fn lists_may_be_repeated_and_the_file_named() -> Result<()> {
         let words = ["kubeboot", "status", "--json", "--config", "/x", "--extra-shared-files", "/etc/a,/etc/b"];
         let cli = Cli::try_parse_from(words.into_iter().chain(["--extra-shared-files", "/etc/c"]))?;
-        assert!(matches!(cli.command, CliCommand::Status(ReportArgs { json: true })));
+        assert!(matches!(cli.command, CliCommand::Status(StatusArgs { json: true, .. })));
         let flags = cli.flags;
         assert_eq!(flags.config.as_deref(), Some(Path::new("/x")));
         assert_eq!(flags.values["extra_shared_files"], "/etc/a,/etc/b,/etc/c");

@@ -46,12 +46,17 @@ pub(super) const STATUS: &str = "\
 Show the state of the control plane, read now from every source.
 
 The first line is the verdict, with how many nodes may be lost. A source that does not answer within five seconds is \
-shown as unknown, with the reason. Works on a node, and from anywhere with AWS credentials (then without etcd).";
+shown as unknown, with the reason. Works on a node, and from anywhere with AWS credentials (then without etcd).
+
+With --watch it looks again and again, and prints what has changed since, a line for each change. Ctrl-C or SIGTERM ends it \
+with exit code 0.";
 
 pub(super) const STATUS_EXAMPLES: &str = "\
 Examples:
   kubeboot status                      on a node
   kubeboot status --json               for programs
+  kubeboot status --watch              and then what changes, until Ctrl-C
+  kubeboot status --watch --json       a document on one line at first and with each change
   kubeboot status --bucket my-bucket --cluster demo --endpoint api.demo.internal:6443
                                        from a laptop";
 

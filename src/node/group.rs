@@ -1,6 +1,7 @@
 //! The group and its instances: asked for at most every few seconds, and remembered together with since when something
 //! has been so.
 
+use super::instances::InstancesWatch;
 use crate::aws::{CallFailed, Session, ec2};
 use crate::model::machine::election::matches;
 use crate::model::machine::group::{Ec2State, Group, GroupMember};
@@ -28,8 +29,7 @@ pub struct GroupWatch {
     failed: Option<CallFailed>,
     /// Whether EC2's last answer showed this machine.
     shows_me: bool,
-    /// What EC2 said of instances that it has shown as terminated: they never come back, and are not asked about again.
-    terminated: BTreeMap<InstanceId, ec2::Described>,
+    instances: InstancesWatch,
 }
 
 /// What the last answers said.
@@ -65,7 +65,7 @@ impl GroupWatch {
             settled_since: None,
             failed: None,
             shows_me: true,
-            terminated: BTreeMap::new(),
+            instances: InstancesWatch::new(session),
         }
     }
 
@@ -124,7 +124,7 @@ impl GroupWatch {
         ids.extend(others.iter().cloned().chain([self.me.clone()]));
         ids.sort();
         ids.dedup();
-        let described = self.describe(&ids).await?;
+        let described = self.instances.describe(&ids).await?;
         self.warn_if_missing(&described);
         self.remember(&ids, &described);
         self.view.group = group.map(|group| with_ec2(group, &described));
@@ -132,17 +132,6 @@ impl GroupWatch {
             self.view.group.as_ref().is_some_and(|group| matches(group, &self.me, expected.unwrap_or(group.desired)));
         self.settled_since = if settled { self.settled_since.or_else(|| Some(Instant::now())) } else { None };
         Ok(())
-    }
-
-    /// What EC2 says of these instances, asked about as few of them as possible.
-    async fn describe(&mut self, ids: &[InstanceId]) -> Result<BTreeMap<InstanceId, ec2::Described>, CallFailed> {
-        let open: Vec<InstanceId> = ids.iter().filter(|id| !self.terminated.contains_key(id)).cloned().collect();
-        let mut described = self.session.instances(&open).await?;
-        let ended = described.iter().filter(|(_, found)| found.state == Ec2State::Terminated);
-        self.terminated.extend(ended.map(|(id, found)| (id.clone(), found.clone())));
-        let known = ids.iter().filter_map(|id| Some((id.clone(), self.terminated.get(id)?.clone())));
-        described.extend(known);
-        Ok(described)
     }
 
     /// Warns once when EC2 leaves out this machine itself.

@@ -8,6 +8,7 @@ pub mod facts;
 pub mod fitness;
 pub mod former_node;
 pub mod group;
+pub mod instances;
 pub mod judged;
 pub mod kubelet_drop_in;
 pub mod lease;

@@ -1,6 +1,7 @@
 //! Every setting's strongest value, from the file, the variables and the flags.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -35,6 +36,24 @@ pub struct Flags {
 pub(super) struct Given {
     raw: BTreeMap<&'static str, Raw>,
     pub(super) problems: Problems,
+}
+
+/// A time with its unit, within these bounds.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn span_within(text: &str, bounds: RangeInclusive<Duration>) -> Result<Duration, String> {
+    if text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(format!("it has no unit; {text} seconds are '{text}s'"));
+    }
+    let span = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    if span < *bounds.start() {
+        return Err("it is too short".to_owned());
+    }
+    if span > *bounds.end() {
+        return Err("it is too long".to_owned());
+    }
+    Ok(span)
 }
 
 impl Given {
@@ -133,20 +152,11 @@ impl Given {
     /// A time, within the bounds of the table.
     pub(super) fn span(&mut self, name: &str) -> Option<Duration> {
         let bounds = Setting::find(name).map(|setting| setting.kind);
-        self.text(name, |text| {
-            if text.bytes().all(|byte| byte.is_ascii_digit()) {
-                return Err(format!("it has no unit; {text} seconds are '{text}s'"));
+        self.text(name, |text| match bounds {
+            Some(SettingKind::Span(least, most)) => {
+                span_within(text, Duration::from_secs(least)..=Duration::from_secs(most))
             }
-            let span = humantime::parse_duration(text).map_err(|error| error.to_string())?;
-            match bounds {
-                Some(SettingKind::Span(least, _)) if span < Duration::from_secs(least) => {
-                    Err("it is too short".to_owned())
-                }
-                Some(SettingKind::Span(_, most)) if span > Duration::from_secs(most) => {
-                    Err("it is too long".to_owned())
-                }
-                _ => Ok(span),
-            }
+            _ => span_within(text, Duration::ZERO..=Duration::MAX),
         })
     }
 

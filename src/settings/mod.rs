@@ -28,7 +28,7 @@ use anyhow::{Context, Result};
 use crate::exit::Exit;
 pub use endpoint::Endpoint;
 use given::Given;
-pub use given::{DEFAULT_FILE, FILE_VARIABLE, Flags};
+pub use given::{DEFAULT_FILE, FILE_VARIABLE, Flags, span_within};
 pub use origin::Origin;
 
 /// All settings, valid. What each is for, its default and its unit: [`table::SETTINGS`].

@@ -3,7 +3,7 @@
 use super::origin::Place;
 use super::within::within;
 use crate::aws::store::Stored;
-use crate::aws::{Session, ec2};
+use crate::aws::{CallFailed, Session, ec2};
 use crate::bucket::{Roll, keys};
 use crate::model::machine::group::Group;
 use crate::model::machine::ids::InstanceId;
@@ -11,17 +11,22 @@ use crate::model::membership::lease::Lease;
 use crate::model::membership::registration::Registration;
 use crate::model::record::cluster::{ClusterRecord, Published};
 use crate::model::status::{Known, StatusInput, machines};
+use crate::node::instances::InstancesWatch;
 use crate::node::own_authorities;
 use crate::settings::Settings;
 use anyhow::Result;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::sync::OnceLock;
 
-/// A way to AWS, and the group that the settings name.
+/// A way to AWS with what was read through it, and the group that the settings name.
 pub(super) struct AwsAnswers {
     session: Session,
     roll: Roll,
+    instances: InstancesWatch,
     group: Option<String>,
+    /// The group that Auto Scaling has named for this instance: it is asked for that once.
+    own_group: OnceLock<String>,
 }
 
 impl AwsAnswers {
@@ -32,7 +37,18 @@ impl AwsAnswers {
     pub(super) async fn connect(settings: &Settings, place: &Place) -> Result<Self> {
         let machine = place.here.machine.as_ref().ok();
         let session = Session::connect(settings, machine.map(|machine| machine.region.as_str())).await?;
-        Ok(Self { roll: Roll::new(&session.store), session, group: settings.group.clone() })
+        Ok(Self {
+            roll: Roll::new(&session.store),
+            instances: InstancesWatch::new(&session),
+            session,
+            group: settings.group.clone(),
+            own_group: OnceLock::new(),
+        })
+    }
+
+    /// Whether it is known which Region to ask.
+    pub(super) fn has_region(&self) -> bool {
+        self.session.region().is_ok()
     }
 
     /// The cluster record, and whether S3 shows a delete marker in its place.
@@ -74,15 +90,18 @@ impl AwsAnswers {
     /// The group of the settings, or else the one that Auto Scaling names for this instance.
     pub(super) async fn group(&self, here: Option<&InstanceId>) -> Known<Option<Group>> {
         within(async {
-            let name = match (&self.group, here) {
+            let name = match (self.group.as_ref().or_else(|| self.own_group.get()), here) {
                 (Some(name), _) => Some(name.clone()),
                 (None, Some(instance)) => self.session.group_name_of(instance).await?,
                 (None, None) => None,
             };
-            match name {
-                Some(name) => self.session.group(&name).await,
-                None => Ok(None),
+            let Some(name) = name else { return Ok::<_, CallFailed>(None) };
+            let group = self.session.group(&name).await?;
+            if group.is_some() {
+                // Kept where it was kept before.
+                let _ = self.own_group.set(name);
             }
+            Ok(group)
         })
         .await
     }
@@ -100,9 +119,9 @@ impl AwsAnswers {
     }
 
     /// What EC2 says of every instance that was mentioned so far.
-    pub(super) async fn instances(&self, input: &StatusInput) -> Known<BTreeMap<InstanceId, ec2::Described>> {
+    pub(super) async fn instances(&mut self, input: &StatusInput) -> Known<BTreeMap<InstanceId, ec2::Described>> {
         let ids: Vec<InstanceId> = machines(input).into_iter().map(|machine| machine.instance.clone()).collect();
-        within(self.session.instances(&ids)).await
+        within(self.instances.describe(&ids)).await
     }
 
     async fn object(&self, key: &str) -> Known<Option<Vec<u8>>> {

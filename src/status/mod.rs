@@ -6,13 +6,17 @@
 
 mod aws;
 mod certificates;
+mod changes;
 mod cluster;
 mod endpoint;
 mod origin;
 mod report;
 mod sources;
 mod text;
+mod watch;
 mod within;
+
+pub use watch::{INTERVAL, LONGEST, SHORTEST, watch};
 
 use crate::exit::Health;
 use crate::layout::print;
@@ -20,6 +24,7 @@ use crate::model::status::{StatusOutcome, judge};
 use crate::settings::Settings;
 use anyhow::Result;
 use report::StatusReport;
+use sources::Sources;
 use std::time::SystemTime;
 
 /// Runs the command.
@@ -27,14 +32,19 @@ use std::time::SystemTime;
 /// # Errors
 /// Settings with which nothing can be asked, or a standard output that takes nothing.
 pub async fn run(settings: Settings, json: bool) -> Result<Health> {
+    let (report, health) = look(&settings, &mut Sources::new(&settings)).await?;
+    print(&report, || text::page(&report), json)?;
+    Ok(health)
+}
+
+/// Asks all sources, and judges what they say.
+async fn look(settings: &Settings, sources: &mut Sources<'_>) -> Result<(StatusReport, Health)> {
     let at = SystemTime::now();
-    let input = sources::gather(&settings).await?;
+    let input = sources.gather().await?;
     let verdict = judge(&input);
     let health = health(&verdict.outcome);
     let place = format!("s3://{}/{}/", settings.bucket, settings.prefix);
-    let report = StatusReport::new(place, &input, &verdict, health, at);
-    print(&report, || text::page(&report), json)?;
-    Ok(health)
+    Ok((StatusReport::new(place, &input, &verdict, health, at), health))
 }
 
 /// The exit code of a verdict. Of two clusters none can be relied upon, as little as one without quorum.

@@ -31,9 +31,9 @@ pub(super) struct Place {
     pub(super) external_etcd: bool,
 }
 
-/// Looks around: metadata, disk and systemd.
-pub(super) async fn look(settings: &Settings) -> Place {
-    let (metadata, leaving_unit) = tokio::join!(metadata(), leaving_unit());
+/// Looks around: metadata, disk and systemd. What the metadata service has said once is kept in `known`: it does not change.
+pub(super) async fn look(settings: &Settings, known: &mut Option<imds::InstanceMetadata>) -> Place {
+    let (metadata, leaving_unit) = tokio::join!(metadata(known), leaving_unit());
     let documents = read_documents(settings.kubeadm_config.as_deref()).map_err(|error| format!("{error:#}"));
     let local = documents
         .as_ref()
@@ -76,8 +76,12 @@ fn advertised(manifest: &str) -> Option<IpAddr> {
     Some(address.ip())
 }
 
-async fn metadata() -> Known<imds::InstanceMetadata> {
-    within(imds::describe_where_it_is()).await
+async fn metadata(known: &mut Option<imds::InstanceMetadata>) -> Known<imds::InstanceMetadata> {
+    if let Some(known) = known {
+        return Ok(known.clone());
+    }
+    let found = within(imds::describe_where_it_is()).await?;
+    Ok(known.insert(found).clone())
 }
 
 async fn leaving_unit() -> Known<LeavingUnitState> {

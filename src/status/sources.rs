@@ -2,8 +2,10 @@
 
 use super::aws::AwsAnswers;
 use super::cluster::Peer;
+use super::origin::Place;
 use super::{cluster, endpoint, origin};
 use crate::aws::ec2;
+use crate::aws::imds::InstanceMetadata;
 use crate::kubeadm::state::Marker;
 use crate::model::machine::ids::InstanceId;
 use crate::model::machine::local::Local;
@@ -18,19 +20,41 @@ use anyhow::Result;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// Asks all sources; once more where a cluster that was made meanwhile would explain what they say.
-///
-/// # Errors
-/// A proxy variable that is no URL.
-pub(super) async fn gather(settings: &Settings) -> Result<StatusInput> {
-    let seen = look(settings).await?;
-    if wants_anew(&seen) { look(settings).await } else { Ok(seen) }
+/// All sources. What one look has read and made is kept for the next: clients, and what does not change or says itself whether it has.
+pub(super) struct Sources<'a> {
+    settings: &'a Settings,
+    metadata: Option<InstanceMetadata>,
+    aws: Option<AwsAnswers>,
 }
 
-/// Asks all sources once. The bucket says which machines there are, AWS where they are, and then they are asked themselves.
-async fn look(settings: &Settings) -> Result<StatusInput> {
-    let place = origin::look(settings).await;
-    let aws = AwsAnswers::connect(settings, &place).await?;
+impl<'a> Sources<'a> {
+    /// Nothing was asked yet.
+    pub(super) fn new(settings: &'a Settings) -> Self {
+        Self { settings, metadata: None, aws: None }
+    }
+
+    /// Asks all sources; once more where a cluster that was made meanwhile would explain what they say.
+    ///
+    /// # Errors
+    /// A proxy variable that is no URL.
+    pub(super) async fn gather(&mut self) -> Result<StatusInput> {
+        let seen = self.look().await?;
+        if wants_anew(&seen) { self.look().await } else { Ok(seen) }
+    }
+
+    /// Asks all sources once. The bucket says which machines there are, AWS where they are, and then they are asked themselves.
+    async fn look(&mut self) -> Result<StatusInput> {
+        let place = origin::look(self.settings, &mut self.metadata).await;
+        // Without a Region there is nothing to keep, and the metadata may name one meanwhile.
+        let aws = match self.aws.take().filter(AwsAnswers::has_region) {
+            Some(aws) => aws,
+            None => AwsAnswers::connect(self.settings, &place).await?,
+        };
+        look(self.settings, place, self.aws.insert(aws)).await
+    }
+}
+
+async fn look(settings: &Settings, place: Place, aws: &mut AwsAnswers) -> Result<StatusInput> {
     let ((record, record_deleted), hash, lease, registrations, group) =
         tokio::join!(aws.record(), aws.hash(), aws.lease(), aws.registrations(), aws.group(place.here.instance()));
     let not_asked = || "not asked".to_owned();
@@ -74,7 +98,7 @@ async fn look(settings: &Settings) -> Result<StatusInput> {
         beside(settings, &peers, place.api_port, &input.record),
         endpoint::look(&settings.endpoint, &authority)
     );
-    if let Some(own) = own_fault(&aws, &input).await {
+    if let Some(own) = own_fault(aws, &input).await {
         input.etcd = Err(own);
     }
     Ok(input)

@@ -2,10 +2,11 @@
 //! stories test that they work on a real machine, and their exit codes.
 
 use crate::support::World;
-use crate::support::command::Ended;
+use crate::support::command::{Ended, Running};
 use crate::support::strangers::ENDPOINT;
-use crate::support::world::RUN;
+use crate::support::world::{RUN, members};
 use anyhow::{Result, ensure};
+use rustix::process::Signal;
 use serde_json::Value;
 
 #[test]
@@ -27,6 +28,67 @@ fn status_tells_a_healthy_control_plane_from_a_degraded_one_and_a_lost_quorum() 
         status_is(world, "degraded", 10)?;
         world.ask(&["kill", "2"])?;
         status_is(world, "quorum lost", 11)
+    })
+}
+
+#[test]
+fn whoever_watches_sees_a_machine_come_in_and_ends_it_by_hand() -> Result<()> {
+    World::of(2).tell_after_the_first(|world| {
+        // Who reads no more is not waited for until the next look.
+        let all = world.on(1, &["sh", "-c", "kubeboot status --watch --interval 1h | head -n 1"])?;
+        ensure!(all.code == 0 && all.stdout.starts_with("degraded"), "{}", all.text());
+        let people = world.start_on(1, &["kubeboot", "status", "--watch"])?;
+        let programs = world.start_on(2, &["kubeboot", "status", "--json", "--watch"])?;
+        let second = world.id(2)?;
+        shows(world, &people, &["\nthis machine  ", "has no vote"])?;
+        shows(world, &programs, &["\n"])?;
+        world.run_up(2)?;
+        world.all_up(&[2])?;
+        shows(
+            world,
+            &people,
+            &[&format!("Z {second}: says "), &format!("Z {second}: etcd "), "-> 2 of 2 voters answering"],
+        )?;
+        shows(world, &programs, &["\"answering\":2"])?;
+        reads_nothing_twice(world, 1)?;
+        // Nobody answers: both are ended while they look.
+        world.fault("hang", &["--service", "s3"])?;
+        world.until("they look", RUN, || {
+            Ok(world.ask(&["fault", "list"])?[0]["hits"].as_u64().filter(|hits| *hits > 1))
+        })?;
+        world.signal_program(1, "kubeboot", Signal::INT)?;
+        world.signal_program(2, "kubeboot", Signal::TERM)?;
+        let (told, documents) = (people.wait(RUN)?, programs.wait(RUN)?);
+        ensure!(told.code == 0 && documents.code == 0, "{}{}", told.text(), documents.text());
+        ensure!(told.stdout.matches("INSTANCE").count() == 1, "the page comes once: {}", told.stdout);
+        let documents: Vec<Value> = documents.stdout.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+        let is_whole = |document: &Value| members(document, "nodes").count() == 2 && document["verdict"].is_object();
+        ensure!(documents.len() > 1 && documents.iter().all(is_whole), "a document each time: {documents:?}");
+        Ok(())
+    })
+}
+
+/// Waits for three more looks of a machine: each of the two registrations may have changed before the first of them, and is not read
+/// again.
+fn reads_nothing_twice(world: &World, node: usize) -> Result<()> {
+    let (before, id) = (world.journal("requests")?.len(), world.id(node)?);
+    let calls = world.until("it looks three times more", RUN, || {
+        let calls = world.journal("requests")?.into_iter().skip(before);
+        let own: Vec<Value> = calls.filter(|call| call["node"] == id.as_str()).collect();
+        let looks = own.iter().filter(|call| call["action"] == "ListObjectsV2").count();
+        Ok((looks > 3).then_some(own))
+    })?;
+    let of_registration = |call: &&Value| call["key"].as_str().is_some_and(|key| key.contains("control-plane/nodes/"));
+    let reads = calls.iter().filter(|call| call["action"] == "GetObject").filter(of_registration).count();
+    ensure!(reads <= 2, "{reads} reads of two registrations: {calls:?}");
+    Ok(())
+}
+
+/// Waits until a command has printed all of these.
+fn shows(world: &World, running: &Running, texts: &[&str]) -> Result<()> {
+    world.until(&format!("it prints {texts:?}"), RUN, || {
+        let printed = running.printed()?;
+        Ok(texts.iter().all(|text| printed.contains(text)).then_some(()))
     })
 }
 

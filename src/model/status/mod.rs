@@ -141,6 +141,20 @@ impl StatusOutcome {
     }
 }
 
+impl StatusVerdict {
+    /// The verdict without what differs at each look although nothing has changed: how often a claim was renewed.
+    #[must_use]
+    pub fn lasting(&self) -> Self {
+        let outcome = match self.outcome.clone() {
+            StatusOutcome::NoCluster(NoCluster::Initializing { holder, generation, beat: _ }) => {
+                StatusOutcome::NoCluster(NoCluster::Initializing { holder, generation, beat: 0 })
+            }
+            other => other,
+        };
+        Self { outcome, ..self.clone() }
+    }
+}
+
 impl fmt::Display for StatusVerdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.outcome.name())?;

@@ -252,6 +252,47 @@ impl StatusReason {
         }
     }
 
+    /// The reason without what differs at each look although nothing has changed: the words of an error, a number of days.
+    #[must_use]
+    pub fn lasting(&self) -> Self {
+        let mut lasting = self.clone();
+        match &mut lasting {
+            Self::Unknown { why, .. }
+            | Self::EndpointNotTrusted { why, .. }
+            | Self::NotAVoter { why, .. }
+            | Self::ApiServer { why, .. } => why.clear(),
+            // Whether it has expired does make a difference.
+            Self::Certificate { days, .. } => *days = (*days).clamp(-1, 0),
+            Self::OtherCluster { .. }
+            | Self::EndpointOtherCluster { .. }
+            | Self::RecordMissing { .. }
+            | Self::RecordWentBack(_)
+            | Self::ClusterAnswers(_)
+            | Self::OtherClaim { .. }
+            | Self::EtcdClaimMissing(_)
+            | Self::DataGone(_)
+            | Self::ForeignData { .. }
+            | Self::DataOfAnother { .. }
+            | Self::RecordRetired
+            | Self::OtherSettings(_)
+            | Self::OtherGroup(_)
+            | Self::GroupMissing
+            | Self::MemberSilent { .. }
+            | Self::AnswersAsAnother { .. }
+            | Self::MemberNotStarted(_)
+            | Self::MemberLearner(_)
+            | Self::MemberUnexplained(_)
+            | Self::MemberComplains { .. }
+            | Self::VoterCount { .. }
+            | Self::ZoneHoldsQuorum { .. }
+            | Self::MachinesDiffer(_)
+            | Self::HashDiffers
+            | Self::GroupIncomplete { .. }
+            | Self::HolderGone(_) => {}
+        }
+        lasting
+    }
+
     /// The machine that it is about, if it is about one.
     #[must_use]
     pub fn instance(&self) -> Option<&InstanceId> {

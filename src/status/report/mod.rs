@@ -9,7 +9,7 @@ mod machine;
 mod sources;
 
 pub(super) use endpoint::AtEndpoint;
-pub(super) use machine::{Member, Node};
+pub(super) use machine::{Kubelet, Member, Node, Place, Says};
 pub(super) use sources::{Etcd, Expiry, Group, Here, Record};
 
 use crate::exit::Health;
@@ -70,6 +70,9 @@ pub(super) struct ReportedVerdict {
     outcome: &'static str,
     exit_code: u8,
     pub(super) text: String,
+    /// The text without what differs at each look.
+    #[serde(skip)]
+    pub(super) lasting: String,
     can_lose: Option<usize>,
     pub(super) reasons: Vec<ReportedReason>,
 }
@@ -77,9 +80,12 @@ pub(super) struct ReportedVerdict {
 /// One reason.
 #[derive(Debug, Serialize)]
 pub(super) struct ReportedReason {
-    code: &'static str,
-    instance: Option<String>,
+    pub(super) code: &'static str,
+    pub(super) instance: Option<String>,
     pub(super) text: String,
+    /// The text without what differs at each look.
+    #[serde(skip)]
+    pub(super) lasting: String,
 }
 
 /// Who may change etcd's membership.
@@ -138,11 +144,13 @@ impl ReportedVerdict {
             code: reason.code(),
             instance: reason.instance().map(ToString::to_string),
             text: reason.to_string(),
+            lasting: reason.lasting().to_string(),
         };
         Self {
             outcome: verdict.outcome.name(),
             exit_code: health.number(),
             text: verdict.to_string(),
+            lasting: verdict.lasting().to_string(),
             can_lose: verdict.can_lose,
             reasons: verdict.reasons.iter().map(reason).collect(),
         }

@@ -21,17 +21,21 @@ pub(super) fn lines(answers: &ReportedSource<Vec<AtEndpoint>>) -> Vec<String> {
 }
 
 fn line(at: &AtEndpoint) -> String {
+    let why = at.why_not.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+    format!("{} {}{why}", at.address, answer(at))
+}
+
+/// What a client gets at one address, without the words of an error.
+pub(in crate::status) fn answer(at: &AtEndpoint) -> String {
     let what = match at.serves {
         "nothing" => "does not answer from here".to_owned(),
         "not trusted" => "answers with a certificate that is not this cluster's".to_owned(),
         "some cluster" => "answers; which cluster it is cannot be told here".to_owned(),
         cluster => format!("answers, {cluster}"),
     };
-    let state = match (at.ready, &at.why_not) {
-        (Some(true), _) => ", ready".to_owned(),
-        (Some(false), Some(why)) => format!(", not ready: {why}"),
-        (None, Some(why)) => format!(": {why}"),
-        (Some(false) | None, None) => String::new(),
-    };
-    format!("{} {what}{state}", at.address)
+    match at.ready {
+        Some(true) => format!("{what}, ready"),
+        Some(false) => format!("{what}, not ready"),
+        None => what,
+    }
 }

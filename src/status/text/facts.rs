@@ -1,6 +1,6 @@
 //! What is not about one machine: a name at the left, and what is known beside it.
 
-use super::super::report::{Etcd, Expiry, Group, Here, Record, ReportedSource, StatusReport};
+use super::super::report::{Etcd, Expiry, Group, Here, Record, ReportedHolder, ReportedSource, StatusReport};
 use super::endpoint;
 use super::nodes::in_words;
 use crate::host::systemd::drop_ins;
@@ -17,18 +17,10 @@ pub(super) fn lines(report: &StatusReport) -> Vec<String> {
     facts.extend(endpoint::lines(&report.endpoint_answers).into_iter().map(|fact| ("", fact)));
     facts.extend(facts_of("record", &report.record, |record| record_of(record.as_ref(), &report.place)));
     facts.extend(facts_of("group", &report.group, |group| {
-        [Some(group_of(group.as_ref())), group.as_ref().and_then(zones_of)].into_iter().flatten().collect()
+        [Some(group_in_words(group.as_ref())), group.as_ref().and_then(zones_of)].into_iter().flatten().collect()
     }));
     facts.extend(facts_of("etcd", &report.etcd, etcd_of));
-    facts.extend(facts_of("lease", &report.lease, |lease| {
-        vec![match lease {
-            Some(holder) if holder.gone => {
-                format!("{} held it to {} and is gone: it can be taken over", holder.instance, holder.purpose)
-            }
-            Some(holder) => format!("{} holds it to {}", holder.instance, holder.purpose),
-            None => "free".to_owned(),
-        }]
-    }));
+    facts.extend(facts_of("lease", &report.lease, |lease| vec![lease_in_words(lease.as_ref())]));
     facts.extend(versions(report).map(|versions| ("versions", versions)));
     facts.extend(here(&report.here));
     let mark = |name: &str| format!("{name:<NAMES$}");
@@ -56,6 +48,17 @@ fn facts_of<T>(name: &'static str, source: &ReportedSource<T>, show: impl FnOnce
     facts.into_iter().enumerate().map(|(at, fact)| (if at == 0 { name } else { "" }, fact)).collect()
 }
 
+/// Who holds the lease.
+pub(in crate::status) fn lease_in_words(holder: Option<&ReportedHolder>) -> String {
+    match holder {
+        Some(holder) if holder.gone => {
+            format!("{} held it to {} and is gone: it can be taken over", holder.instance, holder.purpose)
+        }
+        Some(holder) => format!("{} holds it to {}", holder.instance, holder.purpose),
+        None => "free".to_owned(),
+    }
+}
+
 fn record_of(record: Option<&Record>, place: &str) -> Vec<String> {
     let Some(record) = record else { return vec![format!("none at {place}")] };
     let mut facts = vec![
@@ -75,7 +78,8 @@ fn record_of(record: Option<&Record>, place: &str) -> Vec<String> {
     facts
 }
 
-fn group_of(group: Option<&Group>) -> String {
+/// The group, and its size.
+pub(in crate::status) fn group_in_words(group: Option<&Group>) -> String {
     match group {
         None => "none that Auto Scaling knows of".to_owned(),
         Some(group) => {
@@ -107,15 +111,18 @@ fn zones_of(group: &Group) -> Option<String> {
     Some(format!("voters by zone: {}{loss}", each.join(", ")))
 }
 
-fn etcd_of(etcd: &Etcd) -> Vec<String> {
+/// Its voters and its quorum.
+pub(in crate::status) fn etcd_in_words(etcd: &Etcd) -> String {
     let (Some(voters), Some(answering), Some(quorum)) = (etcd.voters, etcd.answering, etcd.quorum) else {
-        return vec!["external, not asked".to_owned()];
+        return "external, not asked".to_owned();
     };
     let source = if etcd.certain == Some(true) { "" } else { "; the list is what one of them remembers" };
-    let mut facts = vec![format!(
-        "{answering} of {voters} {} answering, quorum {quorum}{source}",
-        if voters == 1 { "voter" } else { "voters" }
-    )];
+    let noun = if voters == 1 { "voter" } else { "voters" };
+    format!("{answering} of {voters} {noun} answering, quorum {quorum}{source}")
+}
+
+fn etcd_of(etcd: &Etcd) -> Vec<String> {
+    let mut facts = vec![etcd_in_words(etcd)];
     let lonely = etcd.without_machine.iter();
     facts.extend(lonely.map(|member| {
         format!("{} {} at {}, whose machine is not known", in_words(member), member.id, member.addresses.join(", "))

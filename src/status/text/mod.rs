@@ -5,6 +5,10 @@ mod endpoint;
 mod facts;
 mod nodes;
 
+pub(super) use endpoint::answer;
+pub(super) use facts::{etcd_in_words, group_in_words, lease_in_words};
+pub(super) use nodes::{api_server, in_words, kubelet, place, says};
+
 use super::report::StatusReport;
 use crate::layout::{indented, line};
 

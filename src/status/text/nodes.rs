@@ -1,6 +1,6 @@
 //! The table of the machines, each with what it waits for and its last error below it.
 
-use super::super::report::{Member, Node, ReportedSource, StatusReport};
+use super::super::report::{Kubelet, Member, Node, Place, ReportedSource, Says, StatusReport};
 use crate::layout::{columns, indented, line};
 
 const HEAD: [&str; 9] = ["", "INSTANCE", "ADDRESS", "EC2", "GROUP", "SAYS", "ETCD", "API SERVER", "KUBELET"];
@@ -57,19 +57,11 @@ fn cells(node: &Node) -> Vec<String> {
         node.instance.clone(),
         node.addresses.first().cloned().unwrap_or_else(|| NOTHING.to_owned()),
         known(&node.ec2, Clone::clone),
-        optional(&node.group, |place| match place.healthy {
-            true => place.lifecycle.clone(),
-            false => format!("{}, unhealthy", place.lifecycle),
-        }),
-        says(node),
+        optional(&node.group, place),
+        optional(&node.registration, |registration| says(node, registration)),
         optional(&node.member, |member| in_words(member).to_owned()),
         api_server(node).to_owned(),
-        match &node.kubelet {
-            Some(kubelet) if kubelet.ready => "ready",
-            Some(_) => "not ready",
-            None => NOTHING,
-        }
-        .to_owned(),
+        node.kubelet.as_ref().map_or(NOTHING, kubelet).to_owned(),
     ];
     cells.map(|cell| line(&cell)).to_vec()
 }
@@ -85,17 +77,28 @@ fn optional<T>(source: &ReportedSource<Option<T>>, show: impl FnOnce(&T) -> Stri
     known(source, |found| found.as_ref().map_or_else(|| NOTHING.to_owned(), show))
 }
 
-fn says(node: &Node) -> String {
+/// The phase that a machine says.
+pub(in crate::status) fn says(node: &Node, says: &Says) -> String {
     // What it was about to do when it ended, it does no longer.
-    let was = |phase: &str| node.gone && matches!(phase, "waiting" | "initializing" | "joining" | "joined" | "leaving");
-    optional(
-        &node.registration,
-        |says| if was(says.phase) { format!("was {}", says.phase) } else { says.phase.to_owned() },
-    )
+    let was = node.gone && matches!(says.phase, "waiting" | "initializing" | "joining" | "joined" | "leaving");
+    if was { format!("was {}", says.phase) } else { says.phase.to_owned() }
+}
+
+/// Its state in the group.
+pub(in crate::status) fn place(place: &Place) -> String {
+    match place.healthy {
+        true => place.lifecycle.clone(),
+        false => format!("{}, unhealthy", place.lifecycle),
+    }
+}
+
+/// What its Node says of its kubelet.
+pub(in crate::status) fn kubelet(kubelet: &Kubelet) -> &'static str {
+    if kubelet.ready { "ready" } else { "not ready" }
 }
 
 /// What a member is, in a word or two.
-pub(super) fn in_words(member: &Member) -> &'static str {
+pub(in crate::status) fn in_words(member: &Member) -> &'static str {
     if member.answers_as.is_some() {
         return "another's data";
     }
@@ -109,7 +112,7 @@ pub(super) fn in_words(member: &Member) -> &'static str {
 }
 
 /// A machine that is no member need not have an API server.
-fn api_server(node: &Node) -> &'static str {
+pub(in crate::status) fn api_server(node: &Node) -> &'static str {
     let is_member = matches!(node.member, ReportedSource::Known(Some(_)));
     match &node.api_server {
         ReportedSource::Unknown { .. } => UNKNOWN,
