@@ -58,5 +58,7 @@ pub mod retire;
 pub mod settings;
 #[cfg(feature = "node")]
 pub mod status;
+#[cfg(test)]
+mod stored;
 #[cfg(feature = "node")]
 pub mod up;

@@ -3,6 +3,8 @@
 //! kubeboot's own messages are logged at the level of the settings, other libraries' warnings and
 //! errors always. A log that cannot be written does not stop kubeboot: nothing here panics.
 
+mod journal;
+
 use std::env;
 use std::fmt::{self, Write as _};
 use std::io::{self, IsTerminal, Write};
@@ -59,7 +61,7 @@ fn install(level: LevelFilter, format: LogFormat) -> Result<()> {
         LogFormat::Json => {
             text.json().flatten_event(true).with_target(false).with_writer(|| JsonWriter(io::stderr())).boxed()
         }
-        LogFormat::Journal => journal().context(Exit::Usage)?.boxed(),
+        LogFormat::Journal => journal::OneLineFields(journal().context(Exit::Usage)?).boxed(),
         LogFormat::Auto if is_journal() => text.event_format(OneLine::for_journal()).boxed(),
         LogFormat::Auto | LogFormat::Text => text.event_format(OneLine::for_people(wants_colour())).boxed(),
     };
@@ -274,6 +276,15 @@ mod tests {
         for line in json.lines() {
             serde_json::from_str::<serde_json::Value>(line).expect("a line is an object");
         }
+    }
+
+    #[test]
+    fn an_entry_of_the_journal_has_one_line_of_text_in_each_field() {
+        let to = |buffer: LogBuffer| tracing_subscriber::fmt::layer().with_writer(move || buffer.clone());
+        let bare = |buffer| to(buffer).without_time().with_target(false).with_ansi(false);
+        let entries = written(|buffer| journal::OneLineFields(bare(buffer)));
+        let told = "first second \\u{1b}[2J\\u{7f}\\u{202e} why=\"a b\\\\u{9b}\"";
+        assert_eq!(entries, format!(" INFO waiting claim=\"7\"\nERROR {told}\n"));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::kubeadm::documents::{ClusterFacts, Documents};
 use crate::kubeadm::output::Version;
 use crate::kubeadm::run::Kubeadm;
 use crate::model::machine::group::Group;
-use crate::model::record::cluster::{ClusterRecord, RecordError};
+use crate::model::record::cluster::ClusterRecord;
 use crate::node::Facts;
 use crate::node::facts;
 use crate::settings::Settings;
@@ -143,12 +143,6 @@ async fn record(aws: &SharedAnswer<CheckedAws>) -> Result<Option<ClusterRecord>,
     let Some(object) = store.get(keys::RECORD).await? else { return Ok(None) };
     ClusterRecord::parse(&object.body).map(Some).map_err(|error| {
         let text = format!("failed to read the cluster record '{}': {error}", store.url(keys::RECORD));
-        let remedy = match error {
-            RecordError::NewerSchema { .. } => "build the image with that version of kubeboot",
-            RecordError::Malformed { .. } => {
-                "if it is not kubeboot's, choose another prefix; if it was damaged, restore its last good version"
-            }
-        };
-        Finding::failed(text, remedy)
+        Finding::failed(text, error.remedy())
     })
 }

@@ -50,6 +50,7 @@ impl Registrar {
             versions: Versions {
                 kubeboot: env!("CARGO_PKG_VERSION").to_owned(),
                 kubeadm: Some(facts.cluster.kubernetes_version.clone()).filter(|version| !version.is_empty()),
+                record_schema: Some(crate::model::record::cluster::SCHEMA),
             },
             waits_for: None,
             retired: false,
@@ -57,6 +58,7 @@ impl Registrar {
             last_error: None,
             since: String::new(),
             updated: String::new(),
+            later: Default::default(),
         };
         Self::begin(store, now).await
     }
@@ -98,12 +100,15 @@ impl Registrar {
         self.write().await;
     }
 
-    /// Enters `joining` under this holding of the membership lease; with external etcd there is none.
+    /// Enters `joining` under this holding of the membership lease; with external etcd there is none. Of a member that this machine was
+    /// before nothing more is said, because that was removed by now: an earlier run may have been killed before it could say so, and
+    /// whoever names that member explains no other.
     ///
     /// # Errors
     /// It could not be written. Then no registration would explain the member that this machine is about to become, and if
     /// the machine died, its member would block every join until an operator removes it.
     pub async fn joining(&mut self, claim: &ClaimId, nonce: Option<&Nonce>) -> Result<()> {
+        self.no_member();
         self.enter(RegistrationPhase::Joining, Some(claim));
         self.now.lease_nonce = nonce.cloned();
         self.try_write().await
@@ -267,7 +272,6 @@ mod tests {
         let (server, mut registrar) = begun(Some(&earlier.to_bytes()), Fault::DeniesGet).await?;
         registrar.waiting(Some(&claim()), "its turn").await;
         assert_eq!(stored(&server), Some(earlier.clone()), "it was written over without having been read");
-        assert!(registrar.joining(&claim(), None).await.is_err(), "a join began that nobody could explain");
         server.set_fault(Fault::None);
         registrar.waiting(Some(&claim()), "its turn").await;
         let now = stored(&server).context("a registration")?;
@@ -283,7 +287,8 @@ mod tests {
         let (server, mut registrar) = begun(Some(&joined().to_bytes()), Fault::DeniesGet).await?;
         registrar.no_member();
         let nonce = Nonce::parse("00000000-0000-4000-8000-000000000009").unwrap();
-        assert!(registrar.joining(&claim(), Some(&nonce)).await.is_err());
+        let joining = registrar.joining(&claim(), Some(&nonce)).await;
+        assert!(joining.is_err(), "a join began that nobody could explain");
         server.set_fault(Fault::None);
         registrar.joining(&claim(), Some(&nonce)).await?;
         let now = stored(&server).context("a registration")?;
@@ -291,6 +296,15 @@ mod tests {
         assert_eq!(now.lease_nonce, Some(nonce));
         registrar.member(MemberId(8)).await;
         assert_eq!(stored(&server).and_then(|now| now.member_id), Some(MemberId(8)));
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_join_names_no_member_that_was_removed_before_it_though_nobody_could_say_so() -> Result<()> {
+        let (server, mut registrar) = begun(Some(&joined().to_bytes()), Fault::None).await?;
+        registrar.joining(&claim(), None).await?;
+        let now = stored(&server).context("a registration")?;
+        assert_eq!((now.phase, now.member_id, now.node_uid), (RegistrationPhase::Joining, None, None));
         Ok(())
     }
 

@@ -5,7 +5,7 @@ use crate::bucket::{self, Roll};
 use crate::exit::Exit;
 use crate::layout::{columns, line, print};
 use crate::model::machine::ids::InstanceId;
-use crate::model::membership::registration::Registration;
+use crate::model::membership::registration::{Registration, RegistrationPhase};
 use crate::model::reap::remote::{RemovalForecast, forecast};
 use crate::settings::Settings;
 use anyhow::{Context, Result, anyhow};
@@ -32,7 +32,7 @@ struct Unknown {
 #[derive(Debug, Serialize)]
 struct RemoteRow {
     instance: String,
-    says: &'static str,
+    says: RegistrationPhase,
     member_id: Option<String>,
     ec2: String,
     code: &'static str,
@@ -66,7 +66,7 @@ pub(super) async fn dry_run(settings: &Settings, why: &anyhow::Error, json: bool
         let forecast = forecast(found, ec2)?;
         Some(RemoteRow {
             instance: found.instance.to_string(),
-            says: found.phase.as_str(),
+            says: found.phase,
             member_id: found.member_id.map(|id| id.to_string()),
             ec2: ec2.map_or_else(|| "absent".to_owned(), ToString::to_string),
             code: RemovalForecast::code(forecast),
@@ -92,7 +92,7 @@ fn page(report: &RemoteReport) -> String {
     let mut rows = vec![names.map(str::to_owned).to_vec()];
     rows.extend(report.machines.iter().map(|row| {
         let member = row.member_id.clone().unwrap_or_else(|| "-".to_owned());
-        vec![row.instance.clone(), line(&row.ec2), row.says.to_owned(), member, row.text.clone()]
+        vec![row.instance.clone(), line(&row.ec2), row.says.as_str().to_owned(), member, row.text.clone()]
     }));
     let mut lines = vec![head, unknown, String::new()];
     lines.extend(columns(&rows));
@@ -110,7 +110,7 @@ mod tests {
     fn every_field_and_code_is_documented_and_there() -> Result<()> {
         let row = RemoteRow {
             instance: "i-00000002".into(),
-            says: "joined",
+            says: RegistrationPhase::Joined,
             member_id: Some("8e9e05c52164694d".into()),
             ec2: "terminated".into(),
             code: "goes",

@@ -38,7 +38,7 @@ pub(super) struct RetireReport {
 #[derive(Debug, Serialize)]
 struct RetireRow {
     instance: String,
-    says: Option<&'static str>,
+    says: Option<RegistrationPhase>,
     ec2: String,
     here_and_fresh: bool,
 }
@@ -151,7 +151,7 @@ impl RetireRow {
         };
         Self {
             instance: machine.instance.to_string(),
-            says: machine.last_phase.map(RegistrationPhase::as_str),
+            says: machine.last_phase,
             ec2,
             here_and_fresh: machine.is_here_and_fresh,
         }
@@ -159,7 +159,12 @@ impl RetireRow {
 
     fn cells(&self) -> Vec<String> {
         let here = if self.here_and_fresh { "this machine, whose disk holds nothing of a cluster" } else { "" };
-        vec![self.instance.clone(), line(&self.ec2), self.says.unwrap_or("-").to_owned(), here.to_owned()]
+        vec![
+            self.instance.clone(),
+            line(&self.ec2),
+            self.says.as_ref().map_or("-", RegistrationPhase::as_str).to_owned(),
+            here.to_owned(),
+        ]
     }
 }
 
@@ -173,7 +178,7 @@ mod tests {
     fn report() -> RetireReport {
         let row = RetireRow {
             instance: "i-00000001".into(),
-            says: Some("joined"),
+            says: Some(RegistrationPhase::Joined),
             ec2: "stopped".into(),
             here_and_fresh: false,
         };

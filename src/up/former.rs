@@ -5,6 +5,7 @@ use crate::bucket::former;
 use crate::model::membership::former::{FormerInput, doubtful, former as are_over};
 use crate::model::membership::members::Members;
 use crate::model::membership::registration::Registration;
+use crate::model::membership::view::ClusterView;
 use crate::model::record::cluster::ClusterRecord;
 use crate::node::group::View;
 use crate::node::registrar::rfc3339;
@@ -20,17 +21,24 @@ const MOVE_TIMEOUT: Duration = Duration::from_secs(10);
 const AT_ONCE: usize = 8;
 
 impl UpContext {
-    /// Moves what is over. A failure goes to the log: everything else is done by now. `members` is none where etcd is external.
-    pub(super) async fn move_former(&mut self, record: &ClusterRecord, members: Option<&Members>) {
-        if let Err(error) = self.try_move(record, members).await {
+    /// Moves what is over. A failure goes to the log: everything else is done by now.
+    pub(super) async fn move_former(&mut self, record: &ClusterRecord) {
+        if let Err(error) = self.try_move(record).await {
             tracing::warn!("failed to move the registrations of machines that are gone: {error:#}");
         }
     }
 
-    async fn try_move(&mut self, record: &ClusterRecord, members: Option<&Members>) -> Result<()> {
+    async fn try_move(&mut self, record: &ClusterRecord) -> Result<()> {
         let seen = timeout(LOOK_TIMEOUT, self.look_around(record)).await.context("S3 or EC2 did not answer in time")?;
         let Some((registrations, view)) = seen? else { return Ok(()) };
-        let over = self.are_over(record, members, &registrations, &view);
+        // Asked after EC2: a machine that is gone by EC2's word becomes a member no more. By an older list its last word would be moved
+        // away although it had become one since, and nothing would explain that member.
+        let members = match self.ask_cluster(&[self.facts.node.address]).await {
+            ClusterView::Listed(members) => Some(members),
+            ClusterView::External => None,
+            ClusterView::NoQuorum(_) | ClusterView::Unknown { .. } | ClusterView::NotAsked => return Ok(()),
+        };
+        let over = self.are_over(record, members.as_ref(), &registrations, &view);
         let mut moved = 0_u32;
         let ended = timeout(MOVE_TIMEOUT, self.move_all(over, &mut moved)).await;
         if moved > 0 {

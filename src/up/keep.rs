@@ -108,8 +108,7 @@ impl UpContext {
         notify::status(what);
         notify::ready();
         match &seen.cluster {
-            ClusterView::Listed(members) => self.move_former(record, Some(members)).await,
-            ClusterView::External => self.move_former(record, None).await,
+            ClusterView::Listed(_) | ClusterView::External => self.move_former(record).await,
             ClusterView::NoQuorum(_) | ClusterView::Unknown { .. } | ClusterView::NotAsked => {}
         }
         Ok(StepOutcome::Done)

@@ -89,10 +89,13 @@ impl UpContext {
             Found::Vanished => RecordView::Vanished,
             Found::Object { object, unchanged_for } => {
                 let record = ClusterRecord::parse(&object.body)
-                    .with_context(|| {
-                        let url = self.store.url(keys::RECORD);
-                        format!("failed to read the cluster record '{url}': if it is not kubeboot's, choose another prefix; \
-                                 if it was damaged, restore its last good version")
+                    .map_err(|error| {
+                        let failed = format!(
+                            "failed to read the cluster record '{}': {}",
+                            self.store.url(keys::RECORD),
+                            error.remedy()
+                        );
+                        anyhow::Error::from(error).context(failed)
                     })
                     .context(Exit::Operator)?;
                 RecordView::Found { record: Box::new(record), etag: object.etag, unchanged_for }

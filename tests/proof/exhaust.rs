@@ -5,8 +5,8 @@
 use crate::fair::{self, End};
 use crate::world::nature::Bounds;
 use crate::world::{
-    Action, At, Budget, Cluster, Data, Disk, FIRST, Machine, Manifest, Marker, Mem, Phase, Rec, RecState, Reg, Rule,
-    Stage, Up, World,
+    Action, At, Budget, Cluster, Data, Disk, FIRST, Life, Machine, Manifest, Marker, Mem, Phase, Rec, RecState, Reg,
+    Rule, Stage, Up, World,
 };
 use stateright::{Checker, HasDiscoveries, Model, Property};
 use std::collections::HashSet;
@@ -71,6 +71,8 @@ impl Model for Small {
             Property::always(Rule::ALL[14].name(), keeps::<14>),
             Property::always(Rule::ALL[15].name(), keeps::<15>),
             Property::always(Rule::ALL[16].name(), keeps::<16>),
+            Property::always(Rule::ALL[17].name(), keeps::<17>),
+            Property::always(Rule::ALL[18].name(), keeps::<18>),
             Property::always("5: what was published exists", |_, world: &World| world.published_exists()),
             Property::always("6: every fair end is well", |model: &Small, world: &World| model.ends_well(world)),
         ]
@@ -204,6 +206,25 @@ fn with_fresh(machines: u8, fresh: u8, left: Budget) -> World {
     world
 }
 
+/// The same beside the registration of a machine whose member was removed and that is gone.
+fn with_a_former_one(mut world: World) -> World {
+    let addr = u8::try_from(world.machines.len() + 1).expect("there are few machines");
+    world.machines.push(Machine { life: Life::Terminated, ..Machine::new(addr) });
+    let slot = world.slots().last().expect("one was pushed");
+    let says = Reg { phase: Phase::Reaped, nonce: None, member: Some(99), ..world.bucket.regs[&0] };
+    world.bucket.regs.insert(slot, says);
+    world
+}
+
+/// Three voters, of which one has died, a machine at its address, and a fresh one.
+fn at_an_old_address(left: Budget) -> World {
+    let mut world = with_fresh(3, 1, left);
+    let dead = world.machine_mut(2);
+    (dead.life, dead.up, dead.off) = (Life::Terminated, None, true);
+    world.machines.push(Machine::new(world.machine(2).addr));
+    world
+}
+
 /// One machine that serves and a fresh one, after a cluster of claim 0 that was retired: its records may come back, too.
 fn after_a_retired_one(left: Budget) -> World {
     let mut world = with_fresh(1, 1, left);
@@ -332,6 +353,12 @@ worlds! {
     BEFORE_THE_MARK, 64, cut_off_at_the_flip(Budget { objects: 1, claims: 1, holdings: 1, starts: 1, ..Budget::default() });
     /// A cluster after a retired one, whose record and hash go back to that one, three times.
     TWICE_BACK, 64, after_a_retired_one(Budget { objects: 3, claims: 1, freezes: 1, starts: 1, ..Budget::default() });
+    /// Two fresh machines, something wrong with any of them at any moment.
+    UNFIT, 64, World::new(2, Budget { claims: 2, holdings: 1, defects: 1, ..Budget::default() });
+    /// A voter that starts again beside the registration of a machine that is gone, and another that joins and may die.
+    FORMER, 64, with_a_former_one(with_fresh(1, 1, Budget { holdings: 1, deaths: 1, starts: 2, ..Budget::default() }));
+    /// A dead voter, whose address a new machine has, and another that joins.
+    OLD_ADDRESS, 64, at_an_old_address(Budget { holdings: 2, ..Budget::default() });
     /// A cluster that is lost, retired, and made anew.
     RETIRED, 64, cluster(1, Budget { claims: 2, deaths: 1, stops: 1, launches: 1, retirements: 1, kills: 1, starts: 1, ..Budget::default() });
 }

@@ -36,6 +36,9 @@ pub fn play(world: &World, mut on_action: impl FnMut(&Action, &World)) -> End {
         if world.machine(slot).life == Life::Running && world.machine(slot).off {
             happen(&mut world, Action::Boot(slot), &mut on_action);
         }
+        if world.machine(slot).unfit {
+            happen(&mut world, Action::Mend(slot), &mut on_action);
+        }
         if world.machine(slot).frozen {
             happen(&mut world, Action::Thaw(slot), &mut on_action);
         }

@@ -16,8 +16,8 @@ const UNREACHED: [(&str, &str); 7] = [
         "wait: registrations",
         "in these worlds every registration can be read: the step is replaced whatever else is seen",
     ),
-    ("wait: unfit", "in these worlds no machine has a defect: the step is replaced whatever else is seen"),
     ("stop: data needed", "it takes a member that was removed, and then the data of another member that is silent"),
+    ("keep: unexplained", "whoever becomes a member has registered before that, and names no other"),
     ("keep: own", "what is listed at its own address a joiner removes before it reaps"),
     ("keep: quorum", "a joiner reaps only while the answering voters are a quorum, and then every silent one may go"),
 ];

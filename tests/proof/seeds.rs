@@ -53,6 +53,8 @@ fn weight(action: &Action, stormy: u64) -> u64 {
         Action::Blackout | Action::Lose(..) | Action::LoseKey | Action::Strange => 1,
         Action::SwapData(..) | Action::CopyData(..) | Action::Mark(..) | Action::Slip(_) => 1,
         Action::Outage(_) => 2,
+        Action::Spoil(_) => 2,
+        Action::Mend(_) => 10,
         Action::Expire(_) => 2000,
         Action::Elapse(_) => 0,
     }
@@ -90,6 +92,7 @@ fn begin(chance: &mut Chance) -> World {
             objects: when(2, 3) + when(3, 2),
             strangers: when(4, 1),
             outages: chance.small(3),
+            defects: chance.small(3),
             starts: 250,
         },
     );

@@ -36,4 +36,5 @@ mod secrets;
 mod servers;
 mod settings;
 mod settling;
+mod versions;
 mod wire;

@@ -225,6 +225,16 @@ mod tests {
         Bundle { claim_id: CLAIM.into(), kubernetes_version: "v1.36.1".into(), files: files.collect() }
     }
 
+    #[test]
+    fn the_bundle_is_stored_as_it_was_before() -> Result<()> {
+        crate::stored::is_as_written("bundle.json", &bundle().to_json()?);
+        for (name, bytes) in crate::stored::all("bundle") {
+            let read = Bundle::from_json(&bytes, CLAIM, &all()).context(name)?;
+            assert_eq!(read.files.len(), all().len());
+        }
+        Ok(())
+    }
+
     fn refusal(change: impl Fn(&mut Value)) -> Result<String> {
         let mut value: Value = serde_json::from_slice(&bundle().to_json()?)?;
         change(&mut value);

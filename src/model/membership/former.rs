@@ -25,7 +25,8 @@ pub struct FormerInput<'a> {
     pub addresses: &'a [IpAddr],
     /// The record.
     pub record: &'a ClusterRecord,
-    /// A certain list of etcd's members; `None` where etcd is external.
+    /// A certain list of etcd's members, read after EC2's answer: a machine that was gone by then becomes a member no more. `None` where
+    /// etcd is external.
     pub members: Option<&'a Members>,
     /// What EC2 says of their machines.
     pub instances: &'a Instances,

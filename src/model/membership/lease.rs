@@ -8,9 +8,8 @@ use std::time::Duration;
 /// The schema this version writes and the only one it reads.
 pub const SCHEMA: u32 = 1;
 
-/// The lease object, `control-plane/membership-lease.json`.
+/// The lease object, `control-plane/membership-lease.json`. Fields of a later kubeboot are ignored: whose turn it is follows from these.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Lease {
     /// Always [`SCHEMA`].
     pub schema: u32,
@@ -22,7 +21,6 @@ pub struct Lease {
 
 /// The holder of the lease, and its purpose.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct LeaseHolder {
     /// The machine.
     pub instance: InstanceId,
@@ -119,6 +117,18 @@ mod tests {
     }
 
     #[test]
+    fn the_lease_is_stored_as_it_was_before() {
+        let held = Lease::taken(None, holder(1));
+        for (name, written) in [("lease-held.json", held.clone()), ("lease-released.json", held.released())] {
+            crate::stored::is_as_written(name, &written.to_bytes());
+        }
+        for (name, bytes) in crate::stored::all("lease-") {
+            let read = Lease::parse(&bytes).unwrap_or_else(|error| panic!("{name}: {error}"));
+            assert!(read.holder.is_none_or(|found| found == holder(1)), "{name}");
+        }
+    }
+
+    #[test]
     fn no_two_bodies_are_equal() {
         let first = Lease::taken(None, holder(1));
         let bodies = [first.to_bytes(), first.renewed().to_bytes(), first.renewed().released().to_bytes()];
@@ -128,6 +138,8 @@ mod tests {
         assert_eq!(beats.map(|lease| lease.beat), [0, 1, 1, 2, 3]);
         assert_eq!(Lease::parse(&bodies[1]), Ok(first.renewed()));
         assert!(Lease::parse(b"{}").is_err());
+        let later = br#"{"schema":1,"holder":{"instance":"i-00000001","nonce":"6f9619ff-8b86-4011-b42d-00c04fc964f1","purpose":"join","by":1},"beat":0,"why":[]}"#;
+        assert_eq!(Lease::parse(later), Ok(first));
         assert!(Lease::parse(br#"{"schema":2,"holder":null,"beat":1}"#).is_err());
     }
 }

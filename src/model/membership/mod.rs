@@ -27,6 +27,7 @@ pub mod later_truth;
 pub mod lease;
 pub mod member_name;
 pub mod members;
+mod phase;
 pub mod reaping;
 pub mod registration;
 pub mod view;

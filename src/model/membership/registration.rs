@@ -1,5 +1,6 @@
 //! What one machine says about itself: `control-plane/nodes/<instance-id>.json`. A hint for others, never proof.
 
+pub use super::phase::{PhaseWord, RegistrationPhase};
 use crate::model::machine::ids::{ClaimId, InstanceId, MemberId, Nonce, Uid};
 use crate::model::record::cluster::{ClusterRecord, RecordState};
 use crate::model::record::object;
@@ -16,46 +17,7 @@ pub const LIMIT: usize = 16 * 1024;
 /// The longest text in one that is written, in bytes: two of them, every character escaped, leave room for the rest.
 const LONGEST_TEXT: usize = 2500;
 
-/// The phase of a machine, as it registers it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum RegistrationPhase {
-    /// Waits for something: [`Registration::waits_for`].
-    Waiting,
-    /// Holds the claim and initialises.
-    Initializing,
-    /// Holds the membership lease and joins.
-    Joining,
-    /// A voter of the cluster.
-    Joined,
-    /// About to remove itself.
-    Leaving,
-    /// Has removed itself.
-    Left,
-    /// Gave up: [`Registration::last_error`].
-    Failed,
-    /// Another machine removed its member, because the machine is gone.
-    Reaped,
-}
-
-impl RegistrationPhase {
-    /// The word in the object.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Waiting => "waiting",
-            Self::Initializing => "initializing",
-            Self::Joining => "joining",
-            Self::Joined => "joined",
-            Self::Leaving => "leaving",
-            Self::Left => "left",
-            Self::Failed => "failed",
-            Self::Reaped => "reaped",
-        }
-    }
-}
-
-/// One machine's registration. Fields of a later version are ignored, because nothing is decided by a registration alone.
+/// One machine's registration. Fields of a later kubeboot decide nothing here, and stay where another machine rewrites it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Registration {
     /// Always [`SCHEMA`].
@@ -104,6 +66,9 @@ pub struct Registration {
     pub since: String,
     /// When this was written, by the machine's own clock (RFC 3339), for people.
     pub updated: String,
+    /// Fields of a later kubeboot.
+    #[serde(flatten)]
+    pub later: BTreeMap<String, serde_json::Value>,
 }
 
 /// Versions of the programs on a machine.
@@ -114,6 +79,10 @@ pub struct Versions {
     /// kubeadm's, as soon as that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kubeadm: Option<String>,
+    /// The latest schema of the cluster record that its kubeboot reads. A record of a later one may only be written when every machine that
+    /// lives names that schema or one after it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record_schema: Option<u32>,
 }
 
 impl Registration {
@@ -128,15 +97,19 @@ impl Registration {
         object::read(bytes, SCHEMA)
     }
 
-    /// The bytes to store: at most [`LIMIT`], for long texts are cut.
+    /// The bytes to store: at most [`LIMIT`], for long texts are cut, and a later kubeboot's fields are left out where they are too long.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let shortened = |text: &String| cut(&one_line(text), LONGEST_TEXT);
-        object::to_bytes(&Self {
+        let short = Self {
             waits_for: self.waits_for.as_ref().map(shortened),
             last_error: self.last_error.as_ref().map(shortened),
             ..self.clone()
-        })
+        };
+        match object::to_bytes(&short) {
+            bytes if bytes.len() <= LIMIT => bytes,
+            _ => object::to_bytes(&Self { later: BTreeMap::new(), ..short }),
+        }
     }
 
     /// Takes over from an earlier run of this machine what this one does not know yet: its member and Node, and the claim and lease
@@ -202,8 +175,15 @@ impl Registration {
             | RegistrationPhase::Joining
             | RegistrationPhase::Joined
             | RegistrationPhase::Leaving
-            | RegistrationPhase::Failed => false,
+            | RegistrationPhase::Failed
+            | RegistrationPhase::Unknown(_) => false,
         }
+    }
+
+    /// Whether this kubeboot knows what its phase means, or nothing follows from it any more.
+    #[must_use]
+    pub fn is_understood(&self) -> bool {
+        self.retired || !matches!(self.phase, RegistrationPhase::Unknown(_))
     }
 
     /// The same registration, of a machine that is gone and has no member.
@@ -225,9 +205,10 @@ impl Registration {
         match self.phase {
             RegistrationPhase::Joined => true,
             // A machine whose init was cut off says so, too, when it goes down.
-            RegistrationPhase::Leaving | RegistrationPhase::Left | RegistrationPhase::Reaped => {
-                self.member_id.is_some()
-            }
+            RegistrationPhase::Leaving
+            | RegistrationPhase::Left
+            | RegistrationPhase::Reaped
+            | RegistrationPhase::Unknown(_) => self.member_id.is_some(),
             RegistrationPhase::Waiting
             | RegistrationPhase::Initializing
             | RegistrationPhase::Joining
@@ -238,7 +219,9 @@ impl Registration {
     /// Whether there is a cluster that was not given up, as far as the machine said so.
     #[must_use]
     pub fn tells_of_a_cluster(&self) -> bool {
-        !self.retired && (self.was_voter() || self.claims().next().is_some())
+        // Whoever has a phase that nobody here knows may be a member, which is no proof: it is waited for until that is known.
+        let had_vote = self.member_id.is_some() || self.is_understood() && self.was_voter();
+        !self.retired && (had_vote || self.claims().next().is_some())
     }
 
     /// The same registration, when the cluster that it tells of was given up; `None` where there is nothing to say: it tells of
@@ -257,7 +240,7 @@ impl Registration {
             return false;
         }
         match self.phase {
-            RegistrationPhase::Joined | RegistrationPhase::Leaving => true,
+            RegistrationPhase::Joined | RegistrationPhase::Leaving | RegistrationPhase::Unknown(_) => true,
             RegistrationPhase::Waiting
             | RegistrationPhase::Initializing
             | RegistrationPhase::Joining
@@ -297,6 +280,7 @@ impl Registration {
             last_error: None,
             since: String::new(),
             updated: String::new(),
+            later: BTreeMap::new(),
         }
     }
 }
@@ -306,6 +290,7 @@ mod tests {
     use super::*;
     use crate::model::record::cluster::Published;
     use crate::model::record::identity::Identity;
+    use crate::stored;
 
     fn registration(phase: RegistrationPhase) -> Registration {
         Registration {
@@ -320,13 +305,14 @@ mod tests {
             provider_id: "aws:///eu-central-1a/i-00000001".into(),
             addresses: vec![IpAddr::from([10, 77, 0, 1]), "fd00::1".parse().unwrap()],
             member_id: Some(MemberId(0xa9_e7a3)),
-            versions: Versions { kubeboot: "0.1.0".into(), kubeadm: None },
+            versions: Versions { kubeboot: "0.1.0".into(), kubeadm: None, record_schema: Some(1) },
             waits_for: None,
             retired: false,
             digests: Default::default(),
             last_error: Some("e".into()),
             since: "2026-01-02T03:04:05Z".into(),
             updated: "2026-01-02T03:04:06Z".into(),
+            later: Default::default(),
         }
     }
 
@@ -339,6 +325,35 @@ mod tests {
             assert_eq!(Registration::parse(&bytes), Ok(registration));
             let word = format!("\"phase\": \"{}\"", phase.as_str());
             assert!(String::from_utf8(bytes).unwrap().contains(&word), "{word}");
+        }
+    }
+
+    #[test]
+    fn a_registration_is_stored_as_it_was_before_and_a_later_kubeboots_is_read() {
+        let least = Registration {
+            claim_id: None,
+            lease_nonce: None,
+            node_uid: None,
+            member_id: None,
+            last_error: None,
+            versions: Versions::default(),
+            ..registration(RegistrationPhase::Waiting)
+        };
+        let most = Registration {
+            ready_claim: least.claim_id.clone().or_else(|| registration(RegistrationPhase::Joined).claim_id),
+            waits_for: Some("its turn".into()),
+            retired: true,
+            digests: [("file".to_owned(), "00".to_owned())].into(),
+            versions: Versions { kubeadm: Some("v1.36.1".into()), ..registration(RegistrationPhase::Joined).versions },
+            ..registration(RegistrationPhase::Joined)
+        };
+        for (name, written) in [("registration-least.json", &least), ("registration-most.json", &most)] {
+            stored::is_as_written(name, &written.to_bytes());
+        }
+        stored::is_as_written("registration-of-a-later-kubeboot.json", &later(Some(MemberId(7))).to_bytes());
+        for (name, bytes) in stored::all("registration-") {
+            let read = Registration::parse(&bytes).unwrap_or_else(|error| panic!("{name}: {error}"));
+            assert_eq!(read.instance.as_str(), "i-00000001", "{name}");
         }
     }
 
@@ -360,6 +375,51 @@ mod tests {
             Registration::parse(&longer),
             Err("it has 16385 bytes, more than the 16384 of a registration".into())
         );
+    }
+
+    /// As a later kubeboot may register.
+    fn later(member_id: Option<MemberId>) -> Registration {
+        let known = Registration { member_id, ..registration(RegistrationPhase::Joined) };
+        let mut json: serde_json::Value = serde_json::from_slice(&known.to_bytes()).unwrap();
+        json["phase"] = "hibernating".into();
+        json["hook"] = serde_json::json!({"state": "leaving", "since": [1, 2]});
+        Registration::parse(json.to_string().as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn what_a_later_kubeboot_writes_stays_where_another_machine_rewrites_it() {
+        let found = later(Some(MemberId(1)));
+        let gives_up = record(&found.claim_id.clone().unwrap(), RecordState::Retired(None), Vec::new());
+        let rewritten = [found.clone(), found.ended("now".into()), found.given_up_by(&gives_up, "now".into()).unwrap()];
+        for (again, phase) in rewritten.iter().zip(["hibernating", "reaped", "hibernating"]) {
+            let json: serde_json::Value = serde_json::from_slice(&again.to_bytes()).unwrap();
+            assert_eq!((&json["phase"], &json["hook"]["since"][1]), (&phase.into(), &2.into()), "{json}");
+            assert_eq!(Registration::parse(&again.to_bytes()).as_ref(), Ok(again));
+        }
+        assert_eq!(rewritten[2].retired, true);
+        // What another machine has changed there is seen, though nobody here knows what it means.
+        let mut changed = found.clone();
+        changed.later.insert("hook".into(), "holding".into());
+        assert_ne!(changed, found);
+        // A machine's own next run says everything anew.
+        let mut own = registration(RegistrationPhase::Waiting);
+        own.recall(found);
+        assert!(own.later.is_empty());
+        // And nothing makes one too long to be read again.
+        changed.later.insert("list".into(), vec![0; LIMIT / 3].into());
+        assert!(changed.to_bytes().len() <= LIMIT && Registration::parse(&changed.to_bytes()).is_ok());
+    }
+
+    #[test]
+    fn whoever_has_a_phase_that_nobody_knows_may_be_a_member() {
+        let claim = ClaimId::parse("6f9619ff-8b86-4011-b42d-00c04fc964ff").unwrap();
+        for (member, proves) in [(None, false), (Some(MemberId(1)), true)] {
+            let found = later(member);
+            assert!(found.was_voter() && !found.is_finished() && !found.is_understood(), "{found:?}");
+            assert_eq!((found.proves_flip_of(&claim), found.tells_of_a_cluster()), (proves, proves), "{found:?}");
+            let retired = Registration { retired: true, ..found };
+            assert!(!retired.was_voter() && retired.is_understood(), "{retired:?}");
+        }
     }
 
     fn record(claim_id: &ClaimId, state: RecordState, retired_claims: Vec<ClaimId>) -> ClusterRecord {

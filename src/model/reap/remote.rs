@@ -22,7 +22,10 @@ pub enum RemovalForecast {
 #[must_use]
 pub fn forecast(registration: &Registration, ec2: Option<&Ec2State>) -> Option<RemovalForecast> {
     let may_be_member = match registration.phase {
-        RegistrationPhase::Joining | RegistrationPhase::Joined | RegistrationPhase::Leaving => true,
+        RegistrationPhase::Joining
+        | RegistrationPhase::Joined
+        | RegistrationPhase::Leaving
+        | RegistrationPhase::Unknown(_) => true,
         RegistrationPhase::Waiting | RegistrationPhase::Initializing | RegistrationPhase::Failed => {
             registration.member_id.is_some()
         }

@@ -27,6 +27,21 @@ pub enum RecordError {
     },
 }
 
+impl RecordError {
+    /// What an operator can do. An older version of a later kubeboot's record is never put back: it may be of before the cluster.
+    #[must_use]
+    pub fn remedy(&self) -> &'static str {
+        match self {
+            Self::NewerSchema { .. } => {
+                "a newer kubeboot wrote it, so build the image with that version of kubeboot, and leave the record as it is"
+            }
+            Self::Malformed { .. } => {
+                "if it is not kubeboot's, choose another prefix; if it was damaged, restore its last good version"
+            }
+        }
+    }
+}
+
 /// Who holds a claim.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -245,6 +260,7 @@ impl From<ClusterRecord> for Wire {
 mod tests {
     use super::*;
     use crate::model::machine::ids::BootId;
+    use crate::stored;
 
     const UUID: &str = "6f9619ff-8b86-4011-b42d-00c04fc964ff";
 
@@ -286,6 +302,20 @@ mod tests {
     }
 
     #[test]
+    fn the_record_is_stored_as_it_was_before_in_every_phase() {
+        let names = ["record-claimed.json", "record-vacant.json", "record-ready.json", "record-retired.json"];
+        let lost = ("record-lost.json", RecordState::Retired(None));
+        for (name, state) in names.into_iter().zip(states()).chain([lost]) {
+            let retired_claims = vec![ClaimId::parse("00000000-0000-4000-8000-000000000001").unwrap()];
+            stored::is_as_written(name, &ClusterRecord { retired_claims, ..record(state) }.to_bytes());
+        }
+        for (name, bytes) in stored::all("record-") {
+            let read = ClusterRecord::parse(&bytes).unwrap_or_else(|error| panic!("{name}: {error}"));
+            assert_eq!(read.claim_id.as_str(), UUID, "{name}");
+        }
+    }
+
+    #[test]
     fn the_schema_tells_a_later_kubeboots_record_from_a_broken_one() {
         for (schema, newer) in [(0, false), (1, false), (2, true), (99, true)] {
             for state in states() {
@@ -296,6 +326,10 @@ mod tests {
                     "{schema}"
                 );
                 assert_eq!(read.is_ok(), schema == 1, "{schema}: {read:?}");
+                // An older version of a later kubeboot's record may be of before its cluster.
+                if let Err(error) = read {
+                    assert_eq!(error.remedy().contains("restore"), !newer, "{schema}: {error:?}");
+                }
             }
         }
     }

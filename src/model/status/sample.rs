@@ -77,13 +77,14 @@ pub(crate) fn registration(n: u8, phase: RegistrationPhase) -> Registration {
         provider_id: format!("aws:///a/{}", id(n)),
         addresses: vec![address(n)],
         member_id: (phase == RegistrationPhase::Joined).then_some(member_id(n)),
-        versions: Versions { kubeboot: "0.1.0".into(), kubeadm: Some("v1.36.1".into()) },
+        versions: Versions { kubeboot: "0.1.0".into(), kubeadm: Some("v1.36.1".into()), record_schema: Some(1) },
         waits_for: None,
         retired: false,
         digests: Default::default(),
         last_error: None,
         since: "2026-01-02T03:04:05Z".into(),
         updated: "2026-01-02T03:04:05Z".into(),
+        later: Default::default(),
     }
 }
 

@@ -286,6 +286,7 @@ mod tests {
             last_error: None,
             since: String::new(),
             updated: format!("2026-01-02T03:04:0{n}Z"),
+            later: Default::default(),
         }
     }
 

@@ -32,7 +32,7 @@ pub(in crate::status) struct Place {
 /// What it says about itself.
 #[derive(Debug, Serialize)]
 pub(in crate::status) struct Says {
-    pub(in crate::status) phase: &'static str,
+    pub(in crate::status) phase: String,
     pub(in crate::status) since: String,
     pub(in crate::status) updated: String,
     pub(in crate::status) waits_for: Option<String>,
@@ -119,7 +119,7 @@ impl Says {
     /// A machine that is gone waits for nothing, whatever it said last.
     fn new(says: &Registration, gone: bool) -> Self {
         Self {
-            phase: says.phase.as_str(),
+            phase: says.phase.as_str().to_owned(),
             since: says.since.clone(),
             updated: says.updated.clone(),
             waits_for: says.waits_for.clone().filter(|_| !gone),

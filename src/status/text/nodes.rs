@@ -80,8 +80,8 @@ fn optional<T>(source: &ReportedSource<Option<T>>, show: impl FnOnce(&T) -> Stri
 /// The phase that a machine says.
 pub(in crate::status) fn says(node: &Node, says: &Says) -> String {
     // What it was about to do when it ended, it does no longer.
-    let was = node.gone && matches!(says.phase, "waiting" | "initializing" | "joining" | "joined" | "leaving");
-    if was { format!("was {}", says.phase) } else { says.phase.to_owned() }
+    let was = node.gone && matches!(says.phase.as_str(), "waiting" | "initializing" | "joining" | "joined" | "leaving");
+    if was { format!("was {}", says.phase) } else { says.phase.clone() }
 }
 
 /// Its state in the group.

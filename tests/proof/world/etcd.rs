@@ -113,7 +113,7 @@ impl World {
     /// The next step of a kubeadm. What etcd refuses: a second learner, and any new member while a voter does not answer
     /// (strict reconfiguration check); everything without a quorum.
     pub fn step_kubeadm(&mut self, slot: Slot, luck: Luck) {
-        let fails = luck == Luck::Fails;
+        let fails = luck == Luck::Fails || self.machine(slot).unfit;
         let machine = self.machine(slot);
         let addr = machine.addr;
         let next = match machine.kubeadm {

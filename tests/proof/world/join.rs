@@ -42,7 +42,7 @@ impl World {
             At::Register => {
                 let holding = self.up(slot).lease.and_then(|(lea, _)| lea.holder).map(|(_, nonce)| nonce);
                 self.register(slot, luck, |reg| {
-                    (reg.phase, reg.nonce, reg.claim) = (Phase::Joining, holding, Some(claim));
+                    (reg.phase, reg.nonce, reg.claim, reg.member) = (Phase::Joining, holding, Some(claim), None);
                 });
                 if luck == Luck::Lost {
                     return self.after_error(slot, false);
@@ -111,8 +111,10 @@ impl World {
                 self.register(slot, luck, |reg| {
                     (reg.phase, reg.claim, reg.member) = (Phase::Joined, Some(claim), member.or(reg.member));
                 });
-                self.go(slot, At::Done);
+                let doubts = self.doubts(slot);
+                self.go(slot, if doubts { At::Former { over: None } } else { At::Done });
             }
+            At::Former { over } => self.move_former(slot, claim, over, luck),
             _ => {}
         }
     }

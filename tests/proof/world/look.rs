@@ -6,6 +6,7 @@ use super::{
     Answers, At, CLAIM_TTL, Claim, GRACE, LONG, Life, Listed, Luck, MISSING, Machine, Phase, Rec, RecState, Rule,
     SETTLE, STAGGER, Slot, Stage, View, Why, World, cover,
 };
+use kubeboot::model::machine::defect::Defect;
 use kubeboot::model::machine::etcd_data::EtcdData;
 use kubeboot::model::machine::group::{Ec2State, Group, GroupMember, Lifecycle};
 use kubeboot::model::machine::ids::InstanceId;
@@ -116,7 +117,7 @@ impl World {
     }
 
     /// Asks Auto Scaling and EC2, and keeps what the real code would keep.
-    fn look_at_group(&mut self, slot: Slot, luck: Luck) -> (Option<Group>, Instances) {
+    pub fn look_at_group(&mut self, slot: Slot, luck: Luck) -> (Option<Group>, Instances) {
         let mut view = View::default();
         let mut answered = BTreeMap::new();
         for other in self.slots() {
@@ -221,6 +222,7 @@ impl World {
         up.settled = if matches { up.settled.or(Some(0)) } else { None };
         let machine = self.machine(slot);
         let (here, accept_group) = (identity(machine.group), machine.accepts_group);
+        let unfit = machine.unfit;
         let (mut cluster, mut is_ready, mut claimable, mut hash) = (ClusterView::NotAsked, false, true, None);
         if let RecordView::Found { record, .. } = &record {
             is_ready = record.published().is_some();
@@ -249,7 +251,7 @@ impl World {
             },
             unreadable: Vec::new(),
             data: self.data(slot),
-            defects: Vec::new(),
+            defects: unfit.then(|| Defect::new("unfit", "mend it")).into_iter().collect(),
             local,
             record,
             record_missing_for: secs(up.missing.unwrap_or_default()),
@@ -294,13 +296,16 @@ impl World {
             }
             _ => {}
         }
+        if self.machine(slot).unfit && begins(&step, self.machine(slot)) {
+            self.breaks(Rule::Unfit);
+        }
         cover::decided(&seen, &step);
         self.up_mut(slot).following = match &seen.record {
             RecordView::Found { record, .. } => Some(Rec::of(record).claim),
             RecordView::Absent | RecordView::Vanished => None,
         };
         let (twin, record) = (self.has_twin(slot), self.bucket.record.clone());
-        let for_operator = self.by_unit && matches!(step, Step::Wait(Wait::Quorum { .. }));
+        let for_operator = self.by_unit && matches!(&step, Step::Wait(wait) if wait.needs_operator_at_deadline());
         let up = self.up_mut(slot);
         up.for_operator = for_operator;
         let at = match step {
@@ -382,6 +387,12 @@ impl World {
         let following = self.up(slot).following;
         self.register(slot, Luck::Fine, |reg| (reg.phase, reg.claim) = (Phase::Waiting, following.or(reg.claim)));
     }
+}
+
+/// Whether the step begins something on a fresh machine, as a rule sees it.
+fn begins(step: &Step, machine: &Machine) -> bool {
+    let fresh = machine.disk.marker.is_none() && machine.disk.data.is_none();
+    matches!(step, Step::Claim(_) | Step::TakeOver(_) | Step::Resume) || fresh && matches!(step, Step::Join)
 }
 
 /// The published hash of the cluster of this claim.

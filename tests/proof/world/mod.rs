@@ -9,6 +9,7 @@ pub mod bucket;
 pub mod cover;
 pub mod disks;
 pub mod etcd;
+pub mod former;
 pub mod join;
 pub mod look;
 pub mod make;
@@ -225,6 +226,8 @@ pub struct Machine {
     pub frozen: bool,
     /// Without power; EC2 says `running`.
     pub off: bool,
+    /// Whether something is wrong with it on which kubeadm fails.
+    pub unfit: bool,
     /// Whether kubelet runs.
     pub kubelet: bool,
     /// Whether the guard set the manifests aside when kubelet started.
@@ -352,6 +355,10 @@ pub enum At {
     MarkJoined,
     Release,
     Keep,
+    /// To judge which registrations of others are over, or after that, to move the next one away.
+    Former {
+        over: Option<Vec<(Slot, Reg)>>,
+    },
     Done,
     /// An operator must decide.
     Stopped,
@@ -478,6 +485,9 @@ pub enum Action {
     Expire(Slot),
     /// AWS answers nobody for so many seconds.
     Outage(u16),
+    /// Something is wrong with a machine from now on, or no longer.
+    Spoil(Slot),
+    Mend(Slot),
 }
 
 /// How often each event may still happen.
@@ -507,6 +517,7 @@ pub struct Budget {
     pub objects: u8,
     pub strangers: u8,
     pub outages: u8,
+    pub defects: u8,
     /// Restarts of an `up` that has ended.
     pub starts: u8,
 }
@@ -554,6 +565,7 @@ impl Machine {
             was_stopped: false,
             frozen: false,
             off: false,
+            unfit: false,
             kubelet: true,
             aside: false,
             disk: Disk::default(),

@@ -194,6 +194,7 @@ impl Reg {
             last_error: None,
             since: String::new(),
             updated: String::new(),
+            later: Default::default(),
         }
     }
 }

@@ -88,6 +88,11 @@ impl World {
             let others = [Listed::InService, Listed::Standby, Listed::Unhealthy, Listed::Not];
             out.extend(others.iter().filter(|to| **to != machine.listed).map(|to| Action::List(slot, *to)));
         }
+        if machine.unfit {
+            out.push(Action::Mend(slot));
+        } else if left.defects > 0 {
+            out.push(Action::Spoil(slot));
+        }
         if machine.off {
             out.push(Action::Boot(slot));
             return;
@@ -189,6 +194,14 @@ impl World {
                     out.extend(reached.map(|other| step(Luck::Without(other))));
                 }
             }
+            At::Former { over: None } => {
+                lucky(out, step, faults, &[Luck::Lost]);
+                if self.left.views > 0 {
+                    out.extend(self.slots().filter(|other| *other != slot).map(|other| step(Luck::Without(other))));
+                    out.push(step(Luck::Nobody));
+                }
+            }
+            At::Former { over: Some(_) } => lucky(out, step, faults, &[Luck::Lost]),
             At::JoinWait | At::InitWait => {
                 if matches!(self.machine(slot).kubeadm, Kubeadm::Ended { .. }) {
                     out.push(step(Luck::Fine));
@@ -371,6 +384,11 @@ impl World {
                 self.left.outages = self.left.outages.saturating_sub(1);
                 self.outage = seconds;
             }
+            Action::Spoil(slot) => {
+                self.left.defects = self.left.defects.saturating_sub(1);
+                self.machine_mut(slot).unfit = true;
+            }
+            Action::Mend(slot) => self.machine_mut(slot).unfit = false,
             Action::Strange => {
                 self.left.strangers = self.left.strangers.saturating_sub(1);
                 self.strange = true;
@@ -419,7 +437,7 @@ impl World {
         let machine = self.machine_mut(slot);
         if dead {
             (machine.disk, machine.volume) = (super::Disk::default(), None);
-            machine.listed = Listed::InService;
+            (machine.listed, machine.unfit) = (Listed::InService, false);
         }
         if machine.disk.manifest.is_none() {
             (machine.kubelet, machine.aside) = (true, false);
@@ -542,7 +560,8 @@ const fn asks_aws(at: &At) -> bool {
         | At::Forget { .. }
         | At::Register
         | At::Release
-        | At::Keep => true,
+        | At::Keep
+        | At::Former { .. } => true,
         At::Ask
         | At::Halt
         | At::InitMark

@@ -39,10 +39,14 @@ pub enum Rule {
     BesideAnother,
     /// 19: another cluster is never concluded from an API server that a claim of this record started.
     OwnServer,
+    /// 6: nobody moves the registration away that explains a listed member.
+    Explains,
+    /// Nobody claims or joins anew with a machine on which kubeadm is known to fail.
+    Unfit,
 }
 
 impl Rule {
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::Identity,
         Self::OneReady,
         Self::OwnClaim,
@@ -60,6 +64,8 @@ impl Rule {
         Self::ForeignWord,
         Self::BesideAnother,
         Self::OwnServer,
+        Self::Explains,
+        Self::Unfit,
     ];
 
     pub const fn name(self) -> &'static str {
@@ -81,6 +87,8 @@ impl Rule {
             Self::ForeignWord => "13: nobody removes a member because of another machine's disk",
             Self::BesideAnother => "19: nobody claims where an API server answers or nobody asked",
             Self::OwnServer => "19: an API server that this record's claim started is no other cluster",
+            Self::Explains => "6: what explains a listed member stays registered",
+            Self::Unfit => "6: an unfit machine begins nothing",
         }
     }
 }

@@ -44,6 +44,7 @@ pub(in crate::model) fn registered(n: u8, member_id: Option<u8>, lease: Option<u
         last_error: None,
         since: String::new(),
         updated: String::new(),
+        later: Default::default(),
     }
 }
 

@@ -19,14 +19,20 @@ use std::time::Duration;
 #[must_use]
 pub fn decide(seen: &Snapshot, policy: &Policy) -> Step {
     match by_the_table(seen, policy) {
-        step if step.makes_a_cluster() && !seen.unreadable.is_empty() => {
-            Step::Wait(Wait::Registrations { instances: seen.unreadable.clone() })
+        step if step.makes_a_cluster() && !obscure(seen).is_empty() => {
+            Step::Wait(Wait::Registrations { instances: obscure(seen) })
         }
         step if step.wants_fit_machine(&seen.local) && !seen.defects.is_empty() => {
             Step::Wait(Wait::Unfit { defects: seen.defects.clone() })
         }
         step => step,
     }
+}
+
+/// The machines of whose registrations nobody here can say whether they tell of a cluster.
+fn obscure(seen: &Snapshot) -> Vec<InstanceId> {
+    let unknown = seen.registrations.iter().filter(|found| !found.is_understood()).map(|found| &found.instance);
+    seen.unreadable.iter().chain(unknown).cloned().collect()
 }
 
 /// The rows of the design's table, top to bottom.

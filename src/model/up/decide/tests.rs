@@ -177,6 +177,7 @@ fn registered(n: u8, phase: RegistrationPhase, claim_id: u8, member_id: Option<u
         last_error: None,
         since: String::new(),
         updated: String::new(),
+        later: Default::default(),
     }
 }
 
@@ -560,6 +561,14 @@ fn nothing_makes_a_cluster_beside_a_registration_that_says_nothing() {
         assert!(decided(&seen).makes_a_cluster(), "{seen:?}");
         let seen = Snapshot { unreadable: vec![id(7)], ..seen };
         assert_eq!(decided(&seen), Step::Wait(Wait::Registrations { instances: vec![id(7)] }));
+        // Nor while nobody here knows what a machine's phase means.
+        let phase = serde_json::from_str("\"hibernating\"").unwrap();
+        let later = Registration { phase, claim_id: None, ..registered(8, RegistrationPhase::Waiting, 1, None) };
+        let seen = Snapshot { registrations: vec![later.clone()], ..seen };
+        assert_eq!(decided(&seen), Step::Wait(Wait::Registrations { instances: vec![id(7), id(8)] }));
+        let retired = Registration { retired: true, ..later };
+        let seen = Snapshot { registrations: vec![retired], unreadable: Vec::new(), ..seen };
+        assert!(decided(&seen).makes_a_cluster(), "{seen:?}");
     }
     let members = ClusterView::Listed(listed(&[(2, true)]));
     let joins = Snapshot { record: ready(), cluster: members, unreadable: vec![id(7)], ..machine(1) };
