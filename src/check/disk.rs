@@ -19,7 +19,7 @@ use std::path::Path;
 pub(super) const CHECKS: &[Check] = &[
     Check { name: "local-state", run: |input| at_once(local_state(input)) },
     Check { name: "static-pods", run: |input| at_once(static_pods(input)) },
-    Check { name: "etcd-folder", run: |input| at_once(etcd_folder(input)) },
+    Check { name: "etcd-folder", run: |input| Box::pin(etcd_folder(input)) },
 ];
 
 /// Where kubelet finds static pods.
@@ -131,11 +131,14 @@ fn static_pods(input: &CheckInput) -> Found {
 }
 
 /// Whether etcd's folder is what kubeadm accepts, and large enough.
-fn etcd_folder(input: &CheckInput) -> Found {
+async fn etcd_folder(input: &CheckInput) -> Found {
     input.needs_root()?;
     let Some(folder) = input.documents.needed()?.data_dir() else {
         return Ok(vec![Finding::ok("not needed: etcd is external")]);
     };
+    if let Some(defect) = fitness::volume(Some(folder)).await {
+        return Ok(vec![defect.into()]);
+    }
     let room = fitness::room(folder).map_err(|error| Finding::skipped(format!("'{}': {error}", folder.display())))?;
     Ok(vec![judge_folder(folder).unwrap_or_else(|| judge_room(folder, room))])
 }

@@ -15,6 +15,8 @@ mod kubeadm;
 mod machine;
 mod network;
 mod own_etcd;
+mod own_files;
+mod own_node;
 mod report;
 mod runtime;
 mod settings;
@@ -47,12 +49,13 @@ struct Check {
 }
 
 /// All checks, in the order of the report: from this machine outwards.
-const CHECKS: [&[Check]; 13] = [
+const CHECKS: [&[Check]; 15] = [
     settings::CHECKS,
     machine::CHECKS,
     units::CHECKS,
     runtime::CHECKS,
     disk::CHECKS,
+    own_files::CHECKS,
     kubeadm::CHECKS,
     host_files::CHECKS,
     network::CHECKS,
@@ -61,6 +64,7 @@ const CHECKS: [&[Check]; 13] = [
     trial::CHECKS,
     cluster::CHECKS,
     own_etcd::CHECKS,
+    own_node::CHECKS,
 ];
 
 /// A check that has its answer already.

@@ -3,12 +3,13 @@
 use anyhow::{Context, Result};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 use std::net::IpAddr;
 
 use crate::kubeadm::documents::yaml;
 use crate::kubeadm::output::redact;
 use crate::kubeadm::pki::ca_hashes;
+use crate::model::machine::node_marks::{LABELS, Lacking, NodeMarks, Taint};
 
 /// The longest message of a server that is shown, in characters.
 const SHOWN: usize = 300;
@@ -28,6 +29,8 @@ pub struct KubeNode {
     pub kubelet_version: Option<String>,
     /// The addresses that its kubelet gives.
     pub addresses: Vec<IpAddr>,
+    /// How it is marked.
+    pub marks: NodeMarks,
 }
 
 /// The cluster's own configuration, from the `ConfigMap` called `kubeadm-config`.
@@ -58,7 +61,43 @@ pub(super) fn node(object: &Value) -> Result<KubeNode> {
         provider_id: text(object, "/spec/providerID"),
         kubelet_version: text(object, "/status/nodeInfo/kubeletVersion"),
         addresses: addresses(object),
+        marks: marks(object),
     })
+}
+
+fn marks(node: &Value) -> NodeMarks {
+    let labels = node.pointer("/metadata/labels").and_then(Value::as_object).into_iter().flatten();
+    NodeMarks {
+        labels: labels.map(|(name, _)| name.clone()).filter(|name| LABELS.contains(&name.as_str())).collect(),
+        taints: taints(node).iter().map(taint).collect(),
+    }
+}
+
+fn taints(node: &Value) -> &[Value] {
+    node.pointer("/spec/taints").and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
+
+fn taint(given: &Value) -> Taint {
+    let field = |name: &str| given[name].as_str().unwrap_or_default().to_owned();
+    Taint { key: field("key"), value: field("value"), effect: field("effect") }
+}
+
+/// The merge patch that gives these labels and taints to this very version of a Node. Taints that it has stay as they are.
+pub(super) fn marked(node: &Value, lacking: &Lacking) -> Value {
+    let wanted = lacking.taints.iter().map(|taint| match taint.value.as_str() {
+        "" => json!({"key": taint.key, "effect": taint.effect}),
+        value => json!({"key": taint.key, "value": value, "effect": taint.effect}),
+    });
+    let labels: Map<String, Value> = lacking.labels.iter().map(|label| ((*label).to_owned(), json!(""))).collect();
+    let mut patch = json!({
+        "metadata": {
+            "uid": node["metadata"]["uid"], "resourceVersion": node["metadata"]["resourceVersion"], "labels": labels,
+        },
+    });
+    if !lacking.taints.is_empty() {
+        patch["spec"] = json!({"taints": wanted.chain(taints(node).iter().cloned()).collect::<Vec<_>>()});
+    }
+    patch
 }
 
 /// The IP addresses of a Node; its other addresses are host names.
@@ -181,6 +220,31 @@ mod tests {
         {
             assert!(node(&wrong).is_err(), "{wrong}");
         }
+        Ok(())
+    }
+
+    #[test]
+    fn a_node_is_marked_in_the_version_that_was_read_and_keeps_its_other_taints() -> Result<()> {
+        let late =
+            json!({"key": "node.kubernetes.io/not-ready", "effect": "NoExecute", "timeAdded": "2026-01-02T03:04:05Z"});
+        let found = json!({
+            "metadata": {"name": "n1", "uid": "u1", "resourceVersion": "7", "labels": {LABELS[1]: "", "other": "x"}},
+            "spec": {"taints": [late]},
+        });
+        let read = node(&found)?.marks;
+        assert_eq!(read.labels.iter().collect::<Vec<_>>(), [LABELS[1]]);
+        assert_eq!(read.taints[0].to_string(), "node.kubernetes.io/not-ready:NoExecute");
+        let value = Taint { key: "a".into(), value: "b".into(), effect: "NoSchedule".into() };
+        let lacking = Lacking { labels: vec![LABELS[0]], taints: vec![Taint::of_control_plane(), value] };
+        let expected = json!({
+            "metadata": {"uid": "u1", "resourceVersion": "7", "labels": {LABELS[0]: ""}},
+            "spec": {"taints": [
+                {"key": LABELS[0], "effect": "NoSchedule"}, {"key": "a", "value": "b", "effect": "NoSchedule"}, late,
+            ]},
+        });
+        assert_eq!(marked(&found, &lacking), expected);
+        let labels_alone = marked(&found, &Lacking { labels: vec![LABELS[0]], taints: Vec::new() });
+        assert_eq!(labels_alone.get("spec"), None, "nobody's taints are written");
         Ok(())
     }
 

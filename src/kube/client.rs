@@ -4,12 +4,14 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use reqwest::header::CONTENT_TYPE;
 use reqwest::{Certificate, Identity, Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::answers::{self, ClusterConfiguration, KubeNode};
 use super::kubeconfig::Kubeconfig;
 use crate::host::tls;
+use crate::model::machine::node_marks::Lacking;
 use crate::settings::Endpoint;
 
 /// How long a connection may take to be made.
@@ -46,6 +48,15 @@ pub enum Deleted {
     NotThere,
     /// The object of that name has another UID, and was kept.
     AnotherOne,
+}
+
+/// The result of marking a Node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Marking {
+    /// It is marked.
+    Done,
+    /// It was changed meanwhile, and was left alone.
+    Changed,
 }
 
 struct HttpAnswer {
@@ -136,6 +147,29 @@ impl Client {
         self.delete(&in_folder(NODES, name)?, Some(uid)).await
     }
 
+    /// Gives the Node of that name what it lacks of kubeadm's marks, if it is still the one that was judged.
+    ///
+    /// # Errors
+    /// When the server does not answer, or refuses.
+    pub async fn mark_node(&self, node: &KubeNode, lacking: &Lacking) -> Result<Marking> {
+        let path = in_folder(NODES, &node.name)?;
+        let answer = self.call(Method::GET, &path, None).await?;
+        if answer.status == StatusCode::NOT_FOUND {
+            return Ok(Marking::Changed);
+        }
+        let found = answer.success(self, &path)?;
+        let read = answers::node(&found).with_context(|| self.failed(&path))?;
+        if read.uid != node.uid || read.marks != node.marks {
+            return Ok(Marking::Changed);
+        }
+        let patch = self.call(Method::PATCH, &path, Some(&answers::marked(&found, lacking))).await?;
+        match patch.status {
+            // Another version (409), another object of that name (422), or none any more.
+            StatusCode::CONFLICT | StatusCode::UNPROCESSABLE_ENTITY | StatusCode::NOT_FOUND => Ok(Marking::Changed),
+            _ => patch.success(self, &path).map(|_| Marking::Done),
+        }
+    }
+
     /// Deletes the bootstrap token with this public ID.
     ///
     /// # Errors
@@ -216,7 +250,11 @@ impl Client {
 
     async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<HttpAnswer> {
         let url = format!("https://{}{path}", self.authority);
+        let merges = method == Method::PATCH;
         let mut request = self.http.request(method, url);
+        if merges {
+            request = request.header(CONTENT_TYPE, "application/merge-patch+json");
+        }
         if let Some(body) = body {
             request = request.json(body);
         }

@@ -8,7 +8,7 @@ mod kubeconfig;
 mod probe;
 
 pub use answers::{ClusterConfiguration, KubeNode};
-pub use client::{Client, Deleted, bad_certificate, is_silence};
+pub use client::{Client, Deleted, Marking, bad_certificate, is_silence};
 pub use endpoint::{UnverifiedAnswer, answers_at, answers_at_address};
 pub use kubeconfig::Kubeconfig;
 pub use probe::is_api_server;

@@ -75,6 +75,13 @@ pub fn etcd_client_certificate(certificates_dir: &Path, kubernetes_version: &str
     ])
 }
 
+/// A phase of `kubeadm init`, with the documents in `config`.
+#[must_use]
+pub fn init_phase(phase: &[&str], config: &Path) -> Vec<String> {
+    let config = text(config);
+    ["init", "phase"].iter().chain(phase).chain(&["--config", &config]).map(|word| (*word).to_owned()).collect()
+}
+
 /// `kubeadm token delete` of the bootstrap token with this public `id` (the six characters before the dot; never the
 /// secret).
 #[must_use]
@@ -127,6 +134,10 @@ mod tests {
             (
                 etcd_client_certificate(dir, "v1.36.1"),
                 "init phase certs etcd-healthcheck-client --cert-dir /run/kubeboot/pki --kubernetes-version v1.36.1",
+            ),
+            (
+                init_phase(&["control-plane", "apiserver"], config),
+                "init phase control-plane apiserver --config /run/kubeboot/init.yaml",
             ),
             (token_delete("abcdef", kubeconfig), "token delete abcdef --kubeconfig /etc/kubernetes/admin.conf"),
             (version(), "version -o json"),

@@ -40,6 +40,18 @@ pub fn places(root: &Path) -> Manifests {
     Manifests { in_place: any(FOLDER), aside: any(ASIDE) }
 }
 
+/// The absolute path of a static pod, where kubelet starts it.
+#[must_use]
+pub fn place(name: &str) -> PathBuf {
+    Path::new("/").join(FOLDER).join(name)
+}
+
+/// Whether this one is set aside below `root`.
+#[must_use]
+pub fn is_aside(root: &Path, name: &str) -> bool {
+    fs::symlink_metadata(root.join(ASIDE).join(name)).is_ok()
+}
+
 /// Sets them aside. Again after a crash: the same end.
 ///
 /// # Errors

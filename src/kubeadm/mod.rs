@@ -12,6 +12,7 @@
 //! | [`last_words`] | what kubelet and ended containers said last |
 //! | [`data_dir`] | etcd's data folder, in which nothing but etcd's own data may lie |
 //! | [`manifests`] | the manifests of etcd and API server, and the folder in which they are set aside |
+//! | [`own_files`] | the files that a member must have, and which of them are lost |
 //! | [`quiesce`] | stopping kubelet and the control plane that it started |
 //! | [`state`] | what is on this machine's disk, and whose it is |
 //! | [`wipe`] | making a machine fresh again |
@@ -24,6 +25,7 @@ pub mod host_files;
 pub mod last_words;
 pub mod manifests;
 pub mod output;
+pub mod own_files;
 pub mod pki;
 pub mod quiesce;
 pub mod run;

@@ -63,6 +63,15 @@ pub async fn serve_again() -> Result<()> {
     Ok(())
 }
 
+/// Ends the programs of the control plane, which kubelet starts again: a container sees the folder that was there when it began, also
+/// where that was removed and made anew.
+pub fn restart_containers() {
+    let ended = kill_processes(Path::new("/proc"));
+    if !ended.is_empty() {
+        tracing::warn!("ended {}, which kubelet starts again with the files that were made anew", ended.join(", "));
+    }
+}
+
 /// Orders everything to stop, once; what comes back is what was still there.
 async fn stop_containers(cri_socket: Option<&str>) -> Vec<String> {
     let mut left = Vec::new();

@@ -109,6 +109,14 @@ impl Kubeadm {
         self.run("kubeadm init phase certs etcd-healthcheck-client", args, QUERY_TIMEOUT).await.map(|_| ())
     }
 
+    /// Runs a phase of `kubeadm init` that makes files of this machine from those that are there, and from the documents in `config`.
+    ///
+    /// # Errors
+    /// When kubeadm fails.
+    pub async fn make_files(&self, phase: &[&str], config: &Path) -> Result<(), Failure> {
+        self.run("kubeadm init phase", args::init_phase(phase, config), QUERY_TIMEOUT).await.map(|_| ())
+    }
+
     /// Lets kubeadm validate the documents in `config`.
     ///
     /// # Errors

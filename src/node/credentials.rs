@@ -106,7 +106,11 @@ fn is_young(age: Duration) -> bool {
     age < CREDENTIAL_VALIDITY / 4 * 3
 }
 
-async fn fetch(facts: &Facts, store: &Store, record: &ClusterRecord, published: &Published) -> Result<Bundle> {
+/// Fetches the bundle that the record names, which must be the very one that it means.
+///
+/// # Errors
+/// It is missing, or is another one.
+pub async fn fetch(facts: &Facts, store: &Store, record: &ClusterRecord, published: &Published) -> Result<Bundle> {
     let url = store.url(&published.pki_key);
     let remedy = "restore that version of the object, for without it no machine can join";
     let object = store.get(&published.pki_key).await?;

@@ -80,6 +80,7 @@ fn is_of(node: &KubeNode, machine: &Registration) -> bool {
 mod tests {
     use super::*;
     use crate::model::machine::ids::{InstanceId, Uid};
+    use crate::model::machine::node_marks::NodeMarks;
     use crate::model::membership::registration::RegistrationPhase;
 
     const UID: &str = "6f9619ff-8b86-4011-b42d-00c04fc964ff";
@@ -93,6 +94,7 @@ mod tests {
             provider_id: provider_id.map(str::to_owned),
             kubelet_version: None,
             addresses: Vec::new(),
+            marks: NodeMarks::default(),
         }
     }
 

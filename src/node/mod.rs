@@ -2,6 +2,7 @@
 
 pub mod api_servers;
 pub mod credentials;
+pub mod data_dir_drop_ins;
 pub mod digests;
 pub mod etcd_claim;
 pub mod facts;
@@ -10,9 +11,9 @@ pub mod former_node;
 pub mod group;
 pub mod instances;
 pub mod judged;
-pub mod kubelet_drop_in;
 pub mod lease;
 pub mod leaving_unit;
+pub mod lost_files;
 pub mod node_name;
 pub mod own_authorities;
 pub mod peers;

@@ -14,7 +14,7 @@ pub async fn at_fault(why: &str, store: &Store, published: &Published) -> Option
     }
     let bundle = store.get(&published.pki_key).await.ok()??.body;
     let is_the_records = pki::digest(&bundle) == published.pki_digest;
-    let foreign = pki::foreign_authorities(Path::new("/"), &bundle).ok().filter(|_| is_the_records)?;
+    let foreign = pki::foreign_authorities(Path::new("/"), &bundle, &pki::TRUSTED).ok().filter(|_| is_the_records)?;
     (!foreign.is_empty()).then(|| accused(&foreign))
 }
 

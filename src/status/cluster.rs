@@ -3,13 +3,13 @@
 use super::origin::as_root;
 use super::within::within;
 use crate::etcd::{self, Access};
-use crate::kube::{Client, Kubeconfig};
+use crate::kube::{Client, KubeNode, Kubeconfig};
 use crate::model::machine::ids::{InstanceId, Uid};
 use crate::model::membership::certainty::RecordedEtcd;
 use crate::model::membership::view::ClusterView;
 use crate::model::status::{ApiServer, Etcd, Known, MemberStatus, NodeStatus, StatusMachine};
 use crate::node::credentials::{FOLDER, MEMBER_ETCD, MEMBER_KUBECONFIG};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use futures::stream::{self, StreamExt, TryStreamExt};
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -109,21 +109,27 @@ async fn api_server(client: &Client, node_name: Option<&str>) -> ApiServer {
     let node = async {
         match node_name {
             Some(name) => client.node(name).await,
-            None => Ok(None),
+            None => Err(anyhow!("nobody says what its name is")),
         }
     };
     let (ready, uid, version, node) = tokio::join!(
         within(briefly(client.readyz())),
         within(briefly(async { Uid::parse(client.kube_system_uid().await?).context("the UID of kube-system") })),
         within(client.version()),
-        within(node),
+        within(briefly(node)),
     );
-    let node = node.ok().flatten();
     ApiServer {
         ready,
         kube_system_uid: uid,
         version: version.ok(),
-        node: node.map(|node| NodeStatus { ready: node.ready, kubelet_version: node.kubelet_version }),
+        node: node.map(|node| {
+            node.map(|KubeNode { ready, kubelet_version, provider_id, marks, .. }| NodeStatus {
+                ready,
+                kubelet_version,
+                provider_id,
+                marks,
+            })
+        }),
     }
 }
 

@@ -7,9 +7,12 @@ use crate::etcd;
 use crate::host::files;
 use crate::host::systemd::{drop_ins, unit};
 use crate::kubeadm::state;
-use crate::model::status::{Known, LeavingUnitState, StatusOrigin, ThisMachine};
+use crate::model::machine::local::Local;
+use crate::model::machine::own_files::LostFile;
+use crate::model::status::{Known, LeavingUnitState, LostFiles, StatusOrigin, ThisMachine};
 use crate::node::LEAVING_UNIT;
 use crate::node::facts::read_documents;
+use crate::node::lost_files;
 use crate::settings::Settings;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
@@ -40,6 +43,10 @@ pub(super) async fn look(settings: &Settings, known: &mut Option<imds::InstanceM
         .map_err(Clone::clone)
         .and_then(|documents| state::observe(Path::new("/"), documents.data_dir()).map_err(|error| as_root(&error)));
     let data = documents.as_ref().map_err(Clone::clone).map(|documents| etcd::data::observe(documents.data_dir()));
+    let lost_files = match (&documents, &local) {
+        (Ok(documents), Ok(Local::Made { .. })) => lost(&lost_files::of_member(documents, settings, None)),
+        (_, _) => None,
+    };
     let (addresses, machine) = match metadata {
         Ok(imds::InstanceMetadata { instance, account, region, addresses, .. }) => {
             (addresses, Ok(ThisMachine { instance, account, region }))
@@ -53,7 +60,9 @@ pub(super) async fn look(settings: &Settings, known: &mut Option<imds::InstanceM
         addresses,
         endpoint: settings.endpoint.to_string(),
         expected_size: settings.expected_size,
+        marks_nodes: [true, false].into_iter().all(|initialised| documents.node_taints(initialised).is_some()),
         local,
+        lost_files,
         data,
         certificates: certificates::read(Path::new("/")).map_err(|error| as_root(&error)),
         leaving_unit,
@@ -61,6 +70,11 @@ pub(super) async fn look(settings: &Settings, known: &mut Option<imds::InstanceM
     };
     let api_port = documents.bind_port().unwrap_or(settings.endpoint.port);
     Place { here, api_port, external_etcd: documents.external_etcd().is_some() }
+}
+
+fn lost(files: &[LostFile]) -> Option<LostFiles> {
+    let (named, remedy) = lost_files::told(files)?;
+    Some(LostFiles { paths: files.iter().map(|file| file.path.display().to_string()).collect(), named, remedy })
 }
 
 /// A member's address when its metadata service is silent.

@@ -2,6 +2,8 @@
 
 use super::hook::LaunchHook;
 use super::membership::Membership;
+use super::own_files;
+use super::own_node::OwnNode;
 use super::record::RecordHold;
 use super::reporting::Reporting;
 use super::{StepOutcome, UpOptions};
@@ -53,6 +55,10 @@ pub struct UpContext {
     pub(super) launch_hook: LaunchHook,
     /// The manifests that the guard has set aside.
     pub(super) manifests_aside: ManifestsAside,
+    /// For this machine's Node.
+    pub(super) own_node: OwnNode,
+    /// What was last said of files that this machine has lost.
+    pub(super) said_of_files: Option<String>,
     /// For whoever wants to know what this machine does.
     pub(super) report: Reporting,
     /// Whether this `up` works here: with the machine's lock, and not only to say what it would do.
@@ -95,6 +101,8 @@ impl UpContext {
             fitness: Fitness::default(),
             launch_hook: LaunchHook::new(&session, &facts),
             manifests_aside: ManifestsAside::default(),
+            own_node: OwnNode::default(),
+            said_of_files: None,
             report: Reporting::new(Registrar::load(store.clone(), &facts).await),
             kubeadm: lock.map_or_else(Kubeadm::read_only, Kubeadm::new),
             roll: Roll::new(&store),
@@ -133,7 +141,7 @@ impl UpContext {
         {
             tracing::warn!("failed to remove '{}': {error}", folder.display());
         }
-        for name in ["kubeadm-join.yaml", "hosts"] {
+        for name in ["kubeadm-join.yaml", "hosts", own_files::DOCUMENTS] {
             if let Err(error) = files::remove(&Path::new(FOLDER).join(name)) {
                 tracing::warn!("{error:#}");
             }

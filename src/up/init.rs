@@ -30,7 +30,7 @@ use crate::model::record::cluster::{ClusterRecord, Published};
 use crate::model::record::conditional_write::Condition;
 use crate::node::Facts;
 use crate::node::credentials::{FOLDER, MEMBER_ETCD};
-use crate::node::kubelet_drop_in;
+use crate::node::data_dir_drop_ins;
 use crate::node::registrar::rfc3339;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use std::net::SocketAddr;
@@ -55,7 +55,7 @@ impl UpContext {
         self.report.registrar.phase(RegistrationPhase::Initializing, &claim_id).await;
         // What init makes is a member, too.
         self.membership.leaving_unit.arm().await;
-        kubelet_drop_in::install(self.facts.documents.data_dir()).await;
+        data_dir_drop_ins::install(self.facts.documents.data_dir()).await;
         Point::LeavingArmed.reached();
         // The last look before kubeadm, with nobody else asked in between: only its own claim lets a node initialise.
         if !claim::stands(&self.read_record().await?, &claim_id) {

@@ -20,7 +20,7 @@ use crate::model::record::view::RecordView;
 use crate::model::up::snapshot::Snapshot;
 use crate::model::up::step::Step;
 use crate::node::Facts;
-use crate::node::kubelet_drop_in;
+use crate::node::data_dir_drop_ins;
 use crate::node::lease::{Queued, release};
 use crate::node::peers;
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -160,7 +160,7 @@ impl UpContext {
             return Ok(StepOutcome::Again);
         }
         self.membership.leaving_unit.arm().await;
-        kubelet_drop_in::install(self.facts.documents.data_dir()).await;
+        data_dir_drop_ins::install(self.facts.documents.data_dir()).await;
         Point::LeavingArmed.reached();
         self.report
             .registrar

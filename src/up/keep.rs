@@ -19,8 +19,8 @@ use crate::model::record::cluster::Published;
 use crate::model::record::conditional_write::Condition;
 use crate::model::record::view::RecordView;
 use crate::model::up::snapshot::Snapshot;
+use crate::node::data_dir_drop_ins;
 use crate::node::digests::digests;
-use crate::node::kubelet_drop_in;
 use anyhow::{Result, anyhow};
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
@@ -35,7 +35,7 @@ impl UpContext {
         let RecordView::Found { record, .. } = &seen.record else { return Ok(StepOutcome::Again) };
         let Some(published) = record.published() else { return Ok(StepOutcome::Again) };
         self.membership.leaving_unit.arm().await;
-        kubelet_drop_in::install(self.facts.documents.data_dir()).await;
+        data_dir_drop_ins::install(self.facts.documents.data_dir()).await;
         let member = match &seen.cluster {
             ClusterView::Listed(members) => members.at(&seen.addresses).map(|member| member.id),
             _ => None,
@@ -44,6 +44,9 @@ impl UpContext {
         // before. Written before anybody is asked: while it is wrong, the guard keeps this machine's API server from starting.
         if has_data_of(&seen.data, member) {
             self.mark(&record.claim_id, published, member, seen)?;
+        }
+        if let Some(waiting) = self.restore_files(record, published, seen).await? {
+            return Ok(StepOutcome::Wait(waiting));
         }
         let Some((_, credentials)) = &self.membership.credentials else { return Ok(StepOutcome::Again) };
         let local =
@@ -79,18 +82,13 @@ impl UpContext {
             Err(error) => return wait(error),
         }
         self.mark(&record.claim_id, published, member, seen)?;
-        let node = match local.node(&self.facts.node_name).await {
-            Ok(None) if self.facts.external_etcd() => {
-                // No reason to wipe: if all Nodes are missing, the API servers are all that is left of the cluster.
-                let name = &self.facts.node_name;
-                let remedy = format!(
-                    "if it was deleted, restart kubelet, then 'kubeadm init phase mark-control-plane --node-name {name}'"
-                );
-                return wait(anyhow!("it knows no Node '{name}': {remedy}"));
-            }
-            node => node.ok().flatten(),
+        let initialised = published.initialised_by == self.facts.machine.instance;
+        let node = match self.own_node.look(&local, &self.facts, initialised).await {
+            Ok(Ok(node)) => node,
+            Ok(Err(waiting)) => return Ok(StepOutcome::Wait(waiting)),
+            Err(error) => return wait(error),
         };
-        let node_uid = node.and_then(|node| Uid::parse(node.uid).ok());
+        let node_uid = Uid::parse(node.uid).ok();
         if let Some(reason) = self.publish_hash(published).await? {
             return Ok(StepOutcome::Wait(Waiting { reason, pause: POLL_INTERVAL, exit: Exit::TryAgain }));
         }

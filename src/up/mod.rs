@@ -15,6 +15,8 @@ mod loss;
 mod membership;
 mod observe;
 mod outages;
+mod own_files;
+mod own_node;
 pub mod point;
 mod record;
 mod reporting;
@@ -34,6 +36,7 @@ use crate::model::up::snapshot::Snapshot;
 use crate::model::up::step::{StandBy, Step, Stop, Wait};
 use crate::node::Facts;
 use crate::node::credentials::FOLDER;
+use crate::node::fitness;
 use crate::node::leaving_unit::LeavingUnit;
 use crate::settings::Settings;
 use anyhow::{Context, Result, anyhow};
@@ -215,6 +218,10 @@ async fn look(context: &mut UpContext) -> Result<(Snapshot, Step)> {
     }
     if step.wants_fit_machine(&seen.local) {
         seen.defects = context.fitness.defects(&context.facts, &context.store, step == Step::Join).await;
+        step = decide(&seen, context.policy());
+    }
+    if step == Step::Rejoin {
+        seen.defects = fitness::volume(context.facts.documents.data_dir()).await.into_iter().collect();
         step = decide(&seen, context.policy());
     }
     Ok((seen, step))

@@ -19,6 +19,7 @@ use crate::model::up::snapshot::{ApiServerProbe, Snapshot};
 use crate::node::credentials::Credentials;
 use crate::node::etcd_claim;
 use crate::node::group::View;
+use crate::node::lost_files;
 use crate::node::own_authorities;
 use crate::node::peers;
 use anyhow::{Context, Result};
@@ -170,6 +171,12 @@ impl UpContext {
         }
         let mut asked = self.ask_and_restore_claim(&addresses, published).await;
         if member_here
+            && let Some((files, _)) = lost_files::told(&self.lost_files(published))
+            && let ClusterView::Unknown { why } = &mut asked
+        {
+            *why = format!("{why}; this machine has lost {files}");
+        }
+        if member_here
             && let ClusterView::Unknown { why } = &mut asked
             && let Some(own) = own_authorities::at_fault(why, &self.store, published).await
         {
@@ -223,7 +230,10 @@ impl UpContext {
         let made = if member_here {
             match Credentials::from_disk(&self.facts, RecordedEtcd::of(record)) {
                 Ok(made) => made,
-                Err(error) => return Ok(Err(format!("{error:#}"))),
+                Err(lost) => match self.others_than_lost(record, published, &lost).await? {
+                    Ok(made) => made,
+                    Err(why) => return Ok(Err(why)),
+                },
             }
         } else {
             match Credentials::from_bundle(

@@ -29,6 +29,7 @@ mod objects;
 mod older_records;
 mod operator;
 mod other_clusters;
+mod own_things;
 mod quorum;
 mod replacements;
 mod reports;

@@ -171,7 +171,7 @@ class Node:
         self.prepare_join(other)
         return self.kubeadm("join", "--config", self.write("/run/join.yaml", self.join_config(**extra)))
 
-    def api(self, method, target, body=None, config="/etc/kubernetes/admin.conf", through=None):
+    def api(self, method, target, body=None, config="/etc/kubernetes/admin.conf", through=None, kind=None):
         """A request by a kubeconfig of this node to its own API server, or to that of another; the decoded answer.
 
         Raises kubeapi.ApiError for a refusal.
@@ -179,7 +179,7 @@ class Node:
         os.environ["STANDIN_ROOT"] = self.root
         try:
             server = f"https://{(through or self).address}:6443"
-            return kubeapi.Api(kubeconfig.Config.load(config), server=server).call(method, target, body)
+            return kubeapi.Api(kubeconfig.Config.load(config), server=server).call(method, target, body, kind)
         finally:
             del os.environ["STANDIN_ROOT"]
 

@@ -142,6 +142,20 @@ def test_changes_of_an_old_version_conflict(node):
     assert refused.value.status == 409 and node.get(f"{target}/race")["data"] == {"a": "2"}
 
 
+def test_a_patch_of_an_old_version_or_of_another_object_changes_nothing(node):
+    target = "/api/v1/namespaces/kube-system/configmaps"
+    made = node.api("POST", target, {"metadata": {"name": "patched"}, "data": {"a": "1"}})["metadata"]
+    kind = "application/merge-patch+json"
+    for stale, status in (({"uid": "another"}, 422), ({"resourceVersion": "1"}, 409)):
+        with pytest.raises(kubeapi.ApiError) as refused:
+            node.api("PATCH", f"{target}/patched", {"metadata": stale, "data": {"a": "2"}}, kind=kind)
+        assert refused.value.status == status and node.get(f"{target}/patched")["data"] == {"a": "1"}
+    current = {key: made[key] for key in ("uid", "resourceVersion")}
+    node.api("PATCH", f"{target}/patched", {"metadata": {**current, "labels": {"b": ""}}, "data": {"a": "2"}}, kind=kind)
+    found = node.get(f"{target}/patched")
+    assert found["data"] == {"a": "2"} and found["metadata"]["labels"] == {"b": ""}
+
+
 @pytest.mark.parametrize("target", ["/api/v1/things", "/apis/apps/v1/deployments", "/api/v2/nodes", "/", "/nothing"])
 def test_other_paths_are_not_found(node, target):
     with pytest.raises(kubeapi.ApiError) as refused:

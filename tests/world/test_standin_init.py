@@ -1,10 +1,12 @@
 """What init makes of a document: files that it names, phases that it skips, an etcd that is not its own."""
 
 import json
+import os
 import subprocess
 
 import pytest
 
+from world.standin import dial, kubeapi
 from world.standin_lab import Lab, wait
 
 
@@ -43,6 +45,32 @@ def test_the_api_server_needs_the_files_that_it_is_given(node, mounted, there, c
             "admin user in file admin.conf" in done.stderr
         )
         assert "no such file or directory" in node.read("/run/standin/logs/kube-apiserver.log").lower()
+
+
+def knows_itself(node):
+    """Whether the API server answers admin.conf."""
+    try:
+        return node.get("/api/v1/nodes/n1")["metadata"]["name"] == "n1"
+    except (dial.Unreachable, kubeapi.ApiError):
+        return False
+
+
+def test_lost_files_are_made_anew_by_their_phases_as_init_made_them(node):
+    node.hosts(node.address)
+    node.init()
+    manifests = "/etc/kubernetes/manifests"
+    before = {name: node.read(f"{manifests}/{name}") for name in node.files(manifests)}
+    assert len(before) == 4
+    for name in before:
+        os.unlink(f"{node.root}{manifests}/{name}")
+    for name in ("admin.conf", "pki/apiserver.crt", "pki/apiserver.key"):
+        os.unlink(f"{node.root}/etc/kubernetes/{name}")
+    for phase in (["certs", "apiserver"], ["kubeconfig", "admin"], ["etcd", "local"], ["control-plane", "scheduler"]):
+        node.kubeadm("init", "phase", *phase, "--config", "/run/init.yaml")
+    assert node.files(manifests) == ["etcd.yaml", "kube-scheduler.yaml"]
+    node.kubeadm("init", "phase", "control-plane", "all", "--config", "/run/init.yaml")
+    assert {name: node.read(f"{manifests}/{name}") for name in node.files(manifests)} == before
+    wait(lambda: knows_itself(node), 30, "admin.conf to be of use again")
 
 
 def test_phases_and_lines_are_skipped(node):

@@ -46,6 +46,8 @@ def test_units_are_known_by_their_files(node):
     assert ctl(node, "is-active", "kubeboot-reset") == (0, "active", "")
     shown = ctl(node, "show", "kubeboot-reset", "--property=ActiveState,LoadState")
     assert shown == (0, "ActiveState=active\nLoadState=loaded", "")
+    shown = ctl(node, "show", "--property", "LoadState", "--", "var-lib-etcd.mount", "kubeboot-reset.service")
+    assert shown == (0, "LoadState=not-found\n\nLoadState=loaded", "")
     assert ctl(node, "disable", "--now", "kubeboot-reset")[0] == 0
     assert ctl(node, "is-active", "-q", "kubeboot-reset") == (3, "", "")
 

@@ -2,6 +2,7 @@
 
 pub mod drop_ins;
 pub mod jobs;
+pub mod mounts;
 pub mod notify;
 pub mod unit;
 

@@ -1,6 +1,6 @@
-//! Querying the state of one unit, and starting it.
+//! Querying the state of one unit, starting, stopping and restarting it.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use super::systemctl;
 
@@ -54,9 +54,22 @@ pub enum Armed {
 ///
 /// If systemd does not answer.
 pub async fn show(name: &str) -> Result<Unit> {
-    let args = ["show", "--property", "LoadState,ActiveState,SubState,UnitFileState", "--", name];
-    let output = systemctl(&args).await.with_context(|| format!("failed to ask systemd for the unit '{name}'"))?;
-    Ok(parse(&output.stdout))
+    let found = show_all(&[name]).await?;
+    found.into_iter().next().context("systemd said nothing of the unit")
+}
+
+/// The same of several units, in one question and in this order.
+///
+/// # Errors
+///
+/// If systemd does not answer, or not of each of them.
+pub async fn show_all(names: &[&str]) -> Result<Vec<Unit>> {
+    let args = ["show", "--property", "LoadState,ActiveState,SubState,UnitFileState", "--"];
+    let asked = || format!("failed to ask systemd for '{}'", names.join("', '"));
+    let output = systemctl(&[&args[..], names].concat()).await.with_context(asked)?;
+    let found = parse_all(&output.stdout);
+    ensure!(found.len() == names.len(), "{}: it answered for {}", asked(), found.len());
+    Ok(found)
 }
 
 /// Starts a unit that acts when it is stopped, and does not wait for the start: the caller may run in
@@ -79,6 +92,16 @@ pub async fn arm(name: &str) -> Result<Armed> {
     Ok(Armed::Queued)
 }
 
+/// Restarts a unit, or starts one that is down, and does not wait for that.
+///
+/// # Errors
+///
+/// If systemd does not answer or refuses.
+pub async fn restart(name: &str) -> Result<()> {
+    let restarted = systemctl(&["restart", "--no-block", "--", name]).await;
+    restarted.map(drop).with_context(|| format!("failed to restart the unit '{name}'"))
+}
+
 /// Stops a unit and waits for that. One that does not end in time is killed: its stop is queued, so it does not start again.
 ///
 /// # Errors
@@ -93,6 +116,11 @@ pub async fn stop(name: &str) -> Result<()> {
         Err(_) => Err(failed),
     };
     stopped.map(drop).with_context(|| format!("failed to stop the unit '{name}'"))
+}
+
+/// Parses the answer for several units: an empty line stands between them.
+fn parse_all(text: &str) -> Vec<Unit> {
+    text.trim().split("\n\n").map(parse).collect()
 }
 
 /// Parses lines `Property=value`. A missing property is empty, which is neither loaded nor active.
@@ -122,6 +150,13 @@ mod tests {
         {
             assert_eq!(parse(&format!("UnitFileState={state}\n")).is_enabled(), enabled, "{state}");
         }
+    }
+
+    #[test]
+    fn several_units_are_told_apart() {
+        let text = "LoadState=not-found\nActiveState=inactive\nUnitFileState=\n\nLoadState=loaded\nActiveState=active\nUnitFileState=\n";
+        let states: Vec<_> = parse_all(text).into_iter().map(|unit| (unit.is_installed(), unit.is_active())).collect();
+        assert_eq!(states, [(false, false), (true, true)]);
     }
 
     #[test]

@@ -54,8 +54,7 @@ impl Documents {
     /// When a document contradicts what kubeboot knows of the machine or the cluster.
     pub fn join(&self, cluster: &ClusterFacts, node: &NodeFacts, kubeconfig: &Path) -> Result<String, DocumentRefusal> {
         self.judge(cluster)?;
-        let mut join = self.skeleton(JOIN);
-        self.inherit(&mut join)?;
+        let mut join = self.as_joiner()?;
         self.register(&mut join, node)?;
         self.allow_lost_and_found(&mut join, node)?;
         advertise(&mut join, "controlPlane.localAPIEndpoint", cluster, node)?;
@@ -93,6 +92,38 @@ impl Documents {
             configuration["encryptionAlgorithm"] = algorithm.into();
         }
         Ok([json_text(&init), json_text(&configuration)].join("---\n"))
+    }
+
+    /// The documents with which phases of `kubeadm init` make files of a member anew: this machine, and the cluster's own
+    /// `ClusterConfiguration` as kubeadm stored it. `initialised`: whether this machine has made the cluster.
+    ///
+    /// # Errors
+    /// When a document contradicts what kubeboot knows of the machine.
+    pub fn own_files(
+        &self,
+        cluster: &ClusterFacts,
+        node: &NodeFacts,
+        stored: &Value,
+        initialised: bool,
+    ) -> Result<String, DocumentRefusal> {
+        let given = if initialised { self.skeleton(INIT) } else { self.as_joiner()? };
+        let mut init = json!({"apiVersion": super::KUBEADM_VERSION, "kind": INIT});
+        advertise(&mut init, "localAPIEndpoint", cluster, node)?;
+        fill(&mut init, "nodeRegistration.name", &node.name, "")?;
+        if let Some(socket) = self.cri_socket().or(node.cri_socket.as_deref()) {
+            fill(&mut init, "nodeRegistration.criSocket", socket, "")?;
+        }
+        if let Some(patches) = at(&given, "patches") {
+            mapping(&mut init, "")?.insert("patches".into(), patches.clone());
+        }
+        Ok([json_text(&init), json_text(stored)].join("---\n"))
+    }
+
+    /// Whether kubeadm makes all files of this machine by these documents, and skips none of its phases for them.
+    #[must_use]
+    pub fn makes_all_files(&self, initialised: bool) -> bool {
+        let given = if initialised { Ok(self.skeleton(INIT)) } else { self.as_joiner() };
+        given.is_ok_and(|given| !texts(&given, "skipPhases").any(makes_files))
     }
 
     /// Fills in how the machine registers as a node.
@@ -161,6 +192,13 @@ impl Documents {
         Ok(configuration)
     }
 
+    /// The `JoinConfiguration`, with what the operator wrote for init and not for join.
+    pub(super) fn as_joiner(&self) -> Result<Value, DocumentRefusal> {
+        let mut join = self.skeleton(JOIN);
+        self.inherit(&mut join)?;
+        Ok(join)
+    }
+
     /// Copies to join what the operator wrote for init and not for join.
     fn inherit(&self, join: &mut Value) -> Result<(), DocumentRefusal> {
         let init = self.kubeadm(INIT);
@@ -207,6 +245,18 @@ fn kubelet_flag(document: &mut Value, name: &str, ours: &str, remedy: &str) -> R
     }
     list_mut(document, KUBELET_ARGS)?.push(json!({"name": name, "value": ours}));
     Ok(())
+}
+
+/// Whether a phase, of init or of join, makes files of the machine.
+fn makes_files(phase: &str) -> bool {
+    let (first, part) = phase.split_once('/').unwrap_or((phase, ""));
+    match first {
+        "certs" | "kubeconfig" | "etcd" | "etcd-join" | "control-plane" | "control-plane-prepare" | "kubelet-start" => {
+            true
+        }
+        "control-plane-join" => matches!(part, "" | "etcd"),
+        _ => false,
+    }
 }
 
 /// Fills in where the machine's API server is reached.

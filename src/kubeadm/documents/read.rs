@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use crate::model::machine::node_marks::Taint;
+
 use super::value::{at, pairs, text, texts};
 use super::{CLUSTER, ClusterFacts, DocumentRefusal, Documents, INIT, JOIN, RESET};
 
@@ -11,6 +13,8 @@ use super::{CLUSTER, ClusterFacts, DocumentRefusal, Documents, INIT, JOIN, RESET
 pub(super) const DEFAULT_SERVICE_SUBNET: &str = "10.96.0.0/12";
 pub(super) const DEFAULT_DATA_DIR: &str = "/var/lib/etcd";
 const DEFAULT_PORT: u16 = 6443;
+/// The phases that mark the Node, of init and of join, with those that they are part of.
+const MARK_PHASES: [&str; 3] = ["mark-control-plane", "control-plane-join", "control-plane-join/mark-control-plane"];
 
 /// An etcd that kubeadm does not run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -119,6 +123,28 @@ impl Documents {
         let mut flags =
             [INIT, JOIN].into_iter().flat_map(|kind| pairs(self.kubeadm(kind), "nodeRegistration.kubeletExtraArgs"));
         configured.any(|fails| !fails) || flags.any(|(name, value)| name == "fail-swap-on" && value == "false")
+    }
+
+    /// The taints that kubeadm gives to this machine's Node; `None` where these documents have it mark nothing. `initialised`: whether
+    /// `kubeadm init` has made this machine a member, and not `kubeadm join`.
+    #[must_use]
+    pub fn node_taints(&self, initialised: bool) -> Option<Vec<Taint>> {
+        let document = if initialised { self.skeleton(INIT) } else { self.as_joiner().ok()? };
+        let skips = |phase: &str| MARK_PHASES.contains(&phase);
+        if texts(&document, "skipPhases").any(skips) {
+            return None;
+        }
+        // An empty list means that there are none, in kubeadm as well.
+        let Some(given) = at(&document, "nodeRegistration.taints").and_then(Value::as_array) else {
+            return Some(vec![Taint::of_control_plane()]);
+        };
+        let field = |taint: &Value, name: &str| text(taint, name).unwrap_or_default().to_owned();
+        let taint = |given: &Value| Taint {
+            key: field(given, "key"),
+            value: field(given, "value"),
+            effect: field(given, "effect"),
+        };
+        Some(given.iter().map(taint).collect())
     }
 
     /// The socket of the container runtime, if the operator gave one.

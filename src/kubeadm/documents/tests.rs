@@ -590,3 +590,72 @@ fn an_add_on_whose_phase_is_skipped_is_disabled_and_no_drift() -> Result<()> {
     }
     Ok(())
 }
+
+#[test]
+fn a_node_is_given_the_taints_of_the_document_that_made_it() -> Result<()> {
+    const CONTROL_PLANE: &str = "node-role.kubernetes.io/control-plane:NoSchedule";
+    let taints = |init: &str, join: &str, initialised| -> Result<Option<Vec<String>>> {
+        let documents = Documents::parse(&format!("{}\n---\n{}", of(INIT, init), of(JOIN, join)))?;
+        let found = documents.node_taints(initialised);
+        Ok(found.map(|taints| taints.iter().map(ToString::to_string).collect()))
+    };
+    let given = "nodeRegistration: {taints: [{key: a, value: b, effect: NoExecute}]}";
+    let (none, null) = ("nodeRegistration: {taints: []}", "nodeRegistration: {taints: null}");
+    // (InitConfiguration, JoinConfiguration, that of the machine that made the cluster, that of one that joined)
+    type Taints<'a> = Option<&'a [&'a str]>;
+    let rows: [(&str, &str, Taints<'_>, Taints<'_>); 9] = [
+        ("", "", Some(&[CONTROL_PLANE]), Some(&[CONTROL_PLANE])),
+        (given, "", Some(&["a=b:NoExecute"]), Some(&["a=b:NoExecute"])),
+        (none, "", Some(&[]), Some(&[])),
+        (null, "", Some(&[CONTROL_PLANE]), Some(&[CONTROL_PLANE])),
+        ("", none, Some(&[CONTROL_PLANE]), Some(&[])),
+        (none, given, Some(&[]), Some(&["a=b:NoExecute"])),
+        ("skipPhases: [mark-control-plane]", "", None, None),
+        ("", "skipPhases: [control-plane-join/mark-control-plane]", Some(&[CONTROL_PLANE]), None),
+        ("skipPhases: [addon]", "skipPhases: [preflight]", Some(&[CONTROL_PLANE]), Some(&[CONTROL_PLANE])),
+    ];
+    for (init, join, made, joined) in rows {
+        for (initialised, expected) in [(true, made), (false, joined)] {
+            let expected = expected.map(|taints| taints.iter().map(|taint| (*taint).to_owned()).collect::<Vec<_>>());
+            assert_eq!(taints(init, join, initialised)?, expected, "{init} / {join} / {initialised}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn files_are_made_anew_by_the_clusters_configuration_and_this_machines_patches() -> Result<()> {
+    let stored = json!({"apiVersion": "kubeadm.k8s.io/v1beta4", "kind": CLUSTER, "kubernetesVersion": "v1.36.1"});
+    let file =
+        format!("{}\n---\n{}", of(INIT, "patches: {directory: /etc/patches}"), of(CLUSTER, "clusterName: other"));
+    let text = Documents::parse(&file)?.own_files(&lab(), &node(), &stored, false)?;
+    let (init, cluster) = text.split_once("---\n").context("two documents")?;
+    let init: Value = serde_json::from_str(init)?;
+    assert_eq!(init["patches"]["directory"], "/etc/patches", "a joiner takes what init names, too");
+    assert_eq!(init["localAPIEndpoint"], json!({"advertiseAddress": "10.0.1.11", "bindPort": 6443}));
+    assert_eq!(init["nodeRegistration"]["name"], node().name);
+    assert_eq!(serde_json::from_str::<Value>(cluster)?, stored, "as kubeadm stored it");
+    Ok(())
+}
+
+#[test]
+fn whoever_skips_a_phase_that_makes_files_misses_none_of_them() -> Result<()> {
+    let rows = [
+        ("", "", true, true),
+        ("skipPhases: [addon/kube-proxy, mark-control-plane, preflight]", "", true, true),
+        ("skipPhases: [certs/apiserver]", "", false, true),
+        ("skipPhases: [control-plane/scheduler]", "skipPhases: []", false, true),
+        ("", "skipPhases: [control-plane-prepare/kubeconfig]", true, false),
+        ("", "skipPhases: [control-plane-join]", true, false),
+        ("", "skipPhases: [control-plane-join/mark-control-plane]", true, true),
+    ];
+    for (init, join, made, joined) in rows {
+        let documents = Documents::parse(&format!("{}\n---\n{}", of(INIT, init), of(JOIN, join)))?;
+        assert_eq!(
+            (documents.makes_all_files(true), documents.makes_all_files(false)),
+            (made, joined),
+            "{init} {join}"
+        );
+    }
+    Ok(())
+}

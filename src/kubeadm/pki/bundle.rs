@@ -6,7 +6,7 @@
 //! ```
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use base64::Engine;
@@ -19,8 +19,10 @@ use crate::host::files;
 
 /// The largest bundle, in bytes.
 pub const BUNDLE_LIMIT: u64 = 1024 * 1024;
-/// The authorities by which machines know each other, below [`PKI_DIR`].
-const AUTHORITIES: [&str; 2] = ["ca.crt", "etcd/ca.crt"];
+/// The certificate authorities of a cluster, below [`PKI_DIR`].
+pub const AUTHORITIES: [&str; 3] = ["ca.crt", "etcd/ca.crt", "front-proxy-ca.crt"];
+/// Those by which machines know each other.
+pub const TRUSTED: [&str; 2] = ["ca.crt", "etcd/ca.crt"];
 /// The schema of the JSON that this program writes and reads.
 const SCHEMA: u32 = 1;
 
@@ -110,6 +112,17 @@ impl Bundle {
         self.files.iter().try_for_each(|file| file.install(root))
     }
 
+    /// Writes these of its files to their own places below `root`, where nothing is or an empty file. What is there stays.
+    ///
+    /// # Errors
+    /// Names the file that could not be written.
+    pub fn put_back(&self, root: &Path, lost: &[PathBuf]) -> Result<()> {
+        let is_there =
+            |file: &&SharedFile| files::below(root, &file.path).metadata().is_ok_and(|found| found.len() > 0);
+        let lost = self.files.iter().filter(|file| lost.contains(&file.path)).filter(|file| !is_there(file));
+        lost.into_iter().try_for_each(|file| file.install(root))
+    }
+
     /// Writes only kubeadm's own files into `certificates_dir`, which becomes a private copy of `/etc/kubernetes/pki`. This machine makes
     /// its first credentials from the copy, while its real folders are unchanged.
     ///
@@ -138,15 +151,14 @@ impl Bundle {
     }
 }
 
-/// The certificate authorities below `root` that are not those of the bundle, or are missing: with them a machine accuses all others.
+/// Which of these authorities below `root` are not those of the bundle, or are missing.
 ///
 /// # Errors
 /// What is wrong with the bundle, without its content.
-pub fn foreign_authorities(root: &Path, bytes: &[u8]) -> Result<Vec<String>> {
+pub fn foreign_authorities(root: &Path, bytes: &[u8], authorities: &[&str]) -> Result<Vec<String>> {
     let mut foreign = Vec::new();
     for file in read(bytes)?.files {
-        let Some(place) = AUTHORITIES.into_iter().find(|name| Path::new(PKI_DIR).join(name) == Path::new(&file.path))
-        else {
+        let Some(place) = authorities.iter().find(|name| Path::new(PKI_DIR).join(name) == Path::new(&file.path)) else {
             continue;
         };
         let shared = STANDARD.decode(&file.content).ok().context("the content of an authority in it is not base64")?;
@@ -258,7 +270,7 @@ mod tests {
         const OTHER: &[u8] = include_bytes!("../../../tests/fixtures/pki/rsa.crt");
         let root = tempfile::tempdir()?;
         let mut bundle = bundle();
-        for file in bundle.files.iter_mut().filter(|file| file.path.ends_with("ca.crt")) {
+        for file in bundle.files.iter_mut().filter(|file| file.path.to_string_lossy().ends_with("ca.crt")) {
             file.content = OURS.to_vec();
         }
         let json = bundle.to_json()?;
@@ -280,11 +292,13 @@ mod tests {
                     None => std::fs::remove_file(place)?,
                 }
             }
-            let mut found = foreign_authorities(root.path(), &json)?;
+            let mut found = foreign_authorities(root.path(), &json, &TRUSTED)?;
             found.sort();
             assert_eq!(found, expected);
         }
-        assert!(foreign_authorities(root.path(), b"{}").is_err());
+        let all = foreign_authorities(root.path(), &json, &AUTHORITIES)?;
+        assert!(all.contains(&"/etc/kubernetes/pki/front-proxy-ca.crt".to_owned()), "{all:?}");
+        assert!(foreign_authorities(root.path(), b"{}", &TRUSTED).is_err());
         Ok(())
     }
 
@@ -320,6 +334,23 @@ mod tests {
         assert_eq!(mode("pki/ca.crt"), Some(0o644));
         assert_eq!(mode("pki/ca.key"), Some(0o600));
         assert_eq!(mode("audit.yaml"), Some(0o755));
+        Ok(())
+    }
+
+    #[test]
+    fn only_what_is_lost_is_put_back_with_its_mode() -> Result<()> {
+        let root = tempfile::tempdir()?;
+        let place = |path: &str| files::below(root.path(), Path::new(path));
+        let [ca, sa, other] =
+            ["/etc/kubernetes/pki/ca.crt", "/etc/kubernetes/pki/sa.key", "/etc/kubernetes/pki/sa.pub"];
+        std::fs::create_dir_all(place("/etc/kubernetes/pki"))?;
+        std::fs::write(place(ca), "another authority")?;
+        std::fs::write(place(sa), "")?;
+        bundle().put_back(root.path(), &[ca.into(), sa.into(), "/etc/passwd".into()])?;
+        assert_eq!(std::fs::read_to_string(place(ca))?, "another authority", "it is not lost");
+        assert_eq!(std::fs::read_to_string(place(sa))?, PEM);
+        assert_eq!(place(sa).metadata()?.permissions().mode() & 0o777, 0o600);
+        assert!(!place(other).exists() && !place("/etc/passwd").exists(), "nobody has lost it");
         Ok(())
     }
 

@@ -9,7 +9,7 @@ mod certificate;
 mod operator_pki;
 mod shared;
 
-pub use bundle::{BUNDLE_LIMIT, Bundle, foreign_authorities};
+pub use bundle::{AUTHORITIES, BUNDLE_LIMIT, Bundle, TRUSTED, foreign_authorities};
 pub use certificate::{Certificate, ca_hashes, certificates};
 pub use operator_pki::{restore_operator_pki, save_operator_pki};
 pub use shared::{SharedFile, Wanted, collect, wanted};

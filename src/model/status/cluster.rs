@@ -3,8 +3,9 @@
 use super::endpoint;
 use super::input::{Etcd, StatusInput};
 use super::machines::{Ec2Answer, StatusMachine, is_explained};
+use super::nodes;
 use super::reason::{CERTIFICATE_DAYS, StatusReason, StatusSource, unknown};
-use super::record::{data, missing, record, went_back};
+use super::record::{data, lost_files, missing, record, went_back};
 use super::zones;
 use crate::model::machine::group::Ec2State;
 use crate::model::machine::ids::{InstanceId, Uid};
@@ -47,6 +48,7 @@ pub(super) fn reasons(input: &StatusInput, machines: &[StatusMachine<'_>]) -> Ve
     found.extend(went_back(input, machines));
     found.extend(record(input, machines));
     found.extend(data(input));
+    found.extend(lost_files(input));
     if !input.without_claim.is_empty() {
         found.push(StatusReason::EtcdClaimMissing(input.without_claim.clone()));
     }
@@ -71,6 +73,7 @@ pub(super) fn reasons(input: &StatusInput, machines: &[StatusMachine<'_>]) -> Ve
         Err(_) => {}
     }
     found.extend(api_servers(input, machines));
+    found.extend(nodes::reasons(input, machines));
     let credible = input.leaves_out_only_what_is_gone();
     let living = machines.iter().filter(|machine| !machine.is_past(credible)).filter_map(StatusMachine::registered);
     found.extend(unlike(living).into_iter().map(StatusReason::MachinesDiffer));

@@ -5,6 +5,7 @@ use crate::model::machine::etcd_data::EtcdData;
 use crate::model::machine::group::{Ec2State, Group};
 use crate::model::machine::ids::{InstanceId, MemberId, Uid};
 use crate::model::machine::local::Local;
+use crate::model::machine::node_marks::NodeMarks;
 use crate::model::membership::lease::Lease;
 use crate::model::membership::members::Members;
 use crate::model::membership::registration::Registration;
@@ -63,8 +64,12 @@ pub struct StatusOrigin {
     pub service_subnet: Option<String>,
     /// The expected size, if set.
     pub expected_size: Option<usize>,
+    /// Whether kubeadm marks the Nodes of the control plane, by the kubeadm documents of this machine.
+    pub marks_nodes: bool,
     /// The state on the disk.
     pub local: Known<Local>,
+    /// The files that this machine has lost as a member; `None` where it has lost none, or is none.
+    pub lost_files: Option<LostFiles>,
     /// What lies in etcd's data folder.
     pub data: Known<EtcdData>,
     /// The certificates on the disk, in any order; empty where no control plane was made.
@@ -73,6 +78,17 @@ pub struct StatusOrigin {
     pub leaving_unit: Known<LeavingUnitState>,
     /// The folders of its drop-ins that systemd does not have: without them systemd stops etcd before the machine has left.
     pub missing_drop_ins: Vec<String>,
+}
+
+/// Files that a member should have and has not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LostFiles {
+    /// All of them.
+    pub paths: Vec<String>,
+    /// A few of them, in a sentence.
+    pub named: String,
+    /// What to do.
+    pub remedy: &'static str,
 }
 
 /// This machine, by its metadata.
@@ -173,8 +189,8 @@ pub struct ApiServer {
     pub kube_system_uid: Known<Uid>,
     /// Its version, if it answered that.
     pub version: Option<String>,
-    /// The machine's Node; `None` when there is none or it is not known.
-    pub node: Option<NodeStatus>,
+    /// The machine's Node; `None` when there is none.
+    pub node: Known<Option<NodeStatus>>,
 }
 
 /// What is known of a machine's Node object.
@@ -184,6 +200,10 @@ pub struct NodeStatus {
     pub ready: bool,
     /// Its kubelet's version.
     pub kubelet_version: Option<String>,
+    /// Its provider ID, once it has one.
+    pub provider_id: Option<String>,
+    /// How it is marked.
+    pub marks: NodeMarks,
 }
 
 impl StatusInput {

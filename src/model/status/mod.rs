@@ -8,6 +8,7 @@
 //! | `machines.rs` | every machine that a source mentions, with its member |
 //! | `cluster.rs` | everything that is wrong, the most severe first |
 //! | `endpoint.rs` | what a client finds at the endpoint |
+//! | `nodes.rs` | the Nodes of the control plane |
 //! | `zones.rs` | whether one availability zone holds the quorum |
 //! | `record.rs` | what is wrong with the record and with what lies on this disk |
 //! | `reason.rs` | the reasons, with what an operator can do |
@@ -25,6 +26,7 @@ mod cluster;
 mod endpoint;
 mod input;
 mod machines;
+mod nodes;
 mod reason;
 mod record;
 mod zones;
@@ -36,8 +38,8 @@ pub use reason::{CERTIFICATE_DAYS, StatusReason, StatusSource};
 pub use zones::{VoterZones, voter_zones};
 
 pub use input::{
-    ApiServer, CertificateExpiry, Etcd, Known, LeavingUnitState, MemberStatus, NodeStatus, StatusInput, StatusOrigin,
-    ThisMachine,
+    ApiServer, CertificateExpiry, Etcd, Known, LeavingUnitState, LostFiles, MemberStatus, NodeStatus, StatusInput,
+    StatusOrigin, ThisMachine,
 };
 
 use crate::model::machine::ids::InstanceId;

@@ -1,6 +1,8 @@
 //! The reasons why a control plane is not healthy, each with what an operator can do.
 
+use super::input::LostFiles;
 use crate::model::machine::ids::{ClaimId, InstanceId, MemberId, Uid};
+use crate::model::machine::node_marks::ROLE_LABEL;
 use crate::model::membership::alike::Unlike;
 use crate::model::membership::later_truth::LaterTruth;
 use crate::model::membership::member_name::MemberName;
@@ -110,6 +112,13 @@ pub enum StatusReason {
     EtcdClaimMissing(Vec<IpAddr>),
     /// This machine was a member, and etcd's data is gone from its disk.
     DataGone(InstanceId),
+    /// This machine is a member, and has lost files that it needs.
+    FilesLost {
+        /// This machine.
+        instance: InstanceId,
+        /// Which.
+        files: LostFiles,
+    },
     /// The data of etcd on this disk is another instance's.
     ForeignData {
         /// Whose.
@@ -193,6 +202,29 @@ pub enum StatusReason {
         /// The error.
         why: String,
     },
+    /// The API server of a voter knows no Node of its machine.
+    NodeMissing {
+        /// Its machine.
+        instance: InstanceId,
+        /// The name that the Node would have.
+        node: String,
+    },
+    /// A voter's Node has not the label of a control plane.
+    NodeUnmarked {
+        /// Its machine.
+        instance: InstanceId,
+        /// The Node's name.
+        node: String,
+    },
+    /// The Node of a voter's name is another instance's.
+    NodeOfAnother {
+        /// The voter's machine.
+        instance: InstanceId,
+        /// The Node's name.
+        node: String,
+        /// Its provider ID.
+        provider_id: String,
+    },
     /// The published discovery hash is not the record's.
     HashDiffers,
     /// A certificate on this machine expires soon or has expired.
@@ -228,6 +260,7 @@ impl StatusReason {
             Self::OtherClaim { .. } => "other-claim",
             Self::EtcdClaimMissing(_) => "etcd-claim-missing",
             Self::DataGone(_) => "data-gone",
+            Self::FilesLost { .. } => "files-lost",
             Self::ForeignData { .. } => "foreign-data",
             Self::DataOfAnother { .. } => "data-of-another",
             Self::RecordRetired => "record-retired",
@@ -245,6 +278,9 @@ impl StatusReason {
             Self::ZoneHoldsQuorum { .. } => "zone-holds-quorum",
             Self::MachinesDiffer(_) => "machines-differ",
             Self::ApiServer { .. } => "api-server",
+            Self::NodeMissing { .. } => "node-missing",
+            Self::NodeUnmarked { .. } => "node-unmarked",
+            Self::NodeOfAnother { .. } => "node-of-another",
             Self::HashDiffers => "hash-differs",
             Self::Certificate { .. } => "certificate",
             Self::GroupIncomplete { .. } => "group-incomplete",
@@ -300,8 +336,12 @@ impl StatusReason {
             Self::OtherCluster { instance, .. }
             | Self::NotAVoter { instance, .. }
             | Self::ApiServer { instance, .. }
+            | Self::NodeMissing { instance, .. }
+            | Self::NodeUnmarked { instance, .. }
+            | Self::NodeOfAnother { instance, .. }
             | Self::OtherClaim { instance, .. }
             | Self::DataGone(instance)
+            | Self::FilesLost { instance, .. }
             | Self::HolderGone(instance) => Some(instance),
             Self::MemberSilent { member, .. }
             | Self::AnswersAsAnother { member, .. }
@@ -373,6 +413,9 @@ impl fmt::Display for StatusReason {
                 "etcd's data is gone from this machine, which is a member: mount the volume if there is one; otherwise 'kubeboot up' has its \
                  member removed by the other voters and joins anew, for which they must have a quorum: bring them back",
             ),
+            Self::FilesLost { files: LostFiles { named, remedy, .. }, .. } => {
+                write!(f, "this machine is a member, and has lost {named}: {remedy}")
+            }
             Self::ForeignData { owner } => write!(
                 f,
                 "the data of etcd on this disk was written by {owner}: attach this disk to {owner}, if it belongs there; 'kubeboot up' deletes \
@@ -418,6 +461,20 @@ impl fmt::Display for StatusReason {
             ),
             Self::MachinesDiffer(unlike) => fmt_unlike(f, unlike),
             Self::ApiServer { instance, why } => write!(f, "the API server of {instance} is not ready: {why}"),
+            Self::NodeMissing { instance, node } => write!(
+                f,
+                "the API server of {instance} knows no Node '{node}', which is that machine's: 'kubeboot up' there has kubelet register it \
+                 anew, and marks it"
+            ),
+            Self::NodeUnmarked { instance, node } => write!(
+                f,
+                "the Node '{node}' of {instance} has not the label {ROLE_LABEL}: 'kubeboot up' there marks it anew, as kubeadm does"
+            ),
+            Self::NodeOfAnother { instance, node, provider_id } => write!(
+                f,
+                "the Node '{node}', the name of {instance}, has the provider ID '{provider_id}' of another instance: if that is gone, run \
+                 'kubectl delete node {node}', and then 'kubeboot up' on {instance}"
+            ),
             Self::HashDiffers => {
                 f.write_str("the published discovery hash is not the record's: the next 'kubeboot up' of a member repairs it")
             }

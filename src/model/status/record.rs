@@ -110,6 +110,14 @@ pub(super) fn data(input: &StatusInput) -> Option<StatusReason> {
     }
 }
 
+/// What this machine has lost of its own files, as the member that wrote its disk.
+pub(super) fn lost_files(input: &StatusInput) -> Option<StatusReason> {
+    let Ok(Local::Made { instance, .. }) = &input.here.local else { return None };
+    let files = input.here.lost_files.clone()?;
+    let is_foreign = input.here.machine.as_ref().is_ok_and(|machine| machine.instance != *instance);
+    (!is_foreign).then(|| StatusReason::FilesLost { instance: instance.clone(), files })
+}
+
 /// The member that a certain list names at this machine's address.
 fn listed_here(input: &StatusInput) -> Option<&Member> {
     match &input.etcd {

@@ -5,6 +5,7 @@ use crate::model::machine::etcd_data::{EtcdData, EtcdIds};
 use crate::model::machine::group::{Ec2State, Group, GroupMember, Lifecycle};
 use crate::model::machine::ids::{ClaimId, EtcdClusterId, MemberId, Uid};
 use crate::model::machine::local::Local;
+use crate::model::machine::node_marks::{LABELS, NodeMarks, Taint};
 use crate::model::membership::members::{Member, Members};
 use crate::model::membership::registration::{Registration, SCHEMA, Versions};
 use crate::model::record::cluster::Published;
@@ -121,7 +122,16 @@ pub(crate) fn api_server() -> ApiServer {
         ready: Ok(()),
         kube_system_uid: Ok(Uid::parse(UID).unwrap()),
         version: Some("v1.36.1".into()),
-        node: Some(NodeStatus { ready: true, kubelet_version: Some("v1.36.1".into()) }),
+        node: Ok(Some(node_status())),
+    }
+}
+
+pub(crate) fn node_status() -> NodeStatus {
+    NodeStatus {
+        ready: true,
+        kubelet_version: Some("v1.36.1".into()),
+        provider_id: None,
+        marks: NodeMarks { labels: LABELS.map(str::to_owned).into(), taints: vec![Taint::of_control_plane()] },
     }
 }
 
@@ -134,11 +144,13 @@ pub(crate) fn healthy() -> StatusInput {
             endpoint: "api.demo.internal:6443".into(),
             service_subnet: Some("10.96.0.0/12".into()),
             expected_size: None,
+            marks_nodes: true,
             local: Ok(Local::Made {
                 instance: id(1),
                 claim_id: ClaimId::parse(UID).unwrap(),
                 member: Some(member_id(1)),
             }),
+            lost_files: None,
             data: Ok(EtcdData::Of(EtcdIds { member: member_id(1), cluster: EtcdClusterId(7) })),
             certificates: Ok(vec![certificate(364)]),
             leaving_unit: Ok(LeavingUnitState::Armed),

@@ -6,6 +6,7 @@ use crate::model::machine::etcd_data::{EtcdData, EtcdIds};
 use crate::model::machine::group::{Ec2State, GroupMember};
 use crate::model::machine::ids::{BootId, ClaimId, EtcdClusterId, Uid};
 use crate::model::machine::local::Local;
+use crate::model::machine::node_marks::{self, NodeMarks};
 use crate::model::membership::members::{Member, Members};
 use crate::model::membership::registration::Registration;
 use crate::model::record::cluster::Holder;
@@ -47,6 +48,16 @@ fn api_servers(input: &mut StatusInput) -> &mut BTreeMap<InstanceId, ApiServer> 
     input.api_servers.as_mut().unwrap()
 }
 
+/// The Node of machine `n`, as its own API server knows it.
+fn node(input: &mut StatusInput, n: u8) -> &mut Known<Option<NodeStatus>> {
+    &mut api_servers(input).get_mut(&id(n)).unwrap().node
+}
+
+fn files() -> LostFiles {
+    let file = "/etc/kubernetes/admin.conf".to_owned();
+    LostFiles { named: file.clone(), paths: vec![file], remedy: "do this" }
+}
+
 fn why<T>() -> Known<T> {
     Err("no answer".into())
 }
@@ -75,7 +86,27 @@ fn a_healthy_control_plane_has_no_reason() {
         differ(input, 4);
     });
     let kubelet_without_network = with(|input| {
-        api_servers(input).get_mut(&id(2)).unwrap().node = Some(NodeStatus { ready: false, kubelet_version: None });
+        *node(input, 2) = Ok(Some(NodeStatus { ready: false, kubelet_version: None, ..node_status() }));
+    });
+    let workloads_on_the_control_plane = with(|input| {
+        for n in 1..=3 {
+            let labels = [node_marks::ROLE_LABEL.to_owned()].into();
+            let marks = NodeMarks { labels, taints: Vec::new() };
+            *node(input, n) = Ok(Some(NodeStatus { marks, ..node_status() }));
+        }
+    });
+    let unmarked_by_the_documents = with(|input| {
+        input.here.marks_nodes = false;
+        *node(input, 2) = Ok(Some(NodeStatus { marks: NodeMarks::default(), ..node_status() }));
+    });
+    let on_a_laptop = with(|input| {
+        input.here.local = Ok(Local::Fresh);
+        input.here.lost_files = Some(files());
+    });
+    let nobody_says_of_a_node = with(|input| *node(input, 2) = why());
+    let not_joined_yet = with(|input| {
+        registrations(input).insert(id(2), Ok(registration(2, RegistrationPhase::Joining)));
+        *node(input, 2) = Ok(None);
     });
     let rows = [
         (healthy(), "healthy, can lose 1"),
@@ -83,6 +114,11 @@ fn a_healthy_control_plane_has_no_reason() {
         (gone_and_different, "healthy, can lose 1"),
         (gone_before, "healthy, can lose 1"),
         (kubelet_without_network, "healthy, can lose 1"),
+        (workloads_on_the_control_plane, "healthy, can lose 1"),
+        (unmarked_by_the_documents, "healthy, can lose 1"),
+        (on_a_laptop, "healthy, can lose 1"),
+        (nobody_says_of_a_node, "healthy, can lose 1"),
+        (not_joined_yet, "healthy, can lose 1"),
         (with(|input| input.here.leaving_unit = Ok(LeavingUnitState::NotInstalled)), "healthy, can lose 1"),
         (with(|input| input.lease = why()), "healthy, can lose 1"),
     ];
@@ -114,6 +150,24 @@ fn every_reason_degrades() {
         ),
         (with(|input| input.api_servers = why()), 1, &["unknown"]),
         (with(|input| api_servers(input).get_mut(&id(2)).unwrap().ready = why()), 1, &["api-server"]),
+        (with(|input| input.here.lost_files = Some(files())), 1, &["files-lost"]),
+        (with(|input| *node(input, 2) = Ok(None)), 1, &["node-missing"]),
+        (
+            with(|input| {
+                let marks = NodeMarks { labels: [node_marks::LABELS[1].to_owned()].into(), ..node_status().marks };
+                *node(input, 3) = Ok(Some(NodeStatus { marks, ..node_status() }));
+            }),
+            1,
+            &["node-unmarked"],
+        ),
+        (
+            with(|input| {
+                let provider_id = Some(format!("aws:///eu-central-1a/{}", id(9)));
+                *node(input, 2) = Ok(Some(NodeStatus { provider_id, ..node_status() }));
+            }),
+            1,
+            &["node-of-another"],
+        ),
         (with(|input| input.etcd = stacked([member(1), member(2), silent(3)])), 0, &["member-silent"]),
         // The list was read through a quorum, so there is one, although status calls failed.
         (with(|input| input.etcd = stacked([member(1), silent(2), silent(3)])), 0, &["member-silent", "member-silent"]),

@@ -65,7 +65,8 @@ pub struct Snapshot {
     pub local: Local,
     /// Whose data lies in etcd's folder, whatever the marker says.
     pub data: EtcdData,
-    /// What is wrong with it, as far as it was looked at: only where it would make or join a cluster.
+    /// What is wrong with it, as far as it was looked at: only where it would make or join a cluster, or, of the volume of etcd's data
+    /// alone, where it would have its member removed because that data is gone.
     pub defects: Vec<Defect>,
     /// Its group; `None` while Auto Scaling does not know of it.
     pub group: Option<Group>,

@@ -9,12 +9,14 @@ mod disk;
 mod host_files;
 mod kubelet;
 mod runtime;
+mod volume;
 
 pub use clock::{Offset, clock};
 pub use disk::{Room, room};
 pub use host_files::{WrongFile, wrong_host_files};
 pub use kubelet::installed;
 pub use runtime::container_runtime;
+pub use volume::volume;
 
 use super::Facts;
 use crate::aws::store::Store;
@@ -90,12 +92,16 @@ impl Fitness {
 /// Looks at everything, all at the same time.
 async fn look(facts: &Facts, store: &Store, bundle: bool) -> Vec<Defect> {
     let documents = &facts.documents;
-    let (runtime, kubelet, clock) =
-        join!(answering_runtime(documents.cri_socket()), installed_kubelet(), clock_by(facts, store));
+    let (runtime, kubelet, clock, volume) = join!(
+        answering_runtime(documents.cri_socket()),
+        installed_kubelet(),
+        clock_by(facts, store),
+        volume(documents.data_dir())
+    );
     let room = documents.data_dir().and_then(|folder| room(folder).ok()?.defect(folder));
     let files = wrong_host_files(Path::new("/"), documents, &facts.settings.extra_shared_files, bundle);
     let files = files.into_iter().filter(|file| file.certain).map(|file| file.defect);
-    [runtime, kubelet, clock, room].into_iter().flatten().chain(files).collect()
+    [runtime, kubelet, clock, volume, room].into_iter().flatten().chain(files).collect()
 }
 
 async fn answering_runtime(given: Option<&str>) -> Option<Defect> {

@@ -3,7 +3,7 @@
 use super::ReportedSource;
 use crate::model::membership::members;
 use crate::model::membership::registration::Registration;
-use crate::model::status::{self, Ec2Answer, Etcd, MemberStatus, StatusInput, StatusMachine, is_explained};
+use crate::model::status::{self, Ec2Answer, Etcd, MemberStatus, NodeStatus, StatusInput, StatusMachine, is_explained};
 use serde::Serialize;
 
 /// One machine.
@@ -73,12 +73,27 @@ pub(in crate::status) struct ApiServer {
 pub(in crate::status) struct Kubelet {
     pub(in crate::status) ready: bool,
     pub(in crate::status) version: Option<String>,
+    provider_id: Option<String>,
+    marked: bool,
+    taints: Vec<String>,
+}
+
+impl Kubelet {
+    fn new(node: &NodeStatus) -> Self {
+        Self {
+            ready: node.ready,
+            version: node.kubelet_version.clone(),
+            provider_id: node.provider_id.clone(),
+            marked: node.marks.has_role(),
+            taints: node.marks.taints.iter().map(ToString::to_string).collect(),
+        }
+    }
 }
 
 impl Node {
     pub(super) fn new(machine: &StatusMachine<'_>, all: &[StatusMachine<'_>], input: &StatusInput) -> Self {
         let gone = machine.is_past(input.leaves_out_only_what_is_gone());
-        let node = machine.api_server.and_then(|server| server.node.as_ref());
+        let node = machine.api_server.and_then(|server| server.node.as_ref().ok()?.as_ref());
         Self {
             instance: machine.instance.to_string(),
             here: input.here.instance() == Some(machine.instance),
@@ -102,7 +117,7 @@ impl Node {
                 })),
             },
             api_server: ReportedSource::of(&input.api_servers, |_| machine.api_server.map(ApiServer::new)),
-            kubelet: node.map(|node| Kubelet { ready: node.ready, version: node.kubelet_version.clone() }),
+            kubelet: node.map(Kubelet::new),
         }
     }
 }

@@ -16,6 +16,7 @@ pub(in crate::status) struct Here {
     pub(in crate::status) state: ReportedSource<LocalState>,
     pub(in crate::status) leaving_unit: ReportedSource<String>,
     pub(in crate::status) missing_drop_ins: Vec<String>,
+    lost_files: Vec<String>,
     pub(in crate::status) certificates: ReportedSource<Vec<Expiry>>,
 }
 
@@ -47,6 +48,7 @@ impl Here {
             state: ReportedSource::of(&here.local, LocalState::new),
             leaving_unit: ReportedSource::of(&here.leaving_unit, ToString::to_string),
             missing_drop_ins: here.missing_drop_ins.clone(),
+            lost_files: here.lost_files.as_ref().map(|lost| lost.paths.clone()).unwrap_or_default(),
             certificates: ReportedSource::of(&here.certificates, |all| all.iter().map(expiry).collect()),
         }
     }

@@ -5,6 +5,7 @@ import datetime
 from . import certs, cluster, documents, nodefiles, say, sharedcerts, validation
 
 IMAGES = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy")
+COMPONENTS = ("controller-manager", "scheduler")
 ADMIN = "/etc/kubernetes/admin.conf"
 
 
@@ -74,6 +75,27 @@ def phase_kubeconfig(rest, flags, kinds):
             f"error execution phase kubeconfig/{rest[0]}: couldn't create a kubeconfig; the CA files couldn't be "
             f"loaded: {failure}"
         ) from failure
+
+
+def phase_control_plane(rest, flags, kinds):
+    """`init phase control-plane NAME`: one static pod of the control plane proper, or all of them."""
+    pods = {"all": None, "apiserver": "kube-apiserver", **{each: f"kube-{each}" for each in COMPONENTS}}
+    if len(rest) != 1 or rest[0] not in pods:
+        raise say.Failure(f'unknown command "{" ".join(rest)}" for "kubeadm init phase control-plane"')
+    made = _files(flags, kinds)
+    made.patches(kinds.get("InitConfiguration", {}).get("patches"))
+    made.control_plane(pods[rest[0]])
+
+
+def phase_etcd(rest, flags, kinds):
+    """`init phase etcd local`: the static pod of a first member, whatever data there is."""
+    if rest != ["local"]:
+        raise say.Failure(f'unknown command "{" ".join(rest)}" for "kubeadm init phase etcd"')
+    made = _files(flags, kinds)
+    made.patches(kinds.get("InitConfiguration", {}).get("patches"))
+    if "external" not in made.cluster["etcd"]:
+        say.out('[etcd] Creating static Pod manifest for local etcd in "/etc/kubernetes/manifests"')
+        made.etcd()
 
 
 def phase_upload_certs(_rest, flags, kinds):

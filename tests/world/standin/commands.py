@@ -6,6 +6,8 @@ OTHERS = {
     ("kubeconfig", "user"): cmd_other.kubeconfig_user,
     ("init", "phase", "certs"): cmd_other.phase_certs,
     ("init", "phase", "kubeconfig"): cmd_other.phase_kubeconfig,
+    ("init", "phase", "control-plane"): cmd_other.phase_control_plane,
+    ("init", "phase", "etcd"): cmd_other.phase_etcd,
     ("init", "phase", "upload-certs"): cmd_other.phase_upload_certs,
     ("token", "create"): cmd_other.token_create,
     ("token", "list"): cmd_other.token_list,

@@ -69,8 +69,8 @@ class Files:
                 f'could not list patch files for path "{folder}": lstat {folder}: no such file or directory'
             )
 
-    def control_plane(self):
-        """Writes the static pods of the control plane proper."""
+    def control_plane(self, only=None):
+        """Writes the static pods of the control plane proper, or one of them."""
         say.out(f'[control-plane] Using manifest folder "{manifests.FOLDER}"')
         pods = {
             "kube-apiserver": manifests.api_server(self.cluster, self.local),
@@ -78,6 +78,8 @@ class Files:
             "kube-scheduler": manifests.scheduler(self.cluster),
         }
         for name, pod in pods.items():
+            if only not in (None, name):
+                continue
             say.out(f'[control-plane] Creating static Pod manifest for "{name}"')
             manifests.write(name, pod)
 

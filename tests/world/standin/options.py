@@ -69,6 +69,8 @@ COMMANDS = {
         "apiserver-advertise-address": True,
         "apiserver-bind-port": True,
     },
+    ("init", "phase", "control-plane"): {"config": True},
+    ("init", "phase", "etcd"): {"config": True},
     ("init", "phase", "upload-certs"): {
         "upload-certs": False,
         "kubeconfig": True,

@@ -82,7 +82,7 @@ class Handler:
         return self.store.create(resource, namespace, body)
 
     def _change(self, verb, resource, namespace, name, sub, body):
-        given = {} if verb == "patch" else body.get("metadata") or {}
+        given = body.get("metadata") or {}
         if given.get("name", name) != name:
             text = f"the name of the object ({given['name']}) does not match the name on the URL ({name})"
             raise Refusal(400, "BadRequest", text)
@@ -90,9 +90,9 @@ class Handler:
 
         def rewritten(before):
             part = {key: value for key, value in body.items() if key == "status"} if sub == "status" else body
+            _must_be_of_now(resource, name, given, before["metadata"], verb)
             if verb == "patch":
                 return merge(before, part)
-            _must_be_of_now(resource, name, given, before["metadata"])
             if sub == "status":
                 return {**before, **part}
             # What is not said any more is gone, all but the state, which has a path of its own.
@@ -115,9 +115,12 @@ class Handler:
                 self.store.delete("pods", pod["metadata"]["namespace"], pod["metadata"]["name"])
 
 
-def _must_be_of_now(resource, name, given, present):
-    """Raises Refusal 409 where a request means another version of an object, or another object of that name."""
+def _must_be_of_now(resource, name, given, present, verb):
+    """Raises Refusal where a request means another version of an object (409), or another object of that name (422 in a patch)."""
     problem = f'Operation cannot be fulfilled on {resource} "{name}": '
+    if verb == "patch" and (given.get("uid") or present["uid"]) != present["uid"]:
+        text = f'{resource} "{name}" is invalid: metadata.uid: Invalid value: "{given["uid"]}": field is immutable'
+        raise Refusal(422, "Invalid", text)
     if (given.get("uid") or present["uid"]) != present["uid"]:
         text = f"Precondition failed: UID in precondition: {given['uid']}, UID in object meta: {present['uid']}"
         raise Refusal(409, "Conflict", problem + text)

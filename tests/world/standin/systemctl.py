@@ -186,7 +186,9 @@ def main(argv):
         print("running")
         return 0
     if verb == "show":
-        for unit in map(_full, units):
+        for at, unit in enumerate(map(_full, units)):
+            if at:
+                print()
             _show(unit, properties)
         return 0
     if verb in (

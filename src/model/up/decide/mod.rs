@@ -22,6 +22,10 @@ pub fn decide(seen: &Snapshot, policy: &Policy) -> Step {
         step if step.makes_a_cluster() && !obscure(seen).is_empty() => {
             Step::Wait(Wait::Registrations { instances: obscure(seen) })
         }
+        Step::Rejoin if !seen.defects.is_empty() => {
+            let defects: Vec<String> = seen.defects.iter().map(ToString::to_string).collect();
+            Step::Wait(Wait::DataGone { why: defects.join("; ") })
+        }
         step if step.wants_fit_machine(&seen.local) && !seen.defects.is_empty() => {
             Step::Wait(Wait::Unfit { defects: seen.defects.clone() })
         }

@@ -542,6 +542,14 @@ fn a_machine_with_a_defect_begins_nothing_and_ends_and_cleans_up_what_it_has_beg
         let expected = if waits { Step::Wait(Wait::Unfit { defects: defects.clone() }) } else { well };
         assert_eq!(decided(&seen), expected, "{seen:?}");
     }
+    let emptied = Snapshot { record: ready(), local: made(1, 1), data: EtcdData::Nothing, ..machine(1) };
+    let emptied = Snapshot { cluster: ClusterView::Listed(listed(&[(1, false), (2, true), (3, true)])), ..emptied };
+    assert_eq!(decided(&emptied), Step::Rejoin);
+    let unmounted = Snapshot { defects: vec![Defect::new("the volume", "mount it")], ..emptied };
+    let Step::Wait(Wait::DataGone { why }) = decided(&unmounted) else {
+        panic!("its volume comes later: {unmounted:?}")
+    };
+    assert!(why.contains("the volume") && why.contains("mount it"), "{why}");
     let member = Snapshot { record: ready(), local: made(1, 1), data: data_of(1), ..machine(1) };
     let member = Snapshot { cluster: ClusterView::Listed(listed(&[(1, true)])), defects, ..member };
     assert_eq!(decided(&member), Step::Keep, "a member is judged by its cluster");
