@@ -12,7 +12,7 @@
 //! |---|---|---|
 //! | pure | [`model`] | no IO, no clock, no chance; compiles without the feature `node` |
 //! | rim | [`aws`], [`etcd`], [`kube`], [`kubeadm`], [`host`], [`bucket`], [`node`], [`settings`], [`exit`] | one outside thing each, every call with a deadline |
-//! | shell | [`up`], [`reset`], [`status`], [`check`], [`reap`], [`retire`], [`guard`], [`cli`], [`log`], [`layout`] | one module per command |
+//! | shell | [`up`], [`reset`], [`status`], [`check`], [`reap`], [`renew`], [`retire`], [`guard`], [`cli`], [`log`], [`layout`] | one module per command |
 //!
 //! `docs/protocol.md` tells the protocol for operators.
 #![forbid(unsafe_code)]
@@ -50,6 +50,8 @@ pub mod log;
 pub mod node;
 #[cfg(feature = "node")]
 pub mod reap;
+#[cfg(feature = "node")]
+pub mod renew;
 #[cfg(feature = "node")]
 pub mod reset;
 #[cfg(feature = "node")]

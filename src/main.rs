@@ -7,7 +7,7 @@ use kubeboot::exit::Exit;
 use kubeboot::host::environment;
 use kubeboot::host::signals::{asked_to_stop, stopped_by};
 use kubeboot::settings::{Flags, Settings};
-use kubeboot::{check, guard, log, reap, reset, retire, status, up};
+use kubeboot::{check, guard, log, reap, renew, reset, retire, status, up};
 use std::process::ExitCode;
 
 /// The program. Public for the variant that tests can stop, `src/bin/kubeboot-crash-points.rs`.
@@ -52,6 +52,7 @@ async fn run(Cli { flags, command }: Cli) -> Result<ExitCode> {
         }
         CliCommand::Status(options) => return Ok(status::run(settings(&flags)?, options.json).await?.into()),
         CliCommand::Reap(options) => reap::run(settings(&flags)?, options.into()).await?,
+        CliCommand::Renew(options) => renew::run(settings(&flags)?, options.into()).await?,
         CliCommand::Retire(options) => retire::run(settings(&flags)?, options.into()).await?,
         CliCommand::Completions { shell } => generate::completions(shell)?,
         CliCommand::Man { folder } => generate::manual(&folder)?,

@@ -163,6 +163,7 @@ variable "settings" {
       "log_format",
       "log_level",
       "node_name",
+      "renew_before",
       "server_side_encryption",
       "settle_timeout",
     ])) == 0

@@ -51,6 +51,9 @@ pub enum CliCommand {
     /// Remove the etcd members of machines that are gone
     #[command(long_about = text::REAP, after_long_help = text::REAP_EXAMPLES)]
     Reap(ReapArgs),
+    /// Renew the certificates of this control-plane machine that end soon
+    #[command(long_about = text::RENEW, after_long_help = text::RENEW_EXAMPLES)]
+    Renew(RenewArgs),
     /// Give up a cluster whose machines are all gone, so that the next machines make a new one
     #[command(long_about = text::RETIRE, after_long_help = text::RETIRE_EXAMPLES)]
     Retire(RetireArgs),
@@ -129,6 +132,20 @@ pub struct ReapArgs {
 impl From<ReapArgs> for crate::reap::ReapOptions {
     fn from(ReapArgs { dry_run, member, yes, json }: ReapArgs) -> Self {
         Self { dry_run, member, yes, json }
+    }
+}
+
+/// The options of `renew`.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct RenewArgs {
+    /// Print when each certificate ends and what would be renewed and restarted, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+impl From<RenewArgs> for crate::renew::RenewOptions {
+    fn from(RenewArgs { dry_run }: RenewArgs) -> Self {
+        Self { dry_run }
     }
 }
 

@@ -103,6 +103,21 @@ Examples:
   kubeboot reap --dry-run --bucket my-bucket --cluster demo --endpoint api.demo.internal:6443
                                        from a laptop: what the bucket and EC2 say";
 
+pub(super) const RENEW: &str = "\
+Renew the certificates of this control-plane machine that end within 'renew_before', by kubeadm and the certificate authorities on \
+this machine, and restart controller manager and scheduler where theirs was renewed. API server and etcd read theirs again by \
+themselves. A kubelet whose client certificate has ended gets another one.
+
+Runs on a control-plane machine as root, under its lock, and touches this machine alone: run it on one after the other. While more than \
+seven days are left, it renews only while every etcd voter answers; then, or past the end, it asks nobody. Run again, it finishes \
+what an earlier run has left. Certificate authorities are not renewed.";
+
+pub(super) const RENEW_EXAMPLES: &str = "\
+Examples:
+  kubeboot renew --dry-run             when each certificate ends, what would be renewed and restarted; changes nothing
+  kubeboot renew                       renews what ends soon
+  kubeboot renew --renew-before 300d   renews what ends within 300 days";
+
 pub(super) const RETIRE: &str = "\
 Give up a cluster whose machines are all gone, so that the next machines that run 'kubeboot up' make a new one. It is the only \
 way to start over on purpose, and it cannot be undone: restore a snapshot first if you have one.

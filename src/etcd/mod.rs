@@ -3,12 +3,14 @@
 pub mod access;
 pub mod claim;
 pub mod data;
+pub mod leadership;
 pub mod list;
 pub mod remove;
 pub mod status;
 
 pub use access::{Access, REQUEST_TIMEOUT};
 pub use claim::write_claim;
+pub use leadership::move_leader;
 pub use list::{Observed, observe, observe_all, observe_within};
 pub use remove::remove_verified;
 pub use status::{Status, status};

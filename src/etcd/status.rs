@@ -12,6 +12,8 @@ pub struct Status {
     pub at: IpAddr,
     /// Its ID.
     pub id: MemberId,
+    /// The member that leads, as far as this one knows.
+    pub leader: Option<MemberId>,
     /// Its version, without a `v`.
     pub version: String,
     /// Its errors: alarms such as a full database, or that there is no leader.
@@ -27,5 +29,12 @@ pub async fn status(access: &Access, address: IpAddr) -> Result<Status> {
     let answer = client.status().await.map_err(brief);
     let answer = answer.with_context(|| format!("etcd at {address} did not give its status"))?;
     let id = answer.header().with_context(|| format!("etcd at {address} did not give its member ID"))?.member_id();
-    Ok(Status { at: address, id: MemberId(id), version: answer.version().to_owned(), errors: answer.errors().to_vec() })
+    Ok(Status {
+        at: address,
+        id: MemberId(id),
+        // 0 stands for nobody.
+        leader: Some(answer.leader()).filter(|leader| *leader != 0).map(MemberId),
+        version: answer.version().to_owned(),
+        errors: answer.errors().to_vec(),
+    })
 }

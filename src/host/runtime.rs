@@ -1,13 +1,23 @@
 //! The container runtime: where it listens, and asking it by crictl.
 
+use anyhow::{Context, Result, anyhow};
+use serde::Deserialize;
 use std::ffi::OsString;
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 use super::process::Command;
 
 /// Where kubeadm looks for a runtime (its `constants_unix.go`).
 pub const KNOWN: [&str; 3] = ["/run/containerd/containerd.sock", "/run/crio/crio.sock", "/run/cri-dockerd.sock"];
+
+/// How long one question may take.
+const CALL: Duration = Duration::from_secs(10);
+/// How many seconds a container has to end by itself.
+const PATIENCE: &str = "10";
+/// How long ending one may take: longer than its patience.
+const STOP: Duration = Duration::from_secs(20);
 
 /// Those at which there is one.
 #[must_use]
@@ -34,9 +44,107 @@ pub fn path_of(socket: &str) -> &str {
     socket.strip_prefix("unix://").unwrap_or(socket)
 }
 
+/// A container that runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunningContainer {
+    /// Its ID.
+    pub id: String,
+    /// When it was made, by this machine's clock.
+    pub created: SystemTime,
+}
+
+/// The containers of this name that run in kubelet's own pods, by the runtime at the socket that was given or else by each there is.
+///
+/// # Errors
+/// No runtime answers, or what it says makes no sense.
+pub async fn running(given: Option<&str>, name: &str) -> Result<Vec<RunningContainer>> {
+    let label = format!("io.kubernetes.container.name={name}");
+    let args = ["ps", "--output", "json", "--label", &label, "--label", "io.kubernetes.pod.namespace=kube-system"];
+    let mut found = Err(anyhow!("there is no container runtime on this machine"));
+    for socket in chosen(given) {
+        let asked = crictl(Path::new(socket), args).deadline(CALL).run().await;
+        match asked.map_err(anyhow::Error::from).and_then(|output| containers(&output.stdout)) {
+            Ok(containers) if found.as_ref().is_ok_and(|before: &Vec<_>| !before.is_empty()) => drop(containers),
+            answer => {
+                found = answer.with_context(|| format!("failed to ask the container runtime at {socket} for {name}"))
+            }
+        }
+    }
+    found
+}
+
+/// Ends a container, after asking it to.
+///
+/// # Errors
+/// No runtime knows it, or it does not end.
+pub async fn stop(given: Option<&str>, id: &str) -> Result<()> {
+    let mut stopped = Err(anyhow!("there is no container runtime on this machine"));
+    for socket in chosen(given) {
+        let args = ["stop", "--timeout", PATIENCE, id];
+        stopped = crictl(Path::new(socket), args).deadline(STOP).run().await.map(drop).map_err(anyhow::Error::from);
+        if stopped.is_ok() {
+            break;
+        }
+    }
+    stopped.with_context(|| format!("failed to stop container {id}"))
+}
+
+/// Reads the answer of `crictl ps --output json`.
+fn containers(json: &str) -> Result<Vec<RunningContainer>> {
+    let answer: Containers = serde_json::from_str(json).context("crictl's answer is no list of containers")?;
+    let running = answer.containers.into_iter().filter(|container| container.state == "CONTAINER_RUNNING");
+    running
+        .map(|container| {
+            let nanoseconds: u64 = container.created_at.parse().ok().context("crictl tells no time of a container")?;
+            let created = SystemTime::UNIX_EPOCH + Duration::from_nanos(nanoseconds);
+            Ok(RunningContainer { id: container.id, created })
+        })
+        .collect()
+}
+
+#[derive(Deserialize)]
+struct Containers {
+    #[serde(default)]
+    containers: Vec<Container>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Container {
+    id: String,
+    state: String,
+    created_at: String,
+}
+
 /// crictl with these arguments, asking the runtime at this socket.
 pub fn crictl<A: Into<OsString>>(socket: &Path, args: impl IntoIterator<Item = A>) -> Command {
     // A variable, since crictl takes this option in several places, depending on its age.
     let endpoint = format!("unix://{}", socket.display());
     Command::new("crictl").args(args).env_allow(["PATH"]).env("CONTAINER_RUNTIME_ENDPOINT", endpoint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn running_containers_are_read_from_what_crictl_prints() -> Result<()> {
+        let answer = r#"{"containers": [
+            {"id": "0a1b", "podSandboxId": "5c", "metadata": {"name": "kube-scheduler", "attempt": 1},
+             "state": "CONTAINER_RUNNING", "createdAt": "1790000000500000000", "labels": {}},
+            {"id": "2c3d", "state": "CONTAINER_EXITED", "createdAt": "1780000000000000000"}
+        ]}"#;
+        let created = SystemTime::UNIX_EPOCH + Duration::from_millis(1_790_000_000_500);
+        assert_eq!(containers(answer)?, [RunningContainer { id: "0a1b".into(), created }]);
+        assert_eq!(containers(r#"{"containers": []}"#)?, []);
+        assert_eq!(containers("{}")?, []);
+        for bad in [
+            "",
+            r#"{"containers": 1}"#,
+            r#"{"containers": [{"id": "0a", "state": "CONTAINER_RUNNING", "createdAt": "x"}]}"#,
+        ] {
+            assert!(containers(bad).is_err(), "{bad}");
+        }
+        Ok(())
+    }
 }

@@ -46,11 +46,11 @@ impl Handshake {
                  follow 169.254.169.123), or that of the machine which made the certificate"
             }
             Self::Expired => {
-                "its certificate has expired by this machine's clock: if the clock is right, run 'kubeadm certs renew all' there"
+                "its certificate has expired by this machine's clock: if the clock is right, run 'kubeboot renew' there"
             }
             Self::OwnOutOfDate => {
                 "it holds this machine's certificate for expired or not valid yet: compare the clocks of both machines; if they are right, \
-                 run 'kubeadm certs renew all' here"
+                 run 'kubeboot renew' here"
             }
             Self::OtherAuthority => {
                 "its certificate is not of the certificate authority that this machine has: the files below /etc/kubernetes/pki are \

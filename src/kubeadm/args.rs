@@ -82,6 +82,22 @@ pub fn init_phase(phase: &[&str], config: &Path) -> Vec<String> {
     ["init", "phase"].iter().chain(phase).chain(&["--config", &config]).map(|word| (*word).to_owned()).collect()
 }
 
+/// `kubeadm certs renew` of one certificate, by the documents in `config`: without them kubeadm would ask the cluster, which may be out of
+/// reach just because a certificate has ended.
+#[must_use]
+pub fn renew_certificate(name: &str, config: &Path) -> Vec<String> {
+    words(["certs", "renew", name, "--config", &text(config)])
+}
+
+/// `kubeadm init phase kubeconfig kubelet`: makes a kubeconfig for this machine's kubelet below `folder`, with a certificate by the
+/// authority on this machine.
+#[must_use]
+pub fn kubelet_kubeconfig(config: &Path, folder: &Path) -> Vec<String> {
+    let mut arguments = init_phase(&["kubeconfig", "kubelet"], config);
+    arguments.extend(words(["--kubeconfig-dir", &text(folder)]));
+    arguments
+}
+
 /// `kubeadm token delete` of the bootstrap token with this public `id` (the six characters before the dot; never the
 /// secret).
 #[must_use]
@@ -138,6 +154,11 @@ mod tests {
             (
                 init_phase(&["control-plane", "apiserver"], config),
                 "init phase control-plane apiserver --config /run/kubeboot/init.yaml",
+            ),
+            (renew_certificate("etcd-peer", config), "certs renew etcd-peer --config /run/kubeboot/init.yaml"),
+            (
+                kubelet_kubeconfig(config, dir),
+                "init phase kubeconfig kubelet --config /run/kubeboot/init.yaml --kubeconfig-dir /run/kubeboot/pki",
             ),
             (token_delete("abcdef", kubeconfig), "token delete abcdef --kubeconfig /etc/kubernetes/admin.conf"),
             (version(), "version -o json"),

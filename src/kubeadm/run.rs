@@ -117,6 +117,23 @@ impl Kubeadm {
         self.run("kubeadm init phase", args::init_phase(phase, config), QUERY_TIMEOUT).await.map(|_| ())
     }
 
+    /// Renews one certificate of this machine. Where kubeadm cannot, because its authority's key is elsewhere, it ends well all the same.
+    ///
+    /// # Errors
+    /// When kubeadm fails.
+    pub async fn renew_certificate(&self, name: &str, config: &Path) -> Result<(), Failure> {
+        self.run("kubeadm certs renew", args::renew_certificate(name, config), QUERY_TIMEOUT).await.map(|_| ())
+    }
+
+    /// Makes `kubelet.conf` below `folder`, with a client certificate by the authority on this machine.
+    ///
+    /// # Errors
+    /// When kubeadm fails.
+    pub async fn kubelet_kubeconfig(&self, config: &Path, folder: &Path) -> Result<(), Failure> {
+        let args = args::kubelet_kubeconfig(config, folder);
+        self.run("kubeadm init phase kubeconfig kubelet", args, QUERY_TIMEOUT).await.map(|_| ())
+    }
+
     /// Lets kubeadm validate the documents in `config`.
     ///
     /// # Errors

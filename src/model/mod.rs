@@ -19,6 +19,7 @@
 //! | [`up`] | from one snapshot to one step |
 //! | [`leave`] | whether a machine that goes down leaves, by which steps, and how long each may take |
 //! | [`reap`] | what an operator may have removed |
+//! | [`renew`] | which certificates are renewed, and what is restarted for that |
 //! | [`retire`] | whether a cluster may be given up |
 //! | [`status`] | how the control plane is, with the reasons |
 
@@ -28,6 +29,7 @@ pub mod machine;
 pub mod membership;
 pub mod reap;
 pub mod record;
+pub mod renew;
 pub mod retire;
 pub mod status;
 pub mod text;

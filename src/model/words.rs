@@ -297,6 +297,11 @@ fn every_step_of_leaving_says_what_it_does() {
             "remove this machine's etcd member a9 through another one, and verify there that it is gone",
         ),
         (
+            LeaveStep::MoveLeader(member),
+            "move-leader",
+            "have etcd member a9 lead in place of this machine's own, and go on without it",
+        ),
+        (
             LeaveStep::RemoveOwnWhenPossible(leave::plan::Blocked::Unknown("w".into())),
             "remove-member",
             "remove this machine's etcd member as soon as that is possible: the etcd members are not known: w",

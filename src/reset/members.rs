@@ -1,12 +1,12 @@
 //! Removes this machine's member: one look, one decision, one removal, again and again until a certain list lacks it or it
 //! cannot go.
 
-use super::ResetContext;
 use super::survey::{Judged, Survey, add_members, judge};
+use super::{ResetContext, leadership};
 use crate::etcd::{self, Access};
 use crate::host::systemd::notify;
 use crate::model::leave::plan::Blocked;
-use crate::model::leave::{NextRemoval, Part, next_removal};
+use crate::model::leave::{Leadership, NextRemoval, Part, next_removal};
 use crate::model::machine::ids::MemberId;
 use crate::model::machine::local::Local;
 use crate::model::membership::members::Members;
@@ -43,7 +43,9 @@ pub(super) async fn remove(reset: &ResetContext, survey: &Survey, local: &Local)
     let access = credentials.etcd.as_ref().context("there are no credentials for etcd")?;
     let mut last = "etcd was not asked".to_owned();
     let addresses = survey.addresses.clone();
-    let mut work = Work { reset, addresses, local, access, credentials, watch: reset.watch(), judged: None };
+    let leadership = Some(survey.leadership.clone());
+    let mut work =
+        Work { reset, addresses, local, access, credentials, watch: reset.watch(), judged: None, leadership };
     let time_limit = reset.clock.left(Part::Members);
     match timeout(time_limit, work.until_done(&mut last)).await {
         Ok(removed) => Ok(removed),
@@ -59,6 +61,8 @@ struct Work<'a> {
     credentials: &'a Credentials,
     watch: GroupWatch,
     judged: Option<Judged>,
+    /// Who leads; `None` once this machine has tried to hand over.
+    leadership: Option<Leadership>,
 }
 
 impl Work<'_> {
@@ -84,10 +88,17 @@ impl Work<'_> {
     async fn pass(&mut self) -> Result<Option<Removed>> {
         let cluster = etcd::observe(self.access, &self.addresses).await;
         add_members(&mut self.addresses, &cluster);
-        let judged = self.judged.as_ref().map_or(&[][..], |judged| &judged.verdicts);
-        match (next_removal(&self.reset.leave_input(self.local, &cluster, judged)), &cluster) {
+        if let Some(known) = &mut self.leadership {
+            known.leader = leadership::leader(self.reset, self.access, &cluster).await;
+        }
+        match (self.next(&cluster), &cluster) {
             (NextRemoval::Gone, _) => Ok(Some(Removed::Gone)),
             (NextRemoval::LastVoter, _) => Ok(Some(Removed::LastVoter)),
+            (NextRemoval::MoveLeader(to), ClusterView::Listed(_)) => {
+                self.leadership = None;
+                leadership::hand_over(self.reset, self.access, &cluster, to).await;
+                Ok(None)
+            }
             (NextRemoval::RemoveOwn(id), ClusterView::Listed(members)) => {
                 tracing::info!(member = %id, "removing this machine's etcd member");
                 etcd::remove_verified(self.access, members, id).await?;
@@ -100,15 +111,24 @@ impl Work<'_> {
             (NextRemoval::Blocked(why @ Blocked::Silent(_)), ClusterView::Listed(members)) => {
                 // Judged anew in each pass: machines go, and members begin to answer.
                 self.judged = Some(judge(self.reset, &mut self.watch, self.access, self.credentials, members).await?);
-                let verdicts = self.judged.as_ref().map_or(&[][..], |judged| &judged.verdicts);
-                match next_removal(&self.reset.leave_input(self.local, &cluster, verdicts)) {
+                match self.next(&cluster) {
                     NextRemoval::Reap(..) => Ok(None),
                     _ => bail!("{why}"),
                 }
             }
             (NextRemoval::Blocked(why), _) => bail!("{why}"),
-            (NextRemoval::RemoveOwn(_) | NextRemoval::Reap(..), _) => bail!("the member list is not certain"),
+            (NextRemoval::MoveLeader(_) | NextRemoval::RemoveOwn(_) | NextRemoval::Reap(..), _) => {
+                bail!("the member list is not certain")
+            }
         }
+    }
+
+    /// What is to be done about this list, by all that was judged so far.
+    fn next(&self, cluster: &ClusterView) -> NextRemoval {
+        let judged = self.judged.as_ref().map_or(&[][..], |judged| &judged.verdicts);
+        let unknown = Leadership::default();
+        let leadership = self.leadership.as_ref().unwrap_or(&unknown);
+        next_removal(&self.reset.leave_input(self.local, cluster, judged, leadership))
     }
 
     async fn reap(&self, members: &Members, id: MemberId, why: &RemovalReason) -> Result<()> {

@@ -7,6 +7,7 @@ mod act;
 mod clock;
 mod confirm;
 mod credentials;
+mod leadership;
 mod members;
 mod node;
 mod questions;

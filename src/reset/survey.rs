@@ -1,10 +1,10 @@
 //! What is there to leave: the members that etcd lists, and, where dead ones are in the way, which of them may be reaped.
 
-use super::{ResetContext, credentials};
+use super::{ResetContext, credentials, leadership};
 use crate::etcd::{self, Access};
 use crate::host::files;
 use crate::model::leave::plan::Blocked;
-use crate::model::leave::{LeaveInput, LeavePlan, NextRemoval, Part, next_removal, plan};
+use crate::model::leave::{Leadership, LeaveInput, LeavePlan, NextRemoval, Part, next_removal, plan};
 use crate::model::machine::ids::InstanceId;
 use crate::model::machine::local::Local;
 use crate::model::membership::former::may_matter;
@@ -37,6 +37,8 @@ pub(super) struct Survey {
     pub(super) addresses: Vec<IpAddr>,
     /// The cluster, as far as it answers.
     pub(super) cluster: ClusterView,
+    /// Who leads it.
+    pub(super) leadership: Leadership,
     /// What is to be done.
     pub(super) plan: LeavePlan,
 }
@@ -49,7 +51,8 @@ impl Survey {
         addresses.extend(by_manifest().into_iter().filter(|found| !reset.facts.machine.addresses.contains(found)));
         let mut survey = Self {
             cluster: ClusterView::NotAsked,
-            plan: plan(&reset.leave_input(local, &ClusterView::NotAsked, &[])),
+            leadership: Leadership::default(),
+            plan: plan(&reset.leave_input(local, &ClusterView::NotAsked, &[], &Leadership::default())),
             credentials,
             addresses,
         };
@@ -64,7 +67,7 @@ impl Survey {
         }
         add_members(&mut survey.addresses, &survey.cluster);
         let judged = survey.judged_if_blocked(reset, local).await;
-        survey.plan = plan(&reset.leave_input(local, &survey.cluster, &judged));
+        survey.plan = plan(&reset.leave_input(local, &survey.cluster, &judged, &survey.leadership));
         survey
     }
 
@@ -87,6 +90,9 @@ impl Survey {
             self.addresses.extend(reset.others().await?);
             self.cluster = etcd::observe_within(access, &self.addresses, reset.etcd_timeout()).await;
         }
+        let leader = leadership::leader(reset, access, &self.cluster).await;
+        self.leadership.leader = leader;
+        self.leadership.joined = leadership::joined(reset, &self.cluster, leader).await;
         Ok(())
     }
 
@@ -97,7 +103,7 @@ impl Survey {
         };
         let Some(access) = &credentials.etcd else { return Vec::new() };
         if !matches!(
-            next_removal(&reset.leave_input(local, &self.cluster, &[])),
+            next_removal(&reset.leave_input(local, &self.cluster, &[], &self.leadership)),
             NextRemoval::Blocked(Blocked::Silent(_))
         ) {
             return Vec::new();
@@ -159,11 +165,12 @@ impl ResetContext {
         local: &'a Local,
         cluster: &'a ClusterView,
         judged: &'a [(Member, ReapVerdict)],
+        leadership: &'a Leadership,
     ) -> LeaveInput<'a> {
         let machine = &self.facts.machine;
         let has_credentials = self.has_credentials();
         let (me, addresses) = (&machine.instance, &machine.addresses[..]);
-        LeaveInput { me, addresses, local, has_credentials, cluster, judged, wipe: self.now }
+        LeaveInput { me, addresses, local, has_credentials, cluster, judged, leadership, wipe: self.now }
     }
 
     /// Whether kubeadm has made here what it announces a member with, and what a Node is registered by; or anything that

@@ -44,6 +44,8 @@ pub enum Fallback {
 
 const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
+/// As the `humantime` crate counts it: 30.44 days.
+const MONTH: u64 = 2_630_016;
 
 /// All settings, in the order of the documentation.
 pub const SETTINGS: &[Setting] = &[
@@ -180,6 +182,13 @@ pub const SETTINGS: &[Setting] = &[
         fallback: Fallback::Value("60s"),
         about: "How long leaving the cluster may take as a whole when the machine goes down for good. The unit's \
                 `TimeoutStopSec` is 90 seconds.",
+    },
+    Setting {
+        name: "renew_before",
+        kind: SettingKind::Span(HOUR, 10 * MONTH),
+        fallback: Fallback::Value("30d"),
+        about: "How long before its end `kubeboot renew` renews a certificate that kubeadm has made. Where the kubeadm documents make \
+                them for less than three times as long, it is the last third.",
     },
     Setting {
         name: "launch_hook",

@@ -64,6 +64,7 @@ fn everything_can_be_set_in_the_file() -> Result<()> {
         gone_grace = "2m"
         deadline = "1h"
         leave_budget = "30s"
+        renew_before = "60d"
         launch_hook = "launch"
         launch_hook_on_failure = "abandon"
         log_format = "json"

@@ -1,7 +1,7 @@
-//! The named places between two effects of `up`: all that a machine has done when it dies there.
+//! The named places between two effects of `up`, and one of `reset`: all that a machine has done when it dies there.
 //!
 //! Each is traced at debug level as the field `point`. Built with the feature `crash-points`, kubeboot can be told to stop
-//! at one of them, and `tests/stories/kills.rs` has it stop at every one; the ordinary binary holds nothing of that.
+//! at one of them, and `tests/stories/kills.rs` has `up` stop at every one; the ordinary binary holds nothing of that.
 
 mod kubeadm;
 #[cfg(feature = "crash-points")]
@@ -19,6 +19,8 @@ pub enum Role {
     Joiner,
     /// Each of them.
     Both,
+    /// One that leaves.
+    Leaver,
 }
 
 /// One line for each point, so that no list of them can lack one.
@@ -132,6 +134,8 @@ points! {
     HookCompleted = "hook-completed", Both;
     /// The registration says that this machine has joined.
     JoinedRegistered = "joined-registered", Both;
+    /// This machine's etcd leads, and another one is about to be asked to.
+    LeaderKnown = "leader-known", Leaver;
 }
 
 impl Point {

@@ -32,11 +32,7 @@ impl Documents {
         token: &BootstrapToken,
         claim: &ClaimId,
     ) -> Result<String, DocumentRefusal> {
-        self.judge(cluster)?;
-        let mut init = self.skeleton(INIT);
-        self.register(&mut init, node)?;
-        self.allow_lost_and_found(&mut init, node)?;
-        advertise(&mut init, "localAPIEndpoint", cluster, node)?;
+        let mut init = self.own_init(cluster, node)?;
         mapping(&mut init, "")?.insert("bootstrapTokens".into(), json!([token.document()]));
         let mut configuration = self.cluster_configuration(cluster)?;
         if self.external_etcd().is_none() {
@@ -45,6 +41,25 @@ impl Documents {
         let mut texts = vec![json_text(&init), json_text(&configuration)];
         texts.extend(self.others().map(str::to_owned));
         Ok(texts.join("---\n"))
+    }
+
+    /// The documents for a command of kubeadm's that renews what this machine has: those of an init here, without a token and a claim.
+    ///
+    /// # Errors
+    /// As [`Documents::init`].
+    pub fn renewal(&self, cluster: &ClusterFacts, node: &NodeFacts) -> Result<String, DocumentRefusal> {
+        let init = self.own_init(cluster, node)?;
+        Ok([json_text(&init), json_text(&self.cluster_configuration(cluster)?)].join("---\n"))
+    }
+
+    /// This machine's `InitConfiguration`, without a token.
+    fn own_init(&self, cluster: &ClusterFacts, node: &NodeFacts) -> Result<Value, DocumentRefusal> {
+        self.judge(cluster)?;
+        let mut init = self.skeleton(INIT);
+        self.register(&mut init, node)?;
+        self.allow_lost_and_found(&mut init, node)?;
+        advertise(&mut init, "localAPIEndpoint", cluster, node)?;
+        Ok(init)
     }
 
     /// The document for `kubeadm join` of this machine as a control-plane node. `kubeconfig` is the file with which it

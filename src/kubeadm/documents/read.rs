@@ -1,11 +1,13 @@
 //! The values that kubeboot needs from the operator's documents.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::model::machine::node_marks::Taint;
 
+use super::stored::seconds;
 use super::value::{at, pairs, text, texts};
 use super::{CLUSTER, ClusterFacts, DocumentRefusal, Documents, INIT, JOIN, RESET};
 
@@ -107,6 +109,12 @@ impl Documents {
     #[must_use]
     pub fn encryption_algorithm(&self) -> Option<&str> {
         text(self.kubeadm(CLUSTER), "encryptionAlgorithm")
+    }
+
+    /// For how long kubeadm makes certificates, where the operator says so.
+    #[must_use]
+    pub fn certificate_validity(&self) -> Option<Duration> {
+        text(self.kubeadm(CLUSTER), "certificateValidityPeriod").and_then(seconds).map(Duration::from_secs)
     }
 
     /// The name of the cluster, if the operator gave one here.

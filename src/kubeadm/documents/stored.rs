@@ -145,7 +145,7 @@ fn duration(text: &str) -> String {
 }
 
 /// Reads what Go's `time.ParseDuration` reads, in whole seconds; `None` for anything finer.
-fn seconds(text: &str) -> Option<u64> {
+pub(super) fn seconds(text: &str) -> Option<u64> {
     // In nanoseconds; the longer names first.
     const UNITS: [(&str, f64); 7] =
         [("ns", 1.0), ("us", 1e3), ("\u{b5}s", 1e3), ("ms", 1e6), ("s", 1e9), ("m", 60e9), ("h", 3600e9)];

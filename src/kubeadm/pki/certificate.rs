@@ -7,6 +7,9 @@ use x509_parser::pem::Pem;
 
 use super::digest;
 
+/// What a certificate is called in PEM.
+const LABEL: &str = "CERTIFICATE";
+
 /// The fields of a certificate that kubeboot needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Certificate {
@@ -29,8 +32,19 @@ pub fn certificates(pem: &[u8]) -> Result<Vec<Certificate>> {
     blocks.iter().map(certificate).collect()
 }
 
+/// The same for a file that holds a key, too, such as kubelet's. The key is not looked at.
+///
+/// # Errors
+/// When there is no certificate, or one that makes no sense.
+pub fn certificates_beside_a_key(pem: &[u8]) -> Result<Vec<Certificate>> {
+    let blocks = Pem::iter_from_buffer(pem).collect::<Result<Vec<_>, _>>().ok().context("not PEM text")?;
+    let certificates: Vec<_> = blocks.iter().filter(|block| block.label == LABEL).collect();
+    ensure!(!certificates.is_empty(), "no certificate in it");
+    certificates.into_iter().map(certificate).collect()
+}
+
 fn certificate(block: &Pem) -> Result<Certificate> {
-    ensure!(block.label == "CERTIFICATE", "not only certificates in it");
+    ensure!(block.label == LABEL, "not only certificates in it");
     let parsed = block.parse_x509().ok().context("not an X.509 certificate")?;
     let seconds = u64::try_from(parsed.validity().not_after.timestamp()).unwrap_or(0);
     Ok(Certificate {

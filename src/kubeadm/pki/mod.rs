@@ -10,7 +10,7 @@ mod operator_pki;
 mod shared;
 
 pub use bundle::{AUTHORITIES, BUNDLE_LIMIT, Bundle, TRUSTED, foreign_authorities};
-pub use certificate::{Certificate, ca_hashes, certificates};
+pub use certificate::{Certificate, ca_hashes, certificates, certificates_beside_a_key};
 pub use operator_pki::{restore_operator_pki, save_operator_pki};
 pub use shared::{SharedFile, Wanted, collect, wanted};
 

@@ -7,15 +7,18 @@
 //! |---|---|
 //! | [`questions`] | does the machine go down, and for good? |
 //! | [`mod@plan`] | which steps does leaving take here, and which of them are blocked? |
+//! | [`leadership`] | who leads etcd in place of this machine? |
 //! | [`budget`] | how long may each part take, so that the others still run? |
 //! | [`wiping`] | may the machine be wiped afterwards? |
 
 pub mod budget;
+pub mod leadership;
 pub mod plan;
 pub mod questions;
 pub mod wiping;
 
 pub use budget::{Budget, Part};
+pub use leadership::Leadership;
 pub use plan::{LeaveInput, LeavePlan, LeaveStep, NextRemoval, StayReason, next_removal, plan};
 pub use questions::{
     GoingDown, InGroup, InstanceStates, LeaveDecision, QueuedJob, ShutdownMode, goes_down, is_permanent,

@@ -1,5 +1,6 @@
 //! The plan for leaving on this machine: a list of named steps, or the reason why there is nothing to do.
 
+use super::leadership::Leadership;
 use crate::model::machine::ids::{InstanceId, MemberId};
 use crate::model::machine::local::{Local, Stage};
 use crate::model::membership::members::{Member, Members};
@@ -24,6 +25,8 @@ pub struct LeaveInput<'a> {
     pub cluster: &'a ClusterView,
     /// Which members may be removed, if that was judged. No other machine's member is removed without it.
     pub judged: &'a [(Member, ReapVerdict)],
+    /// Who leads etcd, as far as this machine's own member says it.
+    pub leadership: &'a Leadership,
     /// Whether an operator wants the machine to be wiped afterwards.
     pub wipe: bool,
 }
@@ -63,6 +66,8 @@ pub enum LeaveStep {
     RegisterLeaving,
     /// Remove the member of a machine that is gone, because it blocks the removal of this machine's own member.
     Reap(MemberId, RemovalReason),
+    /// Have this voter lead etcd, which this machine does. The steps after it do not depend on it.
+    MoveLeader(MemberId),
     /// Remove this machine's own member through one that stays, and verify there that it is gone.
     RemoveOwn(MemberId),
     /// The same, once it is possible.
@@ -101,6 +106,8 @@ pub enum NextRemoval {
     LastVoter,
     /// Remove this dead member first.
     Reap(MemberId, RemovalReason),
+    /// Have this voter lead first. To be tried once: it only spares the others an election.
+    MoveLeader(MemberId),
     /// Remove this machine's own member.
     RemoveOwn(MemberId),
     /// It cannot be removed at the moment.
@@ -140,10 +147,10 @@ pub fn plan(input: &LeaveInput<'_>) -> LeavePlan {
 
 /// The removals that lead to a list without this machine; `None` when it is the last voter.
 fn removals(input: &LeaveInput<'_>) -> Option<Vec<LeaveStep>> {
-    let mut cluster = input.cluster.clone();
+    let (mut cluster, mut leadership) = (input.cluster.clone(), input.leadership.clone());
     let mut steps = Vec::new();
     loop {
-        match next_removal(&LeaveInput { cluster: &cluster, ..input.clone() }) {
+        match next_removal(&LeaveInput { cluster: &cluster, leadership: &leadership, ..input.clone() }) {
             NextRemoval::Gone => return Some(steps),
             NextRemoval::LastVoter => return None,
             NextRemoval::Blocked(why) => {
@@ -153,6 +160,10 @@ fn removals(input: &LeaveInput<'_>) -> Option<Vec<LeaveStep>> {
             NextRemoval::Reap(id, why) => {
                 steps.push(LeaveStep::Reap(id, why));
                 cluster = without(&cluster, id);
+            }
+            NextRemoval::MoveLeader(to) => {
+                steps.push(LeaveStep::MoveLeader(to));
+                leadership.leader = Some(to);
             }
             NextRemoval::RemoveOwn(id) => {
                 steps.push(LeaveStep::RemoveOwn(id));
@@ -172,7 +183,7 @@ fn without(cluster: &ClusterView, id: MemberId) -> ClusterView {
     }
 }
 
-/// Decides on the next removal. The removal of a voter is judged by the voters that answer, as etcd itself does it. A dead
+/// Decides on the next removal, and on what comes right before it. The removal of a voter is judged by the voters that answer, as etcd itself does it. A dead
 /// member is reaped only if it blocks this machine's own removal.
 #[must_use]
 pub fn next_removal(input: &LeaveInput<'_>) -> NextRemoval {
@@ -188,7 +199,8 @@ pub fn next_removal(input: &LeaveInput<'_>) -> NextRemoval {
         return NextRemoval::LastVoter;
     }
     if members.may_remove(own.id) {
-        return NextRemoval::RemoveOwn(own.id);
+        let successor = input.leadership.successor(members, own.id);
+        return successor.map_or(NextRemoval::RemoveOwn(own.id), NextRemoval::MoveLeader);
     }
     let dead = input.judged.iter().find_map(|(member, verdict)| match verdict {
         ReapVerdict::Remove(why) if blocks_own_removal(members, member) => Some((member.id, why.clone())),
@@ -235,6 +247,7 @@ impl LeaveStep {
             Self::Lease => "lease",
             Self::RegisterLeaving => "register-leaving",
             Self::Reap(..) => "reap",
+            Self::MoveLeader(_) => "move-leader",
             Self::RemoveOwn(_) | Self::RemoveOwnWhenPossible(_) => "remove-member",
             Self::DeleteNode => "delete-node",
             Self::RegisterLeft => "register-left",
@@ -250,6 +263,9 @@ impl fmt::Display for LeaveStep {
             Self::RegisterLeaving => f.write_str("register as leaving"),
             Self::Reap(id, why) => {
                 write!(f, "remove etcd member {id}, which blocks the removal of this machine's own: {why}")
+            }
+            Self::MoveLeader(to) => {
+                write!(f, "have etcd member {to} lead in place of this machine's own, and go on without it")
             }
             Self::RemoveOwn(id) => {
                 write!(

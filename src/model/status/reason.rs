@@ -307,6 +307,10 @@ impl StatusReason {
             | Self::OtherClaim { .. }
             | Self::EtcdClaimMissing(_)
             | Self::DataGone(_)
+            | Self::FilesLost { .. }
+            | Self::NodeMissing { .. }
+            | Self::NodeUnmarked { .. }
+            | Self::NodeOfAnother { .. }
             | Self::ForeignData { .. }
             | Self::DataOfAnother { .. }
             | Self::RecordRetired
@@ -519,7 +523,7 @@ fn fmt_certificate(f: &mut fmt::Formatter<'_>, file: &str, days: i64) -> fmt::Re
         1 => write!(f, "{file} expires in 1 day")?,
         _ => write!(f, "{file} expires in {days} days")?,
     }
-    f.write_str(": run 'kubeadm certs renew all' on this machine and restart its control plane")
+    f.write_str(": run 'kubeboot renew' on this machine")
 }
 
 /// The reason why a source gave no answer, if it gave none.

@@ -155,7 +155,7 @@ fn each_change_is_a_line_and_so_is_its_end() {
             &[],
             &[|input| {
                 let server = input.api_servers.as_mut().unwrap().get_mut(&id(3)).unwrap();
-                server.node = Some(NodeStatus { ready: false, kubelet_version: None });
+                server.node = Ok(Some(NodeStatus { ready: false, kubelet_version: None, ..node_status() }));
                 input.ec2.as_mut().unwrap().insert(id(3), Ec2State::Stopping);
                 input.group.as_mut().unwrap().as_mut().unwrap().members[2].healthy = false;
             }],

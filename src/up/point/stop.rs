@@ -14,6 +14,7 @@ pub fn print_all() {
             Role::Leader => "leader",
             Role::Joiner => "joiner",
             Role::Both => "both",
+            Role::Leaver => "leaver",
         };
         println!("{} {role}", point.name());
     }

@@ -1,7 +1,7 @@
 //! What the etcd of a machine keeps.
 
 use super::world::World;
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use std::path::PathBuf;
 
 /// Where etcd keeps its data on a machine.
@@ -38,6 +38,32 @@ impl World {
     /// The folder of a machine's etcd, as it lies on this computer.
     pub fn member_folder(&self, node: usize) -> Result<PathBuf> {
         Ok(self.disk(node)?.join(MEMBER.trim_start_matches('/')))
+    }
+
+    /// The ID of a machine's member, and the ID of the member that leads by its word.
+    pub fn member(&self, node: usize) -> Result<(u64, u64)> {
+        let said = self.etcdctl(node, &["endpoint", "status", "--write-out=json"])?;
+        let said: serde_json::Value = serde_json::from_str(&said).with_context(|| format!("no JSON: {said}"))?;
+        let status = &said[0]["Status"];
+        let ids = status["header"]["member_id"].as_u64().zip(status["leader"].as_u64());
+        ids.with_context(|| format!("it does not say who it is and who leads: {said}"))
+    }
+
+    /// Whether a machine's member leads.
+    pub fn leads(&self, node: usize) -> Result<bool> {
+        self.member(node).map(|(own, leader)| own == leader)
+    }
+
+    /// Has the member of one of these machines lead.
+    pub fn make_lead(&self, voters: &[usize], wanted: usize) -> Result<()> {
+        let (id, _) = self.member(wanted)?;
+        for voter in voters {
+            if *voter != wanted && self.leads(*voter)? {
+                self.etcdctl(*voter, &["move-leader", &format!("{id:x}")])?;
+            }
+        }
+        ensure!(self.leads(wanted)?, "node {wanted} does not lead");
+        Ok(())
     }
 
     /// What the etcd of a machine says.

@@ -80,7 +80,7 @@ class Process:
 
     def __init__(self, name, pod):
         self.name, self._pod, self.command = name, pod, pod["spec"]["containers"][0]["command"]
-        self.sandbox, self.ident = new_ident(), ""
+        self.sandbox, self.ident, self.created = new_ident(), "", 0
         self.restarts, self._delay, self._due = 0, BACK_OFF[0], 0.0
         self._process, self._started = None, 0.0
 
@@ -92,7 +92,7 @@ class Process:
         if self._process:
             self._ended(now)
         elif now >= self._due:
-            self._started, self.ident = now, new_ident()
+            self._started, self.ident, self.created = now, new_ident(), time.time_ns()
             self._start()
 
     def _ended(self, now):
@@ -151,7 +151,7 @@ class Health:
 
     def __init__(self, name, *places):
         self.name, self.command, self.restarts = name, [name], 0
-        self.sandbox, self.ident = new_ident(), ""
+        self.sandbox, self.ident, self.created = new_ident(), "", 0
         self._places, self._servers = places, []
 
     def tick(self):
@@ -162,7 +162,8 @@ class Health:
             except OSError:
                 return
             server.daemon_threads = True
-            self.ident = self.ident if self._servers else new_ident()
+            if not self._servers:
+                self.ident, self.created = new_ident(), time.time_ns()
             self._servers.append(server)
             threading.Thread(target=_serve, args=(server,), daemon=True).start()
 

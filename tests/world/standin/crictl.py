@@ -91,6 +91,7 @@ def _ps(_, options):
             "podSandboxId": each["sandbox"],
             "metadata": {"name": each["name"], "attempt": each["restarts"]},
             "state": "CONTAINER_RUNNING" if each["running"] else "CONTAINER_EXITED",
+            "createdAt": str(each["created"]),
             "labels": _labels(each),
         }
         for each in rows

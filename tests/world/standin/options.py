@@ -92,6 +92,7 @@ COMMANDS = {
     ("config", "images", "list"): {"config": True, "kubernetes-version": True},
     ("config", "images", "pull"): {"config": True, "kubernetes-version": True, "cri-socket": True},
     ("certs", "certificate-key"): {},
+    ("certs", "renew"): {"config": True, "cert-dir": True, "kubeconfig": True},
 }
 SHORT = {"f": "force", "o": "output"}
 # What may stand beside --config: a document says everything else.

@@ -82,6 +82,16 @@ def sign(ca, subject, public_key, usages, names=(), life=YEAR):
     return builder.sign(ca_key, hashes.SHA256())
 
 
+def again(ca, old, public_key, life):
+    """A leaf certificate like another one, for a new key, by a CA pair."""
+    ca_cert, ca_key = ca
+    now = datetime.datetime.now(datetime.timezone.utc)
+    builder = _builder(old.subject, ca_cert.subject, public_key, ca_cert.not_valid_before_utc, now + life)
+    for extension in old.extensions:
+        builder = builder.add_extension(extension.value, extension.critical)
+    return builder.sign(ca_key, hashes.SHA256())
+
+
 def _general(text):
     try:
         return x509.IPAddress(ipaddress.ip_address(text))

@@ -1,6 +1,7 @@
 """What a kubelet does at the API server: gets its client certificate, registers its Node, says that it lives."""
 
 import base64
+import datetime
 import os
 import re
 import shlex
@@ -75,8 +76,8 @@ class Registrar:
 
     @staticmethod
     def _keep_certificate(config):
-        """A certificate that kubeadm put into kubelet.conf is kept in the kubelet's own store, too."""
-        if "client-certificate-data" in config.user and not os.path.exists(node.path(CLIENT_PEM)):
+        """A certificate that kubeadm put into kubelet.conf is kept in the kubelet's own store, too, if none there is valid."""
+        if "client-certificate-data" in config.user and not _is_valid(node.path(CLIENT_PEM)):
             write_client_pem(config.certificate() + base64.b64decode(config.user["client-key-data"]))
 
     def _bootstrap(self):
@@ -180,6 +181,13 @@ class Registrar:
             "spec": {**pod["spec"], "nodeName": self.name},
             "status": {"phase": "Running"},
         }
+
+
+def _is_valid(file):
+    try:
+        return pki.load_cert(file).not_valid_after_utc > datetime.datetime.now(datetime.timezone.utc)
+    except (OSError, ValueError):
+        return False
 
 
 def write_client_pem(content):

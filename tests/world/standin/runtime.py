@@ -17,6 +17,7 @@ def listed(containers):
                 "pod": f"{name}-{node.host_name()}",
                 "running": each.running(),
                 "restarts": each.restarts,
+                "created": each.created,
             }
             for name, each in containers.items()
         ]

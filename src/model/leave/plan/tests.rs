@@ -49,12 +49,16 @@ fn gone(cluster: &ClusterView, machines: &[u8]) -> Vec<(Member, ReapVerdict)> {
     members.0.iter().map(|member| (member.clone(), judge(member))).collect()
 }
 
-/// The plan of machine `me` in such a cluster.
+/// The plan of machine `me` in such a cluster, which another one leads.
 fn planned(me: u8, local: &Local, cluster: &ClusterView, dead: &[u8]) -> LeavePlan {
+    planned_under(&Leadership::default(), me, local, cluster, dead)
+}
+
+/// The plan of machine `me` in such a cluster, led like this.
+fn planned_under(leadership: &Leadership, me: u8, local: &Local, cluster: &ClusterView, dead: &[u8]) -> LeavePlan {
     let judged = gone(cluster, dead);
-    let (instance, addresses) = (id(me), [address(me)]);
-    let addresses = &addresses;
-    plan(&LeaveInput { me: &instance, addresses, local, has_credentials: true, cluster, judged: &judged, wipe: false })
+    let (me, addresses, judged) = (&id(me), &[address(me)][..], &judged[..]);
+    plan(&LeaveInput { me, addresses, local, has_credentials: true, cluster, judged, leadership, wipe: false })
 }
 
 fn names(plan: &LeavePlan) -> Vec<&'static str> {
@@ -100,6 +104,36 @@ fn dead_members_are_reaped_first_only_where_they_block() {
     for (pattern, dead, removals) in rows {
         let LeavePlan::Leave(steps) = planned(1, &made(1), &listed(pattern), dead) else { panic!("{pattern}") };
         assert_eq!(steps[2..steps.len() - 2], removals, "{pattern}");
+    }
+}
+
+#[test]
+fn a_leader_hands_over_right_before_its_own_removal() {
+    use LeaveStep::{MoveLeader, RemoveOwn};
+    /// Cluster, dead machines, who leads, steps between registering and the Node.
+    type Row<'a> = (&'a str, &'a [u8], Option<MemberId>, Vec<LeaveStep>);
+    let (me, other, third) = (MemberId(1), MemberId(2), MemberId(3));
+    let reap = |id: u8| LeaveStep::Reap(MemberId(id.into()), RemovalReason::Gone(self::id(id)));
+    let rows: [Row<'_>; 7] = [
+        ("VVV", &[], Some(me), vec![MoveLeader(other), RemoveOwn(me)]),
+        ("VV", &[], Some(me), vec![MoveLeader(other), RemoveOwn(me)]),
+        ("VvVV", &[], Some(me), vec![MoveLeader(third), RemoveOwn(me)]),
+        ("VVv", &[3], Some(me), vec![reap(3), MoveLeader(other), RemoveOwn(me)]),
+        ("VVV", &[], Some(other), vec![RemoveOwn(me)]),
+        ("VVV", &[], None, vec![RemoveOwn(me)]),
+        // It stays for now, so it goes on leading.
+        ("VVv", &[], Some(me), vec![LeaveStep::RemoveOwnWhenPossible(Blocked::Silent(vec![third]))]),
+    ];
+    for (pattern, dead, leader, expected) in rows {
+        let leadership = Leadership { leader, joined: Vec::new() };
+        let planned = planned_under(&leadership, 1, &made(1), &listed(pattern), dead);
+        let LeavePlan::Leave(steps) = planned else { panic!("{pattern}") };
+        assert_eq!(steps[2..steps.len() - 2], expected, "{pattern}, led by {leader:?}");
+    }
+    let last = Leadership { leader: Some(me), joined: vec![me, other] };
+    for pattern in ["V", "VL"] {
+        let planned = planned_under(&last, 1, &made(1), &listed(pattern), &[]);
+        assert_eq!(planned, LeavePlan::Stay(StayReason::LastVoter), "{pattern}");
     }
 }
 
@@ -194,8 +228,9 @@ fn a_machine_that_was_stopped_before_it_had_credentials_has_nothing_to_leave() {
     ];
     for (local, has_credentials, cluster, expected) in rows {
         let (local, cluster) = (&local, &cluster);
-        let input =
-            LeaveInput { me: &me, addresses: &addresses, local, has_credentials, cluster, judged: &[], wipe: false };
+        let leadership = &Leadership::default();
+        let (me, addresses, judged) = (&me, &addresses[..], &[][..]);
+        let input = LeaveInput { me, addresses, local, has_credentials, cluster, judged, leadership, wipe: false };
         let planned = plan(&input);
         match expected {
             Ok(steps) => assert_eq!(names(&planned), steps, "{local:?} {has_credentials} {cluster:?}"),
@@ -240,6 +275,7 @@ fn a_wipe_that_an_operator_wants_is_the_last_step() {
         has_credentials: true,
         cluster: &cluster,
         judged: &[],
+        leadership: &Leadership::default(),
         wipe: true,
     };
     assert_eq!(names(&plan(&input)), [&FULL[..], &["wipe"]].concat());
