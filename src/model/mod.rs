@@ -17,6 +17,7 @@
 //! | folder | subject |
 //! |---|---|
 //! | [`up`] | from one snapshot to one step |
+//! | [`leader`] | who leads among programs that share one Lease of Kubernetes: `kubeboot elect` |
 //! | [`leave`] | whether a machine that goes down leaves, by which steps, and how long each may take |
 //! | [`reap`] | what an operator may have removed |
 //! | [`renew`] | which certificates are renewed, and what is restarted for that |
@@ -24,6 +25,7 @@
 //! | [`status`] | how the control plane is, with the reasons |
 
 pub mod duration;
+pub mod leader;
 pub mod leave;
 pub mod machine;
 pub mod membership;
