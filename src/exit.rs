@@ -219,6 +219,7 @@ mod tests {
     const UNIT: &str = include_str!("../systemd/kubeboot.service");
     const TIMER: &str = include_str!("../systemd/kubeboot.timer");
     const LEAVING_UNIT: &str = include_str!("../systemd/kubeboot-reset.service");
+    const AGENT_UNIT: &str = include_str!("../systemd/kubeboot-agent.service");
 
     /// The cells of the page's rows that begin with a number.
     fn rows() -> Vec<Vec<&'static str>> {
@@ -263,9 +264,18 @@ mod tests {
 
     #[test]
     fn the_units_log_to_the_console_too() {
-        for unit in [UNIT, LEAVING_UNIT] {
+        for unit in [UNIT, LEAVING_UNIT, AGENT_UNIT] {
             assert_eq!(value(unit, "StandardOutput="), "journal+console");
         }
+    }
+
+    #[test]
+    fn the_agent_is_always_started_again_and_is_gone_before_the_leaving_unit_runs() {
+        let value = |key| value(AGENT_UNIT, key);
+        assert_eq!([value("Restart="), value("StartLimitIntervalSec="), value("Type=")], ["always", "0", "notify"]);
+        // What starts later is stopped earlier.
+        let after: Vec<&str> = AGENT_UNIT.lines().filter_map(|line| line.strip_prefix("After=")).collect();
+        assert!(after.contains(&crate::node::LEAVING_UNIT), "{after:?}");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use kubeboot::host::environment;
 use kubeboot::host::process::guarded;
 use kubeboot::host::signals::{asked_to_stop, stopped_by};
 use kubeboot::settings::{Flags, Settings};
-use kubeboot::{check, elect, guard, log, reap, renew, reset, retire, status, up};
+use kubeboot::{agent, check, elect, guard, log, reap, renew, reset, retire, status, up};
 use std::process::ExitCode;
 
 /// The program. Public for the variant that tests can stop, `src/bin/kubeboot-crash-points.rs`.
@@ -38,6 +38,8 @@ async fn program() -> Result<ExitCode> {
 async fn until_stopped(cli: Cli) -> Result<ExitCode> {
     let ends_by_signal = cli.ends_by_signal();
     tokio::select! {
+        // The work first: a command that ends well at a signal says so itself.
+        biased;
         ended = run(cli) => ended,
         // Dropping `run` also kills a kubeadm that it has started.
         signal = asked_to_stop() => match signal? {
@@ -56,6 +58,7 @@ async fn run(Cli { flags, command }: Cli) -> Result<ExitCode> {
             };
             up::last_error::note(ended)?;
         }
+        CliCommand::Agent => agent::run(settings(&flags)?).await?,
         CliCommand::Guard => guard::run().await?,
         CliCommand::Check(options) => check::run(settings(&flags), options.json).await?,
         CliCommand::Reset(options) => return Ok(reset::run(settings(&flags)?, options.into()).await?.into()),

@@ -30,7 +30,7 @@ resource "aws_iam_role_policy" "kubeboot" {
         # autoscaling:DescribeAutoScalingInstances.
         Sid      = "SeeTheGroup"
         Effect   = "Allow"
-        Action   = ["autoscaling:DescribeAutoScalingGroups", "ec2:DescribeInstances"]
+        Action   = ["autoscaling:DescribeAutoScalingGroups", "autoscaling:DescribeLifecycleHooks", "ec2:DescribeInstances"]
         Resource = "*"
       },
       {

@@ -112,9 +112,10 @@ resource "aws_autoscaling_group" "control_plane" {
     heartbeat_timeout    = var.launch_hook_timeout
   }
 
-  # The place of a hook on autoscaling:EC2_INSTANCE_TERMINATING. It waits until there is an agent on the machines that
-  # answers it: without one, every termination would stand still until the hook's time is over. Leaving does not need
-  # it: a machine that is terminated is told to power off, and leaves the cluster while it does.
+  # A hook on autoscaling:EC2_INSTANCE_TERMINATING gives a machine the time to leave whenever enough of the cluster stays
+  # (docs/agent.md has it; add it as a resource of its own, which replaces nothing). There is none here, because a last
+  # voter is held as long as that hook lasts, and `terraform destroy` would wait for it. Without it a machine that is
+  # terminated leaves while it powers off, within a minute.
 
   # One at a time, the new one first, and the next only when the last is a voter: 100 for both means that. Then one voter
   # of three may fail at any moment of a refresh. The other way round two are left meanwhile, and two bear no failure.

@@ -47,10 +47,14 @@ locals {
   #
   # Straight from runcmd it runs once, at the first boot; what it says is in /var/log/cloud-init-output.log and on the
   # serial console. It arms kubeboot-reset.service, by which this machine leaves the cluster when it goes for good, for
-  # this boot; enabled, that unit is armed at every other one, too.
+  # this boot; enabled, that unit is armed at every other one, too. The agent leaves earlier, where it is given the time.
   start = {
-    unit   = ["systemctl enable --now --no-block kubeboot.service"]
-    runcmd = ["systemctl enable kubeboot-reset.service", "kubeboot up"]
+    unit = ["systemctl enable --now --no-block kubeboot.service kubeboot-agent.service"]
+    runcmd = [
+      "systemctl enable kubeboot-reset.service",
+      "systemctl enable --now --no-block kubeboot-agent.service",
+      "kubeboot up",
+    ]
   }
 
   # runcmd is one script that goes on after a failure: what must not run without the package follows a "&&".

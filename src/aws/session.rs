@@ -3,7 +3,7 @@
 use super::ec2::{self, Described};
 use super::error::CallFailed;
 use super::group;
-use super::hook::Hook;
+use super::hook::{Hook, Transition};
 use super::store::{Encryption, Store};
 use crate::exit::Exit;
 use crate::model::machine::group::{Group, Lifecycle};
@@ -124,10 +124,10 @@ impl Session {
         Ok(self.group_of(instance).await?.map(|(name, _)| name))
     }
 
-    /// The launch hook with this name, for this instance.
+    /// The hook with this name, for this instance.
     #[must_use]
-    pub fn hook(&self, name: String, instance: InstanceId) -> Hook {
-        Hook::new(self.autoscaling.clone(), name, instance)
+    pub fn hook(&self, transition: Transition, name: String, instance: InstanceId) -> Hook {
+        Hook::new(self.autoscaling.clone(), transition, name, instance)
     }
 }
 

@@ -6,7 +6,7 @@ use crate::aws::store::{Store, Written};
 use crate::exit::Exit;
 use crate::model::duration::in_words;
 use crate::model::machine::ids::InstanceId;
-use crate::model::membership::registration::{Registration, RegistrationPhase};
+use crate::model::membership::registration::{HookWork, Registration, RegistrationPhase};
 use crate::model::record::cluster::ClusterRecord;
 use crate::model::record::conditional_write::Condition;
 use std::time::Duration;
@@ -42,6 +42,21 @@ pub async fn mark_reaped(store: &Store, registration: &Registration, now: String
     let next = Registration { phase: RegistrationPhase::Reaped, updated: now, ..registration.clone() };
     let written = store.write(&key, &next.to_bytes(), &Condition::Unchanged(object.etag), WRITE_TIMEOUT).await?;
     Ok(matches!(written, Written::Ours(_)))
+}
+
+/// Says what this machine does in its terminate hook, and that it is at work: a registration that does not change is one of a machine
+/// that may be dead. Nothing else in it changes, and where there is none nothing is written.
+///
+/// # Errors
+/// [`CallFailed`].
+pub async fn say_in_hook(store: &Store, instance: &InstanceId, work: HookWork, now: String) -> Result<(), CallFailed> {
+    let key = keys::node(instance);
+    let Some(object) = store.get(&key).await? else { return Ok(()) };
+    let Ok(found) = parsed(instance, &object.body) else { return Ok(()) };
+    let next = Registration { hook: Some(work), updated: now, ..found };
+    // If it has changed meanwhile, it says something newer.
+    store.write(&key, &next.to_bytes(), &Condition::Unchanged(object.etag), WRITE_TIMEOUT).await?;
+    Ok(())
 }
 
 /// Marks the registration of a machine as one of a cluster that this record gives up. `false` where there was nothing to mark. If it
@@ -92,4 +107,27 @@ pub async fn write(store: &Store, registration: &Registration) -> anyhow::Result
         }
     }
     anyhow::bail!("failed to write the registration '{}': no answer in {}", store.url(&key), in_words(WRITE_TIMEOUT))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bucket::server::{Fault, Server};
+
+    #[tokio::test]
+    async fn what_a_machine_does_in_its_hook_changes_nothing_else_that_it_said() -> anyhow::Result<()> {
+        let (server, store) = Server::start(Fault::None).await?;
+        let said = Registration::sample(InstanceId::parse("i-00000001")?, RegistrationPhase::Joined);
+        let path = format!("/bucket/prefix/{}", keys::node(&said.instance));
+        say_in_hook(&store, &said.instance, HookWork::Holding, "now".into()).await?;
+        assert!(server.objects().is_empty(), "nothing was registered, so nothing is written");
+        server.objects().insert(path.clone(), String::from_utf8(said.to_bytes())?);
+        for (work, now) in [(HookWork::Holding, "1"), (HookWork::Holding, "2"), (HookWork::Leaving, "3")] {
+            say_in_hook(&store, &said.instance, work, now.into()).await?;
+            let stored = server.objects().get(&path).cloned().unwrap_or_default();
+            let expected = Registration { hook: Some(work), updated: now.into(), ..said.clone() };
+            assert_eq!(Registration::parse(stored.as_bytes()), Ok(expected));
+        }
+        Ok(())
+    }
 }

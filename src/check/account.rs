@@ -3,6 +3,7 @@
 use super::finding::{Finding, Found};
 use super::input::CheckInput;
 use super::{Check, at_once};
+use crate::aws::hook::Transition;
 use crate::model::machine::group::{Ec2State, Group};
 use crate::model::machine::ids::InstanceId;
 use crate::model::up::step::StandBy;
@@ -14,6 +15,7 @@ pub(super) const CHECKS: &[Check] = &[
     Check { name: "group-size", run: |input| at_once(group_size(input)) },
     Check { name: "instances", run: |input| Box::pin(instances(input)) },
     Check { name: "launch-hook", run: |input| at_once(launch_hook(input)) },
+    Check { name: "terminate-hook", run: |input| Box::pin(terminate_hook(input)) },
 ];
 
 /// Whether there are credentials at all.
@@ -108,6 +110,22 @@ fn launch_hook(input: &CheckInput) -> Found {
             "'{hook}' needs autoscaling:CompleteLifecycleAction and autoscaling:RecordLifecycleActionHeartbeat; trying them would \
              complete it"
         )),
+    }])
+}
+
+/// Whether the group has the terminate hook that the settings name. The permissions to answer it are those of the launch hook.
+async fn terminate_hook(input: &CheckInput) -> Found {
+    let Some(name) = &input.settings.needed()?.terminate_hook else {
+        return Ok(vec![Finding::ok("none is set, none is touched")]);
+    };
+    let (aws, group, me) = (input.aws.needed()?, input.group.needed()?, &input.machine.needed()?.instance);
+    let hook = aws.session.hook(Transition::Terminate, name.clone(), me.clone());
+    Ok(vec![match hook.times(&group.name).await? {
+        Some(times) => Finding::ok(format!("'{name}' has {times}")),
+        None => Finding::warning(
+            format!("the group '{}' has no lifecycle hook '{name}'", group.name),
+            "correct the setting 'terminate_hook', or create the hook on autoscaling:EC2_INSTANCE_TERMINATING",
+        ),
     }])
 }
 

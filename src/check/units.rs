@@ -7,7 +7,7 @@ use crate::host::systemd::unit::{self, Unit};
 use crate::kubeadm::quiesce::KUBELET;
 use crate::kubeadm::state::Marker;
 use crate::node::fitness::installed;
-use crate::node::{BOOT_UNIT, LEAVING_UNIT};
+use crate::node::{AGENT_UNIT, BOOT_UNIT, LEAVING_UNIT};
 use futures::join;
 use std::path::Path;
 
@@ -17,15 +17,20 @@ const TIMER: &str = "kubeboot.timer";
 pub(super) const CHECKS: &[Check] = &[Check { name: "units", run: |_| Box::pin(units()) }];
 
 async fn units() -> Found {
-    let (kubelet, boot, timer, leaving) =
-        join!(unit::show(KUBELET), unit::show(BOOT_UNIT), unit::show(TIMER), unit::show(LEAVING_UNIT));
+    let (kubelet, boot, timer, leaving, agent) = join!(
+        unit::show(KUBELET),
+        unit::show(BOOT_UNIT),
+        unit::show(TIMER),
+        unit::show(LEAVING_UNIT),
+        unit::show(AGENT_UNIT)
+    );
     let ask = |unit: anyhow::Result<Unit>| unit.map_err(|error| Finding::error(&error));
     let is_member = !matches!(Marker::load(Path::new("/")), Ok(None));
     let missing = of_drop_ins(&drop_ins::missing(Path::new("/"), LEAVING_UNIT));
     let (kubelet, boot, timer) = (ask(kubelet)?, ask(boot)?, ask(timer)?);
     let again = (boot.is_installed() && !timer.is_installed()).then(without_timer);
-    let leaving = of_leaving(&ask(leaving)?, is_member);
-    Ok([of_kubelet(&kubelet), of_boot(&boot)].into_iter().chain(again).chain([leaving, missing]).collect())
+    let (leaving, agent) = (of_leaving(&ask(leaving)?, is_member), of_agent(&ask(agent)?));
+    Ok([of_kubelet(&kubelet), of_boot(&boot)].into_iter().chain(again).chain([leaving, agent, missing]).collect())
 }
 
 fn of_kubelet(unit: &Unit) -> Finding {
@@ -81,6 +86,22 @@ fn of_leaving(unit: &Unit, is_member: bool) -> Finding {
     }
 }
 
+/// Nobody else answers the terminate hook, and a machine that has not begun to leave when it goes down has a minute for that.
+fn of_agent(unit: &Unit) -> Finding {
+    match (unit.is_installed(), unit.is_enabled(), unit.is_active()) {
+        (true, true, true) => Finding::ok(format!("{AGENT_UNIT} runs, and starts at boot")),
+        (true, true, false) => Finding::ok(format!("{AGENT_UNIT} starts at boot")),
+        (true, false, _) => Finding::warning(
+            format!("{AGENT_UNIT} does not start at boot: nobody answers the group's terminate hook"),
+            format!("systemctl enable --now {AGENT_UNIT}"),
+        ),
+        (false, ..) => Finding::warning(
+            format!("systemd has no {AGENT_UNIT} ({}): nobody answers the group's terminate hook", unit.load),
+            format!("install it, then systemctl enable --now {AGENT_UNIT}"),
+        ),
+    }
+}
+
 /// Without them the leaving unit runs while systemd ends this machine's etcd beside it, and kubelet starts an etcd that has lost
 /// its data.
 fn of_drop_ins(missing: &[&str]) -> Finding {
@@ -104,8 +125,12 @@ mod tests {
         let (ok, warning, failed) = (CheckVerdict::Ok, CheckVerdict::Warning, CheckVerdict::Failed(Exit::Usage));
         type Judge = fn(&Unit) -> Finding;
         let leaving: Judge = |unit| of_leaving(unit, false);
-        let table: [(Judge, [CheckVerdict; 3]); 3] =
-            [(of_kubelet, [ok, warning, failed]), (of_boot, [ok, warning, warning]), (leaving, [ok, warning, warning])];
+        let table: [(Judge, [CheckVerdict; 3]); 4] = [
+            (of_kubelet, [ok, warning, failed]),
+            (of_boot, [ok, warning, warning]),
+            (leaving, [ok, warning, warning]),
+            (of_agent, [ok, warning, warning]),
+        ];
         for (judge, expected) in table {
             assert_eq!([&good, &off, &none].map(|unit| judge(unit).verdict), expected);
         }

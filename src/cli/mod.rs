@@ -46,6 +46,9 @@ pub enum CliCommand {
     /// Check whether this machine and account are ready for `up`
     #[command(long_about = text::CHECK, after_long_help = text::CHECK_EXAMPLES)]
     Check(ReportArgs),
+    /// Watch over this node: leave the cluster when the machine is being terminated, and answer its terminate hook
+    #[command(long_about = text::AGENT, after_long_help = text::AGENT_EXAMPLES)]
+    Agent,
     /// Keep kubelet from starting an etcd whose data is gone
     #[command(long_about = text::GUARD, after_long_help = text::GUARD_EXAMPLES)]
     Guard,

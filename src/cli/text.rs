@@ -42,6 +42,22 @@ Examples:
   kubeboot reset --now                 leave and wipe the machine; asks for confirmation
   kubeboot reset --now --yes           the same without asking, for programs";
 
+pub(super) const AGENT: &str = "\
+Watch over this node, as long as the machine runs.
+
+The unit kubeboot-agent.service runs it at every boot. It asks the metadata service every two seconds and Auto Scaling once a minute. When \
+the machine is being terminated, it takes it out of its cluster as 'kubeboot reset' does, once enough of the cluster stays: the quorum, and a \
+voter whose API server is ready. Until then it keeps the terminate hook that 'terminate_hook' names alive and says why; when the machine has \
+left, it completes that hook. The last voter never leaves.
+
+It never initialises and never joins a cluster. 'systemctl status kubeboot-agent' shows what it sees and does.";
+
+pub(super) const AGENT_EXAMPLES: &str = "\
+Examples:
+  kubeboot agent                       by the unit kubeboot-agent.service
+  kubeboot agent --terminate-hook leave
+                                       answers the lifecycle hook of that name";
+
 pub(super) const STATUS: &str = "\
 Show the state of the control plane, read now from every source.
 

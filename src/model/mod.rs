@@ -18,12 +18,14 @@
 //! |---|---|
 //! | [`up`] | from one snapshot to one step |
 //! | [`leader`] | who leads among programs that share one Lease of Kubernetes: `kubeboot elect` |
+//! | [`agent`] | whether a machine that is being terminated leaves, holds its terminate hook, or answers it |
 //! | [`leave`] | whether a machine that goes down leaves, by which steps, and how long each may take |
 //! | [`reap`] | what an operator may have removed |
 //! | [`renew`] | which certificates are renewed, and what is restarted for that |
 //! | [`retire`] | whether a cluster may be given up |
 //! | [`status`] | how the control plane is, with the reasons |
 
+pub mod agent;
 pub mod duration;
 pub mod leader;
 pub mod leave;

@@ -4,6 +4,7 @@ pub mod api_servers;
 pub mod certificates;
 pub mod credentials;
 pub mod data_dir_drop_ins;
+pub mod departure;
 pub mod digests;
 pub mod etcd_claim;
 pub mod facts;
@@ -27,6 +28,9 @@ pub use facts::Facts;
 
 /// The unit that runs `kubeboot up` at boot.
 pub const BOOT_UNIT: &str = "kubeboot.service";
+
+/// The unit that runs `kubeboot agent`.
+pub const AGENT_UNIT: &str = "kubeboot-agent.service";
 
 /// The unit that leaves the cluster when the machine goes down for good.
 pub const LEAVING_UNIT: &str = "kubeboot-reset.service";

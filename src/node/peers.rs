@@ -7,6 +7,7 @@ use crate::model::machine::group::{Ec2State, Group};
 use crate::model::machine::ids::InstanceId;
 use anyhow::{Result, anyhow};
 use futures::StreamExt;
+use futures::future::join_all;
 use futures::stream::FuturesUnordered;
 use std::net::{IpAddr, SocketAddr};
 
@@ -59,4 +60,10 @@ pub async fn ready_api_server(kubeconfig: &Kubeconfig, addresses: &[IpAddr], por
     }
     let none = "no API server of the cluster is ready";
     Err(why.map_or_else(|| anyhow!("{none}: no other control-plane machine is known"), |why| why.context(none)))
+}
+
+/// Those of these addresses whose API servers say that they are ready.
+pub async fn ready_api_servers(kubeconfig: &Kubeconfig, addresses: &[IpAddr], port: u16) -> Vec<IpAddr> {
+    let asked = addresses.iter().map(|address| ready_api_server(kubeconfig, std::slice::from_ref(address), port));
+    join_all(asked).await.into_iter().filter_map(Result::ok).collect()
 }

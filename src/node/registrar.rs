@@ -5,7 +5,7 @@ use crate::aws::store::Store;
 use crate::bucket::registrations;
 use crate::kubeadm::output::redact;
 use crate::model::machine::ids::{ClaimId, MemberId, Nonce, Uid};
-use crate::model::membership::registration::{Registration, RegistrationPhase, Versions};
+use crate::model::membership::registration::{HookWork, Registration, RegistrationPhase, Versions};
 use crate::model::record::cluster::ClusterRecord;
 use anyhow::{Context, Result};
 use std::collections::BTreeMap;
@@ -54,6 +54,7 @@ impl Registrar {
             },
             waits_for: None,
             retired: false,
+            hook: None,
             digests: Default::default(),
             last_error: None,
             since: String::new(),
@@ -144,6 +145,11 @@ impl Registrar {
     pub async fn gave_up(&mut self, error: &str) {
         self.enter(RegistrationPhase::Failed, None);
         self.failed(error).await;
+    }
+
+    /// Says what it does in its terminate hook; written with what is registered next.
+    pub fn in_hook(&mut self, work: Option<HookWork>) {
+        self.now.hook = work;
     }
 
     /// Forgets the member that this machine was.

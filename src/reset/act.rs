@@ -107,7 +107,7 @@ async fn stay_as_last_voter(reset: &ResetContext, registrar: Option<Registrar>, 
     Ok(stayed(&StayReason::LastVoter.to_string()))
 }
 
-fn claim_of(local: &Local) -> Option<&ClaimId> {
+pub(crate) fn claim_of(local: &Local) -> Option<&ClaimId> {
     match local {
         Local::HalfMade { claim_id, .. } | Local::Made { claim_id, .. } => Some(claim_id),
         Local::Fresh | Local::Unexplained { .. } => None,
@@ -157,11 +157,12 @@ async fn under_lease<T>(reset: &ResetContext, held: Option<Held<Lease>>, work: i
 
 /// Registers that this machine leaves, so that the others do not wait for it. It is a hint, so a failure is logged and
 /// ignored.
-async fn register_leaving(reset: &ResetContext, claim: &ClaimId) -> Option<Registrar> {
+pub(crate) async fn register_leaving(reset: &ResetContext, claim: &ClaimId) -> Option<Registrar> {
     notify::status("leaving: registering");
     let write = async {
         let mut registrar = Registrar::load(reset.session.store.clone(), &reset.facts).await;
         registrar.silence(false);
+        registrar.in_hook(reset.hook);
         registrar.phase(RegistrationPhase::Leaving, claim).await;
         Ok(registrar)
     };
@@ -170,7 +171,7 @@ async fn register_leaving(reset: &ResetContext, claim: &ClaimId) -> Option<Regis
 }
 
 /// Registers that it has left: from then on its registration explains no member.
-async fn register_left(reset: &ResetContext, registrar: Option<Registrar>, claim: &ClaimId, removed: bool) {
+pub(crate) async fn register_left(reset: &ResetContext, registrar: Option<Registrar>, claim: &ClaimId, removed: bool) {
     let (Some(mut registrar), true) = (registrar, removed) else { return };
     let write = async {
         registrar.no_member();

@@ -9,26 +9,26 @@ use tokio::time::{Instant, timeout};
 
 /// A budget that has begun, on the monotonic clock: setting the machine's time changes nothing.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Clock {
+pub(crate) struct Clock {
     started: Instant,
     budget: Budget,
 }
 
 impl Clock {
-    pub(super) fn start(budget: Budget) -> Self {
+    pub(crate) fn start(budget: Budget) -> Self {
         Self { started: Instant::now(), budget }
     }
 
-    pub(super) fn budget(&self) -> Budget {
+    pub(crate) fn budget(&self) -> Budget {
         self.budget
     }
 
-    pub(super) fn elapsed(&self) -> Duration {
+    pub(crate) fn elapsed(&self) -> Duration {
         self.started.elapsed()
     }
 
     /// How long this part may go on.
-    pub(super) fn left(&self, part: Part) -> Duration {
+    pub(crate) fn left(&self, part: Part) -> Duration {
         self.budget.left(part, self.elapsed())
     }
 
@@ -36,7 +36,7 @@ impl Clock {
     ///
     /// # Errors
     /// The work's own, or that its time has passed.
-    pub(super) async fn within<T>(&self, part: Part, work: impl Future<Output = Result<T>>) -> Result<T> {
+    pub(crate) async fn within<T>(&self, part: Part, work: impl Future<Output = Result<T>>) -> Result<T> {
         let left = self.left(part);
         match timeout(left, work).await {
             Ok(Ok(done)) => Ok(done),

@@ -24,7 +24,7 @@ const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 
 /// What became of this machine's member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Removed {
+pub(crate) enum Removed {
     /// A certain list lacks it.
     Gone,
     /// It is the last voter, and stays.
@@ -35,7 +35,7 @@ pub(super) enum Removed {
 ///
 /// # Errors
 /// It is, or may be, listed at the end; with what was in the way last.
-pub(super) async fn remove(reset: &ResetContext, survey: &Survey, local: &Local) -> Result<Removed> {
+pub(crate) async fn remove(reset: &ResetContext, survey: &Survey, local: &Local) -> Result<Removed> {
     let credentials = match &survey.credentials {
         Ok(credentials) => credentials,
         Err(error) => bail!("{error:#}"),

@@ -3,15 +3,15 @@
 //! Two questions, a plan, its steps; every part has its share of one budget. What fails is logged, and the rest is tried all
 //! the same: there is no second try on a machine that is powered off.
 
-mod act;
-mod clock;
+pub(crate) mod act;
+pub(crate) mod clock;
 mod confirm;
 mod credentials;
 mod leadership;
-mod members;
-mod node;
+pub(crate) mod members;
+pub(crate) mod node;
 mod questions;
-mod survey;
+pub(crate) mod survey;
 mod wipe;
 
 use crate::aws::Session;
@@ -24,8 +24,9 @@ use crate::layout::say;
 use crate::model::duration::in_words;
 use crate::model::leave::{Budget, GoingDown, LeaveDecision, LeavePlan, Part, ShutdownMode, StayReason, is_permanent};
 use crate::model::machine::local::Local;
+use crate::model::membership::registration::HookWork;
 use crate::node::facts::read_documents;
-use crate::node::{BOOT_UNIT, Facts};
+use crate::node::{BOOT_UNIT, Facts, departure};
 use crate::settings::Settings;
 use anyhow::{Context, Result, anyhow};
 use clock::Clock;
@@ -43,14 +44,17 @@ pub struct ResetOptions {
     pub dry_run: bool,
 }
 
-/// One run on a machine that may have something to leave.
-struct ResetContext {
-    facts: Facts,
-    session: Session,
-    roll: Roll,
-    clock: Clock,
+/// One run on a machine that may have something to leave. `kubeboot agent` leaves by the same code, for a terminate hook.
+#[derive(Clone)]
+pub(crate) struct ResetContext {
+    pub(crate) facts: Facts,
+    pub(crate) session: Session,
+    pub(crate) roll: Roll,
+    pub(crate) clock: Clock,
     /// Whether an operator wants to leave now, and a fresh machine.
     now: bool,
+    /// What it does in its terminate hook, where that is why it leaves.
+    hook: Option<HookWork>,
 }
 
 /// Runs the command.
@@ -88,6 +92,7 @@ pub async fn run(settings: Settings, options: ResetOptions) -> Result<Leaving> {
 async fn now(settings: Settings, options: ResetOptions, clock: Clock) -> Result<Leaving> {
     let local = local(&settings)?;
     if local == Local::Fresh {
+        departure::remove(Path::new("/")).context(Exit::Operator)?;
         return Ok(stayed(&StayReason::NothingHere.to_string()));
     }
     let mut reset = ResetContext::begin(settings, clock, true).await?;
@@ -153,7 +158,21 @@ impl ResetContext {
     async fn begin(settings: Settings, clock: Clock, now: bool) -> Result<Self> {
         let facts = Facts::gather_within(settings, clock.left(Part::Questions)).await?;
         let session = facts.connect().await?;
-        Ok(Self { facts, roll: Roll::new(&session.store), session, clock, now })
+        Ok(Self { facts, roll: Roll::new(&session.store), session, clock, now, hook: None })
+    }
+
+    /// The same for `kubeboot agent`, with a budget of its own for each attempt.
+    ///
+    /// # Errors
+    /// As [`Facts::gather_within`].
+    pub(crate) async fn for_hook(settings: Settings) -> Result<Self> {
+        let clock = Clock::start(Budget(settings.leave_budget));
+        Ok(Self { hook: Some(HookWork::Leaving), ..Self::begin(settings, clock, false).await? })
+    }
+
+    /// The same with its whole budget before it.
+    pub(crate) fn anew(&self) -> Self {
+        Self { clock: Clock::start(self.clock.budget()), ..self.clone() }
     }
 
     /// The second question: whether it goes down for good.

@@ -19,7 +19,7 @@ const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 ///
 /// # Errors
 /// No API server has said that it is gone.
-pub(super) async fn delete(reset: &ResetContext, survey: &Survey, registered: Option<&Uid>) -> Result<()> {
+pub(crate) async fn delete(reset: &ResetContext, survey: &Survey, registered: Option<&Uid>) -> Result<()> {
     let mut last = "no API server was asked".to_owned();
     let attempts = async {
         loop {

@@ -30,22 +30,22 @@ const MANIFEST_LIMIT: u64 = 256 * 1024;
 const ETCD_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// One look, and what follows from it.
-pub(super) struct Survey {
+pub(crate) struct Survey {
     /// This machine's own credentials, or why there are none.
-    pub(super) credentials: Result<Credentials>,
+    pub(crate) credentials: Result<Credentials>,
     /// Where the cluster may be asked: this machine first.
-    pub(super) addresses: Vec<IpAddr>,
+    pub(crate) addresses: Vec<IpAddr>,
     /// The cluster, as far as it answers.
-    pub(super) cluster: ClusterView,
+    pub(crate) cluster: ClusterView,
     /// Who leads it.
     pub(super) leadership: Leadership,
     /// What is to be done.
-    pub(super) plan: LeavePlan,
+    pub(crate) plan: LeavePlan,
 }
 
 impl Survey {
     /// Looks around within the budget. Whoever is silent is told of in the plan.
-    pub(super) async fn take(reset: &ResetContext, local: &Local) -> Self {
+    pub(crate) async fn take(reset: &ResetContext, local: &Local) -> Self {
         let credentials = credentials::to_leave_with(reset, local).await;
         let mut addresses = reset.facts.machine.addresses.clone();
         addresses.extend(by_manifest().into_iter().filter(|found| !reset.facts.machine.addresses.contains(found)));
@@ -123,7 +123,7 @@ impl Survey {
 }
 
 /// Adds the listed members to the addresses that can be asked: once this machine's member is gone, only they can say so.
-pub(super) fn add_members(addresses: &mut Vec<IpAddr>, cluster: &ClusterView) {
+pub(crate) fn add_members(addresses: &mut Vec<IpAddr>, cluster: &ClusterView) {
     let (ClusterView::Listed(members) | ClusterView::NoQuorum(members)) = cluster else { return };
     for address in members.0.iter().flat_map(|member| &member.peer_addresses) {
         if !addresses.contains(address) {
@@ -133,17 +133,17 @@ pub(super) fn add_members(addresses: &mut Vec<IpAddr>, cluster: &ClusterView) {
 }
 
 /// Which members may be reaped, and from what that follows.
-pub(super) struct Judged {
-    pub(super) verdicts: Vec<(Member, ReapVerdict)>,
-    pub(super) registrations: Vec<Registration>,
-    pub(super) view: View,
+pub(crate) struct Judged {
+    pub(crate) verdicts: Vec<(Member, ReapVerdict)>,
+    pub(crate) registrations: Vec<Registration>,
+    pub(crate) view: View,
 }
 
 /// Judges the members of a certain list by the registrations, the group and what EC2 says.
 ///
 /// # Errors
 /// S3 or AWS does not answer: then no member may be reaped.
-pub(super) async fn judge(
+pub(crate) async fn judge(
     reset: &ResetContext,
     watch: &mut GroupWatch,
     access: &Access,
@@ -160,7 +160,7 @@ pub(super) async fn judge(
 }
 
 impl ResetContext {
-    pub(super) fn leave_input<'a>(
+    pub(crate) fn leave_input<'a>(
         &'a self,
         local: &'a Local,
         cluster: &'a ClusterView,
@@ -189,17 +189,17 @@ impl ResetContext {
         Ok(peers::seen(&view, &self.facts.machine.instance))
     }
 
-    pub(super) fn watch(&self) -> GroupWatch {
+    pub(crate) fn watch(&self) -> GroupWatch {
         GroupWatch::new(&self.session, self.facts.machine.instance.clone(), self.facts.settings.group.clone())
     }
 
-    pub(super) fn reaper<'a>(&'a self, access: &'a Access, credentials: &'a Credentials, view: &'a View) -> Reaper<'a> {
+    pub(crate) fn reaper<'a>(&'a self, access: &'a Access, credentials: &'a Credentials, view: &'a View) -> Reaper<'a> {
         let kubeconfig = &credentials.kubeconfig;
         Reaper { facts: &self.facts, store: &self.session.store, access, kubeconfig, view, own: None, lease: None }
     }
 
     /// The same within what is left of the budget.
-    pub(super) fn etcd_timeout(&self) -> Duration {
+    pub(crate) fn etcd_timeout(&self) -> Duration {
         ETCD_TIMEOUT.min(self.clock.left(Part::Look) / 3)
     }
 }

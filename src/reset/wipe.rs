@@ -9,7 +9,9 @@ use crate::kubeadm::wipe;
 use crate::model::leave::may_wipe;
 use crate::model::machine::local::Local;
 use crate::model::record::cluster::ClusterRecord;
+use crate::node::departure;
 use anyhow::{Context, Result, anyhow};
+use std::path::Path;
 
 /// Reads the record once more, and wipes. The budget no longer counts: the cluster has been left, and nothing waits for
 /// this.
@@ -32,6 +34,7 @@ pub(super) async fn wipe(reset: &ResetContext, lock: &Lock, local: &Local) -> Re
     let documents = &reset.facts.documents;
     tracing::warn!("wiping what kubeadm left on this machine");
     wipe::wipe(&Kubeadm::new(lock), documents.data_dir(), documents.cri_socket()).await.context(Exit::Kubeadm)?;
+    departure::remove(Path::new("/")).context(left).context(Exit::Operator)?;
     tracing::info!("this machine is fresh: 'kubeboot up' makes it join again");
     Ok(())
 }

@@ -204,6 +204,13 @@ pub const SETTINGS: &[Setting] = &[
                 ABANDON, and the group replaces the instance.",
     },
     Setting {
+        name: "terminate_hook",
+        kind: SettingKind::Text("the name of a lifecycle hook of the group"),
+        fallback: Fallback::Derived("no hook is touched"),
+        about: "The terminate hook that `kubeboot agent` keeps alive while the node leaves its cluster, or may not yet, \
+                and completes when it has left.",
+    },
+    Setting {
         name: "log_format",
         kind: SettingKind::Choice(&["auto", "text", "json", "journal"]),
         fallback: Fallback::Value("auto"),

@@ -67,6 +67,7 @@ fn everything_can_be_set_in_the_file() -> Result<()> {
         renew_before = "60d"
         launch_hook = "launch"
         launch_hook_on_failure = "abandon"
+        terminate_hook = "leave"
         log_format = "json"
         log_level = "debug"
     "#;
@@ -81,6 +82,7 @@ fn everything_can_be_set_in_the_file() -> Result<()> {
     assert_eq!(settings.cloud_provider, Some(CloudProvider::External));
     assert_eq!(settings.settle_timeout, Duration::from_secs(90));
     assert_eq!(settings.launch_hook_on_failure, HookOnFailure::Abandon);
+    assert_eq!(settings.terminate_hook.as_deref(), Some("leave"));
     assert_eq!((settings.log_format, settings.log_level), (LogFormat::Json, LogLevel::DEBUG));
     assert!(settings.warnings()[0].contains("expected_size is 4"), "{:?}", settings.warnings());
     Ok(())
@@ -140,6 +142,7 @@ fn a_bad_value_is_told_with_name_place_and_what_is_valid() {
         ("deadline = \"30s\"", "claim_ttl = '1m' (the default)", "config.toml:4"),
         ("init_attempts = 0", "init_attempts", "from 1 to 10"),
         ("launch_hook = \"a b\"", "launch_hook", "must not contain ' '"),
+        ("terminate_hook = \"a b\"", "terminate_hook", "must not contain ' '"),
         ("launch_hook_on_failure = \"continue\"", "launch_hook_on_failure", "one of: none, abandon"),
         ("log_level = \"verbose\"", "log_level", "one of: error, warn"),
         ("group = \"\"", "group = ''", "it is empty"),

@@ -1,6 +1,6 @@
 //! The launch hook: kept alive while `up` works, completed when this machine is a healthy voter.
 
-use crate::aws::hook::{Hook, HookResult};
+use crate::aws::hook::{Hook, HookResult, Transition};
 use crate::aws::{CallFailure, Session};
 use crate::model::machine::group::Lifecycle;
 use crate::model::machine::ids::InstanceId;
@@ -23,7 +23,7 @@ impl LaunchHook {
     /// The hook that the settings name.
     pub(super) fn new(session: &Session, facts: &Facts) -> Self {
         let (hook, me) = (facts.settings.launch_hook.clone(), facts.machine.instance.clone());
-        Self { hook: hook.map(|name| session.hook(name, me.clone())), me, last_heartbeat: None }
+        Self { hook: hook.map(|name| session.hook(Transition::Launch, name, me.clone())), me, last_heartbeat: None }
     }
 
     /// Keeps the hook alive, where this machine waits in one. A failure goes to the log: the next pass tries again.

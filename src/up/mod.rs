@@ -20,6 +20,7 @@ mod own_node;
 pub mod point;
 mod record;
 mod reporting;
+mod terminating;
 mod time_left;
 mod versions;
 mod wait_log;
@@ -44,6 +45,7 @@ use context::UpContext;
 use outages::Outages;
 use std::path::Path;
 use std::time::Duration;
+use terminating::BeingTerminated;
 use tokio::time::{Instant, sleep};
 
 /// What `up` was asked for beside the settings.
@@ -101,11 +103,22 @@ pub async fn run(settings: Settings, options: UpOptions) -> Result<()> {
     LeavingUnit::arm_if_begun().await;
     let facts = Facts::gather(settings).await?;
     facts.remember();
+    terminating::must_not_be_leaving(&facts)?;
     let mut context = UpContext::new(facts, Some(&lock), options).await?;
-    let mut ended = match judge_documents(&context).await {
-        Ok(()) => until(&mut context, deadline).await,
-        Err(error) => Err(error),
+    let work = async {
+        judge_documents(&context).await?;
+        until(&mut context, deadline).await
     };
+    let mut ended = tokio::select! {
+        biased;
+        ended = work => ended,
+        // Dropping the work kills a kubeadm that it has started, and gives the lock to whoever takes this machine out of its cluster.
+        announced = terminating::announced() => Err(announced.ends()),
+    };
+    if ended.as_ref().is_err_and(|error| error.downcast_ref::<BeingTerminated>().is_some()) {
+        // What this machine has registered stands: the agent and `reset` decide.
+        return ended;
+    }
     if let Err(error) = ended {
         ended = Err(with_loss(&mut context, error).await);
     }
@@ -245,6 +258,9 @@ async fn pass(context: &mut UpContext, outages: &mut Outages, deadline: Instant)
     }
     outages.in_group(step != Step::StandBy(StandBy::NotInGroup))?;
     match step {
+        Step::StandBy(StandBy::Lifecycle(state)) if state.is_terminating() => {
+            Err(BeingTerminated(format!("the group says {state}")).ends())
+        }
         Step::StandBy(why) => Ok(StepOutcome::Wait(stand_by(&why))),
         Step::Wait(what) => Ok(StepOutcome::Wait(wait(&what, context.fitness.pause()))),
         Step::Stop(why) => {

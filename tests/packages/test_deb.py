@@ -13,7 +13,7 @@ from .conftest import install_deb
 from .root import Root
 from .test_contents import MANUAL
 
-UNITS = ("kubeboot.service", "kubeboot-reset.service")
+UNITS = ("kubeboot.service", "kubeboot-reset.service", "kubeboot-agent.service")
 LINKS = [f"/etc/systemd/system/multi-user.target.wants/{unit}" for unit in UNITS]
 RELOAD = "--system daemon-reload"
 # How Debian's helper enables a unit: as the presets say.
@@ -36,7 +36,7 @@ def newer(deb: Path, tmp_path_factory) -> Path:
 
 def test_installing_enables_the_units_and_starts_nothing(installed: Root):
     assert installed.asked() == [*ENABLE, RELOAD]
-    assert [installed.is_enabled(unit) for unit in UNITS] == ["enabled", "enabled"]
+    assert [installed.is_enabled(unit) for unit in UNITS] == ["enabled"] * 3
     assert all(installed.path(link).is_symlink() for link in LINKS)
 
 
@@ -121,7 +121,7 @@ def test_an_upgrade_and_a_removal_harm_nothing(new_root, deb: Path, newer: Path)
     for unit in UNITS:
         root.run("systemctl", "disable", unit)
     install_deb(root, deb)
-    assert [root.is_enabled(unit) for unit in UNITS] == ["disabled"] * 2, "they stay as the operator has left them"
+    assert [root.is_enabled(unit) for unit in UNITS] == ["disabled"] * 3, "they stay as the operator has left them"
     root.asked()
 
     root.run("dpkg", "--remove", "kubeboot")

@@ -8,7 +8,7 @@ from pathlib import Path
 from .root import Root
 
 # Fedora's and Amazon Linux' policy: nothing is enabled that no preset before it names.
-UNITS = ("kubeboot.service", "kubeboot-reset.service")
+UNITS = ("kubeboot.service", "kubeboot-reset.service", "kubeboot-agent.service")
 POLICY = "usr/lib/systemd/system-preset/99-default-disable.preset"
 
 
@@ -26,7 +26,7 @@ def test_installing_upgrading_and_removing(new_root, rpm: Path):
     root.path(POLICY).write_text("disable *\n")
     by_rpm(root, "--install", str(rpm))
     assert root.asked() == [f"--no-reload preset {' '.join(UNITS)}", "daemon-reload"], "it starts nothing"
-    assert [root.is_enabled(unit) for unit in UNITS] == ["enabled", "enabled"]
+    assert [root.is_enabled(unit) for unit in UNITS] == ["enabled"] * 3
     config = root.path("/etc/kubeboot/config.toml")
     assert root.mode("/etc/kubeboot/config.toml") == (0o600, 0)
     assert root.run("kubeboot", "--version").stdout.startswith("kubeboot ")
@@ -37,7 +37,7 @@ def test_installing_upgrading_and_removing(new_root, rpm: Path):
     by_rpm(root, "--upgrade", "--replacepkgs", str(rpm))
     assert set(root.asked()) == {"daemon-reload"}, "an upgrade starts and stops nothing"
     assert config.read_text() == 'bucket = "mine"\n'
-    assert [root.is_enabled(unit) for unit in UNITS] == ["disabled"] * 2, "they stay as the operator has left them"
+    assert [root.is_enabled(unit) for unit in UNITS] == ["disabled"] * 3, "they stay as the operator has left them"
 
     root.run("systemctl", "enable", *UNITS)
     root.asked()

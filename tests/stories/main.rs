@@ -6,6 +6,7 @@
 
 mod support;
 
+mod agent;
 mod aws;
 mod boots;
 mod causes;

@@ -22,13 +22,14 @@ kind: ClusterConfiguration
 networking:
   podSubnet: 10.244.0.0/16
 """
+TERMINATE_HOOK = "leave"
 # Told by `kubeboot up` in its launch hook, and by `kubeboot check` before any `up`.
 HOOK = {"autoscaling:CompleteLifecycleAction", "autoscaling:RecordLifecycleActionHeartbeat"}
 
 
 @pytest.fixture(scope="module")
 def plan():
-    return evaluate(f"kubeadm_config = <<EOT\n{DOCUMENTS}EOT\n")
+    return evaluate(f'kubeadm_config = <<EOT\n{DOCUMENTS}EOT\nsettings = {{ terminate_hook = "{TERMINATE_HOOK}" }}\n')
 
 
 def write_files(user_data: str, node: dict) -> None:
@@ -122,7 +123,8 @@ def test_straight_from_runcmd(world):
 
 def test_each_action_is_missed(world, plan):
     user_data, missed = plan.user_data(), {}
-    (node,) = world.up("--nodes", "1", "--no-up", "--launch-hook", launch_hook(plan), **world_policies(plan))
+    hooks = ["--launch-hook", launch_hook(plan), "--terminate-hook", TERMINATE_HOOK]
+    (node,) = world.up("--nodes", "1", "--no-up", *hooks, **world_policies(plan))
     write_files(user_data, node)
     with_all = check(world)
     assert with_all["ready"], with_all

@@ -12,6 +12,7 @@ import yaml
 from example import EXAMPLE, plan as evaluate
 
 SHA256 = "0123456789abcdef" * 4
+UNITS = "systemctl enable --now --no-block kubeboot.service kubeboot-agent.service"
 KUBEADM = """\
 apiVersion: kubeadm.k8s.io/v1beta4
 kind: ClusterConfiguration
@@ -96,12 +97,16 @@ def test_kubeadm_documents_arrive_letter_by_letter():
 
 
 def test_both_ways_in():
-    assert read("unit")["runcmd"] == ["systemctl enable --now --no-block kubeboot.service"]
-    assert read("runcmd")["runcmd"] == ["systemctl enable kubeboot-reset.service", "kubeboot up"]
+    assert read("unit")["runcmd"] == [UNITS]
+    assert read("runcmd")["runcmd"] == [
+        "systemctl enable kubeboot-reset.service",
+        "systemctl enable --now --no-block kubeboot-agent.service",
+        "kubeboot up",
+    ]
     (command,) = read("deb")["runcmd"]
     install, start = command.split(" && ")
     assert install == f"/usr/local/sbin/install-kubeboot 's3://bucket/kubeboot.deb' {SHA256}"
-    assert start == "systemctl enable --now --no-block kubeboot.service"
+    assert start == UNITS
     (command,) = read("rpm")["runcmd"]
     assert command.split(" && ")[1:] == read("runcmd")["runcmd"]
 

@@ -71,7 +71,8 @@ def _options(arguments) -> Options:
         kubeadm_config=arguments.kubeadm_config.read_text() if arguments.kubeadm_config else "",
         external_etcd=_numbers(arguments.external_etcd),
         balancer=arguments.lb, check_interval=arguments.lb_interval, check_threshold=arguments.lb_threshold,
-        launch_hook=arguments.launch_hook, terminate_hook=arguments.terminate_hook, imds=arguments.imds,
+        launch_hook=arguments.launch_hook, terminate_hook=arguments.terminate_hook,
+        hook_seconds=arguments.hook_seconds, retain=arguments.retain, imds=arguments.imds,
         iam=json.loads(arguments.iam.read_text()) if arguments.iam else None,
     )  # fmt: skip
 

@@ -125,6 +125,16 @@ def _up_command(commands) -> None:
         help="ending instances wait in Terminating:Wait until the hook completes",
     )
     up.add_argument(
+        "--hook-seconds",
+        type=int,
+        default=3600,
+        metavar="SECONDS",
+        help="the terminate hook's time after each heartbeat; then it ends with ABANDON (default: 3600)",
+    )
+    up.add_argument(
+        "--retain", action="store_true", help="the group retains a machine whose terminate hook ends with ABANDON"
+    )
+    up.add_argument(
         "--imds", default="normal", metavar="MODE", help="mode of every metadata service at first; see `imds --help`"
     )
     up.add_argument("--iam", type=Path, metavar="FILE", help="let policies count: as `iam` does, from the start")

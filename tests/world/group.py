@@ -1,6 +1,7 @@
 """The Auto Scaling group and its instances as AWS tells of them: moto's objects, and every state they can be in."""
 
 import threading
+import time
 from collections.abc import Callable
 from datetime import datetime
 
@@ -38,10 +39,13 @@ class Group:
         self.lock = threading.RLock()
         self._on_api_change = on_api_change
         self._keys: dict[str, str] = {}
+        # When a terminate hook's wait began, and when it was last kept alive, on the monotonic clock.
+        self._waits: dict[str, tuple[float, float]] = {}
+        self._retains = False
         self._ec2 = ec2_backends[ACCOUNT][REGION]
         self._scaling = autoscaling_backends[ACCOUNT][REGION]
         let_the_world_scale()
-        answer_hook_calls(self._complete_hook, self._is_waiting)
+        answer_hook_calls(self._complete_hook, self._keep_alive)
         self._subnet = self._ec2.create_subnet(self._ec2.create_vpc(vpc).id, subnet, availability_zone=ZONE)
         self._template = self._ec2.create_launch_template(
             "demo-control-plane", "", {"ImageId": self.image, "InstanceType": "t3.medium"}, {}
@@ -115,6 +119,11 @@ class Group:
         """Any text is taken: AWS has more states than anybody lists."""
         with self.lock:
             self._member_or_error(id).lifecycle_state = state
+            if state == "Terminating:Wait":
+                now = time.monotonic()
+                self._waits.setdefault(id, (now, now))
+            else:
+                self._waits.pop(id, None)
 
     def set_health(self, id: str, health: str) -> None:
         with self.lock:
@@ -161,28 +170,68 @@ class Group:
         if action in SCALING_ACTIONS or action == HOOK_ACTION:
             self._on_api_change(action)
 
-    def add_hook(self, name: str, transition: str) -> None:
+    def add_hook(self, name: str, transition: str, seconds: int = 3600) -> None:
         """A lifecycle hook for `launching` or `terminating`; instances then stop in the wait state."""
-        self._scaling.create_lifecycle_hook(
-            name, GROUP, f"autoscaling:EC2_INSTANCE_{transition.upper()}", timeout=3600, result="ABANDON"
+        made = self._scaling.create_lifecycle_hook(
+            name, GROUP, f"autoscaling:EC2_INSTANCE_{transition.upper()}", timeout=seconds, result="ABANDON"
         )
+        made.global_timeout = min(100 * seconds, 48 * 3600)
+
+    def retain(self, on: bool) -> None:
+        """The group's InstanceLifecyclePolicy: what a terminate hook's ABANDON or time-out leaves is retained."""
+        self._retains = on
 
     def has_hook(self, transition: str) -> bool:
+        return bool(self._hooks(transition))
+
+    def _hooks(self, transition: str) -> list:
         hooks = self._scaling.describe_lifecycle_hooks(GROUP)
-        return any(hook.lifecycle_transition.endswith(transition.upper()) for hook in hooks)
+        return [hook for hook in hooks if hook.lifecycle_transition.endswith(transition.upper())]
 
-    def _is_waiting(self, id: str) -> bool:
-        return (self.lifecycle(id) or "").endswith(":Wait")
-
-    def _complete_hook(self, id: str, result: str) -> bool:
-        """What CompleteLifecycleAction does: a launch goes on or is given up, a termination goes on."""
-        if not self._is_waiting(id):
+    def _is_waiting(self, id: str, name: str) -> bool:
+        """Whether this very hook holds the instance. A wait state that a test has set by hand is any hook's."""
+        lifecycle = self.lifecycle(id) or ""
+        if not lifecycle.endswith(":Wait"):
             return False
-        launching = self.lifecycle(id) == "Pending:Wait"
-        self._member_or_error(id).lifecycle_state = (
-            "InService" if launching and result == "CONTINUE" else "Terminating:Proceed"
-        )
+        transition = "terminating" if lifecycle.startswith("Terminating") else "launching"
+        names = [hook.name for hook in self._hooks(transition)]
+        return not names or name in names
+
+    def _keep_alive(self, id: str, name: str) -> bool:
+        """What RecordLifecycleActionHeartbeat does: the hook's time begins anew, its whole time does not."""
+        if not self._is_waiting(id, name):
+            return False
+        if id in self._waits:
+            self._waits[id] = (self._waits[id][0], time.monotonic())
         return True
+
+    def end_hooks_in_time(self) -> list[str]:
+        """Ends the terminate hooks whose time is over; returns the instances."""
+        with self.lock:
+            hooks, now = self._hooks("terminating"), time.monotonic()
+            seconds = hooks[0].heartbeat_timeout if hooks else None
+            over = [
+                id
+                for id, (began, alive) in self._waits.items()
+                if seconds and (now - alive > seconds or now - began > hooks[0].global_timeout)
+            ]
+            for id in over:
+                self._end_termination(id, "ABANDON")
+        return over
+
+    def _complete_hook(self, id: str, name: str, result: str) -> bool:
+        """What CompleteLifecycleAction does: a launch goes on or is given up, a termination goes on."""
+        if not self._is_waiting(id, name):
+            return False
+        if self.lifecycle(id) == "Pending:Wait":
+            self.set_lifecycle(id, "InService" if result == "CONTINUE" else "Terminating:Proceed")
+        else:
+            self._end_termination(id, result)
+        return True
+
+    def _end_termination(self, id: str, result: str) -> None:
+        retained = result == "ABANDON" and self._retains
+        self.set_lifecycle(id, "Terminating:Retained" if retained else "Terminating:Proceed")
 
     def _member_or_error(self, id: str):
         member = self.member(id)

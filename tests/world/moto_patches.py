@@ -22,23 +22,23 @@ def _only_note(self, new_capacity: int | None) -> None:
     self.desired_capacity = self.min_size if new_capacity is None else new_capacity
 
 
-def answer_hook_calls(complete: Callable[[str, str], bool], is_waiting: Callable[[str], bool]) -> None:
+def answer_hook_calls(complete: Callable[[str, str, str], bool], keep_alive: Callable[[str, str], bool]) -> None:
     """Adds the two calls that moto answers with 500.
 
-    `complete(instance, result)` carries CONTINUE or ABANDON out, `is_waiting(instance)` says whether the
-    instance is in a wait state; where it is not, AWS refuses both calls with the text below.
+    `complete(instance, hook, result)` carries CONTINUE or ABANDON out, `keep_alive(instance, hook)` starts the hook's time
+    anew; where that hook does not hold the instance, both do nothing and AWS refuses with the text below.
     """
 
-    def act(response: AutoScalingResponse, action: Callable[[str], bool]) -> EmptyResult:
-        instance = response._get_param("InstanceId") or ""
-        if not action(instance):
+    def act(response: AutoScalingResponse, action: Callable[[str, str], bool]) -> EmptyResult:
+        instance, hook = response._get_param("InstanceId") or "", response._get_param("LifecycleHookName") or ""
+        if not action(instance, hook):
             raise ValidationError(f"No active Lifecycle Action found with instance ID {instance}")
         return EmptyResult()
 
     AutoScalingResponse.complete_lifecycle_action = lambda self: act(
-        self, lambda instance: complete(instance, self._get_param("LifecycleActionResult"))
+        self, lambda instance, hook: complete(instance, hook, self._get_param("LifecycleActionResult"))
     )
-    AutoScalingResponse.record_lifecycle_action_heartbeat = lambda self: act(self, is_waiting)
+    AutoScalingResponse.record_lifecycle_action_heartbeat = lambda self: act(self, keep_alive)
 
 
 def name_versioning_as_s3_does() -> None:

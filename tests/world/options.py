@@ -26,6 +26,8 @@ class Options:
     check_threshold: int = 2
     launch_hook: str = ""
     terminate_hook: str = ""
+    hook_seconds: int = 3600
+    retain: bool = False
     imds: str = "normal"
     iam: dict | None = None
 

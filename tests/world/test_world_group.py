@@ -1,8 +1,10 @@
 """The group scales as AWS would after calls of its API, and its hooks hold machines back."""
 
+import time
 from pathlib import Path
 
 import pytest
+from botocore.exceptions import ClientError
 
 from world import lifetime
 from world.account import GROUP
@@ -21,8 +23,8 @@ def hooked(tmp_path_factory):
     lifetime.stop(folder)
 
 
-def complete(world: Running, instance: str, result: str = "CONTINUE") -> None:
-    hook = {"LifecycleHookName": "any", "AutoScalingGroupName": GROUP, "LifecycleActionResult": result}
+def complete(world: Running, instance: str, name: str, result: str = "CONTINUE") -> None:
+    hook = {"LifecycleHookName": name, "AutoScalingGroupName": GROUP, "LifecycleActionResult": result}
     world.aws("autoscaling").complete_lifecycle_action(InstanceId=instance, **hook)
 
 
@@ -35,20 +37,22 @@ def test_hooks_hold_launch_and_end(hooked):
     node = hooked.ask("launch", id="i-0000000000000000a", up=False)
     assert (node["id"], node["lifecycle"], node["power"]) == ("i-0000000000000000a", "Pending:Wait", "on")
     assert node["address"] not in hooked.ask("status")["load_balancer"]["targets"]
-    complete(hooked, node["id"])
+    complete(hooked, node["id"], "launch")
     wait_until(lambda: node["address"] in hooked.ask("status")["load_balancer"]["targets"])
     hooked.ask("terminate", node=node["id"])
     waiting = hooked.node(node["id"])
     assert (waiting["lifecycle"], waiting["power"], waiting["ec2"]) == ("Terminating:Wait", "on", "running")
     wait_until(lambda: node["address"] not in hooked.ask("status")["load_balancer"]["targets"])
-    complete(hooked, node["id"])
+    with pytest.raises(ClientError, match="No active Lifecycle Action"):
+        complete(hooked, node["id"], "launch")
+    complete(hooked, node["id"], "end")
     wait_until(lambda: hooked.node(node["id"])["ec2"] == "terminated")
     assert hooked.node(node["id"])["power"] == "off"
 
 
 def test_an_abandoned_launch_ends_the_instance(hooked):
     node = hooked.ask("launch", up=False)
-    complete(hooked, node["id"], "ABANDON")
+    complete(hooked, node["id"], "launch", "ABANDON")
     wait_until(lambda: hooked.node(node["id"])["ec2"] == "terminated")
 
 
@@ -62,3 +66,24 @@ def test_the_group_follows_its_desired_capacity_and_replaces(hooked):
     hooked.aws("ec2").terminate_instances(InstanceIds=[first])
     wait_until(lambda: hooked.node(first)["power"] == "off" and len(new()) == 1)
     assert new()[0]["id"] != first
+
+
+@pytest.fixture
+def retaining(tmp_path):
+    """A world of one machine whose group retains it after two seconds without a heartbeat."""
+    options = Options(binary="/bin/true", nodes=1, up=False, terminate_hook="end", hook_seconds=2, retain=True, off=[1])
+    lifetime.start(tmp_path, options)
+    yield Running(tmp_path)
+    lifetime.stop(tmp_path)
+
+
+def test_a_hook_that_nobody_keeps_alive_ends_and_the_machine_is_retained(retaining):
+    node = retaining.node(1)["id"]
+    retaining.ask("terminate", node=node)
+    hook = {"LifecycleHookName": "end", "AutoScalingGroupName": GROUP, "InstanceId": node}
+    began = time.monotonic()
+    while time.monotonic() - began < 4:
+        retaining.aws("autoscaling").record_lifecycle_action_heartbeat(**hook)
+        assert retaining.node(node)["lifecycle"] == "Terminating:Wait", "its heartbeats keep it"
+    wait_until(lambda: retaining.node(node)["lifecycle"] == "Terminating:Retained")
+    assert retaining.node(node)["ec2"] == "running"

@@ -25,6 +25,9 @@ from .strangers import Stranger
 # What EC2 says of machines whose power is off.
 OFF_STATES = ("shutting-down", "terminated", "stopping", "stopped")
 
+# Seconds between two looks at the hooks whose time may be over.
+HOOK_INTERVAL = 0.5
+
 # Lifecycle states whose machines count when the group compares what it has with what it wants.
 COUNTED = ("Pending", "InService")
 
@@ -210,7 +213,12 @@ class World:
     def _follow_the_group(self) -> None:
         """Does what AWS would do after somebody changed the group or an instance through its API."""
         while True:
-            action = self._wakeups.get()
+            try:
+                action = self._wakeups.get(timeout=HOOK_INTERVAL)
+            except queue.Empty:
+                if not self.group.end_hooks_in_time():
+                    continue
+                action = ""
             try:
                 for node in list(self.nodes):
                     self._catch_up(node)
@@ -231,9 +239,11 @@ class World:
                 node.destroy()
 
     def _add_hooks(self) -> None:
-        for name, transition in ((self.options.launch_hook, "launching"), (self.options.terminate_hook, "terminating")):
-            if name:
-                self.group.add_hook(name, transition)
+        if self.options.launch_hook:
+            self.group.add_hook(self.options.launch_hook, "launching")
+        if self.options.terminate_hook:
+            self.group.add_hook(self.options.terminate_hook, "terminating", self.options.hook_seconds)
+        self.group.retain(self.options.retain)
 
     def _identity(self, instance: str, address: str, slot: int) -> Identity:
         made = self.group.instance(instance)

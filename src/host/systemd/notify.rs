@@ -15,6 +15,11 @@ pub fn ready() {
     send(&NotifyState::Ready);
 }
 
+/// Notifies systemd that this process is alive, for a unit with `WatchdogSec=`.
+pub fn alive() {
+    send(&NotifyState::Watchdog);
+}
+
 fn send(state: &NotifyState<'_>) {
     if let Err(error) = sd_notify::notify(std::slice::from_ref(state)) {
         tracing::debug!(%error, "failed to notify systemd");

@@ -56,6 +56,9 @@ pub struct Registration {
     /// The cluster that it was part of was given up: it says nothing of the present.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub retired: bool,
+    /// What it does while a terminate hook holds it. Written anew every half minute, so that the others see that it is at work.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hook: Option<HookWork>,
     /// Digests of what must be the same on every machine, by its name; empty until it has joined. See [`super::alike`].
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub digests: BTreeMap<String, String>,
@@ -69,6 +72,16 @@ pub struct Registration {
     /// Fields of a later kubeboot.
     #[serde(flatten)]
     pub later: BTreeMap<String, serde_json::Value>,
+}
+
+/// What a machine does while a terminate hook holds it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HookWork {
+    /// It leaves its cluster.
+    Leaving,
+    /// It stays for now.
+    Holding,
 }
 
 /// Versions of the programs on a machine.
@@ -276,6 +289,7 @@ impl Registration {
             versions: Versions::default(),
             waits_for: None,
             retired: false,
+            hook: None,
             digests: Default::default(),
             last_error: None,
             since: String::new(),
@@ -308,6 +322,7 @@ mod tests {
             versions: Versions { kubeboot: "0.1.0".into(), kubeadm: None, record_schema: Some(1) },
             waits_for: None,
             retired: false,
+            hook: None,
             digests: Default::default(),
             last_error: Some("e".into()),
             since: "2026-01-02T03:04:05Z".into(),

@@ -81,6 +81,7 @@ pub(crate) fn registration(n: u8, phase: RegistrationPhase) -> Registration {
         versions: Versions { kubeboot: "0.1.0".into(), kubeadm: Some("v1.36.1".into()), record_schema: Some(1) },
         waits_for: None,
         retired: false,
+        hook: None,
         digests: Default::default(),
         last_error: None,
         since: "2026-01-02T03:04:05Z".into(),

@@ -282,6 +282,7 @@ mod tests {
             versions: Versions::default(),
             waits_for: None,
             retired: false,
+            hook: None,
             digests: Default::default(),
             last_error: None,
             since: String::new(),

@@ -190,6 +190,7 @@ impl Reg {
             versions: Versions::default(),
             waits_for: None,
             retired: self.retired,
+            hook: None,
             digests: Default::default(),
             last_error: None,
             since: String::new(),

@@ -1,5 +1,6 @@
 //! What stories share: the world, commands with deadlines, and what must be true at the end.
 
+pub mod agent;
 pub mod bucket;
 pub mod command;
 pub mod control;

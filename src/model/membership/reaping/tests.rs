@@ -40,6 +40,7 @@ pub(in crate::model) fn registered(n: u8, member_id: Option<u8>, lease: Option<u
         versions: Versions::default(),
         waits_for: None,
         retired: false,
+        hook: None,
         digests: Default::default(),
         last_error: None,
         since: String::new(),

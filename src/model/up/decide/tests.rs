@@ -173,6 +173,7 @@ fn registered(n: u8, phase: RegistrationPhase, claim_id: u8, member_id: Option<u
         versions: Versions::default(),
         waits_for: None,
         retired: false,
+        hook: None,
         digests: Default::default(),
         last_error: None,
         since: String::new(),

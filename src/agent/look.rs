@@ -1,0 +1,175 @@
+//! Looking at a machine that is being terminated, and at the cluster around it.
+
+use crate::aws::Session;
+use crate::bucket::keys;
+use crate::bucket::registrations;
+use crate::exit::Exit;
+use crate::kubeadm::state;
+use crate::model::agent::{ClaimHere, Ending, HookView, Observation, Others};
+use crate::model::leave::{InGroup, InstanceStates};
+use crate::model::machine::local::{Local, Stage};
+use crate::model::membership::members::Members;
+use crate::model::membership::view::ClusterView;
+use crate::model::record::cluster::ClusterRecord;
+use crate::node::group::{GroupWatch, View};
+use crate::node::{Facts, departure, peers};
+use crate::reset::ResetContext;
+use crate::reset::survey::Survey;
+use anyhow::{Context, Result, anyhow};
+use std::net::IpAddr;
+use std::path::Path;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// How long it may take to find out who would stay.
+const OTHERS_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// What a look has found: the observation, and what it was made of.
+pub(super) struct Look {
+    pub(super) seen: Observation,
+    pub(super) survey: Survey,
+    pub(super) local: Local,
+}
+
+/// Looks again and again, and remembers what only this process knows.
+pub(super) struct Looker {
+    group: GroupWatch,
+    /// The group's name, by the setting or by the watch.
+    pub(super) named: Option<String>,
+    has_hook: bool,
+    /// What ends this machine, and by whose word.
+    pub(super) ending: Option<(Ending, InstanceStates)>,
+    /// Whether this process has stopped what an unpublished init had started.
+    pub(super) init_given_up: bool,
+}
+
+impl Looker {
+    pub(super) fn new(session: &Session, facts: &Facts) -> Self {
+        let named = facts.settings.group.clone();
+        Self {
+            group: GroupWatch::new(session, facts.machine.instance.clone(), named.clone()),
+            named,
+            has_hook: facts.settings.terminate_hook.is_some(),
+            ending: None,
+            init_given_up: false,
+        }
+    }
+
+    /// The group's name, as far as it is known.
+    pub(super) fn group_name(&self) -> Option<String> {
+        let seen = self.group.last().group.as_ref().map(|group| group.name.clone());
+        seen.or_else(|| self.named.clone())
+    }
+
+    /// The group whose hook may wait for this machine, by what was last said of it.
+    pub(super) fn hook_group(&self) -> Option<String> {
+        let lifecycle = self.ending.as_ref().and_then(|(_, states)| states.lifecycle.as_ref());
+        let waits = HookView::of(self.has_hook, lifecycle, false) == HookView::Waits;
+        self.group_name().filter(|_| waits)
+    }
+
+    /// Everything that the next step depends on, asked now.
+    ///
+    /// # Errors
+    /// The disk cannot be read.
+    pub(super) async fn look(&mut self, reset: &ResetContext, answered: bool) -> Result<Look> {
+        let me = &reset.facts.machine.instance;
+        let data_dir = reset.facts.documents.data_dir();
+        let local = state::observe(Path::new("/"), data_dir).context(Exit::Operator)?;
+        let departure = departure::load(Path::new("/"), me).context(Exit::Operator)?;
+        let view = self.view(reset).await;
+        let survey = Survey::take(reset, &local).await;
+        let (others, others_unknown) = match self.others(reset, &survey, &view).await {
+            Ok(others) => (others, String::new()),
+            Err(error) => (None, format!("{error:#}")),
+        };
+        let lifecycle = self.ending.as_ref().and_then(|(_, states)| states.lifecycle.as_ref());
+        let seen = Observation {
+            ending: self.ending.as_ref().map(|(ending, _)| ending.clone()),
+            hook: HookView::of(self.has_hook, lifecycle, answered),
+            departure,
+            has_data: data_dir.is_some_and(|folder| folder.join("member").exists()),
+            registered_member: registered_member(reset).await,
+            claim: claim_here(reset, &local).await,
+            init_given_up: self.init_given_up,
+            plan: survey.plan.clone(),
+            cluster: survey.cluster.clone(),
+            addresses: reset.facts.machine.addresses.clone(),
+            others,
+            others_unknown,
+            desired: view.group.as_ref().map(|group| group.desired),
+            local: local.clone(),
+        };
+        Ok(Look { seen, survey, local })
+    }
+
+    /// The group as it is now, or as it was last described. Its word on this machine is newer than the watch's.
+    async fn view(&mut self, reset: &ResetContext) -> View {
+        if let Err(error) = self.group.look(&[], None).await {
+            tracing::debug!("the group cannot be looked at: {error}");
+            return self.group.last().clone();
+        }
+        let view = self.group.last().clone();
+        if let (Some(group), Some((ending, states))) = (&view.group, &mut self.ending) {
+            let found = group.member(&reset.facts.machine.instance);
+            states.lifecycle = Some(found.map_or(InGroup::No, |member| InGroup::As(member.lifecycle.clone())));
+            ending.retained = found.is_some_and(|member| member.lifecycle.is_retained());
+        }
+        view
+    }
+
+    /// Who would stay; `None` where no member would go.
+    async fn others(&self, reset: &ResetContext, survey: &Survey, view: &View) -> Result<Option<Others>> {
+        let ClusterView::Listed(members) = &survey.cluster else { return Ok(None) };
+        if members.at(&reset.facts.machine.addresses).is_none() {
+            return Ok(None);
+        }
+        let asked = timeout(OTHERS_TIMEOUT, ask_others(reset, survey, members, view));
+        asked.await.map_err(|_| anyhow!("S3 or the API servers did not answer in time"))?.map(Some)
+    }
+}
+
+async fn ask_others(reset: &ResetContext, survey: &Survey, members: &Members, view: &View) -> Result<Others> {
+    let credentials = survey.credentials.as_ref().map_err(|error| anyhow!("{error:#}"))?;
+    let addresses: Vec<IpAddr> = members.voters().flat_map(|member| member.peer_addresses.iter().copied()).collect();
+    let port = reset.facts.api_port();
+    let registrations = reset.roll.all_readable().await?;
+    let ready = peers::ready_api_servers(&credentials.kubeconfig, &addresses, port).await;
+    Ok(Others::of(&reset.facts.machine.instance, members, &registrations, ready, view.group.as_ref()))
+}
+
+/// Whether this machine ever registered a member; `None` when S3 does not say.
+async fn registered_member(reset: &ResetContext) -> Option<bool> {
+    let found = registrations::read(&reset.session.store, &reset.facts.machine.instance).await.ok()?;
+    match found {
+        Some(Ok(said)) => Some(said.member_id.is_some()),
+        Some(Err(_)) => None,
+        None => Some(false),
+    }
+}
+
+/// What the record says of an init of this machine, read now.
+async fn claim_here(reset: &ResetContext, local: &Local) -> ClaimHere {
+    let asked = match local {
+        Local::Fresh | Local::HalfMade { stage: Stage::Initializing, .. } => read_claim(reset, local).await,
+        Local::HalfMade { stage: Stage::Joining, .. } | Local::Made { .. } | Local::Unexplained { .. } => {
+            return ClaimHere::Nothing;
+        }
+    };
+    match (asked, local) {
+        (Ok(claim), _) => claim,
+        // Nothing has begun here; if a claim is this machine's, the others take it over.
+        (Err(_), Local::Fresh) => ClaimHere::Nothing,
+        (Err(error), _) => ClaimHere::Unknown(format!("{error:#}")),
+    }
+}
+
+async fn read_claim(reset: &ResetContext, local: &Local) -> Result<ClaimHere> {
+    let object = reset.session.store.get(keys::RECORD).await?;
+    let record = object.map(|object| ClusterRecord::parse(&object.body)).transpose()?;
+    let (registrations, unreadable) = reset.roll.all_or_none().await?;
+    if !unreadable.is_empty() {
+        return Err(anyhow!("the registration of {} cannot be read", unreadable[0]));
+    }
+    Ok(ClaimHere::of(record.as_ref(), &registrations, local, &reset.facts.machine.instance))
+}

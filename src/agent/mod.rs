@@ -1,0 +1,185 @@
+//! `kubeboot agent`: one long-running service on every node: observe, decide, act.
+//!
+//! It asks IMDS every two seconds and the group once a minute, until one of them says that this machine is being terminated. Then it
+//! leaves the cluster by the code of `kubeboot reset`, or says why the machine stays for now, and answers the terminate hook. It never
+//! initialises and never joins.
+
+mod hook;
+mod leave;
+mod look;
+mod step_down;
+mod watch;
+
+use crate::host::lock::{self, Lock};
+use crate::host::signals::asked_to_stop;
+use crate::host::systemd::notify;
+use crate::model::agent::{Ending, Observation, Step, decide};
+use crate::model::membership::registration::HookWork;
+use crate::node::Facts;
+use crate::reset::ResetContext;
+use crate::settings::Settings;
+use anyhow::Result;
+use hook::TerminateHook;
+use look::{Look, Looker};
+use std::convert::Infallible;
+use std::path::Path;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+use watch::Watch;
+
+/// Between two questions to IMDS.
+const IDLE_INTERVAL: Duration = Duration::from_secs(2);
+/// Between two looks of a machine that is being terminated and stays for now, or has nothing left to do.
+const HOLD_INTERVAL: Duration = Duration::from_secs(5);
+/// How long IMDS may be late at boot; then systemd starts the agent again.
+const IMDS_TIMEOUT: Duration = Duration::from_secs(120);
+/// How long one attempt to get this machine's lock takes. An `up` that sees what the agent sees ends at once.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
+/// Who holds the lock, for people. `up` and `reset` come first: `reset` ends this holder, and `up` waits for at most one attempt.
+const COMMAND: &str = "kubeboot agent";
+
+/// Runs the command until a signal ends it.
+///
+/// # Errors
+/// With the [`Exit`](crate::exit::Exit) it ends in, when it cannot begin.
+pub async fn run(settings: Settings) -> Result<()> {
+    tokio::select! {
+        biased;
+        ended = agent(settings) => ended.map(|never| match never {}),
+        // The work is dropped between two of its steps; what it has begun, the next agent goes on with.
+        signal = asked_to_stop() => {
+            tracing::info!("stopped by {}", signal?);
+            Ok(())
+        }
+    }
+}
+
+async fn agent(settings: Settings) -> Result<Infallible> {
+    let facts = Facts::gather_within(settings.clone(), IMDS_TIMEOUT).await?;
+    let session = facts.connect().await?;
+    let mut watch = Watch::new(&session, &facts);
+    let mut agent = Agent {
+        hook: TerminateHook::new(&session, &facts),
+        looker: Looker::new(&session, &facts),
+        settings,
+        since: None,
+        said: String::new(),
+    };
+    notify::ready();
+    loop {
+        notify::alive();
+        let states = watch.look().await;
+        let known_for = agent.since.map_or(Duration::ZERO, |since| since.elapsed());
+        match Ending::of(&states, known_for) {
+            None => {
+                agent.since = None;
+                agent.say(&watch.describe(agent.hook.name()));
+                sleep(IDLE_INTERVAL).await;
+            }
+            Some(ending) => {
+                agent.since.get_or_insert_with(Instant::now);
+                agent.looker.ending = Some((ending, states));
+                agent.looker.named = watch.group();
+                let pause = agent.pass().await;
+                let group = agent.looker.hook_group();
+                agent.hook.beside(group, HookWork::Holding, sleep(pause)).await;
+            }
+        }
+    }
+}
+
+/// What the agent holds while it loops.
+struct Agent {
+    settings: Settings,
+    hook: TerminateHook,
+    looker: Looker,
+    /// Since when this process has known that the machine is being terminated.
+    since: Option<Instant>,
+    /// What was said last.
+    said: String,
+}
+
+impl Agent {
+    /// One pass of a machine that is being terminated; how long to pause afterwards.
+    async fn pass(&mut self) -> Duration {
+        match self.try_pass().await {
+            Ok(pause) => pause,
+            Err(error) => {
+                self.say(&format!("this machine is being terminated, and stays for now: {error:#}"));
+                HOLD_INTERVAL
+            }
+        }
+    }
+
+    async fn try_pass(&mut self) -> Result<Duration> {
+        let reset = ResetContext::for_hook(self.settings.clone()).await?;
+        // Without the lock first: a machine that only holds must be in nobody's way.
+        let step = self.decide(&reset).await?;
+        let waits_to_answer = matches!(step, Step::Answer(_)) && !self.hook.may_answer();
+        if !step.wants_lock() || waits_to_answer {
+            return Ok(HOLD_INTERVAL);
+        }
+        let waits = |why: &str| tracing::info!("waiting: {why}");
+        let lock = Lock::acquire(Path::new(lock::PATH), COMMAND, LOCK_TIMEOUT, waits);
+        let lock = self.hook.beside(self.looker.hook_group(), HookWork::Holding, lock).await?;
+        // What was seen before may be what `up` has ended with.
+        let reset = reset.anew();
+        let step = self.decide(&reset).await?;
+        let done = self.act(&step, &reset).await;
+        drop(lock);
+        done
+    }
+
+    async fn decide(&mut self, reset: &ResetContext) -> Result<Step> {
+        self.hook.begin(self.looker.group_name()).await;
+        let (group, answered) = (self.looker.hook_group(), self.hook.is_answered());
+        let look = self.looker.look(reset, answered);
+        let Look { seen, .. } = self.hook.beside(group, HookWork::Holding, look).await?;
+        let step = decide(&seen);
+        self.announce(&seen, &step);
+        Ok(step)
+    }
+
+    /// Takes the step, and returns how long to pause afterwards.
+    async fn act(&mut self, step: &Step, reset: &ResetContext) -> Result<Duration> {
+        let (group, answered) = (self.looker.hook_group(), self.hook.is_answered());
+        match step {
+            Step::StepDown => {
+                self.hook.beside(group, HookWork::Holding, step_down::step_down(reset)).await?;
+                self.looker.init_given_up = true;
+                Ok(Duration::ZERO)
+            }
+            Step::Leave => {
+                let leave = leave::leave(&mut self.looker, reset, answered);
+                match self.hook.beside(group, HookWork::Leaving, leave).await? {
+                    None => Ok(Duration::ZERO),
+                    Some(step) => {
+                        self.say(&step.to_string());
+                        Ok(HOLD_INTERVAL)
+                    }
+                }
+            }
+            Step::Answer(_) => {
+                self.hook.answer(self.looker.group_name()).await;
+                Ok(Duration::ZERO)
+            }
+            Step::Watch | Step::Hold(_) | Step::Rest(..) => Ok(HOLD_INTERVAL),
+        }
+    }
+
+    /// Says what is decided, with what the hook adds to it.
+    fn announce(&mut self, seen: &Observation, step: &Step) {
+        let source = seen.ending.as_ref().map_or("", |ending| &ending.source);
+        let hook = self.hook.describe().map(|words| format!("; {words}")).unwrap_or_default();
+        self.say(&format!("this machine is being terminated ({source}): {step}{hook}"));
+    }
+
+    /// To systemd and, where it is new, to the log.
+    fn say(&mut self, text: &str) {
+        if self.said != text {
+            tracing::info!("{text}");
+            notify::status(text);
+            text.clone_into(&mut self.said);
+        }
+    }
+}

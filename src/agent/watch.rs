@@ -1,0 +1,140 @@
+//! Whether anything ends this machine: IMDS every time, the group once a minute or when IMDS says something new.
+
+use crate::aws::{CallFailed, Session, imds};
+use crate::model::leave::{InGroup, InstanceStates};
+use crate::model::machine::group::Lifecycle;
+use crate::model::machine::ids::InstanceId;
+use crate::node::Facts;
+use aws_config::imds::client::Client;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Between two descriptions of the group while IMDS says nothing new.
+const GROUP_INTERVAL: Duration = Duration::from_secs(60);
+
+/// One who is asked again and again.
+#[derive(Default)]
+struct Source {
+    /// Why it does not answer.
+    silent: Option<String>,
+}
+
+impl Source {
+    /// Remembers whether it has answered, and says so where that is new.
+    fn hear<T>(&mut self, name: &str, answer: anyhow::Result<T>) -> Option<T> {
+        match answer {
+            Ok(answer) => {
+                if self.silent.take().is_some() {
+                    tracing::info!("{name} answers again");
+                }
+                Some(answer)
+            }
+            Err(error) => {
+                let why = format!("{error:#}");
+                if self.silent.is_none() {
+                    tracing::warn!("{name} does not say what is to become of this machine: {why}");
+                }
+                self.silent = Some(why);
+                None
+            }
+        }
+    }
+}
+
+/// What was last said of this machine.
+pub(super) struct Watch {
+    imds: Client,
+    session: Session,
+    me: InstanceId,
+    group: Option<String>,
+    /// Whether the settings name the group.
+    named: bool,
+    /// The last answers: a source that falls silent has said nothing new.
+    states: InstanceStates,
+    metadata: Source,
+    description: Source,
+    next: Instant,
+}
+
+impl Watch {
+    pub(super) fn new(session: &Session, facts: &Facts) -> Self {
+        Self {
+            imds: imds::client(),
+            session: session.clone(),
+            me: facts.machine.instance.clone(),
+            group: facts.settings.group.clone(),
+            named: facts.settings.group.is_some(),
+            states: InstanceStates::default(),
+            metadata: Source::default(),
+            description: Source::default(),
+            next: Instant::now(),
+        }
+    }
+
+    /// Asks, and returns what is known.
+    pub(super) async fn look(&mut self) -> InstanceStates {
+        let before = self.states.target.clone();
+        if let Some(target) = self.metadata.hear("IMDS", imds::target_lifecycle_state(&self.imds).await) {
+            self.states.target = target;
+        }
+        if self.states.target != before || Instant::now() >= self.next {
+            self.next = Instant::now() + GROUP_INTERVAL;
+            let answer = self.lifecycle().await;
+            if let Some(found) = self.description.hear("the group", answer.map_err(anyhow::Error::from)) {
+                self.states.lifecycle = Some(found.map_or(InGroup::No, InGroup::As));
+            }
+        }
+        self.states.clone()
+    }
+
+    /// Its state in the group, by one call; without the setting `group` that names the group, too.
+    async fn lifecycle(&mut self) -> Result<Option<Lifecycle>, CallFailed> {
+        if self.named {
+            return self.session.lifecycle_of(&self.me, self.group.as_deref()).await;
+        }
+        let Some((group, lifecycle)) = self.session.group_of(&self.me).await? else { return Ok(None) };
+        self.group = Some(group);
+        Ok(Some(lifecycle))
+    }
+
+    /// The group's name, as far as it is known.
+    pub(super) fn group(&self) -> Option<String> {
+        self.group.clone()
+    }
+
+    /// What is seen and done while nothing ends this machine.
+    pub(super) fn describe(&self, hook: Option<&str>) -> String {
+        let target = match (&self.metadata.silent, &self.states.target) {
+            (Some(why), _) => format!("IMDS does not answer ({why})"),
+            (None, Some(word)) => format!("IMDS says {word}"),
+            (None, None) => "IMDS says nothing yet".to_owned(),
+        };
+        let group = match (&self.description.silent, &self.states.lifecycle) {
+            (Some(why), _) => format!("the group cannot be asked ({why})"),
+            (None, Some(InGroup::As(state))) => format!("the group says {state}"),
+            (None, Some(InGroup::No)) => "no group has this machine".to_owned(),
+            (None, None) => "the group was not asked yet".to_owned(),
+        };
+        let hook = match hook {
+            Some(name) => format!("leaves for the terminate hook '{name}'"),
+            None => "leaves when this machine is being terminated; 'terminate_hook' names no hook".to_owned(),
+        };
+        format!("watching: {target}, {group}; {hook}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::anyhow;
+
+    #[test]
+    fn a_source_that_falls_silent_keeps_its_reason_until_it_answers() {
+        let mut source = Source::default();
+        assert_eq!(source.hear("IMDS", Ok(1)), Some(1));
+        assert_eq!(source.hear::<i32>("IMDS", Err(anyhow!("gone"))), None);
+        assert_eq!(source.silent.as_deref(), Some("gone"));
+        assert_eq!(source.hear("IMDS", Ok(2)), Some(2));
+        assert_eq!(source.silent, None);
+    }
+}

@@ -1,0 +1,104 @@
+//! One observation in, one step out.
+
+use super::enough::enough_stays;
+use super::hook::HookView;
+use super::observation::{ClaimHere, Departure, Ending, Observation};
+use super::step::{Answer, Hold, Rest, Step};
+use crate::model::leave::plan::Blocked;
+use crate::model::leave::{LeavePlan, LeaveStep, StayReason};
+use crate::model::machine::local::{Local, Stage};
+
+/// Decides on the next step.
+#[must_use]
+pub fn decide(seen: &Observation) -> Step {
+    let Some(ending) = &seen.ending else { return Step::Watch };
+    match way_out(seen, ending) {
+        Ok(answer) => answered(seen, ending, answer),
+        Err(step) => step,
+    }
+}
+
+/// Why the hook may be answered, or the step that comes before that.
+fn way_out(seen: &Observation, ending: &Ending) -> Result<Answer, Step> {
+    if seen.departure == Some(Departure::Left) {
+        return Ok(Answer::Left);
+    }
+    if let Some(way_out) = of_own_claim(seen) {
+        return way_out;
+    }
+    if never_member(seen) {
+        return Ok(Answer::NeverMember);
+    }
+    match &seen.plan {
+        LeavePlan::Stay(StayReason::LastVoter) => Err(Step::Hold(Hold::LastVoter { desired: seen.desired })),
+        LeavePlan::Stay(StayReason::InitNotFinished) => Err(Step::Hold(Hold::Blocked(Blocked::Unknown(
+            "no etcd answers as that of this machine's cluster".to_owned(),
+        )))),
+        LeavePlan::Stay(why) => Err(Step::Hold(Hold::Disk(why.clone()))),
+        LeavePlan::Leave(steps) => Err(by_plan(seen, ending, steps)),
+    }
+}
+
+/// A claim of this machine that has not become a cluster.
+fn of_own_claim(seen: &Observation) -> Option<Result<Answer, Step>> {
+    match &seen.claim {
+        ClaimHere::Superseded if seen.init_given_up => Some(Ok(Answer::InitGivenUp)),
+        ClaimHere::Mine | ClaimHere::Superseded => Some(Err(Step::StepDown)),
+        ClaimHere::Unknown(why) => Some(Err(Step::Hold(Hold::ClaimUnknown(why.clone())))),
+        ClaimHere::Flipped | ClaimHere::Nothing => None,
+    }
+}
+
+/// Whether this machine certainly never was a member: its disk never held a member's data, and it never registered a member.
+fn never_member(seen: &Observation) -> bool {
+    let nothing_known = !seen.has_data && seen.registered_member == Some(false);
+    match &seen.local {
+        Local::Fresh => true,
+        // Without credentials kubeadm has announced no member.
+        Local::HalfMade { stage: Stage::Joining, .. } if seen.plan == LeavePlan::Stay(StayReason::NotBegun) => {
+            !seen.has_data
+        }
+        Local::HalfMade { stage: Stage::Joining, .. } | Local::Unexplained { .. } => nothing_known,
+        Local::HalfMade { stage: Stage::Initializing, .. } => false,
+        // A disk of another machine: that one's member is not this machine's, and its data may be the last.
+        Local::Made { .. } => matches!(seen.plan, LeavePlan::Stay(StayReason::AnotherInstances(_))) && nothing_known,
+    }
+}
+
+fn by_plan(seen: &Observation, ending: &Ending, steps: &[LeaveStep]) -> Step {
+    let blocked = steps.iter().find_map(|step| match step {
+        LeaveStep::RemoveOwnWhenPossible(why) => Some(why.clone()),
+        LeaveStep::Lease
+        | LeaveStep::RegisterLeaving
+        | LeaveStep::Reap(..)
+        | LeaveStep::MoveLeader(_)
+        | LeaveStep::RemoveOwn(_)
+        | LeaveStep::DeleteNode
+        | LeaveStep::RegisterLeft
+        | LeaveStep::Wipe => None,
+    });
+    if let Some(why) = blocked {
+        return Step::Hold(Hold::Blocked(why));
+    }
+    // Not listed, or with external etcd: what is left is its Node.
+    let Some((members, own)) = seen.own_member() else { return Step::Leave };
+    let Some(others) = &seen.others else { return Step::Hold(Hold::OthersUnknown(seen.others_unknown.clone())) };
+    match enough_stays(members, own, others, ending.known_for, ending.retained) {
+        Ok(()) => Step::Leave,
+        Err(why) => Step::Hold(Hold::NotEnough(why)),
+    }
+}
+
+/// The hook may be answered: whether there is one that waits for that.
+fn answered(seen: &Observation, ending: &Ending, answer: Answer) -> Step {
+    match &seen.hook {
+        _ if ending.retained => Step::Rest(answer, Rest::Retained),
+        HookView::Waits => Step::Answer(answer),
+        HookView::Unnamed => Step::Rest(answer, Rest::Unnamed),
+        HookView::Ahead => Step::Rest(answer, Rest::Ahead),
+        HookView::Over => Step::Rest(answer, Rest::Over),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,24 @@
+//! What the agent decides: from one observation of this machine to one step.
+//!
+//! Here belongs when a machine that is being terminated leaves, when it holds its terminate hook, and when it answers that. How it
+//! leaves is in [`leave`](super::leave).
+//!
+//! | file | question |
+//! |---|---|
+//! | [`observation`] | what does a decision depend on? |
+//! | [`mod@decide`] | which step follows from it? |
+//! | [`step`] | what can a step be, and why? |
+//! | [`enough`] | does enough of the cluster stay when this machine leaves it? |
+//! | [`hook`] | what is left of the terminate hook, and when is it due to be kept alive? |
+
+pub mod decide;
+pub mod enough;
+pub mod hook;
+pub mod observation;
+pub mod step;
+
+pub use decide::decide;
+pub use enough::{NotEnough, Others};
+pub use hook::{HookTimes, HookView};
+pub use observation::{ClaimHere, Departure, Ending, Observation};
+pub use step::{Answer, Hold, Step};

@@ -1,0 +1,157 @@
+//! One observation of a machine that may be on its way out.
+
+use super::enough::Others;
+use super::hook::HookView;
+use crate::model::leave::questions::AwsIntent;
+use crate::model::leave::{InGroup, InstanceStates, LeavePlan};
+use crate::model::machine::group::Lifecycle;
+use crate::model::machine::ids::{InstanceId, MemberId};
+use crate::model::machine::local::{Local, Stage};
+use crate::model::membership::members::Members;
+use crate::model::membership::registration::Registration;
+use crate::model::membership::view::ClusterView;
+use crate::model::record::cluster::{ClusterRecord, RecordState};
+use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// Everything that the agent's next step depends on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Observation {
+    /// What ends this machine; `None` while nothing does. Then nothing else is looked at.
+    pub ending: Option<Ending>,
+    /// The terminate hook.
+    pub hook: HookView,
+    /// How far this machine has left, by the durable marker of leaving.
+    pub departure: Option<Departure>,
+    /// What kubeboot's marker says.
+    pub local: Local,
+    /// Whether etcd's data folder holds data of a member, whoever's.
+    pub has_data: bool,
+    /// Whether this machine ever registered an etcd member; `None` when its registration cannot be read.
+    pub registered_member: Option<bool>,
+    /// What the record, read now, says of a claim of this machine.
+    pub claim: ClaimHere,
+    /// Whether this process has stopped what an unpublished init has started here, and given its claim back.
+    pub init_given_up: bool,
+    /// The plan for leaving.
+    pub plan: LeavePlan,
+    /// The cluster by which that plan was made.
+    pub cluster: ClusterView,
+    /// This machine's private addresses.
+    pub addresses: Vec<IpAddr>,
+    /// Who would stay; `None` while that is not known, with the reason in [`Observation::others_unknown`].
+    pub others: Option<Others>,
+    /// Why it is not known who would stay.
+    pub others_unknown: String,
+    /// The group's desired capacity, as far as it is known.
+    pub desired: Option<usize>,
+}
+
+impl Observation {
+    /// This machine's member and the list that names it.
+    #[must_use]
+    pub fn own_member(&self) -> Option<(&Members, MemberId)> {
+        let ClusterView::Listed(members) = &self.cluster else { return None };
+        members.at(&self.addresses).map(|own| (members, own.id))
+    }
+}
+
+/// That this machine is being terminated.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ending {
+    /// Who says so, in words.
+    pub source: String,
+    /// How long this process has known it.
+    pub known_for: Duration,
+    /// Whether the group retains the machine: its hook is over, it runs on, and another one takes its place.
+    pub retained: bool,
+}
+
+impl Ending {
+    /// What IMDS and the group say together.
+    #[must_use]
+    pub fn of(states: &InstanceStates, known_for: Duration) -> Option<Self> {
+        let AwsIntent::Terminate(source) = states.intent() else { return None };
+        let retained = matches!(&states.lifecycle, Some(InGroup::As(state)) if state.is_retained());
+        Some(Self { source, known_for, retained })
+    }
+}
+
+impl Lifecycle {
+    /// Whether the group has ended the machine's hook and keeps the machine.
+    #[must_use]
+    pub fn is_retained(&self) -> bool {
+        matches!(self, Self::Other(word) if word == "Terminating:Retained")
+    }
+
+    /// Whether the machine waits in a terminate hook.
+    #[must_use]
+    pub fn waits_to_end(&self) -> bool {
+        matches!(self, Self::Other(word) if word == "Terminating:Wait")
+    }
+
+    /// Whether the group is terminating the machine.
+    #[must_use]
+    pub fn is_terminating(&self) -> bool {
+        matches!(self, Self::Other(word) if word.starts_with("Terminating"))
+    }
+}
+
+/// How far a machine has left its cluster for good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Departure {
+    /// It has begun to leave, and may still be listed.
+    Leaving,
+    /// A certain list was seen to lack it.
+    Left,
+}
+
+/// What the record, read now, says of a claim under which this machine has begun an init.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ClaimHere {
+    /// There is none: this machine's disk is of no unfinished init, and no claim is its own.
+    Nothing,
+    /// The claim is still this machine's, and was never flipped.
+    Mine,
+    /// The claim was never flipped, and the record has gone on without it.
+    Superseded,
+    /// The claim has become the cluster of the record.
+    Flipped,
+    /// Not known; with the reason.
+    Unknown(String),
+}
+
+impl ClaimHere {
+    /// What this record says to the machine `me` with this state on its disk. No record: `None`. The registrations may tell of a later
+    /// record than the one that was read.
+    #[must_use]
+    pub fn of(record: Option<&ClusterRecord>, registrations: &[Registration], local: &Local, me: &InstanceId) -> Self {
+        let held = record.and_then(ClusterRecord::holder).is_some_and(|holder| holder.instance == *me);
+        let claim = match local {
+            Local::HalfMade { claim_id, stage: Stage::Initializing, instance } if instance == me => claim_id,
+            Local::Fresh if held => return Self::Mine,
+            Local::Fresh | Local::HalfMade { .. } | Local::Made { .. } | Local::Unexplained { .. } => {
+                return Self::Nothing;
+            }
+        };
+        let Some(record) = record else { return Self::Unknown("there is no cluster record".to_owned()) };
+        let witness = registrations.iter().find(|found| !record.gives_up(claim) && found.proves_flip_of(claim));
+        match (&record.state, witness) {
+            (RecordState::Ready(_), _) if record.claim_id == *claim => Self::Flipped,
+            (_, Some(witness)) => Self::Unknown(format!(
+                "{} says that it was, and the cluster record does not: restore its last version",
+                witness.instance
+            )),
+            (RecordState::Initializing { .. }, None) if held => Self::Mine,
+            // A retired record follows every claim before it.
+            (RecordState::Initializing { .. } | RecordState::Ready(_) | RecordState::Retired(_), None) => {
+                Self::Superseded
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,148 @@
+//! What the agent can do next, with the reason as text.
+
+use super::enough::NotEnough;
+use crate::model::leave::StayReason;
+use crate::model::leave::plan::Blocked;
+use std::fmt;
+
+/// The one thing to do next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// Nothing ends this machine: look again.
+    Watch,
+    /// Look again; the machine stays what it is, and its hook is kept alive.
+    Hold(Hold),
+    /// Stop what an unpublished init has started here, give its claim back if that is still this machine's, then answer the hook.
+    StepDown,
+    /// Leave the cluster by the plan, then answer the hook.
+    Leave,
+    /// Complete the hook with CONTINUE.
+    Answer(Answer),
+    /// Nothing is left to do.
+    Rest(Answer, Rest),
+}
+
+/// Why the hook may be completed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// This machine never was a member.
+    NeverMember,
+    /// Its init was never published, and what it had started is stopped.
+    InitGivenUp,
+    /// A certain list was seen to lack this machine.
+    Left,
+}
+
+/// Why a hook is not answered although it could be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rest {
+    /// No setting names one.
+    Unnamed,
+    /// The group has not come to it yet.
+    Ahead,
+    /// It was answered, or has ended.
+    Over,
+    /// The group retains this machine.
+    Retained,
+}
+
+/// Why this machine stays for now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Hold {
+    /// It is the last voter: its disk holds all data of the cluster.
+    LastVoter {
+        /// The group's desired capacity, as far as it is known.
+        desired: Option<usize>,
+    },
+    /// Its member cannot be removed at the moment.
+    Blocked(Blocked),
+    /// Too little would stay.
+    NotEnough(NotEnough),
+    /// It is not known who would stay.
+    OthersUnknown(String),
+    /// It is not known whether its init was published.
+    ClaimUnknown(String),
+    /// It may be a member by what lies on its disk, and it is not known which one.
+    Disk(StayReason),
+}
+
+impl Step {
+    /// Whether it is taken with this machine's lock only: it changes something, or is lawful only once `up` has ended.
+    #[must_use]
+    pub fn wants_lock(&self) -> bool {
+        match self {
+            Self::StepDown | Self::Leave | Self::Answer(_) => true,
+            Self::Watch | Self::Hold(_) | Self::Rest(..) => false,
+        }
+    }
+
+    /// Its name, for logs.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Watch => "watch",
+            Self::Hold(_) => "hold",
+            Self::StepDown => "step-down",
+            Self::Leave => "leave",
+            Self::Answer(_) => "answer",
+            Self::Rest(..) => "rest",
+        }
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Watch => f.write_str("nothing ends this machine"),
+            Self::Hold(why) => write!(f, "this machine stays for now: {why}"),
+            Self::StepDown => {
+                f.write_str("its init was never published: stopping what it has started, and giving its claim back")
+            }
+            Self::Leave => f.write_str("this machine leaves its cluster"),
+            Self::Answer(why) => write!(f, "the terminate hook is answered with CONTINUE: {why}"),
+            Self::Rest(why, rest) => write!(f, "{why}; {rest}"),
+        }
+    }
+}
+
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NeverMember => "this machine never was a member of a cluster",
+            Self::InitGivenUp => "the init of this machine was never published and is given up",
+            Self::Left => "this machine has left its cluster",
+        })
+    }
+}
+
+impl fmt::Display for Rest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unnamed => {
+                "no terminate hook is answered, for 'terminate_hook' names none: one that there is ends by itself"
+            }
+            Self::Ahead => "the group has not come to the terminate hook yet",
+            Self::Over => "the terminate hook was answered, or is over",
+            Self::Retained => "the group retains this machine, which may be terminated",
+        })
+    }
+}
+
+impl fmt::Display for Hold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::LastVoter { desired: Some(0) } => f.write_str(
+                "it is the last voter, with all data of the cluster on its disk, and the group wants no machines: set its desired \
+                 capacity to 1 or more, and it leaves once another one has joined",
+            ),
+            Self::LastVoter { .. } => f.write_str(
+                "it is the last voter, with all data of the cluster on its disk: it leaves once another one has joined",
+            ),
+            Self::Blocked(why) => why.fmt(f),
+            Self::NotEnough(why) => why.fmt(f),
+            Self::OthersUnknown(why) => write!(f, "it is not known who would stay: {why}"),
+            Self::ClaimUnknown(why) => write!(f, "it is not known whether its init was published: {why}"),
+            Self::Disk(why) => write!(f, "{why}; see 'kubeboot status', and copy etcd's data folder if it may be the last"),
+        }
+    }
+}
