@@ -35,6 +35,16 @@ resource "aws_s3_bucket_versioning" "control_plane" {
   }
 }
 
+# For 15 minutes after versioning is enabled S3 may not show objects that were just written, and its guide asks to write
+# none before. The first machine writes the record, and everybody trusts what S3 says of it. So that is waited for, once.
+resource "terraform_data" "versioning_settled" {
+  triggers_replace = aws_s3_bucket_versioning.control_plane.id
+
+  provisioner "local-exec" {
+    command = "sleep 900"
+  }
+}
+
 resource "aws_s3_bucket_server_side_encryption_configuration" "control_plane" {
   bucket = aws_s3_bucket.control_plane.id
 

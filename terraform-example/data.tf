@@ -39,6 +39,13 @@ data "aws_vpc_endpoint_service" "s3" {
 data "aws_vpc_endpoint_service" "private" {
   for_each = toset(local.private_services)
 
-  service      = each.value
+  service_name = local.private_service_names[each.value]
   service_type = "Interface"
+}
+
+# The gateway endpoint that is there already.
+data "aws_vpc_endpoint" "s3" {
+  count = var.s3_endpoint_id == null ? 0 : 1
+
+  id = var.s3_endpoint_id
 }

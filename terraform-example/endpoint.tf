@@ -33,11 +33,12 @@ resource "aws_lb_target_group" "api" {
   # Terminating waits for this; API clients reconnect at once.
   deregistration_delay = 30
 
-  # What a client needs to know, and more than an open port: an API server without a quorum of etcd answers 500.
+  # What a client needs to know, and more than an open port: an API server without a quorum of etcd answers 500. One that
+  # answers nobody without credentials says 401, whoever asks and however it is: then the open port is all there is.
   health_check {
-    protocol            = "HTTPS"
-    path                = "/readyz"
-    matcher             = "200"
+    protocol            = var.health_check == "tcp" ? "TCP" : "HTTPS"
+    path                = var.health_check == "tcp" ? null : "/readyz"
+    matcher             = var.health_check == "tcp" ? null : "200"
     interval            = 10
     healthy_threshold   = 2
     unhealthy_threshold = 2

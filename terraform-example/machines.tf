@@ -5,7 +5,7 @@ resource "aws_launch_template" "machine" {
   name                   = local.name
   image_id               = var.ami_id
   instance_type          = var.instance_type
-  user_data              = base64encode(local.user_data)
+  user_data              = local.user_data_base64
   update_default_version = true
   ebs_optimized          = true
 
@@ -46,12 +46,13 @@ resource "aws_launch_template" "machine" {
     enabled = true
   }
 
+  # The operator's tags are not here: a machine would be out of date for a tag. It gets them from the group.
   dynamic "tag_specifications" {
     for_each = ["instance", "volume", "network-interface"]
 
     content {
       resource_type = tag_specifications.value
-      tags          = merge(local.tags, { Name = local.name })
+      tags          = { "kubeboot-cluster" = var.cluster, Name = local.name }
     }
   }
 
@@ -62,8 +63,13 @@ resource "aws_launch_template" "machine" {
     }
 
     precondition {
-      condition     = length(local.user_data) <= 16384
-      error_message = "The user data is longer than EC2 takes (16384 bytes): put kubeadm_config's larger parts into the image."
+      condition     = var.root_volume.size >= local.image_size
+      error_message = "The image ${var.ami_id} has a root disk of ${local.image_size} GiB: give a root_volume with a size of at least that."
+    }
+
+    precondition {
+      condition     = local.user_data_bytes <= 16384
+      error_message = "The user data has ${local.user_data_bytes} bytes, more than EC2 takes (16384): put kubeadm_config's larger parts into the image."
     }
   }
 }
@@ -72,6 +78,12 @@ resource "aws_autoscaling_group" "control_plane" {
   name                    = local.name
   vpc_zone_identifier     = var.subnet_ids
   service_linked_role_arn = aws_iam_service_linked_role.group.arn
+
+  # Where a zone has no room, the default launches in another one, and two of three voters in one zone are the quorum of
+  # that zone. This one waits for its own.
+  availability_zone_distribution {
+    capacity_distribution_strategy = "balanced-only"
+  }
 
   # Not elastic: the number of voters is a decision.
   min_size         = var.size
@@ -98,16 +110,12 @@ resource "aws_autoscaling_group" "control_plane" {
 
   termination_policies = ["OldestLaunchTemplate", "OldestInstance"]
 
-  # A machine enters service when kubeboot says that it is a healthy voter, and not before. kubeboot keeps the hook
-  # alive while it works; this time runs once it has ended for good (docs/exit-codes.md: a wrong setting, or an operator
-  # must decide) or never began. AWS lets no hook last longer than 48 hours, however often it is kept alive.
-  #
-  # ABANDON, because with CONTINUE a machine that never joined would count as one more: an instance refresh would go on
-  # to the next voter, and one bad image would take the whole control plane away. A machine that is given up has not
-  # been a voter yet, or leaves as any other does. The time is long enough to look at it before.
+  # The launch hook as the first machines need it: a hook of its own comes after the group, and they would not wait in it.
+  # Every change in here would replace the group and with it all voters, so that Terraform looks at it once. From then on
+  # aws_autoscaling_lifecycle_hook.launch is the same hook.
   initial_lifecycle_hook {
     name                 = local.launch_hook
-    lifecycle_transition = "autoscaling:EC2_INSTANCE_LAUNCHING"
+    lifecycle_transition = local.launching
     default_result       = "ABANDON"
     heartbeat_timeout    = var.launch_hook_timeout
   }
@@ -119,21 +127,30 @@ resource "aws_autoscaling_group" "control_plane" {
 
   # One at a time, the new one first, and the next only when the last is a voter: 100 for both means that. Then one voter
   # of three may fail at any moment of a refresh. The other way round two are left meanwhile, and two bear no failure.
-  instance_refresh {
-    strategy = "Rolling"
+  #
+  # Without this block Terraform begins no refresh and cancels none. With it, each new version of the launch template
+  # begins one, and cancels the one that runs.
+  dynamic "instance_refresh" {
+    for_each = var.refresh == "auto" ? [local.refresh] : []
 
-    preferences {
-      min_healthy_percentage       = 100
-      max_healthy_percentage       = 100
-      instance_warmup              = 60
-      skip_matching                = true
-      scale_in_protected_instances = "Wait"
-      standby_instances            = "Wait"
+    content {
+      strategy = "Rolling"
+
+      preferences {
+        min_healthy_percentage       = instance_refresh.value.MinHealthyPercentage
+        max_healthy_percentage       = instance_refresh.value.MaxHealthyPercentage
+        instance_warmup              = instance_refresh.value.InstanceWarmup
+        skip_matching                = instance_refresh.value.SkipMatching
+        scale_in_protected_instances = instance_refresh.value.ScaleInProtectedInstances
+        standby_instances            = instance_refresh.value.StandbyInstances
+      }
     }
   }
 
-  # Terraform waits until all machines are in service: when it returns, the control plane stands.
-  wait_for_capacity_timeout = "45m"
+  # The provider's own waiting ends with the first launch that fails, and then it marks the group as tainted: the next
+  # apply would end every machine that did come up. guard.tf waits instead. The processes above are suspended only after
+  # this waiting, too, and without it within seconds.
+  wait_for_capacity_timeout = "0"
 
   enabled_metrics = ["GroupInServiceInstances", "GroupPendingInstances", "GroupTerminatingInstances"]
 
@@ -143,11 +160,18 @@ resource "aws_autoscaling_group" "control_plane" {
     content {
       key                 = tag.key
       value               = tag.value
-      propagate_at_launch = false
+      propagate_at_launch = true
     }
   }
 
+  # Machines leave the cluster before they go, and one that waits in a hook may take as long as that.
+  timeouts {
+    delete = "3h"
+  }
+
   lifecycle {
+    ignore_changes = [initial_lifecycle_hook]
+
     precondition {
       condition     = length(local.zones) == 3
       error_message = "The subnet_ids are in ${length(local.zones)} zones, not in three: with two of three machines in one zone, that zone is the quorum."
@@ -170,6 +194,7 @@ resource "aws_autoscaling_group" "control_plane" {
     aws_route53_record.api,
     aws_s3_bucket_policy.control_plane,
     aws_s3_bucket_server_side_encryption_configuration.control_plane,
+    terraform_data.versioning_settled,
     aws_vpc_endpoint.s3,
     aws_vpc_endpoint.private,
     aws_vpc_security_group_egress_rule.among_machines,
@@ -184,4 +209,54 @@ resource "aws_autoscaling_group" "control_plane" {
     aws_vpc_security_group_ingress_rule.machines_to_endpoint,
     aws_vpc_security_group_ingress_rule.to_private_services,
   ]
+}
+
+# A machine enters service when kubeboot says that it is a healthy voter, and not before. kubeboot keeps the hook
+# alive while it works; this time runs once it has ended for good (docs/exit-codes.md: a wrong setting, or an operator
+# must decide) or never began. AWS lets no hook last longer than 48 hours, however often it is kept alive.
+#
+# ABANDON, because with CONTINUE a machine that never joined would count as one more: an instance refresh would go on
+# to the next voter, and one bad image would take the whole control plane away. A machine that is given up has not
+# been a voter yet, or leaves as any other does. The time is long enough to look at it before.
+#
+# The same hook as in the group, under the same name: here its times may change. It must keep its name, since Terraform
+# would delete it and make another, and AWS completes a deleted hook with CONTINUE for every machine that waits in it.
+resource "aws_autoscaling_lifecycle_hook" "launch" {
+  autoscaling_group_name = aws_autoscaling_group.control_plane.name
+  name                   = local.launch_hook
+  lifecycle_transition   = local.launching
+  default_result         = "ABANDON"
+  heartbeat_timeout      = var.launch_hook_timeout
+}
+
+locals {
+  # As the API has them: the output start_refresh says the same.
+  refresh = {
+    MinHealthyPercentage      = 100
+    MaxHealthyPercentage      = 100
+    InstanceWarmup            = 60
+    SkipMatching              = true
+    ScaleInProtectedInstances = "Wait"
+    StandbyInstances          = "Wait"
+  }
+
+  image_size = max(0, [
+    for disk in data.aws_ami.machine.block_device_mappings : try(tonumber(disk.ebs.volume_size), 0)
+    if disk.device_name == data.aws_ami.machine.root_device_name
+  ]...)
+
+  encrypted_snapshots = [
+    for disk in data.aws_ami.machine.block_device_mappings : disk.ebs.snapshot_id
+    if try(tobool(disk.ebs.encrypted), false)
+  ]
+
+  launching = "autoscaling:EC2_INSTANCE_LAUNCHING"
+}
+
+# A warning and no refusal: AWS tells that a snapshot is encrypted, and to its owner alone by which key.
+check "image_key" {
+  assert {
+    condition     = length(local.encrypted_snapshots) == 0
+    error_message = "Disks of the image ${var.ami_id} are encrypted (${join(", ", local.encrypted_snapshots)}). If that is by a key of your own, the role that launches the machines (output launch_role) needs a grant of it, or no machine starts: docs/terraform.md, An encrypted image."
+  }
 }

@@ -8,6 +8,7 @@
 #   endpoint.tf       the one name under which the API servers are found
 #   user-data.tf      what a machine is told at its first boot
 #   machines.tf       launch template and group
+#   guard.tf          what refuses to destroy it by mistake, and the waiting
 #   private.tf        the variant without internet access
 
 locals {

@@ -29,7 +29,12 @@ locals {
     { for index, rule in var.pod_network_ports : "pods-${index}" => rule },
   )
 
-  api_client_cidrs = length(var.api_client_cidrs) > 0 ? var.api_client_cidrs : [data.aws_vpc.control_plane.cidr_block]
+  # The ranges that were added to the VPC later are the VPC as well.
+  vpc_cidrs = distinct(concat(
+    [data.aws_vpc.control_plane.cidr_block],
+    [for one in data.aws_vpc.control_plane.cidr_block_associations : one.cidr_block if one.state == "associated"],
+  ))
+  api_client_cidrs = length(var.api_client_cidrs) > 0 ? var.api_client_cidrs : local.vpc_cidrs
 }
 
 resource "aws_vpc_security_group_ingress_rule" "among_machines" {

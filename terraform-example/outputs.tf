@@ -28,6 +28,11 @@ output "machine_role" {
   value       = aws_iam_role.machine.name
 }
 
+output "launch_role" {
+  description = "The service-linked role that launches the machines: it needs a grant where the image is under a key of your own."
+  value       = aws_iam_service_linked_role.group.arn
+}
+
 output "machine_security_group" {
   description = "The machines' security group: add here what workers and the pod network need."
   value       = aws_security_group.machines.id
@@ -46,4 +51,9 @@ output "list_machines" {
 output "open_tunnel" {
   description = "A command that brings the API to this computer's port 6443, through the machine INSTANCE_ID."
   value       = "aws ssm start-session --region ${var.region} --target INSTANCE_ID --document-name AWS-StartPortForwardingSessionToRemoteHost --parameters host=${local.host},portNumber=${local.port},localPortNumber=${local.port}"
+}
+
+output "start_refresh" {
+  description = "A command that replaces the machines that are out of date, one by one."
+  value       = "aws autoscaling start-instance-refresh --region ${var.region} --auto-scaling-group-name ${local.name} --preferences '${jsonencode(local.refresh)}'"
 }

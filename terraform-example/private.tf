@@ -11,14 +11,26 @@ locals {
 
   private = var.private_endpoints ? 1 : 0
 
+  # Outside the commercial Regions some services have the partition's own prefix and the others the common one. Whatever
+  # has an "amazonaws." in it is a whole name.
+  own_prefix = ["autoscaling", "ebs", "ec2", "ecr.api", "ecr.dkr", "elasticfilesystem", "monitoring", "sqs", "sts"]
+  private_service_names = {
+    for service in local.private_services : service => strcontains(service, "amazonaws.") ? service : join(".", [
+      contains(local.own_prefix, service) ? data.aws_partition.current.reverse_dns_prefix : "com.amazonaws",
+      var.region,
+      service,
+    ])
+  }
+
   # ECR keeps layers in a bucket of its own.
   ecr_layers = contains(local.private_services, "ecr.dkr") ? ["arn:${local.partition}:s3:::prod-${var.region}-starport-layer-bucket/*"] : []
 
   package_bucket = startswith(var.kubeboot_package_url, "s3://") ? ["arn:${local.partition}:s3:::${split("/", var.kubeboot_package_url)[2]}/*"] : []
 }
 
+# One that the route tables have already is used as it is: AWS takes no second one for the same tables.
 resource "aws_vpc_endpoint" "s3" {
-  count = local.private
+  count = var.s3_endpoint_id == null ? local.private : 0
 
   vpc_id            = local.vpc_id
   vpc_endpoint_type = "Gateway"
@@ -92,7 +104,7 @@ resource "aws_vpc_security_group_egress_rule" "to_s3" {
   count = local.private
 
   security_group_id = aws_security_group.machines.id
-  prefix_list_id    = aws_vpc_endpoint.s3[0].prefix_list_id
+  prefix_list_id    = var.s3_endpoint_id == null ? aws_vpc_endpoint.s3[0].prefix_list_id : data.aws_vpc_endpoint.s3[0].prefix_list_id
   description       = "S3, by the gateway endpoint"
   ip_protocol       = "tcp"
   from_port         = 443

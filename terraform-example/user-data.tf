@@ -57,11 +57,19 @@ locals {
     ]
   }
 
+  # Where the image has none, this is all that anybody would read of it.
+  is_there = "command -v kubeboot || echo 'kubeboot is not in this image, and no kubeboot_package_url is set: nothing will be started' >&2"
+
   # runcmd is one script that goes on after a failure: what must not run without the package follows a "&&".
-  commands = var.kubeboot_package_url == "" ? local.start[var.start] : [join(" && ", concat(
+  commands = var.kubeboot_package_url == "" ? concat([local.is_there], local.start[var.start]) : [join(" && ", concat(
     ["${local.installer_file} '${var.kubeboot_package_url}' ${var.kubeboot_package_sha256}"],
     local.start[var.start],
   ))]
+
+  # length() counts characters, and EC2 bytes.
+  user_data_base64  = base64encode(local.user_data)
+  user_data_padding = endswith(local.user_data_base64, "==") ? 2 : endswith(local.user_data_base64, "=") ? 1 : 0
+  user_data_bytes   = length(local.user_data_base64) / 4 * 3 - local.user_data_padding
 
   user_data = "#cloud-config\n${yamlencode({ write_files = local.files, runcmd = local.commands })}"
 }

@@ -96,6 +96,28 @@ variable "root_volume" {
     condition     = var.root_volume.throughput >= 125 && var.root_volume.throughput <= 1000
     error_message = "The root_volume's throughput must be 125 to 1000 (MiB/s)."
   }
+
+  # What EC2 would refuse at each launch, and not when the launch template is made.
+  validation {
+    condition     = var.root_volume.iops <= 500 * var.root_volume.size && var.root_volume.throughput <= var.root_volume.iops / 4
+    error_message = "The root_volume must have at most 500 iops for each GiB, and at most 0.25 MiB/s of throughput for each of them."
+  }
+
+  validation {
+    condition     = alltrue([for number in values(var.root_volume) : floor(number) == number])
+    error_message = "The root_volume must be of whole numbers."
+  }
+}
+
+variable "refresh" {
+  description = "Who replaces machines that are out of date: nobody but you (manual), or every apply that changes them (auto)."
+  type        = string
+  default     = "manual"
+
+  validation {
+    condition     = contains(["manual", "auto"], var.refresh)
+    error_message = "The refresh must be manual or auto."
+  }
 }
 
 variable "zone_name" {
@@ -109,8 +131,19 @@ variable "zone_name" {
   }
 }
 
+variable "health_check" {
+  description = "What the load balancer asks a machine: https asks /readyz, tcp only whether the port is open (for anonymous-auth=false)."
+  type        = string
+  default     = "https"
+
+  validation {
+    condition     = contains(["https", "tcp"], var.health_check)
+    error_message = "The health_check must be https or tcp."
+  }
+}
+
 variable "api_client_cidrs" {
-  description = "Who may reach the endpoint, by IPv4 ranges. The VPC's own range if empty."
+  description = "Who may reach the endpoint, by IPv4 ranges. All ranges of the VPC if empty."
   type        = list(string)
   default     = []
 
@@ -228,6 +261,17 @@ variable "launch_hook_timeout" {
   }
 }
 
+variable "wait_minutes" {
+  description = "How long apply waits until all machines are in service, by the AWS CLI where Terraform runs. 0 does not wait."
+  type        = number
+  default     = 45
+
+  validation {
+    condition     = var.wait_minutes >= 0 && var.wait_minutes <= 600 && floor(var.wait_minutes) == var.wait_minutes
+    error_message = "The wait_minutes must be a whole number of 0 to 600."
+  }
+}
+
 variable "session_manager" {
   description = "Whether Session Manager gives a shell on the machines. Nothing else does: there is no key and no open port."
   type        = bool
@@ -246,13 +290,24 @@ variable "route_table_ids" {
   default     = []
 
   validation {
-    condition     = var.private_endpoints == (length(var.route_table_ids) > 0)
-    error_message = "The route_table_ids must be given with private_endpoints, and only then."
+    condition     = (var.private_endpoints && var.s3_endpoint_id == null) == (length(var.route_table_ids) > 0)
+    error_message = "The route_table_ids must be given with private_endpoints, and only then, and not with an s3_endpoint_id."
+  }
+}
+
+variable "s3_endpoint_id" {
+  description = "A gateway endpoint to S3 that the subnets' route tables have already. With private_endpoints only, in place of route_table_ids."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.s3_endpoint_id == null ? true : can(regex("^vpce-[0-9a-f]+$", var.s3_endpoint_id)) && var.private_endpoints
+    error_message = "The s3_endpoint_id must be the ID of a VPC endpoint, such as vpce-0a1b2c3d4e5f60001, and given with private_endpoints only."
   }
 }
 
 variable "more_private_services" {
-  description = "More services of AWS to make interface endpoints for, such as ecr.api and ecr.dkr where images come from there."
+  description = "More services of AWS to make interface endpoints for, such as ecr.api and ecr.dkr, or by their whole names."
   type        = list(string)
   default     = []
 
@@ -285,7 +340,7 @@ variable "operator_role_arns" {
 }
 
 variable "allow_destroy" {
-  description = "Whether terraform may destroy the load balancer, and the bucket with everything in it."
+  description = "Whether terraform may destroy or replace the group, the bucket with all in it, keys and endpoint. It has to be applied first."
   type        = bool
   default     = false
 }

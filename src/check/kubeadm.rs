@@ -75,12 +75,26 @@ fn documents(input: &CheckInput) -> Found {
         let file = &input.settings.needed()?.kubeadm_config;
         let text =
             file.as_ref().map_or("no file: kubeadm's defaults".to_owned(), |file| format!("'{}'", file.display()));
-        return Ok(vec![Finding::ok(text)]);
+        return Ok(if documents.refuses_the_anonymous() {
+            vec![refuses_the_anonymous()]
+        } else {
+            vec![Finding::ok(text)]
+        });
     }
     let line = |refusal: crate::kubeadm::documents::DocumentRefusal| {
         Finding::failed(format!("{}: {} {}", refusal.document, refusal.field, refusal.reason), refusal.remedy)
     };
     Ok(refusals.into_iter().map(line).collect())
+}
+
+/// kubelet and load balancers ask an API server for its health without credentials.
+fn refuses_the_anonymous() -> Finding {
+    Finding::warning(
+        "apiServer.extraArgs: with anonymous-auth=false /readyz and /livez answer 401 to whoever has no credentials: the targets of a \
+         load balancer that asks for them are unhealthy, and kubelet's probes fail, so that it restarts the API server",
+        "allow the anonymous those paths alone, by an AuthenticationConfiguration with anonymous.conditions instead of the argument; \
+         or have the load balancer ask by TCP (health_check = \"tcp\" in the Terraform example) and give the probes a patch",
+    )
 }
 
 /// Whether kubeadm itself accepts the documents, completed for this machine, for init and for join.
@@ -105,6 +119,7 @@ async fn validate(input: &CheckInput) -> Found {
 mod tests {
     use super::*;
     use crate::check::finding::CheckVerdict;
+    use crate::kubeadm::documents::Documents;
     use anyhow::Result;
 
     const OK: &str = "ok";
@@ -140,6 +155,29 @@ mod tests {
             let finding = judge_kubelet(&Version::parse(kubelet)?, &Version::parse(kubeadm)?, cluster.as_ref());
             expect(&finding, expected);
         }
+        Ok(())
+    }
+
+    #[test]
+    fn an_api_server_without_anonymous_access_is_a_warning() -> Result<()> {
+        let table = [
+            ("", false),
+            ("[{name: anonymous-auth, value: 'false'}]", true),
+            ("[{name: anonymous-auth, value: F}]", true),
+            ("[{name: anonymous-auth, value: 'true'}]", false),
+            ("[{name: anonymous-auth, value: 'false'}, {name: anonymous-auth, value: 'true'}]", false),
+            ("[{name: authentication-config, value: /etc/kubernetes/authn.yaml}]", false),
+        ];
+        for (arguments, expected) in table {
+            let text = format!(
+                "apiVersion: kubeadm.k8s.io/v1beta4\nkind: ClusterConfiguration\napiServer:\n  extraArgs: {arguments}\n"
+            );
+            let documents = Documents::parse(&text)?;
+            assert_eq!(documents.refuses_the_anonymous(), expected, "{arguments}");
+        }
+        let finding = refuses_the_anonymous();
+        assert_eq!(finding.verdict, CheckVerdict::Warning);
+        assert!(finding.remedy.is_some_and(|remedy| remedy.contains("anonymous.conditions")));
         Ok(())
     }
 

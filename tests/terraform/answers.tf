@@ -4,6 +4,8 @@
 data "aws_partition" "current" {
   partition  = "aws"
   dns_suffix = "amazonaws.com"
+
+  reverse_dns_prefix = startswith(var.region, "cn-") ? "cn.com.amazonaws" : "com.amazonaws"
 }
 
 data "aws_caller_identity" "current" {
@@ -19,8 +21,13 @@ data "aws_subnet" "control_plane" {
 }
 
 data "aws_vpc" "control_plane" {
-  id                   = local.vpc_id
-  cidr_block           = "10.0.0.0/16"
+  id         = local.vpc_id
+  cidr_block = "10.0.0.0/16"
+  cidr_block_associations = [
+    { cidr_block = "10.0.0.0/16", state = "associated" },
+    { cidr_block = "100.64.0.0/16", state = "associated" },
+    { cidr_block = "10.9.0.0/16", state = "disassociated" },
+  ]
   enable_dns_support   = true
   enable_dns_hostnames = true
 }
@@ -28,6 +35,11 @@ data "aws_vpc" "control_plane" {
 data "aws_ami" "machine" {
   root_device_name = "/dev/xvda"
   architecture     = "x86_64"
+
+  block_device_mappings = [
+    { device_name = "/dev/xvda", ebs = { snapshot_id = "snap-1", encrypted = "false", volume_size = "30" } },
+    { device_name = "/dev/sdb", ebs = {} },
+  ]
 }
 
 data "aws_ec2_instance_type" "machine" {
@@ -45,5 +57,12 @@ data "aws_vpc_endpoint_service" "s3" {
 data "aws_vpc_endpoint_service" "private" {
   for_each = toset(local.private_services)
 
-  service_name = "com.amazonaws.${var.region}.${each.value}"
+  service_name = local.private_service_names[each.value]
+}
+
+data "aws_vpc_endpoint" "s3" {
+  count = var.s3_endpoint_id == null ? 0 : 1
+
+  id             = var.s3_endpoint_id
+  prefix_list_id = "pl-of-${var.s3_endpoint_id}"
 }

@@ -1,8 +1,10 @@
 """The bucket and its keys: who may do what, judged as AWS would, and what the lifecycle rules reach."""
 
+import re
+
 import pytest
 
-from example import ROLE, world_policies
+from example import PROJECT, ROLE, world_policies
 from example import plan as evaluate
 from world.iam import Iam
 from world.policy import Ask
@@ -92,6 +94,42 @@ def test_an_operator_may_retire_the_cluster_and_no_more(key, carries, allowed):
     plan = evaluate(f'operator_role_arns = ["{OPERATOR}"]')
     test_who_may_do_what(plan, OPERATOR, "s3:PutObject", key, carries, allowed)
     assert judge(plan, OPERATOR).why_not(Ask("s3:DeleteObject", f"{BUCKET}/{key}")) is not None
+
+
+def operator_policies(plan) -> dict:
+    """The example's policies, and a role with the page's permissions and no more."""
+    page = (PROJECT / "docs/terraform.md").read_text().partition("## What an operator needs\n")[2].partition("\n## ")[0]
+    own = {"Statement": [{"Effect": "Allow", "Action": re.findall(r"`((?:s3|kms):\w+)`", page), "Resource": "*"}]}
+    return world_policies(plan) | {"role": OPERATOR, "policies": [own]}
+
+
+def test_an_operator_restores_the_record_with_what_the_page_says():
+    """Each call of the page's commands; test_restore.py sends them."""
+    plan = evaluate(f'operator_role_arns = ["{OPERATOR}"]')
+    operator = Iam("arn:of-the-group", operator_policies(plan))
+    context = {"aws:SecureTransport": "true", "aws:PrincipalArn": OPERATOR}
+    through = {"kms:ViaService": "s3.eu-central-1.amazonaws.com"}
+    record = f"{BUCKET}/{RECORD}"
+    restored = [
+        Ask("s3:ListBucketVersions", BUCKET, context),
+        Ask("s3:GetObjectVersion", record, context),
+        Ask("kms:Decrypt", plan.key("bucket"), context | through),
+        Ask("s3:PutObject", record, context | ABSENT),
+        Ask("s3:GetObject", record, context),
+        Ask("s3:PutObject", record, context | CHANGED),
+        Ask("kms:GenerateDataKey", plan.key("bucket"), context | through),
+    ]
+    assert [operator.why_not(ask) for ask in restored] == [None] * len(restored)
+    # What comes to mind first.
+    for ask in (
+        Ask("s3:PutObject", record, context),
+        Ask("s3:DeleteObjectVersion", record, context),
+        Ask("s3:GetObjectVersion", f"{BUCKET}/{BUNDLE}", context),
+    ):
+        assert operator.why_not(ask) is not None, ask
+    # Whoever is not named writes nothing, whatever his policy is.
+    other = Iam("arn:of-the-group", world_policies(evaluate()) | {"role": OPERATOR, "policies": [EVERYTHING]})
+    assert other.why_not(Ask("s3:PutObject", record, context | ABSENT)) is not None
 
 
 @pytest.mark.parametrize(("key", "carries", "allowed"), [(NODE, CHANGED, True), (NODE, {}, False), (HASH, CHANGED, True)])

@@ -47,7 +47,7 @@ def run_commands(user_data: str) -> str:
 
 
 def launch_hook(plan) -> str:
-    return plan.one("aws_autoscaling_group")["initial_lifecycle_hook"]["name"]
+    return plan.one("aws_autoscaling_lifecycle_hook", "launch")["name"]
 
 
 def test_a_control_plane_of_three_with_exactly_these_policies(world, plan):

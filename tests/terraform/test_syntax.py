@@ -11,13 +11,18 @@ import pytest
 from example import ANSWERS, EXAMPLE, files
 
 # Arguments that Terraform itself takes in every resource and data source.
-META = {"count", "for_each", "depends_on", "lifecycle", "provider"}
-REFERENCE = re.compile(r"(?<![\w.\"-])(data\.)?(aws_\w+)\.(\w+)((?:\[[^\]]*\])?)(?:\.(\w+))?")
+META = {"count", "for_each", "depends_on", "lifecycle", "provider", "provisioner"}
+REFERENCE = re.compile(r"(?<![\w.\"-])(data\.)?(aws_\w+|terraform_data)\.(\w+)((?:\[[^\]]*\])?)(?:\.(\w+))?")
+# The one resource that is Terraform's own.
+OWN = {"input": {"required": False, "block": None}, "triggers_replace": {"required": False, "block": None}}
 
 
 @pytest.fixture(scope="module")
 def schema(tools):
-    return json.loads((tools / "schema.json").read_text())
+    made = json.loads((tools / "schema.json").read_text())
+    made["blocks"]["own"] = OWN
+    made["types"]["resource.terraform_data"] = {"arguments": "own", "attributes": ["id", "output", *OWN]}
+    return made
 
 
 def resources() -> list[tuple[str, str, dict]]:

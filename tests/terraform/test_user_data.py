@@ -1,5 +1,6 @@
 """User data: cloud-init understands it, its scripts are clean, and it says what kubeboot must know."""
 
+import base64
 import hashlib
 import os
 import subprocess
@@ -97,8 +98,8 @@ def test_kubeadm_documents_arrive_letter_by_letter():
 
 
 def test_both_ways_in():
-    assert read("unit")["runcmd"] == [UNITS]
-    assert read("runcmd")["runcmd"] == [
+    assert read("unit")["runcmd"][1:] == [UNITS]
+    assert read("runcmd")["runcmd"][1:] == [
         "systemctl enable kubeboot-reset.service",
         "systemctl enable --now --no-block kubeboot-agent.service",
         "kubeboot up",
@@ -108,7 +109,34 @@ def test_both_ways_in():
     assert install == f"/usr/local/sbin/install-kubeboot 's3://bucket/kubeboot.deb' {SHA256}"
     assert start == UNITS
     (command,) = read("rpm")["runcmd"]
-    assert command.split(" && ")[1:] == read("runcmd")["runcmd"]
+    assert command.split(" && ")[1:] == read("runcmd")["runcmd"][1:]
+
+
+@pytest.mark.parametrize("way", ["unit", "runcmd"])
+def test_an_image_without_kubeboot_says_so(way, tmp_path):
+    first = read(way)["runcmd"][0]
+    for found in (False, True):
+        if found:
+            (tmp_path / "kubeboot").touch(mode=0o755)
+        done = subprocess.run(["/bin/sh", "-c", first], env={"PATH": str(tmp_path)}, capture_output=True, text=True)
+        assert ("kubeboot is not in this image" in done.stderr) != found
+
+
+@pytest.mark.parametrize("more", ["", "x", "xy"])
+def test_the_limit_is_in_bytes(more):
+    def changes(length: int) -> str:
+        return f'kubeadm_config = "{more}{"é" * length}"'
+
+    # One more of these letters is two bytes more.
+    made = evaluate(changes(1))
+    room = 16384 - len(base64.b64decode(made.one("aws_launch_template")["user_data"]))
+    fits = 1 + room // 2
+    assert evaluate(changes(fits)).broken() == []
+    (told,) = evaluate(changes(fits + 1)).broken()
+    assert told.startswith("aws_launch_template.machine: The user data has 163")
+
+
+FETCH = 'while [ "$1" != --output ]; do shift; done; cp "$PACKAGE" "$2"'
 
 
 class Installer:
@@ -119,23 +147,31 @@ class Installer:
         (folder / "package").write_bytes(package)
         last = 'for last; do :; done; cp "$PACKAGE" "$last"'
         self._command("aws", last)
-        self._command("curl", 'while [ "$1" != --output ]; do shift; done; cp "$PACKAGE" "$2"')
+        self._command("curl", FETCH)
+        # dpkg's own words where it cannot do it now, or at all, for as many times as `failures` has lines.
+        failing = 'if [ -s "$FAILURES" ]; then head -n 1 "$FAILURES" >&2; sed -i 1d "$FAILURES"; exit 2; fi\n'
         for name in ("dpkg", "rpm"):
-            self._command(name, 'echo "$@" >"$INSTALLED"; for last; do :; done; cmp "$last" "$PACKAGE"')
+            self._command(name, failing + 'echo "$@" >"$INSTALLED"; for last; do :; done; cmp "$last" "$PACKAGE"')
+        for name, file in (("sleep", "slept"), ("logger", "logged")):
+            self._command(name, f'echo "$@" >>"{folder}/{file}"')
 
     def _command(self, name: str, script: str) -> None:
         path = self.folder / name
         path.write_text(f"#!/bin/sh\nset -e\n{script}\n")
         path.chmod(0o755)
 
-    def run(self, url: str, sha256: str) -> tuple[int, str]:
+    def run(self, url: str, sha256: str, *failures: str) -> tuple[int, str]:
         """Exit code, and the arguments with which a package was installed."""
+        (self.folder / "failures").write_text("".join(f"{one}\n" for one in failures))
+        for name in ("slept", "logged"):
+            (self.folder / name).write_text("")
         installed = self.folder / "installed"
         installed.unlink(missing_ok=True)
         env = {
             "PATH": f"{self.folder}:{os.environ['PATH']}",
             "PACKAGE": str(self.folder / "package"),
             "TMPDIR": str(self.folder),
+            "FAILURES": str(self.folder / "failures"),
         }
         script = EXAMPLE / "install-kubeboot.sh"
         done = subprocess.run(
@@ -153,7 +189,9 @@ def test_only_the_right_package_is_installed(tmp_path):
         "/kubeboot_1_amd64.deb"
     )
     code, installed = installer.run("https://example.com/kubeboot-1.rpm", right)
-    assert (code, installed.split()[0]) == (0, "--upgrade")
+    # The same package, or a newer one, may be in the image.
+    assert (code, installed.split()[:3]) == (0, ["--upgrade", "--replacepkgs", "--oldpackage"])
+    assert not (tmp_path / "logged").read_text()
     for url, sha256 in [
         ("s3://bucket/kubeboot.deb", SHA256),
         ("https://example.com/kubeboot.rpm", SHA256),
@@ -162,3 +200,34 @@ def test_only_the_right_package_is_installed(tmp_path):
     ]:
         code, installed = installer.run(url, sha256)
         assert code != 0 and not installed, url
+        assert "launch hook" in (tmp_path / "logged").read_text(), "a machine without kubeboot that says nothing"
+
+
+LOCKED = "dpkg: error: dpkg frontend lock was locked by another process with pid 812"
+
+
+@pytest.mark.parametrize(
+    ("failures", "pauses", "installs"),
+    [
+        ([LOCKED, LOCKED], 2, True),
+        (["dpkg: error: dpkg status database is locked by another process"], 1, True),
+        ([LOCKED] * 99, 59, False),
+        ([LOCKED, "dpkg: dependency problems prevent configuration of kubeboot"], 1, False),
+    ],
+)
+def test_the_lock_of_dpkg_is_waited_for(tmp_path, failures, pauses, installs):
+    package = b"a package"
+    installer = Installer(tmp_path, package)
+    code, installed = installer.run("s3://bucket/kubeboot.deb", hashlib.sha256(package).hexdigest(), *failures)
+    assert (code == 0, bool(installed)) == (installs, installs)
+    assert len((tmp_path / "slept").read_text().splitlines()) == pauses
+
+
+def test_a_download_is_tried_again(tmp_path):
+    package = b"a package"
+    installer = Installer(tmp_path, package)
+    installer._command("curl", 'if [ -s "$FAILURES" ]; then sed -i 1d "$FAILURES"; exit 6; fi\n' + FETCH)
+    code, installed = installer.run("https://a.com/k.rpm", hashlib.sha256(package).hexdigest(), "no name", "no name")
+    assert code == 0 and installed
+    code, installed = installer.run("https://a.com/k.rpm", hashlib.sha256(package).hexdigest(), *["no name"] * 30)
+    assert code != 0 and not installed

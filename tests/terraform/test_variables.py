@@ -18,6 +18,8 @@ GOOD = [
     f'kubeboot_package_url = "s3://bucket/a/kubeboot_1.0.0_amd64.deb"\nkubeboot_package_sha256 = "{SHA256}"',
     f'kubeboot_package_url = "https://example.com/kubeboot-1.0.0.x86_64.rpm"\nkubeboot_package_sha256 = "{SHA256}"',
     'zone_name = "k8s.example.internal"\napi_client_cidrs = ["10.0.0.0/8", "192.168.0.0/16"]',
+    'private_endpoints = true\ns3_endpoint_id = "vpce-1"',
+    "root_volume = { size = 32, iops = 16000, throughput = 1000 }",
     'region = "us-gov-west-1"',
     'region = "cn-north-1"',
 ]
@@ -38,7 +40,12 @@ BAD = [
     ("root_volume = { size = 8 }", "root_volume"),
     ("root_volume = { iops = 100 }", "root_volume"),
     ("root_volume = { throughput = 5000 }", "root_volume"),
+    ("root_volume = { size = 20, iops = 12000 }", "root_volume"),
+    ("root_volume = { iops = 3000, throughput = 800 }", "root_volume"),
+    ("root_volume = { size = 20.5 }", "root_volume"),
+    ('refresh = "always"', "refresh"),
     ('zone_name = "Demo."', "zone_name"),
+    ('health_check = "http"', "health_check"),
     ('api_client_cidrs = ["10.0.0.0"]', "api_client_cidrs"),
     ('pod_network_ports = [{ protocol = "-1", from_port = 1, to_port = 2 }]', "pod_network_ports"),
     ('pod_network_ports = [{ protocol = "udp", from_port = 2, to_port = 1 }]', "pod_network_ports"),
@@ -52,8 +59,13 @@ BAD = [
     (f'kubeboot_package_sha256 = "{SHA256}"', "kubeboot_package_sha256"),
     ('start = "cron"', "start"),
     ("launch_hook_timeout = 60", "launch_hook_timeout"),
+    ("wait_minutes = -1", "wait_minutes"),
+    ("wait_minutes = 0.5", "wait_minutes"),
     ("private_endpoints = true", "route_table_ids"),
     ('route_table_ids = ["rtb-1"]', "route_table_ids"),
+    ('private_endpoints = true\nroute_table_ids = ["rtb-1"]\ns3_endpoint_id = "vpce-1"', "route_table_ids"),
+    ('s3_endpoint_id = "vpce-1"', "s3_endpoint_id"),
+    ('private_endpoints = true\ns3_endpoint_id = "s3"', "s3_endpoint_id"),
     ('more_private_services = ["ECR"]', "more_private_services"),
     ('additional_policy_arns = ["AdministratorAccess"]', "additional_policy_arns"),
     ('operator_role_arns = ["arn:aws:iam::123456789012:role/*"]', "operator_role_arns"),
@@ -86,6 +98,11 @@ def test_an_image_of_another_architecture_is_refused():
         "aws_launch_template.machine: The image ami-0123456789abcdef0 is x86_64, and m6g.large is not: give an "
         "instance_type of that architecture."
     ]
+
+
+def test_a_disk_smaller_than_the_images_is_refused():
+    (told,) = plan("root_volume = { size = 25 }").broken()
+    assert told.startswith("aws_launch_template.machine: ") and "root disk of 30 GiB" in told
 
 
 def test_subnets_in_one_zone_are_refused():

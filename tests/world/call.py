@@ -9,7 +9,7 @@ CREDENTIAL = re.compile(r"Credential=(?P<key>[^/]+)/[^/]+/[^/]+/(?P<service>[^/]
 
 # The S3 calls that are told apart by method alone, once the sub-resources are out of the way.
 OBJECT_ACTIONS = {"GET": "GetObject", "HEAD": "HeadObject", "PUT": "PutObject", "DELETE": "DeleteObject"}
-BUCKET_READS = {"list-type": "ListObjectsV2", "versioning": "GetBucketVersioning"}
+BUCKET_READS = {"list-type": "ListObjectsV2", "versioning": "GetBucketVersioning", "versions": "ListObjectVersions"}
 BUCKET_ACTIONS = {"GET": "ListObjects", "HEAD": "HeadBucket", "PUT": "CreateBucket", "DELETE": "DeleteBucket"}
 
 

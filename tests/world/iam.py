@@ -15,6 +15,7 @@ S3_ACTIONS = {
     "GetBucketVersioning": "s3:GetBucketVersioning",
     "HeadBucket": "s3:ListBucket",
     "ListObjects": "s3:ListBucket",
+    "ListObjectVersions": "s3:ListBucketVersions",
     "ListObjectsV2": "s3:ListBucket",
 }
 KMS_HEADER = "x-amz-server-side-encryption-aws-kms-key-id"
@@ -75,7 +76,10 @@ class Iam:
         if DEFAULTED not in environ:
             names["s3:x-amz-server-side-encryption"] = SSE_VARIABLE
         headers = {name: environ[variable] for name, variable in names.items() if variable in environ}
-        yield self._ask(S3_ACTIONS.get(call.action, f"s3:{call.action}"), resource, **headers)
+        action = S3_ACTIONS.get(call.action, f"s3:{call.action}")
+        if action == "s3:GetObject" and "versionId=" in environ.get("QUERY_STRING", ""):
+            action = "s3:GetObjectVersion"
+        yield self._ask(action, resource, **headers)
         if call.action in ("PutObject", "DeleteObject") and "HTTP_IF_MATCH" in environ:
             yield self._ask("s3:GetObject", resource)
         if call.action == "PutObject":

@@ -45,6 +45,15 @@ impl Documents {
         text(self.kubeadm(CLUSTER), "networking.serviceSubnet").unwrap_or(DEFAULT_SERVICE_SUBNET)
     }
 
+    /// Whether the API server answers nobody without credentials, so that whoever asks for its health has to have some.
+    #[must_use]
+    pub fn refuses_the_anonymous(&self) -> bool {
+        let arguments = pairs(self.kubeadm(CLUSTER), "apiServer.extraArgs");
+        let last = arguments.filter(|(name, _)| *name == "anonymous-auth").last();
+        // As Go reads a flag that is true or false.
+        last.is_some_and(|(_, value)| matches!(value, "0" | "f" | "F" | "false" | "False" | "FALSE"))
+    }
+
     /// The port on which every API server listens; `None` when it is no port.
     #[must_use]
     pub fn bind_port(&self) -> Option<u16> {

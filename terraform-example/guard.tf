@@ -1,0 +1,81 @@
+# What stands between a mistake and the control plane, and the waiting, which may fail without harm to it.
+
+# Nothing of the control plane is destroyed or replaced before this is, and this ends only after allow_destroy has been
+# applied. Terraform destroys what depends on others first, so this depends on everything; and it must be made anew where
+# one of these IDs is, which is how a replacement, or a resource that is marked as tainted, is met.
+resource "terraform_data" "guard" {
+  # The state's value counts and not the plan's: a destroy knows only what has been applied.
+  input = { allow_destroy = var.allow_destroy }
+
+  triggers_replace = {
+    group           = aws_autoscaling_group.control_plane.arn
+    launch_hook     = aws_autoscaling_lifecycle_hook.launch.id
+    launch_template = aws_launch_template.machine.id
+
+    bucket     = aws_s3_bucket.control_plane.arn
+    versioning = aws_s3_bucket_versioning.control_plane.id
+    key        = aws_kms_key.bucket.arn
+    key_pki    = aws_kms_key.pki.arn
+    key_disks  = aws_kms_key.volumes.arn
+
+    role        = aws_iam_role.machine.unique_id
+    profile     = aws_iam_instance_profile.machine.unique_id
+    launch_role = aws_iam_service_linked_role.group.unique_id
+
+    balancer = aws_lb.endpoint.arn
+    listener = aws_lb_listener.api.arn
+    targets  = aws_lb_target_group.api.arn
+    zone     = aws_route53_zone.private.zone_id
+    name     = aws_route53_record.api.id
+
+    machines_group = aws_security_group.machines.id
+    endpoint_group = aws_security_group.endpoint.id
+  }
+
+  provisioner "local-exec" {
+    when    = destroy
+    command = self.input.allow_destroy ? "exit 0" : "echo This would destroy or replace the control plane, or what it cannot live without. It was refused before that. If it is meant, apply allow_destroy=true first: docs/terraform.md, Destroy. 1>&2 && exit 1"
+  }
+
+  depends_on = [
+    aws_iam_role_policy.kubeboot,
+    aws_iam_role_policy.package,
+    aws_iam_role_policy.session_manager,
+    aws_iam_role_policy_attachment.additional,
+    aws_kms_alias.this,
+    aws_s3_bucket_lifecycle_configuration.control_plane,
+    aws_s3_bucket_ownership_controls.control_plane,
+    aws_s3_bucket_policy.control_plane,
+    aws_s3_bucket_public_access_block.control_plane,
+    aws_s3_bucket_server_side_encryption_configuration.control_plane,
+    aws_security_group.private_services,
+    aws_vpc_endpoint.private,
+    aws_vpc_endpoint.s3,
+    aws_vpc_security_group_egress_rule.among_machines,
+    aws_vpc_security_group_egress_rule.endpoint_to_machines,
+    aws_vpc_security_group_egress_rule.https,
+    aws_vpc_security_group_egress_rule.machines_to_endpoint,
+    aws_vpc_security_group_egress_rule.to_private_services,
+    aws_vpc_security_group_egress_rule.to_s3,
+    aws_vpc_security_group_ingress_rule.among_machines,
+    aws_vpc_security_group_ingress_rule.clients,
+    aws_vpc_security_group_ingress_rule.endpoint_to_machines,
+    aws_vpc_security_group_ingress_rule.machines_to_endpoint,
+    aws_vpc_security_group_ingress_rule.to_private_services,
+  ]
+}
+
+# When this is done, the control plane stands. A group that waits itself, and in vain, is marked as tainted, and the next
+# apply would replace it. Where this fails only this is tainted, and the next apply waits again. It comes after the guard,
+# so that the guard is there meanwhile.
+resource "terraform_data" "machines_in_service" {
+  count = var.wait_minutes > 0 ? 1 : 0
+
+  triggers_replace = [aws_autoscaling_group.control_plane.arn, var.size]
+
+  provisioner "local-exec" {
+    command = "sh '${path.module}/wait-for-machines.sh' ${local.name} ${var.region} ${var.size} ${var.wait_minutes}"
+  }
+
+  depends_on = [terraform_data.guard]
+}

@@ -1,0 +1,131 @@
+"""What a change of each variable does to a control plane that stands: docs/terraform.md has the table made here."""
+
+import base64
+import json
+import os
+import re
+
+import pytest
+
+from example import PROJECT, Plan
+from example import plan as evaluate
+from test_replaces import LISTED
+from test_variables import SHA256, SUBNETS, variables
+
+PAGE = PROJECT / "docs/terraform.md"
+PRIVATE = 'private_endpoints = true\nroute_table_ids = ["rtb-1"]\n'
+PACKAGE = f'kubeboot_package_url = "s3://bucket/kubeboot.deb"\nkubeboot_package_sha256 = "{SHA256}"\n'
+
+# For each variable a change, and what both sides have besides it.
+CHANGES = {
+    "region": ('region = "eu-west-1"', ""),
+    "cluster": ('cluster = "other"', ""),
+    "bucket": ('bucket = "kubeboot-other"', ""),
+    "subnet_ids": (f'subnet_ids = ["{SUBNETS[0]}", "{SUBNETS[1]}", "subnet-0a1b2c3d4e5f60013"]', ""),
+    "ami_id": ('ami_id = "ami-0123456789abcdef1"', ""),
+    "size": ("size = 5", ""),
+    "instance_type": ('instance_type = "m6i.xlarge"', ""),
+    "root_volume": ("root_volume = { size = 100 }", ""),
+    "refresh": ('refresh = "auto"', ""),
+    "zone_name": ('zone_name = "k8s.internal"', ""),
+    "health_check": ('health_check = "tcp"', ""),
+    "api_client_cidrs": ('api_client_cidrs = ["10.0.0.0/8"]', ""),
+    "pod_network_ports": ('pod_network_ports = [{ protocol = "udp", from_port = 4789, to_port = 4789 }]', ""),
+    "settings": ('settings = { claim_ttl = "90s" }', ""),
+    "kubeadm_config": ('kubeadm_config = "a: b"', ""),
+    "kubeboot_package_url": ('kubeboot_package_url = "s3://bucket/kubeboot-2.deb"', PACKAGE),
+    "kubeboot_package_sha256": (f'kubeboot_package_sha256 = "{SHA256[::-1]}"', PACKAGE),
+    "start": ('start = "runcmd"', ""),
+    "launch_hook_timeout": ("launch_hook_timeout = 7200", ""),
+    "wait_minutes": ("wait_minutes = 0", ""),
+    "session_manager": ("session_manager = false", ""),
+    "private_endpoints": (PRIVATE, ""),
+    "route_table_ids": ('route_table_ids = ["rtb-2"]', PRIVATE),
+    "s3_endpoint_id": ('private_endpoints = true\ns3_endpoint_id = "vpce-1"', PRIVATE),
+    "more_private_services": ('more_private_services = ["ecr.api"]', PRIVATE),
+    "additional_policy_arns": ('additional_policy_arns = ["arn:aws:iam::aws:policy/ReadOnlyAccess"]', ""),
+    "operator_role_arns": ('operator_role_arns = ["arn:aws:iam::123456789012:role/operator"]', ""),
+    "allow_destroy": ("allow_destroy = true", ""),
+    "tags": ('tags = { team = "a" }', ""),
+}
+
+REFUSED = "refused"
+MACHINES = "new machines have it; those that run when you replace them"
+SIZE = "in place: the group launches machines, or ends some"
+IN_PLACE = "in place"
+
+
+def told(made: Plan, value) -> str:
+    """A value, with the IDs that are new in each evaluation by the names of what they stand for."""
+    text = json.dumps(value, sort_keys=True, default=str)
+    for kind, resources in made.parsed.items():
+        for one in resources if kind.startswith(("aws_", "terraform_data")) else ():
+            text = text.replace(one["id"], one["__tfmeta"]["path"])
+    return re.sub(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "ID", text)
+
+
+def resources(made: Plan, kind: str) -> dict[str, dict]:
+    return {one["__tfmeta"]["path"]: one for one in made.all(kind)}
+
+
+def differs(old: Plan, new: Plan, kind: str, arguments: list[str]) -> bool:
+    """Whether a resource that both have differs in one of these."""
+    ours, theirs = resources(old, kind), resources(new, kind)
+    return any(
+        told(old, ours[path].get(name)) != told(new, theirs[path].get(name))
+        for path in ours.keys() & theirs.keys()
+        for name in arguments
+    )
+
+
+def user_data(made: Plan) -> str:
+    return base64.b64decode(made.one("aws_launch_template")["user_data"]).decode()
+
+
+def effect(variable: str) -> str:
+    change, base = CHANGES[variable]
+    # The later line would be a second definition: the base is written without what changes.
+    kept = "".join(f"{line}\n" for line in base.splitlines() if line.split(" = ")[0] not in change)
+    old, new = evaluate(base), evaluate(kept + change)
+    # Another Region is another provider, to which every resource would move.
+    if variable == "region":
+        assert all("region" in listed["never"] for kind, listed in LISTED.items() if kind.startswith("aws_s3"))
+        return REFUSED
+    for kind, listed in LISTED.items():
+        looked_at = [name for name in listed["replaces"] if name != "initial_lifecycle_hook"]
+        if differs(old, new, kind, looked_at):
+            return REFUSED
+    template = [name for name in LISTED["aws_launch_template"]["stays"] if name != "user_data"]
+    if differs(old, new, "aws_launch_template", template) or told(old, user_data(old)) != told(new, user_data(new)):
+        return MACHINES
+    if differs(old, new, "aws_autoscaling_group", ["desired_capacity"]):
+        return SIZE
+    return IN_PLACE
+
+
+def table() -> str:
+    lines = ["| variable | a change of it |", "|---|---|"]
+    lines += [f"| `{name}` | {effect(name)} |" for name, _ in variables()]
+    return "\n".join(lines) + "\n"
+
+
+def test_every_variable_has_a_change():
+    assert list(CHANGES) == [name for name, _ in variables()]
+
+
+@pytest.mark.parametrize(
+    ("variable", "wanted"),
+    [("bucket", REFUSED), ("zone_name", REFUSED), ("ami_id", MACHINES), ("settings", MACHINES), ("size", SIZE)]
+    + [(name, IN_PLACE) for name in ("launch_hook_timeout", "tags", "allow_destroy", "operator_role_arns", "refresh")],
+)
+def test_what_must_never_be_otherwise(variable, wanted):
+    assert effect(variable) == wanted
+
+
+def test_the_page_says_what_a_change_does():
+    page, made = PAGE.read_text(), table()
+    found = re.search(r"(?<=^## What a change does\n\n)(?:\|.*\n)+", page, re.M)
+    if "UPDATE" in os.environ:
+        page = page.replace(found[0], made)
+        PAGE.write_text(page)
+    assert made in page, "the table of docs/terraform.md differs from the example: run this test with UPDATE=1"
