@@ -13,7 +13,7 @@ const STRANGER: &str = "control-plane/nodes/i-0123456789abcdef0.json";
 fn later(registration: &Value, instance: &str) -> Value {
     let mut later = registration.clone();
     (later["instance"], later["phase"]) = (json!(instance), json!("hibernating"));
-    later["hook"] = json!({"state": "holding"});
+    later["sleep"] = json!({"state": "deep"});
     later
 }
 
@@ -23,7 +23,7 @@ fn nobody_makes_a_cluster_beside_a_phase_that_nobody_knows_and_with_a_cluster_it
     plan.tell(|world| {
         let stranger = json!({
             "schema": 1, "instance": "i-0123456789abcdef0", "phase": "hibernating", "node_name": "n", "provider_id": "",
-            "addresses": [], "versions": {"kubeboot": "99.0.0"}, "since": "", "updated": "", "hook": {"state": "holding"},
+            "addresses": [], "versions": {"kubeboot": "99.0.0"}, "since": "", "updated": "", "sleep": {"state": "deep"},
         });
         world.put(STRANGER, &stranger.to_string())?;
         world.run_up(1)?;

@@ -82,6 +82,9 @@ pub enum HookWork {
     Leaving,
     /// It stays for now.
     Holding,
+    /// A later kubeboot's word, which this one does not know: it is at work.
+    #[serde(untagged)]
+    Unknown(PhaseWord),
 }
 
 /// Versions of the programs on a machine.
@@ -397,7 +400,8 @@ mod tests {
         let known = Registration { member_id, ..registration(RegistrationPhase::Joined) };
         let mut json: serde_json::Value = serde_json::from_slice(&known.to_bytes()).unwrap();
         json["phase"] = "hibernating".into();
-        json["hook"] = serde_json::json!({"state": "leaving", "since": [1, 2]});
+        json["hook"] = "saving".into();
+        json["sleep"] = serde_json::json!({"state": "deep", "since": [1, 2]});
         Registration::parse(json.to_string().as_bytes()).unwrap()
     }
 
@@ -408,13 +412,13 @@ mod tests {
         let rewritten = [found.clone(), found.ended("now".into()), found.given_up_by(&gives_up, "now".into()).unwrap()];
         for (again, phase) in rewritten.iter().zip(["hibernating", "reaped", "hibernating"]) {
             let json: serde_json::Value = serde_json::from_slice(&again.to_bytes()).unwrap();
-            assert_eq!((&json["phase"], &json["hook"]["since"][1]), (&phase.into(), &2.into()), "{json}");
+            assert_eq!((&json["phase"], &json["hook"], &json["sleep"]["since"][1]), (&phase.into(), &"saving".into(), &2.into()), "{json}");
             assert_eq!(Registration::parse(&again.to_bytes()).as_ref(), Ok(again));
         }
         assert_eq!(rewritten[2].retired, true);
         // What another machine has changed there is seen, though nobody here knows what it means.
         let mut changed = found.clone();
-        changed.later.insert("hook".into(), "holding".into());
+        changed.later.insert("sleep".into(), "light".into());
         assert_ne!(changed, found);
         // A machine's own next run says everything anew.
         let mut own = registration(RegistrationPhase::Waiting);

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::model::agent::enough::{NotEnough, Others};
-use crate::model::leave::{LeaveInput, plan};
+use crate::model::leave::{Leadership, LeaveInput, plan};
 use crate::model::machine::ids::{ClaimId, InstanceId, MemberId};
 use crate::model::membership::members::{Member, Members};
 use crate::model::membership::view::ClusterView;
@@ -65,6 +65,8 @@ fn seen(local: Local, cluster: ClusterView) -> Observation {
         has_credentials: true,
         cluster: &cluster,
         judged: &[],
+        // It leads, so that each plan hands that over: the decisions do not depend on it.
+        leadership: &Leadership { leader: Some(MemberId(1)), joined: Vec::new() },
         wipe: false,
     };
     let plan = plan(&input);
