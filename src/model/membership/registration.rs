@@ -412,7 +412,11 @@ mod tests {
         let rewritten = [found.clone(), found.ended("now".into()), found.given_up_by(&gives_up, "now".into()).unwrap()];
         for (again, phase) in rewritten.iter().zip(["hibernating", "reaped", "hibernating"]) {
             let json: serde_json::Value = serde_json::from_slice(&again.to_bytes()).unwrap();
-            assert_eq!((&json["phase"], &json["hook"], &json["sleep"]["since"][1]), (&phase.into(), &"saving".into(), &2.into()), "{json}");
+            assert_eq!(
+                (&json["phase"], &json["hook"], &json["sleep"]["since"][1]),
+                (&phase.into(), &"saving".into(), &2.into()),
+                "{json}"
+            );
             assert_eq!(Registration::parse(&again.to_bytes()).as_ref(), Ok(again));
         }
         assert_eq!(rewritten[2].retired, true);
