@@ -52,8 +52,6 @@ fn install(level: LevelFilter, format: LogFormat) -> Result<()> {
         .with_default(LevelFilter::WARN.min(level))
         // The SDK's warnings are in the errors of kubeboot's own calls as well, without internals.
         .with_target("aws_config", LevelFilter::ERROR.min(level))
-        // The same is so of kube-rs, whose messages quote whole answers.
-        .with_target("kube_client", LevelFilter::OFF)
         .with_target("kubeboot", level);
     let text = tracing_subscriber::fmt::layer()
         .with_writer(io::stderr)

@@ -134,9 +134,8 @@ async fn read_claim(client: &mut Client) -> Result<ClaimKey, etcd_client::Error>
 /// The IP address in a peer URL. kubeadm never writes a host name there.
 #[must_use]
 pub fn host(url: &str) -> Option<IpAddr> {
-    let url: http::Uri = url.parse().ok()?;
-    url.scheme()?;
-    url.host()?.trim_start_matches('[').trim_end_matches(']').parse().ok()
+    let url = reqwest::Url::parse(url).ok()?;
+    url.host_str()?.trim_start_matches('[').trim_end_matches(']').parse().ok()
 }
 
 /// The same list, with which members answer a status call.

@@ -6,7 +6,6 @@
 
 mod capture;
 mod failed;
-pub mod guarded;
 mod redact;
 mod running;
 #[cfg(test)]
