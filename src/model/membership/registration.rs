@@ -419,7 +419,7 @@ mod tests {
             );
             assert_eq!(Registration::parse(&again.to_bytes()).as_ref(), Ok(again));
         }
-        assert_eq!(rewritten[2].retired, true);
+        assert!(rewritten[2].retired);
         // What another machine has changed there is seen, though nobody here knows what it means.
         let mut changed = found.clone();
         changed.later.insert("sleep".into(), "light".into());
