@@ -21,7 +21,7 @@ pub fn print(report: &impl Serialize, page: impl FnOnce() -> String, json: bool)
 /// Prints a report to standard output as JSON on one line, for programs that read one after the other.
 ///
 /// # Errors
-/// As [`print`].
+/// As [`print()`].
 pub fn print_json_line(report: &impl Serialize) -> Result<()> {
     print_json(serde_json::to_string(report))
 }
@@ -34,7 +34,7 @@ fn print_json(json: serde_json::Result<String>) -> Result<()> {
 /// Prints whole lines to standard output, for people.
 ///
 /// # Errors
-/// As [`print`].
+/// As [`print()`].
 pub fn print_page(page: &str) -> Result<()> {
     write(&plain(page))
 }

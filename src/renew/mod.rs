@@ -1,6 +1,6 @@
 //! `kubeboot renew`: renews what kubeadm made for a year on this control-plane machine, and restarts what must be restarted for it.
 //!
-//! One look, one plan by [`plan`], its steps. Killed at any point and run again, it goes on where it was: what is due, and what runs since
+//! One look, one plan by [`crate::model::renew::plan()`], its steps. Killed at any point and run again, it goes on where it was: what is due, and what runs since
 //! before its kubeconfig was written, is seen anew. `docs/operating.md` tells when to run it.
 
 mod act;
