@@ -1,7 +1,7 @@
 # What stands between a mistake and the control plane, and the waiting, which may fail without harm to it.
 
 # Nothing of the control plane is destroyed or replaced before this is, and this ends only after allow_destroy has been
-# applied. Terraform destroys what depends on others first, so this depends on everything; and it must be made anew where
+# applied. Terraform destroys what depends on others first, so this depends on everything, by itself or through the group; and it must be made anew where
 # one of these IDs is, which is how a replacement, or a resource that is marked as tainted, is met.
 resource "terraform_data" "guard" {
   # The state's value counts and not the plan's: a destroy knows only what has been applied.
@@ -37,31 +37,13 @@ resource "terraform_data" "guard" {
     command = self.input.allow_destroy ? "exit 0" : "echo This would destroy or replace the control plane, or what it cannot live without. It was refused before that. If it is meant, apply allow_destroy=true first: docs/terraform.md, Destroy. 1>&2 && exit 1"
   }
 
+  # Beside what the group itself depends on, which is destroyed after the group.
   depends_on = [
-    aws_iam_role_policy.kubeboot,
-    aws_iam_role_policy.package,
-    aws_iam_role_policy.session_manager,
-    aws_iam_role_policy_attachment.additional,
     aws_kms_alias.this,
     aws_s3_bucket_lifecycle_configuration.control_plane,
     aws_s3_bucket_ownership_controls.control_plane,
-    aws_s3_bucket_policy.control_plane,
     aws_s3_bucket_public_access_block.control_plane,
-    aws_s3_bucket_server_side_encryption_configuration.control_plane,
     aws_security_group.private_services,
-    aws_vpc_endpoint.private,
-    aws_vpc_endpoint.s3,
-    aws_vpc_security_group_egress_rule.among_machines,
-    aws_vpc_security_group_egress_rule.endpoint_to_machines,
-    aws_vpc_security_group_egress_rule.https,
-    aws_vpc_security_group_egress_rule.machines_to_endpoint,
-    aws_vpc_security_group_egress_rule.to_private_services,
-    aws_vpc_security_group_egress_rule.to_s3,
-    aws_vpc_security_group_ingress_rule.among_machines,
-    aws_vpc_security_group_ingress_rule.clients,
-    aws_vpc_security_group_ingress_rule.endpoint_to_machines,
-    aws_vpc_security_group_ingress_rule.machines_to_endpoint,
-    aws_vpc_security_group_ingress_rule.to_private_services,
   ]
 }
 
