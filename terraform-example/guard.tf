@@ -1,8 +1,9 @@
 # What stands between a mistake and the control plane, and the waiting, which may fail without harm to it.
 
 # Nothing of the control plane is destroyed or replaced before this is, and this ends only after allow_destroy has been
-# applied. Terraform destroys what depends on others first, so this depends on everything, by itself or through the group; and it must be made anew where
-# one of these IDs is, which is how a replacement, or a resource that is marked as tainted, is met.
+# applied. Terraform destroys what depends on others first, so this depends on everything, by itself or through the group;
+# and it must be made anew where one of these IDs is, which is how a replacement, or a resource that is marked as tainted,
+# is met.
 resource "terraform_data" "guard" {
   # The state's value counts and not the plan's: a destroy knows only what has been applied.
   input = { allow_destroy = var.allow_destroy }

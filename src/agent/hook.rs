@@ -20,6 +20,8 @@ use tokio::time::{Instant, sleep};
 const TICK: Duration = Duration::from_secs(1);
 /// How often this machine's registration says that its agent is at work.
 const REGISTRATION_INTERVAL: Duration = Duration::from_secs(30);
+/// Between two attempts to learn the hook's times from a group that does not answer.
+const TIMES_INTERVAL: Duration = Duration::from_secs(60);
 /// Between two attempts to complete a hook that AWS does not let it complete.
 const ANSWER_INTERVAL: Duration = Duration::from_secs(30);
 
@@ -29,8 +31,8 @@ pub(super) struct TerminateHook {
     store: Store,
     me: InstanceId,
     times: Option<HookTimes>,
-    /// Whether the group was asked for the times.
-    begun: bool,
+    /// When the group is to be asked for the times; `None` once it has answered.
+    ask_times: Option<Instant>,
     answered: bool,
     last_heartbeat: Option<Instant>,
     last_registration: Option<Instant>,
@@ -48,7 +50,7 @@ impl TerminateHook {
             store: session.store.clone(),
             me,
             times: None,
-            begun: false,
+            ask_times: Some(Instant::now()),
             answered: false,
             last_heartbeat: None,
             last_registration: None,
@@ -78,13 +80,17 @@ impl TerminateHook {
         }
     }
 
-    /// Asks the group for the hook's times, once.
+    /// Asks the group for the hook's times, until it has answered once.
     pub(super) async fn begin(&mut self, group: Option<String>) {
-        let (Some(hook), Some(group), false) = (&self.hook, group, self.begun) else { return };
-        self.begun = true;
+        let (Some(hook), Some(group), Some(at)) = (&self.hook, group, self.ask_times) else { return };
+        if Instant::now() < at {
+            return;
+        }
+        self.ask_times = Some(Instant::now() + TIMES_INTERVAL);
         match hook.times(&group).await {
-            Ok(Some(times)) => self.times = Some(times),
+            Ok(Some(times)) => (self.times, self.ask_times) = (Some(times), None),
             Ok(None) => {
+                self.ask_times = None;
                 let name = hook.name();
                 self.has_trouble(format!(
                     "the group '{group}' has no lifecycle hook '{name}': correct the setting 'terminate_hook'"

@@ -63,14 +63,22 @@ pub async fn running(given: Option<&str>, name: &str) -> Result<Vec<RunningConta
     let mut found = Err(anyhow!("there is no container runtime on this machine"));
     for socket in chosen(given) {
         let asked = crictl(Path::new(socket), args).deadline(CALL).run().await;
-        match asked.map_err(anyhow::Error::from).and_then(|output| containers(&output.stdout)) {
-            Ok(containers) if found.as_ref().is_ok_and(|before: &Vec<_>| !before.is_empty()) => drop(containers),
-            answer => {
-                found = answer.with_context(|| format!("failed to ask the container runtime at {socket} for {name}"))
-            }
+        let answer = asked.map_err(anyhow::Error::from).and_then(|output| containers(&output.stdout));
+        let answer = answer.with_context(|| format!("failed to ask the container runtime at {socket} for {name}"));
+        if is_better(&found, &answer) {
+            found = answer;
         }
     }
     found
+}
+
+/// Whether a runtime's answer tells more than that of one before: of two on a machine, one may be down or run nothing.
+fn is_better(before: &Result<Vec<RunningContainer>>, now: &Result<Vec<RunningContainer>>) -> bool {
+    match (before, now) {
+        (Err(_), _) => true,
+        (Ok(before), Ok(now)) => before.is_empty() && !now.is_empty(),
+        (Ok(_), Err(_)) => false,
+    }
 }
 
 /// Ends a container, after asking it to.
@@ -126,6 +134,15 @@ pub fn crictl<A: Into<OsString>>(socket: &Path, args: impl IntoIterator<Item = A
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_runtime_that_is_down_takes_nothing_from_what_another_one_says() {
+        let container = RunningContainer { id: "0a".into(), created: SystemTime::UNIX_EPOCH };
+        let (some, none, down) = (|| Ok(vec![container.clone()]), || Ok(Vec::new()), || Err(anyhow!("down")));
+        assert!(is_better(&down(), &down()) && is_better(&down(), &none()) && is_better(&none(), &some()));
+        assert!(!is_better(&some(), &down()) && !is_better(&some(), &none()) && !is_better(&none(), &down()));
+        assert!(!is_better(&some(), &some()), "the first that has some");
+    }
 
     #[test]
     fn running_containers_are_read_from_what_crictl_prints() -> Result<()> {

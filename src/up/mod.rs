@@ -234,7 +234,7 @@ async fn look(context: &mut UpContext) -> Result<(Snapshot, Step)> {
         step = decide(&seen, context.policy());
     }
     if step == Step::Rejoin {
-        seen.defects = fitness::volume(context.facts.documents.data_dir()).await.into_iter().collect();
+        seen.defects = fitness::volume_for_certain(context.facts.documents.data_dir()).await.into_iter().collect();
         step = decide(&seen, context.policy());
     }
     Ok((seen, step))

@@ -16,7 +16,7 @@ pub use disk::{Room, room};
 pub use host_files::{WrongFile, wrong_host_files};
 pub use kubelet::installed;
 pub use runtime::container_runtime;
-pub use volume::volume;
+pub use volume::{volume, volume_for_certain};
 
 use super::Facts;
 use crate::aws::store::Store;
