@@ -97,14 +97,46 @@ pub async fn stop(given: Option<&str>, id: &str) -> Result<()> {
     stopped.with_context(|| format!("failed to stop container {id}"))
 }
 
-/// Reads the answer of `crictl ps --output json`.
-fn containers(json: &str) -> Result<Vec<RunningContainer>> {
+/// A container as `crictl ps --output json` tells of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedContainer {
+    /// Its ID, which is letters and digits.
+    pub id: String,
+    /// Its name in its pod.
+    pub name: String,
+    /// How many of this name its pod had before.
+    pub attempt: u32,
+    /// Whether it runs.
+    pub runs: bool,
+    /// When it was made, by this machine's clock, where that makes sense.
+    pub created: Option<SystemTime>,
+}
+
+/// Reads the answer of `crictl ps --output json`. What has no ID that could stand on a command line is left out.
+///
+/// # Errors
+/// It is no such list.
+pub fn listed(json: &str) -> Result<Vec<ListedContainer>> {
     let answer: Containers = serde_json::from_str(json).context("crictl's answer is no list of containers")?;
-    let running = answer.containers.into_iter().filter(|container| container.state == "CONTAINER_RUNNING");
+    let is_id = |id: &str| !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let known = answer.containers.into_iter().filter(|container| is_id(&container.id));
+    Ok(known
+        .map(|Container { id, metadata, state, created_at }| ListedContainer {
+            id,
+            name: metadata.name,
+            attempt: metadata.attempt,
+            runs: state == "CONTAINER_RUNNING",
+            created: created_at.parse().ok().map(|since| SystemTime::UNIX_EPOCH + Duration::from_nanos(since)),
+        })
+        .collect())
+}
+
+/// Those that run.
+fn containers(json: &str) -> Result<Vec<RunningContainer>> {
+    let running = listed(json)?.into_iter().filter(|container| container.runs);
     running
         .map(|container| {
-            let nanoseconds: u64 = container.created_at.parse().ok().context("crictl tells no time of a container")?;
-            let created = SystemTime::UNIX_EPOCH + Duration::from_nanos(nanoseconds);
+            let created = container.created.context("crictl tells no time of a container")?;
             Ok(RunningContainer { id: container.id, created })
         })
         .collect()
@@ -120,8 +152,20 @@ struct Containers {
 #[serde(rename_all = "camelCase")]
 struct Container {
     id: String,
+    #[serde(default)]
+    metadata: Metadata,
+    #[serde(default)]
     state: String,
+    #[serde(default)]
     created_at: String,
+}
+
+#[derive(Default, Deserialize)]
+struct Metadata {
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    attempt: u32,
 }
 
 /// crictl with these arguments, asking the runtime at this socket.
@@ -149,6 +193,7 @@ mod tests {
         let answer = r#"{"containers": [
             {"id": "0a1b", "podSandboxId": "5c", "metadata": {"name": "kube-scheduler", "attempt": 1},
              "state": "CONTAINER_RUNNING", "createdAt": "1790000000500000000", "labels": {}},
+            {"id": "--all", "state": "CONTAINER_RUNNING", "createdAt": "1790000000500000000"},
             {"id": "2c3d", "state": "CONTAINER_EXITED", "createdAt": "1780000000000000000"}
         ]}"#;
         let created = SystemTime::UNIX_EPOCH + Duration::from_millis(1_790_000_000_500);

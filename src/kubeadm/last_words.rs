@@ -6,14 +6,13 @@
 use std::path::Path;
 use std::time::Duration;
 
-use serde::Deserialize;
 use serde_json::Value;
 use tokio::time::timeout;
 
 use super::output::redact;
 use super::quiesce::PROGRAMS;
 use crate::host::process::{Command, ProcessFailed};
-use crate::host::runtime;
+use crate::host::runtime::{self, ListedContainer};
 
 /// How long all questions may take together. The claim or the lease is held meanwhile.
 const LONGEST: Duration = Duration::from_secs(10);
@@ -25,26 +24,6 @@ const LOOKED_AT: &str = "400";
 const TOLD: usize = 5;
 /// The longest line that is told, in characters.
 const LONGEST_LINE: usize = 400;
-
-/// A container as `crictl ps --output json` tells of it.
-#[derive(Debug, Deserialize)]
-struct Container {
-    id: String,
-    metadata: Metadata,
-}
-
-#[derive(Debug, Deserialize)]
-struct Metadata {
-    name: String,
-    #[serde(default)]
-    attempt: u32,
-}
-
-#[derive(Debug, Deserialize)]
-struct Containers {
-    #[serde(default)]
-    containers: Vec<Container>,
-}
 
 /// The last words, a line each, with the name of who said it, without secrets. `cri_socket` is the runtime's socket, where the
 /// documents name one.
@@ -77,27 +56,21 @@ async fn of_containers(socket: &Path, words: &mut Vec<String>) -> Result<(), Pro
     let names = format!("^({})$", PROGRAMS.join("|"));
     let args = ["ps", "--state", "exited", "--name", &names, "--output", "json"];
     let listed = runtime::crictl(socket, args).deadline(CALL).run().await?;
-    for Container { id, metadata } in last_ended(&listed.stdout) {
+    for ListedContainer { id, name, .. } in last_ended(&listed.stdout) {
         let args = ["logs", "--tail", LOOKED_AT, id.as_str()];
         let said = runtime::crictl(socket, args).deadline(CALL).run().await?;
         // A container's standard output and error come as those of crictl.
-        words.extend(told(&format!("container {}", metadata.name), &format!("{}\n{}", said.stdout, said.stderr)));
+        words.extend(told(&format!("container {name}"), &format!("{}\n{}", said.stdout, said.stderr)));
     }
     Ok(())
 }
 
 /// The last container of each program that has ended, by crictl's answer.
-fn last_ended(answer: &str) -> Vec<Container> {
-    let mut containers = serde_json::from_str::<Containers>(answer).map(|all| all.containers).unwrap_or_default();
-    containers.retain(|each| {
-        PROGRAMS.contains(&each.metadata.name.as_str())
-            && !each.id.is_empty()
-            && each.id.bytes().all(|byte| byte.is_ascii_alphanumeric())
-    });
-    containers.sort_by(|one, other| {
-        (&one.metadata.name, other.metadata.attempt).cmp(&(&other.metadata.name, one.metadata.attempt))
-    });
-    containers.dedup_by(|next, first| next.metadata.name == first.metadata.name);
+fn last_ended(answer: &str) -> Vec<ListedContainer> {
+    let mut containers = runtime::listed(answer).unwrap_or_default();
+    containers.retain(|each| PROGRAMS.contains(&each.name.as_str()));
+    containers.sort_by(|one, other| (&one.name, other.attempt).cmp(&(&other.name, one.attempt)));
+    containers.dedup_by(|next, first| next.name == first.name);
     containers
 }
 
