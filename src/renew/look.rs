@@ -7,7 +7,8 @@ use crate::kubeadm::state::{self, Marker};
 use crate::model::machine::local::Local;
 use crate::model::membership::view::ClusterView;
 use crate::model::renew::{
-    Authority, Dated, KubeadmCertificate, Others, RenewInput, RenewPlan, RenewStep, RestartedProgram, Unanswered, plan,
+    Authority, Dated, EveryVoter, KubeadmCertificate, MissingAnswer, RenewInput, RenewPlan, RenewStep,
+    RestartedProgram, plan,
 };
 use crate::node::credentials::Credentials;
 use crate::node::{Facts, certificates};
@@ -60,13 +61,13 @@ impl Look {
 
     /// The plan of this machine. Whether everybody answers is asked where it matters.
     pub(super) async fn plan(&self) -> RenewPlan {
-        match self.plan_with(&Others::NotAsked) {
+        match self.plan_with(&EveryVoter::NotAsked) {
             RenewPlan { step: RenewStep::Ask, .. } => self.plan_with(&others(&self.facts).await),
             planned => planned,
         }
     }
 
-    fn plan_with(&self, others: &Others) -> RenewPlan {
+    fn plan_with(&self, others: &EveryVoter) -> RenewPlan {
         plan(&RenewInput {
             now: self.now,
             renew_before: self.facts.settings.renew_before,
@@ -108,21 +109,21 @@ async fn is_outdated(facts: &Facts, program: RestartedProgram) -> Result<bool> {
 }
 
 /// Whether every voter answers, by a certain list; with external etcd there is nobody to ask.
-async fn others(facts: &Facts) -> Others {
+async fn others(facts: &Facts) -> EveryVoter {
     if facts.external_etcd() {
-        return Others::Answer;
+        return EveryVoter::Answer;
     }
-    let no_list = |why: String| Others::Missing(Unanswered::NoList(why));
+    let no_list = |why: String| EveryVoter::Missing(MissingAnswer::NoList(why));
     let recorded = Marker::load(Path::new("/")).ok().flatten().and_then(|marker| marker.recorded_etcd());
     let access = match Credentials::from_disk(facts, recorded) {
         Ok(Credentials { etcd: Some(access), .. }) => access,
-        Ok(Credentials { etcd: None, .. }) => return Others::Answer,
+        Ok(Credentials { etcd: None, .. }) => return EveryVoter::Answer,
         Err(error) => return no_list(format!("{error:#}")),
     };
     match etcd::observe(&access, &facts.machine.addresses).await {
-        ClusterView::Listed(members) if members.silent().is_empty() => Others::Answer,
+        ClusterView::Listed(members) if members.silent().is_empty() => EveryVoter::Answer,
         ClusterView::Listed(members) | ClusterView::NoQuorum(members) => {
-            Others::Missing(Unanswered::Silent(members.silent()))
+            EveryVoter::Missing(MissingAnswer::Silent(members.silent()))
         }
         ClusterView::Unknown { why } => no_list(why),
         ClusterView::NotAsked | ClusterView::External => no_list("etcd was not asked".to_owned()),

@@ -1,7 +1,7 @@
 //! `kubeboot renew`: renews what kubeadm made for a year on this control-plane machine, and restarts what must be restarted for it.
 //!
-//! One look, one plan by [`crate::model::renew::plan()`], its steps. Killed at any point and run again, it goes on where it was: what is due, and what runs since
-//! before its kubeconfig was written, is seen anew. `docs/operating.md` tells when to run it.
+//! One look, one plan by [`crate::model::renew::plan()`], its steps. Killed at any point and run again, it goes on where it was: what is
+//! due, and what runs since before its kubeconfig was written, is seen anew. `docs/operating.md` tells when to run it.
 
 mod act;
 mod look;
@@ -12,7 +12,7 @@ use crate::exit::Exit;
 use crate::host::lock::{self, Lock};
 use crate::host::systemd::notify;
 use crate::layout::say;
-use crate::model::renew::{RenewStep, Unanswered};
+use crate::model::renew::{MissingAnswer, RenewStep};
 use crate::settings::Settings;
 use anyhow::{Result, anyhow};
 use look::Look;
@@ -70,7 +70,7 @@ fn waiting(reason: &str) {
 }
 
 /// Why nothing was renewed, and until when that can wait.
-fn waits_for(look: &Look, who: &Unanswered) -> anyhow::Error {
+fn waits_for(look: &Look, who: &MissingAnswer) -> anyhow::Error {
     anyhow!(
         "{who}: while there is time, certificates are renewed only while every etcd voter answers. {}; bring it back ('kubeboot status' shows \
          what is wrong) and run 'kubeboot renew' again. With less than seven days left nobody is asked",

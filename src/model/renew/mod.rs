@@ -11,4 +11,4 @@ pub mod certificate;
 pub mod plan;
 
 pub use certificate::{Authority, KUBELET_CLIENT, KubeadmCertificate, RestartedProgram};
-pub use plan::{Dated, Others, RenewInput, RenewPlan, RenewStep, Unanswered, plan};
+pub use plan::{Dated, EveryVoter, MissingAnswer, RenewInput, RenewPlan, RenewStep, plan};

@@ -23,18 +23,18 @@ pub struct Dated {
 
 /// Whether everybody answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Others {
+pub enum EveryVoter {
     /// Nobody has asked.
     NotAsked,
     /// Every voter of a certain list answers, or etcd is external.
     Answer,
     /// Somebody does not.
-    Missing(Unanswered),
+    Missing(MissingAnswer),
 }
 
 /// Who does not answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Unanswered {
+pub enum MissingAnswer {
     /// These voters are silent.
     Silent(Vec<MemberName>),
     /// There is no certain list, because of this.
@@ -59,7 +59,7 @@ pub struct RenewInput<'a> {
     /// The programs that run since before their kubeconfig was written.
     pub outdated: &'a [RestartedProgram],
     /// Whether everybody answers.
-    pub others: &'a Others,
+    pub others: &'a EveryVoter,
 }
 
 /// What is to be done.
@@ -79,7 +79,7 @@ pub enum RenewStep {
     /// Ask whether everybody answers, and plan again.
     Ask,
     /// Wait, and change nothing.
-    Wait(Unanswered),
+    Wait(MissingAnswer),
     /// This, in this order.
     Renew {
         /// Certificates that kubeadm renews.
@@ -115,9 +115,9 @@ pub fn plan(input: &RenewInput<'_>) -> RenewPlan {
     }
     let urgent = kubelet || certificates.iter().any(|dated| dated.ends <= input.now + URGENT);
     let step = match input.others {
-        Others::NotAsked if !urgent => RenewStep::Ask,
-        Others::Missing(who) if !urgent => RenewStep::Wait(who.clone()),
-        Others::NotAsked | Others::Answer | Others::Missing(_) => {
+        EveryVoter::NotAsked if !urgent => RenewStep::Ask,
+        EveryVoter::Missing(who) if !urgent => RenewStep::Wait(who.clone()),
+        EveryVoter::NotAsked | EveryVoter::Answer | EveryVoter::Missing(_) => {
             RenewStep::Renew { certificates, kubelet, restart, urgent }
         }
     };
@@ -136,7 +136,7 @@ impl RenewInput<'_> {
     }
 }
 
-impl fmt::Display for Unanswered {
+impl fmt::Display for MissingAnswer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Silent(members) => {

@@ -21,13 +21,13 @@ fn dated(certificate: KubeadmCertificate, days: i32) -> Dated {
     Dated { certificate, ends: day(days) }
 }
 
-fn silent() -> Unanswered {
+fn silent() -> MissingAnswer {
     let member = MemberName { id: MemberId(0xa9), name: "n3".into(), address: None, instance: None };
-    Unanswered::Silent(vec![member])
+    MissingAnswer::Silent(vec![member])
 }
 
 /// A machine of which everybody answers and every key is there.
-fn input<'a>(certificates: &'a [Dated], others: &'a Others) -> RenewInput<'a> {
+fn input<'a>(certificates: &'a [Dated], others: &'a EveryVoter) -> RenewInput<'a> {
     RenewInput {
         now: now(),
         renew_before: 30 * DAY,
@@ -78,29 +78,29 @@ fn only_what_ends_soon_is_renewed_and_only_what_reads_it_is_restarted() {
         (&[dated(ApiServer, -1), dated(AdminConf, -400)], "apiserver, admin.conf, unasked"),
     ];
     for (certificates, expected) in rows {
-        assert_eq!(told(&plan(&input(certificates, &Others::Answer))), expected, "{certificates:?}");
+        assert_eq!(told(&plan(&input(certificates, &EveryVoter::Answer))), expected, "{certificates:?}");
     }
 }
 
 #[test]
 fn while_there_is_time_everybody_must_answer() {
-    let no_list = Unanswered::NoList("quorum lost: 1 of 3 answers".into());
+    let no_list = MissingAnswer::NoList("quorum lost: 1 of 3 answers".into());
     let rows = [
-        (29, Others::NotAsked, "ask"),
-        (29, Others::Answer, "apiserver"),
-        (29, Others::Missing(silent()), "wait: etcd voter a9 (n3) does not answer"),
+        (29, EveryVoter::NotAsked, "ask"),
+        (29, EveryVoter::Answer, "apiserver"),
+        (29, EveryVoter::Missing(silent()), "wait: etcd voter a9 (n3) does not answer"),
         (
             8,
-            Others::Missing(no_list.clone()),
+            EveryVoter::Missing(no_list.clone()),
             "wait: nobody can tell whether every etcd voter answers: quorum lost: 1 of 3 answers",
         ),
-        (7, Others::NotAsked, "apiserver, unasked"),
-        (7, Others::Missing(silent()), "apiserver, unasked"),
-        (-1, Others::NotAsked, "apiserver, unasked"),
-        (-1, Others::Missing(no_list), "apiserver, unasked"),
+        (7, EveryVoter::NotAsked, "apiserver, unasked"),
+        (7, EveryVoter::Missing(silent()), "apiserver, unasked"),
+        (-1, EveryVoter::NotAsked, "apiserver, unasked"),
+        (-1, EveryVoter::Missing(no_list), "apiserver, unasked"),
         // Nobody is asked for nothing.
-        (31, Others::NotAsked, "nothing"),
-        (31, Others::Missing(silent()), "nothing"),
+        (31, EveryVoter::NotAsked, "nothing"),
+        (31, EveryVoter::Missing(silent()), "nothing"),
     ];
     for (days, others, expected) in rows {
         let certificates = [dated(ApiServer, days)];
@@ -119,11 +119,11 @@ fn without_the_key_of_its_authority_a_certificate_is_told_of_and_left() {
         (&[], "nothing", &[ApiServer.file(), EtcdPeer.file(), FrontProxyClient.file()]),
     ];
     for (keys, expected, external) in rows {
-        let planned = plan(&RenewInput { keys, ..input(&due, &Others::Answer) });
+        let planned = plan(&RenewInput { keys, ..input(&due, &EveryVoter::Answer) });
         assert_eq!((told(&planned).as_str(), planned.external.as_slice()), (expected, external), "{keys:?}");
     }
     let far = [dated(ApiServer, 100)];
-    assert!(plan(&RenewInput { keys: &[], ..input(&far, &Others::Answer) }).external.is_empty(), "it is not due");
+    assert!(plan(&RenewInput { keys: &[], ..input(&far, &EveryVoter::Answer) }).external.is_empty(), "it is not due");
 }
 
 #[test]
@@ -131,9 +131,9 @@ fn what_was_renewed_by_a_run_that_did_not_restart_is_restarted_by_the_next() {
     let far = [dated(ControllerManagerConf, 364), dated(SchedulerConf, 364)];
     let outdated = [RestartedProgram::Scheduler];
     let row = |others| told(&plan(&RenewInput { outdated: &outdated, ..input(&far, others) }));
-    assert_eq!(row(&Others::NotAsked), "ask");
-    assert_eq!(row(&Others::Answer), "restart kube-scheduler");
-    assert!(row(&Others::Missing(silent())).starts_with("wait"));
+    assert_eq!(row(&EveryVoter::NotAsked), "ask");
+    assert_eq!(row(&EveryVoter::Answer), "restart kube-scheduler");
+    assert!(row(&EveryVoter::Missing(silent())).starts_with("wait"));
 }
 
 #[test]
@@ -145,10 +145,10 @@ fn a_kubelet_gets_a_certificate_only_once_its_own_has_ended() {
         (Some(day(-9)), "kubelet, unasked"),
         (None, "nothing"),
     ] {
-        let planned = plan(&RenewInput { kubelet_ends: ends, ..input(&far, &Others::NotAsked) });
+        let planned = plan(&RenewInput { kubelet_ends: ends, ..input(&far, &EveryVoter::NotAsked) });
         assert_eq!(told(&planned), expected, "{ends:?}");
     }
-    let planned = plan(&RenewInput { kubelet_ends: Some(day(-1)), keys: &[], ..input(&far, &Others::NotAsked) });
+    let planned = plan(&RenewInput { kubelet_ends: Some(day(-1)), keys: &[], ..input(&far, &EveryVoter::NotAsked) });
     assert_eq!((planned.step, planned.external), (RenewStep::Nothing, vec![KUBELET_CLIENT]));
 }
 
@@ -164,7 +164,7 @@ fn certificates_of_a_short_life_are_renewed_in_their_last_third() {
     ];
     for (validity, expected) in rows {
         let validity = validity.map(|days: u32| days * DAY);
-        let planned = plan(&RenewInput { validity, ..input(&certificates, &Others::Answer) });
+        let planned = plan(&RenewInput { validity, ..input(&certificates, &EveryVoter::Answer) });
         assert_eq!(told(&planned), expected, "{validity:?}");
     }
 }
