@@ -113,11 +113,16 @@ pub async fn write(store: &Store, registration: &Registration) -> anyhow::Result
 mod tests {
     use super::*;
     use crate::bucket::server::{Fault, Server};
+    use crate::model::machine::ids::MemberId;
 
     #[tokio::test]
     async fn what_a_machine_does_in_its_hook_changes_nothing_else_that_it_said() -> anyhow::Result<()> {
         let (server, store) = Server::start(Fault::None).await?;
-        let said = Registration::sample(InstanceId::parse("i-00000001")?, RegistrationPhase::Joined);
+        let said = Registration {
+            member_id: Some(MemberId(7)),
+            last_error: Some("e".into()),
+            ..Registration::sample(InstanceId::parse("i-00000001")?, RegistrationPhase::Joined)
+        };
         let path = format!("/bucket/prefix/{}", keys::node(&said.instance));
         say_in_hook(&store, &said.instance, HookWork::Holding, "now".into()).await?;
         assert!(server.objects().is_empty(), "nothing was registered, so nothing is written");
