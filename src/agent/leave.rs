@@ -2,7 +2,7 @@
 
 use super::look::{Look, Looker};
 use crate::host::systemd::notify;
-use crate::model::agent::{Departure, Step, decide};
+use crate::model::agent::{AgentStep, Departure, decide};
 use crate::model::leave::Part;
 use crate::model::membership::instances::Instances;
 use crate::node::departure;
@@ -18,7 +18,7 @@ use tokio::time::timeout;
 ///
 /// # Errors
 /// What was in the way. What was done stays done, and the next attempt goes on from there.
-pub(super) async fn leave(looker: &mut Looker, reset: &ResetContext, answered: bool) -> Result<Option<Step>> {
+pub(super) async fn leave(looker: &mut Looker, reset: &ResetContext, answered: bool) -> Result<Option<AgentStep>> {
     let found = looker.look(reset, answered).await?;
     if found.seen.own_member().is_none() {
         return depart_if_still(reset, &found).await;
@@ -46,9 +46,9 @@ pub(super) async fn leave(looker: &mut Looker, reset: &ResetContext, answered: b
     done
 }
 
-async fn depart_if_still(reset: &ResetContext, found: &Look) -> Result<Option<Step>> {
+async fn depart_if_still(reset: &ResetContext, found: &Look) -> Result<Option<AgentStep>> {
     match decide(&found.seen) {
-        Step::Leave => depart(reset, found).await.map(|()| None),
+        AgentStep::Leave => depart(reset, found).await.map(|()| None),
         other => Ok(Some(other)),
     }
 }

@@ -12,7 +12,7 @@ use crate::model::membership::members::Members;
 use crate::model::membership::view::ClusterView;
 use crate::model::record::cluster::ClusterRecord;
 use crate::node::group::{GroupWatch, View};
-use crate::node::{Facts, departure, peers};
+use crate::node::{Facts, departure, fitness, peers};
 use crate::reset::ResetContext;
 use crate::reset::survey::Survey;
 use anyhow::{Context, Result, anyhow};
@@ -88,7 +88,7 @@ impl Looker {
             ending: self.ending.as_ref().map(|(ending, _)| ending.clone()),
             hook: HookView::of(self.has_hook, lifecycle, answered),
             departure,
-            has_data: data_dir.is_some_and(|folder| folder.join("member").exists()),
+            has_data: may_have_data(data_dir).await,
             registered_member: registered_member(reset).await,
             claim: claim_here(reset, &local).await,
             init_given_up: self.init_given_up,
@@ -136,6 +136,12 @@ async fn ask_others(reset: &ResetContext, survey: &Survey, members: &Members, vi
     let registrations = reset.roll.all_readable().await?;
     let ready = peers::ready_api_servers(&credentials.kubeconfig, &addresses, port).await;
     Ok(Others::of(&reset.facts.machine.instance, members, &registrations, ready, view.group.as_ref()))
+}
+
+/// Whether etcd's folder holds data of a member, or may: on a volume that is not mounted nobody sees it.
+async fn may_have_data(data_dir: Option<&Path>) -> bool {
+    let Some(folder) = data_dir else { return false };
+    folder.join("member").try_exists().unwrap_or(true) || fitness::volume_for_certain(data_dir).await.is_some()
 }
 
 /// Whether this machine ever registered a member; `None` when S3 does not say.

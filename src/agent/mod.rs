@@ -13,7 +13,7 @@ mod watch;
 use crate::host::lock::{self, Lock};
 use crate::host::signals::asked_to_stop;
 use crate::host::systemd::notify;
-use crate::model::agent::{Ending, Observation, Step, decide};
+use crate::model::agent::{AgentStep, Ending, Observation, decide};
 use crate::model::membership::registration::HookWork;
 use crate::node::Facts;
 use crate::reset::ResetContext;
@@ -115,7 +115,7 @@ impl Agent {
         let reset = ResetContext::for_hook(self.settings.clone()).await?;
         // Without the lock first: a machine that only holds must be in nobody's way.
         let step = self.decide(&reset).await?;
-        let waits_to_answer = matches!(step, Step::Answer(_)) && !self.hook.may_answer();
+        let waits_to_answer = matches!(step, AgentStep::Answer(_)) && !self.hook.may_answer();
         if !step.wants_lock() || waits_to_answer {
             return Ok(HOLD_INTERVAL);
         }
@@ -130,7 +130,7 @@ impl Agent {
         done
     }
 
-    async fn decide(&mut self, reset: &ResetContext) -> Result<Step> {
+    async fn decide(&mut self, reset: &ResetContext) -> Result<AgentStep> {
         self.hook.begin(self.looker.group_name()).await;
         let (group, answered) = (self.looker.hook_group(), self.hook.is_answered());
         let look = self.looker.look(reset, answered);
@@ -141,15 +141,15 @@ impl Agent {
     }
 
     /// Takes the step, and returns how long to pause afterwards.
-    async fn act(&mut self, step: &Step, reset: &ResetContext) -> Result<Duration> {
+    async fn act(&mut self, step: &AgentStep, reset: &ResetContext) -> Result<Duration> {
         let (group, answered) = (self.looker.hook_group(), self.hook.is_answered());
         match step {
-            Step::StepDown => {
+            AgentStep::StepDown => {
                 self.hook.beside(group, HookWork::Holding, step_down::step_down(reset)).await?;
                 self.looker.init_given_up = true;
                 Ok(Duration::ZERO)
             }
-            Step::Leave => {
+            AgentStep::Leave => {
                 let leave = leave::leave(&mut self.looker, reset, answered);
                 match self.hook.beside(group, HookWork::Leaving, leave).await? {
                     None => Ok(Duration::ZERO),
@@ -159,16 +159,16 @@ impl Agent {
                     }
                 }
             }
-            Step::Answer(_) => {
+            AgentStep::Answer(_) => {
                 self.hook.answer(self.looker.group_name()).await;
                 Ok(Duration::ZERO)
             }
-            Step::Watch | Step::Hold(_) | Step::Rest(..) => Ok(HOLD_INTERVAL),
+            AgentStep::Watch | AgentStep::Hold(_) | AgentStep::Rest(..) => Ok(HOLD_INTERVAL),
         }
     }
 
     /// Says what is decided, with what the hook adds to it.
-    fn announce(&mut self, seen: &Observation, step: &Step) {
+    fn announce(&mut self, seen: &Observation, step: &AgentStep) {
         let source = seen.ending.as_ref().map_or("", |ending| &ending.source);
         let hook = self.hook.describe().map(|words| format!("; {words}")).unwrap_or_default();
         self.say(&format!("this machine is being terminated ({source}): {step}{hook}"));

@@ -1,7 +1,7 @@
 //! kubelet and kubeboot's units wait for the volume of etcd's data: the package's own files say so for kubeadm's default folder, and
 //! these drop-ins for another `dataDir`.
 
-use super::{BOOT_UNIT, LEAVING_UNIT};
+use super::{AGENT_UNIT, BOOT_UNIT, LEAVING_UNIT};
 use crate::host::systemd::mounts;
 use crate::host::{files, systemd};
 use crate::kubeadm::manifests::DEFAULT_DATA_DIR;
@@ -10,7 +10,7 @@ use anyhow::Result;
 use std::path::Path;
 
 /// The units that wait.
-const UNITS: [&str; 3] = [KUBELET, BOOT_UNIT, LEAVING_UNIT];
+const UNITS: [&str; 4] = [KUBELET, BOOT_UNIT, LEAVING_UNIT, AGENT_UNIT];
 /// Where drop-ins lie, without the leading slash, and the name of each.
 const FOLDER: &str = "etc/systemd/system";
 const NAME: &str = "11-kubeboot-data-dir.conf";
@@ -65,10 +65,27 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_packages_own_files_say_the_same_for_the_default_folder() {
+        let files = [
+            include_str!("../../systemd/kubelet.service.d/10-kubeboot-guard.conf"),
+            include_str!("../../systemd/kubeboot.service"),
+            include_str!("../../systemd/kubeboot-reset.service"),
+            include_str!("../../systemd/kubeboot-agent.service"),
+        ];
+        assert_eq!(files.len(), UNITS.len());
+        for file in files {
+            let has = |line: &str| file.lines().any(|found| found == line);
+            assert!(has("Wants=var-lib-etcd.mount") && has("After=var-lib-etcd.mount"), "{file}");
+            let mut required = file.lines().filter_map(|line| line.strip_prefix("RequiresMountsFor="));
+            assert!(!required.any(|folders| folders.contains(DEFAULT_DATA_DIR)), "a mount that fails ends it: {file}");
+        }
+    }
+
+    #[test]
     fn they_are_there_only_where_the_folder_is_another() -> Result<()> {
         let root = tempfile::tempdir()?;
         let write = |folder: Option<&str>| write(root.path(), folder.map(Path::new));
-        let paths = ["kubelet", "kubeboot", "kubeboot-reset"]
+        let paths = ["kubelet", "kubeboot", "kubeboot-reset", "kubeboot-agent"]
             .map(|unit| root.path().join(format!("etc/systemd/system/{unit}.service.d/11-kubeboot-data-dir.conf")));
         // (data folder, whether that changes anything, whether they are there then)
         let rows = [

@@ -3,15 +3,15 @@
 use super::enough::enough_stays;
 use super::hook::HookView;
 use super::observation::{ClaimHere, Departure, Ending, Observation};
-use super::step::{Answer, Hold, Rest, Step};
+use super::step::{AgentStep, Answer, Hold, Rest};
 use crate::model::leave::plan::Blocked;
 use crate::model::leave::{LeavePlan, LeaveStep, StayReason};
 use crate::model::machine::local::{Local, Stage};
 
 /// Decides on the next step.
 #[must_use]
-pub fn decide(seen: &Observation) -> Step {
-    let Some(ending) = &seen.ending else { return Step::Watch };
+pub fn decide(seen: &Observation) -> AgentStep {
+    let Some(ending) = &seen.ending else { return AgentStep::Watch };
     match way_out(seen, ending) {
         Ok(answer) => answered(seen, ending, answer),
         Err(step) => step,
@@ -19,7 +19,7 @@ pub fn decide(seen: &Observation) -> Step {
 }
 
 /// Why the hook may be answered, or the step that comes before that.
-fn way_out(seen: &Observation, ending: &Ending) -> Result<Answer, Step> {
+fn way_out(seen: &Observation, ending: &Ending) -> Result<Answer, AgentStep> {
     if seen.departure == Some(Departure::Left) {
         return Ok(Answer::Left);
     }
@@ -30,21 +30,22 @@ fn way_out(seen: &Observation, ending: &Ending) -> Result<Answer, Step> {
         return Ok(Answer::NeverMember);
     }
     match &seen.plan {
-        LeavePlan::Stay(StayReason::LastVoter) => Err(Step::Hold(Hold::LastVoter { desired: seen.desired })),
-        LeavePlan::Stay(StayReason::InitNotFinished) => Err(Step::Hold(Hold::Blocked(Blocked::Unknown(
+        LeavePlan::Stay(StayReason::LastVoter) => Err(AgentStep::Hold(Hold::LastVoter { desired: seen.desired })),
+        LeavePlan::Stay(StayReason::InitNotFinished) => Err(AgentStep::Hold(Hold::Blocked(Blocked::Unknown(
             "no etcd answers as that of this machine's cluster".to_owned(),
         )))),
-        LeavePlan::Stay(why) => Err(Step::Hold(Hold::Disk(why.clone()))),
+        LeavePlan::Stay(StayReason::NothingHere) => Err(AgentStep::Hold(Hold::Data)),
+        LeavePlan::Stay(why) => Err(AgentStep::Hold(Hold::Disk(why.clone()))),
         LeavePlan::Leave(steps) => Err(by_plan(seen, ending, steps)),
     }
 }
 
 /// A claim of this machine that has not become a cluster.
-fn of_own_claim(seen: &Observation) -> Option<Result<Answer, Step>> {
+fn of_own_claim(seen: &Observation) -> Option<Result<Answer, AgentStep>> {
     match &seen.claim {
         ClaimHere::Superseded if seen.init_given_up => Some(Ok(Answer::InitGivenUp)),
-        ClaimHere::Mine | ClaimHere::Superseded => Some(Err(Step::StepDown)),
-        ClaimHere::Unknown(why) => Some(Err(Step::Hold(Hold::ClaimUnknown(why.clone())))),
+        ClaimHere::Mine | ClaimHere::Superseded => Some(Err(AgentStep::StepDown)),
+        ClaimHere::Unknown(why) => Some(Err(AgentStep::Hold(Hold::ClaimUnknown(why.clone())))),
         ClaimHere::Flipped | ClaimHere::Nothing => None,
     }
 }
@@ -53,7 +54,7 @@ fn of_own_claim(seen: &Observation) -> Option<Result<Answer, Step>> {
 fn never_member(seen: &Observation) -> bool {
     let nothing_known = !seen.has_data && seen.registered_member == Some(false);
     match &seen.local {
-        Local::Fresh => true,
+        Local::Fresh => !seen.has_data,
         // Without credentials kubeadm has announced no member.
         Local::HalfMade { stage: Stage::Joining, .. } if seen.plan == LeavePlan::Stay(StayReason::NotBegun) => {
             !seen.has_data
@@ -65,7 +66,7 @@ fn never_member(seen: &Observation) -> bool {
     }
 }
 
-fn by_plan(seen: &Observation, ending: &Ending, steps: &[LeaveStep]) -> Step {
+fn by_plan(seen: &Observation, ending: &Ending, steps: &[LeaveStep]) -> AgentStep {
     let blocked = steps.iter().find_map(|step| match step {
         LeaveStep::RemoveOwnWhenPossible(why) => Some(why.clone()),
         LeaveStep::Lease
@@ -78,25 +79,25 @@ fn by_plan(seen: &Observation, ending: &Ending, steps: &[LeaveStep]) -> Step {
         | LeaveStep::Wipe => None,
     });
     if let Some(why) = blocked {
-        return Step::Hold(Hold::Blocked(why));
+        return AgentStep::Hold(Hold::Blocked(why));
     }
     // Not listed, or with external etcd: what is left is its Node.
-    let Some((members, own)) = seen.own_member() else { return Step::Leave };
-    let Some(others) = &seen.others else { return Step::Hold(Hold::OthersUnknown(seen.others_unknown.clone())) };
+    let Some((members, own)) = seen.own_member() else { return AgentStep::Leave };
+    let Some(others) = &seen.others else { return AgentStep::Hold(Hold::OthersUnknown(seen.others_unknown.clone())) };
     match enough_stays(members, own, others, ending.known_for, ending.retained) {
-        Ok(()) => Step::Leave,
-        Err(why) => Step::Hold(Hold::NotEnough(why)),
+        Ok(()) => AgentStep::Leave,
+        Err(why) => AgentStep::Hold(Hold::NotEnough(why)),
     }
 }
 
 /// The hook may be answered: whether there is one that waits for that.
-fn answered(seen: &Observation, ending: &Ending, answer: Answer) -> Step {
+fn answered(seen: &Observation, ending: &Ending, answer: Answer) -> AgentStep {
     match &seen.hook {
-        _ if ending.retained => Step::Rest(answer, Rest::Retained),
-        HookView::Waits => Step::Answer(answer),
-        HookView::Unnamed => Step::Rest(answer, Rest::Unnamed),
-        HookView::Ahead => Step::Rest(answer, Rest::Ahead),
-        HookView::Over => Step::Rest(answer, Rest::Over),
+        _ if ending.retained => AgentStep::Rest(answer, Rest::Retained),
+        HookView::Waits => AgentStep::Answer(answer),
+        HookView::Unnamed => AgentStep::Rest(answer, Rest::Unnamed),
+        HookView::Ahead => AgentStep::Rest(answer, Rest::Ahead),
+        HookView::Over => AgentStep::Rest(answer, Rest::Over),
     }
 }
 

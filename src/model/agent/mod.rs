@@ -21,4 +21,4 @@ pub use decide::decide;
 pub use enough::{NotEnough, Others};
 pub use hook::{HookTimes, HookView};
 pub use observation::{ClaimHere, Departure, Ending, Observation};
-pub use step::{Answer, Hold, Step};
+pub use step::{AgentStep, Answer, Hold};

@@ -26,7 +26,7 @@ pub struct Observation {
     pub departure: Option<Departure>,
     /// What kubeboot's marker says.
     pub local: Local,
-    /// Whether etcd's data folder holds data of a member, whoever's.
+    /// Whether etcd's data folder holds data of a member, whoever's, or nobody can tell.
     pub has_data: bool,
     /// Whether this machine ever registered an etcd member; `None` when its registration cannot be read.
     pub registered_member: Option<bool>,

@@ -7,7 +7,7 @@ use std::fmt;
 
 /// The one thing to do next.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Step {
+pub enum AgentStep {
     /// Nothing ends this machine: look again.
     Watch,
     /// Look again; the machine stays what it is, and its hook is kept alive.
@@ -64,9 +64,11 @@ pub enum Hold {
     ClaimUnknown(String),
     /// It may be a member by what lies on its disk, and it is not known which one.
     Disk(StayReason),
+    /// kubeboot knows nothing of this disk, and data of an etcd is on it, or may be on a volume that is not mounted.
+    Data,
 }
 
-impl Step {
+impl AgentStep {
     /// Whether it is taken with this machine's lock only: it changes something, or is lawful only once `up` has ended.
     #[must_use]
     pub fn wants_lock(&self) -> bool {
@@ -90,7 +92,7 @@ impl Step {
     }
 }
 
-impl fmt::Display for Step {
+impl fmt::Display for AgentStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Watch => f.write_str("nothing ends this machine"),
@@ -142,6 +144,10 @@ impl fmt::Display for Hold {
             Self::NotEnough(why) => why.fmt(f),
             Self::OthersUnknown(why) => write!(f, "it is not known who would stay: {why}"),
             Self::ClaimUnknown(why) => write!(f, "it is not known whether its init was published: {why}"),
+            Self::Data => f.write_str(
+                "nothing here says whose etcd it is, and its data folder holds data or is on a volume that is not mounted: mount it, or copy \
+                 the data folder if it may be the last, and complete the hook by hand",
+            ),
             Self::Disk(why) => write!(f, "{why}; see 'kubeboot status', and copy etcd's data folder if it may be the last"),
         }
     }

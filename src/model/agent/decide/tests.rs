@@ -96,20 +96,25 @@ fn seen(local: Local, cluster: ClusterView) -> Observation {
 
 #[test]
 fn the_rows_of_the_table() {
-    let answer = |why| Step::Answer(why);
+    let answer = |why| AgentStep::Answer(why);
     let never = |local: Local, registered| Observation {
         has_data: false,
         registered_member: registered,
         ..seen(local, unknown())
     };
     let claims = |claim: ClaimHere| Observation { claim, ..seen(half(Stage::Initializing), unknown()) };
-    let rows: Vec<(&str, Observation, Step)> = vec![
-        ("external etcd: its Node is deleted first", seen(made(), ClusterView::External), Step::Leave),
+    let rows: Vec<(&str, Observation, AgentStep)> = vec![
+        ("external etcd: its Node is deleted first", seen(made(), ClusterView::External), AgentStep::Leave),
         ("never begun", never(Local::Fresh, Some(false)), answer(Answer::NeverMember)),
         ("never begun, and S3 is silent", never(Local::Fresh, None), answer(Answer::NeverMember)),
+        (
+            "nothing of kubeboot's, beside data of an etcd or a volume that is not mounted",
+            Observation { has_data: true, ..never(Local::Fresh, Some(false)) },
+            AgentStep::Hold(Hold::Data),
+        ),
         ("a join without a member", never(half(Stage::Joining), Some(false)), answer(Answer::NeverMember)),
-        ("an init that is still this machine's", claims(ClaimHere::Mine), Step::StepDown),
-        ("an init that was superseded", claims(ClaimHere::Superseded), Step::StepDown),
+        ("an init that is still this machine's", claims(ClaimHere::Mine), AgentStep::StepDown),
+        ("an init that was superseded", claims(ClaimHere::Superseded), AgentStep::StepDown),
         (
             "the same, stopped",
             Observation { init_given_up: true, ..claims(ClaimHere::Superseded) },
@@ -118,12 +123,12 @@ fn the_rows_of_the_table() {
         (
             "a claim that came back after that",
             Observation { init_given_up: true, ..claims(ClaimHere::Mine) },
-            Step::StepDown,
+            AgentStep::StepDown,
         ),
-        ("a certain list lacks it", seen(made(), without_me("VV")), Step::Leave),
-        ("a member, and enough stays", seen(made(), listed("VVV")), Step::Leave),
-        ("half made, and enough stays", seen(half(Stage::Joining), listed("VVV")), Step::Leave),
-        ("a learner", seen(half(Stage::Joining), listed("LVV")), Step::Leave),
+        ("a certain list lacks it", seen(made(), without_me("VV")), AgentStep::Leave),
+        ("a member, and enough stays", seen(made(), listed("VVV")), AgentStep::Leave),
+        ("half made, and enough stays", seen(half(Stage::Joining), listed("VVV")), AgentStep::Leave),
+        ("a learner", seen(half(Stage::Joining), listed("LVV")), AgentStep::Leave),
         (
             "it was seen to be gone before",
             Observation { departure: Some(Departure::Left), ..seen(made(), unknown()) },
@@ -132,18 +137,18 @@ fn the_rows_of_the_table() {
         (
             "it has begun to leave before",
             Observation { departure: Some(Departure::Leaving), ..seen(made(), listed("VVV")) },
-            Step::Leave,
+            AgentStep::Leave,
         ),
-        ("the last one", seen(made(), listed("V")), Step::Hold(Hold::LastVoter { desired: Some(3) })),
+        ("the last one", seen(made(), listed("V")), AgentStep::Hold(Hold::LastVoter { desired: Some(3) })),
         (
             "the last one, and the group wants none",
             Observation { desired: Some(0), ..seen(made(), listed("V")) },
-            Step::Hold(Hold::LastVoter { desired: Some(0) }),
+            AgentStep::Hold(Hold::LastVoter { desired: Some(0) }),
         ),
         (
             "half made, and the last",
             seen(half(Stage::Initializing), listed("V")),
-            Step::Hold(Hold::LastVoter { desired: Some(3) }),
+            AgentStep::Hold(Hold::LastVoter { desired: Some(3) }),
         ),
     ];
     for (row, observation, expected) in rows {
@@ -187,13 +192,13 @@ fn what_is_not_certain_holds_and_says_why() {
     ];
     for (observation, words) in rows {
         let step = decide(&observation);
-        assert!(matches!(step, Step::Hold(_)) && step.to_string().contains(words), "{step}: {words}");
+        assert!(matches!(step, AgentStep::Hold(_)) && step.to_string().contains(words), "{step}: {words}");
     }
     let newcomers = vec![id(7)];
     let others = Others { newcomers: newcomers.clone(), ..seen(made(), listed("VV")).others.unwrap() };
     let joining = Observation { others: Some(others), ..seen(made(), listed("VV")) };
     let left = Duration::from_mins(10);
-    assert_eq!(decide(&joining), Step::Hold(Hold::NotEnough(NotEnough::Joining { newcomers, left })));
+    assert_eq!(decide(&joining), AgentStep::Hold(Hold::NotEnough(NotEnough::Joining { newcomers, left })));
 }
 
 #[test]
@@ -213,12 +218,12 @@ fn a_hook_that_cannot_be_answered_is_let_alone() {
     ];
     for (hook, retained, rest) in rows {
         let step = decide(&left(hook, retained));
-        assert_eq!(step, Step::Rest(Answer::Left, rest));
+        assert_eq!(step, AgentStep::Rest(Answer::Left, rest));
         assert!(!step.wants_lock() && !step.to_string().is_empty());
     }
     // Whether the hook waits changes nothing of the leaving itself.
     for hook in [HookView::Unnamed, HookView::Ahead, HookView::Over, HookView::Waits] {
-        assert_eq!(decide(&Observation { hook, ..seen(made(), listed("VVV")) }), Step::Leave);
+        assert_eq!(decide(&Observation { hook, ..seen(made(), listed("VVV")) }), AgentStep::Leave);
     }
 }
 
@@ -277,27 +282,27 @@ fn in_every_combination_the_hook_is_answered_only_by_who_is_no_member_for_certai
 
 fn check(seen: &Observation) {
     let step = decide(seen);
-    assert_eq!(decide(&Observation { ending: None, ..seen.clone() }), Step::Watch);
+    assert_eq!(decide(&Observation { ending: None, ..seen.clone() }), AgentStep::Watch);
     let nothing_known = !seen.has_data && seen.registered_member == Some(false);
     match &step {
-        Step::Answer(Answer::NeverMember) => {
+        AgentStep::Answer(Answer::NeverMember) => {
             assert!(seen.local == Local::Fresh || nothing_known, "{seen:?}");
             assert!(!matches!(seen.claim, ClaimHere::Mine | ClaimHere::Unknown(_)), "{seen:?}");
         }
-        Step::Answer(Answer::InitGivenUp) => {
+        AgentStep::Answer(Answer::InitGivenUp) => {
             assert!(seen.init_given_up && seen.claim == ClaimHere::Superseded, "{seen:?}")
         }
-        Step::Answer(Answer::Left) => panic!("nobody saw it gone: {seen:?}"),
-        Step::Leave => {
+        AgentStep::Answer(Answer::Left) => panic!("nobody saw it gone: {seen:?}"),
+        AgentStep::Leave => {
             let listed = seen.own_member().is_some();
             assert!(!listed || seen.others.is_some(), "{seen:?}");
             let certain = matches!(seen.cluster, ClusterView::Listed(_) | ClusterView::External);
             assert!(certain, "{seen:?}");
         }
-        Step::StepDown => assert!(matches!(seen.claim, ClaimHere::Mine | ClaimHere::Superseded), "{seen:?}"),
-        Step::Hold(_) => assert!(!step.to_string().is_empty()),
-        Step::Watch | Step::Rest(..) => panic!("it is ending, and its hook waits: {seen:?}"),
+        AgentStep::StepDown => assert!(matches!(seen.claim, ClaimHere::Mine | ClaimHere::Superseded), "{seen:?}"),
+        AgentStep::Hold(_) => assert!(!step.to_string().is_empty()),
+        AgentStep::Watch | AgentStep::Rest(..) => panic!("it is ending, and its hook waits: {seen:?}"),
     }
-    assert_eq!(step.wants_lock(), !matches!(step, Step::Hold(_)), "{step:?}");
+    assert_eq!(step.wants_lock(), !matches!(step, AgentStep::Hold(_)), "{step:?}");
     assert!(!step.name().is_empty());
 }
