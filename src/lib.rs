@@ -12,7 +12,7 @@
 //! |---|---|---|
 //! | pure | [`model`] | no IO, no clock, no chance; compiles without the feature `node` |
 //! | rim | [`aws`], [`etcd`], [`kube`], [`kubeadm`], [`host`], [`bucket`], [`node`], [`settings`], [`exit`] | one outside thing each, every call with a deadline |
-//! | shell | [`up`], [`reset`], [`agent`], [`status`], [`check`], [`reap`], [`renew`], [`retire`], [`guard`], [`cli`], [`log`], [`layout`] | one module per command |
+//! | shell | [`up`], [`reset`], [`agent`], [`status`], [`check`], [`reap`], [`renew`], [`retire`], [`guard`], [`elect`], [`cli`], [`log`], [`layout`] | one module per command |
 //!
 //! `docs/protocol.md` tells the protocol for operators.
 #![forbid(unsafe_code)]
@@ -32,6 +32,8 @@ pub mod check;
 pub mod cli;
 #[cfg(all(test, feature = "node"))]
 mod documented;
+#[cfg(feature = "node")]
+pub mod elect;
 #[cfg(feature = "node")]
 pub mod etcd;
 #[cfg(feature = "node")]

@@ -5,22 +5,34 @@ use clap::Parser;
 use kubeboot::cli::{Cli, CliCommand, StatusArgs, generate};
 use kubeboot::exit::Exit;
 use kubeboot::host::environment;
+use kubeboot::host::process::guarded;
 use kubeboot::host::signals::{asked_to_stop, stopped_by};
 use kubeboot::settings::{Flags, Settings};
-use kubeboot::{agent, check, guard, log, reap, renew, reset, retire, status, up};
+use kubeboot::{agent, check, elect, guard, log, reap, renew, reset, retire, status, up};
 use std::process::ExitCode;
 
 /// The program. Public for the variant that tests can stop, `src/bin/kubeboot-crash-points.rs`.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
     let ended =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::new).and_then(|runtime| {
-            let ended = runtime.block_on(until_stopped(cli));
+            let ended = runtime.block_on(program());
             // Whoever resolves a name in a thread of its own is not waited for: that may take half a minute.
             runtime.shutdown_background();
             ended
         });
     ended.unwrap_or_else(|error| log::report(&error).into())
+}
+
+async fn program() -> Result<ExitCode> {
+    if let Some(ended) = guarded::part().await {
+        return Ok(ended);
+    }
+    let cli = Cli::parse();
+    match cli.command {
+        // What it has started ends before it does, so it is asked by signals itself.
+        CliCommand::Elect(options) => elect::run(options.into()).await,
+        _ => until_stopped(cli).await,
+    }
 }
 
 async fn until_stopped(cli: Cli) -> Result<ExitCode> {
@@ -57,6 +69,7 @@ async fn run(Cli { flags, command }: Cli) -> Result<ExitCode> {
         CliCommand::Reap(options) => reap::run(settings(&flags)?, options.into()).await?,
         CliCommand::Renew(options) => renew::run(settings(&flags)?, options.into()).await?,
         CliCommand::Retire(options) => retire::run(settings(&flags)?, options.into()).await?,
+        CliCommand::Elect(options) => return elect::run(options.into()).await,
         CliCommand::Completions { shell } => generate::completions(shell)?,
         CliCommand::Man { folder } => generate::manual(&folder)?,
         #[cfg(feature = "crash-points")]

@@ -48,6 +48,7 @@ mod tests {
             "kubeboot-check.1",
             "kubeboot-reap.1",
             "kubeboot-retire.1",
+            "kubeboot-elect.1",
         ] {
             let text = fs::read_to_string(folder.path().join("man1").join(page))?;
             assert!(text.contains("claim\\-ttl"), "{page}");

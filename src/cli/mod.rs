@@ -6,6 +6,7 @@ pub mod generate;
 mod page;
 mod text;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -60,6 +61,9 @@ pub enum CliCommand {
     /// Give up a cluster whose machines are all gone, so that the next machines make a new one
     #[command(long_about = text::RETIRE, after_long_help = text::RETIRE_EXAMPLES)]
     Retire(RetireArgs),
+    /// Elect one leader among programs that share a Lease of Kubernetes, and run a command while it leads
+    #[command(long_about = text::ELECT, after_long_help = text::ELECT_EXAMPLES)]
+    Elect(ElectArgs),
     /// Print a shell's completions for kubeboot
     #[command(after_long_help = text::COMPLETIONS_EXAMPLES)]
     Completions {
@@ -174,6 +178,36 @@ impl From<RetireArgs> for crate::retire::RetireOptions {
     fn from(RetireArgs { cluster_id, lost_record: _, yes, json }: RetireArgs) -> Self {
         let target = cluster_id.map_or(RetireTarget::LostRecord, RetireTarget::Cluster);
         Self { target, yes, json }
+    }
+}
+
+/// The options of `elect`.
+#[derive(Debug, Clone, Args)]
+pub struct ElectArgs {
+    /// The election: the name of the Lease, which is made if there is none
+    #[arg(long, value_name = "NAME")]
+    pub election: String,
+    /// The namespace of the Lease; without it that of the pod or of the kubeconfig's context
+    #[arg(long, value_name = "NAMESPACE")]
+    pub namespace: Option<String>,
+    /// Tell who leads at this address: `/`, `/livez` and `/readyz`
+    #[arg(long, value_name = "HOST:PORT")]
+    pub http: Option<String>,
+    /// The identity of this one, which nobody else may have; without it the host name and a random ID
+    #[arg(long, value_name = "ID")]
+    pub id: Option<String>,
+    /// A kubeconfig with a client certificate or a token; without it the variable KUBECONFIG, or else the pod's service account
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// What to run while this one leads
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Vec<OsString>,
+}
+
+impl From<ElectArgs> for crate::elect::ElectOptions {
+    fn from(ElectArgs { election, namespace, http, id, kubeconfig, command }: ElectArgs) -> Self {
+        let named = || std::env::var_os("KUBECONFIG").filter(|path| !path.is_empty()).map(PathBuf::from);
+        Self { election, namespace, http, id, kubeconfig: kubeconfig.or_else(named), command }
     }
 }
 

@@ -154,6 +154,29 @@ Examples:
                                        for scripts
   kubeboot retire --lost-record        where there is no record any more that names the cluster";
 
+pub(super) const ELECT: &str = "\
+Elect one leader among programs that share a Lease of Kubernetes (coordination.k8s.io: 15 seconds, renewed every 2, given up after \
+10 without a renewal), as a sidecar with the pod's service account, or on a machine with a kubeconfig. Needs none of the settings.
+
+With --http it serves who leads: '/' answers {\"name\": \"ID\"}, or 503 while nobody is known to lead.
+
+With a command: it runs while this one leads, with ELECT_FENCING_NUMBER (grows with each leader), ELECT_ID and ELECT_LEASE in its \
+environment. Without a renewal it gets SIGTERM after 10 seconds and SIGKILL after 13, with its process group, from a guard of its own, \
+so also when this program is killed or stands still; then this one takes part anew. When the command ends by itself, this program ends \
+with its exit code. SIGTERM ends the command first and gives the Lease up then, so that another leads at once.
+
+A lease is no fence: while the whole machine stands still nothing can be ended, and the command may run on for a moment \
+afterwards. What must never be done twice has to compare the fencing number where it is done.";
+
+pub(super) const ELECT_EXAMPLES: &str = "\
+Examples:
+  kubeboot elect --election web --http 0.0.0.0:4040
+                                       a sidecar that others ask who leads
+  kubeboot elect --election web -- ./worker --all
+                                       one of many pods runs the worker
+  kubeboot elect --election backup --namespace kube-system --kubeconfig /etc/kubernetes/admin.conf -- /usr/local/bin/backup
+                                       on machines";
+
 pub(super) const COMPLETIONS_EXAMPLES: &str = "\
 Examples:
   kubeboot completions bash > /etc/bash_completion.d/kubeboot

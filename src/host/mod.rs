@@ -2,6 +2,7 @@
 //!
 //! Nothing here knows what a cluster is, and nothing here decides.
 
+pub mod boottime;
 pub mod confirm;
 pub mod environment;
 pub mod files;

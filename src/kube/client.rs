@@ -4,18 +4,15 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use reqwest::header::CONTENT_TYPE;
-use reqwest::{Certificate, Identity, Method, StatusCode};
+use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::answers::{self, ClusterConfiguration, KubeNode};
 use super::kubeconfig::Kubeconfig;
-use crate::host::tls;
+use super::transport::{HttpAnswer, Transport, Unanswered, verified_at};
 use crate::model::machine::node_marks::Lacking;
 use crate::settings::Endpoint;
 
-/// How long a connection may take to be made.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a whole call may take.
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 /// The largest answer that is read, in bytes: a Node with many images has some fifty thousand.
@@ -33,9 +30,7 @@ const CLAIM_MAP: &str = "kubeboot";
 /// the kubeconfig's certificate, and uses no proxy.
 #[derive(Clone)]
 pub struct Client {
-    http: reqwest::Client,
-    /// The name by which it is asked, and the port, as they stand in a URL.
-    authority: String,
+    transport: Transport,
     address: SocketAddr,
 }
 
@@ -59,11 +54,6 @@ pub enum Marking {
     Changed,
 }
 
-struct HttpAnswer {
-    status: StatusCode,
-    body: Vec<u8>,
-}
-
 impl Client {
     /// Makes a client of the API server at `address`, which need not be what the kubeconfig names.
     ///
@@ -78,29 +68,9 @@ impl Client {
     /// # Errors
     /// As [`Client::new`].
     pub fn named(kubeconfig: &Kubeconfig, host: &str, address: SocketAddr) -> Result<Self> {
-        // Sets the provider for the whole process. It fails if it was set before, to the same one.
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        // The errors of the parsers are left out, because they could quote a key.
-        let authority = Certificate::from_pem_bundle(&kubeconfig.authority)
-            .ok()
-            .context("no usable authority in the kubeconfig")?;
-        let identity = [kubeconfig.certificate.as_slice(), b"\n", &kubeconfig.key].concat();
-        let identity =
-            Identity::from_pem(&identity).ok().context("no usable client certificate and key in the kubeconfig")?;
-        let http = reqwest::Client::builder()
-            .user_agent("kubeboot")
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .tls_certs_only(authority)
-            .identity(identity)
-            .resolve(host, address)
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(CALL_TIMEOUT)
-            .build()
-            .map_err(reqwest::Error::without_url)
-            .with_context(|| format!("failed to make a client of the API server at {address}"))?;
-        let authority = Endpoint { host: host.to_owned(), port: address.port() }.to_string();
-        Ok(Self { http, authority, address })
+        let client = verified_at(kubeconfig, host, address)?;
+        let server = format!("https://{}", Endpoint { host: host.to_owned(), port: address.port() });
+        Ok(Self { transport: Transport::new(client, server, CALL_TIMEOUT, ANSWER_LIMIT)?, address })
     }
 
     /// The address that this client asks.
@@ -249,48 +219,11 @@ impl Client {
     }
 
     async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<HttpAnswer> {
-        let url = format!("https://{}{path}", self.authority);
-        let merges = method == Method::PATCH;
-        let mut request = self.http.request(method, url);
-        if merges {
-            request = request.header(CONTENT_TYPE, "application/merge-patch+json");
-        }
-        if let Some(body) = body {
-            request = request.json(body);
-        }
-        let answer = async {
-            let mut response = request.send().await?;
-            let mut body = Vec::new();
-            while let Some(chunk) = response.chunk().await? {
-                body.extend_from_slice(&chunk);
-                if body.len() > ANSWER_LIMIT {
-                    break;
-                }
-            }
-            Ok::<_, reqwest::Error>(HttpAnswer { status: response.status(), body })
-        };
-        let answer = answer.await.map_err(Unanswered::from).with_context(|| self.failed(path))?;
-        ensure!(
-            answer.body.len() <= ANSWER_LIMIT,
-            "{}: the answer is larger than {ANSWER_LIMIT} bytes",
-            self.failed(path)
-        );
-        Ok(answer)
+        self.transport.call(method, path, body).await.with_context(|| self.failed(path))
     }
 
     fn failed(&self, path: &str) -> String {
         format!("failed to ask the API server at {} for {path}", self.address)
-    }
-}
-
-/// A call without an answer. Its text has all causes, so none follows it.
-#[derive(Debug, thiserror::Error)]
-#[error("{}", tls::told(.0))]
-struct Unanswered(reqwest::Error);
-
-impl From<reqwest::Error> for Unanswered {
-    fn from(error: reqwest::Error) -> Self {
-        Self(error.without_url())
     }
 }
 

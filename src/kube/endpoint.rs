@@ -1,7 +1,9 @@
 //! Asks without credentials whether any server answers at an endpoint, for a caller that must be sure that none does.
 
 use super::answers;
+use super::transport::{Transport, unverified};
 use crate::settings::Endpoint;
+use reqwest::{ClientBuilder, Method};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -26,42 +28,23 @@ pub struct UnverifiedAnswer {
 /// The server that answers HTTPS at `endpoint` (`host:port`); `None` when none does. Its certificate is not verified, because no
 /// secret is sent and its identity decides nothing. A load balancer without targets accepts the connection and does not answer.
 pub async fn answers_at(endpoint: &str) -> Option<UnverifiedAnswer> {
-    ask(builder(), endpoint).await
+    ask(unverified(), endpoint).await
 }
 
 /// As [`answers_at`], at one of the addresses to which `host` resolves.
 pub async fn answers_at_address(host: &str, address: SocketAddr) -> Option<UnverifiedAnswer> {
     let endpoint = Endpoint { host: host.to_owned(), port: address.port() };
-    ask(builder().resolve(host, address), &endpoint.to_string()).await
+    ask(unverified().resolve(host, address), &endpoint.to_string()).await
 }
 
-fn builder() -> reqwest::ClientBuilder {
-    // Sets the provider for the whole process. It fails if it was set before, to the same one.
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    reqwest::Client::builder()
-        .user_agent("kubeboot")
-        .no_proxy()
-        .redirect(reqwest::redirect::Policy::none())
-        .tls_danger_accept_invalid_certs(true)
-        .timeout(PROBE_TIMEOUT)
+async fn ask(client: ClientBuilder, endpoint: &str) -> Option<UnverifiedAnswer> {
+    let transport = Transport::new(client, format!("https://{endpoint}"), PROBE_TIMEOUT, LIMIT).ok()?;
+    let (status, address) = transport.status("/readyz").await.ok()?;
+    let ca_hashes = ca_hashes(&transport).await.unwrap_or_default();
+    Some(UnverifiedAnswer { address, status: status.as_u16(), ca_hashes })
 }
 
-async fn ask(builder: reqwest::ClientBuilder, endpoint: &str) -> Option<UnverifiedAnswer> {
-    let client = builder.build().ok()?;
-    let answer = client.get(format!("https://{endpoint}/readyz")).send().await.ok()?;
-    let (address, status) = (answer.remote_addr(), answer.status().as_u16());
-    let ca_hashes = authority(&client, endpoint).await.unwrap_or_default();
-    Some(UnverifiedAnswer { address, status, ca_hashes })
-}
-
-async fn authority(client: &reqwest::Client, endpoint: &str) -> Option<Vec<String>> {
-    let mut answer = client.get(format!("https://{endpoint}{CLUSTER_INFO}")).send().await.ok()?;
-    let mut body = Vec::new();
-    while let Some(chunk) = answer.chunk().await.ok()? {
-        body.extend_from_slice(&chunk);
-        if body.len() > LIMIT {
-            return None;
-        }
-    }
-    answers::authority(&answers::json(&body).ok()?).ok()
+async fn ca_hashes(transport: &Transport) -> Option<Vec<String>> {
+    let answer = transport.call(Method::GET, CLUSTER_INFO, None).await.ok()?;
+    answers::authority(&answers::json(&answer.body).ok()?).ok()
 }

@@ -8,6 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
+use super::bearer::Bearer;
 use crate::host::files;
 use crate::kubeadm::documents::yaml;
 
@@ -45,23 +46,7 @@ impl Kubeconfig {
 
     /// Relative file names in the text are resolved from `folder`.
     fn parse_in(text: &str, folder: &Path) -> Result<Self> {
-        ensure!(text.len() as u64 <= LIMIT, "the kubeconfig is larger than {LIMIT} bytes");
-        let document = yaml(text).map_err(|reason| anyhow::anyhow!("the kubeconfig {reason}"))?;
-        let context = named(&document, "contexts", "context", text_at(&document, "current-context")?)?;
-        let cluster = named(&document, "clusters", "cluster", text_at(context, "cluster")?)?;
-        let user = named(&document, "users", "user", text_at(context, "user")?)?;
-        let server = text_at(cluster, "server")?;
-        ensure!(server.starts_with("https://"), "the kubeconfig's server is not an https URL");
-        ensure!(
-            cluster.get("insecure-skip-tls-verify") != Some(&Value::Bool(true)),
-            "the kubeconfig has insecure-skip-tls-verify: kubeboot only talks to servers it can verify"
-        );
-        Ok(Self {
-            server: server.to_owned(),
-            authority: material(cluster, "certificate-authority", folder)?,
-            certificate: material(user, "client-certificate", folder)?,
-            key: material(user, "client-key", folder)?,
-        })
+        Named::parse(text, folder, Self::of)
     }
 
     /// Reads a kubeconfig file and the files that it names.
@@ -69,10 +54,91 @@ impl Kubeconfig {
     /// # Errors
     /// Names the file, and what is wrong with it.
     pub fn read(path: &Path) -> Result<Self> {
+        Named::read(path, Self::of)
+    }
+
+    fn of(named: &Named) -> Result<Self> {
+        let (certificate, key) = named.client_certificate()?;
+        Ok(Self { server: named.server()?.to_owned(), authority: named.authority()?, certificate, key })
+    }
+}
+
+/// What the current context of a kubeconfig names.
+pub(super) struct Named<'a> {
+    context: &'a Value,
+    /// The cluster.
+    pub(super) cluster: &'a Value,
+    /// The user.
+    pub(super) user: &'a Value,
+    /// From where relative file names are resolved.
+    folder: &'a Path,
+}
+
+impl Named<'_> {
+    /// Reads a kubeconfig file, and what `take` makes of it.
+    ///
+    /// # Errors
+    /// Names the file, and what is wrong with it.
+    pub(super) fn read<T>(path: &Path, take: impl FnOnce(&Named) -> Result<T>) -> Result<T> {
         let failed = || format!("failed to read the kubeconfig '{}'", path.display());
         let bytes = files::read_bounded(path, LIMIT).with_context(failed)?;
         let text = String::from_utf8(bytes).ok().context("it is not text").with_context(failed)?;
-        Self::parse_in(&text, path.parent().unwrap_or(Path::new("/"))).with_context(failed)
+        Self::parse(&text, path.parent().unwrap_or(Path::new("/")), take).with_context(failed)
+    }
+
+    fn parse<T>(text: &str, folder: &Path, take: impl FnOnce(&Named) -> Result<T>) -> Result<T> {
+        ensure!(text.len() as u64 <= LIMIT, "the kubeconfig is larger than {LIMIT} bytes");
+        let document = yaml(text).map_err(|reason| anyhow::anyhow!("the kubeconfig {reason}"))?;
+        let context = named(&document, "contexts", "context", text_at(&document, "current-context")?)?;
+        let cluster = named(&document, "clusters", "cluster", text_at(context, "cluster")?)?;
+        let user = named(&document, "users", "user", text_at(context, "user")?)?;
+        let named = Named { context, cluster, user, folder };
+        named.server()?;
+        ensure!(
+            cluster.get("insecure-skip-tls-verify") != Some(&Value::Bool(true)),
+            "the kubeconfig has insecure-skip-tls-verify: kubeboot only talks to servers it can verify"
+        );
+        take(&named)
+    }
+
+    /// The server's URL.
+    pub(super) fn server(&self) -> Result<&str> {
+        let server = text_at(self.cluster, "server")?;
+        ensure!(server.starts_with("https://"), "the kubeconfig's server is not an https URL");
+        Ok(server)
+    }
+
+    /// The namespace of the context, if it names one.
+    pub(super) fn namespace(&self) -> Result<Option<&str>> {
+        let found = self.context.get("namespace").filter(|value| !value.is_null());
+        found.map(|value| value.as_str().context("the kubeconfig's namespace is not text")).transpose()
+    }
+
+    /// The authority, PEM.
+    pub(super) fn authority(&self) -> Result<Vec<u8>> {
+        material(self.cluster, "certificate-authority", self.folder)
+    }
+
+    /// The user's token, if it has one. A file goes before a text, as in kubectl.
+    pub(super) fn bearer(&self) -> Result<Option<Bearer>> {
+        let field = |name: &str| {
+            let found = self.user.get(name).filter(|value| !value.is_null());
+            found
+                .map(|value| value.as_str().with_context(|| format!("the kubeconfig's '{name}' is not text")))
+                .transpose()
+        };
+        let file = field("tokenFile")?.map(|file| Bearer::File(self.folder.join(file)));
+        let bearer = file.or(field("token")?.map(|token| Bearer::Token(token.to_owned())));
+        if let Some(bearer) = &bearer {
+            bearer.token()?;
+        }
+        Ok(bearer)
+    }
+
+    /// The client's certificate and its key, PEM.
+    pub(super) fn client_certificate(&self) -> Result<(Vec<u8>, Vec<u8>)> {
+        let certificate = material(self.user, "client-certificate", self.folder)?;
+        Ok((certificate, material(self.user, "client-key", self.folder)?))
     }
 }
 

@@ -17,6 +17,7 @@
 //! | folder | subject |
 //! |---|---|
 //! | [`up`] | from one snapshot to one step |
+//! | [`leader`] | who leads among programs that share one Lease of Kubernetes: `kubeboot elect` |
 //! | [`agent`] | whether a machine that is being terminated leaves, holds its terminate hook, or answers it |
 //! | [`leave`] | whether a machine that goes down leaves, by which steps, and how long each may take |
 //! | [`reap`] | what an operator may have removed |
@@ -26,6 +27,7 @@
 
 pub mod agent;
 pub mod duration;
+pub mod leader;
 pub mod leave;
 pub mod machine;
 pub mod membership;

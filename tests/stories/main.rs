@@ -13,6 +13,7 @@ mod causes;
 mod claims;
 mod data_folders;
 mod documents;
+mod elections;
 mod emptied;
 mod external_etcd;
 mod foreign_disks;

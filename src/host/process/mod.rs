@@ -6,6 +6,7 @@
 
 mod capture;
 mod failed;
+pub mod guarded;
 mod redact;
 mod running;
 #[cfg(test)]

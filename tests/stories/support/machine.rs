@@ -72,7 +72,23 @@ impl World {
 
     /// A signal to every process of a machine that runs this program; there must be one.
     pub fn signal_program(&self, node: usize, program: &str, signal: Signal) -> Result<()> {
-        let found: Vec<Process> = self.processes(node)?.into_iter().filter(|process| process.runs(program)).collect();
+        self.signal_those(node, program, |_| true, signal)
+    }
+
+    /// The same, to those alone that have this word among their arguments.
+    pub fn signal_program_with(&self, node: usize, program: &str, word: &str, signal: Signal) -> Result<()> {
+        self.signal_those(node, program, |argv| argv.iter().any(|found| found == word), signal)
+    }
+
+    fn signal_those(
+        &self,
+        node: usize,
+        program: &str,
+        which: impl Fn(&[String]) -> bool,
+        signal: Signal,
+    ) -> Result<()> {
+        let mut found = self.processes(node)?;
+        found.retain(|process| process.runs(program) && which(&process.argv));
         ensure!(!found.is_empty(), "no {program} runs on node {node}");
         for process in found {
             kill_process(process.pid, signal).with_context(|| format!("failed to signal {process:?}"))?;

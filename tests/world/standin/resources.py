@@ -17,6 +17,7 @@ KINDS = {
     "configmaps": ("v1", "ConfigMap", True),
     "secrets": ("v1", "Secret", True),
     "certificatesigningrequests": ("certificates.k8s.io/v1", "CertificateSigningRequest", False),
+    "leases": ("coordination.k8s.io/v1", "Lease", True),
     "clusterrolebindings": ("rbac.authorization.k8s.io/v1", "ClusterRoleBinding", False),
 }
 VERBS = {"GET": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
