@@ -8,12 +8,12 @@ use anyhow::Result;
 use tokio::sync::watch;
 
 use super::End;
-use super::election::Told;
 use crate::exit::Exit;
 use crate::host::boottime;
 use crate::host::process::guarded::{Deadlines, Ended, Guarded};
 use crate::model::leader::decide::Written;
 use crate::model::leader::{DURATION, KILL_DEADLINE, RENEW_DEADLINE};
+use crate::node::election::Told;
 
 /// How long the command may take to end when this one is asked to: less than the half minute that a kubelet gives a pod.
 const GRACE: Duration = Duration::from_secs(25);

@@ -1,7 +1,6 @@
 //! `kubeboot elect`: one leader among programs that share a Lease of Kubernetes. `docs/elect.md` says what it promises.
 
 mod command;
-mod election;
 mod serve;
 
 use std::ffi::OsString;
@@ -16,7 +15,7 @@ use crate::exit::Exit;
 use crate::host::signals::asked_to_stop;
 use crate::kube::{Access, LeaseClient};
 use crate::log;
-use election::{Election, Told};
+use crate::node::election::{Election, Told};
 
 /// The longest identity.
 const LONGEST_ID: usize = 253;

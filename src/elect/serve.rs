@@ -2,83 +2,43 @@
 
 use std::convert::Infallible;
 use std::future::pending;
-use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::Full;
-use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper::{Method, Request, Response, StatusCode};
-use hyper_util::rt::TokioIo;
+use hyper::StatusCode;
 use serde_json::json;
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
-use tokio::time::timeout;
+use tokio::sync::watch;
 
-use super::election::Told;
 use crate::host::boottime;
+use crate::host::http::{self, Said};
 use crate::model::leader::DURATION;
 use crate::model::leader::decide::leader;
+use crate::node::election::Told;
 
-/// How long one connection is served.
-const CONNECTION_TIMEOUT: Duration = Duration::from_secs(10);
-/// How many connections are served at once.
-const CONNECTIONS: usize = 64;
 /// After this time without an end of a pass, `/livez` says that this program hangs. Each call of a pass has a deadline, so it does not.
 const LIVE: Duration = Duration::from_secs(30);
-/// How long to wait after a connection could not be taken, for want of descriptors for one.
-const PAUSE: Duration = Duration::from_millis(100);
 
 /// Answers for ever, if there is an address to answer at.
 pub(super) async fn serve(listener: Option<TcpListener>, told: watch::Receiver<Told>) -> Infallible {
     let Some(listener) = listener else { return pending().await };
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
-    loop {
-        let place = Arc::clone(&places).acquire_owned().await;
-        let Ok((stream, _)) = listener.accept().await else {
-            tokio::time::sleep(PAUSE).await;
-            continue;
-        };
-        let told = told.clone();
-        tokio::spawn(async move {
-            let _place = place;
-            let answer = service_fn(|request: Request<hyper::body::Incoming>| {
-                let told = told.borrow().clone();
-                async move { Ok::<_, Infallible>(answer(request.method(), request.uri().path(), &told, boottime::now())) }
-            });
-            // Whoever asks and does not listen is left alone.
-            let _ =
-                timeout(CONNECTION_TIMEOUT, http1::Builder::new().serve_connection(TokioIo::new(stream), answer)).await;
-        });
-    }
+    http::serve(listener, move |path| say(path, &told.borrow(), boottime::now())).await
 }
 
-fn answer(method: &Method, path: &str, told: &Told, now: Duration) -> Response<Full<Bytes>> {
+fn say(path: &str, told: &Told, now: Duration) -> Option<Said> {
     let age = |since: Duration| now.saturating_sub(since);
     let reads = told.seen.as_ref().is_some_and(|seen| age(seen.asked) < DURATION);
-    let (status, body) = match (method, path) {
-        (&Method::GET | &Method::HEAD, "/") => match leader(&told.mine, told.seen.as_ref(), now) {
-            Some(leader) => (StatusCode::OK, json!({"name": leader})),
-            None => (StatusCode::SERVICE_UNAVAILABLE, json!({"error": unknown(told, reads)})),
+    let fine = || Said::json(StatusCode::OK, &json!({}));
+    Some(match path {
+        "/" => match leader(&told.mine, told.seen.as_ref(), now) {
+            Some(leader) => Said::json(StatusCode::OK, &json!({"name": leader})),
+            None => Said::error(StatusCode::SERVICE_UNAVAILABLE, &unknown(told, reads)),
         },
-        (&Method::GET | &Method::HEAD, "/readyz") if reads => (StatusCode::OK, json!({})),
-        (&Method::GET | &Method::HEAD, "/readyz") => {
-            (StatusCode::SERVICE_UNAVAILABLE, json!({"error": unknown(told, reads)}))
-        }
-        (&Method::GET | &Method::HEAD, "/livez") if age(told.passed) < LIVE => (StatusCode::OK, json!({})),
-        (&Method::GET | &Method::HEAD, "/livez") => {
-            (StatusCode::INTERNAL_SERVER_ERROR, json!({"error": "the election hangs"}))
-        }
-        (&Method::GET | &Method::HEAD, _) => (StatusCode::NOT_FOUND, json!({"error": "there is no such path"})),
-        _ => (StatusCode::METHOD_NOT_ALLOWED, json!({"error": "only GET is answered"})),
-    };
-    let mut response = Response::new(Full::from(body.to_string()));
-    *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
+        "/readyz" if reads => fine(),
+        "/readyz" => Said::error(StatusCode::SERVICE_UNAVAILABLE, &unknown(told, reads)),
+        "/livez" if age(told.passed) < LIVE => fine(),
+        "/livez" => Said::error(StatusCode::INTERNAL_SERVER_ERROR, "the election hangs"),
+        _ => return None,
+    })
 }
 
 /// Why nobody is named.
@@ -106,20 +66,19 @@ mod tests {
         let seen = Some(Seen::next(Some(&first), held("2"), secs(102), secs(102)));
         let told = Told { seen, passed: secs(102), failed: Some("gone".into()), ..Told::default() };
         let rows = [
-            (Method::GET, "/", 103, 200),
-            (Method::HEAD, "/", 103, 200),
-            (Method::GET, "/", 115, 503),
-            (Method::GET, "/readyz", 116, 200),
-            (Method::GET, "/readyz", 117, 503),
-            (Method::GET, "/livez", 131, 200),
-            (Method::GET, "/livez", 132, 500),
-            (Method::GET, "/metrics", 103, 404),
-            (Method::POST, "/", 103, 405),
+            ("/", 103, Some(200)),
+            ("/", 115, Some(503)),
+            ("/readyz", 116, Some(200)),
+            ("/readyz", 117, Some(503)),
+            ("/livez", 131, Some(200)),
+            ("/livez", 132, Some(500)),
+            ("/metrics", 103, None),
         ];
-        for (method, path, now, expected) in rows {
-            let status = answer(&method, path, &told, secs(now)).status().as_u16();
-            assert_eq!(status, expected, "{method} {path} at {now} s");
+        for (path, now, expected) in rows {
+            let status = say(path, &told, secs(now)).map(|said| said.status.as_u16());
+            assert_eq!(status, expected, "{path} at {now} s");
         }
-        assert_eq!(answer(&Method::GET, "/readyz", &Told::default(), secs(1)).status().as_u16(), 503);
+        let unread = say("/readyz", &Told::default(), secs(1)).map(|said| said.status.as_u16());
+        assert_eq!(unread, Some(503));
     }
 }

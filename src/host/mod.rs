@@ -1,4 +1,4 @@
-//! The machine that kubeboot runs on: its processes, files, lock and systemd.
+//! The machine that kubeboot runs on: its processes, files, lock and systemd, and what it serves.
 //!
 //! Nothing here knows what a cluster is, and nothing here decides.
 
@@ -7,6 +7,7 @@ pub mod confirm;
 pub mod environment;
 pub mod files;
 pub mod hosts;
+pub mod http;
 pub mod lock;
 pub mod namespace;
 pub mod process;

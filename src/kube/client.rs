@@ -9,16 +9,13 @@ use serde_json::{Value, json};
 
 use super::answers::{self, ClusterConfiguration, KubeNode};
 use super::kubeconfig::Kubeconfig;
-use super::transport::{HttpAnswer, Transport, Unanswered, verified_at};
+use super::transport::{HttpAnswer, SERVER_NAME, Transport, Unanswered};
 use crate::model::machine::node_marks::Lacking;
-use crate::settings::Endpoint;
 
 /// How long a whole call may take.
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 /// The largest answer that is read, in bytes: a Node with many images has some fifty thousand.
 const ANSWER_LIMIT: usize = 1024 * 1024;
-/// A name in the certificate of every API server that kubeadm has set up, whatever its address and endpoint.
-const SERVER_NAME: &str = "kubernetes";
 /// The path of the Node objects.
 const NODES: &str = "/api/v1/nodes";
 const KUBE_SYSTEM: &str = "/api/v1/namespaces/kube-system";
@@ -68,9 +65,8 @@ impl Client {
     /// # Errors
     /// As [`Client::new`].
     pub fn named(kubeconfig: &Kubeconfig, host: &str, address: SocketAddr) -> Result<Self> {
-        let client = verified_at(kubeconfig, host, address)?;
-        let server = format!("https://{}", Endpoint { host: host.to_owned(), port: address.port() });
-        Ok(Self { transport: Transport::new(client, server, CALL_TIMEOUT, ANSWER_LIMIT)?, address })
+        let transport = Transport::at(kubeconfig, host, address, CALL_TIMEOUT, ANSWER_LIMIT)?;
+        Ok(Self { transport, address })
     }
 
     /// The address that this client asks.

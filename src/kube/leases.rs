@@ -1,5 +1,6 @@
 //! One Lease of Kubernetes, read and written under conditions.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -8,7 +9,8 @@ use serde_json::Value;
 
 use super::access::Access;
 use super::answers;
-use super::transport::Transport;
+use super::kubeconfig::Kubeconfig;
+use super::transport::{SERVER_NAME, Transport};
 
 /// How long one call may take: three fit into the time after which a leader gives up.
 const CALL_TIMEOUT: Duration = Duration::from_secs(3);
@@ -30,12 +32,22 @@ impl LeaseClient {
     /// When the credentials cannot be used.
     pub fn new(access: Access, namespace: &str, name: &str) -> Result<Self> {
         let Access { server, client, bearer, .. } = access;
-        Ok(Self {
-            transport: Transport::new(client, server.clone(), CALL_TIMEOUT, LIMIT)?.with_bearer(bearer),
-            server,
-            folder: format!("/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"),
-            name: name.to_owned(),
-        })
+        let transport = Transport::new(client, server.clone(), CALL_TIMEOUT, LIMIT)?.with_bearer(bearer);
+        Ok(Self::by(transport, server, namespace, name))
+    }
+
+    /// As [`LeaseClient::new`], at the API server of one address, which need not be what the kubeconfig names.
+    ///
+    /// # Errors
+    /// As [`LeaseClient::new`].
+    pub fn at(kubeconfig: &Kubeconfig, address: SocketAddr, namespace: &str, name: &str) -> Result<Self> {
+        let transport = Transport::at(kubeconfig, SERVER_NAME, address, CALL_TIMEOUT, LIMIT)?;
+        Ok(Self::by(transport, format!("https://{address}"), namespace, name))
+    }
+
+    fn by(transport: Transport, server: String, namespace: &str, name: &str) -> Self {
+        let folder = format!("/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases");
+        Self { transport, server, folder, name: name.to_owned() }
     }
 
     /// The Lease, if there is one.

@@ -11,9 +11,13 @@ use serde_json::Value;
 use super::bearer::Bearer;
 use super::kubeconfig::Kubeconfig;
 use crate::host::tls;
+use crate::settings::Endpoint;
 
 /// How long a connection may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// A name in the certificate of every API server that kubeadm has set up, whatever its address and endpoint.
+pub(super) const SERVER_NAME: &str = "kubernetes";
 
 /// Asks one API server.
 #[derive(Clone)]
@@ -56,6 +60,23 @@ impl Transport {
         let http = client.build().map_err(reqwest::Error::without_url);
         let http = http.with_context(|| format!("failed to make a client of the API server at {server}"))?;
         Ok(Self { http, server, bearer: None, limit })
+    }
+
+    /// To the server at `address`, which must have a certificate for `host` by the kubeconfig's authority, with the kubeconfig's credentials.
+    ///
+    /// # Errors
+    /// When the kubeconfig holds no usable certificates.
+    pub(super) fn at(
+        kubeconfig: &Kubeconfig,
+        host: &str,
+        address: SocketAddr,
+        deadline: Duration,
+        limit: usize,
+    ) -> Result<Self> {
+        let identity = identity(&kubeconfig.certificate, &kubeconfig.key)?;
+        let client = verified(&kubeconfig.authority)?.identity(identity).resolve(host, address);
+        let server = Endpoint { host: host.to_owned(), port: address.port() };
+        Self::new(client, format!("https://{server}"), deadline, limit)
     }
 
     /// The same, with a token.
@@ -128,16 +149,6 @@ pub(super) fn verified(authority: &[u8]) -> Result<ClientBuilder> {
 pub(super) fn identity(certificate: &[u8], key: &[u8]) -> Result<Identity> {
     let identity = Identity::from_pem(&[certificate, b"\n", key].concat());
     identity.ok().context("no usable client certificate and key in the kubeconfig")
-}
-
-/// How to reach the server at `address`, which must have a certificate for `host` by the kubeconfig's authority, with the
-/// kubeconfig's credentials.
-///
-/// # Errors
-/// When the kubeconfig holds no usable certificates.
-pub(super) fn verified_at(kubeconfig: &Kubeconfig, host: &str, address: SocketAddr) -> Result<ClientBuilder> {
-    let identity = identity(&kubeconfig.certificate, &kubeconfig.key)?;
-    Ok(verified(&kubeconfig.authority)?.identity(identity).resolve(host, address))
 }
 
 /// How to reach whoever answers: its certificate may be anything.
@@ -254,8 +265,7 @@ mod tests {
         for (authority, expected) in rows {
             let key = b"-----BEGIN PRIVATE KEY-----\nSECRET\n-----END PRIVATE KEY-----\n".to_vec();
             let kubeconfig = Kubeconfig { server: String::new(), authority, certificate: good.clone(), key };
-            let made = verified_at(&kubeconfig, "kubernetes", address);
-            let made = made.and_then(|client| Transport::new(client, String::new(), DEADLINE, LIMIT));
+            let made = Transport::at(&kubeconfig, SERVER_NAME, address, DEADLINE, LIMIT);
             let error = made.err().map(|error| format!("{error:#}")).unwrap_or_default();
             assert!(error.contains(expected) && !error.contains("SECRET"), "'{error}' for '{expected}'");
         }

@@ -1,4 +1,4 @@
-//! Looks at the Lease, has the model decide, and writes.
+//! One program's part in an election by a Lease of Kubernetes: looks at it, has the model decide, and writes.
 
 use std::convert::Infallible;
 use std::time::{Duration, SystemTime};
@@ -19,19 +19,19 @@ const JITTER: Duration = Duration::from_millis(400);
 
 /// What is known after the last pass.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Told {
+pub struct Told {
     /// What this process knows of itself.
-    pub(super) mine: Mine,
+    pub mine: Mine,
     /// The last good look.
-    pub(super) seen: Option<Seen>,
+    pub seen: Option<Seen>,
     /// When the last pass ended, since the boot.
-    pub(super) passed: Duration,
+    pub passed: Duration,
     /// Why the last pass failed.
-    pub(super) failed: Option<String>,
+    pub failed: Option<String>,
 }
 
 /// One program's part in an election.
-pub(super) struct Election {
+pub struct Election {
     lease: LeaseClient,
     name: String,
     barred: watch::Receiver<bool>,
@@ -42,7 +42,10 @@ pub(super) struct Election {
 }
 
 impl Election {
-    pub(super) fn new(
+    /// Of the Lease called `name`, as `me`. While `barred` says so, it does not begin to lead. What is known after each pass is told by the
+    /// second of the two.
+    #[must_use]
+    pub fn new(
         lease: LeaseClient,
         name: String,
         me: String,
@@ -57,7 +60,7 @@ impl Election {
     ///
     /// # Errors
     /// The kernel gives no timer.
-    pub(super) async fn run(&mut self) -> Result<Infallible> {
+    pub async fn run(&mut self) -> Result<Infallible> {
         loop {
             let end = self.end_of_term();
             let passed = tokio::select! {
@@ -162,7 +165,7 @@ impl Election {
     }
 
     /// Gives the Lease up, if this one holds it: others need not wait until it has run out.
-    pub(super) async fn release(&mut self) {
+    pub async fn release(&mut self) {
         if let Err(error) = self.try_release().await {
             tracing::warn!("the Lease is not given up, so others wait until it has run out: {error:#}");
         }
