@@ -5,7 +5,7 @@ use crate::bucket::keys;
 use crate::bucket::registrations;
 use crate::exit::Exit;
 use crate::kubeadm::state;
-use crate::model::agent::{ClaimHere, Ending, HookView, Observation, Others};
+use crate::model::agent::{ClaimHere, Ending, HookView, Observation, Others, may_be_listed};
 use crate::model::leave::{InGroup, InstanceStates};
 use crate::model::machine::local::{Local, Stage};
 use crate::model::membership::members::Members;
@@ -144,11 +144,11 @@ async fn may_have_data(data_dir: Option<&Path>) -> bool {
     folder.join("member").try_exists().unwrap_or(true) || fitness::volume_for_certain(data_dir).await.is_some()
 }
 
-/// Whether this machine ever registered a member; `None` when S3 does not say.
+/// Whether this machine is registered with a member that may still be listed; `None` when S3 does not say.
 async fn registered_member(reset: &ResetContext) -> Option<bool> {
     let found = registrations::read(&reset.session.store, &reset.facts.machine.instance).await.ok()?;
     match found {
-        Some(Ok(said)) => Some(said.member_id.is_some()),
+        Some(Ok(said)) => Some(may_be_listed(&said)),
         Some(Err(_)) => None,
         None => Some(false),
     }

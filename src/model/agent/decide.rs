@@ -29,6 +29,9 @@ fn way_out(seen: &Observation, ending: &Ending) -> Result<Answer, AgentStep> {
     if never_member(seen) {
         return Ok(Answer::NeverMember);
     }
+    if is_emptied_member(seen) {
+        return Err(AgentStep::Hold(Hold::Emptied));
+    }
     match &seen.plan {
         LeavePlan::Stay(StayReason::LastVoter) => Err(AgentStep::Hold(Hold::LastVoter { desired: seen.desired })),
         LeavePlan::Stay(StayReason::InitNotFinished) => Err(AgentStep::Hold(Hold::Blocked(Blocked::Unknown(
@@ -53,17 +56,25 @@ fn of_own_claim(seen: &Observation) -> Option<Result<Answer, AgentStep>> {
 /// Whether this machine certainly never was a member: its disk never held a member's data, and it never registered a member.
 fn never_member(seen: &Observation) -> bool {
     let nothing_known = !seen.has_data && seen.registered_member == Some(false);
+    // S3 may be silent: no state here says that it has begun.
+    let nothing_begun = !seen.has_data && seen.registered_member != Some(true);
     match &seen.local {
-        Local::Fresh => !seen.has_data,
+        Local::Fresh => nothing_begun,
         // Without credentials kubeadm has announced no member.
         Local::HalfMade { stage: Stage::Joining, .. } if seen.plan == LeavePlan::Stay(StayReason::NotBegun) => {
-            !seen.has_data
+            nothing_begun
         }
         Local::HalfMade { stage: Stage::Joining, .. } | Local::Unexplained { .. } => nothing_known,
         Local::HalfMade { stage: Stage::Initializing, .. } => false,
         // A disk of another machine: that one's member is not this machine's, and its data may be the last.
         Local::Made { .. } => matches!(seen.plan, LeavePlan::Stay(StayReason::AnotherInstances(_))) && nothing_known,
     }
+}
+
+/// Whether nothing is left here of a member that this machine is registered as: it may still be listed.
+fn is_emptied_member(seen: &Observation) -> bool {
+    let begun = !matches!(seen.plan, LeavePlan::Stay(StayReason::NothingHere | StayReason::NotBegun));
+    !begun && !seen.has_data && seen.registered_member == Some(true)
 }
 
 fn by_plan(seen: &Observation, ending: &Ending, steps: &[LeaveStep]) -> AgentStep {

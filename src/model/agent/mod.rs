@@ -20,5 +20,5 @@ pub mod step;
 pub use decide::decide;
 pub use enough::{NotEnough, Others};
 pub use hook::{HookTimes, HookView};
-pub use observation::{ClaimHere, Departure, Ending, Observation};
+pub use observation::{ClaimHere, Departure, Ending, Observation, may_be_listed};
 pub use step::{AgentStep, Answer, Hold};

@@ -8,7 +8,7 @@ use crate::model::machine::group::Lifecycle;
 use crate::model::machine::ids::{InstanceId, MemberId};
 use crate::model::machine::local::{Local, Stage};
 use crate::model::membership::members::Members;
-use crate::model::membership::registration::Registration;
+use crate::model::membership::registration::{Registration, RegistrationPhase};
 use crate::model::membership::view::ClusterView;
 use crate::model::record::cluster::{ClusterRecord, RecordState};
 use serde::{Deserialize, Serialize};
@@ -28,7 +28,8 @@ pub struct Observation {
     pub local: Local,
     /// Whether etcd's data folder holds data of a member, whoever's, or nobody can tell.
     pub has_data: bool,
-    /// Whether this machine ever registered an etcd member; `None` when its registration cannot be read.
+    /// Whether this machine is registered with an etcd member that may still be listed, by [`may_be_listed`]; `None` when its registration
+    /// cannot be read.
     pub registered_member: Option<bool>,
     /// What the record, read now, says of a claim of this machine.
     pub claim: ClaimHere,
@@ -46,6 +47,12 @@ pub struct Observation {
     pub others_unknown: String,
     /// The group's desired capacity, as far as it is known.
     pub desired: Option<usize>,
+}
+
+/// Whether a registration tells of a member that nobody has seen to be gone.
+#[must_use]
+pub fn may_be_listed(said: &Registration) -> bool {
+    said.member_id.is_some() && !matches!(said.phase, RegistrationPhase::Left | RegistrationPhase::Reaped)
 }
 
 impl Observation {

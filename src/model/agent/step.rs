@@ -64,6 +64,8 @@ pub enum Hold {
     ClaimUnknown(String),
     /// It may be a member by what lies on its disk, and it is not known which one.
     Disk(StayReason),
+    /// Its disk is empty, and it is registered as a member that may still be listed.
+    Emptied,
     /// kubeboot knows nothing of this disk, and data of an etcd is on it, or may be on a volume that is not mounted.
     Data,
 }
@@ -144,6 +146,10 @@ impl fmt::Display for Hold {
             Self::NotEnough(why) => why.fmt(f),
             Self::OthersUnknown(why) => write!(f, "it is not known who would stay: {why}"),
             Self::ClaimUnknown(why) => write!(f, "it is not known whether its init was published: {why}"),
+            Self::Emptied => f.write_str(
+                "its disk is empty, and it is registered as a member, which may still be listed: it goes once another machine has reaped \
+                 that member. With no other machine there, see 'kubeboot reap'",
+            ),
             Self::Data => f.write_str(
                 "nothing here says whose etcd it is, and its data folder holds data or is on a volume that is not mounted: mount it, or copy \
                  the data folder if it may be the last, and complete the hook by hand",

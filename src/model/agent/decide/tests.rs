@@ -112,6 +112,12 @@ fn the_rows_of_the_table() {
             Observation { has_data: true, ..never(Local::Fresh, Some(false)) },
             AgentStep::Hold(Hold::Data),
         ),
+        ("wiped by hand, and registered as a member", never(Local::Fresh, Some(true)), AgentStep::Hold(Hold::Emptied)),
+        (
+            "the same, and a join was begun",
+            Observation { plan: LeavePlan::Stay(StayReason::NotBegun), ..never(half(Stage::Joining), Some(true)) },
+            AgentStep::Hold(Hold::Emptied),
+        ),
         ("a join without a member", never(half(Stage::Joining), Some(false)), answer(Answer::NeverMember)),
         ("an init that is still this machine's", claims(ClaimHere::Mine), AgentStep::StepDown),
         ("an init that was superseded", claims(ClaimHere::Superseded), AgentStep::StepDown),
@@ -287,6 +293,7 @@ fn check(seen: &Observation) {
     match &step {
         AgentStep::Answer(Answer::NeverMember) => {
             assert!(seen.local == Local::Fresh || nothing_known, "{seen:?}");
+            assert!(!seen.has_data && seen.registered_member != Some(true), "{seen:?}");
             assert!(!matches!(seen.claim, ClaimHere::Mine | ClaimHere::Unknown(_)), "{seen:?}");
         }
         AgentStep::Answer(Answer::InitGivenUp) => {

@@ -1,7 +1,7 @@
 //! What ends a machine, and what becomes of an init that was not published.
 
 use super::*;
-use crate::model::machine::ids::{BootId, ClaimId};
+use crate::model::machine::ids::{BootId, ClaimId, MemberId};
 use crate::model::membership::registration::RegistrationPhase;
 use crate::model::record::cluster::{Holder, Published};
 use crate::model::record::identity::Identity;
@@ -34,6 +34,25 @@ fn imds_or_the_group_ends_a_machine_and_nothing_else_does() {
     }
     let nowhere = InstanceStates { lifecycle: Some(InGroup::No), ..InstanceStates::default() };
     assert_eq!(Ending::of(&nowhere, Duration::ZERO), None);
+}
+
+#[test]
+fn a_registered_member_may_be_listed_until_somebody_saw_it_gone() {
+    use RegistrationPhase::{Failed, Joined, Joining, Leaving, Left, Reaped, Waiting};
+    let me = InstanceId::parse("i-00000001").unwrap();
+    let mut said = Registration::sample(me, Waiting);
+    for phase in [Waiting, Joining, Joined, Failed, Leaving] {
+        said.phase = phase;
+        said.member_id = Some(MemberId(7));
+        assert!(may_be_listed(&said), "{:?}", said.phase);
+        said.member_id = None;
+        assert!(!may_be_listed(&said), "{:?}", said.phase);
+    }
+    for phase in [Left, Reaped] {
+        said.phase = phase;
+        said.member_id = Some(MemberId(7));
+        assert!(!may_be_listed(&said), "{:?}", said.phase);
+    }
 }
 
 #[test]
