@@ -4,6 +4,8 @@ use crate::aws::Session;
 use crate::bucket::keys;
 use crate::bucket::registrations;
 use crate::exit::Exit;
+use crate::host::systemd::unit;
+use crate::kubeadm::quiesce::KUBELET;
 use crate::kubeadm::state;
 use crate::model::agent::{ClaimHere, Ending, HookView, Observation, Others, may_be_listed};
 use crate::model::leave::{InGroup, InstanceStates};
@@ -84,14 +86,18 @@ impl Looker {
             Err(error) => (None, format!("{error:#}")),
         };
         let lifecycle = self.ending.as_ref().and_then(|(_, states)| states.lifecycle.as_ref());
+        let claim = claim_here(reset, &local).await;
+        // Without an answer it may run: then it is asked again.
+        let is_stopped = claim == ClaimHere::Flipped && unit::show(KUBELET).await.is_ok_and(|unit| !unit.is_active());
         let seen = Observation {
             ending: self.ending.as_ref().map(|(ending, _)| ending.clone()),
             hook: HookView::of(self.has_hook, lifecycle, answered),
             departure,
             has_data: may_have_data(data_dir).await,
             registered_member: registered_member(reset).await,
-            claim: claim_here(reset, &local).await,
+            claim,
             init_given_up: self.init_given_up,
+            is_stopped,
             plan: survey.plan.clone(),
             cluster: survey.cluster.clone(),
             addresses: reset.facts.machine.addresses.clone(),

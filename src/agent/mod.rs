@@ -13,6 +13,7 @@ mod watch;
 use crate::host::lock::{self, Lock};
 use crate::host::signals::asked_to_stop;
 use crate::host::systemd::notify;
+use crate::kubeadm::quiesce;
 use crate::model::agent::{AgentStep, Ending, Observation, decide};
 use crate::model::membership::registration::HookWork;
 use crate::node::Facts;
@@ -148,6 +149,12 @@ impl Agent {
                 self.hook.beside(group, HookWork::Holding, step_down::step_down(reset)).await?;
                 self.looker.init_given_up = true;
                 Ok(Duration::ZERO)
+            }
+            AgentStep::ServeAgain => {
+                quiesce::serve_again().await?;
+                // A published cluster is not given up any more.
+                self.looker.init_given_up = false;
+                Ok(HOLD_INTERVAL)
             }
             AgentStep::Leave => {
                 let leave = leave::leave(&mut self.looker, reset, answered);

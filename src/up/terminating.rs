@@ -2,6 +2,7 @@
 
 use crate::aws::imds;
 use crate::exit::Exit;
+use crate::model::agent::Departure;
 use crate::node::{Facts, departure};
 use anyhow::{Context, Result, anyhow};
 use std::path::Path;
@@ -45,11 +46,10 @@ pub(super) async fn announced() -> BeingTerminated {
 /// # Errors
 /// With [`Exit::Operator`].
 pub(super) fn must_not_be_leaving(facts: &Facts) -> Result<()> {
-    match departure::load(Path::new("/"), &facts.machine.instance).context(Exit::Operator)? {
-        None => Ok(()),
-        Some(_) => {
-            let left = "this machine was being terminated, and has left its cluster or begun to";
-            Err(anyhow!("{left}: {}", departure::REMEDY).context(Exit::Operator))
-        }
+    let found = departure::load(Path::new("/"), &facts.machine.instance).context(Exit::Operator)?;
+    if !Departure::keeps_up_away(found) {
+        return Ok(());
     }
+    let left = "this machine was being terminated, and has left its cluster or begun to";
+    Err(anyhow!("{left}: {}", departure::REMEDY).context(Exit::Operator))
 }

@@ -73,6 +73,10 @@ impl Model for Small {
             Property::always(Rule::ALL[16].name(), keeps::<16>),
             Property::always(Rule::ALL[17].name(), keeps::<17>),
             Property::always(Rule::ALL[18].name(), keeps::<18>),
+            Property::always(Rule::ALL[19].name(), keeps::<19>),
+            Property::always(Rule::ALL[20].name(), keeps::<20>),
+            Property::always(Rule::ALL[21].name(), keeps::<21>),
+            Property::always(Rule::ALL[22].name(), keeps::<22>),
             Property::always("5: what was published exists", |_, world: &World| world.published_exists()),
             Property::always("6: every fair end is well", |model: &Small, world: &World| model.ends_well(world)),
         ]
@@ -163,6 +167,7 @@ pub fn cluster(machines: u8, left: Budget) -> World {
         };
         let addr = world.machine(slot).addr;
         world.machine_mut(slot).disk = disk;
+        world.machine_mut(slot).credentials = true;
         world.machine_mut(slot).up = Some(Box::new(Up { at: At::Done, ..Up::new(None) }));
         let (nonce, member_id) = (Some(slot.into()), Some(member));
         let reg = Reg {
@@ -359,6 +364,16 @@ worlds! {
     FORMER, 64, with_a_former_one(with_fresh(1, 1, Budget { holdings: 1, deaths: 1, starts: 2, ..Budget::default() }));
     /// A dead voter, whose address a new machine has, and another that joins.
     OLD_ADDRESS, 64, at_an_old_address(Budget { holdings: 2, ..Budget::default() });
+    /// Three voters, of which two are terminated, in their hooks.
+    TWO_LEAVE, 64, cluster(3, Budget { endings: 2, holdings: 2, kills: 1, ..Budget::default() });
+    /// Two voters and one that joins, any two of which are terminated, in their hooks.
+    ONE_COMES, 64, with_fresh(2, 1, Budget { endings: 2, holdings: 3, ..Budget::default() });
+    /// Two voters, of which one is terminated and then put back into the group, where its `up` is started once more.
+    BACK_AGAIN, 64, cluster(2, Budget { endings: 1, lists: 1, holdings: 2, starts: 1, ..Budget::default() });
+    /// Two voters, of which one is terminated, with a marker of any time and machine on any of them.
+    ENDED_MARKED, 64, cluster(2, Budget { endings: 1, markers: 1, holdings: 1, ..Budget::default() });
+    /// Two fresh machines that make a cluster, and are terminated meanwhile, in their hooks.
+    ENDED_YOUNG, 64, World::new(2, Budget { endings: 1, claims: 2, holdings: 1, faults: 1, ..Budget::default() });
     /// A cluster that is lost, retired, and made anew.
     RETIRED, 64, cluster(1, Budget { claims: 2, deaths: 1, stops: 1, launches: 1, retirements: 1, kills: 1, starts: 1, ..Budget::default() });
 }

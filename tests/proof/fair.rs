@@ -1,11 +1,13 @@
 //! The sixth rule: after the faults have ceased, all must end well. Machines take turns, all clocks run alike, late writes have
 //! landed, frozen machines are thawed, every machine serves again, systemd restarts `up`, and the group replaces lost machines.
 
-use crate::world::{Action, At, Budget, Kubeadm, Life, Listed, Luck, Machine, Slot, Up, World};
+use crate::world::{Action, At, Budget, Kubeadm, Life, Listed, Luck, Machine, Rule, Slot, Up, World};
 
 /// How many turns all machines get until all must be well, five seconds each: several times the longest wait.
 pub const TURNS: usize = 400;
 const TURN: u16 = 5;
+/// After so many turns the terminate hooks end.
+const HOOK: usize = 250;
 
 /// The result of a fair end.
 #[derive(Debug)]
@@ -42,7 +44,7 @@ pub fn play(world: &World, mut on_action: impl FnMut(&Action, &World)) -> End {
         if world.machine(slot).frozen {
             happen(&mut world, Action::Thaw(slot), &mut on_action);
         }
-        if world.machine(slot).listed != Listed::InService {
+        if !matches!(world.machine(slot).listed, Listed::InService | Listed::Ending) {
             happen(&mut world, Action::List(slot, Listed::InService), &mut on_action);
         }
         if world.machine(slot).life == Life::Stopped {
@@ -57,6 +59,15 @@ pub fn play(world: &World, mut on_action: impl FnMut(&Action, &World)) -> End {
         if world.is_well() && world.slots().all(|slot| rests(&world, slot)) {
             return End::Well(turn);
         }
+        if turn == HOOK {
+            end_hooks(&mut world, &mut on_action);
+            if world.broken.is_some() {
+                return End::Broken(Box::new(world));
+            }
+            if world.is_lost() {
+                return End::Lost;
+            }
+        }
         for slot in world.slots() {
             take_turn(&mut world, slot, turn == 0 || turn % 40 == 39, &mut on_action);
         }
@@ -66,9 +77,14 @@ pub fn play(world: &World, mut on_action: impl FnMut(&Action, &World)) -> End {
             return End::Broken(Box::new(world));
         }
     }
+    // So does one where somebody has put back the registration of a machine that died before it wrote it anew.
     // A disk that somebody swapped, or that another machine wrote, may be the last copy: then an operator decides.
     let decides = |slot: Slot| world.machine(slot).life == Life::Running && world.needs_operator(slot);
-    if world.slipped || world.slots().any(decides) { End::Lost } else { End::Stuck(Box::new(world)) }
+    if world.slipped || world.slots().any(decides) || world.has_unexplained_member() {
+        End::Lost
+    } else {
+        End::Stuck(Box::new(world))
+    }
 }
 
 fn happen(world: &mut World, action: Action, on_action: &mut impl FnMut(&Action, &World)) {
@@ -78,11 +94,27 @@ fn happen(world: &mut World, action: Action, on_action: &mut impl FnMut(&Action,
 
 /// The group launches the machines that it lacks, at fresh addresses.
 fn replace(world: &mut World) {
-    let alive = |machine: &&Machine| matches!(machine.life, Life::Running | Life::Stopped);
+    let alive =
+        |machine: &&Machine| matches!(machine.life, Life::Running | Life::Stopped) && machine.listed != Listed::Ending;
     while world.machines.iter().filter(alive).count() < usize::from(world.desired) {
         let addr = 100 + u8::try_from(world.machines.len()).expect("there are few machines");
         world.machines.push(Machine::new(addr));
     }
+}
+
+/// The hooks' time is over: whoever still waits in one goes, and must have had a reason to.
+fn end_hooks(world: &mut World, on_action: &mut impl FnMut(&Action, &World)) {
+    for slot in world.slots() {
+        if world.agent_works(slot) {
+            if world.must_be_out(slot) || world.is_stopped_voter(slot) {
+                world.breaks(Rule::Stays);
+            }
+            happen(world, Action::Terminate(slot), on_action);
+            // Its member may be left, and here only who joins reaps.
+            world.desired += 1;
+        }
+    }
+    replace(world);
 }
 
 fn rests(world: &World, slot: Slot) -> bool {
@@ -94,6 +126,12 @@ fn take_turn(world: &mut World, slot: Slot, restart: bool, on_action: &mut impl 
     let machine = world.machine(slot);
     if machine.life != Life::Running {
         return;
+    }
+    if machine.listed == Listed::Ending {
+        if world.may_end_up(slot) {
+            happen(world, Action::EndUp(slot), on_action);
+        }
+        return happen(world, Action::Agent(slot, Luck::Fine), on_action);
     }
     let starts = |up: &Up| up.at.is_end() && if world.by_unit { world.may_start(slot) } else { restart };
     if machine.up.as_ref().is_none_or(|up| starts(up)) {

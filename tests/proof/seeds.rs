@@ -55,6 +55,11 @@ fn weight(action: &Action, stormy: u64) -> u64 {
         Action::Outage(_) => 2,
         Action::Spoil(_) => 2,
         Action::Mend(_) => 10,
+        Action::End(_) => 4,
+        Action::Agent(_, Luck::Fine) => 300,
+        Action::Agent(..) => 10 * stormy,
+        Action::EndUp(_) => 100,
+        Action::KillAgent(_) => 3 * stormy,
         Action::Expire(_) => 2000,
         Action::Elapse(_) => 0,
     }
@@ -93,6 +98,7 @@ fn begin(chance: &mut Chance) -> World {
             strangers: when(4, 1),
             outages: chance.small(3),
             defects: chance.small(3),
+            endings: chance.small(3),
             starts: 250,
         },
     );

@@ -30,7 +30,7 @@ fn way_out(seen: &Observation, ending: &Ending) -> Result<Answer, AgentStep> {
         return Ok(Answer::NeverMember);
     }
     if is_emptied_member(seen) {
-        return Err(AgentStep::Hold(Hold::Emptied));
+        return Err(AgentStep::Hold(Hold::Registered));
     }
     match &seen.plan {
         LeavePlan::Stay(StayReason::LastVoter) => Err(AgentStep::Hold(Hold::LastVoter { desired: seen.desired })),
@@ -46,9 +46,15 @@ fn way_out(seen: &Observation, ending: &Ending) -> Result<Answer, AgentStep> {
 /// A claim of this machine that has not become a cluster.
 fn of_own_claim(seen: &Observation) -> Option<Result<Answer, AgentStep>> {
     match &seen.claim {
+        // A marker from an earlier time may lie beside a member's data.
+        ClaimHere::Mine | ClaimHere::Superseded if seen.registered_member == Some(true) => {
+            Some(Err(AgentStep::Hold(Hold::Registered)))
+        }
         ClaimHere::Superseded if seen.init_given_up => Some(Ok(Answer::InitGivenUp)),
         ClaimHere::Mine | ClaimHere::Superseded => Some(Err(AgentStep::StepDown)),
         ClaimHere::Unknown(why) => Some(Err(AgentStep::Hold(Hold::ClaimUnknown(why.clone())))),
+        // It landed after this machine, or an `up` on it, had stopped: the cluster's first voter must not stay down.
+        ClaimHere::Flipped if seen.is_stopped => Some(Err(AgentStep::ServeAgain)),
         ClaimHere::Flipped | ClaimHere::Nothing => None,
     }
 }

@@ -35,6 +35,8 @@ pub struct Observation {
     pub claim: ClaimHere,
     /// Whether this process has stopped what an unpublished init has started here, and given its claim back.
     pub init_given_up: bool,
+    /// Whether kubelet is stopped; asked only of a machine whose init was published.
+    pub is_stopped: bool,
     /// The plan for leaving.
     pub plan: LeavePlan,
     /// The cluster by which that plan was made.
@@ -49,10 +51,12 @@ pub struct Observation {
     pub desired: Option<usize>,
 }
 
-/// Whether a registration tells of a member that nobody has seen to be gone.
+/// Whether a registration tells of a member that nobody has seen to be gone, of a cluster that was not given up.
 #[must_use]
 pub fn may_be_listed(said: &Registration) -> bool {
-    said.member_id.is_some() && !matches!(said.phase, RegistrationPhase::Left | RegistrationPhase::Reaped)
+    !said.retired
+        && said.member_id.is_some()
+        && !matches!(said.phase, RegistrationPhase::Left | RegistrationPhase::Reaped)
 }
 
 impl Observation {
@@ -106,13 +110,25 @@ impl Lifecycle {
 }
 
 /// How far a machine has left its cluster for good.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Departure {
     /// It has begun to leave, and may still be listed.
     Leaving,
     /// A certain list was seen to lack it.
     Left,
+}
+
+impl Departure {
+    /// Whether the marker of leaving that was found keeps `kubeboot up` away: any does, after a reboot as well. Only an operator's command
+    /// removes it.
+    #[must_use]
+    pub fn keeps_up_away(found: Option<Self>) -> bool {
+        match found {
+            Some(Self::Leaving | Self::Left) => true,
+            None => false,
+        }
+    }
 }
 
 /// What the record, read now, says of a claim under which this machine has begun an init.

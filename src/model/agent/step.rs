@@ -14,6 +14,8 @@ pub enum AgentStep {
     Hold(Hold),
     /// Stop what an unpublished init has started here, give its claim back if that is still this machine's, then answer the hook.
     StepDown,
+    /// Start kubelet again: the init was published after all, and this machine is a voter of the cluster.
+    ServeAgain,
     /// Leave the cluster by the plan, then answer the hook.
     Leave,
     /// Complete the hook with CONTINUE.
@@ -64,8 +66,8 @@ pub enum Hold {
     ClaimUnknown(String),
     /// It may be a member by what lies on its disk, and it is not known which one.
     Disk(StayReason),
-    /// Its disk is empty, and it is registered as a member that may still be listed.
-    Emptied,
+    /// Its disk is that of no member, and it is registered as one that may still be listed.
+    Registered,
     /// kubeboot knows nothing of this disk, and data of an etcd is on it, or may be on a volume that is not mounted.
     Data,
 }
@@ -75,7 +77,7 @@ impl AgentStep {
     #[must_use]
     pub fn wants_lock(&self) -> bool {
         match self {
-            Self::StepDown | Self::Leave | Self::Answer(_) => true,
+            Self::StepDown | Self::ServeAgain | Self::Leave | Self::Answer(_) => true,
             Self::Watch | Self::Hold(_) | Self::Rest(..) => false,
         }
     }
@@ -87,6 +89,7 @@ impl AgentStep {
             Self::Watch => "watch",
             Self::Hold(_) => "hold",
             Self::StepDown => "step-down",
+            Self::ServeAgain => "serve-again",
             Self::Leave => "leave",
             Self::Answer(_) => "answer",
             Self::Rest(..) => "rest",
@@ -101,6 +104,9 @@ impl fmt::Display for AgentStep {
             Self::Hold(why) => write!(f, "this machine stays for now: {why}"),
             Self::StepDown => {
                 f.write_str("its init was never published: stopping what it has started, and giving its claim back")
+            }
+            Self::ServeAgain => {
+                f.write_str("its init was published after what it had started was stopped: kubelet is started again")
             }
             Self::Leave => f.write_str("this machine leaves its cluster"),
             Self::Answer(why) => write!(f, "the terminate hook is answered with CONTINUE: {why}"),
@@ -146,9 +152,9 @@ impl fmt::Display for Hold {
             Self::NotEnough(why) => why.fmt(f),
             Self::OthersUnknown(why) => write!(f, "it is not known who would stay: {why}"),
             Self::ClaimUnknown(why) => write!(f, "it is not known whether its init was published: {why}"),
-            Self::Emptied => f.write_str(
-                "its disk is empty, and it is registered as a member, which may still be listed: it goes once another machine has reaped \
-                 that member. With no other machine there, see 'kubeboot reap'",
+            Self::Registered => f.write_str(
+                "its disk is that of no member, and it is registered as one, which may still be listed: it goes once another machine has \
+                 reaped that member. With no other machine there, see 'kubeboot reap'",
             ),
             Self::Data => f.write_str(
                 "nothing here says whose etcd it is, and its data folder holds data or is on a volume that is not mounted: mount it, or copy \

@@ -1,6 +1,7 @@
 //! Which rows of the decide table and which verdicts of the reaper were taken, and which were refused where they could have
 //! been taken: over everything that was checked in this process.
 
+use kubeboot::model::agent::{AgentStep, Answer, Hold};
 use kubeboot::model::membership::later_truth::LaterTruth;
 use kubeboot::model::membership::members::Member;
 use kubeboot::model::membership::reaping::{KeepReason, ReapVerdict, RemovalReason};
@@ -73,8 +74,26 @@ pub const VERDICTS: [&str; 8] = [
     "remove: given up",
 ];
 
+/// What an agent may decide, and why it holds. It always ends here, and its hook waits, so it neither watches nor rests.
+pub const AGENT: [&str; 13] = [
+    "agent: step down",
+    "agent: leave",
+    "agent: answer, never a member",
+    "agent: answer, init given up",
+    "agent: answer, left",
+    "agent: hold, last voter",
+    "agent: hold, blocked",
+    "agent: hold, not enough",
+    "agent: hold, others unknown",
+    "agent: hold, claim unknown",
+    "agent: hold, disk or data",
+    "agent: hold, registered",
+    "agent: serve again",
+];
+
 static STEPS: [AtomicU64; SITUATIONS] = [const { AtomicU64::new(0) }; SITUATIONS];
 static JUDGED: AtomicU64 = AtomicU64::new(0);
+static AGENTS: AtomicU64 = AtomicU64::new(0);
 static QUEUED: AtomicU64 = AtomicU64::new(0);
 
 const fn row(step: &Step) -> usize {
@@ -162,6 +181,26 @@ pub fn judged(judged: &[(Member, ReapVerdict)]) {
     }
 }
 
+pub fn agent_decided(step: &AgentStep) {
+    let row = match step {
+        AgentStep::StepDown => 0,
+        AgentStep::Leave => 1,
+        AgentStep::Answer(Answer::NeverMember) => 2,
+        AgentStep::Answer(Answer::InitGivenUp) => 3,
+        AgentStep::Answer(Answer::Left) => 4,
+        AgentStep::Hold(Hold::LastVoter { .. }) => 5,
+        AgentStep::Hold(Hold::Blocked(_)) => 6,
+        AgentStep::Hold(Hold::NotEnough(_)) => 7,
+        AgentStep::Hold(Hold::OthersUnknown(_)) => 8,
+        AgentStep::Hold(Hold::ClaimUnknown(_)) => 9,
+        AgentStep::Hold(Hold::Disk(_) | Hold::Data) => 10,
+        AgentStep::Hold(Hold::Registered) => 11,
+        AgentStep::ServeAgain => 12,
+        AgentStep::Watch | AgentStep::Rest(..) => return,
+    };
+    set(&AGENTS, row);
+}
+
 pub fn queued(taken: bool) {
     set(&QUEUED, usize::from(taken));
 }
@@ -189,6 +228,8 @@ pub fn missing() -> (BTreeSet<&'static str>, BTreeSet<&'static str>) {
     }
     let judged = JUDGED.load(Ordering::Relaxed);
     never.extend(VERDICTS.iter().enumerate().filter(|(row, _)| judged & (1 << row) == 0).map(|(_, name)| *name));
+    let agents = AGENTS.load(Ordering::Relaxed);
+    never.extend(AGENT.iter().enumerate().filter(|(row, _)| agents & (1 << row) == 0).map(|(_, name)| *name));
     for (row, name) in ["queue: wait", "queue: take"].into_iter().enumerate() {
         if QUEUED.load(Ordering::Relaxed) & (1 << row) == 0 {
             never.insert(name);

@@ -113,6 +113,7 @@ impl World {
     /// The next step of a kubeadm. What etcd refuses: a second learner, and any new member while a voter does not answer
     /// (strict reconfiguration check); everything without a quorum.
     pub fn step_kubeadm(&mut self, slot: Slot, luck: Luck) {
+        self.machine_mut(slot).credentials = true;
         let fails = luck == Luck::Fails || self.machine(slot).unfit;
         let machine = self.machine(slot);
         let addr = machine.addr;
@@ -135,6 +136,9 @@ impl World {
                 if fails || refused || !self.has_quorum(claim) {
                     Kubeadm::Ended { well: false, announced: false }
                 } else {
+                    if self.machine(slot).departure.is_some() {
+                        self.breaks(Rule::Returned);
+                    }
                     self.members += 1;
                     let id = self.members;
                     let mem = Mem { id, slot, addr, learner: true, started: false };
@@ -206,7 +210,7 @@ impl World {
     }
 
     /// etcd commits a removal. The rules are about this moment.
-    fn commit_removal(&mut self, slot: Slot, claim: Claim, task: &Task) {
+    pub fn commit_removal(&mut self, slot: Slot, claim: Claim, task: &Task) {
         let Some(mem) = self.members(claim).iter().find(|mem| mem.id == task.id).copied() else { return };
         let before = (self.answering(claim), self.members(claim).iter().filter(|mem| !mem.learner).count());
         let rest = before.1 - usize::from(!mem.learner);
@@ -217,7 +221,8 @@ impl World {
         }
         // etcd has no conditional removal, so a learner that gets its vote after the last list is excepted.
         if mem.slot != slot && task.had_vote {
-            if self.up(slot).view.states.get(&mem.slot) == Some(&Some(super::Life::Running)) {
+            let view = self.machine(slot).up.as_ref().map(|up| &up.view);
+            if view.is_some_and(|view| view.states.get(&mem.slot) == Some(&Some(super::Life::Running))) {
                 self.breaks(Rule::LiveVoter);
             }
             if task.probed.iter().any(|(was, answered)| was.id == mem.id && *answered) {

@@ -148,10 +148,14 @@ impl World {
         (group, instances)
     }
 
-    fn group_member(&self, slot: Slot, listed: Listed) -> GroupMember {
+    pub fn group_member(&self, slot: Slot, listed: Listed) -> GroupMember {
         GroupMember {
             instance: id(slot),
-            lifecycle: Lifecycle::parse(if listed == Listed::Standby { "Standby" } else { "InService" }),
+            lifecycle: Lifecycle::parse(match listed {
+                Listed::Standby => "Standby",
+                Listed::Ending => "Terminating:Wait",
+                Listed::InService | Listed::Unhealthy | Listed::Not => "InService",
+            }),
             healthy: listed != Listed::Unhealthy,
             ec2: None,
             addresses: vec![address(self.machine(slot).addr)],

@@ -110,7 +110,8 @@ impl World {
     /// One of the two steps of a wipe; whether it was the last.
     pub fn wipe(&mut self, slot: Slot, emptied: bool) -> bool {
         if emptied {
-            self.machine_mut(slot).disk.marker = None;
+            let machine = self.machine_mut(slot);
+            (machine.disk.marker, machine.credentials) = (None, false);
             let reg = &mut self.up_mut(slot).reg;
             (reg.member, reg.nonce) = (None, None);
             return true;

@@ -5,6 +5,7 @@
 //! The world is kept small: names are numbers, times are ages in seconds up to [`LONG`], and what decides nothing (text, times of day,
 //! versions, Nodes) is left out.
 
+pub mod agent;
 pub mod bucket;
 pub mod cover;
 pub mod disks;
@@ -18,6 +19,7 @@ pub mod nature;
 pub mod rules;
 pub mod slips;
 
+use kubeboot::model::agent::Departure;
 pub use rules::Rule;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -210,6 +212,8 @@ pub enum Listed {
     Standby,
     Unhealthy,
     Not,
+    /// It is being terminated, and its hook waits.
+    Ending,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -236,7 +240,13 @@ pub struct Machine {
     /// etcd's data on a volume that is not mounted.
     pub volume: Option<Data>,
     pub kubeadm: Kubeadm,
+    /// Whether kubeadm has made credentials here.
+    pub credentials: bool,
     pub up: Option<Box<Up>>,
+    /// Its agent, which matters while it is being terminated.
+    pub agent: agent::Agent,
+    /// The durable marker of leaving.
+    pub departure: Option<Departure>,
 }
 
 /// One run of `kubeboot up`.
@@ -488,6 +498,14 @@ pub enum Action {
     /// Something is wrong with a machine from now on, or no longer.
     Spoil(Slot),
     Mend(Slot),
+    /// The group begins to terminate a machine, in its hook.
+    End(Slot),
+    /// The next step of the agent of such a machine.
+    Agent(Slot, Luck),
+    /// An `up` sees that its machine is being terminated, and ends.
+    EndUp(Slot),
+    /// The agent is killed, and started again by systemd.
+    KillAgent(Slot),
 }
 
 /// How often each event may still happen.
@@ -518,6 +536,7 @@ pub struct Budget {
     pub strangers: u8,
     pub outages: u8,
     pub defects: u8,
+    pub endings: u8,
     /// Restarts of an `up` that has ended.
     pub starts: u8,
 }
@@ -571,7 +590,10 @@ impl Machine {
             disk: Disk::default(),
             volume: None,
             kubeadm: Kubeadm::None,
+            credentials: false,
             up: None,
+            agent: agent::Agent::default(),
+            departure: None,
         }
     }
 

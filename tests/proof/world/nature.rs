@@ -1,10 +1,12 @@
 //! What may happen next, and everything that happens to machines from outside.
 
+use super::agent::Where;
 use super::bucket::{Body, Condition};
 use super::{
     Action, At, CLAIM_TTL, DEADLINE, GRACE, Kubeadm, LATER, LONG, Life, Listed, Luck, Machine, Rec, RecState, SOON,
     Slot, Up, World,
 };
+use kubeboot::model::agent::Departure;
 use kubeboot::model::record::claim;
 use kubeboot::model::record::conditional_write;
 
@@ -84,9 +86,15 @@ impl World {
         if left.stops > 0 {
             out.push(Action::Stop(slot));
         }
-        if left.lists > 0 {
+        // Somebody takes a machine that the group retains back into it.
+        if left.lists > 0 && machine.listed == Listed::Ending {
+            out.push(Action::List(slot, Listed::InService));
+        } else if left.lists > 0 {
             let others = [Listed::InService, Listed::Standby, Listed::Unhealthy, Listed::Not];
             out.extend(others.iter().filter(|to| **to != machine.listed).map(|to| Action::List(slot, *to)));
+        }
+        if left.endings > 0 && machine.listed == Listed::InService {
+            out.push(Action::End(slot));
         }
         if machine.unfit {
             out.push(Action::Mend(slot));
@@ -114,15 +122,35 @@ impl World {
                 lucky(out, |luck| Action::Kubeadm(slot, luck), left.join_failures, &[Luck::Fails]);
             }
         }
+        if self.agent_works(slot) {
+            lucky(out, |luck| Action::Agent(slot, luck), left.faults, &[Luck::Lost]);
+            if left.views > 0 {
+                let others = self.slots().filter(|other| *other != slot);
+                out.extend(others.map(|other| Action::Agent(slot, Luck::Without(other))));
+            }
+            if left.kills > 0 && machine.agent != super::agent::Agent::default() {
+                out.push(Action::KillAgent(slot));
+            }
+            if self.may_end_up(slot) {
+                out.push(Action::EndUp(slot));
+            }
+            if !bounds.one_clock && machine.agent.age < LONG {
+                out.push(Action::Elapse(slot));
+            }
+        }
         let Some(up) = &machine.up else {
-            out.push(Action::Start(slot));
+            if !self.agent_has_lock(slot) {
+                out.push(Action::Start(slot));
+            }
             return;
         };
         if self.is_expired(slot) {
             out.push(Action::Expire(slot));
         }
         match up.at {
-            At::Done | At::Stopped | At::Expired if self.may_start(slot) => out.push(Action::Start(slot)),
+            At::Done | At::Stopped | At::Expired if self.may_start(slot) && !self.agent_has_lock(slot) => {
+                out.push(Action::Start(slot));
+            }
             At::Done | At::Stopped | At::Expired => return,
             _ => {
                 if left.kills > 0 {
@@ -219,7 +247,7 @@ impl World {
 
     fn launches(&self, out: &mut Vec<Action>) {
         let gone = |slot: &Slot| matches!(self.machine(*slot).life, Life::Terminated | Life::Forgotten);
-        let serving = self.slots().filter(|slot| !gone(slot)).count();
+        let serving = self.slots().filter(|slot| !gone(slot) && self.machine(*slot).listed != Listed::Ending).count();
         if self.left.launches == 0 || serving >= usize::from(self.desired) {
             return;
         }
@@ -285,7 +313,9 @@ impl World {
                 let machine = self.machine_mut(slot);
                 // The orphan of a killed run holds the machine's lock: it is ended first.
                 machine.kubeadm = Kubeadm::None;
-                machine.up = Some(Box::new(Up::new(reg)));
+                let up = Up::new(reg);
+                let kept_away = Departure::keeps_up_away(machine.departure);
+                machine.up = Some(Box::new(if kept_away { Up { at: At::Stopped, ..up } } else { up }));
             }
             Action::Kill(slot) => {
                 self.left.kills = self.left.kills.saturating_sub(1);
@@ -389,6 +419,22 @@ impl World {
                 self.machine_mut(slot).unfit = true;
             }
             Action::Mend(slot) => self.machine_mut(slot).unfit = false,
+            Action::End(slot) => self.end(slot),
+            // What AWS does not answer is asked again, and its hook's time goes on.
+            Action::Agent(..) if self.outage > 0 => {}
+            Action::Agent(slot, luck) => {
+                self.pay(slot, luck, action);
+                self.step_agent(slot, luck);
+                // These follow at once, and nothing that others could see lies between.
+                while self.coarse && matches!(self.machine(slot).agent.at, Where::Locked | Where::Next | Where::Gone) {
+                    self.step_agent(slot, Luck::Fine);
+                }
+            }
+            Action::EndUp(slot) => self.end_up(slot),
+            Action::KillAgent(slot) => {
+                self.left.kills = self.left.kills.saturating_sub(1);
+                self.machine_mut(slot).agent = super::agent::Agent::default();
+            }
             Action::Strange => {
                 self.left.strangers = self.left.strangers.saturating_sub(1);
                 self.strange = true;
@@ -438,6 +484,7 @@ impl World {
         if dead {
             (machine.disk, machine.volume) = (super::Disk::default(), None);
             (machine.listed, machine.unfit) = (Listed::InService, false);
+            (machine.credentials, machine.departure) = (false, None);
         }
         if machine.disk.manifest.is_none() {
             (machine.kubelet, machine.aside) = (true, false);
@@ -476,7 +523,7 @@ impl World {
 
     pub fn power_off(&mut self, slot: Slot) {
         let machine = self.machine_mut(slot);
-        (machine.up, machine.kubeadm) = (None, Kubeadm::None);
+        (machine.up, machine.kubeadm, machine.agent) = (None, Kubeadm::None, super::agent::Agent::default());
         (machine.off, machine.frozen) = (true, false);
     }
 
@@ -499,7 +546,14 @@ impl World {
     fn pass(&mut self, slot: Slot, seconds: u16) {
         let alive: Vec<Slot> = self.slots().filter(|other| self.machine(*other).life == Life::Running).collect();
         let by_unit = self.by_unit;
-        let Some(up) = &mut self.machine_mut(slot).up else { return };
+        let machine = self.machine_mut(slot);
+        if machine.listed == Listed::Ending {
+            machine.agent.age = (machine.agent.age + seconds).min(LONG);
+            if let Some((_, age)) = &mut machine.agent.lease_seen {
+                *age = (*age + seconds).min(LONG);
+            }
+        }
+        let Some(up) = &mut machine.up else { return };
         if by_unit {
             up.age = (up.age + seconds).min(LONG);
         }

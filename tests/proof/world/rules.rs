@@ -43,10 +43,18 @@ pub enum Rule {
     Explains,
     /// Nobody claims or joins anew with a machine on which kubeadm is known to fail.
     Unfit,
+    /// 14: a machine that leaves by itself leaves a voter behind that is `joined` and has a ready API server.
+    Serves,
+    /// 15: a hook is answered only by a machine whose `up` has ended and that no cluster lists.
+    Answered,
+    /// 15: after its marker of leaving a machine is never listed again.
+    Returned,
+    /// 16: while a quorum lives and all answer, who is being terminated comes out.
+    Stays,
 }
 
 impl Rule {
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 23] = [
         Self::Identity,
         Self::OneReady,
         Self::OwnClaim,
@@ -66,6 +74,10 @@ impl Rule {
         Self::OwnServer,
         Self::Explains,
         Self::Unfit,
+        Self::Serves,
+        Self::Answered,
+        Self::Returned,
+        Self::Stays,
     ];
 
     pub const fn name(self) -> &'static str {
@@ -89,6 +101,10 @@ impl Rule {
             Self::OwnServer => "19: an API server that this record's claim started is no other cluster",
             Self::Explains => "6: what explains a listed member stays registered",
             Self::Unfit => "6: an unfit machine begins nothing",
+            Self::Serves => "14: who leaves leaves a joined voter that serves",
+            Self::Answered => "15: only who is no member answers its hook",
+            Self::Returned => "15: who has begun to leave is never listed again",
+            Self::Stays => "16: who is being terminated comes out",
         }
     }
 }
@@ -184,7 +200,12 @@ impl World {
                 (marker.owner, marker.claim, marker.stage) == (*slot, claim, super::Stage::Member)
             }) && members.iter().any(|mem| mem.addr == machine.addr && !mem.learner && self.answers(claim, mem))
         };
+        let ends = |slot: Slot| {
+            let machine = self.machine(slot);
+            machine.life == Life::Running && machine.listed == super::Listed::Ending
+        };
         !members.is_empty()
+            && !self.slots().any(ends)
             && self.slots().filter(serves).all(|slot| joined(&slot))
             && members.iter().all(|mem| self.machines.iter().any(|it| it.addr == mem.addr && it.life == Life::Running))
     }
@@ -193,6 +214,10 @@ impl World {
     /// can go on.
     pub fn needs_operator(&self, slot: Slot) -> bool {
         let disk = &self.machine(slot).disk;
+        // Only an operator's command removes the marker of leaving.
+        if self.machine(slot).departure.is_some() && self.machine(slot).listed != super::Listed::Ending {
+            return true;
+        }
         match disk.marker {
             None => disk.data.is_some() || disk.manifest.is_some(),
             Some(marker) if marker.owner != slot => disk.data.is_some(),
@@ -204,6 +229,17 @@ impl World {
             }
             Some(marker) => Some(marker.claim) != self.visible() && marker.stage != super::Stage::Initializing,
         }
+    }
+
+    /// Whether no registration explains a member, because it tells of the machine's time before.
+    pub fn has_unexplained_member(&self) -> bool {
+        let explains = |mem: &super::Mem, slot: &Slot, reg: &super::Reg| {
+            reg.member == Some(mem.id) || reg.member.is_none() && self.machine(*slot).addr == mem.addr
+        };
+        let all = || self.bucket.regs.iter();
+        self.visible().is_some_and(|claim| {
+            self.members(claim).iter().any(|mem| !all().any(|(slot, reg)| explains(mem, slot, reg)))
+        })
     }
 
     fn identity_fits(&self, slot: Slot) -> bool {

@@ -85,6 +85,7 @@ fn seen(local: Local, cluster: ClusterView) -> Observation {
         registered_member: Some(true),
         claim: ClaimHere::Nothing,
         init_given_up: false,
+        is_stopped: false,
         plan,
         cluster,
         addresses,
@@ -102,7 +103,11 @@ fn the_rows_of_the_table() {
         registered_member: registered,
         ..seen(local, unknown())
     };
-    let claims = |claim: ClaimHere| Observation { claim, ..seen(half(Stage::Initializing), unknown()) };
+    let claims = |claim: ClaimHere| Observation {
+        claim,
+        registered_member: Some(false),
+        ..seen(half(Stage::Initializing), unknown())
+    };
     let rows: Vec<(&str, Observation, AgentStep)> = vec![
         ("external etcd: its Node is deleted first", seen(made(), ClusterView::External), AgentStep::Leave),
         ("never begun", never(Local::Fresh, Some(false)), answer(Answer::NeverMember)),
@@ -112,11 +117,15 @@ fn the_rows_of_the_table() {
             Observation { has_data: true, ..never(Local::Fresh, Some(false)) },
             AgentStep::Hold(Hold::Data),
         ),
-        ("wiped by hand, and registered as a member", never(Local::Fresh, Some(true)), AgentStep::Hold(Hold::Emptied)),
+        (
+            "wiped by hand, and registered as a member",
+            never(Local::Fresh, Some(true)),
+            AgentStep::Hold(Hold::Registered),
+        ),
         (
             "the same, and a join was begun",
             Observation { plan: LeavePlan::Stay(StayReason::NotBegun), ..never(half(Stage::Joining), Some(true)) },
-            AgentStep::Hold(Hold::Emptied),
+            AgentStep::Hold(Hold::Registered),
         ),
         ("a join without a member", never(half(Stage::Joining), Some(false)), answer(Answer::NeverMember)),
         ("an init that is still this machine's", claims(ClaimHere::Mine), AgentStep::StepDown),
@@ -130,6 +139,16 @@ fn the_rows_of_the_table() {
             "a claim that came back after that",
             Observation { init_given_up: true, ..claims(ClaimHere::Mine) },
             AgentStep::StepDown,
+        ),
+        (
+            "the same marker beside a member's data",
+            Observation { registered_member: Some(true), ..claims(ClaimHere::Superseded) },
+            AgentStep::Hold(Hold::Registered),
+        ),
+        (
+            "an init that was published when all had been stopped",
+            Observation { is_stopped: true, ..claims(ClaimHere::Flipped) },
+            AgentStep::ServeAgain,
         ),
         ("a certain list lacks it", seen(made(), without_me("VV")), AgentStep::Leave),
         ("a member, and enough stays", seen(made(), listed("VVV")), AgentStep::Leave),
@@ -266,7 +285,7 @@ fn in_every_combination_the_hook_is_answered_only_by_who_is_no_member_for_certai
     for local in &locals {
         for cluster in &clusters {
             for claim in &claims {
-                for bits in 0u8..32 {
+                for bits in 0u8..64 {
                     let flag = |bit: u8| bits >> bit & 1 == 1;
                     let base = seen(local.clone(), cluster.clone());
                     let observation = Observation {
@@ -274,6 +293,7 @@ fn in_every_combination_the_hook_is_answered_only_by_who_is_no_member_for_certai
                         registered_member: if flag(1) { None } else { Some(flag(2)) },
                         init_given_up: flag(3),
                         others: base.others.clone().filter(|_| flag(4)),
+                        is_stopped: flag(5),
                         claim: claim.clone(),
                         ..base
                     };
@@ -283,7 +303,7 @@ fn in_every_combination_the_hook_is_answered_only_by_who_is_no_member_for_certai
             }
         }
     }
-    assert_eq!(cells, 6 * 9 * 5 * 32);
+    assert_eq!(cells, 6 * 9 * 5 * 64);
 }
 
 fn check(seen: &Observation) {
@@ -297,7 +317,8 @@ fn check(seen: &Observation) {
             assert!(!matches!(seen.claim, ClaimHere::Mine | ClaimHere::Unknown(_)), "{seen:?}");
         }
         AgentStep::Answer(Answer::InitGivenUp) => {
-            assert!(seen.init_given_up && seen.claim == ClaimHere::Superseded, "{seen:?}")
+            assert!(seen.init_given_up && seen.claim == ClaimHere::Superseded, "{seen:?}");
+            assert!(seen.registered_member != Some(true), "{seen:?}");
         }
         AgentStep::Answer(Answer::Left) => panic!("nobody saw it gone: {seen:?}"),
         AgentStep::Leave => {
@@ -307,6 +328,7 @@ fn check(seen: &Observation) {
             assert!(certain, "{seen:?}");
         }
         AgentStep::StepDown => assert!(matches!(seen.claim, ClaimHere::Mine | ClaimHere::Superseded), "{seen:?}"),
+        AgentStep::ServeAgain => assert!(seen.claim == ClaimHere::Flipped && seen.is_stopped, "{seen:?}"),
         AgentStep::Hold(_) => assert!(!step.to_string().is_empty()),
         AgentStep::Watch | AgentStep::Rest(..) => panic!("it is ending, and its hook waits: {seen:?}"),
     }

@@ -53,6 +53,8 @@ fn a_registered_member_may_be_listed_until_somebody_saw_it_gone() {
         said.member_id = Some(MemberId(7));
         assert!(!may_be_listed(&said), "{:?}", said.phase);
     }
+    (said.phase, said.retired) = (Joined, true);
+    assert!(!may_be_listed(&said), "its cluster was given up");
 }
 
 #[test]
