@@ -40,6 +40,7 @@ resource "terraform_data" "guard" {
 
   # Beside what the group itself depends on, which is destroyed after the group.
   depends_on = [
+    aws_autoscaling_lifecycle_hook.leave,
     aws_kms_alias.this,
     aws_s3_bucket_lifecycle_configuration.control_plane,
     aws_s3_bucket_ownership_controls.control_plane,

@@ -120,10 +120,17 @@ resource "aws_autoscaling_group" "control_plane" {
     heartbeat_timeout    = var.launch_hook_timeout
   }
 
-  # A hook on autoscaling:EC2_INSTANCE_TERMINATING gives a machine the time to leave whenever enough of the cluster stays
-  # (docs/agent.md has it; add it as a resource of its own, which replaces nothing). There is none here, because a last
-  # voter is held as long as that hook lasts, and `terraform destroy` would wait for it. Without it a machine that is
-  # terminated leaves while it powers off, within a minute.
+  # A machine whose terminate hook ends before it has left keeps its disk, and runs on beside the group until somebody
+  # terminates it: it may hold the last copy of the cluster. The hook is aws_autoscaling_lifecycle_hook.leave.
+  dynamic "instance_lifecycle_policy" {
+    for_each = var.terminate_hook ? [1] : []
+
+    content {
+      retention_triggers {
+        terminate_hook_abandon = "retain"
+      }
+    }
+  }
 
   # One at a time, the new one first, and the next only when the last is a voter: 100 for both means that. Then one voter
   # of three may fail at any moment of a refresh. The other way round two are left meanwhile, and two bear no failure.
@@ -227,6 +234,21 @@ resource "aws_autoscaling_lifecycle_hook" "launch" {
   lifecycle_transition   = local.launching
   default_result         = "ABANDON"
   heartbeat_timeout      = var.launch_hook_timeout
+}
+
+# A machine that is terminated waits here until its agent has taken it out of its cluster (docs/agent.md), which keeps the
+# hook alive as long as it takes. The time is for a machine whose agent is dead.
+#
+# ABANDON, because only that retains the machine: with CONTINUE as the default, one that did not leave would go with its
+# data. It is no part of the group, so that no change of it replaces anything. Destroying it ends the waiting of all.
+resource "aws_autoscaling_lifecycle_hook" "leave" {
+  count = var.terminate_hook ? 1 : 0
+
+  autoscaling_group_name = aws_autoscaling_group.control_plane.name
+  name                   = local.terminate_hook
+  lifecycle_transition   = "autoscaling:EC2_INSTANCE_TERMINATING"
+  default_result         = "ABANDON"
+  heartbeat_timeout      = 300
 }
 
 locals {

@@ -3,6 +3,7 @@
 
 locals {
   launch_hook    = "join"
+  terminate_hook = "leave"
   settings_file  = "/etc/kubeboot/config.toml"
   kubeadm_file   = "/etc/kubeboot/kubeadm.yaml"
   installer_file = "/usr/local/sbin/install-kubeboot"
@@ -18,6 +19,8 @@ locals {
       group       = local.name
       kms_key_id  = aws_kms_key.pki.arn
       launch_hook = local.launch_hook
+      # Also without the hook: it may be added later, for the machines that run then.
+      terminate_hook = local.terminate_hook
     },
     var.kubeadm_config == "" ? {} : { kubeadm_config = local.kubeadm_file },
     var.settings,

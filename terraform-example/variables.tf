@@ -199,7 +199,6 @@ variable "settings" {
       "renew_before",
       "server_side_encryption",
       "settle_timeout",
-      "terminate_hook",
     ])) == 0
     error_message = "The settings must be those of kubeboot (docs/configuration.md) that have no variable here and do not follow from one."
   }
@@ -259,6 +258,12 @@ variable "launch_hook_timeout" {
     condition     = var.launch_hook_timeout >= 1800 && var.launch_hook_timeout <= 7200
     error_message = "The launch_hook_timeout must be 1800 to 7200 (seconds)."
   }
+}
+
+variable "terminate_hook" {
+  description = "Whether a machine that is terminated waits in a hook until it has left the cluster, and is retained if it cannot (docs/agent.md)."
+  type        = bool
+  default     = true
 }
 
 variable "wait_minutes" {

@@ -37,6 +37,7 @@ CHANGES = {
     "kubeboot_package_sha256": (f'kubeboot_package_sha256 = "{SHA256[::-1]}"', PACKAGE),
     "start": ('start = "runcmd"', ""),
     "launch_hook_timeout": ("launch_hook_timeout = 7200", ""),
+    "terminate_hook": ("terminate_hook = false", ""),
     "wait_minutes": ("wait_minutes = 0", ""),
     "session_manager": ("session_manager = false", ""),
     "private_endpoints": (PRIVATE, ""),
@@ -116,7 +117,7 @@ def test_every_variable_has_a_change():
 @pytest.mark.parametrize(
     ("variable", "wanted"),
     [("bucket", REFUSED), ("zone_name", REFUSED), ("ami_id", MACHINES), ("settings", MACHINES), ("size", SIZE)]
-    + [(name, IN_PLACE) for name in ("launch_hook_timeout", "tags", "allow_destroy", "operator_role_arns", "refresh")],
+    + [(name, IN_PLACE) for name in ("launch_hook_timeout", "terminate_hook", "tags", "allow_destroy", "operator_role_arns", "refresh")],
 )
 def test_what_must_never_be_otherwise(variable, wanted):
     assert effect(variable) == wanted

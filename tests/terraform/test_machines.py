@@ -61,6 +61,24 @@ def test_the_hook_is_there_before_the_first_machine_and_kubeboot_knows_it(change
     assert f'launch_hook = "{hook["name"]}"' in plan.user_data()
 
 
+@pytest.mark.parametrize("changes", ["", "terminate_hook = false"])
+def test_who_is_terminated_waits_until_it_has_left_or_is_retained(changes):
+    plan = evaluate(changes)
+    hooks = [hook for hook in plan.all("aws_autoscaling_lifecycle_hook") if hook["name"] == "leave"]
+    policy = plan.one("aws_autoscaling_group").get("instance_lifecycle_policy")
+    # Known to every machine, so that the hook may be added and taken away while they run.
+    assert 'terminate_hook = "leave"' in plan.user_data()
+    if changes:
+        assert not hooks and not policy
+        return
+    (hook,) = hooks
+    assert hook["lifecycle_transition"] == "autoscaling:EC2_INSTANCE_TERMINATING"
+    # Only ABANDON retains, by the agent's word or at the end of the time. Both belong together.
+    assert hook["default_result"] == "ABANDON"
+    assert policy["retention_triggers"]["terminate_hook_abandon"] == "retain"
+    assert hook["heartbeat_timeout"] == 300
+
+
 def test_a_changed_hook_never_replaces_the_group():
     (group,) = re.findall(r'^resource "aws_autoscaling_group".*?^\}', files()["machines.tf"], re.M | re.S)
     (ignored,) = re.findall(r"^    ignore_changes = \[(.*)\]$", group, re.M)

@@ -29,7 +29,7 @@ HOOK = {"autoscaling:CompleteLifecycleAction", "autoscaling:RecordLifecycleActio
 
 @pytest.fixture(scope="module")
 def plan():
-    return evaluate(f'kubeadm_config = <<EOT\n{DOCUMENTS}EOT\nsettings = {{ terminate_hook = "{TERMINATE_HOOK}" }}\n')
+    return evaluate(f'kubeadm_config = <<EOT\n{DOCUMENTS}EOT\n')
 
 
 def write_files(user_data: str, node: dict) -> None:
