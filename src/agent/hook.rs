@@ -154,14 +154,14 @@ impl TerminateHook {
         self.last_answer.is_none_or(|at| at.elapsed() >= ANSWER_INTERVAL)
     }
 
-    /// Completes it with CONTINUE. A failure is said, and tried again: somebody else may have completed it, or the group has not come to
+    /// Completes it. A failure is said, and tried again: somebody else may have completed it, or the group has not come to
     /// it yet, and its next description tells which.
-    pub(super) async fn answer(&mut self, group: Option<String>) {
+    pub(super) async fn answer(&mut self, group: Option<String>, result: HookResult) {
         let (Some(hook), Some(group)) = (&self.hook, group) else { return };
         self.last_answer = Some(Instant::now());
-        match hook.complete(&group, HookResult::Continue).await {
+        match hook.complete(&group, result).await {
             Ok(()) => {
-                tracing::info!("completed the terminate hook '{}' with CONTINUE", hook.name());
+                tracing::info!("completed the terminate hook '{}' with {result}", hook.name());
                 self.answered = true;
             }
             Err(error) => self.has_trouble(in_words(&error)),

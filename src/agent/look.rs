@@ -9,6 +9,7 @@ use crate::kubeadm::quiesce::KUBELET;
 use crate::kubeadm::state;
 use crate::model::agent::{ClaimHere, Ending, HookView, Observation, Others, may_be_listed};
 use crate::model::leave::{InGroup, InstanceStates};
+use crate::model::machine::group::Group;
 use crate::model::machine::local::{Local, Stage};
 use crate::model::membership::members::Members;
 use crate::model::membership::view::ClusterView;
@@ -21,7 +22,7 @@ use anyhow::{Context, Result, anyhow};
 use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 /// How long it may take to find out who would stay.
 const OTHERS_TIMEOUT: Duration = Duration::from_secs(15);
@@ -43,6 +44,8 @@ pub(super) struct Looker {
     pub(super) ending: Option<(Ending, InstanceStates)>,
     /// Whether this process has stopped what an unpublished init had started.
     pub(super) init_given_up: bool,
+    /// Since when the group has had no other candidate.
+    alone_since: Option<Instant>,
 }
 
 impl Looker {
@@ -54,6 +57,7 @@ impl Looker {
             has_hook: facts.settings.terminate_hook.is_some(),
             ending: None,
             init_given_up: false,
+            alone_since: None,
         }
     }
 
@@ -104,6 +108,8 @@ impl Looker {
             others,
             others_unknown,
             desired: view.group.as_ref().map(|group| group.desired),
+            retains: view.group.as_ref().is_some_and(|group| group.retains),
+            alone_for: self.alone_since.map(|since| since.elapsed()),
             local: local.clone(),
         };
         Ok(Look { seen, survey, local })
@@ -116,12 +122,30 @@ impl Looker {
             return self.group.last().clone();
         }
         let view = self.group.last().clone();
+        let me = &reset.facts.machine.instance;
+        let is_alone = |group: &Group| group.candidates().into_iter().all(|candidate| candidate == me);
+        let alone = view.group.as_ref().is_some_and(is_alone);
+        self.alone_since = alone.then(|| self.alone_since.unwrap_or_else(Instant::now));
         if let (Some(group), Some((ending, states))) = (&view.group, &mut self.ending) {
-            let found = group.member(&reset.facts.machine.instance);
+            let found = group.member(me);
             states.lifecycle = Some(found.map_or(InGroup::No, |member| InGroup::As(member.lifecycle.clone())));
             ending.retained = found.is_some_and(|member| member.lifecycle.is_retained());
         }
         view
+    }
+
+    /// That the group, asked now, would keep this machine, and has no other candidate: before the hook of a last voter is abandoned.
+    ///
+    /// # Errors
+    /// It does not say so.
+    pub(super) async fn must_be_kept(&mut self, reset: &ResetContext) -> Result<()> {
+        let name = self.group_name().context("the group of this machine is not known")?;
+        let (me, group) = (&reset.facts.machine.instance, reset.session.group(&name).await?);
+        let waits = |group: &Group| group.member(me).is_some_and(|member| member.lifecycle.waits_to_end());
+        match group.filter(|group| group.retains && waits(group) && group.candidates().is_empty()) {
+            Some(_) => Ok(()),
+            None => Err(anyhow!("the group '{name}' would not keep this machine, or has another candidate by now")),
+        }
     }
 
     /// Who would stay; `None` where no member would go.

@@ -7,14 +7,17 @@
 mod hook;
 mod leave;
 mod look;
+mod notices;
+mod renewing;
 mod step_down;
 mod watch;
 
+use crate::aws::hook::HookResult;
 use crate::host::lock::{self, Lock};
 use crate::host::signals::asked_to_stop;
 use crate::host::systemd::notify;
 use crate::kubeadm::quiesce;
-use crate::model::agent::{AgentStep, Ending, Observation, decide};
+use crate::model::agent::{AgentStep, Observation, decide};
 use crate::model::membership::registration::HookWork;
 use crate::node::Facts;
 use crate::reset::ResetContext;
@@ -22,6 +25,7 @@ use crate::settings::Settings;
 use anyhow::Result;
 use hook::TerminateHook;
 use look::{Look, Looker};
+use renewing::Renewing;
 use std::convert::Infallible;
 use std::path::Path;
 use std::time::Duration;
@@ -59,6 +63,7 @@ async fn agent(settings: Settings) -> Result<Infallible> {
     let facts = Facts::gather_within(settings.clone(), IMDS_TIMEOUT).await?;
     let session = facts.connect().await?;
     let mut watch = Watch::new(&session, &facts);
+    let mut renewing = Renewing::new(settings.clone());
     let mut agent = Agent {
         hook: TerminateHook::new(&session, &facts),
         looker: Looker::new(&session, &facts),
@@ -71,13 +76,15 @@ async fn agent(settings: Settings) -> Result<Infallible> {
         notify::alive();
         let states = watch.look().await;
         let known_for = agent.since.map_or(Duration::ZERO, |since| since.elapsed());
-        match Ending::of(&states, known_for) {
+        match watch.ending(known_for) {
             None => {
                 agent.since = None;
+                renewing.go_on();
                 agent.say(&watch.describe(agent.hook.name()));
                 sleep(IDLE_INTERVAL).await;
             }
             Some(ending) => {
+                renewing.stop().await;
                 agent.since.get_or_insert_with(Instant::now);
                 agent.looker.ending = Some((ending, states));
                 agent.looker.named = watch.group();
@@ -116,7 +123,7 @@ impl Agent {
         let reset = ResetContext::for_hook(self.settings.clone()).await?;
         // Without the lock first: a machine that only holds must be in nobody's way.
         let step = self.decide(&reset).await?;
-        let waits_to_answer = matches!(step, AgentStep::Answer(_)) && !self.hook.may_answer();
+        let waits_to_answer = matches!(step, AgentStep::Answer(_) | AgentStep::Abandon) && !self.hook.may_answer();
         if !step.wants_lock() || waits_to_answer {
             return Ok(HOLD_INTERVAL);
         }
@@ -167,7 +174,13 @@ impl Agent {
                 }
             }
             AgentStep::Answer(_) => {
-                self.hook.answer(self.looker.group_name()).await;
+                self.hook.answer(self.looker.group_name(), HookResult::Continue).await;
+                Ok(Duration::ZERO)
+            }
+            AgentStep::Abandon => {
+                let confirmed = self.looker.must_be_kept(reset);
+                self.hook.beside(group, HookWork::Holding, confirmed).await?;
+                self.hook.answer(self.looker.group_name(), HookResult::Abandon).await;
                 Ok(Duration::ZERO)
             }
             AgentStep::Watch | AgentStep::Hold(_) | AgentStep::Rest(..) => Ok(HOLD_INTERVAL),

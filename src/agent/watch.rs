@@ -1,6 +1,8 @@
 //! Whether anything ends this machine: IMDS every time, the group once a minute or when IMDS says something new.
 
+use super::notices::Notices;
 use crate::aws::{CallFailed, Session, imds};
+use crate::model::agent::Ending;
 use crate::model::leave::{InGroup, InstanceStates};
 use crate::model::machine::group::Lifecycle;
 use crate::model::machine::ids::InstanceId;
@@ -14,14 +16,14 @@ const GROUP_INTERVAL: Duration = Duration::from_secs(60);
 
 /// One who is asked again and again.
 #[derive(Default)]
-struct Source {
+pub(super) struct Source {
     /// Why it does not answer.
     silent: Option<String>,
 }
 
 impl Source {
     /// Remembers whether it has answered, and says so where that is new.
-    fn hear<T>(&mut self, name: &str, answer: anyhow::Result<T>) -> Option<T> {
+    pub(super) fn hear<T>(&mut self, name: &str, answer: anyhow::Result<T>) -> Option<T> {
         match answer {
             Ok(answer) => {
                 if self.silent.take().is_some() {
@@ -44,6 +46,7 @@ impl Source {
 /// What was last said of this machine.
 pub(super) struct Watch {
     imds: Client,
+    notices: Notices,
     session: Session,
     me: InstanceId,
     group: Option<String>,
@@ -58,8 +61,10 @@ pub(super) struct Watch {
 
 impl Watch {
     pub(super) fn new(session: &Session, facts: &Facts) -> Self {
+        let imds = imds::client();
         Self {
-            imds: imds::client(),
+            notices: Notices::new(imds.clone()),
+            imds,
             session: session.clone(),
             me: facts.machine.instance.clone(),
             group: facts.settings.group.clone(),
@@ -73,28 +78,32 @@ impl Watch {
 
     /// Asks, and returns what is known.
     pub(super) async fn look(&mut self) -> InstanceStates {
+        self.notices.look().await;
         let before = self.states.target.clone();
         if let Some(target) = self.metadata.hear("IMDS", imds::target_lifecycle_state(&self.imds).await) {
             self.states.target = target;
         }
         if self.states.target != before || Instant::now() >= self.next {
             self.next = Instant::now() + GROUP_INTERVAL;
-            let answer = self.lifecycle().await;
-            if let Some(found) = self.description.hear("the group", answer.map_err(anyhow::Error::from)) {
+            let asked = lifecycle(&self.session, &self.me, &mut self.group, self.named);
+            // Two minutes are too short to wait for an AWS that does not answer.
+            let answer = tokio::select! {
+                biased;
+                answer = asked => Some(answer),
+                () = self.notices.until_taken() => None,
+            };
+            let heard =
+                answer.and_then(|answer| self.description.hear("the group", answer.map_err(anyhow::Error::from)));
+            if let Some(found) = heard {
                 self.states.lifecycle = Some(found.map_or(InGroup::No, InGroup::As));
             }
         }
         self.states.clone()
     }
 
-    /// Its state in the group, by one call; without the setting `group` that names the group, too.
-    async fn lifecycle(&mut self) -> Result<Option<Lifecycle>, CallFailed> {
-        if self.named {
-            return self.session.lifecycle_of(&self.me, self.group.as_deref()).await;
-        }
-        let Some((group, lifecycle)) = self.session.group_of(&self.me).await? else { return Ok(None) };
-        self.group = Some(group);
-        Ok(Some(lifecycle))
+    /// What ends this machine, by what was last said; `known_for` so long.
+    pub(super) fn ending(&self, known_for: Duration) -> Option<Ending> {
+        Ending::of(&self.states, self.notices.spot(), known_for)
     }
 
     /// The group's name, as far as it is known.
@@ -119,8 +128,24 @@ impl Watch {
             Some(name) => format!("leaves for the terminate hook '{name}'"),
             None => "leaves when this machine is being terminated; 'terminate_hook' names no hook".to_owned(),
         };
-        format!("watching: {target}, {group}; {hook}")
+        let notices: String = self.notices.describe().iter().map(|notice| format!("; {notice}")).collect();
+        format!("watching: {target}, {group}; {hook}{notices}")
     }
+}
+
+/// The state of `me` in the group, by one call; where the settings do not name the group, that is learnt, too.
+async fn lifecycle(
+    session: &Session,
+    me: &InstanceId,
+    group: &mut Option<String>,
+    named: bool,
+) -> Result<Option<Lifecycle>, CallFailed> {
+    if named {
+        return session.lifecycle_of(me, group.as_deref()).await;
+    }
+    let Some((found, lifecycle)) = session.group_of(me).await? else { return Ok(None) };
+    *group = Some(found);
+    Ok(Some(lifecycle))
 }
 
 #[cfg(test)]

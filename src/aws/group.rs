@@ -4,7 +4,7 @@ use super::error::CallFailed;
 use crate::model::machine::group::{Group, GroupMember, Lifecycle};
 use crate::model::machine::ids::InstanceId;
 use aws_sdk_autoscaling::Client;
-use aws_sdk_autoscaling::types::AutoScalingGroup;
+use aws_sdk_autoscaling::types::{AutoScalingGroup, RetentionAction};
 
 /// The name of the group that lists this instance, and the instance's state in it. `None` when none does (yet): AWS leaves
 /// an unknown ID out of its answer without an error.
@@ -65,11 +65,14 @@ fn read(name: &str, group: AutoScalingGroup) -> Group {
             })
         })
         .collect();
+    let triggers = group.instance_lifecycle_policy.and_then(|policy| policy.retention_triggers);
+    let on_abandon = triggers.and_then(|triggers| triggers.terminate_hook_abandon);
     Group {
         name: name.to_owned(),
         arn: group.auto_scaling_group_arn.unwrap_or_default(),
         desired: group.desired_capacity.and_then(|desired| usize::try_from(desired).ok()).unwrap_or_default(),
         zones: group.availability_zones.unwrap_or_default(),
+        retains: on_abandon == Some(RetentionAction::Retain),
         members,
     }
 }

@@ -4,6 +4,7 @@ use super::error::CallFailed;
 use crate::model::agent::HookTimes;
 use crate::model::machine::ids::InstanceId;
 use aws_sdk_autoscaling::Client;
+use std::fmt;
 use std::time::Duration;
 
 /// How the hook is completed.
@@ -11,8 +12,18 @@ use std::time::Duration;
 pub enum HookResult {
     /// The instance goes on: it enters service, or is terminated.
     Continue,
-    /// A launch is given up: the instance is terminated and another launched.
+    /// A launch is given up: the instance is terminated and another launched. An end is not agreed to: the instance is kept where the group
+    /// retains it, and terminated elsewhere.
     Abandon,
+}
+
+impl fmt::Display for HookResult {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Continue => "CONTINUE",
+            Self::Abandon => "ABANDON",
+        })
+    }
 }
 
 /// What a hook holds.
@@ -74,11 +85,7 @@ impl Hook {
     /// # Errors
     /// [`CallFailed`].
     pub async fn complete(&self, group: &str, answer: HookResult) -> Result<(), CallFailed> {
-        let result = match answer {
-            HookResult::Continue => "CONTINUE",
-            HookResult::Abandon => "ABANDON",
-        };
-        let call = self.client.complete_lifecycle_action().lifecycle_action_result(result);
+        let call = self.client.complete_lifecycle_action().lifecycle_action_result(answer.to_string());
         let call =
             call.auto_scaling_group_name(group).lifecycle_hook_name(&self.name).instance_id(self.instance.as_str());
         let permission = "autoscaling:CompleteLifecycleAction";

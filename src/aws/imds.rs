@@ -3,6 +3,7 @@
 use super::error::causes;
 use crate::model::duration::in_words;
 use crate::model::machine::ids::InstanceId;
+use crate::model::machine::notices::{self, ScheduledEvent, SpotNotice};
 use anyhow::{Context, Result, anyhow, bail};
 use aws_config::imds::client::{Client, error::ImdsError};
 use aws_config::provider_config::ProviderConfig;
@@ -16,6 +17,8 @@ use tokio::time::timeout;
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(1);
 /// All of it, for a command that a person has started: it does not run at boot, when IMDS may be late.
 const OPERATOR_TIMEOUT: Duration = Duration::from_secs(5);
+/// The longest answer that is read, in bytes.
+const LIMIT: usize = 64 * 1024;
 
 /// What IMDS says about this machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -128,9 +131,37 @@ pub async fn target_lifecycle_state(client: &Client) -> Result<Option<String>> {
     Ok(text.map(|text| text.trim().to_owned()))
 }
 
+/// The Spot notice, if EC2 has given one.
+///
+/// # Errors
+/// No answer, or one that makes no sense.
+pub async fn spot_notice(client: &Client) -> Result<Option<SpotNotice>> {
+    let text = optional(client, "/latest/meta-data/spot/instance-action").await?;
+    Ok(text.map(|text| SpotNotice::parse(&text)).transpose()?)
+}
+
+/// Since when EC2 recommends to use another Spot instance, if it does.
+///
+/// # Errors
+/// As [`spot_notice`].
+pub async fn rebalance_recommendation(client: &Client) -> Result<Option<String>> {
+    let text = optional(client, "/latest/meta-data/events/recommendations/rebalance").await?;
+    Ok(text.map(|text| notices::rebalance(&text)).transpose()?)
+}
+
+/// The events that EC2 has scheduled for this machine.
+///
+/// # Errors
+/// As [`spot_notice`].
+pub async fn scheduled_events(client: &Client) -> Result<Vec<ScheduledEvent>> {
+    let text = optional(client, "/latest/meta-data/events/maintenance/scheduled").await?;
+    Ok(text.map(|text| notices::scheduled(&text)).transpose()?.unwrap_or_default())
+}
+
 /// A key that need not exist: 404 is `None`.
 async fn optional(client: &Client, path: &str) -> Result<Option<String>> {
     match client.get(path).await {
+        Ok(text) if text.as_ref().len() > LIMIT => bail!("IMDS gave more than {LIMIT} bytes under '{path}'"),
         Ok(text) => Ok(Some(text.as_ref().to_owned())),
         Err(ImdsError::ErrorResponse(response)) if response.response().status().as_u16() == 404 => Ok(None),
         Err(error) => Err(failed(error).context(format!("failed to read '{path}' from IMDS"))),

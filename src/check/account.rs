@@ -142,7 +142,8 @@ mod tests {
             let lifecycle = Lifecycle::parse(lifecycle);
             let instance = InstanceId::parse(instance)?;
             let members = vec![GroupMember { instance, lifecycle, healthy, ec2: None, addresses: vec![] }];
-            let group = Group { name: "g".into(), arn: "arn".into(), desired: 1, zones: Vec::new(), members };
+            let group =
+                Group { name: "g".into(), arn: "arn".into(), desired: 1, zones: Vec::new(), retains: false, members };
             Ok(judge_member(&group, &me).verdict)
         };
         let failed = Finding::failed("", "").verdict;

@@ -48,7 +48,9 @@ Watch over this node, as long as the machine runs.
 The unit kubeboot-agent.service runs it at every boot. It asks the metadata service every two seconds and Auto Scaling once a minute. When \
 the machine is being terminated, it takes it out of its cluster as 'kubeboot reset' does, once enough of the cluster stays: the quorum, and a \
 voter whose API server is ready. Until then it keeps the terminate hook that 'terminate_hook' names alive and says why; when the machine has \
-left, it completes that hook. The last voter never leaves.
+left, it completes that hook. The last voter never leaves. A Spot notice is left for at once, hook or not.
+
+Once an hour it renews certificates that end soon, as 'kubeboot renew' does, on one machine after the other.
 
 It never initialises and never joins a cluster. 'systemctl status kubeboot-agent' shows what it sees and does.";
 

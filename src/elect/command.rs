@@ -13,7 +13,7 @@ use crate::host::boottime;
 use crate::host::process::guarded::{Deadlines, Ended, Guarded};
 use crate::model::leader::decide::Written;
 use crate::model::leader::{DURATION, KILL_DEADLINE, RENEW_DEADLINE};
-use crate::node::election::Told;
+use crate::node::election::{Told, changed, until_led};
 
 /// How long the command may take to end when this one is asked to: less than the half minute that a kubelet gives a pod.
 const GRACE: Duration = Duration::from_secs(25);
@@ -42,7 +42,7 @@ pub(super) async fn run(
     let mut stopped = std::pin::pin!(stopped);
     loop {
         let term = tokio::select! {
-            term = term(&mut told) => term,
+            term = until_led(&mut told) => term,
             () = &mut stopped => return Ok(End { code: Exit::Done.into(), is_over: true }),
         };
         barred.send_replace(true);
@@ -71,25 +71,6 @@ pub(super) async fn run(
             }
         }
         barred.send_replace(false);
-    }
-}
-
-/// Waits until this one leads.
-async fn term(told: &mut watch::Receiver<Told>) -> Written {
-    loop {
-        if let Some(term) = &told.borrow_and_update().mine.term
-            && !term.is_overdue(boottime::now())
-        {
-            return term.clone();
-        }
-        changed(told).await;
-    }
-}
-
-async fn changed(told: &mut watch::Receiver<Told>) {
-    if told.changed().await.is_err() {
-        // The election has ended, and with it everything else does.
-        std::future::pending().await
     }
 }
 

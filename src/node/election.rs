@@ -30,6 +30,33 @@ pub struct Told {
     pub failed: Option<String>,
 }
 
+/// Waits until this one leads.
+pub async fn until_led(told: &mut watch::Receiver<Told>) -> Written {
+    loop {
+        if let Some(term) = &told.borrow_and_update().mine.term
+            && !term.is_overdue(boottime::now())
+        {
+            return term.clone();
+        }
+        changed(told).await;
+    }
+}
+
+/// Waits until something more is told.
+pub async fn changed(told: &mut watch::Receiver<Told>) {
+    if told.changed().await.is_err() {
+        // The election has ended, and with it everything else does.
+        std::future::pending().await
+    }
+}
+
+/// Waits until this one leads by the term of this fencing number no longer.
+pub async fn until_lost(told: &mut watch::Receiver<Told>, number: i64) {
+    while told.borrow_and_update().mine.term.as_ref().is_some_and(|term| term.content.transitions == number) {
+        changed(told).await;
+    }
+}
+
 /// One program's part in an election.
 pub struct Election {
     lease: LeaseClient,

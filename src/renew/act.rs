@@ -2,13 +2,13 @@
 
 use super::look::Look;
 use super::report;
+use super::voice::Voice;
 use crate::exit::Exit;
 use crate::host::lock::Lock;
-use crate::host::systemd::{notify, unit};
+use crate::host::systemd::unit;
 use crate::host::{files, runtime};
 use crate::kubeadm::quiesce::KUBELET;
 use crate::kubeadm::run::Kubeadm;
-use crate::layout::say;
 use crate::model::duration::in_words;
 use crate::model::renew::{Dated, RenewStep, RestartedProgram};
 use crate::node::certificates;
@@ -31,7 +31,7 @@ const INTERVAL: Duration = Duration::from_millis(250);
 ///
 /// # Errors
 /// With the [`Exit`] it ends in. Run again, it goes on where it was.
-pub(super) async fn carry_out(look: &Look, step: &RenewStep, lock: &Lock) -> Result<()> {
+pub(super) async fn carry_out(look: &Look, step: &RenewStep, lock: &Lock, voice: Voice) -> Result<()> {
     let RenewStep::Renew { certificates, kubelet, restart, urgent } = step else { return Ok(()) };
     if *urgent {
         tracing::warn!("less than seven days are left: renewing without asking whether every etcd voter answers");
@@ -47,21 +47,21 @@ pub(super) async fn carry_out(look: &Look, step: &RenewStep, lock: &Lock) -> Res
     files::write(&document, text.as_bytes(), 0o600)?;
     let kubeadm = Kubeadm::new(lock);
     for dated in certificates {
-        renew(&kubeadm, &document, dated).await?;
+        renew(&kubeadm, &document, dated, voice).await?;
     }
     if *kubelet {
-        renew_kubelet(&kubeadm, &document, folder.path()).await?;
+        renew_kubelet(&kubeadm, &document, folder.path(), voice).await?;
     }
     for program in restart {
-        restart_program(look, *program).await?;
+        restart_program(look, *program, voice).await?;
     }
     Ok(())
 }
 
 /// Has kubeadm renew one certificate, and sees that it ends later than before: where kubeadm cannot renew one, it says so and ends well.
-async fn renew(kubeadm: &Kubeadm, document: &Path, dated: &Dated) -> Result<()> {
+async fn renew(kubeadm: &Kubeadm, document: &Path, dated: &Dated, voice: Voice) -> Result<()> {
     let (name, file) = (dated.certificate.name(), dated.certificate.file());
-    notify::status(&format!("renewing {file}"));
+    voice.begins(&format!("renewing {file}"));
     kubeadm.renew_certificate(name, document).await.context(Exit::Kubeadm)?;
     let now = certificates::read(Path::new("/"))?.into_iter().find(|found| found.file == file);
     let now = now.with_context(|| format!("'{file}' is gone after 'kubeadm certs renew {name}'"))?;
@@ -69,14 +69,14 @@ async fn renew(kubeadm: &Kubeadm, document: &Path, dated: &Dated) -> Result<()> 
         return Err(anyhow!("'kubeadm certs renew {name}' ended well, and {file} ends no later than before: run it by hand to see what it says")
             .context(Exit::Kubeadm));
     }
-    say(&format!("renewed {file}: it ends {}", humantime::format_rfc3339_seconds(now.ends)));
+    voice.done(&format!("renewed {file}: it ends {}", humantime::format_rfc3339_seconds(now.ends)));
     Ok(())
 }
 
 /// Gives kubelet a kubeconfig with a new certificate, and sees it use that: kubelet keeps it in its own folder when it starts, and renews
 /// it itself from then on.
-async fn renew_kubelet(kubeadm: &Kubeadm, document: &Path, folder: &Path) -> Result<()> {
-    notify::status("renewing kubelet's certificate");
+async fn renew_kubelet(kubeadm: &Kubeadm, document: &Path, folder: &Path, voice: Voice) -> Result<()> {
+    voice.begins("renewing kubelet's certificate");
     kubeadm.kubelet_kubeconfig(document, folder).await.context(Exit::Kubeadm)?;
     let made = files::read_bounded(&folder.join("kubelet.conf"), 256 * 1024)?;
     files::write(Path::new(KUBELET_CONF), &made, 0o600)?;
@@ -85,7 +85,7 @@ async fn renew_kubelet(kubeadm: &Kubeadm, document: &Path, folder: &Path) -> Res
     loop {
         let used = certificates::kubelet_ends(Path::new("/"))?.filter(|ends| *ends > SystemTime::now());
         if let Some(ends) = used {
-            say(&format!("kubelet has a new certificate: it ends {}", humantime::format_rfc3339_seconds(ends)));
+            voice.done(&format!("kubelet has a new certificate: it ends {}", humantime::format_rfc3339_seconds(ends)));
             return Ok(());
         }
         if Instant::now() >= end {
@@ -100,8 +100,8 @@ async fn renew_kubelet(kubeadm: &Kubeadm, document: &Path, folder: &Path) -> Res
 }
 
 /// Ends the program's container, which kubelet starts again, and sees another one run.
-async fn restart_program(look: &Look, program: RestartedProgram) -> Result<()> {
-    notify::status(&format!("restarting {program}"));
+async fn restart_program(look: &Look, program: RestartedProgram, voice: Voice) -> Result<()> {
+    voice.begins(&format!("restarting {program}"));
     let (socket, name) = (look.facts.documents.cri_socket(), program.container());
     let failed = || {
         format!("failed to restart {program}, which still uses the certificate of before: run 'kubeboot renew' again")
@@ -114,7 +114,7 @@ async fn restart_program(look: &Look, program: RestartedProgram) -> Result<()> {
     loop {
         let running = runtime::running(socket, name).await.unwrap_or_default();
         if running.iter().any(|now| before.iter().all(|then| then.id != now.id)) {
-            say(&format!("restarted {program}"));
+            voice.done(&format!("restarted {program}"));
             return Ok(());
         }
         if Instant::now() >= end {

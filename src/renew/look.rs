@@ -18,12 +18,12 @@ use std::path::Path;
 use std::time::SystemTime;
 
 /// One look at this machine.
-pub(super) struct Look {
-    pub(super) facts: Facts,
-    pub(super) now: SystemTime,
+pub(crate) struct Look {
+    pub(crate) facts: Facts,
+    pub(crate) now: SystemTime,
     /// The certificates that kubeadm renews, those that end first at the front.
-    pub(super) certificates: Vec<Dated>,
-    pub(super) kubelet_ends: Option<SystemTime>,
+    pub(crate) certificates: Vec<Dated>,
+    pub(crate) kubelet_ends: Option<SystemTime>,
     keys: Vec<Authority>,
     outdated: Vec<RestartedProgram>,
 }
@@ -33,7 +33,7 @@ impl Look {
     ///
     /// # Errors
     /// With the [`Exit`] it should end in.
-    pub(super) async fn take(settings: Settings) -> Result<Option<Self>> {
+    pub(crate) async fn take(settings: Settings) -> Result<Option<Self>> {
         let root = Path::new("/");
         let facts = Facts::gather(settings).await?;
         match state::observe(root, facts.documents.data_dir()).context(Exit::Operator)? {
@@ -60,11 +60,16 @@ impl Look {
     }
 
     /// The plan of this machine. Whether everybody answers is asked where it matters.
-    pub(super) async fn plan(&self) -> RenewPlan {
-        match self.plan_with(&EveryVoter::NotAsked) {
+    pub(crate) async fn plan(&self) -> RenewPlan {
+        match self.plan_alone() {
             RenewPlan { step: RenewStep::Ask, .. } => self.plan_with(&others(&self.facts).await),
             planned => planned,
         }
+    }
+
+    /// The same as far as it can be made without asking.
+    pub(crate) fn plan_alone(&self) -> RenewPlan {
+        self.plan_with(&EveryVoter::NotAsked)
     }
 
     fn plan_with(&self, others: &EveryVoter) -> RenewPlan {

@@ -1,22 +1,26 @@
 //! `kubeboot renew`: renews what kubeadm made for a year on this control-plane machine, and restarts what must be restarted for it.
 //!
 //! One look, one plan by [`crate::model::renew::plan()`], its steps. Killed at any point and run again, it goes on where it was: what is
-//! due, and what runs since before its kubeconfig was written, is seen anew. `docs/operating.md` tells when to run it.
+//! due, and what runs since before its kubeconfig was written, is seen anew. `kubeboot agent` does the same by itself, with what is here.
+//! `docs/operating.md` tells when to run the command.
 
 mod act;
-mod look;
+pub(crate) mod look;
 mod report;
+mod voice;
 
 use crate::aws::with_exit;
 use crate::exit::Exit;
 use crate::host::lock::{self, Lock};
 use crate::host::systemd::notify;
 use crate::layout::say;
-use crate::model::renew::{MissingAnswer, RenewStep};
+use crate::model::renew::{MissingAnswer, RenewPlan, RenewStep};
 use crate::settings::Settings;
 use anyhow::{Result, anyhow};
 use look::Look;
 use std::path::Path;
+
+pub(crate) use voice::Voice;
 
 /// What `renew` was asked for beside the settings.
 #[derive(Debug, Clone, Copy, Default)]
@@ -47,12 +51,20 @@ async fn renew(settings: Settings, options: RenewOptions) -> Result<()> {
         report::print(&look, &plan);
         return Ok(());
     };
+    carry_out(&look, &plan, &lock, Voice::Command).await
+}
+
+/// Carries a plan out, which was made by asking.
+///
+/// # Errors
+/// With the [`Exit`] it ends in: what is in the way, what went wrong, or what cannot be renewed on this machine.
+pub(crate) async fn carry_out(look: &Look, plan: &RenewPlan, lock: &Lock, voice: Voice) -> Result<()> {
     match &plan.step {
-        RenewStep::Nothing => say(&report::nothing(&look)),
-        RenewStep::Wait(who) => return Err(waits_for(&look, who)),
+        RenewStep::Nothing => voice.done(&report::nothing(look)),
+        RenewStep::Wait(who) => return Err(waits_for(look, who)),
         // Asked by the look already.
         RenewStep::Ask => return Err(anyhow!("whether everybody answers was not asked")),
-        RenewStep::Renew { .. } => act::carry_out(&look, &plan.step, &lock).await?,
+        RenewStep::Renew { .. } => act::carry_out(look, &plan.step, lock, voice).await?,
     }
     match plan.external.as_slice() {
         [] => Ok(()),

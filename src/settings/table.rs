@@ -187,7 +187,7 @@ pub const SETTINGS: &[Setting] = &[
         name: "renew_before",
         kind: SettingKind::Span(HOUR, 10 * MONTH),
         fallback: Fallback::Value("30d"),
-        about: "How long before its end `kubeboot renew` renews a certificate that kubeadm has made. Where the kubeadm documents make \
+        about: "How long before its end `kubeboot agent` or `kubeboot renew` renews a certificate that kubeadm has made. Where the kubeadm documents make \
                 them for less than three times as long, it is the last third.",
     },
     Setting {

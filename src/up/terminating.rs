@@ -37,6 +37,11 @@ pub(super) async fn announced() -> BeingTerminated {
             Ok(_) => {}
             Err(error) => tracing::debug!("IMDS does not say what is to become of this machine: {error:#}"),
         }
+        match imds::spot_notice(&client).await {
+            Ok(Some(notice)) if notice.is_for_good() => return BeingTerminated(notice.to_string()),
+            Ok(_) => {}
+            Err(error) => tracing::debug!("IMDS does not say whether EC2 takes this machine: {error:#}"),
+        }
         sleep(INTERVAL).await;
     }
 }

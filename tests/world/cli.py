@@ -9,6 +9,7 @@ from pathlib import Path
 from .faults import EFFECTS
 from .imds import MODES as IMDS_MODES
 from .lifetime import default_folder
+from .notices import KINDS as NOTICES
 from .shutdown import WAYS
 from .strangers import KINDS as STRANGERS
 
@@ -234,6 +235,15 @@ def _aws_commands(commands) -> None:
         commands, "imds", "set how a machine's metadata service behaves", node=True, epilog=f"modes: {modes}"
     )
     imds.add_argument("mode", metavar="MODE")
+    kinds = "kinds: " + "; ".join(f"{name}: {text}" for name, text in NOTICES.items())
+    notice = _command(
+        commands, "notice", "have EC2 announce something to an instance by its metadata; nothing else happens",
+        node=True, epilog=kinds,
+    )  # fmt: skip
+    notice.add_argument("kind", choices=NOTICES, metavar="KIND")
+    notice.add_argument("value", nargs="?", default="", metavar="VALUE")
+    notice.add_argument("--raw", metavar="TEXT", help="the answer as it stands")
+    notice.add_argument("--gone", action="store_true", help="take it back")
     _command(
         commands, "iam", "let policies count: those of the machines' role, of the bucket and of its keys"
     ).add_argument("file", type=Path, metavar="FILE", help="JSON; world/iam.py says what is in it")

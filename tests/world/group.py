@@ -180,6 +180,9 @@ class Group:
     def retain(self, on: bool) -> None:
         """The group's InstanceLifecyclePolicy: what a terminate hook's ABANDON or time-out leaves is retained."""
         self._retains = on
+        triggers = {"TerminateHookAbandon": "retain" if on else "terminate"}
+        with self.lock:
+            self.moto.instance_lifecycle_policy = {"RetentionTriggers": triggers}
 
     def has_hook(self, transition: str) -> bool:
         return bool(self._hooks(transition))

@@ -7,6 +7,7 @@ import uuid
 from fnmatch import fnmatchcase
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from . import notices
 from .addresses import IMDS_PORT
 from .call import Call
 from .faults import Fault, Faults
@@ -34,6 +35,7 @@ class Imds:
         self.address, self.identity, self.faults = address, identity, faults
         self._mode, self._value, self._since = "normal", "", time.monotonic()
         self._tokens: dict[str, float] = {}
+        self._notices = notices.before()
         self._server: ThreadingHTTPServer | None = None
         self._listen()
 
@@ -64,6 +66,13 @@ class Imds:
         elif self._server is None:
             self._listen()
 
+    def announce(self, kind: str, text: str | None) -> None:
+        """From now on this is the answer at the key of such a notice; None: what it was before any."""
+        key = notices.KEYS[kind]
+        said = notices.before().get(key) if text is None else text
+        others = {other: text for other, text in self._notices.items() if other != key}
+        self._notices = others if said is None else {**others, key: said}
+
     def token(self, ttl: str) -> str | None:
         """A fresh token; None for a lifetime that AWS would refuse."""
         if not (ttl.isdigit() and 1 <= int(ttl) <= LONGEST_TTL):
@@ -81,7 +90,7 @@ class Imds:
             return None
         if self._mode == "missing" and fnmatchcase(key, self._value):
             return None
-        return answers(self.identity).get(key.rstrip("/"))
+        return {**answers(self.identity), **self._notices}.get(key.rstrip("/"))
 
     def delay(self) -> float:
         """Seconds to wait before any answer."""

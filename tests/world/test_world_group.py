@@ -79,6 +79,8 @@ def retaining(tmp_path):
 
 def test_a_hook_that_nobody_keeps_alive_ends_and_the_machine_is_retained(retaining):
     node = retaining.node(1)["id"]
+    group = retaining.aws("autoscaling").describe_auto_scaling_groups()["AutoScalingGroups"][0]
+    assert group["InstanceLifecyclePolicy"] == {"RetentionTriggers": {"TerminateHookAbandon": "retain"}}
     retaining.ask("terminate", node=node)
     hook = {"LifecycleHookName": "end", "AutoScalingGroupName": GROUP, "InstanceId": node}
     began = time.monotonic()

@@ -5,6 +5,7 @@ import json
 import time
 import urllib.error
 import urllib.request
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -123,3 +124,30 @@ def test_faults_hit_the_metadata_service_if_they_say_so(world, metadata):
 def test_what_a_metadata_service_cannot_do_is_refused(world):
     with pytest.raises(WorldError, match="'late' is none of a metadata service"):
         world.ask("fault_add", effect="late=1", service="imds")
+
+
+def test_what_ec2_announces_is_said_until_it_is_taken_back(world, metadata):
+    header = token(metadata)
+    spot, rebalance, scheduled = (f"meta-data/{key}" for key in (
+        "spot/instance-action", "events/recommendations/rebalance", "events/maintenance/scheduled",
+    ))  # fmt: skip
+    quiet = {spot: (404, ""), rebalance: (404, ""), scheduled: (200, "[]")}
+    said = lambda: {key: metadata(key, **header) for key in quiet}
+    assert said() == quiet
+    begins = datetime.now(UTC)
+    for kind in ("spot", "rebalance", "scheduled"):
+        world.ask("notice", node="2", kind=kind)
+    notice = json.loads(metadata(spot, **header)[1])
+    left = datetime.fromisoformat(notice["time"]) - begins
+    assert notice["action"] == "terminate" and timedelta(seconds=118) < left < timedelta(seconds=150)
+    assert list(json.loads(metadata(rebalance, **header)[1])) == ["noticeTime"]
+    assert [event["Code"] for event in json.loads(metadata(scheduled, **header)[1])] == ["system-reboot"]
+    world.ask("notice", node="2", kind="spot", value="stop")
+    assert json.loads(metadata(spot, **header)[1])["action"] == "stop"
+    world.ask("notice", node="2", kind="scheduled", raw="{")
+    assert metadata(scheduled, **header) == (200, "{")
+    for kind in ("spot", "rebalance", "scheduled"):
+        world.ask("notice", node="2", kind=kind, gone=True)
+    assert said() == quiet
+    with pytest.raises(WorldError, match="unknown notice"):
+        world.ask("notice", node="2", kind="strike")

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from . import disks, objects, shutdown
+from . import disks, notices, objects, shutdown
 from .node import Node
 from .standin import whole
 from .world import World
@@ -169,6 +169,13 @@ class Verbs:
         found = self._world.find(node)
         found.imds.set_mode(mode)
         return self._describe(found)
+
+    def notice(self, node: str, kind: str, value: str = "", raw: str | None = None, gone: bool = False) -> dict:
+        """EC2 announces something to the instance (notices.py), or takes it back; `raw` is the answer as it stands."""
+        found = self._world.find(node)
+        text = notices.text(kind, value) if raw is None else raw
+        found.imds.announce(kind, None if gone else text)
+        return {"node": found.id, "notice": kind, "text": "" if gone else text}
 
     def lb(self, mode: str) -> dict:
         self._world.must_be_alone_at_the_endpoint()

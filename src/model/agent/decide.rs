@@ -1,6 +1,6 @@
 //! One observation in, one step out.
 
-use super::enough::enough_stays;
+use super::enough::{PATIENCE, enough_stays};
 use super::hook::HookView;
 use super::observation::{ClaimHere, Departure, Ending, Observation};
 use super::step::{AgentStep, Answer, Hold, Rest};
@@ -33,7 +33,7 @@ fn way_out(seen: &Observation, ending: &Ending) -> Result<Answer, AgentStep> {
         return Err(AgentStep::Hold(Hold::Registered));
     }
     match &seen.plan {
-        LeavePlan::Stay(StayReason::LastVoter) => Err(AgentStep::Hold(Hold::LastVoter { desired: seen.desired })),
+        LeavePlan::Stay(StayReason::LastVoter) => Err(of_last_voter(seen, ending)),
         LeavePlan::Stay(StayReason::InitNotFinished) => Err(AgentStep::Hold(Hold::Blocked(Blocked::Unknown(
             "no etcd answers as that of this machine's cluster".to_owned(),
         )))),
@@ -101,9 +101,23 @@ fn by_plan(seen: &Observation, ending: &Ending, steps: &[LeaveStep]) -> AgentSte
     // Not listed, or with external etcd: what is left is its Node.
     let Some((members, own)) = seen.own_member() else { return AgentStep::Leave };
     let Some(others) = &seen.others else { return AgentStep::Hold(Hold::OthersUnknown(seen.others_unknown.clone())) };
-    match enough_stays(members, own, others, ending.known_for, ending.retained) {
+    match enough_stays(members, own, others, ending) {
         Ok(()) => AgentStep::Leave,
         Err(why) => AgentStep::Hold(Hold::NotEnough(why)),
+    }
+}
+
+/// All data of the cluster is on this machine.
+fn of_last_voter(seen: &Observation, ending: &Ending) -> AgentStep {
+    if ending.left.is_some() {
+        return AgentStep::Hold(Hold::LastVoterTaken);
+    }
+    let is_kept = seen.retains && !ending.retained && seen.hook == HookView::Waits;
+    match seen.alone_for.filter(|_| is_kept && seen.desired.is_some_and(|desired| desired > 0)) {
+        // A group that was alone before it ended this machine has not looked for another one yet.
+        Some(alone) if alone.min(ending.known_for) >= PATIENCE => AgentStep::Abandon,
+        Some(_) => AgentStep::Hold(Hold::Alone),
+        None => AgentStep::Hold(Hold::LastVoter { desired: seen.desired }),
     }
 }
 

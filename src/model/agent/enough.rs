@@ -1,5 +1,6 @@
 //! Whether enough of the cluster stays when this machine leaves it: voters alone serve nobody.
 
+use super::observation::Ending;
 use crate::model::duration::in_words;
 use crate::model::machine::group::Group;
 use crate::model::machine::ids::{InstanceId, MemberId};
@@ -11,6 +12,9 @@ use std::time::Duration;
 
 /// How long a machine waits for one that joins, rather than leave a single one behind.
 pub const PATIENCE: Duration = Duration::from_mins(10);
+/// With less than this left of a Spot notice a machine leaves without one that serves in its place: it serves nobody any more either
+/// way, and a voter that is taken without leaving may cost the quorum.
+pub const LAST_CHANCE: Duration = Duration::from_mins(1);
 
 /// The machines beside this one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -72,13 +76,7 @@ pub enum NotEnough {
 ///
 /// # Errors
 /// Why not.
-pub fn enough_stays(
-    members: &Members,
-    own: MemberId,
-    others: &Others,
-    known_for: Duration,
-    retained: bool,
-) -> Result<(), NotEnough> {
+pub fn enough_stays(members: &Members, own: MemberId, others: &Others, ending: &Ending) -> Result<(), NotEnough> {
     // A learner has no vote, and nobody is served by it.
     if members.0.iter().any(|member| member.id == own && member.learner) {
         return Ok(());
@@ -87,18 +85,20 @@ pub fn enough_stays(
     let serves =
         |member: &&&Member| member.answers && others.joined.contains(&member.id) && member.is_at(&others.ready);
     // Where no API server is ready at all, nobody is served by staying.
-    if !others.ready.is_empty() && !rest.iter().any(|member| serves(&member)) {
+    let is_last_chance = ending.left.is_some_and(|left| left < LAST_CHANCE);
+    if !is_last_chance && !others.ready.is_empty() && !rest.iter().any(|member| serves(&member)) {
         return Err(NotEnough::NobodyServes);
     }
-    let left = PATIENCE.saturating_sub(known_for);
-    if left.is_zero() {
+    let left = PATIENCE.saturating_sub(ending.known_for);
+    // A Spot notice waits for nobody who joins.
+    if left.is_zero() || ending.left.is_some() {
         return Ok(());
     }
     if rest.len() == 1 && !others.newcomers.is_empty() {
         return Err(NotEnough::Joining { newcomers: others.newcomers.clone(), left });
     }
     let answering = rest.iter().filter(|member| member.answers).count();
-    if retained && answering.saturating_sub(quorum(rest.len())) < members.fault_tolerance() {
+    if ending.retained && answering.saturating_sub(quorum(rest.len())) < members.fault_tolerance() {
         return Err(NotEnough::CostsTolerance { left });
     }
     Ok(())

@@ -7,6 +7,7 @@ use crate::model::leave::{InGroup, InstanceStates, LeavePlan};
 use crate::model::machine::group::Lifecycle;
 use crate::model::machine::ids::{InstanceId, MemberId};
 use crate::model::machine::local::{Local, Stage};
+use crate::model::machine::notices::SpotNotice;
 use crate::model::membership::members::Members;
 use crate::model::membership::registration::{Registration, RegistrationPhase};
 use crate::model::membership::view::ClusterView;
@@ -49,6 +50,10 @@ pub struct Observation {
     pub others_unknown: String,
     /// The group's desired capacity, as far as it is known.
     pub desired: Option<usize>,
+    /// Whether the group keeps a machine whose terminate hook is abandoned, as far as that is known.
+    pub retains: bool,
+    /// For how long the group has had no other candidate than this machine; `None` while it has one, or is not known.
+    pub alone_for: Option<Duration>,
 }
 
 /// Whether a registration tells of a member that nobody has seen to be gone, of a cluster that was not given up.
@@ -77,15 +82,22 @@ pub struct Ending {
     pub known_for: Duration,
     /// Whether the group retains the machine: its hook is over, it runs on, and another one takes its place.
     pub retained: bool,
+    /// How long EC2 leaves this machine, by a Spot notice. No hook holds it longer.
+    pub left: Option<Duration>,
 }
 
 impl Ending {
-    /// What IMDS and the group say together.
+    /// What IMDS and the group say together, with the Spot notice, if there is one, and what is left of it.
     #[must_use]
-    pub fn of(states: &InstanceStates, known_for: Duration) -> Option<Self> {
-        let AwsIntent::Terminate(source) = states.intent() else { return None };
+    pub fn of(states: &InstanceStates, spot: Option<(&SpotNotice, Duration)>, known_for: Duration) -> Option<Self> {
+        let spot = spot.filter(|(notice, _)| notice.is_for_good());
+        let source = match (spot, states.intent()) {
+            (Some((notice, _)), _) => notice.to_string(),
+            (None, AwsIntent::Terminate(source)) => source,
+            (None, AwsIntent::Stop | AwsIntent::Standby | AwsIntent::Run | AwsIntent::Unknown(_)) => return None,
+        };
         let retained = matches!(&states.lifecycle, Some(InGroup::As(state)) if state.is_retained());
-        Some(Self { source, known_for, retained })
+        Some(Self { source, known_for, retained, left: spot.map(|(_, left)| left) })
     }
 }
 

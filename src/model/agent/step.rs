@@ -1,6 +1,7 @@
 //! What the agent can do next, with the reason as text.
 
-use super::enough::NotEnough;
+use super::enough::{NotEnough, PATIENCE};
+use crate::model::duration::in_words;
 use crate::model::leave::StayReason;
 use crate::model::leave::plan::Blocked;
 use std::fmt;
@@ -20,6 +21,8 @@ pub enum AgentStep {
     Leave,
     /// Complete the hook with CONTINUE.
     Answer(Answer),
+    /// Complete the hook with ABANDON: the group keeps this machine, with all data of the cluster, and launches another one.
+    Abandon,
     /// Nothing is left to do.
     Rest(Answer, Rest),
 }
@@ -56,6 +59,10 @@ pub enum Hold {
         /// The group's desired capacity, as far as it is known.
         desired: Option<usize>,
     },
+    /// The same, while the group has no other candidate and would keep this machine.
+    Alone,
+    /// It is the last voter, and EC2 takes it: no hook and no policy of the group keeps it.
+    LastVoterTaken,
     /// Its member cannot be removed at the moment.
     Blocked(Blocked),
     /// Too little would stay.
@@ -77,7 +84,7 @@ impl AgentStep {
     #[must_use]
     pub fn wants_lock(&self) -> bool {
         match self {
-            Self::StepDown | Self::ServeAgain | Self::Leave | Self::Answer(_) => true,
+            Self::StepDown | Self::ServeAgain | Self::Leave | Self::Answer(_) | Self::Abandon => true,
             Self::Watch | Self::Hold(_) | Self::Rest(..) => false,
         }
     }
@@ -92,6 +99,7 @@ impl AgentStep {
             Self::ServeAgain => "serve-again",
             Self::Leave => "leave",
             Self::Answer(_) => "answer",
+            Self::Abandon => "abandon",
             Self::Rest(..) => "rest",
         }
     }
@@ -110,6 +118,12 @@ impl fmt::Display for AgentStep {
             }
             Self::Leave => f.write_str("this machine leaves its cluster"),
             Self::Answer(why) => write!(f, "the terminate hook is answered with CONTINUE: {why}"),
+            Self::Abandon => write!(
+                f,
+                "the terminate hook is answered with ABANDON: this machine is the last voter, the group has had no other candidate for {}, \
+                 and it keeps this machine and launches another one",
+                in_words(PATIENCE)
+            ),
             Self::Rest(why, rest) => write!(f, "{why}; {rest}"),
         }
     }
@@ -147,6 +161,16 @@ impl fmt::Display for Hold {
             ),
             Self::LastVoter { .. } => f.write_str(
                 "it is the last voter, with all data of the cluster on its disk: it leaves once another one has joined",
+            ),
+            Self::Alone => write!(
+                f,
+                "it is the last voter, with all data of the cluster on its disk, and the group has no other candidate: after {} without one \
+                 the terminate hook is answered with ABANDON, so that the group keeps this machine and launches another one",
+                in_words(PATIENCE)
+            ),
+            Self::LastVoterTaken => f.write_str(
+                "it is the last voter, with all data of the cluster on its disk, and no hook keeps a Spot instance: copy etcd's data folder \
+                 now, or see that its volume is not deleted with the instance",
             ),
             Self::Blocked(why) => why.fmt(f),
             Self::NotEnough(why) => why.fmt(f),

@@ -52,7 +52,7 @@ mod tests {
                 addresses: Vec::new(),
             })
             .collect();
-        Group { name: "g".into(), arn: "arn".into(), desired: 3, zones: Vec::new(), members }
+        Group { name: "g".into(), arn: "arn".into(), desired: 3, zones: Vec::new(), retains: false, members }
     }
 
     #[test]

@@ -15,6 +15,8 @@ pub struct Group {
     pub desired: usize,
     /// The availability zones that it launches in.
     pub zones: Vec<String>,
+    /// Whether it keeps a machine whose terminate hook ends with ABANDON, and launches another one in its place.
+    pub retains: bool,
     /// Its instances, in any order.
     pub members: Vec<GroupMember>,
 }

@@ -11,6 +11,7 @@
 //! | [`etcd_data`] | whose data lies in etcd's folder, by etcd's own log |
 //! | [`guard`] | whether kubelet may start this machine's etcd |
 //! | [`group`] | the Auto Scaling group: lifecycle, candidates |
+//! | [`notices`] | what EC2 announces to it: Spot notices, rebalance recommendations, scheduled events |
 //! | [`node_marks`] | whether its Node is there, and marked as kubeadm marks it |
 //! | [`own_files`] | which lost files of a member are made anew, and when |
 //! | [`election`] | whether the group is complete, and which machine claims first |
@@ -23,4 +24,5 @@ pub mod guard;
 pub mod ids;
 pub mod local;
 pub mod node_marks;
+pub mod notices;
 pub mod own_files;

@@ -167,6 +167,7 @@ pub(crate) fn healthy() -> StatusInput {
             arn: GROUP.into(),
             desired: 3,
             zones: all.clone().map(zone).collect(),
+            retains: false,
             members: all.clone().map(group_member).collect(),
         })),
         ec2: Ok(all.clone().map(|n| (id(n), Ec2State::Running)).collect()),

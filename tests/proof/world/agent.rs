@@ -113,7 +113,7 @@ impl World {
                 let step = decide(&self.observe(slot, luck));
                 cover::agent_decided(&step);
                 match step {
-                    AgentStep::Watch | AgentStep::Hold(_) | AgentStep::Rest(..) => {}
+                    AgentStep::Watch | AgentStep::Hold(_) | AgentStep::Rest(..) | AgentStep::Abandon => {}
                     step if !step.wants_lock() => self.agent_acts(slot, &step),
                     // The lock is an `up`'s until that has ended; the orphan of a killed one is ended first.
                     _ if self.up_works(slot) => {}
@@ -189,7 +189,9 @@ impl World {
                 self.agent_goes(slot, Where::Look);
             }
             AgentStep::Answer(_) => self.answer_hook(slot),
-            AgentStep::Watch | AgentStep::Hold(_) | AgentStep::Rest(..) => self.agent_goes(slot, Where::Look),
+            AgentStep::Watch | AgentStep::Hold(_) | AgentStep::Rest(..) | AgentStep::Abandon => {
+                self.agent_goes(slot, Where::Look)
+            }
         }
     }
 
@@ -392,7 +394,7 @@ impl World {
         let said = self.bucket.regs.get(&slot).map(|reg| may_be_listed(&reg.real(slot, self.machine(slot).addr)));
         let known_for = if agent.age >= LONG { PATIENCE } else { Duration::ZERO };
         Observation {
-            ending: Some(Ending { source: "Terminated".into(), known_for, retained: false }),
+            ending: Some(Ending { source: "Terminated".into(), known_for, retained: false, left: None }),
             hook: HookView::Waits,
             departure,
             has_data: disk.data.is_some() || volume,
@@ -406,6 +408,8 @@ impl World {
             others,
             others_unknown: String::new(),
             desired: Some(self.desired.into()),
+            retains: false,
+            alone_for: None,
             local,
         }
     }
@@ -432,6 +436,7 @@ impl World {
             name: "g".into(),
             arn: identity(self.machine(slot).group).group_arn,
             desired: self.desired.into(),
+            retains: false,
             zones: Vec::new(),
             members: listed.map(|other| self.group_member(other, self.machine(other).listed)).collect(),
         }

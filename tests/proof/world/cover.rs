@@ -188,7 +188,7 @@ pub fn agent_decided(step: &AgentStep) {
         AgentStep::Answer(Answer::NeverMember) => 2,
         AgentStep::Answer(Answer::InitGivenUp) => 3,
         AgentStep::Answer(Answer::Left) => 4,
-        AgentStep::Hold(Hold::LastVoter { .. }) => 5,
+        AgentStep::Hold(Hold::LastVoter { .. } | Hold::LastVoterTaken | Hold::Alone) => 5,
         AgentStep::Hold(Hold::Blocked(_)) => 6,
         AgentStep::Hold(Hold::NotEnough(_)) => 7,
         AgentStep::Hold(Hold::OthersUnknown(_)) => 8,
@@ -196,7 +196,7 @@ pub fn agent_decided(step: &AgentStep) {
         AgentStep::Hold(Hold::Disk(_) | Hold::Data) => 10,
         AgentStep::Hold(Hold::Registered) => 11,
         AgentStep::ServeAgain => 12,
-        AgentStep::Watch | AgentStep::Rest(..) => return,
+        AgentStep::Watch | AgentStep::Rest(..) | AgentStep::Abandon => return,
     };
     set(&AGENTS, row);
 }

@@ -143,6 +143,7 @@ impl World {
             arn: identity(here).group_arn,
             desired: self.desired.into(),
             zones: Vec::new(),
+            retains: false,
             members,
         });
         (group, instances)

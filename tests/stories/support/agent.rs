@@ -22,6 +22,11 @@ impl World {
         self.start_on(node, &["kubeboot", "agent"])
     }
 
+    /// Has EC2 announce this to a machine by its metadata: `spot`, `rebalance` or `scheduled`, and what follows in `dev/world notice`.
+    pub fn announce(&self, node: usize, notice: &[&str]) -> Result<Value> {
+        self.ask(&[&["notice", &node.to_string()], notice].concat())
+    }
+
     /// Waits until an agent has said this.
     pub fn until_agent_says(&self, agent: &Running, text: &str) -> Result<()> {
         let what = format!("the agent says '{text}'");

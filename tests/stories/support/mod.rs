@@ -12,6 +12,7 @@ pub mod history;
 pub mod leaving;
 pub mod machine;
 pub mod plan;
+pub mod renewing;
 pub mod server;
 pub mod slots;
 pub mod strangers;

@@ -30,6 +30,12 @@ impl WorldPlan {
         self
     }
 
+    /// An option of `dev/world up` that has none.
+    pub fn flag(mut self, name: &str) -> Self {
+        self.options.push(name.to_owned());
+        self
+    }
+
     /// A setting of every machine.
     pub fn set(self, name: &str, value: &str) -> Self {
         self.option("--set", &format!("{name}={value}"))
@@ -46,9 +52,8 @@ impl WorldPlan {
     }
 
     /// The machines boot, but nothing runs `kubeboot up`.
-    pub fn without_up(mut self) -> Self {
-        self.options.push("--no-up".to_owned());
-        self
+    pub fn without_up(self) -> Self {
+        self.flag("--no-up")
     }
 
     /// Tells a story that begins with machine 1 as a cluster of its own; nothing has run on the others.

@@ -52,7 +52,7 @@ fn half(stage: Stage) -> Local {
 }
 
 fn ending() -> Ending {
-    Ending { source: "target state Terminated".into(), known_for: Duration::ZERO, retained: false }
+    Ending { source: "target state Terminated".into(), known_for: Duration::ZERO, retained: false, left: None }
 }
 
 /// A machine in its terminate hook, with this on its disk and this cluster around it, whose other voters all serve.
@@ -92,6 +92,8 @@ fn seen(local: Local, cluster: ClusterView) -> Observation {
         others: Some(others),
         others_unknown: String::new(),
         desired: Some(3),
+        retains: false,
+        alone_for: None,
     }
 }
 
@@ -295,6 +297,9 @@ fn in_every_combination_the_hook_is_answered_only_by_who_is_no_member_for_certai
                         others: base.others.clone().filter(|_| flag(4)),
                         is_stopped: flag(5),
                         claim: claim.clone(),
+                        retains: flag(5),
+                        alone_for: Some(Duration::from_mins(10)),
+                        ending: Some(Ending { known_for: Duration::from_mins(10), ..ending() }),
                         ..base
                     };
                     check(&observation);
@@ -330,8 +335,66 @@ fn check(seen: &Observation) {
         AgentStep::StepDown => assert!(matches!(seen.claim, ClaimHere::Mine | ClaimHere::Superseded), "{seen:?}"),
         AgentStep::ServeAgain => assert!(seen.claim == ClaimHere::Flipped && seen.is_stopped, "{seen:?}"),
         AgentStep::Hold(_) => assert!(!step.to_string().is_empty()),
+        AgentStep::Abandon => {
+            assert!(seen.retains && seen.plan == LeavePlan::Stay(StayReason::LastVoter), "{seen:?}");
+            let ending = Some(Ending { left: Some(Duration::from_secs(1)), ..ending() });
+            assert_ne!(decide(&Observation { ending, ..seen.clone() }), AgentStep::Abandon);
+        }
         AgentStep::Watch | AgentStep::Rest(..) => panic!("it is ending, and its hook waits: {seen:?}"),
     }
     assert_eq!(step.wants_lock(), !matches!(step, AgentStep::Hold(_)), "{step:?}");
     assert!(!step.name().is_empty());
+}
+
+#[test]
+fn the_last_voter_is_given_to_a_group_that_keeps_it_once_nobody_has_come_for_ten_minutes() {
+    let minutes = |n| Some(Duration::from_mins(n));
+    let known = |minutes| Ending { known_for: Duration::from_mins(minutes), ..ending() };
+    let ten = Some(known(10));
+    let alone = Observation { retains: true, alone_for: minutes(10), ending: ten, ..seen(made(), listed("V")) };
+    assert_eq!(decide(&alone), AgentStep::Abandon);
+    assert!(AgentStep::Abandon.wants_lock() && AgentStep::Abandon.to_string().contains("with ABANDON"));
+    let hold = |desired| AgentStep::Hold(Hold::LastVoter { desired });
+    let ends = |ending| Observation { ending: Some(ending), ..alone.clone() };
+    let rows: Vec<(&str, Observation, AgentStep)> = vec![
+        ("not for so long", Observation { alone_for: minutes(9), ..alone.clone() }, AgentStep::Hold(Hold::Alone)),
+        ("alone before that", ends(known(9)), AgentStep::Hold(Hold::Alone)),
+        ("one has come, or nobody knows", Observation { alone_for: None, ..alone.clone() }, hold(Some(3))),
+        ("the group would end it", Observation { retains: false, ..alone.clone() }, hold(Some(3))),
+        ("the group wants none", Observation { desired: Some(0), ..alone.clone() }, hold(Some(0))),
+        ("nobody knows what the group wants", Observation { desired: None, ..alone.clone() }, hold(None)),
+        ("the hook is not there yet", Observation { hook: HookView::Ahead, ..alone.clone() }, hold(Some(3))),
+        ("the hook was answered", Observation { hook: HookView::Over, ..alone.clone() }, hold(Some(3))),
+        ("there is no hook", Observation { hook: HookView::Unnamed, ..alone.clone() }, hold(Some(3))),
+        ("it is kept already", ends(Ending { retained: true, ..known(10) }), hold(Some(3))),
+        ("EC2 takes it", ends(Ending { left: minutes(2), ..known(10) }), AgentStep::Hold(Hold::LastVoterTaken)),
+        (
+            "others vote",
+            Observation { retains: true, alone_for: minutes(10), ..seen(made(), listed("VV")) },
+            AgentStep::Leave,
+        ),
+        (
+            "the quorum is lost",
+            Observation { retains: true, alone_for: minutes(10), ..seen(made(), listed("Vvv")) },
+            decide(&seen(made(), listed("Vvv"))),
+        ),
+    ];
+    for (row, observation, expected) in rows {
+        assert_eq!(decide(&observation), expected, "{row}");
+    }
+}
+
+#[test]
+fn a_spot_notice_leaves_at_once_and_needs_no_hook() {
+    let spot = |hook, newcomers: Vec<InstanceId>, seconds| {
+        let base = seen(made(), listed("VV"));
+        let others = Others { newcomers, ..base.others.clone().unwrap() };
+        let ending = Ending { left: Some(Duration::from_secs(seconds)), ..ending() };
+        Observation { ending: Some(ending), hook, others: Some(others), ..base }
+    };
+    for hook in [HookView::Unnamed, HookView::Ahead, HookView::Over, HookView::Waits] {
+        for seconds in [120, 1, 0] {
+            assert_eq!(decide(&spot(hook.clone(), vec![id(7)], seconds)), AgentStep::Leave, "{hook:?} {seconds}");
+        }
+    }
 }

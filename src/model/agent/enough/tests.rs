@@ -33,7 +33,8 @@ fn others(joined: &[u64], ready: &[u64], newcomers: &[u64]) -> Others {
 
 /// The one that leaves is always member 1.
 fn judged(pattern: &str, others: &Others, minutes: u64, retained: bool) -> Result<(), NotEnough> {
-    enough_stays(&members(pattern), MemberId(1), others, Duration::from_mins(minutes), retained)
+    let ending = Ending { source: String::new(), known_for: Duration::from_mins(minutes), retained, left: None };
+    enough_stays(&members(pattern), MemberId(1), others, &ending)
 }
 
 #[test]
@@ -110,10 +111,25 @@ fn others_are_put_together_from_what_everybody_says() {
         arn: String::new(),
         desired: 3,
         zones: Vec::new(),
+        retains: false,
         members: candidates.map(|(n, lifecycle)| member(n, lifecycle)).into(),
     };
     let seen = Others::of(&id(1), &members("VVVVVL"), &registrations, vec![address(2)], Some(&group));
     assert_eq!(seen, others(&[2, 5], &[2], &[6, 7]));
     let unknown = Others::of(&id(1), &members("VV"), &[], Vec::new(), None);
     assert_eq!(unknown, Others::default());
+}
+
+#[test]
+fn a_spot_notice_waits_for_nobody_and_for_one_that_serves_only_while_there_is_time() {
+    let judged = |pattern, others: &Others, seconds| {
+        let left = Some(Duration::from_secs(seconds));
+        let ending = Ending { source: String::new(), known_for: Duration::ZERO, retained: false, left };
+        enough_stays(&members(pattern), MemberId(1), others, &ending)
+    };
+    assert_eq!(judged("VV", &others(&[2], &[1, 2], &[7]), 120), Ok(()), "nobody who joins is waited for");
+    let serves_alone = others(&[2, 3], &[1], &[]);
+    assert_eq!(judged("VVV", &serves_alone, 120), Err(NotEnough::NobodyServes));
+    assert_eq!(judged("VVV", &serves_alone, 60), Err(NotEnough::NobodyServes));
+    assert_eq!(judged("VVV", &serves_alone, 59), Ok(()));
 }

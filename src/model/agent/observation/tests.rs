@@ -28,12 +28,34 @@ fn imds_or_the_group_ends_a_machine_and_nothing_else_does() {
             lifecycle: lifecycle.map(|word| InGroup::As(Lifecycle::parse(word))),
             ec2: None,
         };
-        let ending = Ending::of(&states, Duration::from_secs(7));
+        let ending = Ending::of(&states, None, Duration::from_secs(7));
         assert_eq!(ending.as_ref().map(|ending| ending.retained), expected, "{target:?} {lifecycle:?}");
         assert!(ending.is_none_or(|ending| ending.known_for == Duration::from_secs(7) && !ending.source.is_empty()));
     }
     let nowhere = InstanceStates { lifecycle: Some(InGroup::No), ..InstanceStates::default() };
-    assert_eq!(Ending::of(&nowhere, Duration::ZERO), None);
+    assert_eq!(Ending::of(&nowhere, None, Duration::ZERO), None);
+}
+
+#[test]
+fn a_spot_notice_ends_a_machine_by_itself_and_only_one_that_goes_for_good() {
+    let left = Duration::from_secs(90);
+    let notice = |action: &str| SpotNotice::parse(&format!(r#"{{"action": "{action}"}}"#)).unwrap();
+    let serves = InstanceStates { target: Some("InService".into()), ..InstanceStates::default() };
+    let ended = InstanceStates { target: Some("Terminated".into()), ..InstanceStates::default() };
+    let rows = [
+        (&serves, "terminate", Some((Some(left), "Spot"))),
+        (&ended, "terminate", Some((Some(left), "Spot"))),
+        (&serves, "stop", None),
+        (&serves, "hibernate", None),
+        (&serves, "explode", None),
+        (&ended, "stop", Some((None, "target state"))),
+    ];
+    for (states, action, expected) in rows {
+        let ending = Ending::of(states, Some((&notice(action), left)), Duration::ZERO);
+        assert_eq!(ending.as_ref().map(|ending| ending.left), expected.map(|(left, _)| left), "{action}");
+        let (source, words) = (ending.map(|ending| ending.source), expected.map_or("", |(_, words)| words));
+        assert!(source.is_none_or(|source| source.contains(words)), "{action}");
+    }
 }
 
 #[test]

@@ -63,6 +63,7 @@ fn group(size: u8) -> Group {
         arn: "arn:group".into(),
         desired: 3,
         zones: Vec::new(),
+        retains: false,
         members: (1..=size).map(member).collect(),
     }
 }
