@@ -7,6 +7,7 @@ use kubeboot::exit::Exit;
 use kubeboot::host::environment;
 use kubeboot::host::process::guarded;
 use kubeboot::host::signals::{asked_to_stop, stopped_by};
+use kubeboot::node::up_end;
 use kubeboot::settings::{Flags, Settings};
 use kubeboot::{agent, check, elect, guard, log, reap, renew, reset, retire, status, up};
 use std::process::ExitCode;
@@ -52,10 +53,14 @@ async fn until_stopped(cli: Cli) -> Result<ExitCode> {
 async fn run(Cli { flags, command }: Cli) -> Result<ExitCode> {
     match command {
         CliCommand::Up(options) => {
+            let is_dry = options.dry_run;
             let ended = match settings(&flags) {
                 Ok(settings) => up::run(settings, options.into()).await,
                 Err(error) => Err(error),
             };
+            if !is_dry {
+                up_end::keep(&ended);
+            }
             up::last_error::note(ended)?;
         }
         CliCommand::Agent => agent::run(settings(&flags)?).await?,

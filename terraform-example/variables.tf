@@ -183,6 +183,7 @@ variable "settings" {
 
   validation {
     condition = length(setsubtract(keys(var.settings), [
+      "agent_listen",
       "claim_stagger",
       "claim_ttl",
       "cloud_provider",

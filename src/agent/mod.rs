@@ -9,6 +9,7 @@ mod leave;
 mod look;
 mod notices;
 mod renewing;
+mod serve;
 mod step_down;
 mod watch;
 
@@ -17,6 +18,7 @@ use crate::host::lock::{self, Lock};
 use crate::host::signals::asked_to_stop;
 use crate::host::systemd::notify;
 use crate::kubeadm::quiesce;
+use crate::model::agent::served::{AgentState, HoldReason};
 use crate::model::agent::{AgentStep, Observation, decide};
 use crate::model::membership::registration::HookWork;
 use crate::node::Facts;
@@ -26,6 +28,7 @@ use anyhow::Result;
 use hook::TerminateHook;
 use look::{Look, Looker};
 use renewing::Renewing;
+use serve::Board;
 use std::convert::Infallible;
 use std::path::Path;
 use std::time::Duration;
@@ -62,7 +65,8 @@ pub async fn run(settings: Settings) -> Result<()> {
 async fn agent(settings: Settings) -> Result<Infallible> {
     let facts = Facts::gather_within(settings.clone(), IMDS_TIMEOUT).await?;
     let session = facts.connect().await?;
-    let mut watch = Watch::new(&session, &facts);
+    let (board, events) = Board::new();
+    let mut watch = Watch::new(&session, &facts, board.clone());
     let mut renewing = Renewing::new(settings.clone());
     let mut agent = Agent {
         hook: TerminateHook::new(&session, &facts),
@@ -70,29 +74,13 @@ async fn agent(settings: Settings) -> Result<Infallible> {
         settings,
         since: None,
         said: String::new(),
+        board: board.clone(),
     };
+    notify::alive();
     notify::ready();
-    loop {
-        notify::alive();
-        let states = watch.look().await;
-        let known_for = agent.since.map_or(Duration::ZERO, |since| since.elapsed());
-        match watch.ending(known_for) {
-            None => {
-                agent.since = None;
-                renewing.go_on();
-                agent.say(&watch.describe(agent.hook.name()));
-                sleep(IDLE_INTERVAL).await;
-            }
-            Some(ending) => {
-                renewing.stop().await;
-                agent.since.get_or_insert_with(Instant::now);
-                agent.looker.ending = Some((ending, states));
-                agent.looker.named = watch.group();
-                let pause = agent.pass().await;
-                let group = agent.looker.hook_group();
-                agent.hook.beside(group, HookWork::Holding, sleep(pause)).await;
-            }
-        }
+    tokio::select! {
+        never = agent.watch_over(&mut watch, &mut renewing) => match never {},
+        never = serve::serve(facts, board, events, None) => match never {},
     }
 }
 
@@ -105,15 +93,47 @@ struct Agent {
     since: Option<Instant>,
     /// What was said last.
     said: String,
+    /// What is served of it.
+    board: Board,
 }
 
 impl Agent {
+    /// One pass after the other.
+    async fn watch_over(&mut self, watch: &mut Watch, renewing: &mut Renewing) -> Infallible {
+        loop {
+            notify::alive();
+            let states = watch.look().await;
+            let known_for = self.since.map_or(Duration::ZERO, |since| since.elapsed());
+            match watch.ending(known_for) {
+                None => {
+                    self.since = None;
+                    renewing.go_on();
+                    let words = watch.describe(self.hook.name());
+                    self.say(&words);
+                    self.board.passes(AgentState::Watching, &words);
+                    sleep(IDLE_INTERVAL).await;
+                }
+                Some(ending) => {
+                    renewing.stop().await;
+                    self.since.get_or_insert_with(Instant::now);
+                    self.looker.ending = Some((ending, states));
+                    self.looker.named = watch.group();
+                    let pause = self.pass().await;
+                    let group = self.looker.hook_group();
+                    self.hook.beside(group, HookWork::Holding, sleep(pause)).await;
+                }
+            }
+        }
+    }
+
     /// One pass of a machine that is being terminated; how long to pause afterwards.
     async fn pass(&mut self) -> Duration {
         match self.try_pass().await {
             Ok(pause) => pause,
             Err(error) => {
-                self.say(&format!("this machine is being terminated, and stays for now: {error:#}"));
+                let words = format!("this machine is being terminated, and stays for now: {error:#}");
+                self.say(&words);
+                self.board.passes(AgentState::Holding(HoldReason::Failed), &words);
                 HOLD_INTERVAL
             }
         }
@@ -169,6 +189,7 @@ impl Agent {
                     None => Ok(Duration::ZERO),
                     Some(step) => {
                         self.say(&step.to_string());
+                        self.board.passes(AgentState::of(&step), &step.to_string());
                         Ok(HOLD_INTERVAL)
                     }
                 }
@@ -191,15 +212,19 @@ impl Agent {
     fn announce(&mut self, seen: &Observation, step: &AgentStep) {
         let source = seen.ending.as_ref().map_or("", |ending| &ending.source);
         let hook = self.hook.describe().map(|words| format!("; {words}")).unwrap_or_default();
-        self.say(&format!("this machine is being terminated ({source}): {step}{hook}"));
+        let words = format!("this machine is being terminated ({source}): {step}{hook}");
+        self.say(&words);
+        self.board.passes(AgentState::of(step), &words);
     }
 
     /// To systemd and, where it is new, to the log.
     fn say(&mut self, text: &str) {
+        let served = self.board.trouble().map(|trouble| format!("; {trouble}")).unwrap_or_default();
+        let text = format!("{text}{served}");
         if self.said != text {
             tracing::info!("{text}");
-            notify::status(text);
-            text.clone_into(&mut self.said);
+            notify::status(&text);
+            self.said = text;
         }
     }
 }

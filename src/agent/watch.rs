@@ -1,8 +1,9 @@
 //! Whether anything ends this machine: IMDS every time, the group once a minute or when IMDS says something new.
 
 use super::notices::Notices;
+use super::serve::Board;
 use crate::aws::{CallFailed, Session, imds};
-use crate::model::agent::Ending;
+use crate::model::agent::{Ending, served};
 use crate::model::leave::{InGroup, InstanceStates};
 use crate::model::machine::group::Lifecycle;
 use crate::model::machine::ids::InstanceId;
@@ -57,10 +58,11 @@ pub(super) struct Watch {
     metadata: Source,
     description: Source,
     next: Instant,
+    board: Board,
 }
 
 impl Watch {
-    pub(super) fn new(session: &Session, facts: &Facts) -> Self {
+    pub(super) fn new(session: &Session, facts: &Facts, board: Board) -> Self {
         let imds = imds::client();
         Self {
             notices: Notices::new(imds.clone()),
@@ -73,6 +75,7 @@ impl Watch {
             metadata: Source::default(),
             description: Source::default(),
             next: Instant::now(),
+            board,
         }
     }
 
@@ -80,7 +83,9 @@ impl Watch {
     pub(super) async fn look(&mut self) -> InstanceStates {
         self.notices.look().await;
         let before = self.states.target.clone();
-        if let Some(target) = self.metadata.hear("IMDS", imds::target_lifecycle_state(&self.imds).await) {
+        let answer = imds::target_lifecycle_state(&self.imds).await;
+        self.board.hear(served::Source::Imds, answer.is_ok());
+        if let Some(target) = self.metadata.hear("IMDS", answer) {
             self.states.target = target;
         }
         if self.states.target != before || Instant::now() >= self.next {
@@ -92,12 +97,16 @@ impl Watch {
                 answer = asked => Some(answer),
                 () = self.notices.until_taken() => None,
             };
+            if let Some(answer) = &answer {
+                self.board.hear(served::Source::Group, answer.is_ok());
+            }
             let heard =
                 answer.and_then(|answer| self.description.hear("the group", answer.map_err(anyhow::Error::from)));
             if let Some(found) = heard {
                 self.states.lifecycle = Some(found.map_or(InGroup::No, InGroup::As));
             }
         }
+        self.board.knows(self.states.target.is_some() || self.states.lifecycle.is_some());
         self.states.clone()
     }
 

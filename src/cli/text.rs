@@ -52,7 +52,8 @@ left, it completes that hook. The last voter never leaves. A Spot notice is left
 
 Once an hour it renews certificates that end soon, as 'kubeboot renew' does, on one machine after the other.
 
-It never initialises and never joins a cluster. 'systemctl status kubeboot-agent' shows what it sees and does.";
+It never initialises and never joins a cluster. 'systemctl status kubeboot-agent' shows what it sees and does. At 'agent_listen' \
+(127.0.0.1:4040) it serves its health, its metrics and the report of 'kubeboot status' over HTTP.";
 
 pub(super) const AGENT_EXAMPLES: &str = "\
 Examples:

@@ -1,19 +1,17 @@
 //! Tells over HTTP who leads, as the leader-elector sidecar did.
 
 use std::convert::Infallible;
-use std::future::pending;
+use std::future::{pending, ready};
 use std::time::Duration;
 
 use hyper::StatusCode;
-use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::host::boottime;
 use crate::host::http::{self, Said};
-use crate::model::leader::DURATION;
-use crate::model::leader::decide::leader;
 use crate::node::election::Told;
+use crate::node::leader_told::{leader_told, reads, unknown};
 
 /// After this time without an end of a pass, `/livez` says that this program hangs. Each call of a pass has a deadline, so it does not.
 const LIVE: Duration = Duration::from_secs(30);
@@ -21,32 +19,18 @@ const LIVE: Duration = Duration::from_secs(30);
 /// Answers for ever, if there is an address to answer at.
 pub(super) async fn serve(listener: Option<TcpListener>, told: watch::Receiver<Told>) -> Infallible {
     let Some(listener) = listener else { return pending().await };
-    http::serve(listener, move |path| say(path, &told.borrow(), boottime::now())).await
+    http::serve(listener, move |path| ready(say(&path, &told.borrow(), boottime::now()))).await
 }
 
 fn say(path: &str, told: &Told, now: Duration) -> Option<Said> {
-    let age = |since: Duration| now.saturating_sub(since);
-    let reads = told.seen.as_ref().is_some_and(|seen| age(seen.asked) < DURATION);
-    let fine = || Said::json(StatusCode::OK, &json!({}));
     Some(match path {
-        "/" => match leader(&told.mine, told.seen.as_ref(), now) {
-            Some(leader) => Said::json(StatusCode::OK, &json!({"name": leader})),
-            None => Said::error(StatusCode::SERVICE_UNAVAILABLE, &unknown(told, reads)),
-        },
-        "/readyz" if reads => fine(),
-        "/readyz" => Said::error(StatusCode::SERVICE_UNAVAILABLE, &unknown(told, reads)),
-        "/livez" if age(told.passed) < LIVE => fine(),
+        "/" => leader_told(told, now),
+        "/readyz" if reads(told, now) => Said::fine(),
+        "/readyz" => Said::error(StatusCode::SERVICE_UNAVAILABLE, &unknown(told, now)),
+        "/livez" if now.saturating_sub(told.passed) < LIVE => Said::fine(),
         "/livez" => Said::error(StatusCode::INTERNAL_SERVER_ERROR, "the election hangs"),
         _ => return None,
     })
-}
-
-/// Why nobody is named.
-fn unknown(told: &Told, reads: bool) -> String {
-    match &told.failed {
-        Some(failed) if !reads => format!("the Lease was not read for {} seconds: {failed}", DURATION.as_secs()),
-        Some(_) | None => "nobody is known to lead".to_owned(),
-    }
 }
 
 #[cfg(test)]

@@ -16,6 +16,12 @@ pub struct Status {
     pub leader: Option<MemberId>,
     /// Its version, without a `v`.
     pub version: String,
+    /// Bytes of its database file.
+    pub size: u64,
+    /// Those that are in use.
+    pub in_use: u64,
+    /// The quota of the database in bytes; 0 from an etcd before 3.6, which does not tell it.
+    pub quota: i64,
     /// Its errors: alarms such as a full database, or that there is no leader.
     pub errors: Vec<String>,
 }
@@ -35,6 +41,9 @@ pub async fn status(access: &Access, address: IpAddr) -> Result<Status> {
         // 0 stands for nobody.
         leader: Some(answer.leader()).filter(|leader| *leader != 0).map(MemberId),
         version: answer.version().to_owned(),
+        size: u64::try_from(answer.db_size()).unwrap_or_default(),
+        in_use: u64::try_from(answer.raft_used_db_size()).unwrap_or_default(),
+        quota: answer.db_size_quota(),
         errors: answer.errors().to_vec(),
     })
 }

@@ -46,13 +46,20 @@ impl Said {
     pub fn error(status: StatusCode, why: &str) -> Self {
         Self::json(status, &json!({"error": why}))
     }
+
+    /// That something is so, and nothing more.
+    #[must_use]
+    pub fn fine() -> Self {
+        Self::json(StatusCode::OK, &json!({}))
+    }
 }
 
 /// Answers GET and HEAD for ever, by what `say` says of a path; `None` says that there is no such path.
-pub async fn serve(
-    listener: TcpListener,
-    say: impl Fn(&str) -> Option<Said> + Clone + Send + Sync + 'static,
-) -> Infallible {
+pub async fn serve<S, F>(listener: TcpListener, say: S) -> Infallible
+where
+    S: Fn(String) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Option<Said>> + Send + 'static,
+{
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
         let place = Arc::clone(&places).acquire_owned().await;
@@ -64,8 +71,9 @@ pub async fn serve(
         tokio::spawn(async move {
             let _place = place;
             let answer = service_fn(|request: Request<hyper::body::Incoming>| {
-                let said = answered(request.method(), request.uri().path(), &say);
-                async move { Ok::<_, Infallible>(response(said)) }
+                let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+                let say = say.clone();
+                async move { Ok::<_, Infallible>(response(answered(&method, path, say).await)) }
             });
             // Whoever asks and does not listen is left alone.
             let _ =
@@ -74,10 +82,10 @@ pub async fn serve(
     }
 }
 
-fn answered(method: &Method, path: &str, say: &impl Fn(&str) -> Option<Said>) -> Said {
+async fn answered<F: Future<Output = Option<Said>>>(method: &Method, path: String, say: impl Fn(String) -> F) -> Said {
     match method {
         &Method::GET | &Method::HEAD => {
-            say(path).unwrap_or_else(|| Said::error(StatusCode::NOT_FOUND, "there is no such path"))
+            say(path).await.unwrap_or_else(|| Said::error(StatusCode::NOT_FOUND, "there is no such path"))
         }
         _ => Said::error(StatusCode::METHOD_NOT_ALLOWED, "only GET is answered"),
     }
@@ -95,9 +103,9 @@ fn response(said: Said) -> Response<Full<Bytes>> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn only_what_is_asked_for_by_get_or_head_is_told() {
-        let say = |path: &str| (path == "/").then(|| Said::json(StatusCode::OK, &json!({})));
+    #[tokio::test]
+    async fn only_what_is_asked_for_by_get_or_head_is_told() {
+        let say = |path: String| std::future::ready((path == "/").then(|| Said::json(StatusCode::OK, &json!({}))));
         let rows = [
             (Method::GET, "/", 200),
             (Method::HEAD, "/", 200),
@@ -106,7 +114,7 @@ mod tests {
             (Method::POST, "/other", 405),
         ];
         for (method, path, expected) in rows {
-            let response = response(answered(&method, path, &say));
+            let response = response(answered(&method, path.to_owned(), say).await);
             assert_eq!(response.status().as_u16(), expected, "{method} {path}");
             assert_eq!(response.headers()[CONTENT_TYPE], "application/json");
             assert_eq!(response.headers()[CACHE_CONTROL], "no-store");

@@ -20,6 +20,8 @@ const ANSWER_LIMIT: usize = 1024 * 1024;
 const NODES: &str = "/api/v1/nodes";
 const KUBE_SYSTEM: &str = "/api/v1/namespaces/kube-system";
 const CONFIG_MAPS: &str = "/api/v1/namespaces/kube-system/configmaps";
+/// Where Events are that are about something in no namespace.
+const EVENTS: &str = "/api/v1/namespaces/default/events";
 /// The `ConfigMap` that keeps the claim by which the cluster was made.
 const CLAIM_MAP: &str = "kubeboot";
 
@@ -187,6 +189,14 @@ impl Client {
             kept.unwrap_or_default().escape_debug()
         );
         Ok(())
+    }
+
+    /// Writes an Event about something that is in no namespace, such as a Node.
+    ///
+    /// # Errors
+    /// When the server does not answer, or refuses.
+    pub async fn create_event(&self, event: &Value) -> Result<()> {
+        self.call(Method::POST, EVENTS, Some(event)).await?.success(self, EVENTS).map(drop)
     }
 
     /// The version of the API server, such as `v1.36.1`.

@@ -14,6 +14,7 @@ pub mod former_node;
 pub mod group;
 pub mod instances;
 pub mod judged;
+pub mod leader_told;
 pub mod lease;
 pub mod leaving_unit;
 pub mod lost_files;
@@ -24,6 +25,7 @@ pub mod reaping;
 pub mod registrar;
 pub mod this_boot;
 pub mod this_instance;
+pub mod up_end;
 
 pub use facts::Facts;
 

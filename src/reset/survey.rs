@@ -205,7 +205,7 @@ impl ResetContext {
 }
 
 /// Addresses of the members that the manifest of this machine's etcd names.
-fn by_manifest() -> Vec<IpAddr> {
+pub(crate) fn by_manifest() -> Vec<IpAddr> {
     let manifest = files::read_bounded(Path::new(MANIFEST), MANIFEST_LIMIT).ok();
     manifest.and_then(|bytes| String::from_utf8(bytes).ok()).map(|text| initial_cluster(&text)).unwrap_or_default()
 }

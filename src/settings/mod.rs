@@ -8,6 +8,7 @@ mod bucket;
 mod endpoint;
 mod file;
 mod given;
+mod listen;
 mod origin;
 #[cfg(test)]
 mod page;
@@ -20,6 +21,7 @@ pub mod table;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -60,6 +62,7 @@ pub struct Settings {
     pub launch_hook: Option<String>,
     pub launch_hook_on_failure: HookOnFailure,
     pub terminate_hook: Option<String>,
+    pub agent_listen: Option<SocketAddr>,
     pub log_format: LogFormat,
     pub log_level: LogLevel,
     origins: BTreeMap<&'static str, Origin>,
@@ -164,6 +167,7 @@ impl Settings {
             launch_hook: given.text("launch_hook", shapes::hook),
             launch_hook_on_failure: given.choice("launch_hook_on_failure", &HOOK_ENDS).unwrap_or_default(),
             terminate_hook: given.text("terminate_hook", shapes::hook),
+            agent_listen: given.text("agent_listen", listen::parse).flatten(),
             log_format: given.choice("log_format", &LOG_FORMATS).unwrap_or_default(),
             log_level: given.choice("log_level", &LOG_LEVELS).unwrap_or(LogLevel::INFO),
             origins: given.origins(),

@@ -211,6 +211,15 @@ pub const SETTINGS: &[Setting] = &[
                 and completes when it has left.",
     },
     Setting {
+        name: "agent_listen",
+        kind: SettingKind::Text(
+            "ADDRESS:PORT, where ADDRESS is an IPv4 address or an IPv6 address in brackets; or `off`",
+        ),
+        fallback: Fallback::Value("127.0.0.1:4040"),
+        about: "Where `kubeboot agent` serves its state and metrics over HTTP. Nobody is asked who they are, so at another \
+                address than this machine's own everybody who reaches it can read them. `off`: nowhere.",
+    },
+    Setting {
         name: "log_format",
         kind: SettingKind::Choice(&["auto", "text", "json", "journal"]),
         fallback: Fallback::Value("auto"),

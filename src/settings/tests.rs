@@ -35,6 +35,7 @@ fn three_settings_are_enough() -> Result<()> {
     assert_eq!(settings.deadline, Duration::from_mins(30));
     assert_eq!((settings.init_attempts, settings.expected_size), (3, None));
     assert_eq!(settings.cloud_provider, None);
+    assert_eq!(settings.agent_listen, Some(SocketAddr::from(([127, 0, 0, 1], 4040))));
     assert_eq!(settings.log_level, LogLevel::INFO);
     assert_eq!(settings.warnings(), Vec::<String>::new());
     Ok(())
@@ -68,6 +69,7 @@ fn everything_can_be_set_in_the_file() -> Result<()> {
         launch_hook = "launch"
         launch_hook_on_failure = "abandon"
         terminate_hook = "leave"
+        agent_listen = "[::1]:4041"
         log_format = "json"
         log_level = "debug"
     "#;
@@ -83,6 +85,7 @@ fn everything_can_be_set_in_the_file() -> Result<()> {
     assert_eq!(settings.settle_timeout, Duration::from_secs(90));
     assert_eq!(settings.launch_hook_on_failure, HookOnFailure::Abandon);
     assert_eq!(settings.terminate_hook.as_deref(), Some("leave"));
+    assert_eq!(settings.agent_listen, Some(SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, 4041))));
     assert_eq!((settings.log_format, settings.log_level), (LogFormat::Json, LogLevel::DEBUG));
     assert!(settings.warnings()[0].contains("expected_size is 4"), "{:?}", settings.warnings());
     Ok(())

@@ -22,8 +22,9 @@ use crate::exit::Health;
 use crate::layout::print;
 use crate::model::status::{StatusOutcome, judge};
 use crate::settings::Settings;
-use anyhow::Result;
+use anyhow::{Context, Result};
 use report::StatusReport;
+use serde_json::Value;
 use sources::Sources;
 use std::time::SystemTime;
 
@@ -35,6 +36,29 @@ pub async fn run(settings: Settings, json: bool) -> Result<Health> {
     let (report, health) = look(&settings, &mut Sources::new(&settings)).await?;
     print(&report, || text::page(&report), json)?;
     Ok(health)
+}
+
+/// The reports that `--json` prints, one after the other, for who serves them.
+pub struct Reports<'a> {
+    settings: &'a Settings,
+    sources: Sources<'a>,
+}
+
+impl<'a> Reports<'a> {
+    /// Nothing was asked yet.
+    #[must_use]
+    pub fn new(settings: &'a Settings) -> Self {
+        Self { settings, sources: Sources::new(settings) }
+    }
+
+    /// Asks all sources. What does not change is not asked for again.
+    ///
+    /// # Errors
+    /// Settings with which nothing can be asked.
+    pub async fn report(&mut self) -> Result<Value> {
+        let (report, _) = look(self.settings, &mut self.sources).await?;
+        serde_json::to_value(&report).context("failed to write the report as JSON")
+    }
 }
 
 /// Asks all sources, and judges what they say.

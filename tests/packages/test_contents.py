@@ -18,6 +18,8 @@ FILES = {
     "/usr/bin/kubeboot": 0o755,
     "/usr/lib/systemd/system-preset/80-kubeboot.preset": 0o644,
     "/usr/share/bash-completion/completions/kubeboot": 0o644,
+    "/usr/share/kubeboot/grafana/kubeboot.json": 0o644,
+    "/usr/share/kubeboot/prometheus/kubeboot.rules.yml": 0o644,
     "/usr/share/fish/vendor_completions.d/kubeboot.fish": 0o644,
     "/usr/share/zsh/site-functions/_kubeboot": 0o644,
     **{f"/usr/share/man/man1/{page}.1.gz": 0o644 for page in MANUAL},

@@ -2,12 +2,10 @@
 
 use crate::support::World;
 use crate::support::command::Running;
-use crate::support::world::{RUN, members};
+use crate::support::http::{PORT, asked};
+use crate::support::world::RUN;
 use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
-use std::io::{Read, Write};
-use std::net::TcpStream;
-use std::time::Duration;
 
 /// Where the commands say who leads, line by line, while they run.
 const LED: &str = "run/led";
@@ -15,9 +13,6 @@ const LED: &str = "run/led";
 const COMMAND: &str = r#"while :; do echo "$ELECT_FENCING_NUMBER $ELECT_ID" >> /run/led; sleep 0.05; done"#;
 /// The same, deaf to SIGTERM.
 const DEAF: &str = r#"trap "" TERM; while :; do echo "$ELECT_FENCING_NUMBER $ELECT_ID" >> /run/led; sleep 0.05; done"#;
-/// How long an answer over HTTP may take.
-const ANSWER: Duration = Duration::from_secs(10);
-const PORT: u16 = 4040;
 
 /// Candidates on machine 1, which each run a command and serve at a port of their own.
 struct Candidates<'a> {
@@ -29,9 +24,7 @@ struct Candidates<'a> {
 impl<'a> Candidates<'a> {
     fn start(world: &'a World, count: u16, command: &str) -> Result<Self> {
         world.all_up(&[1])?;
-        let status = world.ask(&["status"])?;
-        let node = members(&status, "nodes").next().context("there is a machine")?;
-        let address = node["address"].as_str().context("it has an address")?.to_owned();
+        let address = world.address(1, "address")?;
         let mut running = Vec::new();
         for index in 0..count {
             let (id, http) = (Self::id(index), format!("{address}:{}", PORT + index));
@@ -81,13 +74,7 @@ impl<'a> Candidates<'a> {
 
     /// The status and the body that a candidate answers at `/`.
     fn asked(&self, index: u16) -> Result<(u16, String)> {
-        let mut stream = TcpStream::connect((self.address.as_str(), PORT + index))?;
-        stream.set_read_timeout(Some(ANSWER))?;
-        stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")?;
-        let mut text = String::new();
-        stream.read_to_string(&mut text)?;
-        let status = text.split(' ').nth(1).and_then(|status| status.parse().ok()).context("an answer of HTTP")?;
-        Ok((status, text.rsplit_once("\r\n\r\n").context("a body")?.1.to_owned()))
+        asked(&self.address, PORT + index, "/")
     }
 
     /// Waits until a candidate names this leader.

@@ -40,6 +40,7 @@ mod replacements;
 mod reports;
 mod secrets;
 mod servers;
+mod serving;
 mod settings;
 mod settling;
 mod signals;

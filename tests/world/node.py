@@ -55,6 +55,8 @@ class Node:
             "STANDIN_NODE": self._host_name,
             "STANDIN_LOG": str(state / "standin.jsonl"),
             "AWS_ENDPOINT_URL": addresses.aws,
+            # All machines share one network: the default, 127.0.0.1, would be one address for all of their agents.
+            "KUBEBOOT_AGENT_LISTEN": f"{self.loopback}:4040",
             "AWS_EC2_METADATA_SERVICE_ENDPOINT": f"http://{addresses.imds(self.slot)}:{IMDS_PORT}",
         }
 

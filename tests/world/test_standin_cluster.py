@@ -133,6 +133,28 @@ def test_names_are_taken_once(node):
     assert refused.value.status == 409 and refused.value.reason == "AlreadyExists"
 
 
+@pytest.mark.parametrize(
+    "namespace, about, status",
+    [
+        ("default", {}, 0),
+        ("kube-system", {"namespace": "kube-system"}, 0),
+        ("kube-system", {}, 422),
+        ("default", {"namespace": "kube-system"}, 422),
+        ("nowhere", {"namespace": "nowhere"}, 404),
+    ],
+)
+def test_an_event_is_in_the_namespace_of_what_it_is_about(node, namespace, about, status):
+    target = f"/api/v1/namespaces/{namespace}/events"
+    event = {"metadata": {"name": "story"}, "involvedObject": {"kind": "Node", "name": "n1", **about}, "reason": "Story"}
+    if not status:
+        assert node.api("POST", target, event)["kind"] == "Event"
+        assert node.get(f"{target}/story")["reason"] == "Story"
+        return
+    with pytest.raises(kubeapi.ApiError) as refused:
+        node.api("POST", target, event)
+    assert refused.value.status == status
+
+
 def test_changes_of_an_old_version_conflict(node):
     target = "/api/v1/namespaces/kube-system/configmaps"
     made = node.api("POST", target, {"metadata": {"name": "race"}, "data": {"a": "1"}})

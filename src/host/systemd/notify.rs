@@ -1,8 +1,14 @@
 //! Notifications to systemd while kubeboot runs. Without systemd (no `NOTIFY_SOCKET`) nothing happens,
 //! and a failed notification is no error.
 
+use crate::host::boottime;
 use crate::model::text::one_line;
 use sd_notify::NotifyState;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// When this process last said that it is alive, in milliseconds since the boot.
+static ALIVE: AtomicU64 = AtomicU64::new(0);
 
 /// Sets the line that `systemctl status` shows.
 pub fn status(text: &str) {
@@ -17,7 +23,14 @@ pub fn ready() {
 
 /// Notifies systemd that this process is alive, for a unit with `WatchdogSec=`.
 pub fn alive() {
+    ALIVE.store(u64::try_from(boottime::now().as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
     send(&NotifyState::Watchdog);
+}
+
+/// When this process last said that it is alive, since the boot: what the watchdog goes by.
+#[must_use]
+pub fn last_alive() -> Duration {
+    Duration::from_millis(ALIVE.load(Ordering::Relaxed))
 }
 
 fn send(state: &NotifyState<'_>) {

@@ -9,12 +9,14 @@
 //! | [`mod@decide`] | which step follows from it? |
 //! | [`step`] | what can a step be, and why? |
 //! | [`enough`] | does enough of the cluster stay when this machine leaves it? |
+//! | [`served`] | what does the agent tell others of itself? |
 //! | [`hook`] | what is left of the terminate hook, and when is it due to be kept alive? |
 
 pub mod decide;
 pub mod enough;
 pub mod hook;
 pub mod observation;
+pub mod served;
 pub mod step;
 
 pub use decide::decide;

@@ -9,6 +9,7 @@ pub mod disks;
 pub mod etcd;
 pub mod gate;
 pub mod history;
+pub mod http;
 pub mod leaving;
 pub mod machine;
 pub mod plan;

@@ -15,6 +15,7 @@ KINDS = {
     "nodes": ("v1", "Node", False),
     "pods": ("v1", "Pod", True),
     "configmaps": ("v1", "ConfigMap", True),
+    "events": ("v1", "Event", True),
     "secrets": ("v1", "Secret", True),
     "certificatesigningrequests": ("certificates.k8s.io/v1", "CertificateSigningRequest", False),
     "leases": ("coordination.k8s.io/v1", "Lease", True),
@@ -75,6 +76,8 @@ class Handler:
         if spaced and not self.store.exists("namespaces", None, namespace):
             raise Refusal(404, "NotFound", f'namespaces "{namespace}" not found')
         body |= {"apiVersion": version, "kind": kind}
+        if resource == "events":
+            _must_be_in_its_namespace(namespace, body)
         if resource == "certificatesigningrequests":
             body["status"] = {
                 "conditions": [{"type": "Approved", "status": "True", "reason": "AutoApproved"}],
@@ -114,6 +117,15 @@ class Handler:
         for pod in self.store.list("pods", None):
             if pod.get("spec", {}).get("nodeName") == node:
                 self.store.delete("pods", pod["metadata"]["namespace"], pod["metadata"]["name"])
+
+
+def _must_be_in_its_namespace(namespace, event):
+    """Raises Refusal 422 for an Event beside what it is about; about something in no namespace it is in `default`."""
+    about = (event.get("involvedObject") or {}).get("namespace") or ""
+    if namespace != (about or "default"):
+        name = event["metadata"]["name"]
+        text = f'Event "{name}" is invalid: involvedObject.namespace: Invalid value: "{about}": does not match event.namespace'
+        raise Refusal(422, "Invalid", text)
 
 
 def _must_be_of_now(resource, name, given, present, verb):
