@@ -32,6 +32,8 @@ async fn program() -> Result<ExitCode> {
     match cli.command {
         // What it has started ends before it does, so it is asked by signals itself.
         CliCommand::Elect(options) => elect::run(options.into()).await,
+        // It gives up what it leads before it ends.
+        CliCommand::Agent => run(cli).await,
         _ => until_stopped(cli).await,
     }
 }

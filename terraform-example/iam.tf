@@ -40,6 +40,13 @@ resource "aws_iam_role_policy" "kubeboot" {
         Resource = local.group_arn
       },
       {
+        # For a machine that hangs (unhealthy_after). Whoever has it can have every machine of this group replaced, one by one.
+        Sid      = "ReplaceWhatHangs"
+        Effect   = "Allow"
+        Action   = "autoscaling:SetInstanceHealth"
+        Resource = local.group_arn
+      },
+      {
         # No condition on s3:prefix here: without this permission S3 calls a missing object forbidden, and when it
         # asks itself whether to, there is no prefix that could match.
         Sid      = "SeeTheBucket"

@@ -200,6 +200,7 @@ variable "settings" {
       "renew_before",
       "server_side_encryption",
       "settle_timeout",
+      "unhealthy_after",
     ])) == 0
     error_message = "The settings must be those of kubeboot (docs/configuration.md) that have no variable here and do not follow from one."
   }

@@ -2,9 +2,11 @@
 //!
 //! It asks IMDS every two seconds and the group once a minute, until one of them says that this machine is being terminated. Then it
 //! leaves the cluster by the code of `kubeboot reset`, or says why the machine stays for now, and answers the terminate hook. It never
-//! initialises and never joins.
+//! initialises and never joins. Beside that it takes part in the election of the one that does for all what one must do.
 
+mod duties;
 mod hook;
+mod lead;
 mod leave;
 mod look;
 mod notices;
@@ -13,6 +15,7 @@ mod serve;
 mod step_down;
 mod watch;
 
+use crate::aws::Session;
 use crate::aws::hook::HookResult;
 use crate::host::lock::{self, Lock};
 use crate::host::signals::asked_to_stop;
@@ -22,17 +25,21 @@ use crate::model::agent::served::{AgentState, HoldReason};
 use crate::model::agent::{AgentStep, Observation, decide};
 use crate::model::membership::registration::HookWork;
 use crate::node::Facts;
+use crate::node::election::Told;
 use crate::reset::ResetContext;
 use crate::settings::Settings;
 use anyhow::Result;
 use hook::TerminateHook;
+use lead::{Channels, Part};
 use look::{Look, Looker};
 use renewing::Renewing;
 use serve::Board;
 use std::convert::Infallible;
 use std::path::Path;
+use std::pin::pin;
 use std::time::Duration;
-use tokio::time::{Instant, sleep};
+use tokio::sync::watch as channel;
+use tokio::time::{Instant, sleep, timeout};
 use watch::Watch;
 
 /// Between two questions to IMDS.
@@ -43,6 +50,8 @@ const HOLD_INTERVAL: Duration = Duration::from_secs(5);
 const IMDS_TIMEOUT: Duration = Duration::from_secs(120);
 /// How long one attempt to get this machine's lock takes. An `up` that sees what the agent sees ends at once.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long giving up what it leads may take when the agent ends: less than the unit's `TimeoutStopSec`.
+const END_TIMEOUT: Duration = Duration::from_secs(8);
 /// Who holds the lock, for people. `up` and `reset` come first: `reset` ends this holder, and `up` waits for at most one attempt.
 const COMMAND: &str = "kubeboot agent";
 
@@ -51,26 +60,56 @@ const COMMAND: &str = "kubeboot agent";
 /// # Errors
 /// With the [`Exit`](crate::exit::Exit) it ends in, when it cannot begin.
 pub async fn run(settings: Settings) -> Result<()> {
-    tokio::select! {
+    let mut stop = pin!(asked_to_stop());
+    let begun = tokio::select! {
         biased;
-        ended = agent(settings) => ended.map(|never| match never {}),
-        // The work is dropped between two of its steps; what it has begun, the next agent goes on with.
-        signal = asked_to_stop() => {
+        begun = begin(&settings) => begun?,
+        signal = &mut stop => {
             tracing::info!("stopped by {}", signal?);
-            Ok(())
+            return Ok(());
         }
+    };
+    let (facts, session) = begun;
+    let (part, may) = channel::channel(Part::Free);
+    let (sees_trouble, trouble) = channel::channel(false);
+    let (told, leader) = channel::channel(Told::default());
+    let (words, leads) = channel::channel(String::new());
+    let mut lead = pin!(lead::take_part(facts.clone(), session.clone(), Channels { part: may, trouble, told, words }));
+    let beside = Beside { part, sees_trouble, leads };
+    let ended = tokio::select! {
+        biased;
+        never = agent(settings, &facts, &session, leader, &beside) => match never {},
+        // It ends only when the agent does.
+        () = &mut lead => Ok(()),
+        // The work is dropped between two of its steps; what it has begun, the next agent goes on with.
+        signal = &mut stop => signal.map(|signal| tracing::info!("stopped by {signal}")),
+    };
+    beside.part.send_replace(Part::Stopped);
+    if timeout(END_TIMEOUT, lead).await.is_err() {
+        tracing::warn!("what this agent leads is not given up in time, so others wait until it has run out");
     }
+    ended
 }
 
-async fn agent(settings: Settings) -> Result<Infallible> {
+async fn begin(settings: &Settings) -> Result<(Facts, Session)> {
     let facts = Facts::gather_within(settings.clone(), IMDS_TIMEOUT).await?;
     let session = facts.connect().await?;
+    Ok((facts, session))
+}
+
+async fn agent(
+    settings: Settings,
+    facts: &Facts,
+    session: &Session,
+    leader: channel::Receiver<Told>,
+    beside: &Beside,
+) -> Infallible {
     let (board, events) = Board::new();
-    let mut watch = Watch::new(&session, &facts, board.clone());
+    let mut watch = Watch::new(session, facts, board.clone());
     let mut renewing = Renewing::new(settings.clone());
     let mut agent = Agent {
-        hook: TerminateHook::new(&session, &facts),
-        looker: Looker::new(&session, &facts),
+        hook: TerminateHook::new(session, facts),
+        looker: Looker::new(session, facts),
         settings,
         since: None,
         said: String::new(),
@@ -79,9 +118,26 @@ async fn agent(settings: Settings) -> Result<Infallible> {
     notify::alive();
     notify::ready();
     tokio::select! {
-        never = agent.watch_over(&mut watch, &mut renewing) => match never {},
-        never = serve::serve(facts, board, events, None) => match never {},
+        never = agent.watch_over(&mut watch, &mut renewing, beside) => match never {},
+        never = serve::serve(facts.clone(), board, events, Some(leader)) => match never {},
     }
+}
+
+/// What the loop tells the agent's part in the election, and hears of it.
+struct Beside {
+    part: channel::Sender<Part>,
+    sees_trouble: channel::Sender<bool>,
+    /// What a leader does, in words for the status line.
+    leads: channel::Receiver<String>,
+}
+
+/// Says it where it is new.
+fn tell<T: PartialEq>(channel: &channel::Sender<T>, value: T) {
+    channel.send_if_modified(|known| {
+        let is_new = *known != value;
+        *known = value;
+        is_new
+    });
 }
 
 /// What the agent holds while it loops.
@@ -99,21 +155,24 @@ struct Agent {
 
 impl Agent {
     /// One pass after the other.
-    async fn watch_over(&mut self, watch: &mut Watch, renewing: &mut Renewing) -> Infallible {
+    async fn watch_over(&mut self, watch: &mut Watch, renewing: &mut Renewing, beside: &Beside) -> Infallible {
         loop {
             notify::alive();
             let states = watch.look().await;
             let known_for = self.since.map_or(Duration::ZERO, |since| since.elapsed());
+            tell(&beside.sees_trouble, watch.sees_trouble());
             match watch.ending(known_for) {
                 None => {
                     self.since = None;
                     renewing.go_on();
-                    let words = watch.describe(self.hook.name());
+                    tell(&beside.part, Part::Free);
+                    let words = format!("{}{}", watch.describe(self.hook.name()), *beside.leads.borrow());
                     self.say(&words);
                     self.board.passes(AgentState::Watching, &words);
                     sleep(IDLE_INTERVAL).await;
                 }
                 Some(ending) => {
+                    tell(&beside.part, Part::Terminating);
                     renewing.stop().await;
                     self.since.get_or_insert_with(Instant::now);
                     self.looker.ending = Some((ending, states));

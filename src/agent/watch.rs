@@ -59,6 +59,8 @@ pub(super) struct Watch {
     description: Source,
     next: Instant,
     board: Board,
+    /// Whether the group, when it was last described, had a machine that it ends or calls unhealthy.
+    trouble: bool,
 }
 
 impl Watch {
@@ -76,7 +78,13 @@ impl Watch {
             description: Source::default(),
             next: Instant::now(),
             board,
+            trouble: false,
         }
+    }
+
+    /// Whether the group ends a machine, or calls one unhealthy.
+    pub(super) fn sees_trouble(&self) -> bool {
+        self.trouble
     }
 
     /// Asks, and returns what is known.
@@ -90,7 +98,7 @@ impl Watch {
         }
         if self.states.target != before || Instant::now() >= self.next {
             self.next = Instant::now() + GROUP_INTERVAL;
-            let asked = lifecycle(&self.session, &self.me, &mut self.group, self.named);
+            let asked = lifecycle(&self.session, &self.me, &mut self.group, self.named, &mut self.trouble);
             // Two minutes are too short to wait for an AWS that does not answer.
             let answer = tokio::select! {
                 biased;
@@ -142,19 +150,28 @@ impl Watch {
     }
 }
 
-/// The state of `me` in the group, by one call; where the settings do not name the group, that is learnt, too.
+/// The state of `me` in the group, by one call, and whether the group ends a machine or calls one unhealthy. Where no setting names the
+/// group, the first one asks which it is.
 async fn lifecycle(
     session: &Session,
     me: &InstanceId,
     group: &mut Option<String>,
     named: bool,
+    trouble: &mut bool,
 ) -> Result<Option<Lifecycle>, CallFailed> {
-    if named {
-        return session.lifecycle_of(me, group.as_deref()).await;
+    let Some(name) = group else {
+        let Some((found, lifecycle)) = session.group_of(me).await? else { return Ok(None) };
+        *group = Some(found);
+        return Ok(Some(lifecycle));
+    };
+    let machines = session.group(name).await?.map(|group| group.members).unwrap_or_default();
+    *trouble = machines.iter().any(|machine| machine.lifecycle.is_terminating() || !machine.healthy);
+    let own = machines.into_iter().find(|machine| machine.instance == *me).map(|machine| machine.lifecycle);
+    if own.is_none() && !named {
+        // It may be another one's by now.
+        *group = None;
     }
-    let Some((found, lifecycle)) = session.group_of(me).await? else { return Ok(None) };
-    *group = Some(found);
-    Ok(Some(lifecycle))
+    Ok(own)
 }
 
 #[cfg(test)]

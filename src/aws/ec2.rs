@@ -19,6 +19,8 @@ pub struct Described {
     pub zone: Option<String>,
     /// When it was last stopped or terminated, in EC2's words, for people.
     pub since: Option<String>,
+    /// When it was launched, in seconds of the Unix epoch.
+    pub launched: Option<u64>,
 }
 
 /// EC2 takes at most 200 values in one filter.
@@ -33,14 +35,26 @@ pub async fn describe(
     client: &Client,
     instances: &[InstanceId],
 ) -> Result<BTreeMap<InstanceId, Described>, CallFailed> {
+    filtered(client, "instance-id", instances.iter().map(ToString::to_string).collect()).await
+}
+
+/// Describes the instances that have one of these primary addresses.
+///
+/// # Errors
+/// [`CallFailed`].
+pub async fn at(client: &Client, addresses: &[IpAddr]) -> Result<BTreeMap<InstanceId, Described>, CallFailed> {
+    filtered(client, "private-ip-address", addresses.iter().map(ToString::to_string).collect()).await
+}
+
+async fn filtered(
+    client: &Client,
+    filter: &str,
+    values: Vec<String>,
+) -> Result<BTreeMap<InstanceId, Described>, CallFailed> {
     let mut all = BTreeMap::new();
-    for some in instances.chunks(FILTER_VALUES) {
-        let ids = some.iter().map(ToString::to_string).collect();
-        let mut pages = client
-            .describe_instances()
-            .filters(Filter::builder().name("instance-id").set_values(Some(ids)).build())
-            .into_paginator()
-            .send();
+    for some in values.chunks(FILTER_VALUES) {
+        let filter = Filter::builder().name(filter).set_values(Some(some.to_vec())).build();
+        let mut pages = client.describe_instances().filters(filter).into_paginator().send();
         while let Some(page) = pages.next().await {
             let page = page.map_err(|error| {
                 CallFailed::new("describe", "the group's instances", "ec2:DescribeInstances", &error)
@@ -75,11 +89,10 @@ fn read(instance: Instance) -> Option<(InstanceId, Described)> {
         }
     }
     let zone = instance.placement.and_then(|placement| placement.availability_zone);
+    let launched = instance.launch_time.and_then(|time| u64::try_from(time.secs()).ok());
     let since = instance.state_transition_reason.as_deref().and_then(time_in).map(str::to_owned);
-    Some((
-        id,
-        Described { state: Ec2State::parse(state.as_ref().map_or("", |state| state.as_str())), addresses, zone, since },
-    ))
+    let state = Ec2State::parse(state.as_ref().map_or("", |state| state.as_str()));
+    Some((id, Described { state, addresses, zone, since, launched }))
 }
 
 /// The time in a reason such as `User initiated (2026-01-02 03:04:05 GMT)`.

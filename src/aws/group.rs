@@ -49,6 +49,17 @@ pub async fn describe(client: &Client, name: &str) -> Result<Option<Group>, Call
     Ok(group.map(|group| read(name, group)))
 }
 
+/// Tells the group that this instance is unhealthy, so that it ends and replaces it, at once and without the group's grace period.
+///
+/// # Errors
+/// [`CallFailed`].
+pub async fn set_unhealthy(client: &Client, instance: &InstanceId) -> Result<(), CallFailed> {
+    let call = client.set_instance_health().instance_id(instance.as_str()).health_status("Unhealthy");
+    call.should_respect_grace_period(false).send().await.map(|_| ()).map_err(|error| {
+        CallFailed::new("set the health of", instance.as_str(), "autoscaling:SetInstanceHealth", &error)
+    })
+}
+
 /// Reads the SDK's type. An instance without a valid ID can be no candidate and is left out.
 fn read(name: &str, group: AutoScalingGroup) -> Group {
     let members = group

@@ -12,6 +12,7 @@ use crate::settings::Settings;
 use anyhow::{Context, Result};
 use aws_sdk_s3::config::{ProvideCredentials, SharedCredentialsProvider};
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 /// Clients of AWS that share one Region, one set of credentials and the time-outs of [`super::config`].
 #[derive(Debug, Clone)]
@@ -83,6 +84,22 @@ impl Session {
     /// [`CallFailed`].
     pub async fn instances(&self, ids: &[InstanceId]) -> Result<BTreeMap<InstanceId, Described>, CallFailed> {
         ec2::describe(&self.ec2, ids).await
+    }
+
+    /// The instances that EC2 shows at these primary addresses.
+    ///
+    /// # Errors
+    /// [`CallFailed`].
+    pub async fn instances_at(&self, addresses: &[IpAddr]) -> Result<BTreeMap<InstanceId, Described>, CallFailed> {
+        ec2::at(&self.ec2, addresses).await
+    }
+
+    /// Tells the group that this instance is unhealthy: it is replaced.
+    ///
+    /// # Errors
+    /// [`CallFailed`].
+    pub async fn set_unhealthy(&self, instance: &InstanceId) -> Result<(), CallFailed> {
+        group::set_unhealthy(&self.autoscaling, instance).await
     }
 
     /// The Auto Scaling group with this name, if there is one (yet).

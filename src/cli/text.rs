@@ -52,6 +52,9 @@ left, it completes that hook. The last voter never leaves. A Spot notice is left
 
 Once an hour it renews certificates that end soon, as 'kubeboot renew' does, on one machine after the other.
 
+The agents elect one that does for all what one must do: it reaps the members of machines that are gone, takes out a machine that the group ends while its \
+agent is dead, deletes the Nodes of machines that are gone, and has the group replace a voter that hangs ('unhealthy_after').
+
 It never initialises and never joins a cluster. 'systemctl status kubeboot-agent' shows what it sees and does. At 'agent_listen' \
 (127.0.0.1:4040) it serves its health, its metrics and the report of 'kubeboot status' over HTTP.";
 

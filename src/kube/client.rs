@@ -17,7 +17,7 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 /// The largest answer that is read, in bytes: a Node with many images has some fifty thousand.
 const ANSWER_LIMIT: usize = 1024 * 1024;
 /// The path of the Node objects.
-const NODES: &str = "/api/v1/nodes";
+pub(super) const NODES: &str = "/api/v1/nodes";
 const KUBE_SYSTEM: &str = "/api/v1/namespaces/kube-system";
 const CONFIG_MAPS: &str = "/api/v1/namespaces/kube-system/configmaps";
 /// Where Events are that are about something in no namespace.
@@ -40,7 +40,7 @@ pub enum Deleted {
     Done,
     /// There was no such object.
     NotThere,
-    /// The object of that name has another UID, and was kept.
+    /// The object of that name has another UID, or is not as it was judged, and was kept.
     AnotherOne,
 }
 
@@ -112,7 +112,7 @@ impl Client {
     /// # Errors
     /// When the server does not answer, or refuses.
     pub async fn delete_node(&self, name: &str, uid: &str) -> Result<Deleted> {
-        self.delete(&in_folder(NODES, name)?, Some(uid)).await
+        self.delete(&in_folder(NODES, name)?, json!({"uid": uid})).await
     }
 
     /// Gives the Node of that name what it lacks of kubeadm's marks, if it is still the one that was judged.
@@ -144,7 +144,7 @@ impl Client {
     /// When the server does not answer, or refuses.
     pub async fn delete_bootstrap_token(&self, id: &str) -> Result<Deleted> {
         let path = in_folder(&format!("{KUBE_SYSTEM}/secrets"), &format!("bootstrap-token-{id}"))?;
-        self.delete(&path, None).await
+        self.delete(&path, Value::Null).await
     }
 
     /// The cluster's `ClusterConfiguration` and version, as kubeadm stored them.
@@ -207,14 +207,15 @@ impl Client {
         answers::version(&self.object("/version").await?).with_context(|| self.failed("/version"))
     }
 
-    async fn object(&self, path: &str) -> Result<Value> {
+    pub(super) async fn object(&self, path: &str) -> Result<Value> {
         self.call(Method::GET, path, None).await?.success(self, path)
     }
 
-    async fn delete(&self, path: &str, uid: Option<&str>) -> Result<Deleted> {
+    /// Deletes an object, if these preconditions are met; without any if they are null.
+    pub(super) async fn delete(&self, path: &str, preconditions: Value) -> Result<Deleted> {
         let mut options = json!({"apiVersion": "v1", "kind": "DeleteOptions"});
-        if let Some(uid) = uid {
-            options["preconditions"] = json!({"uid": uid});
+        if !preconditions.is_null() {
+            options["preconditions"] = preconditions;
         }
         let answer = self.call(Method::DELETE, path, Some(&options)).await?;
         match answer.status {
@@ -224,11 +225,11 @@ impl Client {
         }
     }
 
-    async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<HttpAnswer> {
+    pub(super) async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<HttpAnswer> {
         self.transport.call(method, path, body).await.with_context(|| self.failed(path))
     }
 
-    fn failed(&self, path: &str) -> String {
+    pub(super) fn failed(&self, path: &str) -> String {
         format!("failed to ask the API server at {} for {path}", self.address)
     }
 }
@@ -249,7 +250,7 @@ pub fn bad_certificate(error: &anyhow::Error) -> Option<String> {
 
 impl HttpAnswer {
     /// The object of a successful answer. `/readyz` answers `ok`, which is no JSON and is not needed.
-    fn success(self, client: &Client, path: &str) -> Result<Value> {
+    pub(super) fn success(self, client: &Client, path: &str) -> Result<Value> {
         if !self.status.is_success() {
             bail!("{}: {}", client.failed(path), answers::refusal(self.status.as_u16(), &self.body));
         }
@@ -261,7 +262,7 @@ impl HttpAnswer {
 }
 
 /// The path of one object. Names come from registrations and settings, so they are checked: one with a slash would be another path.
-fn in_folder(folder: &str, name: &str) -> Result<String> {
+pub(super) fn in_folder(folder: &str, name: &str) -> Result<String> {
     let plain = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-' || letter == '.';
     ensure!(
         !name.is_empty() && !name.starts_with('.') && name.chars().all(plain),

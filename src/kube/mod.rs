@@ -9,6 +9,7 @@ mod client;
 mod endpoint;
 mod kubeconfig;
 mod leases;
+mod nodes;
 mod probe;
 mod transport;
 

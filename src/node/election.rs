@@ -125,7 +125,7 @@ impl Election {
     }
 
     fn step_down(&mut self, lost: &Lost) {
-        tracing::warn!("this one leads no longer: {lost}");
+        tracing::warn!("the Lease '{}': this one leads no longer: {lost}", self.name);
         self.said = None;
         self.mine = stepped_down(std::mem::take(&mut self.mine));
     }
@@ -139,9 +139,9 @@ impl Election {
     fn say(&mut self, text: String, is_trouble: bool) {
         if self.said.as_ref() != Some(&text) {
             if is_trouble {
-                tracing::warn!("{text}");
+                tracing::warn!("the Lease '{}': {text}", self.name);
             } else {
-                tracing::info!("{text}");
+                tracing::info!("the Lease '{}': {text}", self.name);
             }
             self.said = Some(text);
         }
@@ -184,7 +184,8 @@ impl Election {
         if done {
             if self.mine.term.is_none() {
                 self.said = None;
-                tracing::info!("this one leads, with the fencing number {}", written.content.transitions);
+                let number = written.content.transitions;
+                tracing::info!("the Lease '{}': this one leads, with the fencing number {number}", self.name);
             }
             self.mine.term = Some(written);
         }
@@ -194,7 +195,7 @@ impl Election {
     /// Gives the Lease up, if this one holds it: others need not wait until it has run out.
     pub async fn release(&mut self) {
         if let Err(error) = self.try_release().await {
-            tracing::warn!("the Lease is not given up, so others wait until it has run out: {error:#}");
+            tracing::warn!("the Lease '{}' is not given up, so others wait until it has run out: {error:#}", self.name);
         }
     }
 
@@ -208,7 +209,7 @@ impl Election {
         conditional(&lease)?;
         let now = humantime::format_rfc3339_micros(SystemTime::now()).to_string();
         if self.lease.replace(&released(&lease, &now)).await? {
-            tracing::info!("the Lease is given up");
+            tracing::info!("the Lease '{}' is given up", self.name);
         }
         Ok(())
     }

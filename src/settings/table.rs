@@ -220,6 +220,13 @@ pub const SETTINGS: &[Setting] = &[
                 address than this machine's own everybody who reaches it can read them. `off`: nowhere.",
     },
     Setting {
+        name: "unhealthy_after",
+        kind: SettingKind::Span(0, 24 * HOUR),
+        fallback: Fallback::Value("15m"),
+        about: "How long the etcd of a running node may be silent before the leader among the agents has the group replace that \
+                node, one an hour and only while every other one answers. `0s`: never.",
+    },
+    Setting {
         name: "log_format",
         kind: SettingKind::Choice(&["auto", "text", "json", "journal"]),
         fallback: Fallback::Value("auto"),

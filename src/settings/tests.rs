@@ -70,6 +70,7 @@ fn everything_can_be_set_in_the_file() -> Result<()> {
         launch_hook_on_failure = "abandon"
         terminate_hook = "leave"
         agent_listen = "[::1]:4041"
+        unhealthy_after = "20m"
         log_format = "json"
         log_level = "debug"
     "#;

@@ -10,15 +10,11 @@ use crate::model::record::cluster::ClusterRecord;
 use crate::node::group::View;
 use crate::node::registrar::rfc3339;
 use anyhow::{Context, Result};
-use futures::StreamExt;
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// How long one run may take to find out what is over, and how long then to move it. What is left, the next run moves.
+/// How long one run may take to find out what is over.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(30);
-const MOVE_TIMEOUT: Duration = Duration::from_secs(10);
-/// How many registrations are moved at once.
-const AT_ONCE: usize = 8;
 
 impl UpContext {
     /// Moves what is over. A failure goes to the log: everything else is done by now.
@@ -39,18 +35,8 @@ impl UpContext {
             ClusterView::NoQuorum(_) | ClusterView::Unknown { .. } | ClusterView::NotAsked => return Ok(()),
         };
         let over = self.are_over(record, members.as_ref(), &registrations, &view);
-        let mut moved = 0_u32;
-        let ended = timeout(MOVE_TIMEOUT, self.move_all(over, &mut moved)).await;
-        if moved > 0 {
-            tracing::info!("moved {moved} registrations of machines that are gone to control-plane/former/");
-        }
-        match ended {
-            Ok(ended) => ended,
-            Err(_) => {
-                tracing::info!("the next run moves the other registrations of machines that are gone");
-                Ok(())
-            }
-        }
+        former::move_all(&self.store, over, &rfc3339()).await?;
+        Ok(())
     }
 
     /// The registrations and what EC2 says of their machines; `None` where nobody's can be over.
@@ -64,19 +50,6 @@ impl UpContext {
         }
         let view = self.group.look_now(&others, self.facts.settings.expected_size).await?;
         Ok(Some((registrations, view)))
-    }
-
-    async fn move_all(&self, over: Vec<&Registration>, moved: &mut u32) -> Result<()> {
-        let mut moves = futures::stream::iter(over)
-            .map(async |found| (found, former::move_away(&self.store, found, &rfc3339()).await))
-            .buffer_unordered(AT_ONCE);
-        while let Some((found, done)) = moves.next().await {
-            if done? {
-                tracing::debug!(instance = %found.instance, "moved a registration to control-plane/former/");
-                *moved += 1;
-            }
-        }
-        Ok(())
     }
 
     fn are_over<'a>(

@@ -13,6 +13,7 @@ mod causes;
 mod claims;
 mod data_folders;
 mod documents;
+mod duties;
 mod elections;
 mod emptied;
 mod external_etcd;

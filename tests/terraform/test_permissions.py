@@ -25,6 +25,8 @@ networking:
 TERMINATE_HOOK = "leave"
 # Told by `kubeboot up` in its launch hook, and by `kubeboot check` before any `up`.
 HOOK = {"autoscaling:CompleteLifecycleAction", "autoscaling:RecordLifecycleActionHeartbeat"}
+# Called by the leader among the agents alone, when one of several machines hangs: tests/stories/duties.rs.
+LEADER = {"autoscaling:SetInstanceHealth"}
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +132,7 @@ def test_each_action_is_missed(world, plan):
     assert with_all["ready"], with_all
     for action in machine_actions(plan):
         assert action not in told_by(with_all), "it would be told with the permission as well"
-        if action not in HOOK:
+        if action not in HOOK | LEADER:
             world.allow(**world_policies(plan, without=action))
             missed[action] = told_by(check(world))
     log = Path(node["folder"]) / "disk/var/log/kubeboot.log"
@@ -146,7 +148,9 @@ def test_each_action_is_missed(world, plan):
         world.do("wait", "--seconds", "120")
         assert world.do("status")["nodes"][0]["up_exit"] == 0, world.logs()
     unsaid = {
-        action: missed.get(action) for action in machine_actions(plan) if not asks_for(action, missed.get(action, ""))
+        action: missed.get(action)
+        for action in machine_actions(plan)
+        if action not in LEADER and not asks_for(action, missed.get(action, ""))
     }
     assert not unsaid, unsaid
 

@@ -24,6 +24,7 @@ SCALING_ACTIONS = (
     "StopInstances",
     "DetachInstances",
     "EnterStandby",
+    "SetInstanceHealth",
 )
 HOOK_ACTION = "CompleteLifecycleAction"
 
@@ -128,6 +129,12 @@ class Group:
     def set_health(self, id: str, health: str) -> None:
         with self.lock:
             self._member_or_error(id).health_status = health
+
+    def given_up(self) -> list[str]:
+        """The instances in service that somebody calls unhealthy."""
+        with self.lock:
+            states = [state for state in self.moto.instance_states if state.health_status == "Unhealthy"]
+            return [state.instance.id for state in states if state.lifecycle_state == "InService"]
 
     def set_ec2_state(self, id: str, state: str) -> None:
         with self.lock:

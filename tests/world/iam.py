@@ -23,7 +23,8 @@ KMS_VARIABLE = "HTTP_X_AMZ_SERVER_SIDE_ENCRYPTION_AWS_KMS_KEY_ID"
 SSE_VARIABLE = "HTTP_X_AMZ_SERVER_SIDE_ENCRYPTION"
 # A policy sees what the caller has asked for, not what the bucket's default makes of it.
 DEFAULTED = "world.encryption_by_default"
-HOOK_ACTIONS = ("CompleteLifecycleAction", "RecordLifecycleActionHeartbeat")
+# They mean one group, which a policy can name.
+GROUP_ACTIONS = ("CompleteLifecycleAction", "RecordLifecycleActionHeartbeat", "SetInstanceHealth")
 
 
 class Iam:
@@ -67,7 +68,7 @@ class Iam:
 
     def _needs(self, call: Call, environ: dict) -> Iterator[Ask]:
         if call.service != "s3":
-            resource = self._group if call.action in HOOK_ACTIONS else "*"
+            resource = self._group if call.action in GROUP_ACTIONS else "*"
             yield self._ask(f"{call.service}:{call.action}", resource)
             return
         resource = "arn:aws:s3:::" + "/".join(filter(None, (call.bucket, call.key)))

@@ -104,6 +104,9 @@ def test_a_node_is_deleted_by_its_uid(node):
     with pytest.raises(kubeapi.ApiError) as refused:
         node.api("DELETE", f"{NODES}/gone", {"preconditions": {"uid": "another"}})
     assert refused.value.status == 409 and "Precondition failed: UID in precondition: another" in str(refused.value)
+    with pytest.raises(kubeapi.ApiError) as refused:
+        node.api("DELETE", f"{NODES}/gone", {"preconditions": {"uid": uid, "resourceVersion": "1"}})
+    assert refused.value.status == 409 and "ResourceVersion in precondition: 1" in str(refused.value)
     pod = {"metadata": {"name": "etcd-gone"}, "spec": {"nodeName": "gone"}}
     node.api("POST", "/api/v1/namespaces/kube-system/pods", pod)
     node.api("DELETE", f"{NODES}/gone", {"preconditions": {"uid": uid}})

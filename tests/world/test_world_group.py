@@ -89,3 +89,16 @@ def test_a_hook_that_nobody_keeps_alive_ends_and_the_machine_is_retained(retaini
         assert retaining.node(node)["lifecycle"] == "Terminating:Wait", "its heartbeats keep it"
     wait_until(lambda: retaining.node(node)["lifecycle"] == "Terminating:Retained")
     assert retaining.node(node)["ec2"] == "running"
+
+
+def test_what_is_called_unhealthy_is_ended_and_replaced(hooked):
+    node = hooked.ask("launch", up=False)
+    complete(hooked, node["id"], "launch")
+    counted = sum((each["lifecycle"] or "").startswith(("Pending", "InService")) for each in hooked.ask("status")["nodes"])
+    hooked.ask("desired", count=counted, scale=False)
+    before = len(hooked.ask("status")["nodes"])
+    hooked.aws("autoscaling").set_instance_health(InstanceId=node["id"], HealthStatus="Unhealthy")
+    wait_until(lambda: hooked.node(node["id"])["lifecycle"] == "Terminating:Wait")
+    wait_until(lambda: len(hooked.ask("status")["nodes"]) == before + 1)
+    complete(hooked, node["id"], "end")
+    wait_until(lambda: hooked.node(node["id"])["ec2"] == "terminated")

@@ -154,3 +154,12 @@ def test_a_hook_is_answered_by_who_may_answer_that_groups(world, allowed):
     assert "autoscaling:CompleteLifecycleAction" in denial(scaling.complete_lifecycle_action, **call)
     allowed(allow("autoscaling:*", group + "demo-control-plane"))
     assert "No active Lifecycle Action" in denial(scaling.complete_lifecycle_action, **call)
+
+
+def test_only_who_may_calls_a_machine_of_that_group_unhealthy(world, allowed):
+    scaling, call = world.aws("autoscaling"), {"InstanceId": world.node(1)["id"], "HealthStatus": "Healthy"}
+    group = "arn:aws:autoscaling:eu-central-1:123456789012:autoScalingGroup:*:autoScalingGroupName/"
+    allowed(allow("autoscaling:SetInstanceHealth", group + "another"))
+    assert "autoscaling:SetInstanceHealth" in denial(scaling.set_instance_health, **call)
+    allowed(allow("autoscaling:SetInstanceHealth", group + "demo-control-plane"))
+    scaling.set_instance_health(**call)

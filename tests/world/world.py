@@ -222,6 +222,8 @@ class World:
             try:
                 for node in list(self.nodes):
                     self._catch_up(node)
+                for id in self.group.given_up() if action == "SetInstanceHealth" else ():
+                    self.terminate(self.find(id), clean=True)
                 if action in SCALING_ACTIONS:
                     self.scale()
             except (OSError, RuntimeError, ValueError):

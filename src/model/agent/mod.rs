@@ -10,9 +10,11 @@
 //! | [`step`] | what can a step be, and why? |
 //! | [`enough`] | does enough of the cluster stay when this machine leaves it? |
 //! | [`served`] | what does the agent tell others of itself? |
+//! | [`duties`] | what does the leader among the agents do for all? |
 //! | [`hook`] | what is left of the terminate hook, and when is it due to be kept alive? |
 
 pub mod decide;
+pub mod duties;
 pub mod enough;
 pub mod hook;
 pub mod observation;

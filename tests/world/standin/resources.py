@@ -106,8 +106,8 @@ class Handler:
         return self.store.change(resource, namespace, name, rewritten)
 
     def _delete(self, resource, namespace, name, body):
-        uid = ((body or {}).get("preconditions") or {}).get("uid")
-        self.store.delete(resource, namespace, name, uid)
+        wanted = (body or {}).get("preconditions") or {}
+        self.store.delete(resource, namespace, name, wanted.get("uid"), wanted.get("resourceVersion"))
         if resource == "nodes":
             self._collect_pods(name)
         return {"kind": "Status", "apiVersion": "v1", "status": "Success", "details": {"name": name, "kind": resource}}

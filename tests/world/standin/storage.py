@@ -98,17 +98,18 @@ class Store:
             "modified; please apply your changes to the latest version and try again",
         )
 
-    def delete(self, resource, namespace, name, uid=None):
-        """Deletes an object, under the precondition of its UID if one is given. Raises Refusal 404 or 409."""
+    def delete(self, resource, namespace, name, uid=None, version=None):
+        """Deletes an object, under the preconditions of its UID and its version if they are given. Raises Refusal 404 or 409."""
         for _ in range(TRIES):
             found = self.get(resource, namespace, name)["metadata"]
-            if uid and uid != found["uid"]:
-                raise Refusal(
-                    409,
-                    "Conflict",
-                    f'Operation cannot be fulfilled on {resource} "{name}": Precondition '
-                    f"failed: UID in precondition: {uid}, UID in object meta: {found['uid']}",
-                )
+            for what, wanted, field in (("UID", uid, "uid"), ("ResourceVersion", version, "resourceVersion")):
+                if wanted and wanted != found[field]:
+                    raise Refusal(
+                        409,
+                        "Conflict",
+                        f'Operation cannot be fulfilled on {resource} "{name}": Precondition '
+                        f"failed: {what} in precondition: {wanted}, {what} in object meta: {found[field]}",
+                    )
             if self.etcd.delete_if(self._key(resource, namespace, name), int(found["resourceVersion"])) is not None:
                 return
         raise Refusal(409, "Conflict", f'could not delete {resource} "{name}": too many changes at once')
