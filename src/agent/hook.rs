@@ -11,6 +11,7 @@ use crate::model::machine::ids::InstanceId;
 use crate::model::membership::registration::HookWork;
 use crate::node::Facts;
 use crate::node::registrar::rfc3339;
+use crate::up::point::Point;
 use std::convert::Infallible;
 use std::pin::pin;
 use std::time::Duration;
@@ -159,7 +160,10 @@ impl TerminateHook {
     pub(super) async fn answer(&mut self, group: Option<String>, result: HookResult) {
         let (Some(hook), Some(group)) = (&self.hook, group) else { return };
         self.last_answer = Some(Instant::now());
-        match hook.complete(&group, result).await {
+        Point::AnswerDue.reached();
+        let answer = hook.complete(&group, result).await;
+        Point::AnswerSent.reached();
+        match answer {
             Ok(()) => {
                 tracing::info!("completed the terminate hook '{}' with {result}", hook.name());
                 self.answered = true;

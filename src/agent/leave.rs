@@ -9,6 +9,7 @@ use crate::node::departure;
 use crate::node::lease::{Queue, release};
 use crate::reset::members::{self, Removed};
 use crate::reset::{ResetContext, act, node};
+use crate::up::point::Point;
 use anyhow::{Context, Result, anyhow, bail};
 use std::path::Path;
 use tokio::time::timeout;
@@ -20,6 +21,7 @@ use tokio::time::timeout;
 /// What was in the way. What was done stays done, and the next attempt goes on from there.
 pub(super) async fn leave(looker: &mut Looker, reset: &ResetContext, answered: bool) -> Result<Option<AgentStep>> {
     let found = looker.look(reset, answered).await?;
+    Point::LeaveDue.reached();
     if found.seen.own_member().is_none() {
         return depart_if_still(reset, &found).await;
     }
@@ -33,6 +35,7 @@ pub(super) async fn leave(looker: &mut Looker, reset: &ResetContext, answered: b
     let taken = queue.take_within("leave", &instances, time_limit, on_wait).await?;
     let (mut held, nonce) = taken.map_err(|reason| anyhow!("it waits for {reason}"))?;
     tracing::info!(lease = %nonce, "this machine holds the membership lease");
+    Point::LeaveLeaseTaken.reached();
     let reset = reset.anew();
     let done = held.while_holding(async {
         // Whoever held the lease before may have changed everything.
@@ -43,6 +46,7 @@ pub(super) async fn leave(looker: &mut Looker, reset: &ResetContext, answered: b
     if timeout(reset.clock.budget().0, release(*held)).await.is_err() {
         tracing::warn!("failed to release the membership lease in time, it runs out by itself");
     }
+    Point::LeaveLeaseReleased.reached();
     done
 }
 
@@ -58,7 +62,9 @@ async fn depart(reset: &ResetContext, found: &Look) -> Result<()> {
     let (root, me) = (Path::new("/"), &reset.facts.machine.instance);
     let claim = act::claim_of(&found.local).context("the marker of this machine's state names no claim")?;
     departure::save(root, me, Departure::Leaving)?;
+    Point::LeavingMarked.reached();
     let registrar = act::register_leaving(reset, claim).await;
+    Point::LeavingRegistered.reached();
     let uid = registrar.as_ref().and_then(|registrar| registrar.node_uid()).cloned();
     if !reset.facts.external_etcd() {
         match members::remove(reset, &found.survey, &found.local).await? {
@@ -71,6 +77,7 @@ async fn depart(reset: &ResetContext, found: &Look) -> Result<()> {
             }
         }
     }
+    Point::MemberGone.reached();
     notify::status("leaving: deleting the Node");
     let deleted = node::delete(reset, &found.survey, uid.as_ref()).await;
     match deleted {
@@ -79,8 +86,12 @@ async fn depart(reset: &ResetContext, found: &Look) -> Result<()> {
         Err(error) if reset.facts.external_etcd() => return Err(error),
         Err(error) => tracing::warn!("{error:#}; whoever joins next deletes it"),
     }
-    departure::save(root, me, Departure::Left)?;
+    Point::NodeDeleted.reached();
+    // Before the marker, over which the next agent does nothing but answer the hook.
     act::register_left(reset, registrar, claim, true).await;
+    Point::LeftRegistered.reached();
+    departure::save(root, me, Departure::Left)?;
+    Point::LeftMarked.reached();
     tracing::info!("left the cluster");
     Ok(())
 }

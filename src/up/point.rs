@@ -1,7 +1,9 @@
-//! The named places between two effects of `up`, and one of `reset`: all that a machine has done when it dies there.
+//! The named places between two effects of `up` and of the agent's leave, and one of `reset`: all that a machine has done when it dies
+//! there.
 //!
 //! Each is traced at debug level as the field `point`. Built with the feature `crash-points`, kubeboot can be told to stop
-//! at one of them, and `tests/stories/kills.rs` has `up` stop at every one; the ordinary binary holds nothing of that.
+//! at one of them; `tests/stories/kills.rs` has `up` stop at every one, `tests/stories/agent_kills.rs` the agent. The ordinary binary
+//! holds nothing of that.
 
 mod kubeadm;
 #[cfg(feature = "crash-points")]
@@ -21,6 +23,8 @@ pub enum Role {
     Both,
     /// One that leaves.
     Leaver,
+    /// One that its agent takes out of the cluster.
+    Agent,
 }
 
 /// One line for each point, so that no list of them can lack one.
@@ -136,6 +140,28 @@ points! {
     JoinedRegistered = "joined-registered", Both;
     /// This machine's etcd leads, and another one is about to be asked to.
     LeaderKnown = "leader-known", Leaver;
+    /// It is decided that this machine leaves, and nothing has changed.
+    LeaveDue = "leave-due", Agent;
+    /// The membership lease is this machine's, for leaving.
+    LeaveLeaseTaken = "leave-lease-taken", Agent;
+    /// The disk says that this machine has begun to leave.
+    LeavingMarked = "leaving-marked", Agent;
+    /// The registration says that this machine leaves.
+    LeavingRegistered = "leaving-registered", Agent;
+    /// A certain list lacks this machine.
+    MemberGone = "member-gone", Agent;
+    /// Its Node is deleted, or whoever joins next deletes it.
+    NodeDeleted = "node-deleted", Agent;
+    /// The registration says that this machine has left.
+    LeftRegistered = "left-registered", Agent;
+    /// The disk says that this machine has left.
+    LeftMarked = "left-marked", Agent;
+    /// The membership lease with which it left is given back.
+    LeaveLeaseReleased = "leave-lease-released", Agent;
+    /// The terminate hook is about to be completed.
+    AnswerDue = "answer-due", Agent;
+    /// The terminate hook was completed, and nobody has looked at the answer.
+    AnswerSent = "answer-sent", Agent;
 }
 
 impl Point {

@@ -7,6 +7,10 @@
 mod support;
 
 mod agent;
+mod agent_early;
+mod agent_kills;
+mod agents_refresh;
+mod agents_together;
 mod aws;
 mod boots;
 mod causes;

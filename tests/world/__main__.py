@@ -72,7 +72,8 @@ def _options(arguments) -> Options:
         external_etcd=_numbers(arguments.external_etcd),
         balancer=arguments.lb, check_interval=arguments.lb_interval, check_threshold=arguments.lb_threshold,
         launch_hook=arguments.launch_hook, terminate_hook=arguments.terminate_hook,
-        hook_seconds=arguments.hook_seconds, retain=arguments.retain, imds=arguments.imds,
+        hook_seconds=arguments.hook_seconds, retain=arguments.retain, agents=arguments.agents,
+        imds=arguments.imds,
         iam=json.loads(arguments.iam.read_text()) if arguments.iam else None,
     )  # fmt: skip
 

@@ -18,16 +18,18 @@ from pathlib import Path
 from . import build, lifetime
 from .client import wait_until
 from .control import WorldError, ask
-from .figures import CLAIM_BOUND, OWN_BOUND, REPLACE_BOUND
+from .figures import CLAIM_BOUND, LEAVE_BOUND, OWN_BOUND, REPLACE_BOUND
+from .journal import read
 from .options import Options
 
-ABOUT = """Builds kubeboot for release and measures: how large it is, what a waiting `kubeboot up` costs, how long the
-demo takes beside the stand-in's own time, and whether exactly one node initialises while every core is busy. Prints
-a table; exit code 1 if a figure is beyond its bound."""
+ABOUT = """Builds kubeboot for release and measures: how large it is, what a waiting `kubeboot up` and an idle agent cost, how long
+the demo takes beside the stand-in's own time, how long a machine takes to leave for its terminate hook, and whether exactly one
+node initialises while every core is busy. Prints a table; exit code 1 if a figure is beyond its bound."""
 
 SIZE_BOUND = 12.0  # MiB, stripped
 CPU_BOUND = 1.0  # per cent of a core, while waiting
 MEMORY_BOUND = 25.0  # MiB at the peak, while waiting
+CALLS_BOUND = 1.5  # to AWS in a minute, by an agent while nothing happens
 LOG_SECONDS, DEMO_SECONDS = 120.0, 600.0
 
 
@@ -52,6 +54,7 @@ class Figure:
 def main() -> int:
     options = argparse.ArgumentParser(prog="dev/bench", description=ABOUT)
     options.add_argument("--binary", type=Path, help="measure this one instead of building one")
+    options.add_argument("--only", choices=list(FIGURES), help="these figures alone")
     options.add_argument("--runs", type=int, default=10, metavar="N", help="demos of each kind (default: 10)")
     options.add_argument("--seconds", type=float, default=60.0, help="how long each wait is watched (default: 60)")
     arguments = options.parse_args()
@@ -63,35 +66,73 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     kept = True
     try:
-        for figure in figures(arguments.runs, arguments.seconds):
-            print(figure, flush=True)
-            kept = kept and figure.kept
+        for name in [arguments.only] if arguments.only else FIGURES:
+            for figure in FIGURES[name](arguments.runs, arguments.seconds):
+                print(figure, flush=True)
+                kept = kept and figure.kept
     except (WorldError, RuntimeError, TimeoutError) as error:
         print(f"dev/bench: {error}", file=sys.stderr)
         return 1
     return 0 if kept else 1
 
 
-def figures(runs: int, seconds: float) -> Iterator[Figure]:
-    """Every figure, as soon as it is known."""
+def size(_runs: int, _seconds: float) -> Iterator[Figure]:
     yield Figure("size of the binary", build.binary().stat().st_size / 2**20, SIZE_BOUND, "MiB")
+
+
+def waiting(_runs: int, seconds: float) -> Iterator[Figure]:
     for what, story in (("the group to settle", waits_for_the_group), ("the lease", waits_for_the_lease)):
         with tempfile.TemporaryDirectory(prefix="kubeboot-bench-") as folder, running(Path(folder), story) as node:
-            cpu, memory = cost(process_of(Path(folder), node), seconds)
+            cpu, memory = cost(process_of(Path(folder), node, "up"), seconds)
         yield Figure(f"processor time of `up` waiting for {what}", cpu, CPU_BOUND, "%")
         yield Figure(f"memory of `up` waiting for {what}", memory, MEMORY_BOUND, "MiB")
+
+
+def agent(_runs: int, seconds: float) -> Iterator[Figure]:
+    """An agent on one of three voters, to which nothing happens."""
+    with tempfile.TemporaryDirectory(prefix="kubeboot-bench-") as name, running(Path(name), runs_agents) as node:
+        folder = Path(name)
+        before = calls(folder, node)
+        cpu, memory = cost(process_of(folder, node, "agent"), seconds)
+        asked = calls(folder, node) - before
+    yield Figure("processor time of an idle agent", cpu, CPU_BOUND, "%")
+    yield Figure("memory of an idle agent", memory, MEMORY_BOUND, "MiB")
+    yield Figure("calls to AWS of an idle agent, each minute", asked * 60 / seconds, CALLS_BOUND, "")
+
+
+def leave(runs: int, _seconds: float) -> Iterator[Figure]:
+    owns = [left["own"] for demo in demos(runs, "--refresh") for left in demo["left"].values()]
+    # One that never left took for ever.
+    median = statistics.median(math.inf if own is None else own for own in owns)
+    yield Figure(f"leaving for a terminate hook, median of {len(owns)}", median, LEAVE_BOUND, "s")
+
+
+def whole(runs: int, _seconds: float) -> Iterator[Figure]:
     quiet = demos(runs)
     for key, name, bound in (("settled_to_claim", "from the settled group to the claim", CLAIM_BOUND),
                              ("own", "all that is not the stand-in's own time", OWN_BOUND)):  # fmt: skip
         median = statistics.median(demo["figures"][key] for demo in quiet)
         yield Figure(f"{name}, median of {runs} demos", median, bound, "s")
+
+
+def replacement(runs: int, _seconds: float) -> Iterator[Figure]:
     owns = [joined["own"] for demo in demos(runs, "--replace") for joined in demo["joined"].values()]
     # One that never became a voter took for ever.
     median = statistics.median(math.inf if own is None else own for own in owns)
     yield Figure(f"a replacement's own time from boot to voter, median of {runs}", median, REPLACE_BOUND, "s")
+
+
+def busy(runs: int, _seconds: float) -> Iterator[Figure]:
     with busy_cores():
         wrong = sum(demo["inits"] != 1 or not demo["right"] for demo in demos(runs))
     yield Figure(f"demos of {runs} without exactly one init, every core busy", wrong, 1, "")
+
+
+# What is measured, in this order; each yields its figures as soon as they are known.
+FIGURES = {
+    "size": size, "waiting": waiting, "agent": agent, "demo": whole, "replacement": replacement, "leave": leave,
+    "busy": busy,
+}  # fmt: skip
 
 
 @contextmanager
@@ -123,8 +164,24 @@ def waits_for_the_lease(folder: Path) -> str:
     return "3"
 
 
-def until_logged(folder: Path, node: str, text: str) -> None:
-    log = machine(folder, node) / "disk/var/log/kubeboot.log"
+def runs_agents(folder: Path) -> str:
+    """Three voters whose agents have asked the group for the first time."""
+    settings = {"terminate_hook": "leave"}
+    options = Options(binary=str(build.binary()), nodes=3, terminate_hook="leave", agents=True, settings=settings)
+    lifetime.start(folder, options)
+    ask(folder, "wait", timeout=LOG_SECONDS + 30, seconds=LOG_SECONDS)
+    until_logged(folder, "2", "the group says InService", "kubeboot-agent.log")
+    return "2"
+
+
+def calls(folder: Path, node: str) -> int:
+    """How many requests to AWS a machine has made so far; its own metadata service is none."""
+    instance = machine(folder, node).name
+    return sum(line["node"] == instance for line in read(folder / "requests.jsonl"))
+
+
+def until_logged(folder: Path, node: str, text: str, file: str = "kubeboot.log") -> None:
+    log = machine(folder, node) / "disk/var/log" / file
     wait_until(lambda: log.exists() and text in log.read_text(encoding="utf-8"), LOG_SECONDS)
 
 
@@ -133,18 +190,18 @@ def machine(folder: Path, node: str) -> Path:
     return next(Path(n["folder"]) for n in ask(folder, "status")["nodes"] if str(n["index"]) == node)
 
 
-def process_of(folder: Path, node: str) -> Path:
-    """The entry in /proc of the `kubeboot up` of a machine: in its PID namespace, under its name."""
+def process_of(folder: Path, node: str, command: str) -> Path:
+    """The entry in /proc of this command of `kubeboot` on a machine: in its PID namespace, under its name."""
     init = (machine(folder, node) / "pid").read_text().strip()
     space = os.readlink(f"/proc/{init}/ns/pid")
     for entry in Path("/proc").iterdir():
         try:
             if entry.name.isdigit() and os.readlink(entry / "ns/pid") == space:
-                if (entry / "cmdline").read_bytes().startswith(b"kubeboot\0"):
+                if (entry / "cmdline").read_bytes().startswith(f"kubeboot\0{command}\0".encode()):
                     return entry
         except OSError:
             continue  # it has just ended
-    raise RuntimeError(f"'kubeboot up' of node {node} does not run any more: see {folder}")
+    raise RuntimeError(f"'kubeboot {command}' of node {node} does not run any more: see {folder}")
 
 
 def cost(process: Path, seconds: float) -> tuple[float, float]:

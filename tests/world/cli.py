@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+from . import cli_group
 from .faults import EFFECTS
 from .imds import MODES as IMDS_MODES
 from .lifetime import default_folder
@@ -32,6 +33,7 @@ def parser() -> argparse.ArgumentParser:
     _machine_commands(commands)
     _disk_commands(commands)
     _stranger_commands(commands)
+    cli_group.add_to(commands, _command)
     _aws_commands(commands)
     _fault_commands(commands)
     _object_commands(commands)
@@ -136,6 +138,9 @@ def _up_command(commands) -> None:
         "--retain", action="store_true", help="the group retains a machine whose terminate hook ends with ABANDON"
     )
     up.add_argument(
+        "--agents", action="store_true", help="every machine runs `kubeboot agent` from its boot on, as its unit would"
+    )
+    up.add_argument(
         "--imds", default="normal", metavar="MODE", help="mode of every metadata service at first; see `imds --help`"
     )
     up.add_argument("--iam", type=Path, metavar="FILE", help="let policies count: as `iam` does, from the start")
@@ -215,21 +220,6 @@ def _stranger_commands(commands) -> None:
 
 
 def _aws_commands(commands) -> None:
-    for name, what in (
-        ("lifecycle", "lifecycle state in the group (any text)"),
-        ("ec2-state", "state in EC2"),
-        ("health", "health in the group: Healthy or Unhealthy"),
-    ):
-        _command(commands, name, f"set an instance's {what}; its machine is not touched", node=True).add_argument(
-            "state", metavar="STATE"
-        )
-    _command(commands, "launch-time", "set when EC2 says that an instance was launched", node=True).add_argument(
-        "when", metavar="TIME", help="as ISO 8601 writes it"
-    )
-    _command(commands, "leave-group", "detach an instance: EC2 knows it, the group does not", node=True)
-    desired = _command(commands, "desired", "set the desired capacity; the group launches or terminates to match")
-    desired.add_argument("count", type=int, metavar="N")
-    desired.add_argument("--no-scale", dest="scale", action="store_false", help="only say it")
     modes = "; ".join(f"{name}={text}" if ":" in text else f"{name}: {text}" for name, text in IMDS_MODES.items())
     imds = _command(
         commands, "imds", "set how a machine's metadata service behaves", node=True, epilog=f"modes: {modes}"

@@ -24,7 +24,8 @@ ABOUT = """Starts an emulated AWS with an Auto Scaling group, boots its machines
 `kubeboot status`. Exit code 0 only if exactly one node initialised, all are voters of one etcd, and the second run
 changed nothing.
 
-With --story, what happens to such a control plane instead, told act by act: a node dies, all lose power, and so on.
+With --story, what happens to such a control plane instead, told act by act: a node dies, all lose power, the
+group replaces its machines, and so on.
 Exit code 0 only if it has healed."""
 
 # Each joining node adds its part to what a run may take.
@@ -37,6 +38,7 @@ def main() -> int:
     options = argparse.ArgumentParser(prog="dev/demo", description=ABOUT)
     options.add_argument("--nodes", type=int, choices=[1, 3, 5, 7], default=3, help="size of the group (default: 3)")
     options.add_argument("--replace", action="store_const", const="replace", dest="story", help="same as --story replace")
+    options.add_argument("--refresh", action="store_const", const="refresh", dest="story", help="same as --story refresh")
     options.add_argument("--story", metavar="NAME", help="tell this story; `--story list` lists them")
     options.add_argument("--json", action="store_true", help="print the outcome for programs, and nothing else")
     options.add_argument("--keep", action="store_true", help="leave the world running, and say where it is")

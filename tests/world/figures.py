@@ -13,6 +13,8 @@ CLAIM_BOUND = 1.0
 OWN_BOUND, OWN_BOUND_NODES = 4.0, 3
 # And of a machine that replaces a dead one, from its boot until it is a voter.
 REPLACE_BOUND = 5.0
+# And of one that the group terminates, from the moment at which it learns that until its hook is completed.
+LEAVE_BOUND = 5.0
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,34 @@ def joining(folder: Path, instance: str, name: str) -> Joining:
     commands = [line for line in kubeadm(folder) if line["node"] in (name, instance)]
     standin = union([(line["start"], line["end"]) for line in commands], begin, end)
     return Joining(end - begin, standin, end - begin - standin)
+
+
+@dataclass(frozen=True)
+class Leaving:
+    """One machine from the begin of its terminate hook until its agent has completed that, in seconds; None if it has not."""
+
+    total: float | None
+    standin: float
+    own: float | None
+
+    def bounds(self) -> dict[str, bool]:
+        """The promise and whether it was kept."""
+        return {f"left within {LEAVE_BOUND:g} s of our own time": self.own is not None and self.own < LEAVE_BOUND}
+
+
+def leaving(folder: Path, instance: str, name: str) -> Leaving:
+    """How long a machine took to leave; `name` is its host name, by which the stand-in knows it."""
+    events = read(folder / "events.jsonl")
+    waits = [line for line in events if line["event"] == "lifecycle" and line["state"] == "Terminating:Wait"]
+    answers = [line for line in events if line["event"] == "hook-call" and line.get("result") == "CONTINUE"]
+    begin = first([line for line in waits if line["node"] == instance], "lifecycle")
+    after = [line for line in answers if line["instance"] == instance and begin and line["time"] > begin]
+    end = first(after, "hook-call")
+    if not begin or not end:
+        return Leaving(None, 0.0, None)
+    commands = [line for line in kubeadm(folder) if line["node"] in (name, instance)]
+    standin = union([(line["start"], line["end"]) for line in commands], begin, end)
+    return Leaving(end - begin, standin, end - begin - standin)
 
 
 def figures(folder: Path) -> Figures:

@@ -1,7 +1,6 @@
 """The Auto Scaling group and its instances as AWS tells of them: moto's objects, and every state they can be in."""
 
 import threading
-import time
 from collections.abc import Callable
 from datetime import datetime
 
@@ -10,7 +9,9 @@ from moto.ec2.models import ec2_backends
 from moto.ec2.models import instances as moto_instances
 
 from .account import ACCOUNT, GROUP, REGION, ZONE, access_key
-from .moto_patches import answer_hook_calls, instance_id, let_the_world_scale
+from .hooks import TRANSITIONS, WAITS, Hooks, whole_time
+from .moto_patches import answer_group_calls, answer_hook_calls, instance_id, let_the_world_scale
+from .refresh import Refreshes
 
 # The codes that EC2 gives its states.
 EC2_STATES = {"pending": 0, "running": 16, "shutting-down": 32, "terminated": 48, "stopping": 64, "stopped": 80}
@@ -25,28 +26,36 @@ SCALING_ACTIONS = (
     "DetachInstances",
     "EnterStandby",
     "SetInstanceHealth",
+    "StartInstanceRefresh",
+    "CancelInstanceRefresh",
 )
-HOOK_ACTION = "CompleteLifecycleAction"
+# Calls after which an instance may go on to another state.
+MOVING_ACTIONS = ("CompleteLifecycleAction", "DeleteLifecycleHook", "DeleteAutoScalingGroup")
 
 # Lifecycle states in which an instance counts for the group, for settling and for scaling.
 SERVING = ("Pending", "Pending:Wait", "Pending:Proceed", "InService")
+# The policy by which a terminate hook's ABANDON leaves the machine running.
+RETAIN = {"RetentionTriggers": {"TerminateHookAbandon": "retain"}}
 
 
 class Group:
     """Changes the group under one lock, which the AWS endpoint takes for its answers as well."""
 
-    def __init__(self, desired: int, vpc: str, subnet: str, on_api_change: Callable[[str], None]):
-        """`on_api_change(action)` is called after a call of the AWS API by which machines start or end."""
+    def __init__(self, desired: int, vpc: str, subnet: str, on_api_change: Callable, on_lifecycle: Callable):
+        """`on_api_change(action)` is called after a call of the AWS API by which machines start or end,
+        `on_lifecycle(instance, state)` when an instance has come into another lifecycle state."""
         self.lock = threading.RLock()
-        self._on_api_change = on_api_change
+        self._on_api_change, self._on_lifecycle = on_api_change, on_lifecycle
         self._keys: dict[str, str] = {}
-        # When a terminate hook's wait began, and when it was last kept alive, on the monotonic clock.
-        self._waits: dict[str, tuple[float, float]] = {}
-        self._retains = False
+        self.refreshes = Refreshes()
+        # Whether an instance was retained since the world looked last: then another one takes its place.
+        self._lacks_one = False
         self._ec2 = ec2_backends[ACCOUNT][REGION]
         self._scaling = autoscaling_backends[ACCOUNT][REGION]
         let_the_world_scale()
-        answer_hook_calls(self._complete_hook, self._keep_alive)
+        self.hooks = Hooks(lambda: self._scaling.describe_lifecycle_hooks(GROUP))
+        answer_hook_calls(self._complete_hook, self._keep_alive, self.add_hook, self.remove_hook)
+        answer_group_calls(self)
         self._subnet = self._ec2.create_subnet(self._ec2.create_vpc(vpc).id, subnet, availability_zone=ZONE)
         self._template = self._ec2.create_launch_template(
             "demo-control-plane", "", {"ImageId": self.image, "InstanceType": "t3.medium"}, {}
@@ -71,6 +80,7 @@ class Group:
         )  # fmt: skip
         made = self._scaling.autoscaling_groups[GROUP]
         made.desired_capacity = desired
+        made.instance_lifecycle_policy, made.status = None, None
         return made
 
     def launch(self, address: str, id: str | None = None) -> str:
@@ -119,12 +129,11 @@ class Group:
     def set_lifecycle(self, id: str, state: str) -> None:
         """Any text is taken: AWS has more states than anybody lists."""
         with self.lock:
-            self._member_or_error(id).lifecycle_state = state
-            if state == "Terminating:Wait":
-                now = time.monotonic()
-                self._waits.setdefault(id, (now, now))
-            else:
-                self._waits.pop(id, None)
+            member = self._member_or_error(id)
+            if member.lifecycle_state != state:
+                self._on_lifecycle(id, state)
+            member.lifecycle_state = state
+            self.hooks.entered(id, state)
 
     def set_health(self, id: str, health: str) -> None:
         with self.lock:
@@ -153,6 +162,7 @@ class Group:
         """Takes an instance out of the group; EC2 keeps telling of it."""
         with self.lock:
             self.moto.instance_states = [state for state in self.moto.instance_states if state.instance.id != id]
+            self.hooks.entered(id, "")
 
     def join(self, id: str) -> None:
         """Puts an instance into the group, in service; one that is there already is left as it is."""
@@ -174,74 +184,114 @@ class Group:
 
     def called(self, action: str) -> None:
         """Somebody called the AWS API: if AWS would now start or end machines, the world has to."""
-        if action in SCALING_ACTIONS or action == HOOK_ACTION:
+        if action in SCALING_ACTIONS or action in MOVING_ACTIONS:
             self._on_api_change(action)
 
-    def add_hook(self, name: str, transition: str, seconds: int = 3600) -> None:
+    # Hooks.
+
+    def add_hook(self, name: str, transition: str, seconds: int = 3600, result: str = "ABANDON") -> None:
         """A lifecycle hook for `launching` or `terminating`; instances then stop in the wait state."""
-        made = self._scaling.create_lifecycle_hook(
-            name, GROUP, f"autoscaling:EC2_INSTANCE_{transition.upper()}", timeout=seconds, result="ABANDON"
-        )
-        made.global_timeout = min(100 * seconds, 48 * 3600)
+        if transition not in TRANSITIONS or result not in ("CONTINUE", "ABANDON"):
+            raise ValueError(f"a hook is for one of {', '.join(TRANSITIONS)}, and ends with CONTINUE or ABANDON")
+        with self.lock:
+            made = self._scaling.create_lifecycle_hook(name, GROUP, TRANSITIONS[transition], seconds, result)
+            made.global_timeout = whole_time(seconds)
+
+    def remove_hook(self, name: str) -> None:
+        """What waits in it goes on, as after CONTINUE."""
+        with self.lock:
+            if name not in [hook.name for hook in self._scaling.describe_lifecycle_hooks(GROUP)]:
+                raise ValueError(f"there is no lifecycle hook '{name}'")
+            for id in self.hooks.held(name):
+                self._end_wait(id, "CONTINUE")
+            self._scaling.delete_lifecycle_hook(GROUP, name)
 
     def retain(self, on: bool) -> None:
         """The group's InstanceLifecyclePolicy: what a terminate hook's ABANDON or time-out leaves is retained."""
-        self._retains = on
-        triggers = {"TerminateHookAbandon": "retain" if on else "terminate"}
-        with self.lock:
-            self.moto.instance_lifecycle_policy = {"RetentionTriggers": triggers}
-
-    def has_hook(self, transition: str) -> bool:
-        return bool(self._hooks(transition))
-
-    def _hooks(self, transition: str) -> list:
-        hooks = self._scaling.describe_lifecycle_hooks(GROUP)
-        return [hook for hook in hooks if hook.lifecycle_transition.endswith(transition.upper())]
-
-    def _is_waiting(self, id: str, name: str) -> bool:
-        """Whether this very hook holds the instance. A wait state that a test has set by hand is any hook's."""
-        lifecycle = self.lifecycle(id) or ""
-        if not lifecycle.endswith(":Wait"):
-            return False
-        transition = "terminating" if lifecycle.startswith("Terminating") else "launching"
-        names = [hook.name for hook in self._hooks(transition)]
-        return not names or name in names
-
-    def _keep_alive(self, id: str, name: str) -> bool:
-        """What RecordLifecycleActionHeartbeat does: the hook's time begins anew, its whole time does not."""
-        if not self._is_waiting(id, name):
-            return False
-        if id in self._waits:
-            self._waits[id] = (self._waits[id][0], time.monotonic())
-        return True
+        self.moto.instance_lifecycle_policy = RETAIN if on else None
 
     def end_hooks_in_time(self) -> list[str]:
-        """Ends the terminate hooks whose time is over; returns the instances."""
+        """Ends the hooks whose time is over with their default result; returns the instances."""
         with self.lock:
-            hooks, now = self._hooks("terminating"), time.monotonic()
-            seconds = hooks[0].heartbeat_timeout if hooks else None
-            over = [
-                id
-                for id, (began, alive) in self._waits.items()
-                if seconds and (now - alive > seconds or now - began > hooks[0].global_timeout)
-            ]
-            for id in over:
-                self._end_termination(id, "ABANDON")
-        return over
+            over = self.hooks.over()
+            for id, result in over.items():
+                self._end_wait(id, result)
+        return list(over)
 
-    def _complete_hook(self, id: str, name: str, result: str) -> bool:
-        """What CompleteLifecycleAction does: a launch goes on or is given up, a termination goes on."""
-        if not self._is_waiting(id, name):
+    def takes_replacement(self) -> bool:
+        """Whether an instance was retained since this was asked last."""
+        with self.lock:
+            lacks, self._lacks_one = self._lacks_one, False
+        return lacks
+
+    def _keep_alive(self, id: str, name: str) -> bool:
+        """What RecordLifecycleActionHeartbeat does."""
+        if not self.hooks.holds(id, name):
             return False
-        if self.lifecycle(id) == "Pending:Wait":
-            self.set_lifecycle(id, "InService" if result == "CONTINUE" else "Terminating:Proceed")
-        else:
-            self._end_termination(id, result)
+        self.hooks.keep_alive(id)
         return True
 
-    def _end_termination(self, id: str, result: str) -> None:
-        retained = result == "ABANDON" and self._retains
-        self.set_lifecycle(id, "Terminating:Retained" if retained else "Terminating:Proceed")
+    def _complete_hook(self, id: str, name: str, result: str) -> bool:
+        """What CompleteLifecycleAction does."""
+        if not self.hooks.holds(id, name):
+            return False
+        self._end_wait(id, result)
+        return True
+
+    def _end_wait(self, id: str, result: str) -> None:
+        """A launch goes on or is given up, a termination goes on, or leaves the machine to whoever wants to look at it."""
+        if WAITS[self.lifecycle(id)] == "launching":
+            self.set_lifecycle(id, "InService" if result == "CONTINUE" else "Terminating:Proceed")
+        elif result == "ABANDON" and self.moto.instance_lifecycle_policy == RETAIN:
+            self.set_lifecycle(id, "Terminating:Retained")
+            self._lacks_one = True
+        else:
+            self.set_lifecycle(id, "Terminating:Proceed")
+
+    # Machines that end, and the end of the group.
+
+    def begin_end(self, id: str, decrement: bool = False) -> None:
+        """What TerminateInstanceInAutoScalingGroup does: the hook comes first, but for a machine that was retained."""
+        with self.lock:
+            retained = self._member_or_error(id).lifecycle_state == "Terminating:Retained"
+            if retained or not self.hooks.of("terminating"):
+                self.set_lifecycle(id, "Terminating:Proceed")
+            else:
+                self.set_lifecycle(id, "Terminating:Wait")
+            if decrement:
+                self.moto.desired_capacity -= 1
+
+    def delete(self, force: bool) -> None:
+        """The group ends, and by force its machines with it, past every hook. Raises ValueError if they are in the way."""
+        with self.lock:
+            if self.moto.instance_states and not force:
+                raise ValueError("You cannot delete an AutoScalingGroup while there are instances still in the group.")
+            self.moto.status, self.moto.desired_capacity = "Delete in progress", 0
+            for state in self.moto.instance_states:
+                self.set_lifecycle(state.instance.id, "Terminating:Proceed")
+
+    @property
+    def is_ending(self) -> bool:
+        return self.moto.status is not None
+
+    def forget(self) -> None:
+        """Nobody is told of the group any more, once it was deleted and is empty."""
+        with self.lock:
+            if self.is_ending and not self.moto.instance_states:
+                self._scaling.autoscaling_groups.pop(GROUP, None)
+
+    # What the group has, and what it wants.
+
+    def counted(self) -> list[str]:
+        """The instances that count when the group compares what it has with what it wants, the oldest first."""
+        states = self.moto.instance_states
+        return [state.instance.id for state in states if state.lifecycle_state.startswith(("Pending", "InService"))]
+
+    def wanted(self) -> tuple[int, list[str]]:
+        """How many machines there are to be now, and which of them a refresh ends now."""
+        with self.lock:
+            serving = [id for id in self.serving() if self.lifecycle(id) == "InService"]
+            return self.refreshes.step(self.moto.desired_capacity, self.counted(), serving)
 
     def _member_or_error(self, id: str):
         member = self.member(id)

@@ -1,7 +1,7 @@
 """PID 1 of a machine: starts what systemd and cloud-init would start, reaps, and ends when the world does.
 
-Run as `python -I init.py BOOT_FILE`. Standard input is a pipe from the world: a line names a service to start, the end
-of it is the world's end, and the machine's. Standard output tells the world, in JSON lines, what happened. Little is
+Run as `python -I init.py BOOT_FILE`. Standard input is a pipe from the world: a line names a service to start, or to stop if
+there is a minus before it, the end of it is the world's end, and the machine's. Standard output tells the world, in JSON lines, what happened. Little is
 imported, so that a boot is quick.
 """
 
@@ -55,6 +55,7 @@ class Machine:
         self.boot = boot
         self.services: dict[int, str] = {}
         self.restart_at: dict[str, float] = {}
+        self.stopped: set[str] = set()
         self.off_at: float | None = None
 
     def run(self) -> None:
@@ -77,10 +78,12 @@ class Machine:
             self._restart()
 
     def _obey(self) -> bool:
-        """Starts the services that the world names; False at the end of its pipe."""
+        """Starts and stops the services that the world names; False at the end of its pipe."""
         words = os.read(0, 4096).decode().split()
         for name in words:
-            if name not in self.services.values():
+            if name.startswith("-"):
+                self._stop(name[1:])
+            elif name not in self.services.values():
                 self._start(name)
         return bool(words)
 
@@ -103,6 +106,7 @@ class Machine:
         return max(0.0, min(waiting) - time.monotonic()) if waiting else None
 
     def _start(self, name: str) -> None:
+        self.stopped.discard(name)
         service = self.boot["services"][name]
         log = os.open(service["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640)
         null = os.open("/dev/null", os.O_RDONLY)
@@ -112,6 +116,13 @@ class Machine:
         os.close(log)
         os.close(null)
         tell("started", service=name)
+
+    def _stop(self, name: str) -> None:
+        """SIGTERM to a service, which is not started again by itself."""
+        self.stopped.add(name)
+        self.restart_at.pop(name, None)
+        for pid in [pid for pid, service in self.services.items() if service == name]:
+            os.kill(pid, signal.SIGTERM)
 
     def _reap(self) -> None:
         while True:
@@ -124,7 +135,7 @@ class Machine:
             name = self.services.pop(pid, None)
             if name:
                 tell("ended", service=name, exit=os.waitstatus_to_exitcode(status))
-                if self.boot["services"][name]["restart"] and self.off_at is None:
+                if self.boot["services"][name]["restart"] and name not in self.stopped and self.off_at is None:
                     self.restart_at[name] = time.monotonic() + RESTART_SECONDS
 
     def _restart(self) -> None:

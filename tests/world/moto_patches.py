@@ -1,15 +1,29 @@
-"""What moto 5.2.5 lacks: a group whose machines the world starts, instance IDs of choice, lifecycle hooks, and the name
-of an answer of S3's."""
+"""What moto 5.2.5 lacks: a group whose machines the world starts, instance IDs of choice, lifecycle hooks, instance
+refreshes, and the name of an answer of S3's."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from moto.autoscaling.exceptions import ValidationError
-from moto.autoscaling.models import FakeAutoScalingGroup
+from moto.autoscaling.exceptions import AutoscalingClientError, ValidationError
+from moto.autoscaling.models import FakeAutoScalingGroup, TerminateInstanceActivity
 from moto.autoscaling.responses import AutoScalingResponse
-from moto.core.responses import EmptyResult
+from moto.core.responses import ActionResult, EmptyResult
 from moto.ec2.models import instances
 from moto.s3.responses import S3Response
+
+from .refresh import MAXIMUM, MINIMUM, Preferences
+
+if TYPE_CHECKING:
+    from .group import Group
+
+
+class Refused(AutoscalingClientError):
+    """A refusal of Auto Scaling's with this code."""
+
+    def __init__(self, code: str, message: str):
+        self.code = code
+        super().__init__(message)
 
 
 def let_the_world_scale() -> None:
@@ -22,8 +36,13 @@ def _only_note(self, new_capacity: int | None) -> None:
     self.desired_capacity = self.min_size if new_capacity is None else new_capacity
 
 
-def answer_hook_calls(complete: Callable[[str, str, str], bool], keep_alive: Callable[[str, str], bool]) -> None:
-    """Adds the two calls that moto answers with 500.
+def answer_hook_calls(
+    complete: Callable[[str, str, str], bool],
+    keep_alive: Callable[[str, str], bool],
+    add: Callable[[str, str, int, str], None],
+    remove: Callable[[str], None],
+) -> None:
+    """Adds the two calls that moto answers with 500, and takes over those that make and delete a hook.
 
     `complete(instance, hook, result)` carries CONTINUE or ABANDON out, `keep_alive(instance, hook)` starts the hook's time
     anew; where that hook does not hold the instance, both do nothing and AWS refuses with the text below.
@@ -35,10 +54,83 @@ def answer_hook_calls(complete: Callable[[str, str, str], bool], keep_alive: Cal
             raise ValidationError(f"No active Lifecycle Action found with instance ID {instance}")
         return EmptyResult()
 
+    def put(response: AutoScalingResponse) -> EmptyResult:
+        transition = (response._get_param("LifecycleTransition") or "").rpartition("_")[2].lower()
+        seconds = response._get_int_param("HeartbeatTimeout") or 3600
+        with refused(ValueError, "ValidationError"):
+            add(response._get_param("LifecycleHookName"), transition, seconds,
+                response._get_param("DefaultResult") or "ABANDON")  # fmt: skip
+        return EmptyResult()
+
+    def delete(response: AutoScalingResponse) -> EmptyResult:
+        with refused(ValueError, "ValidationError"):
+            remove(response._get_param("LifecycleHookName"))
+        return EmptyResult()
+
     AutoScalingResponse.complete_lifecycle_action = lambda self: act(
         self, lambda instance, hook: complete(instance, hook, self._get_param("LifecycleActionResult"))
     )
     AutoScalingResponse.record_lifecycle_action_heartbeat = lambda self: act(self, keep_alive)
+    AutoScalingResponse.put_lifecycle_hook = put
+    AutoScalingResponse.delete_lifecycle_hook = delete
+
+
+def answer_group_calls(group: "Group") -> None:
+    """Adds instance refreshes and the policy that retains machines, and lets machines and the group end as the world has it."""
+    update = AutoScalingResponse.update_auto_scaling_group
+
+    def update_group(response: AutoScalingResponse) -> ActionResult:
+        policy = response._get_param("InstanceLifecyclePolicy") or {}
+        trigger = (policy.get("RetentionTriggers") or {}).get("TerminateHookAbandon")
+        if trigger:
+            group.retain(trigger == "retain")
+        return update(response)
+
+    def terminate(response: AutoScalingResponse) -> ActionResult:
+        instance, size = response._get_param("InstanceId"), group.moto.desired_capacity
+        if group.member(instance) is None:
+            raise ValidationError(f"Instance Id not found - No managed instance found for instance ID {instance}")
+        group.begin_end(instance, response._get_bool_param("ShouldDecrementDesiredCapacity", False))
+        return ActionResult({"Activity": TerminateInstanceActivity(group.instance(instance), size)})
+
+    def delete_group(response: AutoScalingResponse) -> EmptyResult:
+        with refused(ValueError, "ResourceInUse"):
+            group.delete(response._get_bool_param("ForceDelete", False))
+        return EmptyResult()
+
+    def start(response: AutoScalingResponse) -> ActionResult:
+        given = response._get_param("Preferences") or {}
+        with refused(ValueError, "ValidationError"), refused(RuntimeError, "InstanceRefreshInProgress"):
+            wanted = Preferences(
+                int(given.get("MinHealthyPercentage", MINIMUM)), int(given.get("MaxHealthyPercentage", MAXIMUM)),
+                bool(given.get("SkipMatching", False)),
+            )  # fmt: skip
+            return ActionResult({"InstanceRefreshId": group.refreshes.start(wanted, group.counted()).id})
+
+    def cancel(_response: AutoScalingResponse) -> ActionResult:
+        with refused(RuntimeError, "ActiveInstanceRefreshNotFound"):
+            return ActionResult({"InstanceRefreshId": group.refreshes.cancel().id})
+
+    def describe(response: AutoScalingResponse) -> ActionResult:
+        ids = response._get_param("InstanceRefreshIds") or []
+        found = [refresh for refresh in group.refreshes.all if not ids or refresh.id in ids]
+        return ActionResult({"InstanceRefreshes": [refresh.describe(group.moto.name) for refresh in found]})
+
+    AutoScalingResponse.update_auto_scaling_group = update_group
+    AutoScalingResponse.terminate_instance_in_auto_scaling_group = terminate
+    AutoScalingResponse.delete_auto_scaling_group = delete_group
+    AutoScalingResponse.start_instance_refresh = start
+    AutoScalingResponse.cancel_instance_refresh = cancel
+    AutoScalingResponse.describe_instance_refreshes = describe
+
+
+@contextmanager
+def refused(error: type[Exception], code: str) -> Iterator[None]:
+    """What goes wrong inside is a refusal with this code."""
+    try:
+        yield
+    except error as found:
+        raise Refused(code, str(found)) from found
 
 
 def name_versioning_as_s3_does() -> None:

@@ -15,7 +15,11 @@ from .standin import whole
 
 KUBEADM_CONFIG = "/etc/kubeboot/kubeadm.yaml"
 KUBELET = {"kubelet": {"argv": ["kubelet"], "restart": True, "at_boot": True, "log": "/var/log/kubelet.log"}}
+AGENT = {"argv": ["kubeboot", "agent"], "restart": True, "log": "/var/log/kubeboot-agent.log"}
 UP = {"argv": ["kubeboot", "up"], "restart": False, "log": "/var/log/kubeboot.log"}
+
+# How long the agent may take to end when its unit is stopped.
+AGENT_STOP_SECONDS = 10.0
 
 
 class Node:
@@ -42,6 +46,8 @@ class Node:
         self.up_runs = threading.Event()
         self.up_ended = threading.Event()
         self.up_ended.set()
+        self.agent_ended = threading.Event()
+        self.agent_ended.set()
         folder = state / "nodes" / self.id
         self.machine = Machine(
             folder, self._host_name, {**env, **self._environment(state, addresses)}, keep, self._hear, network
@@ -71,14 +77,15 @@ class Node:
             file = path / KUBEADM_CONFIG.lstrip("/")
             whole.write(file, kubeadm_config, 0o600)
 
-    def boot(self, with_up: bool) -> None:
-        """Power on: the kubelet starts, and `kubeboot up` if asked for."""
+    def boot(self, with_up: bool, with_agent: bool = False) -> None:
+        """Power on: the kubelet starts, and `kubeboot up` and the agent if asked for."""
         self.up_exit = None
         self.up_runs.clear()
         if with_up:
             self.up_ended.clear()
         self._events.write("boot", node=self.id, index=self.index)
-        self.machine.boot({**KUBELET, "up": {**UP, "at_boot": with_up}})
+        agent = {**AGENT, "at_boot": with_agent}
+        self.machine.boot({**KUBELET, "up": {**UP, "at_boot": with_up}, "agent": agent})
 
     def run_up(self) -> None:
         """Starts `kubeboot up` now, as its unit would. Raises ValueError if it runs already, or the machine is off."""
@@ -100,12 +107,19 @@ class Node:
         self.up_ended.set()
 
     def stop_leaving_unit(self, way: str) -> dict | None:
-        """What systemd does before anything else ends; see shutdown.py."""
+        """What systemd does before anything else ends; see shutdown.py. The agent's unit is stopped before the leaving unit."""
+        if shutdown.WAYS.get(way) and self.machine.is_on:
+            self._stop_agent()
         left = shutdown.stop_leaving_unit(self.machine, way)
         if left is not None:
             told = {"exit": left["exit"], "seconds": left["seconds"]}
             self._events.write("leaving-unit", node=self.id, index=self.index, way=way, **told)
         return left
+
+    def _stop_agent(self) -> None:
+        """Also where it is about to be started again."""
+        self.machine.run("-agent")
+        self.agent_ended.wait(AGENT_STOP_SECONDS)
 
     def destroy(self) -> None:
         """The instance is gone: nothing answers for it any more. Its disk stays for whoever wants to look at it."""
@@ -123,6 +137,8 @@ class Node:
         name, service = event.pop("event"), event.get("service")
         if service == "up" and name == "started":
             self.up_runs.set()
+        if service == "agent":
+            self.agent_ended.clear() if name == "started" else self.agent_ended.set()
         if service == "up" and name == "ended":
             self.up_exit = event["exit"]
             self.up_ended.set()

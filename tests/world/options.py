@@ -28,6 +28,7 @@ class Options:
     terminate_hook: str = ""
     hook_seconds: int = 3600
     retain: bool = False
+    agents: bool = False
     imds: str = "normal"
     iam: dict | None = None
 

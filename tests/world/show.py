@@ -22,6 +22,7 @@ def world(status: dict) -> str:
         f"world in {status['folder']}",
         f"AWS {status['aws']}  desired capacity {status['desired']}{'' if status['settled'] else ' (not settled)'}",
         f"load balancer {status['endpoint']} {balancer['mode']}: {targets}",
+        *(f"instance {_line(refresh)}" for refresh in status["refresh"]),
         *(f"fault {_line(fault)}" for fault in status["faults"]),
     ]
     return "\n".join([*head, table(status["nodes"])])

@@ -5,6 +5,10 @@ from .telling import Story, Teller
 # Short times, so that nobody has to wait for what a real group would take minutes for.
 BRISK = {"claim_ttl": "4s", "claim_stagger": "1s", "lease_ttl": "4s"}
 
+# A group whose machines wait in a hook before they serve, and before they end; and machines that answer it.
+HOOKED = {"terminate_hook": "leave", "agents": True}
+ANSWERING = {**BRISK, "terminate_hook": "leave"}
+
 
 def replace(teller: Teller) -> None:
     teller.act("Three machines boot and become one control plane.")
@@ -116,6 +120,41 @@ def wrong_region(teller: Teller) -> None:
     teller.is_whole(3)
 
 
+def terminate_two(teller: Teller) -> None:
+    teller.act("Three machines boot and become one control plane. Each runs the agent, and the group has a terminate hook.")
+    teller.follow()
+    teller.act("The group ends nodes 2 and 3 at once, and launches nodes 4 and 5. The hook holds both until they have left.")
+    with teller.sampled(fewest=2, away=1):
+        for node in ("2", "3"):
+            teller.ask("terminate", node=node)
+        teller.ask("desired", count=3)
+        teller.until_gone(2)
+        teller.until_gone(3)
+        teller.follow([4, 5])
+    said = lambda node, text: teller.agent_said_at(node, text)
+    turns = sorted((said(node, "holds the membership lease"), said(node, "left the cluster")) for node in (2, 3))
+    in_turn = "" < turns[0][0] < turns[0][1] <= turns[1][0] < turns[1][1]
+    teller.expect(in_turn, f"they did not leave one after the other: {turns}")
+    teller.act("They have left one after the other, and the newcomers are voters.")
+    teller.is_whole(3)
+
+
+def refresh(teller: Teller) -> None:
+    teller.act("Three machines boot and become one control plane. A hook holds each before it serves, and before it ends.")
+    teller.follow()
+    teller.act("An instance refresh replaces all three: a new machine is a voter before an old one goes.")
+    with teller.sampled(fewest=2, away=1):
+        teller.ask("refresh_start", minimum=100)
+        ended = lambda: teller.ask("refresh_list")[0]["status"] == "Successful"
+        teller.until(ended, "the refresh did not come to its end")
+        for node in (1, 2, 3):
+            teller.until_gone(node)
+            teller.measure_leaving(node)
+    teller.follow([4, 5, 6])
+    teller.act("Three new machines are the control plane, with the data of the old ones.")
+    teller.is_whole(3)
+
+
 STORIES = {
     story.name: story
     for story in (
@@ -126,6 +165,13 @@ STORIES = {
         Story("joiner-dies", "A node dies when etcd has just made it a voter.", joiner_dies, up=False, settings=BRISK),
         Story("quorum-lost", "One of two voters dies while a third joins.", quorum_lost, up=False, settings=BRISK),
         Story("power-cut", "All lose power at once.", power_cut),
+        Story(
+            "terminate-two", "Two of three are terminated at once.", terminate_two, settings=ANSWERING, options=HOOKED
+        ),
+        Story(
+            "refresh", "An instance refresh replaces all machines, one after the other.", refresh,
+            settings={**ANSWERING, "launch_hook": "join"}, options={**HOOKED, "launch_hook": "join"},
+        ),
         Story("wrong-region", "EC2 shows nobody, and nobody is believed gone.", wrong_region, settings=BRISK),
     )
 }

@@ -1,19 +1,25 @@
 """What a told story is made of: acts, each with a line that says what happens, and what must be true after it."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import TextIO
 
 from .client import run_as, wait_until
 from .control import ask
-from .figures import Joining, is_change, joining, kubeadm
+from .figures import Joining, Leaving, is_change, joining, kubeadm, leaving
 from .outcome import look, wrong
 from .progress import Progress
+from .sampling import Sample, Sampler
 
 # Far more than an act takes: stories are told on busy computers, too.
 ACT_SECONDS = 240.0
+STATUS_SECONDS = 60.0
+# Between two looks whether something has happened.
+PAUSE_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -26,6 +32,8 @@ class Story:
     nodes: int = 3
     up: bool = True
     settings: dict[str, str] = field(default_factory=dict)
+    # More of the world's options, such as its hooks.
+    options: dict[str, str | bool] = field(default_factory=dict)
 
 
 class Teller:
@@ -37,6 +45,8 @@ class Teller:
         self.acts: list[str] = []
         self.wrong: list[str] = []
         self.joinings: dict[int, Joining] = {}
+        self.leavings: dict[int, Leaving] = {}
+        self.samples: list[Sample] = []
 
     def act(self, text: str) -> None:
         """One line of narration."""
@@ -60,7 +70,7 @@ class Teller:
     def until(self, true: Callable[[], bool], otherwise: str) -> None:
         """Waits until it is."""
         try:
-            wait_until(true, ACT_SECONDS)
+            wait_until(true, ACT_SECONDS, PAUSE_SECONDS)
         except TimeoutError:
             self.expect(False, otherwise)
 
@@ -80,10 +90,55 @@ class Teller:
             members = ", ".join(f"node {node.index} ({node.member})" for node in nodes)
             print(f"One control plane: {members} are its voters, and its Nodes.", file=self._out, flush=True)
 
+    def healthy_status(self, node: str) -> CompletedProcess:
+        """What `kubeboot status` says on a node in the end: on a busy computer etcd may be without a leader for a moment."""
+        asked = []
+
+        def is_healthy() -> bool:
+            asked.append(run_as(self.folder, node, ["kubeboot", "status"], STATUS_SECONDS))
+            return asked[-1].stdout.startswith("healthy")
+
+        self.until(is_healthy, "`kubeboot status` does not say 'healthy'")
+        return asked[-1]
+
     def measure(self, node: int) -> None:
         """Notes how long a machine took from its boot until it was a voter."""
         found = self.node(node)
         self.joinings[node] = joining(self.folder, found["id"], found["name"])
+
+    def measure_leaving(self, node: int) -> None:
+        """Notes how long a machine took from the begin of its terminate hook until that was completed."""
+        found = self.node(node)
+        self.leavings[node] = leaving(self.folder, found["id"], found["name"])
+
+    @contextmanager
+    def sampled(self, fewest: int, away: int) -> Iterator[None]:
+        """Looks all the while: so many voters must be healthy at least, and so many may be away at most."""
+        with Sampler(self.folder) as worst:
+            yield
+        self.samples.append(worst)
+        self.expect(
+            worst.fewest is not None and worst.fewest >= fewest, f"only {worst.fewest} voters were healthy at some moment"
+        )
+        self.expect(worst.away <= away, f"{worst.away} voters were away at the same moment")
+        print(
+            f"{worst.looks} looks at etcd meanwhile: at least {worst.fewest} healthy voters, never more than {worst.away} away.",
+            file=self._out, flush=True,
+        )  # fmt: skip
+
+    def until_gone(self, node: int) -> None:
+        """Waits until EC2 says that the machine is terminated, and shows what its agent said last."""
+        self.until(lambda: self.node(node)["ec2"] == "terminated", f"node {node} was never terminated")
+        said = [line for line in self.agent_log(node).splitlines() if "left the cluster" in line or "completed the" in line]
+        print("\n".join(f"  node {node}  {line}" for line in said), file=self._out, flush=True)
+
+    def agent_said_at(self, node: int, text: str) -> str:
+        """The time, as its log has it, at which the agent of this node has said this; empty if it has not."""
+        return next((line.split()[0] for line in self.agent_log(node).splitlines() if text in line), "")
+
+    def agent_log(self, node: int) -> str:
+        """What the agent of this node has said so far."""
+        return self._read(node, "kubeboot-agent.log")
 
     def hold(self, node: int, command: str, after: str) -> None:
         """Runs `kubeboot up` on a node, and returns once its kubeadm stands still after this phase."""
@@ -98,7 +153,10 @@ class Teller:
 
     def log(self, node: int) -> str:
         """What the `up` of this node has said so far."""
-        path = Path(self.node(node)["folder"]) / "disk/var/log/kubeboot.log"
+        return self._read(node, "kubeboot.log")
+
+    def _read(self, node: int, log: str) -> str:
+        path = Path(self.node(node)["folder"]) / "disk/var/log" / log
         return path.read_text(errors="replace") if path.exists() else ""
 
     def kubeadm_runs(self) -> int:

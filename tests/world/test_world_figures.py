@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from world.figures import figures, joining, union
+from world.figures import figures, joining, leaving, union
 from world.outcome import NodeOutcome, wrong
+from world.sampling import Sample
 
 
 def write(path, lines):
@@ -87,3 +88,29 @@ def test_every_way_to_be_wrong_is_said():
     assert "ended with exit code 4" in wrong([node(1), node(2), node(3, up_exit=4)], 3, 1)[0]
     assert "knows the Nodes ['n1']" in wrong([node(1), node(2), node(3, nodes_known=["n1"])], 3, 1)[0]
     assert "knows 4 voters" in wrong([node(1), node(2), node(3, voters_known=4)], 3, 1)[0]
+
+
+def test_a_leave_is_from_the_begin_of_the_hook_to_its_completion(tmp_path):
+    call = {"event": "hook-call", "instance": "i-2", "hook": "leave"}
+    write(tmp_path / "events.jsonl", [
+        {**call, "time": 90.0, "hook": "join", "result": "CONTINUE"},
+        {"time": 100.0, "event": "lifecycle", "node": "i-2", "state": "Terminating:Wait"},
+        {"time": 100.5, "event": "lifecycle", "node": "i-3", "state": "Terminating:Wait"},
+        {**call, "time": 101.0, "result": ""},
+        {**call, "time": 104.0, "result": "CONTINUE"},
+        {**call, "time": 105.0, "instance": "i-9", "result": "CONTINUE"},
+    ])  # fmt: skip
+    write(tmp_path / "standin.jsonl", [{"node": "n2", "argv": ["kubeadm", "init", "phase"], "start": 101.0, "end": 102.5}])
+    took = leaving(tmp_path, "i-2", "n2")
+    assert (took.total, took.standin, took.own) == (4.0, 1.5, 2.5)
+    assert all(took.bounds().values())
+    for other in ("i-3", "i-9"):
+        assert leaving(tmp_path, other, "n3").total is None
+        assert not any(leaving(tmp_path, other, "n3").bounds().values())
+
+
+def test_a_sample_keeps_the_worst():
+    worst = Sample()
+    for healthy, listed in ((3, 3), (3, 4), (2, 4), (4, 4)):
+        worst.add(healthy, listed)
+    assert worst.describe() == {"fewest": 2, "away": 2, "looks": 4}

@@ -6,12 +6,9 @@ from pathlib import Path
 
 from . import build, lifetime
 from .again import second_run
-from .client import run_as
 from .options import Options
 from .outcome import NodeOutcome, look
 from .telling import Story, Teller
-
-STATUS_SECONDS = 60.0
 
 
 def run(folder: Path, story: Story, as_json: bool) -> int:
@@ -19,7 +16,8 @@ def run(folder: Path, story: Story, as_json: bool) -> int:
     # With --json, standard output belongs to the program that reads it, and nobody looks on.
     with open("/dev/null", "w", encoding="utf-8") if as_json else open(1, "w", closefd=False) as out:
         print(f"{story.name}: {story.about}", file=out, flush=True)
-        options = Options(binary=str(build.binary()), nodes=story.nodes, up=story.up, settings=story.settings)
+        world = {"nodes": story.nodes, "up": story.up, "settings": story.settings, **story.options}
+        options = Options(binary=str(build.binary()), **world)
         lifetime.start(folder, options)
         teller = Teller(folder, out)
         story.tell(teller)
@@ -27,7 +25,7 @@ def run(folder: Path, story: Story, as_json: bool) -> int:
         again = second_run(folder, nodes)
         teller.wrong += again["wrong"]
         last = str(nodes[-1].index) if nodes else "1"
-        status = run_as(folder, last, ["kubeboot", "status"], STATUS_SECONDS)
+        status = teller.healthy_status(last)
         print(f"\n$ kubeboot status   (as node {last})\n{status.stdout}{status.stderr}", file=out)
         print("\n".join(_closing(teller, again)), file=out)
     if as_json:
@@ -45,6 +43,13 @@ def _closing(teller: Teller, again: dict) -> list[str]:
                 f"all else: {took.own:.2f} s"
             )
         lines += [f"{'met' if kept else 'MISSED'}: {bound}" for bound, kept in took.bounds().items()]
+    for node, took in teller.leavings.items():
+        if took.total is not None:
+            lines.append(
+                f"node {node}, from the begin of its terminate hook to CONTINUE: {took.total:.2f} s; the stand-in's own: "
+                f"{took.standin:.2f} s; all else: {took.own:.2f} s"
+            )
+        lines += [f"{'met' if kept else 'MISSED'}: {bound}" for bound, kept in took.bounds().items()]
     return lines + ([f"WRONG: {fault}" for fault in teller.wrong] or ["It has healed."])
 
 
@@ -52,5 +57,6 @@ def _outcome(story: Story, teller: Teller, nodes: list[NodeOutcome], again: dict
     return {
         "story": story.name, "acts": teller.acts, "nodes": [asdict(node) for node in nodes], "second_up": again,
         "joined": {str(node): {**asdict(took), "bounds": took.bounds()} for node, took in teller.joinings.items()},
-        "wrong": teller.wrong, "right": not teller.wrong,
+        "left": {str(node): {**asdict(took), "bounds": took.bounds()} for node, took in teller.leavings.items()},
+        "samples": [worst.describe() for worst in teller.samples], "wrong": teller.wrong, "right": not teller.wrong,
     }  # fmt: skip

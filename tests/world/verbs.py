@@ -5,9 +5,9 @@ import inspect
 import os
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 from . import disks, notices, objects, shutdown
+from .group_verbs import GroupVerbs
 from .node import Node
 from .standin import whole
 from .world import World
@@ -18,11 +18,8 @@ def of(world: World) -> dict[str, Callable]:
     return dict(inspect.getmembers(Verbs(world), lambda member: inspect.ismethod(member) and member.__name__[0] != "_"))
 
 
-class Verbs:
+class Verbs(GroupVerbs):
     """`node` is always a number or an instance ID. Wrong ones raise KeyError or ValueError with the remedy."""
-
-    def __init__(self, world: World):
-        self._world = world
 
     # Machines.
 
@@ -60,7 +57,8 @@ class Verbs:
         """Power on again, with the disk as it was."""
         found = self._world.find(node)
         self._world.group.set_ec2_state(found.id, "running")
-        found.boot(self._world.options.up if up is None else up)
+        options = self._world.options
+        found.boot(options.up if up is None else up, options.agents)
         return self._describe(found)
 
     def run(self, nodes: list[str] | None = None) -> dict:
@@ -129,41 +127,7 @@ class Verbs:
         """That one, or all of them, are gone."""
         return {"gone": self._world.send_away(at)}
 
-    # What AWS says.
-
-    def lifecycle(self, node: str, state: str) -> dict:
-        found = self._world.find(node)
-        self._world.group.set_lifecycle(found.id, state)
-        return self._describe(found)
-
-    def ec2_state(self, node: str, state: str) -> dict:
-        found = self._world.find(node)
-        self._world.group.set_ec2_state(found.id, state)
-        return self._describe(found)
-
-    def health(self, node: str, state: str) -> dict:
-        found = self._world.find(node)
-        self._world.group.set_health(found.id, state)
-        return self._describe(found)
-
-    def launch_time(self, node: str, when: str) -> dict:
-        """`when` is a time as ISO 8601 writes it."""
-        found = self._world.find(node)
-        self._world.group.set_launch_time(found.id, datetime.fromisoformat(when).astimezone(UTC).replace(tzinfo=None))
-        return self._describe(found)
-
-    def leave_group(self, node: str) -> dict:
-        """The instance is detached: EC2 knows it, the group does not."""
-        found = self._world.find(node)
-        self._world.group.leave(found.id)
-        return self._describe(found)
-
-    def desired(self, count: int, scale: bool = True) -> dict:
-        """Sets the desired capacity; with `scale` the group also launches or terminates to match it."""
-        self._world.group.set_desired(count)
-        if scale:
-            self._world.scale()
-        return self.status()
+    # What else AWS says.
 
     def imds(self, node: str, mode: str) -> dict:
         found = self._world.find(node)
@@ -274,7 +238,7 @@ class Verbs:
             "folder": str(world.folder), "pid": os.getpid(), "aws": world.addresses.aws,
             "endpoint": world.addresses.balancer, "desired": world.group.moto.desired_capacity,
             "settled": world.group.is_settled(), "load_balancer": world.balancer.state(),
-            "faults": world.faults.list(), "nodes": [self._describe(node) for node in list(world.nodes)],
+            "refresh": self.refresh_list()[:1], "faults": world.faults.list(), "nodes": [self._describe(node) for node in list(world.nodes)],
         }  # fmt: skip
 
     def _describe(self, node: Node) -> dict:

@@ -28,9 +28,6 @@ OFF_STATES = ("shutting-down", "terminated", "stopping", "stopped")
 # Seconds between two looks at the hooks whose time may be over.
 HOOK_INTERVAL = 0.5
 
-# Lifecycle states whose machines count when the group compares what it has with what it wants.
-COUNTED = ("Pending", "InService")
-
 
 class World:
     """One world with its state in `folder`, on the loopback network unless another is given.
@@ -44,6 +41,10 @@ class World:
         self.faults = Faults()
         self.nodes: list[Node] = []
         self._lock = threading.RLock()
+        # Held while the group is made what it is to be, so that nobody launches the same machine twice.
+        self._scaling = threading.Lock()
+        # The machines whose end has begun: several may come to it at the same moment.
+        self._ending: set[int] = set()
         self._slots = itertools.count(1)
         binary = Path(options.binary)
         self._path = launchers.write(folder / "bin", binary)
@@ -53,7 +54,8 @@ class World:
         self.etcd = None if options.external_etcd is None else OutsideEtcd(folder / "etcd", self.addresses.etcd)
         self._wakeups: queue.SimpleQueue = queue.SimpleQueue()
         desired = options.nodes if options.desired is None else options.desired
-        self.group = Group(desired, self.addresses.vpc, self.addresses.subnet, self._wakeups.put)
+        came = lambda id, state: self.events.write("lifecycle", node=id, state=state)
+        self.group = Group(desired, self.addresses.vpc, self.addresses.subnet, self._wakeups.put, came)
         self._add_hooks()
         self.iam = Iam(self.group.arn, options.iam)
         requests = Journal(folder / "requests.jsonl")
@@ -72,7 +74,7 @@ class World:
             self.enter_service(node)
         nodes = [node for node in nodes if node.index not in self.options.off]
         with ThreadPoolExecutor(max_workers=max(1, len(nodes))) as pool:
-            list(pool.map(lambda node: node.boot(self.options.up), nodes))
+            list(pool.map(lambda node: node.boot(self.options.up, self.options.agents), nodes))
 
     def stop(self) -> None:
         """Cuts the power of every machine. The rest is threads of this process, and ends with it."""
@@ -134,20 +136,25 @@ class World:
     def enter_service(self, node: Node) -> None:
         """What AWS says of an instance that comes up: running, then in service or waiting for the launch hook."""
         self.group.set_ec2_state(node.id, "running")
-        hooked = self.group.has_hook("launching")
+        hooked = bool(self.group.hooks.of("launching"))
         self.group.set_lifecycle(node.id, "Pending:Wait" if hooked else "InService")
 
     def power_on(self, node: Node, up: bool | None = None) -> None:
         """The first boot of an instance."""
         self.enter_service(node)
-        node.boot(self.options.up if up is None else up)
+        node.boot(self.options.up if up is None else up, self.options.agents)
 
     def terminate(self, node: Node, clean: bool) -> None:
         """The end of an instance; `clean` lets its machine shut down and its termination hook wait."""
         lifecycle = self.group.lifecycle(node.id)
-        if clean and lifecycle and self.group.has_hook("terminating") and lifecycle != "Terminating:Proceed":
-            self.group.set_lifecycle(node.id, "Terminating:Wait")
-            return
+        if clean and lifecycle and lifecycle != "Terminating:Proceed":
+            self.group.begin_end(node.id)
+            if self.group.lifecycle(node.id) == "Terminating:Wait":
+                return
+        with self._lock:
+            if node.index in self._ending:
+                return
+            self._ending.add(node.index)
         if lifecycle:
             self.group.set_lifecycle(node.id, "Terminating")
         self.group.set_ec2_state(node.id, "shutting-down")
@@ -202,33 +209,47 @@ class World:
         return [node.address for node in list(self.nodes) if self.group.lifecycle(node.id) == "InService"]
 
     def scale(self) -> None:
-        """Launches what the group lacks and ends what it has too much of, the newest first."""
-        counted = [node for node in self.nodes if (self.group.lifecycle(node.id) or "").startswith(COUNTED)]
-        missing = self.group.moto.desired_capacity - len(counted)
-        for _ in range(missing):
-            self.power_on(self.make_node())
-        for node in counted[len(counted) + min(missing, 0) :]:
-            self.terminate(node, clean=True)
+        """Launches what the group lacks, ends what it has too much of, the newest first, and takes a refresh a step on."""
+        with self._scaling:
+            wanted, replaced = self.group.wanted()
+            self._end([node for node in self.nodes if node.id in replaced])
+            counted = self.group.counted()
+            counted = [node for node in self.nodes if node.id in counted]
+            missing = wanted - len(counted)
+            for _ in range(missing):
+                self.power_on(self.make_node())
+            self._end(counted[len(counted) + min(missing, 0) :])
+
+    def _end(self, nodes: list[Node]) -> None:
+        """Ends these machines at once, each as it is ended alone."""
+        with ThreadPoolExecutor(max_workers=max(1, len(nodes))) as pool:
+            list(pool.map(lambda node: self.terminate(node, clean=True), nodes))
 
     def _follow_the_group(self) -> None:
-        """Does what AWS would do after somebody changed the group or an instance through its API."""
+        """Does what AWS would do after somebody changed the group or an instance through its API, or time has passed."""
         while True:
             try:
                 action = self._wakeups.get(timeout=HOOK_INTERVAL)
             except queue.Empty:
-                if not self.group.end_hooks_in_time():
-                    continue
                 action = ""
             try:
-                for node in list(self.nodes):
-                    self._catch_up(node)
-                for id in self.group.given_up() if action == "SetInstanceHealth" else ():
-                    self.terminate(self.find(id), clean=True)
-                if action in SCALING_ACTIONS:
-                    self.scale()
-            except (OSError, RuntimeError, ValueError):
+                self._follow(action)
+            except (OSError, RuntimeError, ValueError, KeyError):
                 # One machine that does not start must not stop the group for good.
                 traceback.print_exc()
+
+    def _follow(self, action: str) -> None:
+        """One step of that, after this call or after a while."""
+        if self.group.end_hooks_in_time() or action:
+            nodes = list(self.nodes)
+            with ThreadPoolExecutor(max_workers=max(1, len(nodes))) as pool:
+                list(pool.map(self._catch_up, nodes))
+            self.group.forget()
+        for id in self.group.given_up() if action == "SetInstanceHealth" else ():
+            self.terminate(self.find(id), clean=True)
+        replaces = self.group.takes_replacement() or self.group.refreshes.living is not None
+        if action in SCALING_ACTIONS or replaces:
+            self.scale()
 
     def _catch_up(self, node: Node) -> None:
         """Makes a machine what AWS says of its instance."""

@@ -15,6 +15,7 @@ pub fn print_all() {
             Role::Joiner => "joiner",
             Role::Both => "both",
             Role::Leaver => "leaver",
+            Role::Agent => "agent",
         };
         println!("{} {role}", point.name());
     }

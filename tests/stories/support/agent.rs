@@ -3,7 +3,7 @@
 use super::command::Running;
 use super::plan::WorldPlan;
 use super::world::{RUN, World, members};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 /// The name of the terminate hook.
@@ -13,6 +13,11 @@ impl WorldPlan {
     /// The group has a terminate hook, which every machine knows.
     pub fn with_terminate_hook(self) -> Self {
         self.option("--terminate-hook", HOOK).set("terminate_hook", HOOK)
+    }
+
+    /// The same, and every machine runs the agent from its boot on.
+    pub fn with_agents(self) -> Self {
+        self.with_terminate_hook().flag("--agents")
     }
 }
 
@@ -52,12 +57,30 @@ impl World {
 
     /// Waits until EC2 says that the machine is terminated.
     pub fn until_terminated(&self, node: usize, agent: &Running) -> Result<()> {
+        self.until_gone(node).with_context(|| format!("its agent said: {}", agent.said().unwrap_or_default()))
+    }
+
+    /// The same of a machine that runs the agent from its boot on.
+    pub fn until_gone(&self, node: usize) -> Result<()> {
         let what = format!("node {node} is terminated");
         let waited = self.until(&what, RUN, || {
             let status = self.ask(&["status"])?;
             let gone = members(&status, "nodes").any(|each| each["index"] == node && each["ec2"] == "terminated");
             Ok(gone.then_some(()))
         });
-        waited.with_context(|| format!("its agent said: {}", agent.said().unwrap_or_default()))
+        waited.with_context(|| format!("the agent of its boot said: {}", self.agent_log(node).unwrap_or_default()))
+    }
+
+    /// What the agent that a machine runs from its boot on has said so far.
+    pub fn agent_log(&self, node: usize) -> Result<String> {
+        Ok(std::fs::read_to_string(self.disk(node)?.join("var/log/kubeboot-agent.log")).unwrap_or_default())
+    }
+
+    /// Fails unless the machine's hook was completed once, with CONTINUE.
+    pub fn has_continued(&self, node: usize) -> Result<()> {
+        let answers = self.hook_calls("CompleteLifecycleAction", node)?;
+        let answers: Vec<_> = answers.iter().filter(|call| call["hook"] == HOOK).collect();
+        ensure!(answers.len() == 1 && answers[0]["result"] == "CONTINUE", "node {node}: {answers:?}");
+        Ok(())
     }
 }

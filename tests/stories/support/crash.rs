@@ -29,24 +29,43 @@ pub fn binary() -> Result<String> {
     Ok(path.display().to_string())
 }
 
-/// The points that the program lists for a role, and those for every role.
+/// The points that the program lists for a role of `up`, and those for both.
 pub fn points(role: &str) -> Result<Vec<String>> {
+    points_of(&[role, "both"])
+}
+
+/// The points that the program lists for these.
+pub fn points_of(roles: &[&str]) -> Result<Vec<String>> {
     let listed = command::run(&[&binary()?, "crash-points"], LIST)?;
     ensure!(listed.code == 0, "'{NAME} crash-points' ended with {}: {}", listed.code, listed.text());
     let lines: Option<Vec<(&str, &str)>> = listed.stdout.lines().map(|line| line.split_once(' ')).collect();
     let lines = lines.with_context(|| format!("a line is not 'NAME ROLE': {}", listed.stdout))?;
-    let mine = lines.into_iter().filter(|(_, whose)| [role, "both"].contains(whose));
+    let mine = lines.into_iter().filter(|(_, whose)| roles.contains(whose));
     Ok(mine.map(|(name, _)| name.to_owned()).collect())
 }
 
 impl World {
     /// Starts `kubeboot up` on a machine, to stop at a point.
     pub fn start_up_until(&self, node: usize, stop: Stop, point: &str) -> Result<Running> {
+        self.start_until(node, "up", stop, point)
+    }
+
+    /// Starts `kubeboot agent` on a machine, to stop at a point.
+    pub fn start_agent_until(&self, node: usize, stop: Stop, point: &str) -> Result<Running> {
+        self.start_until(node, "agent", stop, point)
+    }
+
+    fn start_until(&self, node: usize, command: &str, stop: Stop, point: &str) -> Result<Running> {
         let how = match stop {
             Stop::Kill => "kill",
             Stop::Hold => "hold",
         };
-        self.start_on(node, &["env", &format!("KUBEBOOT_STOP_AT={how}:{point}"), "kubeboot", "up"])
+        self.start_on(node, &["env", &format!("KUBEBOOT_STOP_AT={how}:{point}"), "kubeboot", command])
+    }
+
+    /// Starts `kubeboot agent` on a machine, to stand still at a point until SIGCONT.
+    pub fn start_agent_pausing(&self, node: usize, point: &str) -> Result<Running> {
+        self.start_on(node, &["env", &format!("KUBEBOOT_STOP_AT=pause:{point}"), "kubeboot", "agent"])
     }
 
     /// Starts `kubeboot up` on a machine, to stand still at a point until SIGCONT.

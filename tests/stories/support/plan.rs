@@ -30,7 +30,7 @@ impl WorldPlan {
         self
     }
 
-    /// An option of `dev/world up` that has none.
+    /// An option of `dev/world up` without a value.
     pub fn flag(mut self, name: &str) -> Self {
         self.options.push(name.to_owned());
         self

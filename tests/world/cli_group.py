@@ -1,0 +1,61 @@
+"""The options of the commands of `dev/world` about the group and its instances: see cli.py."""
+
+import argparse
+from collections.abc import Callable
+
+from .hooks import TRANSITIONS
+from .refresh import MAXIMUM, MINIMUM
+
+
+def add_to(commands: argparse._SubParsersAction, command: Callable) -> None:
+    """Adds them; `command` makes one, as all those of dev/world are."""
+    for name, what in (
+        ("lifecycle", "lifecycle state in the group (any text)"),
+        ("ec2-state", "state in EC2"),
+        ("health", "health in the group: Healthy or Unhealthy"),
+    ):
+        made = command(commands, name, f"set an instance's {what}; its machine is not touched", node=True)
+        made.add_argument("state", metavar="STATE")
+    command(commands, "launch-time", "set when EC2 says that an instance was launched", node=True).add_argument(
+        "when", metavar="TIME", help="as ISO 8601 writes it"
+    )
+    command(commands, "leave-group", "detach an instance: EC2 knows it, the group does not", node=True)
+    desired = command(commands, "desired", "set the desired capacity; the group launches or terminates to match")
+    desired.add_argument("count", type=int, metavar="N")
+    desired.add_argument("--no-scale", dest="scale", action="store_false", help="only say it")
+    deleted = command(commands, "delete-group", "delete the group; refused while it has machines")
+    deleted.add_argument("--force", action="store_true", help="end its machines with it, past every hook")
+    retention = command(commands, "retention", "whether the group retains what a terminate hook's ABANDON leaves")
+    retention.add_argument("mode", choices=["on", "off"])
+    _hook_commands(commands, command)
+    _refresh_commands(commands, command)
+
+
+def _hook_commands(commands: argparse._SubParsersAction, command: Callable) -> None:
+    hook = command(commands, "hook", "the group's lifecycle hooks")
+    actions = hook.add_subparsers(dest="action_name", required=True, metavar="add|rm")
+    add = command(actions, "add", "make a hook, or change it")
+    add.add_argument("name", metavar="NAME")
+    add.add_argument("transition", choices=list(TRANSITIONS))
+    add.add_argument(
+        "--seconds", type=int, default=3600, metavar="N", help="its time after each heartbeat (default: 3600)"
+    )
+    add.add_argument(
+        "--result", default="ABANDON", choices=["CONTINUE", "ABANDON"], help="how it ends then (default: ABANDON)"
+    )
+    command(actions, "rm", "delete a hook; what waits in it goes on").add_argument("name", metavar="NAME")
+
+
+def _refresh_commands(commands: argparse._SubParsersAction, command: Callable) -> None:
+    refresh = command(commands, "refresh", "instance refreshes: every machine of the group is replaced")
+    actions = refresh.add_subparsers(dest="action_name", required=True, metavar="start|cancel|list")
+    start = command(actions, "start", "begin one")
+    start.add_argument(
+        "--minimum", type=int, default=MINIMUM, metavar="PERCENT",
+        help="healthy at least; with 100 the group launches before it terminates (default: %(default)s)",
+    )  # fmt: skip
+    start.add_argument(
+        "--maximum", type=int, default=MAXIMUM, metavar="PERCENT", help="there at most (default: %(default)s)"
+    )
+    command(actions, "cancel", "end it where it is")
+    command(actions, "list", "every one, the last one first")
