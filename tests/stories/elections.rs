@@ -104,7 +104,7 @@ fn one_of_three_leads_and_another_at_once_when_it_ends_and_in_time_when_it_is_ki
         let second = candidates.until_led(1)?;
         ensure!(second != first, "who has ended leads again");
         let ended = candidates.running.remove(first.into()).wait(RUN)?;
-        ensure!(ended.code == 0 && ended.text().contains("the Lease is given up"), "{ended:?}");
+        ensure!(ended.code == 0 && ended.text().contains("' is given up"), "{ended:?}");
 
         candidates.signal(second, Signal::KILL)?;
         let third = candidates.until_led(2)?;
@@ -155,7 +155,7 @@ fn a_command_that_ends_by_itself_ends_the_election_with_its_exit_code() -> Resul
             let mut candidates = Candidates::start(world, 1, &format!("echo number $ELECT_FENCING_NUMBER; {command}"))?;
             let ended = candidates.running.remove(0).wait(RUN)?;
             ensure!(ended.code == code && ended.stdout.trim() == format!("number {number}"), "{ended:?}");
-            ensure!(ended.text().contains("the Lease is given up"), "{ended:?}");
+            ensure!(ended.text().contains("' is given up"), "{ended:?}");
         }
         let argv = ["kubeboot", "elect", "--election", "story", "--kubeconfig", "/etc/kubernetes/admin.conf", "--"];
         let ended = world.on(1, &[&argv[..], &["no-such-program"]].concat())?;
