@@ -20,6 +20,8 @@ use tokio::time::timeout;
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(10);
 /// How many connections are served at once.
 const CONNECTIONS: usize = 64;
+/// The largest head of a request, in bytes.
+const BUFFER: usize = 16 * 1024;
 /// How long to wait after a connection could not be taken, for want of descriptors for one.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -75,9 +77,11 @@ where
                 let say = say.clone();
                 async move { Ok::<_, Infallible>(response(answered(&method, path, say).await)) }
             });
+            // One question a connection: a second one would come late in its time.
+            let mut server = http1::Builder::new();
+            server.keep_alive(false).max_buf_size(BUFFER);
             // Whoever asks and does not listen is left alone.
-            let _ =
-                timeout(CONNECTION_TIMEOUT, http1::Builder::new().serve_connection(TokioIo::new(stream), answer)).await;
+            let _ = timeout(CONNECTION_TIMEOUT, server.serve_connection(TokioIo::new(stream), answer)).await;
         });
     }
 }

@@ -69,6 +69,12 @@ impl GroupWatch {
         }
     }
 
+    /// For whoever does not look all the time: absence counts anew where nobody has asked for longer than this.
+    #[must_use]
+    pub fn forgetting_after(self, most_apart: Duration) -> Self {
+        Self { absences: Absences::within(most_apart), ..self }
+    }
+
     /// The group as last described; asked anew when its time has come. `others` are instances beyond the group that
     /// matter, such as the holder of a claim.
     ///

@@ -70,15 +70,26 @@ pub(super) async fn under_the_lease(scene: &Scene, eyes: &mut Eyes<'_>, over: &w
     done.context("the membership lease was lost")?
 }
 
+/// One that fails keeps no other from being done; the first failure is the one that is told.
 async fn all(scene: &Scene, eyes: &mut Eyes<'_>, nonce: &Nonce) -> Result<()> {
+    let (mut failed, mut first) = (Vec::new(), None);
     for _ in 0..MOST_DUTIES {
         // Whoever held the lease before may have changed everything, and so has the duty before.
         let look = eyes.look(true, false, Some(nonce)).await?;
         let decided = decide(&look.sight);
-        let Some(duty) = decided.duties.iter().find(|duty| duty.wants_lease()) else { return Ok(()) };
-        one(scene, &look, duty, nonce).await?;
+        let Some(duty) = next(&decided.duties, &failed) else { break };
+        if let Err(error) = one(scene, &look, duty, nonce).await {
+            tracing::warn!("a duty has failed, and is tried again later: {error:#}");
+            failed.push(duty.clone());
+            first = first.or(Some(error));
+        }
     }
-    Ok(())
+    first.map_or(Ok(()), Err)
+}
+
+/// The first duty under the lease that has not failed yet.
+fn next<'a>(duties: &'a [Duty], failed: &[Duty]) -> Option<&'a Duty> {
+    duties.iter().find(|duty| duty.wants_lease() && !failed.contains(duty))
 }
 
 async fn one(scene: &Scene, look: &Look, duty: &Duty, nonce: &Nonce) -> Result<()> {
@@ -125,5 +136,21 @@ async fn mark(scene: &Scene, look: &Look, instance: &InstanceId) {
     }
     if let Err(error) = registrations::mark_reaped(&scene.session.store, found, rfc3339()).await {
         tracing::warn!("failed to mark a registration as reaped: {error}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_duty_that_has_failed_keeps_no_other_from_being_done() -> Result<()> {
+        let id = |n: u8| InstanceId::parse(format!("i-0000000{n}")).map_err(anyhow::Error::msg);
+        let (first, other) = (Duty::CompleteHook(id(1)?), Duty::CompleteHook(id(2)?));
+        let duties = [Duty::Replace(id(3)?), first.clone(), other.clone()];
+        assert_eq!(next(&duties, &[]), Some(&first));
+        assert_eq!(next(&duties, &[first.clone()]), Some(&other));
+        assert_eq!(next(&duties, &[first, other]), None);
+        Ok(())
     }
 }

@@ -28,10 +28,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 /// How far two looks may be apart, so that what was the same in both counts as having been so all the time.
 const MOST_APART: Duration = Duration::from_secs(150);
+/// How long reading Nodes may take in one look: less than a whole one.
+const NODES_TIMEOUT: Duration = Duration::from_secs(20);
 /// For how long a silent member is looked at often.
 const FRESH: Duration = Duration::from_secs(10 * 60);
 
@@ -69,7 +71,7 @@ pub(super) struct Eyes<'a> {
     pub(super) queue: Queue,
     /// What the last certain list had, and what it takes to ask for the next.
     last: Option<(Members, etcd::Access)>,
-    quiet: Unchanged<InstanceId, Registration>,
+    quiet: Unchanged<InstanceId, Option<Registration>>,
     silent: Unchanged<MemberId, ()>,
     leases: Unchanged<String, String>,
     nodes: Unchanged<String, String>,
@@ -84,7 +86,7 @@ impl<'a> Eyes<'a> {
             scene,
             began: Instant::now(),
             roll: Roll::new(&session.store),
-            group: GroupWatch::new(session, me.clone(), facts.settings.group.clone()),
+            group: GroupWatch::new(session, me.clone(), facts.settings.group.clone()).forgetting_after(MOST_APART),
             queue: Queue::new(session.store.clone(), me, facts.settings.lease_ttl),
             last: None,
             quiet: Unchanged::new(MOST_APART),
@@ -125,17 +127,25 @@ impl<'a> Eyes<'a> {
         let facts = &self.scene.facts;
         let record = self.record().await?;
         let credentials = Credentials::from_disk(facts, RecordedEtcd::of(&record))?;
-        let registrations = self.roll.all_readable().await?;
+        let (registrations, unreadable) = self.roll.all_or_none().await?;
+        // It may explain a member, or protect a machine.
+        if let Some(instance) = unreadable.first() {
+            bail!("the registration of {instance} cannot be read");
+        }
         let members = self.members(&record, &credentials).await?;
         let now = self.began.elapsed();
-        let nodes = self.nodes(&credentials, &registrations, now).await?;
+        // Under the membership lease only members are judged, and others wait for it.
+        let nodes = match nonce {
+            Some(_) => Vec::new(),
+            None => self.nodes(&credentials, &registrations, now).await,
+        };
         let members_open = members.as_ref().is_some_and(is_open);
         let wants_aws = trouble || members_open || nodes.iter().any(SeenNode::is_stale);
         let view = if wants_aws { self.view(&record, &registrations, &nodes, past).await? } else { View::default() };
         let silent = members.iter().flat_map(|members| members.voters()).filter(|member| !member.answers);
         let silent = self.silent.observe(silent.map(|member| (member.id, ())), now);
         let ended = ended(view.group.as_ref(), members.as_ref(), &registrations);
-        let ended = ended.map(|(machine, found)| (machine.instance.clone(), found.clone()));
+        let ended = ended.map(|(machine, found)| (machine.instance.clone(), found.cloned()));
         let quiet = self.quiet.observe(ended, now);
         let addresses: Vec<IpAddr> = members
             .iter()
@@ -232,8 +242,28 @@ impl<'a> Eyes<'a> {
         Client::new(&credentials.kubeconfig, SocketAddr::new(facts.node.address, facts.api_port()))
     }
 
-    /// The Nodes whose leases were not renewed, and those that machines have registered. Nothing else is read of a large cluster.
+    /// The Nodes whose leases were not renewed, and those that machines have registered. Nothing else is read of a large cluster. What
+    /// cannot be read of them keeps no other duty from being done.
     async fn nodes(
+        &mut self,
+        credentials: &Credentials,
+        registrations: &[Registration],
+        now: Duration,
+    ) -> Vec<SeenNode> {
+        match timeout(NODES_TIMEOUT, self.seen_nodes(credentials, registrations, now)).await {
+            Ok(Ok(nodes)) => nodes,
+            Ok(Err(error)) => {
+                tracing::warn!("no Node is judged in this look: {error:#}");
+                Vec::new()
+            }
+            Err(_) => {
+                tracing::warn!("no Node is judged in this look: they were not read in {} s", NODES_TIMEOUT.as_secs());
+                Vec::new()
+            }
+        }
+    }
+
+    async fn seen_nodes(
         &mut self,
         credentials: &Credentials,
         registrations: &[Registration],
@@ -251,7 +281,10 @@ impl<'a> Eyes<'a> {
             .collect();
         let mut found = Vec::new();
         for name in names.into_iter().filter(|name| *name != self.scene.facts.node_name) {
-            found.extend(client.seen_node(&name).await?);
+            match client.seen_node(&name).await {
+                Ok(node) => found.extend(node),
+                Err(error) => tracing::debug!("a Node is not judged in this look: {error:#}"),
+            }
         }
         let seen = found.iter().map(|node| (node.name.clone(), format!("{} {}", node.uid, node.version)));
         let unchanged = self.nodes.observe(seen, now);

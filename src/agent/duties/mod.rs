@@ -128,11 +128,16 @@ impl<'a> Leader<'a> {
         let mut failed = None;
         if decided.duties.iter().any(Duty::wants_lease) && leads(&self.told) {
             failed = act::under_the_lease(self.scene, &mut self.eyes, &self.over).await.err();
-            self.next_look = Instant::now();
+            // What fails is not tried at once: it takes the lease that joiners wait for.
+            self.next_look = Instant::now() + if failed.is_some() { OPEN_INTERVAL } else { Duration::ZERO };
         }
         for duty in decided.duties.iter().filter(|duty| !duty.wants_lease()) {
-            if !leads(&self.told) {
+            if !leads(&self.told) || *self.over.borrow() {
                 break;
+            }
+            // What was judged before the lease was had may have come back meanwhile.
+            if matches!(duty, Duty::Replace(_)) && !self.is_still_due(duty).await? {
+                continue;
             }
             match (act::by_itself(self.scene, look, duty).await, duty) {
                 (Ok(()), Duty::Replace(_)) => self.eyes.has_replaced(),
@@ -141,6 +146,12 @@ impl<'a> Leader<'a> {
             }
         }
         failed.map_or(Ok(()), Err)
+    }
+
+    /// Whether a look of this moment finds the same duty.
+    async fn is_still_due(&mut self, duty: &Duty) -> Result<bool> {
+        let look = timeout(LOOK_TIMEOUT, self.eyes.look(true, false, None)).await??;
+        Ok(decide(&look.sight).duties.contains(duty))
     }
 
     fn tell(&mut self, decided: &Decided) {

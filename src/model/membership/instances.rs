@@ -42,9 +42,20 @@ impl Instances {
 
 /// Since when instances have been missing from EC2's answers, on the asking machine's own monotonic clock.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Absences(BTreeMap<InstanceId, Duration>);
+pub struct Absences {
+    since: BTreeMap<InstanceId, Duration>,
+    /// How far two answers may be apart, where one between them could have shown the instance; `None`: as far as may be.
+    most_apart: Option<Duration>,
+    last: Duration,
+}
 
 impl Absences {
+    /// For whoever does not ask all the time: what was not asked for longer than `most_apart` counts anew.
+    #[must_use]
+    pub fn within(most_apart: Duration) -> Self {
+        Self { most_apart: Some(most_apart), ..Self::default() }
+    }
+
     /// Records one answer, which came at `now`. A missing instance counts as absent only if the same answer shows `me` as running:
     /// an answer for the wrong Region or account shows no instance.
     pub fn observe(
@@ -54,17 +65,21 @@ impl Absences {
         answered: &BTreeMap<InstanceId, Ec2State>,
         now: Duration,
     ) -> Instances {
+        if self.most_apart.is_some_and(|most| now.saturating_sub(self.last) > most) {
+            self.since.clear();
+        }
+        self.last = now;
         let credible = answered.get(me) == Some(&Ec2State::Running);
         let mut instances = BTreeMap::new();
         for id in asked {
             if let Some(state) = answered.get(id) {
-                self.0.remove(id);
+                self.since.remove(id);
                 instances.insert(id.clone(), Presence::State(state.clone()));
             } else if credible {
-                let since = *self.0.entry(id.clone()).or_insert(now);
+                let since = *self.since.entry(id.clone()).or_insert(now);
                 instances.insert(id.clone(), Presence::AbsentFor(now.saturating_sub(since)));
             } else {
-                self.0.remove(id);
+                self.since.remove(id);
             }
         }
         Instances(instances)
@@ -97,6 +112,20 @@ mod tests {
         for (answer, at, expected) in rows {
             let instances = absences.observe(&me, &asked, &answer, Duration::from_secs(at));
             assert_eq!(instances.0.get(&other).cloned(), expected, "at {at}s");
+        }
+    }
+
+    #[test]
+    fn absence_does_not_outlast_a_time_in_which_nobody_asked() {
+        let (me, other) = (InstanceId::parse("i-00000001").unwrap(), InstanceId::parse("i-00000002").unwrap());
+        let asked = [me.clone(), other.clone()];
+        let only_me = BTreeMap::from([(me.clone(), Ec2State::Running)]);
+        for (mut absences, expected) in [(Absences::within(Duration::from_secs(150)), 0), (Absences::default(), 400)] {
+            for (at, absent) in [(0, 0), (100, 100), (250, 250), (401, expected + 1)] {
+                let instances = absences.observe(&me, &asked, &only_me, Duration::from_secs(at));
+                let absent = if at == 401 && expected == 0 { 0 } else { absent };
+                assert_eq!(instances.0.get(&other), Some(&Presence::AbsentFor(Duration::from_secs(absent))), "{at}");
+            }
         }
     }
 

@@ -119,6 +119,8 @@ impl Members {
         match self.0.iter().find(|member| member.id == judged.id) {
             None => Removal::Done,
             Some(now) if now.is_started_voter() && !judged.is_started_voter() => Removal::HasVote,
+            // It has not said its name yet.
+            Some(now) if !now.learner && judged.learner => Removal::HasVote,
             Some(_) if !self.may_remove(judged.id) => Removal::CostsQuorum,
             Some(_) => Removal::Allowed,
         }
@@ -176,6 +178,9 @@ mod tests {
             let judged = members(judged).0[id - 1].clone();
             assert_eq!(members(fresh).removal(&judged), expected, "{fresh} without {id}");
         }
+        let nameless = Member { name: String::new(), ..members("VVv").0[2].clone() };
+        let fresh = Members(members("VV").0.into_iter().chain([nameless]).collect());
+        assert_eq!(fresh.removal(&members("VVl").0[2]), Removal::HasVote, "promoted, and without its name yet");
         let unstarted = Member { name: String::new(), ..members("VVv").0[2].clone() };
         assert_eq!(members("VVv").removal(&unstarted), Removal::HasVote);
     }

@@ -118,7 +118,8 @@ pub(in crate::model) fn judge(input: &ReapInput<'_>, member: &Member) -> ReapVer
         return ReapVerdict::Keep(KeepReason::Own);
     }
     let not_gone = owners.iter().find(|owner| !is_gone(input, &owner.instance));
-    let given_up = !member.is_started_voter() && owners.iter().all(|owner| has_given_up(input, owner));
+    // A voter without a name has been promoted, and has not said its name yet: its join goes on.
+    let given_up = member.learner && owners.iter().all(|owner| has_given_up(input, owner));
     match not_gone {
         Some(_) if given_up => return ReapVerdict::Remove(RemovalReason::GivenUp(owner)),
         Some(owner) => return ReapVerdict::Keep(KeepReason::NotGone(owner.instance.clone())),

@@ -17,13 +17,13 @@ use std::time::Duration;
 /// After this time without a sign of life an agent is dead.
 pub const DEAD_AFTER: Duration = Duration::from_mins(2);
 
-/// The machines that do not count as running in the group, with what they have registered: the group ends or retains them, or calls them
-/// Unhealthy while their etcd is silent.
+/// The machines that do not count as running in the group, with what they have registered, if they have: the group ends or retains them, or
+/// calls them Unhealthy while their etcd is silent.
 pub fn ended<'a>(
     group: Option<&'a Group>,
     members: Option<&'a Members>,
     registrations: &'a [Registration],
-) -> impl Iterator<Item = (&'a GroupMember, &'a Registration)> {
+) -> impl Iterator<Item = (&'a GroupMember, Option<&'a Registration>)> {
     let is_silent = move |registration: &Registration| {
         let own = |member: &&Member| {
             owners(registrations.iter(), member).iter().any(|owner| owner.instance == registration.instance)
@@ -31,8 +31,8 @@ pub fn ended<'a>(
         members.into_iter().flat_map(|members| &members.0).filter(own).any(|member| !member.answers)
     };
     group.into_iter().flat_map(|group| &group.members).filter_map(move |machine| {
-        let registration = registrations.iter().find(|found| found.instance == machine.instance)?;
-        let is_ended = machine.lifecycle.is_terminating() || (!machine.healthy && is_silent(registration));
+        let registration = registrations.iter().find(|found| found.instance == machine.instance);
+        let is_ended = machine.lifecycle.is_terminating() || (!machine.healthy && registration.is_some_and(&is_silent));
         is_ended.then_some((machine, registration))
     })
 }
@@ -48,16 +48,18 @@ pub(super) fn decide(sight: &Sight, decided: &mut Decided) {
     }
     for (machine, registration) in ended(sight.group.as_ref(), sight.members.as_ref(), &sight.registrations) {
         // A record that says otherwise than its machine may have come back: its data may be the last copy.
-        let is_judged = machine.instance != sight.me && registration.is_explained_by(&sight.record);
+        let is_explained = registration.is_none_or(|found| found.is_explained_by(&sight.record));
+        let is_judged = machine.instance != sight.me && is_explained;
         if !is_judged || sight.is_gone(&machine.instance) {
             continue;
         }
         let quiet = sight.quiet.get(&machine.instance).copied().unwrap_or_default();
         if quiet < DEAD_AFTER {
-            let left = in_words(DEAD_AFTER.saturating_sub(quiet).max(Duration::from_secs(1)));
+            // Without what changes from look to look: it is said once.
             decided.waits.push(format!(
-                "the group ends {}: it is taken out if its agent gives no sign of life for another {left}",
-                machine.instance
+                "the group ends {}: it is taken out if its agent gives no sign of life for {}",
+                machine.instance,
+                in_words(DEAD_AFTER)
             ));
             continue;
         }
@@ -98,6 +100,10 @@ fn may_take_out(
     if !left.may_remove(member.id) {
         return Err("without it fewer voters would answer than the quorum of the rest needs".to_owned());
     }
+    // This leader's own API server has just let it lead: no answer at all is a question that failed.
+    if sight.ready.is_empty() {
+        return Err("no API server of the cluster has said that it is ready".to_owned());
+    }
     let others = others(sight, &machine.instance, left);
     let ending = Ending {
         source: machine.lifecycle.to_string(),
@@ -113,8 +119,9 @@ pub(super) fn others(sight: &Sight, instance: &InstanceId, members: &Members) ->
     Others::of(instance, members, &sight.registrations, sight.ready.clone(), sight.group.as_ref())
 }
 
-/// Whether its hook waits for nothing any more: a certain list has no member of it, and none at its addresses.
-fn may_complete(sight: &Sight, machine: &GroupMember, registration: &Registration, members: &Members) -> bool {
-    let listed = members.at(&registration.addresses).is_some() || members.at(&machine.addresses).is_some();
+/// Whether its hook waits for nothing any more: a certain list has no member of it, and none at its addresses. Whoever has registered nothing never was a member: everybody registers before joining.
+fn may_complete(sight: &Sight, machine: &GroupMember, registration: Option<&Registration>, members: &Members) -> bool {
+    let registered = registration.is_some_and(|found| members.at(&found.addresses).is_some());
+    let listed = registered || members.at(&machine.addresses).is_some();
     sight.rules.has_hook && machine.lifecycle.waits_to_end() && !listed
 }

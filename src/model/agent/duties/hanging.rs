@@ -47,10 +47,12 @@ fn may_replace(
     member: &Member,
     machine: &GroupMember,
 ) -> Result<(), String> {
-    if let Some(ago) = sight.replaced.filter(|ago| *ago < NOT_AGAIN_WITHIN) {
-        return Err(format!("another was replaced {} ago", in_words(ago)));
+    if sight.replaced.is_some_and(|ago| ago < NOT_AGAIN_WITHIN) {
+        return Err(format!("another was replaced within {}", in_words(NOT_AGAIN_WITHIN)));
     }
-    if let Some(busy) = group.members.iter().find(|other| is_under_way(other)) {
+    // What the group retains and etcd does not list is out already, and stays until somebody ends it.
+    let is_out = |other: &&GroupMember| other.lifecycle.is_retained() && members.at(&other.addresses).is_none();
+    if let Some(busy) = group.members.iter().filter(|other| !is_out(other)).find(|other| is_under_way(other)) {
         return Err(format!("{} comes or goes ({})", busy.instance, busy.lifecycle));
     }
     if members.answering() + 1 != members.voters().count() {

@@ -150,7 +150,7 @@ fn a_machine_that_the_group_ends_is_taken_out_when_its_agent_has_been_dead_for_t
         sight.quiet.insert(id(3), DEAD_AFTER - Duration::from_millis(1));
     });
     assert_eq!(early.duties, []);
-    assert!(early.waits[0].contains("if its agent gives no sign of life for another"), "{:?}", early.waits);
+    assert!(early.waits[0].contains("if its agent gives no sign of life for 2 min"), "{:?}", early.waits);
     // Never seen so by this leader.
     let unseen = after(|sight| {
         ends(sight);
@@ -190,7 +190,7 @@ fn an_unhealthy_machine_is_taken_out_only_while_its_etcd_is_silent() {
 #[test]
 fn nobody_is_taken_out_where_not_enough_would_stay_or_its_member_may_be_anothers() {
     type Change = fn(&mut Sight);
-    let rows: [(&str, Change); 8] = [
+    let rows: [(&str, Change); 9] = [
         ("the quorum of the rest", |sight| {
             silences(sight, 2);
         }),
@@ -200,6 +200,7 @@ fn nobody_is_taken_out_where_not_enough_would_stay_or_its_member_may_be_anothers
             }
         }),
         ("nobody else serves", |sight| sight.ready = vec![address(3)]),
+        ("no API server has answered", |sight| sight.ready.clear()),
         ("another registration explains it, too", |sight| {
             let other = Registration { member_id: Some(MemberId(3)), ..registration(9) };
             sight.registrations.push(other);
@@ -246,7 +247,7 @@ fn what_is_removed_before_counts_for_who_stays() {
 fn the_hook_of_a_dead_agent_is_completed_only_when_its_machine_is_listed_no_more() {
     type Change = fn(&mut Sight);
     let complete = [Duty::CompleteHook(id(3))];
-    let rows: [(&str, Change, &[Duty]); 6] = [
+    let rows: [(&str, Change, &[Duty]); 7] = [
         ("it was taken out", |_| {}, &complete),
         ("no hook is named", |sight| sight.rules.has_hook = false, &[]),
         ("it is retained", |sight| in_group(sight, 3).lifecycle = Lifecycle::parse("Terminating:Retained"), &[]),
@@ -262,6 +263,14 @@ fn the_hook_of_a_dead_agent_is_completed_only_when_its_machine_is_listed_no_more
             "it has registered nothing",
             |sight| {
                 sight.registrations.pop();
+            },
+            &complete,
+        ),
+        (
+            "it has registered nothing, and a member is at its address",
+            |sight| {
+                sight.registrations.pop();
+                sight.members.as_mut().unwrap().0.push(Member { name: "n9".into(), id: MemberId(9), ..member(3) });
             },
             &[],
         ),
@@ -364,7 +373,7 @@ fn a_voter_that_hangs_is_replaced_alone_and_not_twice_in_an_hour() {
     type Change<'a> = &'a dyn Fn(&mut Sight);
     let waits = |text: &'static str| move |sight: &mut Sight| in_group(sight, 2).lifecycle = Lifecycle::parse(text);
     let ago = |minutes| move |sight: &mut Sight| sight.replaced = Some(Duration::from_mins(minutes));
-    let rows: [(&str, Change<'_>, bool); 17] = [
+    let rows: [(&str, Change<'_>, bool); 19] = [
         ("alone", &|_| {}, true),
         ("for less than the setting", &|sight| sight.silent.clear(), false),
         ("the setting is off", &|sight| sight.rules.unhealthy_after = Duration::ZERO, false),
@@ -390,6 +399,16 @@ fn a_voter_that_hangs_is_replaced_alone_and_not_twice_in_an_hour() {
         ("one comes", &waits("Pending"), false),
         ("one goes", &waits("Terminating:Wait"), false),
         ("one is in Standby", &waits("Standby"), true),
+        ("one is retained and still a member", &waits("Terminating:Retained"), false),
+        (
+            "one is retained and out",
+            &|sight| {
+                let mut out = machine(9);
+                out.lifecycle = Lifecycle::parse("Terminating:Retained");
+                sight.group.as_mut().unwrap().members.push(out);
+            },
+            true,
+        ),
         ("it is stopped", &|sight| in_group(sight, 3).ec2 = Some(Ec2State::Stopped), false),
         ("it is in Standby", &|sight| in_group(sight, 3).lifecycle = Lifecycle::parse("Standby"), false),
         ("it is not of the group", &|sight| sight.group.as_mut().unwrap().members.truncate(2), false),

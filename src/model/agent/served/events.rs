@@ -3,6 +3,7 @@
 use super::AgentState;
 use super::machine::UpSeen;
 use crate::model::agent::Answer;
+use crate::model::text::one_line;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -26,7 +27,7 @@ pub struct NodeEvent {
 
 impl NodeEvent {
     fn new(reason: &'static str, key: &'static str, is_warning: bool, message: &str) -> Self {
-        Self { reason, is_warning, message: message.chars().take(LONGEST).collect(), key }
+        Self { reason, is_warning, message: one_line(message).chars().take(LONGEST).collect(), key }
     }
 }
 

@@ -52,6 +52,11 @@ pub const METRICS: &[Metric] = &[
     gauge("kubeboot_agent_state", &["state"], "1 for what the agent does with this machine, 0 for the rest."),
     gauge("kubeboot_agent_state_since_timestamp_seconds", &[], "Since when the agent does that."),
     gauge(
+        "kubeboot_agent_terminating_since_timestamp_seconds",
+        &[],
+        "Since when the agent has known that this machine is being terminated.",
+    ),
+    gauge(
         "kubeboot_agent_hold",
         &["reason"],
         "1 for why a machine that is being terminated stays for now, 0 for the rest.",
@@ -167,6 +172,9 @@ impl Samples {
             self.add("kubeboot_agent_pass_timestamp_seconds", &[], clock.unix(passed));
             self.one_of("kubeboot_agent_state", "state", AgentState::NAMES, Some(agent.state.name()));
             self.add("kubeboot_agent_state_since_timestamp_seconds", &[], clock.unix(agent.since));
+            if let Some(ending) = agent.ending {
+                self.add("kubeboot_agent_terminating_since_timestamp_seconds", &[], clock.unix(ending));
+            }
             let reasons = HoldReason::ALL.map(HoldReason::name);
             self.one_of("kubeboot_agent_hold", "reason", reasons, agent.state.hold().map(HoldReason::name));
         }

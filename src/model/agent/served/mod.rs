@@ -204,6 +204,8 @@ pub struct AgentSeen {
     pub state: AgentState,
     /// Since when it does that.
     pub since: Duration,
+    /// Since when it has known that the machine is being terminated; `None` while nothing ends it.
+    pub ending: Option<Duration>,
     /// When its last pass ended; `None` before the first.
     pub passed: Option<Duration>,
     /// Whether IMDS or the group has said what is to become of this machine.
@@ -217,7 +219,7 @@ impl AgentSeen {
     #[must_use]
     pub fn beginning(now: Duration) -> Self {
         let (state, sources) = (AgentState::Watching, BTreeMap::new());
-        Self { began: now, state, since: now, passed: None, is_known: false, sources }
+        Self { began: now, state, since: now, ending: None, passed: None, is_known: false, sources }
     }
 
     /// Takes in what a pass has decided. Another reason to hold is no other state.
@@ -225,6 +227,8 @@ impl AgentSeen {
         if state.name() != self.state.name() {
             self.since = now;
         }
+        // An attempt to leave that fails, and the next one, change the state and not this.
+        self.ending = (state != AgentState::Watching).then(|| self.ending.unwrap_or(now));
         self.state = state;
         self.passed = Some(now);
     }

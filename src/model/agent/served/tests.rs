@@ -88,6 +88,8 @@ fn a_state_lasts_while_only_its_reason_changes() {
     ];
     for (state, at, since) in rows {
         agent.passes(state, secs(at));
+        // What comes after the first one that ends the machine is all one termination.
+        assert_eq!(agent.ending, (at > 2).then_some(secs(10)), "{state:?}");
         assert_eq!((agent.state, agent.since, agent.passed), (state, secs(since), Some(secs(at))), "{state:?}");
     }
 }
@@ -140,6 +142,7 @@ fn values_are_what_was_seen() {
         ("kubeboot_agent_hold", "last_voter", 1.0),
         ("kubeboot_agent_hold", "failed", 0.0),
         ("kubeboot_agent_state_since_timestamp_seconds", "", 1_699_999_995.0),
+        ("kubeboot_agent_terminating_since_timestamp_seconds", "", 1_699_999_995.0),
         ("kubeboot_source_failures", "imds", 2.0),
         ("kubeboot_source_failures", "etcd", 0.0),
         ("kubeboot_source_answer_timestamp_seconds", "imds", 1_699_999_990.0),

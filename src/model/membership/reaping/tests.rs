@@ -197,6 +197,8 @@ fn a_learner_whose_join_was_given_up_is_removed_even_if_its_machine_runs() {
     world.members.0[2] = voter(3, false);
     world.registrations[2] = registered(3, None, Some(4));
     assert_eq!(verdict(&world, 3), ReapVerdict::Keep(KeepReason::NotGone(id(3))), "a started voter is never given up");
+    world.members.0[2] = Member { name: String::new(), ..voter(3, false) };
+    assert_eq!(verdict(&world, 3), ReapVerdict::Keep(KeepReason::NotGone(id(3))), "nor one that has no name yet");
 }
 
 #[test]
