@@ -84,7 +84,7 @@ async fn depart(reset: &ResetContext, found: &Look) -> Result<()> {
         Ok(()) => {}
         // Nothing else of this machine is in the cluster.
         Err(error) if reset.facts.external_etcd() => return Err(error),
-        Err(error) => tracing::warn!("{error:#}; whoever joins next deletes it"),
+        Err(error) => tracing::warn!("{error:#}; the leader or whoever joins next deletes it"),
     }
     Point::NodeDeleted.reached();
     // Before the marker, over which the next agent does nothing but answer the hook.

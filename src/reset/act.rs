@@ -89,7 +89,9 @@ fn report_end(reset: &ResetContext, removed: bool, failures: &Failures) -> Leavi
         tracing::info!("{line}");
         Leaving::Left
     } else {
-        tracing::error!("{line}; what is left of this machine is reaped when another one joins");
+        tracing::error!(
+            "{line}; what is left of this machine is reaped by the leader among the agents, or when another one joins"
+        );
         Leaving::Incomplete
     }
 }

@@ -150,7 +150,7 @@ points! {
     LeavingRegistered = "leaving-registered", Agent;
     /// A certain list lacks this machine.
     MemberGone = "member-gone", Agent;
-    /// Its Node is deleted, or whoever joins next deletes it.
+    /// Its Node is deleted, or the leader or whoever joins next deletes it.
     NodeDeleted = "node-deleted", Agent;
     /// The registration says that this machine has left.
     LeftRegistered = "left-registered", Agent;
