@@ -215,11 +215,13 @@ fn everywhere(role: &str, tell: impl Fn(&World, &Scene) -> Result<Vec<Stop>> + S
     })
 }
 
-/// How a machine is stopped at this point of its list. In the gate one way at each point, in turn, since both take eight minutes
-/// more; a joiner is killed where a leader's power is cut. `kills` is `all`, or names points: both ways there.
+/// How a machine is stopped at this point of its list. In the gate one way at every second point, in turn, since both ways at all of them
+/// take ten minutes more; a joiner is stopped where a leader is not. `kills` is `all`, or names points: both ways there.
 fn ways(role: &str, at: usize, point: &str, kills: &str) -> Vec<Stop> {
     if kills.is_empty() {
-        vec![if at.is_multiple_of(2) == (role == "leader") { Stop::Kill } else { Stop::Hold }]
+        let is_chosen = at.is_multiple_of(2) == (role == "leader");
+        let way = if (at / 2).is_multiple_of(2) { Stop::Kill } else { Stop::Hold };
+        is_chosen.then_some(way).into_iter().collect()
     } else if kills == "all" || kills.split(',').any(|name| name == point) {
         vec![Stop::Kill, Stop::Hold]
     } else {
