@@ -71,7 +71,7 @@ fn a_dead_member_is_reaped_with_nobody_joining_and_another_leads_when_the_leader
 
 #[test]
 fn the_node_of_a_machine_that_is_gone_is_deleted_and_that_of_one_that_lives_is_kept() -> Result<()> {
-    World::of(1).tell(|world| {
+    World::of(1).that_waits().tell(|world| {
         world.all_up(&[1])?;
         for _ in 0..2 {
             world.ask(&["launch", "--no-up"])?;
@@ -122,7 +122,7 @@ impl World {
 
 #[test]
 fn a_voter_that_is_terminated_while_its_agent_is_dead_is_taken_out_and_its_hook_completed() -> Result<()> {
-    World::of(3).with_terminate_hook().set("lease_ttl", "3s").tell(|world| {
+    World::of(3).with_terminate_hook().set("lease_ttl", "3s").that_waits().tell(|world| {
         world.all_up(&[1, 2, 3])?;
         let agents = world.all_agents(&[1, 2, 3])?;
         world.until_agent_says(&agents[2], "the group says InService")?;
@@ -145,7 +145,7 @@ fn a_voter_that_is_terminated_while_its_agent_is_dead_is_taken_out_and_its_hook_
 
 #[test]
 fn a_voter_that_hangs_is_replaced_through_the_group() -> Result<()> {
-    World::of(3).with_terminate_hook().set("lease_ttl", "3s").set("unhealthy_after", "10s").tell(|world| {
+    World::of(3).with_terminate_hook().set("lease_ttl", "3s").set("unhealthy_after", "10s").that_waits().tell(|world| {
         world.all_up(&[1, 2, 3])?;
         let agents = world.all_agents(&[1, 2])?;
         let leader = world.until_one_leads(&[1, 2])?;

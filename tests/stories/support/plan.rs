@@ -13,7 +13,8 @@ const LATER: usize = 0x1000;
 /// A world that has not started yet. Instance IDs count upwards, so that node 1 ranks first, then node 2.
 #[derive(Clone)]
 pub struct WorldPlan {
-    nodes: usize,
+    /// How many machines it counts as while others want to run.
+    places: usize,
     options: Vec<String>,
 }
 
@@ -21,7 +22,9 @@ impl WorldPlan {
     /// Machines that boot at once and run `kubeboot up`.
     pub fn of(nodes: usize) -> Self {
         let ids: Vec<String> = (1..=nodes).map(|node| format!("i-{:017x}", LATER + node)).collect();
-        Self { nodes, options: Vec::new() }.option("--nodes", &nodes.to_string()).option("--ids", &ids.join(","))
+        Self { places: nodes, options: Vec::new() }
+            .option("--nodes", &nodes.to_string())
+            .option("--ids", &ids.join(","))
     }
 
     /// An option of `dev/world up` with its value.
@@ -56,6 +59,11 @@ impl WorldPlan {
         self.flag("--no-up")
     }
 
+    /// The story is minutes long, and nothing happens in most of it: it keeps others from running as one machine would.
+    pub fn that_waits(self) -> Self {
+        Self { places: 1, ..self }
+    }
+
     /// Tells a story that begins with machine 1 as a cluster of its own; nothing has run on the others.
     pub fn tell_after_the_first(self, story: impl FnOnce(&World) -> Result<()>) -> Result<()> {
         self.without_up().set("expected_size", "1").set("settle_timeout", "1s").tell(|world| {
@@ -77,7 +85,7 @@ impl WorldPlan {
 
     /// Starts the world, tells the story in it, and ends the world. When the story fails, the logs are printed.
     pub fn tell(self, story: impl FnOnce(&World) -> Result<()>) -> Result<()> {
-        let slots = Slots::take(self.nodes);
+        let slots = Slots::take(self.places);
         let begun = Instant::now();
         let mut world = World::start(&self.options)?;
         story(&world)?;
