@@ -148,6 +148,10 @@ fn everything_lost(story: impl FnOnce(&World, &str) -> Result<()>) -> Result<()>
         world.ask(&["run"])?;
         world.all_up(&[1, 2])?;
         let claim = world.record()?["claim_id"].as_str().context("a claim")?.to_owned();
+        // Both at once and without a word: of two that go down in good order one would leave first.
+        for node in [1, 2] {
+            world.cut_power(node)?;
+        }
         world.ask(&["desired", "0"])?;
         world.ask(&["desired", "1"])?;
         story(world, &claim)
