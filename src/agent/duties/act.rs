@@ -75,7 +75,7 @@ async fn all(scene: &Scene, eyes: &mut Eyes<'_>, nonce: &Nonce) -> Result<()> {
     let (mut failed, mut first) = (Vec::new(), None);
     for _ in 0..MOST_DUTIES {
         // Whoever held the lease before may have changed everything, and so has the duty before.
-        let look = eyes.look(true, false, Some(nonce)).await?;
+        let look = eyes.look(true, Some(nonce)).await?;
         let decided = decide(&look.sight);
         let Some(duty) = next(&decided.duties, &failed) else { break };
         if let Err(error) = one(scene, &look, duty, nonce).await {
@@ -149,7 +149,7 @@ mod tests {
         let (first, other) = (Duty::CompleteHook(id(1)?), Duty::CompleteHook(id(2)?));
         let duties = [Duty::Replace(id(3)?), first.clone(), other.clone()];
         assert_eq!(next(&duties, &[]), Some(&first));
-        assert_eq!(next(&duties, &[first.clone()]), Some(&other));
+        assert_eq!(next(&duties, std::slice::from_ref(&first)), Some(&other));
         assert_eq!(next(&duties, &[first, other]), None);
         Ok(())
     }
