@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar, Self
 
 from .account import PREFIX
 from .journal import read
@@ -42,56 +43,56 @@ class Figures:
 
 
 @dataclass(frozen=True)
-class Joining:
-    """One machine from its boot to the end of its `kubeboot up`, in seconds; None if that did not come."""
+class Took:
+    """A part of one machine's life, in seconds; None if its end did not come."""
 
     total: float | None
     standin: float
     own: float | None
+    promise: ClassVar[str]
+    bound: ClassVar[float]
 
     def bounds(self) -> dict[str, bool]:
         """The promise and whether it was kept."""
-        return {f"a voter within {REPLACE_BOUND:g} s of our own time": self.own is not None and self.own < REPLACE_BOUND}
+        return {f"{self.promise} within {self.bound:g} s of our own time": self.own is not None and self.own < self.bound}
+
+    @classmethod
+    def between(cls, folder: Path, machine: tuple[str, str], begin: float | None, end: float | None) -> Self:
+        """From `begin` to `end`. `machine` is an instance and its host name, by which the stand-in knows it: only the commands of its
+        own count as the stand-in's time."""
+        if not begin or not end or end < begin:
+            return cls(None, 0.0, None)
+        commands = [line for line in kubeadm(folder) if line["node"] in machine]
+        standin = union([(line["start"], line["end"]) for line in commands], begin, end)
+        return cls(end - begin, standin, end - begin - standin)
+
+
+class Joining(Took):
+    """One machine from its boot to the end of its `kubeboot up`."""
+
+    promise, bound = "a voter", REPLACE_BOUND
+
+
+class Leaving(Took):
+    """One machine from the begin of its terminate hook until its agent has completed that."""
+
+    promise, bound = "left", LEAVE_BOUND
 
 
 def joining(folder: Path, instance: str, name: str) -> Joining:
-    """How long the last boot of a machine took until it had joined; `name` is its host name, by which the stand-in knows
-    it. Only the commands of its own count as the stand-in's time."""
+    """How long the last boot of a machine took until it had joined."""
     events = [line for line in read(folder / "events.jsonl") if line.get("node") == instance]
-    begin, end = last(events, "boot"), last(events, "up-ended")
-    if not begin or not end or end < begin:
-        return Joining(None, 0.0, None)
-    commands = [line for line in kubeadm(folder) if line["node"] in (name, instance)]
-    standin = union([(line["start"], line["end"]) for line in commands], begin, end)
-    return Joining(end - begin, standin, end - begin - standin)
-
-
-@dataclass(frozen=True)
-class Leaving:
-    """One machine from the begin of its terminate hook until its agent has completed that, in seconds; None if it has not."""
-
-    total: float | None
-    standin: float
-    own: float | None
-
-    def bounds(self) -> dict[str, bool]:
-        """The promise and whether it was kept."""
-        return {f"left within {LEAVE_BOUND:g} s of our own time": self.own is not None and self.own < LEAVE_BOUND}
+    return Joining.between(folder, (instance, name), last(events, "boot"), last(events, "up-ended"))
 
 
 def leaving(folder: Path, instance: str, name: str) -> Leaving:
-    """How long a machine took to leave; `name` is its host name, by which the stand-in knows it."""
+    """How long a machine took to leave."""
     events = read(folder / "events.jsonl")
     waits = [line for line in events if line["event"] == "lifecycle" and line["state"] == "Terminating:Wait"]
     answers = [line for line in events if line["event"] == "hook-call" and line.get("result") == "CONTINUE"]
     begin = first([line for line in waits if line["node"] == instance], "lifecycle")
     after = [line for line in answers if line["instance"] == instance and begin and line["time"] > begin]
-    end = first(after, "hook-call")
-    if not begin or not end:
-        return Leaving(None, 0.0, None)
-    commands = [line for line in kubeadm(folder) if line["node"] in (name, instance)]
-    standin = union([(line["start"], line["end"]) for line in commands], begin, end)
-    return Leaving(end - begin, standin, end - begin - standin)
+    return Leaving.between(folder, (instance, name), begin, first(after, "hook-call"))
 
 
 def figures(folder: Path) -> Figures:

@@ -36,18 +36,13 @@ def run(folder: Path, story: Story, as_json: bool) -> int:
 def _closing(teller: Teller, again: dict) -> list[str]:
     second = "something to do: see below" if again["wrong"] else "nothing to do"
     lines = [f"second up on every node: {again['seconds']:.2f} s, {second}"]
-    for node, took in teller.joinings.items():
+    measured = [("from its boot to a voter", one) for one in teller.joinings.items()]
+    measured += [("from the begin of its terminate hook to CONTINUE", one) for one in teller.leavings.items()]
+    for what, (node, took) in measured:
         if took.total is not None:
             lines.append(
-                f"node {node}, from its boot to a voter: {took.total:.2f} s; the stand-in's own: {took.standin:.2f} s; "
+                f"node {node}, {what}: {took.total:.2f} s; the stand-in's own: {took.standin:.2f} s; "
                 f"all else: {took.own:.2f} s"
-            )
-        lines += [f"{'met' if kept else 'MISSED'}: {bound}" for bound, kept in took.bounds().items()]
-    for node, took in teller.leavings.items():
-        if took.total is not None:
-            lines.append(
-                f"node {node}, from the begin of its terminate hook to CONTINUE: {took.total:.2f} s; the stand-in's own: "
-                f"{took.standin:.2f} s; all else: {took.own:.2f} s"
             )
         lines += [f"{'met' if kept else 'MISSED'}: {bound}" for bound, kept in took.bounds().items()]
     return lines + ([f"WRONG: {fault}" for fault in teller.wrong] or ["It has healed."])
