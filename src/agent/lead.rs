@@ -14,6 +14,7 @@ use crate::node::credentials::MEMBER_KUBECONFIG;
 use crate::node::departure;
 use crate::node::election::{Election, Told};
 use anyhow::{Context, Result, bail};
+use futures::FutureExt;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::pin::pin;
@@ -34,7 +35,7 @@ const KUBECONFIG_LIMIT: u64 = 256 * 1024;
 
 /// What the agent lets its part in the election do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Part {
+pub(super) enum Candidacy {
     /// Nothing is in the way.
     Free,
     /// The machine is being terminated: it leads no longer.
@@ -46,7 +47,7 @@ pub(super) enum Part {
 /// What the agent and its part in the election tell each other.
 pub(super) struct Channels {
     /// What the agent lets it do.
-    pub(super) part: watch::Receiver<Part>,
+    pub(super) part: watch::Receiver<Candidacy>,
     /// Whether the agent sees a machine in the group that is ended or unhealthy.
     pub(super) trouble: watch::Receiver<bool>,
     /// Who leads, as far as this machine knows; what serves it may ask for it.
@@ -62,9 +63,9 @@ pub(super) async fn take_part(facts: Facts, session: Session, mut channels: Chan
     loop {
         let part = *channels.part.borrow_and_update();
         match part {
-            Part::Stopped => return,
-            Part::Terminating => {}
-            Part::Free => {
+            Candidacy::Stopped => return,
+            Candidacy::Terminating => {}
+            Candidacy::Free => {
                 let why = match Seat::find(&scene.facts) {
                     Ok(seat) => seat.hold(&scene, &mut channels).await,
                     Err(why) => format!("{why:#}"),
@@ -117,7 +118,7 @@ impl Seat {
         let (mut election, told) = Election::new(lease, NAME.to_owned(), scene.facts.node_name.clone(), is_barred);
         let (over, is_over) = watch::channel(false);
         let mut duties =
-            pin!(duties::run(scene, told.clone(), is_over, channels.trouble.clone(), channels.words.clone()));
+            pin!(duties::run(scene, told.clone(), is_over, channels.trouble.clone(), channels.words.clone()).fuse());
         let why = tokio::select! {
             biased;
             why = self.until_lost(&scene.facts, &mut channels.part) => why,
@@ -144,16 +145,16 @@ impl Seat {
     }
 
     /// Until the machine may take part no longer, or by other credentials.
-    async fn until_lost(&self, facts: &Facts, part: &mut watch::Receiver<Part>) -> String {
+    async fn until_lost(&self, facts: &Facts, part: &mut watch::Receiver<Candidacy>) -> String {
         loop {
             tokio::select! {
                 () = sleep(LOOK_INTERVAL) => {}
                 changed = part.changed() => if changed.is_err() { return "the agent ends".to_owned() },
             }
             match *part.borrow() {
-                Part::Stopped => return "the agent ends".to_owned(),
-                Part::Terminating => return "this machine is being terminated".to_owned(),
-                Part::Free => {}
+                Candidacy::Stopped => return "the agent ends".to_owned(),
+                Candidacy::Terminating => return "this machine is being terminated".to_owned(),
+                Candidacy::Free => {}
             }
             match Self::find(facts) {
                 Ok(now) if now.kubeconfig != self.kubeconfig => return "its credentials were renewed".to_owned(),

@@ -30,7 +30,7 @@ use crate::reset::ResetContext;
 use crate::settings::Settings;
 use anyhow::Result;
 use hook::TerminateHook;
-use lead::{Channels, Part};
+use lead::{Candidacy, Channels};
 use look::{Look, Looker};
 use renewing::Renewing;
 use serve::Board;
@@ -70,7 +70,7 @@ pub async fn run(settings: Settings) -> Result<()> {
         }
     };
     let (facts, session) = begun;
-    let (part, may) = channel::channel(Part::Free);
+    let (part, may) = channel::channel(Candidacy::Free);
     let (sees_trouble, trouble) = channel::channel(false);
     let (told, leader) = channel::channel(Told::default());
     let (words, leads) = channel::channel(String::new());
@@ -84,7 +84,7 @@ pub async fn run(settings: Settings) -> Result<()> {
         // The work is dropped between two of its steps; what it has begun, the next agent goes on with.
         signal = &mut stop => signal.map(|signal| tracing::info!("stopped by {signal}")),
     };
-    beside.part.send_replace(Part::Stopped);
+    beside.part.send_replace(Candidacy::Stopped);
     if timeout(END_TIMEOUT, lead).await.is_err() {
         tracing::warn!("what this agent leads is not given up in time, so others wait until it has run out");
     }
@@ -119,13 +119,13 @@ async fn agent(
     notify::ready();
     tokio::select! {
         never = agent.watch_over(&mut watch, &mut renewing, beside) => match never {},
-        never = serve::serve(facts.clone(), board, events, Some(leader)) => match never {},
+        never = serve::serve(facts.clone(), board, events, leader) => match never {},
     }
 }
 
 /// What the loop tells the agent's part in the election, and hears of it.
 struct Beside {
-    part: channel::Sender<Part>,
+    part: channel::Sender<Candidacy>,
     sees_trouble: channel::Sender<bool>,
     /// What a leader does, in words for the status line.
     leads: channel::Receiver<String>,
@@ -165,14 +165,14 @@ impl Agent {
                 None => {
                     self.since = None;
                     renewing.go_on();
-                    tell(&beside.part, Part::Free);
+                    tell(&beside.part, Candidacy::Free);
                     let words = format!("{}{}", watch.describe(self.hook.name()), *beside.leads.borrow());
                     self.say(&words);
                     self.board.passes(AgentState::Watching, &words);
                     sleep(IDLE_INTERVAL).await;
                 }
                 Some(ending) => {
-                    tell(&beside.part, Part::Terminating);
+                    tell(&beside.part, Candidacy::Terminating);
                     renewing.stop().await;
                     self.since.get_or_insert_with(Instant::now);
                     self.looker.ending = Some((ending, states));

@@ -11,7 +11,7 @@ use super::End;
 use crate::exit::Exit;
 use crate::host::boottime;
 use crate::host::process::guarded::{Deadlines, Ended, Guarded};
-use crate::model::leader::decide::Written;
+use crate::model::leader::decide::LeaseWrite;
 use crate::model::leader::{DURATION, KILL_DEADLINE, RENEW_DEADLINE};
 use crate::node::election::{Told, changed, until_led};
 
@@ -130,7 +130,7 @@ impl Running {
 
     /// Passes a renewal on to the guard, which ends the command when none comes; has it killed at once when the Lease may be another's
     /// already.
-    async fn follow(&mut self, term: Option<Written>) {
+    async fn follow(&mut self, term: Option<LeaseWrite>) {
         match term {
             Some(term) if term.content.transitions == self.number && !self.must_end => {
                 self.sent = term.sent;

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 use crate::exit::Exit;
 use crate::host::signals::asked_to_stop;
-use crate::kube::{Access, LeaseClient};
+use crate::kube::{ApiAccess, LeaseClient};
 use crate::log;
 use crate::node::election::{Election, Told};
 
@@ -54,7 +54,7 @@ pub async fn run(options: ElectOptions) -> Result<ExitCode> {
         Some(id) => identity(id).context(Exit::Usage)?,
         None => format!("{}_{}", rustix::system::uname().nodename().to_string_lossy(), uuid::Uuid::new_v4()),
     };
-    let access = Access::find(options.kubeconfig.as_deref()).context(Exit::Usage)?;
+    let access = ApiAccess::find(options.kubeconfig.as_deref()).context(Exit::Usage)?;
     let namespace = options.namespace.unwrap_or_else(|| access.namespace().to_owned());
     for (what, name) in [("election", &options.election), ("namespace", &namespace)] {
         ensure!(

@@ -25,14 +25,14 @@ const LIMIT: u64 = 256 * 1024;
 const DEFAULT_NAMESPACE: &str = "default";
 
 /// A server, and the credentials that are for it.
-pub struct Access {
+pub struct ApiAccess {
     pub(super) server: String,
     pub(super) client: ClientBuilder,
     pub(super) bearer: Option<Bearer>,
     namespace: String,
 }
 
-impl Access {
+impl ApiAccess {
     /// From this kubeconfig, or else as the pod that this program runs in.
     ///
     /// # Errors
@@ -113,11 +113,11 @@ mod tests {
 
     const CA: &[u8] = include_bytes!("../../tests/fixtures/pki/ca.crt");
 
-    fn read(text: &str) -> Result<Access> {
+    fn read(text: &str) -> Result<ApiAccess> {
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("kubeconfig");
         std::fs::write(&path, text)?;
-        Access::find(Some(&path))
+        ApiAccess::find(Some(&path))
     }
 
     fn text(cluster: &str, user: &str) -> String {
@@ -152,7 +152,7 @@ mod tests {
             let error = read(&text).err().map(|error| format!("{error:#}")).unwrap_or_default();
             assert!(error.contains(expected) && !error.contains("SECRET"), "'{error}' for '{expected}'");
         }
-        let error = Access::find(Some(Path::new("/nowhere"))).err().map(|error| format!("{error:#}"));
+        let error = ApiAccess::find(Some(Path::new("/nowhere"))).err().map(|error| format!("{error:#}"));
         assert!(error.is_some_and(|error| error.contains("'/nowhere'")));
         Ok(())
     }
@@ -164,7 +164,7 @@ mod tests {
         write("ca.crt", CA)?;
         write("namespace", b"web\n")?;
         write("token", b"SECRET1\n")?;
-        let access = Access::of_pod("fd00::1", "443", folder.path())?;
+        let access = ApiAccess::of_pod("fd00::1", "443", folder.path())?;
         assert_eq!((access.namespace(), access.server.as_str()), ("web", "https://[fd00::1]:443"));
         let bearer = access.bearer.context("there is a token")?;
         assert_eq!(bearer.token()?, "SECRET1");
@@ -173,8 +173,8 @@ mod tests {
         write("token", b"SECRET\r\nX-Header: 3")?;
         let error = format!("{:#}", bearer.token().err().context("it must fail")?);
         assert!(error.contains("no token has") && !error.contains("SECRET"), "{error}");
-        assert!(Access::of_pod("a b", "443", folder.path()).is_err());
-        assert!(Access::of_pod("10.96.0.1", "tcp", folder.path()).is_err());
+        assert!(ApiAccess::of_pod("a b", "443", folder.path()).is_err());
+        assert!(ApiAccess::of_pod("10.96.0.1", "tcp", folder.path()).is_err());
         Ok(())
     }
 }

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
 
-use super::access::Access;
+use super::access::ApiAccess;
 use super::answers;
 use super::kubeconfig::Kubeconfig;
 use super::transport::{SERVER_NAME, Transport};
@@ -30,8 +30,8 @@ impl LeaseClient {
     ///
     /// # Errors
     /// When the credentials cannot be used.
-    pub fn new(access: Access, namespace: &str, name: &str) -> Result<Self> {
-        let Access { server, client, bearer, .. } = access;
+    pub fn new(access: ApiAccess, namespace: &str, name: &str) -> Result<Self> {
+        let ApiAccess { server, client, bearer, .. } = access;
         let transport = Transport::new(client, server.clone(), CALL_TIMEOUT, LIMIT)?.with_bearer(bearer);
         Ok(Self::by(transport, server, namespace, name))
     }

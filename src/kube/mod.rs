@@ -13,7 +13,7 @@ mod nodes;
 mod probe;
 mod transport;
 
-pub use access::Access;
+pub use access::ApiAccess;
 pub use answers::{ClusterConfiguration, KubeNode};
 pub use client::{Client, Deleted, Marking, bad_certificate, is_silence};
 pub use endpoint::{UnverifiedAnswer, answers_at, answers_at_address};

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use crate::host::boottime;
 use crate::kube::LeaseClient;
-use crate::model::leader::decide::{Lost, Mine, Step, Written, decide, settled, stepped_down};
+use crate::model::leader::decide::{ElectionStep, LeaseWrite, Lost, Mine, decide, settled, stepped_down};
 use crate::model::leader::lease::{Content, conditional, created, released, renewed, taken};
 use crate::model::leader::seen::Seen;
 use crate::model::leader::{RENEW_DEADLINE, RETRY};
@@ -31,7 +31,7 @@ pub struct Told {
 }
 
 /// Waits until this one leads.
-pub async fn until_led(told: &mut watch::Receiver<Told>) -> Written {
+pub async fn until_led(told: &mut watch::Receiver<Told>) -> LeaseWrite {
     loop {
         if let Some(term) = &told.borrow_and_update().mine.term
             && !term.is_overdue(boottime::now())
@@ -159,20 +159,20 @@ impl Election {
         let now = humantime::format_rfc3339_micros(SystemTime::now()).to_string();
         let me = self.mine.me.clone();
         match (step, lease) {
-            (Step::StepDown(lost), _) => self.step_down(&lost),
-            (Step::Wait(why), _) => self.say(why.to_string(), false),
-            (Step::Create { number }, _) => self.write(created(&self.name, &me, number, &now), true).await?,
-            (Step::Take { number }, Some(lease)) => self.write(taken(&lease, &me, number, &now), false).await?,
-            (Step::Renew, Some(lease)) => self.write(renewed(&lease, &now), false).await?,
+            (ElectionStep::StepDown(lost), _) => self.step_down(&lost),
+            (ElectionStep::Wait(why), _) => self.say(why.to_string(), false),
+            (ElectionStep::Create { number }, _) => self.write(created(&self.name, &me, number, &now), true).await?,
+            (ElectionStep::Take { number }, Some(lease)) => self.write(taken(&lease, &me, number, &now), false).await?,
+            (ElectionStep::Renew, Some(lease)) => self.write(renewed(&lease, &now), false).await?,
             // Neither is decided where there is none.
-            (Step::Take { .. } | Step::Renew, None) => {}
+            (ElectionStep::Take { .. } | ElectionStep::Renew, None) => {}
         }
         Ok(())
     }
 
     /// Writes the Lease in this one's name. A write without an answer may have been carried out, and what its caller drops, too.
     async fn write(&mut self, lease: Value, is_new: bool) -> Result<()> {
-        let written = Written { content: Content::of(&lease), sent: boottime::now() };
+        let written = LeaseWrite { content: Content::of(&lease), sent: boottime::now() };
         self.mine.unknown.push(written.clone());
         let done = if is_new {
             self.lease.create(&lease).await?

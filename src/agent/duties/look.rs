@@ -123,7 +123,7 @@ impl<'a> Eyes<'a> {
     ///
     /// # Errors
     /// Without a certain list, or where something else does not answer, nothing is to be done.
-    pub(super) async fn look(&mut self, trouble: bool, past: bool, nonce: Option<&Nonce>) -> Result<Look> {
+    pub(super) async fn look(&mut self, trouble: bool, nonce: Option<&Nonce>) -> Result<Look> {
         let facts = &self.scene.facts;
         let record = self.record().await?;
         let credentials = Credentials::from_disk(facts, RecordedEtcd::of(&record))?;
@@ -141,7 +141,7 @@ impl<'a> Eyes<'a> {
         };
         let members_open = members.as_ref().is_some_and(is_open);
         let wants_aws = trouble || members_open || nodes.iter().any(SeenNode::is_stale);
-        let view = if wants_aws { self.view(&record, &registrations, &nodes, past).await? } else { View::default() };
+        let view = if wants_aws { self.view(&registrations, &nodes).await? } else { View::default() };
         let silent = members.iter().flat_map(|members| members.voters()).filter(|member| !member.answers);
         let silent = self.silent.observe(silent.map(|member| (member.id, ())), now);
         let ended = ended(view.group.as_ref(), members.as_ref(), &registrations);
@@ -297,20 +297,11 @@ impl<'a> Eyes<'a> {
     }
 
     /// The group, and what EC2 says of everybody who matters.
-    async fn view(
-        &mut self,
-        record: &ClusterRecord,
-        registrations: &[Registration],
-        nodes: &[SeenNode],
-        past: bool,
-    ) -> Result<View> {
+    async fn view(&mut self, registrations: &[Registration], nodes: &[SeenNode]) -> Result<View> {
         let facts = &self.scene.facts;
         let stale = nodes.iter().filter(|node| node.is_stale());
         let mut others: Vec<InstanceId> = stale.filter_map(|node| node.instance(&facts.machine.region)).collect();
         others.extend(registrations.iter().map(|found| found.instance.clone()));
-        if past {
-            others.extend(record.published().map(|published| published.initialised_by.clone()));
-        }
         others.sort();
         others.dedup();
         Ok(self.group.look(&others, facts.settings.expected_size).await?)

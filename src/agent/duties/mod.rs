@@ -110,13 +110,12 @@ impl<'a> Leader<'a> {
         // Not held any longer than it takes: the agent would wait for it.
         let sees_trouble = *self.trouble.borrow_and_update();
         self.next_look = Instant::now() + LOOK_INTERVAL;
-        let wants_past = Instant::now() >= self.next_past;
-        let look = timeout(LOOK_TIMEOUT, self.eyes.look(sees_trouble, wants_past, None)).await??;
+        let look = timeout(LOOK_TIMEOUT, self.eyes.look(sees_trouble, None)).await??;
         let decided = decide(&look.sight);
         self.next_look = Instant::now() + look.pace();
         self.tell(&decided);
         let done = self.carry_out(&look, &decided).await;
-        if wants_past {
+        if Instant::now() >= self.next_past {
             self.next_past = Instant::now() + PAST_INTERVAL;
             self.eyes.end_what_is_past(&look).await?;
         }
@@ -135,23 +134,23 @@ impl<'a> Leader<'a> {
             if !leads(&self.told) || *self.over.borrow() {
                 break;
             }
-            // What was judged before the lease was had may have come back meanwhile.
-            if matches!(duty, Duty::Replace(_)) && !self.is_still_due(duty).await? {
-                continue;
-            }
-            match (act::by_itself(self.scene, look, duty).await, duty) {
-                (Ok(()), Duty::Replace(_)) => self.eyes.has_replaced(),
-                (Ok(()), _) => {}
-                (Err(error), _) => failed = failed.or(Some(error)),
-            }
+            let done = match duty {
+                Duty::Replace(_) => self.replace_if_still_due(look, duty).await,
+                _ => act::by_itself(self.scene, look, duty).await,
+            };
+            failed = failed.or(done.err());
         }
         failed.map_or(Ok(()), Err)
     }
 
-    /// Whether a look of this moment finds the same duty.
-    async fn is_still_due(&mut self, duty: &Duty) -> Result<bool> {
-        let look = timeout(LOOK_TIMEOUT, self.eyes.look(true, false, None)).await??;
-        Ok(decide(&look.sight).duties.contains(duty))
+    /// What was judged before the lease was had may have come back meanwhile.
+    async fn replace_if_still_due(&mut self, look: &Look, duty: &Duty) -> Result<()> {
+        let now = timeout(LOOK_TIMEOUT, self.eyes.look(true, None)).await??;
+        if decide(&now.sight).duties.contains(duty) {
+            act::by_itself(self.scene, look, duty).await?;
+            self.eyes.has_replaced();
+        }
+        Ok(())
     }
 
     fn tell(&mut self, decided: &Decided) {

@@ -58,7 +58,7 @@ pub(super) async fn serve(
     facts: Facts,
     board: Board,
     events: mpsc::Receiver<NodeEvent>,
-    election: Option<watch::Receiver<Told>>,
+    election: watch::Receiver<Told>,
 ) -> Infallible {
     let (address, settings) = (facts.settings.agent_listen, facts.settings.clone());
     let mut looker = MachineLooker::new(facts.clone(), board.clone());
@@ -107,7 +107,8 @@ async fn listener(address: SocketAddr, board: &Board) -> TcpListener {
 /// What an answer is made of.
 struct Server {
     board: Board,
-    election: Option<watch::Receiver<Told>>,
+    /// Nobody is known to lead while this machine takes no part in the election.
+    election: watch::Receiver<Told>,
     machine: OnDemand<MachineSeen>,
     report: OnDemand<Result<Value>>,
 }
@@ -115,7 +116,7 @@ struct Server {
 impl Server {
     async fn say(&self, path: &str) -> Option<Said> {
         Some(match path {
-            "/" => self.leader(),
+            "/" => leader_told(&self.election.borrow(), boottime::now()),
             "/livez" if is_live(notify::last_alive(), boottime::now()) => Said::fine(),
             "/livez" => Said::error(StatusCode::INTERNAL_SERVER_ERROR, "the agent hangs"),
             "/readyz" => match self.board.seen().not_ready(boottime::now()) {
@@ -128,17 +129,10 @@ impl Server {
         })
     }
 
-    fn leader(&self) -> Said {
-        match &self.election {
-            Some(told) => leader_told(&told.borrow(), boottime::now()),
-            None => Said::error(StatusCode::SERVICE_UNAVAILABLE, "this machine's agent takes part in no election"),
-        }
-    }
-
-    fn leading(&self) -> Option<Leading> {
-        let told = self.election.as_ref()?.borrow();
+    fn leading(&self) -> Leading {
+        let told = self.election.borrow();
         let leader = leader(&told.mine, told.seen.as_ref(), boottime::now());
-        Some(Leading { is_leader: leader == Some(told.mine.me.as_str()), is_known: leader.is_some() })
+        Leading { is_leader: leader == Some(told.mine.me.as_str()), is_known: leader.is_some() }
     }
 
     async fn metrics(&self) -> Said {

@@ -11,14 +11,14 @@ const MOST_TRANSITIONS: i64 = i32::MAX as i64;
 
 /// A write of this process: what it made of the Lease, and when it was sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Written {
+pub struct LeaseWrite {
     /// What the Lease says after it.
     pub content: Content,
     /// When it was sent, on this machine's own clock: everything is counted from here, because others may have seen it since.
     pub sent: Duration,
 }
 
-impl Written {
+impl LeaseWrite {
     /// Whether a leader by this write gives up.
     #[must_use]
     pub fn is_overdue(&self, now: Duration) -> bool {
@@ -32,16 +32,16 @@ pub struct Mine {
     /// Its identity, which should be nobody else's.
     pub me: String,
     /// It leads by this write.
-    pub term: Option<Written>,
+    pub term: Option<LeaseWrite>,
     /// Writes that may have been carried out: no answer came. At most one was, since all of them had the same condition.
-    pub unknown: Vec<Written>,
+    pub unknown: Vec<LeaseWrite>,
     /// It must not lead now: what it started as a leader has not ended.
     pub barred: bool,
 }
 
 /// The next step.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Step {
+pub enum ElectionStep {
     /// Make the Lease, with this fencing number.
     Create {
         /// The fencing number.
@@ -55,14 +55,14 @@ pub enum Step {
     /// Renew it.
     Renew,
     /// Wait and look again.
-    Wait(Waiting),
+    Wait(ElectionWait),
     /// Lead no longer, from this moment on.
     StepDown(Lost),
 }
 
 /// Why nothing is to be done.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Waiting {
+pub enum ElectionWait {
     /// Another holds it.
     #[error("'{0}' holds the Lease")]
     Held(String),
@@ -102,7 +102,7 @@ pub enum Lost {
 /// Takes in what was seen: if a write without an answer was carried out, it counts from when it was sent.
 #[must_use]
 pub fn settled(mut mine: Mine, seen: &Seen) -> Mine {
-    let landed = |written: &&Written| seen.content.as_ref() == Some(&written.content);
+    let landed = |written: &&LeaseWrite| seen.content.as_ref() == Some(&written.content);
     if let Some(written) = mine.unknown.iter().find(landed).cloned() {
         mine.term = Some(written);
     }
@@ -119,36 +119,38 @@ pub fn stepped_down(mine: Mine) -> Mine {
 
 /// The next step of a process that has [`settled`] what was seen.
 #[must_use]
-pub fn decide(mine: &Mine, seen: &Seen, now: Duration) -> Step {
+pub fn decide(mine: &Mine, seen: &Seen, now: Duration) -> ElectionStep {
     match &mine.term {
         Some(term) => hold(term, seen, now),
-        None if mine.barred => Step::Wait(Waiting::Barred),
+        None if mine.barred => ElectionStep::Wait(ElectionWait::Barred),
         None => follow(mine, seen, now),
     }
 }
 
-fn hold(term: &Written, seen: &Seen, now: Duration) -> Step {
+fn hold(term: &LeaseWrite, seen: &Seen, now: Duration) -> ElectionStep {
     match &seen.content {
-        _ if term.is_overdue(now) => Step::StepDown(Lost::Overdue),
-        Some(content) if *content == term.content => Step::Renew,
-        Some(content) => Step::StepDown(Lost::Taken(content.holder.clone().unwrap_or_default())),
-        None => Step::StepDown(Lost::Deleted),
+        _ if term.is_overdue(now) => ElectionStep::StepDown(Lost::Overdue),
+        Some(content) if *content == term.content => ElectionStep::Renew,
+        Some(content) => ElectionStep::StepDown(Lost::Taken(content.holder.clone().unwrap_or_default())),
+        None => ElectionStep::StepDown(Lost::Deleted),
     }
 }
 
-fn follow(mine: &Mine, seen: &Seen, now: Duration) -> Step {
+fn follow(mine: &Mine, seen: &Seen, now: Duration) -> ElectionStep {
     let Some(content) = &seen.content else {
         return match seen.next_number {
-            _ if now < seen.vacant_from => Step::Wait(Waiting::Deleted),
-            number => Step::Create { number: number.min(MOST_TRANSITIONS) },
+            _ if now < seen.vacant_from => ElectionStep::Wait(ElectionWait::Deleted),
+            number => ElectionStep::Create { number: number.min(MOST_TRANSITIONS) },
         };
     };
     let runs_out = seen.since.saturating_add(content.promised());
     match &content.holder {
-        Some(holder) if now < runs_out && *holder == mine.me => Step::Wait(Waiting::HeldUnderMyName(holder.clone())),
-        Some(holder) if now < runs_out => Step::Wait(Waiting::Held(holder.clone())),
-        Some(_) | None if content.transitions >= MOST_TRANSITIONS => Step::Wait(Waiting::WornOut),
-        Some(_) | None => Step::Take { number: seen.next_number },
+        Some(holder) if now < runs_out && *holder == mine.me => {
+            ElectionStep::Wait(ElectionWait::HeldUnderMyName(holder.clone()))
+        }
+        Some(holder) if now < runs_out => ElectionStep::Wait(ElectionWait::Held(holder.clone())),
+        Some(_) | None if content.transitions >= MOST_TRANSITIONS => ElectionStep::Wait(ElectionWait::WornOut),
+        Some(_) | None => ElectionStep::Take { number: seen.next_number },
     }
 }
 

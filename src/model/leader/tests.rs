@@ -1,6 +1,6 @@
 //! Tables: what is read of Leases, hostile ones among them, and what follows.
 
-use super::decide::{Lost, Mine, Step, Waiting, Written, decide, leader, settled, stepped_down};
+use super::decide::{ElectionStep, ElectionWait, LeaseWrite, Lost, Mine, decide, leader, settled, stepped_down};
 use super::lease::{Content, conditional, created, released, renewed, taken};
 use super::seen::Seen;
 use serde_json::{Value, json};
@@ -23,7 +23,7 @@ fn me() -> Mine {
 
 /// Leads by a write that was sent at this second.
 fn leading(content: &Content, sent: u64) -> Mine {
-    Mine { term: Some(Written { content: content.clone(), sent: secs(sent) }), ..me() }
+    Mine { term: Some(LeaseWrite { content: content.clone(), sent: secs(sent) }), ..me() }
 }
 
 /// Looks at these seconds, each answered one second later.
@@ -43,9 +43,9 @@ fn who_does_not_lead_takes_only_what_has_run_out_on_its_own_clock() {
     let long = Content { seconds: Some(i64::MAX), ..held("other", 1) };
     let negative = Content { seconds: Some(-5), ..held("other", 1) };
     let worn = Content { transitions: i64::from(i32::MAX), ..free.clone() };
-    let (wait, take) = (|| Step::Wait(Waiting::Held("other".into())), Step::Take { number: 4 });
+    let (wait, take) = (|| ElectionStep::Wait(ElectionWait::Held("other".into())), ElectionStep::Take { number: 4 });
     let rows = [
-        ("none", looks(&[(100, None)]), 101, Step::Create { number: 0 }),
+        ("none", looks(&[(100, None)]), 101, ElectionStep::Create { number: 0 }),
         ("free", looks(&[(100, Some(free.clone()))]), 101, take.clone()),
         ("held", looks(&[(100, other())]), 101, wait()),
         ("held, just not run out", looks(&[(100, other()), (113, other())]), 115, wait()),
@@ -56,35 +56,35 @@ fn who_does_not_lead_takes_only_what_has_run_out_on_its_own_clock() {
         ("a promise without an end", looks(&[(100, Some(long))]), 9_000_000, wait()),
         ("a negative promise", looks(&[(100, Some(negative.clone()))]), 115, wait()),
         ("a negative promise, run out", looks(&[(100, Some(negative))]), 116, take),
-        ("a worn number", looks(&[(100, Some(worn))]), 200, Step::Wait(Waiting::WornOut)),
-        ("deleted while held", looks(&[(100, other()), (102, None)]), 115, Step::Wait(Waiting::Deleted)),
+        ("a worn number", looks(&[(100, Some(worn))]), 200, ElectionStep::Wait(ElectionWait::WornOut)),
+        ("deleted while held", looks(&[(100, other()), (102, None)]), 115, ElectionStep::Wait(ElectionWait::Deleted)),
         (
             "deleted and seen so twice",
             looks(&[(100, other()), (102, None), (104, None)]),
             115,
-            Step::Wait(Waiting::Deleted),
+            ElectionStep::Wait(ElectionWait::Deleted),
         ),
         (
             "deleted, and its holder's time is over",
             looks(&[(100, other()), (102, None)]),
             116,
-            Step::Create { number: 4 },
+            ElectionStep::Create { number: 4 },
         ),
-        ("deleted while free", looks(&[(100, Some(free)), (102, None)]), 103, Step::Create { number: 4 }),
+        ("deleted while free", looks(&[(100, Some(free)), (102, None)]), 103, ElectionStep::Create { number: 4 }),
         (
             "in my name, and not by me",
             looks(&[(100, Some(held("me", 1)))]),
             115,
-            Step::Wait(Waiting::HeldUnderMyName("me".into())),
+            ElectionStep::Wait(ElectionWait::HeldUnderMyName("me".into())),
         ),
-        ("in my name, run out", looks(&[(100, Some(held("me", 1)))]), 116, Step::Take { number: 4 }),
+        ("in my name, run out", looks(&[(100, Some(held("me", 1)))]), 116, ElectionStep::Take { number: 4 }),
     ];
     for (what, seen, now, expected) in rows {
         assert_eq!(decide(&settled(me(), &seen), &seen, secs(now)), expected, "{what}");
     }
     let barred = Mine { barred: true, ..me() };
     let seen = looks(&[(100, None)]);
-    assert_eq!(decide(&barred, &seen, secs(200)), Step::Wait(Waiting::Barred));
+    assert_eq!(decide(&barred, &seen, secs(200)), ElectionStep::Wait(ElectionWait::Barred));
 }
 
 #[test]
@@ -92,12 +92,17 @@ fn who_leads_renews_its_own_write_and_gives_up_for_any_other() {
     let mine = held("me", 1);
     let stranger = held("me", 7);
     let rows = [
-        ("mine", Some(mine.clone()), 109, Step::Renew),
-        ("mine, late", Some(mine.clone()), 110, Step::StepDown(Lost::Overdue)),
-        ("another's", Some(held("other", 1)), 101, Step::StepDown(Lost::Taken("other".into()))),
-        ("my name, another's write", Some(stranger), 101, Step::StepDown(Lost::Taken("me".into()))),
-        ("nobody's", Some(Content { holder: None, ..mine.clone() }), 101, Step::StepDown(Lost::Taken(String::new()))),
-        ("deleted", None, 101, Step::StepDown(Lost::Deleted)),
+        ("mine", Some(mine.clone()), 109, ElectionStep::Renew),
+        ("mine, late", Some(mine.clone()), 110, ElectionStep::StepDown(Lost::Overdue)),
+        ("another's", Some(held("other", 1)), 101, ElectionStep::StepDown(Lost::Taken("other".into()))),
+        ("my name, another's write", Some(stranger), 101, ElectionStep::StepDown(Lost::Taken("me".into()))),
+        (
+            "nobody's",
+            Some(Content { holder: None, ..mine.clone() }),
+            101,
+            ElectionStep::StepDown(Lost::Taken(String::new())),
+        ),
+        ("deleted", None, 101, ElectionStep::StepDown(Lost::Deleted)),
     ];
     for (what, content, now, expected) in rows {
         let seen = looks(&[(100, content)]);
@@ -108,30 +113,30 @@ fn who_leads_renews_its_own_write_and_gives_up_for_any_other() {
 #[test]
 fn a_write_without_an_answer_counts_from_its_sending_once_it_is_read() {
     let (before, after) = (held("me", 1), held("me", 2));
-    let unknown = vec![Written { content: after.clone(), sent: secs(104) }];
+    let unknown = vec![LeaseWrite { content: after.clone(), sent: secs(104) }];
     let mine = Mine { unknown, ..leading(&before, 100) };
 
     let landed = looks(&[(106, Some(after.clone()))]);
     let now = settled(mine.clone(), &landed);
     assert_eq!(now.term.as_ref().map(|term| term.sent), Some(secs(104)));
-    assert_eq!(decide(&now, &landed, secs(113)), Step::Renew);
-    assert_eq!(decide(&now, &landed, secs(114)), Step::StepDown(Lost::Overdue));
+    assert_eq!(decide(&now, &landed, secs(113)), ElectionStep::Renew);
+    assert_eq!(decide(&now, &landed, secs(114)), ElectionStep::StepDown(Lost::Overdue));
 
     let not_landed = looks(&[(106, Some(before))]);
     let now = settled(mine.clone(), &not_landed);
-    assert_eq!(decide(&now, &not_landed, secs(109)), Step::Renew);
-    assert_eq!(decide(&now, &not_landed, secs(110)), Step::StepDown(Lost::Overdue));
+    assert_eq!(decide(&now, &not_landed, secs(109)), ElectionStep::Renew);
+    assert_eq!(decide(&now, &not_landed, secs(110)), ElectionStep::StepDown(Lost::Overdue));
 
     // Who has given up is not brought back by it.
     let now = settled(stepped_down(mine), &landed);
-    assert_eq!(decide(&now, &landed, secs(113)), Step::Wait(Waiting::HeldUnderMyName("me".into())));
+    assert_eq!(decide(&now, &landed, secs(113)), ElectionStep::Wait(ElectionWait::HeldUnderMyName("me".into())));
 
     // A Lease that was taken without an answer is led from the sending, and not at all when that is long ago.
-    let acquiring = Mine { unknown: vec![Written { content: after.clone(), sent: secs(100) }], ..me() };
+    let acquiring = Mine { unknown: vec![LeaseWrite { content: after.clone(), sent: secs(100) }], ..me() };
     let soon = looks(&[(108, Some(after.clone()))]);
-    assert_eq!(decide(&settled(acquiring.clone(), &soon), &soon, secs(109)), Step::Renew);
+    assert_eq!(decide(&settled(acquiring.clone(), &soon), &soon, secs(109)), ElectionStep::Renew);
     let late = looks(&[(112, Some(after))]);
-    assert_eq!(decide(&settled(acquiring, &late), &late, secs(113)), Step::StepDown(Lost::Overdue));
+    assert_eq!(decide(&settled(acquiring, &late), &late, secs(113)), ElectionStep::StepDown(Lost::Overdue));
 }
 
 #[test]

@@ -128,17 +128,15 @@ pub struct Leading {
 pub fn samples(
     version: &str,
     agent: &AgentSeen,
-    leading: Option<Leading>,
+    leading: Leading,
     machine: Option<&MachineSeen>,
     clock: Clock,
 ) -> Vec<Sample> {
     let mut samples = Samples(Vec::new());
     samples.add("kubeboot_build", &[("version", version)], 1.0);
     samples.of_agent(agent, clock);
-    if let Some(leading) = leading {
-        samples.add("kubeboot_agent_is_leader", &[], flag(leading.is_leader));
-        samples.add("kubeboot_agent_leader_known", &[], flag(leading.is_known));
-    }
+    samples.add("kubeboot_agent_is_leader", &[], flag(leading.is_leader));
+    samples.add("kubeboot_agent_leader_known", &[], flag(leading.is_known));
     if let Some(machine) = machine {
         samples.of_machine(machine, clock);
     }

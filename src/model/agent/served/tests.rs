@@ -45,7 +45,7 @@ fn whole() -> MachineSeen {
 }
 
 fn of(agent: &AgentSeen, machine: Option<&MachineSeen>) -> Vec<Sample> {
-    samples("1.2.3", agent, Some(Leading { is_leader: true, is_known: true }), machine, CLOCK)
+    samples("1.2.3", agent, Leading { is_leader: true, is_known: true }, machine, CLOCK)
 }
 
 fn value(samples: &[Sample], name: &str, label: &str) -> Option<f64> {
@@ -171,10 +171,12 @@ fn values_are_what_was_seen() {
 
 #[test]
 fn what_is_not_known_is_left_out() {
-    let all = samples("1", &AgentSeen::beginning(secs(1)), None, None, CLOCK);
-    for name in ["kubeboot_agent_state", "kubeboot_agent_is_leader", "kubeboot_up_stopped", "kubeboot_etcd_has_quorum"]
-    {
+    let all = samples("1", &AgentSeen::beginning(secs(1)), Leading { is_leader: false, is_known: false }, None, CLOCK);
+    for name in ["kubeboot_agent_state", "kubeboot_up_stopped", "kubeboot_etcd_has_quorum"] {
         assert_eq!(value(&all, name, ""), None, "{name}");
+    }
+    for name in ["kubeboot_agent_is_leader", "kubeboot_agent_leader_known"] {
+        assert_eq!(value(&all, name, ""), Some(0.0), "{name}");
     }
     let silent =
         EtcdSeen { own: None, alarms: None, listed: None, ..etcd(ClusterView::Unknown { why: String::new() }) };
