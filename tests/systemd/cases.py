@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from . import vm_cases
+from . import agents, vm_cases
 from .again import looks_again
 from .bench import Bench
 from .columns import COLUMNS
@@ -127,6 +127,13 @@ AGAIN = [
     for system in VERSIONS
 ]
 
+AGENTS = [
+    Case(f"{system}-{name}", system, lambda bench, system=system, tell=tell: tell(bench, system), long=True)
+    for name, tell in agents.AGENTS.items()
+    # What order units end in is systemd's own doing.
+    for system in _systems(name in ("agent-idle", "agent-leaving"))
+]
+
 VIRTUAL = [Case(name, vm_cases.ROOT, tell) for name, tell in vm_cases.IN_A_VM.items()]
 
-ALL = {case.name: case for case in [*HOSTILE, *WAYS_DOWN, *TABLE, *WRONG, *AGAIN, *VIRTUAL]}
+ALL = {case.name: case for case in [*HOSTILE, *WAYS_DOWN, *TABLE, *WRONG, *AGAIN, *AGENTS, *VIRTUAL]}

@@ -19,6 +19,7 @@ MASKED = (
 )  # fmt: skip
 UNIT = "kubeboot-reset.service"
 UP = "kubeboot.service"
+AGENT = "kubeboot-agent.service"
 ORDER = ("After=", "Wants=", "RequiresMountsFor=")
 
 
