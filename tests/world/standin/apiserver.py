@@ -80,6 +80,7 @@ class Request(BaseHTTPRequestHandler):
             status, answer = self.server.handler.handle(user, self.command, path, query, body)
         except storage.Refusal as refusal:
             status, answer = refusal.status, _status(refusal.status, refusal.reason, str(refusal))
+            answer |= {"details": refusal.details} if refusal.details else {}
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             status, answer = 400, _status(400, "BadRequest", f"the object provided is unrecognized: {error!r}")
         except (dial.Unreachable, etcdapi.EtcdError) as error:

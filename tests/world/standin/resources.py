@@ -3,7 +3,7 @@
 import calendar
 import time
 
-from . import rules
+from . import evictions, rules
 from .storage import Refusal, merge, now
 
 EPOCH = "1970-01-01T00:00:00Z"  # the heartbeat of a Node that never had one
@@ -14,6 +14,7 @@ KINDS = {
     "namespaces": ("v1", "Namespace", False),
     "nodes": ("v1", "Node", False),
     "pods": ("v1", "Pod", True),
+    "poddisruptionbudgets": ("policy/v1", "PodDisruptionBudget", True),
     "configmaps": ("v1", "ConfigMap", True),
     "events": ("v1", "Event", True),
     "secrets": ("v1", "Secret", True),
@@ -48,6 +49,10 @@ class Handler:
         """(HTTP status, object) of a request. Raises Refusal."""
         resource, namespace, name, sub = locate(target)
         verb = "list" if method == "GET" and not name else VERBS.get(method, method.lower())
+        if (resource, sub, verb) == ("pods", "eviction", "create"):
+            # What a kubelet may evict depends on where the pod is.
+            rules.check(user, self.store, verb, resource, namespace, name, self.store.get(resource, namespace, name))
+            return 201, evictions.evict(self.store, namespace, name, body)
         rules.check(user, self.store, verb, resource, namespace, name, body)
         if verb == "list":
             return 200, self._list(resource, namespace, query.get("labelSelector", ""))

@@ -12,7 +12,7 @@ class Refusal(Exception):
 
     def __init__(self, status, reason, message):
         super().__init__(message)
-        self.status, self.reason = status, reason
+        self.status, self.reason, self.details = status, reason, None
 
 
 def now():
