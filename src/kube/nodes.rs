@@ -2,7 +2,7 @@
 
 use super::answers;
 use super::client::{Client, Deleted, NODES, in_folder};
-use crate::model::agent::duties::nodes::SeenNode;
+use crate::model::agent::duties::nodes::{Preconditions, SeenNode};
 use anyhow::{Context, Result, ensure};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -61,7 +61,8 @@ impl Client {
     /// # Errors
     /// When the server does not answer, or refuses.
     pub async fn delete_seen_node(&self, node: &SeenNode) -> Result<Deleted> {
-        self.delete(&in_folder(NODES, &node.name)?, json!({"uid": node.uid, "resourceVersion": node.version})).await
+        let Preconditions { uid, version } = node.preconditions();
+        self.delete(&in_folder(NODES, &node.name)?, json!({"uid": uid, "resourceVersion": version})).await
     }
 }
 

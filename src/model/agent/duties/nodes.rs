@@ -32,7 +32,23 @@ pub struct SeenNode {
     pub unchanged: Duration,
 }
 
+/// What a Node must still be when it is deleted. Between the look and the deletion a kubelet may have taken the Node up, or another
+/// leader may have deleted it and a new machine registered under its name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Preconditions {
+    /// The same object.
+    pub uid: String,
+    /// Unchanged since it was judged.
+    pub version: String,
+}
+
 impl SeenNode {
+    /// What it must still be when it is deleted.
+    #[must_use]
+    pub fn preconditions(&self) -> Preconditions {
+        Preconditions { uid: self.uid.clone(), version: self.version.clone() }
+    }
+
     /// The instance that its provider ID names, if that is in this Region: EC2 is asked in no other.
     #[must_use]
     pub fn instance(&self, region: &str) -> Option<InstanceId> {
