@@ -126,6 +126,7 @@ fn a_voter_that_is_terminated_while_its_agent_is_dead_is_taken_out_and_its_hook_
         world.all_up(&[1, 2, 3])?;
         let agents = world.all_agents(&[1, 2, 3])?;
         world.until_agent_says(&agents[2], "the group says InService")?;
+        world.make_lead(&[1, 2, 3], 3)?;
         world.kill_program(3, "kubeboot")?;
         world.ask(&["terminate", "3"])?;
         let leader = world.until_one_leads(&[1, 2])?;
@@ -133,6 +134,7 @@ fn a_voter_that_is_terminated_while_its_agent_is_dead_is_taken_out_and_its_hook_
         world.are_the_voters(&[1, 2, 3])?;
         world.until_terminated(3, &agents[leader - 1])?;
         world.are_the_voters(&[1, 2])?;
+        world.until_agent_says(&agents[leader - 1], "another voter leads etcd now")?;
         let answers = world.hook_calls("CompleteLifecycleAction", 3)?;
         ensure!(answers.len() == 1 && answers[0]["result"] == "CONTINUE", "{answers:?}");
         ensure!(answers[0]["hook"] == HOOK && answers[0]["node"] == world.id(leader)?.as_str(), "{answers:?}");

@@ -1,6 +1,7 @@
 //! Carrying duties out.
 
 use super::Scene;
+use super::leadership::hand_over;
 use super::look::{Eyes, Look, reaper};
 use crate::aws::hook::{HookResult, Transition};
 use crate::bucket::registrations;
@@ -78,6 +79,11 @@ async fn all(scene: &Scene, eyes: &mut Eyes<'_>, nonce: &Nonce) -> Result<()> {
         let look = eyes.look(true, Some(nonce)).await?;
         let decided = decide(&look.sight);
         let Some(duty) = next(&decided.duties, &failed) else { break };
+        // `up` and `reset` go first: what is left is judged anew afterwards.
+        if Lock::is_wanted(Path::new(lock::PATH)) {
+            tracing::info!("another kubeboot wants this machine's lock, so what is left is done later");
+            break;
+        }
         if let Err(error) = one(scene, &look, duty, nonce).await {
             tracing::warn!("a duty has failed, and is tried again later: {error:#}");
             failed.push(duty.clone());
@@ -99,6 +105,7 @@ async fn one(scene: &Scene, look: &Look, duty: &Duty, nonce: &Nonce) -> Result<(
     match duty {
         Duty::Reap(member, why) => reaper.reap_member(members, member, why, all).await.map(drop),
         Duty::TakeOut(member, instance) => {
+            hand_over(reaper.access, members, member.id, all).await;
             reaper.remove(members, member.id).await?;
             tracing::warn!(member = %member.id, %instance, "{duty}");
             // Its Node goes when EC2 says that the machine has ended: it may still run for hours. Its registration, whose rest is the sign

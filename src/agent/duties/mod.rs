@@ -1,6 +1,7 @@
 //! What the leader among the agents does for all. [`crate::model::agent::duties`] decides; this looks, and carries out.
 
 mod act;
+mod leadership;
 mod look;
 mod past;
 

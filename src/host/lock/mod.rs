@@ -12,7 +12,7 @@ mod tests;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -81,6 +81,7 @@ impl Lock {
         let file = open(path)?;
         let since = Instant::now();
         let mut last_reason = String::new();
+        let mut wanting = None;
         let (mut orphan, mut holder) = (Termination::default(), Termination::default());
         loop {
             match file.try_lock() {
@@ -90,6 +91,7 @@ impl Lock {
                     return Err(error).with_context(|| failed_to("take", path));
                 }
             }
+            wanting = wanting.or_else(|| want(path));
             let holders = Holders::of(&file).with_context(|| failed_to("examine", path))?;
             let note = Note::read(&file);
             let reason = reason(&holders, note.as_ref());
@@ -113,6 +115,12 @@ impl Lock {
             }
             sleep(POLL_INTERVAL).await;
         }
+    }
+
+    /// Whether another process waits for the lock at `path`: a holder that works for long ends between two of its steps then.
+    #[must_use]
+    pub fn is_wanted(path: &Path) -> bool {
+        open(&wanted(path)).is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
     }
 
     fn taken(file: File, command: &str) -> Result<Self> {
@@ -149,6 +157,16 @@ fn open(path: &Path) -> Result<File> {
         .mode(0o600)
         .open(path)
         .with_context(|| failed_to("open", path))
+}
+
+/// The file that everybody who waits for the lock at `path` has locked together with the others that wait.
+fn wanted(path: &Path) -> PathBuf {
+    path.with_extension("wanted")
+}
+
+/// Shows to the holder that somebody waits, until this is dropped. Who cannot show it waits all the same.
+fn want(path: &Path) -> Option<File> {
+    open(&wanted(path)).ok().filter(|file| file.try_lock_shared().is_ok())
 }
 
 /// Why the lock cannot be taken, for people.

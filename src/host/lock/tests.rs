@@ -54,6 +54,34 @@ impl Machine {
 }
 
 #[tokio::test]
+async fn a_holder_sees_that_somebody_waits_and_no_longer_than_that() -> Result<()> {
+    let machine = machine()?;
+    let first = machine.try_take().await?;
+    assert!(!Lock::is_wanted(&machine.path));
+    for _ in 0..2 {
+        let said = Mutex::default();
+        let mut waiting = std::pin::pin!(machine.take(SOON, &said));
+        let mut second = std::pin::pin!(machine.take(SOON, &said));
+        tokio::select! {
+            biased;
+            taken = &mut waiting => anyhow::bail!("it is held: {taken:?}"),
+            taken = &mut second => anyhow::bail!("it is held: {taken:?}"),
+            () = sleep(Duration::ZERO) => {}
+        }
+        assert!(Lock::is_wanted(&machine.path));
+        // Asking takes nothing from those who wait.
+        assert!(Lock::is_wanted(&machine.path));
+    }
+    let end = Instant::now() + SOON;
+    while Lock::is_wanted(&machine.path) {
+        anyhow::ensure!(Instant::now() < end, "nobody waits any more");
+        sleep(Duration::from_millis(10)).await;
+    }
+    drop(first);
+    machine.is_free().await
+}
+
+#[tokio::test]
 async fn the_second_waits_with_a_reason_and_gives_up_in_time() -> Result<()> {
     let machine = machine()?;
     let first = machine.try_take().await?;
