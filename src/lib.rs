@@ -11,7 +11,7 @@
 //! | ring | modules | rule |
 //! |---|---|---|
 //! | pure | [`model`] | no IO, no clock, no chance; compiles without the feature `node` |
-//! | rim | [`aws`], [`etcd`], [`kube`], [`kubeadm`], [`host`], [`bucket`], [`node`], [`settings`], [`exit`] | one outside thing each, every call with a deadline |
+//! | rim | [`aws`], [`etcd`], [`kube`], [`kubeadm`], [`host`], [`bucket`], [`node`], [`snapshot`], [`settings`], [`exit`] | one outside thing each, every call with a deadline |
 //! | shell | [`up`], [`reset`], [`agent`], [`status`], [`check`], [`reap`], [`renew`], [`retire`], [`guard`], [`elect`], [`cli`], [`log`], [`layout`] | one module per command |
 //!
 //! `docs/protocol.md` tells the protocol for operators.
@@ -62,6 +62,8 @@ pub mod reset;
 pub mod retire;
 #[cfg(feature = "node")]
 pub mod settings;
+#[cfg(feature = "node")]
+pub mod snapshot;
 #[cfg(feature = "node")]
 pub mod status;
 #[cfg(test)]

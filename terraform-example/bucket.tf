@@ -115,6 +115,28 @@ resource "aws_s3_bucket_lifecycle_configuration" "control_plane" {
     }
   }
 
+  # Those of etcd's snapshots that are here: with a bucket of their own there are none.
+  rule {
+    id     = "snapshots"
+    status = "Enabled"
+
+    filter {
+      prefix = local.snapshots
+    }
+
+    expiration {
+      days = var.snapshot_days
+    }
+
+    noncurrent_version_expiration {
+      noncurrent_days = 1
+    }
+
+    abort_incomplete_multipart_upload {
+      days_after_initiation = 1
+    }
+  }
+
   # Expiration leaves delete markers, and a rule that ends them cannot say how many days objects live.
   rule {
     id     = "former-markers"

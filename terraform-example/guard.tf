@@ -46,6 +46,14 @@ resource "terraform_data" "guard" {
     aws_s3_bucket_ownership_controls.control_plane,
     aws_s3_bucket_public_access_block.control_plane,
     aws_security_group.private_services,
+    aws_cloudwatch_event_target.snapshots,
+    aws_cloudwatch_metric_alarm.snapshots,
+    aws_s3_bucket_lifecycle_configuration.snapshots,
+    aws_s3_bucket_notification.snapshots,
+    aws_s3_bucket_object_lock_configuration.snapshots,
+    aws_s3_bucket_ownership_controls.snapshots,
+    aws_s3_bucket_policy.snapshots,
+    aws_s3_bucket_server_side_encryption_configuration.snapshots,
   ]
 }
 

@@ -52,7 +52,7 @@ resource "aws_iam_role_policy" "kubeboot" {
         Sid      = "SeeTheBucket"
         Effect   = "Allow"
         Action   = ["s3:GetBucketVersioning", "s3:ListBucket"]
-        Resource = aws_s3_bucket.control_plane.arn
+        Resource = distinct([aws_s3_bucket.control_plane.arn, local.snapshots_arn])
       },
       {
         Sid    = "ReadAndWrite"
@@ -77,6 +77,28 @@ resource "aws_iam_role_policy" "kubeboot" {
         Effect   = "Allow"
         Action   = "s3:DeleteObject"
         Resource = "${aws_s3_bucket.control_plane.arn}/${local.prefix}/control-plane/nodes/check-*"
+      },
+      {
+        # Snapshots are made and read, and neither overwritten nor deleted.
+        Sid       = "SaveSnapshots"
+        Effect    = "Allow"
+        Action    = "s3:PutObject"
+        Resource  = "${local.snapshots_arn}/${local.snapshots}*"
+        Condition = { Null = { "s3:if-none-match" = "false" } }
+      },
+      {
+        # The calls of an upload in parts that make no object take no condition.
+        Sid       = "SaveSnapshotsInParts"
+        Effect    = "Allow"
+        Action    = "s3:PutObject"
+        Resource  = "${local.snapshots_arn}/${local.snapshots}*"
+        Condition = { Bool = { "s3:ObjectCreationOperation" = "false" } }
+      },
+      {
+        Sid      = "ReadSnapshots"
+        Effect   = "Allow"
+        Action   = ["s3:AbortMultipartUpload", "s3:GetObject"]
+        Resource = "${local.snapshots_arn}/${local.snapshots}*"
       },
       {
         # The key of the CA keys is not here: its own policy names this role.

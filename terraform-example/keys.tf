@@ -1,5 +1,5 @@
 # Three keys, because three kinds of people need them: whoever may look at the cluster's state, the machines alone, and
-# Auto Scaling.
+# Auto Scaling. (A fourth, for snapshots in a bucket of their own, is in snapshots.tf.)
 
 # For everything in the bucket but the bundles of CA keys. IAM decides who may use it, as it does for the bucket.
 resource "aws_kms_key" "bucket" {
@@ -13,53 +13,12 @@ resource "aws_kms_key" "bucket" {
   })
 }
 
-# For the CA keys. The account may manage this key but not use it: no policy of IAM, however wide, opens a bundle.
+# For the CA keys.
 resource "aws_kms_key" "pki" {
   description             = "CA keys of ${var.cluster}"
   enable_key_rotation     = true
   deletion_window_in_days = 30
-
-  policy = jsonencode({
-    Version = "2012-10-17"
-    Statement = [
-      {
-        Sid       = "TheAccountManagesIt"
-        Effect    = "Allow"
-        Principal = { AWS = local.account_arn }
-        Action = [
-          "kms:CancelKeyDeletion",
-          "kms:CreateAlias",
-          "kms:DeleteAlias",
-          "kms:DescribeKey",
-          "kms:DisableKey",
-          "kms:EnableKey",
-          "kms:EnableKeyRotation",
-          "kms:GetKeyPolicy",
-          "kms:GetKeyRotationStatus",
-          "kms:ListAliases",
-          "kms:ListGrants",
-          "kms:ListKeyPolicies",
-          "kms:ListResourceTags",
-          "kms:PutKeyPolicy",
-          "kms:RevokeGrant",
-          "kms:ScheduleKeyDeletion",
-          "kms:TagResource",
-          "kms:UntagResource",
-          "kms:UpdateAlias",
-          "kms:UpdateKeyDescription",
-        ]
-        Resource = "*"
-      },
-      {
-        Sid       = "TheMachinesUseItThroughS3"
-        Effect    = "Allow"
-        Principal = { AWS = aws_iam_role.machine.arn }
-        Action    = ["kms:Decrypt", "kms:GenerateDataKey"]
-        Resource  = "*"
-        Condition = { StringEquals = { "kms:ViaService" = local.s3_service } }
-      },
-    ]
-  })
+  policy                  = local.key_of_machines
 }
 
 # For the machines' disks: etcd's data among it. Auto Scaling launches the machines, so it needs the key; under its
@@ -112,6 +71,49 @@ resource "aws_iam_service_linked_role" "group" {
 locals {
   account_arn = "arn:${local.partition}:iam::${local.account}:root"
   s3_service  = "s3.${var.region}.${data.aws_partition.current.dns_suffix}"
+
+  # The account may manage such a key but not use it: no policy of IAM, however wide, opens what is under it.
+  key_of_machines = jsonencode({
+    Version = "2012-10-17"
+    Statement = [
+      {
+        Sid       = "TheAccountManagesIt"
+        Effect    = "Allow"
+        Principal = { AWS = local.account_arn }
+        Action = [
+          "kms:CancelKeyDeletion",
+          "kms:CreateAlias",
+          "kms:DeleteAlias",
+          "kms:DescribeKey",
+          "kms:DisableKey",
+          "kms:EnableKey",
+          "kms:EnableKeyRotation",
+          "kms:GetKeyPolicy",
+          "kms:GetKeyRotationStatus",
+          "kms:ListAliases",
+          "kms:ListGrants",
+          "kms:ListKeyPolicies",
+          "kms:ListResourceTags",
+          "kms:PutKeyPolicy",
+          "kms:RevokeGrant",
+          "kms:ScheduleKeyDeletion",
+          "kms:TagResource",
+          "kms:UntagResource",
+          "kms:UpdateAlias",
+          "kms:UpdateKeyDescription",
+        ]
+        Resource = "*"
+      },
+      {
+        Sid       = "TheMachinesUseItThroughS3"
+        Effect    = "Allow"
+        Principal = { AWS = aws_iam_role.machine.arn }
+        Action    = ["kms:Decrypt", "kms:GenerateDataKey"]
+        Resource  = "*"
+        Condition = { StringEquals = { "kms:ViaService" = local.s3_service } }
+      },
+    ]
+  })
 
   key_by_iam = {
     Sid       = "IamDecides"

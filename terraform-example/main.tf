@@ -3,6 +3,7 @@
 # Read on in this order:
 #   bucket.tf         where the machines agree, and what keeps it whole
 #   keys.tf           under which keys it is kept
+#   snapshots.tf      where etcd is saved, and the alarm when it is not
 #   iam.tf            what a machine may do, and nothing else
 #   network.tf        who may talk to whom
 #   endpoint.tf       the one name under which the API servers are found

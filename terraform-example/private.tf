@@ -46,6 +46,7 @@ resource "aws_vpc_endpoint" "s3" {
       Action    = "s3:*"
       Resource = concat(
         [aws_s3_bucket.control_plane.arn, "${aws_s3_bucket.control_plane.arn}/*"],
+        local.own_bucket ? [local.snapshots_arn, "${local.snapshots_arn}/*"] : [],
         local.package_bucket,
         local.ecr_layers,
       )

@@ -22,6 +22,7 @@ locals {
       # Also without the hook: it may be added later, for the machines that run then.
       terminate_hook = local.terminate_hook
     },
+    local.snapshot_settings,
     var.kubeadm_config == "" ? {} : { kubeadm_config = local.kubeadm_file },
     var.settings,
   )

@@ -346,6 +346,50 @@ variable "operator_role_arns" {
   }
 }
 
+variable "snapshot_minutes" {
+  description = "How often etcd is saved, in minutes; the alarm fires when nothing was for three times as long. 0: never."
+  type        = number
+  default     = 15
+
+  validation {
+    condition     = var.snapshot_minutes >= 0 && var.snapshot_minutes <= 480 && floor(var.snapshot_minutes) == var.snapshot_minutes
+    error_message = "The snapshot_minutes must be a whole number from 0 to 480."
+  }
+}
+
+variable "snapshot_bucket" {
+  description = "A bucket that is made for the snapshots of etcd, with Object Lock and a key of its own. Without one they are in the cluster's bucket."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = var.snapshot_bucket == "" || (can(regex("^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$", var.snapshot_bucket)) && var.snapshot_bucket != var.bucket)
+    error_message = "The snapshot_bucket must be a name of 3 to 63 lower-case letters, digits and '-', and not that of the cluster's bucket."
+  }
+}
+
+variable "snapshot_days" {
+  description = "How many days a snapshot of etcd is kept."
+  type        = number
+  default     = 30
+
+  validation {
+    condition     = var.snapshot_days >= 1 && var.snapshot_days <= 3650 && floor(var.snapshot_days) == var.snapshot_days
+    error_message = "The snapshot_days must be a whole number from 1 to 3650."
+  }
+}
+
+variable "alarm_topic_arns" {
+  description = "SNS topics that are told when no snapshot of etcd was saved, and when one was again."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for arn in var.alarm_topic_arns : can(regex("^arn:[a-z-]+:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]+$", arn))])
+    error_message = "The alarm_topic_arns must be ARNs of SNS topics."
+  }
+}
+
 variable "allow_destroy" {
   description = "Whether terraform may destroy or replace the group, the bucket with all in it, keys and endpoint. It has to be applied first."
   type        = bool

@@ -4,6 +4,7 @@
 //! it is a voter that answers: a learner and a member that was removed refuse every read. So no list needs to be asked for.
 
 use super::duties::{self, Scene};
+use super::serve::Board;
 use crate::aws::Session;
 use crate::host::files;
 use crate::kube::{Kubeconfig, LeaseClient};
@@ -54,11 +55,13 @@ pub(super) struct Channels {
     pub(super) told: watch::Sender<Told>,
     /// What a leader does, in words for the status line.
     pub(super) words: watch::Sender<String>,
+    /// What is served of it.
+    pub(super) board: Board,
 }
 
 /// Takes part until the agent ends.
 pub(super) async fn take_part(facts: Facts, session: Session, mut channels: Channels) {
-    let scene = Scene { facts, session };
+    let scene = Scene { facts, session, board: channels.board.clone() };
     let mut said = String::new();
     loop {
         let part = *channels.part.borrow_and_update();

@@ -21,6 +21,7 @@ use crate::host::lock::{self, Lock};
 use crate::host::signals::asked_to_stop;
 use crate::host::systemd::notify;
 use crate::kubeadm::quiesce;
+use crate::model::agent::served::events::NodeEvent;
 use crate::model::agent::served::{AgentState, HoldReason};
 use crate::model::agent::{AgentStep, Observation, decide};
 use crate::model::membership::registration::HookWork;
@@ -38,7 +39,7 @@ use std::convert::Infallible;
 use std::path::Path;
 use std::pin::pin;
 use std::time::Duration;
-use tokio::sync::watch as channel;
+use tokio::sync::{mpsc, watch as channel};
 use tokio::time::{Instant, sleep, timeout};
 use watch::Watch;
 
@@ -74,11 +75,13 @@ pub async fn run(settings: Settings) -> Result<()> {
     let (sees_trouble, trouble) = channel::channel(false);
     let (told, leader) = channel::channel(Told::default());
     let (words, leads) = channel::channel(String::new());
-    let mut lead = pin!(lead::take_part(facts.clone(), session.clone(), Channels { part: may, trouble, told, words }));
+    let (board, events) = Board::new();
+    let channels = Channels { part: may, trouble, told, words, board: board.clone() };
+    let mut lead = pin!(lead::take_part(facts.clone(), session.clone(), channels));
     let beside = Beside { part, sees_trouble, leads };
     let ended = tokio::select! {
         biased;
-        never = agent(settings, &facts, &session, leader, &beside) => match never {},
+        never = agent(settings, &facts, &session, (board, events), leader, &beside) => match never {},
         // It ends only when the agent does.
         () = &mut lead => Ok(()),
         // The work is dropped between two of its steps; what it has begun, the next agent goes on with.
@@ -101,10 +104,10 @@ async fn agent(
     settings: Settings,
     facts: &Facts,
     session: &Session,
+    (board, events): (Board, mpsc::Receiver<NodeEvent>),
     leader: channel::Receiver<Told>,
     beside: &Beside,
 ) -> Infallible {
-    let (board, events) = Board::new();
     let mut watch = Watch::new(session, facts, board.clone());
     let mut renewing = Renewing::new(settings.clone());
     let mut agent = Agent {

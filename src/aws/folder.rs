@@ -13,6 +13,8 @@ pub struct Listed {
     pub key: String,
     /// Its `ETag`: the same as when it is read. As long as that is unchanged, so is the object.
     pub etag: String,
+    /// When it was written, by S3's clock, in seconds since 1970.
+    pub written: Option<i64>,
 }
 
 /// What came of removing an object under a condition.
@@ -37,7 +39,8 @@ impl Store {
             let page = page.map_err(|error| CallFailed::new("list", self.url(folder), "s3:ListBucket", &error))?;
             all.extend(page.contents.unwrap_or_default().into_iter().filter_map(|object| {
                 let key = object.key.as_deref()?.strip_prefix(&self.prefix)?.strip_prefix('/')?.to_owned();
-                Some(Listed { key, etag: object.e_tag.unwrap_or_default() })
+                let written = object.last_modified.map(|time| time.secs());
+                Some(Listed { key, etag: object.e_tag.unwrap_or_default(), written })
             }));
         }
         Ok(all)

@@ -4,6 +4,7 @@
 
 mod body;
 pub mod config;
+pub mod download;
 pub mod ec2;
 pub mod error;
 pub mod folder;
@@ -11,6 +12,7 @@ pub mod gate;
 pub mod group;
 pub mod hook;
 pub mod imds;
+pub mod multipart;
 pub mod session;
 pub mod store;
 

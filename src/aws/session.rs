@@ -19,6 +19,8 @@ use std::net::IpAddr;
 pub struct Session {
     /// What kubeboot stores in the bucket.
     pub store: Store,
+    /// Where snapshots of etcd are saved, perhaps in another bucket.
+    pub snapshots: Store,
     region: Option<String>,
     credentials: Option<SharedCredentialsProvider>,
     autoscaling: aws_sdk_autoscaling::Client,
@@ -39,8 +41,10 @@ impl Session {
         let (bucket, prefix) = (settings.bucket.clone(), settings.prefix.clone());
         let encryption =
             Encryption { kms_key_id: settings.kms_key_id.clone(), objects: settings.server_side_encryption };
+        let store = Store::new(aws_sdk_s3::Client::new(&sdk), bucket, prefix, encryption);
         Ok(Self {
-            store: Store::new(aws_sdk_s3::Client::new(&sdk), bucket, prefix, encryption),
+            snapshots: snapshots(&store, settings),
+            store,
             region: sdk.region().map(ToString::to_string),
             credentials: sdk.credentials_provider(),
             autoscaling: aws_sdk_autoscaling::Client::new(&sdk),
@@ -145,6 +149,16 @@ impl Session {
     #[must_use]
     pub fn hook(&self, transition: Transition, name: String, instance: InstanceId) -> Hook {
         Hook::new(self.autoscaling.clone(), transition, name, instance)
+    }
+}
+
+/// The store of the snapshots, by the settings.
+fn snapshots(store: &Store, settings: &Settings) -> Store {
+    let kms_key_id = settings.snapshot_kms_key_id.as_ref().or(settings.kms_key_id.as_ref()).cloned();
+    let encryption = Encryption { kms_key_id, objects: settings.server_side_encryption };
+    match &settings.snapshot_location {
+        Some(place) => store.elsewhere(place.bucket.clone(), place.prefix.clone(), encryption),
+        None => store.elsewhere(settings.bucket.clone(), settings.prefix.clone(), encryption),
     }
 }
 

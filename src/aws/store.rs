@@ -48,7 +48,7 @@ pub struct Store {
     pub(super) client: Client,
     pub(super) bucket: String,
     pub(super) prefix: String,
-    encryption: Encryption,
+    pub(super) encryption: Encryption,
     gate: Option<Gate>,
 }
 
@@ -57,6 +57,12 @@ impl Store {
     #[must_use]
     pub fn new(client: Client, bucket: String, prefix: String, encryption: Encryption) -> Self {
         Self { client, bucket, prefix, encryption, gate: None }
+    }
+
+    /// The same client's store elsewhere.
+    #[must_use]
+    pub fn elsewhere(&self, bucket: String, prefix: String, encryption: Encryption) -> Self {
+        Self::new(self.client.clone(), bucket, prefix, encryption)
     }
 
     /// The same store, whose next writes start together.
@@ -203,8 +209,7 @@ impl Store {
         request = request
             .set_if_none_match(headers.if_none_match.map(str::to_owned))
             .set_if_match(headers.if_match.map(str::to_owned));
-        let once = aws_sdk_s3::config::Config::builder().retry_config(RetryConfig::disabled());
-        let mut call = request.customize().config_override(once);
+        let mut call = request.customize().config_override(once());
         if let Some(gate) = &self.gate {
             call = call.interceptor(gate.clone());
         }
@@ -276,6 +281,11 @@ impl Store {
             },
         }
     }
+}
+
+/// A call without the SDK's retries.
+pub(super) fn once() -> aws_sdk_s3::config::Builder {
+    aws_sdk_s3::config::Config::builder().retry_config(RetryConfig::disabled())
 }
 
 fn header<E>(error: &SdkError<E, HttpResponse>, name: &str) -> Option<String> {

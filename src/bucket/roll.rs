@@ -120,7 +120,7 @@ impl Roll {
 
 /// The machines whose registrations are listed, with their `ETag`s.
 async fn listed(store: &Store) -> Result<Vec<(InstanceId, String)>, CallFailed> {
-    let instance = |Listed { key, etag }: Listed| {
+    let instance = |Listed { key, etag, .. }: Listed| {
         let name = key.strip_prefix(keys::NODES)?.strip_suffix(".json")?;
         Some((InstanceId::parse(name).ok()?, etag))
     };

@@ -21,6 +21,7 @@ mod report;
 mod runtime;
 mod settings;
 mod shared;
+mod snapshots;
 mod swap;
 #[cfg(test)]
 mod tests;
@@ -49,7 +50,7 @@ struct Check {
 }
 
 /// All checks, in the order of the report: from this machine outwards.
-const CHECKS: [&[Check]; 15] = [
+const CHECKS: [&[Check]; 16] = [
     settings::CHECKS,
     machine::CHECKS,
     units::CHECKS,
@@ -62,6 +63,7 @@ const CHECKS: [&[Check]; 15] = [
     account::CHECKS,
     bucket::CHECKS,
     trial::CHECKS,
+    snapshots::CHECKS,
     cluster::CHECKS,
     own_etcd::CHECKS,
     own_node::CHECKS,

@@ -61,6 +61,9 @@ pub enum CliCommand {
     /// Give up a cluster whose machines are all gone, so that the next machines make a new one
     #[command(long_about = text::RETIRE, after_long_help = text::RETIRE_EXAMPLES)]
     Retire(RetireArgs),
+    /// Save etcd to the bucket, show what is saved, and verify it
+    #[command(long_about = text::SNAPSHOT, after_long_help = text::SNAPSHOT_EXAMPLES)]
+    Snapshot(SnapshotArgs),
     /// Elect one leader among programs that share a Lease of Kubernetes, and run a command while it leads
     #[command(long_about = text::ELECT, after_long_help = text::ELECT_EXAMPLES)]
     Elect(ElectArgs),
@@ -178,6 +181,56 @@ impl From<RetireArgs> for crate::retire::RetireOptions {
     fn from(RetireArgs { cluster_id, lost_record: _, yes, json }: RetireArgs) -> Self {
         let target = cluster_id.map_or(RetireTarget::LostRecord, RetireTarget::Cluster);
         Self { target, yes, json }
+    }
+}
+
+/// The options of `snapshot`.
+#[derive(Debug, Clone, Args)]
+pub struct SnapshotArgs {
+    /// What is to be done.
+    #[command(subcommand)]
+    pub command: SnapshotCommand,
+}
+
+/// The commands of `snapshot`.
+#[derive(Debug, Clone, Subcommand)]
+pub enum SnapshotCommand {
+    /// Save etcd through this machine's own member
+    #[command(long_about = text::SNAPSHOT_SAVE, after_long_help = text::SNAPSHOT_SAVE_EXAMPLES)]
+    Save {
+        /// Save what this machine alone has, without a quorum
+        #[arg(long)]
+        unconfirmed: bool,
+    },
+    /// Show the snapshots that are saved, the highest revision first
+    #[command(long_about = text::SNAPSHOT_LIST, after_long_help = text::SNAPSHOT_LIST_EXAMPLES)]
+    List {
+        /// Show all of them, not only the last 50
+        #[arg(long)]
+        all: bool,
+        /// Print JSON for programs
+        #[arg(long)]
+        json: bool,
+    },
+    /// Read a snapshot and compare every digest
+    #[command(long_about = text::SNAPSHOT_VERIFY, after_long_help = text::SNAPSHOT_VERIFY_EXAMPLES)]
+    Verify {
+        /// The snapshot, as `kubeboot snapshot list` shows it
+        #[arg(value_name = "SNAPSHOT", required_unless_present = "latest", conflicts_with = "latest")]
+        snapshot: Option<String>,
+        /// The latest one of the cluster that is on record
+        #[arg(long)]
+        latest: bool,
+    },
+}
+
+impl From<SnapshotArgs> for crate::snapshot::SnapshotOptions {
+    fn from(SnapshotArgs { command }: SnapshotArgs) -> Self {
+        match command {
+            SnapshotCommand::Save { unconfirmed } => Self::Save { unconfirmed },
+            SnapshotCommand::List { all, json } => Self::List { all, json },
+            SnapshotCommand::Verify { snapshot, latest: _ } => Self::Verify { snapshot },
+        }
     }
 }
 

@@ -24,9 +24,17 @@ fn the_page_is_what_the_definitions_say() -> std::io::Result<()> {
 fn page() -> String {
     let mut cli = Cli::command();
     cli.build();
-    let rows = cli.get_subcommands().map(row);
-    let sections = cli.get_subcommands().map(section);
+    let all: Vec<(String, &Command)> = cli.get_subcommands().flat_map(with_its_own).collect();
+    let rows = all.iter().map(|(name, command)| row(name, command));
+    let sections = all.iter().map(|(name, command)| section(name, command));
     [HEAD.to_owned()].into_iter().chain(rows).chain(sections).collect()
+}
+
+/// A command, and those below it.
+fn with_its_own(command: &Command) -> Vec<(String, &Command)> {
+    let name = command.get_name().to_owned();
+    let below = command.get_subcommands().map(|other| (format!("{name} {}", other.get_name()), other));
+    [(name.clone(), command)].into_iter().chain(below).collect()
 }
 
 const HEAD: &str = "\
@@ -41,12 +49,11 @@ pages.
 |---|---|
 ";
 
-fn row(command: &Command) -> String {
-    format!("| [`kubeboot {0}`](#kubeboot-{0}) | {1} |\n", command.get_name(), about(command))
+fn row(name: &str, command: &Command) -> String {
+    format!("| [`kubeboot {name}`](#kubeboot-{}) | {} |\n", name.replace(' ', "-"), about(command))
 }
 
-fn section(command: &Command) -> String {
-    let name = command.get_name();
+fn section(name: &str, command: &Command) -> String {
     let long = command.get_long_about().map_or_else(|| format!("{}.", about(command)), ToString::to_string);
     let mut text = format!("\n## `kubeboot {name}`\n\n{}\n", long);
     let options: Vec<&Arg> = command.get_arguments().filter(|arg| is_own(arg)).collect();

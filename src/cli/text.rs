@@ -53,7 +53,7 @@ left, it completes that hook. The last voter never leaves. A Spot notice is left
 Once an hour it renews certificates that end soon, as 'kubeboot renew' does, on one machine after the other.
 
 The agents elect one that does for all what one must do: it reaps the members of machines that are gone, takes out a machine that the group ends while its \
-agent is dead, deletes the Nodes of machines that are gone, and has the group replace a voter that hangs ('unhealthy_after').
+agent is dead, deletes the Nodes of machines that are gone, has the group replace a voter that hangs ('unhealthy_after'), and saves etcd ('snapshot_interval').
 
 It never initialises and never joins a cluster. 'systemctl status kubeboot-agent' shows what it sees and does. At 'agent_listen' \
 (127.0.0.1:4040) it serves its health, its metrics and the report of 'kubeboot status' over HTTP.";
@@ -159,6 +159,46 @@ Examples:
   kubeboot retire --cluster-id 6f9619ff-8b86-4011-b42d-00c04fc964ff --yes
                                        for scripts
   kubeboot retire --lost-record        where there is no record any more that names the cluster";
+
+pub(super) const SNAPSHOT: &str = "\
+Save etcd to the bucket, show what is saved, and verify it. The leader among the agents saves every 'snapshot_interval' by itself. \
+Snapshots stand below snapshots/ at 'snapshot_location'; kubeboot deletes none.";
+
+pub(super) const SNAPSHOT_EXAMPLES: &str = "\
+Examples:
+  kubeboot snapshot save               on a control-plane machine
+  kubeboot snapshot list               on a machine, or from a laptop
+  kubeboot snapshot verify --latest    reads the latest one and compares its digests";
+
+pub(super) const SNAPSHOT_SAVE: &str = "\
+Save etcd through this machine's own member, after a read through the quorum: so everything that was acknowledged before is in it. The \
+digest that etcd computes is compared on the way; nothing touches this machine's disk.
+
+With --unconfirmed it needs no quorum and saves what this machine alone has: by its member, or by its database file where the member does \
+not answer. Other machines may have committed more, so such a snapshot is never taken for the latest one. External etcd is not saved.";
+
+pub(super) const SNAPSHOT_SAVE_EXAMPLES: &str = "\
+Examples:
+  kubeboot snapshot save               before a change that may go wrong
+  kubeboot snapshot save --unconfirmed on the last machine of a cluster that has lost its quorum";
+
+pub(super) const SNAPSHOT_LIST: &str = "\
+Show the snapshots that are saved, the highest revision first, and which one is the latest of the cluster that is on record: by revision, \
+never by name or time, and never an unconfirmed one. Works on a node, and from anywhere with AWS credentials.";
+
+pub(super) const SNAPSHOT_LIST_EXAMPLES: &str = "\
+Examples:
+  kubeboot snapshot list               the last 50
+  kubeboot snapshot list --all --json  all of them, for programs";
+
+pub(super) const SNAPSHOT_VERIFY: &str = "\
+Read a snapshot and compare every digest: that of the object, and that which etcd has computed of its database. Needs no disk. A snapshot \
+that was cut short or changed, or is of another cluster than the one on record, ends with exit code 6.";
+
+pub(super) const SNAPSHOT_VERIFY_EXAMPLES: &str = "\
+Examples:
+  kubeboot snapshot verify --latest
+  kubeboot snapshot verify 00000000000000012345-20261130T035059Z-6f9619ff-8b86-4011-b42d-00c04fc964ff";
 
 pub(super) const ELECT: &str = "\
 Elect one leader among programs that share a Lease of Kubernetes (coordination.k8s.io: 15 seconds, renewed every 2, given up after \

@@ -6,6 +6,7 @@ pub mod data;
 pub mod leadership;
 pub mod list;
 pub mod remove;
+pub mod snapshot;
 pub mod status;
 
 pub use access::{Access, REQUEST_TIMEOUT};
@@ -13,6 +14,7 @@ pub use claim::write_claim;
 pub use leadership::move_leader;
 pub use list::{Observed, observe, observe_all, observe_within};
 pub use remove::remove_verified;
+pub use snapshot::{ReadBefore, SnapshotStream, snapshot};
 pub use status::{Status, status};
 
 /// The port on which kubeadm's etcd serves clients.

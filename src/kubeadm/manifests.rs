@@ -135,16 +135,31 @@ fn sync_folder(file: &Path) -> io::Result<()> {
 /// while there is no manifest.
 #[must_use]
 pub fn data(root: &Path, fallback: &Path) -> EtcdData {
-    let text = [FOLDER, ASIDE].into_iter().find_map(|folder| {
-        let bytes = files::read_bounded(&root.join(folder).join(ETCD), LIMIT).ok()?;
-        String::from_utf8(bytes).ok()
-    });
-    let manifest = text.and_then(|text| yaml(&text).ok()).unwrap_or_default();
+    let manifest = of_etcd(root);
     if has_log_elsewhere(&manifest) {
         return EtcdData::Unreadable { why: "etcd keeps its log elsewhere, by its argument --wal-dir".into() };
     }
     let folder = data_dir(&manifest).unwrap_or_else(|| fallback.to_owned());
     etcd::data::observe(Some(&files::below(root, &folder)))
+}
+
+/// The manifest of this machine's etcd, set aside or not; nothing where there is none.
+fn of_etcd(root: &Path) -> Value {
+    let text = [FOLDER, ASIDE].into_iter().find_map(|folder| {
+        let bytes = files::read_bounded(&root.join(folder).join(ETCD), LIMIT).ok()?;
+        String::from_utf8(bytes).ok()
+    });
+    text.and_then(|text| yaml(&text).ok()).unwrap_or_default()
+}
+
+/// The folder of this machine's etcd, and the version of its image such as `3.6.8-0`, as its manifest says them. `fallback`: the folder
+/// while there is no manifest.
+#[must_use]
+pub fn etcd_at(root: &Path, fallback: &Path) -> (PathBuf, Option<String>) {
+    let manifest = of_etcd(root);
+    let image = manifest.pointer("/spec/containers/0/image").and_then(Value::as_str);
+    let version = image.and_then(|image| image.split('@').next()?.rsplit_once(':')).map(|(_, tag)| tag.to_owned());
+    (data_dir(&manifest).unwrap_or_else(|| fallback.to_owned()), version.filter(|tag| !tag.contains('/')))
 }
 
 /// The folder of the machine that etcd sees as its data.

@@ -23,6 +23,7 @@
 //! | [`reap`] | what an operator may have removed |
 //! | [`renew`] | which certificates are renewed, and what is restarted for that |
 //! | [`retire`] | whether a cluster may be given up |
+//! | [`snapshot`] | how snapshots of etcd are named and described, which is the latest, when it is too old |
 //! | [`status`] | how the control plane is, with the reasons |
 
 pub mod agent;
@@ -35,6 +36,7 @@ pub mod reap;
 pub mod record;
 pub mod renew;
 pub mod retire;
+pub mod snapshot;
 pub mod status;
 pub mod text;
 pub mod up;

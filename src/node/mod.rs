@@ -20,6 +20,7 @@ pub mod leaving_unit;
 pub mod lost_files;
 pub mod node_name;
 pub mod own_authorities;
+pub mod own_cluster;
 pub mod peers;
 pub mod reaping;
 pub mod registrar;

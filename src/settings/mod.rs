@@ -9,6 +9,7 @@ mod endpoint;
 mod file;
 mod given;
 mod listen;
+mod location;
 mod origin;
 #[cfg(test)]
 mod page;
@@ -31,6 +32,7 @@ use crate::exit::Exit;
 pub use endpoint::Endpoint;
 use given::Given;
 pub use given::{DEFAULT_FILE, FILE_VARIABLE, Flags, span_within};
+pub use location::SnapshotLocation;
 pub use origin::Origin;
 
 /// All settings, valid. What each is for, its default and its unit: [`table::SETTINGS`].
@@ -64,6 +66,9 @@ pub struct Settings {
     pub terminate_hook: Option<String>,
     pub agent_listen: Option<SocketAddr>,
     pub unhealthy_after: Duration,
+    pub snapshot_interval: Duration,
+    pub snapshot_location: Option<SnapshotLocation>,
+    pub snapshot_kms_key_id: Option<String>,
     pub log_format: LogFormat,
     pub log_level: LogLevel,
     origins: BTreeMap<&'static str, Origin>,
@@ -170,6 +175,9 @@ impl Settings {
             terminate_hook: given.text("terminate_hook", shapes::hook),
             agent_listen: given.text("agent_listen", listen::parse).flatten(),
             unhealthy_after: given.span("unhealthy_after").unwrap_or_default(),
+            snapshot_interval: given.span("snapshot_interval").unwrap_or_default(),
+            snapshot_location: given.text("snapshot_location", location::parse),
+            snapshot_kms_key_id: given.text("snapshot_kms_key_id", shapes::kms_key),
             log_format: given.choice("log_format", &LOG_FORMATS).unwrap_or_default(),
             log_level: given.choice("log_level", &LOG_LEVELS).unwrap_or(LogLevel::INFO),
             origins: given.origins(),

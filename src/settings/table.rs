@@ -227,6 +227,25 @@ pub const SETTINGS: &[Setting] = &[
                 node, one an hour and only while every other one answers. `0s`: never.",
     },
     Setting {
+        name: "snapshot_interval",
+        kind: SettingKind::Span(0, 24 * HOUR),
+        fallback: Fallback::Value("15m"),
+        about: "How often the leader among the agents saves a snapshot of etcd. The last one counts as too old after three times as \
+                long. `0s`: none is saved, and none is missed.",
+    },
+    Setting {
+        name: "snapshot_location",
+        kind: SettingKind::Text("s3://BUCKET/PREFIX, in the Region of the cluster's bucket"),
+        fallback: Fallback::Derived("`bucket` and `prefix`"),
+        about: "Where snapshots of etcd are saved, below `snapshots/`. Whoever reads one has every Secret of the cluster.",
+    },
+    Setting {
+        name: "snapshot_kms_key_id",
+        kind: SettingKind::Text("the ID, the ARN or the alias of a KMS key (alias/NAME)"),
+        fallback: Fallback::Derived("`kms_key_id`"),
+        about: "The KMS key under which S3 keeps snapshots of etcd.",
+    },
+    Setting {
         name: "log_format",
         kind: SettingKind::Choice(&["auto", "text", "json", "journal"]),
         fallback: Fallback::Value("auto"),

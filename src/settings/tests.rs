@@ -71,6 +71,9 @@ fn everything_can_be_set_in_the_file() -> Result<()> {
         terminate_hook = "leave"
         agent_listen = "[::1]:4041"
         unhealthy_after = "20m"
+        snapshot_interval = "1h"
+        snapshot_location = "s3://my-backups/demo"
+        snapshot_kms_key_id = "alias/backups"
         log_format = "json"
         log_level = "debug"
     "#;

@@ -6,18 +6,22 @@ use crate::aws::store::Stored;
 use crate::aws::{CallFailed, Session, ec2};
 use crate::bucket::{Roll, keys};
 use crate::model::machine::group::Group;
-use crate::model::machine::ids::InstanceId;
+use crate::model::machine::ids::{InstanceId, Uid};
 use crate::model::membership::lease::Lease;
 use crate::model::membership::registration::Registration;
 use crate::model::record::cluster::{ClusterRecord, Published};
-use crate::model::status::{Known, StatusInput, machines};
+use crate::model::status::{Known, SnapshotStatus, StatusInput, machines};
 use crate::node::instances::InstancesWatch;
 use crate::node::own_authorities;
 use crate::settings::Settings;
+use crate::snapshot::last;
 use anyhow::Result;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::OnceLock;
+use std::time::Duration;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 /// A way to AWS with what was read through it, and the group that the settings name.
 pub(super) struct AwsAnswers {
@@ -27,7 +31,11 @@ pub(super) struct AwsAnswers {
     group: Option<String>,
     /// The group that Auto Scaling has named for this instance: it is asked for that once.
     own_group: OnceLock<String>,
+    last_snapshot: Mutex<Option<(Instant, Uid, SnapshotStatus)>>,
 }
+
+/// How long one look at the snapshots serves, where `status` looks again and again.
+const SNAPSHOTS_SERVE: Duration = Duration::from_secs(60);
 
 impl AwsAnswers {
     /// Connects to AWS. Without a Region every question to it fails, and the report says so at each.
@@ -43,6 +51,7 @@ impl AwsAnswers {
             session,
             group: settings.group.clone(),
             own_group: OnceLock::new(),
+            last_snapshot: Mutex::default(),
         })
     }
 
@@ -122,6 +131,24 @@ impl AwsAnswers {
     pub(super) async fn instances(&mut self, input: &StatusInput) -> Known<BTreeMap<InstanceId, ec2::Described>> {
         let ids: Vec<InstanceId> = machines(input).into_iter().map(|machine| machine.instance.clone()).collect();
         within(self.instances.describe(&ids)).await
+    }
+
+    /// The last snapshot of the cluster with this UID; nothing where there is no cluster. One look at the bucket serves for a minute.
+    pub(super) async fn snapshots(&self, uid: Option<&Uid>, interval: Duration) -> Known<Option<SnapshotStatus>> {
+        let Some(uid) = uid else { return Ok(None) };
+        let mut known = self.last_snapshot.lock().await;
+        if let Some((at, of, last)) = &*known
+            && of == uid
+            && at.elapsed() < SNAPSHOTS_SERVE
+        {
+            return Ok(Some(SnapshotStatus { interval, age: last.age.later(at.elapsed()), ..*last }));
+        }
+        let found = within(last(&self.session.snapshots, &self.session.store, uid)).await?;
+        let manifest = found.manifest.as_ref();
+        let last = manifest.map(|manifest| (manifest.revision, manifest.database_size));
+        let status = SnapshotStatus { age: found.age, interval, last };
+        *known = Some((Instant::now(), uid.clone(), status));
+        Ok(Some(status))
     }
 
     async fn object(&self, key: &str) -> Known<Option<Vec<u8>>> {

@@ -10,7 +10,7 @@ use crate::kubeadm::state::Marker;
 use crate::model::machine::ids::InstanceId;
 use crate::model::machine::local::Local;
 use crate::model::membership::certainty::RecordedEtcd;
-use crate::model::record::cluster::ClusterRecord;
+use crate::model::record::cluster::{ClusterRecord, Published};
 use crate::model::status::{Etcd, Known, StatusInput, machines, wants_anew};
 use crate::model::up::snapshot::ApiServerAt;
 use crate::node::api_servers;
@@ -75,6 +75,7 @@ async fn look(settings: &Settings, place: Place, aws: &mut AwsAnswers) -> Result
         without_claim: Vec::new(),
         beside: Vec::new(),
         api_servers,
+        snapshots: Ok(None),
     };
     if input.group == Ok(None) {
         input.group = aws.recorded_group(&input).await;
@@ -92,11 +93,13 @@ async fn look(settings: &Settings, place: Place, aws: &mut AwsAnswers) -> Result
     let peers = cluster::peers(&machines(&input), input.leaves_out_only_what_is_gone());
     let recorded = recorded_etcd(&input);
     let authority = recorded_authority(&input);
-    ((input.etcd, input.without_claim), input.api_servers, input.beside, input.endpoint) = tokio::join!(
+    let saved = published_of(&input).filter(|_| !place.external_etcd && !settings.snapshot_interval.is_zero());
+    ((input.etcd, input.without_claim), input.api_servers, input.beside, input.endpoint, input.snapshots) = tokio::join!(
         cluster::etcd(&peers, place.external_etcd, recorded),
         cluster::api_servers(&peers, place.api_port),
         beside(settings, &peers, place.api_port, &input.record),
-        endpoint::look(&settings.endpoint, &authority)
+        endpoint::look(&settings.endpoint, &authority),
+        aws.snapshots(saved.as_ref().map(|published| &published.kube_system_uid), settings.snapshot_interval)
     );
     if let Some(own) = own_fault(aws, &input).await {
         input.etcd = Err(own);
@@ -129,10 +132,14 @@ async fn beside(
     }
 }
 
+/// The record's cluster, where there is one.
+fn published_of(seen: &StatusInput) -> Option<Published> {
+    seen.record.as_ref().ok()?.as_ref()?.published().cloned()
+}
+
 /// Public-key hashes of the certificate authority of the record's cluster.
 fn recorded_authority(seen: &StatusInput) -> Vec<String> {
-    let published = seen.record.as_ref().ok().and_then(|record| record.as_ref()?.published());
-    published.map(|published| published.ca_hashes.clone()).unwrap_or_default()
+    published_of(seen).map(|published| published.ca_hashes).unwrap_or_default()
 }
 
 /// The etcd that is meant: by the record, or else by what this machine knows of its own.

@@ -49,5 +49,6 @@ mod serving;
 mod settings;
 mod settling;
 mod signals;
+mod snapshots;
 mod versions;
 mod wire;

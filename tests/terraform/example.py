@@ -28,7 +28,7 @@ class Plan:
 
     def one(self, kind: str, name: str | None = None) -> dict:
         """The only resource of a kind, or the one with this address's last part."""
-        found = [one for one in self.all(kind) if name is None or one["__tfmeta"]["path"].split(".")[-1] == name]
+        found = [one for one in self.all(kind) if name is None or name in _names(one)]
         (only,) = found
         return only
 
@@ -84,11 +84,14 @@ def files() -> dict[str, str]:
 def world_policies(made: Plan, without: str | None = None) -> dict:
     """What `dev/world iam` takes: the policies of role, bucket and keys; `without` one action of the machines' own."""
     documents = [made.document(one) for one in made.all("aws_iam_role_policy")]
-    keys = {made.key(name): made.document(made.one("aws_kms_key", name)) for name in ("bucket", "pki")}
+    names = [_names(one)[1] for one in made.all("aws_kms_key")]
+    keys = {made.key(name): made.document(made.one("aws_kms_key", name)) for name in names if name != "volumes"}
     for document in [*documents, *keys.values()] if without else []:
         for statement in document["Statement"]:
             statement["Action"] = [action for action in _list(statement["Action"]) if action != without]
-    bucket = made.document(made.one("aws_s3_bucket_policy"))
+    # Each statement names its bucket.
+    policies = [made.document(one)["Statement"] for one in made.all("aws_s3_bucket_policy")]
+    bucket = {"Statement": [statement for policy in policies for statement in policy]}
     return {"role": ROLE, "policies": documents, "bucket": bucket, "bucket_key": made.key("bucket"), "keys": keys}
 
 
@@ -98,6 +101,12 @@ def machine_actions(made: Plan) -> list[str]:
     key = made.document(made.one("aws_kms_key", "pki"))["Statement"]
     statements += [one for one in key if one["Principal"]["AWS"] == ROLE]
     return sorted({action for one in statements for action in _list(one["Action"])})
+
+
+def _names(resource: dict) -> tuple[str, str]:
+    """The last part of its address, with the index of one that is counted and without."""
+    name = resource["__tfmeta"]["path"].split(".")[-1]
+    return name, name.split("[")[0]
 
 
 def _checks(block: dict, name: str) -> list[dict]:

@@ -46,6 +46,10 @@ CHANGES = {
     "more_private_services": ('more_private_services = ["ecr.api"]', PRIVATE),
     "additional_policy_arns": ('additional_policy_arns = ["arn:aws:iam::aws:policy/ReadOnlyAccess"]', ""),
     "operator_role_arns": ('operator_role_arns = ["arn:aws:iam::123456789012:role/operator"]', ""),
+    "snapshot_minutes": ("snapshot_minutes = 30", ""),
+    "snapshot_bucket": ('snapshot_bucket = "kubeboot-snapshots"', ""),
+    "snapshot_days": ("snapshot_days = 7", ""),
+    "alarm_topic_arns": ('alarm_topic_arns = ["arn:aws:sns:eu-central-1:123456789012:ops"]', ""),
     "allow_destroy": ("allow_destroy = true", ""),
     "tags": ('tags = { team = "a" }', ""),
 }

@@ -20,6 +20,8 @@ GOOD = [
     'zone_name = "k8s.example.internal"\napi_client_cidrs = ["10.0.0.0/8", "192.168.0.0/16"]',
     'private_endpoints = true\ns3_endpoint_id = "vpce-1"',
     "root_volume = { size = 32, iops = 16000, throughput = 1000 }",
+    'snapshot_bucket = "kubeboot-demo-snapshots"\nsnapshot_days = 7\nalarm_topic_arns = ["arn:aws:sns:eu-central-1:123456789012:ops"]',
+    "snapshot_minutes = 0",
     'region = "us-gov-west-1"',
     'region = "cn-north-1"',
 ]
@@ -70,6 +72,13 @@ BAD = [
     ('additional_policy_arns = ["AdministratorAccess"]', "additional_policy_arns"),
     ('operator_role_arns = ["arn:aws:iam::123456789012:role/*"]', "operator_role_arns"),
     ('operator_role_arns = ["arn:aws:iam::123456789012:user/me"]', "operator_role_arns"),
+    ("snapshot_minutes = -1", "snapshot_minutes"),
+    ("snapshot_minutes = 481", "snapshot_minutes"),
+    ("snapshot_minutes = 0.5", "snapshot_minutes"),
+    ("snapshot_days = 0", "snapshot_days"),
+    ('snapshot_bucket = "kubeboot-demo"', "snapshot_bucket"),
+    ('snapshot_bucket = "s3://a/b"', "snapshot_bucket"),
+    ('alarm_topic_arns = ["me@example.com"]', "alarm_topic_arns"),
     ('tags = { "kubeboot-cluster" = "x" }', "tags"),
 ]
 
@@ -123,7 +132,7 @@ def test_the_settings_are_kubeboots():
     text = files()["variables.tf"]
     (taken,) = re.findall(r"setsubtract\(keys\(var\.settings\), \[(.*?)\]\)", text, re.DOTALL)
     taken = set(re.findall(r'"(\w+)"', taken))
-    (settings,) = [one for one in plan('kubeadm_config = "a: b"').all("locals") if "settings_file" in one]
+    (settings,) = [one for one in plan('kubeadm_config = "a: b"\nsnapshot_bucket = "kubeboot-snapshots"').all("locals") if "settings_file" in one]
     made = set(settings["settings"])
     # The group's desired capacity says it, and goes with it when the size is changed.
     assert taken | made | {"expected_size"} == known

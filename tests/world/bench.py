@@ -32,6 +32,21 @@ MEMORY_BOUND = 25.0  # MiB at the peak, while waiting
 AGENT_CPU_BOUND = 0.5  # per cent of a core, by an agent while nothing happens
 AGENT_MEMORY_BOUND = 20.0  # MiB at the peak
 CALLS_BOUND = 1.5  # to AWS in a minute, by an agent while nothing happens
+SNAPSHOT_MEMORY = 100.0  # MiB at the peak, whatever the size of the database
+SNAPSHOT_SECONDS, SNAPSHOT_RATE = 5.0, 20.0  # so long at most, and a second more for so many MB
+# Values of a megabyte, of which half is left when they are compressed.
+FILL = """set -e
+pki=/etc/kubernetes/pki/etcd
+for i in $(seq {count}); do
+    head -c 500000 /dev/urandom | od -An -v -tx1 | tr -d ' \\n' | ETCDCTL_API=3 etcdctl \\
+        --endpoints "https://$STANDIN_ADDRESS:2379" --cacert $pki/ca.crt --cert $pki/healthcheck-client.crt \\
+        --key $pki/healthcheck-client.key put /bench/$i >/dev/null
+done"""
+# Its peak, looked at until it ends; the exit code is its own.
+PEAK = """{command} >/dev/null & pid=$!; peak=0
+while found=$(grep VmHWM /proc/$pid/status 2>/dev/null); do peak=${{found#*:}}; sleep 0.02; done
+wait $pid || exit $?
+echo ${{peak%kB}}"""
 LOG_SECONDS, DEMO_SECONDS = 120.0, 600.0
 
 
@@ -58,6 +73,7 @@ def main() -> int:
     options.add_argument("--binary", type=Path, help="measure this one instead of building one")
     options.add_argument("--only", choices=list(FIGURES), help="these figures alone")
     options.add_argument("--runs", type=int, default=10, metavar="N", help="demos of each kind (default: 10)")
+    options.add_argument("--megabytes", type=int, default=100, help="how large a database is saved (default: 100)")
     options.add_argument("--seconds", type=float, default=60.0, help="how long each wait is watched (default: 60)")
     arguments = options.parse_args()
     if arguments.binary:
@@ -69,7 +85,8 @@ def main() -> int:
     kept = True
     try:
         for name in [arguments.only] if arguments.only else FIGURES:
-            for figure in FIGURES[name](arguments.runs, arguments.seconds):
+            of_size = {"megabytes": arguments.megabytes} if name == "snapshot" else {}
+            for figure in FIGURES[name](arguments.runs, arguments.seconds, **of_size):
                 print(figure, flush=True)
                 kept = kept and figure.kept
     except (WorldError, RuntimeError, TimeoutError) as error:
@@ -124,6 +141,33 @@ def replacement(runs: int, _seconds: float) -> Iterator[Figure]:
     yield Figure(f"a replacement's own time from boot to voter, median of {runs}", median, REPLACE_BOUND, "s")
 
 
+def snapshot(_runs: int, _seconds: float, megabytes: int = 100) -> Iterator[Figure]:
+    """`kubeboot snapshot save` and `verify` of a database, of which about half is left when it is compressed."""
+    with tempfile.TemporaryDirectory(prefix="kubeboot-bench-") as name:
+        folder = Path(name)
+        try:
+            lifetime.start(folder, Options(binary=str(build.binary()), nodes=1))
+            ask(folder, "wait", timeout=LOG_SECONDS + 30, seconds=LOG_SECONDS)
+            in_node(folder, FILL.format(count=megabytes))
+            for command in ("save", "verify --latest"):
+                begin = time.monotonic()
+                peak = in_node(folder, PEAK.format(command=f"kubeboot snapshot {command}"))
+                took, what = time.monotonic() - begin, f"snapshot {command} of {megabytes} MB"
+                yield Figure(f"time of {what}", took, SNAPSHOT_SECONDS + megabytes / SNAPSHOT_RATE, "s")
+                yield Figure(f"memory of {what}", int(peak.split()[-1]) / 1024, SNAPSHOT_MEMORY, "MiB")
+        finally:
+            lifetime.stop(folder)
+
+
+def in_node(folder: Path, script: str) -> str:
+    """What a script prints that runs on node 1."""
+    command = [sys.executable, "-m", "world", "--dir", str(folder), "node", "1", "sh", "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=DEMO_SECONDS)
+    if done.returncode:
+        raise RuntimeError(f"a script failed on node 1: {done.stdout}{done.stderr}")
+    return done.stdout
+
+
 def busy(runs: int, _seconds: float) -> Iterator[Figure]:
     with busy_cores():
         wrong = sum(demo["inits"] != 1 or not demo["right"] for demo in demos(runs))
@@ -133,7 +177,7 @@ def busy(runs: int, _seconds: float) -> Iterator[Figure]:
 # What is measured, in this order; each yields its figures as soon as they are known.
 FIGURES = {
     "size": size, "waiting": waiting, "agent": agent, "demo": whole, "replacement": replacement, "leave": leave,
-    "busy": busy,
+    "snapshot": snapshot, "busy": busy,
 }  # fmt: skip
 
 

@@ -11,6 +11,13 @@ CREDENTIAL = re.compile(r"Credential=(?P<key>[^/]+)/[^/]+/[^/]+/(?P<service>[^/]
 OBJECT_ACTIONS = {"GET": "GetObject", "HEAD": "HeadObject", "PUT": "PutObject", "DELETE": "DeleteObject"}
 BUCKET_READS = {"list-type": "ListObjectsV2", "versioning": "GetBucketVersioning", "versions": "ListObjectVersions"}
 BUCKET_ACTIONS = {"GET": "ListObjects", "HEAD": "HeadBucket", "PUT": "CreateBucket", "DELETE": "DeleteBucket"}
+# Those of an upload in parts, by method and sub-resource.
+PART_ACTIONS = {
+    ("POST", "uploads"): "CreateMultipartUpload",
+    ("PUT", "uploadId"): "UploadPart",
+    ("POST", "uploadId"): "CompleteMultipartUpload",
+    ("DELETE", "uploadId"): "AbortMultipartUpload",
+}
 
 
 @dataclass
@@ -53,11 +60,16 @@ def _s3(environ: dict, access_key: str) -> Call:
             action = next((BUCKET_READS[name] for name in BUCKET_READS if name in names), action)
     if method == "POST" and "delete" in names:
         action = "DeleteObjects"
+    action = PART_ACTIONS.get((method, _part_of(names)), action)
     match, none_match = environ.get("HTTP_IF_MATCH"), environ.get("HTTP_IF_NONE_MATCH")
     condition = f"If-Match: {match}" if match else f"If-None-Match: {none_match}" if none_match else ""
     # Read now: whoever carries a write out later finds it although the connection is gone.
     body = _body(environ).decode(errors="replace") if action == "PutObject" else ""
     return Call("s3", action, access_key, bucket, key, condition=condition, body=body)
+
+
+def _part_of(names: set[str]) -> str:
+    return next((name for name in ("uploads", "uploadId") if name in names), "")
 
 
 def _form(environ: dict) -> dict[str, str]:

@@ -16,7 +16,7 @@ from .keylock import KeyLocks
 from .refusals import nobody, refusal
 
 CONDITIONS = ("HTTP_IF_MATCH", "HTTP_IF_NONE_MATCH")
-WRITES = ("PutObject", "DeleteObject", "DeleteObjects", "POST")
+WRITES = ("PutObject", "DeleteObject", "DeleteObjects", "UploadPart", "CompleteMultipartUpload", "POST")
 # What S3 says beside 404 when there was an object once.
 DELETED = ("x-amz-delete-marker", "true")
 # Of this object every version is kept: which clusters there ever were.

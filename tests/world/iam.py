@@ -11,6 +11,9 @@ S3_ACTIONS = {
     "GetObject": "s3:GetObject",
     "HeadObject": "s3:GetObject",
     "PutObject": "s3:PutObject",
+    "CreateMultipartUpload": "s3:PutObject",
+    "UploadPart": "s3:PutObject",
+    "CompleteMultipartUpload": "s3:PutObject",
     "DeleteObject": "s3:DeleteObject",
     "GetBucketVersioning": "s3:GetBucketVersioning",
     "HeadBucket": "s3:ListBucket",
@@ -21,6 +24,8 @@ S3_ACTIONS = {
 KMS_HEADER = "x-amz-server-side-encryption-aws-kms-key-id"
 KMS_VARIABLE = "HTTP_X_AMZ_SERVER_SIDE_ENCRYPTION_AWS_KMS_KEY_ID"
 SSE_VARIABLE = "HTTP_X_AMZ_SERVER_SIDE_ENCRYPTION"
+# The calls that say how an object is encrypted.
+ENCRYPTED = ("PutObject", "CreateMultipartUpload")
 # A policy sees what the caller has asked for, not what the bucket's default makes of it.
 DEFAULTED = "world.encryption_by_default"
 # They mean one group, which a policy can name.
@@ -48,7 +53,7 @@ class Iam:
 
     def encrypt(self, call: Call, environ: dict) -> None:
         """The bucket's default encryption: moto keeps the key with the object, as S3 does."""
-        if self._on and call.service == "s3" and call.action == "PutObject" and SSE_VARIABLE not in environ:
+        if self._on and call.service == "s3" and call.action in ENCRYPTED and SSE_VARIABLE not in environ:
             environ[SSE_VARIABLE], environ[KMS_VARIABLE] = "aws:kms", self._bucket_key
             environ[DEFAULTED] = True
 
@@ -77,15 +82,21 @@ class Iam:
         if DEFAULTED not in environ:
             names["s3:x-amz-server-side-encryption"] = SSE_VARIABLE
         headers = {name: environ[variable] for name, variable in names.items() if variable in environ}
+        if call.action in ("CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload", "PutObject"):
+            # Only two of them make an object, and only those take conditions.
+            creates = call.action in ("PutObject", "CompleteMultipartUpload")
+            headers["s3:ObjectCreationOperation"] = str(creates).lower()
         action = S3_ACTIONS.get(call.action, f"s3:{call.action}")
         if action == "s3:GetObject" and "versionId=" in environ.get("QUERY_STRING", ""):
             action = "s3:GetObjectVersion"
         yield self._ask(action, resource, **headers)
         if call.action in ("PutObject", "DeleteObject") and "HTTP_IF_MATCH" in environ:
             yield self._ask("s3:GetObject", resource)
-        if call.action == "PutObject":
-            if KMS_VARIABLE in environ:
-                yield self._ask_kms("kms:GenerateDataKey", environ[KMS_VARIABLE])
+        if call.action in ("PutObject", "CreateMultipartUpload") and KMS_VARIABLE in environ:
+            yield self._ask_kms("kms:GenerateDataKey", environ[KMS_VARIABLE])
+            if call.action == "CreateMultipartUpload":
+                # Every part is encrypted under the key of the first call, which S3 decrypts for each.
+                yield self._ask_kms("kms:Decrypt", environ[KMS_VARIABLE])
 
     def _ask(self, action: str, resource: str, **context: str) -> Ask:
         # Machines speak to this AWS without TLS, and to the real one only with it.

@@ -22,6 +22,10 @@ UP = {"argv": ["kubeboot", "up"], "restart": False, "log": "/var/log/kubeboot.lo
 AGENT_STOP_SECONDS = 10.0
 
 
+# Unless a world asks for it nobody saves etcd by itself: calls to the bucket are counted in many stories.
+QUIET = {"snapshot_interval": "0s"}
+
+
 class Node:
     """`index` is the number by which people call it (from 1), `slot` its place in the network, used again by others."""
 
@@ -72,7 +76,7 @@ class Node:
             settings = {**settings, "kubeadm_config": KUBEADM_CONFIG}
         path = self.machine.folder / "disk"
         machine_id = self.id.removeprefix("i-").ljust(32, "0")
-        disk.format(path, self._host_name, self.address, self._endpoint, config_toml(settings), machine_id)
+        disk.format(path, self._host_name, self.address, self._endpoint, config_toml({**QUIET, **settings}), machine_id)
         if kubeadm_config:
             file = path / KUBEADM_CONFIG.lstrip("/")
             whole.write(file, kubeadm_config, 0o600)

@@ -14,6 +14,7 @@ KEYS = {
     "aws:SecureTransport",
     "kms:GrantIsForAWSResource",
     "kms:ViaService",
+    "s3:ObjectCreationOperation",
     "s3:if-match",
     "s3:if-none-match",
     "s3:x-amz-server-side-encryption",

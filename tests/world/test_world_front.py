@@ -22,6 +22,13 @@ def test_calls_are_named_as_aws_names_them():
     )
     assert named("PUT", "/b/a/k.json") == ("PutObject", "b", "a/k.json")
     assert named("PUT", "/b/a/k.json", "x-id=PutObject") == ("PutObject", "b", "a/k.json")
+    for method, query, action in (
+        ("POST", "uploads", "CreateMultipartUpload"),
+        ("PUT", "partNumber=1&uploadId=u&x-id=UploadPart", "UploadPart"),
+        ("POST", "uploadId=u", "CompleteMultipartUpload"),
+        ("DELETE", "uploadId=u&x-id=AbortMultipartUpload", "AbortMultipartUpload"),
+    ):
+        assert named(method, "/b/a/k.zst", query) == (action, "b", "a/k.zst")
     assert named("GET", "/b/a%20b") == ("GetObject", "b", "a b")
     assert named("GET", "/b/", "list-type=2&prefix=x") == ("ListObjectsV2", "b", "")
     assert named("HEAD", "/b") == ("HeadBucket", "b", "")

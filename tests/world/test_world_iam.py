@@ -163,3 +163,28 @@ def test_only_who_may_calls_a_machine_of_that_group_unhealthy(world, allowed):
     assert "autoscaling:SetInstanceHealth" in denial(scaling.set_instance_health, **call)
     allowed(allow("autoscaling:SetInstanceHealth", group + "demo-control-plane"))
     scaling.set_instance_health(**call)
+
+
+def test_an_upload_in_parts_takes_the_condition_where_it_makes_an_object(world, allowed):
+    """What S3 asks of the policy of a role that may create and not overwrite."""
+    s3, key = world.aws("s3"), "parts"
+    creates = allow("s3:PutObject", Condition={"Null": {"s3:if-none-match": "false"}})
+    in_parts = allow("s3:PutObject", Condition={"Bool": {"s3:ObjectCreationOperation": "false"}})
+    kms = allow(["kms:GenerateDataKey", "kms:Decrypt"])
+    allowed(creates, in_parts, kms)
+    upload = s3.create_multipart_upload(Bucket=BUCKET, Key=key)["UploadId"]
+    part = s3.upload_part(Bucket=BUCKET, Key=key, UploadId=upload, PartNumber=1, Body=b"x")
+    parts = {"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]}
+    of_it = {"Bucket": BUCKET, "Key": key, "UploadId": upload, "MultipartUpload": parts}
+    with pytest.raises(ClientError, match="AccessDenied"):
+        s3.complete_multipart_upload(**of_it)
+    s3.complete_multipart_upload(**of_it, IfNoneMatch="*")
+    again = s3.create_multipart_upload(Bucket=BUCKET, Key=key)["UploadId"]
+    s3.upload_part(Bucket=BUCKET, Key=key, UploadId=again, PartNumber=1, Body=b"y")
+    with pytest.raises(ClientError, match="PreconditionFailed"):
+        s3.complete_multipart_upload(**of_it | {"UploadId": again}, IfNoneMatch="*")
+    with pytest.raises(ClientError, match="AccessDenied"):
+        s3.abort_multipart_upload(Bucket=BUCKET, Key=key, UploadId=again)
+    allowed(creates, in_parts)
+    with pytest.raises(ClientError, match="AccessDenied"):
+        s3.create_multipart_upload(Bucket=BUCKET, Key="other")

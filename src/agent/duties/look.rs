@@ -1,32 +1,30 @@
 //! A leader's looks at the cluster. While nothing is to be judged, AWS is asked for nothing but what lies in the bucket.
 
 use super::Scene;
-use crate::bucket::{self, Roll, keys};
+use crate::bucket::{Roll, keys};
 use crate::etcd;
 use crate::kube::Client;
-use crate::kubeadm::state;
 use crate::model::agent::duties::ending::ended;
 use crate::model::agent::duties::nodes::SeenNode;
 use crate::model::agent::duties::{Rules, Sight, Unchanged};
 use crate::model::machine::group::Ec2State;
 use crate::model::machine::ids::{InstanceId, MemberId, Nonce};
-use crate::model::machine::local::Local;
 use crate::model::membership::certainty::RecordedEtcd;
 use crate::model::membership::instances::{Instances, Presence};
 use crate::model::membership::lease::Lease;
 use crate::model::membership::members::Members;
 use crate::model::membership::registration::Registration;
 use crate::model::membership::view::ClusterView;
-use crate::model::record::cluster::{ClusterRecord, RecordState};
+use crate::model::record::cluster::ClusterRecord;
 use crate::node::credentials::Credentials;
 use crate::node::group::{GroupWatch, View};
 use crate::node::lease::Queue;
+use crate::node::own_cluster::own_record;
 use crate::node::peers;
 use crate::node::reaping::Reaper;
 use anyhow::{Context, Result, bail, ensure};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
-use std::path::Path;
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
@@ -192,19 +190,7 @@ impl<'a> Eyes<'a> {
 
     /// The record of the cluster that this machine is a member of.
     async fn record(&self) -> Result<ClusterRecord> {
-        let facts = &self.scene.facts;
-        let Some((record, _)) = bucket::record::read(&self.scene.session.store).await? else {
-            bail!("there is no cluster record; 'kubeboot status' names the way out")
-        };
-        ensure!(matches!(record.state, RecordState::Ready(_)), "the cluster record is not of a cluster that is ready");
-        let local = state::observe(Path::new("/"), facts.documents.data_dir())?;
-        let is_member = matches!(&local, Local::Made { instance, claim_id, .. }
-            if *instance == facts.machine.instance && *claim_id == record.claim_id);
-        ensure!(is_member, "this machine is no member of the record's cluster");
-        let elsewhere =
-            facts.machine.account != record.identity.account || facts.machine.region != record.identity.region;
-        ensure!(!elsewhere, "the cluster record is of another account or Region");
-        Ok(record)
+        own_record(&self.scene.facts, &self.scene.session.store).await
     }
 
     /// A certain list; `None` with external etcd, whose API server is of the record's cluster.

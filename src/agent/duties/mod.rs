@@ -4,7 +4,9 @@ mod act;
 mod leadership;
 mod look;
 mod past;
+mod save;
 
+use super::serve::Board;
 use crate::aws::Session;
 use crate::host::boottime;
 use crate::model::agent::duties::{Decided, Duty, decide};
@@ -12,6 +14,7 @@ use crate::node::Facts;
 use crate::node::election::Told;
 use anyhow::Result;
 use look::{Eyes, Look};
+use save::Saver;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
@@ -31,6 +34,8 @@ const PAST_INTERVAL: Duration = Duration::from_secs(60 * 60);
 pub(super) struct Scene {
     pub(super) facts: Facts,
     pub(super) session: Session,
+    /// What is served of it.
+    pub(super) board: Board,
 }
 
 /// Does what a leader does, whenever this machine leads, until `over`.
@@ -69,6 +74,7 @@ struct Leader<'a> {
     trouble: watch::Receiver<bool>,
     words: watch::Sender<String>,
     eyes: Eyes<'a>,
+    saver: Saver<'a>,
     /// When everything is looked at again.
     next_look: Instant,
     /// When registrations that are over are looked for.
@@ -85,8 +91,8 @@ impl<'a> Leader<'a> {
         words: watch::Sender<String>,
     ) -> Self {
         let now = Instant::now();
-        let eyes = Eyes::new(scene);
-        Self { scene, told, over, trouble, words, eyes, next_look: now, next_past: now, said: String::new() }
+        let (eyes, saver) = (Eyes::new(scene), Saver::new(scene));
+        Self { scene, told, over, trouble, words, eyes, saver, next_look: now, next_past: now, said: String::new() }
     }
 
     async fn lead(&mut self) {
@@ -104,6 +110,7 @@ impl<'a> Leader<'a> {
     }
 
     async fn pass(&mut self) -> Result<()> {
+        self.saver.ended();
         let is_new = self.trouble.has_changed().unwrap_or(false);
         if Instant::now() < self.next_look && !is_new && self.eyes.nothing_new().await {
             return Ok(());
@@ -116,6 +123,7 @@ impl<'a> Leader<'a> {
         self.next_look = Instant::now() + look.pace();
         self.tell(&decided);
         let done = self.carry_out(&look, &decided).await;
+        self.saver.pass(&look).await;
         if Instant::now() >= self.next_past {
             self.next_past = Instant::now() + PAST_INTERVAL;
             self.eyes.end_what_is_past(&look).await?;

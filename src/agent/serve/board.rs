@@ -2,6 +2,7 @@
 
 use crate::host::boottime;
 use crate::model::agent::served::events::{NodeEvent, of_state};
+use crate::model::agent::served::snapshot::SnapshotSeen;
 use crate::model::agent::served::{AgentSeen, AgentState, Source};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc;
@@ -48,6 +49,11 @@ impl Board {
     /// Whether it is known what is to become of this machine.
     pub(in crate::agent) fn knows(&self, is_known: bool) {
         self.change(|seen| seen.is_known = is_known);
+    }
+
+    /// What a leader knows of snapshots; `None` from one that leads no longer.
+    pub(in crate::agent) fn saves(&self, snapshots: Option<SnapshotSeen>) {
+        self.change(|seen| seen.snapshots = snapshots);
     }
 
     /// The agent as it was after its last pass.

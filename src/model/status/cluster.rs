@@ -1,7 +1,7 @@
 //! Finds everything that is wrong, the most severe first.
 
 use super::endpoint;
-use super::input::{Etcd, StatusInput};
+use super::input::{Etcd, SnapshotStatus, StatusInput};
 use super::machines::{Ec2Answer, StatusMachine, is_explained};
 use super::nodes;
 use super::reason::{CERTIFICATE_DAYS, StatusReason, StatusSource, unknown};
@@ -14,6 +14,8 @@ use crate::model::membership::member_name::MemberName;
 use crate::model::membership::members::{Member, Members};
 use crate::model::membership::registration::{Registration, RegistrationPhase};
 use crate::model::record::cluster::ClusterRecord;
+use crate::model::snapshot::Freshness;
+use crate::model::snapshot::age::INTERVALS;
 
 /// The reasons while there is no cluster.
 pub(super) fn without_cluster(input: &StatusInput, machines: &[StatusMachine<'_>]) -> Vec<StatusReason> {
@@ -81,8 +83,22 @@ pub(super) fn reasons(input: &StatusInput, machines: &[StatusMachine<'_>]) -> Ve
     found.extend(unknown(StatusSource::Ec2, &input.ec2));
     found.extend(unknown(StatusSource::Registrations, &input.registrations));
     found.extend(hash(input));
+    found.extend(snapshots(input));
     found.extend(certificates(input));
     found
+}
+
+/// Whether the last snapshot of etcd is too old.
+fn snapshots(input: &StatusInput) -> Option<StatusReason> {
+    let Ok(Some(SnapshotStatus { age, interval, .. })) = &input.snapshots else {
+        return unknown(StatusSource::Snapshots, &input.snapshots);
+    };
+    let allowed = interval.saturating_mul(INTERVALS);
+    match age.judged(*interval) {
+        Freshness::Late => Some(StatusReason::SnapshotLate { missing: false, allowed }),
+        Freshness::Missing => Some(StatusReason::SnapshotLate { missing: true, allowed }),
+        Freshness::Off | Freshness::Fresh | Freshness::Due => None,
+    }
 }
 
 /// Whether etcd has a quorum.

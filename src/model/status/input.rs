@@ -10,10 +10,12 @@ use crate::model::membership::lease::Lease;
 use crate::model::membership::members::Members;
 use crate::model::membership::registration::Registration;
 use crate::model::record::cluster::ClusterRecord;
+use crate::model::snapshot::SnapshotAge;
 use crate::model::up::snapshot::ApiServerAt;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
+use std::time::Duration;
 
 /// The answer of a source, or why there is none.
 pub type Known<T> = Result<T, String>;
@@ -49,6 +51,19 @@ pub struct StatusInput {
     pub beside: Vec<ApiServerAt>,
     /// The API servers that were asked, by their machines.
     pub api_servers: Known<BTreeMap<InstanceId, ApiServer>>,
+    /// The last snapshot of etcd; `None` where none is to be saved.
+    pub snapshots: Known<Option<SnapshotStatus>>,
+}
+
+/// What is known of the snapshots of the record's cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SnapshotStatus {
+    /// How old the last confirmed one and the record are.
+    pub age: SnapshotAge,
+    /// How often one is to be saved.
+    pub interval: Duration,
+    /// Its revision, and the bytes of its database.
+    pub last: Option<(u64, u64)>,
 }
 
 /// The machine on which `status` runs, and what is known there.

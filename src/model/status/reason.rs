@@ -1,6 +1,7 @@
 //! The reasons why a control plane is not healthy, each with what an operator can do.
 
 use super::input::LostFiles;
+use crate::model::duration::in_words;
 use crate::model::machine::ids::{ClaimId, InstanceId, MemberId, Uid};
 use crate::model::machine::node_marks::ROLE_LABEL;
 use crate::model::membership::alike::Unlike;
@@ -13,6 +14,7 @@ use crate::model::up::snapshot::ApiServerAt;
 use crate::model::up::step::{Stop, Wait};
 use std::fmt;
 use std::net::IpAddr;
+use std::time::Duration;
 
 /// A certificate with fewer days left than this is a reason.
 pub const CERTIFICATE_DAYS: i64 = 30;
@@ -36,6 +38,8 @@ pub enum StatusSource {
     Hash,
     /// The certificates on this machine.
     Certificates,
+    /// The snapshots of etcd in S3.
+    Snapshots,
 }
 
 impl fmt::Display for StatusSource {
@@ -49,6 +53,7 @@ impl fmt::Display for StatusSource {
             Self::Registrations => "the registrations",
             Self::Hash => "the published discovery hash",
             Self::Certificates => "this machine's certificates",
+            Self::Snapshots => "the snapshots of etcd",
         })
     }
 }
@@ -234,6 +239,13 @@ pub enum StatusReason {
         /// Whole days left; negative afterwards.
         days: i64,
     },
+    /// The last snapshot of etcd is too old, or there is none.
+    SnapshotLate {
+        /// Whether there is none.
+        missing: bool,
+        /// How old it may be.
+        allowed: Duration,
+    },
     /// The group does not have its expected size, so no machine claims.
     GroupIncomplete {
         /// Its candidates.
@@ -283,6 +295,7 @@ impl StatusReason {
             Self::NodeOfAnother { .. } => "node-of-another",
             Self::HashDiffers => "hash-differs",
             Self::Certificate { .. } => "certificate",
+            Self::SnapshotLate { .. } => "snapshot-late",
             Self::GroupIncomplete { .. } => "group-incomplete",
             Self::HolderGone(_) => "holder-gone",
         }
@@ -327,6 +340,7 @@ impl StatusReason {
             | Self::ZoneHoldsQuorum { .. }
             | Self::MachinesDiffer(_)
             | Self::HashDiffers
+            | Self::SnapshotLate { .. }
             | Self::GroupIncomplete { .. }
             | Self::HolderGone(_) => {}
         }
@@ -371,6 +385,7 @@ impl StatusReason {
             | Self::VoterCount { .. }
             | Self::HashDiffers
             | Self::Certificate { .. }
+            | Self::SnapshotLate { .. }
             | Self::GroupIncomplete { .. } => None,
         }
     }
@@ -483,6 +498,15 @@ impl fmt::Display for StatusReason {
                 f.write_str("the published discovery hash is not the record's: the next 'kubeboot up' of a member repairs it")
             }
             Self::Certificate { file, days } => fmt_certificate(f, file, *days),
+            Self::SnapshotLate { missing, allowed } => {
+                let what = if *missing { "there is no snapshot of etcd" } else { "the last snapshot of etcd is too old" };
+                write!(
+                    f,
+                    "{what}, although one is to be saved at least every {}: the log of kubeboot-agent.service on the machine that leads says why; \
+                     'kubeboot snapshot save' saves one now",
+                    in_words(*allowed)
+                )
+            }
             Self::GroupIncomplete { candidates, expected } => {
                 write!(f, "the group has {candidates} candidates, {expected} expected: no machine claims until they match")
             }

@@ -176,6 +176,14 @@ pub(crate) fn healthy() -> StatusInput {
         etcd: stacked([member(1), member(2), member(3)]),
         without_claim: Vec::new(),
         beside: Vec::new(),
+        snapshots: Ok(Some(SnapshotStatus {
+            age: crate::model::snapshot::SnapshotAge {
+                last: Some(std::time::Duration::from_secs(300)),
+                record: std::time::Duration::from_secs(86_400),
+            },
+            interval: std::time::Duration::from_secs(900),
+            last: Some((12_345, 20_512)),
+        })),
         api_servers: Ok(all.map(|n| (id(n), api_server())).collect()),
     }
 }

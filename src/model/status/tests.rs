@@ -691,3 +691,36 @@ fn a_certificate_is_a_reason_in_its_last_month() {
         );
     }
 }
+
+#[test]
+fn a_snapshot_that_is_late_or_missing_is_a_reason_and_one_that_is_due_is_none() {
+    use crate::model::snapshot::SnapshotAge;
+    use std::time::Duration;
+    let minutes = |minutes: u64| Duration::from_secs(minutes * 60);
+    let rows = [
+        (Some(44), 9999, None),
+        (Some(46), 9999, Some("the last snapshot of etcd is too old")),
+        (None, 44, None),
+        (None, 46, Some("there is no snapshot of etcd")),
+    ];
+    for (last, record, expected) in rows {
+        let age = SnapshotAge { last: last.map(minutes), record: minutes(record) };
+        let found = SnapshotStatus { age, interval: minutes(15), last: None };
+        let judged = judge(&with(|input| input.snapshots = Ok(Some(found))));
+        let reasons: Vec<String> = judged.reasons.iter().map(ToString::to_string).collect();
+        match expected {
+            None => assert_eq!(judged.outcome, StatusOutcome::Healthy, "{age:?}: {reasons:?}"),
+            Some(words) => {
+                assert_eq!(judged.outcome, StatusOutcome::Degraded, "{age:?}");
+                assert!(
+                    matches!(&reasons[..], [only] if only.starts_with(words) && only.contains("45 min")),
+                    "{reasons:?}"
+                );
+            }
+        }
+    }
+    let off = judge(&with(|input| input.snapshots = Ok(None)));
+    assert_eq!(off.outcome, StatusOutcome::Healthy);
+    let silent = judge(&with(|input| input.snapshots = Err("denied".into())));
+    assert_eq!(silent.reasons.len(), 1, "{:?}", silent.reasons);
+}

@@ -10,7 +10,7 @@ mod sources;
 
 pub(super) use endpoint::AtEndpoint;
 pub(super) use machine::{Kubelet, Member, Node, Place, Says};
-pub(super) use sources::{Etcd, Expiry, Group, Here, Record};
+pub(super) use sources::{Etcd, Expiry, Group, Here, Record, Snapshots};
 
 use crate::exit::Health;
 use crate::model::membership::lease::Lease;
@@ -37,6 +37,7 @@ pub(super) struct StatusReport {
     pub(super) lease: ReportedSource<Option<ReportedHolder>>,
     pub(super) group: ReportedSource<Option<Group>>,
     pub(super) etcd: ReportedSource<Etcd>,
+    pub(super) snapshots: ReportedSource<Option<Snapshots>>,
     pub(super) registrations: ReportedSource<usize>,
     pub(super) nodes: Vec<Node>,
 }
@@ -125,6 +126,7 @@ impl StatusReport {
                 group.as_ref().map(|group| Group::new(group, input, &machines))
             }),
             etcd: Etcd::source(&input.etcd, &machines),
+            snapshots: ReportedSource::of(&input.snapshots, |found| found.as_ref().map(Snapshots::new)),
             registrations: ReportedSource::of(&input.registrations, BTreeMap::len),
             nodes: machines.iter().map(|machine| Node::new(machine, &machines, input)).collect(),
         }

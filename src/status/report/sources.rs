@@ -6,7 +6,9 @@ use crate::model::machine::group;
 use crate::model::machine::local::{Local, Stage};
 use crate::model::membership::members;
 use crate::model::record::cluster::{ClusterRecord, Published, RecordState};
-use crate::model::status::{self, CertificateExpiry, Known, StatusInput, StatusMachine, VoterZones, voter_zones};
+use crate::model::status::{
+    self, CertificateExpiry, Known, SnapshotStatus, StatusInput, StatusMachine, VoterZones, voter_zones,
+};
 use serde::Serialize;
 
 /// Where the question was asked.
@@ -175,6 +177,26 @@ fn zone_voters(spread: &VoterZones) -> Vec<ZoneVoters> {
         critical: spread.critical.contains(zone),
     };
     spread.voters.iter().map(of).collect()
+}
+
+/// The snapshots of etcd.
+#[derive(Debug, Serialize)]
+pub(in crate::status) struct Snapshots {
+    pub(in crate::status) interval_seconds: u64,
+    pub(in crate::status) age_seconds: Option<u64>,
+    pub(in crate::status) revision: Option<u64>,
+    pub(in crate::status) database_size: Option<u64>,
+}
+
+impl Snapshots {
+    pub(super) fn new(found: &SnapshotStatus) -> Self {
+        Self {
+            interval_seconds: found.interval.as_secs(),
+            age_seconds: found.age.last.map(|age| age.as_secs()),
+            revision: found.last.map(|(revision, _)| revision),
+            database_size: found.last.map(|(_, size)| size),
+        }
+    }
 }
 
 /// etcd as a whole. Its members stand with their machines.

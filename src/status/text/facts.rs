@@ -1,12 +1,16 @@
 //! What is not about one machine: a name at the left, and what is known beside it.
 
-use super::super::report::{Etcd, Expiry, Group, Here, Record, ReportedHolder, ReportedSource, StatusReport};
+use super::super::report::{
+    Etcd, Expiry, Group, Here, Record, ReportedHolder, ReportedSource, Snapshots, StatusReport,
+};
 use super::endpoint;
 use super::nodes::in_words;
 use crate::host::systemd::drop_ins;
 use crate::layout::indented;
+use crate::model::duration::in_words as in_words_of_time;
 use crate::node::LEAVING_UNIT;
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 /// The names at the left take this many columns.
 const NAMES: usize = 14;
@@ -20,6 +24,7 @@ pub(super) fn lines(report: &StatusReport) -> Vec<String> {
         [Some(group_in_words(group.as_ref())), group.as_ref().and_then(zones_of)].into_iter().flatten().collect()
     }));
     facts.extend(facts_of("etcd", &report.etcd, etcd_of));
+    facts.extend(facts_of("snapshots", &report.snapshots, |found| found.iter().map(snapshots_in_words).collect()));
     facts.extend(facts_of("lease", &report.lease, |lease| vec![lease_in_words(lease.as_ref())]));
     facts.extend(versions(report).map(|versions| ("versions", versions)));
     facts.extend(here(&report.here));
@@ -128,6 +133,15 @@ fn etcd_of(etcd: &Etcd) -> Vec<String> {
         format!("{} {} at {}, whose machine is not known", in_words(member), member.id, member.addresses.join(", "))
     }));
     facts
+}
+
+fn snapshots_in_words(found: &Snapshots) -> String {
+    match (found.age_seconds, found.revision) {
+        (Some(age), Some(revision)) => {
+            format!("the last one is {} old, revision {revision}", in_words_of_time(Duration::from_secs(age)))
+        }
+        _ => "none yet".to_owned(),
+    }
 }
 
 /// The versions in use, each program once.

@@ -44,13 +44,23 @@ impl World {
 
     /// An object below the prefix, as text.
     pub fn text(&self, key: &str) -> Result<String> {
+        Ok(String::from_utf8(self.bytes(key)?)?)
+    }
+
+    /// The bytes of an object below the prefix.
+    pub fn bytes(&self, key: &str) -> Result<Vec<u8>> {
         let answer = self.ask(&["s3", "get", &format!("{PREFIX}/{key}")])?;
         let body = answer["body"].as_str().with_context(|| format!("'{key}' has no body"))?;
-        Ok(String::from_utf8(STANDARD.decode(body)?)?)
+        Ok(STANDARD.decode(body)?)
     }
 
     /// Writes an object below the prefix.
     pub fn put(&self, key: &str, body: &str) -> Result<()> {
+        self.put_bytes(key, body.as_bytes())
+    }
+
+    /// The same with bytes that are no text.
+    pub fn put_bytes(&self, key: &str, body: &[u8]) -> Result<()> {
         let file = self.path("body");
         std::fs::write(&file, body)?;
         self.ask(&["s3", "put", &format!("{PREFIX}/{key}"), &file.display().to_string()]).map(drop)

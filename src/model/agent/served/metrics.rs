@@ -1,6 +1,7 @@
 //! The metrics: which there are, and their values by what was seen. `docs/metrics.md` tells them, which a test compares with this.
 
 use super::machine::{EtcdSeen, MachineSeen, ROLES};
+use super::snapshot::SnapshotSeen;
 use super::{AgentSeen, AgentState, Clock, HoldReason, Source};
 
 /// What a metric is to Prometheus.
@@ -101,6 +102,22 @@ pub const METRICS: &[Metric] = &[
     gauge("kubeboot_etcd_database_in_use_bytes", &[], "What of it is in use."),
     gauge("kubeboot_etcd_database_quota_bytes", &[], "How large it may grow."),
     gauge("kubeboot_etcd_alarms", &["alarm"], "How many members have raised this alarm."),
+    gauge(
+        "kubeboot_snapshot_interval_seconds",
+        &[],
+        "How often etcd is saved, by the machine whose agent leads, as the rest of these is.",
+    ),
+    gauge("kubeboot_snapshot_timestamp_seconds", &[], "When the last good snapshot of etcd was saved."),
+    gauge("kubeboot_snapshot_revision", &[], "Its revision."),
+    gauge("kubeboot_snapshot_database_size_bytes", &[], "Its database."),
+    gauge("kubeboot_snapshot_object_size_bytes", &[], "Its object in the bucket, compressed."),
+    Metric {
+        name: "kubeboot_snapshot_failures",
+        kind: MetricKind::Counter,
+        labels: &[],
+        help: "How often saving etcd has failed since this machine's agent leads.",
+    },
+    gauge("kubeboot_snapshot_failure_timestamp_seconds", &[], "When saving etcd last failed since then."),
 ];
 
 /// One value.
@@ -137,6 +154,9 @@ pub fn samples(
     samples.of_agent(agent, clock);
     samples.add("kubeboot_agent_is_leader", &[], flag(leading.is_leader));
     samples.add("kubeboot_agent_leader_known", &[], flag(leading.is_known));
+    if let Some(snapshots) = &agent.snapshots {
+        samples.of_snapshots(snapshots, clock);
+    }
     if let Some(machine) = machine {
         samples.of_machine(machine, clock);
     }
@@ -182,6 +202,21 @@ impl Samples {
                 self.add("kubeboot_source_answer_timestamp_seconds", &label, clock.unix(at));
             }
             self.add("kubeboot_source_failures", &label, float(heard.failures));
+        }
+    }
+
+    fn of_snapshots(&mut self, seen: &SnapshotSeen, clock: Clock) {
+        self.add("kubeboot_snapshot_interval_seconds", &[], seen.interval.as_secs_f64());
+        if let Some(last) = seen.last {
+            let saved = clock.unix(last.looked) - last.age.as_secs_f64();
+            self.add("kubeboot_snapshot_timestamp_seconds", &[], saved);
+            self.add("kubeboot_snapshot_revision", &[], float(last.revision));
+            self.add("kubeboot_snapshot_database_size_bytes", &[], float(last.database_size));
+            self.add("kubeboot_snapshot_object_size_bytes", &[], float(last.object_size));
+        }
+        self.add("kubeboot_snapshot_failures", &[], float(seen.failures));
+        if let Some(failed) = seen.failed {
+            self.add("kubeboot_snapshot_failure_timestamp_seconds", &[], clock.unix(failed));
         }
     }
 

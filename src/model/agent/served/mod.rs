@@ -6,10 +6,12 @@
 pub mod events;
 pub mod machine;
 pub mod metrics;
+pub mod snapshot;
 #[cfg(test)]
 mod tests;
 
 use super::step::{AgentStep, Answer, Hold};
+use snapshot::SnapshotSeen;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -212,6 +214,8 @@ pub struct AgentSeen {
     pub is_known: bool,
     /// How those have answered whom it asks.
     pub sources: BTreeMap<Source, Heard>,
+    /// What it knows of the snapshots of etcd while it leads.
+    pub snapshots: Option<SnapshotSeen>,
 }
 
 impl AgentSeen {
@@ -219,7 +223,7 @@ impl AgentSeen {
     #[must_use]
     pub fn beginning(now: Duration) -> Self {
         let (state, sources) = (AgentState::Watching, BTreeMap::new());
-        Self { began: now, state, since: now, ending: None, passed: None, is_known: false, sources }
+        Self { began: now, state, since: now, ending: None, passed: None, is_known: false, sources, snapshots: None }
     }
 
     /// Takes in what a pass has decided. Another reason to hold is no other state.

@@ -3,10 +3,12 @@
 use super::events::{AGAIN, Ledger, of_state, of_up};
 use super::machine::{Alarms, EtcdSeen, MachineSeen, OwnMember, ROLES, UpSeen, quota};
 use super::metrics::{Leading, METRICS, MetricKind, Sample, samples};
+use super::snapshot::SnapshotSeen;
 use super::*;
 use crate::model::machine::ids::MemberId;
 use crate::model::membership::members::{Member, Members};
 use crate::model::membership::view::ClusterView;
+use crate::model::snapshot::{Manifest, SnapshotAge, SnapshotKind};
 
 const fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -21,6 +23,15 @@ fn watching() -> AgentSeen {
     agent.is_known = true;
     agent.sources.insert(Source::Imds, Heard { answered: Some(secs(990)), failures: 2 });
     agent
+}
+
+/// A leader that has failed once and has found a snapshot that was 100 seconds old at 990.
+fn saving() -> SnapshotSeen {
+    let mut seen = SnapshotSeen { interval: secs(900), ..SnapshotSeen::default() };
+    seen.failed(secs(980));
+    let age = SnapshotAge { last: Some(secs(100)), record: secs(5000) };
+    seen.found(age, Some(&Manifest::sample(12_345, SnapshotKind::Routine)), secs(990));
+    seen
 }
 
 fn member(id: u64, learner: bool, answers: bool) -> Member {
@@ -107,6 +118,7 @@ fn a_source_keeps_its_last_answer_and_counts_the_others() {
 fn every_sample_is_of_a_metric_and_every_metric_has_one() {
     let mut holding = watching();
     holding.passes(AgentState::Holding(HoldReason::LastVoter), secs(995));
+    holding.snapshots = Some(saving());
     let all = of(&holding, Some(&whole()));
     for sample in &all {
         let metric = METRICS.iter().find(|metric| metric.name == sample.name);
@@ -133,6 +145,7 @@ fn every_sample_is_of_a_metric_and_every_metric_has_one() {
 fn values_are_what_was_seen() {
     let mut holding = watching();
     holding.passes(AgentState::Holding(HoldReason::LastVoter), secs(995));
+    holding.snapshots = Some(saving());
     let all = of(&holding, Some(&whole()));
     let rows = [
         ("kubeboot_build", "1.2.3", 1.0),
@@ -146,6 +159,13 @@ fn values_are_what_was_seen() {
         ("kubeboot_source_failures", "imds", 2.0),
         ("kubeboot_source_failures", "etcd", 0.0),
         ("kubeboot_source_answer_timestamp_seconds", "imds", 1_699_999_990.0),
+        ("kubeboot_snapshot_interval_seconds", "", 900.0),
+        ("kubeboot_snapshot_timestamp_seconds", "", 1_699_999_890.0),
+        ("kubeboot_snapshot_revision", "", 12_345.0),
+        ("kubeboot_snapshot_database_size_bytes", "", 20_512.0),
+        ("kubeboot_snapshot_object_size_bytes", "", 2000.0),
+        ("kubeboot_snapshot_failures", "", 1.0),
+        ("kubeboot_snapshot_failure_timestamp_seconds", "", 1_699_999_980.0),
         ("kubeboot_up_exit_code", "", 6.0),
         ("kubeboot_up_stopped", "", 1.0),
         ("kubeboot_etcd_role", "voter", 1.0),
@@ -302,4 +322,16 @@ fn the_same_is_not_told_again_within_minutes() {
     for (why, now, expected) in rows {
         assert_eq!(ledger.is_new(&hold(why), now), expected, "{why:?} at {now:?}");
     }
+}
+
+#[test]
+fn while_there_is_no_snapshot_and_from_who_does_not_lead_none_is_told() {
+    let mut agent = watching();
+    assert_eq!(value(&of(&agent, None), "kubeboot_snapshot_interval_seconds", ""), None);
+    let mut seen = saving();
+    seen.found(SnapshotAge { last: None, record: secs(1) }, None, secs(995));
+    agent.snapshots = Some(seen);
+    let all = of(&agent, None);
+    assert_eq!(value(&all, "kubeboot_snapshot_interval_seconds", ""), Some(900.0));
+    assert_eq!(value(&all, "kubeboot_snapshot_timestamp_seconds", ""), None);
 }

@@ -1,0 +1,99 @@
+//! Saving: a database goes to the bucket as it comes, and when all of it is there, its manifest does.
+
+use super::pack::Packer;
+use super::source::Source;
+use crate::aws::multipart::Upload;
+use crate::aws::store::{Store, Written};
+use crate::exit::Exit;
+use crate::model::duration::in_words;
+use crate::model::machine::ids::Nonce;
+use crate::model::record::conditional_write::Condition;
+use crate::model::snapshot::manifest::{self, Manifest, Origin, SnapshotKind};
+use crate::model::snapshot::name::SnapshotName;
+use anyhow::{Context, Result, anyhow, ensure};
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// How long saving may take as a whole: 8 GiB in that time need 10 Mbit/s.
+const SAVE_TIMEOUT: Duration = Duration::from_hours(2);
+/// How long writing the manifest may take.
+const MANIFEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How far a transfer is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// Bytes that have come.
+    pub done: u64,
+    /// All bytes, as far as that is known.
+    pub total: Option<u64>,
+}
+
+/// Saves what the source gives. Nothing of it touches this machine's disk.
+///
+/// # Errors
+/// What stands in the way. Nothing that could be restored is left in the bucket then.
+pub async fn save(
+    source: Source,
+    kind: SnapshotKind,
+    origin: Origin,
+    store: &Store,
+    progress: &mut (dyn FnMut(Progress) + Send),
+) -> Result<Manifest> {
+    let saved = timeout(SAVE_TIMEOUT, save_all(source, kind, origin, store, progress)).await;
+    let late = || anyhow!("it took longer than {}", in_words(SAVE_TIMEOUT)).context(Exit::TryAgain);
+    saved.map_err(|_| late()).and_then(|saved| saved).context("failed to save etcd")
+}
+
+async fn save_all(
+    mut source: Source,
+    kind: SnapshotKind,
+    origin: Origin,
+    store: &Store,
+    progress: &mut (dyn FnMut(Progress) + Send),
+) -> Result<Manifest> {
+    let nonce = Nonce::parse(uuid::Uuid::new_v4().to_string())?;
+    let name = SnapshotName::new(source.revision(), &origin.saved_at, &nonce);
+    let mut upload = store.begin_upload(&name.database_key()).await?;
+    let uploaded = match transfer(&mut source, &mut upload, progress).await {
+        Ok(uploaded) => uploaded,
+        Err(error) => {
+            if let Err(failed) = upload.abort().await {
+                tracing::warn!("{failed}; the bucket's lifecycle rule for incomplete uploads removes its parts");
+            }
+            return Err(error);
+        }
+    };
+    let manifest = Manifest::new(&name, kind, source.version().to_owned(), origin, uploaded);
+    let (key, bytes) = (manifest.manifest_key(), manifest.to_bytes());
+    // What nobody could read again is not said to be saved.
+    Manifest::parse(&key, &bytes).context("failed to describe the snapshot")?;
+    match store.write_secret(&key, &bytes, &Condition::Absent, MANIFEST_TIMEOUT).await? {
+        Written::Ours(_) => Ok(manifest),
+        Written::Others(_) | Written::Gone => Err(anyhow!("another object stands at {}", store.url(&key))),
+        Written::Unknown => {
+            Err(anyhow!("S3 does not say whether {} was written", store.url(&key)).context(Exit::TryAgain))
+        }
+    }
+}
+
+async fn transfer(
+    source: &mut Source,
+    upload: &mut Upload,
+    progress: &mut (dyn FnMut(Progress) + Send),
+) -> Result<manifest::Upload> {
+    let mut packer = Packer::new()?;
+    let mut done = 0;
+    while let Some(bytes) = source.next().await? {
+        done += bytes.len() as u64;
+        ensure!(done <= manifest::LARGEST_DATABASE, "the database is larger than {} bytes", manifest::LARGEST_DATABASE);
+        packer.push(&bytes)?;
+        while let Some(part) = packer.part() {
+            upload.send(part).await?;
+        }
+        progress(Progress { done, total: source.left().map(|left| done + left) });
+    }
+    let (last, uploaded) = packer.finish()?;
+    upload.send(last).await?;
+    upload.complete().await?;
+    Ok(uploaded)
+}
