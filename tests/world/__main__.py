@@ -74,6 +74,7 @@ def _options(arguments) -> Options:
         launch_hook=arguments.launch_hook, terminate_hook=arguments.terminate_hook,
         hook_seconds=arguments.hook_seconds, retain=arguments.retain, agents=arguments.agents,
         imds=arguments.imds,
+        etcd=arguments.etcd, etcdutl=arguments.etcdutl,
         iam=json.loads(arguments.iam.read_text()) if arguments.iam else None,
     )  # fmt: skip
 

@@ -32,6 +32,7 @@ MEMORY_BOUND = 25.0  # MiB at the peak, while waiting
 AGENT_CPU_BOUND = 0.5  # per cent of a core, by an agent while nothing happens
 AGENT_MEMORY_BOUND = 20.0  # MiB at the peak
 CALLS_BOUND = 1.5  # to AWS in a minute, by an agent while nothing happens
+# Of snapshots: wide bounds, which are not taken from measurements.
 SNAPSHOT_MEMORY = 100.0  # MiB at the peak, whatever the size of the database
 SNAPSHOT_SECONDS, SNAPSHOT_RATE = 5.0, 20.0  # so long at most, and a second more for so many MB
 # Values of a megabyte, of which half is left when they are compressed.

@@ -99,6 +99,13 @@ def _up_command(commands) -> None:
     up.add_argument(
         "--env", action="append", default=[], metavar="KEY=VALUE", help="an environment variable of every machine"
     )
+    up.add_argument(
+        "--etcd",
+        default="installed",
+        choices=["installed", "3.5.30"],
+        help="etcd of every machine: this computer's, or the one of dev/etcd, which can be saved and restored",
+    )
+    up.add_argument("--etcdutl", action="store_true", help="machines have etcdutl of that one on their PATH, not only in an image")
     up.add_argument("--kubeadm-config", type=Path, metavar="FILE", help="kubeadm documents for every machine")
     up.add_argument(
         "--external-etcd",

@@ -39,6 +39,7 @@ def main() -> int:
     options.add_argument("--nodes", type=int, choices=[1, 3, 5, 7], default=3, help="size of the group (default: 3)")
     options.add_argument("--replace", action="store_const", const="replace", dest="story", help="same as --story replace")
     options.add_argument("--refresh", action="store_const", const="refresh", dest="story", help="same as --story refresh")
+    options.add_argument("--hibernate", action="store_const", const="hibernate", dest="story", help="same as --story hibernate")
     options.add_argument("--story", metavar="NAME", help="tell this story; `--story list` lists them")
     options.add_argument("--json", action="store_true", help="print the outcome for programs, and nothing else")
     options.add_argument("--keep", action="store_true", help="leave the world running, and say where it is")

@@ -21,7 +21,9 @@ UNITS = PROJECT / "systemd"
 FOLDERS = ("etc", "var/lib", "var/log")
 
 
-def format(disk: Path, host_name: str, address: str, endpoint: str, config: str, machine_id: str) -> None:
+def format(
+    disk: Path, host_name: str, address: str, loopback: str, endpoint: str, config: str, machine_id: str
+) -> None:
     """Makes the disk as a fresh instance has it, deleting whatever was there (as replacing the root volume does)."""
     shutil.rmtree(disk, ignore_errors=True)
     for folder in FOLDERS:
@@ -34,7 +36,7 @@ def format(disk: Path, host_name: str, address: str, endpoint: str, config: str,
     whole.write(etc / "resolv.conf", "# Names come from /etc/hosts.\n")
     whole.write(
         etc / "hosts",
-        f"127.0.0.1 localhost\n::1 localhost ip6-localhost\n{address} {host_name} {host_name.partition('.')[0]}\n"
+        f"{loopback} localhost\n::1 ip6-localhost\n{address} {host_name} {host_name.partition('.')[0]}\n"
         f"{endpoint} {ENDPOINT_NAME}\n",
     )
     if UNITS.is_dir():

@@ -3,7 +3,7 @@
 import threading
 from pathlib import Path
 
-from . import disk, shutdown
+from . import disk, launchers, shutdown
 from .addresses import IMDS_PORT, Addresses
 from .faults import Faults
 from .imds import Imds
@@ -64,6 +64,7 @@ class Node:
             "STANDIN_LOOPBACK": self.loopback,
             "STANDIN_NODE": self._host_name,
             "STANDIN_LOG": str(state / "standin.jsonl"),
+            "STANDIN_ETCDUTL": str(launchers.NEWER_ETCD / "etcdutl"),
             "AWS_ENDPOINT_URL": addresses.aws,
             # All machines share one network: the default, 127.0.0.1, would be one address for all of their agents.
             "KUBEBOOT_AGENT_LISTEN": f"{self.loopback}:4040",
@@ -76,7 +77,7 @@ class Node:
             settings = {**settings, "kubeadm_config": KUBEADM_CONFIG}
         path = self.machine.folder / "disk"
         machine_id = self.id.removeprefix("i-").ljust(32, "0")
-        disk.format(path, self._host_name, self.address, self._endpoint, config_toml({**QUIET, **settings}), machine_id)
+        disk.format(path, self._host_name, self.address, self.loopback, self._endpoint, config_toml({**QUIET, **settings}), machine_id)
         if kubeadm_config:
             file = path / KUBEADM_CONFIG.lstrip("/")
             whole.write(file, kubeadm_config, 0o600)

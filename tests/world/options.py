@@ -31,6 +31,8 @@ class Options:
     agents: bool = False
     imds: str = "normal"
     iam: dict | None = None
+    etcd: str = "installed"
+    etcdutl: bool = False
 
     def write(self, path: Path) -> None:
         whole.write(path, json.dumps(asdict(self), indent=2))

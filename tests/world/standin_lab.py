@@ -11,6 +11,7 @@ import time
 import yaml
 
 from world.addresses import MACHINES, claim_octet
+from world.launchers import NEWER_ETCD
 from world.standin import etcdapi, kubeapi, kubeconfig
 
 ENDPOINT = "api.lab.internal"
@@ -26,7 +27,7 @@ class Node:
         self.address, self.loopback = lab.addresses.private(number), lab.addresses.loopback(number)
         self.root = os.path.join(lab.folder, name)
         self._kubelet = None
-        self.env = {"PATH": os.environ["PATH"], "STANDIN_ROOT": self.root, "PYTHONPATH": HERE}
+        self.env = {"PATH": lab.path, "STANDIN_ROOT": self.root, "PYTHONPATH": HERE}
         os.makedirs(f"{self.root}/etc/kubernetes")
         self.hosts(lab.front)
 
@@ -42,7 +43,7 @@ class Node:
         with open(f"{self.root}/run/standin.env", "w", encoding="ascii") as file:
             file.write(
                 f"STANDIN_ADDRESS={self.address}\nSTANDIN_LOOPBACK={self.loopback}\nSTANDIN_NODE={self.name}\n"
-                f"STANDIN_LOG={self.lab.folder}/log\n"
+                f"STANDIN_LOG={self.lab.folder}/log\nSTANDIN_ETCDUTL={NEWER_ETCD}/etcdutl\n"
             )
         self._kubelet = subprocess.Popen(self._argv("kubelet"), env=self.env)
         wait(lambda: os.path.exists(f"{self.root}/run/standin/kubelet.sock"), 10, "the kubelet's socket")
@@ -221,9 +222,11 @@ class Node:
 
 
 class Lab:
-    """Nodes that share a second octet of 127.0.0.0/8, in a folder that is deleted in the end."""
+    """Nodes that share a second octet of 127.0.0.0/8, in a folder that is deleted in the end; with this computer's etcd, or with
+    the newer one of dev/etcd."""
 
-    def __init__(self):
+    def __init__(self, newer_etcd=False):
+        self.path = f"{NEWER_ETCD}:{os.environ['PATH']}" if newer_etcd else os.environ["PATH"]
         self.addresses, self._claim = claim_octet()
         self.front = self.addresses.private(MACHINES)
         self.folder = tempfile.mkdtemp(prefix="standin-")

@@ -1,5 +1,6 @@
 """The stories that `dev/demo` tells: what happens to a control plane, and how it heals."""
 
+from .outcome import look
 from .telling import Story, Teller
 
 # Short times, so that nobody has to wait for what a real group would take minutes for.
@@ -155,6 +156,59 @@ def refresh(teller: Teller) -> None:
     teller.is_whole(3)
 
 
+def hibernate(teller: Teller) -> None:
+    teller.act("Three machines boot and become one control plane. Each runs the agent, and the group has a terminate hook.")
+    teller.follow()
+    before = teller.record()
+    teller.etcdctl(1, "put", "/demo/word", "kept overnight")
+    teller.act("The group is set to zero. Two machines leave, and the last one saves the cluster before it goes.")
+    teller.ask("desired", count=0)
+    for node in (1, 2, 3):
+        teller.until_gone(node)
+    saved = teller.record()
+    teller.expect(saved["phase"] == "saved", f"the record says '{saved['phase']}', not 'saved'")
+    teller.act(f"No machine is left. The cluster lives in {saved.get('snapshot', {}).get('key')}. Then three machines are wanted again.")
+    teller.ask("desired", count=3)
+    teller.follow([4, 5, 6])
+    after = teller.record()
+    for what in ("kube_system_uid", "ca_hashes"):
+        old, new = before["cluster"][what], after.get("cluster", {}).get(what)
+        teller.expect(old == new, f"{what} was {old} and is {new}")
+    word = teller.etcdctl(4, "get", "--print-value-only", "/demo/word")
+    teller.expect(word == "kept overnight", f"what was written is lost: {word!r}")
+    teller.act("One of them has restored it and the others have joined: the same kube-system, the same CA, the same data.")
+    voters = [node.voters_known for node in look(teller.folder)]
+    teller.expect(voters == [3, 3, 3], f"they know {voters} voters, not 3 each")
+
+
+def total_loss(teller: Teller) -> None:
+    teller.act("Three machines boot and become one control plane, and a snapshot of it is saved.")
+    teller.follow()
+    before = teller.record()
+    teller.etcdctl(1, "put", "/demo/word", "saved in time")
+    teller.run(1, "kubeboot", "snapshot", "save")
+    teller.act("The power of all three goes for good, with their disks. The group launches three machines in their place.")
+    teller.ask("blackout")
+    for node in ("1", "2", "3"):
+        teller.ask("replace", node=node, up=False)
+    teller.act("An operator looks what would be restored and lost, and gives the word.")
+    print(teller.run(4, "kubeboot", "restore", "--latest", "--dry-run"))
+    teller.run(4, "kubeboot", "restore", "--latest", "--yes")
+    teller.expect(teller.record()["phase"] == "saved", "the record does not say 'saved'")
+    teller.act("The machines do the rest: one restores, the others join it.")
+    teller.ask("run", nodes=["4", "5", "6"])
+    teller.follow([4, 5, 6])
+    after = teller.record()
+    for what in ("kube_system_uid", "ca_hashes"):
+        old, new = before["cluster"][what], after.get("cluster", {}).get(what)
+        teller.expect(old == new, f"{what} was {old} and is {new}")
+    word = teller.etcdctl(4, "get", "--print-value-only", "/demo/word")
+    teller.expect(word == "saved in time", f"what was written is lost: {word!r}")
+    # Nodes of the lost machines came with the data, and without a provider ID nobody can tell whose they are.
+    teller.act("The same kube-system, the same CA, the same data, and three voters.")
+    teller.expect(len(teller.etcdctl(4, "member", "list").splitlines()) == 3, "etcd does not have three members")
+
+
 STORIES = {
     story.name: story
     for story in (
@@ -171,6 +225,14 @@ STORIES = {
         Story(
             "refresh", "An instance refresh replaces all machines, one after the other.", refresh,
             settings={**ANSWERING, "launch_hook": "join"}, options={**HOOKED, "launch_hook": "join"},
+        ),
+        Story(
+            "hibernate", "The group is set to zero, and later to three again.", hibernate,
+            settings={**ANSWERING, "cloud_provider": "external"}, options={**HOOKED, "etcd": "3.5.30"},
+        ),
+        Story(
+            "total-loss", "All machines and disks are lost, and a snapshot is there.", total_loss,
+            settings={**BRISK, "gone_grace": "2s"}, options={"agents": True, "etcd": "3.5.30"},
         ),
         Story("wrong-region", "EC2 shows nobody, and nobody is believed gone.", wrong_region, settings=BRISK),
     )

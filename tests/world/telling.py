@@ -1,5 +1,7 @@
 """What a told story is made of: acts, each with a line that says what happens, and what must be true after it."""
 
+import base64
+import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +20,9 @@ from .sampling import Sample, Sampler
 # Far more than an act takes: stories are told on busy computers, too.
 ACT_SECONDS = 240.0
 STATUS_SECONDS = 60.0
+RECORD = "demo/control-plane/cluster.json"
+ETCDCTL = """pki=/etc/kubernetes/pki/etcd; exec etcdctl --endpoints "https://$STANDIN_ADDRESS:2379" --cacert $pki/ca.crt \
+--cert $pki/healthcheck-client.crt --key $pki/healthcheck-client.key "$@\""""
 # Between two looks whether something has happened.
 PAUSE_SECONDS = 0.1
 
@@ -90,6 +95,17 @@ class Teller:
             members = ", ".join(f"node {node.index} ({node.member})" for node in nodes)
             print(f"One control plane: {members} are its voters, and its Nodes.", file=self._out, flush=True)
 
+    def until_whole(self, size: int) -> None:
+        """The same, as soon as the leader has ended what is past."""
+        self.until(lambda: not wrong(look(self.folder), size, inits=1), "machines that are gone are still Nodes")
+        self.is_whole(size)
+
+    def run(self, node: int, *words: str) -> str:
+        """What a command says on a node, which must end well."""
+        done = run_as(self.folder, str(node), list(words), STATUS_SECONDS)
+        self.expect(done.returncode == 0, f"{' '.join(words)} failed on node {node}: {done.stderr}")
+        return done.stdout
+
     def healthy_status(self, node: str) -> CompletedProcess:
         """What `kubeboot status` says on a node in the end: on a busy computer etcd may be without a leader for a moment."""
         asked = []
@@ -158,6 +174,16 @@ class Teller:
     def _read(self, node: int, log: str) -> str:
         path = Path(self.node(node)["folder"]) / "disk/var/log" / log
         return path.read_text(errors="replace") if path.exists() else ""
+
+    def record(self) -> dict:
+        """The cluster record."""
+        return json.loads(base64.b64decode(self.ask("s3_get", key=RECORD)["body"]))
+
+    def etcdctl(self, node: int, *words: str) -> str:
+        """What etcdctl says on a node, asking the etcd there."""
+        done = run_as(self.folder, str(node), ["sh", "-c", ETCDCTL, "sh", *words], STATUS_SECONDS)
+        self.expect(done.returncode == 0, f"etcdctl {' '.join(words)} failed on node {node}: {done.stderr}")
+        return done.stdout.strip()
 
     def kubeadm_runs(self) -> int:
         """How many commands of kubeadm have changed a machine or the cluster."""

@@ -1,8 +1,11 @@
 """How kubelet starts: what its drop-ins run before it, and what is left of the containers without it."""
 
+import contextlib
 import json
 import os
+import socket
 import threading
+import time
 
 import pytest
 
@@ -164,6 +167,38 @@ def test_kubelet_brings_back_what_is_stopped_while_it_runs(node):
     wait(lambda: ready(node), 30, "kubelet to start it again")
     again = json.loads(node.run("crictl", "ps", "-o", "json", "--name", "^kube-apiserver$").stdout)["containers"]
     assert again[0]["id"] != listed[0]["id"] and again[0]["metadata"]["attempt"] >= 1
+
+
+def test_an_api_server_without_a_manifest_serves_on_until_the_runtime_kills_it(node):
+    node.init()
+    before = node.run("crictl", "ps", "-q", "--name", "^kube-apiserver$").stdout.strip()
+    place, kept = f"{node.root}{MANIFESTS}/kube-apiserver.yaml", f"{node.root}/etc/kept.yaml"
+    os.rename(place, kept)
+    time.sleep(1)
+    assert ready(node) and node.run("crictl", "ps", "-q", "--name", "^kube-apiserver$").stdout.strip() == before
+    assert node.run("crictl", "stop", "--timeout", "0", before).returncode == 0
+    wait(lambda: "kube-apiserver" not in containers(node), 10, "it to be gone")
+    time.sleep(1)
+    assert containers(node) == {"etcd", "kube-controller-manager", "kube-scheduler"} and not ready(node)
+    os.rename(kept, place)
+    wait(lambda: ready(node), 30, "another one")
+
+
+def test_an_etcd_whose_manifest_says_something_else_is_started_anew_by_it(node):
+    node.init()
+    text = node.read(f"{MANIFESTS}/etcd.yaml")
+    on_loopback = text.replace(f",https://{node.address}:2379", "", 1)
+    node.write(f"{MANIFESTS}/etcd.yaml", on_loopback.replace("listen-peer-urls=https://" + node.address, "listen-peer-urls=https://127.0.0.1"))
+    wait(lambda: not _listens(node.address, 2379) and _listens(node.loopback, 2379), 30, "etcd on the loopback alone")
+    assert not _listens(node.address, 2380)
+    node.write(f"{MANIFESTS}/etcd.yaml", text)
+    wait(lambda: _listens(node.address, 2379), 30, "etcd as before")
+
+
+def _listens(address, port):
+    with contextlib.suppress(OSError), socket.create_connection((address, port), 1):
+        return True
+    return False
 
 
 def test_crictl_refuses_what_the_real_one_refuses(node):

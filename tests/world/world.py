@@ -47,7 +47,7 @@ class World:
         self._ending: set[int] = set()
         self._slots = itertools.count(1)
         binary = Path(options.binary)
-        self._path = launchers.write(folder / "bin", binary)
+        self._path = launchers.write(folder / "bin", binary, options.etcd, options.etcdutl)
         self._keep = launchers.must_be_visible(folder, binary)
         self._network = network or Network(*claim_octet())
         self.addresses = self._network.addresses
@@ -102,7 +102,7 @@ class World:
             address = self.addresses.private(slot)
             instance = self.group.launch(address, id)
             identity = self._identity(instance, address, slot)
-            env = {"PATH": self._path, **self.options.env}
+            env = {"PATH": self._path, **launchers.etcd_image(self.options.etcd), **self.options.env}
             node = Node(
                 len(self.nodes) + 1,
                 slot,

@@ -20,6 +20,7 @@ ETCD_TIMEOUT = 10.0  # seconds for any other call: etcd itself gives up after 7
 CLIENT_TIMEOUT = 60.0  # seconds that a connection may be silent
 START_TIMEOUT = 20.0  # seconds for etcd to answer; then the process ends and kubelet starts it anew
 NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
+ADDRESS_LEASE, ADDRESS_PERIOD = 15, 10  # seconds for which its own address is written, and after which again: as the real one
 NAMESPACES_CHECK = 3.0  # seconds; the real one looks once a minute
 CHECKS = ("ping", "log", "etcd", "poststarthook/start-system-namespaces-controller", "informer-sync", "shutdown")
 # Seconds after its start in which it knows nobody's rights yet, and then in which these hooks have not ended. The real one needs
@@ -195,6 +196,14 @@ def _keep_namespaces(store):
             _make_namespaces(store)
 
 
+def _keep_address(etcd, address):
+    """For ever: the API server's own address, on a lease that runs out when it is killed."""
+    while True:
+        with contextlib.suppress(dial.Unreachable, etcdapi.EtcdError):
+            etcd.put_for(ADDRESS_LEASE, f"/registry/masterleases/{address}", "{}")
+        time.sleep(ADDRESS_PERIOD)
+
+
 def _wait_for_etcd(store):
     deadline = time.monotonic() + START_TIMEOUT
     while True:
@@ -226,6 +235,8 @@ def main(argv):
     server.health = etcdapi.Client(servers, *files, timeout=HEALTH_TIMEOUT)
     own = storage.Store(etcdapi.Client(servers, *files, timeout=ETCD_TIMEOUT))
     threading.Thread(target=_keep_namespaces, args=(own,), daemon=True).start()
+    leasing = etcdapi.Client(servers, *files, timeout=ETCD_TIMEOUT)
+    threading.Thread(target=_keep_address, args=(leasing, flags["advertise-address"]), daemon=True).start()
     server.serve_forever()
 
 

@@ -91,7 +91,7 @@ class Init:
             checks.kubelet_version(self.cluster["kubernetesVersion"])
 
         preflight.control_plane(checks, self.cluster, self.local, common)
-        preflight.pull_images()
+        preflight.pull_images(self.cluster)
 
     def certs(self):
         """Certificates and keys; those of etcd only where etcd is ours."""

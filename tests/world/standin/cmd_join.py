@@ -81,7 +81,7 @@ class Join:
         say.out("[preflight] Running pre-flight checks before initializing the new control plane instance")
         checks.kubelet_version(self.cluster["kubernetesVersion"])
         preflight.control_plane(checks, self.cluster, self.local)
-        preflight.pull_images()
+        preflight.pull_images(self.cluster)
 
     def _discover(self):
         """Reaches the API server behind the endpoint, for as long as the document allows."""

@@ -2,9 +2,8 @@
 
 import datetime
 
-from . import certs, cluster, documents, nodefiles, say, sharedcerts, validation
+from . import certs, cluster, documents, images, nodefiles, say, sharedcerts, validation
 
-IMAGES = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy")
 COMPONENTS = ("controller-manager", "scheduler")
 ADMIN = "/etc/kubernetes/admin.conf"
 
@@ -169,13 +168,21 @@ def config_validate(_rest, flags, kinds):
     say.out("ok")
 
 
-def config_images(rest, flags, kinds):
-    """`config images list` and `pull`: the names; there is nothing to pull."""
-    clustering = documents.cluster(kinds)
-    prefix = "[config/images] Pulled " if rest == ["pull"] else ""
-    names = [f"{each}:{flags.get('kubernetes-version') or clustering['kubernetesVersion']}" for each in IMAGES]
-    for name in [*names, "coredns/coredns:v1.14.2", "pause:3.10.1", "etcd:3.6.8-0"]:
-        say.out(f"{prefix}{clustering['imageRepository']}/{name}")
+def images_list(_rest, flags, kinds):
+    """`config images list`: the names."""
+    for name in _images(flags, kinds):
+        say.out(name)
+
+
+def images_pull(_rest, flags, kinds):
+    """`config images pull`: the runtime has them from now on."""
+    for name in _images(flags, kinds):
+        images.pull([name])
+        say.out(f"[config/images] Pulled {name}")
+
+
+def _images(flags, kinds):
+    return images.names(documents.cluster(kinds), flags.get("kubernetes-version"))
 
 
 def certificate_key(_rest, _flags, _kinds):

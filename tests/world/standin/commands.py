@@ -14,8 +14,8 @@ OTHERS = {
     ("token", "delete"): cmd_other.token_delete,
     ("token", "generate"): cmd_other.token_generate,
     ("config", "validate"): cmd_other.config_validate,
-    ("config", "images", "list"): cmd_other.config_images,
-    ("config", "images", "pull"): cmd_other.config_images,
+    ("config", "images", "list"): cmd_other.images_list,
+    ("config", "images", "pull"): cmd_other.images_pull,
     ("certs", "certificate-key"): cmd_other.certificate_key,
     ("certs", "renew"): cmd_renew.renew,
 }

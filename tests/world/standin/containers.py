@@ -21,6 +21,7 @@ from . import manifests, mounts, node
 BACK_OFF = (0.1, 5.0)  # seconds before the first and at most before a later restart
 STEADY = 10.0  # seconds after which a container counts as healthy again
 STOP_TIMEOUT = 5.0  # seconds between SIGTERM and SIGKILL
+GRACE = 30.0  # seconds that kubelet leaves a pod whose manifest is gone; an API server takes them all
 PR_SET_PDEATHSIG = 1
 # Flags that etcd before 3.6 calls otherwise; README.md lists what else differs.
 OLD_ETCD_FLAGS = {
@@ -82,7 +83,23 @@ class Process:
         self.name, self._pod, self.command = name, pod, pod["spec"]["containers"][0]["command"]
         self.sandbox, self.ident, self.created = new_ident(), "", 0
         self.restarts, self._delay, self._due = 0, BACK_OFF[0], 0.0
-        self._process, self._started = None, 0.0
+        self._process, self._started, self._leaves_by = None, 0.0, 0.0
+
+    def leave(self):
+        """Called at every look while no manifest wants it; whether it is gone. An API server serves on for as long as it may."""
+        if not self.running():
+            return True
+        if self.name != "kube-apiserver":
+            self.stop()
+            return True
+        self._leaves_by = self._leaves_by or time.monotonic() + GRACE
+        if time.monotonic() >= self._leaves_by:
+            self.stop(0)
+        return not self.running()
+
+    def leaves(self):
+        """Whether it was told to end. Until it has, nothing takes its place."""
+        return bool(self._leaves_by)
 
     def tick(self):
         """Starts what should run and does not. Called by the main thread only: children die with their thread."""
@@ -173,6 +190,16 @@ class Health:
             server.socket.shutdown(socket.SHUT_RDWR)
             server.server_close()
         self._servers = []
+
+    def leave(self):
+        """Called when no manifest wants it; it is gone at once."""
+        self.stop()
+        return True
+
+    @staticmethod
+    def leaves():
+        """It never takes time to end."""
+        return False
 
     def running(self):
         """Whether every port is open."""

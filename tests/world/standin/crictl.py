@@ -5,7 +5,7 @@ import os
 import re
 import sys
 
-from . import control, cri, node
+from . import control, cri, images, node
 
 # Options with a value, by their short and long names; everything else that begins with a dash stands alone.
 VALUES = {
@@ -158,8 +158,17 @@ def _info(_, options):
     print(json.dumps({"runtimeName": "containerd", "runtimeVersion": "v2.1.0", "status": {"conditions": []}}))
 
 
+def _pull(names, options):
+    """An image, which the runtime has from now on."""
+    if len(names) != 1:
+        sys.exit("FATA[0000] image name cannot be empty")
+    _ask(options, verb="containers")
+    images.pull(names)
+    print(f"Image is up to date for {names[0]}")
+
+
 VERBS = {
-    "info": _info, "version": _info, "ps": _ps, "pods": _pods, "logs": _logs,
+    "info": _info, "version": _info, "ps": _ps, "pods": _pods, "logs": _logs, "pull": _pull,
     "stop": _stop, "stopp": _stopp, "rm": _rm, "rmp": _rmp,
 }  # fmt: skip
 ON_SOME = ("stop", "stopp", "rm", "rmp")

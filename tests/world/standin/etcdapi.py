@@ -112,6 +112,11 @@ class Client:
         """Writes if the key is still at a revision (0: does not exist). Returns the new revision, None if it lost."""
         return self._txn(key, revision, {"request_put": {"key": _b64(key), "value": _b64(value)}})
 
+    def put_for(self, seconds, key, value):
+        """Writes a key that etcd deletes by itself after so many seconds."""
+        lease = self.call("lease/grant", {"TTL": str(seconds)})["ID"]
+        self.call("kv/put", {"key": _b64(key), "value": _b64(value), "lease": lease})
+
     def delete_if(self, key, revision):
         """Deletes a key if it is still at a revision. Returns the revision of that, or None if it lost."""
         return self._txn(key, revision, {"request_delete_range": {"key": _b64(key)}})

@@ -4,7 +4,7 @@ import os
 
 import yaml
 
-from . import node, pki
+from . import images, node, pki
 
 FOLDER = "/etc/kubernetes/manifests"
 PKI = "/etc/kubernetes/pki"
@@ -92,7 +92,7 @@ def etcd(clustering, local, node_name, members):
         flags["initial-cluster-state"] = "existing"
     note = {"kubeadm.kubernetes.io/etcd.advertise-client-urls": f"{mine}:2379"}
     folders = [("etcd-data", settings["dataDir"]), ("etcd-certs", folder)]
-    return _pod("etcd", _command("etcd", flags, settings), "registry.k8s.io/etcd:3.6.8-0", note, folders, settings)
+    return _pod("etcd", _command("etcd", flags, settings), f"registry.k8s.io/etcd:{images.etcd()}", note, folders, settings)
 
 
 def api_server(clustering, local):

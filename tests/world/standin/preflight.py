@@ -3,7 +3,7 @@
 import os
 import socket
 
-from . import cri, dial, etcdapi, node, say
+from . import cri, dial, etcdapi, images, node, say
 
 MANIFESTS = "/etc/kubernetes/manifests"
 COMPONENTS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "etcd")
@@ -158,8 +158,9 @@ def join(checks, registration):
     checks.finish()
 
 
-def pull_images():
-    """The stand-in has no images; the lines are kubeadm's."""
+def pull_images(clustering):
+    """The runtime has the images from now on."""
     say.out("[preflight] Pulling images required for setting up a Kubernetes cluster")
     say.out("[preflight] This might take a minute or two, depending on the speed of your internet connection")
     say.out("[preflight] You can also perform this action beforehand using 'kubeadm config images pull'")
+    images.pull(images.names(clustering))

@@ -16,6 +16,7 @@ BOOTSTRAP_CONF = "/etc/kubernetes/bootstrap-kubelet.conf"
 CLIENT_PEM = "/var/lib/kubelet/pki/kubelet-client-current.pem"
 FLAGS_FILE = "/var/lib/kubelet/kubeadm-flags.env"
 PODS = "/api/v1/namespaces/kube-system/pods"
+LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
 HEARTBEAT = 5.0  # seconds; well below the 40 after which a Node counts as silent
 RETRY = (0.1, 1.0)  # seconds before the first and at most before a later try while the API server is not there
 
@@ -65,6 +66,7 @@ class Registrar:
         if not self._registered:
             self._register(api)
         api.merge(f"/api/v1/nodes/{self.name}/status", {"status": self._status()})
+        self._renew_lease(api)
         self._mirror(api)
 
     @staticmethod
@@ -117,6 +119,16 @@ class Registrar:
             body["spec"]["providerID"] = self.flags["provider-id"]
         api.create("/api/v1/nodes", body)
         self._registered = True
+
+    def _renew_lease(self, api):
+        """The sign of life that Kubernetes goes by."""
+        spec = {"holderIdentity": self.name, "leaseDurationSeconds": 40, "renewTime": now()}
+        try:
+            api.merge(f"{LEASES}/{self.name}", {"spec": spec})
+        except kubeapi.ApiError as error:
+            if error.status != 404:
+                raise
+            api.create(LEASES, {"metadata": {"name": self.name}, "spec": spec})
 
     def _labels(self):
         labels = {"kubernetes.io/hostname": self.name, "kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64"}

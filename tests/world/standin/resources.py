@@ -114,11 +114,13 @@ class Handler:
         wanted = (body or {}).get("preconditions") or {}
         self.store.delete(resource, namespace, name, wanted.get("uid"), wanted.get("resourceVersion"))
         if resource == "nodes":
-            self._collect_pods(name)
+            self._collect(name)
         return {"kind": "Status", "apiVersion": "v1", "status": "Success", "details": {"name": name, "kind": resource}}
 
-    def _collect_pods(self, node):
-        """The pods of a Node that is gone go, too: the pod garbage collector's duty."""
+    def _collect(self, node):
+        """The pods and the lease of a Node that is gone go, too: the garbage collectors' duty."""
+        if self.store.exists("leases", "kube-node-lease", node):
+            self.store.delete("leases", "kube-node-lease", node)
         for pod in self.store.list("pods", None):
             if pod.get("spec", {}).get("nodeName") == node:
                 self.store.delete("pods", pod["metadata"]["namespace"], pod["metadata"]["name"])

@@ -50,6 +50,9 @@ def _kubelet_may(node, verb, resource, name, body):
         return (
             verb in ("get", "list") or (verb == "create" and mine) or (verb == "delete" and name.endswith("-" + node))
         )
+    if resource == "leases":
+        own = name or ((body or {}).get("metadata") or {}).get("name")
+        return own == node and verb in ("get", "create", "update", "patch", "delete")
     if resource == "certificatesigningrequests":
         return verb in ("create", "get")
     return resource in ("configmaps", "secrets") and verb == "get"

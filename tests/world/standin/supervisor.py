@@ -102,9 +102,14 @@ class Supervisor:
     def _follow_manifests(self):
         pods = {pod["metadata"]["name"]: pod for pod in manifests.read_all().values()}
         for name, running in list(self.containers.items()):
-            if name not in pods or running.command != pods[name]["spec"]["containers"][0]["command"]:
+            if name not in pods or running.leaves():
+                if running.leave():
+                    self.containers.pop(name)
+            elif running.command != pods[name]["spec"]["containers"][0]["command"]:
                 self.containers.pop(name).stop()
         for name, pod in pods.items():
+            if name in self.containers and self.containers[name].leaves():
+                continue
             self.containers.setdefault(name, None)
             self.containers[name] = self.containers[name] or containers.container(pod)
             self.containers[name].tick()
