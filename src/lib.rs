@@ -12,7 +12,7 @@
 //! |---|---|---|
 //! | pure | [`model`] | no IO, no clock, no chance; compiles without the feature `node` |
 //! | rim | [`aws`], [`etcd`], [`kube`], [`kubeadm`], [`host`], [`bucket`], [`node`], [`snapshot`], [`settings`], [`exit`] | one outside thing each, every call with a deadline |
-//! | shell | [`up`], [`reset`], [`agent`], [`status`], [`check`], [`reap`], [`renew`], [`retire`], [`guard`], [`elect`], [`cli`], [`log`], [`layout`] | one module per command |
+//! | shell | [`up`], [`reset`], [`agent`], [`status`], [`check`], [`reap`], [`renew`], [`retire`], [`restore`], [`hibernate`], [`guard`], [`elect`], [`cli`], [`log`], [`layout`] | one module per command |
 //!
 //! `docs/protocol.md` tells the protocol for operators.
 #![forbid(unsafe_code)]
@@ -41,6 +41,8 @@ pub mod exit;
 #[cfg(feature = "node")]
 pub mod guard;
 #[cfg(feature = "node")]
+pub mod hibernate;
+#[cfg(feature = "node")]
 pub mod host;
 #[cfg(feature = "node")]
 pub mod kube;
@@ -58,6 +60,8 @@ pub mod reap;
 pub mod renew;
 #[cfg(feature = "node")]
 pub mod reset;
+#[cfg(feature = "node")]
+pub mod restore;
 #[cfg(feature = "node")]
 pub mod retire;
 #[cfg(feature = "node")]

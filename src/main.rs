@@ -9,7 +9,7 @@ use kubeboot::host::process::guarded;
 use kubeboot::host::signals::{asked_to_stop, stopped_by};
 use kubeboot::node::up_end;
 use kubeboot::settings::{Flags, Settings};
-use kubeboot::{agent, check, elect, guard, log, reap, renew, reset, retire, snapshot, status, up};
+use kubeboot::{agent, check, elect, guard, hibernate, log, reap, renew, reset, restore, retire, snapshot, status, up};
 use std::process::ExitCode;
 
 /// The program. Public for the variant that tests can stop, `src/bin/kubeboot-crash-points.rs`.
@@ -75,7 +75,9 @@ async fn run(Cli { flags, command }: Cli) -> Result<ExitCode> {
         CliCommand::Status(options) => return Ok(status::run(settings(&flags)?, options.json).await?.into()),
         CliCommand::Reap(options) => reap::run(settings(&flags)?, options.into()).await?,
         CliCommand::Renew(options) => renew::run(settings(&flags)?, options.into()).await?,
+        CliCommand::Hibernate => hibernate::run(settings(&flags)?).await?,
         CliCommand::Retire(options) => retire::run(settings(&flags)?, options.into()).await?,
+        CliCommand::Restore(options) => restore::run(settings(&flags)?, options.into()).await?,
         CliCommand::Snapshot(options) => snapshot::run(settings(&flags)?, options.into()).await?,
         CliCommand::Elect(options) => return elect::run(options.into()).await,
         CliCommand::Completions { shell } => generate::completions(shell)?,

@@ -115,9 +115,27 @@ resource "aws_s3_bucket_lifecycle_configuration" "control_plane" {
     }
   }
 
-  # Those of etcd's snapshots that are here: with a bucket of their own there are none.
+  # Those of etcd's snapshots that are here: with a bucket of their own there are none. The final ones never end by age.
   rule {
     id     = "snapshots"
+    status = "Enabled"
+
+    filter {
+      prefix = local.snapshots_that_end
+    }
+
+    expiration {
+      days = var.snapshot_days
+    }
+
+    abort_incomplete_multipart_upload {
+      days_after_initiation = 1
+    }
+  }
+
+  # For the final ones as well: parts of an upload that nobody could abort, and what was deleted.
+  rule {
+    id     = "snapshots-leftovers"
     status = "Enabled"
 
     filter {
@@ -125,7 +143,7 @@ resource "aws_s3_bucket_lifecycle_configuration" "control_plane" {
     }
 
     expiration {
-      days = var.snapshot_days
+      expired_object_delete_marker = true
     }
 
     noncurrent_version_expiration {
@@ -229,6 +247,34 @@ resource "aws_s3_bucket_policy" "control_plane" {
         Action    = "s3:PutObject"
         Resource  = "${aws_s3_bucket.control_plane.arn}/${local.prefix}/*"
         Condition = { ArnNotEquals = { "aws:PrincipalArn" = concat([aws_iam_role.machine.arn], var.operator_role_arns) } }
+      },
+      {
+        # As in a bucket of the snapshots' own: an upload in parts takes the condition only when it is completed.
+        Sid       = "NobodyOverwritesSnapshots"
+        Effect    = "Deny"
+        Principal = "*"
+        Action    = "s3:PutObject"
+        Resource  = "${aws_s3_bucket.control_plane.arn}/${local.snapshots}*"
+        Condition = {
+          Null = { "s3:if-none-match" = "true" }
+          Bool = { "s3:ObjectCreationOperation" = "true" }
+        }
+      },
+      {
+        # A forged snapshot, once restored, would be the cluster.
+        Sid       = "OnlyTheMachinesWriteSnapshots"
+        Effect    = "Deny"
+        Principal = "*"
+        Action    = "s3:PutObject"
+        Resource  = "${aws_s3_bucket.control_plane.arn}/${local.snapshots}*"
+        Condition = { ArnNotEquals = { "aws:PrincipalArn" = aws_iam_role.machine.arn } }
+      },
+      {
+        Sid       = "TheMachinesDeleteNoSnapshot"
+        Effect    = "Deny"
+        Principal = { AWS = aws_iam_role.machine.arn }
+        Action    = ["s3:DeleteObject", "s3:DeleteObjectVersion"]
+        Resource  = "${aws_s3_bucket.control_plane.arn}/${local.snapshots}*"
       },
     ]
   })

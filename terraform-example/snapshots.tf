@@ -1,13 +1,18 @@
 # Snapshots of etcd: where they are kept, how long, and the alarm for the one that did not come. Whoever reads one has every
-# Secret of the cluster. Machines create and read them; only time deletes one.
+# Secret of the cluster. Machines create and read them; only time deletes one, and of kind final only an operator: a cluster
+# that hibernates lives in its final snapshot, however long.
 
 locals {
-  # A bucket of their own, or a folder of the cluster's. Both have the same rules, but Object Lock, which only a bucket of
-  # its own has, and the key, which there is the one of the CA keys.
+  # A bucket of their own, or a folder of the cluster's. Both have the same lifecycle rules, and their policies say the same of who
+  # writes and deletes. Only a bucket of their own has Object Lock, and a key of its own; a folder is under the one of the CA keys.
   own_bucket      = var.snapshot_bucket != ""
   snapshot_bucket = local.own_bucket ? var.snapshot_bucket : var.bucket
   snapshots_arn   = "arn:${local.partition}:s3:::${local.snapshot_bucket}"
   snapshots       = "${local.prefix}/snapshots/"
+
+  # What ends by age: names begin with a revision of 20 digits, which is never so large that the first is not 0. Those of kind
+  # final begin with "final-" instead.
+  snapshots_that_end = "${local.snapshots}0"
 
   snapshot_settings = merge(
     { snapshot_interval = "${var.snapshot_minutes}m" },
@@ -98,18 +103,35 @@ resource "aws_s3_bucket_lifecycle_configuration" "snapshots" {
     id     = "snapshots"
     status = "Enabled"
 
+    filter {
+      prefix = local.snapshots_that_end
+    }
+
+    expiration {
+      days = var.snapshot_days
+    }
+
+    abort_incomplete_multipart_upload {
+      days_after_initiation = 1
+    }
+  }
+
+  # For those of kind final as well: parts of an upload that nobody could abort, and what was deleted.
+  rule {
+    id     = "snapshots-leftovers"
+    status = "Enabled"
+
     # Nothing else is in this bucket.
     filter {}
 
     expiration {
-      days = var.snapshot_days
+      expired_object_delete_marker = true
     }
 
     noncurrent_version_expiration {
       noncurrent_days = 1
     }
 
-    # Parts of an upload that nobody could abort.
     abort_incomplete_multipart_upload {
       days_after_initiation = 1
     }
@@ -237,12 +259,13 @@ resource "aws_cloudwatch_event_target" "snapshots" {
   depends_on = [aws_cloudwatch_log_resource_policy.snapshots]
 }
 
-# Nothing for three intervals. Where nothing comes there is no data either, so that missing data breaches.
+# Nothing for three intervals. Where nothing comes there is no data either, so that missing data breaches: also while the
+# cluster hibernates, which nothing here can tell from agents that do not run.
 resource "aws_cloudwatch_metric_alarm" "snapshots" {
   count = local.snapshot_alarm
 
   alarm_name          = "${local.name}-snapshots"
-  alarm_description   = "No snapshot of etcd of ${var.cluster} was saved: kubeboot status on a machine says why."
+  alarm_description   = "No snapshot of etcd of ${var.cluster} was saved: kubeboot status on a machine says why. While the cluster hibernates nothing is saved, and this alarm stands."
   namespace           = "AWS/Logs"
   metric_name         = "IncomingLogEvents"
   dimensions          = { LogGroupName = aws_cloudwatch_log_group.snapshots[0].name }

@@ -369,7 +369,7 @@ variable "snapshot_bucket" {
 }
 
 variable "snapshot_days" {
-  description = "How many days a snapshot of etcd is kept."
+  description = "How many days a snapshot of etcd is kept. A final one, in which a hibernated cluster lives, is kept until it is deleted by hand."
   type        = number
   default     = 30
 

@@ -65,6 +65,11 @@ impl TerminateHook {
         self.hook.as_ref().map(Hook::name)
     }
 
+    /// How long it lasts in all, as far as that is known.
+    pub(super) fn lasts(&self) -> Option<Duration> {
+        self.times.map(|times| times.whole)
+    }
+
     /// Whether this process has completed it.
     pub(super) fn is_answered(&self) -> bool {
         self.answered

@@ -7,18 +7,23 @@ use crate::exit::Exit;
 use crate::host::systemd::unit;
 use crate::kubeadm::quiesce::KUBELET;
 use crate::kubeadm::state;
-use crate::model::agent::{ClaimHere, Ending, HookView, Observation, Others, may_be_listed};
+use crate::kubeadm::withheld::{self, Why};
+use crate::model::agent::{
+    ClaimHere, Ending, HookView, Isolation, Observation, Others, SaveWhy, Saving, may_be_listed,
+};
 use crate::model::leave::{InGroup, InstanceStates};
 use crate::model::machine::group::Group;
+use crate::model::machine::ids::InstanceId;
 use crate::model::machine::local::{Local, Stage};
 use crate::model::membership::members::Members;
 use crate::model::membership::view::ClusterView;
 use crate::model::record::cluster::ClusterRecord;
+use crate::model::saving::RecordFound;
 use crate::node::group::{GroupWatch, View};
-use crate::node::{Facts, departure, fitness, peers};
+use crate::node::{Facts, departure, fitness, peers, settling};
 use crate::reset::ResetContext;
 use crate::reset::survey::Survey;
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
 use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
@@ -40,12 +45,18 @@ pub(super) struct Looker {
     /// The group's name, by the setting or by the watch.
     pub(super) named: Option<String>,
     has_hook: bool,
+    /// How long the terminate hook lasts in all, as far as that is known.
+    pub(super) hook_lasts: Option<Duration>,
     /// What ends this machine, and by whose word.
     pub(super) ending: Option<(Ending, InstanceStates)>,
     /// Whether this process has stopped what an unpublished init had started.
     pub(super) init_given_up: bool,
     /// Since when the group has had no other candidate.
     alone_since: Option<Instant>,
+    /// When and why saving has failed in this process last, on a machine that is what it was before.
+    pub(super) not_saved: Option<(Instant, String)>,
+    /// Whether this process has uploaded what this machine has, without a quorum.
+    pub(super) uploaded: bool,
 }
 
 impl Looker {
@@ -55,9 +66,12 @@ impl Looker {
             group: GroupWatch::new(session, facts.machine.instance.clone(), named.clone()),
             named,
             has_hook: facts.settings.terminate_hook.is_some(),
+            hook_lasts: None,
             ending: None,
             init_given_up: false,
             alone_since: None,
+            not_saved: None,
+            uploaded: false,
         }
     }
 
@@ -110,6 +124,7 @@ impl Looker {
             desired: view.group.as_ref().map(|group| group.desired),
             retains: view.group.as_ref().is_some_and(|group| group.retains),
             alone_for: self.alone_since.map(|since| since.elapsed()),
+            saving: Saving { superseded: is_superseded(reset, &local).await, ..self.saving(me) },
             local: local.clone(),
         };
         Ok(Look { seen, survey, local })
@@ -148,6 +163,37 @@ impl Looker {
         }
     }
 
+    fn saving(&self, me: &InstanceId) -> Saving {
+        let isolation = match withheld::load(Path::new("/"), me) {
+            Ok(None) => Isolation::None,
+            Ok(Some(mark)) => match mark.why {
+                Why::Saving | Why::Writing => Isolation::Begun,
+                Why::Saved => Isolation::ForGood,
+                Why::Superseded => Isolation::Superseded,
+            },
+            Err(error) => Isolation::Unknown(format!("{error:#}")),
+        };
+        let failed = self.not_saved.as_ref().map(|(at, why)| (why.clone(), at.elapsed()));
+        Saving { isolation, failed, hook: self.hook_lasts, uploaded: self.uploaded, superseded: false }
+    }
+
+    /// That this is still a reason to save the cluster, asked now: the group may have changed its mind.
+    ///
+    /// # Errors
+    /// It is none any more, or the group does not say.
+    pub(super) async fn must_be_saved(&mut self, reset: &ResetContext, why: SaveWhy) -> Result<()> {
+        if self.ending.as_ref().is_some_and(|(ending, _)| ending.left.is_some()) {
+            return Ok(());
+        }
+        let name = self.group_name().context("the group of this machine is not known")?;
+        let group = reset.session.group(&name).await?.context("the group of this machine is gone")?;
+        match why {
+            SaveWhy::NoneWanted => ensure!(group.desired == 0, "the group '{name}' wants machines again"),
+            SaveWhy::NothingRetains => ensure!(!group.retains, "the group '{name}' would keep this machine by now"),
+        }
+        Ok(())
+    }
+
     /// Who would stay; `None` where no member would go.
     async fn others(&self, reset: &ResetContext, survey: &Survey, view: &View) -> Result<Option<Others>> {
         let ClusterView::Listed(members) = &survey.cluster else { return Ok(None) };
@@ -182,6 +228,13 @@ async fn registered_member(reset: &ResetContext) -> Option<bool> {
         Some(Err(_)) => None,
         None => Some(false),
     }
+}
+
+/// Whether the record, read now, supersedes the claim of a member's data here. Without an answer it does not.
+async fn is_superseded(reset: &ResetContext, local: &Local) -> bool {
+    let Local::Made { instance, claim_id, .. } = local else { return false };
+    *instance == reset.facts.machine.instance
+        && settling::find(&reset.session.store, claim_id).await.record == RecordFound::Saved
 }
 
 /// What the record says of an init of this machine, read now.

@@ -11,6 +11,7 @@ mod leave;
 mod look;
 mod notices;
 mod renewing;
+mod save;
 mod serve;
 mod step_down;
 mod watch;
@@ -20,16 +21,18 @@ use crate::aws::hook::HookResult;
 use crate::host::lock::{self, Lock};
 use crate::host::signals::asked_to_stop;
 use crate::host::systemd::notify;
-use crate::kubeadm::quiesce;
+use crate::kubeadm::{quiesce, state};
 use crate::model::agent::served::events::NodeEvent;
 use crate::model::agent::served::{AgentState, HoldReason};
 use crate::model::agent::{AgentStep, Observation, decide};
+use crate::model::machine::ids::ClaimId;
 use crate::model::membership::registration::HookWork;
 use crate::node::Facts;
 use crate::node::election::Told;
-use crate::reset::ResetContext;
+use crate::node::settling::{Settled, settle};
+use crate::reset::{ResetContext, act, last_copy};
 use crate::settings::Settings;
-use anyhow::Result;
+use anyhow::{Context, Result};
 use hook::TerminateHook;
 use lead::{Candidacy, Channels};
 use look::{Look, Looker};
@@ -222,6 +225,7 @@ impl Agent {
 
     async fn decide(&mut self, reset: &ResetContext) -> Result<AgentStep> {
         self.hook.begin(self.looker.group_name()).await;
+        self.looker.hook_lasts = self.hook.lasts();
         let (group, answered) = (self.looker.hook_group(), self.hook.is_answered());
         let look = self.looker.look(reset, answered);
         let Look { seen, .. } = self.hook.beside(group, HookWork::Holding, look).await?;
@@ -256,6 +260,27 @@ impl Agent {
                     }
                 }
             }
+            AgentStep::Save(why) => {
+                let claim = self.own_claim(reset)?;
+                let saving = save::save(&mut self.looker, reset, &claim, *why);
+                let (settled, failed) = self.hook.beside(group, HookWork::Leaving, saving).await?;
+                self.looker.not_saved =
+                    failed.filter(|_| settled == Settled::PutBack).map(|error| (Instant::now(), format!("{error:#}")));
+                Ok(Duration::ZERO)
+            }
+            AgentStep::Upload => {
+                let saving = last_copy::save(reset, COMMAND);
+                let manifest = self.hook.beside(group, HookWork::Holding, saving).await?;
+                tracing::warn!(snapshot = manifest.key, "saved this machine's etcd, unconfirmed");
+                self.looker.uploaded = true;
+                Ok(Duration::ZERO)
+            }
+            AgentStep::Settle => {
+                let claim = self.own_claim(reset)?;
+                let settling = settle(&reset.facts, &reset.session.store, &claim);
+                self.hook.beside(group, HookWork::Holding, settling).await?;
+                Ok(Duration::ZERO)
+            }
             AgentStep::Answer(_) => {
                 self.hook.answer(self.looker.group_name(), HookResult::Continue).await;
                 Ok(Duration::ZERO)
@@ -268,6 +293,12 @@ impl Agent {
             }
             AgentStep::Watch | AgentStep::Hold(_) | AgentStep::Rest(..) => Ok(HOLD_INTERVAL),
         }
+    }
+
+    /// The claim of the data on this machine's disk.
+    fn own_claim(&self, reset: &ResetContext) -> Result<ClaimId> {
+        let local = state::observe(Path::new("/"), reset.facts.documents.data_dir())?;
+        act::claim_of(&local).cloned().context("the marker of this machine's state names no claim")
     }
 
     /// Says what is decided, with what the hook adds to it.

@@ -14,7 +14,10 @@ pub(super) const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum BodyFailure {
     /// It is none of kubeboot's.
-    #[error("it is larger than {LARGEST} bytes, so it is not kubeboot's: remove it")]
+    #[error(
+        "it is larger than {LARGEST} bytes, and nothing that kubeboot stores is: if it was damaged, restore its last good version; if it never was \
+         kubeboot's, choose another prefix"
+    )]
     TooLarge,
     /// It stopped on the way.
     #[error("the object did not arrive within {}", in_words(BODY_TIMEOUT))]
@@ -87,5 +90,10 @@ mod tests {
         assert_eq!(read(ByteStream::from(vec![0; LARGEST + 1])).await, Err(BodyFailure::TooLarge));
         assert_eq!(read(endless(3)).await, Err(BodyFailure::TooLarge), "it does not wait for the end");
         assert_eq!(read_within(Duration::ZERO, endless(1)).await, Err(BodyFailure::TooLate));
+        let said = BodyFailure::TooLarge.to_string();
+        assert!(
+            !said.contains("remove") && said.contains("restore its last good version"),
+            "it may be the record: {said}"
+        );
     }
 }

@@ -20,6 +20,14 @@ pub fn pki(claim: &ClaimId) -> String {
     format!("control-plane/pki/{claim}.json")
 }
 
+/// The claim after which a PKI bundle is named; a restored cluster keeps that of the claim that first made it. `None` for a key that
+/// is none of a bundle.
+#[must_use]
+pub fn claim_of_pki(key: &str) -> Option<ClaimId> {
+    let name = key.strip_prefix("control-plane/pki/")?.strip_suffix(".json")?;
+    ClaimId::parse(name).ok()
+}
+
 /// A machine's registration.
 #[must_use]
 pub fn node(instance: &InstanceId) -> String {
@@ -36,4 +44,18 @@ pub fn former(instance: &InstanceId) -> String {
 #[must_use]
 pub fn scratch(instance: &str, nonce: &str) -> String {
     format!("control-plane/nodes/check-{instance}-{nonce}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bundle_names_its_claim() {
+        let claim = ClaimId::parse("6f9619ff-8b86-4011-b42d-00c04fc964ff").unwrap();
+        assert_eq!(claim_of_pki(&pki(&claim)), Some(claim));
+        for key in ["", "control-plane/pki/.json", "control-plane/pki/../x.json", "control-plane/nodes/i-1.json"] {
+            assert_eq!(claim_of_pki(key), None, "{key}");
+        }
+    }
 }

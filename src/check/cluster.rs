@@ -131,6 +131,13 @@ fn judge_record(record: &ClusterRecord, here: &Identity) -> Finding {
         RecordState::Retired(_) => {
             return Finding::ok(format!("a retired cluster, of claim {claim}: the next claim follows it"));
         }
+        RecordState::Saved(saved) => format!(
+            "a cluster of {}, saved in '{}' at {} under claim {claim}: the next machines restore it",
+            saved.published.kubernetes_version, saved.snapshot.key, saved.snapshot.taken_at
+        ),
+        RecordState::Initializing { holder: Some(holder), restoring: Some(saved), .. } => {
+            format!("{} is about to restore '{}', under claim {claim}", holder.instance, saved.snapshot.key)
+        }
         RecordState::Initializing { holder: Some(holder), .. } => {
             format!("{} is about to initialise, under claim {claim}", holder.instance)
         }

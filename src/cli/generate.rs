@@ -47,6 +47,7 @@ mod tests {
             "kubeboot-status.1",
             "kubeboot-check.1",
             "kubeboot-reap.1",
+            "kubeboot-restore.1",
             "kubeboot-retire.1",
             "kubeboot-elect.1",
         ] {

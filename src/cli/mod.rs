@@ -58,13 +58,19 @@ pub enum CliCommand {
     /// Renew the certificates of this control-plane machine that end soon
     #[command(long_about = text::RENEW, after_long_help = text::RENEW_EXAMPLES)]
     Renew(RenewArgs),
-    /// Give up a cluster whose machines are all gone, so that the next machines make a new one
+    /// Give up a cluster whose machines are all gone: the next ones make a new one
     #[command(long_about = text::RETIRE, after_long_help = text::RETIRE_EXAMPLES)]
     Retire(RetireArgs),
+    /// Have the next machines restore a cluster, when all that had a vote are gone
+    #[command(long_about = text::RESTORE, after_long_help = text::RESTORE_EXAMPLES)]
+    Restore(RestoreArgs),
+    /// Say whether the group can be set to zero so that its cluster is saved
+    #[command(long_about = text::HIBERNATE, after_long_help = text::HIBERNATE_EXAMPLES)]
+    Hibernate,
     /// Save etcd to the bucket, show what is saved, and verify it
     #[command(long_about = text::SNAPSHOT, after_long_help = text::SNAPSHOT_EXAMPLES)]
     Snapshot(SnapshotArgs),
-    /// Elect one leader among programs that share a Lease of Kubernetes, and run a command while it leads
+    /// Elect one leader by a Lease of Kubernetes, and run a command while it leads
     #[command(long_about = text::ELECT, after_long_help = text::ELECT_EXAMPLES)]
     Elect(ElectArgs),
     /// Print a shell's completions for kubeboot
@@ -181,6 +187,32 @@ impl From<RetireArgs> for crate::retire::RetireOptions {
     fn from(RetireArgs { cluster_id, lost_record: _, yes, json }: RetireArgs) -> Self {
         let target = cluster_id.map_or(RetireTarget::LostRecord, RetireTarget::Cluster);
         Self { target, yes, json }
+    }
+}
+
+/// The options of `restore`.
+#[derive(Debug, Clone, Args)]
+pub struct RestoreArgs {
+    /// The snapshot, by its key or name as `kubeboot snapshot list` shows it
+    #[arg(long, value_name = "KEY", required_unless_present = "latest", conflicts_with = "latest")]
+    pub snapshot: Option<String>,
+    /// In place of a key: the confirmed snapshot of this cluster with the highest revision
+    #[arg(long)]
+    pub latest: bool,
+    /// Say what would be restored and what would be lost, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Do not ask for confirmation
+    #[arg(long)]
+    pub yes: bool,
+    /// Print JSON for programs
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl From<RestoreArgs> for crate::restore::RestoreOptions {
+    fn from(RestoreArgs { snapshot, latest: _, dry_run, yes, json }: RestoreArgs) -> Self {
+        Self { snapshot, dry_run, yes, json }
     }
 }
 
@@ -350,6 +382,8 @@ mod tests {
         for bad in [
             &["reap", "--member", "xyz"][..],
             &["reap", "--yes"],
+            &["restore"],
+            &["restore", "--latest", "--snapshot", "x"],
             &["retire"],
             &["retire", "--cluster-id", "demo"],
             &["retire", "--cluster-id", id, "--lost-record"],

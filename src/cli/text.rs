@@ -48,7 +48,8 @@ Watch over this node, as long as the machine runs.
 The unit kubeboot-agent.service runs it at every boot. It asks the metadata service every two seconds and Auto Scaling once a minute. When \
 the machine is being terminated, it takes it out of its cluster as 'kubeboot reset' does, once enough of the cluster stays: the quorum, and a \
 voter whose API server is ready. Until then it keeps the terminate hook that 'terminate_hook' names alive and says why; when the machine has \
-left, it completes that hook. The last voter never leaves. A Spot notice is left for at once, hook or not.
+left, it completes that hook. The last voter never leaves: where the group wants no machines, or nothing keeps it, it saves the cluster and \
+goes. A Spot notice is left for at once, hook or not.
 
 Once an hour it renews certificates that end soon, as 'kubeboot renew' does, on one machine after the other.
 
@@ -160,6 +161,36 @@ Examples:
                                        for scripts
   kubeboot retire --lost-record        where there is no record any more that names the cluster";
 
+pub(super) const RESTORE: &str = "\
+Have the cluster come back from a snapshot, when every machine that had a vote is gone. Writes into the cluster record that the cluster is \
+saved in that snapshot; the next machines that run 'kubeboot up' restore it, with its data, certificate authority and credentials. All \
+that was written after the snapshot is lost, and what was revoked since is valid again.
+
+Refused while EC2 does not say of every machine that ever had a vote that it is terminated, or while anything answers at the endpoint. \
+The snapshot is read whole first. Works on a machine of the group that waits, and from anywhere with AWS credentials that may \
+decrypt the snapshots.";
+
+pub(super) const RESTORE_EXAMPLES: &str = "\
+Examples:
+  kubeboot restore --latest --dry-run  prints what would be restored, what would be lost, and who is gone
+  kubeboot restore --latest            prints it, and asks for confirmation
+  kubeboot snapshot list               shows the snapshots
+  kubeboot restore --snapshot snapshots/NAME.json --yes
+                                       another one than the latest; for scripts";
+
+pub(super) const HIBERNATE: &str = "\
+Say whether this group can be set to zero, for a night or for longer, so that its cluster is saved and comes back with all its data.
+
+Looks at the cluster, the terminate hook and its default result, the group's retention, the agent on this machine, and the size of etcd's \
+database; then takes a snapshot as a rehearsal and reads it back. If nothing is in the way, it says what will happen and names the one command \
+that sets the group to zero. It changes neither the group nor the cluster, and the agents do the rest.
+
+Runs on a control-plane machine as root.";
+
+pub(super) const HIBERNATE_EXAMPLES: &str = "\
+Examples:
+  kubeboot hibernate                   over SSH, on one machine, before the group is set to zero";
+
 pub(super) const SNAPSHOT: &str = "\
 Save etcd to the bucket, show what is saved, and verify it. The leader among the agents saves every 'snapshot_interval' by itself. \
 Snapshots stand below snapshots/ at 'snapshot_location'; kubeboot deletes none.";
@@ -184,7 +215,8 @@ Examples:
 
 pub(super) const SNAPSHOT_LIST: &str = "\
 Show the snapshots that are saved, the highest revision first, and which one is the latest of the cluster that is on record: by revision, \
-never by name or time, and never an unconfirmed one. Works on a node, and from anywhere with AWS credentials.";
+never by name or time, and never an unconfirmed one. Works on a node, and from anywhere with AWS credentials that \
+may decrypt the manifests.";
 
 pub(super) const SNAPSHOT_LIST_EXAMPLES: &str = "\
 Examples:

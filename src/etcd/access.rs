@@ -18,6 +18,8 @@ pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(3);
 #[derive(Clone)]
 pub struct Access {
     options: ConnectOptions,
+    /// Whether this machine's own member alone is asked, on the loopback.
+    on_loopback: bool,
     /// The etcd that is meant. Answers of another one are not believed.
     pub recorded: RecordedEtcd,
 }
@@ -36,7 +38,7 @@ impl Access {
             TlsOptions::new().ca_certificate(Certificate::from_pem(ca)).identity(Identity::from_pem(certificate, key));
         let options =
             ConnectOptions::new().with_tls(tls).with_connect_timeout(CONNECT_TIMEOUT).with_timeout(REQUEST_TIMEOUT);
-        Self { options, recorded }
+        Self { options, on_loopback: false, recorded }
     }
 
     /// From a folder as kubeadm fills it: `ca.crt`, `healthcheck-client.crt` and `.key`.
@@ -51,12 +53,23 @@ impl Access {
         Ok(Self::new(&read("ca.crt")?, &read("healthcheck-client.crt")?, &read("healthcheck-client.key")?, recorded))
     }
 
+    /// The same for this machine's own member alone, on the loopback. Whichever address is given, that member is asked: the address only
+    /// tells under which one it is listed.
+    #[must_use]
+    pub fn on_loopback(self) -> Self {
+        Self { on_loopback: true, ..self }
+    }
+
     /// A client of the member at this address alone.
     ///
     /// # Errors
     /// Credentials that are no PEM. Whether the member answers shows with the first request.
     pub async fn client(&self, address: IpAddr) -> Result<Client> {
-        let url = format!("https://{}", SocketAddr::new(address, CLIENT_PORT));
+        let url = match self.on_loopback {
+            // A name, since etcd listens on the loopback of its own family of addresses. kubeadm's certificate is for it, too.
+            true => format!("https://localhost:{CLIENT_PORT}"),
+            false => format!("https://{}", SocketAddr::new(address, CLIENT_PORT)),
+        };
         Client::connect([&url], Some(self.options.clone()))
             .await
             .with_context(|| format!("failed to use the credentials for etcd at {url}"))

@@ -4,6 +4,7 @@
 
 pub mod boottime;
 pub mod confirm;
+pub mod ctr;
 pub mod environment;
 pub mod files;
 pub mod hosts;

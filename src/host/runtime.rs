@@ -14,8 +14,10 @@ pub const KNOWN: [&str; 3] = ["/run/containerd/containerd.sock", "/run/crio/crio
 
 /// How long one question may take.
 const CALL: Duration = Duration::from_secs(10);
-/// How many seconds a container has to end by itself.
+/// How many seconds a container has to end by itself, after it was asked to.
 const PATIENCE: &str = "10";
+/// The same for one that is not asked.
+const NO_PATIENCE: &str = "0";
 /// How long ending one may take: longer than its patience.
 const STOP: Duration = Duration::from_secs(20);
 
@@ -86,9 +88,21 @@ fn is_better(before: &Result<Vec<RunningContainer>>, now: &Result<Vec<RunningCon
 /// # Errors
 /// No runtime knows it, or it does not end.
 pub async fn stop(given: Option<&str>, id: &str) -> Result<()> {
+    stop_within(given, id, PATIENCE).await
+}
+
+/// Ends a container without asking it.
+///
+/// # Errors
+/// No runtime knows it, or it does not end.
+pub async fn kill(given: Option<&str>, id: &str) -> Result<()> {
+    stop_within(given, id, NO_PATIENCE).await
+}
+
+async fn stop_within(given: Option<&str>, id: &str, patience: &str) -> Result<()> {
     let mut stopped = Err(anyhow!("there is no container runtime on this machine"));
     for socket in chosen(given) {
-        let args = ["stop", "--timeout", PATIENCE, id];
+        let args = ["stop", "--timeout", patience, id];
         stopped = crictl(Path::new(socket), args).deadline(STOP).run().await.map(drop).map_err(anyhow::Error::from);
         if stopped.is_ok() {
             break;

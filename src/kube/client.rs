@@ -182,6 +182,31 @@ impl Client {
         if answer.status != StatusCode::CONFLICT {
             answer.success(self, CONFIG_MAPS)?;
         }
+        self.keeps_claim(claim).await
+    }
+
+    /// Writes the claim over one that was restored with the cluster's data, if that is one of these, and reads it back.
+    ///
+    /// # Errors
+    /// When the server does not answer or refuses, or another claim is there.
+    pub async fn replace_claim(&self, superseded: &[&str], claim: &str) -> Result<()> {
+        let path = format!("{CONFIG_MAPS}/{CLAIM_MAP}");
+        let found = self.call(Method::GET, &path, None).await?;
+        if found.status == StatusCode::NOT_FOUND {
+            return self.write_claim(claim).await;
+        }
+        let object = found.success(self, &path)?;
+        let kept = answers::claim(&object).with_context(|| self.failed(&path))?;
+        if superseded.contains(&kept.as_str()) {
+            let metadata = json!({"resourceVersion": object.pointer("/metadata/resourceVersion")});
+            let patch = json!({"metadata": metadata, "data": {"claim": claim}});
+            self.call(Method::PATCH, &path, Some(&patch)).await?.success(self, &path)?;
+        }
+        self.keeps_claim(claim).await
+    }
+
+    /// Reads the claim back.
+    async fn keeps_claim(&self, claim: &str) -> Result<()> {
         let kept = self.claim().await?;
         ensure!(
             kept.as_deref() == Some(claim),

@@ -105,6 +105,12 @@ pub fn token_delete(id: &str, kubeconfig: &Path) -> Vec<String> {
     words(["token", "delete", id, "--kubeconfig", &text(kubeconfig)])
 }
 
+/// `kubeadm config images list` of the documents in `config`: names only, nothing is pulled.
+#[must_use]
+pub fn images(config: &Path) -> Vec<String> {
+    words(["config", "images", "list", "--config", &text(config)])
+}
+
 /// `kubeadm version -o json`.
 #[must_use]
 pub fn version() -> Vec<String> {
@@ -151,6 +157,7 @@ mod tests {
                 etcd_client_certificate(dir, "v1.36.1"),
                 "init phase certs etcd-healthcheck-client --cert-dir /run/kubeboot/pki --kubernetes-version v1.36.1",
             ),
+            (images(config), "config images list --config /run/kubeboot/init.yaml"),
             (
                 init_phase(&["control-plane", "apiserver"], config),
                 "init phase control-plane apiserver --config /run/kubeboot/init.yaml",

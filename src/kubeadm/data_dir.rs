@@ -10,8 +10,23 @@ use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
 
 /// All that etcd makes in it.
 const MEMBER: &str = "member";
-/// What may lie in it beside that: it comes with an ext4 file system.
-const HARMLESS: &str = "lost+found";
+/// Where a snapshot is unpacked before it becomes the member's data: on the same file system, so that it does at one moment.
+const UNPACKED: &str = "kubeboot-unpacked";
+/// Where a member's data is moved before a wipe that must not remove it: on the same file system, whatever is mounted where. The first
+/// that is free, for none replaces another.
+const ASIDE: [&str; 9] = [
+    "kubeboot-aside",
+    "kubeboot-aside-2",
+    "kubeboot-aside-3",
+    "kubeboot-aside-4",
+    "kubeboot-aside-5",
+    "kubeboot-aside-6",
+    "kubeboot-aside-7",
+    "kubeboot-aside-8",
+    "kubeboot-aside-9",
+];
+/// What comes with an ext4 file system.
+const LOST_AND_FOUND: &str = "lost+found";
 /// How many names an error shows.
 const SHOWN: usize = 10;
 /// Folders that are the system's or another program's own. What lies below them is not meant.
@@ -86,7 +101,7 @@ pub fn foreign_entries(folder: &Path) -> Result<Vec<String>> {
     let mut foreign = Vec::new();
     for entry in entries {
         let name = entry.with_context(listing)?.file_name();
-        if name != MEMBER && name != HARMLESS {
+        if name != MEMBER && name != UNPACKED && !harmless().any(|harmless| name == *harmless) {
             foreign.push(name.to_string_lossy().escape_debug().to_string());
         }
     }
@@ -94,10 +109,16 @@ pub fn foreign_entries(folder: &Path) -> Result<Vec<String>> {
     Ok(foreign)
 }
 
-/// Whether the folder is the root of a file system that has a `lost+found`.
+/// What may lie in the folder beside what etcd makes.
+fn harmless() -> impl Iterator<Item = &'static str> {
+    ASIDE.into_iter().chain([LOST_AND_FOUND])
+}
+
+/// Whether something lies in the folder that is not etcd's and harms nobody: the `lost+found` of a file system's root, or data that was
+/// moved aside.
 #[must_use]
-pub fn has_lost_and_found(folder: &Path) -> bool {
-    folder.join(HARMLESS).is_dir()
+pub fn has_harmless_folder(folder: &Path) -> bool {
+    harmless().any(|name| folder.join(name).is_dir())
 }
 
 /// Sees that nothing but etcd's own lies in the folder, before this machine begins to be a member.
@@ -131,7 +152,90 @@ fn listed(names: &[String]) -> String {
 /// Names what could not be removed; what is left can be removed by another call.
 pub fn remove_member(folder: &Path) -> Result<()> {
     let Some(volume) = volume(folder)? else { return Ok(()) };
+    remove(&folder.join(UNPACKED), volume)?;
     remove(&folder.join(MEMBER), volume)
+}
+
+/// A snapshot that is unpacked in a folder of its own beside the data of a member, of which there is none yet.
+#[derive(Debug)]
+pub struct Unpacking {
+    data_dir: PathBuf,
+    folder: PathBuf,
+}
+
+/// Makes room for a snapshot in etcd's data folder. What an earlier one has left there is removed.
+///
+/// # Errors
+/// A member's data is there, which nothing is ever unpacked over; or the folder cannot be made.
+pub fn begin_unpacking(data_dir: &Path) -> Result<Unpacking> {
+    crate::host::files::private_dir(data_dir)?;
+    let Some(volume) = volume(data_dir)? else { bail!("'{}' is gone again", data_dir.display()) };
+    let member = data_dir.join(MEMBER);
+    ensure!(
+        fs::symlink_metadata(&member).is_err_and(|error| error.kind() == io::ErrorKind::NotFound),
+        "there is data of a member at '{}'",
+        member.display()
+    );
+    let folder = data_dir.join(UNPACKED);
+    remove(&folder, volume)?;
+    Ok(Unpacking { data_dir: data_dir.to_owned(), folder })
+}
+
+impl Unpacking {
+    /// Where it is unpacked. Not there before that.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Makes what was unpacked the data of this machine's member, at one moment.
+    ///
+    /// # Errors
+    /// It could not be moved; then there is no data.
+    pub fn become_the_data(self) -> Result<()> {
+        let (from, to) = (self.folder.join(MEMBER), self.data_dir.join(MEMBER));
+        let moved = fs::rename(&from, &to).and_then(|()| fs::File::open(&self.data_dir)?.sync_all());
+        moved.with_context(|| format!("failed to move '{}' to '{}'", from.display(), to.display()))?;
+        fs::remove_dir_all(&self.folder).with_context(|| format!("failed to remove '{}'", self.folder.display()))
+    }
+}
+
+/// Moves what etcd made in its data folder aside, beside what was moved there before. Returns where it lies; where there is no data,
+/// what was moved last, if anything was. What was only unpacked is removed. Again after a crash: the same end.
+///
+/// # Errors
+/// It could not be moved, and is where it was; or there are as many copies as there may be.
+pub fn move_member_aside(folder: &Path) -> Result<Option<PathBuf>> {
+    let Some(volume) = volume(folder)? else { return Ok(None) };
+    remove(&folder.join(UNPACKED), volume)?;
+    let (member, copies) = (folder.join(MEMBER), asides_of(folder));
+    if is_free(&member) {
+        return Ok(copies.into_iter().next_back());
+    }
+    let aside = ASIDE.iter().map(|name| folder.join(name)).find(|path| is_free(path)).with_context(|| {
+        format!(
+            "'{}' already holds {} copies of etcd's data that were moved aside ({} to {}), and none is ever replaced: copy elsewhere those that \
+             may be needed, remove them here, and try again",
+            folder.display(),
+            ASIDE.len(),
+            ASIDE[0],
+            ASIDE[ASIDE.len() - 1]
+        )
+    })?;
+    let moved = fs::rename(&member, &aside).and_then(|()| fs::File::open(folder)?.sync_all());
+    moved.with_context(|| format!("failed to move '{}' to '{}'", member.display(), aside.display()))?;
+    Ok(Some(aside))
+}
+
+/// Whether nothing lies there, not even a broken link.
+fn is_free(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+}
+
+/// Where data of members lies that was moved aside.
+#[must_use]
+pub fn asides_of(folder: &Path) -> Vec<PathBuf> {
+    ASIDE.iter().map(|name| folder.join(name)).filter(|aside| aside.is_dir()).collect()
 }
 
 /// What tells one mounted file system from another: the device, and where the kernel says it, the mount itself.
@@ -192,11 +296,11 @@ mod tests {
         let folder = tempfile::tempdir()?;
         let path = folder.path();
         refuse_foreign(&path.join("not there"))?;
-        for name in [MEMBER, HARMLESS] {
+        for name in [MEMBER, LOST_AND_FOUND] {
             fs::create_dir(path.join(name))?;
         }
         refuse_foreign(path)?;
-        assert!(has_lost_and_found(path) && !has_lost_and_found(&path.join(MEMBER)));
+        assert!(has_harmless_folder(path) && !has_harmless_folder(&path.join(MEMBER)));
         for name in ["notes.txt", ".hidden", "two\nlines"] {
             fs::write(path.join(name), "")?;
         }
@@ -230,6 +334,62 @@ mod tests {
         remove_member(&folder)?;
         assert!(fs::symlink_metadata(folder.join(MEMBER)).is_err() && kept.join("file").exists());
         remove_member(&outer.path().join("never made"))
+    }
+
+    #[test]
+    fn what_is_unpacked_becomes_the_data_at_one_moment_and_never_over_other_data() -> Result<()> {
+        let outer = tempfile::tempdir()?;
+        let path = outer.path().join("etcd");
+        let first = begin_unpacking(&path)?;
+        fs::create_dir_all(first.folder().join(MEMBER).join("wal"))?;
+        refuse_foreign(&path)?;
+        // One that was killed left that.
+        let unpacking = begin_unpacking(&path)?;
+        assert!(!first.folder().exists() && !path.join(MEMBER).exists());
+        let nothing = begin_unpacking(&path)?.become_the_data();
+        assert!(nothing.is_err() && !path.join(MEMBER).exists(), "nothing was unpacked");
+        fs::create_dir_all(unpacking.folder().join(MEMBER).join("wal"))?;
+        unpacking.become_the_data()?;
+        assert!(path.join(MEMBER).join("wal").is_dir() && !path.join(UNPACKED).exists());
+        let over = begin_unpacking(&path).err().context("there is data")?;
+        assert!(over.to_string().contains("there is data of a member"), "{over}");
+        fs::create_dir_all(path.join(UNPACKED))?;
+        remove_member(&path)?;
+        assert_eq!(fs::read_dir(&path)?.count(), 0, "a wipe leaves neither");
+        Ok(())
+    }
+
+    #[test]
+    fn data_that_is_moved_aside_is_there_and_in_nobodys_way() -> Result<()> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path();
+        assert_eq!(move_member_aside(&path.join("never made"))?, None);
+        assert_eq!(move_member_aside(path)?, None);
+        for name in ASIDE {
+            fs::create_dir(path.join(MEMBER))?;
+            fs::write(path.join(MEMBER).join("db"), name)?;
+            for _again in 0..2 {
+                fs::create_dir_all(path.join(UNPACKED))?;
+                assert_eq!(move_member_aside(path)?, Some(path.join(name)));
+                assert!(!path.join(UNPACKED).exists(), "with data and without");
+            }
+            assert!(!path.join(MEMBER).exists() && has_harmless_folder(path));
+        }
+        for name in ASIDE {
+            assert_eq!(fs::read_to_string(path.join(name).join("db"))?, name, "none replaces another");
+        }
+        fs::create_dir(path.join(MEMBER))?;
+        let refused = move_member_aside(path).err().context("there is no place")?.to_string();
+        assert!(refused.contains(&path.display().to_string()) && refused.contains("remove them here"), "{refused}");
+        assert!(path.join(MEMBER).is_dir());
+        // A place that was freed is taken.
+        fs::remove_dir_all(path.join(ASIDE[1]))?;
+        move_member_aside(path)?;
+        assert!(path.join(ASIDE[1]).is_dir() && !path.join(MEMBER).exists());
+        remove_member(path)?;
+        refuse_foreign(path)?;
+        assert_eq!(asides_of(path).len(), ASIDE.len());
+        Ok(())
     }
 
     /// In a mount namespace of its own, where this test may mount (root, or a user namespace).

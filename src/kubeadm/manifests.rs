@@ -11,25 +11,28 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 
 use super::documents::yaml;
+use super::withheld::{self, WITHHELD};
 use crate::etcd;
 use crate::host::files;
 use crate::model::machine::etcd_data::EtcdData;
 use crate::model::machine::guard::Manifests;
 
 /// Where kubelet finds static pods, without the leading slash.
-const FOLDER: &str = "etc/kubernetes/manifests";
+pub(super) const FOLDER: &str = "etc/kubernetes/manifests";
 /// Where they are kept meanwhile.
-const ASIDE: &str = "var/lib/kubeboot/manifests-aside";
+pub(super) const ASIDE: &str = "var/lib/kubeboot/manifests-aside";
 /// The static pod of etcd. There is none where etcd is external.
-const ETCD: &str = "etcd.yaml";
+pub(super) const ETCD: &str = "etcd.yaml";
+/// The static pod of the API server.
+pub(super) const API_SERVER: &str = "kube-apiserver.yaml";
 /// Both, in the order in which they are moved: etcd alone can do harm, and the API server needs it.
-const NAMES: [&str; 2] = [ETCD, "kube-apiserver.yaml"];
+const NAMES: [&str; 2] = [ETCD, API_SERVER];
 /// What kubeadm calls the volume with etcd's data.
 const DATA_VOLUME: &str = "etcd-data";
 /// kubeadm's default for `dataDir`.
 pub const DEFAULT_DATA_DIR: &str = "/var/lib/etcd";
 /// The largest manifest, in bytes.
-const LIMIT: u64 = 1024 * 1024;
+pub(super) const LIMIT: u64 = 1024 * 1024;
 
 /// Where they lie below `root` (`/` on a machine).
 #[must_use]
@@ -46,10 +49,10 @@ pub fn place(name: &str) -> PathBuf {
     Path::new("/").join(FOLDER).join(name)
 }
 
-/// Whether this one is set aside below `root`.
+/// Whether this one is set aside or withheld below `root`, so that it is not lost.
 #[must_use]
 pub fn is_aside(root: &Path, name: &str) -> bool {
-    fs::symlink_metadata(root.join(ASIDE).join(name)).is_ok()
+    fs::symlink_metadata(root.join(ASIDE).join(name)).is_ok() || withheld::is_withheld(root, name)
 }
 
 /// Sets them aside. Again after a crash: the same end.
@@ -99,7 +102,7 @@ pub fn forget_aside(root: &Path) -> Result<()> {
 }
 
 /// Moves a file, for root alone from now on. One that is not there is moved already.
-fn move_whole(from: &Path, to: &Path) -> Result<()> {
+pub(super) fn move_whole(from: &Path, to: &Path) -> Result<()> {
     let moving = || format!("failed to move '{}' to '{}'", from.display(), to.display());
     let is_link = match fs::symlink_metadata(from) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -135,7 +138,7 @@ fn sync_folder(file: &Path) -> io::Result<()> {
 /// while there is no manifest.
 #[must_use]
 pub fn data(root: &Path, fallback: &Path) -> EtcdData {
-    let manifest = of_etcd(root);
+    let manifest = find(root, ETCD);
     if has_log_elsewhere(&manifest) {
         return EtcdData::Unreadable { why: "etcd keeps its log elsewhere, by its argument --wal-dir".into() };
     }
@@ -143,10 +146,10 @@ pub fn data(root: &Path, fallback: &Path) -> EtcdData {
     etcd::data::observe(Some(&files::below(root, &folder)))
 }
 
-/// The manifest of this machine's etcd, set aside or not; nothing where there is none.
-fn of_etcd(root: &Path) -> Value {
-    let text = [FOLDER, ASIDE].into_iter().find_map(|folder| {
-        let bytes = files::read_bounded(&root.join(folder).join(ETCD), LIMIT).ok()?;
+/// A manifest of this machine, set aside, withheld or in its place; nothing where there is none.
+fn find(root: &Path, name: &str) -> Value {
+    let text = [FOLDER, ASIDE, WITHHELD].into_iter().find_map(|folder| {
+        let bytes = files::read_bounded(&root.join(folder).join(name), LIMIT).ok()?;
         String::from_utf8(bytes).ok()
     });
     text.and_then(|text| yaml(&text).ok()).unwrap_or_default()
@@ -156,10 +159,20 @@ fn of_etcd(root: &Path) -> Value {
 /// while there is no manifest.
 #[must_use]
 pub fn etcd_at(root: &Path, fallback: &Path) -> (PathBuf, Option<String>) {
-    let manifest = of_etcd(root);
-    let image = manifest.pointer("/spec/containers/0/image").and_then(Value::as_str);
-    let version = image.and_then(|image| image.split('@').next()?.rsplit_once(':')).map(|(_, tag)| tag.to_owned());
-    (data_dir(&manifest).unwrap_or_else(|| fallback.to_owned()), version.filter(|tag| !tag.contains('/')))
+    let manifest = find(root, ETCD);
+    (data_dir(&manifest).unwrap_or_else(|| fallback.to_owned()), image_tag(&manifest))
+}
+
+/// The version of this machine's API server such as `v1.36.1`, as its manifest says it.
+#[must_use]
+pub fn api_server_version(root: &Path) -> Option<String> {
+    image_tag(&find(root, API_SERVER))
+}
+
+fn image_tag(manifest: &Value) -> Option<String> {
+    let image = manifest.pointer("/spec/containers/0/image").and_then(Value::as_str)?;
+    let (_, tag) = image.split('@').next()?.rsplit_once(':')?;
+    (!tag.contains('/')).then(|| tag.to_owned())
 }
 
 /// The folder of the machine that etcd sees as its data.

@@ -15,6 +15,7 @@
 //! | [`own_files`] | the files that a member must have, and which of them are lost |
 //! | [`quiesce`] | stopping kubelet and the control plane that it started |
 //! | [`state`] | what is on this machine's disk, and whose it is |
+//! | [`withheld`] | the manifests that go back only by the record's word |
 //! | [`wipe`] | making a machine fresh again |
 
 pub mod args;
@@ -31,3 +32,4 @@ pub mod quiesce;
 pub mod run;
 pub mod state;
 pub mod wipe;
+pub mod withheld;

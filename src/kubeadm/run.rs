@@ -43,6 +43,12 @@ impl Kubeadm {
         Self { lock: None }
     }
 
+    /// The lock that its processes inherit.
+    #[must_use]
+    pub fn lock(&self) -> Option<&Lock> {
+        self.lock.as_ref()
+    }
+
     /// Starts `kubeadm init`. `progress` is called for each step that it announces.
     ///
     /// # Errors
@@ -132,6 +138,15 @@ impl Kubeadm {
     pub async fn kubelet_kubeconfig(&self, config: &Path, folder: &Path) -> Result<(), Failure> {
         let args = args::kubelet_kubeconfig(config, folder);
         self.run("kubeadm init phase kubeconfig kubelet", args, QUERY_TIMEOUT).await.map(|_| ())
+    }
+
+    /// The images that kubeadm takes by the documents in `config`.
+    ///
+    /// # Errors
+    /// When kubeadm fails.
+    pub async fn images(&self, config: &Path) -> Result<Vec<String>, Failure> {
+        let output = self.run("kubeadm config images list", args::images(config), QUERY_TIMEOUT).await?;
+        Ok(output.stdout.lines().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty()).collect())
     }
 
     /// Lets kubeadm validate the documents in `config`.

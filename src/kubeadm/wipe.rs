@@ -10,7 +10,7 @@ use super::output::Cause;
 use super::pki::{self, PKI_DIR};
 use super::run::Kubeadm;
 use super::state::Marker;
-use super::{data_dir, manifests};
+use super::{data_dir, manifests, withheld};
 use crate::host::files;
 
 /// One step of a wipe, in the order of [`plan`].
@@ -21,11 +21,16 @@ pub enum WipeStep {
         /// The container runtime's socket, where there are several.
         cri_socket: Option<String>,
     },
-    /// Removing the manifests that the guard has set aside, before anything else: with the data half removed they would be
-    /// put back.
+    /// Removing the manifests that are kept from kubelet, before anything else: with the data half removed the guard would put its
+    /// own back.
     ForgetAside,
     /// Removing the member's data from etcd's data directory, which kubeadm leaves alone when that phase is skipped.
     EmptyEtcd {
+        /// The directory.
+        data_dir: PathBuf,
+    },
+    /// Moving that data aside, in place of removing it.
+    MoveEtcdAside {
         /// The directory.
         data_dir: PathBuf,
     },
@@ -47,6 +52,9 @@ impl WipeStep {
             Self::EmptyEtcd { data_dir } => {
                 format!("remove the member's data from etcd's data directory '{}'", data_dir.display())
             }
+            Self::MoveEtcdAside { data_dir } => {
+                format!("move the member's data aside, within etcd's data directory '{}'", data_dir.display())
+            }
             Self::EmptyPki => format!("empty '{PKI_DIR}'"),
             Self::RestoreOperatorPki => format!("put the operator's own files back into '{PKI_DIR}'"),
             Self::RemoveMarker => "remove the marker of this machine's state".to_owned(),
@@ -54,11 +62,23 @@ impl WipeStep {
     }
 }
 
+/// What becomes of a member's data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MemberData {
+    /// It is removed.
+    Removed,
+    /// It is moved aside on the same file system.
+    MovedAside,
+}
+
 /// The steps of a wipe. `data_dir` is the data directory of kubeadm's etcd; `None` when etcd is external.
 #[must_use]
-pub fn plan(data_dir: Option<&Path>, cri_socket: Option<&str>) -> Vec<WipeStep> {
+pub fn plan(data_dir: Option<&Path>, cri_socket: Option<&str>, data: MemberData) -> Vec<WipeStep> {
     let reset = WipeStep::Reset { cri_socket: cri_socket.map(str::to_owned) };
-    let empty = data_dir.map(|folder| WipeStep::EmptyEtcd { data_dir: folder.to_owned() });
+    let empty = data_dir.map(Path::to_owned).map(|data_dir| match data {
+        MemberData::Removed => WipeStep::EmptyEtcd { data_dir },
+        MemberData::MovedAside => WipeStep::MoveEtcdAside { data_dir },
+    });
     let first = [WipeStep::ForgetAside, reset];
     let last = [WipeStep::EmptyPki, WipeStep::RestoreOperatorPki, WipeStep::RemoveMarker];
     first.into_iter().chain(empty).chain(last).collect()
@@ -68,8 +88,13 @@ pub fn plan(data_dir: Option<&Path>, cri_socket: Option<&str>) -> Vec<WipeStep> 
 ///
 /// # Errors
 /// Names the step that failed; the steps after it were not begun.
-pub async fn wipe(kubeadm: &Kubeadm, data_dir: Option<&Path>, cri_socket: Option<&str>) -> Result<()> {
-    for step in plan(data_dir, cri_socket) {
+pub async fn wipe(
+    kubeadm: &Kubeadm,
+    data_dir: Option<&Path>,
+    cri_socket: Option<&str>,
+    data: MemberData,
+) -> Result<()> {
+    for step in plan(data_dir, cri_socket, data) {
         let words = step.describe();
         tracing::info!(step = %words, "wiping this machine");
         carry_out(kubeadm, &step).await.with_context(|| format!("failed to wipe this machine: failed to {words}"))?;
@@ -91,8 +116,9 @@ async fn carry_out(kubeadm: &Kubeadm, step: &WipeStep) -> Result<()> {
                 error
             }
         }),
-        WipeStep::ForgetAside => manifests::forget_aside(root),
+        WipeStep::ForgetAside => manifests::forget_aside(root).and_then(|()| withheld::forget(root)),
         WipeStep::EmptyEtcd { data_dir } => data_dir::remove_member(data_dir),
+        WipeStep::MoveEtcdAside { data_dir } => data_dir::move_member_aside(data_dir).map(drop),
         WipeStep::EmptyPki => files::remove_contents(Path::new(PKI_DIR)),
         WipeStep::RestoreOperatorPki => pki::restore_operator_pki(root),
         WipeStep::RemoveMarker => Marker::remove(root),
@@ -105,13 +131,15 @@ mod tests {
 
     #[test]
     fn the_membership_is_never_touched_and_the_marker_goes_last() {
-        let steps = plan(Some(Path::new("/data/etcd")), None);
+        let steps = plan(Some(Path::new("/data/etcd")), None, MemberData::Removed);
         assert!(matches!(steps[..2], [WipeStep::ForgetAside, WipeStep::Reset { .. }]));
         assert_eq!(steps.last(), Some(&WipeStep::RemoveMarker));
         let words: Vec<String> = steps.iter().map(WipeStep::describe).collect();
         assert!(words[1].contains("without its phase remove-etcd-member"));
         assert!(words[2].contains("/data/etcd"));
-        let external = plan(None, None);
+        let kept = plan(Some(Path::new("/data/etcd")), None, MemberData::MovedAside);
+        assert!(!kept.iter().any(|step| matches!(step, WipeStep::EmptyEtcd { .. })), "the data is kept");
+        let external = plan(None, None, MemberData::Removed);
         assert!(!external.iter().any(|step| matches!(step, WipeStep::EmptyEtcd { .. })), "that etcd is external");
     }
 }

@@ -10,6 +10,7 @@ use crate::model::membership::member_name::MemberName;
 use crate::model::membership::reaping::{KeepReason, ReapVerdict, RemovalReason};
 use crate::model::reap::operator::{OperatorRemoval, ReapRefusal};
 use crate::model::reap::remote::RemovalForecast;
+use crate::model::restore::fit::SnapshotUnfit;
 use crate::model::retire::Responder;
 use crate::model::status::{LeavingUnitState, StatusSource};
 use crate::model::up::snapshot::ApiServerAt;
@@ -80,6 +81,26 @@ fn every_step_says_what_it_does_and_why() {
         ),
         (Step::Resume, "taking over an earlier claim of this machine, so that its late writes are fenced"),
         (Step::Init, "initialising: this machine holds the claim"),
+        (Step::Claim(Over::Saved), "claiming: the group is settled and the cluster is saved, so it is to be restored"),
+        (Step::Restore, "restoring: this machine holds the claim, and the snapshot is here"),
+        (
+            Step::Wipe(Wipe::Superseded(claim())),
+            "wiping this machine: the cluster of its claim 6f9619ff-8b86-4011-b42d-00c04fc964ff is restored from a snapshot, and this \
+             machine is no member of it; etcd's data, if there is any, is moved aside",
+        ),
+        (wait(Wait::Snapshot { why: "w".into() }), "waiting for the snapshot from which the cluster is restored: w"),
+        (
+            wait(Wait::SnapshotUnfit(SnapshotUnfit::Damaged { why: "w".into() })),
+            "waiting for another machine to restore the cluster: the record's snapshot cannot be restored: w; choose another one by \
+             'kubeboot restore --snapshot KEY', or put its last version back in the bucket",
+        ),
+        (
+            Step::SetAside { claim_id: claim() },
+            "this machine's state belongs to the cluster of claim 6f9619ff-8b86-4011-b42d-00c04fc964ff; that cluster lives on from a \
+             snapshot, and nobody may start its etcd here again: the data is kept; copy etcd's data folder if it may be needed, and \
+             then terminate this machine, or run 'kubeadm reset -f --skip-phases=remove-etcd-member', empty the etcd data directory and \
+             remove /var/lib/kubeboot/state.json",
+        ),
         (Step::Yield, "stepping down: init has failed too often here"),
         (Step::AcceptGroup, "writing this group into the cluster record, as the operator said"),
         (Step::Rejoin, "joining anew: etcd's data on this machine is gone, and the other voters can remove its member"),

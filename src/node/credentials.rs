@@ -3,6 +3,7 @@
 
 use super::Facts;
 use crate::aws::store::Store;
+use crate::bucket::keys;
 use crate::etcd::Access;
 use crate::host::files;
 use crate::kube::Kubeconfig;
@@ -74,7 +75,7 @@ impl Credentials {
         folder: &Path,
     ) -> Result<Self> {
         let made = Some(Instant::now());
-        let bundle = fetch(facts, store, record, published).await?;
+        let bundle = fetch(facts, store, published).await?;
         if folder.exists() {
             std::fs::remove_dir_all(folder).with_context(|| format!("failed to remove '{}'", folder.display()))?;
         }
@@ -110,7 +111,7 @@ fn is_young(age: Duration) -> bool {
 ///
 /// # Errors
 /// It is missing, or is another one.
-pub async fn fetch(facts: &Facts, store: &Store, record: &ClusterRecord, published: &Published) -> Result<Bundle> {
+pub async fn fetch(facts: &Facts, store: &Store, published: &Published) -> Result<Bundle> {
     let url = store.url(&published.pki_key);
     let remedy = "restore that version of the object, for without it no machine can join";
     let object = store.get(&published.pki_key).await?;
@@ -122,7 +123,9 @@ pub async fn fetch(facts: &Facts, store: &Store, record: &ClusterRecord, publish
         published.pki_digest
     );
     let wanted = pki::wanted(facts.documents.external_etcd().as_ref(), &facts.settings.extra_shared_files);
-    let bundle = Bundle::from_json(&object.body, record.claim_id.as_str(), &wanted)
+    let claim = keys::claim_of_pki(&published.pki_key)
+        .with_context(|| format!("the cluster record names '{url}' as its PKI bundle, which is the key of none"))?;
+    let bundle = Bundle::from_json(&object.body, claim.as_str(), &wanted)
         .with_context(|| format!("failed to use the PKI bundle '{url}'"))?;
     ensure!(
         bundle.ca_hashes()? == published.ca_hashes,

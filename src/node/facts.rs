@@ -90,9 +90,10 @@ impl Facts {
             name: node_name.clone(),
             address: machine.addresses[0],
             other_address: machine.addresses.iter().find(|a| a.is_ipv4() != machine.addresses[0].is_ipv4()).copied(),
-            provider_id: external.then(|| machine.provider_id()),
+            provider_id: machine.provider_id(),
+            external_cloud: external,
             cri_socket: None,
-            has_lost_and_found: documents.data_dir().is_some_and(data_dir::has_lost_and_found),
+            has_harmless_folder: documents.data_dir().is_some_and(data_dir::has_harmless_folder),
         };
         Ok(Self { settings, machine, node_name, boot: boot_id()?, documents, cluster, node })
     }

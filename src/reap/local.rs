@@ -103,6 +103,11 @@ async fn ready_record(store: &Store) -> Result<ClusterRecord> {
         RecordState::Initializing { .. } => {
             Err(anyhow!("the cluster record '{url}' holds a claim and no cluster yet").context(Exit::TryAgain))
         }
+        RecordState::Saved(saved) => Err(anyhow!(
+            "the cluster of the record '{url}' is saved in '{}' and has no member until the next machines restore it",
+            saved.snapshot.key
+        )
+        .context(Exit::TryAgain)),
         RecordState::Retired(_) => {
             Err(anyhow!("the cluster of the record '{url}' was retired").context(Exit::Operator))
         }

@@ -7,10 +7,12 @@ pub(crate) mod act;
 pub(crate) mod clock;
 mod confirm;
 mod credentials;
+pub(crate) mod last_copy;
 mod leadership;
 pub(crate) mod members;
 pub(crate) mod node;
 mod questions;
+mod superseded;
 pub(crate) mod survey;
 mod wipe;
 
@@ -96,6 +98,9 @@ async fn now(settings: Settings, options: ResetOptions, clock: Clock) -> Result<
         return Ok(stayed(&StayReason::NothingHere.to_string()));
     }
     let mut reset = ResetContext::begin(settings, clock, true).await?;
+    if let Some(claim) = superseded::claim(&reset, &local).await {
+        return superseded::wipe(&reset, &claim, options.yes).await;
+    }
     if !options.yes {
         let plan = Survey::take(&reset, &local).await.plan;
         if let LeavePlan::Leave(steps) = &plan {
@@ -198,6 +203,10 @@ impl ResetContext {
             LeavePlan::Stay(StayReason::NothingHere) => Ok(stayed(&StayReason::NothingHere.to_string())),
             LeavePlan::Stay(why) if self.now => {
                 Err(anyhow!("this machine does not leave: {why}").context(Exit::Operator))
+            }
+            LeavePlan::Stay(StayReason::LastVoter) => {
+                last_copy::upload(self).await;
+                Ok(stayed(&StayReason::LastVoter.to_string()))
             }
             LeavePlan::Stay(why) => Ok(stayed(&why.to_string())),
             LeavePlan::Leave(steps) => {

@@ -5,7 +5,7 @@ use crate::bucket::keys;
 use crate::exit::Exit;
 use crate::host::lock::Lock;
 use crate::kubeadm::run::Kubeadm;
-use crate::kubeadm::wipe;
+use crate::kubeadm::wipe::{self, MemberData};
 use crate::model::leave::may_wipe;
 use crate::model::machine::local::Local;
 use crate::model::record::cluster::ClusterRecord;
@@ -33,7 +33,9 @@ pub(super) async fn wipe(reset: &ResetContext, lock: &Lock, local: &Local) -> Re
     }
     let documents = &reset.facts.documents;
     tracing::warn!("wiping what kubeadm left on this machine");
-    wipe::wipe(&Kubeadm::new(lock), documents.data_dir(), documents.cri_socket()).await.context(Exit::Kubeadm)?;
+    wipe::wipe(&Kubeadm::new(lock), documents.data_dir(), documents.cri_socket(), MemberData::Removed)
+        .await
+        .context(Exit::Kubeadm)?;
     departure::remove(Path::new("/")).context(left).context(Exit::Operator)?;
     tracing::info!("this machine is fresh: 'kubeboot up' makes it join again");
     Ok(())

@@ -135,7 +135,7 @@ async fn settled(observer: &mut RetireObserver, deadline: Instant) -> Result<Ret
 /// The one write, and what follows it.
 async fn flip(observer: &RetireObserver, observed: RetireObservation, options: &RetireOptions) -> Result<()> {
     let (next, condition) = next_record(observer, &observed, &options.target)?;
-    let store = &observer.session.store;
+    let store = &observer.session().store;
     let again = |what: &str| Err(anyhow!("{what}: run this again, it is harmless").context(Exit::TryAgain));
     let next = match store.write(keys::RECORD, &next.to_bytes(), &condition, WRITE_TIMEOUT).await? {
         Written::Ours(_) => next,
@@ -186,7 +186,7 @@ async fn finished_anew(observer: &RetireObserver, observed: RetireObservation, o
     let StoredRecord::Found(record, _) = &observed.record else {
         return Err(anyhow!("the record was not read"));
     };
-    let finished = finish(&observer.session.store, record).await?;
+    let finished = finish(&observer.session().store, record).await?;
     RetireReport::new(observer, &observed, Some(finished)).print(options.json)
 }
 

@@ -53,18 +53,14 @@ struct RetireReason {
 impl RetireReport {
     /// `finished`: what was done, once the record says `retired`.
     pub(super) fn new(observer: &RetireObserver, observed: &RetireObservation, finished: Option<Finished>) -> Self {
-        let store = &observer.session.store;
+        let store = &observer.session().store;
         let record = match &observed.record {
             StoredRecord::Found(record, _) => Some(record),
             StoredRecord::Nothing | StoredRecord::Deleted => None,
         };
         let retired = finished.is_some();
         let Finished { marked, is_hash_blanked } = finished.unwrap_or_default();
-        let published: Option<&Published> = record.and_then(|record| match &record.state {
-            RecordState::Ready(published) => Some(published),
-            RecordState::Retired(published) => published.as_ref(),
-            RecordState::Initializing { .. } => None,
-        });
+        let published: Option<&Published> = record.and_then(ClusterRecord::known_cluster);
         let refusals = match &observed.verdict {
             RetireDecision::Refused(refusals) => refusals.as_slice(),
             RetireDecision::Already | RetireDecision::Allowed | RetireDecision::Wait { .. } => &[],
@@ -80,6 +76,7 @@ impl RetireReport {
                 StoredRecord::Nothing => "none",
                 StoredRecord::Found(ClusterRecord { state: RecordState::Initializing { .. }, .. }, _) => "initializing",
                 StoredRecord::Found(ClusterRecord { state: RecordState::Ready(_), .. }, _) => "ready",
+                StoredRecord::Found(ClusterRecord { state: RecordState::Saved(_), .. }, _) => "saved",
                 StoredRecord::Found(ClusterRecord { state: RecordState::Retired(_), .. }, _) => "retired",
             },
             record: store.url(keys::RECORD),

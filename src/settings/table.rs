@@ -129,7 +129,7 @@ pub const SETTINGS: &[Setting] = &[
         name: "cloud_provider",
         kind: SettingKind::Choice(&["none", "external"]),
         fallback: Fallback::Value("none"),
-        about: "With `external`, kubelet starts with `--cloud-provider=external` and the instance's provider ID.",
+        about: "With `external`, kubelet starts with `--cloud-provider=external`: a cloud controller manager runs in the cluster.",
     },
     Setting {
         name: "settle_timeout",

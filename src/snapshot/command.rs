@@ -9,7 +9,6 @@ use crate::bucket;
 use crate::exit::Exit;
 use crate::layout::{print_page, say};
 use crate::model::machine::ids::Uid;
-use crate::model::record::cluster::RecordState;
 use crate::model::snapshot::{Manifest, SnapshotKind};
 use crate::node::Facts;
 use crate::node::own_cluster::own_record;
@@ -87,11 +86,7 @@ async fn saves(settings: Settings, unconfirmed: bool) -> Result<()> {
 /// The UID of the record's cluster; `None` without one.
 async fn recorded(session: &Session) -> Result<Option<Uid>> {
     let record = bucket::record::read(&session.store).await?;
-    Ok(record.and_then(|(record, _)| match record.state {
-        RecordState::Ready(published) => Some(published.kube_system_uid),
-        RecordState::Retired(published) => published.map(|published| published.kube_system_uid),
-        RecordState::Initializing { .. } => None,
-    }))
+    Ok(record.and_then(|(record, _)| record.known_cluster().map(|published| published.kube_system_uid.clone())))
 }
 
 async fn list(settings: &Settings, all: bool, json: bool) -> Result<()> {
@@ -146,7 +141,7 @@ async fn latest(session: &Session, uid: Option<&Uid>) -> Result<Manifest> {
 }
 
 /// What is wrong with a snapshot is for an operator; what is wrong with AWS has its own exit.
-fn decided(error: Error) -> Error {
+pub fn decided(error: Error) -> Error {
     let has_exit = error.downcast_ref::<CallFailed>().is_some() || error.downcast_ref::<Exit>().is_some();
     if has_exit { error } else { error.context(Exit::Operator) }
 }

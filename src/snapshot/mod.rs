@@ -12,8 +12,8 @@ mod save;
 mod source;
 
 pub use catalog::{LastSnapshot, last, latest_of, named};
-pub use command::{SnapshotOptions, run};
+pub use command::{SnapshotOptions, decided, run};
 pub use fetch::{fetch, verify};
-pub use own::{EXTERNAL, save_own};
+pub use own::{EXTERNAL, origin, save_own};
 pub use save::{Progress, save};
 pub use source::{DatabaseFile, Source};

@@ -83,8 +83,8 @@ async fn database_file(facts: &Facts) -> Result<DatabaseFile> {
     DatabaseFile::open(&folder.join(DATABASE), version).await
 }
 
-/// What is known of the cluster beside its data.
-async fn origin(facts: &Facts, record: &ClusterRecord, published: &Published) -> Origin {
+/// What is known of the cluster beside its data. Its version is asked of this machine's API server.
+pub async fn origin(facts: &Facts, record: &ClusterRecord, published: &Published) -> Origin {
     Origin {
         claim: record.claim_id.clone(),
         kube_system_uid: published.kube_system_uid.clone(),
@@ -96,7 +96,7 @@ async fn origin(facts: &Facts, record: &ClusterRecord, published: &Published) ->
     }
 }
 
-/// The version that the cluster has by its own configuration, or else that of this machine, or else that it was made with.
+/// The version that the cluster has by its own configuration, or else that of this machine's API server or kubeadm, or else that it was made with.
 async fn kubernetes_version(facts: &Facts, published: &Published) -> String {
     let address = SocketAddr::new(facts.node.address, facts.api_port());
     let asked =
@@ -105,8 +105,9 @@ async fn kubernetes_version(facts: &Facts, published: &Published) -> String {
         Ok(configuration) => configuration.kubernetes_version,
         Err(error) => {
             tracing::debug!("the cluster's configuration was not read: {error:#}");
-            let own = facts.cluster.kubernetes_version.clone();
-            if own.is_empty() { published.kubernetes_version.clone() } else { own }
+            let own = Some(facts.cluster.kubernetes_version.clone()).filter(|own| !own.is_empty());
+            let serves = manifests::api_server_version(Path::new("/"));
+            serves.or(own).unwrap_or_else(|| published.kubernetes_version.clone())
         }
     }
 }

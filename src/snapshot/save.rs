@@ -14,7 +14,7 @@ use anyhow::{Context, Result, anyhow, ensure};
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// How long saving may take as a whole: 8 GiB in that time need 10 Mbit/s.
+/// How long reading and uploading may take: 8 GiB in that time need 10 Mbit/s.
 const SAVE_TIMEOUT: Duration = Duration::from_hours(2);
 /// How long writing the manifest may take.
 const MANIFEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -31,7 +31,8 @@ pub struct Progress {
 /// Saves what the source gives. Nothing of it touches this machine's disk.
 ///
 /// # Errors
-/// What stands in the way. Nothing that could be restored is left in the bucket then.
+/// What stands in the way. The bucket then has no manifest of it, or where S3 does not say whether that was written, perhaps one: of a
+/// whole snapshot. An object without a manifest may be left, and parts where nobody could abort the upload, or where this was dropped.
 pub async fn save(
     source: Source,
     kind: SnapshotKind,
@@ -39,9 +40,7 @@ pub async fn save(
     store: &Store,
     progress: &mut (dyn FnMut(Progress) + Send),
 ) -> Result<Manifest> {
-    let saved = timeout(SAVE_TIMEOUT, save_all(source, kind, origin, store, progress)).await;
-    let late = || anyhow!("it took longer than {}", in_words(SAVE_TIMEOUT)).context(Exit::TryAgain);
-    saved.map_err(|_| late()).and_then(|saved| saved).context("failed to save etcd")
+    save_all(source, kind, origin, store, progress).await.context("failed to save etcd")
 }
 
 async fn save_all(
@@ -52,9 +51,11 @@ async fn save_all(
     progress: &mut (dyn FnMut(Progress) + Send),
 ) -> Result<Manifest> {
     let nonce = Nonce::parse(uuid::Uuid::new_v4().to_string())?;
-    let name = SnapshotName::new(source.revision(), &origin.saved_at, &nonce);
+    let name = SnapshotName::new(kind, source.revision(), &origin.saved_at, &nonce);
     let mut upload = store.begin_upload(&name.database_key()).await?;
-    let uploaded = match transfer(&mut source, &mut upload, progress).await {
+    let transferred = timeout(SAVE_TIMEOUT, transfer(&mut source, &mut upload, progress)).await;
+    let late = || anyhow!("it took longer than {}", in_words(SAVE_TIMEOUT)).context(Exit::TryAgain);
+    let uploaded = match transferred.map_err(|_| late()).and_then(|transferred| transferred) {
         Ok(uploaded) => uploaded,
         Err(error) => {
             if let Err(failed) = upload.abort().await {

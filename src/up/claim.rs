@@ -53,7 +53,9 @@ impl UpContext {
             RecordView::Absent | RecordView::Vanished => None,
             RecordView::Found { record, .. } => Some(record.as_ref()),
         };
-        if let Some(reason) = self.blank_hash(seen.hash.as_deref()).await? {
+        // That of a saved cluster is the restored one's, too.
+        let blank = ClusterRecord::is_claimed_anew(before);
+        if let Some(reason) = self.blank_hash(seen.hash.as_deref().filter(|_| blank)).await? {
             return Ok(StepOutcome::Wait(Waiting { reason, pause: POLL_INTERVAL, exit: Exit::TryAgain }));
         }
         warn_if_unsettled(seen, before);

@@ -9,7 +9,7 @@ use super::{POLL_INTERVAL, StepOutcome, Waiting};
 use crate::etcd;
 use crate::exit::{Exit, causes};
 use crate::kubeadm::last_words::last_words;
-use crate::kubeadm::wipe;
+use crate::kubeadm::wipe::{self, MemberData};
 use crate::model::machine::group::Group;
 use crate::model::machine::ids::{MemberId, Nonce};
 use crate::model::machine::local::Local;
@@ -44,7 +44,9 @@ impl UpContext {
                 CleanUp::Wipe => {
                     Point::OwnMemberRemoved.reached();
                     let documents = &self.facts.documents;
-                    let wiped = wipe::wipe(&self.kubeadm, documents.data_dir(), documents.cri_socket()).await;
+                    let wiped =
+                        wipe::wipe(&self.kubeadm, documents.data_dir(), documents.cri_socket(), MemberData::Removed)
+                            .await;
                     wiped.context(Exit::Kubeadm)?;
                     break cluster;
                 }

@@ -6,6 +6,7 @@ use super::own_files;
 use super::own_node::OwnNode;
 use super::record::RecordHold;
 use super::reporting::Reporting;
+use super::saved_snapshot::SavedSnapshot;
 use super::{StepOutcome, UpOptions};
 use crate::aws::store::Store;
 use crate::bucket::Roll;
@@ -13,10 +14,11 @@ use crate::exit::Exit;
 use crate::guard::ManifestsAside;
 use crate::host::files;
 use crate::host::lock::Lock;
+use crate::kubeadm::data_dir::has_harmless_folder;
 use crate::kubeadm::manifests;
 use crate::kubeadm::run::Kubeadm;
 use crate::kubeadm::state;
-use crate::kubeadm::wipe;
+use crate::kubeadm::wipe::{self, MemberData};
 use crate::model::machine::etcd_data::EtcdData;
 use crate::model::machine::local::Local;
 use crate::model::up::snapshot::Policy;
@@ -41,12 +43,16 @@ pub struct UpContext {
     pub facts: Facts,
     policy: Policy,
     pub(super) store: Store,
+    /// Where snapshots are.
+    pub(super) snapshots: Store,
     /// All registrations.
     pub(super) roll: Roll,
     pub(super) kubeadm: Kubeadm,
     pub(super) group: GroupWatch,
     /// For the cluster record and a claim on it.
     pub(super) record: RecordHold,
+    /// The record's snapshot, where it names one.
+    pub(super) saved_snapshot: SavedSnapshot,
     /// For the membership of etcd.
     pub(super) membership: Membership,
     /// What is wrong with this machine itself.
@@ -62,7 +68,7 @@ pub struct UpContext {
     /// For whoever wants to know what this machine does.
     pub(super) report: Reporting,
     /// Whether this `up` works here: with the machine's lock, and not only to say what it would do.
-    works: bool,
+    pub(super) works: bool,
 }
 
 impl Drop for UpContext {
@@ -97,6 +103,8 @@ impl UpContext {
             works: lock.is_some(),
             group: GroupWatch::new(&session, facts.machine.instance.clone(), settings.group.clone()),
             record: RecordHold::new(&store),
+            saved_snapshot: SavedSnapshot::default(),
+            snapshots: session.snapshots.clone(),
             membership: Membership::new(&facts, &store),
             fitness: Fitness::default(),
             launch_hook: LaunchHook::new(&session, &facts),
@@ -135,6 +143,7 @@ impl UpContext {
 
     /// Removes what was needed only while `up` worked: credentials above all.
     fn tidy(&self) {
+        SavedSnapshot::remove();
         let folder = &self.membership.credentials_folder;
         if folder.exists()
             && let Err(error) = std::fs::remove_dir_all(folder)
@@ -150,9 +159,10 @@ impl UpContext {
 
     /// Wipes this machine, for a reason that makes it lawful. A held claim goes on beating meanwhile.
     pub(super) async fn wipe(&mut self, why: &Wipe) -> Result<StepOutcome> {
+        let data = if why.keeps_data() { MemberData::MovedAside } else { MemberData::Removed };
         tracing::warn!(reason = %why, "wiping what kubeadm left on this machine");
         let documents = &self.facts.documents;
-        let wiped = wipe::wipe(&self.kubeadm, documents.data_dir(), documents.cri_socket());
+        let wiped = wipe::wipe(&self.kubeadm, documents.data_dir(), documents.cri_socket(), data);
         match &mut self.record.claim {
             Some(claim) => match claim.while_holding(wiped).await {
                 Ok(result) => result.context(Exit::Kubeadm)?,
@@ -160,6 +170,7 @@ impl UpContext {
             },
             None => wiped.await.context(Exit::Kubeadm)?,
         }
+        self.facts.node.has_harmless_folder = self.facts.documents.data_dir().is_some_and(has_harmless_folder);
         self.membership.credentials = None;
         self.report.registrar.no_member();
         Ok(StepOutcome::Again)

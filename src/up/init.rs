@@ -6,6 +6,7 @@
 use super::context::UpContext;
 use super::failed_attempt::FailedAttempt;
 use super::point::Point;
+use super::restore::restore_cluster;
 use super::{CONTENDED_INTERVAL, StepOutcome, Waiting, time_left};
 use crate::aws::CallFailed;
 use crate::aws::store::{Store, Written};
@@ -28,6 +29,7 @@ use crate::model::membership::registration::RegistrationPhase;
 use crate::model::record::claim;
 use crate::model::record::cluster::{ClusterRecord, Published};
 use crate::model::record::conditional_write::Condition;
+use crate::model::up::back_off::back_off;
 use crate::node::Facts;
 use crate::node::credentials::{FOLDER, MEMBER_ETCD};
 use crate::node::data_dir_drop_ins;
@@ -62,8 +64,12 @@ impl UpContext {
             return Ok(StepOutcome::Again);
         }
         Point::ClaimRead.reached();
+        let restoring = self.restoring(held.body())?;
         let work = async {
-            let made = make_cluster(&self.facts, &self.kubeadm, &self.store, &claim_id, deadline).await;
+            let made = match &restoring {
+                None => make_cluster(&self.facts, &self.kubeadm, &self.store, &claim_id, deadline).await,
+                Some(what) => restore_cluster(&self.facts, &self.kubeadm, &self.store, what, deadline).await,
+            };
             if let Err(error) = &made {
                 self.tell_last_words(error).await;
             }
@@ -80,17 +86,20 @@ impl UpContext {
             Ok(published) => self.flip(held, published).await,
             Err(error) => {
                 self.record.failed_inits += 1;
+                let what = if restoring.is_some() { "restore" } else { "init" };
+                self.record.failed_restores += u32::from(restoring.is_some());
                 let failed = FailedAttempt::after(self.report.failed.as_ref(), &error, deadline);
-                tracing::error!(attempt = self.record.failed_inits, "init failed: {}", causes(&error).join(": "));
+                tracing::error!(attempt = self.record.failed_inits, "{what} failed: {}", causes(&error).join(": "));
                 self.report.registrar.failed(&failed.text).await;
                 // Every attempt has a claim of its own, and so an etcd of its own: the next one takes over from this one.
                 drop(held);
                 // Nobody watches the claim any more, so what was begun must not stay behind the endpoint.
                 self.stop_serving().await;
-                let reason = format!("another attempt after a failed init: {}", failed.text);
+                let reason = format!("another attempt after a failed {what}: {}", failed.text);
                 let exit = failed.exit;
                 self.report.failed = Some(failed);
-                Ok(StepOutcome::Wait(Waiting { reason, pause: CONTENDED_INTERVAL, exit }))
+                let pause = pause(restoring.is_some().then_some(self.record.failed_restores));
+                Ok(StepOutcome::Wait(Waiting { reason, pause, exit }))
             }
         }
     }
@@ -160,6 +169,12 @@ impl UpContext {
     }
 }
 
+/// How long to wait after a failed attempt; `failed_restores`: how often restoring has failed. Nobody else makes a new cluster meanwhile, and
+/// its image or its disk may never do. What is restored lies in the snapshot, and each attempt writes a claim that the record keeps.
+fn pause(failed_restores: Option<u32>) -> Duration {
+    failed_restores.map_or(CONTENDED_INTERVAL, back_off)
+}
+
 /// A marker of this stage.
 pub(super) fn marker(facts: &Facts, claim_id: &ClaimId, stage: MarkerStage) -> Marker {
     Marker::new(&facts.machine.instance, claim_id, stage).with_data_dir(facts.documents.data_dir())
@@ -172,11 +187,22 @@ async fn make_cluster(
     claim_id: &ClaimId,
     deadline: Instant,
 ) -> Result<Published> {
-    let token = run_init(facts, kubeadm, claim_id, deadline).await?;
+    mark_init(facts, claim_id)?;
+    let token = run_init(facts, kubeadm, claim_id, Over::Nothing, deadline).await?;
     publish(facts, store, claim_id, &token).await
 }
 
-async fn run_init(facts: &Facts, kubeadm: &Kubeadm, claim_id: &ClaimId, deadline: Instant) -> Result<BootstrapToken> {
+/// What `kubeadm init` finds in etcd's data folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Over {
+    /// Nothing.
+    Nothing,
+    /// A cluster that was restored.
+    RestoredData,
+}
+
+/// Writes down that this machine initialises, before it changes anything.
+pub(super) fn mark_init(facts: &Facts, claim_id: &ClaimId) -> Result<()> {
     let root = Path::new("/");
     pki::save_operator_pki(root)?;
     let mut marker = marker(facts, claim_id, MarkerStage::Initializing);
@@ -185,9 +211,24 @@ async fn run_init(facts: &Facts, kubeadm: &Kubeadm, claim_id: &ClaimId, deadline
     }
     marker.save(root)?;
     Point::InitMarked.reached();
+    Ok(())
+}
+
+/// Runs `kubeadm init` to its end. The bootstrap token that it wanted is still in the cluster then.
+pub(super) async fn run_init(
+    facts: &Facts,
+    kubeadm: &Kubeadm,
+    claim_id: &ClaimId,
+    over: Over,
+    deadline: Instant,
+) -> Result<BootstrapToken> {
     let token = BootstrapToken::new(&random()?);
     let config = PathBuf::from(FOLDER).join("kubeadm-init.yaml");
-    files::write(&config, facts.documents.init(&facts.cluster, &facts.node, &token, claim_id)?.as_bytes(), 0o600)?;
+    let documents = match over {
+        Over::Nothing => facts.documents.init(&facts.cluster, &facts.node, &token, claim_id)?,
+        Over::RestoredData => facts.documents.init_restored(&facts.cluster, &facts.node, &token, claim_id)?,
+    };
+    files::write(&config, documents.as_bytes(), 0o600)?;
     Point::InitConfigured.reached();
     let time_limit = time_left::for_attempt(deadline)?;
     // Whatever comes of it, also when the claim is lost: the file holds the token.
@@ -332,4 +373,16 @@ fn random() -> Result<[u8; 22]> {
         .and_then(|mut source| source.read_exact(&mut bytes))
         .context("failed to read random bytes from '/dev/urandom'")?;
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn restores_that_fail_again_and_again_are_tried_less_and_less() {
+        assert_eq!(pause(None), CONTENDED_INTERVAL);
+        let seconds: Vec<u64> = [1, 2, 6, 99].map(|failed| pause(Some(failed)).as_secs()).to_vec();
+        assert_eq!(seconds, [2, 4, 60, 60]);
+    }
 }

@@ -45,7 +45,7 @@ impl UpContext {
         if has_data_of(&seen.data, member) {
             self.mark(&record.claim_id, published, member, seen)?;
         }
-        if let Some(waiting) = self.restore_files(record, published, seen).await? {
+        if let Some(waiting) = self.restore_files(published, seen).await? {
             return Ok(StepOutcome::Wait(waiting));
         }
         let Some((_, credentials)) = &self.membership.credentials else { return Ok(StepOutcome::Again) };

@@ -20,6 +20,9 @@ mod own_node;
 pub mod point;
 mod record;
 mod reporting;
+mod restore;
+mod saved_snapshot;
+mod superseded;
 mod terminating;
 mod time_left;
 mod versions;
@@ -262,6 +265,7 @@ async fn pass(context: &mut UpContext, outages: &mut Outages, deadline: Instant)
             Err(BeingTerminated(format!("the group says {state}")).ends())
         }
         Step::StandBy(why) => Ok(StepOutcome::Wait(stand_by(&why))),
+        _ if context.end_saving().await? => Ok(StepOutcome::Again),
         Step::Wait(what) => Ok(StepOutcome::Wait(wait(&what, context.fitness.pause()))),
         Step::Stop(why) => {
             if let Stop::DataOfAnother { listed, .. } = &why {
@@ -274,7 +278,9 @@ async fn pass(context: &mut UpContext, outages: &mut Outages, deadline: Instant)
         }
         Step::Wipe(why) => context.wipe(&why).await,
         Step::Claim(_) | Step::TakeOver(_) | Step::Resume => context.claim(&seen).await,
-        Step::Init => context.init(deadline).await,
+        // The claim that is held says which of the two it is.
+        Step::Init | Step::Restore => context.init(deadline).await,
+        Step::SetAside { claim_id } => context.set_aside(&claim_id).await,
         Step::Yield => context.step_down().await,
         Step::AcceptGroup => context.accept_group(&seen).await,
         Step::Rejoin => context.rejoin(&seen),
@@ -294,6 +300,7 @@ fn wait(what: &Wait, mending: Duration) -> Waiting {
         Wait::Turn { left, .. } => (*left).min(POLL_INTERVAL),
         Wait::Holder { .. } => CONTENDED_INTERVAL,
         Wait::ApiServers => CONTENDED_INTERVAL,
+        Wait::Snapshot { .. } => CONTENDED_INTERVAL,
         Wait::Unfit { .. } => mending,
         Wait::Settle { .. }
         | Wait::Cluster { .. }
@@ -304,6 +311,7 @@ fn wait(what: &Wait, mending: Duration) -> Waiting {
         | Wait::Registrations { .. }
         | Wait::DataGone { .. }
         | Wait::DataOfAnother { .. }
+        | Wait::SnapshotUnfit(_)
         | Wait::ForeignData { .. } => POLL_INTERVAL,
     };
     Waiting { reason: what.to_string(), pause, exit }

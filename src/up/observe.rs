@@ -15,7 +15,7 @@ use crate::model::membership::view::ClusterView;
 use crate::model::record::cluster::{ClusterRecord, Published, RecordState};
 use crate::model::record::identity::Identity;
 use crate::model::record::view::RecordView;
-use crate::model::up::snapshot::{ApiServerProbe, Snapshot};
+use crate::model::up::snapshot::{ApiServerProbe, Snapshot, SnapshotHere};
 use crate::node::credentials::Credentials;
 use crate::node::etcd_claim;
 use crate::node::group::View;
@@ -57,6 +57,7 @@ impl UpContext {
         let view = self.group.look(&others, self.facts.settings.expected_size).await?;
         let api_servers = self.api_servers(&record, &view);
         let cluster = self.cluster(&record, &local, &view).await?;
+        let snapshot = self.snapshot_here(&record).await;
         let arn = view.group.as_ref().map(|group| group.arn.as_str()).unwrap_or_default();
         let identity = self.facts.identity(arn);
         self.report.registrar.silence(view.group.is_some() && is_foreign(&record, &identity));
@@ -78,9 +79,19 @@ impl UpContext {
             record,
             record_missing_for: self.record.watch.missing_for(),
             hash,
+            snapshot,
             api_servers,
             cluster,
         })
+    }
+
+    /// Whether the record's snapshot can be restored here. Only a run that works here fetches it.
+    async fn snapshot_here(&mut self, record: &RecordView) -> SnapshotHere {
+        let record = match record {
+            RecordView::Found { record, .. } if self.works => Some(record.as_ref()),
+            RecordView::Found { .. } | RecordView::Absent | RecordView::Vanished => return SnapshotHere::NotFetched,
+        };
+        self.saved_snapshot.look(&self.facts, &self.snapshots, record).await
     }
 
     /// The record, read now.
@@ -271,7 +282,9 @@ fn is_member_here(local: &Local, record: &ClusterRecord, published: &Published, 
 fn is_foreign(record: &RecordView, here: &Identity) -> bool {
     match record {
         RecordView::Found { record, .. } => match record.state {
-            RecordState::Initializing { .. } | RecordState::Ready(_) => record.identity.mismatch(here).is_some(),
+            RecordState::Initializing { .. } | RecordState::Ready(_) | RecordState::Saved(_) => {
+                record.identity.mismatch(here).is_some()
+            }
             RecordState::Retired(_) => false,
         },
         RecordView::Absent | RecordView::Vanished => false,
@@ -298,6 +311,6 @@ fn mentioned(record: &RecordView) -> Option<InstanceId> {
     match &record.state {
         RecordState::Initializing { holder, .. } => holder.as_ref().map(|holder| holder.instance.clone()),
         RecordState::Ready(published) => Some(published.initialised_by.clone()),
-        RecordState::Retired(_) => None,
+        RecordState::Saved(_) | RecordState::Retired(_) => None,
     }
 }

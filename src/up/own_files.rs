@@ -39,12 +39,7 @@ impl UpContext {
     ///
     /// # Errors
     /// AWS does not answer, or the bundle is not the record's.
-    pub(super) async fn restore_files(
-        &mut self,
-        record: &ClusterRecord,
-        published: &Published,
-        seen: &Snapshot,
-    ) -> Result<Option<Waiting>> {
+    pub(super) async fn restore_files(&mut self, published: &Published, seen: &Snapshot) -> Result<Option<Waiting>> {
         let lost = self.lost_files(published);
         let plan = plan(&lost);
         if plan.put_back.is_empty() && plan.phases.is_empty() {
@@ -61,7 +56,7 @@ impl UpContext {
                 Exit::Operator,
             );
         }
-        let bundle = fetch(&self.facts, &self.store, record, published).await?;
+        let bundle = fetch(&self.facts, &self.store, published).await?;
         match self.make_files(&bundle, &plan, published, seen).await {
             Ok(()) => {
                 self.membership.credentials = None;

@@ -25,6 +25,10 @@ pub enum Role {
     Leaver,
     /// One that its agent takes out of the cluster.
     Agent,
+    /// The one that restores the cluster from a snapshot, beside what whoever initialises passes.
+    Restorer,
+    /// The last voter, whose agent saves the cluster.
+    Saver,
 }
 
 /// One line for each point, so that no list of them can lack one.
@@ -72,6 +76,12 @@ points! {
     InitMarked = "init-marked", Leader;
     /// The document for `kubeadm init` is written, a bootstrap token in it.
     InitConfigured = "init-configured", Leader;
+    /// The restored cluster's authorities are installed.
+    BundleInstalled = "bundle-installed", Restorer;
+    /// The snapshot is restored in a folder of its own, and etcd's data folder has nothing of it.
+    SnapshotUnpacked = "snapshot-unpacked", Restorer;
+    /// The restored data lies in etcd's data folder.
+    DataRestored = "data-restored", Restorer;
     /// `kubeadm init` runs.
     InitStarted = "init-started", Leader;
     /// `kubeadm init` has made the certificate authorities.
@@ -86,6 +96,12 @@ points! {
     TokenDeleted = "token-deleted", Leader;
     /// The new cluster keeps its claim, in etcd and as a `ConfigMap`.
     ClaimKept = "claim-kept", Leader;
+    /// The restored cluster keeps this claim in the place of the one that came with the data.
+    ClaimReplaced = "claim-replaced", Restorer;
+    /// The Node of this name that came with the data is deleted, if it was another machine's.
+    OldNodeDeleted = "old-node-deleted", Restorer;
+    /// kubelet has registered this machine, and its Node is marked.
+    NodeRegistered = "node-registered", Restorer;
     /// The PKI bundle is in the bucket.
     BundleUploaded = "bundle-uploaded", Leader;
     /// The flip is about to be sent.
@@ -140,6 +156,32 @@ points! {
     JoinedRegistered = "joined-registered", Both;
     /// This machine's etcd leads, and another one is about to be asked to.
     LeaderKnown = "leader-known", Leaver;
+    /// It is decided that this machine saves the cluster, and nothing has changed.
+    SaveDue = "save-due", Saver;
+    /// The disk says that this machine isolates itself.
+    IsolationMarked = "isolation-marked", Saver;
+    /// The API server's manifest is withheld from kubelet, and the API server runs.
+    ApiServerWithheld = "api-server-withheld", Saver;
+    /// The API server is gone.
+    ApiServerGone = "api-server-gone", Saver;
+    /// etcd's manifest has it listen on the loopback alone, and kubelet has not looked.
+    EtcdManifestChanged = "etcd-manifest-changed", Saver;
+    /// etcd answers on the loopback, and nowhere else.
+    EtcdIsolated = "etcd-isolated", Saver;
+    /// etcd lists this machine's member alone.
+    AloneSeen = "alone-seen", Saver;
+    /// The snapshot and its manifest are in the bucket.
+    SnapshotTaken = "snapshot-taken", Saver;
+    /// The snapshot was read back, and nothing was committed since.
+    SnapshotVerified = "snapshot-verified", Saver;
+    /// The record is about to be written.
+    SavedDue = "saved-due", Saver;
+    /// The record was sent, and nobody has looked at the answer: for this machine it never came.
+    SavedSent = "saved-sent", Saver;
+    /// The record says `saved`, and the disk does not say so yet.
+    SavedAnswered = "saved-answered", Saver;
+    /// The disk says so, and both manifests are withheld for good.
+    SavedMarked = "saved-marked", Saver;
     /// It is decided that this machine leaves, and nothing has changed.
     LeaveDue = "leave-due", Agent;
     /// The membership lease is this machine's, for leaving.

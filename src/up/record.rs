@@ -14,11 +14,19 @@ pub struct RecordHold {
     pub(super) claim: Option<Held<ClusterRecord>>,
     /// How often init has failed under claims of this process.
     pub(super) failed_inits: u32,
+    /// How often restoring has failed in this process, whoever had a turn in between.
+    pub(super) failed_restores: u32,
 }
 
 impl RecordHold {
     /// Nothing was read or written yet.
     pub(super) fn new(store: &Store) -> Self {
-        Self { watch: Watch::new(store.clone(), keys::RECORD), conditions_proven: false, claim: None, failed_inits: 0 }
+        Self {
+            watch: Watch::new(store.clone(), keys::RECORD),
+            conditions_proven: false,
+            claim: None,
+            failed_inits: 0,
+            failed_restores: 0,
+        }
     }
 }

@@ -33,7 +33,7 @@ fn of(left: Duration) -> Result<Duration, TooLate> {
 /// A reason to wait, to the end of this run, in the place of a step that would begin an attempt of kubeadm too late.
 pub(super) fn too_late(step: &Step, deadline: Instant) -> Option<Waiting> {
     let begins = match step {
-        Step::Claim(_) | Step::TakeOver(_) | Step::Resume | Step::Init | Step::Join => true,
+        Step::Claim(_) | Step::TakeOver(_) | Step::Resume | Step::Init | Step::Restore | Step::Join => true,
         Step::StandBy(_)
         | Step::Wait(_)
         | Step::Stop(_)
@@ -41,6 +41,7 @@ pub(super) fn too_late(step: &Step, deadline: Instant) -> Option<Waiting> {
         | Step::Yield
         | Step::AcceptGroup
         | Step::Rejoin
+        | Step::SetAside { .. }
         | Step::Keep => false,
     };
     let late = for_attempt(deadline).err().filter(|_| begins)?;

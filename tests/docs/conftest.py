@@ -24,17 +24,21 @@ def binary() -> Path:
 
 @pytest.fixture(scope="session")
 def helps(binary: Path) -> dict[str, str]:
-    """What `kubeboot --help` says, under "", and the same of each command."""
+    """What `kubeboot --help` says, under "", and the same of each command, such as "snapshot save"."""
 
     def ask_help(*command: str) -> str:
         asked = [binary, *command, "--help"]
         return subprocess.run(asked, capture_output=True, text=True, check=True, timeout=30).stdout
 
+    def listed(text: str) -> list[str]:
+        # What goes on in the next line is further in.
+        return re.findall(r"^  ([a-z-]+)", text.partition("\nCommands:\n")[2].partition("\n\n")[0], re.M)
+
     top = ask_help()
-    listed = top.partition("\nCommands:\n")[2].partition("\n\n")[0]
-    # `man`, for those who make packages, is not in the list. What goes on in the next line is further in.
-    names = re.findall(r"^  ([a-z-]+)", listed, re.M) + ["man"]
-    return {"": top} | {name: ask_help(name) for name in names}
+    # `man`, for those who make packages, is not in the list.
+    found = {"": top} | {name: ask_help(name) for name in [*listed(top), "man"]}
+    below = [(name, more) for name, text in found.items() if name for more in listed(text) if more != "help"]
+    return found | {f"{name} {more}": ask_help(name, more) for name, more in below}
 
 
 class Group:

@@ -46,6 +46,8 @@ def wrong(words: list[str], helps: dict[str, str]) -> list[str]:
     named = next((word for word in words if re.fullmatch(r"[a-z][a-z-]+", word)), "")
     if named and words[0] == named and named not in helps and named not in OF_CRASH_POINTS:
         return [f"no command '{named}'"]
+    after = words[words.index(named) + 1 :][:1] if named else []
+    named = " ".join([named, *after]) if " ".join([named, *after]) in helps else named
     text = helps.get(named, helps[""])
     known = set(FLAG.findall(text)) | {"--help", "--version"}
     return [f"no option '{flag}' of '{named}'" for flag in FLAG.findall(" ".join(words)) if flag not in known]
@@ -60,6 +62,8 @@ def test_every_call_is_one_that_kubeboot_takes(page: Path, helps):
 def test_a_wrong_call_is_seen(helps):
     assert wrong(["up", "--dry-run"], helps) == []
     assert wrong(["--config", "FILE", "status", "--json"], helps) == []
+    assert wrong(["snapshot", "list", "--json"], helps) == []
+    assert wrong(["snapshot", "save", "--json"], helps) == ["no option '--json' of 'snapshot save'"]
     assert wrong(["down"], helps) == ["no command 'down'"]
     assert wrong(["status", "--dry-run"], helps) == ["no option '--dry-run' of 'status'"]
 

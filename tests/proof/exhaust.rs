@@ -5,8 +5,8 @@
 use crate::fair::{self, End};
 use crate::world::nature::Bounds;
 use crate::world::{
-    Action, At, Budget, Cluster, Data, Disk, FIRST, Life, Machine, Manifest, Marker, Mem, Phase, Rec, RecState, Reg,
-    Rule, Stage, Up, World,
+    Action, At, Budget, Cluster, Data, Disk, FIRST, Life, Line, Machine, Manifest, Marker, Mem, Phase, Rec, RecState,
+    Reg, Rule, Stage, Up, World,
 };
 use stateright::{Checker, HasDiscoveries, Model, Property};
 use std::collections::HashSet;
@@ -77,6 +77,13 @@ impl Model for Small {
             Property::always(Rule::ALL[20].name(), keeps::<20>),
             Property::always(Rule::ALL[21].name(), keeps::<21>),
             Property::always(Rule::ALL[22].name(), keeps::<22>),
+            Property::always(Rule::ALL[23].name(), keeps::<23>),
+            Property::always(Rule::ALL[24].name(), keeps::<24>),
+            Property::always(Rule::ALL[25].name(), keeps::<25>),
+            Property::always(Rule::ALL[26].name(), keeps::<26>),
+            Property::always(Rule::ALL[27].name(), keeps::<27>),
+            Property::always(Rule::ALL[28].name(), keeps::<28>),
+            Property::always(Rule::ALL[29].name(), keeps::<29>),
             Property::always("5: what was published exists", |_, world: &World| world.published_exists()),
             Property::always("6: every fair end is well", |model: &Small, world: &World| model.ends_well(world)),
         ]
@@ -152,9 +159,11 @@ pub fn cluster(machines: u8, left: Budget) -> World {
         group: 0,
         yielded: Vec::new(),
         retired: Vec::new(),
-        state: RecState::Ready { by: 0, at: 1 },
+        superseded: Vec::new(),
+        fences: 0,
+        state: RecState::Ready { by: 0, at: 1, uid: 1 },
     });
-    (world.bucket.made, world.bucket.hash) = (Some(1), Some(1));
+    (world.bucket.made, world.bucket.hash, world.bucket.uid) = (Some(1), Some(1), Some(1));
     (world.claims, world.nonces, world.members) = (1, machines.into(), machines);
     let mut mems = Vec::new();
     for slot in world.slots() {
@@ -182,7 +191,7 @@ pub fn cluster(machines: u8, left: Budget) -> World {
         world.bucket.regs.insert(slot, reg);
         mems.push(Mem { id: member, slot, addr, learner: false, started: true });
     }
-    world.clusters.insert(1, Cluster { claim: 1, at: 1, key: true, mems });
+    world.clusters.insert(1, Cluster { claim: 1, at: 1, key: true, uid: 1, writes: 0, mems });
     if left.objects > 0 {
         world.bucket.past.extend(earlier(&world));
     }
@@ -198,7 +207,7 @@ pub fn cluster(machines: u8, left: Budget) -> World {
 /// The versions that such a record has had.
 fn earlier(world: &World) -> Vec<Rec> {
     let ready = world.bucket.record.clone().expect("there is a cluster");
-    let claimed = |holder| Rec { state: RecState::Initializing { holder, beat: 0 }, ..ready.clone() };
+    let claimed = |holder| Rec { state: RecState::Initializing { holder, beat: 0, restoring: None }, ..ready.clone() };
     let stepped_down = Rec { claim: 0, yielded: vec![1], ..claimed(None) };
     vec![claimed(Some(0)), stepped_down, ready.clone()]
 }
@@ -234,13 +243,31 @@ fn at_an_old_address(left: Budget) -> World {
 fn after_a_retired_one(left: Budget) -> World {
     let mut world = with_fresh(1, 1, left);
     let ready = world.bucket.record.clone().expect("there is a cluster");
-    let before = Rec { claim: 0, ..ready };
-    let retired = Rec { state: RecState::Retired { by: 0, at: 1 }, ..before.clone() };
+    let before = Rec { claim: 0, state: RecState::Ready { by: 0, at: 1, uid: 0 }, ..ready };
+    let retired = Rec { state: RecState::Retired { by: 0, at: 1, uid: 0 }, ..before.clone() };
     let bucket = &mut world.bucket;
     bucket.record.iter_mut().for_each(|record| record.retired.push(0));
     bucket.past =
         std::mem::take(&mut bucket.past).into_iter().map(|record| Rec { retired: vec![0], ..record }).collect();
     bucket.past.extend([before, retired]);
+    world
+}
+
+/// A cluster of one machine that was saved, and fresh machines. Whether its last voter is still there, as it was.
+fn saved(fresh: u8, survives: bool, left: Budget) -> World {
+    let mut world = with_fresh(1, fresh, left);
+    let line = Line { uid: 1, made: 1, by: 0, at: 1, writes: 0 };
+    let record = world.bucket.record.as_mut().expect("there is a cluster");
+    record.state = RecState::Saved(line);
+    if left.objects > 0 {
+        world.bucket.past.insert(record.clone());
+    }
+    let last = world.machine_mut(0);
+    last.up = None;
+    if !survives {
+        (last.life, last.off) = (Life::Terminated, true);
+        world.desired = fresh;
+    }
     world
 }
 
@@ -374,6 +401,24 @@ worlds! {
     ENDED_MARKED, 64, cluster(2, Budget { endings: 1, markers: 1, holdings: 1, ..Budget::default() });
     /// Two fresh machines that make a cluster, and are terminated meanwhile, in their hooks.
     ENDED_YOUNG, 64, World::new(2, Budget { endings: 1, claims: 2, holdings: 1, faults: 1, ..Budget::default() });
+    /// One voter, whose group wants none and then one again at any moment, while a client writes.
+    SAVES, 64, cluster(1, Budget { desires: 2, endings: 1, writes: 1, faults: 1, kills: 1, claims: 1, launches: 1, ..Budget::default() });
+    /// The same beside a machine that joins.
+    SAVES_BESIDE, 64, with_fresh(1, 1, Budget { desires: 2, endings: 1, writes: 1, holdings: 1, claims: 1, ..Budget::default() });
+    /// Two voters that leave one after the other, and a machine that comes afterwards.
+    HIBERNATION, 64, cluster(2, Budget { desires: 2, endings: 2, holdings: 1, launches: 1, claims: 1, ..Budget::default() });
+    /// A saved cluster and two fresh machines, and a restore that fails, perhaps without an error.
+    RESTORES, 64, saved(2, false, Budget { claims: 2, init_failures: 1, faults: 1, ..Budget::default() });
+    /// One fresh machine, whose attempts are cut off at any moment: each has an etcd of its own.
+    RESTORED_AGAIN, 64, saved(1, false, Budget { claims: 3, init_failures: 1, faults: 1, kills: 1, cuts: 1, ..Budget::default() });
+    /// Two fresh machines, and a holder that dies.
+    RESTORER_DIES, 64, saved(2, false, Budget { claims: 2, deaths: 1, kills: 1, ..Budget::default() });
+    /// A saved cluster, its last voter that comes back with its data, and a fresh machine.
+    SURVIVOR, 64, saved(1, true, Budget { claims: 2, holdings: 1, lists: 1, cuts: 1, ..Budget::default() });
+    /// A cluster of which nothing is left but a snapshot, that an operator restores.
+    TOTAL_LOSS, 64, cluster(1, Budget { deaths: 1, stops: 1, launches: 1, snapshots: 1, writes: 1, restores: 1, claims: 2, ..Budget::default() });
+    /// A saved cluster whose record, hash and registrations go back while it is restored.
+    SAVED_BACK, 64, saved(1, false, Budget { claims: 2, objects: 2, starts: 1, ..Budget::default() });
     /// A cluster that is lost, retired, and made anew.
     RETIRED, 64, cluster(1, Budget { claims: 2, deaths: 1, stops: 1, launches: 1, retirements: 1, kills: 1, starts: 1, ..Budget::default() });
 }

@@ -31,6 +31,15 @@ pub fn play(world: &World, mut on_action: impl FnMut(&Action, &World)) -> End {
     }
     world.restore();
     world.outage = 0;
+    if world.resized {
+        // Somebody wants the cluster again, and one machine more.
+        let stays = |slot: &Slot| {
+            let machine = world.machine(*slot);
+            matches!(machine.life, Life::Running | Life::Stopped) && machine.listed != Listed::Ending
+        };
+        let staying = world.slots().filter(stays).count();
+        world.desired = u8::try_from(staying + 1).expect("there are few machines");
+    }
     for slot in world.slots() {
         if world.machine(slot).volume.is_some() && world.machine(slot).disk.data.is_none() {
             happen(&mut world, Action::Mount(slot), &mut on_action);

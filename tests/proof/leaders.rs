@@ -258,6 +258,7 @@ impl World {
                 identity: identity(0),
                 yielded: Vec::new(),
                 retired_claims: Vec::new(),
+                superseded: Vec::new(),
                 state: RecordState::Retired(None),
             },
             members: None,

@@ -61,6 +61,9 @@ fn weight(action: &Action, stormy: u64) -> u64 {
         Action::EndUp(_) => 100,
         Action::KillAgent(_) => 3 * stormy,
         Action::Expire(_) => 2000,
+        Action::Desire(_) => 8,
+        Action::Write => 20,
+        Action::Snapshot | Action::Restore => 10,
         Action::Elapse(_) => 0,
     }
 }
@@ -77,7 +80,7 @@ fn begin(chance: &mut Chance) -> World {
             kills: 60,
             cuts: 30,
             freezes: 30,
-            deaths: chance.small(4),
+            deaths: chance.small(4) + when(6, 6),
             stops: chance.small(2),
             launches: 6,
             images: chance.small(2),
@@ -98,7 +101,11 @@ fn begin(chance: &mut Chance) -> World {
             strangers: when(4, 1),
             outages: chance.small(3),
             defects: chance.small(3),
-            endings: chance.small(3),
+            endings: chance.small(3) + when(5, 4),
+            desires: when(5, 4),
+            writes: when(5, 40) + when(6, 40),
+            snapshots: when(6, 3),
+            restores: when(6, 2),
             starts: 250,
         },
     );

@@ -110,7 +110,7 @@ fn with_the_former_folder_expired_an_older_record_is_still_found_out() -> Result
         }
         // The version before the flip.
         let making = world.records()?.into_iter().rfind(|record| record["phase"] == "initializing");
-        world.put(crate::support::bucket::RECORD, &making.context("there was a claim")?.to_string())?;
+        world.put(crate::support::bucket::RECORD, making.context("there was a claim")?.to_string())?;
         world.ask(&["launch", "--up"])?;
         world.until_logged(5, "registered that there is a cluster of claim")?;
         world.are_the_voters_known(3, &[1, 3, 4])

@@ -202,7 +202,7 @@ fn an_operator_takes_a_machine_out_and_it_joins_again() -> Result<()> {
         }
         let record = world.text(RECORD)?;
         let claim = world.record()?["claim_id"].as_str().context("it is a text")?.to_owned();
-        world.put(RECORD, &record.replace(&claim, "6f9619ff-8b86-4011-b42d-00c04fc964ff"))?;
+        world.put(RECORD, record.replace(&claim, "6f9619ff-8b86-4011-b42d-00c04fc964ff"))?;
         let ended = world.on(3, &["kubeboot", "reset", "--now", "--yes"])?;
         ensure!(ended.code == 6 && ended.text().contains("was not wiped"), "{}", ended.text());
         ensure!(world.disk(3)?.join("var/lib/etcd/member").exists(), "wiped without the record's word");

@@ -30,7 +30,7 @@ fn a_lease_that_another_holds_keeps_nobody() -> Result<()> {
             "holder": {"instance": "i-0000000000000ffff", "nonce": "6f9619ff-8b86-4011-b42d-00c04fc964ff", "purpose": "join"},
             "beat": 7,
         });
-        world.put(LEASE, &joiner.to_string())?;
+        world.put(LEASE, joiner.to_string())?;
         world.goes_down(3, "poweroff")?.is(LEFT, &["going on without the membership lease", "i-0000000000000ffff"])?;
         world.has_left(3, &[1, 2])?;
         ensure!(world.object(LEASE)? == joiner, "another's lease was touched");

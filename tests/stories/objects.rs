@@ -97,7 +97,7 @@ fn own_state_of_another_cluster_is_an_operators_to_decide() -> Result<()> {
             world.put(RECORD, &with(&record, place, json!(value))?)?;
             world.refuses(1, &UP, 6, &[word])?;
         }
-        world.put(RECORD, &record.to_string())?;
+        world.put(RECORD, record.to_string())?;
         world.run_up(1)?;
         world.all_up(&[1])?;
         world.is_one_control_plane(&[1])
@@ -128,7 +128,7 @@ fn a_bundle_that_is_not_the_records_is_not_used() -> Result<()> {
             world.refuses(2, &UP, 6, &["PKI bundle", key])?;
         }
         world.put(key, &bundle)?;
-        world.put(RECORD, &record.to_string())?;
+        world.put(RECORD, record.to_string())?;
         world.run_up(2)?;
         world.all_up(&[2])?;
         world.is_one_control_plane(&[1, 2])

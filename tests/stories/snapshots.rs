@@ -98,14 +98,14 @@ fn a_snapshot_that_was_cut_short_changed_or_is_anothers_is_refused() -> Result<(
         for at in [0, whole.len() / 2, whole.len() - 1] {
             let mut flipped = whole.clone();
             flipped[at] ^= 1;
-            world.put_bytes(&object, &flipped)?;
+            world.put(&object, &flipped)?;
             refused("it is not what was saved")?;
         }
-        world.put_bytes(&object, &whole[..whole.len() - 1])?;
+        world.put(&object, &whole[..whole.len() - 1])?;
         refused("it ends after")?;
-        world.put_bytes(&object, &[&whole[..], b"x"].concat())?;
+        world.put(&object, [&whole[..], b"x"].concat())?;
         refused("it has more than")?;
-        world.put_bytes(&object, &whole)?;
+        world.put(&object, &whole)?;
         for (field, value, words) in [
             ("database_digest", json!(format!("sha256:{}", "0".repeat(64))), "its manifest says"),
             ("kube_system_uid", json!("00000000-0000-4000-8000-000000000001"), "a snapshot of another cluster"),
@@ -114,12 +114,12 @@ fn a_snapshot_that_was_cut_short_changed_or_is_anothers_is_refused() -> Result<(
         ] {
             let mut changed = told.clone();
             changed[field] = value;
-            world.put(&manifest, &changed.to_string())?;
+            world.put(&manifest, changed.to_string())?;
             refused(words)?;
         }
         let latest = world.snapshot(1, &["verify", "--latest"], 6)?;
         ensure!(latest.stderr.contains("no confirmed snapshot"), "{}", latest.text());
-        world.put(&manifest, &told.to_string())?;
+        world.put(&manifest, told.to_string())?;
         world.snapshot(1, &["verify", &object], 0)?;
         let unknown = world.snapshot(1, &["verify", "yesterday"], 6)?;
         ensure!(unknown.stderr.contains("no name of a snapshot"), "{}", unknown.text());

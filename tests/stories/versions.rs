@@ -25,7 +25,7 @@ fn nobody_makes_a_cluster_beside_a_phase_that_nobody_knows_and_with_a_cluster_it
             "schema": 1, "instance": "i-0123456789abcdef0", "phase": "hibernating", "node_name": "n", "provider_id": "",
             "addresses": [], "versions": {"kubeboot": "99.0.0"}, "since": "", "updated": "", "sleep": {"state": "deep"},
         });
-        world.put(STRANGER, &stranger.to_string())?;
+        world.put(STRANGER, stranger.to_string())?;
         world.run_up(1)?;
         world.until_logged(1, "i-0123456789abcdef0 to say something")?;
         world.until_logged(1, "if a newer kubeboot wrote them, install it here")?;
@@ -34,8 +34,8 @@ fn nobody_makes_a_cluster_beside_a_phase_that_nobody_knows_and_with_a_cluster_it
         world.all_up(&[1])?;
 
         let said = later(&world.registration(1)?, &world.id(1)?);
-        world.put(&world.registration_key(1)?, &said.to_string())?;
-        world.put(STRANGER, &stranger.to_string())?;
+        world.put(&world.registration_key(1)?, said.to_string())?;
+        world.put(STRANGER, stranger.to_string())?;
         world.run_up(2)?;
         world.all_up(&[2])?;
         ensure!(world.registration(1)? == said, "it was rewritten: {}", world.registration(1)?);
@@ -54,7 +54,7 @@ fn a_record_of_a_later_schema_stops_every_command_that_goes_by_it() -> Result<()
         let record = world.record()?;
         let mut later = record.clone();
         (later["schema"], later["saved"]) = (json!(2), json!({"key": "snapshots/1"}));
-        world.put(RECORD, &later.to_string())?;
+        world.put(RECORD, later.to_string())?;
         let claim = record["claim_id"].as_str().context("a claim")?;
         let commands: [&[&str]; 4] = [
             &["kubeboot", "up"],

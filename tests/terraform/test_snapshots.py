@@ -12,8 +12,11 @@ from world.iam import Iam
 from world.policy import Ask
 
 OWN = "kubeboot-demo-snapshots"
-KEY = "demo/snapshots/00000000000000012345-20261130T035059Z-6f9619ff-8b86-4011-b42d-00c04fc964ff.db.zst"
+NAME = "00000000000000012345-20261130T035059Z-6f9619ff-8b86-4011-b42d-00c04fc964ff"
+KEY = f"demo/snapshots/{NAME}.db.zst"
+FINAL = f"demo/snapshots/final-{NAME}.db.zst"
 ADMIN = "arn:aws:iam::123456789012:role/admin"
+OPERATOR = "arn:aws:iam::123456789012:role/operator"
 EVERYTHING = {"Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
 
 CREATES, PART = {"s3:ObjectCreationOperation": "true"}, {"s3:ObjectCreationOperation": "false"}
@@ -42,12 +45,12 @@ def own():
     return evaluate(f'snapshot_bucket = "{OWN}"\nsnapshot_days = 7\nsnapshot_minutes = 20')
 
 
-def judge(made, who: str, action: str, bucket: str, carries: dict) -> str | None:
+def judge(made, who: str, action: str, bucket: str, carries: dict, key: str = KEY) -> str | None:
     policies = world_policies(made)
     if who != ROLE:
         policies |= {"role": who, "policies": [EVERYTHING]}
     context = {"aws:SecureTransport": "true", "aws:PrincipalArn": who, **carries}
-    return Iam("arn:of-the-group", policies).why_not(Ask(action, f"arn:aws:s3:::{bucket}/{KEY}", context))
+    return Iam("arn:of-the-group", policies).why_not(Ask(action, f"arn:aws:s3:::{bucket}/{key}", context))
 
 
 @pytest.mark.parametrize(("who", "action", "carries", "in_own", "in_clusters"), TABLE)
@@ -55,8 +58,34 @@ def test_snapshots_are_made_and_read_and_neither_overwritten_nor_deleted(
     plan, own, who, action, carries, in_own, in_clusters
 ):
     for made, bucket, allowed in ((own, OWN, in_own), (plan, "kubeboot-demo", in_clusters)):
-        why = judge(made, who, action, bucket, carries)
-        assert (why is None) == allowed, f"{bucket}: {why}"
+        for key in (KEY, FINAL):
+            why = judge(made, who, action, bucket, carries, key)
+            assert (why is None) == allowed, f"{bucket}: {why}"
+
+
+@pytest.mark.parametrize("bucket", [OWN, "kubeboot-demo"])
+def test_the_bucket_says_no_whatever_the_roles_policies_allow(bucket):
+    made = evaluate(
+        f'snapshot_bucket = "{OWN}"\noperator_role_arns = ["{OPERATOR}"]'
+        if bucket == OWN
+        else f'operator_role_arns = ["{OPERATOR}"]'
+    )
+    policies = world_policies(made) | {"policies": [EVERYTHING]}
+    for who, action, carries, allowed in (
+        (ROLE, "s3:PutObject", ABSENT, True),
+        (ROLE, "s3:PutObject", PART, True),
+        (ROLE, "s3:PutObject", CREATES, False),
+        (ROLE, "s3:PutObject", CHANGED, False),
+        (ROLE, "s3:DeleteObject", {}, False),
+        (ROLE, "s3:DeleteObjectVersion", {}, False),
+        # An operator writes a record, never a snapshot; deleting a final one is for those whose own policies let them.
+        (OPERATOR, "s3:PutObject", ABSENT, False),
+        (OPERATOR, "s3:DeleteObject", {}, True),
+    ):
+        context = {"aws:SecureTransport": "true", "aws:PrincipalArn": who, **carries}
+        iam = Iam("arn:of-the-group", policies | {"role": who})
+        why = iam.why_not(Ask(action, f"arn:aws:s3:::{bucket}/{FINAL}", context))
+        assert (why is None) == allowed, f"{who} {action} {carries}: {why}"
 
 
 def test_the_machines_read_the_keys_of_both(own):
@@ -81,10 +110,17 @@ def test_the_bucket_of_their_own_is_locked_and_ends_them(plan, own):
     for made, name in ((own, "snapshots"), (plan, "control_plane")):
         rules = made.one("aws_s3_bucket_lifecycle_configuration", name)["rule"]
         rules = rules if isinstance(rules, list) else [rules]
-        # Nothing else is in the bucket of their own.
-        (rule,) = [one for one in rules if made is own or one["filter"]["prefix"] == "demo/snapshots/"]
-        assert rule["expiration"]["days"] == (7 if made is own else 30)
-        assert rule["abort_incomplete_multipart_upload"]["days_after_initiation"] == 1
+        reach = [(one, one["filter"].get("prefix") or "") for one in rules]
+        # By age end those of every kind but final: a cluster may hibernate for longer.
+        for key, days in ((KEY, [7 if made is own else 30]), (FINAL, [])):
+            reached = [one for one, prefix in reach if key.startswith(prefix)]
+            assert [one["expiration"]["days"] for one in reached if one["expiration"].get("days")] == days, key
+            assert not [one for one in reached if one["expiration"].get("date")]
+            # Uploads that nobody has completed end, and so does what was deleted.
+            aborts = [one["abort_incomplete_multipart_upload"]["days_after_initiation"] for one in reached]
+            assert aborts and set(aborts) == {1}, key
+            gone = [one["noncurrent_version_expiration"] for one in reached if one.get("noncurrent_version_expiration")]
+            assert [one["noncurrent_days"] for one in gone] == [1], key
 
 
 def settings(made) -> dict:

@@ -20,6 +20,9 @@ const SHARED_PHASES: [(&str, &str); 3] = [
     ("wait-control-plane", "wait-control-plane"),
 ];
 
+/// Phases of init that would write over what a restored cluster keeps.
+const KEPT_BY_A_RESTORE: [&str; 2] = ["upload-config", "addon"];
+
 impl Documents {
     /// The documents for `kubeadm init` on this machine. The text holds the token: a file for root alone.
     ///
@@ -32,7 +35,16 @@ impl Documents {
         token: &BootstrapToken,
         claim: &ClaimId,
     ) -> Result<String, DocumentRefusal> {
-        let mut init = self.own_init(cluster, node)?;
+        self.with_token(self.own_init(cluster, node)?, cluster, token, claim)
+    }
+
+    fn with_token(
+        &self,
+        mut init: Value,
+        cluster: &ClusterFacts,
+        token: &BootstrapToken,
+        claim: &ClaimId,
+    ) -> Result<String, DocumentRefusal> {
         mapping(&mut init, "")?.insert("bootstrapTokens".into(), json!([token.document()]));
         let mut configuration = self.cluster_configuration(cluster)?;
         if self.external_etcd().is_none() {
@@ -41,6 +53,29 @@ impl Documents {
         let mut texts = vec![json_text(&init), json_text(&configuration)];
         texts.extend(self.others().map(str::to_owned));
         Ok(texts.join("---\n"))
+    }
+
+    /// As [`Documents::init`], over etcd's restored data: kubeadm takes the data folder as it is, and leaves alone what the restored
+    /// cluster keeps of its own, its configuration and its add-ons.
+    ///
+    /// # Errors
+    /// As [`Documents::init`].
+    pub fn init_restored(
+        &self,
+        cluster: &ClusterFacts,
+        node: &NodeFacts,
+        token: &BootstrapToken,
+        claim: &ClaimId,
+    ) -> Result<String, DocumentRefusal> {
+        let node = NodeFacts { has_harmless_folder: true, ..node.clone() };
+        let mut init = self.own_init(cluster, &node)?;
+        let skipped = list_mut(&mut init, "skipPhases")?;
+        for phase in KEPT_BY_A_RESTORE {
+            if !skipped.iter().any(|given| given == phase) {
+                skipped.push(phase.into());
+            }
+        }
+        self.with_token(init, cluster, token, claim)
     }
 
     /// The documents for a command of kubeadm's that renews what this machine has: those of an init here, without a token and a claim.
@@ -57,7 +92,7 @@ impl Documents {
         self.judge(cluster)?;
         let mut init = self.skeleton(INIT);
         self.register(&mut init, node)?;
-        self.allow_lost_and_found(&mut init, node)?;
+        self.allow_harmless_folder(&mut init, node)?;
         advertise(&mut init, "localAPIEndpoint", cluster, node)?;
         Ok(init)
     }
@@ -71,7 +106,7 @@ impl Documents {
         self.judge(cluster)?;
         let mut join = self.as_joiner()?;
         self.register(&mut join, node)?;
-        self.allow_lost_and_found(&mut join, node)?;
+        self.allow_harmless_folder(&mut join, node)?;
         advertise(&mut join, "controlPlane.localAPIEndpoint", cluster, node)?;
         let discovery = json!({"file": {"kubeConfigPath": kubeconfig.to_string_lossy()}});
         mapping(&mut join, "")?.insert("discovery".into(), discovery);
@@ -148,10 +183,10 @@ impl Documents {
         if let (None, Some(socket)) = (at(document, "nodeRegistration.criSocket"), &node.cri_socket) {
             fill(document, "nodeRegistration.criSocket", socket, "")?;
         }
-        if let Some(id) = &node.provider_id {
+        if node.external_cloud {
             kubelet_flag(document, "cloud-provider", "external", "remove it, or the setting 'cloud_provider'")?;
-            kubelet_flag(document, "provider-id", id, "remove it: kubeboot fills it in per machine")?;
         }
+        kubelet_flag(document, "provider-id", &node.provider_id, "remove it: kubeboot fills it in per machine")?;
         let named = pairs(document, KUBELET_ARGS).any(|(name, _)| name == "node-ip");
         if let (Some(addresses), false) = (self.node_addresses(node), named) {
             kubelet_flag(document, "node-ip", &addresses, "")?;
@@ -175,9 +210,9 @@ impl Documents {
         subnets.iter().filter_map(|field| text(self.kubeadm(CLUSTER), field)).any(|text| text.contains(','))
     }
 
-    /// Lets kubeadm start although a `lost+found` lies in etcd's folder. That nothing else does is seen to before.
-    fn allow_lost_and_found(&self, document: &mut Value, node: &NodeFacts) -> Result<(), DocumentRefusal> {
-        let Some(folder) = self.data_dir().filter(|_| node.has_lost_and_found) else { return Ok(()) };
+    /// Lets kubeadm start although something harmless lies in etcd's folder. That nothing else does is seen to before.
+    fn allow_harmless_folder(&self, document: &mut Value, node: &NodeFacts) -> Result<(), DocumentRefusal> {
+        let Some(folder) = self.data_dir().filter(|_| node.has_harmless_folder) else { return Ok(()) };
         // kubeadm's name for its check of that folder.
         let check = format!("DirAvailable-{}", folder.to_string_lossy().replace('/', "-"));
         list_mut(document, "nodeRegistration.ignorePreflightErrors")?.push(check.into());

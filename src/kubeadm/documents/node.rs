@@ -38,12 +38,15 @@ pub struct NodeFacts {
     pub address: IpAddr,
     /// Its first address of the other family; `None` where it has none.
     pub other_address: Option<IpAddr>,
-    /// Its provider ID (`aws:///ZONE/INSTANCE`) where an external cloud provider runs in the cluster, else `None`.
-    pub provider_id: Option<String>,
+    /// Its provider ID (`aws:///ZONE/INSTANCE`): by that a Node without a machine is told from one whose name another machine has.
+    pub provider_id: String,
+    /// Whether an external cloud provider runs in the cluster.
+    pub external_cloud: bool,
     /// The socket of its container runtime; `None`: kubeadm finds it, if there is only one.
     pub cri_socket: Option<String>,
-    /// Whether etcd's data folder is the root of a file system, with its `lost+found`: kubeadm wants that folder empty.
-    pub has_lost_and_found: bool,
+    /// Whether something that harms nobody lies in etcd's data folder, such as the `lost+found` of a file system's root: kubeadm wants that
+    /// folder empty.
+    pub has_harmless_folder: bool,
 }
 
 /// The bootstrap token that `kubeadm init` makes. kubeboot does not need it, but kubeadm always makes one: this one is valid for

@@ -48,7 +48,7 @@ impl Documents {
                     ("is one machine's own", "remove it; the setting 'node_name' names one machine's Node")
                 }
                 "node-ip" if !is_for_every_machine(value) => ("is one machine's own", FILLED_IN),
-                "provider-id" => ("is one machine's own", "remove it, and set 'cloud_provider' to external"),
+                "provider-id" => ("is one machine's own", FILLED_IN),
                 "address" if !is_for_every_machine(value) => ("is one machine's own", "remove it"),
                 "pod-manifest-path" | "config" | "root-dir" | "bootstrap-kubeconfig" | "kubeconfig" => {
                     ("moves what kubeadm and kubeboot look for in its usual place", "remove it")

@@ -24,14 +24,15 @@ fn node() -> NodeFacts {
         name: "ip-10-0-1-11.eu-central-1.compute.internal".into(),
         address: [10, 0, 1, 11].into(),
         other_address: None,
-        provider_id: None,
+        provider_id: "aws:///eu-central-1a/i-0123456789abcdef0".into(),
+        external_cloud: false,
         cri_socket: None,
-        has_lost_and_found: false,
+        has_harmless_folder: false,
     }
 }
 
 fn cloud_node() -> NodeFacts {
-    NodeFacts { provider_id: Some("aws:///eu-central-1a/i-0123456789abcdef0".into()), ..node() }
+    NodeFacts { external_cloud: true, ..node() }
 }
 
 fn claim() -> crate::model::machine::ids::ClaimId {
@@ -329,10 +330,30 @@ fn a_given_value_that_contradicts_the_settings_or_has_another_shape_is_refused()
     Ok(())
 }
 
+#[test]
+fn over_restored_data_kubeadm_keeps_what_the_cluster_has_of_its_own() -> Result<()> {
+    let rows = [
+        (String::new(), json!(["upload-config", "addon"])),
+        (of(INIT, "skipPhases: [addon, addon/kube-proxy]"), json!(["addon", "addon/kube-proxy", "upload-config"])),
+    ];
+    for (given, skipped) in rows {
+        let given = Documents::parse(&given)?;
+        let restored = Documents::parse(&given.init_restored(&lab(), &node(), &token(), &claim())?)?;
+        assert_eq!(restored.kubeadm(INIT)["skipPhases"], skipped);
+        let ignored = &restored.kubeadm(INIT)["nodeRegistration"]["ignorePreflightErrors"];
+        assert_eq!(*ignored, json!(["DirAvailable--var-lib-etcd"]));
+        // What is not about the data is as for a new cluster, the token of its etcd among it.
+        let new = Documents::parse(&given.init(&lab(), &node(), &token(), &claim())?)?;
+        assert_eq!(restored.kubeadm(CLUSTER), new.kubeadm(CLUSTER));
+        assert_eq!(restored.kubeadm(INIT)["localAPIEndpoint"], new.kubeadm(INIT)["localAPIEndpoint"]);
+    }
+    Ok(())
+}
+
 /// kubeadm's check is named after the folder, and wants it empty.
 #[test]
 fn a_volume_of_etcds_own_may_have_its_lost_and_found() -> Result<()> {
-    let volume = NodeFacts { has_lost_and_found: true, ..node() };
+    let volume = NodeFacts { has_harmless_folder: true, ..node() };
     let ignored = |documents: &Documents, node: &NodeFacts| -> Result<[Value; 2]> {
         let init = Documents::parse(&documents.init(&lab(), node, &token(), &claim())?)?;
         let join = Documents::parse(&documents.join(&lab(), node, Path::new(KUBECONFIG))?)?;

@@ -3,6 +3,7 @@
 use super::enough::{PATIENCE, enough_stays};
 use super::hook::HookView;
 use super::observation::{ClaimHere, Departure, Ending, Observation};
+use super::saving;
 use super::step::{AgentStep, Answer, Hold, Rest};
 use crate::model::leave::plan::Blocked;
 use crate::model::leave::{LeavePlan, LeaveStep, StayReason};
@@ -22,6 +23,9 @@ pub fn decide(seen: &Observation) -> AgentStep {
 fn way_out(seen: &Observation, ending: &Ending) -> Result<Answer, AgentStep> {
     if seen.departure == Some(Departure::Left) {
         return Ok(Answer::Left);
+    }
+    if let Some(way_out) = saving::of_mark(seen, ending) {
+        return way_out;
     }
     if let Some(way_out) = of_own_claim(seen) {
         return way_out;
@@ -96,6 +100,9 @@ fn by_plan(seen: &Observation, ending: &Ending, steps: &[LeaveStep]) -> AgentSte
         | LeaveStep::Wipe => None,
     });
     if let Some(why) = blocked {
+        if matches!(why, Blocked::NoQuorum { .. }) && saving::must_upload(seen, ending) {
+            return AgentStep::Upload;
+        }
         return AgentStep::Hold(Hold::Blocked(why));
     }
     // Not listed, or with external etcd: what is left is its Node.
@@ -109,6 +116,9 @@ fn by_plan(seen: &Observation, ending: &Ending, steps: &[LeaveStep]) -> AgentSte
 
 /// All data of the cluster is on this machine.
 fn of_last_voter(seen: &Observation, ending: &Ending) -> AgentStep {
+    if let Some(step) = saving::of_last_voter(seen, ending) {
+        return step;
+    }
     if ending.left.is_some() {
         return AgentStep::Hold(Hold::LastVoterTaken);
     }
@@ -133,4 +143,4 @@ fn answered(seen: &Observation, ending: &Ending, answer: Answer) -> AgentStep {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

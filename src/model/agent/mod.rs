@@ -8,6 +8,7 @@
 //! | [`observation`] | what does a decision depend on? |
 //! | [`mod@decide`] | which step follows from it? |
 //! | [`step`] | what can a step be, and why? |
+//! | [`saving`] | does the last voter save the cluster before it goes? |
 //! | [`enough`] | does enough of the cluster stay when this machine leaves it? |
 //! | [`served`] | what does the agent tell others of itself? |
 //! | [`duties`] | what does the leader among the agents do for all? |
@@ -18,6 +19,7 @@ pub mod duties;
 pub mod enough;
 pub mod hook;
 pub mod observation;
+pub mod saving;
 pub mod served;
 pub mod step;
 
@@ -25,4 +27,5 @@ pub use decide::decide;
 pub use enough::{NotEnough, Others};
 pub use hook::{HookTimes, HookView};
 pub use observation::{ClaimHere, Departure, Ending, Observation, may_be_listed};
-pub use step::{AgentStep, Answer, Hold};
+pub use saving::{Isolation, Saving};
+pub use step::{AgentStep, Answer, Hold, SaveWhy};

@@ -2,6 +2,7 @@
 
 use super::enough::Others;
 use super::hook::HookView;
+use super::saving::Saving;
 use crate::model::leave::questions::AwsIntent;
 use crate::model::leave::{InGroup, InstanceStates, LeavePlan};
 use crate::model::machine::group::Lifecycle;
@@ -54,6 +55,8 @@ pub struct Observation {
     pub retains: bool,
     /// For how long the group has had no other candidate than this machine; `None` while it has one, or is not known.
     pub alone_for: Option<Duration>,
+    /// What is known of saving the cluster.
+    pub saving: Saving,
 }
 
 /// Whether a registration tells of a member that nobody has seen to be gone, of a cluster that was not given up.
@@ -172,7 +175,8 @@ impl ClaimHere {
             }
         };
         let Some(record) = record else { return Self::Unknown("there is no cluster record".to_owned()) };
-        let witness = registrations.iter().find(|found| !record.gives_up(claim) && found.proves_flip_of(claim));
+        let is_past = record.gives_up(claim) || record.supersedes(claim);
+        let witness = registrations.iter().find(|found| !is_past && found.proves_flip_of(claim));
         match (&record.state, witness) {
             (RecordState::Ready(_), _) if record.claim_id == *claim => Self::Flipped,
             (_, Some(witness)) => Self::Unknown(format!(
@@ -180,10 +184,14 @@ impl ClaimHere {
                 witness.instance
             )),
             (RecordState::Initializing { .. }, None) if held => Self::Mine,
-            // A retired record follows every claim before it.
-            (RecordState::Initializing { .. } | RecordState::Ready(_) | RecordState::Retired(_), None) => {
-                Self::Superseded
-            }
+            // A retired record follows every claim before it, and so does a saved one.
+            (
+                RecordState::Initializing { .. }
+                | RecordState::Ready(_)
+                | RecordState::Saved(_)
+                | RecordState::Retired(_),
+                None,
+            ) => Self::Superseded,
         }
     }
 }

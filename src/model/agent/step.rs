@@ -1,6 +1,7 @@
 //! What the agent can do next, with the reason as text.
 
 use super::enough::{NotEnough, PATIENCE};
+use super::saving::PAUSE;
 use crate::model::duration::in_words;
 use crate::model::leave::StayReason;
 use crate::model::leave::plan::Blocked;
@@ -19,6 +20,13 @@ pub enum AgentStep {
     ServeAgain,
     /// Leave the cluster by the plan, then answer the hook.
     Leave,
+    /// Isolate this machine, the last voter, save the cluster, have the record say so, then answer the hook.
+    Save(SaveWhy),
+    /// Do what the record says: put back what was isolated for a saving that is not wanted any more, or end for good what runs of a cluster
+    /// that lives in a snapshot.
+    Settle,
+    /// Upload what this voter has, unconfirmed: the quorum is lost, and nothing keeps the machine.
+    Upload,
     /// Complete the hook with CONTINUE.
     Answer(Answer),
     /// Complete the hook with ABANDON: the group keeps this machine, with all data of the cluster, and launches another one.
@@ -36,6 +44,17 @@ pub enum Answer {
     InitGivenUp,
     /// A certain list was seen to lack this machine.
     Left,
+    /// The cluster lives in a snapshot, and nothing here starts again.
+    Saved,
+}
+
+/// Why the last voter saves the cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SaveWhy {
+    /// The group wants no machines.
+    NoneWanted,
+    /// Nothing keeps this machine, and nobody else has become a voter in the first half of the time that it had.
+    NothingRetains,
 }
 
 /// Why a hook is not answered although it could be.
@@ -61,8 +80,14 @@ pub enum Hold {
     },
     /// The same, while the group has no other candidate and would keep this machine.
     Alone,
-    /// It is the last voter, and EC2 takes it: no hook and no policy of the group keeps it.
+    /// It is the last voter, and EC2 takes it: no hook and no policy of the group keeps it. Newcomers have the first half of the time.
     LastVoterTaken,
+    /// It is the last voter, and the cluster could not be saved: it serves again for a while.
+    NotSaved(String),
+    /// A saving was begun, and it is not known how it goes on.
+    Isolated(String),
+    /// Another machine has saved or restored the cluster, and this one's data is kept.
+    Superseded,
     /// Its member cannot be removed at the moment.
     Blocked(Blocked),
     /// Too little would stay.
@@ -84,7 +109,14 @@ impl AgentStep {
     #[must_use]
     pub fn wants_lock(&self) -> bool {
         match self {
-            Self::StepDown | Self::ServeAgain | Self::Leave | Self::Answer(_) | Self::Abandon => true,
+            Self::StepDown
+            | Self::ServeAgain
+            | Self::Leave
+            | Self::Save(_)
+            | Self::Settle
+            | Self::Upload
+            | Self::Answer(_)
+            | Self::Abandon => true,
             Self::Watch | Self::Hold(_) | Self::Rest(..) => false,
         }
     }
@@ -98,6 +130,9 @@ impl AgentStep {
             Self::StepDown => "step-down",
             Self::ServeAgain => "serve-again",
             Self::Leave => "leave",
+            Self::Save(_) => "save",
+            Self::Settle => "settle",
+            Self::Upload => "upload",
             Self::Answer(_) => "answer",
             Self::Abandon => "abandon",
             Self::Rest(..) => "rest",
@@ -117,6 +152,17 @@ impl fmt::Display for AgentStep {
                 f.write_str("its init was published after what it had started was stopped: kubelet is started again")
             }
             Self::Leave => f.write_str("this machine leaves its cluster"),
+            Self::Save(why) => write!(
+                f,
+                "this machine saves the cluster, so that the next machines restore it: it is the last voter, {why}; its API server ends now"
+            ),
+            Self::Upload => f.write_str(
+                "etcd has lost its quorum, and nothing keeps this machine: it uploads its database, unconfirmed, before it goes",
+            ),
+            Self::Settle => f.write_str(
+                "the record decides what becomes of etcd and API server here: while it says 'ready' they start again after a saving that is not \
+                 wanted any more, and where the cluster lives on from a snapshot they end for good",
+            ),
             Self::Answer(why) => write!(f, "the terminate hook is answered with CONTINUE: {why}"),
             Self::Abandon => write!(
                 f,
@@ -135,6 +181,18 @@ impl fmt::Display for Answer {
             Self::NeverMember => "this machine never was a member of a cluster",
             Self::InitGivenUp => "the init of this machine was never published and is given up",
             Self::Left => "this machine has left its cluster",
+            Self::Saved => "this machine has saved the cluster in a snapshot, from which the next machines restore it",
+        })
+    }
+}
+
+impl fmt::Display for SaveWhy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoneWanted => "and the group wants no machines",
+            Self::NothingRetains => {
+                "nothing keeps this machine, and no other one has become a voter in half of the time that it had"
+            }
         })
     }
 }
@@ -156,8 +214,8 @@ impl fmt::Display for Hold {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::LastVoter { desired: Some(0) } => f.write_str(
-                "it is the last voter, with all data of the cluster on its disk, and the group wants no machines: set its desired \
-                 capacity to 1 or more, and it leaves once another one has joined",
+                "it is the last voter, with all data of the cluster on its disk, and the group wants no machines: it saves the cluster once \
+                 its terminate hook holds it; or set the group's desired capacity to 1 or more, and it leaves once another one has joined",
             ),
             Self::LastVoter { .. } => f.write_str(
                 "it is the last voter, with all data of the cluster on its disk: it leaves once another one has joined",
@@ -169,8 +227,23 @@ impl fmt::Display for Hold {
                 in_words(PATIENCE)
             ),
             Self::LastVoterTaken => f.write_str(
-                "it is the last voter, with all data of the cluster on its disk, and no hook keeps a Spot instance: copy etcd's data folder \
-                 now, or see that its volume is not deleted with the instance",
+                "it is the last voter, with all data of the cluster on its disk, and no hook keeps a Spot instance: if no other machine becomes \
+                 a voter in the first half of the time that is left, this one saves the cluster",
+            ),
+            Self::NotSaved(why) => write!(
+                f,
+                "it is the last voter, and the cluster is not saved yet: {why}. It serves, and tries again after {}; or set the group's \
+                 desired capacity to 1 or more",
+                in_words(PAUSE)
+            ),
+            Self::Isolated(why) => write!(
+                f,
+                "a saving of the cluster was begun here, its API server is ended, and it is not known how that goes on: {why}"
+            ),
+            Self::Superseded => f.write_str(
+                "its data is of a cluster that another machine has saved, or that was restored from a snapshot since: etcd and API server are \
+                 ended here, and the data is kept, for it may be newer. Once nobody needs it, complete the terminate hook by hand, or run \
+                 'kubeboot reset --now' here while the restored cluster has its quorum",
             ),
             Self::Blocked(why) => why.fmt(f),
             Self::NotEnough(why) => why.fmt(f),

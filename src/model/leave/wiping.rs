@@ -11,6 +11,8 @@ pub enum KeepData {
     NoRecord,
     /// The record is of a claim, not of a cluster.
     NotReady,
+    /// The cluster lives in a snapshot, and may be restored from an older one than what lies here.
+    Saved,
     /// The state belongs to another claim than the record's.
     OtherClaim,
     /// The disk holds no state of this machine.
@@ -33,6 +35,7 @@ pub fn may_wipe(record: Option<&ClusterRecord>, local: &Local) -> Result<(), Kee
     match record.state {
         RecordState::Ready(_) | RecordState::Retired(_) => Ok(()),
         RecordState::Initializing { .. } => Err(KeepData::NotReady),
+        RecordState::Saved(_) => Err(KeepData::Saved),
     }
 }
 
@@ -42,6 +45,9 @@ impl fmt::Display for KeepData {
             Self::NoRecord => "there is no cluster record: restore its last version first",
             Self::NotReady => {
                 "the record says that the cluster is still being initialised: run 'kubeboot up', which cleans up"
+            }
+            Self::Saved => {
+                "the cluster lives in a snapshot, and what lies here is kept beside it: terminate this machine if nobody needs it"
             }
             Self::OtherClaim => "its state belongs to another claim than the cluster record's: an operator must decide",
             Self::NotOurs => "this machine's disk holds no state of its own",
@@ -61,7 +67,15 @@ mod tests {
 
     fn record(claim: &str, state: RecordState) -> ClusterRecord {
         let (claim_id, identity) = (ClaimId::parse(claim).unwrap(), Identity::sample());
-        ClusterRecord { claim_id, generation: 1, identity, yielded: Vec::new(), retired_claims: Vec::new(), state }
+        ClusterRecord {
+            claim_id,
+            generation: 1,
+            identity,
+            yielded: Vec::new(),
+            retired_claims: Vec::new(),
+            superseded: Vec::new(),
+            state,
+        }
     }
 
     #[test]
@@ -72,7 +86,7 @@ mod tests {
         let made = Local::Made { instance: instance.clone(), claim_id: claim_id.clone(), member: None };
         let half_made = Local::HalfMade { instance, claim_id, stage: Stage::Joining };
         let (ready, retired) = (RecordState::Ready(published.clone()), RecordState::Retired(published.into()));
-        let initializing = RecordState::Initializing { holder: None, beat: 0 };
+        let initializing = RecordState::Initializing { holder: None, beat: 0, restoring: None };
         let other = UUID.replace('6', "7");
         let rows = [
             (Some(record(UUID, ready.clone())), &made, Ok(())),

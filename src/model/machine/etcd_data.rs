@@ -5,7 +5,7 @@ use sha1::{Digest, Sha1};
 use std::net::{IpAddr, SocketAddr};
 
 /// The port on which kubeadm's etcd listens to its peers.
-const PEER_PORT: u16 = 2380;
+pub const PEER_PORT: u16 = 2380;
 
 /// What lies in etcd's data folder.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -29,7 +29,9 @@ impl LaterTruth {
     ) -> Option<Self> {
         let later = |found: &'a Registration| match &record.state {
             RecordState::Initializing { .. } if found.proves_flip_of(&record.claim_id) => Some(record.claim_id.clone()),
-            RecordState::Initializing { .. } | RecordState::Retired(_) => found.unexplained_by(record).cloned(),
+            RecordState::Initializing { .. } | RecordState::Saved(_) | RecordState::Retired(_) => {
+                found.unexplained_by(record).cloned()
+            }
             RecordState::Ready(_) => None,
         };
         let registration = registrations
@@ -39,12 +41,15 @@ impl LaterTruth {
     }
 }
 
-/// Whether a published hash may stand beside this record: `retire` blanks it, and so does the next claim.
+/// Whether a published hash may stand beside this record: `retire` blanks it, and so does the next claim. That of a saved cluster stays
+/// through its restore.
 #[must_use]
 pub fn explains_hash(record: &ClusterRecord, hash: Option<&str>) -> bool {
     match (&record.state, hash) {
         (_, None) | (RecordState::Ready(_), _) => true,
-        (RecordState::Initializing { .. }, Some(_)) => false,
+        (RecordState::Initializing { .. } | RecordState::Saved(_), Some(hash)) => {
+            record.saved().is_some_and(|saved| saved.published.ca_hashes.join("\n") == hash)
+        }
         (RecordState::Retired(retired), Some(hash)) => {
             // Where the record was lost, nobody knows which hash its cluster had.
             retired.as_ref().is_none_or(|published| published.ca_hashes.join("\n") == hash)

@@ -12,6 +12,7 @@
 //! | [`data`] | whether data of a member may be deleted |
 //! | [`lease`] | the membership lease: the queue of those who want to change it |
 //! | [`registration`] | what each machine says about itself |
+//! | [`record_schema`] | whether every machine that lives reads a record of a later schema |
 //! | [`alike`] | what must be the same on every machine, compared by the registrations |
 //! | [`instances`] | when a machine counts as gone |
 //! | [`former`] | which registrations are over, and whose machine still matters |
@@ -29,5 +30,6 @@ pub mod member_name;
 pub mod members;
 mod phase;
 pub mod reaping;
+pub mod record_schema;
 pub mod registration;
 pub mod view;

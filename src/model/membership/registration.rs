@@ -154,6 +154,8 @@ impl Registration {
     pub fn notes(&mut self, record: &ClusterRecord) {
         self.ready_claim.take_if(|claim| record.gives_up(claim));
         if matches!(record.state, RecordState::Ready(_)) {
+            // The cluster has come back under another claim.
+            self.ready_claim.take_if(|claim| record.supersedes(claim));
             self.ready_claim.get_or_insert_with(|| record.claim_id.clone());
         }
     }
@@ -171,14 +173,13 @@ impl Registration {
     }
 
     /// The first cluster of which the machine says that it existed, and of which neither it nor the record says that it was given
-    /// up. The record's own is none of these.
+    /// up or restored since. The record's own is none of these.
     #[must_use]
     pub fn unexplained_by(&self, record: &ClusterRecord) -> Option<&ClaimId> {
-        let is_explained = |claim: &ClaimId| *claim == record.claim_id || record.gives_up(claim);
         // Beside a claim that is being carried out, the member may be of an earlier claim than the one that is registered with it.
         let had_vote = matches!(record.state, RecordState::Retired(_)) && self.member_id.is_some();
         let voted = self.claim_id.iter().filter(|_| had_vote);
-        self.claims().chain(voted).find(|claim| !self.retired && !is_explained(claim))
+        self.claims().chain(voted).find(|claim| !self.retired && !record.explains(claim))
     }
 
     /// Whether its member was seen to be gone from etcd's list, and it has registered nothing since.
@@ -209,11 +210,11 @@ impl Registration {
         Self { phase, updated: now, ..self.clone() }
     }
 
-    /// Whether every cluster that the machine may tell of is this record's, or one that it gives up.
+    /// Whether every cluster that the machine may tell of is this record's, or one that it gives up or follows.
     #[must_use]
     pub fn is_explained_by(&self, record: &ClusterRecord) -> bool {
         let voted = self.claim_id.iter().filter(|_| self.member_id.is_some());
-        self.claims().chain(voted).all(|claim| *claim == record.claim_id || record.gives_up(claim))
+        self.claims().chain(voted).all(|claim| record.explains(claim))
     }
 
     /// Whether only a member registers so.
@@ -452,6 +453,7 @@ mod tests {
             identity: Identity::sample(),
             yielded: Vec::new(),
             retired_claims,
+            superseded: Vec::new(),
             state,
         }
     }
@@ -501,7 +503,7 @@ mod tests {
             (registration(Joined), record(&own, RecordState::Ready(published()), Vec::new()), false),
             (
                 registration(Joined),
-                record(&own, RecordState::Initializing { holder: None, beat: 0 }, Vec::new()),
+                record(&own, RecordState::Initializing { holder: None, beat: 0, restoring: None }, Vec::new()),
                 false,
             ),
             (Registration { claim_id: None, ..registration(Joined) }, retired(&other, &[]), true),
@@ -529,7 +531,7 @@ mod tests {
         let own = registration(RegistrationPhase::Joined).claim_id.unwrap();
         let other = ClaimId::parse("00000000-0000-4000-8000-000000000009").unwrap();
         let ready = || RecordState::Ready(Published::sample(registration(RegistrationPhase::Joined).instance));
-        let making = || RecordState::Initializing { holder: None, beat: 0 };
+        let making = || RecordState::Initializing { holder: None, beat: 0, restoring: None };
         let rows = [
             (record(&own, ready(), Vec::new()), Some(&own)),
             (record(&other, making(), Vec::new()), Some(&own)),

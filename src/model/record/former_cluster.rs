@@ -12,6 +12,8 @@ pub enum FormerCluster {
     NoRecord,
     /// It was retired, and nothing has followed it yet.
     Retired,
+    /// It was restored from a snapshot, or is going to be.
+    Superseded,
     /// The record says that it is still being made, although this machine is a member of it.
     NotYetMade,
     /// The record is that of another claim.
@@ -30,8 +32,12 @@ impl FormerCluster {
         let Some(record) = record else { return Self::NoRecord };
         match &record.state {
             RecordState::Retired(_) if record.gives_up(local) => Self::Retired,
+            _ if record.supersedes(local) => Self::Superseded,
             RecordState::Initializing { .. } if record.claim_id == *local => Self::NotYetMade,
-            RecordState::Initializing { .. } | RecordState::Ready(_) | RecordState::Retired(_) => {
+            RecordState::Initializing { .. }
+            | RecordState::Ready(_)
+            | RecordState::Saved(_)
+            | RecordState::Retired(_) => {
                 Self::Other { claim_id: record.claim_id.clone(), generation: record.generation }
             }
         }
@@ -63,6 +69,11 @@ impl fmt::Display for FormerCluster {
             Self::Retired => {
                 write!(f, "that cluster was given up by 'kubeboot retire', and the data here with it: {FRESH}")
             }
+            Self::Superseded => write!(
+                f,
+                "that cluster lives on from a snapshot, and nobody may start its etcd here again: the data is kept; copy etcd's data \
+                 folder if it may be needed, and then {FRESH}"
+            ),
             Self::NotYetMade => f.write_str(
                 "the cluster record says that this cluster is still being made: an earlier version of the record has come back; restore \
                  the last one",
@@ -97,6 +108,7 @@ mod tests {
             identity,
             yielded: Vec::new(),
             retired_claims: Vec::new(),
+            superseded: Vec::new(),
             state,
         }
     }
@@ -105,7 +117,7 @@ mod tests {
     fn a_machine_of_another_cluster_learns_what_the_record_knows_and_what_to_do() {
         let published = || Published::sample(InstanceId::parse("i-00000001").unwrap());
         let (ready, retired) = (|| RecordState::Ready(published()), || RecordState::Retired(published().into()));
-        let making = || RecordState::Initializing { holder: None, beat: 0 };
+        let making = || RecordState::Initializing { holder: None, beat: 0, restoring: None };
         let other = |generation| FormerCluster::Other { claim_id: claim(2), generation };
         let named = ClusterRecord { retired_claims: vec![claim(1)], ..record(2, 2, RecordState::Retired(None)) };
         let rows = [

@@ -6,9 +6,11 @@
 //! | file | what it holds |
 //! |---|---|
 //! | [`cluster`] | the record itself |
+//! | [`saved`] | a cluster that lives in a snapshot |
+//! | `wire` | the record as it is stored |
 //! | [`identity`] | account, Region, group, endpoint and subnet: whose cluster it is |
 //! | [`view`] | the record as one process last read it |
-//! | [`claim`] | the records a claim goes through: claimed, renewed, taken over, yielded, flipped, retired |
+//! | [`claim`] | the records a claim goes through: claimed, renewed, taken over, yielded, flipped, saved, restored, retired |
 //! | [`former_cluster`] | what became of the cluster that a disk belongs to, by the record |
 //! | [`conditional_write`] | what the reply to a conditional write means |
 //! | [`renewal`] | when a holder rewrites what it holds, and when it gives up |
@@ -21,5 +23,7 @@ pub mod former_cluster;
 pub mod identity;
 pub(in crate::model) mod object;
 pub mod renewal;
+pub mod saved;
 pub mod view;
 pub mod watched;
+mod wire;

@@ -62,8 +62,13 @@ fn is_lost(input: &LostRecordInput<'_>) -> Result<bool, RetireRefusal> {
     };
     let went_back = LaterTruth::than(record, input.registrations, input.hash).is_some();
     match &record.state {
-        RecordState::Ready(_) => Err(RetireRefusal::RecordReady { cluster_id: record.claim_id.clone() }),
+        RecordState::Ready(_) | RecordState::Saved(_) | RecordState::Initializing { restoring: Some(_), .. }
+            if !went_back =>
+        {
+            Err(RetireRefusal::RecordReady { cluster_id: record.claim_id.clone() })
+        }
         RecordState::Retired(_) => Ok(went_back),
+        RecordState::Ready(_) | RecordState::Saved(_) => Ok(true),
         RecordState::Initializing { .. } if went_back => Ok(true),
         RecordState::Initializing { .. } => Err(RetireRefusal::NoCluster { claim_id: record.claim_id.clone() }),
     }
@@ -90,6 +95,7 @@ mod tests {
     use crate::model::membership::registration::RegistrationPhase;
     use crate::model::record::cluster::Published;
     use crate::model::record::identity::Identity;
+    use crate::model::record::saved::Saved;
     use crate::model::retire::KnownBy;
 
     fn id(n: u8) -> InstanceId {
@@ -103,7 +109,15 @@ mod tests {
     /// A record at claim 1.
     fn record(state: RecordState) -> ClusterRecord {
         let (claim_id, identity) = (claim(1), Identity::sample());
-        ClusterRecord { claim_id, generation: 3, identity, yielded: Vec::new(), retired_claims: Vec::new(), state }
+        ClusterRecord {
+            claim_id,
+            generation: 3,
+            identity,
+            yielded: Vec::new(),
+            retired_claims: Vec::new(),
+            superseded: Vec::new(),
+            state,
+        }
     }
 
     fn registration(n: u8, phase: RegistrationPhase, follows: u8) -> Registration {
@@ -146,8 +160,9 @@ mod tests {
     #[test]
     fn a_record_is_lost_that_is_gone_or_behind_what_is_left_of_its_cluster() {
         let ready = record(RecordState::Ready(Published::sample(id(1))));
-        let making = record(RecordState::Initializing { holder: None, beat: 4 });
+        let making = record(RecordState::Initializing { holder: None, beat: 4, restoring: None });
         let retired = record(RecordState::Retired(Published::sample(id(1)).into()));
+        let saved = record(RecordState::Saved(Saved::sample(id(1))));
         let named = ClusterRecord { retired_claims: vec![claim(2)], ..record(RecordState::Retired(None)) };
         let no_cluster = refused(RetireRefusal::NoCluster { claim_id: claim(1) });
         let is_ready = refused(RetireRefusal::RecordReady { cluster_id: claim(1) });
@@ -169,6 +184,9 @@ mod tests {
             (Some(&making), false, vec![], here, allowed.clone()),
             (Some(&making), false, waiting(), None, no_cluster),
             (Some(&making), false, vec![joined(1, 2)], None, allowed.clone()),
+            (Some(&saved), false, vec![joined(1, 1)], Some("sha256:00"), is_ready.clone()),
+            (Some(&saved), false, vec![joined(1, 2)], None, allowed.clone()),
+            (Some(&saved), false, vec![joined(1, 1)], here, allowed.clone()),
             (Some(&retired), false, vec![joined(1, 2)], None, allowed.clone()),
             (Some(&retired), false, vec![], here, allowed),
             (Some(&retired), false, vec![joined(1, 1)], Some("sha256:00"), already.clone()),
@@ -217,7 +235,7 @@ mod tests {
         let elsewhere = RetireRefusal::RegisteredElsewhere { instance: id(1), zone, here };
         let input = LostRecordInput { asked_in: asked_in("123456789012", "us-east-1"), ..of(&voters, &[]) };
         assert_eq!(judge_lost(&input), refused(elsewhere));
-        let making = record(RecordState::Initializing { holder: None, beat: 4 });
+        let making = record(RecordState::Initializing { holder: None, beat: 4, restoring: None });
         let (field, record) = ("account", "123456789012".into());
         let other_account = RetireRefusal::AskedElsewhere { field, record, here: "2".into() };
         let input =

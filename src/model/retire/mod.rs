@@ -110,11 +110,26 @@ pub fn judge(input: &RetireInput<'_>) -> RetireDecision {
     if let Some(refusal) = asked_elsewhere(&input.asked_in, record) {
         return RetireDecision::Refused(vec![refusal]);
     }
-    judge_remains(Vec::new(), input.machines, input.answers, input.gone_grace)
+    let Some(holder) = record.holder().map(|holder| &holder.instance) else {
+        return judge_remains(Vec::new(), input.machines, input.answers, input.gone_grace);
+    };
+    // Whoever restores it must be gone, whatever is on its disk yet.
+    let mut machines = input.machines.to_vec();
+    match machines.iter_mut().find(|machine| machine.instance == *holder) {
+        Some(machine) => machine.is_here_and_fresh = false,
+        None => machines.push(RetireMachine {
+            instance: holder.clone(),
+            known_by: KnownBy::Record,
+            last_phase: None,
+            ec2: None,
+            is_here_and_fresh: false,
+        }),
+    }
+    judge_remains(Vec::new(), &machines, input.answers, input.gone_grace)
 }
 
 /// Decides by what remains of the cluster: machines that are not gone, and whatever answers.
-fn judge_remains(
+pub(in crate::model) fn judge_remains(
     mut refusals: Vec<RetireRefusal>,
     machines: &[RetireMachine],
     answers: &[Responder],
@@ -139,15 +154,25 @@ fn judge_remains(
 fn named_record<'a>(input: &RetireInput<'a>) -> Result<&'a ClusterRecord, RetireRefusal> {
     let record = input.record.ok_or(RetireRefusal::NoRecord)?;
     match &record.state {
-        RecordState::Initializing { .. } => Err(RetireRefusal::NoCluster { claim_id: record.claim_id.clone() }),
-        RecordState::Ready(_) | RecordState::Retired(_) if record.claim_id != *input.cluster_id => {
+        RecordState::Initializing { restoring: None, .. } => {
+            Err(RetireRefusal::NoCluster { claim_id: record.claim_id.clone() })
+        }
+        RecordState::Initializing { restoring: Some(_), .. }
+        | RecordState::Ready(_)
+        | RecordState::Saved(_)
+        | RecordState::Retired(_)
+            if record.claim_id != *input.cluster_id =>
+        {
             Err(RetireRefusal::OtherCluster { cluster_id: record.claim_id.clone() })
         }
-        RecordState::Ready(_) | RecordState::Retired(_) => Ok(record),
+        RecordState::Initializing { restoring: Some(_), .. }
+        | RecordState::Ready(_)
+        | RecordState::Saved(_)
+        | RecordState::Retired(_) => Ok(record),
     }
 }
 
-fn asked_elsewhere(here: &AskedIn, record: &ClusterRecord) -> Option<RetireRefusal> {
+pub(in crate::model) fn asked_elsewhere(here: &AskedIn, record: &ClusterRecord) -> Option<RetireRefusal> {
     let identity = &record.identity;
     let differs = |field, record: &str, here: &str| {
         (record != here).then(|| RetireRefusal::AskedElsewhere {

@@ -5,6 +5,7 @@ use crate::model::machine::group::Ec2State;
 use crate::model::machine::ids::BootId;
 use crate::model::record::cluster::{Holder, Published};
 use crate::model::record::identity::Identity;
+use crate::model::record::saved::Saved;
 
 const GRACE: Duration = Duration::from_secs(300);
 
@@ -18,7 +19,15 @@ fn claim(n: u8) -> ClaimId {
 
 fn record(state: RecordState) -> ClusterRecord {
     let (claim_id, identity) = (claim(1), Identity::sample());
-    ClusterRecord { claim_id, generation: 1, identity, yielded: Vec::new(), retired_claims: Vec::new(), state }
+    ClusterRecord {
+        claim_id,
+        generation: 1,
+        identity,
+        yielded: Vec::new(),
+        retired_claims: Vec::new(),
+        superseded: Vec::new(),
+        state,
+    }
 }
 
 fn published() -> Published {
@@ -129,10 +138,21 @@ fn only_the_named_cluster_is_retired_and_only_from_its_account_and_region() {
     let here = || asked_in(account, region);
     let ready = || Some(record(RecordState::Ready(published())));
     let retired = || Some(record(RecordState::Retired(published().into())));
-    let initializing = Some(record(RecordState::Initializing { holder, beat: 3 }));
+    let claimed = |holder, restoring| Some(record(RecordState::Initializing { holder, beat: 3, restoring }));
+    let initializing = claimed(holder.clone(), None);
+    let of_saved = || Some(Box::new(Saved::sample(id(1))));
+    let restoring = || claimed(holder.clone(), of_saved());
+    let saved = || Some(record(RecordState::Saved(Saved::sample(id(1)))));
     let rows = [
         (None, 1, here(), refused(RetireRefusal::NoRecord)),
         (initializing, 1, here(), refused(RetireRefusal::NoCluster { claim_id: claim(1) })),
+        (restoring(), 1, here(), RetireDecision::Allowed),
+        (claimed(None, of_saved()), 1, here(), RetireDecision::Allowed),
+        (restoring(), 2, here(), refused(RetireRefusal::OtherCluster { cluster_id: claim(1) })),
+        (restoring(), 1, asked_in("2", region), elsewhere("account", account, "2")),
+        (saved(), 1, here(), RetireDecision::Allowed),
+        (saved(), 2, here(), refused(RetireRefusal::OtherCluster { cluster_id: claim(1) })),
+        (saved(), 1, asked_in("2", region), elsewhere("account", account, "2")),
         (ready(), 2, here(), refused(RetireRefusal::OtherCluster { cluster_id: claim(1) })),
         (retired(), 2, here(), refused(RetireRefusal::OtherCluster { cluster_id: claim(1) })),
         (retired(), 1, here(), RetireDecision::Already),
@@ -151,6 +171,28 @@ fn only_the_named_cluster_is_retired_and_only_from_its_account_and_region() {
         };
         assert_eq!(judge(&input), expected, "{input:?}");
     }
+}
+
+#[test]
+fn whoever_restores_the_cluster_must_be_gone_whatever_is_on_its_disk() {
+    let holder = Holder { instance: id(2), boot: BootId::parse("6f9619ff-8b86-4011-b42d-00c04fc964ff").unwrap() };
+    let restoring = Some(Box::new(Saved::sample(id(1))));
+    let over = || RecordState::Initializing { holder: Some(holder.clone()), beat: 3, restoring: restoring.clone() };
+    let first = machine(1, state(Ec2State::Terminated));
+    let holds = |ec2| [first.clone(), machine(2, state(ec2))];
+    assert_eq!(judged(over(), &holds(Ec2State::Terminated), &[]), RetireDecision::Allowed);
+    let lives = RetireDecision::Refused(vec![lives_refusal(2, "running")]);
+    assert_eq!(judged(over(), &holds(Ec2State::Running), &[]), lives);
+    let here = RetireMachine { is_here_and_fresh: true, ..machine(2, state(Ec2State::Running)) };
+    assert_eq!(judged(over(), &[first.clone(), here.clone()], &[]), lives, "it may begin at any moment");
+    let vacant = RecordState::Initializing { holder: None, beat: 3, restoring: restoring.clone() };
+    assert_eq!(judged(vacant, &[first.clone(), here], &[]), RetireDecision::Allowed);
+    let unasked = RetireDecision::Refused(vec![RetireRefusal::NotKnown { instance: id(2) }]);
+    assert_eq!(judged(over(), std::slice::from_ref(&first), &[]), unasked);
+    assert_eq!(
+        judged(over(), &holds(Ec2State::Stopped), &[]),
+        RetireDecision::Refused(vec![lives_refusal(2, "stopped")])
+    );
 }
 
 /// The record as S3 holds it, changed under If-Match only: its body, and how often it was written.

@@ -4,7 +4,7 @@ use super::manifest::{Manifest, SnapshotKind};
 use crate::model::machine::ids::Uid;
 
 /// The latest snapshot of the cluster with this UID. Revisions of two clusters cannot be compared. Of two with one revision the final
-/// one counts, for nothing was committed after it.
+/// one counts, for nothing was committed while it was taken.
 #[must_use]
 pub fn latest<'a>(manifests: impl IntoIterator<Item = &'a Manifest>, uid: &Uid) -> Option<&'a Manifest> {
     let of_cluster = manifests.into_iter().filter(|manifest| manifest.kube_system_uid == *uid);

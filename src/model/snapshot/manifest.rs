@@ -25,7 +25,7 @@ const LONGEST_KEY: usize = 256;
 pub enum SnapshotKind {
     /// Taken after a linearizable read, while the cluster went on.
     Routine,
-    /// Taken by the last voter when nobody could commit anything any more: nothing is newer.
+    /// Taken by the last voter when nobody could commit anything. If the saving was called off, later ones are newer.
     Final,
     /// Taken without a quorum. Others may have committed more, or other things.
     Unconfirmed,
@@ -142,6 +142,9 @@ impl Manifest {
         if read.key != name.database_key() || read.revision != name.revision {
             return wrong("it tells of another snapshot than its key");
         }
+        if name.is_final != (read.kind == SnapshotKind::Final) {
+            return wrong("it tells of another kind than its key");
+        }
         if ![&read.database_digest, &read.object_digest, &read.pki_digest].into_iter().all(|digest| is_digest(digest)) {
             return wrong("a digest in it is none");
         }
@@ -236,7 +239,7 @@ impl Manifest {
         const UUID: &str = "6f9619ff-8b86-4011-b42d-00c04fc964ff";
         let digest = |digit: &str| format!("sha256:{}", digit.repeat(64));
         let saved_at = "2026-11-30T03:50:59Z".to_owned();
-        let name = SnapshotName::new(revision, &saved_at, &Nonce::parse(UUID).unwrap());
+        let name = SnapshotName::new(kind, revision, &saved_at, &Nonce::parse(UUID).unwrap());
         let origin = Origin {
             claim: ClaimId::parse(UUID).unwrap(),
             kube_system_uid: Uid::parse(UUID).unwrap(),
@@ -264,6 +267,16 @@ mod tests {
 
     fn sample() -> Manifest {
         Manifest::sample(12_345, SnapshotKind::Routine)
+    }
+
+    #[test]
+    fn the_kind_and_the_name_agree_on_what_is_final() {
+        use SnapshotKind::{Final, Routine, Unconfirmed};
+        for (named, told) in [(Final, Routine), (Final, Unconfirmed), (Routine, Final)] {
+            let manifest = Manifest { kind: told, ..Manifest::sample(12_345, named) };
+            let read = Manifest::parse(&manifest.manifest_key(), &manifest.to_bytes());
+            assert!(read.unwrap_err().to_string().contains("another kind than its key"), "{named}, {told}");
+        }
     }
 
     /// The manifest as JSON with one field set to another value, or away.
@@ -309,11 +322,13 @@ mod tests {
             ("claim", None),
             ("kube_system_uid", Some(json!(""))),
             ("kind", Some(json!("best"))),
+            ("kind", Some(json!("final"))),
             ("revision", Some(json!(12_346))),
             ("revision", Some(json!(-1))),
             ("revision", Some(json!(1.5))),
             ("key", Some(json!("control-plane/cluster.json"))),
             ("key", Some(json!(Manifest::sample(12_346, SnapshotKind::Routine).key))),
+            ("key", Some(json!(Manifest::sample(12_345, SnapshotKind::Final).key))),
             ("database_size", Some(json!(0))),
             ("database_size", Some(json!(u64::MAX))),
             ("object_size", Some(json!(LARGEST_DATABASE + 1))),

@@ -159,7 +159,7 @@ mod tests {
     fn without_a_cluster_nothing_can_be_another() {
         let unclaimed = StatusInput { record: Ok(None), endpoint: Ok(vec![]), ..healthy() };
         assert_eq!(reasons(&unclaimed), []);
-        let claimed = record(RecordState::Initializing { holder: None, beat: 0 });
+        let claimed = record(RecordState::Initializing { holder: None, beat: 0, restoring: None });
         let address = EndpointAddress { address: IpAddr::from([10, 0, 9, 9]), answer: endpoint_answer(OTHER_UID) };
         assert_eq!(address.serves(None).name(), "some cluster");
         assert_eq!(reasons(&StatusInput { record: claimed, endpoint: Ok(vec![address]), ..healthy() }), []);

@@ -124,7 +124,7 @@ fn mentioned(input: &StatusInput) -> BTreeSet<&InstanceId> {
     let recorded = input.record.iter().flatten().filter_map(|record| match &record.state {
         RecordState::Initializing { holder, .. } => holder.as_ref().map(|holder| &holder.instance),
         RecordState::Ready(published) => Some(&published.initialised_by),
-        RecordState::Retired(_) => None,
+        RecordState::Saved(_) | RecordState::Retired(_) => None,
     });
     let holds_one = matches!(&input.here.local, Ok(Local::Made { .. } | Local::HalfMade { .. }));
     let here = input.here.instance().filter(|_| holds_one);

@@ -45,6 +45,7 @@ pub use input::{
 use crate::model::machine::ids::InstanceId;
 use crate::model::membership::registration::{Registration, RegistrationPhase};
 use crate::model::record::cluster::{ClusterRecord, RecordState};
+use crate::model::record::saved::Saved;
 use std::fmt;
 
 /// The verdict.
@@ -99,6 +100,17 @@ pub enum NoCluster {
         generation: u64,
         /// How often this claim was renewed.
         beat: u64,
+        /// The snapshot from which it is restored; `None` for a new cluster.
+        restores: Option<String>,
+    },
+    /// It lives in a snapshot.
+    Saved {
+        /// Key of the snapshot's manifest.
+        snapshot: String,
+        /// The revision in it.
+        revision: u64,
+        /// When it was taken, by the clock of the machine that took it.
+        taken_at: String,
     },
     /// It was retired.
     Retired,
@@ -148,8 +160,8 @@ impl StatusVerdict {
     #[must_use]
     pub fn lasting(&self) -> Self {
         let outcome = match self.outcome.clone() {
-            StatusOutcome::NoCluster(NoCluster::Initializing { holder, generation, beat: _ }) => {
-                StatusOutcome::NoCluster(NoCluster::Initializing { holder, generation, beat: 0 })
+            StatusOutcome::NoCluster(NoCluster::Initializing { holder, generation, beat: _, restores }) => {
+                StatusOutcome::NoCluster(NoCluster::Initializing { holder, generation, beat: 0, restores })
             }
             other => other,
         };
@@ -184,12 +196,23 @@ impl fmt::Display for NoCluster {
             Self::Unclaimed => f.write_str(" yet: nobody has claimed it"),
             Self::RecordDeleted => f.write_str(": its record was deleted"),
             Self::AnotherAnswers => f.write_str(" of this prefix, and an API server answers all the same"),
-            Self::Initializing { holder: Some(holder), generation, beat } => {
+            Self::Initializing { holder: Some(holder), generation, beat, restores: None } => {
                 write!(f, " yet: {holder} initialises it (claim {generation}, beat {beat})")
             }
-            Self::Initializing { holder: None, generation, .. } => {
+            Self::Initializing { holder: Some(holder), generation, beat, restores: Some(snapshot) } => {
+                write!(f, " yet: {holder} restores it from {snapshot} (claim {generation}, beat {beat})")
+            }
+            Self::Initializing { holder: None, generation, restores: None, .. } => {
                 write!(f, " yet: the holder of claim {generation} stepped down, another machine follows")
             }
+            Self::Initializing { holder: None, generation, restores: Some(snapshot), .. } => write!(
+                f,
+                " yet: the holder of claim {generation} stepped down, another machine restores it from {snapshot}"
+            ),
+            Self::Saved { snapshot, revision, taken_at } => write!(
+                f,
+                " at the moment: it is saved in {snapshot} (revision {revision}, {taken_at}), and the next machines of the group restore it"
+            ),
             Self::Retired => f.write_str(": it was retired, and nobody has claimed a new one"),
         }
     }
@@ -250,10 +273,16 @@ fn no_cluster(input: &StatusInput, machines: &[StatusMachine<'_>]) -> Option<NoC
         None if input.record_deleted => Some(NoCluster::RecordDeleted),
         None if !input.beside.is_empty() => Some(NoCluster::AnotherAnswers),
         None => Some(NoCluster::Unclaimed),
-        Some(ClusterRecord { state: RecordState::Initializing { holder, beat }, generation, .. }) => {
+        Some(ClusterRecord { state: RecordState::Initializing { holder, beat, restoring }, generation, .. }) => {
             let holder = holder.as_ref().map(|holder| holder.instance.clone());
-            Some(NoCluster::Initializing { holder, generation: *generation, beat: *beat })
+            let restores = restoring.as_ref().map(|saved| saved.snapshot.key.clone());
+            Some(NoCluster::Initializing { holder, generation: *generation, beat: *beat, restores })
         }
+        Some(ClusterRecord { state: RecordState::Saved(Saved { snapshot, .. }), .. }) => Some(NoCluster::Saved {
+            snapshot: snapshot.key.clone(),
+            revision: snapshot.revision,
+            taken_at: snapshot.taken_at.clone(),
+        }),
         Some(ClusterRecord { state: RecordState::Retired(_), .. }) if runs => None,
         Some(ClusterRecord { state: RecordState::Retired(_), .. }) if !input.beside.is_empty() => {
             Some(NoCluster::AnotherAnswers)

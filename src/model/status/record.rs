@@ -21,13 +21,15 @@ pub(super) fn record(input: &StatusInput, machines: &[StatusMachine<'_>]) -> Opt
         Ok(None) => Some(missing(machines)),
         Ok(Some(record)) => match (&record.state, identity_mismatch(input, record)) {
             (RecordState::Retired(_), _) => Some(StatusReason::RecordRetired),
-            (RecordState::Ready(_) | RecordState::Initializing { .. }, Some(Mismatch::Settings(found))) => {
-                Some(StatusReason::OtherSettings(found))
-            }
-            (RecordState::Ready(_) | RecordState::Initializing { .. }, Some(Mismatch::Group(found))) => {
-                Some(StatusReason::OtherGroup(found))
-            }
-            (RecordState::Ready(_) | RecordState::Initializing { .. }, None) => None,
+            (
+                RecordState::Ready(_) | RecordState::Saved(_) | RecordState::Initializing { .. },
+                Some(Mismatch::Settings(found)),
+            ) => Some(StatusReason::OtherSettings(found)),
+            (
+                RecordState::Ready(_) | RecordState::Saved(_) | RecordState::Initializing { .. },
+                Some(Mismatch::Group(found)),
+            ) => Some(StatusReason::OtherGroup(found)),
+            (RecordState::Ready(_) | RecordState::Saved(_) | RecordState::Initializing { .. }, None) => None,
         },
     }
 }
@@ -68,8 +70,11 @@ fn other_claims(input: &StatusInput, record: &ClusterRecord, machines: &[StatusM
         Ok(Local::Made { .. } | Local::Fresh | Local::HalfMade { .. } | Local::Unexplained { .. }) | Err(_) => None,
     };
     let is_retired = matches!(record.state, RecordState::Retired(_));
-    let is_another = |claim: &ClaimId| *claim != record.claim_id && !(is_retired && record.gives_up(claim));
-    let is_past = |claim: &ClaimId| is_another(claim) || matches!(record.state, RecordState::Initializing { .. });
+    // A claim that a restore follows is no later truth than the record's.
+    let is_explained = |claim: &ClaimId| is_retired && record.gives_up(claim) || record.supersedes(claim);
+    let is_another = |claim: &ClaimId| *claim != record.claim_id && !is_explained(claim);
+    let is_making = matches!(record.state, RecordState::Initializing { .. });
+    let is_past = |claim: &ClaimId| is_another(claim) || is_making && !record.supersedes(claim);
     let own = here.filter(|(_, claim)| is_past(claim)).map(|(instance, claim)| reason(instance, claim, true));
     let others = machines.iter().filter(|machine| here.is_none_or(|(instance, _)| instance != machine.instance));
     let others = others.filter(|machine| machine.ec2 == Ec2Answer::State(&Ec2State::Running)).filter_map(|machine| {

@@ -61,6 +61,7 @@ pub(crate) fn record(state: RecordState) -> Known<Option<ClusterRecord>> {
         identity: identity(),
         yielded: vec![],
         retired_claims: Vec::new(),
+        superseded: Vec::new(),
         state,
     }))
 }

@@ -246,7 +246,7 @@ fn two_clusters_outrank_every_other_verdict() {
 #[test]
 fn without_a_cluster_the_record_says_how_far_it_is() {
     let holder = Holder { instance: id(2), boot: BootId::parse(UID).unwrap() };
-    let claim = |holder: Option<Holder>| record(RecordState::Initializing { holder, beat: 7 });
+    let claim = |holder: Option<Holder>| record(RecordState::Initializing { holder, beat: 7, restoring: None });
     let fresh = |record: Known<Option<ClusterRecord>>| {
         with(|input| {
             (input.record, input.etcd, input.api_servers, input.hash) = (record, why(), why(), Ok(None));
@@ -275,6 +275,40 @@ fn without_a_cluster_the_record_says_how_far_it_is() {
     ];
     for (input, text, codes) in rows {
         assert_eq!(verdict_of(&input), (text.to_owned(), codes.to_vec()));
+    }
+}
+
+#[test]
+fn a_saved_cluster_is_told_with_its_snapshot_and_what_happens_next() {
+    let saved = Saved::sample(id(1));
+    let restoring = |by: Option<u8>| {
+        let holder = by.map(|n| Holder { instance: id(n), boot: BootId::parse(UID).unwrap() });
+        RecordState::Initializing { holder, beat: 7, restoring: Some(Box::new(saved.clone())) }
+    };
+    let snapshot = "snapshots/00000000000000001234-2026.json";
+    let rows = [
+        (
+            RecordState::Saved(saved.clone()),
+            format!(
+                "no cluster at the moment: it is saved in {snapshot} (revision 1234, 2026-01-02T03:04:05Z), and the next machines of the \
+                 group restore it"
+            ),
+        ),
+        (restoring(Some(2)), format!("no cluster yet: {} restores it from {snapshot} (claim 2, beat 7)", id(2))),
+        (
+            restoring(None),
+            format!("no cluster yet: the holder of claim 2 stepped down, another machine restores it from {snapshot}"),
+        ),
+    ];
+    for (state, text) in rows {
+        let input = with(|input| {
+            // The hash is the saved cluster's, and stays.
+            (input.record, input.etcd, input.api_servers) = (record(state), why(), why());
+            input.hash = Ok(Some(saved.published.ca_hashes.join("\n")));
+            input.here.local = Ok(Local::Fresh);
+            *registrations(input) = (1..=3).map(|n| (id(n), Ok(registration(n, RegistrationPhase::Waiting)))).collect();
+        });
+        assert_eq!(verdict_of(&input), (text, vec![]));
     }
 }
 
@@ -334,7 +368,7 @@ fn a_record_that_went_back_is_told_with_what_is_later() {
             says.claim_id = Some(claim.clone());
         }
     };
-    let making = || record(RecordState::Initializing { holder: None, beat: 7 });
+    let making = || record(RecordState::Initializing { holder: None, beat: 7, restoring: None });
     let own = ClaimId::parse(UID).unwrap();
     let with_local = |local: Local, change: &dyn Fn(&mut StatusInput)| {
         with(|input| {
@@ -444,7 +478,9 @@ fn what_may_come_of_a_flip_between_two_reads_is_looked_at_again() {
         unclaimed(input);
         input.beside = vec![ApiServerAt { instance: None, address: "api:6443".into() }];
     };
-    let making = |input: &mut StatusInput| input.record = record(RecordState::Initializing { holder: None, beat: 7 });
+    let making = |input: &mut StatusInput| {
+        input.record = record(RecordState::Initializing { holder: None, beat: 7, restoring: None })
+    };
     assert!(!wants_anew(&with(|_| ())) && !wants_anew(&with(unclaimed)));
     assert!(wants_anew(&with(answers)) && wants_anew(&with(making)), "machines registered as joined under that claim");
 }

@@ -329,6 +329,7 @@ mod tests {
                 identity,
                 yielded: Vec::new(),
                 retired_claims: Vec::new(),
+                superseded: Vec::new(),
                 state,
             },
             published: &published,

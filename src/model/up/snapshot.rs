@@ -10,6 +10,7 @@ use crate::model::membership::registration::Registration;
 use crate::model::membership::view::ClusterView;
 use crate::model::record::identity::Identity;
 use crate::model::record::view::RecordView;
+use crate::model::restore::fit::SnapshotUnfit;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -52,6 +53,25 @@ pub struct ApiServerAt {
     pub address: String,
 }
 
+/// Whether the snapshot that the record names lies on this machine, so that a restore can begin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SnapshotHere {
+    /// The record names none, or nobody has looked yet.
+    NotFetched,
+    /// It is being fetched, or cannot be had at the moment.
+    Pending {
+        /// What is under way, or in the way.
+        why: String,
+    },
+    /// It was fetched and verified whole, and this machine's programs restore it.
+    Fetched {
+        /// The digest of its manifest.
+        digest: String,
+    },
+    /// This machine cannot restore it.
+    Unfit(SnapshotUnfit),
+}
+
 /// Everything a decision depends on, gathered by the shell in one pass.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshot {
@@ -82,6 +102,8 @@ pub struct Snapshot {
     pub record_missing_for: Duration,
     /// The published discovery hash, where the record is not ready and one is published.
     pub hash: Option<String>,
+    /// Whether the record's snapshot can be restored here, where the record names one.
+    pub snapshot: SnapshotHere,
     /// Who answers as an API server, where there is no cluster by the record. Asked before the record was read.
     pub api_servers: ApiServerProbe,
     /// The claim that this very process has written and read back, and has not lost.

@@ -10,6 +10,7 @@ use crate::model::membership::later_truth::LaterTruth;
 use crate::model::membership::member_name::MemberName;
 use crate::model::record::former_cluster::FormerCluster;
 use crate::model::record::identity::Difference;
+use crate::model::restore::fit::SnapshotUnfit;
 use crate::model::up::snapshot::ApiServerAt;
 use std::fmt;
 use std::time::Duration;
@@ -31,6 +32,8 @@ pub enum Step {
     Resume,
     /// Run `kubeadm init` and flip.
     Init,
+    /// Restore the record's snapshot, and flip.
+    Restore,
     /// Step down after too many failed inits.
     Yield,
     /// Write this group into the record, for an operator said so.
@@ -39,6 +42,12 @@ pub enum Step {
     Rejoin,
     /// Queue for the membership lease and join.
     Join,
+    /// Set the manifests of etcd and API server aside, and see that neither runs: the cluster of this machine's data lives on from a
+    /// snapshot. The data stays, and an operator decides on it.
+    SetAside {
+        /// The claim of the data.
+        claim_id: ClaimId,
+    },
     /// See that everything about this member is as it should be; then done.
     Keep,
     /// An operator, or the settings, must change something first.
@@ -107,6 +116,13 @@ pub enum Wait {
     },
     /// Everybody who might be another cluster's API server to be asked.
     ApiServers,
+    /// The record's snapshot to be on this machine, before it claims.
+    Snapshot {
+        /// What is under way, or in the way.
+        why: String,
+    },
+    /// A machine that can restore the record's snapshot: this one cannot.
+    SnapshotUnfit(SnapshotUnfit),
     /// This machine to be mended, on which kubeadm would fail.
     Unfit {
         /// What is wrong with it.
@@ -146,6 +162,8 @@ pub enum Wipe {
     FailedInit,
     /// The cluster's list positively lacks this machine.
     NotListed,
+    /// The record supersedes the claim of what lies here, and this machine never joined under it.
+    Superseded(ClaimId),
 }
 
 /// What a claim is written over.
@@ -157,6 +175,8 @@ pub enum Over {
     Retired,
     /// A claim whose holder has stepped down.
     Vacant,
+    /// A saved cluster.
+    Saved,
 }
 
 /// Why a holder is believed dead.
@@ -242,6 +262,17 @@ impl Stop {
     }
 }
 
+impl Wipe {
+    /// Whether etcd's data is moved aside on the same filesystem first, one copy: it may be of a cluster that lives on from a snapshot.
+    #[must_use]
+    pub fn keeps_data(&self) -> bool {
+        match self {
+            Self::Superseded(_) => true,
+            Self::AnotherInstances(_) | Self::Deposed(_) | Self::FailedInit | Self::NotListed => false,
+        }
+    }
+}
+
 impl Wait {
     /// Whether an operator must decide when the deadline passes; otherwise trying again later may mend it.
     #[must_use]
@@ -254,13 +285,15 @@ impl Wait {
             | Self::DataOfAnother { .. }
             | Self::ForeignData { .. }
             // Its image, or the documents: then the next machine has it, too, and none is given up for it.
-            | Self::Unfit { .. } => true,
+            | Self::Unfit { .. }
+            | Self::SnapshotUnfit(_) => true,
             Self::Settle { .. }
             | Self::Turn { .. }
             | Self::Holder { .. }
             | Self::Cluster { .. }
             | Self::Voters { .. }
             | Self::ApiServers
+            | Self::Snapshot { .. }
             | Self::OwnMember => false,
         }
     }
@@ -268,7 +301,7 @@ impl Wait {
 
 impl Step {
     /// Every step's name, for logs and for tests that want each one taken.
-    pub const NAMES: [&str; 13] = [
+    pub const NAMES: [&str; 15] = [
         "stand-by",
         "wait",
         "wipe",
@@ -276,10 +309,12 @@ impl Step {
         "take-over",
         "resume",
         "init",
+        "restore",
         "yield",
         "accept-group",
         "rejoin",
         "join",
+        "set-aside",
         "keep",
         "stop",
     ];
@@ -289,7 +324,8 @@ impl Step {
     /// before the evidence: a flip in between looks like a record that has gone back.
     #[must_use]
     pub fn wants_anew(&self, evidence_reused: bool) -> bool {
-        let goes_by_evidence = self.makes_a_cluster() || matches!(self, Self::Wipe(Wipe::Deposed(_)));
+        let goes_by_evidence =
+            self.makes_a_cluster() || matches!(self, Self::Wipe(Wipe::Deposed(_) | Wipe::Superseded(_)));
         matches!(self, Self::Stop(Stop::RecordWentBack(_))) || goes_by_evidence && evidence_reused
     }
 
@@ -304,7 +340,7 @@ impl Step {
     #[must_use]
     pub fn makes_a_cluster(&self) -> bool {
         match self {
-            Self::Claim(_) | Self::TakeOver(_) | Self::Resume | Self::Init => true,
+            Self::Claim(_) | Self::TakeOver(_) | Self::Resume | Self::Init | Self::Restore => true,
             Self::StandBy(_)
             | Self::Wait(_)
             | Self::Wipe(_)
@@ -312,6 +348,7 @@ impl Step {
             | Self::AcceptGroup
             | Self::Rejoin
             | Self::Join
+            | Self::SetAside { .. }
             | Self::Keep
             | Self::Stop(_) => false,
         }
@@ -328,9 +365,11 @@ impl Step {
             | Self::Wait(_)
             | Self::Wipe(_)
             | Self::Init
+            | Self::Restore
             | Self::Yield
             | Self::AcceptGroup
             | Self::Rejoin
+            | Self::SetAside { .. }
             | Self::Keep
             | Self::Stop(_) => false,
         }
@@ -347,10 +386,12 @@ impl Step {
             Self::TakeOver(_) => "take-over",
             Self::Resume => "resume",
             Self::Init => "init",
+            Self::Restore => "restore",
             Self::Yield => "yield",
             Self::AcceptGroup => "accept-group",
             Self::Rejoin => "rejoin",
             Self::Join => "join",
+            Self::SetAside { .. } => "set-aside",
             Self::Keep => "keep",
             Self::Stop(_) => "stop",
         }
@@ -367,18 +408,29 @@ impl fmt::Display for Step {
             Self::Claim(Over::Retired) => {
                 f.write_str("claiming: the group is settled and the cluster record is retired")
             }
+            Self::Claim(Over::Saved) => {
+                f.write_str("claiming: the group is settled and the cluster is saved, so it is to be restored")
+            }
             Self::Claim(Over::Vacant) => f.write_str("claiming: the last holder has stepped down"),
             Self::TakeOver(why) => write!(f, "taking the claim over: {why}"),
             Self::Resume => {
                 f.write_str("taking over an earlier claim of this machine, so that its late writes are fenced")
             }
             Self::Init => f.write_str("initialising: this machine holds the claim"),
+            Self::Restore => f.write_str("restoring: this machine holds the claim, and the snapshot is here"),
             Self::Yield => f.write_str("stepping down: init has failed too often here"),
             Self::AcceptGroup => f.write_str("writing this group into the cluster record, as the operator said"),
             Self::Rejoin => f.write_str(
                 "joining anew: etcd's data on this machine is gone, and the other voters can remove its member",
             ),
             Self::Join => f.write_str("joining: the cluster is ready and this machine is no member"),
+            Self::SetAside { claim_id } => {
+                write!(
+                    f,
+                    "this machine's state belongs to the cluster of claim {claim_id}; {}",
+                    FormerCluster::Superseded
+                )
+            }
             Self::Keep => f.write_str("this machine is a voter of the cluster"),
             Self::Stop(why) => write!(f, "{why}"),
         }
@@ -424,6 +476,8 @@ impl fmt::Display for Wait {
             Self::ApiServers => {
                 f.write_str("an answer of the endpoint and of the group's machines: is there a cluster already?")
             }
+            Self::Snapshot { why } => write!(f, "the snapshot from which the cluster is restored: {why}"),
+            Self::SnapshotUnfit(why) => write!(f, "another machine to restore the cluster: {why}"),
             Self::Unfit { defects } => {
                 let defects: Vec<String> = defects.iter().map(ToString::to_string).collect();
                 write!(f, "this machine to be mended, before which it neither claims nor joins: {}", defects.join("; "))
@@ -454,6 +508,11 @@ impl fmt::Display for Wipe {
             Self::AnotherInstances(owner) => write!(f, "its state was written by {owner}"),
             Self::Deposed(claim) => write!(f, "its claim {claim} was followed by another"),
             Self::FailedInit => f.write_str("its init has failed and nothing was published"),
+            Self::Superseded(claim) => write!(
+                f,
+                "the cluster of its claim {claim} is restored from a snapshot, and this machine is no member of it; etcd's data, if there is any, \
+                 is moved aside"
+            ),
             Self::NotListed => f.write_str("the cluster's member list lacks it, so its data can never be used again"),
         }
     }

@@ -78,7 +78,7 @@ fn etcd_is_silent(input: &mut StatusInput) {
 
 fn claimed(input: &mut StatusInput, beat: u64) {
     let holder = Holder { instance: id(1), boot: BootId::parse(UID).unwrap() };
-    input.record = record(RecordState::Initializing { holder: Some(holder), beat });
+    input.record = record(RecordState::Initializing { holder: Some(holder), beat, restoring: None });
 }
 
 fn lines(texts: &[&str]) -> Vec<String> {

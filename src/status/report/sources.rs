@@ -6,6 +6,8 @@ use crate::model::machine::group;
 use crate::model::machine::local::{Local, Stage};
 use crate::model::membership::members;
 use crate::model::record::cluster::{ClusterRecord, Published, RecordState};
+use crate::model::record::saved::SnapshotRef;
+
 use crate::model::status::{
     self, CertificateExpiry, Known, SnapshotStatus, StatusInput, StatusMachine, VoterZones, voter_zones,
 };
@@ -87,6 +89,36 @@ pub(in crate::status) struct Record {
     endpoint: String,
     service_subnet: String,
     pub(in crate::status) cluster: Option<Cluster>,
+    /// The snapshot in which the cluster lives, or from which it is being restored.
+    snapshot: Option<Snapshot>,
+    /// The claims that a restore follows.
+    superseded: Vec<String>,
+}
+
+/// A snapshot that the record names.
+#[derive(Debug, Serialize)]
+struct Snapshot {
+    key: String,
+    digest: String,
+    revision: u64,
+    kubernetes_version: String,
+    etcd_version: String,
+    taken_by: String,
+    taken_at: String,
+}
+
+impl Snapshot {
+    fn new(snapshot: &SnapshotRef) -> Self {
+        Self {
+            key: snapshot.key.clone(),
+            digest: snapshot.digest.clone(),
+            revision: snapshot.revision,
+            kubernetes_version: snapshot.kubernetes_version.clone(),
+            etcd_version: snapshot.etcd_version.clone(),
+            taken_by: snapshot.taken_by.to_string(),
+            taken_at: snapshot.taken_at.clone(),
+        }
+    }
 }
 
 /// What the record says of a cluster that exists.
@@ -101,10 +133,11 @@ pub(in crate::status) struct Cluster {
 
 impl Record {
     pub(super) fn new(record: &ClusterRecord) -> Self {
-        let (phase, beat, published) = match &record.state {
-            RecordState::Initializing { beat, .. } => ("initializing", Some(*beat), None),
-            RecordState::Ready(published) => ("ready", None, Some(published)),
-            RecordState::Retired(published) => ("retired", None, published.as_ref()),
+        let (phase, beat) = match &record.state {
+            RecordState::Initializing { beat, .. } => ("initializing", Some(*beat)),
+            RecordState::Ready(_) => ("ready", None),
+            RecordState::Saved(_) => ("saved", None),
+            RecordState::Retired(_) => ("retired", None),
         };
         let identity = record.identity.clone();
         Self {
@@ -119,7 +152,9 @@ impl Record {
             group_arn: identity.group_arn,
             endpoint: identity.endpoint,
             service_subnet: identity.service_subnet,
-            cluster: published.map(Cluster::new),
+            cluster: record.known_cluster().map(Cluster::new),
+            snapshot: record.saved().map(|saved| Snapshot::new(&saved.snapshot)),
+            superseded: record.superseded.iter().map(ToString::to_string).collect(),
         }
     }
 }

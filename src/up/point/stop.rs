@@ -16,6 +16,8 @@ pub fn print_all() {
             Role::Both => "both",
             Role::Leaver => "leaver",
             Role::Agent => "agent",
+            Role::Restorer => "restorer",
+            Role::Saver => "saver",
         };
         println!("{} {role}", point.name());
     }

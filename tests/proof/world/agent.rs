@@ -6,8 +6,8 @@ use super::bucket::{Body, Condition};
 use super::look::{overwrite, secs};
 use super::names::{address, claim_id, id, identity, nonce};
 use super::{
-    At, Cluster, Kubeadm, LEASE_TTL, LONG, Lea, Life, Listed, Luck, Phase, Rec, RecState, Rule, Slot, Task, Up, Why,
-    World, cover,
+    At, Cluster, Kubeadm, LEASE_TTL, LONG, Lea, Life, Line, Listed, Luck, Phase, Rec, RecState, Rule, Slot, Task, Up,
+    Why, World, cover,
 };
 use kubeboot::model::agent::enough::PATIENCE;
 use kubeboot::model::agent::{
@@ -35,6 +35,8 @@ pub struct Agent {
     pub lease_seen: Option<(Lea, u16)>,
     /// The membership lease that it holds.
     pub lease: Option<Lea>,
+    /// The snapshot that it has taken to save the cluster.
+    pub snapshot: Option<Line>,
     /// For the fourteenth rule only: who else was `joined` with a ready API server when it was decided that enough stays.
     pub stay: Vec<Slot>,
 }
@@ -61,6 +63,8 @@ pub enum Where {
     Gone,
     /// To release the lease, and to look again.
     Release,
+    /// To take the next step of saving the cluster.
+    Save,
 }
 
 impl World {
@@ -113,7 +117,11 @@ impl World {
                 let step = decide(&self.observe(slot, luck));
                 cover::agent_decided(&step);
                 match step {
-                    AgentStep::Watch | AgentStep::Hold(_) | AgentStep::Rest(..) | AgentStep::Abandon => {}
+                    AgentStep::Watch
+                    | AgentStep::Hold(_)
+                    | AgentStep::Rest(..)
+                    | AgentStep::Abandon
+                    | AgentStep::Upload => {}
                     step if !step.wants_lock() => self.agent_acts(slot, &step),
                     // The lock is an `up`'s until that has ended; the orphan of a killed one is ended first.
                     _ if self.up_works(slot) => {}
@@ -128,6 +136,10 @@ impl World {
                 self.agent_acts(slot, &step);
             }
             Where::StepDown => self.step_down(slot, luck),
+            Where::Save => {
+                let at = self.save(slot, luck);
+                self.agent_goes(slot, at);
+            }
             Where::Queue => self.queue_to_leave(slot, luck),
             Where::Judge => {
                 let seen = self.observe(slot, luck);
@@ -171,6 +183,7 @@ impl World {
     fn agent_acts(&mut self, slot: Slot, step: &AgentStep) {
         match step {
             AgentStep::StepDown => self.agent_goes(slot, Where::StepDown),
+            AgentStep::Save(_) | AgentStep::Settle => self.agent_goes(slot, Where::Save),
             AgentStep::Leave if self.machine(slot).agent.at == Where::Look => self.agent_goes(slot, Where::Queue),
             AgentStep::Leave => {
                 let listed = self.visible().is_some_and(|claim| {
@@ -189,7 +202,7 @@ impl World {
                 self.agent_goes(slot, Where::Look);
             }
             AgentStep::Answer(_) => self.answer_hook(slot),
-            AgentStep::Watch | AgentStep::Hold(_) | AgentStep::Rest(..) | AgentStep::Abandon => {
+            AgentStep::Watch | AgentStep::Hold(_) | AgentStep::Rest(..) | AgentStep::Abandon | AgentStep::Upload => {
                 self.agent_goes(slot, Where::Look)
             }
         }
@@ -198,7 +211,9 @@ impl World {
     /// The fifteenth rule: the hook is answered, and the machine goes.
     fn answer_hook(&mut self, slot: Slot) {
         let works = self.up_works(slot) || !matches!(self.machine(slot).kubeadm, Kubeadm::None | Kubeadm::Ended { .. });
-        let exists = |claim: &u8| self.visible() == Some(*claim) || self.bucket.made == Some(*claim);
+        let exists = |claim: &u8| {
+            (self.visible() == Some(*claim) || self.bucket.made == Some(*claim)) && !self.is_superseded(*claim)
+        };
         // A learner is no voter, and others reap it.
         let is_own = |cluster: &Cluster| cluster.mems.iter().any(|mem| mem.slot == slot && !mem.learner);
         if works || self.clusters.iter().any(|(birth, cluster)| exists(birth) && is_own(cluster)) {
@@ -325,8 +340,9 @@ impl World {
     fn ask_own(&mut self, slot: Slot, luck: Luck) -> (ClusterView, Vec<(super::Mem, bool)>) {
         let claim = self.own_claim(slot);
         let at = self.clusters.get(&claim).map_or(0, |cluster| cluster.at);
-        let state = RecState::Ready { by: slot, at };
-        let rec = Rec { claim, group: 0, yielded: Vec::new(), retired: Vec::new(), state };
+        let state = RecState::Ready { by: slot, at, uid: claim };
+        let (yielded, retired, superseded) = (Vec::new(), Vec::new(), Vec::new());
+        let rec = Rec { claim, group: 0, yielded, retired, superseded, fences: 0, state };
         self.ask(slot, &rec, luck)
     }
 
@@ -350,7 +366,7 @@ impl World {
     }
 
     /// Everything that the agent's next step depends on.
-    fn observe(&mut self, slot: Slot, luck: Luck) -> Observation {
+    pub fn observe(&mut self, slot: Slot, luck: Luck) -> Observation {
         let (me, local) = (id(slot), self.local(slot));
         let addresses = vec![address(self.machine(slot).addr)];
         let machine = self.machine(slot);
@@ -410,6 +426,7 @@ impl World {
             desired: Some(self.desired.into()),
             retains: false,
             alone_for: None,
+            saving: self.saving(slot),
             local,
         }
     }
@@ -419,7 +436,8 @@ impl World {
         let claim = self.own_claim(slot);
         let reached = |other: &Slot| luck != Luck::Without(*other) || *other == slot;
         let serves = |other: &Slot| {
-            self.has_quorum(claim) && self.machine(*other).runs().is_some_and(|data| data.birth == claim)
+            let is_served = self.machine(*other).isolation == super::save::Isolation::None;
+            is_served && self.has_quorum(claim) && self.machine(*other).runs().is_some_and(|data| data.birth == claim)
         };
         let at = |other: Slot| address(self.machine(other).addr);
         let all = self.slots().filter(|other| reached(other) && serves(other)).map(at);

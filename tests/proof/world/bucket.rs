@@ -1,6 +1,6 @@
 //! The bucket: conditional writes, late writes, lost replies. The real `judge` decides what a reply means.
 
-use super::{Claim, Lea, Luck, Rec, RecState, Reg, Rule, Slot, World, slips};
+use super::{Claim, Lea, Line, Luck, Rec, RecState, Reg, Rule, Slot, World, slips};
 use kubeboot::model::record::conditional_write::{self, Object, Reply, WriteStep, Written, judge};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,9 +13,17 @@ pub struct Bucket {
     pub flights: Vec<Flight>,
     /// The claim of the cluster that was made since the last retirement.
     pub made: Option<Claim>,
+    /// The claims under which it was made before that: it was restored since.
+    pub earlier: BTreeSet<Claim>,
     /// The last claim whose cluster was given up: claims are numbered in the order in which they are made.
     pub ended: Claim,
-    /// The published discovery hash, by the claim of its cluster.
+    /// Whose `kube-system` every cluster has that was ready since the last retirement.
+    pub uid: Option<Claim>,
+    /// The claims under which a restore was begun.
+    pub tokens: BTreeSet<Claim>,
+    /// The last snapshot that the leader has saved.
+    pub snapshot: Option<Line>,
+    /// The published discovery hash, by the claim of the first init of its cluster.
     pub hash: Option<Claim>,
     /// Whether S3 shows a delete marker on the record.
     pub deleted: bool,
@@ -62,14 +70,21 @@ impl Body {
     pub fn bytes(&self) -> Vec<u8> {
         match self {
             Self::Record(rec) => {
-                let (kind, who, beat) = match rec.state {
-                    RecState::Initializing { holder, beat } => (0, holder.unwrap_or(u8::MAX), beat),
-                    RecState::Ready { by, at } => (1, by, at),
-                    RecState::Retired { by, at } => (2, by, at),
+                let none = Line { uid: 0, made: 0, by: 0, at: 0, writes: 0 };
+                let (kind, who, beat, line) = match rec.state {
+                    RecState::Initializing { holder, beat, restoring } => {
+                        let kind = if restoring.is_some() { 4 } else { 0 };
+                        (kind, holder.unwrap_or(u8::MAX), beat, restoring.unwrap_or(none))
+                    }
+                    RecState::Ready { by, at, uid } => (1, by, at, Line { uid, ..none }),
+                    RecState::Retired { by, at, uid } => (2, by, at, Line { uid, ..none }),
+                    RecState::Saved(line) => (3, 0, 0, line),
                 };
-                let mut bytes = vec![0, rec.claim, rec.group, kind, who, beat];
-                bytes.push(u8::try_from(rec.yielded.len()).unwrap_or(u8::MAX));
-                bytes.extend(rec.yielded.iter().chain(&rec.retired));
+                let Line { uid, made, by, at, writes } = line;
+                let mut bytes = vec![0, rec.claim, rec.group, kind, who, beat, rec.fences, uid, made, by, at, writes];
+                let lists = [&rec.yielded, &rec.retired, &rec.superseded];
+                bytes.extend(lists.map(|list| u8::try_from(list.len()).unwrap_or(u8::MAX)));
+                bytes.extend(lists.into_iter().flatten());
                 bytes
             }
             Self::Lease(lea) => {
@@ -83,17 +98,26 @@ impl Body {
     /// Parses these bytes; `None` where they are none of this world's.
     pub fn of(bytes: &[u8]) -> Option<Self> {
         Some(match bytes {
-            [0, claim, group, kind, who, beat, yielded, slots @ ..] => Self::Record(Rec {
-                claim: *claim,
-                group: *group,
-                yielded: slots.get(..usize::from(*yielded))?.to_vec(),
-                retired: slots.get(usize::from(*yielded)..)?.to_vec(),
-                state: match kind {
-                    0 => RecState::Initializing { holder: (*who != u8::MAX).then_some(*who), beat: *beat },
-                    1 => RecState::Ready { by: *who, at: *beat },
-                    _ => RecState::Retired { by: *who, at: *beat },
-                },
-            }),
+            [0, claim, group, kind, who, beat, fences, uid, made, by, at, writes, yielded, retired, _, lists @ ..] => {
+                let (yielded, retired) = (usize::from(*yielded), usize::from(*retired));
+                let line = Line { uid: *uid, made: *made, by: *by, at: *at, writes: *writes };
+                let holder = (*who != u8::MAX).then_some(*who);
+                Self::Record(Rec {
+                    claim: *claim,
+                    group: *group,
+                    yielded: lists.get(..yielded)?.to_vec(),
+                    retired: lists.get(yielded..yielded + retired)?.to_vec(),
+                    superseded: lists.get(yielded + retired..)?.to_vec(),
+                    fences: *fences,
+                    state: match kind {
+                        0 => RecState::Initializing { holder, beat: *beat, restoring: None },
+                        1 => RecState::Ready { by: *who, at: *beat, uid: *uid },
+                        2 => RecState::Retired { by: *who, at: *beat, uid: *uid },
+                        3 => RecState::Saved(line),
+                        _ => RecState::Initializing { holder, beat: *beat, restoring: Some(line) },
+                    },
+                })
+            }
             [1, by, high, low, more, less] => {
                 let (nonce, beat) = (u16::from_be_bytes([*high, *low]), u16::from_be_bytes([*more, *less]));
                 Self::Lease(Lea { holder: (*by != u8::MAX).then_some((*by, nonce)), beat })
@@ -267,33 +291,39 @@ impl World {
     fn judge_record(&mut self, by: Slot, next: &Rec) {
         let before = self.bucket.record.clone();
         let was = before.as_ref().map(|rec| (rec.claim, rec.state));
+        self.judge_line(by, before.as_ref(), next);
         match (was, next.state) {
             (
                 Some((claim, RecState::Ready { by: of, .. })),
-                RecState::Ready { by: now, .. } | RecState::Retired { by: now, .. },
+                RecState::Ready { by: now, .. }
+                | RecState::Retired { by: now, .. }
+                | RecState::Saved(Line { by: now, .. }),
             ) => {
                 if claim != next.claim || of != now {
                     self.breaks(Rule::Identity);
                 }
             }
             (Some((_, RecState::Ready { .. })), RecState::Initializing { .. }) => self.breaks(Rule::Identity),
-            (_, RecState::Ready { by: of, .. }) => {
-                if self.bucket.made.is_some_and(|claim| claim != next.claim) {
+            (_, RecState::Ready { by: of, uid, .. }) => {
+                if self.bucket.made.is_some_and(|claim| claim != next.claim && !next.superseded.contains(&claim)) {
                     self.breaks(Rule::OneReady);
                 }
-                self.bucket.made = Some(next.claim);
+                let before = self.bucket.made.replace(next.claim).filter(|claim| *claim != next.claim);
+                self.bucket.earlier.extend(before);
                 let own = was.is_some_and(|(claim, state)| {
                     claim == next.claim
                         && matches!(state, RecState::Initializing { holder: Some(holder), .. } if holder == by)
                 });
-                if !own || of != by || !self.clusters.get(&next.claim).is_some_and(|cluster| cluster.key) {
+                let is_it = |cluster: &super::Cluster| cluster.key && cluster.uid == uid;
+                if !own || of != by || !self.clusters.get(&next.claim).is_some_and(is_it) {
                     self.breaks(Rule::OwnFlip);
                 }
             }
-            (_, RecState::Initializing { .. } | RecState::Retired { .. }) => {}
+            (_, RecState::Initializing { .. } | RecState::Saved(_) | RecState::Retired { .. }) => {}
         }
         if matches!(next.state, RecState::Retired { .. }) {
             (self.bucket.made, self.bucket.ended) = (None, next.claim);
+            (self.bucket.uid, self.bucket.snapshot) = (None, None);
         }
     }
 }

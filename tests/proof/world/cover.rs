@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 const SITUATIONS: usize = 8;
 
 /// The names of the rows; a row's number is its index here.
-pub const ROWS: [&str; 45] = [
+pub const ROWS: [&str; 51] = [
     "stand by: not in the group",
     "stand by: lifecycle",
     "stand by: unhealthy",
@@ -61,6 +61,12 @@ pub const ROWS: [&str; 45] = [
     "wait: voters",
     "wait: registrations",
     "wait: unfit",
+    "restore",
+    "claim: saved",
+    "set aside",
+    "wipe: superseded",
+    "wait: snapshot",
+    "wait: snapshot unfit",
 ];
 
 pub const VERDICTS: [&str; 8] = [
@@ -75,7 +81,7 @@ pub const VERDICTS: [&str; 8] = [
 ];
 
 /// What an agent may decide, and why it holds. It always ends here, and its hook waits, so it neither watches nor rests.
-pub const AGENT: [&str; 13] = [
+pub const AGENT: [&str; 16] = [
     "agent: step down",
     "agent: leave",
     "agent: answer, never a member",
@@ -89,6 +95,9 @@ pub const AGENT: [&str; 13] = [
     "agent: hold, disk or data",
     "agent: hold, registered",
     "agent: serve again",
+    "agent: save",
+    "agent: settle",
+    "agent: answer, saved",
 ];
 
 static STEPS: [AtomicU64; SITUATIONS] = [const { AtomicU64::new(0) }; SITUATIONS];
@@ -143,6 +152,12 @@ const fn row(step: &Step) -> usize {
         Step::Wait(Wait::Voters { .. }) => 42,
         Step::Wait(Wait::Registrations { .. }) => 43,
         Step::Wait(Wait::Unfit { .. }) => 44,
+        Step::Restore => 45,
+        Step::Claim(Over::Saved) => 46,
+        Step::SetAside { .. } => 47,
+        Step::Wipe(Wipe::Superseded(_)) => 48,
+        Step::Wait(Wait::Snapshot { .. }) => 49,
+        Step::Wait(Wait::SnapshotUnfit(_)) => 50,
     }
 }
 
@@ -157,6 +172,7 @@ fn situation(seen: &Snapshot) -> usize {
             RecordState::Initializing { holder: Some(_), .. } => 4,
             RecordState::Ready(_) => 5,
             RecordState::Retired(_) => 6,
+            RecordState::Saved(_) => 7,
         },
     }
 }
@@ -188,14 +204,19 @@ pub fn agent_decided(step: &AgentStep) {
         AgentStep::Answer(Answer::NeverMember) => 2,
         AgentStep::Answer(Answer::InitGivenUp) => 3,
         AgentStep::Answer(Answer::Left) => 4,
-        AgentStep::Hold(Hold::LastVoter { .. } | Hold::LastVoterTaken | Hold::Alone) => 5,
-        AgentStep::Hold(Hold::Blocked(_)) => 6,
+        AgentStep::Hold(
+            Hold::LastVoter { .. } | Hold::LastVoterTaken | Hold::Alone | Hold::NotSaved(_) | Hold::Isolated(_),
+        ) => 5,
+        AgentStep::Hold(Hold::Blocked(_)) | AgentStep::Upload => 6,
         AgentStep::Hold(Hold::NotEnough(_)) => 7,
         AgentStep::Hold(Hold::OthersUnknown(_)) => 8,
         AgentStep::Hold(Hold::ClaimUnknown(_)) => 9,
-        AgentStep::Hold(Hold::Disk(_) | Hold::Data) => 10,
+        AgentStep::Hold(Hold::Disk(_) | Hold::Data | Hold::Superseded) => 10,
         AgentStep::Hold(Hold::Registered) => 11,
         AgentStep::ServeAgain => 12,
+        AgentStep::Save(_) => 13,
+        AgentStep::Settle => 14,
+        AgentStep::Answer(Answer::Saved) => 15,
         AgentStep::Watch | AgentStep::Rest(..) | AgentStep::Abandon => return,
     };
     set(&AGENTS, row);

@@ -27,7 +27,7 @@ impl World {
         // An init's manifest makes an etcd of the same IDs, which knows itself alone and has no key.
         let member = FIRST + at;
         let mem = Mem { id: member, slot, addr, learner: false, started: true };
-        let birth = self.born(Cluster { claim, at, key: false, mems: vec![mem] });
+        let birth = self.born(Cluster { claim, at, key: false, uid: claim, writes: 0, mems: vec![mem] });
         self.machine_mut(slot).disk.data = Some(Data { birth, claim, at, member });
     }
 

@@ -81,6 +81,9 @@ impl World {
             if luck == Luck::Lost || luck == Luck::Without(other) {
                 continue;
             }
+            if other != slot && self.machine(other).isolation == super::save::Isolation::Etcd {
+                continue;
+            }
             let Some((data, answer, list)) = self.answer(other, luck) else { continue };
             match certainty(&recorded, &answer) {
                 Certainty::Certain => {
@@ -120,25 +123,39 @@ impl World {
         let next = match machine.kubeadm {
             Kubeadm::None | Kubeadm::Ended { .. } => return,
             // Its preflight wants an empty folder.
-            Kubeadm::Init(_) | Kubeadm::Add(_) if machine.disk.data.is_some() => {
+            Kubeadm::Init(_) | Kubeadm::Restore(..) | Kubeadm::Add(_) if machine.disk.data.is_some() => {
                 Kubeadm::Ended { well: false, announced: false }
             }
             Kubeadm::Init(claim) => {
                 let id = FIRST + addr;
                 self.place(slot, Manifest::Init(claim, addr), Data { birth: claim, claim, at: addr, member: id });
                 let mems = vec![Mem { id, slot, addr, learner: false, started: true }];
-                self.clusters.insert(claim, Cluster { claim, at: addr, key: false, mems });
+                self.clusters.insert(claim, Cluster { claim, at: addr, key: false, uid: claim, writes: 0, mems });
+                Kubeadm::Ended { well: !fails, announced: !fails }
+            }
+            Kubeadm::Restore(claim, line) => {
+                if !self.bucket.tokens.insert(claim) {
+                    self.breaks(Rule::OneToken);
+                }
+                let id = FIRST + addr;
+                self.place(slot, Manifest::Init(claim, addr), Data { birth: claim, claim, at: addr, member: id });
+                let mems = vec![Mem { id, slot, addr, learner: false, started: true }];
+                // A restore that came to nothing, and an init after it: a new cluster under the same CA, and no error.
+                let uid = if luck == Luck::Lost { claim } else { line.uid };
+                let cluster = Cluster { claim, at: addr, key: false, uid, writes: line.writes, mems };
+                self.clusters.insert(claim, cluster);
                 Kubeadm::Ended { well: !fails, announced: !fails }
             }
             Kubeadm::Add(claim) => {
                 let members = self.members(claim);
                 let refused = members.iter().any(|mem| mem.learner || mem.addr == addr || !self.answers(claim, mem));
-                if fails || refused || !self.has_quorum(claim) {
+                if fails || refused || !self.has_quorum(claim) || !self.reaches(slot, claim) {
                     Kubeadm::Ended { well: false, announced: false }
                 } else {
                     if self.machine(slot).departure.is_some() {
                         self.breaks(Rule::Returned);
                     }
+                    self.committed(claim);
                     self.members += 1;
                     let id = self.members;
                     let mem = Mem { id, slot, addr, learner: true, started: false };
@@ -149,8 +166,9 @@ impl World {
             Kubeadm::Start(claim, id) => {
                 let at = self.clusters.get(&claim).map_or(0, |cluster| cluster.at);
                 self.place(slot, Manifest::Join, Data { birth: claim, claim, at, member: id });
-                let known =
-                    self.has_quorum(claim) && self.member_mut(claim, id).map(|mem| mem.started = true).is_some();
+                let known = self.has_quorum(claim)
+                    && self.reaches(slot, claim)
+                    && self.member_mut(claim, id).map(|mem| mem.started = true).is_some();
                 if known && !fails {
                     Kubeadm::Promote(claim, id)
                 } else {
@@ -160,7 +178,11 @@ impl World {
             Kubeadm::Promote(claim, id) => {
                 let well = !fails
                     && self.has_quorum(claim)
+                    && self.reaches(slot, claim)
                     && self.member_mut(claim, id).map(|mem| mem.learner = false).is_some();
+                if well {
+                    self.committed(claim);
+                }
                 Kubeadm::Ended { well, announced: true }
             }
         };
@@ -181,7 +203,7 @@ impl World {
     /// Judges a removal once more on a fresh list, or sends it.
     pub fn step_removal(&mut self, slot: Slot, mut task: Box<Task>, checked: bool, luck: Luck) {
         let claim = self.up(slot).aim.as_ref().map(|rec| rec.claim).expect("a join follows a record");
-        if luck == Luck::Lost || !self.has_quorum(claim) {
+        if luck == Luck::Lost || !self.has_quorum(claim) || !self.reaches(slot, claim) {
             return self.after_error(slot, task.failed);
         }
         if !checked {
@@ -239,6 +261,7 @@ impl World {
         if task.own && self.machine(slot).disk.marker.is_some_and(|marker| marker.owner != slot) {
             self.breaks(Rule::ForeignWord);
         }
+        self.committed(claim);
         self.clusters.get_mut(&claim).expect("it has members").mems.retain(|other| other.id != mem.id);
     }
 }

@@ -97,11 +97,12 @@ impl World {
                     self.mark_claim(slot, claim, Stage::Member);
                     return;
                 }
-                if self.bucket.hash != Some(claim) {
+                let uid = self.bucket.record.as_ref().and_then(super::Rec::uid);
+                if self.bucket.hash != uid {
                     if luck == Luck::Lost {
                         return self.go(slot, At::Look);
                     }
-                    self.publish_hash(Some(claim));
+                    self.publish_hash(uid);
                     if !self.coarse || self.left.objects > 0 {
                         return;
                     }
@@ -219,6 +220,7 @@ impl World {
             },
             CleanUp::Wipe => {
                 self.up_mut(slot).twin = self.has_twin(slot);
+                self.up_mut(slot).keeps = false;
                 At::CleanWipe { failed, emptied: false }
             }
             CleanUp::Done => At::Reap { failed },

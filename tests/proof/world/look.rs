@@ -1,7 +1,7 @@
 //! What an `up` observes, and the step that the real `decide` takes.
 
 use super::bucket::{Body, Condition};
-use super::names::{address, claim_id, claim_of, id, identity, member_id, published, slot as slot_of};
+use super::names::{address, claim_id, claim_of, digest, id, identity, member_id, published, slot as slot_of};
 use super::{
     Answers, At, CLAIM_TTL, Claim, GRACE, LONG, Life, Listed, Luck, MISSING, Machine, Phase, Rec, RecState, Rule,
     SETTLE, STAGGER, Slot, Stage, View, Why, World, cover,
@@ -15,11 +15,11 @@ use kubeboot::model::membership::instances::{Absences, Instances};
 use kubeboot::model::membership::registration::Registration;
 use kubeboot::model::membership::view::ClusterView;
 use kubeboot::model::record::claim;
-use kubeboot::model::record::cluster::RecordState;
+use kubeboot::model::record::cluster::{ClusterRecord, RecordState};
 use kubeboot::model::record::view::RecordView;
 use kubeboot::model::record::watched::Watched;
 use kubeboot::model::up::decide::decide;
-use kubeboot::model::up::snapshot::{ApiServerAt, ApiServerProbe, Policy, Snapshot};
+use kubeboot::model::up::snapshot::{ApiServerAt, ApiServerProbe, Policy, Snapshot, SnapshotHere};
 use kubeboot::model::up::step::{Over, Step, Stop, Wait};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -61,7 +61,10 @@ impl World {
         up.under_ready = is_ready && !was_further;
         up.read = match rec.state {
             RecState::Initializing { holder: Some(holder), .. } => Some((rec.claim, holder)),
-            RecState::Initializing { holder: None, .. } | RecState::Ready { .. } | RecState::Retired { .. } => None,
+            RecState::Initializing { holder: None, .. }
+            | RecState::Ready { .. }
+            | RecState::Saved(_)
+            | RecState::Retired { .. } => None,
         };
         let real = rec.real();
         let mut told = up.reg.real(slot, 0);
@@ -100,7 +103,8 @@ impl World {
 
     /// Who answers as an API server, behind the endpoint or on a machine: each serves what is in the etcd beside it.
     pub fn who_answers(&self) -> Answers {
-        let mut births = self.machines.iter().filter_map(Machine::runs).map(|data| data.claim);
+        let serves = |machine: &&Machine| machine.isolation == super::save::Isolation::None;
+        let mut births = self.machines.iter().filter(serves).filter_map(Machine::runs).map(|data| data.claim);
         if self.strange || births.clone().any(|claim| claim <= self.bucket.ended) {
             Answers::Another
         } else if births.next().is_some() {
@@ -261,6 +265,9 @@ impl World {
             record,
             record_missing_for: secs(up.missing.unwrap_or_default()),
             hash: hash.map(hash_of),
+            snapshot: up
+                .fetched
+                .map_or(SnapshotHere::NotFetched, |line| SnapshotHere::Fetched { digest: digest(line) }),
             api_servers: asked.map_or(ApiServerProbe::Pending, |answers| {
                 let address = identity(0).endpoint;
                 let at = ApiServerAt { instance: None, address };
@@ -305,6 +312,11 @@ impl World {
             self.breaks(Rule::Unfit);
         }
         cover::decided(&seen, &step);
+        let is_member = self.machine(slot).disk.marker.is_some_and(|marker| marker.stage == Stage::Member);
+        // Who is no candidate has not looked at its own state.
+        if self.is_past(slot) && is_member && !matches!(step, Step::SetAside { .. } | Step::StandBy(_)) {
+            self.breaks(Rule::SetAside);
+        }
         self.up_mut(slot).following = match &seen.record {
             RecordView::Found { record, .. } => Some(Rec::of(record).claim),
             RecordView::Absent | RecordView::Vanished => None,
@@ -315,20 +327,35 @@ impl World {
         up.for_operator = for_operator;
         let at = match step {
             Step::Wait(Wait::ApiServers) => At::Ask,
+            Step::Wait(Wait::Snapshot { .. }) => {
+                up.fetched = record.as_ref().and_then(Rec::line);
+                At::Look
+            }
             Step::StandBy(_) | Step::Wait(_) => {
                 self.wait(slot);
                 At::Look
             }
             Step::Stop(_) => return self.stop(slot),
-            Step::Wipe(_) => {
-                up.twin = twin;
+            Step::SetAside { .. } => {
+                self.machine_mut(slot).isolation = super::save::Isolation::Ended;
+                return self.stop(slot);
+            }
+            Step::Wipe(why) => {
+                (up.twin, up.keeps) = (twin, why.keeps_data());
                 At::Wipe { emptied: false }
             }
             Step::Claim(_) | Step::TakeOver(_) | Step::Resume => {
                 up.claim = None;
                 self.claim(slot, &seen)
             }
-            Step::Init => At::InitLook,
+            Step::Init => {
+                up.restoring = None;
+                At::InitLook
+            }
+            Step::Restore => {
+                up.restoring = record.as_ref().and_then(Rec::line);
+                At::InitLook
+            }
             Step::Yield => {
                 let held = up.claim.take();
                 up.failed = 0;
@@ -381,7 +408,8 @@ impl World {
         let over =
             Condition::of(&claim::condition(&seen.record), before.map(|record| Body::Record(Rec::of(record))).as_ref());
         let write = At::Write { why: Why::Claim, body: Rec::of(&next), over, sent: None };
-        match self.bucket.hash.filter(|_| seen.hash.is_some()) {
+        let blank = seen.hash.is_some() && ClusterRecord::is_claimed_anew(before);
+        match self.bucket.hash.filter(|_| blank) {
             Some(hash) => At::Blank { hash, then: Box::new(write) },
             None => write,
         }
@@ -402,7 +430,7 @@ fn begins(step: &Step, machine: &Machine) -> bool {
 
 /// The published hash of the cluster of this claim.
 fn hash_of(claim: Claim) -> String {
-    published(claim, 0, 0).ca_hashes.join("\n")
+    published(claim, (claim, claim), 0, 0).ca_hashes.join("\n")
 }
 
 /// A write over what was read or is held.

@@ -54,7 +54,12 @@ impl World {
                 if read != Some((claim, slot)) {
                     self.breaks(Rule::OwnClaim);
                 }
-                self.machine_mut(slot).kubeadm = Kubeadm::Init(claim);
+                let restoring = self.up(slot).restoring;
+                if restoring.is_none() && self.bucket.record.as_ref().is_some_and(|rec| rec.line().is_some()) {
+                    self.breaks(Rule::Anew);
+                }
+                self.machine_mut(slot).kubeadm =
+                    restoring.map_or(Kubeadm::Init(claim), |line| Kubeadm::Restore(claim, line));
                 self.go(slot, At::InitWait);
             }
             At::InitWait => match self.machine(slot).kubeadm {
@@ -68,12 +73,15 @@ impl World {
             At::Publish => {
                 let held = self.up(slot).claim.clone().expect("who publishes holds a claim").0;
                 let addr = self.machine(slot).addr;
+                let ca = held.line().map_or(held.claim, |line| line.uid);
+                let mut uid = held.claim;
                 if let Some(cluster) = self.clusters.get_mut(&held.claim) {
                     cluster.key = true;
+                    uid = cluster.uid;
                 }
-                match claim::flipped(&held.real(), published(held.claim, slot, addr)) {
+                match claim::flipped(&held.real(), published(held.claim, (ca, uid), slot, addr)) {
                     Some(next) => self.go(slot, overwrite(Why::Flip, &held, Rec::of(&next))),
-                    None => self.go(slot, At::Look),
+                    None => self.init_failed(slot),
                 }
             }
             At::MarkMember => {
@@ -116,7 +124,9 @@ impl World {
             (reg.member, reg.nonce) = (None, None);
             return true;
         }
-        self.judge_wipe(slot);
+        if !self.up(slot).keeps {
+            self.judge_wipe(slot);
+        }
         let machine = self.machine_mut(slot);
         let data = machine.disk.data.take();
         (machine.disk.manifest, machine.aside) = (None, false);

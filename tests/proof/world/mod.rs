@@ -18,6 +18,7 @@ pub mod names;
 pub mod nature;
 pub mod rules;
 pub mod run;
+pub mod save;
 pub mod slips;
 
 use kubeboot::model::agent::Departure;
@@ -67,23 +68,50 @@ pub struct Rec {
     pub yielded: Vec<Slot>,
     /// The claims of the clusters before it that were given up.
     pub retired: Vec<Claim>,
+    /// The claims of this very cluster that a restore follows.
+    pub superseded: Vec<Claim>,
+    /// How often a ready record was changed in nothing but its counter.
+    pub fences: u8,
     pub state: RecState,
 }
+
+/// A cluster that lives in a snapshot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Line {
+    /// Whose `kube-system` and CA it has: the claim of the first init.
+    pub uid: Claim,
+    /// Under which claim it served last, by whom made and at which address.
+    pub made: Claim,
+    pub by: Slot,
+    pub at: u8,
+    /// How much was written into the snapshot, or [`DAMAGED`].
+    pub writes: u8,
+}
+
+/// What a snapshot holds that did not arrive whole.
+pub const DAMAGED: u8 = u8::MAX;
+/// Who writes for an operator.
+pub const OPERATOR: Slot = Slot::MAX;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum RecState {
     Initializing {
         holder: Option<Slot>,
         beat: u8,
+        /// What it restores, where it makes no new cluster.
+        restoring: Option<Line>,
     },
-    /// By whom, and at which address.
+    /// By whom, at which address, and with whose `kube-system`.
     Ready {
         by: Slot,
         at: u8,
+        uid: Claim,
     },
+    Saved(Line),
     Retired {
         by: Slot,
         at: u8,
+        uid: Claim,
     },
 }
 
@@ -137,6 +165,10 @@ pub struct Cluster {
     pub at: u8,
     /// Whether its claim stands under the claim's key.
     pub key: bool,
+    /// Whose `kube-system` is in it.
+    pub uid: Claim,
+    /// How much its clients have written.
+    pub writes: u8,
     pub mems: Vec<Mem>,
 }
 
@@ -189,6 +221,8 @@ pub enum Kubeadm {
     #[default]
     None,
     Init(Claim),
+    /// The snapshot is restored first.
+    Restore(Claim, Line),
     Add(Claim),
     Start(Claim, u8),
     Promote(Claim, u8),
@@ -249,6 +283,10 @@ pub struct Machine {
     pub agent: agent::Agent,
     /// The durable marker of leaving.
     pub departure: Option<Departure>,
+    /// How far it is isolated to save the cluster: durable.
+    pub isolation: save::Isolation,
+    /// Whether it may have sent a write of `saved`: durable.
+    pub sent: bool,
 }
 
 /// Whether a step succeeds, and how it fails.
@@ -347,6 +385,14 @@ pub enum Action {
     EndUp(Slot),
     /// The agent is killed, and started again by systemd.
     KillAgent(Slot),
+    /// The group wants so many machines.
+    Desire(u8),
+    /// A client writes, and is told that it is done.
+    Write,
+    /// The leader saves a snapshot.
+    Snapshot,
+    /// An operator restores the last snapshot of a cluster of which nothing lives.
+    Restore,
 }
 
 /// How often each event may still happen.
@@ -378,6 +424,10 @@ pub struct Budget {
     pub outages: u8,
     pub defects: u8,
     pub endings: u8,
+    pub desires: u8,
+    pub writes: u8,
+    pub snapshots: u8,
+    pub restores: u8,
     /// Restarts of an `up` that has ended.
     pub starts: u8,
 }
@@ -407,6 +457,8 @@ pub struct World {
     pub by_unit: bool,
     /// For so many seconds more AWS answers nobody.
     pub outage: u16,
+    /// Whether the group was set to another size: only who joins reaps here, so that somebody is to come at the end.
+    pub resized: bool,
     /// The first rule that was broken.
     pub broken: Option<Rule>,
     /// Joins steps that no other machine can observe to the one before, and forgets what no later step depends on: far fewer states,
@@ -435,6 +487,8 @@ impl Machine {
             up: None,
             agent: agent::Agent::default(),
             departure: None,
+            isolation: save::Isolation::None,
+            sent: false,
         }
     }
 
@@ -445,7 +499,8 @@ impl Machine {
 
     /// The data that its etcd runs on.
     pub fn runs(&self) -> Option<Data> {
-        let runs = self.works() && self.kubelet && !self.aside && self.disk.manifest.is_some();
+        let ended = self.isolation == save::Isolation::Ended;
+        let runs = self.works() && self.kubelet && !self.aside && !ended && self.disk.manifest.is_some();
         self.disk.data.filter(|_| runs)
     }
 }
@@ -481,6 +536,7 @@ impl World {
             strange: false,
             by_unit: false,
             outage: 0,
+            resized: false,
             broken: None,
             coarse: false,
         }

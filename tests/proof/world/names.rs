@@ -1,13 +1,14 @@
 //! Small numbers in the world, real names for the real code.
 
-use super::{Claim, Data, FIRST, Lea, Mem, Nonce, Phase, Rec, RecState, Reg, Slot};
+use super::{Claim, Data, FIRST, Lea, Line, Mem, Nonce, Phase, Rec, RecState, Reg, Slot};
 use kubeboot::model::machine::etcd_data::EtcdIds;
 use kubeboot::model::machine::ids::{self, BootId, ClaimId, InstanceId, MemberId, Uid};
 use kubeboot::model::membership::lease::{Lease, LeaseHolder};
 use kubeboot::model::membership::members::Member;
 use kubeboot::model::membership::registration::{self, Registration, Versions};
-use kubeboot::model::record::cluster::{ClusterRecord, Holder, Published, RecordState};
+use kubeboot::model::record::cluster::{ClusterRecord, Holder, Published, RecordState, SCHEMA};
 use kubeboot::model::record::identity::Identity;
+use kubeboot::model::record::saved::{Saved, SnapshotRef};
 use std::net::IpAddr;
 use std::sync::OnceLock;
 
@@ -73,17 +74,18 @@ impl Data {
     }
 }
 
-/// What a cluster made under this claim would publish: its UID and its CA are its own.
-pub fn published(claim: Claim, by: Slot, at: u8) -> Published {
+/// What a cluster made under this claim publishes, with the CA of one claim and the `kube-system` of another: its own, or those of
+/// the cluster that it was restored from.
+pub fn published(claim: Claim, (ca, uid): (Claim, Claim), by: Slot, at: u8) -> Published {
     Published {
-        ca_hashes: vec![format!("sha256:{claim:064x}")],
-        kube_system_uid: Uid::parse(uuid(claim.into())).expect(GOOD),
+        ca_hashes: vec![format!("sha256:{ca:064x}")],
+        kube_system_uid: Uid::parse(uuid(uid.into())).expect(GOOD),
         etcd_cluster_id: Some(of_init(claim, at).cluster),
         kubernetes_version: "v1".into(),
         pki_key: format!("pki/{at}"),
         pki_digest: format!("sha256:{claim:064x}"),
         initialised_by: id(by),
-        initialised_at: String::new(),
+        initialised_at: claim.to_string(),
     }
 }
 
@@ -92,46 +94,94 @@ pub fn claim_of(claim: &ClaimId) -> Claim {
     u8::try_from(number(claim.as_str())).expect(GOOD)
 }
 
+impl Line {
+    pub fn snapshot(self) -> SnapshotRef {
+        SnapshotRef {
+            key: self.writes.to_string(),
+            digest: digest(self),
+            revision: self.writes.into(),
+            kubernetes_version: "v1".into(),
+            etcd_version: "3".into(),
+            claim: claim_id(self.made),
+            taken_by: id(self.by),
+            taken_at: String::new(),
+        }
+    }
+
+    pub fn real(self) -> Saved {
+        Saved { published: published(self.made, (self.uid, self.uid), self.by, self.at), snapshot: self.snapshot() }
+    }
+
+    pub fn of(real: &Saved) -> Self {
+        let published = &real.published;
+        Self {
+            uid: u8::try_from(number(published.kube_system_uid.as_str())).expect(GOOD),
+            made: published.initialised_at.parse::<u8>().expect(GOOD),
+            by: slot(&published.initialised_by),
+            at: published.pki_key[4..].parse::<u8>().expect(GOOD),
+            writes: u8::try_from(real.snapshot.revision).expect(GOOD),
+        }
+    }
+}
+
+/// The digest of a snapshot.
+pub fn digest(line: Line) -> String {
+    format!("sha256:{:064x}", line.writes)
+}
+
 impl Rec {
     pub fn real(&self) -> ClusterRecord {
         ClusterRecord {
             claim_id: claim_id(self.claim),
-            generation: 1,
+            generation: 1 + u64::from(self.fences),
             identity: identity(self.group),
             yielded: self.yielded.iter().map(|slot| id(*slot)).collect(),
             retired_claims: self.retired.iter().map(|claim| claim_id(*claim)).collect(),
+            superseded: self.superseded.iter().map(|claim| claim_id(*claim)).collect(),
             state: match self.state {
-                RecState::Initializing { holder: by, beat } => {
-                    RecordState::Initializing { holder: by.map(holder), beat: beat.into() }
+                RecState::Initializing { holder: by, beat, restoring } => RecordState::Initializing {
+                    holder: by.map(holder),
+                    beat: beat.into(),
+                    restoring: restoring.map(|line| Box::new(line.real())),
+                },
+                RecState::Ready { by, at, uid } => RecordState::Ready(published(self.claim, (uid, uid), by, at)),
+                RecState::Saved(line) => RecordState::Saved(line.real()),
+                RecState::Retired { by, at, uid } => {
+                    RecordState::Retired(Some(published(self.claim, (uid, uid), by, at)))
                 }
-                RecState::Ready { by, at } => RecordState::Ready(published(self.claim, by, at)),
-                RecState::Retired { by, at } => RecordState::Retired(Some(published(self.claim, by, at))),
             },
         }
     }
 
     pub fn of(real: &ClusterRecord) -> Self {
         let by = |published: &Published| {
-            (slot(&published.initialised_by), published.pki_key[4..].parse::<u8>().expect(GOOD))
+            let uid = u8::try_from(number(published.kube_system_uid.as_str())).expect(GOOD);
+            (slot(&published.initialised_by), published.pki_key[4..].parse::<u8>().expect(GOOD), uid)
         };
+        // Beside a ready record the counter of claims matters to nobody here.
+        let fences = if real.published().is_some() { real.generation.saturating_sub(1) } else { 0 };
         Self {
             claim: claim_of(&real.claim_id),
             group: real.identity.group_arn[4..].parse::<u8>().expect(GOOD)
                 + if real.identity.endpoint == identity(0).endpoint { 0 } else { 8 },
             yielded: real.yielded.iter().map(slot).collect(),
             retired: real.retired_claims.iter().map(claim_of).collect(),
+            superseded: real.superseded.iter().map(claim_of).collect(),
+            fences: u8::try_from(fences).unwrap_or(u8::MAX),
             state: match &real.state {
-                RecordState::Initializing { holder, beat } => RecState::Initializing {
+                RecordState::Initializing { holder, beat, restoring } => RecState::Initializing {
                     holder: holder.as_ref().map(|holder| slot(&holder.instance)),
                     beat: u8::try_from(*beat).unwrap_or(u8::MAX),
+                    restoring: restoring.as_deref().map(Line::of),
                 },
+                RecordState::Saved(saved) => RecState::Saved(Line::of(saved)),
                 RecordState::Ready(published) => {
-                    let (by, at) = by(published);
-                    RecState::Ready { by, at }
+                    let (by, at, uid) = by(published);
+                    RecState::Ready { by, at, uid }
                 }
                 RecordState::Retired(published) => {
-                    let (by, at) = by(published.as_ref().expect("no record is lost here"));
-                    RecState::Retired { by, at }
+                    let (by, at, uid) = by(published.as_ref().expect("no record is lost here"));
+                    RecState::Retired { by, at, uid }
                 }
             },
         }
@@ -187,7 +237,7 @@ impl Reg {
             provider_id: String::new(),
             addresses: vec![address(addr)],
             member_id: self.member.map(|id| member_id(self.claim.unwrap_or_default(), id)),
-            versions: Versions::default(),
+            versions: Versions { record_schema: Some(SCHEMA), ..Versions::default() },
             waits_for: None,
             retired: self.retired,
             hook: None,

@@ -43,6 +43,19 @@ impl World {
         if self.left.outages > 0 && self.outage == 0 {
             out.extend([Action::Outage(CLAIM_TTL), Action::Outage(2 * DEADLINE)]);
         }
+        if self.left.desires > 0 {
+            let size = if self.desired == 0 { 1 } else { 0 };
+            out.push(Action::Desire(size));
+        }
+        if self.left.writes > 0 && self.served().is_some() {
+            out.push(Action::Write);
+        }
+        if self.may_snapshot() {
+            out.push(Action::Snapshot);
+        }
+        if self.may_restore() {
+            out.push(Action::Restore);
+        }
         if self.left.blackouts > 0 {
             out.push(Action::Blackout);
         }
@@ -117,13 +130,18 @@ impl World {
         }
         match machine.kubeadm {
             Kubeadm::None | Kubeadm::Ended { .. } => {}
+            Kubeadm::Restore(..) => {
+                lucky(out, |luck| Action::Kubeadm(slot, luck), left.init_failures, &[Luck::Fails, Luck::Lost]);
+            }
             Kubeadm::Init(_) => lucky(out, |luck| Action::Kubeadm(slot, luck), left.init_failures, &[Luck::Fails]),
             Kubeadm::Add(_) | Kubeadm::Start(..) | Kubeadm::Promote(..) => {
                 lucky(out, |luck| Action::Kubeadm(slot, luck), left.join_failures, &[Luck::Fails]);
             }
         }
         if self.agent_works(slot) {
-            lucky(out, |luck| Action::Agent(slot, luck), left.faults, &[Luck::Lost]);
+            let saves = machine.agent.at == Where::Save;
+            let bad: &[Luck] = if saves { &[Luck::Lost, Luck::Late, Luck::Fails] } else { &[Luck::Lost] };
+            lucky(out, |luck| Action::Agent(slot, luck), left.faults, bad);
             if left.views > 0 {
                 let others = self.slots().filter(|other| *other != slot);
                 out.extend(others.map(|other| Action::Agent(slot, Luck::Without(other))));
@@ -431,6 +449,13 @@ impl World {
                 }
             }
             Action::EndUp(slot) => self.end_up(slot),
+            Action::Desire(size) => {
+                self.left.desires = self.left.desires.saturating_sub(1);
+                (self.desired, self.resized) = (size, true);
+            }
+            Action::Write => self.client_writes(),
+            Action::Snapshot => self.take_snapshot(),
+            Action::Restore => self.restore_cluster(),
             Action::KillAgent(slot) => {
                 self.left.kills = self.left.kills.saturating_sub(1);
                 self.machine_mut(slot).agent = super::agent::Agent::default();
@@ -485,6 +510,7 @@ impl World {
             (machine.disk, machine.volume) = (super::Disk::default(), None);
             (machine.listed, machine.unfit) = (Listed::InService, false);
             (machine.credentials, machine.departure) = (false, None);
+            (machine.isolation, machine.sent) = (super::save::Isolation::None, false);
         }
         if machine.disk.manifest.is_none() {
             (machine.kubelet, machine.aside) = (true, false);
@@ -529,11 +555,14 @@ impl World {
 
     /// Takes a fault from the budget.
     fn pay(&mut self, slot: Slot, luck: Luck, action: Action) {
-        let init = matches!(self.machine(slot).kubeadm, Kubeadm::Init(_))
+        let agent = matches!(action, Action::Agent(..));
+        let init = matches!(self.machine(slot).kubeadm, Kubeadm::Init(_) | Kubeadm::Restore(..))
             || self.machine(slot).up.as_ref().is_some_and(|up| up.at == At::Publish);
         let left = &mut self.left;
         let purse = match (luck, action) {
             (Luck::Fine, _) => return,
+            (Luck::Fails, _) if agent => &mut left.faults,
+            (Luck::Lost, Action::Kubeadm(..)) => &mut left.init_failures,
             (Luck::Fails, _) if init => &mut left.init_failures,
             (Luck::Fails, _) => &mut left.join_failures,
             (Luck::Without(_) | Luck::Nobody | Luck::Unlisted, _) => &mut left.views,

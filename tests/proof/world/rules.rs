@@ -51,10 +51,24 @@ pub enum Rule {
     Returned,
     /// 16: while a quorum lives and all answer, who is being terminated comes out.
     Stays,
+    /// 10: once the record says `saved`, nobody commits to that etcd, and who says so was alone.
+    Committed,
+    /// 10: a final snapshot has all that was acknowledged, and arrived whole.
+    Final,
+    /// 10: nobody restores over a machine that has a vote.
+    OverVoter,
+    /// 12: from `saved` nobody initialises anew.
+    Anew,
+    /// 12: all ready records between two retirements have one UID.
+    OneUid,
+    /// 17: a superseded machine serves nobody once its `up` has read the record.
+    SetAside,
+    /// 12: every attempt to restore has an etcd of its own.
+    OneToken,
 }
 
 impl Rule {
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 30] = [
         Self::Identity,
         Self::OneReady,
         Self::OwnClaim,
@@ -78,6 +92,13 @@ impl Rule {
         Self::Answered,
         Self::Returned,
         Self::Stays,
+        Self::Committed,
+        Self::Final,
+        Self::OverVoter,
+        Self::Anew,
+        Self::OneUid,
+        Self::SetAside,
+        Self::OneToken,
     ];
 
     pub const fn name(self) -> &'static str {
@@ -105,6 +126,13 @@ impl Rule {
             Self::Answered => "15: only who is no member answers its hook",
             Self::Returned => "15: who has begun to leave is never listed again",
             Self::Stays => "16: who is being terminated comes out",
+            Self::Committed => "10: nobody commits to an etcd that lives in a snapshot",
+            Self::Final => "10: a final snapshot has all that was acknowledged",
+            Self::OverVoter => "10: nobody restores over a machine that has a vote",
+            Self::Anew => "12: from a saved cluster nobody initialises anew",
+            Self::OneUid => "12: all ready records have one kube-system",
+            Self::SetAside => "17: a superseded machine serves nobody",
+            Self::OneToken => "12: every restore has an etcd of its own",
         }
     }
 }
@@ -134,7 +162,9 @@ impl World {
         if flying && listed {
             self.breaks(Rule::FlippedData);
         }
-        if self.bucket.made == Some(data.claim) && !self.up(slot).under_ready {
+        // What a restore has left that never became the cluster is a part of the snapshot.
+        let was_cluster = self.bucket.made == Some(data.claim) || self.bucket.earlier.contains(&data.claim);
+        if was_cluster && !self.up(slot).under_ready {
             self.breaks(Rule::LineData);
         }
     }
@@ -167,7 +197,8 @@ impl World {
     /// stopped comes back with its state.
     pub fn is_lost(&self) -> bool {
         let Some(claim) = self.visible() else {
-            return self.slots().any(|slot| self.machine(slot).life == Life::Running && self.needs_operator(slot));
+            let waits = |slot: &Slot| self.machine(*slot).life == Life::Running && !self.is_past(*slot);
+            return self.slots().filter(waits).any(|slot| self.needs_operator(slot));
         };
         let survive = self.members(claim).iter().filter(|mem| !mem.learner && self.survives(claim, mem)).count();
         survive < self.voters() / 2 + 1
@@ -208,6 +239,12 @@ impl World {
             && !self.slots().any(ends)
             && self.slots().filter(serves).all(|slot| joined(&slot))
             && members.iter().all(|mem| self.machines.iter().any(|it| it.addr == mem.addr && it.life == Life::Running))
+    }
+
+    /// Whether its own state is that of a claim which a restore follows: it is set aside, and in nobody's way.
+    pub fn is_past(&self, slot: Slot) -> bool {
+        let marker = self.machine(slot).disk.marker;
+        marker.is_some_and(|marker| marker.owner == slot && self.is_superseded(marker.claim))
     }
 
     /// Whether its own state is another cluster's, or another machine's with data that somebody may need, so that only an operator

@@ -1,7 +1,7 @@
 //! One run of `kubeboot up`: what it knows, and where it is between two steps that others can observe.
 
 use super::bucket;
-use super::{Claim, Lea, Life, Listed, Mem, Phase, Rec, Reg, Slot};
+use super::{Claim, Lea, Life, Line, Listed, Mem, Phase, Rec, Reg, Slot};
 use std::collections::BTreeMap;
 
 /// One run of `kubeboot up`.
@@ -36,6 +36,12 @@ pub struct Up {
     pub read: Option<(Claim, Slot)>,
     /// For the rules on data alone: whether that look has shown a ready record.
     pub under_ready: bool,
+    /// Whether the data here is moved aside before the rest is wiped.
+    pub keeps: bool,
+    /// What the attempt under way restores.
+    pub restoring: Option<Line>,
+    /// The snapshot that was fetched.
+    pub fetched: Option<Line>,
     /// For the same: whether a copy of the data here served where it belongs when its deletion was decided.
     pub twin: bool,
 }
@@ -190,6 +196,9 @@ impl Up {
             read: None,
             under_ready: false,
             twin: false,
+            keeps: false,
+            restoring: None,
+            fetched: None,
         }
     }
 

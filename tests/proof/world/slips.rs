@@ -69,7 +69,11 @@ impl World {
     /// Whether somebody still says that there is a cluster, if the record does not.
     fn is_told(&self) -> bool {
         let Some(made) = self.bucket.made else { return true };
-        let says = |rec: &Rec| rec.claim == made && matches!(rec.state, RecState::Ready { .. });
+        let says = |rec: &Rec| match rec.state {
+            RecState::Ready { .. } | RecState::Saved(_) => rec.claim == made,
+            RecState::Initializing { restoring: Some(_), .. } => rec.superseded.contains(&made),
+            RecState::Initializing { restoring: None, .. } | RecState::Retired { .. } => false,
+        };
         if self.bucket.record.as_ref().is_some_and(says) {
             return true;
         }
@@ -77,7 +81,10 @@ impl World {
         let said = self.bucket.regs.values().any(|reg| says(reg) && !reg.retired);
         match &self.bucket.record {
             None => self.bucket.deleted || said,
-            Some(_) => self.bucket.hash == Some(made) || said,
+            // That of the saved cluster is explained by a restore, however old.
+            Some(rec) => {
+                self.bucket.hash.is_some() && self.bucket.hash == self.bucket.uid && rec.line().is_none() || said
+            }
         }
     }
 
@@ -118,7 +125,8 @@ impl World {
             let Last { record, hash, regs } = *last;
             (self.bucket.record, self.bucket.hash, self.bucket.deleted) = (record, hash, false);
             // Beside a claim the hash of a cluster that was given up is no version to put back.
-            self.bucket.hash = self.bucket.hash.filter(|_| self.visible().is_some());
+            self.bucket.hash =
+                self.bucket.hash.filter(|hash| self.bucket.record.as_ref().and_then(Rec::uid) == Some(*hash));
             self.bucket.regs.extend(regs);
         }
         self.strange = false;

@@ -55,12 +55,7 @@ impl World {
     }
 
     /// Writes an object below the prefix.
-    pub fn put(&self, key: &str, body: &str) -> Result<()> {
-        self.put_bytes(key, body.as_bytes())
-    }
-
-    /// The same with bytes that are no text.
-    pub fn put_bytes(&self, key: &str, body: &[u8]) -> Result<()> {
+    pub fn put(&self, key: &str, body: impl AsRef<[u8]>) -> Result<()> {
         let file = self.path("body");
         std::fs::write(&file, body)?;
         self.ask(&["s3", "put", &format!("{PREFIX}/{key}"), &file.display().to_string()]).map(drop)

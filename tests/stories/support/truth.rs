@@ -116,17 +116,28 @@ impl World {
         Ok(())
     }
 
-    /// Fails unless all these versions of the record ever meant one cluster.
+    /// Fails unless all these versions of the record ever meant one cluster: one that was saved comes back as the same.
     pub fn meant_one_cluster(records: &[Value]) -> Result<()> {
-        let mut ready = records.iter().filter(|record| record["phase"] == "ready");
-        let first = ready.next().context("the record was never ready")?;
-        for record in ready {
-            let same = record["cluster"] == first["cluster"] && record["claim_id"] == first["claim_id"];
-            ensure!(same, "a ready record has changed from {first} to {record}");
+        let is_ready = |record: &&Value| record["phase"] == "ready";
+        let first = records.iter().find(is_ready).context("the record was never ready")?;
+        let mut last = first;
+        for record in records.iter().skip_while(|record| !is_ready(record)) {
+            for fact in ["kube_system_uid", "ca_hashes"] {
+                let same = record["cluster"][fact] == first["cluster"][fact];
+                ensure!(same, "the cluster has changed from {first} to {record}");
+            }
+            // While it is ready it stays what it is; and only a saved one is claimed anew.
+            let goes_on = match (last["phase"].as_str(), record["phase"].as_str()) {
+                (Some("ready"), Some("ready" | "saved")) => {
+                    record["cluster"] == last["cluster"] && record["claim_id"] == last["claim_id"]
+                }
+                (Some("saved" | "initializing"), Some("initializing" | "saved")) => true,
+                (Some("initializing"), Some("ready")) => record["claim_id"] == last["claim_id"],
+                _ => false,
+            };
+            ensure!(goes_on, "{last} was followed by {record}");
+            last = record;
         }
-        let after =
-            records.iter().skip_while(|record| record["phase"] != "ready").find(|record| record["phase"] != "ready");
-        ensure!(after.is_none(), "the record was ready and then no longer: {after:?}");
         Ok(())
     }
 

@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::model::agent::enough::{NotEnough, Others};
+use crate::model::agent::saving::Saving;
+use crate::model::agent::step::SaveWhy;
 use crate::model::leave::{Leadership, LeaveInput, plan};
 use crate::model::machine::ids::{ClaimId, InstanceId, MemberId};
 use crate::model::membership::members::{Member, Members};
@@ -22,7 +24,7 @@ fn claim() -> ClaimId {
 }
 
 /// `V` answering voter, `v` silent voter, `L`/`l` the same for learners; this machine is the first.
-fn listed(pattern: &str) -> ClusterView {
+pub(in crate::model::agent) fn listed(pattern: &str) -> ClusterView {
     let members = pattern.chars().zip(1u8..).map(|(c, n)| Member {
         id: MemberId(n.into()),
         name: format!("n{n}"),
@@ -43,11 +45,11 @@ fn unknown() -> ClusterView {
     ClusterView::Unknown { why: "nobody answers".into() }
 }
 
-fn made() -> Local {
+pub(in crate::model::agent) fn made() -> Local {
     Local::Made { instance: id(1), claim_id: claim(), member: None }
 }
 
-fn half(stage: Stage) -> Local {
+pub(in crate::model::agent) fn half(stage: Stage) -> Local {
     Local::HalfMade { instance: id(1), claim_id: claim(), stage }
 }
 
@@ -56,7 +58,7 @@ fn ending() -> Ending {
 }
 
 /// A machine in its terminate hook, with this on its disk and this cluster around it, whose other voters all serve.
-fn seen(local: Local, cluster: ClusterView) -> Observation {
+pub(in crate::model::agent) fn seen(local: Local, cluster: ClusterView) -> Observation {
     let addresses = vec![address(1)];
     let input = LeaveInput {
         me: &id(1),
@@ -94,6 +96,7 @@ fn seen(local: Local, cluster: ClusterView) -> Observation {
         desired: Some(3),
         retains: false,
         alone_for: None,
+        saving: Saving::default(),
     }
 }
 
@@ -170,7 +173,7 @@ fn the_rows_of_the_table() {
         (
             "the last one, and the group wants none",
             Observation { desired: Some(0), ..seen(made(), listed("V")) },
-            AgentStep::Hold(Hold::LastVoter { desired: Some(0) }),
+            AgentStep::Save(SaveWhy::NoneWanted),
         ),
         (
             "half made, and the last",
@@ -187,7 +190,7 @@ fn the_rows_of_the_table() {
 fn what_is_not_certain_holds_and_says_why() {
     let rows: Vec<(Observation, &str)> = vec![
         (seen(made(), unknown()), "the etcd members are not known: nobody answers"),
-        (seen(made(), listed("Vvv")), "quorum lost: 1 of 3 answers"),
+        (Observation { retains: true, ..seen(made(), listed("Vvv")) }, "quorum lost: 1 of 3 answers"),
         (seen(made(), listed("VVv")), "too few voters would answer"),
         (seen(half(Stage::Joining), listed("VVv")), "too few voters would answer"),
         (
@@ -325,7 +328,12 @@ fn check(seen: &Observation) {
             assert!(seen.init_given_up && seen.claim == ClaimHere::Superseded, "{seen:?}");
             assert!(seen.registered_member != Some(true), "{seen:?}");
         }
-        AgentStep::Answer(Answer::Left) => panic!("nobody saw it gone: {seen:?}"),
+        AgentStep::Answer(Answer::Left | Answer::Saved) => panic!("nobody saw it gone: {seen:?}"),
+        AgentStep::Save(_) => {
+            assert!(seen.plan == LeavePlan::Stay(StayReason::LastVoter) && seen.desired == Some(0), "{seen:?}");
+        }
+        AgentStep::Settle => panic!("nothing was begun: {seen:?}"),
+        AgentStep::Upload => assert!(matches!(seen.cluster, ClusterView::NoQuorum(_)) && !seen.retains, "{seen:?}"),
         AgentStep::Leave => {
             let listed = seen.own_member().is_some();
             assert!(!listed || seen.others.is_some(), "{seen:?}");
@@ -361,13 +369,27 @@ fn the_last_voter_is_given_to_a_group_that_keeps_it_once_nobody_has_come_for_ten
         ("alone before that", ends(known(9)), AgentStep::Hold(Hold::Alone)),
         ("one has come, or nobody knows", Observation { alone_for: None, ..alone.clone() }, hold(Some(3))),
         ("the group would end it", Observation { retains: false, ..alone.clone() }, hold(Some(3))),
-        ("the group wants none", Observation { desired: Some(0), ..alone.clone() }, hold(Some(0))),
+        (
+            "the group wants none, and nothing holds it yet",
+            Observation { desired: Some(0), hook: HookView::Ahead, ..alone.clone() },
+            hold(Some(0)),
+        ),
+        (
+            "the group wants none",
+            Observation { desired: Some(0), ..alone.clone() },
+            AgentStep::Save(SaveWhy::NoneWanted),
+        ),
         ("nobody knows what the group wants", Observation { desired: None, ..alone.clone() }, hold(None)),
         ("the hook is not there yet", Observation { hook: HookView::Ahead, ..alone.clone() }, hold(Some(3))),
         ("the hook was answered", Observation { hook: HookView::Over, ..alone.clone() }, hold(Some(3))),
         ("there is no hook", Observation { hook: HookView::Unnamed, ..alone.clone() }, hold(Some(3))),
         ("it is kept already", ends(Ending { retained: true, ..known(10) }), hold(Some(3))),
-        ("EC2 takes it", ends(Ending { left: minutes(2), ..known(10) }), AgentStep::Hold(Hold::LastVoterTaken)),
+        ("EC2 takes it", ends(Ending { left: minutes(2), ..known(1) }), AgentStep::Hold(Hold::LastVoterTaken)),
+        (
+            "EC2 takes it, and half of the time is over",
+            ends(Ending { left: minutes(1), ..known(1) }),
+            AgentStep::Save(SaveWhy::NothingRetains),
+        ),
         (
             "others vote",
             Observation { retains: true, alone_for: minutes(10), ..seen(made(), listed("VV")) },
@@ -376,7 +398,7 @@ fn the_last_voter_is_given_to_a_group_that_keeps_it_once_nobody_has_come_for_ten
         (
             "the quorum is lost",
             Observation { retains: true, alone_for: minutes(10), ..seen(made(), listed("Vvv")) },
-            decide(&seen(made(), listed("Vvv"))),
+            decide(&Observation { retains: true, ..seen(made(), listed("Vvv")) }),
         ),
     ];
     for (row, observation, expected) in rows {

@@ -62,6 +62,7 @@ fn sight() -> Sight {
             identity: Identity::sample(),
             yielded: Vec::new(),
             retired_claims: Vec::new(),
+            superseded: Vec::new(),
         },
         members: Some(Members(all().map(member).collect())),
         judged: Vec::new(),

@@ -89,11 +89,15 @@ fn a_claim_is_given_up_only_if_nothing_says_that_it_was_published() {
         identity: Identity::sample(),
         yielded: Vec::new(),
         retired_claims: Vec::new(),
+        superseded: Vec::new(),
         state,
     };
     let held = |n, by| {
         let boot = BootId::parse("00000000-0000-4000-8000-0000000000b0").unwrap();
-        record(n, RecordState::Initializing { holder: Some(Holder { instance: id(by), boot }), beat: 1 })
+        record(
+            n,
+            RecordState::Initializing { holder: Some(Holder { instance: id(by), boot }), beat: 1, restoring: None },
+        )
     };
     let ready = |n| record(n, RecordState::Ready(Published::sample(id(2))));
     let half = |stage| Local::HalfMade { instance: id(1), claim_id: claim(1), stage };

@@ -50,7 +50,7 @@ pub fn of_state(before: AgentState, after: AgentState, words: &str) -> Option<No
             AgentState::Holding(_) => Some(NodeEvent::new("TerminationOver", "over", false, words)),
             AgentState::Watching | AgentState::SteppingDown | AgentState::Leaving | AgentState::Done(_) => None,
         },
-        AgentState::SteppingDown | AgentState::Done(Answer::NeverMember | Answer::InitGivenUp) => None,
+        AgentState::SteppingDown | AgentState::Done(Answer::NeverMember | Answer::InitGivenUp | Answer::Saved) => None,
     }
 }
 

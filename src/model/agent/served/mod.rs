@@ -50,7 +50,9 @@ impl AgentState {
             AgentStep::ServeAgain => Self::Holding(HoldReason::Blocked),
             // The group keeps it: it is as much the last voter afterwards.
             AgentStep::Abandon => Self::Holding(HoldReason::LastVoter),
-            AgentStep::Leave => Self::Leaving,
+            AgentStep::Leave | AgentStep::Save(_) => Self::Leaving,
+            AgentStep::Settle => Self::Holding(HoldReason::LastVoter),
+            AgentStep::Upload => Self::Holding(HoldReason::Blocked),
             AgentStep::Answer(why) | AgentStep::Rest(why, _) => Self::Done(*why),
         }
     }
@@ -96,13 +98,15 @@ pub enum HoldReason {
     Disk,
     /// Data of an etcd that nothing here explains.
     Data,
+    /// Another machine has saved or restored the cluster, and this one's data is kept.
+    Superseded,
     /// The last attempt to find out or to leave has failed.
     Failed,
 }
 
 impl HoldReason {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::LastVoter,
         Self::Blocked,
         Self::NotEnough,
@@ -111,6 +115,7 @@ impl HoldReason {
         Self::Registered,
         Self::Disk,
         Self::Data,
+        Self::Superseded,
         Self::Failed,
     ];
 
@@ -119,6 +124,7 @@ impl HoldReason {
     pub fn of(hold: &Hold) -> Self {
         match hold {
             Hold::LastVoter { .. } | Hold::LastVoterTaken | Hold::Alone => Self::LastVoter,
+            Hold::NotSaved(_) | Hold::Isolated(_) => Self::Failed,
             Hold::Registered => Self::Registered,
             Hold::Blocked(_) => Self::Blocked,
             Hold::NotEnough(_) => Self::NotEnough,
@@ -126,6 +132,7 @@ impl HoldReason {
             Hold::ClaimUnknown(_) => Self::ClaimUnknown,
             Hold::Disk(_) => Self::Disk,
             Hold::Data => Self::Data,
+            Hold::Superseded => Self::Superseded,
         }
     }
 
@@ -141,6 +148,7 @@ impl HoldReason {
             Self::Registered => "registered",
             Self::Disk => "disk",
             Self::Data => "data",
+            Self::Superseded => "superseded",
             Self::Failed => "failed",
         }
     }

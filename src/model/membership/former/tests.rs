@@ -26,6 +26,7 @@ fn record(n: u8, state: RecordState, retired: &[u8]) -> ClusterRecord {
         identity: Identity::sample(),
         yielded: Vec::new(),
         retired_claims: retired.iter().map(|n| claim(*n)).collect(),
+        superseded: Vec::new(),
         state,
     }
 }
@@ -121,7 +122,7 @@ fn what_explains_a_member_stays_until_that_is_gone() {
 
 /// The records that follow each other where cluster 0 was retired before 1, and 1 before 2.
 fn line() -> Vec<Option<ClusterRecord>> {
-    let making = || RecordState::Initializing { holder: None, beat: 0 };
+    let making = || RecordState::Initializing { holder: None, beat: 0, restoring: None };
     let given_up = || RecordState::Retired(Some(Published::sample(id(5))));
     let all = [
         record(0, making(), &[]),
@@ -219,7 +220,7 @@ fn only_a_member_that_lives_moves_anything_and_only_beside_a_ready_record() {
     for (own, expected) in rows {
         assert_eq!(moves(&ready(1, &[]), own.clone()), expected, "{own:?}");
     }
-    for state in [RecordState::Initializing { holder: None, beat: 0 }, RecordState::Retired(None)] {
+    for state in [RecordState::Initializing { holder: None, beat: 0, restoring: None }, RecordState::Retired(None)] {
         assert!(!moves(&record(1, state, &[]), mover()));
     }
 }

@@ -1,10 +1,11 @@
 //! State that is not this machine's own: a baked image, a restored volume, a disk of another machine.
 
 use crate::model::machine::etcd_data::EtcdData;
-use crate::model::machine::ids::InstanceId;
+use crate::model::machine::ids::{ClaimId, InstanceId};
 use crate::model::machine::local::Local;
-use crate::model::membership::data::may_delete;
+use crate::model::membership::data::{DataNeeded, may_delete};
 use crate::model::membership::view::ClusterView;
+use crate::model::record::view::RecordView;
 use crate::model::up::snapshot::Snapshot;
 use crate::model::up::step::{Step, Stop, Wait, Wipe, names};
 
@@ -31,6 +32,9 @@ fn judged(seen: &Snapshot, owner: &InstanceId) -> Step {
             match may_delete(&seen.data, seen.record.etcd_cluster(), members, &seen.addresses) {
                 // Under the lease, by a fresh list.
                 Ok(()) => Step::Join,
+                Err(DataNeeded::OfAnotherCluster(_)) if let Some(claim) = superseded(seen) => {
+                    Step::Wipe(Wipe::Superseded(claim.clone()))
+                }
                 Err(needed) => stop(Some(needed)),
             }
         }
@@ -40,5 +44,15 @@ fn judged(seen: &Snapshot, owner: &InstanceId) -> Step {
         }
         ClusterView::Unknown { why } => wait(why.clone()),
         ClusterView::NotAsked | ClusterView::External => stop(None),
+    }
+}
+
+/// The claim of the state, if the record supersedes it: then nobody has to attach the data anywhere, and it is moved aside.
+fn superseded(seen: &Snapshot) -> Option<&ClaimId> {
+    match (&seen.record, &seen.local) {
+        (RecordView::Found { record, .. }, Local::HalfMade { claim_id, .. } | Local::Made { claim_id, .. }) => {
+            Some(claim_id).filter(|claim| record.supersedes(claim))
+        }
+        (RecordView::Found { .. } | RecordView::Absent | RecordView::Vanished, _) => None,
     }
 }

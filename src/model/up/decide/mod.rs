@@ -12,6 +12,7 @@ use crate::model::record::identity::Mismatch;
 use crate::model::record::view::RecordView;
 use crate::model::up::snapshot::{ApiServerProbe, Policy, Snapshot};
 use crate::model::up::step::{Over, StandBy, Step, Stop, TakeOver, Wait, Wipe};
+use saved::with_snapshot;
 use std::time::Duration;
 
 /// Decides on the next step. What may tell of a cluster is understood before another one is made, and what is wrong with this machine
@@ -29,7 +30,7 @@ pub fn decide(seen: &Snapshot, policy: &Policy) -> Step {
         step if step.wants_fit_machine(&seen.local) && !seen.defects.is_empty() => {
             Step::Wait(Wait::Unfit { defects: seen.defects.clone() })
         }
-        step => step,
+        step => with_snapshot(seen, step),
     }
 }
 
@@ -59,6 +60,7 @@ fn by_the_table(seen: &Snapshot, policy: &Policy) -> Step {
             RecordState::Retired(_) => no_cluster(seen, policy, group, Over::Retired, &[]),
             RecordState::Initializing { .. } => initializing(seen, policy, group, record),
             RecordState::Ready(published) => ready::step(seen, policy, record, published),
+            RecordState::Saved(_) => saved::step(seen, policy, group, record),
         },
     }
 }
@@ -129,13 +131,9 @@ fn no_cluster(seen: &Snapshot, policy: &Policy, group: &Group, over: Over, yield
     {
         return Step::Stop(Stop::ClusterAnswers { at: at.clone() });
     }
-    let expected = policy.expected_size.unwrap_or(group.desired);
-    let settled_for = if matches(group, &seen.me, expected) {
-        seen.settled_for.unwrap_or_default()
-    } else if seen.watched_for >= policy.settle_timeout {
-        seen.watched_for.saturating_sub(policy.settle_timeout)
-    } else {
-        return Step::Wait(Wait::Settle { candidates: group.candidates().len(), expected });
+    let settled_for = match settled_for(seen, policy, group) {
+        Ok(settled_for) => settled_for,
+        Err(wait) => return wait,
     };
     take_turn(seen, policy, group, yielded, None, settled_for).unwrap_or(match &seen.api_servers {
         ApiServerProbe::Pending => Step::Wait(Wait::ApiServers),
@@ -143,7 +141,18 @@ fn no_cluster(seen: &Snapshot, policy: &Policy, group: &Group, over: Over, yield
     })
 }
 
-/// A claim without a cluster.
+/// How long the group has been settled, or is taken for it; else the wait for that.
+fn settled_for(seen: &Snapshot, policy: &Policy, group: &Group) -> Result<Duration, Step> {
+    let expected = policy.expected_size.unwrap_or(group.desired);
+    if matches(group, &seen.me, expected) {
+        Ok(seen.settled_for.unwrap_or_default())
+    } else {
+        let late = seen.watched_for.checked_sub(policy.settle_timeout);
+        late.ok_or(Step::Wait(Wait::Settle { candidates: group.candidates().len(), expected }))
+    }
+}
+
+/// A claim without a cluster, or one that restores it.
 fn initializing(seen: &Snapshot, policy: &Policy, group: &Group, record: &ClusterRecord) -> Step {
     let RecordView::Found { unchanged_for, .. } = seen.record else { return Step::Wait(Wait::Record) };
     let Some(holder) = record.holder().map(|holder| &holder.instance) else {
@@ -171,11 +180,9 @@ fn initializing(seen: &Snapshot, policy: &Policy, group: &Group, record: &Cluste
 
 /// A claim of this machine.
 fn held(seen: &Snapshot, policy: &Policy, record: &ClusterRecord) -> Step {
-    if let Local::Made { claim_id, .. } = &seen.local {
-        return other_cluster(seen, claim_id);
-    }
-    if let Local::HalfMade { claim_id, stage: Stage::Joining, .. } = &seen.local {
-        return other_cluster(seen, claim_id);
+    let superseded = saved::superseded(seen, record);
+    if let Local::Made { claim_id, .. } | Local::HalfMade { claim_id, stage: Stage::Joining, .. } = &seen.local {
+        return superseded.unwrap_or_else(|| other_cluster(seen, claim_id));
     }
     if seen.own_claim.as_ref() != Some(&record.claim_id) {
         return Step::Resume;
@@ -184,14 +191,20 @@ fn held(seen: &Snapshot, policy: &Policy, record: &ClusterRecord) -> Step {
         Local::HalfMade { claim_id, .. } if *claim_id == record.claim_id => {
             wipe_of_init(seen, claim_id, Wipe::FailedInit)
         }
-        Local::HalfMade { claim_id, .. } => wipe_of_init(seen, claim_id, Wipe::Deposed(claim_id.clone())),
+        Local::HalfMade { claim_id, .. } => {
+            superseded.unwrap_or_else(|| wipe_of_init(seen, claim_id, Wipe::Deposed(claim_id.clone())))
+        }
         _ if seen.failed_inits >= policy.init_attempts => Step::Yield,
+        _ if record.saved().is_some() => Step::Restore,
         _ => Step::Init,
     }
 }
 
 /// What this machine has left while somebody else may make the cluster, or nobody yet does.
 fn leftovers(seen: &Snapshot, record: &ClusterRecord) -> Option<Step> {
+    if let Some(step) = saved::superseded(seen, record) {
+        return Some(step);
+    }
     match &seen.local {
         Local::HalfMade { claim_id, stage: Stage::Initializing, .. } if *claim_id != record.claim_id => {
             Some(wipe_of_init(seen, claim_id, Wipe::Deposed(claim_id.clone())))
@@ -244,5 +257,6 @@ fn other_cluster(seen: &Snapshot, local: &ClaimId) -> Step {
 
 mod foreign;
 mod ready;
+mod saved;
 #[cfg(test)]
 mod tests;

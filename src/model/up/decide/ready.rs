@@ -1,11 +1,13 @@
 //! What a machine does while the record says that there is a cluster.
 
+use super::saved::superseded;
 use super::{other_cluster, wipe_of_init};
 use crate::model::machine::etcd_data::EtcdData;
 use crate::model::machine::ids::{InstanceId, MemberId};
 use crate::model::machine::local::{Local, Stage};
 use crate::model::membership::data::may_delete;
 use crate::model::membership::members::{Member, Members};
+use crate::model::membership::registration::Registration;
 use crate::model::membership::view::ClusterView;
 use crate::model::record::cluster::{ClusterRecord, Published};
 use crate::model::up::snapshot::{Policy, Snapshot};
@@ -13,6 +15,9 @@ use crate::model::up::step::{Step, Stop, Wait, Wipe, names};
 
 /// There is a cluster.
 pub(super) fn step(seen: &Snapshot, policy: &Policy, record: &ClusterRecord, published: &Published) -> Step {
+    if let Some(step) = superseded(seen, record) {
+        return step;
+    }
     let member_here = match &seen.local {
         Local::Made { claim_id, .. } if *claim_id == record.claim_id => true,
         // The flip landed and nobody lived to write it down.
@@ -39,7 +44,7 @@ pub(super) fn step(seen: &Snapshot, policy: &Policy, record: &ClusterRecord, pub
         (ClusterView::NoQuorum(members), _) => quorum_lost(members),
         (ClusterView::External, true) => Step::Keep,
         (ClusterView::External, false) => Step::Join,
-        (ClusterView::Unknown { why }, false) => all_voters_gone(seen, policy, published).map_or_else(
+        (ClusterView::Unknown { why }, false) => all_voters_gone(seen, policy, record, published).map_or_else(
             || Step::Wait(Wait::Cluster { why: why.clone() }),
             |instances| Step::Stop(Stop::AllVotersGone { instances }),
         ),
@@ -110,11 +115,18 @@ fn quorum_lost(members: &Members) -> Step {
 }
 
 /// The machines that ever were voters, if every one of them is certainly gone.
-fn all_voters_gone(seen: &Snapshot, policy: &Policy, published: &Published) -> Option<Vec<InstanceId>> {
+fn all_voters_gone(
+    seen: &Snapshot,
+    policy: &Policy,
+    record: &ClusterRecord,
+    published: &Published,
+) -> Option<Vec<InstanceId>> {
+    // What a machine had in a cluster before its restore is no vote in this one.
+    let is_past = |found: &Registration| found.claim_id.as_ref().is_some_and(|claim| record.supersedes(claim));
     let mut voters: Vec<InstanceId> = seen
         .registrations
         .iter()
-        .filter(|registration| registration.was_voter())
+        .filter(|registration| registration.was_voter() && !is_past(registration))
         .map(|registration| registration.instance.clone())
         .chain([published.initialised_by.clone()])
         .collect();

@@ -16,7 +16,7 @@ use crate::model::record::cluster::{ClusterRecord, Holder, Published, RecordStat
 use crate::model::record::former_cluster::FormerCluster;
 use crate::model::record::identity::Identity;
 use crate::model::record::view::RecordView;
-use crate::model::up::snapshot::{ApiServerAt, ApiServerProbe, Policy, Snapshot};
+use crate::model::up::snapshot::{ApiServerAt, ApiServerProbe, Policy, Snapshot, SnapshotHere};
 use crate::model::up::step::{Over, StandBy, Step, Stop, TakeOver, Wait, Wipe};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -84,6 +84,7 @@ fn machine(n: u8) -> Snapshot {
         record: RecordView::Absent,
         record_missing_for: Duration::ZERO,
         hash: None,
+        snapshot: SnapshotHere::NotFetched,
         api_servers: ApiServerProbe::Answered(Vec::new()),
         own_claim: None,
         failed_inits: 0,
@@ -100,6 +101,7 @@ fn found(claim_id: ClaimId, state: RecordState, unchanged_for: Duration) -> Reco
         identity: Identity::sample(),
         yielded: Vec::new(),
         retired_claims: Vec::new(),
+        superseded: Vec::new(),
         state,
     };
     RecordView::Found { record: Box::new(record), etag: "e".into(), unchanged_for }
@@ -109,7 +111,7 @@ fn held_by(n: u8, claim_id: u8, unchanged_for: Duration) -> RecordView {
     let boot = BootId::parse("6f9619ff-8b86-4011-b42d-00c04fc964ff").unwrap();
     found(
         claim(claim_id),
-        RecordState::Initializing { holder: Some(Holder { instance: id(n), boot }), beat: 0 },
+        RecordState::Initializing { holder: Some(Holder { instance: id(n), boot }), beat: 0, restoring: None },
         unchanged_for,
     )
 }
@@ -344,7 +346,7 @@ fn a_record_that_is_gone_is_waited_for_and_then_an_operator_decides() {
 fn an_older_version_of_the_record_makes_no_cluster() {
     let registration = |n, claim_id| LaterTruth::Registration { instance: id(n), claim_id: claim(claim_id) };
     let stop = |later| Step::Stop(Stop::RecordWentBack(later));
-    let vacant = found(claim(1), RecordState::Initializing { holder: None, beat: 4 }, secs(999));
+    let vacant = found(claim(1), RecordState::Initializing { holder: None, beat: 4, restoring: None }, secs(999));
     let claims = [held_by(1, 1, secs(0)), held_by(2, 1, secs(0)), held_by(2, 1, secs(999)), vacant];
     let proofs = [
         (RegistrationPhase::Joined, None),
@@ -453,7 +455,7 @@ fn nobody_claims_over_nothing_beside_an_api_server_that_answers() {
 #[test]
 fn what_an_init_left_is_wiped_only_where_the_data_is_that_inits() {
     let ours = |record, data| Snapshot { record, data, local: half_made(1, 7, Stage::Initializing), ..machine(1) };
-    let mine = found(claim(7), RecordState::Initializing { holder: None, beat: 0 }, Duration::ZERO);
+    let mine = found(claim(7), RecordState::Initializing { holder: None, beat: 0, restoring: None }, Duration::ZERO);
     for record in [held_by(2, 1, secs(0)), mine, ready(), retired()] {
         for data in [EtcdData::Nothing, EtcdData::Elsewhere, data_of_init(7)] {
             assert!(matches!(decided(&ours(record.clone(), data)), Step::Wipe(_)), "{record:?}");
@@ -633,15 +635,22 @@ fn a_stop_lets_the_launch_hook_run_out_and_a_wait_keeps_it() {
 #[test]
 fn what_proves_a_cluster_is_read_right_before_another_is_made_and_again_before_the_record_is_called_old() {
     let behind = || Step::Stop(Stop::RecordWentBack(LaterTruth::Hash));
-    for step in [Step::Claim(Over::Nothing), Step::TakeOver(TakeOver::Terminated(id(2))), Step::Resume, Step::Init] {
+    for step in [
+        Step::Claim(Over::Nothing),
+        Step::TakeOver(TakeOver::Terminated(id(2))),
+        Step::Resume,
+        Step::Init,
+        Step::Restore,
+    ] {
         assert!(step.wants_anew(true) && !step.wants_anew(false), "{step}");
     }
     assert!(
         behind().wants_anew(true) && behind().wants_anew(false),
         "a flip may have come between record and evidence"
     );
-    let deposed = Step::Wipe(Wipe::Deposed(claim(1)));
-    assert!(deposed.wants_anew(true) && !deposed.wants_anew(false), "whether its cluster was made");
+    for deposed in [Wipe::Deposed(claim(1)), Wipe::Superseded(claim(1))].map(Step::Wipe) {
+        assert!(deposed.wants_anew(true) && !deposed.wants_anew(false), "whether its cluster was made");
+    }
     for step in [Step::Join, Step::Keep, Step::Wait(Wait::Record), Step::Stop(Stop::RecordGone { witnesses: vec![] })] {
         assert!(!step.wants_anew(true), "{step}");
     }
@@ -773,7 +782,8 @@ fn a_deposed_holder_wipes_and_goes_on_as_anybody_else() {
 #[test]
 fn after_a_yield_the_others_try_first() {
     let vacant = |unchanged_for| {
-        let record = found(claim(1), RecordState::Initializing { holder: None, beat: 4 }, unchanged_for);
+        let record =
+            found(claim(1), RecordState::Initializing { holder: None, beat: 4, restoring: None }, unchanged_for);
         let RecordView::Found { mut record, etag, unchanged_for } = record else { unreachable!("just made") };
         record.yielded = vec![id(1)];
         RecordView::Found { record, etag, unchanged_for }
@@ -899,12 +909,16 @@ fn every_step_has_its_name_in_the_list() {
         Step::TakeOver(TakeOver::Terminated(id(1))),
         Step::Resume,
         Step::Init,
+        Step::Restore,
         Step::Yield,
         Step::AcceptGroup,
         Step::Rejoin,
         Step::Join,
+        Step::SetAside { claim_id: claim(1) },
         Step::Keep,
         Step::Stop(Stop::RecordGone { witnesses: Vec::new() }),
     ];
     assert_eq!(steps.each_ref().map(Step::name), Step::NAMES);
 }
+
+mod saved;
