@@ -57,9 +57,12 @@ impl UpContext {
         let view = self.group.look(&others, self.facts.settings.expected_size).await?;
         let api_servers = self.api_servers(&record, &view);
         let cluster = self.cluster(&record, &local, &view).await?;
-        let snapshot = self.snapshot_here(&record).await;
         let arn = view.group.as_ref().map(|group| group.arn.as_str()).unwrap_or_default();
         let identity = self.facts.identity(arn);
+        let may_restore = is_candidate(&view, &self.facts.machine.instance)
+            && !is_foreign(&record, &identity)
+            && !matches!(local, Local::Made { .. });
+        let snapshot = self.snapshot_here(&record, may_restore).await;
         self.report.registrar.silence(view.group.is_some() && is_foreign(&record, &identity));
         Ok(Snapshot {
             me: self.facts.machine.instance.clone(),
@@ -85,10 +88,11 @@ impl UpContext {
         })
     }
 
-    /// Whether the record's snapshot can be restored here. Only a run that works here fetches it.
-    async fn snapshot_here(&mut self, record: &RecordView) -> SnapshotHere {
+    /// Whether the record's snapshot can be restored here. Only a run that works here fetches it, and only where this machine may be the
+    /// one that restores: it holds every Secret of the cluster.
+    async fn snapshot_here(&mut self, record: &RecordView, may_restore: bool) -> SnapshotHere {
         let record = match record {
-            RecordView::Found { record, .. } if self.works => Some(record.as_ref()),
+            RecordView::Found { record, .. } if self.works && may_restore => Some(record.as_ref()),
             RecordView::Found { .. } | RecordView::Absent | RecordView::Vanished => return SnapshotHere::NotFetched,
         };
         self.saved_snapshot.look(&self.facts, &self.snapshots, record).await
@@ -276,6 +280,12 @@ fn is_member_here(local: &Local, record: &ClusterRecord, published: &Published, 
         }
         Local::HalfMade { stage: Stage::Joining, .. } | Local::Fresh | Local::Unexplained { .. } => false,
     }
+}
+
+/// Whether the group has this machine for one of those that may serve.
+fn is_candidate(view: &View, me: &InstanceId) -> bool {
+    let member = view.group.as_ref().and_then(|group| group.member(me));
+    member.is_some_and(|member| member.healthy && member.lifecycle.may_serve())
 }
 
 /// Whether the record is another cluster's. A retired one is nobody's.

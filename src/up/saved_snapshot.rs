@@ -70,8 +70,9 @@ pub(super) struct SavedSnapshot {
 }
 
 impl Drop for SavedSnapshot {
+    /// The next run begins anew, and meanwhile nobody needs what holds every Secret of the cluster.
     fn drop(&mut self) {
-        self.stop();
+        self.forget();
     }
 }
 

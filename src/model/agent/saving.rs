@@ -50,10 +50,12 @@ pub(super) fn of_mark(seen: &Observation, ending: &Ending) -> Option<Result<Answ
         Isolation::Unknown(why) => Some(Err(AgentStep::Hold(Hold::Isolated(why.clone())))),
         Isolation::Begun => Some(Err(match (save_why(seen, ending), seen.desired) {
             (Some(why), _) => AgentStep::Save(why),
-            (None, None) if ending.left.is_none() => {
+            // EC2 waits for nobody, and an agent that was started anew does not know for how long the machine has been ending.
+            (None, _) if ending.left.is_some() => AgentStep::Save(SaveWhy::NothingRetains),
+            (None, None) => {
                 AgentStep::Hold(Hold::Isolated("the group does not say how many machines it wants".to_owned()))
             }
-            (None, _) => AgentStep::Settle,
+            (None, Some(_)) => AgentStep::Settle,
         })),
     }
 }

@@ -1,5 +1,8 @@
 //! etcd's image, as kubeadm names it.
 
+/// The first etcdutl with `--bump-revision`.
+const RAISES_REVISIONS: (u32, u32, u32) = (3, 5, 10);
+
 /// etcd's image and the version that its tag tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EtcdImage {
@@ -20,11 +23,11 @@ impl EtcdImage {
         })
     }
 
-    /// Whether etcdutl, which says this of itself, is of the same release: of the same minor version.
+    /// Whether etcdutl, which says this of itself, is of the same release, of the same minor version that is, and can raise revisions.
     #[must_use]
     pub fn is_of_release(&self, said: &str) -> bool {
         let told = said.lines().find_map(|line| numbers(line.strip_prefix("etcdutl version:")?.trim()));
-        told.is_some_and(|(major, minor, _)| (major, minor) == (self.version.0, self.version.1))
+        told.is_some_and(|told| told >= RAISES_REVISIONS && (told.0, told.1) == (self.version.0, self.version.1))
     }
 }
 
@@ -72,6 +75,10 @@ mod tests {
         ];
         for (said, expected) in rows {
             assert_eq!(image.is_of_release(said), expected, "{said}");
+        }
+        let older = EtcdImage { name: "etcd:3.5.30-0".into(), version: (3, 5, 30) };
+        for (patch, expected) in [(4, false), (9, false), (10, true), (21, true)] {
+            assert_eq!(older.is_of_release(&format!("etcdutl version: 3.5.{patch}\n")), expected, "{patch}");
         }
     }
 }

@@ -38,6 +38,11 @@ fn what_was_begun_goes_on_or_is_settled_by_what_the_group_wants_now() {
         assert_eq!(decide(&seen), expected, "{:?} {:?}", seen.desired, seen.saving);
         assert!(expected.wants_lock());
     }
+    // An agent that was killed while it saved for a Spot notice, and has just been started again.
+    let mut spot = isolated(Some(3), Isolation::Begun);
+    spot.ending =
+        spot.ending.map(|ending| Ending { left: Some(Duration::from_secs(55)), known_for: Duration::ZERO, ..ending });
+    assert_eq!(decide(&spot), AgentStep::Save(SaveWhy::NothingRetains));
     for desired in [Some(0), Some(3), None] {
         let kept = decide(&isolated(desired, Isolation::Superseded));
         assert_eq!(kept, AgentStep::Hold(Hold::Superseded), "its data may be newer than the snapshot");
