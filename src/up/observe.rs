@@ -95,7 +95,7 @@ impl UpContext {
             RecordView::Found { record, .. } if self.works && may_restore => Some(record.as_ref()),
             RecordView::Found { .. } | RecordView::Absent | RecordView::Vanished => return SnapshotHere::NotFetched,
         };
-        self.saved_snapshot.look(&self.facts, &self.snapshots, record).await
+        self.saved_snapshot.look(&self.facts, &self.store, &self.snapshots, record).await
     }
 
     /// The record, read now.

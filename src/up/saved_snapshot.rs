@@ -13,6 +13,7 @@ use crate::model::restore::fit::{ProgramVersions, SnapshotUnfit, fits};
 use crate::model::snapshot::Manifest;
 use crate::model::up::snapshot::SnapshotHere;
 use crate::node::Facts;
+use crate::node::credentials;
 use crate::node::etcdutl::{self, Etcdutl};
 use crate::snapshot::fetch;
 use anyhow::{Context, Error, Result, ensure};
@@ -81,6 +82,7 @@ impl SavedSnapshot {
     pub(super) async fn look(
         &mut self,
         facts: &Facts,
+        bundles: &Store,
         snapshots: &Store,
         record: Option<&ClusterRecord>,
     ) -> SnapshotHere {
@@ -101,7 +103,7 @@ impl SavedSnapshot {
             Some((_, Stage::Not { since, why })) if since.elapsed() < why.pause() => Stage::Not { since, why },
             Some((_, Stage::Here(here))) if here.file.exists() => Stage::Here(here),
             Some((_, fetching @ Stage::Fetching { .. })) => fetching,
-            None | Some((_, Stage::Not { .. } | Stage::Here(_))) => begin(facts, snapshots, saved),
+            None | Some((_, Stage::Not { .. } | Stage::Here(_))) => begin(facts, bundles, snapshots, saved),
         };
         let told = stage.told();
         self.now = Some((wanted.clone(), stage));
@@ -161,8 +163,8 @@ impl Stage {
     }
 }
 
-fn begin(facts: &Facts, snapshots: &Store, saved: &Saved) -> Stage {
-    let (facts, snapshots, saved) = (facts.clone(), snapshots.clone(), saved.clone());
+fn begin(facts: &Facts, bundles: &Store, snapshots: &Store, saved: &Saved) -> Stage {
+    let (facts, bundles, snapshots, saved) = (facts.clone(), bundles.clone(), snapshots.clone(), saved.clone());
     let (done, total) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
     let (so_far, all) = (Arc::clone(&done), Arc::clone(&total));
     let task = tokio::spawn(async move {
@@ -170,7 +172,7 @@ fn begin(facts: &Facts, snapshots: &Store, saved: &Saved) -> Stage {
             so_far.store(at.done, Ordering::Relaxed);
             all.store(at.total.unwrap_or_default(), Ordering::Relaxed);
         };
-        bring(&facts, &snapshots, &saved, told).await
+        bring(&facts, &bundles, &snapshots, &saved, told).await
     });
     Stage::Fetching { task, done, total }
 }
@@ -178,6 +180,7 @@ fn begin(facts: &Facts, snapshots: &Store, saved: &Saved) -> Stage {
 /// Everything that is seen to before a claim: versions, programs, room, the snapshot itself.
 async fn bring(
     facts: &Facts,
+    bundles: &Store,
     snapshots: &Store,
     saved: &Saved,
     mut told: impl FnMut(crate::snapshot::Progress) + Send,
@@ -195,6 +198,8 @@ async fn bring(
     let manifest = manifest(snapshots, saved).await?;
     let etcdutl = Etcdutl::find(facts, &image).await.map_err(|error| no_program(&error))?;
     has_room(facts.documents.data_dir(), manifest.database_size).map_err(|error| pending(&error))?;
+    // Read again under the claim; here it is only seen that it can be.
+    credentials::fetch(facts, bundles, &saved.published).await.map_err(|error| no_keys(&error))?;
     let file = Path::new(FOLDER).join("snapshot.db");
     // What an earlier run has left may be of another snapshot.
     files::private_dir(Path::new(FOLDER))
@@ -292,6 +297,14 @@ fn damaged(why: &str) -> Trouble {
     Trouble::Unfit(SnapshotUnfit::Damaged { why: why.to_owned() })
 }
 
+/// What it means that the bundle of the record's keys cannot be used.
+fn no_keys(error: &Error) -> Trouble {
+    match not_fetched(error) {
+        Trouble::Unfit(_) => Trouble::Unfit(SnapshotUnfit::Keys { why: causes(error).join(": ") }),
+        pending @ Trouble::Pending(_) => pending,
+    }
+}
+
 fn no_program(error: &Error) -> Trouble {
     Trouble::Unfit(SnapshotUnfit::NoProgram { why: causes(error).join(": ") })
 }
@@ -322,6 +335,10 @@ mod tests {
                 assert!(why.contains("NoSuchKey") && why.contains("kubeboot restore --snapshot KEY"), "{why}");
             }
             other => panic!("nobody is told what to do: {other:?}"),
+        }
+        match no_keys(&anyhow::anyhow!("the PKI bundle has another digest")) {
+            Trouble::Unfit(SnapshotUnfit::Keys { why }) => assert!(why.contains("another digest"), "{why}"),
+            other => panic!("nobody is told of the keys: {other:?}"),
         }
         match told(CallFailure::Denied) {
             Trouble::Pending(why) => {

@@ -33,6 +33,11 @@ pub enum SnapshotUnfit {
         /// What was found.
         why: String,
     },
+    /// The keys of the saved cluster cannot be installed here.
+    Keys {
+        /// What was found, and what to do.
+        why: String,
+    },
     /// This machine has no way to restore it.
     NoProgram {
         /// What is missing.
@@ -76,6 +81,7 @@ impl fmt::Display for SnapshotUnfit {
                 "the record's snapshot cannot be restored: {why}; choose another one by 'kubeboot restore --snapshot KEY', or put its last \
                  version back in the bucket"
             ),
+            Self::Keys { why } => write!(f, "the keys of the saved cluster cannot be used on this machine: {why}"),
             Self::NoProgram { why } => {
                 write!(
                     f,
@@ -125,6 +131,7 @@ mod tests {
                 "the older 3.5.1: launch machines from an image",
             ),
             (SnapshotUnfit::Damaged { why: "w".into() }, "w; choose another one by 'kubeboot restore --snapshot KEY'"),
+            (SnapshotUnfit::Keys { why: "w".into() }, "keys of the saved cluster cannot be used on this machine: w"),
             (SnapshotUnfit::NoProgram { why: "w".into() }, "w; put etcdutl into the image"),
         ];
         for (unfit, text) in rows {
