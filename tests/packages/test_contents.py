@@ -8,9 +8,9 @@ from pathlib import Path
 
 from world.build import PROJECT
 
-# The pages of the manual: one for each command, but for the one that writes them.
-COMMANDS = re.findall(r"^\| \[`kubeboot ([a-z]+)`\]", (PROJECT / "docs/commands.md").read_text(), re.M)
-MANUAL = ["kubeboot", *(f"kubeboot-{command}" for command in COMMANDS if command != "man")]
+# The pages of the manual: one for each command and what is below it, but for the one that writes them.
+COMMANDS = re.findall(r"^\| \[`kubeboot ([a-z ]+)`\]", (PROJECT / "docs/commands.md").read_text(), re.M)
+MANUAL = ["kubeboot", *(f"kubeboot-{command.replace(' ', '-')}" for command in COMMANDS if command != "man")]
 
 # Every path that a package installs, and its mode.
 FILES = {
