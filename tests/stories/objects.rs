@@ -49,9 +49,9 @@ fn a_record_that_is_none_stops_everybody() -> Result<()> {
                 world.refuses(node, &UP, 6, &["control-plane/cluster.json", "it is not a cluster record"])?;
             }
         }
-        world.put(RECORD, &with(&record, "/schema", json!(2))?)?;
+        world.put(RECORD, &with(&record, "/schema", json!(3))?)?;
         for node in [1, 2] {
-            world.refuses(node, &UP, 6, &["schema 2", "install the version that wrote it"])?;
+            world.refuses(node, &UP, 6, &["schema 3", "install the version that wrote it"])?;
         }
         Ok(())
     })
