@@ -53,7 +53,7 @@ fn a_record_of_a_later_schema_stops_every_command_that_goes_by_it() -> Result<()
     World::of(2).tell_after_the_first(|world| {
         let record = world.record()?;
         let mut later = record.clone();
-        (later["schema"], later["saved"]) = (json!(2), json!({"key": "snapshots/1"}));
+        (later["schema"], later["saved"]) = (json!(3), json!({"key": "snapshots/1"}));
         world.put(RECORD, later.to_string())?;
         let claim = record["claim_id"].as_str().context("a claim")?;
         let commands: [&[&str]; 4] = [
@@ -64,13 +64,13 @@ fn a_record_of_a_later_schema_stops_every_command_that_goes_by_it() -> Result<()
         ];
         for node in [1, 2] {
             for command in commands {
-                let told = world.refuses(node, command, 6, &["schema 2", "install the version that wrote it"])?;
+                let told = world.refuses(node, command, 6, &["schema 3", "install the version that wrote it"])?;
                 ensure!(!told.stderr.contains("restore"), "an older version is to be put back: {}", told.text());
             }
             for command in ["status", "check"] {
                 let told = world.on(node, &["kubeboot", command])?;
                 let text = told.text();
-                ensure!(told.code != 0 && text.contains("schema 2") && !text.contains("restore its last"), "{text}");
+                ensure!(told.code != 0 && text.contains("schema 3") && !text.contains("restore its last"), "{text}");
             }
         }
         ensure!(world.record()? == later, "the record was written: {}", world.record()?);
