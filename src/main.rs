@@ -83,7 +83,7 @@ async fn run(Cli { flags, command }: Cli) -> Result<ExitCode> {
         CliCommand::Completions { shell } => generate::completions(shell)?,
         CliCommand::Man { folder } => generate::manual(&folder)?,
         #[cfg(feature = "crash-points")]
-        CliCommand::CrashPoints => up::point::print_all(),
+        CliCommand::CrashPoints => kubeboot::node::point::print_all(),
     }
     Ok(Exit::Done.into())
 }

@@ -18,13 +18,13 @@ use crate::model::record::cluster::SCHEMA;
 use crate::model::record::conditional_write::Condition;
 use crate::model::record::saved::SnapshotRef;
 use crate::model::saving::{self, SaveFindings, SaveStep, SnapshotTaken};
-use crate::model::snapshot::manifest::Origin;
+use crate::model::snapshot::manifest::SnapshotOrigin;
 use crate::model::snapshot::{Manifest, SnapshotKind};
 use crate::node::isolation;
-use crate::node::settling::{self, Found, Settled, WRITE_TIMEOUT};
+use crate::node::point::Point;
+use crate::node::settling::{self, RecordNow, Settled, WRITE_TIMEOUT};
 use crate::reset::ResetContext;
-use crate::snapshot::{self, Progress, Source};
-use crate::up::point::Point;
+use crate::snapshot::{self, DatabaseSource, Progress};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use std::path::Path;
 use std::time::Duration;
@@ -114,7 +114,7 @@ struct Work<'a> {
     why: SaveWhy,
     is_server_gone: bool,
     /// What is known of the cluster, asked while its API server may still say it.
-    origin: Option<Origin>,
+    origin: Option<SnapshotOrigin>,
     isolated: Option<Isolated>,
     snapshot: Option<(Manifest, SnapshotTaken)>,
     /// What has gone wrong: then nothing is saved by this run.
@@ -124,7 +124,7 @@ struct Work<'a> {
 /// An etcd that is asked on the loopback.
 struct Isolated {
     access: Access,
-    origin: Origin,
+    origin: SnapshotOrigin,
     members: Option<Members>,
 }
 
@@ -136,7 +136,7 @@ impl Work<'_> {
         self.failed.is_none()
     }
 
-    fn findings<'a>(&'a self, found: &Found, wanted: bool, too_old: &'a [InstanceId]) -> Result<SaveFindings<'a>> {
+    fn findings<'a>(&'a self, found: &RecordNow, wanted: bool, too_old: &'a [InstanceId]) -> Result<SaveFindings<'a>> {
         let members = self.isolated.as_ref().and_then(|isolated| isolated.members.as_ref());
         let own = members.and_then(|members| members.at(&[self.reset.facts.node.address]));
         Ok(SaveFindings {
@@ -152,7 +152,7 @@ impl Work<'_> {
         })
     }
 
-    async fn act(&mut self, step: &SaveStep, found: &Found) -> Result<()> {
+    async fn act(&mut self, step: &SaveStep, found: &RecordNow) -> Result<()> {
         let facts = &self.reset.facts;
         match step {
             SaveStep::IsolateApiServer => {
@@ -205,7 +205,7 @@ impl Work<'_> {
         Point::AloneSeen.reached();
         let (isolated, own) = (self.isolated()?, self.reset.facts.node.address);
         let store = &self.reset.session.snapshots;
-        let source = Source::Member(etcd::snapshot(&isolated.access, own, ReadBefore::Linearizable).await?);
+        let source = DatabaseSource::Member(etcd::snapshot(&isolated.access, own, ReadBefore::Linearizable).await?);
         let before = source.revision();
         let says = |word: &'static str| move |progress: Progress| notify::status(&told(word, progress));
         let origin = isolated.origin.clone();
@@ -219,7 +219,7 @@ impl Work<'_> {
     }
 
     /// Writes `saved` over the very record that was judged, once it was seen that nothing has changed meanwhile.
-    async fn write(&self, found: &Found) -> Result<()> {
+    async fn write(&self, found: &RecordNow) -> Result<()> {
         let (reset, isolated, own) = (self.reset, self.isolated()?, self.reset.facts.node.address);
         let (manifest, taken) = self.snapshot.as_ref().context("there is no snapshot")?;
         isolation::must_be_isolated(&reset.facts).await?;

@@ -7,13 +7,14 @@ use crate::etcd::{self, Access};
 use crate::exit::Exit;
 use crate::host::systemd::unit;
 use crate::kubeadm::state;
-use crate::model::hibernate::Sight;
+use crate::model::hibernate::HibernateInput;
 use crate::model::machine::local::Local;
 use crate::model::membership::certainty::RecordedEtcd;
 use crate::model::membership::record_schema::cannot_read;
 use crate::model::membership::view::ClusterView;
 use crate::model::record::cluster::{ClusterRecord, SCHEMA};
 use crate::node::credentials::MEMBER_ETCD;
+use crate::node::fitness::room;
 use crate::node::group::GroupWatch;
 use crate::node::{AGENT_UNIT, Facts, settling};
 use crate::settings::Settings;
@@ -28,7 +29,7 @@ pub(super) struct Look {
     pub(super) record: ClusterRecord,
     /// The group's name.
     pub(super) group: String,
-    pub(super) sight: Sight,
+    pub(super) input: HibernateInput,
 }
 
 impl Look {
@@ -73,7 +74,7 @@ impl Look {
             }
             None => None,
         };
-        let sight = Sight {
+        let input = HibernateInput {
             external_etcd: facts.external_etcd(),
             voters: voters(&cluster),
             cluster: of_cluster(&record, &local, &cluster, &facts),
@@ -82,9 +83,9 @@ impl Look {
             times,
             retains: group.retains,
             agent_runs: unit::show(AGENT_UNIT).await.is_ok_and(|unit| unit.is_active()),
-            room: status.and_then(|status| Some((status.size, free(facts.documents.data_dir()?)?))),
+            room: status.and_then(|status| Some((status.size, room(facts.documents.data_dir()?).ok()?.bytes))),
         };
-        Ok(Self { facts, session, record, group: group.name, sight })
+        Ok(Self { facts, session, record, group: group.name, input })
     }
 }
 
@@ -108,10 +109,4 @@ fn voters(cluster: &ClusterView) -> (usize, usize) {
         }
         ClusterView::NotAsked | ClusterView::External | ClusterView::Unknown { .. } => (0, 0),
     }
-}
-
-/// Bytes that are free where etcd's data lies.
-fn free(data_dir: &Path) -> Option<u64> {
-    let stat = rustix::fs::statvfs(data_dir).ok()?;
-    Some(stat.f_bavail.saturating_mul(stat.f_frsize))
 }

@@ -6,7 +6,7 @@ mod look;
 use crate::aws::with_exit;
 use crate::exit::Exit;
 use crate::layout::{say, tell};
-use crate::model::hibernate::{Finding, judge};
+use crate::model::hibernate::{HibernateFinding, judge};
 use crate::model::snapshot::SnapshotKind;
 use crate::settings::Settings;
 use crate::snapshot::{Progress, save_own, verify};
@@ -23,8 +23,8 @@ pub async fn run(settings: Settings) -> Result<()> {
 
 async fn prepare(settings: Settings) -> Result<()> {
     let look = Look::take(settings).await?;
-    let mut findings = judge(&look.sight);
-    if !findings.iter().any(Finding::is_bad) {
+    let mut findings = judge(&look.input);
+    if !findings.iter().any(HibernateFinding::is_bad) {
         findings.push(rehearsed(&look).await);
     }
     findings.iter().for_each(|finding| say(&finding.to_string()));
@@ -40,10 +40,10 @@ async fn prepare(settings: Settings) -> Result<()> {
 }
 
 /// A snapshot is taken and read back: whoever may do that now may do it when the last machine saves, and most of the data is safe already.
-async fn rehearsed(look: &Look) -> Finding {
+async fn rehearsed(look: &Look) -> HibernateFinding {
     match rehearse(look).await {
-        Ok(words) => Finding::Good(words),
-        Err(error) => Finding::Bad(
+        Ok(words) => HibernateFinding::Good(words),
+        Err(error) => HibernateFinding::Bad(
             format!("no snapshot could be saved and read back: {error:#}"),
             "see 'kubeboot check', and docs/snapshots.md for what the machines' role needs".into(),
         ),
@@ -61,7 +61,7 @@ async fn rehearse(look: &Look) -> Result<String> {
 
 /// What will happen, and the command.
 fn told(look: &Look) -> String {
-    let (group, machines) = (&look.group, look.sight.voters.1);
+    let (group, machines) = (&look.group, look.input.voters.1);
     format!(
         "\nWhen the group is set to zero, one machine after the other leaves the cluster. The last one ends its API server, keeps its etcd to \
          itself, saves the whole of it, writes 'saved' into the cluster record, and goes. From then on nothing is lost and nothing serves. \

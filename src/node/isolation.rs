@@ -9,7 +9,7 @@ use crate::kubeadm::withheld::{self, Mark, Why};
 use crate::model::duration::in_words;
 use crate::model::machine::ids::ClaimId;
 use crate::model::membership::certainty::RecordedEtcd;
-use crate::up::point::Point;
+use crate::node::point::Point;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr};

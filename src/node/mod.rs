@@ -24,6 +24,7 @@ pub mod node_name;
 pub mod own_authorities;
 pub mod own_cluster;
 pub mod peers;
+pub mod point;
 pub mod reaping;
 pub mod registrar;
 pub mod remains;

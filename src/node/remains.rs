@@ -5,8 +5,10 @@ use crate::aws::ec2::Described;
 use crate::aws::imds::{InstanceMetadata, this_machine};
 use crate::bucket::record::{self, StoredRecord};
 use crate::bucket::{RegistrationEntry, Roll, keys};
+use crate::exit::Exit;
 use crate::kube;
 use crate::kubeadm::state;
+use crate::model::duration::in_words;
 use crate::model::machine::group::{Ec2State, Group};
 use crate::model::machine::ids::InstanceId;
 use crate::model::machine::local::Local;
@@ -18,17 +20,20 @@ use crate::model::retire::{AskedIn, KnownBy, Responder, RetireMachine, ServedClu
 use crate::node::api_servers;
 use crate::node::facts::read_documents;
 use crate::settings::Settings;
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use futures::future::join_all;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 /// How long a machine may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Between two looks while machines that EC2 leaves out do not count as gone yet.
+pub const POLL_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Looks again and again, and remembers since when EC2 leaves machines out.
 pub struct RemainsObserver {
@@ -242,6 +247,36 @@ impl RemainsObserver {
             .map(|at| Responder::ApiServer { instance: at.instance, address: at.address })
             .collect();
         answered.into_iter().chain(api_servers).chain(listening).collect()
+    }
+}
+
+/// Looks until every machine that EC2 leaves out has been left out for `gone_grace`. `waits` says of a look for whom it waits, and how long
+/// yet.
+///
+/// # Errors
+/// With [`Exit::TryAgain`] when it has not by `deadline`; those of `look`.
+pub async fn settled<T>(
+    deadline: Instant,
+    mut look: impl AsyncFnMut() -> Result<T>,
+    waits: impl Fn(&T) -> Option<(&[InstanceId], Duration)>,
+) -> Result<T> {
+    let mut logged = false;
+    loop {
+        let observed = look().await?;
+        let Some((absent, left)) = waits(&observed) else { return Ok(observed) };
+        let absent: Vec<_> = absent.iter().map(ToString::to_string).collect();
+        let left_for = in_words(Duration::from_secs(left.as_secs() + 1));
+        let reason = format!(
+            "EC2 does not know {}; what it leaves out counts as gone after another {left_for} (gone_grace)",
+            absent.join(", ")
+        );
+        if Instant::now() >= deadline {
+            return Err(anyhow!("gave up: {reason}").context(Exit::TryAgain));
+        }
+        if !std::mem::replace(&mut logged, true) {
+            tracing::info!("waiting: {reason}");
+        }
+        sleep(POLL_INTERVAL.min(left)).await;
     }
 }
 

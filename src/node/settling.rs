@@ -3,13 +3,13 @@
 use super::Facts;
 use super::isolation;
 use crate::aws::store::{Store, Written};
-use crate::bucket::keys;
+use crate::bucket::{keys, record};
 use crate::kubeadm::withheld::{self, Why};
 use crate::model::machine::ids::{ClaimId, MemberId};
 use crate::model::record::cluster::ClusterRecord;
 use crate::model::record::conditional_write::Condition;
 use crate::model::saving::{RecordFound, SaveFindings, SaveStep, next};
-use crate::up::point::Point;
+use crate::node::point::Point;
 use anyhow::{Context, Result, bail};
 use std::path::Path;
 use std::time::Duration;
@@ -27,13 +27,13 @@ pub enum Settled {
 }
 
 /// The record as it was read, and what it says of a machine's cluster.
-pub struct Found {
+pub struct RecordNow {
     /// What it says.
     pub record: RecordFound,
     stored: Option<(ClusterRecord, String)>,
 }
 
-impl Found {
+impl RecordNow {
     /// The record, and its ETag.
     ///
     /// # Errors
@@ -67,7 +67,7 @@ pub async fn settle(facts: &Facts, store: &Store, claim: &ClaimId) -> Result<Set
 ///
 /// # Errors
 /// It is not the end yet: what is isolated stays so, with why.
-pub async fn act(facts: &Facts, store: &Store, claim: &ClaimId, found: Found, step: SaveStep) -> Result<Settled> {
+pub async fn act(facts: &Facts, store: &Store, claim: &ClaimId, found: RecordNow, step: SaveStep) -> Result<Settled> {
     match step {
         SaveStep::EndForGood => {
             isolation::end_both(facts, claim).await?;
@@ -93,7 +93,7 @@ pub async fn act(facts: &Facts, store: &Store, claim: &ClaimId, found: Found, st
 }
 
 /// Reads the record, and what it says of the cluster of this claim.
-pub async fn find(store: &Store, claim: &ClaimId) -> Found {
+pub async fn find(store: &Store, claim: &ClaimId) -> RecordNow {
     match read(store).await {
         Ok((record, etag)) => {
             let said = match () {
@@ -104,9 +104,9 @@ pub async fn find(store: &Store, claim: &ClaimId) -> Found {
                         .to_owned(),
                 ),
             };
-            Found { record: said, stored: Some((record, etag)) }
+            RecordNow { record: said, stored: Some((record, etag)) }
         }
-        Err(error) => Found { record: RecordFound::Unknown(format!("{error:#}")), stored: None },
+        Err(error) => RecordNow { record: RecordFound::Unknown(format!("{error:#}")), stored: None },
     }
 }
 
@@ -124,14 +124,12 @@ pub fn may_be_sent(facts: &Facts) -> Result<bool> {
 /// # Errors
 /// It is not there, or cannot be read.
 pub async fn read(store: &Store) -> Result<(ClusterRecord, String)> {
-    let object = store.get(keys::RECORD).await?.context("there is no cluster record")?;
-    let record = ClusterRecord::parse(&object.body).context("failed to read the cluster record")?;
-    Ok((record, object.etag))
+    record::read(store).await?.context("there is no cluster record")
 }
 
 /// Changes the record in nothing but its counter, so that a `saved` which was sent and has not arrived yet finds another record than the
 /// one it was to be written over. Otherwise what is committed here from now on would be lost with it.
-async fn fence(store: &Store, found: &Found) -> Result<()> {
+async fn fence(store: &Store, found: &RecordNow) -> Result<()> {
     let (record, etag) = found.stored()?;
     let next = ClusterRecord { generation: record.generation + 1, ..record.clone() };
     let condition = Condition::Unchanged(etag.to_owned());

@@ -8,7 +8,7 @@ use crate::model::machine::ids::MemberId;
 use crate::model::membership::members::Member;
 use crate::model::membership::registration::RegistrationPhase;
 use crate::model::membership::view::ClusterView;
-use crate::up::point::Point;
+use crate::node::point::Point;
 use std::net::IpAddr;
 use std::time::Duration;
 use tokio::time::timeout;

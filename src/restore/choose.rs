@@ -29,7 +29,9 @@ pub(super) async fn choose(
 ) -> Result<Option<Chosen>> {
     let manifest = match (named, record.and_then(ClusterRecord::known_cluster)) {
         (Some(name), _) => Some(catalog::named(store, name).await.context(Exit::Usage)?),
-        (None, Some(published)) => latest(store, &published.kube_system_uid).await?.map(|found| found.manifest),
+        (None, Some(published)) => {
+            catalog::latest_of(store, &published.kube_system_uid).await?.map(|found| found.manifest)
+        }
         (None, None) => None,
     };
     let Some(manifest) = manifest else { return Ok(None) };
@@ -37,8 +39,4 @@ pub(super) async fn choose(
     let object = store.get(&key).await?.with_context(|| format!("the manifest {} is gone", store.url(&key)))?;
     let reference = SnapshotRef::of(&manifest, key, pki::digest(&object.body));
     Ok(Some(Chosen { manifest, reference }))
-}
-
-async fn latest(store: &Store, uid: &crate::model::machine::ids::Uid) -> Result<Option<catalog::Found>> {
-    catalog::latest_of(store, uid).await
 }

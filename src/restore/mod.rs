@@ -16,22 +16,20 @@ use crate::bucket::record::StoredRecord;
 use crate::exit::Exit;
 use crate::host::confirm::confirm;
 use crate::layout::tell;
-use crate::model::duration::in_words;
 use crate::model::record::claim;
 use crate::model::record::cluster::{ClusterRecord, RecordState};
 use crate::model::record::conditional_write::Condition;
 use crate::model::restore::{RestoreDecision, RestoreRefusal};
+use crate::node::remains::{self, POLL_INTERVAL};
 use crate::settings::Settings;
 use anyhow::{Context, Result, anyhow};
 use look::{RestoreObservation, RestoreObserver};
 use report::RestoreReport;
 use std::time::Duration;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 /// How long the one write is tried.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Between two looks while machines that EC2 leaves out do not count as gone yet.
-const POLL_INTERVAL: Duration = Duration::from_secs(5);
 /// What is about to be done.
 const ANNOUNCEMENT: &str = "The record will say that the cluster is saved in this snapshot, and the next machines that run 'kubeboot up' restore \
      it: all that was written after the snapshot is gone for good. No object is deleted.";
@@ -88,29 +86,9 @@ async fn restore(settings: Settings, options: RestoreOptions) -> Result<()> {
     }
 }
 
-/// Looks until every machine that EC2 leaves out has been left out for `gone_grace`.
-///
-/// # Errors
-/// With [`Exit::TryAgain`] when it has not by `deadline`; AWS' own.
+/// Looks until the verdict waits for nobody, or until `deadline`.
 async fn settled(observer: &mut RestoreObserver, deadline: Instant) -> Result<RestoreObservation> {
-    let mut logged = false;
-    loop {
-        let observed = observer.look().await?;
-        let RestoreDecision::Wait { absent, left } = &observed.verdict else { return Ok(observed) };
-        let absent: Vec<_> = absent.iter().map(ToString::to_string).collect();
-        let left_for = in_words(Duration::from_secs(left.as_secs() + 1));
-        let reason = format!(
-            "EC2 does not know {}; what it leaves out counts as gone after another {left_for} (gone_grace)",
-            absent.join(", ")
-        );
-        if Instant::now() >= deadline {
-            return Err(anyhow!("gave up: {reason}").context(Exit::TryAgain));
-        }
-        if !std::mem::replace(&mut logged, true) {
-            tracing::info!("waiting: {reason}");
-        }
-        sleep(POLL_INTERVAL.min(*left)).await;
-    }
+    remains::settled(deadline, async || observer.look().await, |observed| observed.verdict.waits_for()).await
 }
 
 /// The one write.

@@ -22,7 +22,7 @@ pub(super) struct RestoreReport {
     record: String,
     cluster_id: Option<String>,
     kube_system_uid: Option<String>,
-    snapshot: Option<SnapshotRow>,
+    snapshot: Option<RestoredRow>,
     loss: Option<String>,
     machines: Vec<MachineRow>,
     answers: Vec<String>,
@@ -31,7 +31,7 @@ pub(super) struct RestoreReport {
 
 /// The snapshot.
 #[derive(Debug, Serialize)]
-struct SnapshotRow {
+struct RestoredRow {
     manifest: String,
     kind: String,
     revision: u64,
@@ -69,7 +69,7 @@ impl RestoreReport {
         };
         let reason = |refusal: &RestoreRefusal| Reason { code: refusal.code(), text: refusal.to_string() };
         let [record_at, snapshots] = &observed.places;
-        let snapshot = observed.chosen.as_ref().map(|chosen| SnapshotRow {
+        let snapshot = observed.chosen.as_ref().map(|chosen| RestoredRow {
             manifest: format!("{snapshots}{}", chosen.reference.key),
             kind: chosen.manifest.kind.to_string(),
             revision: chosen.manifest.revision,
@@ -109,13 +109,13 @@ impl RestoreReport {
     pub(super) fn page(&self) -> String {
         let phase = if self.saved { "saved" } else { self.phase };
         let mut lines = vec![format!("record       {}, {phase}", self.record)];
-        let of = |snapshot: &SnapshotRow| {
+        let of = |snapshot: &RestoredRow| {
             format!(
                 "{}, revision {}, {}, saved at {} by {}",
                 snapshot.manifest, snapshot.revision, snapshot.kind, snapshot.saved_at, snapshot.saved_by
             )
         };
-        let versions = |snapshot: &SnapshotRow| {
+        let versions = |snapshot: &RestoredRow| {
             format!("Kubernetes {}, etcd {}", snapshot.kubernetes_version, snapshot.etcd_version)
         };
         let facts = [
@@ -173,7 +173,7 @@ mod tests {
     const DOCUMENT: &str = include_str!("../../docs/restoring.md");
 
     fn report() -> RestoreReport {
-        let snapshot = SnapshotRow {
+        let snapshot = RestoredRow {
             manifest: "s3://my-bucket/demo/snapshots/x.json".into(),
             kind: "routine".into(),
             revision: 1234,

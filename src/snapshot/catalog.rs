@@ -17,7 +17,7 @@ const MOST: usize = 4000;
 
 /// A snapshot in the bucket.
 #[derive(Debug, Clone)]
-pub struct Found {
+pub struct Listed {
     /// What is known of it.
     pub manifest: Manifest,
     /// When its manifest was written, by S3's clock, in seconds since 1970.
@@ -28,7 +28,7 @@ pub struct Found {
 #[derive(Debug, Default)]
 pub struct Catalog {
     /// The snapshots, the highest revision first.
-    pub found: Vec<Found>,
+    pub found: Vec<Listed>,
     /// Keys of what looks like a manifest and is none, with the reason.
     pub odd: Vec<(String, String)>,
     /// How many manifests were not read.
@@ -86,7 +86,7 @@ async fn read(store: &Store, names: &[Named], catalog: &mut Catalog) -> Result<(
     let mut reads = futures::stream::iter(reads).buffered(AT_ONCE);
     while let Some((name, written, read)) = reads.next().await {
         match read? {
-            Ok(manifest) => catalog.found.push(Found { manifest, written }),
+            Ok(manifest) => catalog.found.push(Listed { manifest, written }),
             Err(why) => catalog.odd.push((name.manifest_key(), why)),
         }
     }
@@ -97,7 +97,7 @@ async fn read(store: &Store, names: &[Named], catalog: &mut Catalog) -> Result<(
 ///
 /// # Errors
 /// S3's, or there are too many of other clusters.
-pub async fn latest_of(store: &Store, uid: &Uid) -> Result<Option<Found>> {
+pub async fn latest_of(store: &Store, uid: &Uid) -> Result<Option<Listed>> {
     let names = names(store).await?;
     let mut catalog = Catalog::default();
     for (at, some) in names.chunks(AT_ONCE).enumerate() {

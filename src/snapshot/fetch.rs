@@ -6,8 +6,8 @@ use crate::aws::store::Store;
 use crate::exit::Exit;
 use crate::model::duration::in_words;
 use crate::model::snapshot::Manifest;
+use crate::node::fitness::room;
 use anyhow::{Context, Result, anyhow, ensure};
-use rustix::fs::statvfs;
 use std::fs::{File, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -85,8 +85,7 @@ async fn read_all(
 
 /// Whether the database fits on the disk of this folder, with something left.
 fn has_room(folder: &Path, size: u64) -> Result<()> {
-    let stat = statvfs(folder).with_context(|| format!("failed to look at '{}'", folder.display()))?;
-    let free = stat.f_bavail.saturating_mul(stat.f_frsize);
+    let free = room(folder).with_context(|| format!("failed to look at '{}'", folder.display()))?.bytes;
     ensure!(
         free >= size.saturating_add(ROOM),
         "there is no room for it at '{}': {} MiB are free, {} MiB are needed: make room, or give the machine a larger disk",

@@ -16,4 +16,4 @@ pub use command::{SnapshotOptions, decided, run};
 pub use fetch::{fetch, verify};
 pub use own::{EXTERNAL, origin, save_own};
 pub use save::{Progress, save};
-pub use source::{DatabaseFile, Source};
+pub use source::{DatabaseFile, DatabaseSource};

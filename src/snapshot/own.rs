@@ -1,7 +1,7 @@
 //! Saving the cluster that this machine is a member of.
 
 use super::save::{Progress, save};
-use super::source::{DatabaseFile, Source};
+use super::source::{DatabaseFile, DatabaseSource};
 use crate::aws::Session;
 use crate::etcd::{self, Access, ReadBefore};
 use crate::exit::Exit;
@@ -10,7 +10,7 @@ use crate::kube::{Client, Kubeconfig};
 use crate::kubeadm::manifests::{self, DEFAULT_DATA_DIR};
 use crate::model::membership::certainty::RecordedEtcd;
 use crate::model::record::cluster::{ClusterRecord, Published};
-use crate::model::snapshot::manifest::{Manifest, Origin, SnapshotKind};
+use crate::model::snapshot::manifest::{Manifest, SnapshotKind, SnapshotOrigin};
 use crate::node::Facts;
 use crate::node::credentials::{MEMBER_ETCD, MEMBER_KUBECONFIG};
 use crate::node::registrar::rfc3339;
@@ -57,19 +57,19 @@ pub async fn save_own(
 }
 
 /// This machine's own member; for an unconfirmed snapshot also its database file, where it does not answer.
-async fn source(facts: &Facts, access: &Access, kind: SnapshotKind) -> Result<Source> {
+async fn source(facts: &Facts, access: &Access, kind: SnapshotKind) -> Result<DatabaseSource> {
     let own = facts.node.address;
     match kind {
         SnapshotKind::Routine | SnapshotKind::Final => {
             let stream = etcd::snapshot(access, own, ReadBefore::Linearizable).await;
             let hint = "without a quorum, 'kubeboot snapshot save --unconfirmed' saves what this machine has";
-            stream.map(Source::Member).context(hint).context(Exit::TryAgain)
+            stream.map(DatabaseSource::Member).context(hint).context(Exit::TryAgain)
         }
         SnapshotKind::Unconfirmed => match etcd::snapshot(access, own, ReadBefore::OfItself).await {
-            Ok(stream) => Ok(Source::Member(stream)),
+            Ok(stream) => Ok(DatabaseSource::Member(stream)),
             Err(error) => {
                 tracing::info!("reads etcd's database file, because its member does not answer: {error:#}");
-                database_file(facts).await.map(Source::File)
+                database_file(facts).await.map(DatabaseSource::File)
             }
         },
     }
@@ -84,8 +84,8 @@ async fn database_file(facts: &Facts) -> Result<DatabaseFile> {
 }
 
 /// What is known of the cluster beside its data. Its version is asked of this machine's API server.
-pub async fn origin(facts: &Facts, record: &ClusterRecord, published: &Published) -> Origin {
-    Origin {
+pub async fn origin(facts: &Facts, record: &ClusterRecord, published: &Published) -> SnapshotOrigin {
+    SnapshotOrigin {
         claim: record.claim_id.clone(),
         kube_system_uid: published.kube_system_uid.clone(),
         kubernetes_version: kubernetes_version(facts, published).await,

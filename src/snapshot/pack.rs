@@ -2,7 +2,7 @@
 
 use crate::aws::multipart::PART;
 use crate::kubeadm::pki::hex;
-use crate::model::snapshot::manifest::{Manifest, Upload};
+use crate::model::snapshot::manifest::{Manifest, Packed};
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
@@ -98,13 +98,13 @@ impl Packer {
     }
 
     /// The last part, and what was uploaded with it.
-    pub(super) fn finish(mut self) -> Result<(Bytes, Upload)> {
+    pub(super) fn finish(mut self) -> Result<(Bytes, Packed)> {
         let (database_size, database_digest) = self.database.finish()?;
         let last = self.encoder.finish().context("failed to compress")?;
         self.object.update(&last);
         let object_size = self.object_size + last.len() as u64;
         let object_digest = format!("sha256:{}", hex(&self.object.finalize()));
-        Ok((last.into(), Upload { database_size, database_digest, object_size, object_digest }))
+        Ok((last.into(), Packed { database_size, database_digest, object_size, object_digest }))
     }
 }
 
@@ -199,7 +199,7 @@ mod tests {
         }
         let (last, upload) = packer.finish()?;
         object.extend(last);
-        let Upload { database_size, database_digest, object_size, object_digest } = upload;
+        let Packed { database_size, database_digest, object_size, object_digest } = upload;
         let sample = Manifest::sample(7, SnapshotKind::Routine);
         Ok((object, Manifest { database_size, database_digest, object_size, object_digest, ..sample }))
     }

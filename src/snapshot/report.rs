@@ -1,6 +1,6 @@
 //! What `kubeboot snapshot list` prints. `docs/snapshots.md` describes every field.
 
-use super::catalog::{Catalog, Found};
+use super::catalog::{Catalog, Listed};
 use crate::layout::{columns, line, print};
 use crate::model::machine::ids::Uid;
 use crate::model::snapshot::{Manifest, latest};
@@ -52,7 +52,7 @@ impl SnapshotList {
     pub(super) fn new(location: String, uid: Option<&Uid>, catalog: &Catalog) -> Self {
         let manifests = || catalog.found.iter().map(|found| &found.manifest);
         let best = uid.and_then(|uid| latest(manifests(), uid));
-        let row = |Found { manifest, .. }: &Found| SnapshotRow {
+        let row = |Listed { manifest, .. }: &Listed| SnapshotRow {
             key: manifest.key.clone(),
             latest: best == Some(manifest),
             own: uid == Some(&manifest.kube_system_uid),
@@ -156,7 +156,7 @@ mod tests {
 
     fn catalog(revisions: &[(u64, SnapshotKind)]) -> Catalog {
         let found = revisions.iter().map(|(revision, kind)| Manifest::sample(*revision, *kind));
-        let found = found.map(|manifest| Found { manifest, written: None }).collect();
+        let found = found.map(|manifest| Listed { manifest, written: None }).collect();
         Catalog { found, odd: vec![("snapshots/x.json".into(), "it is no manifest".into())], unread: 3 }
     }
 

@@ -1,14 +1,14 @@
 //! Saving: a database goes to the bucket as it comes, and when all of it is there, its manifest does.
 
 use super::pack::Packer;
-use super::source::Source;
+use super::source::DatabaseSource;
 use crate::aws::multipart::Upload;
 use crate::aws::store::{Store, Written};
 use crate::exit::Exit;
 use crate::model::duration::in_words;
 use crate::model::machine::ids::Nonce;
 use crate::model::record::conditional_write::Condition;
-use crate::model::snapshot::manifest::{self, Manifest, Origin, SnapshotKind};
+use crate::model::snapshot::manifest::{self, Manifest, SnapshotKind, SnapshotOrigin};
 use crate::model::snapshot::name::SnapshotName;
 use anyhow::{Context, Result, anyhow, ensure};
 use std::time::Duration;
@@ -34,9 +34,9 @@ pub struct Progress {
 /// What stands in the way. The bucket then has no manifest of it, or where S3 does not say whether that was written, perhaps one: of a
 /// whole snapshot. An object without a manifest may be left, and parts where nobody could abort the upload, or where this was dropped.
 pub async fn save(
-    source: Source,
+    source: DatabaseSource,
     kind: SnapshotKind,
-    origin: Origin,
+    origin: SnapshotOrigin,
     store: &Store,
     progress: &mut (dyn FnMut(Progress) + Send),
 ) -> Result<Manifest> {
@@ -44,9 +44,9 @@ pub async fn save(
 }
 
 async fn save_all(
-    mut source: Source,
+    mut source: DatabaseSource,
     kind: SnapshotKind,
-    origin: Origin,
+    origin: SnapshotOrigin,
     store: &Store,
     progress: &mut (dyn FnMut(Progress) + Send),
 ) -> Result<Manifest> {
@@ -78,10 +78,10 @@ async fn save_all(
 }
 
 async fn transfer(
-    source: &mut Source,
+    source: &mut DatabaseSource,
     upload: &mut Upload,
     progress: &mut (dyn FnMut(Progress) + Send),
-) -> Result<manifest::Upload> {
+) -> Result<manifest::Packed> {
     let mut packer = Packer::new()?;
     let mut done = 0;
     while let Some(bytes) = source.next().await? {

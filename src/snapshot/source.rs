@@ -12,7 +12,7 @@ use tokio::io::AsyncReadExt;
 const PIECE: usize = 64 * 1024;
 
 /// A database that can be read once.
-pub enum Source {
+pub enum DatabaseSource {
     /// The stream of a member.
     Member(SnapshotStream),
     /// The file of an etcd that does not run.
@@ -66,7 +66,7 @@ impl DatabaseFile {
     }
 }
 
-impl Source {
+impl DatabaseSource {
     /// The next bytes of the database with etcd's digest at its end; `None` when all have come.
     ///
     /// # Errors
@@ -118,7 +118,7 @@ mod tests {
         assert!(DatabaseFile::open(&path, "3.6.8".into()).await.is_err(), "empty");
         let body = vec![7; PIECE + 100];
         std::fs::write(&path, &body)?;
-        let mut source = Source::File(DatabaseFile::open(&path, "3.6.8".into()).await?);
+        let mut source = DatabaseSource::File(DatabaseFile::open(&path, "3.6.8".into()).await?);
         assert_eq!((source.revision(), source.left()), (0, Some(body.len() as u64)));
         let mut all = Vec::new();
         while let Some(bytes) = source.next().await? {

@@ -1,7 +1,6 @@
 //! One `kubeadm join`, watched: the machine behind the endpoint's name, and this machine's member as soon as it shows.
 
 use super::init::progress;
-use super::point::Point;
 use super::time_left;
 use crate::etcd;
 use crate::host::{files, hosts};
@@ -10,6 +9,7 @@ use crate::model::membership::view::ClusterView;
 use crate::node::Facts;
 use crate::node::credentials::{Credentials, FOLDER};
 use crate::node::peers;
+use crate::node::point::Point;
 use crate::node::registrar::Registrar;
 use anyhow::{Context, Result};
 use std::cell::Cell;

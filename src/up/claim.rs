@@ -1,7 +1,6 @@
 //! Claiming, taking over, stepping down: every write of the record but the flip.
 
 use super::context::UpContext;
-use super::point::Point;
 use super::{POLL_INTERVAL, StepOutcome, Waiting};
 use crate::aws::store::Written;
 use crate::bucket::probe::{self, Probed, Unfit};
@@ -15,6 +14,7 @@ use crate::model::record::cluster::{ClusterRecord, Holder, RecordState};
 use crate::model::record::conditional_write::Condition;
 use crate::model::record::view::RecordView;
 use crate::model::up::snapshot::Snapshot;
+use crate::node::point::Point;
 use anyhow::{Context, Result, anyhow};
 use std::time::Duration;
 use tokio::net::lookup_host;

@@ -3,7 +3,6 @@
 
 use super::context::UpContext;
 use super::failed_attempt::FailedAttempt;
-use super::point::Point;
 use super::time_left::cut_short;
 use super::{POLL_INTERVAL, StepOutcome, Waiting};
 use crate::etcd;
@@ -18,6 +17,7 @@ use crate::model::membership::registration::Registration;
 use crate::model::membership::view::ClusterView;
 use crate::model::up::back_off::back_off;
 use crate::model::up::cleanup::{self, CleanUp, clean_up};
+use crate::node::point::Point;
 use crate::node::reaping::Reaper;
 use crate::node::{former_node, node_name, peers};
 use anyhow::{Context, Result};

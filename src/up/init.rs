@@ -5,7 +5,6 @@
 
 use super::context::UpContext;
 use super::failed_attempt::FailedAttempt;
-use super::point::Point;
 use super::restore::restore_cluster;
 use super::{CONTENDED_INTERVAL, StepOutcome, Waiting, time_left};
 use crate::aws::CallFailed;
@@ -33,6 +32,7 @@ use crate::model::up::back_off::back_off;
 use crate::node::Facts;
 use crate::node::credentials::{FOLDER, MEMBER_ETCD};
 use crate::node::data_dir_drop_ins;
+use crate::node::point::Point;
 use crate::node::registrar::rfc3339;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use std::net::SocketAddr;
@@ -188,13 +188,13 @@ async fn make_cluster(
     deadline: Instant,
 ) -> Result<Published> {
     mark_init(facts, claim_id)?;
-    let token = run_init(facts, kubeadm, claim_id, Over::Nothing, deadline).await?;
+    let token = run_init(facts, kubeadm, claim_id, InitData::Nothing, deadline).await?;
     publish(facts, store, claim_id, &token).await
 }
 
 /// What `kubeadm init` finds in etcd's data folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Over {
+pub(super) enum InitData {
     /// Nothing.
     Nothing,
     /// A cluster that was restored.
@@ -219,14 +219,14 @@ pub(super) async fn run_init(
     facts: &Facts,
     kubeadm: &Kubeadm,
     claim_id: &ClaimId,
-    over: Over,
+    over: InitData,
     deadline: Instant,
 ) -> Result<BootstrapToken> {
     let token = BootstrapToken::new(&random()?);
     let config = PathBuf::from(FOLDER).join("kubeadm-init.yaml");
     let documents = match over {
-        Over::Nothing => facts.documents.init(&facts.cluster, &facts.node, &token, claim_id)?,
-        Over::RestoredData => facts.documents.init_restored(&facts.cluster, &facts.node, &token, claim_id)?,
+        InitData::Nothing => facts.documents.init(&facts.cluster, &facts.node, &token, claim_id)?,
+        InitData::RestoredData => facts.documents.init_restored(&facts.cluster, &facts.node, &token, claim_id)?,
     };
     files::write(&config, documents.as_bytes(), 0o600)?;
     Point::InitConfigured.reached();

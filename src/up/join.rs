@@ -4,7 +4,6 @@
 use super::attempt::{self, Announced};
 use super::context::UpContext;
 use super::init::{marker, ready_uid};
-use super::point::Point;
 use super::{POLL_INTERVAL, StepOutcome, Waiting, jittered, time_left};
 use crate::exit::Exit;
 use crate::kube::Client;
@@ -23,6 +22,7 @@ use crate::node::Facts;
 use crate::node::data_dir_drop_ins;
 use crate::node::lease::{Queued, release};
 use crate::node::peers;
+use crate::node::point::Point;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;

@@ -2,7 +2,6 @@
 //! hook and registers.
 
 use super::context::UpContext;
-use super::point::Point;
 use super::{POLL_INTERVAL, StepOutcome, Waiting};
 use crate::aws::store::Written;
 use crate::bucket::keys;
@@ -21,6 +20,7 @@ use crate::model::record::view::RecordView;
 use crate::model::up::snapshot::Snapshot;
 use crate::node::data_dir_drop_ins;
 use crate::node::digests::digests;
+use crate::node::point::Point;
 use anyhow::{Result, anyhow};
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;

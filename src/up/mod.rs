@@ -17,7 +17,6 @@ mod observe;
 mod outages;
 mod own_files;
 mod own_node;
-pub mod point;
 mod record;
 mod reporting;
 mod restore;

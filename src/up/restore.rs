@@ -4,9 +4,8 @@
 //! content. So every step is seen to have worked, and the cluster that came up is the one that was saved, or the attempt has failed.
 
 use super::context::UpContext;
-use super::init::{Over, mark_init, ready_uid, run_init};
+use super::init::{InitData, mark_init, ready_uid, run_init};
 use super::own_node::OwnNode;
-use super::point::Point;
 use super::saved_snapshot::FetchedSnapshot;
 use crate::aws::store::Store;
 use crate::etcd::{self, Access};
@@ -24,6 +23,7 @@ use crate::model::record::cluster::{ClusterRecord, Published};
 use crate::node::Facts;
 use crate::node::credentials::{MEMBER_ETCD, fetch};
 use crate::node::etcdutl::Restoration;
+use crate::node::point::Point;
 use crate::node::registrar::rfc3339;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use std::net::SocketAddr;
@@ -73,7 +73,7 @@ pub(super) async fn restore_cluster(
     bundle.install(Path::new("/"))?;
     Point::BundleInstalled.reached();
     put_data(facts, what).await?;
-    let token = run_init(facts, kubeadm, claim, Over::RestoredData, deadline).await?;
+    let token = run_init(facts, kubeadm, claim, InitData::RestoredData, deadline).await?;
     let kubeconfig = Kubeconfig::read(Path::new("/etc/kubernetes/admin.conf"))?;
     let local = Client::new(&kubeconfig, SocketAddr::new(facts.node.address, facts.api_port()))?;
     let uid = ready_uid(&local).await?;

@@ -15,9 +15,10 @@ use crate::model::up::snapshot::SnapshotHere;
 use crate::node::Facts;
 use crate::node::credentials;
 use crate::node::etcdutl::{self, Etcdutl};
+use crate::node::fitness::room;
 use crate::snapshot::fetch;
 use anyhow::{Context, Error, Result, ensure};
-use rustix::fs::{stat, statvfs};
+use rustix::fs::stat;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -57,7 +58,7 @@ enum Trouble {
 
 /// How far this machine is.
 #[derive(Debug)]
-enum Stage {
+enum FetchStage {
     Fetching { task: JoinHandle<Result<FetchedSnapshot, Trouble>>, done: Arc<AtomicU64>, total: Arc<AtomicU64> },
     Here(FetchedSnapshot),
     Not { since: Instant, why: Trouble },
@@ -67,7 +68,7 @@ enum Stage {
 #[derive(Debug, Default)]
 pub(super) struct SavedSnapshot {
     /// The digest of the manifest that it is about, and how far that is.
-    now: Option<(String, Stage)>,
+    now: Option<(String, FetchStage)>,
 }
 
 impl Drop for SavedSnapshot {
@@ -95,15 +96,17 @@ impl SavedSnapshot {
             self.forget();
         }
         let stage = match self.now.take() {
-            Some((_, Stage::Fetching { task, .. })) if task.is_finished() => match task.await {
-                Ok(Ok(here)) => Stage::Here(here),
-                Ok(Err(why)) => Stage::Not { since: Instant::now(), why },
-                Err(error) => Stage::Not { since: Instant::now(), why: Trouble::Pending(error.to_string()) },
+            Some((_, FetchStage::Fetching { task, .. })) if task.is_finished() => match task.await {
+                Ok(Ok(here)) => FetchStage::Here(here),
+                Ok(Err(why)) => FetchStage::Not { since: Instant::now(), why },
+                Err(error) => FetchStage::Not { since: Instant::now(), why: Trouble::Pending(error.to_string()) },
             },
-            Some((_, Stage::Not { since, why })) if since.elapsed() < why.pause() => Stage::Not { since, why },
-            Some((_, Stage::Here(here))) if here.file.exists() => Stage::Here(here),
-            Some((_, fetching @ Stage::Fetching { .. })) => fetching,
-            None | Some((_, Stage::Not { .. } | Stage::Here(_))) => begin(facts, bundles, snapshots, saved),
+            Some((_, FetchStage::Not { since, why })) if since.elapsed() < why.pause() => {
+                FetchStage::Not { since, why }
+            }
+            Some((_, FetchStage::Here(here))) if here.file.exists() => FetchStage::Here(here),
+            Some((_, fetching @ FetchStage::Fetching { .. })) => fetching,
+            None | Some((_, FetchStage::Not { .. } | FetchStage::Here(_))) => begin(facts, bundles, snapshots, saved),
         };
         let told = stage.told();
         self.now = Some((wanted.clone(), stage));
@@ -113,8 +116,8 @@ impl SavedSnapshot {
     /// The snapshot, if it is here.
     pub(super) fn here(&self) -> Option<&FetchedSnapshot> {
         match &self.now {
-            Some((_, Stage::Here(here))) => Some(here),
-            Some((_, Stage::Fetching { .. } | Stage::Not { .. })) | None => None,
+            Some((_, FetchStage::Here(here))) => Some(here),
+            Some((_, FetchStage::Fetching { .. } | FetchStage::Not { .. })) | None => None,
         }
     }
 
@@ -134,7 +137,7 @@ impl SavedSnapshot {
     }
 
     fn stop(&mut self) {
-        if let Some((_, Stage::Fetching { task, .. })) = self.now.take() {
+        if let Some((_, FetchStage::Fetching { task, .. })) = self.now.take() {
             task.abort();
         }
     }
@@ -149,7 +152,7 @@ impl Trouble {
     }
 }
 
-impl Stage {
+impl FetchStage {
     fn told(&self) -> SnapshotHere {
         match self {
             Self::Fetching { done, total, .. } => {
@@ -163,7 +166,7 @@ impl Stage {
     }
 }
 
-fn begin(facts: &Facts, bundles: &Store, snapshots: &Store, saved: &Saved) -> Stage {
+fn begin(facts: &Facts, bundles: &Store, snapshots: &Store, saved: &Saved) -> FetchStage {
     let (facts, bundles, snapshots, saved) = (facts.clone(), bundles.clone(), snapshots.clone(), saved.clone());
     let (done, total) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
     let (so_far, all) = (Arc::clone(&done), Arc::clone(&total));
@@ -174,7 +177,7 @@ fn begin(facts: &Facts, bundles: &Store, snapshots: &Store, saved: &Saved) -> St
         };
         bring(&facts, &bundles, &snapshots, &saved, told).await
     });
-    Stage::Fetching { task, done, total }
+    FetchStage::Fetching { task, done, total }
 }
 
 /// Everything that is seen to before a claim: versions, programs, room, the snapshot itself.
@@ -237,9 +240,8 @@ fn has_room(data_dir: Option<&Path>, size: u64) -> Result<()> {
     };
     let places = if device(&fetched)? == device(&data)? { vec![(fetched, 2)] } else { vec![(fetched, 1), (data, 1)] };
     for (path, copies) in places {
-        let found = statvfs(&path).with_context(|| format!("failed to look at '{}'", path.display()))?;
-        let (free, needed) =
-            (found.f_bavail.saturating_mul(found.f_frsize), size.saturating_mul(copies).saturating_add(SPARE));
+        let free = room(&path).with_context(|| format!("failed to look at '{}'", path.display()))?.bytes;
+        let needed = size.saturating_mul(copies).saturating_add(SPARE);
         ensure!(
             free >= needed,
             "there is no room for it at '{}': {} MiB are free, {} MiB are needed: make room, or give the machines a larger disk",

@@ -19,7 +19,7 @@ EXIT_CODE = re.compile(r"\bexit codes? (\d+)\b")
 OF_THE_PROJECT = {
     "KUBEBOOT_BINARY": "tests/world/build.py",
     "KUBEBOOT_PROFILE": "dev/setup",
-    "KUBEBOOT_STOP_AT": "src/up/point/stop.rs",
+    "KUBEBOOT_STOP_AT": "src/node/point/stop.rs",
     "KUBEBOOT_WORLD": "tests/world/lifetime.py",
 }
 

@@ -69,6 +69,15 @@ pub enum RestoreDecision {
     Refused(Vec<RestoreRefusal>),
 }
 
+impl RestoreDecision {
+    /// For which machines it waits, and how long yet; `None` where it waits for nobody.
+    #[must_use]
+    pub fn waits_for(&self) -> Option<(&[InstanceId], Duration)> {
+        let Self::Wait { absent, left } = self else { return None };
+        Some((absent, *left))
+    }
+}
+
 /// Decides whether the cluster may be restored from the snapshot.
 #[must_use]
 pub fn judge(input: &RestoreInput<'_>) -> RestoreDecision {

@@ -97,6 +97,15 @@ pub enum RetireDecision {
     Refused(Vec<RetireRefusal>),
 }
 
+impl RetireDecision {
+    /// For which machines it waits, and how long yet; `None` where it waits for nobody.
+    #[must_use]
+    pub fn waits_for(&self) -> Option<(&[InstanceId], Duration)> {
+        let Self::Wait { absent, left } = self else { return None };
+        Some((absent, *left))
+    }
+}
+
 /// Decides whether the cluster may be retired.
 #[must_use]
 pub fn judge(input: &RetireInput<'_>) -> RetireDecision {

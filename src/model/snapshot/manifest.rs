@@ -74,7 +74,7 @@ pub struct ManifestError(pub String);
 
 /// What a machine knows of its cluster when it saves.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Origin {
+pub struct SnapshotOrigin {
     /// The claim under which the cluster was made.
     pub claim: ClaimId,
     /// The UID of its `kube-system` namespace.
@@ -93,7 +93,7 @@ pub struct Origin {
 
 /// What was uploaded.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Upload {
+pub struct Packed {
     /// Bytes of the database with etcd's digest.
     pub database_size: u64,
     /// That digest.
@@ -107,7 +107,13 @@ pub struct Upload {
 impl Manifest {
     /// The manifest of a snapshot that was just uploaded under this name.
     #[must_use]
-    pub fn new(name: &SnapshotName, kind: SnapshotKind, etcd_version: String, origin: Origin, upload: Upload) -> Self {
+    pub fn new(
+        name: &SnapshotName,
+        kind: SnapshotKind,
+        etcd_version: String,
+        origin: SnapshotOrigin,
+        upload: Packed,
+    ) -> Self {
         Self {
             schema: SCHEMA,
             claim: origin.claim,
@@ -240,7 +246,7 @@ impl Manifest {
         let digest = |digit: &str| format!("sha256:{}", digit.repeat(64));
         let saved_at = "2026-11-30T03:50:59Z".to_owned();
         let name = SnapshotName::new(kind, revision, &saved_at, &Nonce::parse(UUID).unwrap());
-        let origin = Origin {
+        let origin = SnapshotOrigin {
             claim: ClaimId::parse(UUID).unwrap(),
             kube_system_uid: Uid::parse(UUID).unwrap(),
             kubernetes_version: "v1.36.1".into(),
@@ -249,7 +255,7 @@ impl Manifest {
             saved_by: InstanceId::parse("i-00000001").unwrap(),
             saved_at,
         };
-        let upload = Upload {
+        let upload = Packed {
             database_size: 20_512,
             database_digest: digest("b"),
             object_size: 2_000,

@@ -90,14 +90,14 @@ pub(in crate::status) struct Record {
     service_subnet: String,
     pub(in crate::status) cluster: Option<Cluster>,
     /// The snapshot in which the cluster lives, or from which it is being restored.
-    snapshot: Option<Snapshot>,
+    snapshot: Option<ReportedSnapshot>,
     /// The claims that a restore follows.
     superseded: Vec<String>,
 }
 
 /// A snapshot that the record names.
 #[derive(Debug, Serialize)]
-struct Snapshot {
+struct ReportedSnapshot {
     key: String,
     digest: String,
     revision: u64,
@@ -107,7 +107,7 @@ struct Snapshot {
     taken_at: String,
 }
 
-impl Snapshot {
+impl ReportedSnapshot {
     fn new(snapshot: &SnapshotRef) -> Self {
         Self {
             key: snapshot.key.clone(),
@@ -153,7 +153,7 @@ impl Record {
             endpoint: identity.endpoint,
             service_subnet: identity.service_subnet,
             cluster: record.known_cluster().map(Cluster::new),
-            snapshot: record.saved().map(|saved| Snapshot::new(&saved.snapshot)),
+            snapshot: record.saved().map(|saved| ReportedSnapshot::new(&saved.snapshot)),
             superseded: record.superseded.iter().map(ToString::to_string).collect(),
         }
     }
