@@ -163,9 +163,14 @@ class Teller:
         self.until(lambda: self._has(node, "/run/standin/faults.used"), f"kubeadm of node {node} never came to {after}")
 
     def kill_kubeadm(self, node: int) -> None:
-        """SIGKILL to the kubeadm of a node."""
-        script = 'for p in /proc/[0-9]*; do ! grep -q standin.kubeadm "$p/cmdline" || kill -9 "${p#/proc/}"; done'
-        run_as(self.folder, str(node), ["sh", "-c", script])
+        """SIGKILL to the kubeadm of a node, which must run."""
+        # In brackets, so that the shell does not find itself by its own command line.
+        script = """killed=1
+        for p in /proc/[0-9]*; do
+            if grep -q 'standin[.]kubeadm' "$p/cmdline"; then kill -9 "${p#/proc/}" && killed=0; fi
+        done 2>/dev/null
+        exit $killed"""
+        self.run(node, "sh", "-c", script)
 
     def log(self, node: int) -> str:
         """What the `up` of this node has said so far."""
