@@ -13,8 +13,9 @@ from .journal import read
 from .options import Options
 
 
-def main() -> int:
-    arguments = parser().parse_args()
+def main(argv: list[str] | None = None) -> int:
+    """Carries out a command line, by default this process' own, and returns its exit code."""
+    arguments = parser().parse_args(argv)
     try:
         return run(arguments)
     except WorldError as error:
@@ -29,6 +30,12 @@ def run(arguments) -> int:
         return _print(arguments, lifetime.start(folder, _options(arguments)))
     if command == "down":
         lifetime.stop(folder)
+        return 0
+    if command == "nursery":
+        # Only now: it loads what a world needs, and no other command does.
+        from . import nursery
+
+        nursery.serve(folder, main)
         return 0
     if command == "node":
         argv = [word for word in arguments.argv[:1] if word != "--"] + arguments.argv[1:]

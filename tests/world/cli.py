@@ -155,6 +155,7 @@ def _up_command(commands) -> None:
 
 def _world_commands(commands) -> None:
     _command(commands, "down", "end the world; leaves no process, mount or file, also after a crash")
+    _command(commands, "nursery", "carry out such commands for a program until standard input ends: world/nursery.py")
     _command(commands, "status", "show the machines and what AWS says of them")
     _command(commands, "outcome", "print what has come of each machine, by etcd's and kubeadm's word; as JSON")
     wait = _command(commands, "wait", "wait until `kubeboot up` has ended on every machine; exit code 1 if one failed")

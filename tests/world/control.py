@@ -1,12 +1,13 @@
 """How the commands talk to a world: HTTP with JSON over a unix socket in its folder."""
 
+import contextlib
 import http.client
 import json
 import os
 import socket
 import socketserver
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
@@ -17,10 +18,22 @@ class WorldError(Exception):
     """What went wrong in the world, in words for the one who asked."""
 
 
-def _short(folder: Path) -> tuple[int, str]:
+@contextlib.contextmanager
+def _short(folder: Path) -> Iterator[str]:
     """A path for the socket that fits: socket addresses end at 108 bytes, and folders of tests are long."""
     opened = os.open(folder, os.O_PATH | os.O_DIRECTORY)
-    return opened, f"/proc/self/fd/{opened}/{SOCKET}"
+    try:
+        yield f"/proc/self/fd/{opened}/{SOCKET}"
+    finally:
+        os.close(opened)
+
+
+@contextlib.contextmanager
+def bound(folder: Path) -> Iterator[str]:
+    """A path by which a server binds the socket in `folder`, where an earlier one may have left its own."""
+    (folder / SOCKET).unlink(missing_ok=True)
+    with _short(folder) as path:
+        yield path
 
 
 class Control(socketserver.ThreadingUnixStreamServer):
@@ -30,15 +43,15 @@ class Control(socketserver.ThreadingUnixStreamServer):
     request_queue_size = 64
 
     def __init__(self, folder: Path, verbs: dict[str, Callable]):
-        (folder / SOCKET).unlink(missing_ok=True)
         self.verbs = verbs
-        opened, path = _short(folder)
-        super().__init__(path, _Handler)
-        os.close(opened)
+        with bound(folder) as path:
+            super().__init__(path, Handler)
         threading.Thread(target=self.serve_forever, name="control", daemon=True).start()
 
 
-class _Handler(BaseHTTPRequestHandler):
+class Handler(BaseHTTPRequestHandler):
+    """Carries out a verb of the server's: POST /VERB."""
+
     def do_POST(self) -> None:
         try:
             arguments = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -66,11 +79,8 @@ class _Connection(http.client.HTTPConnection):
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX)
         self.sock.settimeout(self.timeout)
-        opened, path = _short(self._folder)
-        try:
+        with _short(self._folder) as path:
             self.sock.connect(path)
-        finally:
-            os.close(opened)
 
 
 def ask(folder: Path, verb: str, timeout: float = 60.0, **arguments):

@@ -14,12 +14,15 @@ from .options import Options
 from .world import World
 
 
-def main() -> None:
+def main(folder: Path) -> int:
+    """Runs the world in `folder` to its end; returns the exit code."""
     try:
-        serve(Path(sys.argv[1]))
+        serve(folder)
     except (RuntimeError, ValueError, OSError) as error:
         # What a command shows is the end of this log: the reason, not how it got here.
-        sys.exit(str(error))
+        print(error, file=sys.stderr)
+        return 1
+    return 0
 
 
 def serve(folder: Path) -> None:
@@ -60,4 +63,4 @@ def _with_commands(known: dict[str, Callable]) -> dict[str, Callable]:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main(Path(sys.argv[1])))

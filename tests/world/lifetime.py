@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from .control import WorldError, ask
 from .machine import why_not
@@ -29,6 +30,15 @@ def default_folder() -> Path:
     return Path(os.environ.get("KUBEBOOT_WORLD") or state / "kubeboot/world")
 
 
+def spawn(folder: Path, log: BinaryIO) -> subprocess.Popen:
+    """Starts the process of the world in `folder`, in a session of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "world.daemon", str(folder)],
+        stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},
+    )  # fmt: skip
+
+
 def start(folder: Path, options: Options) -> dict:
     """Starts a world in `folder` and returns its status once it stands. Raises WorldError if it does not."""
     if reason := why_not():
@@ -41,11 +51,7 @@ def start(folder: Path, options: Options) -> dict:
         _empty(folder)
         options.write(folder / MARK)
         with (folder / "daemon.log").open("wb") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "world.daemon", str(folder)],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd=folder,
-                env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},
-            )  # fmt: skip
+            process = spawn(folder, log)
         whole.write(folder / "daemon.pid", f"{process.pid} {_start_time(process.pid)}\n")
         _wait_until_ready(folder, process)
     return ask(folder, "status")

@@ -12,6 +12,7 @@ pub mod history;
 pub mod http;
 pub mod leaving;
 pub mod machine;
+mod nursery;
 pub mod plan;
 pub mod renewing;
 pub mod server;

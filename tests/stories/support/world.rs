@@ -2,6 +2,7 @@
 
 use super::command::{self, Ended, Running};
 use super::control;
+use super::nursery;
 use super::plan::WorldPlan;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
@@ -58,7 +59,7 @@ impl World {
         if words.first().is_some_and(|command| !["up", "down", "outcome", "events"].contains(command)) {
             return control::command(self.folder.path(), words, VERB).with_context(told);
         }
-        let ended = command::run(&self.command(&[&["--json"], words].concat()), VERB)?;
+        let ended = nursery::run(self.folder_name(), &[&["--json"], words].concat(), VERB)?;
         ensure!(ended.code == 0, "{} ended with {}: {}", told(), ended.code, ended.text());
         serde_json::from_str(&ended.stdout).with_context(|| format!("{} gave no JSON", told()))
     }
@@ -160,11 +161,14 @@ impl World {
         })
     }
 
+    fn folder_name(&self) -> &str {
+        self.folder.path().to_str().expect("the temporary folder's name is our own and plain text")
+    }
+
     /// The command line of `dev/world` with these words, for this world.
     pub fn command<'a>(&'a self, words: &[&'a str]) -> Vec<&'a str> {
         const DEV_WORLD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/dev/world");
-        let folder = self.folder.path().to_str().expect("the temporary folder's name is our own and plain text");
-        [DEV_WORLD, "--dir", folder].into_iter().chain(words.iter().copied()).collect()
+        [DEV_WORLD, "--dir", self.folder_name()].into_iter().chain(words.iter().copied()).collect()
     }
 }
 
@@ -178,8 +182,10 @@ impl Drop for World {
         if !self.well {
             print_logs(self.folder.path());
         }
-        if let Err(error) = command::run(&self.command(&["down"]), VERB) {
-            eprintln!("failed to end the world: {error:#}");
+        match nursery::run(self.folder_name(), &["down"], VERB) {
+            Ok(ended) if ended.code == 0 => {}
+            Ok(ended) => eprintln!("failed to end the world: {}", ended.text()),
+            Err(error) => eprintln!("failed to end the world: {error:#}"),
         }
     }
 }
