@@ -27,12 +27,12 @@ impl LaterTruth {
         registrations: impl IntoIterator<Item = &'a Registration>,
         hash: Option<&str>,
     ) -> Option<Self> {
-        let later = |found: &'a Registration| match &record.state {
-            RecordState::Initializing { .. } if found.proves_flip_of(&record.claim_id) => Some(record.claim_id.clone()),
-            RecordState::Initializing { .. } | RecordState::Saved(_) | RecordState::Retired(_) => {
-                found.unexplained_by(record).cloned()
-            }
-            RecordState::Ready(_) => None,
+        let is_making = matches!(record.state, RecordState::Initializing { .. });
+        let later = |found: &'a Registration| {
+            let own = Some(&record.claim_id).filter(|claim| is_making && found.proves_flip_of(claim));
+            // Also beside a ready record: it names every cluster before its own, so that a machine of one of these, however late it comes
+            // back, is explained.
+            own.or_else(|| found.unexplained_by(record)).cloned()
         };
         let registration = registrations
             .into_iter()

@@ -46,7 +46,8 @@ fn by_the_table(seen: &Snapshot, policy: &Policy) -> Step {
         Ok(group) => group,
         Err(why) => return Step::StandBy(why),
     };
-    let certain_stop = || foreign_identity(seen, policy).or_else(|| foreign::state(seen)).or_else(|| went_back(seen));
+    let before_the_record = || foreign_identity(seen, policy).or_else(|| foreign::state(seen));
+    let certain_stop = || before_the_record().or_else(|| saved::set_aside(seen)).or_else(|| went_back(seen));
     if let Some(step) = certain_stop() {
         return step;
     }
