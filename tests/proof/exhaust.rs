@@ -443,6 +443,8 @@ worlds! {
     SURVIVOR, 64, saved(1, true, Budget { claims: 2, holdings: 1, lists: 1, cuts: 1, ..Budget::default() });
     /// A cluster of which nothing is left but a snapshot, that an operator restores.
     TOTAL_LOSS, 64, cluster(1, Budget { deaths: 1, stops: 1, launches: 1, snapshots: 1, writes: 1, restores: 1, claims: 2, ..Budget::default() });
+    /// The same with a machine that joins before: it has its vote before it says so.
+    LOSS_BESIDE, 64, with_fresh(1, 1, Budget { deaths: 1, stops: 1, holdings: 1, snapshots: 1, restores: 1, claims: 1, ..Budget::default() });
     /// A saved cluster whose record, hash and registrations go back while it is restored.
     SAVED_BACK, 64, saved(1, false, Budget { claims: 2, objects: 2, starts: 1, ..Budget::default() });
     /// A cluster that was restored, whose last voter of before comes back, and whose record of before, and a fresh machine.
