@@ -408,7 +408,7 @@ worlds! {
     /// A cluster that is lost and retired, whether that comes to its end, and objects that go back then.
     RETIRED_BACK, 64, cluster(1, Budget { claims: 1, deaths: 1, launches: 1, retirements: 1, objects: 1, ..Budget::default() });
     /// The record goes back to a retired cluster's, while who made the next one has not yet written that down.
-    BEFORE_THE_MARK, 64, cut_off_at_the_flip(Budget { objects: 1, claims: 1, holdings: 1, starts: 1, ..Budget::default() });
+    BEFORE_THE_MARK, 1, cut_off_at_the_flip(Budget { objects: 1, claims: 1, holdings: 1, starts: 1, ..Budget::default() });
     /// A cluster after a retired one, whose record and hash go back to that one, three times.
     TWICE_BACK, 64, after_a_retired_one(Budget { objects: 3, claims: 1, freezes: 1, starts: 1, ..Budget::default() });
     /// Two fresh machines, something wrong with any of them at any moment.
@@ -441,6 +441,8 @@ worlds! {
     RESTORER_DIES, 64, saved(2, false, Budget { claims: 2, deaths: 1, kills: 1, ..Budget::default() });
     /// A saved cluster, its last voter that comes back with its data, and a fresh machine.
     SURVIVOR, 64, saved(1, true, Budget { claims: 2, holdings: 1, lists: 1, cuts: 1, ..Budget::default() });
+    /// The same while the group ends that last voter, which may be taken back into it.
+    SURVIVOR_ENDS, 64, saved(1, true, Budget { claims: 1, holdings: 1, lists: 1, endings: 1, faults: 1, ..Budget::default() });
     /// A cluster of which nothing is left but a snapshot, that an operator restores.
     TOTAL_LOSS, 64, cluster(1, Budget { deaths: 1, stops: 1, launches: 1, snapshots: 1, writes: 1, restores: 1, claims: 2, ..Budget::default() });
     /// The same with a machine that joins before: it has its vote before it says so.

@@ -1,6 +1,7 @@
 //! What proves that the record was once further than it says: then an older version of it has come back.
 
 use crate::model::machine::ids::{ClaimId, InstanceId};
+use crate::model::machine::local::{Local, Stage};
 use crate::model::membership::registration::Registration;
 use crate::model::record::cluster::{ClusterRecord, RecordState};
 use std::fmt;
@@ -48,12 +49,26 @@ pub fn explains_hash(record: &ClusterRecord, hash: Option<&str>) -> bool {
     match (&record.state, hash) {
         (_, None) | (RecordState::Ready(_), _) => true,
         (RecordState::Initializing { .. } | RecordState::Saved(_), Some(hash)) => {
-            record.saved().is_some_and(|saved| saved.published.ca_hashes.join("\n") == hash)
+            record.saved().is_some_and(|saved| saved.published.hash_line() == hash)
         }
         (RecordState::Retired(retired), Some(hash)) => {
             // Where the record was lost, nobody knows which hash its cluster had.
-            retired.as_ref().is_none_or(|published| published.ca_hashes.join("\n") == hash)
+            retired.as_ref().is_none_or(|published| published.hash_line() == hash)
         }
+    }
+}
+
+/// Whether the published hash may prove anything to this machine: without a cluster by the record, and where an init under another claim
+/// than the ready record's has left something here, which may have become the cluster of that hash.
+#[must_use]
+pub fn may_be_told_by_hash(record: Option<&ClusterRecord>, local: &Local) -> bool {
+    let Some(ready) = record.filter(|record| record.published().is_some()) else { return true };
+    match local {
+        Local::HalfMade { stage: Stage::Initializing, claim_id, .. } => *claim_id != ready.claim_id,
+        Local::HalfMade { stage: Stage::Joining, .. }
+        | Local::Made { .. }
+        | Local::Fresh
+        | Local::Unexplained { .. } => false,
     }
 }
 

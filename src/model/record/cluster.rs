@@ -131,6 +131,14 @@ pub struct ClusterRecord {
     pub state: RecordState,
 }
 
+impl Published {
+    /// The line of which the published discovery hash consists.
+    #[must_use]
+    pub fn hash_line(&self) -> String {
+        self.ca_hashes.join("\n")
+    }
+}
+
 #[cfg(test)]
 impl Published {
     /// For tables that need a cluster and do not look at it: `by` made it.

@@ -588,6 +588,25 @@ fn nothing_makes_a_cluster_beside_a_registration_that_says_nothing() {
 }
 
 #[test]
+fn what_an_init_left_stays_beside_the_hash_of_another_cluster_than_the_ready_records() {
+    // The record of a cluster that was given up is back, and nobody has registered the flip of what lies here.
+    let of = |hash: Option<&str>| Snapshot {
+        record: ready(),
+        data: data_of_init(7),
+        hash: hash.map(str::to_owned),
+        local: half_made(1, 7, Stage::Initializing),
+        ..machine(1)
+    };
+    assert_eq!(decided(&of(Some("sha256:01"))), Step::Stop(Stop::RecordWentBack(LaterTruth::Hash)));
+    for hash in [None, Some("sha256:00")] {
+        assert_eq!(decided(&of(hash)), Step::Wipe(Wipe::Deposed(claim(7))), "{hash:?}");
+    }
+    let fresh =
+        Snapshot { cluster: ClusterView::Listed(listed(&[(2, true)])), local: Local::Fresh, ..of(Some("sha256:01")) };
+    assert_eq!(decided(&fresh), Step::Join, "nobody decides by the hash alone");
+}
+
+#[test]
 fn what_an_init_left_stays_where_somebody_says_that_its_cluster_was_made() {
     let local = half_made(1, 2, Stage::Initializing);
     let of = |registrations, record| Snapshot {
