@@ -252,7 +252,7 @@ fn expected_size(input: &StatusInput, desired: usize) -> usize {
 }
 
 fn hash(input: &StatusInput) -> Option<StatusReason> {
-    let recorded = published(input)?.ca_hashes.join("\n");
+    let recorded = published(input)?.hash_line();
     match &input.hash {
         Ok(Some(hash)) if hash.trim_end() == recorded => None,
         Ok(_) => Some(StatusReason::HashDiffers),
