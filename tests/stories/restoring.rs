@@ -264,12 +264,18 @@ fn a_node_of_the_same_name_that_came_with_the_data_is_another_machines_and_goes(
 }
 
 #[test]
-fn a_machine_of_the_old_cluster_that_boots_in_the_middle_serves_nobody() -> Result<()> {
-    restorable(3).tell(|world| {
+fn machines_of_the_old_cluster_that_come_back_serve_nobody_and_lose_nothing() -> Result<()> {
+    restorable(4).tell(|world| {
         let before = world.save_a_cluster_of(3)?;
-        // It is gone by EC2's word, and its disk is kept.
-        world.ask(&["kill", "3"])?;
-        world.ask(&["ec2-state", "3", "terminated"])?;
+        // Another one has a vote, and has never joined.
+        world.kubeadm_fault(4, &serde_json::json!({"join": {"after": "etcd-join", "hang": true, "times": 1}}))?;
+        world.run_up(4)?;
+        world.until_kubeadm_fault(4)?;
+        // They are gone by EC2's word, and their disks are kept.
+        for node in [3, 4] {
+            world.cut_power(node)?;
+            world.ask(&["ec2-state", &node.to_string(), "terminated"])?;
+        }
         world.restore(2, &["--latest", "--yes"], 0)?;
         world.kubeadm_fault(1, &serde_json::json!({"init": {"after": "control-plane", "hang": true, "times": 1}}))?;
         world.run_up(1)?;
@@ -291,9 +297,37 @@ fn a_machine_of_the_old_cluster_that_boots_in_the_middle_serves_nobody() -> Resu
         world.run_up(1)?;
         world.all_up(&[1, 2])?;
         world.are_restored(&before, &[1, 2])?;
+        // Nobody ever asked the one that had never joined for anything: it joins, and what it had is moved aside.
+        world.ask(&["ec2-state", "4", "running"])?;
+        world.boot(4, true)?;
+        world.all_up(&[4])?;
+        world.has_moved_aside(4)?;
+        // So does a new machine with the old one's disk.
+        world.ask(&["launch", "--no-up"])?;
+        world.cut_power(3)?;
+        for path in ["/etc/kubernetes", "/var/lib/etcd", "/var/lib/kubeboot"] {
+            world.copy_to(3, path, 5)?;
+        }
+        world.run_up(5)?;
+        world.all_up(&[5])?;
+        world.has_moved_aside(5)?;
+        ensure!(world.member_folder(3)?.exists(), "its data is gone");
+        world.are_restored(&before, &[1, 2, 4, 5])?;
         world.kept_one_line()
     })
 }
+
+impl World {
+    /// Fails unless a machine has kept the data of an earlier cluster beside that of its member.
+    fn has_moved_aside(&self, node: usize) -> Result<()> {
+        let folder = self.disk(node)?.join("var/lib/etcd");
+        ensure!(folder.join("member/wal").exists(), "node {node} is no member");
+        ensure!(folder.join("kubeboot-aside/wal").exists(), "the data of node {node} is gone");
+        ensure!(!folder.join("kubeboot-aside-2").exists(), "there is more than node {node} had");
+        Ok(())
+    }
+}
+
 
 /// The record of a saved cluster, as `kubeboot restore` has written it, put back whatever came of it.
 pub fn begin_anew(world: &World, saved: &Value, nodes: &[usize]) -> Result<()> {
