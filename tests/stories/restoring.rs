@@ -328,7 +328,6 @@ impl World {
     }
 }
 
-
 /// The record of a saved cluster, as `kubeboot restore` has written it, put back whatever came of it.
 pub fn begin_anew(world: &World, saved: &Value, nodes: &[usize]) -> Result<()> {
     for node in nodes {
