@@ -26,4 +26,6 @@ pub use endpoint::{UnverifiedAnswer, answers_at, answers_at_address};
 pub use kubeconfig::Kubeconfig;
 pub use leases::LeaseClient;
 pub use probe::is_api_server;
+#[cfg(test)]
+pub(crate) use requests::tests as requests_for_tests;
 pub use requests::{RequestWatch, Settled, Settlement, SigningRequest};

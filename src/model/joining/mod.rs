@@ -9,12 +9,14 @@
 //! | [`bootstrap_token`] | what is a bootstrap token? |
 //! | [`publication`] | when is either written, and over what? |
 //! | [`approval`] | which request for a kubelet's certificate is approved? |
+//! | [`oldest`] | which version has the oldest API server? |
 //! | `object` | how are the two stored, and what is no such object? |
 
 pub mod approval;
 pub mod bootstrap_token;
 pub mod cluster;
 mod object;
+pub mod oldest;
 pub mod publication;
 pub mod token;
 
