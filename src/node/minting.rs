@@ -34,7 +34,11 @@ pub fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
-fn draw() -> Result<BootstrapToken> {
+/// A token that nobody can foresee.
+///
+/// # Errors
+/// The machine's source of random numbers fails.
+pub fn draw() -> Result<BootstrapToken> {
     let mut bytes = [0; BYTES];
     let random = rustls::crypto::aws_lc_rs::default_provider().secure_random;
     random.fill(&mut bytes).ok().context("the source of random numbers gives none")?;
