@@ -1,5 +1,6 @@
 """A few nodes for the stand-in's own tests: each a folder, two addresses and a kubelet, no namespaces needed."""
 
+import datetime
 import json
 import os
 import shutil
@@ -184,6 +185,31 @@ class Node:
         finally:
             del os.environ["STANDIN_ROOT"]
 
+    def answer(self, method, target, body=None, **more):
+        """(status, object or the text of a refusal) of a request, as api()."""
+        try:
+            return 200, self.api(method, target, body, **more)
+        except kubeapi.ApiError as error:
+            return error.status, str(error)
+
+    def by_token(self, token, name="token"):
+        """The path of a kubeconfig that shows a token, with this node's CA and its API server."""
+        ca = self.read("/etc/kubernetes/pki/ca.crt").encode()
+        text = kubeconfig.build(f"https://{self.address}:6443", "kubernetes", name, ca, {"token": token} if token else {})
+        return self.write(f"/run/{name}.conf", text)
+
+    def make_token(self, token, groups="", **data):
+        """A bootstrap token in the cluster, for an hour unless told otherwise; a value of None is left out."""
+        ident, _, secret = token.partition(".")
+        known = {
+            "token-id": ident, "token-secret": secret, "usage-bootstrap-authentication": "true", "auth-extra-groups": groups,
+            "expiration": moment(3600), **{key.replace("_", "-"): value for key, value in data.items() if key != "type"},
+        }  # fmt: skip
+        kept = {key: value for key, value in known.items() if value is not None}
+        kind = data.get("type", "bootstrap.kubernetes.io/token")
+        made = {"metadata": {"name": f"bootstrap-token-{ident}"}, "type": kind, "stringData": kept}
+        self.api("POST", "/api/v1/namespaces/kube-system/secrets", made)
+
     def get(self, target, **more):
         """The object at a path, as api()."""
         return self.api("GET", target, **more)
@@ -245,6 +271,12 @@ class Lab:
             node.cut()
         self._claim.close()
         shutil.rmtree(self.folder)
+
+
+def moment(seconds):
+    """The moment so many seconds from now, as Kubernetes writes it."""
+    when = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=seconds)
+    return when.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def wait(condition, limit, what):

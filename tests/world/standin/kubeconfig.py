@@ -40,7 +40,7 @@ def linked(file):
 
 
 class Config:
-    """A kubeconfig as read: server, CA and the client's certificate of its current context."""
+    """A kubeconfig as read: server, CA and the client's certificate or token of its current context."""
 
     def __init__(self, text):
         whole = yaml.safe_load(text)
@@ -48,7 +48,8 @@ class Config:
         cluster = _named(whole["clusters"], context["cluster"])["cluster"]
         self.server = cluster["server"]
         self.ca_pem = _pem(cluster, "certificate-authority")
-        self.user = _named(whole.get("users") or [], context.get("user", "")).get("user") or {}
+        self.user_name = context.get("user", "")
+        self.user = _named(whole.get("users") or [], self.user_name).get("user") or {}
 
     @classmethod
     def load(cls, file):
@@ -62,6 +63,13 @@ class Config:
     def certificate(self):
         """The client's certificate as PEM, or None without one. Raises OSError when it is linked and not there."""
         return _pem(self.user, "client-certificate")
+
+    def token(self):
+        """The client's bearer token, or an empty text. Raises OSError when it is in a file that is not there."""
+        if self.user.get("token") or not self.user.get("tokenFile"):
+            return self.user.get("token") or ""
+        with open(node.path(self.user["tokenFile"]), encoding="utf-8") as text:
+            return text.read().strip()
 
     def context(self):
         """A TLS client for this kubeconfig, with the client certificate if it has one."""
