@@ -164,6 +164,24 @@ class Node:
             ),
         )
 
+    def worker_config(self, **extra):
+        """A document for the join of this node as a worker, after discover()."""
+        found = {"file": {"kubeConfigPath": "/run/discovery.conf"}}
+        registration = {"name": self.name, "kubeletExtraArgs": [{"name": "provider-id", "value": f"aws:///a/i-{self.name}"}]}
+        given = {"apiVersion": V, "kind": "JoinConfiguration", "nodeRegistration": registration, "discovery": found, **extra}
+        return [given]
+
+    def discover(self, other, token, ca=None):
+        """The file by which this node finds a cluster through one of its machines; without a token it shows nothing."""
+        self.hosts(other.address)
+        ca = ca or other.read("/etc/kubernetes/pki/ca.crt")
+        user = {"token": token} if token else {}
+        self.write("/run/discovery.conf", kubeconfig.build(f"https://{ENDPOINT}:6443", "kubernetes", "joining", ca.encode(), user))
+
+    def work(self, **extra):
+        """The join of this node as a worker, after discover(): the completed process."""
+        return self.run("kubeadm", "join", "--config", self.write("/run/worker.yaml", self.worker_config(**extra)))
+
     def init(self, *arguments, **extra):
         """A successful init; its output."""
         return self.kubeadm("init", "--config", self.write("/run/init.yaml", self.init_config(**extra)), *arguments)
@@ -258,10 +276,11 @@ class Lab:
         self.folder = tempfile.mkdtemp(prefix="standin-")
         self.nodes = []
 
-    def node(self, name=None, number=None):
-        """A machine that is powered on."""
+    def node(self, name=None, number=None, **settings):
+        """A machine that is powered on; `settings` are those of the stand-in."""
         number = number or len(self.nodes) + 1
         made = Node(self, name or f"n{number}", number)
+        made.env |= settings
         self.nodes.append(made)
         return made.boot()
 

@@ -13,7 +13,7 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qsl, urlsplit
 
-from . import dial, etcdapi, mounts, node, rbac, resources, rules, signing, storage, tokens, users
+from . import dial, etcdapi, mounts, node, rbac, resources, signing, storage, tokens, users
 
 HEALTH_TIMEOUT = 2.0  # seconds for the read behind /readyz
 ETCD_TIMEOUT = 10.0  # seconds for any other call: etcd itself gives up after 7

@@ -89,16 +89,46 @@ def fetch(api, log_prefix):
     """The ClusterConfiguration of the cluster. Raises say.Failure, in the words of `kubeadm join` and `reset`."""
     say.out(f'[{log_prefix}] Reading configuration from the "kubeadm-config" ConfigMap in namespace "kube-system"...')
     say.out(f"[{log_prefix}] Use 'kubeadm init phase upload-config kubeadm --config your-config-file' to re-upload it.")
+    try:
+        return _stored(_short_retry(api, "kubeadm-config"))
+    except kubeapi.ApiError as error:
+        raise say.Failure(f"failed to get config map: {error}") from error
+
+
+def fetch_components(api):
+    """The KubeletConfiguration of the cluster, as text; that of kube-proxy is looked for and may be missing. Raises say.Failure."""
+    problem = "failed to get component configs: "
+    try:
+        text = _short_retry(api, "kubelet-config", problem)["data"]["kubelet"]
+    except kubeapi.ApiError as error:
+        raise say.Failure(f"{problem}{error}") from error
+    try:
+        _short_retry(api, "kube-proxy", problem)
+        say.warn(
+            "utils.go:69",
+            'The recommended value for "bindAddress" in "KubeProxyConfiguration" is: ::; the provided value '
+            "is: 0.0.0.0",
+        )
+    except kubeapi.ApiError as error:
+        if error.status not in (403, 404):
+            raise say.Failure(f"{problem}{error}") from error
+        without = "Warning: No kubeproxy.config.k8s.io/v1alpha1 config is loaded. Continuing without it"
+        say.warn("configset.go:77", f"{without}: {error}")
+    return text
+
+
+def _short_retry(api, name, problem="failed to get config map: "):
+    """A ConfigMap of kube-system, within a third of a second. Raises kubeapi.ApiError, or say.Failure without an answer."""
     end = time.monotonic() + SHORT_RETRY
     while True:
         try:
-            return _stored(api.get(f"{SYSTEM}/configmaps/kubeadm-config"))
+            return api.get(f"{SYSTEM}/configmaps/{name}")
         except kubeapi.ApiError as error:
             if error.status in (401, 403, 404) or time.monotonic() > end:
-                raise say.Failure(f"failed to get config map: {error}") from error
+                raise
         except dial.Unreachable as error:
             if time.monotonic() > end:
-                raise say.Failure(f"failed to get config map: {error}") from error
+                raise say.Failure(f"{problem}{error}") from error
         time.sleep(POLL)
 
 

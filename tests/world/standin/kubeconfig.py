@@ -60,6 +60,14 @@ class Config:
             except (yaml.YAMLError, KeyError, TypeError, LookupError) as error:
                 raise ValueError(f'error loading config file "{file}": {error}') from error
 
+    def embed(self):
+        """Takes into itself what its credentials name by a file. Raises OSError for one that is not there."""
+        if self.token():
+            self.user = {"token": self.token()}
+        elif self.certificate():
+            key = _pem(self.user, "client-key")
+            self.user = embedded(self.certificate(), key or b"")
+
     def certificate(self):
         """The client's certificate as PEM, or None without one. Raises OSError when it is linked and not there."""
         return _pem(self.user, "client-certificate")

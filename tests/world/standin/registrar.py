@@ -8,7 +8,7 @@ import shlex
 import threading
 import time
 
-from . import dial, kubeapi, kubeconfig, manifests, node, pki, whole
+from . import dial, kubeapi, kubeconfig, manifests, node, nodeauth, pki, whole
 from .storage import now
 
 KUBELET_CONF = "/etc/kubernetes/kubelet.conf"
@@ -34,6 +34,15 @@ def kubelet_flags():
         return {}
     arguments = shlex.split(found[1]) if found else []
     return dict(each.removeprefix("--").split("=", 1) for each in arguments if "=" in each)
+
+
+def refused_labels():
+    """Why kubelet does not start with the labels that it was given; empty if it does."""
+    given = kubelet_flags().get("node-labels", "").split(",")
+    wrong = nodeauth.forbidden_labels([pair.split("=", 1)[0] for pair in given if pair])
+    if not wrong:
+        return ""
+    return f"failed to validate kubelet flags: unknown 'kubernetes.io' or 'k8s.io' labels specified with --node-labels: [{' '.join(wrong)}]"
 
 
 class Refused(Exception):

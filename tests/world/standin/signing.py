@@ -187,7 +187,7 @@ def _wrong_conditions(had, has):
     if len(set(kinds)) != len(kinds):
         return ": Duplicate value"
     before = {each["type"]: each for each in had if each["type"] in VERDICTS}
-    for kind, each in before.items():
+    for kind in before:
         if kind not in kinds:
             return f": Forbidden: updates may not remove a condition of type {kind}"
     added = [kind for kind in kinds if kind in VERDICTS and kind not in before]
