@@ -5,12 +5,18 @@
 mod access;
 mod answers;
 mod bearer;
+mod bootstrap;
 mod client;
 mod endpoint;
 mod kubeconfig;
 mod leases;
 mod nodes;
+mod pkcs10;
 mod probe;
+mod rbac;
+mod requests;
+#[cfg(test)]
+pub(crate) mod server;
 mod transport;
 
 pub use access::ApiAccess;
@@ -20,3 +26,6 @@ pub use endpoint::{UnverifiedAnswer, answers_at, answers_at_address};
 pub use kubeconfig::Kubeconfig;
 pub use leases::LeaseClient;
 pub use probe::is_api_server;
+#[cfg(test)]
+pub(crate) use requests::tests as requests_for_tests;
+pub use requests::{RequestWatch, Settled, Settlement, SigningRequest};

@@ -5,8 +5,9 @@ use super::facts::Facts;
 use crate::exit::Exit;
 use crate::host::files;
 use crate::kubeadm::attempt::Failure;
-use crate::kubeadm::documents::{BootstrapToken, DocumentRefusal};
+use crate::kubeadm::documents::DocumentRefusal;
 use crate::kubeadm::run::Kubeadm;
+use crate::model::joining::BootstrapToken;
 use crate::model::machine::ids::ClaimId;
 use anyhow::{Context, Result, anyhow};
 use std::path::Path;
@@ -23,7 +24,7 @@ pub async fn refused_by_kubeadm(facts: &Facts) -> Result<Vec<(&'static str, Stri
     let kubeconfig = folder.path().join("kubeconfig");
     files::write(&kubeconfig, b"", 0o600)?;
     // Never used for anything, so anybody may know them.
-    let token = BootstrapToken::new(&[0; 22]);
+    let token = BootstrapToken::parse("aaaaaa.aaaaaaaaaaaaaaaa")?;
     let claim = ClaimId::parse("00000000-0000-4000-8000-000000000000").context("a UUID in lower case is a claim ID")?;
     let init = facts.documents.init(&facts.cluster, &facts.node, &token, &claim)?;
     let join = facts.documents.join(&facts.cluster, &facts.node, &kubeconfig)?;

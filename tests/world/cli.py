@@ -151,6 +151,7 @@ def _up_command(commands) -> None:
         "--imds", default="normal", metavar="MODE", help="mode of every metadata service at first; see `imds --help`"
     )
     up.add_argument("--iam", type=Path, metavar="FILE", help="let policies count: as `iam` does, from the start")
+    cli_group.worker_options(up)
 
 
 def _world_commands(commands) -> None:
@@ -188,6 +189,7 @@ def _machine_commands(commands) -> None:
     launch = _command(commands, "launch", "one more instance")
     launch.add_argument("--id", help="its instance ID, such as one that sorts first")
     launch.add_argument("--like", metavar="NODE", help="give it the address of this terminated node")
+    cli_group.of_workers(launch)
     _up_choice(launch)
     fault = _command(commands, "standin-fault", "write the stand-in's fault file of a machine", node=True)
     fault.add_argument(
@@ -243,7 +245,7 @@ def _aws_commands(commands) -> None:
     notice.add_argument("--raw", metavar="TEXT", help="the answer as it stands")
     notice.add_argument("--gone", action="store_true", help="take it back")
     _command(
-        commands, "iam", "let policies count: those of the machines' role, of the bucket and of its keys"
+        commands, "iam", "let policies count: those of the machines' roles, of the bucket and of its keys"
     ).add_argument("file", type=Path, metavar="FILE", help="JSON; world/iam.py says what is in it")
     _command(commands, "lb", "set the load balancer's mode").add_argument("mode", choices=["normal", "none"])
 

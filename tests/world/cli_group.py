@@ -1,7 +1,8 @@
-"""The options of the commands of `dev/world` about the group and its instances: see cli.py."""
+"""The options of the commands of `dev/world` about the groups and their instances: see cli.py."""
 
 import argparse
 from collections.abc import Callable
+from pathlib import Path
 
 from .hooks import TRANSITIONS
 from .refresh import MAXIMUM, MINIMUM
@@ -22,13 +23,36 @@ def add_to(commands: argparse._SubParsersAction, command: Callable) -> None:
     command(commands, "leave-group", "detach an instance: EC2 knows it, the group does not", node=True)
     desired = command(commands, "desired", "set the desired capacity; the group launches or terminates to match")
     desired.add_argument("count", type=int, metavar="N")
+    of_workers(desired)
     desired.add_argument("--no-scale", dest="scale", action="store_false", help="only say it")
     deleted = command(commands, "delete-group", "delete the group; refused while it has machines")
     deleted.add_argument("--force", action="store_true", help="end its machines with it, past every hook")
+    of_workers(deleted)
     retention = command(commands, "retention", "whether the group retains what a terminate hook's ABANDON leaves")
     retention.add_argument("mode", choices=["on", "off"])
+    of_workers(retention)
     _hook_commands(commands, command)
     _refresh_commands(commands, command)
+
+
+def of_workers(command: argparse.ArgumentParser) -> None:
+    """Lets a command mean the group of workers."""
+    command.add_argument("--workers", action="store_true", help="of the group of workers, not the control plane's")
+
+
+def worker_options(up: argparse.ArgumentParser) -> None:
+    """Adds what `up` takes of a group of workers."""
+    workers = up.add_argument_group("workers", "a second group, whose machines have role = \"worker\" and no endpoint in their settings")
+    workers.add_argument("--workers", type=int, metavar="N", help="how many (default: there is no such group)")
+    workers.add_argument(
+        "--worker-set", action="append", default=[], metavar="KEY=VALUE", help="a setting of every worker, as --set"
+    )
+    workers.add_argument("--worker-kubeadm-config", type=Path, metavar="FILE", help="kubeadm documents for every worker")
+    workers.add_argument("--worker-launch-hook", default="", metavar="NAME", help="as --launch-hook, of that group")
+    workers.add_argument("--worker-terminate-hook", default="", metavar="NAME", help="as --terminate-hook, of that group")
+    workers.add_argument(
+        "--worker-hook-seconds", type=int, default=3600, metavar="SECONDS", help="as --hook-seconds (default: 3600)"
+    )
 
 
 def _hook_commands(commands: argparse._SubParsersAction, command: Callable) -> None:
@@ -43,7 +67,10 @@ def _hook_commands(commands: argparse._SubParsersAction, command: Callable) -> N
     add.add_argument(
         "--result", default="ABANDON", choices=["CONTINUE", "ABANDON"], help="how it ends then (default: ABANDON)"
     )
-    command(actions, "rm", "delete a hook; what waits in it goes on").add_argument("name", metavar="NAME")
+    of_workers(add)
+    remove = command(actions, "rm", "delete a hook; what waits in it goes on")
+    remove.add_argument("name", metavar="NAME")
+    of_workers(remove)
 
 
 def _refresh_commands(commands: argparse._SubParsersAction, command: Callable) -> None:
@@ -57,5 +84,6 @@ def _refresh_commands(commands: argparse._SubParsersAction, command: Callable) -
     start.add_argument(
         "--maximum", type=int, default=MAXIMUM, metavar="PERCENT", help="there at most (default: %(default)s)"
     )
-    command(actions, "cancel", "end it where it is")
-    command(actions, "list", "every one, the last one first")
+    of_workers(start)
+    of_workers(command(actions, "cancel", "end it where it is"))
+    of_workers(command(actions, "list", "every one, the last one first"))

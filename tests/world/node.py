@@ -4,6 +4,7 @@ import threading
 from pathlib import Path
 
 from . import disk, launchers, shutdown
+from .account import CONTROL_PLANE
 from .addresses import IMDS_PORT, Addresses
 from .faults import Faults
 from .imds import Imds
@@ -41,7 +42,9 @@ class Node:
         events: Journal,
         faults: Faults,
         network: Path | None = None,
+        role: str = CONTROL_PLANE,
     ):
+        self.role = role
         self.index, self.slot, self.id, self.address = index, slot, identity.instance, identity.private_ip
         self.loopback, self._endpoint, self._events = addresses.loopback(slot), addresses.balancer, events
         self._host_name = identity.host_name
@@ -75,9 +78,11 @@ class Node:
         """The disk of a fresh instance. `kubeadm_config` is the text of that file; empty for none."""
         if kubeadm_config:
             settings = {**settings, "kubeadm_config": KUBEADM_CONFIG}
+        if self.role == CONTROL_PLANE:
+            settings = {**QUIET, **settings}
         path = self.machine.folder / "disk"
         machine_id = self.id.removeprefix("i-").ljust(32, "0")
-        disk.format(path, self._host_name, self.address, self.loopback, self._endpoint, config_toml({**QUIET, **settings}), machine_id)
+        disk.format(path, self._host_name, self.address, self.loopback, self._endpoint, config_toml(settings), machine_id)
         if kubeadm_config:
             file = path / KUBEADM_CONFIG.lstrip("/")
             whole.write(file, kubeadm_config, 0o600)

@@ -36,6 +36,9 @@ def policies(*statements: dict, bucket: tuple = (), keys: dict | None = None) ->
         (allow("*", Condition={"Null": {"s3:if-match": "true"}}), Ask("a", "r", {"s3:if-match": "e"}), False),
         (allow("*", Condition={"StringEquals": {"kms:ViaService": "s3"}}), Ask("a", "r"), False),
         (allow("*", Condition={"StringNotEquals": {"kms:ViaService": "s3"}}), Ask("a", "r"), True),
+        (allow("*", Condition={"StringLike": {"aws:userid": "*:${ec2:InstanceID}"}}), Ask("a", "r", {"aws:userid": "R:i-1", "ec2:InstanceID": "i-1"}), True),
+        (allow("*", Condition={"StringLike": {"aws:userid": "*:${ec2:InstanceID}"}}), Ask("a", "r", {"aws:userid": "R:i-1", "ec2:InstanceID": "i-2"}), False),
+        (allow("*", Condition={"StringLike": {"aws:userid": "*${ec2:InstanceID}"}}), Ask("a", "r", {"aws:userid": "R:i-1"}), False),
         (
             allow("*", Condition={"ArnNotEquals": {"aws:PrincipalArn": "arn:*"}}),
             Ask("a", "r", {"aws:PrincipalArn": "arn:x"}),
@@ -60,6 +63,7 @@ def test_a_statement_applies(statement, ask, holds):
         {"Effect": "allow", "Action": "*", "Resource": "*"},
         allow("*", Condition={"IpAddress": {"aws:SourceIp": "10.0.0.0/8"}}),
         allow("*", Condition={"StringEquals": {"aws:SourceVpce": "vpce-1"}}),
+        allow("*", Condition={"StringEquals": {"aws:userid": "${aws:SourceIp}"}}),
     ],
 )
 def test_what_cannot_be_judged_is_refused_at_once(statement):
@@ -69,7 +73,7 @@ def test_what_cannot_be_judged_is_refused_at_once(statement):
 
 def test_a_denial_wins_over_every_permission():
     deny = {"Effect": "Deny", "Principal": "*", "Action": "s3:DeleteObject", "Resource": "arn:aws:s3:::b/record"}
-    iam = Iam("arn:group", policies(allow("s3:*"), bucket=(deny,)))
+    iam = Iam(lambda call: "arn:group", policies(allow("s3:*"), bucket=(deny,)))
     assert "explicit deny in a resource-based policy" in iam.why_not(Ask("s3:DeleteObject", "arn:aws:s3:::b/record"))
     assert iam.why_not(Ask("s3:DeleteObject", "arn:aws:s3:::b/other")) is None
 
@@ -79,11 +83,11 @@ def test_a_key_listens_to_iam_only_if_it_says_so():
         KEY: {"Statement": [allow("kms:*", Principal=ROOT)]},
         OTHER: {"Statement": [allow("kms:PutKeyPolicy", Principal=ROOT)]},
     }
-    iam = Iam("arn:group", policies(allow("kms:*"), keys=keys))
+    iam = Iam(lambda call: "arn:group", policies(allow("kms:*"), keys=keys))
     assert iam.why_not(Ask("kms:Decrypt", KEY)) is None
     assert iam.why_not(Ask("kms:Decrypt", OTHER)) is not None
     keys[OTHER] = {"Statement": [allow("kms:Decrypt", Principal={"AWS": ROLE})]}
-    assert Iam("arn:group", policies(keys=keys)).why_not(Ask("kms:Decrypt", OTHER)) is None
+    assert Iam(lambda call: "arn:group", policies(keys=keys)).why_not(Ask("kms:Decrypt", OTHER)) is None
 
 
 @pytest.fixture
