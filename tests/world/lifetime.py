@@ -17,7 +17,8 @@ from .machine import why_not
 from .options import Options
 from .standin import whole
 
-START_SECONDS = 60.0
+# How long a world may take to stand, and for each of its machines.
+START_SECONDS, SECONDS_PER_MACHINE = 60.0, 2.0
 END_SECONDS = 30.0
 
 # What makes a folder one of ours: only such a folder is ever deleted.
@@ -53,7 +54,8 @@ def start(folder: Path, options: Options) -> dict:
         with (folder / "daemon.log").open("wb") as log:
             process = spawn(folder, log)
         whole.write(folder / "daemon.pid", f"{process.pid} {_start_time(process.pid)}\n")
-        _wait_until_ready(folder, process)
+        machines = options.nodes + (options.workers or 0)
+        _wait_until_ready(folder, process, START_SECONDS + SECONDS_PER_MACHINE * machines)
     return ask(folder, "status")
 
 
@@ -71,8 +73,8 @@ def stop(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _wait_until_ready(folder: Path, process: subprocess.Popen) -> None:
-    end = time.monotonic() + START_SECONDS
+def _wait_until_ready(folder: Path, process: subprocess.Popen, seconds: float) -> None:
+    end = time.monotonic() + seconds
     while "ready\n" not in (folder / "daemon.log").read_text(errors="replace"):
         if process.poll() is not None or time.monotonic() > end:
             process.kill()

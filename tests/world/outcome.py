@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import kubenodes, members
-from .account import CONTROL_PLANE
+from .account import CONTROL_PLANE, WORKER
 from .control import ask
 from .figures import is_change, kubeadm
 from .journal import read
@@ -37,9 +37,10 @@ class NodeOutcome:
 def look(folder: Path) -> list[NodeOutcome]:
     """The control plane's machines of the world in `folder` that are switched on."""
     events, commands = read(folder / "events.jsonl"), kubeadm(folder)
-    there = [node for node in ask(folder, "status")["nodes"] if node["role"] == CONTROL_PLANE]
-    nodes = [node for node in there if node["power"] == "on"]
-    return [_node(node, events, commands) for node in nodes]
+    there = ask(folder, "status")["nodes"]
+    workers = {name for node in there if node["role"] == WORKER for name in (node["name"], node["id"])}
+    nodes = [node for node in there if node["role"] == CONTROL_PLANE and node["power"] == "on"]
+    return [_node(node, events, commands, workers) for node in nodes]
 
 
 def wrong(nodes: list[NodeOutcome], wanted: int, inits: int) -> list[str]:
@@ -64,7 +65,7 @@ def wrong(nodes: list[NodeOutcome], wanted: int, inits: int) -> list[str]:
     return found
 
 
-def _node(node: dict, events: list[dict], commands: list[dict]) -> NodeOutcome:
+def _node(node: dict, events: list[dict], commands: list[dict], workers: set[str]) -> NodeOutcome:
     view = members.ask(node["address"], Path(node["folder"]) / "disk")
     me = view.me() if view else None
     done = [
@@ -79,7 +80,7 @@ def _node(node: dict, events: list[dict], commands: list[dict]) -> NodeOutcome:
         member=f"{int(me.id):x}" if me else None, voter=bool(me and me.voter and me.name),
         cluster=f"{int(view.cluster):x}" if view else None,
         voters_known=sum(member.voter and bool(member.name) for member in view.members) if view else 0,
-        nodes_known=kubenodes.ask(node["address"], Path(node["folder"]) / "disk"),
+        nodes_known=[name for name in kubenodes.ask(node["address"], Path(node["folder"]) / "disk") if name not in workers],
         kube_system=view and view.kube_system, claim=view and view.claim,
     )  # fmt: skip
 

@@ -63,3 +63,15 @@ def test_a_run_without_end_is_given_up(monkeypatch, tmp_path):
 def test_garbage_in_a_registration_does_no_harm(monkeypatch, tmp_path, body):
     monkeypatch.setattr(progress, "ask", lambda *_, **__: {"body": base64.b64encode(body.encode()).decode()})
     assert progress.registration(tmp_path, "i-1") == {}
+
+
+def test_all_workers_are_one_line(monkeypatch, tmp_path):
+    def status(*exits: int | None) -> dict:
+        workers = [{**node(code)["nodes"][0], "index": at, "role": "worker"} for at, code in enumerate(exits, start=2)]
+        return {"nodes": [*node(0)["nodes"], *workers]}
+
+    script(monkeypatch, [status(None, None, None), status(0, None, 1), status(0, 0, 1)], [None])
+    out = io.StringIO()
+    assert progress.Progress(tmp_path, out).follow(seconds=5)
+    lines = [line.split(" s  ", 1)[1] for line in out.getvalue().splitlines() if "workers" in line]
+    assert lines == ["workers  0 of 3 joined", "workers  1 of 3 joined, 1 FAILED", "workers  2 of 3 joined, 1 FAILED"]

@@ -13,6 +13,7 @@ from world.client import wait_until
 from world.conftest import Running
 from world.control import WorldError
 from world.options import Options
+from world.workers import WorkerOutcome, wrong
 
 WORKERS = GROUPS[WORKER]
 HOOKS = {"worker_launch_hook": "come", "worker_terminate_hook": "leave"}
@@ -24,6 +25,28 @@ def workers(tmp_path_factory):
     lifetime.start(folder, Options(binary="/bin/true", nodes=1, workers=2, up=False, check_interval=0.1, **HOOKS))
     yield Running(folder)
     lifetime.stop(folder)
+
+
+def outcome(**change) -> WorkerOutcome:
+    """A worker that is as it should be, but for this."""
+    good = {"index": 4, "instance": "i-4", "name": "w", "up_exit": 0, "node": "Ready", "machine": "aws:///eu-central-1a/i-4", "cordoned": False}
+    return WorkerOutcome(**{**good, **change})
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({}, None),
+        ({"up_exit": None}, "worker 4: `kubeboot up` still runs"),
+        ({"up_exit": 1}, "worker 4: `kubeboot up` ended with exit code 1"),
+        ({"node": "not Ready"}, "worker 4: its Node is not Ready"),
+        ({"node": "none", "machine": ""}, "worker 4: its Node is none"),
+        ({"machine": "aws:///eu-central-1a/i-5"}, "worker 4: its Node says that it is 'aws:///eu-central-1a/i-5'"),
+    ],
+)
+def test_the_demo_says_what_is_wrong_with_a_worker(change, why):
+    assert wrong([outcome(**change)], 1) == ([why] if why else [])
+    assert wrong([], 1) == ["0 workers are on, not 1"]
 
 
 def of_role(world, role) -> list[dict]:

@@ -186,8 +186,7 @@ class World:
 
     def targets(self) -> list[str]:
         """The addresses registered with the load balancer: a machine is deregistered before its hook runs."""
-        nodes = [node for node in list(self.nodes) if node.role == CONTROL_PLANE]
-        return [node.address for node in nodes if self.group.lifecycle(node.id) == "InService"]
+        return [node.address for node in list(self.nodes) if self.group.lifecycle(node.id) == "InService"]
 
     def scale(self) -> None:
         """Launches what the groups lack, ends what they have too much of, the newest first, and takes their refreshes a step on."""
