@@ -8,6 +8,10 @@ pub const RECORD: &str = "control-plane/cluster.json";
 pub const LEASE: &str = "control-plane/membership-lease.json";
 /// The hash of the CA's public key, as operators know it: a projection of the record.
 pub const HASH: &str = "join/discovery-token-ca-cert-hash";
+/// What is public of the cluster, for workers.
+pub const JOIN_CLUSTER: &str = "join/cluster.json";
+/// The bootstrap token of workers: a secret.
+pub const JOIN_TOKEN: &str = "join/token.json";
 /// The folder of the registrations.
 pub const NODES: &str = "control-plane/nodes/";
 

@@ -10,6 +10,7 @@
 //! | [`machine`] | one machine and the group it is in |
 //! | [`record`] | the cluster record, claims, and conditional writes |
 //! | [`membership`] | etcd's members, the lease, registrations, who may be reaped |
+//! | [`joining`] | what workers need to join, as the leader publishes it |
 //!
 //! What one command alone decides is in a folder with its name; folders of commands use the ones above, and each other only for
 //! `status`, which tells what the others do, and for `restore`, which is judged like `retire`:
@@ -32,6 +33,7 @@
 pub mod agent;
 pub mod duration;
 pub mod hibernate;
+pub mod joining;
 pub mod leader;
 pub mod leave;
 pub mod machine;
@@ -46,5 +48,6 @@ pub mod snapshot;
 pub mod status;
 pub mod text;
 pub mod up;
+mod version;
 #[cfg(test)]
 mod words;

@@ -5,6 +5,7 @@ use super::name::SnapshotName;
 use crate::model::machine::ids::{ClaimId, InstanceId, Uid};
 use crate::model::record::object;
 use crate::model::text::is_command;
+use crate::model::version::is_version;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -201,18 +202,6 @@ fn is_digest(text: &str) -> bool {
     digits.is_some_and(|digits| {
         digits.len() == 64 && digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
     })
-}
-
-/// Three numbers, and perhaps what follows a `-` or `+`.
-fn is_version(text: &str) -> bool {
-    let numbers = text.strip_prefix('v').unwrap_or(text).split(['-', '+']).next().unwrap_or_default();
-    let numbers: Vec<&str> = numbers.split('.').collect();
-    numbers.len() == 3
-        && numbers
-            .iter()
-            .all(|number| number.parse::<u32>().is_ok() && number.bytes().all(|byte| byte.is_ascii_digit()))
-        && text.len() <= LONGEST_TEXT
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'+'))
 }
 
 fn is_plain(text: &str, longest: usize) -> bool {

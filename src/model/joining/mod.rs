@@ -1,0 +1,20 @@
+//! What workers need to join: the objects below `join/`, which the leader writes and workers read.
+//!
+//! Here belongs what stands in these objects, and when the leader writes them anew. What a worker does with them is its own.
+//!
+//! | file | question |
+//! |---|---|
+//! | [`cluster`] | what is public of the cluster? |
+//! | [`token`] | with which bootstrap token, and until when? |
+//! | [`bootstrap_token`] | what is a bootstrap token? |
+//! | `object` | how are the two stored, and what is no such object? |
+
+pub mod bootstrap_token;
+pub mod cluster;
+mod object;
+pub mod token;
+
+pub use bootstrap_token::{BootstrapToken, NoToken};
+pub use cluster::JoinCluster;
+pub use object::{Join, JoinError, JoinKind, LARGEST, LARGEST_GENERATION};
+pub use token::JoinToken;
