@@ -15,6 +15,13 @@ pub(in crate::model) fn is_version(text: &str) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'+'))
 }
 
+/// Major and minor version, by which compatibility is decided; `None` of what is no version.
+pub(in crate::model) fn release(text: &str) -> Option<(u32, u32)> {
+    let mut numbers = text.strip_prefix('v').unwrap_or(text).split('.');
+    let (major, minor) = (numbers.next()?, numbers.next()?);
+    is_version(text).then_some((major.parse().ok()?, minor.parse().ok()?))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
