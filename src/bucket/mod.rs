@@ -3,6 +3,7 @@
 
 pub mod former;
 pub mod held;
+pub mod join_objects;
 pub mod keys;
 pub mod probe;
 pub mod record;
@@ -13,5 +14,6 @@ pub(crate) mod server;
 pub mod watch;
 
 pub use held::{Held, HoldingLost, Renewable};
+pub use join_objects::JoinObjects;
 pub use roll::{RegistrationEntry, Roll};
 pub use watch::{Found, Watch};
