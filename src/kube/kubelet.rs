@@ -3,8 +3,9 @@
 use super::access::ApiAccess;
 use super::answers::{self, KubeNode};
 use super::client::{NODES, in_folder};
-use super::transport::{HttpAnswer, Transport};
+use super::transport::{HttpAnswer, Transport, unverified};
 use crate::model::worker::drain::{Eviction, PodId, SeenPod};
+use crate::settings::Endpoint;
 use anyhow::{Context, Result, bail, ensure};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -13,6 +14,8 @@ use std::time::Duration;
 
 /// How long one call may take.
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long kubelet itself may take.
+const HEALTH_TIMEOUT: Duration = Duration::from_secs(2);
 /// The largest answer that is read, in bytes: a page of pods, each of some ten thousand.
 const LIMIT: usize = 8 * 1024 * 1024;
 /// How many pods are read at once.
@@ -127,6 +130,13 @@ impl KubeletClient {
         let path = path.split('?').next().unwrap_or(path);
         format!("failed to ask the API server at {} for {path}", self.server)
     }
+}
+
+/// Whether the kubelet of this machine says that it is well, at its own port for that.
+pub async fn kubelet_answers(host: &str, port: u16) -> bool {
+    let server = format!("http://{}", Endpoint { host: host.to_owned(), port });
+    let Ok(transport) = Transport::new(unverified(), server, HEALTH_TIMEOUT, LIMIT) else { return false };
+    transport.status("/healthz").await.is_ok_and(|(status, _)| status.is_success())
 }
 
 /// A pod of a list; `None` where it is none.

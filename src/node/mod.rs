@@ -16,6 +16,7 @@ pub mod group;
 pub mod instances;
 pub mod isolation;
 pub mod judged;
+pub mod kubelet_health;
 pub mod leader_told;
 pub mod lease;
 pub mod leaving_unit;

@@ -104,6 +104,14 @@ async fn look(facts: &Facts, store: &Store, bundle: bool) -> Vec<Defect> {
     [runtime, kubelet, clock, volume, room].into_iter().flatten().chain(files).collect()
 }
 
+/// What is wrong with a worker: it needs no etcd and no files of a control plane.
+pub async fn worker_defects(facts: &Facts) -> Vec<Defect> {
+    let (runtime, kubelet) = join!(answering_runtime(facts.documents.cri_socket()), installed_kubelet());
+    let files = facts.documents.worker_host_files();
+    let files = host_files::wrong(Path::new("/"), &files).into_iter().filter(|file| file.certain);
+    [runtime, kubelet].into_iter().flatten().chain(files.map(|file| file.defect)).collect()
+}
+
 async fn answering_runtime(given: Option<&str>) -> Option<Defect> {
     timeout(TIMEOUT, runtime::certain_problem(given)).await.unwrap_or_default()
 }
