@@ -6,6 +6,7 @@ pub mod credentials;
 pub mod data_dir_drop_ins;
 pub mod departure;
 pub mod digests;
+pub mod draining;
 pub mod election;
 pub mod etcd_claim;
 pub mod etcdutl;

@@ -21,6 +21,7 @@ mod record;
 mod reporting;
 mod restore;
 mod saved_snapshot;
+mod source_dest_check;
 mod superseded;
 mod terminating;
 mod time_left;
@@ -267,6 +268,9 @@ async fn pass(context: &mut UpContext, outages: &mut Outages, deadline: Instant)
         context.launch_hook.keep_alive(context.group.last()).await;
     }
     outages.in_group(step != Step::StandBy(StandBy::NotInGroup))?;
+    if matches!(step, Step::Claim(_) | Step::TakeOver(_) | Step::Join | Step::Keep) {
+        context.source_dest_check.settle().await?;
+    }
     match step {
         Step::StandBy(StandBy::Lifecycle(state)) if state.is_terminating() => {
             Err(BeingTerminated(format!("the group says {state}")).ends())

@@ -2,7 +2,8 @@
 //! lets the machine go. A worker has nothing that could be lost, so it always goes in the end.
 
 use super::drain::{PodFate, PodId, SeenPod};
-use crate::model::agent::{Ending, HookView};
+use crate::model::agent::served::{AgentState, HoldReason};
+use crate::model::agent::{self, Ending, HookView};
 use crate::model::duration::in_words;
 use std::fmt;
 use std::time::Duration;
@@ -167,6 +168,26 @@ fn go(seen: &WorkerLeaving, why: WorkerGoes) -> WorkerLeaveStep {
     }
 }
 
+impl WorkerLeaveStep {
+    /// What the agent says that it does with the machine.
+    #[must_use]
+    pub const fn state(&self) -> AgentState {
+        match self {
+            Self::Watch => AgentState::Watching,
+            Self::Mark | Self::Cordon | Self::Evict(_) | Self::Hold(WorkerHold::Pods { blocked: None, .. }) => {
+                AgentState::Leaving
+            }
+            Self::Hold(WorkerHold::Pods { blocked: Some(_), .. }) => AgentState::Holding(HoldReason::Pods),
+            Self::Hold(WorkerHold::ApiServer { .. }) => AgentState::Holding(HoldReason::Blocked),
+            Self::Answer(WorkerGoes::NoNode) | Self::Rest(WorkerGoes::NoNode) => {
+                AgentState::Done(agent::Answer::NeverMember)
+            }
+            Self::Answer(WorkerGoes::Drained | WorkerGoes::TimeUp { .. })
+            | Self::Rest(WorkerGoes::Drained | WorkerGoes::TimeUp { .. }) => AgentState::Done(agent::Answer::Left),
+        }
+    }
+}
+
 impl fmt::Display for WorkerLeaveStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -325,6 +346,17 @@ mod tests {
             let goes = matches!(decide(&seen), WorkerLeaveStep::Answer(WorkerGoes::TimeUp { .. }));
             assert_eq!(goes, expected, "{seen:?}");
         }
+    }
+
+    #[test]
+    fn only_what_is_not_evicted_holds_it() {
+        let state = |pods| decide(&seen(pods)).state().name();
+        assert_eq!(state(vec![web(None)]), "leaving");
+        assert_eq!(state(vec![ends()]), "leaving");
+        assert_eq!(state(vec![web(Some("budget"))]), "holding");
+        assert_eq!(state(vec![]), "done");
+        assert_eq!(decide(&WorkerLeaving { has_credentials: false, ..seen(vec![]) }).state().name(), "done");
+        assert_eq!(decide(&WorkerLeaving { pods: PodsView::NotAsked, ..seen(vec![]) }).state().name(), "holding");
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! The context of one `up` of a worker: everything it holds while it loops, and what one look finds.
 
 use super::hook::WorkerHook;
+use crate::aws::CallFailed;
 use crate::aws::imds;
-use crate::aws::{CallFailed, Session};
 use crate::bucket::JoinObjects;
 use crate::exit::Exit;
 use crate::host::files;
@@ -12,13 +12,14 @@ use crate::kubeadm::worker_state::{self, WorkerMarker, identity};
 use crate::model::joining::{Join, JoinCluster, JoinToken};
 use crate::model::worker::decide::decide;
 use crate::model::worker::revive::NodeView;
-use crate::model::worker::snapshot::{CheckState, Fetched, WorkerLocal, WorkerPolicy, WorkerSnapshot};
+use crate::model::worker::snapshot::{Fetched, WorkerLocal, WorkerPolicy, WorkerSnapshot};
 use crate::model::worker::step::WorkerStep;
 use crate::node::credentials::FOLDER;
 use crate::node::worker_node::WorkerNode;
 use crate::node::{Facts, fitness, kubelet_health};
-use crate::settings::{Rejoin, SourceDestCheck};
+use crate::settings::Rejoin;
 use crate::up::failed_attempt::FailedAttempt;
+use crate::up::source_dest_check::SourceDestCheck;
 use crate::up::wait_log::WaitLog;
 use anyhow::{Context, Result};
 use aws_config::imds::client::Client as Imds;
@@ -34,7 +35,6 @@ pub(super) const DOCUMENT: &str = "kubeadm-join.yaml";
 /// Everything that one `up` of a worker holds.
 pub(super) struct WorkerContext {
     pub(super) facts: Facts,
-    pub(super) session: Session,
     policy: WorkerPolicy,
     pub(super) kubeadm: Kubeadm,
     imds: Imds,
@@ -45,7 +45,7 @@ pub(super) struct WorkerContext {
     pub(super) hook: WorkerHook,
     /// The version of kubelet, once it was asked.
     kubelet: Option<String>,
-    pub(super) check: CheckState,
+    pub(super) check: SourceDestCheck,
     /// How many attempts to join have failed in a row, and when the next one is due.
     pub(super) failures: u32,
     pub(super) next_attempt: Option<Instant>,
@@ -95,17 +95,13 @@ impl WorkerContext {
             node: WorkerNode::default(),
             hook: WorkerHook::new(&session, &facts),
             kubelet: None,
-            check: match settings.source_dest_check {
-                SourceDestCheck::Unchanged => CheckState::Settled,
-                SourceDestCheck::Off => CheckState::Due,
-            },
+            check: SourceDestCheck::new(&session, &facts),
             failures: 0,
             next_attempt: None,
             failed: None,
             wait_log: WaitLog::default(),
             announced: None,
             works: lock.is_some(),
-            session,
             facts,
         };
         if context.works {
@@ -161,7 +157,7 @@ impl WorkerContext {
                 .next_attempt
                 .map(|at| at.saturating_duration_since(Instant::now()))
                 .filter(|left| !left.is_zero()),
-            source_dest_check: self.check,
+            source_dest_check: self.check.state(),
             hook: self.hook.state(marker.is_some_and(|marker| marker.instance == me && marker.hook_answered)),
             me,
             local,

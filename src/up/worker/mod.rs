@@ -17,7 +17,7 @@ use crate::kubeadm::quiesce::KUBELET;
 use crate::kubeadm::worker_state::{self, WorkerStage};
 use crate::layout::say;
 use crate::model::duration::in_words;
-use crate::model::worker::snapshot::{CheckState, WorkerLocal};
+use crate::model::worker::snapshot::WorkerLocal;
 use crate::model::worker::step::{WorkerStep, WorkerStop, WorkerWait};
 use crate::node::Facts;
 use crate::node::point::Point;
@@ -137,8 +137,8 @@ async fn pass(context: &mut WorkerContext, deadline: Instant) -> Result<StepOutc
         _ => context.hook.keep_alive().await,
     }
     match step {
-        WorkerStep::StandBy { .. } => Ok(wait(step.to_string(), Exit::TryAgain)),
-        WorkerStep::Wait(what) => Ok(wait(what.to_string(), exit_of(&what))),
+        WorkerStep::StandBy { .. } => Ok(wait(step.to_string(), JOIN_INTERVAL, Exit::TryAgain)),
+        WorkerStep::Wait(what) => Ok(wait(what.to_string(), interval(&what), exit_of(&what))),
         WorkerStep::Stop(why) => {
             let exit = match why {
                 WorkerStop::OtherEndpoint { .. } | WorkerStop::OldKubelet { .. } => Exit::Usage,
@@ -153,13 +153,11 @@ async fn pass(context: &mut WorkerContext, deadline: Instant) -> Result<StepOutc
             context.wipe().await
         }
         WorkerStep::SwitchOffCheck => {
-            let me = &context.facts.machine.instance;
-            context.session.switch_off_source_dest_check(me).await?;
-            context.check = CheckState::Settled;
+            context.check.settle().await?;
             Ok(StepOutcome::Again)
         }
         WorkerStep::Join => match time_left::for_attempt(deadline) {
-            Err(late) => Ok(wait(late.to_string(), Exit::TryAgain)),
+            Err(late) => Ok(wait(late.to_string(), POLL_INTERVAL, Exit::TryAgain)),
             Ok(_) => context.join(&seen, deadline).await,
         },
         WorkerStep::MarkJoined => {
@@ -189,15 +187,26 @@ async fn pass(context: &mut WorkerContext, deadline: Instant) -> Result<StepOutc
     }
 }
 
-fn wait(reason: String, exit: Exit) -> StepOutcome {
-    StepOutcome::Wait(Waiting { reason, pause: JOIN_INTERVAL, exit })
+fn wait(reason: String, pause: Duration, exit: Exit) -> StepOutcome {
+    StepOutcome::Wait(Waiting { reason, pause, exit })
+}
+
+/// How long to pause before the next look: what this machine alone brings about comes within a second or two.
+fn interval(what: &WorkerWait) -> Duration {
+    match what {
+        WorkerWait::Registration { restarted: false, .. } | WorkerWait::ProviderId { .. } | WorkerWait::Kubelet => {
+            POLL_INTERVAL
+        }
+        WorkerWait::Pause { left } => (*left).min(JOIN_INTERVAL),
+        _ => JOIN_INTERVAL,
+    }
 }
 
 /// What a run ends with whose deadline passes at this wait.
 fn exit_of(what: &WorkerWait) -> Exit {
     match what {
         WorkerWait::Denied(_) => Exit::Aws,
-        _ if what.needs_operator() => Exit::Operator,
+        other if other.needs_operator() => Exit::Operator,
         _ => Exit::TryAgain,
     }
 }
