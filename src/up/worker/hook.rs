@@ -2,7 +2,6 @@
 
 use crate::aws::hook::{Hook, HookResult, Transition};
 use crate::aws::{CallFailed, CallFailure, Session};
-use crate::model::worker::snapshot::LaunchHookState;
 use crate::node::Facts;
 use crate::up::Waiting;
 use std::time::Duration;
@@ -37,11 +36,6 @@ impl WorkerHook {
         let named = facts.settings.launch_hook.clone().zip(facts.settings.group.clone());
         let hook = named.map(|(hook, group)| (session.hook(Transition::Launch, hook, me()), group));
         Self { hook, last_heartbeat: None, refused_since: None }
-    }
-
-    /// Whether it may wait for this machine. `answered`: by the marker on the disk it does not.
-    pub(super) fn state(&self, answered: bool) -> LaunchHookState {
-        if self.hook.is_some() && !answered { LaunchHookState::Due } else { LaunchHookState::Settled }
     }
 
     /// Keeps it alive where that is due. A failure goes to the log: the next pass tries again.

@@ -88,7 +88,7 @@ impl WorkerContext {
         let socket = self.facts.documents.cri_socket();
         wipe::wipe(&self.kubeadm, None, socket, MemberData::Removed).await.context(Exit::Kubeadm)?;
         WorkerMarker::remove(Path::new("/"))?;
-        self.node = Default::default();
+        self.looker.node = Default::default();
         Ok(StepOutcome::Again)
     }
 

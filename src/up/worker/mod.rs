@@ -12,7 +12,7 @@ use super::terminating::{self, BeingTerminated};
 use super::{LAST_STEPS_TIMEOUT, POLL_INTERVAL, StepOutcome, UpOptions, Waiting, at_deadline, time_left};
 use crate::exit::Exit;
 use crate::host::lock::{self, Lock};
-use crate::host::systemd::unit;
+use crate::host::systemd::{notify, unit};
 use crate::kubeadm::quiesce::KUBELET;
 use crate::kubeadm::worker_state::{self, WorkerStage};
 use crate::layout::say;
@@ -48,7 +48,7 @@ pub(super) async fn run(settings: Settings, options: UpOptions) -> Result<()> {
     }
     let lock = Lock::acquire(Path::new(lock::PATH), "kubeboot up", settings.deadline, |reason| {
         tracing::info!("waiting: {reason}");
-        crate::host::systemd::notify::status(reason);
+        notify::status(reason);
     })
     .await?;
     let facts = Facts::gather(settings).await?;
@@ -168,7 +168,7 @@ async fn pass(context: &mut WorkerContext, deadline: Instant) -> Result<StepOutc
         }
         WorkerStep::RestartKubelet => {
             unit::restart(KUBELET).await?;
-            context.node.restarted = true;
+            context.looker.node.restarted = true;
             Ok(StepOutcome::Again)
         }
         WorkerStep::CompleteHook => match context.hook.complete().await? {
@@ -181,7 +181,7 @@ async fn pass(context: &mut WorkerContext, deadline: Instant) -> Result<StepOutc
         WorkerStep::Done => {
             let line = "this machine is a node of its cluster";
             tracing::info!("{line}");
-            crate::host::systemd::notify::status(line);
+            notify::status(line);
             Ok(StepOutcome::Done)
         }
     }
