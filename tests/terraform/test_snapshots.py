@@ -50,7 +50,7 @@ def judge(made, who: str, action: str, bucket: str, carries: dict, key: str = KE
     if who != ROLE:
         policies |= {"role": who, "policies": [EVERYTHING]}
     context = {"aws:SecureTransport": "true", "aws:PrincipalArn": who, **carries}
-    return Iam("arn:of-the-group", policies).why_not(Ask(action, f"arn:aws:s3:::{bucket}/{key}", context))
+    return Iam(lambda call: "arn:of-the-group", policies).why_not(Ask(action, f"arn:aws:s3:::{bucket}/{key}", context))
 
 
 @pytest.mark.parametrize(("who", "action", "carries", "in_own", "in_clusters"), TABLE)
@@ -83,7 +83,7 @@ def test_the_bucket_says_no_whatever_the_roles_policies_allow(bucket):
         (OPERATOR, "s3:DeleteObject", {}, True),
     ):
         context = {"aws:SecureTransport": "true", "aws:PrincipalArn": who, **carries}
-        iam = Iam("arn:of-the-group", policies | {"role": who})
+        iam = Iam(lambda call: "arn:of-the-group", policies | {"role": who})
         why = iam.why_not(Ask(action, f"arn:aws:s3:::{bucket}/{FINAL}", context))
         assert (why is None) == allowed, f"{who} {action} {carries}: {why}"
 
@@ -95,7 +95,7 @@ def test_the_machines_read_the_keys_of_both(own):
         if who != ROLE:
             policies |= {"role": who, "policies": [EVERYTHING]}
         asks = [Ask(action, own.key("snapshots"), through) for action in ("kms:Decrypt", "kms:GenerateDataKey")]
-        assert [Iam("arn:x", policies).why_not(ask) is None for ask in asks] == [allowed, allowed]
+        assert [Iam(lambda call: "arn:x", policies).why_not(ask) is None for ask in asks] == [allowed, allowed]
 
 
 def test_the_bucket_of_their_own_is_locked_and_ends_them(plan, own):

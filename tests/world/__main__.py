@@ -76,6 +76,10 @@ def _options(arguments) -> Options:
         imds=arguments.imds,
         etcd=arguments.etcd, etcdutl=arguments.etcdutl,
         iam=json.loads(arguments.iam.read_text()) if arguments.iam else None,
+        workers=arguments.workers, worker_settings=_pairs(arguments.worker_set),
+        worker_kubeadm_config=arguments.worker_kubeadm_config.read_text() if arguments.worker_kubeadm_config else "",
+        worker_launch_hook=arguments.worker_launch_hook, worker_terminate_hook=arguments.worker_terminate_hook,
+        worker_hook_seconds=arguments.worker_hook_seconds,
     )  # fmt: skip
 
 

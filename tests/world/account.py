@@ -4,6 +4,9 @@ ACCOUNT = "123456789012"
 REGION = "eu-central-1"
 ZONE = "eu-central-1a"
 GROUP = "demo-control-plane"
+# What a machine is launched for, and the group, role and launch template of that.
+CONTROL_PLANE, WORKER = "control-plane", "worker"
+GROUPS = {CONTROL_PLANE: GROUP, WORKER: "demo-workers"}
 BUCKET = "kubeboot-demo"
 PREFIX = "demo"
 

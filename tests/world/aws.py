@@ -13,7 +13,7 @@ from . import objects
 from .account import ACCOUNT, BUCKET, REGION
 from .faults import Faults
 from .front import Front
-from .group import Group
+from .groups import Groups
 from .iam import Iam
 from .journal import Journal
 from .moto_patches import name_versioning_as_s3_does
@@ -32,7 +32,7 @@ class Aws:
     """The endpoint, answering from the moment it is made for as long as the process lives."""
 
     def __init__(
-        self, listener: socket.socket, group: Group, faults: Faults, iam: Iam, requests: Journal, events: Journal
+        self, listener: socket.socket, groups: Groups, faults: Faults, iam: Iam, requests: Journal, events: Journal
     ):
         logging.getLogger("werkzeug").setLevel(logging.ERROR)
         name_versioning_as_s3_does()
@@ -41,7 +41,7 @@ class Aws:
         objects.set_versioning("Enabled")
         moto = DomainDispatcherApplication(create_backend_app)
         _warm_up(moto)
-        front = Front(moto, group, faults, iam, requests, events)
+        front = Front(moto, groups, faults, iam, requests, events)
         host, port = listener.getsockname()
         # Not ThreadedMotoServer, which binds by itself and leaves no room before its application.
         self._server = make_server(host, port, front, threaded=True, request_handler=QuietHandler, fd=listener.fileno())

@@ -151,6 +151,21 @@ def _up_command(commands) -> None:
         "--imds", default="normal", metavar="MODE", help="mode of every metadata service at first; see `imds --help`"
     )
     up.add_argument("--iam", type=Path, metavar="FILE", help="let policies count: as `iam` does, from the start")
+    _worker_options(up)
+
+
+def _worker_options(up: argparse.ArgumentParser) -> None:
+    workers = up.add_argument_group("workers", "a second group, whose machines have role = \"worker\" and no endpoint in their settings")
+    workers.add_argument("--workers", type=int, metavar="N", help="how many (default: there is no such group)")
+    workers.add_argument(
+        "--worker-set", action="append", default=[], metavar="KEY=VALUE", help="a setting of every worker, as --set"
+    )
+    workers.add_argument("--worker-kubeadm-config", type=Path, metavar="FILE", help="kubeadm documents for every worker")
+    workers.add_argument("--worker-launch-hook", default="", metavar="NAME", help="as --launch-hook, of that group")
+    workers.add_argument("--worker-terminate-hook", default="", metavar="NAME", help="as --terminate-hook, of that group")
+    workers.add_argument(
+        "--worker-hook-seconds", type=int, default=3600, metavar="SECONDS", help="as --hook-seconds (default: 3600)"
+    )
 
 
 def _world_commands(commands) -> None:
@@ -187,6 +202,7 @@ def _machine_commands(commands) -> None:
     launch = _command(commands, "launch", "one more instance")
     launch.add_argument("--id", help="its instance ID, such as one that sorts first")
     launch.add_argument("--like", metavar="NODE", help="give it the address of this terminated node")
+    cli_group.of_workers(launch)
     _up_choice(launch)
     fault = _command(commands, "standin-fault", "write the stand-in's fault file of a machine", node=True)
     fault.add_argument(
@@ -242,7 +258,7 @@ def _aws_commands(commands) -> None:
     notice.add_argument("--raw", metavar="TEXT", help="the answer as it stands")
     notice.add_argument("--gone", action="store_true", help="take it back")
     _command(
-        commands, "iam", "let policies count: those of the machines' role, of the bucket and of its keys"
+        commands, "iam", "let policies count: those of the machines' roles, of the bucket and of its keys"
     ).add_argument("file", type=Path, metavar="FILE", help="JSON; world/iam.py says what is in it")
     _command(commands, "lb", "set the load balancer's mode").add_argument("mode", choices=["normal", "none"])
 

@@ -1,4 +1,4 @@
-"""The options of the commands of `dev/world` about the group and its instances: see cli.py."""
+"""The options of the commands of `dev/world` about the groups and their instances: see cli.py."""
 
 import argparse
 from collections.abc import Callable
@@ -22,13 +22,21 @@ def add_to(commands: argparse._SubParsersAction, command: Callable) -> None:
     command(commands, "leave-group", "detach an instance: EC2 knows it, the group does not", node=True)
     desired = command(commands, "desired", "set the desired capacity; the group launches or terminates to match")
     desired.add_argument("count", type=int, metavar="N")
+    of_workers(desired)
     desired.add_argument("--no-scale", dest="scale", action="store_false", help="only say it")
     deleted = command(commands, "delete-group", "delete the group; refused while it has machines")
     deleted.add_argument("--force", action="store_true", help="end its machines with it, past every hook")
+    of_workers(deleted)
     retention = command(commands, "retention", "whether the group retains what a terminate hook's ABANDON leaves")
     retention.add_argument("mode", choices=["on", "off"])
+    of_workers(retention)
     _hook_commands(commands, command)
     _refresh_commands(commands, command)
+
+
+def of_workers(command: argparse.ArgumentParser) -> None:
+    """Lets a command mean the group of workers."""
+    command.add_argument("--workers", action="store_true", help="of the group of workers, not the control plane's")
 
 
 def _hook_commands(commands: argparse._SubParsersAction, command: Callable) -> None:
@@ -43,7 +51,10 @@ def _hook_commands(commands: argparse._SubParsersAction, command: Callable) -> N
     add.add_argument(
         "--result", default="ABANDON", choices=["CONTINUE", "ABANDON"], help="how it ends then (default: ABANDON)"
     )
-    command(actions, "rm", "delete a hook; what waits in it goes on").add_argument("name", metavar="NAME")
+    of_workers(add)
+    remove = command(actions, "rm", "delete a hook; what waits in it goes on")
+    remove.add_argument("name", metavar="NAME")
+    of_workers(remove)
 
 
 def _refresh_commands(commands: argparse._SubParsersAction, command: Callable) -> None:
@@ -57,5 +68,6 @@ def _refresh_commands(commands: argparse._SubParsersAction, command: Callable) -
     start.add_argument(
         "--maximum", type=int, default=MAXIMUM, metavar="PERCENT", help="there at most (default: %(default)s)"
     )
-    command(actions, "cancel", "end it where it is")
-    command(actions, "list", "every one, the last one first")
+    of_workers(start)
+    of_workers(command(actions, "cancel", "end it where it is"))
+    of_workers(command(actions, "list", "every one, the last one first"))

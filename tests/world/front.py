@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from . import objects
 from .call import Call, parse
 from .faults import Fault, Faults
-from .group import Group
+from .groups import Groups
 from .iam import Iam
 from .journal import Journal
 from .keylock import KeyLocks
@@ -44,15 +44,15 @@ NOTHING = Answer("", [], b"")
 class Front:
     """The WSGI application of the AWS endpoint."""
 
-    def __init__(self, app: Callable, group: Group, faults: Faults, iam: Iam, requests: Journal, events: Journal):
-        self._app, self._group, self._faults, self._iam = app, group, faults, iam
+    def __init__(self, app: Callable, groups: Groups, faults: Faults, iam: Iam, requests: Journal, events: Journal):
+        self._app, self._groups, self._faults, self._iam = app, groups, faults, iam
         self._requests, self._events = requests, events
         self._locks = KeyLocks()
 
     def __call__(self, environ: dict, start_response: Callable) -> Iterable[bytes]:
         arrived = time.time()
         call = parse(environ)
-        node = self._group.node_of(call.access_key)
+        node = self._groups.node_of(call.access_key)
         fault = self._faults.hit(call, node)
         answer = self._before(call, environ, fault, node)
         if answer is None:
@@ -107,10 +107,10 @@ class Front:
                 answer.headers += [] if DELETED[0] in present else [DELETED]
             return answer
         # moto's groups and instances are not made for threads; the world changes them under the same lock.
-        with self._group.lock:
+        with self._groups.lock:
             answer = _run(self._app, environ)
-            answer.settled = call.action == "DescribeAutoScalingGroups" and self._group.is_settled()
-        self._group.called(call.action)
+            answer.settled = call.action == "DescribeAutoScalingGroups" and self._groups.is_settled()
+        self._groups.called(call.action)
         return answer
 
     def _later(self, call: Call, environ: dict, fault: Fault, node: str) -> Answer:

@@ -1,20 +1,16 @@
-"""The Auto Scaling group and its instances as AWS tells of them: moto's objects, and every state they can be in."""
+"""An Auto Scaling group and its instances as AWS tells of them: moto's objects, and every state they can be in."""
 
-import threading
-from collections.abc import Callable
-from datetime import datetime
+from typing import TYPE_CHECKING
 
-from moto.autoscaling.models import InstanceState, autoscaling_backends
-from moto.ec2.models import ec2_backends
-from moto.ec2.models import instances as moto_instances
+from moto.autoscaling.models import InstanceState
 
-from .account import ACCOUNT, GROUP, REGION, ZONE, access_key
+from .account import REGION, ZONE, access_key
 from .hooks import TRANSITIONS, WAITS, Hooks, whole_time
-from .moto_patches import answer_group_calls, answer_hook_calls, instance_id, let_the_world_scale
+from .moto_patches import instance_id
 from .refresh import Refreshes
 
-# The codes that EC2 gives its states.
-EC2_STATES = {"pending": 0, "running": 16, "shutting-down": 32, "terminated": 48, "stopping": 64, "stopped": 80}
+if TYPE_CHECKING:
+    from .groups import Groups
 
 # Calls after which AWS starts or ends machines until the group is as it should be.
 SCALING_ACTIONS = (
@@ -39,26 +35,18 @@ RETAIN = {"RetentionTriggers": {"TerminateHookAbandon": "retain"}}
 
 
 class Group:
-    """Changes the group under one lock, which the AWS endpoint takes for its answers as well."""
+    """Changes one group of `groups` under their lock."""
 
-    def __init__(self, desired: int, vpc: str, subnet: str, on_api_change: Callable, on_lifecycle: Callable):
-        """`on_api_change(action)` is called after a call of the AWS API by which machines start or end,
-        `on_lifecycle(instance, state)` when an instance has come into another lifecycle state."""
-        self.lock = threading.RLock()
-        self._on_api_change, self._on_lifecycle = on_api_change, on_lifecycle
-        self._keys: dict[str, str] = {}
+    def __init__(self, groups: "Groups", name: str, desired: int):
+        self.name, self._groups, self.lock = name, groups, groups.lock
+        self._on_lifecycle = groups.on_lifecycle
         self.refreshes = Refreshes()
         # Whether an instance was retained since the world looked last: then another one takes its place.
         self._lacks_one = False
-        self._ec2 = ec2_backends[ACCOUNT][REGION]
-        self._scaling = autoscaling_backends[ACCOUNT][REGION]
-        let_the_world_scale()
-        self.hooks = Hooks(lambda: self._scaling.describe_lifecycle_hooks(GROUP))
-        answer_hook_calls(self._complete_hook, self._keep_alive, self.add_hook, self.remove_hook)
-        answer_group_calls(self)
-        self._subnet = self._ec2.create_subnet(self._ec2.create_vpc(vpc).id, subnet, availability_zone=ZONE)
+        self._ec2, self._scaling, self._subnet = groups.ec2, groups.scaling, groups.subnet
+        self.hooks = Hooks(lambda: self._scaling.describe_lifecycle_hooks(name))
         self._template = self._ec2.create_launch_template(
-            "demo-control-plane", "", {"ImageId": self.image, "InstanceType": "t3.medium"}, {}
+            name, "", {"ImageId": groups.image, "InstanceType": "t3.medium"}, {}
         )
         self.moto = self._make_group(desired)
 
@@ -66,19 +54,15 @@ class Group:
     def arn(self) -> str:
         return self.moto.arn
 
-    @property
-    def image(self) -> str:
-        return self._ec2.describe_images()[0].id
-
     def _make_group(self, desired: int):
         self._scaling.create_auto_scaling_group(
-            name=GROUP, availability_zones=[ZONE], desired_capacity=0, max_size=1000, min_size=0, instance_id=None,
+            name=self.name, availability_zones=[ZONE], desired_capacity=0, max_size=1000, min_size=0, instance_id=None,
             launch_config_name=None, launch_template={"LaunchTemplateId": self._template.id, "Version": "$Latest"},
             mixed_instances_policy=None, vpc_zone_identifier=self._subnet.id, default_cooldown=None,
             health_check_period=0, health_check_type="EC2", load_balancers=[], target_group_arns=[],
             placement_group=None, termination_policies=[], tags=[], capacity_rebalance=False,
         )  # fmt: skip
-        made = self._scaling.autoscaling_groups[GROUP]
+        made = self._scaling.autoscaling_groups[self.name]
         made.desired_capacity = desired
         made.instance_lifecycle_policy, made.status = None, None
         return made
@@ -92,27 +76,21 @@ class Group:
             self._subnet.del_subnet_ip(address)
             with instance_id(id):
                 made = self._ec2.run_instances(
-                    self.image, 1, None, [], instance_type="t3.medium", is_instance_type_default=False,
+                    self._groups.image, 1, None, [], instance_type="t3.medium", is_instance_type_default=False,
                     launch_template={"LaunchTemplateId": self._template.id}, subnet_id=self._subnet.id,
                     private_ip=address, region_name=REGION, placement=ZONE,
-                    tags={"instance": {"aws:autoscaling:groupName": GROUP}},
+                    tags={"instance": {"aws:autoscaling:groupName": self.name}},
                 ).instances[0]  # fmt: skip
             made.autoscaling_group = self.moto
-            self._set_ec2(made, "pending")
+            self._groups.owners[made.id] = self
+            self._groups.set_ec2_state(made.id, "pending")
             self.moto.instance_states.append(InstanceState(made, lifecycle_state="Pending"))
-            self._keys[access_key(made.id)] = made.id
+            self._groups.keys[access_key(made.id)] = made.id
         return made.id
-
-    def node_of(self, key: str) -> str:
-        """The instance that signs with this access key; the key itself if it is nobody's."""
-        return self._keys.get(key, key)
 
     def instance(self, id: str):
         """moto's EC2 instance. Raises KeyError with what there is."""
-        for instance in self._ec2.all_instances():
-            if instance.id == id:
-                return instance
-        raise KeyError(f"no instance {id}")
+        return self._groups.instance(id)
 
     def member(self, id: str):
         """moto's record of the instance in the group; None when it is not in the group."""
@@ -122,9 +100,6 @@ class Group:
         """The lifecycle state; None when the instance is not in the group."""
         member = self.member(id)
         return member.lifecycle_state if member else None
-
-    def ec2_state(self, id: str) -> str:
-        return self.instance(id)._state.name
 
     def set_lifecycle(self, id: str, state: str) -> None:
         """Any text is taken: AWS has more states than anybody lists."""
@@ -144,14 +119,6 @@ class Group:
         with self.lock:
             states = [state for state in self.moto.instance_states if state.health_status == "Unhealthy"]
             return [state.instance.id for state in states if state.lifecycle_state == "InService"]
-
-    def set_ec2_state(self, id: str, state: str) -> None:
-        with self.lock:
-            self._set_ec2(self.instance(id), state)
-
-    def set_launch_time(self, id: str, when: datetime) -> None:
-        with self.lock:
-            self.instance(id).launch_time = when
 
     def set_desired(self, count: int) -> None:
         """Says a desired capacity without launching or ending anything."""
@@ -182,11 +149,6 @@ class Group:
         with self.lock:
             return len(self.serving()) == self.moto.desired_capacity
 
-    def called(self, action: str) -> None:
-        """Somebody called the AWS API: if AWS would now start or end machines, the world has to."""
-        if action in SCALING_ACTIONS or action in MOVING_ACTIONS:
-            self._on_api_change(action)
-
     # Hooks.
 
     def add_hook(self, name: str, transition: str, seconds: int = 3600, result: str = "ABANDON") -> None:
@@ -194,17 +156,17 @@ class Group:
         if transition not in TRANSITIONS or result not in ("CONTINUE", "ABANDON"):
             raise ValueError(f"a hook is for one of {', '.join(TRANSITIONS)}, and ends with CONTINUE or ABANDON")
         with self.lock:
-            made = self._scaling.create_lifecycle_hook(name, GROUP, TRANSITIONS[transition], seconds, result)
+            made = self._scaling.create_lifecycle_hook(name, self.name, TRANSITIONS[transition], seconds, result)
             made.global_timeout = whole_time(seconds)
 
     def remove_hook(self, name: str) -> None:
         """What waits in it goes on, as after CONTINUE."""
         with self.lock:
-            if name not in [hook.name for hook in self._scaling.describe_lifecycle_hooks(GROUP)]:
+            if name not in [hook.name for hook in self._scaling.describe_lifecycle_hooks(self.name)]:
                 raise ValueError(f"there is no lifecycle hook '{name}'")
             for id in self.hooks.held(name):
                 self._end_wait(id, "CONTINUE")
-            self._scaling.delete_lifecycle_hook(GROUP, name)
+            self._scaling.delete_lifecycle_hook(self.name, name)
 
     def retain(self, on: bool) -> None:
         """The group's InstanceLifecyclePolicy: what a terminate hook's ABANDON or time-out leaves is retained."""
@@ -224,14 +186,14 @@ class Group:
             lacks, self._lacks_one = self._lacks_one, False
         return lacks
 
-    def _keep_alive(self, id: str, name: str) -> bool:
+    def keep_alive(self, id: str, name: str) -> bool:
         """What RecordLifecycleActionHeartbeat does."""
         if not self.hooks.holds(id, name):
             return False
         self.hooks.keep_alive(id)
         return True
 
-    def _complete_hook(self, id: str, name: str, result: str) -> bool:
+    def complete_hook(self, id: str, name: str, result: str) -> bool:
         """What CompleteLifecycleAction does."""
         if not self.hooks.holds(id, name):
             return False
@@ -278,7 +240,7 @@ class Group:
         """Nobody is told of the group any more, once it was deleted and is empty."""
         with self.lock:
             if self.is_ending and not self.moto.instance_states:
-                self._scaling.autoscaling_groups.pop(GROUP, None)
+                self._scaling.autoscaling_groups.pop(self.name, None)
 
     # What the group has, and what it wants.
 
@@ -298,9 +260,3 @@ class Group:
         if member is None:
             raise KeyError(f"instance {id} is not in the group")
         return member
-
-    @staticmethod
-    def _set_ec2(instance, state: str) -> None:
-        if state not in EC2_STATES:
-            raise ValueError(f"unknown EC2 state '{state}': one of {', '.join(EC2_STATES)}")
-        instance._state = moto_instances.InstanceState(state, EC2_STATES[state])

@@ -5,15 +5,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from .account import ACCOUNT, REGION, ZONE, access_key
+from .account import ACCOUNT, GROUP, REGION, ZONE, access_key
 
-ROLE = "demo-control-plane"
 CREDENTIALS = "meta-data/iam/security-credentials"
 
 
 @dataclass(frozen=True)
 class Identity:
-    """One instance; `lifecycle` asks for its state in the group as it is now."""
+    """One instance; `lifecycle` asks for its state in the group as it is now, `role` is the name of its instance role."""
 
     instance: str
     private_ip: str
@@ -24,6 +23,7 @@ class Identity:
     subnet_cidr: str
     vpc: str
     lifecycle: Callable[[], str | None]
+    role: str = GROUP
 
 
 def answers(me: Identity) -> dict[str, str]:
@@ -48,8 +48,8 @@ def answers(me: Identity) -> dict[str, str]:
         "meta-data/placement/availability-zone": ZONE,
         "meta-data/services/domain": "amazonaws.com",
         "meta-data/services/partition": "aws",
-        CREDENTIALS: ROLE,
-        f"{CREDENTIALS}/{ROLE}": _credentials(me.instance),
+        CREDENTIALS: me.role,
+        f"{CREDENTIALS}/{me.role}": _credentials(me.instance),
     }
     target = target_state(me.lifecycle())
     if target:

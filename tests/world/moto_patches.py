@@ -36,70 +36,85 @@ def _only_note(self, new_capacity: int | None) -> None:
     self.desired_capacity = self.min_size if new_capacity is None else new_capacity
 
 
-def answer_hook_calls(
-    complete: Callable[[str, str, str], bool],
-    keep_alive: Callable[[str, str], bool],
-    add: Callable[[str, str, int, str], None],
-    remove: Callable[[str], None],
-) -> None:
-    """Adds the two calls that moto answers with 500, and takes over those that make and delete a hook.
+def answer_hook_calls(named: Callable[[str | None], "Group | None"]) -> None:
+    """Adds the two calls that moto answers with 500, and takes over those that make and delete a hook. `named` finds a group.
 
-    `complete(instance, hook, result)` carries CONTINUE or ABANDON out, `keep_alive(instance, hook)` starts the hook's time
-    anew; where that hook does not hold the instance, both do nothing and AWS refuses with the text below.
+    Where the hook of a call does not hold the instance, nothing happens, and AWS refuses with the text below.
     """
 
-    def act(response: AutoScalingResponse, action: Callable[[str, str], bool]) -> EmptyResult:
+    def act(response: AutoScalingResponse, work: Callable[["Group", str, str], bool]) -> EmptyResult:
         instance, hook = response._get_param("InstanceId") or "", response._get_param("LifecycleHookName") or ""
-        if not action(instance, hook):
+        if not work(meant(response), instance, hook):
             raise ValidationError(f"No active Lifecycle Action found with instance ID {instance}")
         return EmptyResult()
+
+    def meant(response: AutoScalingResponse) -> "Group":
+        return _meant(named, response)
 
     def put(response: AutoScalingResponse) -> EmptyResult:
         transition = (response._get_param("LifecycleTransition") or "").rpartition("_")[2].lower()
         seconds = response._get_int_param("HeartbeatTimeout") or 3600
         with refused(ValueError, "ValidationError"):
-            add(response._get_param("LifecycleHookName"), transition, seconds,
-                response._get_param("DefaultResult") or "ABANDON")  # fmt: skip
+            meant(response).add_hook(
+                response._get_param("LifecycleHookName"), transition, seconds,
+                response._get_param("DefaultResult") or "ABANDON",
+            )  # fmt: skip
         return EmptyResult()
 
     def delete(response: AutoScalingResponse) -> EmptyResult:
         with refused(ValueError, "ValidationError"):
-            remove(response._get_param("LifecycleHookName"))
+            meant(response).remove_hook(response._get_param("LifecycleHookName"))
         return EmptyResult()
 
     AutoScalingResponse.complete_lifecycle_action = lambda self: act(
-        self, lambda instance, hook: complete(instance, hook, self._get_param("LifecycleActionResult"))
+        self, lambda group, instance, hook: group.complete_hook(instance, hook, self._get_param("LifecycleActionResult"))
     )
-    AutoScalingResponse.record_lifecycle_action_heartbeat = lambda self: act(self, keep_alive)
+    AutoScalingResponse.record_lifecycle_action_heartbeat = lambda self: act(
+        self, lambda group, instance, hook: group.keep_alive(instance, hook)
+    )
     AutoScalingResponse.put_lifecycle_hook = put
     AutoScalingResponse.delete_lifecycle_hook = delete
 
 
-def answer_group_calls(group: "Group") -> None:
-    """Adds instance refreshes and the policy that retains machines, and lets machines and the group end as the world has it."""
+def _meant(named: Callable[[str | None], "Group | None"], response: AutoScalingResponse) -> "Group":
+    """The group that a call names. Raises ValidationError where there is none."""
+    group = named(response._get_param("AutoScalingGroupName"))
+    if group is None:
+        raise ValidationError("AutoScalingGroup name not found - null")
+    return group
+
+
+def answer_group_calls(named: Callable[[str | None], "Group | None"], of: Callable[[str], "Group | None"]) -> None:
+    """Adds instance refreshes and the policy that retains machines, and lets machines and groups end as the world has it. `named`
+    finds a group by its name, `of` by an instance of its own."""
     update = AutoScalingResponse.update_auto_scaling_group
+
+    def meant(response: AutoScalingResponse) -> "Group":
+        return _meant(named, response)
 
     def update_group(response: AutoScalingResponse) -> ActionResult:
         policy = response._get_param("InstanceLifecyclePolicy") or {}
         trigger = (policy.get("RetentionTriggers") or {}).get("TerminateHookAbandon")
         if trigger:
-            group.retain(trigger == "retain")
+            meant(response).retain(trigger == "retain")
         return update(response)
 
     def terminate(response: AutoScalingResponse) -> ActionResult:
-        instance, size = response._get_param("InstanceId"), group.moto.desired_capacity
-        if group.member(instance) is None:
+        instance = response._get_param("InstanceId")
+        group = of(instance)
+        if group is None or group.member(instance) is None:
             raise ValidationError(f"Instance Id not found - No managed instance found for instance ID {instance}")
+        size = group.moto.desired_capacity
         group.begin_end(instance, response._get_bool_param("ShouldDecrementDesiredCapacity", False))
         return ActionResult({"Activity": TerminateInstanceActivity(group.instance(instance), size)})
 
     def delete_group(response: AutoScalingResponse) -> EmptyResult:
         with refused(ValueError, "ResourceInUse"):
-            group.delete(response._get_bool_param("ForceDelete", False))
+            meant(response).delete(response._get_bool_param("ForceDelete", False))
         return EmptyResult()
 
     def start(response: AutoScalingResponse) -> ActionResult:
-        given = response._get_param("Preferences") or {}
+        given, group = response._get_param("Preferences") or {}, meant(response)
         with refused(ValueError, "ValidationError"), refused(RuntimeError, "InstanceRefreshInProgress"):
             wanted = Preferences(
                 int(given.get("MinHealthyPercentage", MINIMUM)), int(given.get("MaxHealthyPercentage", MAXIMUM)),
@@ -107,14 +122,14 @@ def answer_group_calls(group: "Group") -> None:
             )  # fmt: skip
             return ActionResult({"InstanceRefreshId": group.refreshes.start(wanted, group.counted()).id})
 
-    def cancel(_response: AutoScalingResponse) -> ActionResult:
+    def cancel(response: AutoScalingResponse) -> ActionResult:
         with refused(RuntimeError, "ActiveInstanceRefreshNotFound"):
-            return ActionResult({"InstanceRefreshId": group.refreshes.cancel().id})
+            return ActionResult({"InstanceRefreshId": meant(response).refreshes.cancel().id})
 
     def describe(response: AutoScalingResponse) -> ActionResult:
-        ids = response._get_param("InstanceRefreshIds") or []
+        ids, group = response._get_param("InstanceRefreshIds") or [], meant(response)
         found = [refresh for refresh in group.refreshes.all if not ids or refresh.id in ids]
-        return ActionResult({"InstanceRefreshes": [refresh.describe(group.moto.name) for refresh in found]})
+        return ActionResult({"InstanceRefreshes": [refresh.describe(group.name) for refresh in found]})
 
     AutoScalingResponse.update_auto_scaling_group = update_group
     AutoScalingResponse.terminate_instance_in_auto_scaling_group = terminate

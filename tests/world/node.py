@@ -4,6 +4,7 @@ import threading
 from pathlib import Path
 
 from . import disk, launchers, shutdown
+from .account import CONTROL_PLANE
 from .addresses import IMDS_PORT, Addresses
 from .faults import Faults
 from .imds import Imds
@@ -41,7 +42,9 @@ class Node:
         events: Journal,
         faults: Faults,
         network: Path | None = None,
+        role: str = CONTROL_PLANE,
     ):
+        self.role = role
         self.index, self.slot, self.id, self.address = index, slot, identity.instance, identity.private_ip
         self.loopback, self._endpoint, self._events = addresses.loopback(slot), addresses.balancer, events
         self._host_name = identity.host_name

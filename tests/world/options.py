@@ -33,6 +33,13 @@ class Options:
     iam: dict | None = None
     etcd: str = "installed"
     etcdutl: bool = False
+    # The group of workers, where there is one, and what is different on its machines.
+    workers: int | None = None
+    worker_settings: dict[str, str] = field(default_factory=dict)
+    worker_kubeadm_config: str = ""
+    worker_launch_hook: str = ""
+    worker_terminate_hook: str = ""
+    worker_hook_seconds: int = 3600
 
     def write(self, path: Path) -> None:
         whole.write(path, json.dumps(asdict(self), indent=2))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import kubenodes, members
+from .account import CONTROL_PLANE
 from .control import ask
 from .figures import is_change, kubeadm
 from .journal import read
@@ -34,9 +35,10 @@ class NodeOutcome:
 
 
 def look(folder: Path) -> list[NodeOutcome]:
-    """The machines of the world in `folder` that are switched on."""
+    """The control plane's machines of the world in `folder` that are switched on."""
     events, commands = read(folder / "events.jsonl"), kubeadm(folder)
-    nodes = [node for node in ask(folder, "status")["nodes"] if node["power"] == "on"]
+    there = [node for node in ask(folder, "status")["nodes"] if node["role"] == CONTROL_PLANE]
+    nodes = [node for node in there if node["power"] == "on"]
     return [_node(node, events, commands) for node in nodes]
 
 

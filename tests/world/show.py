@@ -1,6 +1,8 @@
 """Answers of a world as people read them."""
 
 COLUMNS = ("index", "id", "address", "power", "ec2", "lifecycle", "imds", "up")
+# Where there are workers, too.
+WITH_ROLE = ("index", "role", *COLUMNS[1:])
 
 
 def text(answer) -> str:
@@ -20,12 +22,18 @@ def world(status: dict) -> str:
     targets = ", ".join(f"{address} {state}" for address, state in balancer["targets"].items()) or "no targets"
     head = [
         f"world in {status['folder']}",
-        f"AWS {status['aws']}  desired capacity {status['desired']}{'' if status['settled'] else ' (not settled)'}",
+        f"AWS {status['aws']}  desired capacity {_desired(status)}{'' if status['settled'] else ' (not settled)'}",
         f"load balancer {status['endpoint']} {balancer['mode']}: {targets}",
         *(f"instance {_line(refresh)}" for refresh in status["refresh"]),
         *(f"fault {_line(fault)}" for fault in status["faults"]),
     ]
-    return "\n".join([*head, table(status["nodes"])])
+    columns = COLUMNS if status.get("workers") is None else WITH_ROLE
+    return "\n".join([*head, table(status["nodes"], columns)])
+
+
+def _desired(status: dict) -> str:
+    workers = status.get("workers")
+    return str(status["desired"]) if workers is None else f"{status['desired']} and {workers} workers"
 
 
 def table(nodes: list[dict], columns: tuple[str, ...] = COLUMNS) -> str:

@@ -1,5 +1,6 @@
 """A few nodes for the stand-in's own tests: each a folder, two addresses and a kubelet, no namespaces needed."""
 
+import datetime
 import json
 import os
 import shutil
@@ -163,6 +164,24 @@ class Node:
             ),
         )
 
+    def worker_config(self, **extra):
+        """A document for the join of this node as a worker, after discover()."""
+        found = {"file": {"kubeConfigPath": "/run/discovery.conf"}}
+        registration = {"name": self.name, "kubeletExtraArgs": [{"name": "provider-id", "value": f"aws:///a/i-{self.name}"}]}
+        given = {"apiVersion": V, "kind": "JoinConfiguration", "nodeRegistration": registration, "discovery": found, **extra}
+        return [given]
+
+    def discover(self, other, token, ca=None):
+        """The file by which this node finds a cluster through one of its machines; without a token it shows nothing."""
+        self.hosts(other.address)
+        ca = ca or other.read("/etc/kubernetes/pki/ca.crt")
+        user = {"token": token} if token else {}
+        self.write("/run/discovery.conf", kubeconfig.build(f"https://{ENDPOINT}:6443", "kubernetes", "joining", ca.encode(), user))
+
+    def work(self, **extra):
+        """The join of this node as a worker, after discover(): the completed process."""
+        return self.run("kubeadm", "join", "--config", self.write("/run/worker.yaml", self.worker_config(**extra)))
+
     def init(self, *arguments, **extra):
         """A successful init; its output."""
         return self.kubeadm("init", "--config", self.write("/run/init.yaml", self.init_config(**extra)), *arguments)
@@ -183,6 +202,31 @@ class Node:
             return kubeapi.Api(kubeconfig.Config.load(config), server=server).call(method, target, body, kind)
         finally:
             del os.environ["STANDIN_ROOT"]
+
+    def answer(self, method, target, body=None, **more):
+        """(status, object or the text of a refusal) of a request, as api()."""
+        try:
+            return 200, self.api(method, target, body, **more)
+        except kubeapi.ApiError as error:
+            return error.status, str(error)
+
+    def by_token(self, token, name="token"):
+        """The path of a kubeconfig that shows a token, with this node's CA and its API server."""
+        ca = self.read("/etc/kubernetes/pki/ca.crt").encode()
+        text = kubeconfig.build(f"https://{self.address}:6443", "kubernetes", name, ca, {"token": token} if token else {})
+        return self.write(f"/run/{name}.conf", text)
+
+    def make_token(self, token, groups="", **data):
+        """A bootstrap token in the cluster, for an hour unless told otherwise; a value of None is left out."""
+        ident, _, secret = token.partition(".")
+        known = {
+            "token-id": ident, "token-secret": secret, "usage-bootstrap-authentication": "true", "auth-extra-groups": groups,
+            "expiration": moment(3600), **{key.replace("_", "-"): value for key, value in data.items() if key != "type"},
+        }  # fmt: skip
+        kept = {key: value for key, value in known.items() if value is not None}
+        kind = data.get("type", "bootstrap.kubernetes.io/token")
+        made = {"metadata": {"name": f"bootstrap-token-{ident}"}, "type": kind, "stringData": kept}
+        self.api("POST", "/api/v1/namespaces/kube-system/secrets", made)
 
     def get(self, target, **more):
         """The object at a path, as api()."""
@@ -232,10 +276,11 @@ class Lab:
         self.folder = tempfile.mkdtemp(prefix="standin-")
         self.nodes = []
 
-    def node(self, name=None, number=None):
-        """A machine that is powered on."""
+    def node(self, name=None, number=None, **settings):
+        """A machine that is powered on; `settings` are those of the stand-in."""
         number = number or len(self.nodes) + 1
         made = Node(self, name or f"n{number}", number)
+        made.env |= settings
         self.nodes.append(made)
         return made.boot()
 
@@ -245,6 +290,12 @@ class Lab:
             node.cut()
         self._claim.close()
         shutil.rmtree(self.folder)
+
+
+def moment(seconds):
+    """The moment so many seconds from now, as Kubernetes writes it."""
+    when = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=seconds)
+    return when.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def wait(condition, limit, what):

@@ -59,8 +59,8 @@ def test_join_dials_the_endpoint_by_its_name_each_time(joiner, first):
     done = join(joiner)
     refused(
         done,
-        "error execution phase preflight: couldn't validate the identity of the API Server: Get "
-        f'"https://{ENDPOINT}:6443/',
+        "error execution phase preflight: couldn't validate the identity of the API Server: Abort reading "
+        f'the cluster-info ConfigMap after timeout of 3s: Get "https://{ENDPOINT}:6443/',
     )
     assert 1.5 < time.monotonic() - begun < 20
     joiner.write("/run/join.yaml", joiner.join_config())

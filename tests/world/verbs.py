@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 
 from . import disks, notices, objects, shutdown
+from .account import CONTROL_PLANE, WORKER
 from .group_verbs import GroupVerbs
 from .node import Node
 from .standin import whole
@@ -23,9 +24,12 @@ class Verbs(GroupVerbs):
 
     # Machines.
 
-    def launch(self, id: str | None = None, like: str | None = None, up: bool | None = None) -> dict:
-        """One more instance; `like` names a terminated node whose address it gets."""
-        made = self._world.make_node(id, self._world.find(like) if like else None)
+    def launch(
+        self, id: str | None = None, like: str | None = None, up: bool | None = None, workers: bool = False
+    ) -> dict:
+        """One more instance of the control plane, or of the workers; `like` names a terminated node whose address it gets."""
+        role = WORKER if workers else CONTROL_PLANE
+        made = self._world.make_node(id, self._world.find(like) if like else None, role)
         self._world.power_on(made, up)
         return self._describe(made)
 
@@ -56,7 +60,7 @@ class Verbs(GroupVerbs):
     def boot(self, node: str, up: bool | None = None) -> dict:
         """Power on again, with the disk as it was."""
         found = self._world.find(node)
-        self._world.group.set_ec2_state(found.id, "running")
+        self._world.groups.set_ec2_state(found.id, "running")
         options = self._world.options
         found.boot(options.up if up is None else up, options.agents)
         return self._describe(found)
@@ -77,7 +81,7 @@ class Verbs(GroupVerbs):
         """A power cut for good, and the instance that the group launches in its place."""
         found = self._world.find(node)
         self._world.terminate(found, clean=False)
-        return self.launch(id, found.id if same_address else None, up)
+        return self.launch(id, found.id if same_address else None, up, workers=found.role == WORKER)
 
     def replace_root(self, node: str, up: bool | None = None) -> dict:
         """A new, empty root volume under the same instance and address."""
@@ -237,15 +241,20 @@ class Verbs(GroupVerbs):
         return {
             "folder": str(world.folder), "pid": os.getpid(), "aws": world.addresses.aws,
             "endpoint": world.addresses.balancer, "desired": world.group.moto.desired_capacity,
-            "settled": world.group.is_settled(), "load_balancer": world.balancer.state(),
+            "workers": self._desired_workers(), "settled": world.groups.is_settled(), "load_balancer": world.balancer.state(),
             "refresh": self.refresh_list()[:1], "faults": world.faults.list(), "nodes": [self._describe(node) for node in list(world.nodes)],
         }  # fmt: skip
 
+    def _desired_workers(self) -> int | None:
+        """How many workers there are to be; None in a world without their group."""
+        group = self._world.groups.by_role.get(WORKER)
+        return group.moto.desired_capacity if group else None
+
     def _describe(self, node: Node) -> dict:
-        group = self._world.group
+        groups = self._world.groups
         return {
-            "index": node.index, "id": node.id, "address": node.address, "loopback": node.loopback,
+            "index": node.index, "id": node.id, "role": node.role, "address": node.address, "loopback": node.loopback,
             "name": node.machine.name, "power": "on" if node.machine.is_on else "off",
-            "ec2": group.ec2_state(node.id), "lifecycle": group.lifecycle(node.id), "imds": node.imds.mode,
+            "ec2": groups.ec2_state(node.id), "lifecycle": groups.of(node.id).lifecycle(node.id), "imds": node.imds.mode,
             "up": node.up_state(), "up_exit": node.up_exit, "folder": str(node.machine.folder),
         }  # fmt: skip

@@ -8,12 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from . import launchers
-from .account import BUCKET, PREFIX
+from .account import BUCKET, CONTROL_PLANE, PREFIX, WORKER
 from .addresses import ENDPOINT_NAME, ENDPOINT_PORT, MACHINES, Network, claim_octet
 from .aws import Aws
 from .balancer import Balancer
 from .faults import Faults
+from .call import Call
 from .group import SCALING_ACTIONS, Group
+from .groups import Groups
 from .iam import Iam
 from .journal import Journal
 from .metadata import Identity
@@ -27,6 +29,9 @@ OFF_STATES = ("shutting-down", "terminated", "stopping", "stopped")
 
 # Seconds between two looks at the hooks whose time may be over.
 HOOK_INTERVAL = 0.5
+
+# Workers whose machines are made at the same moment: there may be a hundred, and few cores.
+BOOTS_AT_ONCE = 4
 
 
 class World:
@@ -53,13 +58,14 @@ class World:
         self.addresses = self._network.addresses
         self.etcd = None if options.external_etcd is None else OutsideEtcd(folder / "etcd", self.addresses.etcd)
         self._wakeups: queue.SimpleQueue = queue.SimpleQueue()
-        desired = options.nodes if options.desired is None else options.desired
+        desired = {CONTROL_PLANE: options.nodes if options.desired is None else options.desired}
+        desired |= {} if options.workers is None else {WORKER: options.workers}
         came = lambda id, state: self.events.write("lifecycle", node=id, state=state)
-        self.group = Group(desired, self.addresses.vpc, self.addresses.subnet, self._wakeups.put, came)
+        self.groups = Groups(desired, self.addresses.vpc, self.addresses.subnet, self._wakeups.put, came)
         self._add_hooks()
-        self.iam = Iam(self.group.arn, options.iam)
+        self.iam = Iam(self._arn_of_group, options.iam, self.groups.role)
         requests = Journal(folder / "requests.jsonl")
-        self.aws = Aws(self._network.listener, self.group, self.faults, self.iam, requests, self.events)
+        self.aws = Aws(self._network.listener, self.groups, self.faults, self.iam, requests, self.events)
         self.balancer = Balancer(self.addresses.balancer, self.targets, options.check_interval, options.check_threshold)
         self.balancer.set_mode(options.balancer)
         self._strangers: dict[str, Stranger] = {}
@@ -70,10 +76,15 @@ class World:
         """Launches the first machines. All instances first, so that the group is whole from the first answer on."""
         ids = itertools.chain(self.options.ids, itertools.repeat(None))
         nodes = [self.make_node(next(ids)) for _ in range(self.options.nodes)]
-        for node in nodes:
+        workers = [self.make_node(role=WORKER) for _ in range(self.options.workers or 0)]
+        for node in [*nodes, *workers]:
             self.enter_service(node)
         nodes = [node for node in nodes if node.index not in self.options.off]
-        with ThreadPoolExecutor(max_workers=max(1, len(nodes))) as pool:
+        self._boot(nodes, len(nodes))
+        self._boot(workers, BOOTS_AT_ONCE)
+
+    def _boot(self, nodes: list[Node], at_once: int) -> None:
+        with ThreadPoolExecutor(max_workers=max(1, at_once)) as pool:
             list(pool.map(lambda node: node.boot(self.options.up, self.options.agents), nodes))
 
     def stop(self) -> None:
@@ -83,6 +94,11 @@ class World:
         if self.etcd:
             self.etcd.stop()
 
+    @property
+    def group(self) -> Group:
+        """The control plane's."""
+        return self.groups.control_plane
+
     def find(self, name: str) -> Node:
         """A node by its number or instance ID. Raises KeyError with those that there are."""
         for node in self.nodes:
@@ -91,8 +107,10 @@ class World:
         known = ", ".join(f"{node.index} ({node.id})" for node in self.nodes) or "none"
         raise KeyError(f"no node '{name}'. There are: {known}")
 
-    def make_node(self, id: str | None = None, like: Node | None = None) -> Node:
-        """An instance that is pending, its machine off. `like` gives it the address of that earlier machine."""
+    def make_node(self, id: str | None = None, like: Node | None = None, role: str = CONTROL_PLANE) -> Node:
+        """An instance that is pending, its machine off. `like` gives it the address of that earlier machine, and its role."""
+        role = like.role if like else role
+        group = self.groups.of_role(role)
         with self._lock:
             slot = like.slot if like else next(self._slots)
             if slot > MACHINES:
@@ -100,8 +118,8 @@ class World:
             if like and like.imds.is_listening:
                 raise ValueError(f"the address of node {like.index} is in use: terminate it first")
             address = self.addresses.private(slot)
-            instance = self.group.launch(address, id)
-            identity = self._identity(instance, address, slot)
+            instance = group.launch(address, id)
+            identity = self._identity(group, instance, address, slot)
             env = {"PATH": self._path, **launchers.etcd_image(self.options.etcd), **self.options.env}
             node = Node(
                 len(self.nodes) + 1,
@@ -114,6 +132,7 @@ class World:
                 self.events,
                 self.faults,
                 self._network.namespace(slot),
+                role,
             )
             node.imds.set_mode(self.options.imds)
             self.nodes.append(node)
@@ -123,21 +142,22 @@ class World:
 
     def format(self, node: Node) -> None:
         """Gives the machine the disk of a fresh instance."""
-        settings = {
-            "bucket": BUCKET,
-            "prefix": PREFIX,
-            "endpoint": f"{ENDPOINT_NAME}:{ENDPOINT_PORT}",
-            **self.options.settings,
-        }
-        node.format_disk({name: value for name, value in settings.items() if value}, self.options.kubeadm_config)
+        settings, options = {"bucket": BUCKET, "prefix": PREFIX}, self.options
+        if node.role == WORKER:
+            settings |= {"role": WORKER, **options.worker_settings}
+        else:
+            settings |= {"endpoint": f"{ENDPOINT_NAME}:{ENDPOINT_PORT}", **options.settings}
+        document = options.worker_kubeadm_config if node.role == WORKER else options.kubeadm_config
+        node.format_disk({name: value for name, value in settings.items() if value}, document)
         if self.etcd:
             self.etcd.introduce(node.machine.folder / "disk", node.index in self.options.external_etcd)
 
     def enter_service(self, node: Node) -> None:
         """What AWS says of an instance that comes up: running, then in service or waiting for the launch hook."""
-        self.group.set_ec2_state(node.id, "running")
-        hooked = bool(self.group.hooks.of("launching"))
-        self.group.set_lifecycle(node.id, "Pending:Wait" if hooked else "InService")
+        group = self.groups.of(node.id)
+        self.groups.set_ec2_state(node.id, "running")
+        hooked = bool(group.hooks.of("launching"))
+        group.set_lifecycle(node.id, "Pending:Wait" if hooked else "InService")
 
     def power_on(self, node: Node, up: bool | None = None) -> None:
         """The first boot of an instance."""
@@ -146,22 +166,23 @@ class World:
 
     def terminate(self, node: Node, clean: bool) -> None:
         """The end of an instance; `clean` lets its machine shut down and its termination hook wait."""
-        lifecycle = self.group.lifecycle(node.id)
+        group = self.groups.of(node.id)
+        lifecycle = group.lifecycle(node.id)
         if clean and lifecycle and lifecycle != "Terminating:Proceed":
-            self.group.begin_end(node.id)
-            if self.group.lifecycle(node.id) == "Terminating:Wait":
+            group.begin_end(node.id)
+            if group.lifecycle(node.id) == "Terminating:Wait":
                 return
         with self._lock:
             if node.index in self._ending:
                 return
             self._ending.add(node.index)
         if lifecycle:
-            self.group.set_lifecycle(node.id, "Terminating")
-        self.group.set_ec2_state(node.id, "shutting-down")
+            group.set_lifecycle(node.id, "Terminating")
+        self.groups.set_ec2_state(node.id, "shutting-down")
         node.power_off(clean)
         node.destroy()
-        self.group.set_ec2_state(node.id, "terminated")
-        self.group.leave(node.id)
+        self.groups.set_ec2_state(node.id, "terminated")
+        group.leave(node.id)
         self.events.write("terminated", node=node.id, index=node.index)
 
     def invite(self, at: str, answer: str, authority: Path | None, uid: str) -> str:
@@ -206,19 +227,25 @@ class World:
 
     def targets(self) -> list[str]:
         """The addresses registered with the load balancer: a machine is deregistered before its hook runs."""
-        return [node.address for node in list(self.nodes) if self.group.lifecycle(node.id) == "InService"]
+        nodes = [node for node in list(self.nodes) if node.role == CONTROL_PLANE]
+        return [node.address for node in nodes if self.group.lifecycle(node.id) == "InService"]
 
     def scale(self) -> None:
-        """Launches what the group lacks, ends what it has too much of, the newest first, and takes a refresh a step on."""
+        """Launches what the groups lack, ends what they have too much of, the newest first, and takes their refreshes a step on."""
         with self._scaling:
-            wanted, replaced = self.group.wanted()
-            self._end([node for node in self.nodes if node.id in replaced])
-            counted = self.group.counted()
-            counted = [node for node in self.nodes if node.id in counted]
-            missing = wanted - len(counted)
-            for _ in range(missing):
-                self.power_on(self.make_node())
-            self._end(counted[len(counted) + min(missing, 0) :])
+            for role, group in self.groups.by_role.items():
+                self._scale(role, group)
+
+    def _scale(self, role: str, group: Group) -> None:
+        wanted, replaced = group.wanted()
+        self._end([node for node in self.nodes if node.id in replaced])
+        counted = group.counted()
+        counted = [node for node in self.nodes if node.id in counted]
+        missing = wanted - len(counted)
+        made = [self.make_node(role=role) for _ in range(missing)]
+        with ThreadPoolExecutor(max_workers=BOOTS_AT_ONCE) as pool:
+            list(pool.map(self.power_on, made))
+        self._end(counted[len(counted) + min(missing, 0) :])
 
     def _end(self, nodes: list[Node]) -> None:
         """Ends these machines at once, each as it is ended alone."""
@@ -240,21 +267,24 @@ class World:
 
     def _follow(self, action: str) -> None:
         """One step of that, after this call or after a while."""
-        if self.group.end_hooks_in_time() or action:
+        over = [group.end_hooks_in_time() for group in self.groups.all]
+        if any(over) or action:
             nodes = list(self.nodes)
             with ThreadPoolExecutor(max_workers=max(1, len(nodes))) as pool:
                 list(pool.map(self._catch_up, nodes))
-            self.group.forget()
-        for id in self.group.given_up() if action == "SetInstanceHealth" else ():
+            for group in self.groups.all:
+                group.forget()
+        given_up = [id for group in self.groups.all for id in group.given_up()]
+        for id in given_up if action == "SetInstanceHealth" else ():
             self.terminate(self.find(id), clean=True)
-        replaces = self.group.takes_replacement() or self.group.refreshes.living is not None
-        if action in SCALING_ACTIONS or replaces:
+        replaces = [group.takes_replacement() or group.refreshes.living is not None for group in self.groups.all]
+        if action in SCALING_ACTIONS or any(replaces):
             self.scale()
 
     def _catch_up(self, node: Node) -> None:
         """Makes a machine what AWS says of its instance."""
-        state = self.group.ec2_state(node.id)
-        if self.group.lifecycle(node.id) == "Terminating:Proceed":
+        state = self.groups.ec2_state(node.id)
+        if self.groups.of(node.id).lifecycle(node.id) == "Terminating:Proceed":
             self.terminate(node, clean=True)
         elif state in OFF_STATES and node.machine.is_on:
             node.power_off(clean=True)
@@ -262,14 +292,28 @@ class World:
                 node.destroy()
 
     def _add_hooks(self) -> None:
-        if self.options.launch_hook:
-            self.group.add_hook(self.options.launch_hook, "launching")
-        if self.options.terminate_hook:
-            self.group.add_hook(self.options.terminate_hook, "terminating", self.options.hook_seconds)
-        self.group.retain(self.options.retain)
+        options = self.options
+        self._hook(self.group, options.launch_hook, options.terminate_hook, options.hook_seconds)
+        self.group.retain(options.retain)
+        if options.workers is not None:
+            names = (options.worker_launch_hook, options.worker_terminate_hook)
+            self._hook(self.groups.of_role(WORKER), *names, options.worker_hook_seconds)
 
-    def _identity(self, instance: str, address: str, slot: int) -> Identity:
-        made = self.group.instance(instance)
+    @staticmethod
+    def _hook(group: Group, launch: str, terminate: str, seconds: int) -> None:
+        if launch:
+            group.add_hook(launch, "launching")
+        if terminate:
+            group.add_hook(terminate, "terminating", seconds)
+
+    def _arn_of_group(self, call: Call) -> str:
+        """The group that a call is about: the one that it names, or that of its instance."""
+        instance = call.form.get("InstanceId", "")
+        group = self.groups.named(call.form.get("AutoScalingGroupName")) or self.groups.owners.get(instance)
+        return group.arn if group else "*"
+
+    def _identity(self, group: Group, instance: str, address: str, slot: int) -> Identity:
+        made = group.instance(instance)
         return Identity(
             instance=instance,
             private_ip=address,
@@ -279,5 +323,6 @@ class World:
             subnet=made.subnet_id,
             subnet_cidr=self.addresses.subnet,
             vpc=made.vpc_id,
-            lifecycle=lambda: self.group.lifecycle(instance),
+            lifecycle=lambda: group.lifecycle(instance),
+            role=group.name,
         )

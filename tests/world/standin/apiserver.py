@@ -13,12 +13,13 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qsl, urlsplit
 
-from . import dial, etcdapi, mounts, node, resources, rules, storage
+from . import dial, etcdapi, mounts, node, rbac, resources, signing, storage, tokens, users
 
 HEALTH_TIMEOUT = 2.0  # seconds for the read behind /readyz
 ETCD_TIMEOUT = 10.0  # seconds for any other call: etcd itself gives up after 7
 CLIENT_TIMEOUT = 60.0  # seconds that a connection may be silent
 START_TIMEOUT = 20.0  # seconds for etcd to answer; then the process ends and kubelet starts it anew
+LARGEST_BODY = 3 << 20  # bytes
 NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 ADDRESS_LEASE, ADDRESS_PERIOD = 15, 10  # seconds for which its own address is written, and after which again: as the real one
 NAMESPACES_CHECK = 3.0  # seconds; the real one looks once a minute
@@ -41,9 +42,13 @@ class Request(BaseHTTPRequestHandler):
     def _handle(self):
         parts = urlsplit(self.path)
         query = dict(parse_qsl(parts.query, keep_blank_values=True))
-        user = rules.User(self.connection.getpeercert())
-        if self.server.age() < self.server.start[0] and "system:masters" not in user.groups:
-            self._body()
+        try:
+            body = self._body()
+            user = self._user()
+        except storage.Refusal as refusal:
+            self._refuse(refusal)
+            return
+        if self.server.age() < self.server.start[0] and users.MASTERS not in user.groups:
             text = f'forbidden: User "{user.name}" cannot {self.command.lower()} path "{parts.path}"'
             self._json(403, _status(403, "Forbidden", text))
             return
@@ -52,7 +57,7 @@ class Request(BaseHTTPRequestHandler):
         elif parts.path == "/version":
             self._json(200, version())
         else:
-            self._object(parts.path, query)
+            self._object(user, parts.path, query, body)
 
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _handle
 
@@ -72,16 +77,27 @@ class Request(BaseHTTPRequestHandler):
         )
         self._send(500 if failed else 200, "text/plain; charset=utf-8", text.encode())
 
-    def _object(self, path, query):
+    def _user(self):
+        """Whom this request comes from. Raises Refusal 401: whoever has just started knows no token either."""
+        given = self.headers.get("Authorization", "")
+        certificate = self.connection.getpeercert()
+        if given and not certificate and self.server.age() < self.server.start[0]:
+            raise storage.Refusal(401, "Unauthorized", "Unauthorized")
         try:
-            body = self._body()
-            if self.headers.get("Authorization"):
-                raise storage.Refusal(401, "Unauthorized", "Unauthorized")
-            user = rules.User(self.connection.getpeercert())
+            return users.of(certificate, given, self.server.handler.store)
+        except (dial.Unreachable, etcdapi.EtcdError) as error:
+            raise storage.Refusal(401, "Unauthorized", "Unauthorized") from error
+
+    def _refuse(self, refusal):
+        answer = _status(refusal.status, refusal.reason, str(refusal))
+        self._json(refusal.status, answer | ({"details": refusal.details} if refusal.details else {}))
+
+    def _object(self, user, path, query, body):
+        try:
             status, answer = self.server.handler.handle(user, self.command, path, query, body)
         except storage.Refusal as refusal:
-            status, answer = refusal.status, _status(refusal.status, refusal.reason, str(refusal))
-            answer |= {"details": refusal.details} if refusal.details else {}
+            self._refuse(refusal)
+            return
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             status, answer = 400, _status(400, "BadRequest", f"the object provided is unrecognized: {error!r}")
         except (dial.Unreachable, etcdapi.EtcdError) as error:
@@ -91,6 +107,12 @@ class Request(BaseHTTPRequestHandler):
 
     def _body(self):
         length = int(self.headers.get("Content-Length") or 0)
+        if length > LARGEST_BODY:
+            # Read all the same, within reason: who still sends does not listen.
+            self.rfile.read(min(length, 4 * LARGEST_BODY))
+            self.close_connection = True
+            text = f"Request entity too large: limit is {LARGEST_BODY}"
+            raise storage.Refusal(413, "RequestEntityTooLarge", text)
         try:
             return json.loads(self.rfile.read(length)) if length else {}
         except ValueError as error:
@@ -161,19 +183,6 @@ def version():
     }
 
 
-def _signer(flags):
-    """Signs client certificates with the cluster CA on this node: the controller manager's duty."""
-
-    def sign(user, request):
-        import base64
-        from . import csr
-
-        ca = flags["client-ca-file"].removesuffix(".crt")
-        return base64.b64encode(csr.sign(ca, user, base64.b64decode(request))).decode()
-
-    return sign
-
-
 def _make_namespaces(store):
     """Those of the system that are missing, each with a UID of its own. Raises Refusal if another was first with one."""
     present = {each["metadata"]["name"] for each in store.list("namespaces", None)}
@@ -188,12 +197,14 @@ def _make_namespaces(store):
             store.create("namespaces", None, body)
 
 
-def _keep_namespaces(store):
-    """For ever: what is lost under a running API server, an etcd that was emptied for one, is made anew."""
+def _keep_house(store):
+    """For ever: namespaces that are lost under a running API server, an etcd that was emptied for one, are made anew, and bootstrap
+    tokens whose time is over are deleted."""
     while True:
         time.sleep(NAMESPACES_CHECK)
-        with contextlib.suppress(storage.Refusal, dial.Unreachable, etcdapi.EtcdError):
-            _make_namespaces(store)
+        for work in (_make_namespaces, tokens.clean):
+            with contextlib.suppress(storage.Refusal, dial.Unreachable, etcdapi.EtcdError):
+                work(store)
 
 
 def _keep_address(etcd, address):
@@ -209,6 +220,7 @@ def _wait_for_etcd(store):
     while True:
         try:
             _make_namespaces(store)
+            rbac.make_defaults(store)
             return
         except storage.Refusal:
             continue  # another API server was first with this one
@@ -231,10 +243,12 @@ def main(argv):
     context.load_verify_locations(node.path(flags["client-ca-file"]))
     context.verify_mode = ssl.CERT_OPTIONAL
     server = Server((flags["advertise-address"], int(flags["secure-port"])), context)
-    server.handler = resources.Handler(store, _signer(flags))
+    policy = rbac.Policy(store)
+    signer = signing.Signer(flags["client-ca-file"].removesuffix(".crt"), policy)
+    server.handler = resources.Handler(store, policy, signer)
     server.health = etcdapi.Client(servers, *files, timeout=HEALTH_TIMEOUT)
     own = storage.Store(etcdapi.Client(servers, *files, timeout=ETCD_TIMEOUT))
-    threading.Thread(target=_keep_namespaces, args=(own,), daemon=True).start()
+    threading.Thread(target=_keep_house, args=(own,), daemon=True).start()
     leasing = etcdapi.Client(servers, *files, timeout=ETCD_TIMEOUT)
     threading.Thread(target=_keep_address, args=(leasing, flags["advertise-address"]), daemon=True).start()
     server.serve_forever()

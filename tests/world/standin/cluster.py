@@ -9,11 +9,12 @@ import time
 
 import yaml
 
-from . import dial, documents, kubeapi, kubeconfig, say
+from . import dial, documents, kubeapi, kubeconfig, rbac, say, users
 
 SYSTEM = "/api/v1/namespaces/kube-system"
 PUBLIC = "/api/v1/namespaces/kube-public"
-BINDINGS = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings"
+RBAC = "/apis/rbac.authorization.k8s.io/v1"
+BOOTSTRAPPERS = "system:bootstrappers:kubeadm:default-node-token"
 LABELS = ("node-role.kubernetes.io/control-plane", "node.kubernetes.io/exclude-from-external-load-balancers")
 POLL = 0.05  # seconds
 SHORT_RETRY = 0.35  # seconds that kubeadm tries to read its own ConfigMap
@@ -38,15 +39,32 @@ def config_map(name, data):
 
 def bind_admins(api):
     """Gives admin.conf its rights; only super-admin.conf can do that."""
-    subject = {"kind": "Group", "apiGroup": "rbac.authorization.k8s.io", "name": "kubeadm:cluster-admins"}
-    api.create(
-        BINDINGS,
-        {
-            "metadata": {"name": "kubeadm:cluster-admins"},
-            "subjects": [subject],
-            "roleRef": {"kind": "ClusterRole", "name": "cluster-admin", "apiGroup": "rbac.authorization.k8s.io"},
-        },
-    )
+    _bind(api, "kubeadm:cluster-admins", "cluster-admin", "kubeadm:cluster-admins")
+
+
+def allow_reading(api, name, config_map, *groups, namespace="kube-system", kind="Group"):
+    """A role of this name that reads one ConfigMap, bound to these groups or users."""
+    where = f"{RBAC}/namespaces/{namespace}"
+    rules = [rbac.rule(("get",), "", ("configmaps",), (config_map,))]
+    api.apply(f"{where}/roles", {"metadata": {"name": name}, "rules": rules})
+    subjects = [{"kind": kind, "apiGroup": rbac.GROUP, "name": group} for group in groups]
+    api.apply(f"{where}/rolebindings", rbac.binding(name, name, subjects, "Role"))
+
+
+def allow_bootstrapping(api):
+    """What the bearers of kubeadm's own tokens may do, and that their requests are approved."""
+    rules = [rbac.rule(("get",), "", ("nodes",))]
+    api.apply(f"{RBAC}/clusterroles", {"metadata": {"name": "kubeadm:get-nodes"}, "rules": rules})
+    _bind(api, "kubeadm:get-nodes", "kubeadm:get-nodes", BOOTSTRAPPERS)
+    _bind(api, "kubeadm:kubelet-bootstrap", "system:node-bootstrapper", BOOTSTRAPPERS)
+    approved = f"system:{rbac.CERTIFICATES}:{rbac.REQUESTS}"
+    _bind(api, "kubeadm:node-autoapprove-bootstrap", f"{approved}:nodeclient", BOOTSTRAPPERS)
+    _bind(api, "kubeadm:node-autoapprove-certificate-rotation", f"{approved}:selfnodeclient", users.NODES)
+
+
+def _bind(api, name, role, group):
+    subjects = [{"kind": "Group", "apiGroup": rbac.GROUP, "name": group}]
+    api.apply(f"{RBAC}/clusterrolebindings", rbac.binding(name, role, subjects))
 
 
 def mark(api, name, taints, limit):
@@ -71,16 +89,46 @@ def fetch(api, log_prefix):
     """The ClusterConfiguration of the cluster. Raises say.Failure, in the words of `kubeadm join` and `reset`."""
     say.out(f'[{log_prefix}] Reading configuration from the "kubeadm-config" ConfigMap in namespace "kube-system"...')
     say.out(f"[{log_prefix}] Use 'kubeadm init phase upload-config kubeadm --config your-config-file' to re-upload it.")
+    try:
+        return _stored(_short_retry(api, "kubeadm-config"))
+    except kubeapi.ApiError as error:
+        raise say.Failure(f"failed to get config map: {error}") from error
+
+
+def fetch_components(api):
+    """The KubeletConfiguration of the cluster, as text; that of kube-proxy is looked for and may be missing. Raises say.Failure."""
+    problem = "failed to get component configs: "
+    try:
+        text = _short_retry(api, "kubelet-config", problem)["data"]["kubelet"]
+    except kubeapi.ApiError as error:
+        raise say.Failure(f"{problem}{error}") from error
+    try:
+        _short_retry(api, "kube-proxy", problem)
+        say.warn(
+            "utils.go:69",
+            'The recommended value for "bindAddress" in "KubeProxyConfiguration" is: ::; the provided value '
+            "is: 0.0.0.0",
+        )
+    except kubeapi.ApiError as error:
+        if error.status not in (403, 404):
+            raise say.Failure(f"{problem}{error}") from error
+        without = "Warning: No kubeproxy.config.k8s.io/v1alpha1 config is loaded. Continuing without it"
+        say.warn("configset.go:77", f"{without}: {error}")
+    return text
+
+
+def _short_retry(api, name, problem="failed to get config map: "):
+    """A ConfigMap of kube-system, within a third of a second. Raises kubeapi.ApiError, or say.Failure without an answer."""
     end = time.monotonic() + SHORT_RETRY
     while True:
         try:
-            return _stored(api.get(f"{SYSTEM}/configmaps/kubeadm-config"))
+            return api.get(f"{SYSTEM}/configmaps/{name}")
         except kubeapi.ApiError as error:
             if error.status in (401, 403, 404) or time.monotonic() > end:
-                raise say.Failure(f"failed to get config map: {error}") from error
+                raise
         except dial.Unreachable as error:
             if time.monotonic() > end:
-                raise say.Failure(f"failed to get config map: {error}") from error
+                raise say.Failure(f"{problem}{error}") from error
         time.sleep(POLL)
 
 
@@ -115,7 +163,7 @@ def save_token(api, token, ttl, description=""):
         "token-secret": secret,
         "usage-bootstrap-authentication": "true",
         "usage-bootstrap-signing": "true",
-        "auth-extra-groups": "system:bootstrappers:kubeadm:default-node-token",
+        "auth-extra-groups": BOOTSTRAPPERS,
     }
     if description:
         data["description"] = description

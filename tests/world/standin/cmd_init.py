@@ -19,7 +19,7 @@ from . import (
     registrar,
     say,
 )
-from . import sharedcerts, validation, waiting
+from . import sharedcerts, users, validation, waiting
 
 TOKEN_TTL = "24h0m0s"
 FINALIZE_TIMEOUT = 20.0  # seconds for the kubelet to have stored its certificate
@@ -149,7 +149,11 @@ class Init:
         return self.api
 
     def _apply(self, target, body):
-        cluster.retry(lambda: self._client().apply(target, body), self.timeouts["kubernetesAPICall"])
+        self._patiently(lambda api: api.apply(target, body))
+
+    def _patiently(self, work):
+        """Calls `work` with the API server until that has taken it."""
+        cluster.retry(lambda: work(self._client()), self.timeouts["kubernetesAPICall"])
 
     def upload_config(self):
         """The two ConfigMaps that later commands read."""
@@ -160,11 +164,14 @@ class Init:
         maps = f"{cluster.SYSTEM}/configmaps"
         text = cluster.stored_form(self.cluster)
         self._apply(maps, cluster.config_map("kubeadm-config", {"ClusterConfiguration": text}))
+        both = (cluster.BOOTSTRAPPERS, users.NODES)
+        self._patiently(lambda api: cluster.allow_reading(api, "kubeadm:nodes-kubeadm-config", "kubeadm-config", *both))
         say.out(
             '[kubelet] Creating a ConfigMap "kubelet-config" in namespace kube-system with the configuration for the '
             "kubelets in the cluster"
         )
         self._apply(maps, cluster.config_map("kubelet-config", {"kubelet": self.kubelet_text}))
+        self._patiently(lambda api: cluster.allow_reading(api, "kubeadm:kubelet-config", "kubelet-config", *both))
 
     def upload_certs(self):
         """The shared certificates, if asked for."""
@@ -190,6 +197,7 @@ class Init:
         say.out("[bootstrap-token] Configuring bootstrap tokens, cluster-info ConfigMap, RBAC Roles")
         for each in self.tokens:
             cluster.save_token(self._client(), each["token"], documents.seconds(each.get("ttl") or TOKEN_TTL))
+        self._patiently(cluster.allow_bootstrapping)
         nodes = "[bootstrap-token] Configured RBAC rules to allow"
         say.out(f"{nodes} Node Bootstrap tokens to get nodes")
         say.out(
@@ -201,6 +209,9 @@ class Init:
         say.out('[bootstrap-token] Creating the "cluster-info" ConfigMap in the "kube-public" namespace')
         ca = pki.cert_pem(self.files.certs.authority("ca")[0])
         cluster.cluster_info(self._client(), self.files.endpoint_server(), ca)
+        anybody = {"namespace": "kube-public", "kind": "User"}
+        name = "kubeadm:bootstrap-signer-clusterinfo"
+        self._patiently(lambda api: cluster.allow_reading(api, name, "cluster-info", "system:anonymous", **anybody))
 
     def finalize(self):
         """kubelet.conf names the kubelet's own certificate from now on."""
@@ -229,6 +240,8 @@ class Init:
         for name, shown, off in addons:
             if not off.get("disabled") and f"addon/{name}" not in self.skip:
                 self._apply(f"{cluster.SYSTEM}/configmaps", cluster.config_map(name, {"config.conf": ""}))
+                if name == "kube-proxy":
+                    self._patiently(lambda api: cluster.allow_reading(api, "kube-proxy", "kube-proxy", cluster.BOOTSTRAPPERS))
                 say.out(f"[addons] Applied essential addon: {shown}")
 
     def show(self):

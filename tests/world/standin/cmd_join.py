@@ -1,12 +1,12 @@
-"""`kubeadm join` of a control-plane node, with discovery by a kubeconfig that holds a client certificate."""
+"""`kubeadm join` of a control-plane node or a worker, with discovery by a kubeconfig file."""
 
 import os
 import time
 
-from . import certs, cluster, cri, dial, documents, joinetcd, keys, kubeapi, kubeconfig, node, nodefiles, options
+from . import certs, cluster, cri, discovery, documents, joinetcd, keys, kubeapi, kubeconfig, node, nodefiles, options
 from . import phases, pki, preflight, registrar, say, sharedcerts, validation, waiting
 
-DISCOVERY_RETRY = 1.0  # seconds between two tries to reach the API server through the endpoint
+CA_PATH = "/etc/kubernetes/pki/ca.crt"
 SHARED_MISSING = """
 One or more conditions for hosting a new control plane instance is not satisfied.
 
@@ -24,21 +24,22 @@ class Join:
 
     def __init__(self, flags, kinds):
         given = kinds["JoinConfiguration"]
-        control = given.get("controlPlane")
-        if control is None:
-            raise say.Failure("the stand-in joins control-plane nodes only: set controlPlane in the JoinConfiguration")
+        self.is_worker = given.get("controlPlane") is None
+        control = given.get("controlPlane") or {}
         self.discovery, self.patches = given.get("discovery") or {}, given.get("patches")
+        self.ca_path = given.get("caCertPath") or CA_PATH
         self.local = documents.local_endpoint(control.get("localAPIEndpoint"))
         self.key = control.get("certificateKey") or ""
-        self.node = documents.registration(given.get("nodeRegistration"))
+        self.node = documents.registration(given.get("nodeRegistration"), control_plane=not self.is_worker)
         self.timeouts = documents.timeouts(given)
         self.skip = options.skipped(flags, given)
         self.ignored = (self.node.get("ignorePreflightErrors") or []) + options.names(flags, "ignore-preflight-errors")
-        self.cluster = self.config = self.api = self.files = None
+        self.cluster = self.config = self.api = self.files = self.kubelet_text = None
 
     def run(self):
         """All phases in kubeadm's order."""
         validation.discovery(self.discovery)
+        validation.ca_path(self.ca_path)
         validation.node(self.node, self.local, self.key)
         if self.discovery.get("bootstrapToken"):
             raise say.Failure("the stand-in knows discovery by file only: set discovery.file in the JoinConfiguration")
@@ -47,68 +48,47 @@ class Join:
             "join",
             [
                 ("preflight", self.preflight),
-                ("control-plane-prepare", self.prepare),
-                ("check-etcd", self.check_etcd),
+                ("control-plane-prepare", self._of_control_plane(self.prepare)),
+                ("check-etcd", self._of_control_plane(self.check_etcd)),
                 ("kubelet-start", self.kubelet_start),
-                ("etcd-join", self.etcd_join),
+                ("etcd-join", self._of_control_plane(self.etcd_join)),
                 ("kubelet-wait-bootstrap", self.wait_bootstrap),
-                ("control-plane-join", self.mark),
-                ("wait-control-plane", self.wait),
+                ("control-plane-join", self._of_control_plane(self.mark)),
+                ("wait-control-plane", self._of_control_plane(self.wait)),
             ],
             self.skip,
         )
-        say.out(JOINED.format(etcd=NEW_MEMBER if "local" in self.cluster["etcd"] else ""))
+        if self.is_worker:
+            say.out(JOINED_WORKER)
+        else:
+            say.out(JOINED.format(etcd=NEW_MEMBER if "local" in self.cluster["etcd"] else ""))
+
+    def _of_control_plane(self, work):
+        """A phase of control-plane nodes, of which a worker says nothing."""
+        return (lambda: None) if self.is_worker else work
 
     def preflight(self):
         """Local checks, discovery, the cluster's configuration, then the checks of a control-plane node."""
         say.out("[preflight] Running pre-flight checks")
         checks = preflight.Checks(self.ignored)
-        preflight.join(checks, self.node)
-        self._discover()
+        preflight.join(checks, self.node, self.ca_path if self.is_worker else None)
+        self.config = discovery.find(self.discovery, self.timeouts["discovery"])
+        self.api = kubeapi.Api(self.config)
         try:
             self.cluster = cluster.fetch(self.api, "preflight")
+            self.kubelet_text = cluster.fetch_components(self.api)
         except say.Failure as failure:
             raise say.Failure(f"unable to fetch the kubeadm-config ConfigMap: {failure}") from failure
-        say.warn(
-            "utils.go:69",
-            'The recommended value for "bindAddress" in "KubeProxyConfiguration" is: ::; the provided value '
-            "is: 0.0.0.0",
-        )
         preflight.supported(self.cluster["kubernetesVersion"])
         keys.algorithm = self.cluster["encryptionAlgorithm"]
         self.files = nodefiles.Files(self.cluster, self.local, self.node)
+        if self.is_worker:
+            return
         self._can_host()
         say.out("[preflight] Running pre-flight checks before initializing the new control plane instance")
         checks.kubelet_version(self.cluster["kubernetesVersion"])
         preflight.control_plane(checks, self.cluster, self.local)
         preflight.pull_images(self.cluster)
-
-    def _discover(self):
-        """Reaches the API server behind the endpoint, for as long as the document allows."""
-        file = self.discovery["file"]["kubeConfigPath"]
-        try:
-            self.config = kubeconfig.Config.load(file)
-        except (OSError, ValueError) as error:
-            raise say.Failure(
-                f"couldn't validate the identity of the API Server: failed to load {file}: {error}"
-            ) from error
-        if not self.config.certificate():
-            raise say.Failure(
-                f"couldn't validate the identity of the API Server: {file} holds no client certificate; the "
-                "stand-in knows no other credentials for discovery by file"
-            )
-        self.api = kubeapi.Api(self.config)
-        end = time.monotonic() + self.timeouts["discovery"]
-        while True:
-            try:
-                self.api.get("/api/v1/namespaces/kube-public/configmaps/cluster-info")
-                return
-            except (dial.Unreachable, kubeapi.ApiError) as error:
-                if isinstance(error, kubeapi.ApiError) and error.status == 403:
-                    return  # the file is believed without a second look
-                if time.monotonic() + DISCOVERY_RETRY > end:
-                    raise say.Failure(f"couldn't validate the identity of the API Server: {error}") from error
-            time.sleep(DISCOVERY_RETRY)
 
     def _can_host(self):
         problems = []
@@ -153,17 +133,15 @@ class Join:
 
     def kubelet_start(self):
         """The kubelet gets a kubeconfig to ask for its certificate with, its files, and is started."""
-        text = kubeconfig.build(
-            self.files.local_server(), "kubernetes", "tls-bootstrap-token-user", self.config.ca_pem, self.config.user
-        )
-        pki.write(node.path(registrar.BOOTSTRAP_CONF), text, 0o600)
+        server = self.config.server if self.is_worker else self.files.local_server()
+        named = (server, self.cluster["clusterName"], self.config.user_name, self.config.ca_pem, self.config.user)
+        pki.write(node.path(registrar.BOOTSTRAP_CONF), kubeconfig.build(*named), 0o600)
+        if not os.path.exists(node.path(self.ca_path)):
+            pki.write(node.path(self.ca_path), self.config.ca_pem, 0o644)
         self._refuse_ready_node()
         nodefiles.service("stop")
-        found = cluster.retry(
-            lambda: self.api.get(f"{cluster.SYSTEM}/configmaps/kubelet-config"), self.timeouts["kubernetesAPICall"]
-        )
-        self.files.kubelet_config(found["data"]["kubelet"])
-        self.files.kubelet_flags()
+        self.files.kubelet_config(self.kubelet_text)
+        self.files.kubelet_flags(with_taints=self.is_worker)
         say.out("[kubelet-start] Starting the kubelet")
         nodefiles.service("start")
 
@@ -189,16 +167,22 @@ class Join:
 
     def wait_bootstrap(self):
         """Until the kubelet has its certificate; then the credentials it asked with are deleted."""
-        waiting.kubelet(self.timeouts["kubeletHealthCheck"])
-        say.out("[kubelet-start] Waiting for the kubelet to perform the TLS Bootstrap")
-        end = time.monotonic() + self.timeouts["tlsBootstrap"]
-        while not (
-            os.path.exists(node.path(registrar.CLIENT_PEM)) and os.path.exists(node.path(registrar.KUBELET_CONF))
-        ):
-            if time.monotonic() > end:
-                raise say.Failure("timed out waiting for the condition")
-            time.sleep(waiting.POLL)
-        os.unlink(node.path(registrar.BOOTSTRAP_CONF))
+        try:
+            waiting.kubelet(self.timeouts["kubeletHealthCheck"])
+            say.out("[kubelet-start] Waiting for the kubelet to perform the TLS Bootstrap")
+            end = time.monotonic() + self.timeouts["tlsBootstrap"]
+            while not (
+                os.path.exists(node.path(registrar.CLIENT_PEM)) and os.path.exists(node.path(registrar.KUBELET_CONF))
+            ):
+                if time.monotonic() > end:
+                    raise say.Failure("context deadline exceeded")
+                time.sleep(waiting.POLL)
+        except say.Failure as failure:
+            say.out(NOT_JOINED.format(failure))
+            raise
+        finally:
+            if os.path.exists(node.path(registrar.BOOTSTRAP_CONF)):
+                os.unlink(node.path(registrar.BOOTSTRAP_CONF))
 
     def mark(self):
         """Labels and taints of the Node."""
@@ -209,6 +193,25 @@ class Join:
         waiting.control_plane(self.files.local_server(), self.timeouts["controlPlaneComponentHealthCheck"])
 
 
+NOT_JOINED = """
+Unfortunately, an error has occurred:
+\t{}
+
+This error is likely caused by:
+\t- The kubelet is not running
+\t- The kubelet is unhealthy due to a misconfiguration of the node in some way (required cgroups disabled)
+
+If you are on a systemd-powered system, you can try to troubleshoot the error with the following commands:
+\t- 'systemctl status kubelet'
+\t- 'journalctl -xeu kubelet'
+"""
+JOINED_WORKER = """
+This node has joined the cluster:
+* Certificate signing request was sent to apiserver and a response was received.
+* The Kubelet was informed of the new secure connection details.
+
+Run 'kubectl get nodes' on the control-plane to see this node join the cluster.
+"""
 NEW_MEMBER = "* A new etcd member was added to the local/stacked etcd cluster."
 JOINED = """
 This node has joined the cluster and a new control plane instance was created:

@@ -2,7 +2,7 @@
 
 import datetime
 
-from . import certs, cluster, documents, images, nodefiles, say, sharedcerts, validation
+from . import certs, cluster, cmd_join, documents, images, nodefiles, say, sharedcerts, validation
 
 COMPONENTS = ("controller-manager", "scheduler")
 ADMIN = "/etc/kubernetes/admin.conf"
@@ -165,6 +165,7 @@ def config_validate(_rest, flags, kinds):
             )
     if "JoinConfiguration" in kinds:
         validation.discovery(kinds["JoinConfiguration"].get("discovery") or {})
+        validation.ca_path(kinds["JoinConfiguration"].get("caCertPath") or cmd_join.CA_PATH)
     say.out("ok")
 
 

@@ -9,6 +9,10 @@ from urllib.parse import urlsplit
 from . import node
 
 
+# OpenSSL's numbers for a certificate that leads to no CA that is trusted.
+UNKNOWN_AUTHORITY = (18, 19, 20, 21)
+
+
 class Unreachable(Exception):
     """Nobody answered: the text is how Go's dialer would put it."""
 
@@ -53,7 +57,8 @@ def explain(error, host, port):
     except OSError:
         return f"dial tcp: lookup {host}: no such host"
     if isinstance(error, ssl.SSLCertVerificationError):
-        return f"tls: failed to verify certificate: x509: {error.verify_message}"
+        why = "certificate signed by unknown authority" if error.verify_code in UNKNOWN_AUTHORITY else error.verify_message
+        return f"tls: failed to verify certificate: x509: {why}"
     if isinstance(error, ssl.SSLError):
         return f"remote error: tls: {error.reason or error}"
     if isinstance(error, ConnectionRefusedError):

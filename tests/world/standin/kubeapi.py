@@ -1,4 +1,7 @@
-"""The API server as kubeadm and kubelet call it: by kubeconfig, a fresh look at the endpoint's name for each dial."""
+"""The API server as kubeadm and kubelet call it: by kubeconfig, a fresh look at the endpoint's name for each dial.
+
+A connection is kept for the next request. One that has broken meanwhile is not told of: a fresh one decides.
+"""
 
 import json
 from urllib.parse import urlsplit
@@ -24,21 +27,41 @@ class Api:
     def __init__(self, config, timeout=CALL_TIMEOUT, server=None):
         self.server = server or config.server
         self.timeout = timeout
-        self._context = config.context()
+        self._context, self._token, self._idle = config.context(), config.token(), None
 
     def call(self, method, target, body=None, kind=None):
         """One request. Raises ApiError for a refusal, dial.Unreachable when nobody answers."""
-        link = dial.connection(self.server, self._context, self.timeout)
+        headers = {"Content-Type": kind} if kind else {}
+        if self._token:
+            headers["Authorization"] = f"Bearer {self._token}"
         try:
-            status, answer = dial.exchange(link, method, target, body, {"Content-Type": kind} if kind else None)
+            status, answer = self._exchange(method, target, body, headers)
         except dial.Unreachable as error:
             url = f"{self.server}{target}?timeout={self.timeout:.0f}s"
             raise dial.Unreachable(f'{method.capitalize()} "{url}": {error}') from error
-        finally:
-            link.close()
         if status >= 400:
             raise ApiError(status, answer)
         return answer
+
+    def _exchange(self, method, target, body, headers):
+        link, self._idle = self._idle, None
+        if link:
+            try:
+                return self._over(link, method, target, body, headers)
+            except dial.Unreachable:
+                pass
+        return self._over(dial.connection(self.server, self._context, self.timeout), method, target, body, headers)
+
+    def _over(self, link, method, target, body, headers):
+        answer = dial.exchange(link, method, target, body, headers)
+        self._idle = link
+        return answer
+
+    def close(self):
+        """Gives up the connection that is kept."""
+        if self._idle:
+            self._idle.close()
+            self._idle = None
 
     def get(self, target):
         """The object at a path."""

@@ -40,7 +40,7 @@ def linked(file):
 
 
 class Config:
-    """A kubeconfig as read: server, CA and the client's certificate of its current context."""
+    """A kubeconfig as read: server, CA and the client's certificate or token of its current context."""
 
     def __init__(self, text):
         whole = yaml.safe_load(text)
@@ -48,7 +48,8 @@ class Config:
         cluster = _named(whole["clusters"], context["cluster"])["cluster"]
         self.server = cluster["server"]
         self.ca_pem = _pem(cluster, "certificate-authority")
-        self.user = _named(whole.get("users") or [], context.get("user", "")).get("user") or {}
+        self.user_name = context.get("user", "")
+        self.user = _named(whole.get("users") or [], self.user_name).get("user") or {}
 
     @classmethod
     def load(cls, file):
@@ -59,9 +60,24 @@ class Config:
             except (yaml.YAMLError, KeyError, TypeError, LookupError) as error:
                 raise ValueError(f'error loading config file "{file}": {error}') from error
 
+    def embed(self):
+        """Takes into itself what its credentials name by a file. Raises OSError for one that is not there."""
+        if self.token():
+            self.user = {"token": self.token()}
+        elif self.certificate():
+            key = _pem(self.user, "client-key")
+            self.user = embedded(self.certificate(), key or b"")
+
     def certificate(self):
         """The client's certificate as PEM, or None without one. Raises OSError when it is linked and not there."""
         return _pem(self.user, "client-certificate")
+
+    def token(self):
+        """The client's bearer token, or an empty text. Raises OSError when it is in a file that is not there."""
+        if self.user.get("token") or not self.user.get("tokenFile"):
+            return self.user.get("token") or ""
+        with open(node.path(self.user["tokenFile"]), encoding="utf-8") as text:
+            return text.read().strip()
 
     def context(self):
         """A TLS client for this kubeconfig, with the client certificate if it has one."""

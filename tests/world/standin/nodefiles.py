@@ -88,12 +88,15 @@ class Files:
         os.makedirs(node.path(self.cluster["etcd"]["local"]["dataDir"]), mode=0o700, exist_ok=True)
         manifests.write("etcd", manifests.etcd(self.cluster, self.local, self.registration["name"], members))
 
-    def kubelet_flags(self):
-        """Writes the file that the kubelet's unit reads its flags from."""
+    def kubelet_flags(self, with_taints=False):
+        """Writes the file that the kubelet's unit reads its flags from; a worker registers with its taints by itself."""
         say.out(f'[kubelet-start] Writing kubelet environment file with flags to file "{KUBELET}/kubeadm-flags.env"')
         flags = {}
         if self.registration["name"] != node.host_name():
             flags["hostname-override"] = self.registration["name"]
+        if with_taints and self.registration["taints"]:
+            shown = [f"{each['key']}={each.get('value', '')}:{each['effect']}" for each in self.registration["taints"]]
+            flags["register-with-taints"] = ",".join(shown)
         for each in self.registration.get("kubeletExtraArgs") or []:
             flags[each["name"]] = each["value"]
         text = " ".join(f"--{key}={value}" for key, value in sorted(flags.items()))

@@ -149,12 +149,14 @@ def common(checks, registration):
     checks.port(10250)
 
 
-def join(checks, registration):
-    """The first checks of `join`, before anything is asked of the cluster."""
+def join(checks, registration, ca_path=None):
+    """The first checks of `join`, before anything is asked of the cluster; `ca_path` is where a worker's CA will be."""
     checks.root()
     checks.file_available("/etc/kubernetes/kubelet.conf")
     checks.file_available("/etc/kubernetes/bootstrap-kubelet.conf")
     common(checks, registration)
+    if ca_path:
+        checks.file_available(ca_path)
     checks.finish()
 
 

@@ -6,9 +6,9 @@ import os
 import re
 import shlex
 import threading
-import uuid
+import time
 
-from . import dial, kubeapi, kubeconfig, manifests, node, pki, whole
+from . import dial, kubeapi, kubeconfig, manifests, node, nodeauth, pki, whole
 from .storage import now
 
 KUBELET_CONF = "/etc/kubernetes/kubelet.conf"
@@ -16,6 +16,10 @@ BOOTSTRAP_CONF = "/etc/kubernetes/bootstrap-kubelet.conf"
 CLIENT_PEM = "/var/lib/kubelet/pki/kubelet-client-current.pem"
 FLAGS_FILE = "/var/lib/kubelet/kubeadm-flags.env"
 PODS = "/api/v1/namespaces/kube-system/pods"
+REQUESTS = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
+ISSUE_TIMEOUT = 900.0  # seconds that it waits for one request to be approved and signed; then it makes another one
+REFUSED = (2.0, 32.0)  # seconds before the first and at most before a later request after one that came to nothing
+ISSUE_POLL = (0.05, 1.0)  # seconds before the first and at most before a later look at it
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
 HEARTBEAT = 5.0  # seconds; well below the 40 after which a Node counts as silent
 RETRY = (0.1, 1.0)  # seconds before the first and at most before a later try while the API server is not there
@@ -32,6 +36,19 @@ def kubelet_flags():
     return dict(each.removeprefix("--").split("=", 1) for each in arguments if "=" in each)
 
 
+def refused_labels():
+    """Why kubelet does not start with the labels that it was given; empty if it does."""
+    given = kubelet_flags().get("node-labels", "").split(",")
+    wrong = nodeauth.forbidden_labels([pair.split("=", 1)[0] for pair in given if pair])
+    if not wrong:
+        return ""
+    return f"failed to validate kubelet flags: unknown 'kubernetes.io' or 'k8s.io' labels specified with --node-labels: [{' '.join(wrong)}]"
+
+
+class Refused(Exception):
+    """Nobody signs the certificate that was asked for: another request follows, after a while."""
+
+
 class Registrar:
     """Runs in a thread from the start of the kubelet service until its end."""
 
@@ -41,6 +58,7 @@ class Registrar:
         self._end = threading.Event()
         self._mirrored = set()
         self._registered = False
+        self._known_api, self._known_by = None, None
         threading.Thread(target=self._run, daemon=True).start()
 
     def stop(self):
@@ -48,11 +66,14 @@ class Registrar:
         self._end.set()
 
     def _run(self):
-        retry = RETRY[0]
+        retry, refused = RETRY[0], REFUSED[0]
         while not self._end.is_set():
             try:
                 self._once()
                 pause, retry = HEARTBEAT, RETRY[0]
+                refused = REFUSED[0]
+            except Refused:
+                pause, refused = refused, min(refused * 2, REFUSED[1])
             except (OSError, ValueError, dial.Unreachable, kubeapi.ApiError):
                 pause, retry = retry, min(retry * 1.5, RETRY[1])
             self._end.wait(pause)
@@ -60,14 +81,21 @@ class Registrar:
     def _once(self):
         if not self._has_identity():
             self._bootstrap()
-        config = kubeconfig.Config.load(KUBELET_CONF)
-        self._keep_certificate(config)
-        api = kubeapi.Api(config)
+        api = self._api()
         if not self._registered:
             self._register(api)
         api.merge(f"/api/v1/nodes/{self.name}/status", {"status": self._status()})
         self._renew_lease(api)
         self._mirror(api)
+
+    def _api(self):
+        """The API server, by the credentials that kubelet.conf names now."""
+        config = kubeconfig.Config.load(KUBELET_CONF)
+        seen = (config.server, config.ca_pem, config.certificate())
+        if seen != self._known_by:
+            self._keep_certificate(config)
+            self._known_api, self._known_by = kubeapi.Api(config), seen
+        return self._known_api
 
     @staticmethod
     def _has_identity():
@@ -93,17 +121,30 @@ class Registrar:
         pki.write(node.path(KUBELET_CONF), text, 0o600)
         key, request = csr.request(self.name)
         api = kubeapi.Api(asking)
-        name = f"node-csr-{uuid.uuid4()}"
         asked = {
-            "metadata": {"name": name},
+            "metadata": {"generateName": "csr-"},
             "spec": {
                 "request": base64.b64encode(request).decode(),
                 "usages": ["digital signature", "client auth"],
                 "signerName": "kubernetes.io/kube-apiserver-client-kubelet",
             },
         }
-        signed = api.call("POST", "/apis/certificates.k8s.io/v1/certificatesigningrequests", asked)
-        write_client_pem(base64.b64decode(signed["status"]["certificate"]) + key)
+        name = api.call("POST", REQUESTS, asked)["metadata"]["name"]
+        write_client_pem(self._issued(api, f"{REQUESTS}/{name}") + key)
+
+    def _issued(self, api, target):
+        """The certificate of a request, once there is one. Raises Refused for a request that comes to nothing."""
+        end, pause = time.monotonic() + ISSUE_TIMEOUT, ISSUE_POLL[0]
+        while time.monotonic() < end and not self._end.is_set():
+            found = api.get(target).get("status") or {}
+            for each in found.get("conditions") or []:
+                if each["type"] in ("Denied", "Failed"):
+                    raise Refused(f"certificate signing request is {each['type'].lower()}: {each.get('message')}")
+            if found.get("certificate"):
+                return base64.b64decode(found["certificate"])
+            self._end.wait(pause)
+            pause = min(pause * 1.5, ISSUE_POLL[1])
+        raise Refused("the certificate was not issued in time")
 
     def _register(self, api):
         body = {
@@ -162,9 +203,10 @@ class Registrar:
     def _mirror(self, api):
         """A Pod object for every static pod: kubeadm finds the other members by their annotations."""
         present = {pod["metadata"]["name"]: pod for pod in manifests.read_all().values()}
-        for component, pod in present.items():
-            if component not in self._mirrored:
-                self._replace(api, self._mirror_pod(component, pod))
+        fresh = [component for component in present if component not in self._mirrored]
+        uid = api.get(f"/api/v1/nodes/{self.name}")["metadata"]["uid"] if fresh else ""
+        for component in fresh:
+            self._replace(api, self._mirror_pod(component, present[component], uid))
         for component in self._mirrored - set(present):
             api.call("DELETE", f"{PODS}/{component}-{self.name}")
         self._mirrored = set(present)
@@ -173,12 +215,15 @@ class Registrar:
     def _replace(api, pod):
         """Creates a mirror pod; one of an earlier life of this Node, with other annotations, makes way."""
         name = pod["metadata"]["name"]
-        before = api.find(f"{PODS}/{name}")
-        if before and before["metadata"].get("annotations") != pod["metadata"]["annotations"]:
+        if api.create(PODS, pod) is not None:
+            return
+        # Not read before: of a pod that there is not the API server says to a kubelet that it may not know.
+        before = api.get(f"{PODS}/{name}")["metadata"]
+        if any(before.get(key) != pod["metadata"][key] for key in ("annotations", "ownerReferences")):
             api.call("DELETE", f"{PODS}/{name}")
-        api.create(PODS, pod)
+            api.create(PODS, pod)
 
-    def _mirror_pod(self, component, pod):
+    def _mirror_pod(self, component, pod, uid):
         notes = {
             **(pod["metadata"].get("annotations") or {}),
             "kubernetes.io/config.source": "file",
@@ -189,6 +234,7 @@ class Registrar:
                 "name": f"{component}-{self.name}",
                 "labels": pod["metadata"].get("labels") or {},
                 "annotations": notes,
+                "ownerReferences": [{"apiVersion": "v1", "kind": "Node", "name": self.name, "uid": uid, "controller": True}],
             },
             "spec": {**pod["spec"], "nodeName": self.name},
             "status": {"phase": "Running"},

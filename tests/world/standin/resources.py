@@ -1,9 +1,10 @@
 """What a request means for the objects: paths, verbs, and the duties that the real controllers would have."""
 
 import calendar
+import secrets
 import time
 
-from . import evictions, rules
+from . import evictions, nodeauth, rbac, rules, selecting, signing, tokens
 from .storage import Refusal, merge, now
 
 EPOCH = "1970-01-01T00:00:00Z"  # the heartbeat of a Node that never had one
@@ -20,8 +21,21 @@ KINDS = {
     "secrets": ("v1", "Secret", True),
     "certificatesigningrequests": ("certificates.k8s.io/v1", "CertificateSigningRequest", False),
     "leases": ("coordination.k8s.io/v1", "Lease", True),
+    "clusterroles": ("rbac.authorization.k8s.io/v1", "ClusterRole", False),
     "clusterrolebindings": ("rbac.authorization.k8s.io/v1", "ClusterRoleBinding", False),
+    "roles": ("rbac.authorization.k8s.io/v1", "Role", True),
+    "rolebindings": ("rbac.authorization.k8s.io/v1", "RoleBinding", True),
 }
+# What can stand behind the name of an object.
+SUBRESOURCES = {
+    "nodes": ("status",),
+    "pods": ("status", "eviction"),
+    "poddisruptionbudgets": ("status",),
+    "namespaces": ("status",),
+    "certificatesigningrequests": ("status", "approval"),
+}
+# The letters of a name that the API server makes up.
+GENERATED = "bcdfghjklmnpqrstvwxz2456789"
 VERBS = {"GET": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 
 
@@ -36,46 +50,56 @@ def locate(target):
     known = KINDS.get(rest[0]) if rest else None
     if parts[:1] not in (["api"], ["apis"]) or not known or known[0] != "/".join(group) or len(rest) > 3:
         raise Refusal(404, "NotFound", "the server could not find the requested resource")
-    return rest[0], namespace, (rest[1] if len(rest) > 1 else None), (rest[2] if len(rest) > 2 else None)
+    sub = rest[2] if len(rest) > 2 else None
+    if sub and sub not in SUBRESOURCES.get(rest[0], ()):
+        raise Refusal(404, "NotFound", "the server could not find the requested resource")
+    return rest[0], namespace, (rest[1] if len(rest) > 1 else None), sub
 
 
 class Handler:
-    """Carries requests out on a store. `sign` makes a client certificate of a CSR."""
+    """Carries requests out on a store, as far as the roles of `policy` allow; `signer` sees to certificate requests."""
 
-    def __init__(self, store, sign):
-        self.store, self.sign = store, sign
+    def __init__(self, store, policy, signer):
+        self.store, self.policy, self.signer = store, policy, signer
 
     def handle(self, user, method, target, query, body):
         """(HTTP status, object) of a request. Raises Refusal."""
         resource, namespace, name, sub = locate(target)
+        if query.get("watch") in ("true", "1"):
+            raise Refusal(405, "MethodNotAllowed", "the stand-in has no watches: list anew")
         verb = "list" if method == "GET" and not name else VERBS.get(method, method.lower())
+        fields = selecting.fields(resource, query.get("fieldSelector", ""))
+        group = KINDS[resource][0].rpartition("/")[0]
+        ask = rules.Ask(user, verb, group, resource, sub, namespace, name, fields, body)
+        rules.check(ask, self.store, self.policy)
         if (resource, sub, verb) == ("pods", "eviction", "create"):
-            # What a kubelet may evict depends on where the pod is.
-            rules.check(user, self.store, verb, resource, namespace, name, self.store.get(resource, namespace, name))
             return 201, evictions.evict(self.store, namespace, name, body)
-        rules.check(user, self.store, verb, resource, namespace, name, body)
         if verb == "list":
-            return 200, self._list(resource, namespace, query.get("labelSelector", ""))
+            return 200, self._list(ask, query)
         if verb == "get":
             return 200, _seen(resource, self.store.get(resource, namespace, name))
         if verb == "create" and not name:
             return 201, self._create(user, resource, namespace, body)
-        if verb in ("patch", "update") and name:
-            return 200, self._change(verb, resource, namespace, name, sub, body)
-        if verb == "delete" and name:
+        if verb in ("patch", "update") and name and sub != "eviction":
+            return 200, self._change(ask)
+        if verb == "delete" and name and not sub:
             return 200, self._delete(resource, namespace, name, body)
         raise Refusal(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
 
-    def _list(self, resource, namespace, selector):
-        wanted = dict(pair.split("=", 1) for pair in selector.replace("==", "=").split(",") if "=" in pair)
-        found = [_seen(resource, each) for each in self.store.list(resource, namespace)]
-        kept = [each for each in found if wanted.items() <= (each["metadata"].get("labels") or {}).items()]
-        return {"kind": KINDS[resource][1] + "List", "apiVersion": KINDS[resource][0], "metadata": {}, "items": kept}
+    def _list(self, ask, query):
+        found = [_seen(ask.resource, each) for each in self.store.list(ask.resource, ask.namespace)]
+        kept = selecting.chosen(found, query.get("labelSelector", ""), ask.fields)
+        kept, meta = selecting.page(kept, query)
+        version, kind, _ = KINDS[ask.resource]
+        return {"kind": kind + "List", "apiVersion": version, "metadata": meta, "items": kept}
 
     def _create(self, user, resource, namespace, body):
         version, kind, spaced = KINDS[resource]
-        if not isinstance(body, dict) or not (body.get("metadata") or {}).get("name"):
-            raise Refusal(422, "Invalid", f"{kind} is invalid: metadata.name: Required value")
+        meta = body.get("metadata") or {} if isinstance(body, dict) else {}
+        if not meta.get("name") and meta.get("generateName"):
+            meta["name"] = meta["generateName"] + "".join(secrets.choice(GENERATED) for _ in range(5))
+        if not meta.get("name"):
+            raise Refusal(422, "Invalid", f"{kind} is invalid: metadata.name: Required value: name or generateName is required")
         if spaced and not namespace:
             raise Refusal(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
         if spaced and not self.store.exists("namespaces", None, namespace):
@@ -84,13 +108,16 @@ class Handler:
         if resource == "events":
             _must_be_in_its_namespace(namespace, body)
         if resource == "certificatesigningrequests":
-            body["status"] = {
-                "conditions": [{"type": "Approved", "status": "True", "reason": "AutoApproved"}],
-                "certificate": self.sign(user, body["spec"]["request"]),
-            }
-        return self.store.create(resource, namespace, body)
+            made = self.store.create(resource, namespace, self.signer.complete(user, body))
+            return {**made, "status": {}}
+        made = self.store.create(resource, namespace, _complete(resource, body))
+        if resource in rbac.KINDS:
+            self.policy.forget()
+        return made
 
-    def _change(self, verb, resource, namespace, name, sub, body):
+    def _change(self, ask):
+        verb, resource, namespace, name, sub, body = ask.verb, ask.resource, ask.namespace, ask.name, ask.sub, ask.body
+        node = ask.user.node()
         given = body.get("metadata") or {}
         if given.get("name", name) != name:
             text = f"the name of the object ({given['name']}) does not match the name on the URL ({name})"
@@ -98,21 +125,35 @@ class Handler:
         version, kind, _ = KINDS[resource]
 
         def rewritten(before):
-            part = {key: value for key, value in body.items() if key == "status"} if sub == "status" else body
+            after = changed(before)
+            if resource == "certificatesigningrequests":
+                return self.signer.decide(ask.user, before, after) if sub == "approval" else signing.unchanged(before, given)
+            if node:
+                nodeauth.admit_change(node, ask, before, after)
+            _must_keep_identity(resource, name, before, after)
+            return _complete(resource, after, before)
+
+        def changed(before):
+            part = {key: value for key, value in body.items() if key == "status"} if sub else body
             _must_be_of_now(resource, name, given, before["metadata"], verb)
             if verb == "patch":
                 return merge(before, part)
-            if sub == "status":
+            if sub:
                 return {**before, **part}
             # What is not said any more is gone, all but the state, which has a path of its own.
             kept = {"status": before["status"]} if "status" in before else {}
             return {**body, **kept, "apiVersion": version, "kind": kind, "metadata": dict(given)}
 
-        return self.store.change(resource, namespace, name, rewritten)
+        made = self.store.change(resource, namespace, name, rewritten)
+        if resource in rbac.KINDS:
+            self.policy.forget()
+        return made
 
     def _delete(self, resource, namespace, name, body):
         wanted = (body or {}).get("preconditions") or {}
         self.store.delete(resource, namespace, name, wanted.get("uid"), wanted.get("resourceVersion"))
+        if resource in rbac.KINDS:
+            self.policy.forget()
         if resource == "nodes":
             self._collect(name)
         return {"kind": "Status", "apiVersion": "v1", "status": "Success", "details": {"name": name, "kind": resource}}
@@ -124,6 +165,21 @@ class Handler:
         for pod in self.store.list("pods", None):
             if pod.get("spec", {}).get("nodeName") == node:
                 self.store.delete("pods", pod["metadata"]["namespace"], pod["metadata"]["name"])
+
+
+def _complete(resource, body, before=None):
+    """An object as it is kept. Raises Refusal for one that Kubernetes does not take."""
+    if resource == "secrets":
+        return tokens.complete(body)
+    return rbac.complete(resource, body, before) if resource in rbac.KINDS else body
+
+
+def _must_keep_identity(resource, name, before, after):
+    """Raises Refusal 422 where a Node is to become another machine's."""
+    had = before.get("spec", {}).get("providerID") if resource == "nodes" else ""
+    if had and after.get("spec", {}).get("providerID") != had:
+        why = 'spec.providerID: Forbidden: node updates may not change providerID except from "" to valid'
+        raise Refusal(422, "Invalid", f'Node "{name}" is invalid: {why}')
 
 
 def _must_be_in_its_namespace(namespace, event):

@@ -1,58 +1,42 @@
-"""Who may do what: the users that client certificates name, and the little of RBAC that a control plane needs."""
+"""Who may do what: first what every kubelet may, then what roles allow; and what is said to whoever may not."""
 
+from . import nodeauth, users
 from .storage import Refusal
 
 OPEN_PATHS = ("/livez", "/readyz", "/healthz", "/version")
-ADMIN_BINDING = "kubeadm:cluster-admins"
 
 
-class User:
-    """The subject of a client certificate: common name and organisations. None of both is nobody in particular."""
+class Ask:
+    """One request for objects: who wants what of which."""
 
-    def __init__(self, certificate):
-        fields = [pair for part in (certificate or {}).get("subject", ()) for pair in part]
-        self.name = next((value for key, value in fields if key == "commonName"), "system:anonymous")
-        self.groups = {value for key, value in fields if key == "organizationName"}
-        self.anonymous = not certificate
+    def __init__(self, user, verb, group, resource, sub, namespace, name, fields, body):
+        self.user, self.verb, self.group, self.resource, self.sub = user, verb, group, resource, sub
+        self.namespace, self.name, self.fields, self.body = namespace, name, fields, body
 
-    def node(self):
-        """The Node this user is the kubelet of, or None."""
-        if "system:nodes" in self.groups and self.name.startswith("system:node:"):
-            return self.name.removeprefix("system:node:")
-        return None
+    @property
+    def whole_resource(self):
+        """The resource with its subresource, as a role names them."""
+        return f"{self.resource}/{self.sub}" if self.sub else self.resource
 
 
-def check(user, store, verb, resource, namespace, name, body):
+def check(ask, store, policy):
     """Lets a request through or raises Refusal 403, in the words of the API server."""
-    if "system:masters" in user.groups:
-        return
-    if ADMIN_BINDING in user.groups and store.exists("clusterrolebindings", None, ADMIN_BINDING):
-        return
-    if (resource, namespace, name, verb) == ("configmaps", "kube-public", "cluster-info", "get"):
-        return
-    if user.node() and _kubelet_may(user.node(), verb, resource, name, body):
-        return
-    scope = f'in the namespace "{namespace}"' if namespace else "at the cluster scope"
-    which = f'{resource} "{name}"' if name else resource
-    raise Refusal(
-        403,
-        "Forbidden",
-        f'{which} is forbidden: User "{user.name}" cannot {verb} resource "{resource}" in API group "" {scope}',
-    )
-
-
-def _kubelet_may(node, verb, resource, name, body):
-    if resource == "nodes":
-        own = name or ((body or {}).get("metadata") or {}).get("name")
-        return verb in ("get", "list") or (own == node and verb in ("create", "patch", "update"))
-    if resource == "pods":
-        mine = ((body or {}).get("spec") or {}).get("nodeName") == node
-        return (
-            verb in ("get", "list") or (verb == "create" and mine) or (verb == "delete" and name.endswith("-" + node))
+    node = ask.user.node()
+    if not _may(ask, node, store, policy):
+        scope = f'in the namespace "{ask.namespace}"' if ask.namespace else "at the cluster scope"
+        where = f"{ask.resource}.{ask.group}" if ask.group else ask.resource
+        which = f'{where} "{ask.name}"' if ask.name else where
+        raise Refusal(
+            403,
+            "Forbidden",
+            f'{which} is forbidden: User "{ask.user.name}" cannot {ask.verb} resource "{ask.whole_resource}" in API group '
+            f'"{ask.group}" {scope}',
         )
-    if resource == "leases":
-        own = name or ((body or {}).get("metadata") or {}).get("name")
-        return own == node and verb in ("get", "create", "update", "patch", "delete")
-    if resource == "certificatesigningrequests":
-        return verb in ("create", "get")
-    return resource in ("configmaps", "secrets") and verb == "get"
+    if node:
+        nodeauth.admit(node, ask, store)
+
+
+def _may(ask, node, store, policy):
+    if users.MASTERS in ask.user.groups or (node and nodeauth.allows(node, ask, store)):
+        return True
+    return policy.allows(ask.user, ask.verb, ask.group, ask.whole_resource, ask.namespace, ask.name)

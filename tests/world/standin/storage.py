@@ -51,14 +51,19 @@ class Store:
 
     def get(self, resource, namespace, name):
         """One object. Raises Refusal 404."""
-        rows = self.etcd.get(self._key(resource, namespace, name))
-        if not rows:
+        found = self.find(resource, namespace, name)
+        if found is None:
             raise Refusal(404, "NotFound", f'{resource} "{name}" not found')
-        return self._decode(rows[0][1], rows[0][2])
+        return found
+
+    def find(self, resource, namespace, name):
+        """One object, or None where there is none."""
+        rows = self.etcd.get(self._key(resource, namespace, name))
+        return self._decode(rows[0][1], rows[0][2]) if rows else None
 
     def exists(self, resource, namespace, name):
         """Whether there is such an object."""
-        return bool(self.etcd.get(self._key(resource, namespace, name)))
+        return self.find(resource, namespace, name) is not None
 
     def list(self, resource, namespace):
         """All objects of a resource, of one namespace if that is given."""

@@ -80,7 +80,7 @@ class Supervisor:
 
     def _ends(self):
         """Whether kubelet ends as soon as it is started, as it does over a configuration that it refuses."""
-        said = faults.kubelet()
+        said = faults.kubelet() or registrar.refused_labels()
         if said:
             self._again_at = time.monotonic() + starting.RESTART
             os.makedirs(node.path("/run/standin/journal"), exist_ok=True)

@@ -73,11 +73,20 @@ def node(registration, local, key=""):
         _refuse("nodeRegistration.criSocket", socket, "socket must be an absolute path or a unix URL")
 
 
+def ca_path(path):
+    """Where a joining node keeps the CA certificate."""
+    if not path.startswith("/") or not path.endswith(".crt"):
+        _refuse("caCertPath", path, "the ca certificate path must be an absolute path")
+
+
 def discovery(given):
     """Discovery of a JoinConfiguration: exactly one way, and that one complete."""
     token, file = given.get("bootstrapToken"), given.get("file")
     if not token and not file:
         _refuse("discovery", "", "bootstrapToken or file must be set")
+    own = given.get("tlsBootstrapToken")
+    if own and not re.fullmatch(r"[a-z0-9]{6}\.[a-z0-9]{16}", own):
+        _refuse("discovery.tlsBootstrapToken", own, "the bootstrap token is invalid")
     if token and file:
         _refuse("discovery", "", "bootstrapToken and file cannot both be set")
     if file and not file.get("kubeConfigPath", "").startswith(("/", "https://")):
