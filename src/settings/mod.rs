@@ -116,6 +116,15 @@ pub enum SourceDestCheck {
     Off,
 }
 
+/// Something that is valid but probably not meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SettingsWarning {
+    /// What it is, in one sentence.
+    pub text: String,
+    /// What to do about it.
+    pub remedy: &'static str,
+}
+
 /// How the log is written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum LogFormat {
@@ -237,14 +246,15 @@ impl Settings {
 
     /// What is valid but probably not meant, one sentence each.
     #[must_use]
-    pub fn warnings(&self) -> Vec<String> {
+    pub fn warnings(&self) -> Vec<SettingsWarning> {
         let even = self.expected_size.filter(|size| size % 2 == 0);
         let warning = even.map(|size| {
-            format!(
+            let text = format!(
                 "expected_size is {size} ({}): an even number of voters can lose no more of them than {}",
                 self.origin("expected_size"),
                 size - 1
-            )
+            );
+            SettingsWarning { text, remedy: "use an odd number" }
         });
         warning.filter(|_| self.role == Role::ControlPlane).into_iter().chain(self.of_other_role()).collect()
     }

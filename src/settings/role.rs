@@ -1,7 +1,7 @@
 //! What a machine is to become, and which settings concern only one of the two roles.
 
 use super::given::Given;
-use super::{Origin, Settings};
+use super::{Origin, Settings, SettingsWarning};
 
 /// What this machine is to become.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -93,11 +93,11 @@ impl Settings {
     }
 
     /// What was given and does nothing on a machine of this role: one file may serve both roles, so it is no error.
-    pub(super) fn of_other_role(&self) -> Option<String> {
+    pub(super) fn of_other_role(&self) -> Option<SettingsWarning> {
         let named = |name: &&&str| !matches!(self.origin(name), Origin::Default);
         let idle: Vec<&str> = self.role.idle_settings().iter().filter(named).copied().collect();
-        (!idle.is_empty())
-            .then(|| format!("with role '{}' these settings do nothing: {}", self.role.word(), idle.join(", ")))
+        let text = format!("with role '{}' these settings do nothing: {}", self.role.word(), idle.join(", "));
+        (!idle.is_empty()).then(|| SettingsWarning { text, remedy: "remove them, or correct 'role'" })
     }
 }
 

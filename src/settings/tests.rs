@@ -37,7 +37,7 @@ fn three_settings_are_enough() -> Result<()> {
     assert_eq!(settings.cloud_provider, None);
     assert_eq!(settings.agent_listen, Some(SocketAddr::from(([127, 0, 0, 1], 4040))));
     assert_eq!(settings.log_level, LogLevel::INFO);
-    assert_eq!(settings.warnings(), Vec::<String>::new());
+    assert_eq!(settings.warnings(), []);
     Ok(())
 }
 
@@ -97,7 +97,7 @@ fn everything_can_be_set_in_the_file() -> Result<()> {
     assert_eq!((settings.log_format, settings.log_level), (LogFormat::Json, LogLevel::DEBUG));
     assert_eq!((settings.role, settings.rejoin), (Role::ControlPlane, Rejoin::Wipe));
     assert_eq!(settings.source_dest_check, SourceDestCheck::Off);
-    let warnings = settings.warnings();
+    let warnings: Vec<String> = settings.warnings().into_iter().map(|warning| warning.text).collect();
     assert!(warnings[0].contains("expected_size is 4"), "{warnings:?}");
     assert_eq!(warnings[1], "with role 'control-plane' these settings do nothing: drain_timeout, rejoin");
     Ok(())
@@ -269,7 +269,8 @@ fn a_worker_is_not_asked_for_what_does_not_concern_it() -> Result<()> {
     // Its short deadline contradicts no claim.
     load(&format!("{WORKER}deadline = \"20s\"\n"), &[], &[])?;
     let settings = load(&format!("{WORKER}claim_ttl = \"10s\"\nexpected_size = 2\n"), &[], &[])?;
-    assert_eq!(settings.warnings(), ["with role 'worker' these settings do nothing: expected_size, claim_ttl"]);
+    let warnings: Vec<String> = settings.warnings().into_iter().map(|warning| warning.text).collect();
+    assert_eq!(warnings, ["with role 'worker' these settings do nothing: expected_size, claim_ttl"]);
     let told = load(&format!("{WORKER}endpoint = \"api:6443\"\n"), &[], &[])?;
     assert_eq!(told.endpoint.to_string(), "api:6443");
     Ok(())

@@ -54,3 +54,4 @@ mod signals;
 mod snapshots;
 mod versions;
 mod wire;
+mod workers;

@@ -60,7 +60,9 @@ fn out_of_service(seen: &WorkerSnapshot) -> Option<String> {
     OUT_OF_SERVICE.iter().any(|word| target.starts_with(word)).then(|| target.clone())
 }
 
-fn difference(here: &ClusterIdentity, published: &ClusterIdentity) -> Option<OtherCluster> {
+/// In what a published cluster differs from the one on the disk.
+#[must_use]
+pub fn difference(here: &ClusterIdentity, published: &ClusterIdentity) -> Option<OtherCluster> {
     if here.kube_system_uid != published.kube_system_uid {
         return Some(OtherCluster::Uid);
     }
@@ -109,8 +111,11 @@ fn fresh(seen: &WorkerSnapshot, policy: &WorkerPolicy) -> WorkerStep {
     }
 }
 
-/// What an object says that can be acted on, or what to wait for.
-fn readable<T>(found: &Fetched<T>, object: JoinObject) -> Result<&T, WorkerWait> {
+/// What an object says that can be acted on.
+///
+/// # Errors
+/// What is waited for instead.
+pub fn readable<T>(found: &Fetched<T>, object: JoinObject) -> Result<&T, WorkerWait> {
     match found {
         Fetched::Read(Ok(Join::Published(published))) => Ok(published),
         Fetched::Read(Ok(Join::Blank { .. })) => Err(WorkerWait::Blank(object)),

@@ -29,7 +29,7 @@ pub fn wrong_host_files(root: &Path, documents: &Documents, shared: &[PathBuf], 
 
 /// What is wrong with these files, none of which travels.
 #[must_use]
-pub fn wrong(root: &Path, files: &[HostFile]) -> Vec<WrongFile> {
+pub fn wrong_files(root: &Path, files: &[HostFile]) -> Vec<WrongFile> {
     let patched = files.iter().any(is_patches);
     files.iter().filter_map(|file| wrong_file(root, file, patched)).collect()
 }
