@@ -14,7 +14,7 @@ use crate::model::worker::snapshot::{Fetched, WorkerLocal};
 use crate::model::worker::step::{JoinObject, WorkerStop, WorkerWait};
 use crate::node::worker_node::WorkerNode;
 use std::path::Path;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The checks of the control plane that a worker has as well, by their names.
 pub(super) const SHARED: [&str; 14] = [
@@ -114,9 +114,7 @@ async fn token(input: &CheckInput) -> Found {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     Ok(vec![match token.expires.checked_sub(now) {
         Some(left) if left > 0 => Finding::ok(format!("valid for {} more minutes", left / 60)),
-        Some(_) | None => {
-            waits(&WorkerWait::TokenEnded { ago: Duration::from_secs(now.saturating_sub(token.expires)) })
-        }
+        Some(_) | None => waits(&WorkerWait::TokenEnded { at: token.expires }),
     }])
 }
 

@@ -99,7 +99,7 @@ fn fresh(seen: &WorkerSnapshot, policy: &WorkerPolicy) -> WorkerStep {
         return WorkerStep::Wait(WorkerWait::Generations { cluster, token });
     }
     if token.expires <= seen.now {
-        return WorkerStep::Wait(WorkerWait::TokenEnded { ago: Duration::from_secs(seen.now - token.expires) });
+        return WorkerStep::Wait(WorkerWait::TokenEnded { at: token.expires });
     }
     if !seen.defects.is_empty() {
         return WorkerStep::Wait(WorkerWait::Unfit(seen.defects.clone()));

@@ -6,7 +6,7 @@ use crate::model::joining::JoinError;
 use crate::model::machine::defect::Defect;
 use crate::model::machine::ids::InstanceId;
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 /// The one thing to do next.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,8 +77,8 @@ pub enum WorkerWait {
     },
     /// The leader to publish a token that is valid.
     TokenEnded {
-        /// How long ago it has ended, by this machine's clock.
-        ago: Duration,
+        /// When it has ended, in seconds since 1970. How long ago that is would be another reason at each look.
+        at: u64,
     },
     /// Every API server to be as new as this kubelet.
     OlderApiServer {
@@ -269,11 +269,11 @@ impl fmt::Display for WorkerWait {
                 f,
                 "the leader to publish both for one cluster: join/cluster.json has generation {cluster}, join/token.json {token}"
             ),
-            Self::TokenEnded { ago } => write!(
+            Self::TokenEnded { at } => write!(
                 f,
-                "a bootstrap token that is valid: the one of join/token.json ended {} ago; see 'kubeboot status' on a control-plane \
+                "a bootstrap token that is valid: the one of join/token.json ended at {}; see 'kubeboot status' on a control-plane \
                  machine for its leader",
-                in_words(*ago)
+                humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(*at))
             ),
             Self::OlderApiServer { kubelet, oldest } => write!(
                 f,
@@ -284,7 +284,7 @@ impl fmt::Display for WorkerWait {
                     defects.iter().map(|defect| format!("{} ({})", defect.what, defect.remedy)).collect();
                 write!(f, "this machine to be mended: {}", all.join("; "))
             }
-            Self::Pause { left } => write!(f, "the next attempt to join, in {}", in_words(*left)),
+            Self::Pause { .. } => f.write_str("the next attempt to join, after a pause that grows to a minute"),
             Self::ApiServer { why } => write!(f, "an API server to say whether this machine's Node is there: {why}"),
             Self::Registration { node, restarted: false } => write!(f, "kubelet to register the Node '{node}'"),
             Self::Registration { node, restarted: true } => {

@@ -113,12 +113,9 @@ fn a_fresh_machine_joins_once_everything_is_there() {
         ),
         (
             WorkerSnapshot { token: read(JoinToken::sample(3, NOW - 60)), ..is() },
-            wait(WorkerWait::TokenEnded { ago: Duration::from_mins(1) }),
+            wait(WorkerWait::TokenEnded { at: NOW - 60 }),
         ),
-        (
-            WorkerSnapshot { token: read(JoinToken::sample(3, NOW)), ..is() },
-            wait(WorkerWait::TokenEnded { ago: Duration::ZERO }),
-        ),
+        (WorkerSnapshot { token: read(JoinToken::sample(3, NOW)), ..is() }, wait(WorkerWait::TokenEnded { at: NOW })),
         // This machine.
         (
             WorkerSnapshot { kubelet: "v1.37.0".into(), token: Fetched::Absent, ..is() },
@@ -318,7 +315,7 @@ fn every_wait_and_stop_is_a_sentence_of_its_own() {
         WorkerWait::Blank(object),
         WorkerWait::Unreadable { object, why: JoinError::TooLarge(1) },
         WorkerWait::Generations { cluster: 2, token: 1 },
-        WorkerWait::TokenEnded { ago: Duration::from_mins(1) },
+        WorkerWait::TokenEnded { at: NOW },
         WorkerWait::OlderApiServer { kubelet: "v1.37.0".into(), oldest: "v1.36.1".into() },
         WorkerWait::NameTaken { node: "w1".into(), provider_id: "aws:///a/i-00000002\n".into() },
     ];
@@ -337,5 +334,26 @@ fn every_wait_and_stop_is_a_sentence_of_its_own() {
     for stop in stops {
         let said = stop.to_string();
         assert!(ways_out.iter().any(|way| said.contains(way)), "{said}");
+    }
+}
+
+#[test]
+fn a_reason_stays_the_same_while_nothing_but_time_changes() {
+    let later = |seen: &WorkerSnapshot, seconds| WorkerSnapshot {
+        now: seen.now + seconds,
+        pause: seen.pause.map(|left| left.saturating_sub(Duration::from_secs(seconds))),
+        node: match &seen.node {
+            NodeView::Missing { lasted } => NodeView::Missing { lasted: *lasted + Duration::from_secs(seconds) },
+            other => other.clone(),
+        },
+        ..seen.clone()
+    };
+    let rows = [
+        WorkerSnapshot { token: read(JoinToken::sample(3, NOW - 60)), ..fresh_machine() },
+        WorkerSnapshot { pause: Some(Duration::from_secs(30)), ..fresh_machine() },
+        joined(missing(5)),
+    ];
+    for seen in rows {
+        assert_eq!(decided(&seen).to_string(), decided(&later(&seen, 7)).to_string());
     }
 }
