@@ -31,7 +31,8 @@ mod tests {
     #[test]
     fn it_names_the_endpoint_its_authority_and_the_token() -> Result<()> {
         let ca = include_str!("../../tests/fixtures/pki/ca.crt");
-        let cluster = JoinCluster { ca_pem: ca.to_owned(), ..JoinCluster::sample(3) };
+        let mut cluster = JoinCluster::sample(3);
+        cluster.ca_pem = ca.to_owned();
         let text = discovery_file(&cluster, &JoinToken::sample(3, 1).token);
         assert!(text.contains("https://api.lab.internal:6443") && text.contains("abc123.0123456789abcdef"));
         let folder = tempfile::tempdir()?;

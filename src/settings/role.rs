@@ -2,6 +2,8 @@
 
 use super::given::Given;
 use super::{Origin, Settings, SettingsWarning};
+use crate::exit::Exit;
+use anyhow::{Result, anyhow};
 
 /// What this machine is to become.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -76,6 +78,24 @@ impl Role {
 }
 
 impl Settings {
+    /// The same, for a command that is none of a worker.
+    ///
+    /// # Errors
+    /// With [`Exit::Usage`] on a worker.
+    pub fn of_control_plane(self) -> Result<Self> {
+        match self.role {
+            Role::ControlPlane => Ok(self),
+            Role::Worker => {
+                let from = self.origin("role").to_string();
+                let why = format!(
+                    "role = 'worker' ({from}): this command is of the control plane; run it on one of its machines, or with --role \
+                     control-plane where you know what it needs"
+                );
+                Err(anyhow!(why).context(Exit::Usage))
+            }
+        }
+    }
+
     /// A worker asks for no description of its group, so that thousands can boot at once: it must be told the group's name where it is
     /// to answer a hook.
     pub(super) fn judge_worker(&self, given: &mut Given) {

@@ -287,3 +287,11 @@ fn a_worker_with_a_hook_must_be_told_its_group() -> Result<()> {
     }
     Ok(())
 }
+
+#[test]
+fn a_command_of_the_control_plane_is_refused_on_a_worker() -> Result<()> {
+    let refused = load(WORKER, &[], &[])?.of_control_plane().expect_err("it is a worker");
+    assert_eq!(Exit::of(&refused), Exit::Usage);
+    assert!(format!("{refused:#}").contains("config.toml:3"), "{refused:#}");
+    load(GOOD, &[], &[])?.of_control_plane().map(drop)
+}

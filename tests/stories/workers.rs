@@ -130,7 +130,7 @@ fn a_worker_that_is_terminated_is_drained_as_its_budgets_allow_and_goes() -> Res
 fn a_join_that_was_cut_off_by_a_power_cut_is_begun_anew() -> Result<()> {
     World::of(1).with_workers(1).tell_after_the_first(|world| {
         world.publish_for_workers()?;
-        world.kubeadm_fault(2, &json!({"join": {"before": "kubelet-start", "hang": true, "times": 1}}))?;
+        world.kubeadm_fault(2, &json!({"join": {"after": "preflight", "hang": true, "times": 1}}))?;
         world.run_up(2)?;
         world.until_kubeadm_fault(2)?;
         let marker = std::fs::read_to_string(world.disk(2)?.join(MARKER))?;
@@ -155,6 +155,12 @@ fn a_join_that_was_cut_off_by_a_power_cut_is_begun_anew() -> Result<()> {
         let said = world.on(2, &["kubeboot", "check"])?;
         ensure!(said.stdout.contains("join-cluster") && !said.stdout.contains("etcd-folder"), "{}", said.text());
         ensure!(!said.stdout.contains("failed  "), "{}", said.text());
+        let refused = world.on(2, &["kubeboot", "reap", "--dry-run"])?;
+        ensure!(
+            refused.code == 2 && refused.stderr.contains("this command is of the control plane"),
+            "{}",
+            refused.text()
+        );
         // Its operator has it leave: it is drained and wiped, and comes in again.
         let ended = world.on(2, &["kubeboot", "reset", "--now", "--yes"])?;
         ensure!(ended.code == 0 && ended.stderr.contains("it is drained"), "{}", ended.text());
