@@ -34,7 +34,7 @@ use crate::settings::{LogFormat, Settings};
 /// With [`Exit::Usage`], if the journal is asked for and there is none.
 pub fn init(settings: &Settings) -> Result<()> {
     install(settings.log_level, settings.log_format)?;
-    settings.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
+    settings.warnings().iter().for_each(|warning| tracing::warn!("{}", warning.text));
     Ok(())
 }
 

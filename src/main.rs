@@ -75,14 +75,16 @@ async fn run(Cli { flags, command }: Cli) -> Result<ExitCode> {
             status::watch(settings(&flags)?, interval.unwrap_or(status::INTERVAL), json).await?;
         }
         CliCommand::Status(options) => return Ok(status::run(settings(&flags)?, options.json).await?.into()),
-        CliCommand::Reap(options) => reap::run(settings(&flags)?, options.into()).await?,
-        CliCommand::Renew(options) => renew::run(settings(&flags)?, options.into()).await?,
-        CliCommand::Hibernate => hibernate::run(settings(&flags)?).await?,
-        CliCommand::Retire(options) => retire::run(settings(&flags)?, options.into()).await?,
-        CliCommand::Restore(options) => restore::run(settings(&flags)?, options.into()).await?,
-        CliCommand::Snapshot(options) => snapshot::run(settings(&flags)?, options.into()).await?,
-        CliCommand::Kubeconfig(options) => access::kubeconfig::run(settings(&flags)?, options.into()).await?,
-        CliCommand::Token(options) => access::token::run(settings(&flags)?, options.into()).await?,
+        CliCommand::Reap(options) => reap::run(settings(&flags)?.of_control_plane()?, options.into()).await?,
+        CliCommand::Renew(options) => renew::run(settings(&flags)?.of_control_plane()?, options.into()).await?,
+        CliCommand::Hibernate => hibernate::run(settings(&flags)?.of_control_plane()?).await?,
+        CliCommand::Retire(options) => retire::run(settings(&flags)?.of_control_plane()?, options.into()).await?,
+        CliCommand::Restore(options) => restore::run(settings(&flags)?.of_control_plane()?, options.into()).await?,
+        CliCommand::Snapshot(options) => snapshot::run(settings(&flags)?.of_control_plane()?, options.into()).await?,
+        CliCommand::Kubeconfig(options) => {
+            access::kubeconfig::run(settings(&flags)?.of_control_plane()?, options.into()).await?;
+        }
+        CliCommand::Token(options) => access::token::run(settings(&flags)?.of_control_plane()?, options.into()).await?,
         CliCommand::Elect(options) => return elect::run(options.into()).await,
         CliCommand::Completions { shell } => generate::completions(shell)?,
         CliCommand::Man { folder } => generate::manual(&folder)?,

@@ -200,6 +200,7 @@ variable "settings" {
       "renew_before",
       "server_side_encryption",
       "settle_timeout",
+      "source_dest_check",
       "unhealthy_after",
     ])) == 0
     error_message = "The settings must be those of kubeboot (docs/configuration.md) that have no variable here and do not follow from one."

@@ -12,6 +12,7 @@ use crate::model::membership::registration::HookWork;
 use crate::node::Facts;
 use crate::node::point::Point;
 use crate::node::registrar::rfc3339;
+use crate::settings::Role;
 use std::convert::Infallible;
 use std::pin::pin;
 use std::time::Duration;
@@ -29,7 +30,8 @@ const ANSWER_INTERVAL: Duration = Duration::from_secs(30);
 /// The hook that the settings name, and what this process has done about it.
 pub(super) struct TerminateHook {
     hook: Option<Hook>,
-    store: Store,
+    /// Where its registration is; a worker has none.
+    store: Option<Store>,
     me: InstanceId,
     times: Option<HookTimes>,
     /// When the group is to be asked for the times; `None` once it has answered.
@@ -48,7 +50,7 @@ impl TerminateHook {
         let name = facts.settings.terminate_hook.clone();
         Self {
             hook: name.map(|name| session.hook(Transition::Terminate, name, me.clone())),
-            store: session.store.clone(),
+            store: (facts.settings.role == Role::ControlPlane).then(|| session.store.clone()),
             me,
             times: None,
             ask_times: Some(Instant::now()),
@@ -146,11 +148,12 @@ impl TerminateHook {
 
     /// Says in the registration that this agent is at work.
     async fn register(&mut self, work: HookWork) {
+        let Some(store) = &self.store else { return };
         if self.last_registration.is_some_and(|at| at.elapsed() < REGISTRATION_INTERVAL) {
             return;
         }
         self.last_registration = Some(Instant::now());
-        if let Err(error) = registrations::say_in_hook(&self.store, &self.me, work, rfc3339()).await {
+        if let Err(error) = registrations::say_in_hook(store, &self.me, work, rfc3339()).await {
             tracing::warn!("failed to write this machine's registration, going on without: {error}");
         }
     }

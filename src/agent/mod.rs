@@ -16,6 +16,7 @@ mod serve;
 mod since;
 mod step_down;
 mod watch;
+mod worker;
 
 use crate::aws::Session;
 use crate::aws::hook::HookResult;
@@ -32,7 +33,7 @@ use crate::node::Facts;
 use crate::node::election::Told;
 use crate::node::settling::{Settled, settle};
 use crate::reset::{ResetContext, act, last_copy};
-use crate::settings::Settings;
+use crate::settings::{Role, Settings};
 use anyhow::{Context, Result};
 use hook::TerminateHook;
 use lead::{Candidacy, Channels};
@@ -66,6 +67,13 @@ const COMMAND: &str = "kubeboot agent";
 /// # Errors
 /// With the [`Exit`](crate::exit::Exit) it ends in, when it cannot begin.
 pub async fn run(settings: Settings) -> Result<()> {
+    match settings.role {
+        Role::ControlPlane => control_plane(settings).await,
+        Role::Worker => worker::run(settings).await,
+    }
+}
+
+async fn control_plane(settings: Settings) -> Result<()> {
     let mut stop = pin!(asked_to_stop());
     let begun = tokio::select! {
         biased;

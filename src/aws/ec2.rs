@@ -4,7 +4,7 @@ use super::error::CallFailed;
 use crate::model::machine::group::Ec2State;
 use crate::model::machine::ids::InstanceId;
 use aws_sdk_ec2::Client;
-use aws_sdk_ec2::types::{Filter, Instance};
+use aws_sdk_ec2::types::{AttributeBooleanValue, Filter, Instance, InstanceAttributeName};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -44,6 +44,37 @@ pub async fn describe(
 /// [`CallFailed`].
 pub async fn at(client: &Client, addresses: &[IpAddr]) -> Result<BTreeMap<InstanceId, Described>, CallFailed> {
     filtered(client, "private-ip-address", addresses.iter().map(ToString::to_string).collect()).await
+}
+
+/// Switches off the source/destination check of this instance, and reads back that it is off. Both permissions can be limited to the
+/// own instance.
+///
+/// # Errors
+/// [`CallFailed`]; among them an answer that it still is on.
+pub async fn switch_off_source_dest_check(client: &Client, instance: &InstanceId) -> Result<(), CallFailed> {
+    if !has_source_dest_check(client, instance).await? {
+        return Ok(());
+    }
+    let off = AttributeBooleanValue::builder().value(false).build();
+    let call = client.modify_instance_attribute().instance_id(instance.as_str()).source_dest_check(off);
+    call.send().await.map_err(|error| {
+        CallFailed::new("switch off", "the source/destination check", "ec2:ModifyInstanceAttribute", &error)
+    })?;
+    if has_source_dest_check(client, instance).await? {
+        return Err(CallFailed {
+            detail: "EC2 took the change, and says that the check is still on".to_owned(),
+            ..CallFailed::silent("switch off", "the source/destination check", "ec2:ModifyInstanceAttribute")
+        });
+    }
+    Ok(())
+}
+
+async fn has_source_dest_check(client: &Client, instance: &InstanceId) -> Result<bool, CallFailed> {
+    let call = client.describe_instance_attribute().instance_id(instance.as_str());
+    let answer = call.attribute(InstanceAttributeName::SourceDestCheck).send().await.map_err(|error| {
+        CallFailed::new("read", "the source/destination check", "ec2:DescribeInstanceAttribute", &error)
+    })?;
+    Ok(answer.source_dest_check.and_then(|check| check.value) != Some(false))
 }
 
 async fn filtered(

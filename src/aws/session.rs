@@ -98,6 +98,14 @@ impl Session {
         ec2::at(&self.ec2, addresses).await
     }
 
+    /// Switches off the source/destination check of this instance, and sees that it is off.
+    ///
+    /// # Errors
+    /// [`CallFailed`].
+    pub async fn switch_off_source_dest_check(&self, instance: &InstanceId) -> Result<(), CallFailed> {
+        ec2::switch_off_source_dest_check(&self.ec2, instance).await
+    }
+
     /// Tells the group that this instance is unhealthy: it is replaced.
     ///
     /// # Errors

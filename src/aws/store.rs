@@ -33,6 +33,17 @@ pub enum Stored {
     Deleted,
 }
 
+/// What stands under a key, for who has read it before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reread {
+    /// Still the version with that ETag.
+    Unchanged,
+    /// Something else.
+    Now(Stored),
+    /// An object that is none of kubeboot's: nothing that it stores is as large.
+    TooLarge,
+}
+
 /// How what is written is encrypted. By default secrets are, under the account's key for S3, and the rest is left to the bucket.
 #[derive(Debug, Clone, Default)]
 pub struct Encryption {
@@ -97,22 +108,35 @@ impl Store {
     /// # Errors
     /// [`CallFailed`]; among them an object too large to be ours.
     pub async fn read(&self, key: &str) -> Result<Stored, CallFailed> {
-        let failed = |kind, detail: String| CallFailed {
-            verb: "read",
-            object: self.url(key),
-            permission: "s3:GetObject",
-            kind,
-            detail,
-        };
-        let answer = match self.client.get_object().bucket(&self.bucket).key(self.full(key)).send().await {
+        match self.reread(key, None).await? {
+            Reread::Now(stored) => Ok(stored),
+            Reread::Unchanged => Ok(Stored::Nothing),
+            Reread::TooLarge => Err(self.unreadable(key, CallFailure::Rejected, &BodyFailure::TooLarge)),
+        }
+    }
+
+    /// An object whose body was not read.
+    fn unreadable(&self, key: &str, kind: CallFailure, why: &BodyFailure) -> CallFailed {
+        let (object, permission, detail) = (self.url(key), "s3:GetObject", why.to_string());
+        CallFailed { verb: "read", object, permission, kind, detail }
+    }
+
+    /// Reads an object, unless it still is the version with this ETag.
+    ///
+    /// # Errors
+    /// [`CallFailed`].
+    pub async fn reread(&self, key: &str, known: Option<&str>) -> Result<Reread, CallFailed> {
+        let request = self.client.get_object().bucket(&self.bucket).key(self.full(key));
+        let answer = match request.set_if_none_match(known.map(str::to_owned)).send().await {
             Ok(answer) => answer,
+            Err(error) if known.is_some() && status(&error) == Some(304) => return Ok(Reread::Unchanged),
             Err(error)
                 if error
                     .as_service_error()
                     .is_some_and(aws_sdk_s3::operation::get_object::GetObjectError::is_no_such_key) =>
             {
                 let marker = error.raw_response().and_then(|raw| raw.headers().get(DELETE_MARKER));
-                return Ok(if marker == Some("true") { Stored::Deleted } else { Stored::Nothing });
+                return Ok(Reread::Now(if marker == Some("true") { Stored::Deleted } else { Stored::Nothing }));
             }
             Err(error) => {
                 let mut failed = CallFailed::new("read", self.url(key), "s3:GetObject", &error);
@@ -123,11 +147,13 @@ impl Store {
             }
         };
         let etag = answer.e_tag.unwrap_or_default();
-        let body = body::read(answer.body).await.map_err(|why| match why {
-            BodyFailure::TooLarge => failed(CallFailure::Rejected, why.to_string()),
-            BodyFailure::TooLate | BodyFailure::Cut(_) => failed(CallFailure::NoAnswer, why.to_string()),
-        })?;
-        Ok(Stored::Object(Object { body, etag }))
+        match body::read(answer.body).await {
+            Ok(body) => Ok(Reread::Now(Stored::Object(Object { body, etag }))),
+            Err(BodyFailure::TooLarge) => Ok(Reread::TooLarge),
+            Err(why @ (BodyFailure::TooLate | BodyFailure::Cut(_))) => {
+                Err(self.unreadable(key, CallFailure::NoAnswer, &why))
+            }
+        }
     }
 
     /// Writes an object under a condition and finds out what came of it, for as long as `time_limit`.

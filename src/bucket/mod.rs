@@ -4,6 +4,7 @@
 pub mod former;
 pub mod held;
 pub mod join;
+pub mod join_objects;
 pub mod keys;
 pub mod probe;
 pub mod record;
@@ -14,5 +15,6 @@ pub(crate) mod server;
 pub mod watch;
 
 pub use held::{Held, HoldingLost, Renewable};
+pub use join_objects::JoinObjects;
 pub use roll::{RegistrationEntry, Roll};
 pub use watch::{Found, Watch};

@@ -6,6 +6,7 @@ use super::{Check, at_once};
 use crate::kubeadm::documents::Documents;
 use crate::kubeadm::pki::{self, Wanted};
 use crate::node::fitness;
+use crate::settings::Role;
 use std::path::{Path, PathBuf};
 
 pub(super) const CHECKS: &[Check] = &[
@@ -17,10 +18,19 @@ pub(super) const CHECKS: &[Check] = &[
 fn host_files(input: &CheckInput) -> Found {
     input.needs_root()?;
     let (documents, settings) = (input.documents.needed()?, input.settings.needed()?);
-    let wrong =
-        fitness::wrong_host_files(Path::new("/"), documents, &settings.extra_shared_files, brings_bundle(input));
+    let root = Path::new("/");
+    let (wrong, number) = match settings.role {
+        Role::ControlPlane => {
+            let bundle = brings_bundle(input);
+            let wrong = fitness::wrong_host_files(root, documents, &settings.extra_shared_files, bundle);
+            (wrong, documents.host_files().len())
+        }
+        Role::Worker => {
+            let files = documents.worker_host_files();
+            (fitness::wrong_files(root, &files), files.len())
+        }
+    };
     if wrong.is_empty() {
-        let number = documents.host_files().len();
         return Ok(vec![Finding::ok(format!("all {number} files and folders that the documents name are here"))]);
     }
     Ok(wrong.into_iter().map(|file| file.defect.into()).collect())

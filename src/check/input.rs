@@ -12,7 +12,7 @@ use crate::model::machine::group::Group;
 use crate::model::record::cluster::ClusterRecord;
 use crate::node::Facts;
 use crate::node::facts;
-use crate::settings::Settings;
+use crate::settings::{Role, Settings};
 use anyhow::Result;
 use futures::join;
 
@@ -46,12 +46,20 @@ impl CheckInput {
         let (machine, kubeadm) = join!(SharedAnswer::ask("imds", machine()), SharedAnswer::ask("kubeadm", kubeadm()));
         let facts = SharedAnswer::known("node-name", assemble(&settings, &documents, &kubeadm, &machine));
         let aws = SharedAnswer::ask("credentials", connect(&settings, &machine)).await;
-        let (group, record) = join!(
-            SharedAnswer::ask("group", group(&settings, &machine, &aws)),
-            SharedAnswer::ask("record", record(&aws))
-        );
+        let (group, record) = match settings.own().map(|settings| settings.role) {
+            Ok(Role::Worker) => (none_of_workers("group"), none_of_workers("record")),
+            Ok(Role::ControlPlane) | Err(_) => join!(
+                SharedAnswer::ask("group", group(&settings, &machine, &aws)),
+                SharedAnswer::ask("record", record(&aws))
+            ),
+        };
         let is_root = rustix::process::geteuid().is_root();
         Self { is_root, settings, machine, kubeadm, documents, facts, aws, group, record }
+    }
+
+    /// The role of this machine; that of a control-plane machine where the settings do not load.
+    pub(super) fn role(&self) -> Role {
+        self.settings.own().map(|settings| settings.role).unwrap_or_default()
     }
 
     /// Skips a check that only root can make.
@@ -69,6 +77,11 @@ impl CheckInput {
         let record = self.record.own().ok()?.as_ref()?;
         Version::parse(&record.published()?.kubernetes_version).ok()
     }
+}
+
+/// What a worker does not ask for.
+fn none_of_workers<T>(check: &'static str) -> SharedAnswer<T> {
+    SharedAnswer::known(check, Err(Finding::skipped("a worker does not ask for it")))
 }
 
 fn read_documents(settings: &Settings) -> Result<Documents, Finding> {

@@ -3,9 +3,11 @@
 use super::finding::{Finding, Found};
 use super::input::CheckInput;
 use super::{Check, at_once};
+use crate::kubeadm::documents::{DocumentRefusal, Documents};
 use crate::kubeadm::output::Version;
 use crate::kubeadm::run::Kubeadm;
 use crate::node::judged;
+use crate::settings::Role;
 
 pub(super) const CHECKS: &[Check] = &[
     Check { name: "kubeadm", run: |input| at_once(kubeadm(input)) },
@@ -70,21 +72,29 @@ fn judge_kubelet(kubelet: &Version, kubeadm: &Version, cluster: Option<&Version>
 /// Whether the operator's documents can be read and contradict nothing that kubeboot does.
 fn documents(input: &CheckInput) -> Found {
     let documents = input.documents.own()?;
-    let refusals = documents.refusals(&input.cluster()?);
+    let refusals = refusals(input, documents)?;
     if refusals.is_empty() {
         let file = &input.settings.needed()?.kubeadm_config;
         let text =
             file.as_ref().map_or("no file: kubeadm's defaults".to_owned(), |file| format!("'{}'", file.display()));
-        return Ok(if documents.refuses_the_anonymous() {
+        return Ok(if input.role() == Role::ControlPlane && documents.refuses_the_anonymous() {
             vec![refuses_the_anonymous()]
         } else {
             vec![Finding::ok(text)]
         });
     }
-    let line = |refusal: crate::kubeadm::documents::DocumentRefusal| {
+    let line = |refusal: DocumentRefusal| {
         Finding::failed(format!("{}: {} {}", refusal.document, refusal.field, refusal.reason), refusal.remedy)
     };
     Ok(refusals.into_iter().map(line).collect())
+}
+
+/// What is refused on machines of this role.
+fn refusals(input: &CheckInput, documents: &Documents) -> Result<Vec<DocumentRefusal>, Finding> {
+    Ok(match input.role() {
+        Role::ControlPlane => documents.refusals(&input.cluster()?),
+        Role::Worker => documents.worker_refusals(),
+    })
 }
 
 /// kubelet and load balancers ask an API server for its health without credentials.
@@ -100,7 +110,7 @@ fn refuses_the_anonymous() -> Finding {
 /// Whether kubeadm itself accepts the documents, completed for this machine, for init and for join.
 async fn validate(input: &CheckInput) -> Found {
     let facts = input.facts.needed()?;
-    if !facts.documents.refusals(&facts.cluster).is_empty() {
+    if !refusals(input, &facts.documents)?.is_empty() {
         return Err(Finding::skipped("needs 'kubeadm-config'"));
     }
     input.needs_root()?;
@@ -110,7 +120,8 @@ async fn validate(input: &CheckInput) -> Found {
         Finding::failed(text, "correct the file that 'kubeadm_config' names")
     };
     if refused.is_empty() {
-        return Ok(vec![Finding::ok("kubeadm accepts the completed documents for init and join")]);
+        let commands = if input.role() == Role::Worker { "join" } else { "init and join" };
+        return Ok(vec![Finding::ok(format!("kubeadm accepts the completed documents for {commands}"))]);
     }
     Ok(refused.into_iter().map(finding).collect())
 }
@@ -119,7 +130,6 @@ async fn validate(input: &CheckInput) -> Found {
 mod tests {
     use super::*;
     use crate::check::finding::CheckVerdict;
-    use crate::kubeadm::documents::Documents;
     use anyhow::Result;
 
     const OK: &str = "ok";

@@ -27,10 +27,11 @@ mod swap;
 mod tests;
 mod trial;
 mod units;
+mod worker;
 
 use crate::exit::Exit;
 use crate::layout::print;
-use crate::settings::Settings;
+use crate::settings::{Role, Settings};
 use anyhow::{Result, anyhow};
 use finding::Found;
 use futures::future::{BoxFuture, join_all};
@@ -69,6 +70,15 @@ const CHECKS: [&[Check]; 16] = [
     own_node::CHECKS,
 ];
 
+/// The checks of a machine of this role: what does not concern it is not looked at.
+fn of_role(role: Role) -> Vec<&'static Check> {
+    let all = CHECKS.into_iter().flatten();
+    match role {
+        Role::ControlPlane => all.collect(),
+        Role::Worker => all.filter(|check| worker::SHARED.contains(&check.name)).chain(worker::CHECKS).collect(),
+    }
+}
+
 /// A check that has its answer already.
 fn at_once(found: Found) -> BoxFuture<'static, Found> {
     Box::pin(std::future::ready(found))
@@ -83,8 +93,8 @@ fn at_once(found: Found) -> BoxFuture<'static, Found> {
 /// bucket; else with [`Exit::Aws`] if AWS refused something; else, if something did not answer, with [`Exit::TryAgain`].
 pub async fn run(settings: Result<Settings>, json: bool) -> Result<()> {
     let input = CheckInput::gather(settings).await;
-    let report =
-        CheckReport(join_all(CHECKS.into_iter().flatten().map(|check| carry_out(check, &input))).await.concat());
+    let checks = of_role(input.role()).into_iter().map(|check| carry_out(check, &input));
+    let report = CheckReport(join_all(checks).await.concat());
     // A reader that has closed the pipe, such as 'head', is no failure: the exit code says how the checks ended.
     let _ = print(&report.json(), || report.table(), json);
     match report.exit() {

@@ -4,7 +4,7 @@ use super::finding::{Finding, Found};
 use super::input::CheckInput;
 use super::{Check, at_once};
 use crate::settings::table::SETTINGS;
-use crate::settings::{Origin, Settings};
+use crate::settings::{Origin, Role, Settings, SettingsWarning};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -19,9 +19,12 @@ fn settings(input: &CheckInput) -> Found {
         Ok(settings) => settings,
         Err(problems) => return Ok(one_by_one(&problems)),
     };
-    let Settings { bucket, prefix, endpoint, .. } = settings;
-    let loaded = Finding::ok(format!("s3://{bucket}/{prefix}/, endpoint {endpoint}"));
-    let odd = settings.warnings().into_iter().map(|text| Finding::warning(text, "use an odd number"));
+    let Settings { bucket, prefix, endpoint, role, .. } = settings;
+    let loaded = Finding::ok(match role {
+        Role::ControlPlane => format!("s3://{bucket}/{prefix}/, endpoint {endpoint}"),
+        Role::Worker => format!("s3://{bucket}/{prefix}/, a worker"),
+    });
+    let odd = settings.warnings().into_iter().map(|SettingsWarning { text, remedy }| Finding::warning(text, remedy));
     Ok([loaded].into_iter().chain(odd).collect())
 }
 

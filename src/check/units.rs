@@ -2,21 +2,23 @@
 
 use super::Check;
 use super::finding::{Finding, Found};
+use super::input::CheckInput;
 use crate::host::systemd::drop_ins;
 use crate::host::systemd::unit::{self, Unit};
 use crate::kubeadm::quiesce::KUBELET;
 use crate::kubeadm::state::Marker;
 use crate::node::fitness::installed;
 use crate::node::{AGENT_UNIT, BOOT_UNIT, LEAVING_UNIT};
+use crate::settings::Role;
 use futures::join;
 use std::path::Path;
 
 /// Its timer, by which it looks again after an error that somebody has to mend.
 const TIMER: &str = "kubeboot.timer";
 
-pub(super) const CHECKS: &[Check] = &[Check { name: "units", run: |_| Box::pin(units()) }];
+pub(super) const CHECKS: &[Check] = &[Check { name: "units", run: |input| Box::pin(units(input)) }];
 
-async fn units() -> Found {
+async fn units(input: &CheckInput) -> Found {
     let (kubelet, boot, timer, leaving, agent) = join!(
         unit::show(KUBELET),
         unit::show(BOOT_UNIT),
@@ -29,6 +31,11 @@ async fn units() -> Found {
     let missing = of_drop_ins(&drop_ins::missing(Path::new("/"), LEAVING_UNIT));
     let (kubelet, boot, timer) = (ask(kubelet)?, ask(boot)?, ask(timer)?);
     let again = (boot.is_installed() && !timer.is_installed()).then(without_timer);
+    if input.role() == Role::Worker {
+        // Nothing of a worker must be removed when it goes down, and no etcd is kept from starting.
+        let found = [of_kubelet(&kubelet), of_boot(&boot)].into_iter().chain(again);
+        return Ok(found.chain([of_agent(&ask(agent)?)]).collect());
+    }
     let (leaving, agent) = (of_leaving(&ask(leaving)?, is_member), of_agent(&ask(agent)?));
     Ok([of_kubelet(&kubelet), of_boot(&boot)].into_iter().chain(again).chain([leaving, agent, missing]).collect())
 }

@@ -1,14 +1,16 @@
 //! The few requests to Kubernetes API servers. Each server is asked at its own address, because behind the endpoint's name any of
-//! them could answer, and even another cluster with the same certificate authority. Only `kubeboot elect` asks whoever its credentials
-//! are for.
+//! them could answer, and even another cluster with the same certificate authority. Only `kubeboot elect` and workers ask whoever
+//! their credentials are for.
 
 mod access;
 mod answers;
 mod bearer;
 mod bootstrap;
 mod client;
+pub mod discovery;
 mod endpoint;
 mod kubeconfig;
+mod kubelet;
 mod leases;
 mod nodes;
 mod pkcs10;
@@ -24,6 +26,7 @@ pub use answers::{ClusterConfiguration, KubeNode};
 pub use client::{Client, Deleted, Marking, bad_certificate, is_silence};
 pub use endpoint::{UnverifiedAnswer, answers_at, answers_at_address};
 pub use kubeconfig::Kubeconfig;
+pub use kubelet::{KubeletClient, kubelet_answers};
 pub use leases::LeaseClient;
 pub use probe::is_api_server;
 #[cfg(test)]

@@ -17,6 +17,7 @@
 //! | [`state`] | what is on this machine's disk, and whose it is |
 //! | [`withheld`] | the manifests that go back only by the record's word |
 //! | [`wipe`] | making a machine fresh again |
+//! | [`worker_state`] | what is on a worker's disk, and whose it is |
 
 pub mod args;
 pub mod attempt;
@@ -33,3 +34,4 @@ pub mod run;
 pub mod state;
 pub mod wipe;
 pub mod withheld;
+pub mod worker_state;

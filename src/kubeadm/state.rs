@@ -204,7 +204,7 @@ pub fn observe(root: &Path, data_dir: Option<&Path>) -> Result<Local> {
 }
 
 /// The files of a control plane that are on the disk, as absolute paths.
-fn traces(root: &Path, data_dir: Option<&Path>) -> Vec<String> {
+pub(super) fn traces(root: &Path, data_dir: Option<&Path>) -> Vec<String> {
     let member = data_dir.map(|folder| folder.join("member").display().to_string());
     let all = TRACES.into_iter().map(str::to_owned).chain(member);
     all.filter(|path| root.join(path.trim_start_matches('/')).exists()).collect()

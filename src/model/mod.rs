@@ -29,6 +29,7 @@
 //! | [`snapshot`] | how snapshots of etcd are named and described, which is the latest, when it is too old |
 //! | [`saving`] | in which order the last voter isolates itself and saves its cluster |
 //! | [`status`] | how the control plane is, with the reasons |
+//! | [`worker`] | the same as `up` and `agent`, on a worker |
 
 pub mod agent;
 pub mod duration;
@@ -51,3 +52,4 @@ pub mod up;
 mod version;
 #[cfg(test)]
 mod words;
+pub mod worker;

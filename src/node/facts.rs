@@ -12,7 +12,7 @@ use crate::kubeadm::run::Kubeadm;
 use crate::model::duration::in_words;
 use crate::model::machine::ids::BootId;
 use crate::model::record::identity::Identity;
-use crate::settings::{CloudProvider, Settings};
+use crate::settings::{CloudProvider, Role, Settings};
 use anyhow::{Context, Result, anyhow};
 use std::path::Path;
 use std::time::Duration;
@@ -60,7 +60,11 @@ impl Facts {
             .context(Exit::Usage));
         }
         let cluster = cluster(&settings, version.to_string());
-        let refusals: Vec<String> = documents.refusals(&cluster).iter().map(ToString::to_string).collect();
+        let refused = match settings.role {
+            Role::ControlPlane => documents.refusals(&cluster),
+            Role::Worker => documents.worker_refusals(),
+        };
+        let refusals: Vec<String> = refused.iter().map(ToString::to_string).collect();
         if !refusals.is_empty() {
             let file = settings.kubeadm_config.as_deref().unwrap_or(Path::new("(none)")).display().to_string();
             return Err(anyhow!("{}", refusals.join("\n"))

@@ -9,10 +9,11 @@ use crate::kubeadm::documents::DocumentRefusal;
 use crate::kubeadm::run::Kubeadm;
 use crate::model::joining::BootstrapToken;
 use crate::model::machine::ids::ClaimId;
+use crate::settings::Role;
 use anyhow::{Context, Result, anyhow};
 use std::path::Path;
 
-/// Completes the documents for init and for join, and has kubeadm validate both. What it refuses, in its own words, each with the
+/// Completes the documents for init and for join, a worker's for join alone, and has kubeadm validate them. What it refuses, in its own words, each with the
 /// command that it is refused for.
 ///
 /// # Errors
@@ -23,13 +24,8 @@ pub async fn refused_by_kubeadm(facts: &Facts) -> Result<Vec<(&'static str, Stri
     let folder = folder.with_context(|| format!("failed to write to '{FOLDER}'"))?;
     let kubeconfig = folder.path().join("kubeconfig");
     files::write(&kubeconfig, b"", 0o600)?;
-    // Never used for anything, so anybody may know them.
-    let token = BootstrapToken::parse("aaaaaa.aaaaaaaaaaaaaaaa")?;
-    let claim = ClaimId::parse("00000000-0000-4000-8000-000000000000").context("a UUID in lower case is a claim ID")?;
-    let init = facts.documents.init(&facts.cluster, &facts.node, &token, &claim)?;
-    let join = facts.documents.join(&facts.cluster, &facts.node, &kubeconfig)?;
     let mut refused = Vec::new();
-    for (command, text) in [("init", init), ("join", join)] {
+    for (command, text) in completed(facts, &kubeconfig)? {
         let file = folder.path().join(format!("kubeadm-{command}.yaml"));
         files::write(&file, text.as_bytes(), 0o600)?;
         if let Err(failure) = Kubeadm::read_only().validate(&file).await {
@@ -41,6 +37,19 @@ pub async fn refused_by_kubeadm(facts: &Facts) -> Result<Vec<(&'static str, Stri
         }
     }
     Ok(refused)
+}
+
+/// The documents that kubeadm may get on this machine, by the command.
+fn completed(facts: &Facts, kubeconfig: &Path) -> Result<Vec<(&'static str, String)>> {
+    let documents = &facts.documents;
+    if facts.settings.role == Role::Worker {
+        return Ok(vec![("join", documents.join_worker(&facts.node, kubeconfig)?)]);
+    }
+    // Never used for anything, so anybody may know them.
+    let token = BootstrapToken::parse("aaaaaa.aaaaaaaaaaaaaaaa")?;
+    let claim = ClaimId::parse("00000000-0000-4000-8000-000000000000").context("a UUID in lower case is a claim ID")?;
+    let init = documents.init(&facts.cluster, &facts.node, &token, &claim)?;
+    Ok(vec![("init", init), ("join", documents.join(&facts.cluster, &facts.node, kubeconfig)?)])
 }
 
 impl Facts {

@@ -7,6 +7,7 @@ pub mod credentials;
 pub mod data_dir_drop_ins;
 pub mod departure;
 pub mod digests;
+pub mod draining;
 pub mod election;
 pub mod etcd_claim;
 pub mod etcdutl;
@@ -17,6 +18,7 @@ pub mod group;
 pub mod instances;
 pub mod isolation;
 pub mod judged;
+pub mod kubelet_health;
 pub mod leader_told;
 pub mod lease;
 pub mod leaving_unit;
@@ -34,6 +36,8 @@ pub mod settling;
 pub mod this_boot;
 pub mod this_instance;
 pub mod up_end;
+pub mod worker_look;
+pub mod worker_node;
 
 pub use facts::Facts;
 

@@ -15,6 +15,7 @@ mod questions;
 mod superseded;
 pub(crate) mod survey;
 mod wipe;
+mod worker;
 
 use crate::aws::Session;
 use crate::bucket::Roll;
@@ -29,7 +30,7 @@ use crate::model::machine::local::Local;
 use crate::model::membership::registration::HookWork;
 use crate::node::facts::read_documents;
 use crate::node::{BOOT_UNIT, Facts, departure};
-use crate::settings::Settings;
+use crate::settings::{Role, Settings};
 use anyhow::{Context, Result, anyhow};
 use clock::Clock;
 use std::path::Path;
@@ -64,6 +65,9 @@ pub(crate) struct ResetContext {
 /// # Errors
 /// With the [`Exit`] it ends in; then nothing was touched, or an operator must see to the rest.
 pub async fn run(settings: Settings, options: ResetOptions) -> Result<Leaving> {
+    if settings.role == Role::Worker {
+        return worker::run(settings, options).await;
+    }
     let clock = Clock::start(Budget(settings.leave_budget));
     if options.dry_run {
         return dry_run(settings, options, clock).await;

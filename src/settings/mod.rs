@@ -14,6 +14,7 @@ mod origin;
 #[cfg(test)]
 mod page;
 mod raw;
+mod role;
 #[cfg(test)]
 mod sample;
 mod shapes;
@@ -34,11 +35,13 @@ use given::Given;
 pub use given::{DEFAULT_FILE, FILE_VARIABLE, Flags, span_within};
 pub use location::SnapshotLocation;
 pub use origin::Origin;
+pub use role::{Rejoin, Role};
 
 /// All settings, valid. What each is for, its default and its unit: [`table::SETTINGS`].
 #[derive(Debug, Clone)]
 #[allow(missing_docs, reason = "documented once, in the table")]
 pub struct Settings {
+    pub role: Role,
     pub cluster: Option<String>,
     pub bucket: String,
     pub prefix: String,
@@ -64,6 +67,9 @@ pub struct Settings {
     pub launch_hook: Option<String>,
     pub launch_hook_on_failure: HookOnFailure,
     pub terminate_hook: Option<String>,
+    pub drain_timeout: Duration,
+    pub rejoin: Rejoin,
+    pub source_dest_check: SourceDestCheck,
     pub agent_listen: Option<SocketAddr>,
     pub unhealthy_after: Duration,
     pub snapshot_interval: Duration,
@@ -98,6 +104,25 @@ pub enum HookOnFailure {
     Leave,
     /// It is completed with ABANDON.
     Abandon,
+}
+
+/// What becomes of EC2's source/destination check of this instance.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum SourceDestCheck {
+    /// It is left as it is.
+    #[default]
+    Unchanged,
+    /// It is switched off.
+    Off,
+}
+
+/// Something that is valid but probably not meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SettingsWarning {
+    /// What it is, in one sentence.
+    pub text: String,
+    /// What to do about it.
+    pub remedy: &'static str,
 }
 
 /// How the log is written.
@@ -148,10 +173,12 @@ impl Settings {
     /// Reads every setting. After a problem the value is a stand-in, which is never used.
     fn read(given: &mut Given) -> Self {
         let cluster = given.text("cluster", shapes::cluster);
+        let role = given.choice("role", &role::ROLES).unwrap_or_default();
         let settings = Self {
+            role,
             bucket: given.text("bucket", bucket::parse).unwrap_or_default(),
             prefix: read_prefix(given, cluster.as_deref()),
-            endpoint: given.text("endpoint", endpoint::parse).unwrap_or_default(),
+            endpoint: read_endpoint(given, role),
             expected_size: given.count("expected_size").and_then(|size| size.try_into().ok()),
             group: given.text("group", shapes::group),
             region: given.text("region", shapes::region),
@@ -173,6 +200,9 @@ impl Settings {
             launch_hook: given.text("launch_hook", shapes::hook),
             launch_hook_on_failure: given.choice("launch_hook_on_failure", &HOOK_ENDS).unwrap_or_default(),
             terminate_hook: given.text("terminate_hook", shapes::hook),
+            drain_timeout: given.span("drain_timeout").unwrap_or_default(),
+            rejoin: given.choice("rejoin", &role::REJOINS).unwrap_or_default(),
+            source_dest_check: given.choice("source_dest_check", &SOURCE_DEST_CHECKS).unwrap_or_default(),
             agent_listen: given.text("agent_listen", listen::parse).flatten(),
             unhealthy_after: given.span("unhealthy_after").unwrap_or_default(),
             snapshot_interval: given.span("snapshot_interval").unwrap_or_default(),
@@ -183,7 +213,10 @@ impl Settings {
             origins: given.origins(),
             cluster,
         };
-        settings.compare_times(given);
+        match role {
+            Role::ControlPlane => settings.compare_times(given),
+            Role::Worker => settings.judge_worker(given),
+        }
         settings
     }
 
@@ -213,16 +246,25 @@ impl Settings {
 
     /// What is valid but probably not meant, one sentence each.
     #[must_use]
-    pub fn warnings(&self) -> Vec<String> {
+    pub fn warnings(&self) -> Vec<SettingsWarning> {
         let even = self.expected_size.filter(|size| size % 2 == 0);
         let warning = even.map(|size| {
-            format!(
+            let text = format!(
                 "expected_size is {size} ({}): an even number of voters can lose no more of them than {}",
                 self.origin("expected_size"),
                 size - 1
-            )
+            );
+            SettingsWarning { text, remedy: "use an odd number" }
         });
-        warning.into_iter().collect()
+        warning.filter(|_| self.role == Role::ControlPlane).into_iter().chain(self.of_other_role()).collect()
+    }
+}
+
+/// The endpoint. A worker need not be told: it stands in `join/`.
+fn read_endpoint(given: &mut Given, role: Role) -> Endpoint {
+    match role {
+        Role::Worker if !given.is_given("endpoint") => Endpoint::default(),
+        Role::Worker | Role::ControlPlane => given.text("endpoint", endpoint::parse).unwrap_or_default(),
     }
 }
 
@@ -245,6 +287,9 @@ const ENCRYPTIONS: [(&str, Option<ObjectEncryption>); 3] =
     [("none", None), ("AES256", Some(ObjectEncryption::Aes256)), ("aws:kms", Some(ObjectEncryption::Kms))];
 
 const HOOK_ENDS: [(&str, HookOnFailure); 2] = [("none", HookOnFailure::Leave), ("abandon", HookOnFailure::Abandon)];
+
+const SOURCE_DEST_CHECKS: [(&str, SourceDestCheck); 2] =
+    [("none", SourceDestCheck::Unchanged), ("off", SourceDestCheck::Off)];
 
 const LOG_FORMATS: [(&str, LogFormat); 4] =
     [("auto", LogFormat::Auto), ("text", LogFormat::Text), ("json", LogFormat::Json), ("journal", LogFormat::Journal)];

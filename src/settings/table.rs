@@ -50,6 +50,13 @@ const MONTH: u64 = 2_630_016;
 /// All settings, in the order of the documentation.
 pub const SETTINGS: &[Setting] = &[
     Setting {
+        name: "role",
+        kind: SettingKind::Choice(&["control-plane", "worker"]),
+        fallback: Fallback::Value("control-plane"),
+        about: "What this machine is to become. A `worker` joins a cluster by what its leader publishes below `join/`, and reads \
+                nothing else in the bucket.",
+    },
+    Setting {
         name: "cluster",
         kind: SettingKind::Text("a name of letters, digits, '-', '_' and '.', at most 63"),
         fallback: Fallback::Derived("kubeadm's default, `kubernetes`"),
@@ -71,7 +78,8 @@ pub const SETTINGS: &[Setting] = &[
         name: "endpoint",
         kind: SettingKind::Text("HOST:PORT, where HOST is a DNS name, an IPv4 address or an IPv6 address in brackets"),
         fallback: Fallback::Required,
-        about: "The control-plane endpoint, normally a name in front of a network load balancer.",
+        about: "The control-plane endpoint, normally a name in front of a network load balancer. A worker learns it from `join/`; \
+                where it is given all the same, the two must be alike.",
     },
     Setting {
         name: "expected_size",
@@ -84,7 +92,7 @@ pub const SETTINGS: &[Setting] = &[
         name: "group",
         kind: SettingKind::Text("the name of an Auto Scaling group, no ARN"),
         fallback: Fallback::Derived("the group that Auto Scaling names for this instance"),
-        about: "The Auto Scaling group of the control-plane nodes.",
+        about: "The Auto Scaling group of this machine. A worker with a hook must be told, because it asks for no description.",
     },
     Setting {
         name: "region",
@@ -194,7 +202,7 @@ pub const SETTINGS: &[Setting] = &[
         name: "launch_hook",
         kind: SettingKind::Text("the name of a lifecycle hook of the group"),
         fallback: Fallback::Derived("no hook is touched"),
-        about: "The launch hook that is kept alive while the node joins and completed when it is a healthy voter.",
+        about: "The launch hook that is kept alive while the node joins and completed when it is a healthy voter, or a worker's Node is there.",
     },
     Setting {
         name: "launch_hook_on_failure",
@@ -208,7 +216,28 @@ pub const SETTINGS: &[Setting] = &[
         kind: SettingKind::Text("the name of a lifecycle hook of the group"),
         fallback: Fallback::Derived("no hook is touched"),
         about: "The terminate hook that `kubeboot agent` keeps alive while the node leaves its cluster, or may not yet, \
-                and completes when it has left.",
+                and completes when it has left. A worker is drained meanwhile.",
+    },
+    Setting {
+        name: "drain_timeout",
+        kind: SettingKind::Span(0, 48 * HOUR),
+        fallback: Fallback::Value("10m"),
+        about: "How long a worker that is being terminated evicts its pods before it goes with those that are left; never longer than \
+                its terminate hook or Spot notice lasts. `0s`: it evicts none.",
+    },
+    Setting {
+        name: "rejoin",
+        kind: SettingKind::Choice(&["none", "wipe"]),
+        fallback: Fallback::Value("none"),
+        about: "What a worker does that has joined another cluster than `join/` now names. `none`: it changes nothing, and an operator \
+                must decide. `wipe`: it is wiped and joins that one.",
+    },
+    Setting {
+        name: "source_dest_check",
+        kind: SettingKind::Choice(&["none", "off"]),
+        fallback: Fallback::Value("none"),
+        about: "With `off`, `kubeboot up` switches off EC2's source/destination check of its own instance, as a pod network without an \
+                overlay needs it.",
     },
     Setting {
         name: "agent_listen",

@@ -37,7 +37,7 @@ fn three_settings_are_enough() -> Result<()> {
     assert_eq!(settings.cloud_provider, None);
     assert_eq!(settings.agent_listen, Some(SocketAddr::from(([127, 0, 0, 1], 4040))));
     assert_eq!(settings.log_level, LogLevel::INFO);
-    assert_eq!(settings.warnings(), Vec::<String>::new());
+    assert_eq!(settings.warnings(), []);
     Ok(())
 }
 
@@ -69,6 +69,10 @@ fn everything_can_be_set_in_the_file() -> Result<()> {
         launch_hook = "launch"
         launch_hook_on_failure = "abandon"
         terminate_hook = "leave"
+        role = "control-plane"
+        drain_timeout = "5m"
+        rejoin = "wipe"
+        source_dest_check = "off"
         agent_listen = "[::1]:4041"
         unhealthy_after = "20m"
         snapshot_interval = "1h"
@@ -91,7 +95,11 @@ fn everything_can_be_set_in_the_file() -> Result<()> {
     assert_eq!(settings.terminate_hook.as_deref(), Some("leave"));
     assert_eq!(settings.agent_listen, Some(SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, 4041))));
     assert_eq!((settings.log_format, settings.log_level), (LogFormat::Json, LogLevel::DEBUG));
-    assert!(settings.warnings()[0].contains("expected_size is 4"), "{:?}", settings.warnings());
+    assert_eq!((settings.role, settings.rejoin), (Role::ControlPlane, Rejoin::Wipe));
+    assert_eq!(settings.source_dest_check, SourceDestCheck::Off);
+    let warnings: Vec<String> = settings.warnings().into_iter().map(|warning| warning.text).collect();
+    assert!(warnings[0].contains("expected_size is 4"), "{warnings:?}");
+    assert_eq!(warnings[1], "with role 'control-plane' these settings do nothing: drain_timeout, rejoin");
     Ok(())
 }
 
@@ -151,6 +159,10 @@ fn a_bad_value_is_told_with_name_place_and_what_is_valid() {
         ("launch_hook = \"a b\"", "launch_hook", "must not contain ' '"),
         ("terminate_hook = \"a b\"", "terminate_hook", "must not contain ' '"),
         ("launch_hook_on_failure = \"continue\"", "launch_hook_on_failure", "one of: none, abandon"),
+        ("role = \"node\"", "role = 'node'", "one of: control-plane, worker"),
+        ("rejoin = \"yes\"", "rejoin = 'yes'", "one of: none, wipe"),
+        ("source_dest_check = \"on\"", "source_dest_check = 'on'", "one of: none, off"),
+        ("drain_timeout = \"49h\"", "drain_timeout", "too long"),
         ("log_level = \"verbose\"", "log_level", "one of: error, warn"),
         ("group = \"\"", "group = ''", "it is empty"),
         ("region = { name = \"x\" }", "region", "a table"),
@@ -245,4 +257,41 @@ fn every_choice_of_the_table_is_understood() -> Result<()> {
         }
     }
     Ok(())
+}
+
+const WORKER: &str = "cluster = \"demo\"\nbucket = \"kubeboot-demo\"\nrole = \"worker\"\n";
+
+#[test]
+fn a_worker_is_not_asked_for_what_does_not_concern_it() -> Result<()> {
+    let settings = load(WORKER, &[], &[])?;
+    assert_eq!((settings.role, settings.rejoin), (Role::Worker, Rejoin::Stop));
+    assert_eq!((settings.endpoint, settings.drain_timeout), (Endpoint::default(), Duration::from_mins(10)));
+    // Its short deadline contradicts no claim.
+    load(&format!("{WORKER}deadline = \"20s\"\n"), &[], &[])?;
+    let settings = load(&format!("{WORKER}claim_ttl = \"10s\"\nexpected_size = 2\n"), &[], &[])?;
+    let warnings: Vec<String> = settings.warnings().into_iter().map(|warning| warning.text).collect();
+    assert_eq!(warnings, ["with role 'worker' these settings do nothing: expected_size, claim_ttl"]);
+    let told = load(&format!("{WORKER}endpoint = \"api:6443\"\n"), &[], &[])?;
+    assert_eq!(told.endpoint.to_string(), "api:6443");
+    Ok(())
+}
+
+#[test]
+fn a_worker_with_a_hook_must_be_told_its_group() -> Result<()> {
+    for hook in ["launch_hook", "terminate_hook"] {
+        let text = format!("{WORKER}{hook} = \"it\"\n");
+        let error = error(&text);
+        assert!(error.contains(&format!("{hook} = 'it' (")) && error.contains("set group as well"), "{error}");
+        load(&format!("{text}group = \"workers\"\n"), &[], &[])?;
+        load(&text.replace("\"worker\"", "\"control-plane\""), &[("endpoint", "api:6443")], &[])?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_command_of_the_control_plane_is_refused_on_a_worker() -> Result<()> {
+    let refused = load(WORKER, &[], &[])?.of_control_plane().expect_err("it is a worker");
+    assert_eq!(Exit::of(&refused), Exit::Usage);
+    assert!(format!("{refused:#}").contains("config.toml:3"), "{refused:#}");
+    load(GOOD, &[], &[])?.of_control_plane().map(drop)
 }

@@ -15,13 +15,15 @@ mod sources;
 mod text;
 mod watch;
 mod within;
+mod worker;
 
 pub use watch::{INTERVAL, LONGEST, SHORTEST, watch};
 
 use crate::exit::Health;
 use crate::layout::print;
 use crate::model::status::{StatusOutcome, judge};
-use crate::settings::Settings;
+use crate::node::worker_look::WorkerLooker;
+use crate::settings::{Role, Settings};
 use anyhow::{Context, Result};
 use report::StatusReport;
 use serde_json::Value;
@@ -33,6 +35,11 @@ use std::time::SystemTime;
 /// # Errors
 /// Settings with which nothing can be asked, or a standard output that takes nothing.
 pub async fn run(settings: Settings, json: bool) -> Result<Health> {
+    if settings.role == Role::Worker {
+        let (report, health) = worker::look(&settings, &mut None).await?;
+        print(&report, || worker::page(&report), json)?;
+        return Ok(health);
+    }
     let (report, health) = look(&settings, &mut Sources::new(&settings)).await?;
     print(&report, || text::page(&report), json)?;
     Ok(health)
@@ -42,13 +49,15 @@ pub async fn run(settings: Settings, json: bool) -> Result<Health> {
 pub struct Reports<'a> {
     settings: &'a Settings,
     sources: Sources<'a>,
+    /// Of a worker, which asks others than a control-plane machine does.
+    worker: Option<WorkerLooker>,
 }
 
 impl<'a> Reports<'a> {
     /// Nothing was asked yet.
     #[must_use]
     pub fn new(settings: &'a Settings) -> Self {
-        Self { settings, sources: Sources::new(settings) }
+        Self { settings, sources: Sources::new(settings), worker: None }
     }
 
     /// Asks all sources. What does not change is not asked for again.
@@ -56,6 +65,10 @@ impl<'a> Reports<'a> {
     /// # Errors
     /// Settings with which nothing can be asked.
     pub async fn report(&mut self) -> Result<Value> {
+        if self.settings.role == Role::Worker {
+            let (report, _) = worker::look(self.settings, &mut self.worker).await?;
+            return serde_json::to_value(&report).context("failed to write the report as JSON");
+        }
         let (report, _) = look(self.settings, &mut self.sources).await?;
         serde_json::to_value(&report).context("failed to write the report as JSON")
     }

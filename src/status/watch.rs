@@ -2,10 +2,10 @@
 
 use super::changes::{Seen, changes};
 use super::sources::Sources;
-use super::{look, text};
+use super::{look, text, worker};
 use crate::layout::{line, print, print_json_line, print_page, tell};
 use crate::model::duration::in_words;
-use crate::settings::Settings;
+use crate::settings::{Role, Settings};
 use anyhow::Result;
 use std::io::{ErrorKind, stdout};
 use std::os::fd::AsFd;
@@ -34,8 +34,25 @@ pub async fn watch(settings: Settings, interval: Duration, json: bool) -> Result
     }
 }
 
+/// The same of a worker: the whole report, whenever something in it has changed.
+async fn watch_worker(settings: &Settings, interval: Duration, json: bool) -> Result<()> {
+    let (mut looker, mut last) = (None, String::new());
+    loop {
+        let (report, _) = worker::look(settings, &mut looker).await?;
+        let page = worker::page(&report);
+        if page != last {
+            if json { print_json_line(&report)? } else { print_page(&page)? }
+        }
+        last = page;
+        tokio::time::sleep(interval).await;
+    }
+}
+
 /// One look after the other, each with the deadlines of its own.
 async fn look_again_and_again(settings: &Settings, interval: Duration, json: bool) -> Result<()> {
+    if settings.role == Role::Worker {
+        return watch_worker(settings, interval, json).await;
+    }
     let mut sources = Sources::new(settings);
     let (first, _) = look(settings, &mut sources).await?;
     if json {

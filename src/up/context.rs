@@ -7,6 +7,7 @@ use super::own_node::OwnNode;
 use super::record::RecordHold;
 use super::reporting::Reporting;
 use super::saved_snapshot::SavedSnapshot;
+use super::source_dest_check::SourceDestCheck;
 use super::{StepOutcome, UpOptions};
 use crate::aws::store::Store;
 use crate::bucket::Roll;
@@ -57,6 +58,8 @@ pub struct UpContext {
     pub(super) membership: Membership,
     /// What is wrong with this machine itself.
     pub(super) fitness: Fitness,
+    /// EC2's source/destination check of this instance.
+    pub(super) source_dest_check: SourceDestCheck,
     /// For the launch hook of the group.
     pub(super) launch_hook: LaunchHook,
     /// The manifests that the guard has set aside.
@@ -107,6 +110,7 @@ impl UpContext {
             snapshots: session.snapshots.clone(),
             membership: Membership::new(&facts, &store),
             fitness: Fitness::default(),
+            source_dest_check: SourceDestCheck::new(&session, &facts),
             launch_hook: LaunchHook::new(&session, &facts),
             manifests_aside: ManifestsAside::default(),
             own_node: OwnNode::default(),

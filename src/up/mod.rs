@@ -21,11 +21,13 @@ mod record;
 mod reporting;
 mod restore;
 mod saved_snapshot;
+mod source_dest_check;
 mod superseded;
 mod terminating;
 mod time_left;
 mod versions;
 mod wait_log;
+mod worker;
 
 use crate::exit::{Exit, causes};
 use crate::guard;
@@ -41,7 +43,7 @@ use crate::node::Facts;
 use crate::node::credentials::FOLDER;
 use crate::node::fitness;
 use crate::node::leaving_unit::LeavingUnit;
-use crate::settings::Settings;
+use crate::settings::{Role, Settings};
 use anyhow::{Context, Result, anyhow};
 use context::UpContext;
 use outages::Outages;
@@ -93,6 +95,13 @@ const LAST_STEPS_TIMEOUT: Duration = Duration::from_secs(60);
 /// # Errors
 /// With the [`Exit`] it ends in.
 pub async fn run(settings: Settings, options: UpOptions) -> Result<()> {
+    match settings.role {
+        Role::ControlPlane => control_plane(settings, options).await,
+        Role::Worker => worker::run(settings, options).await,
+    }
+}
+
+async fn control_plane(settings: Settings, options: UpOptions) -> Result<()> {
     let deadline = Instant::now() + settings.deadline;
     if options.dry_run {
         return dry_run(UpContext::new(Facts::gather(settings).await?, None, options).await?).await;
@@ -259,6 +268,9 @@ async fn pass(context: &mut UpContext, outages: &mut Outages, deadline: Instant)
         context.launch_hook.keep_alive(context.group.last()).await;
     }
     outages.in_group(step != Step::StandBy(StandBy::NotInGroup))?;
+    if matches!(step, Step::Claim(_) | Step::TakeOver(_) | Step::Join | Step::Keep) {
+        context.source_dest_check.settle().await?;
+    }
     match step {
         Step::StandBy(StandBy::Lifecycle(state)) if state.is_terminating() => {
             Err(BeingTerminated(format!("the group says {state}")).ends())

@@ -57,3 +57,4 @@ mod signals;
 mod snapshots;
 mod versions;
 mod wire;
+mod workers;

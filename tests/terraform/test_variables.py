@@ -134,8 +134,8 @@ def test_the_settings_are_kubeboots():
     taken = set(re.findall(r'"(\w+)"', taken))
     (settings,) = [one for one in plan('kubeadm_config = "a: b"\nsnapshot_bucket = "kubeboot-snapshots"').all("locals") if "settings_file" in one]
     made = set(settings["settings"])
-    # The group's desired capacity says it, and goes with it when the size is changed.
-    assert taken | made | {"expected_size"} == known
+    # The group's desired capacity says the size, and goes with it when that is changed; the others are of workers.
+    assert taken | made | {"expected_size"} | {"role", "drain_timeout", "rejoin"} == known
     assert not taken & made
 
 

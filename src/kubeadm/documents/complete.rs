@@ -179,7 +179,7 @@ impl Documents {
     }
 
     /// Fills in how the machine registers as a node.
-    fn register(&self, document: &mut Value, node: &NodeFacts) -> Result<(), DocumentRefusal> {
+    pub(super) fn register(&self, document: &mut Value, node: &NodeFacts) -> Result<(), DocumentRefusal> {
         let remedy = "remove it: the file is the same on every machine (setting 'node_name' changes the name)";
         fill(document, "nodeRegistration.name", &node.name, remedy)?;
         if let (None, Some(socket)) = (at(document, "nodeRegistration.criSocket"), &node.cri_socket) {
@@ -346,6 +346,6 @@ fn with_port(endpoint: &str, port: u16) -> String {
 }
 
 /// One document: JSON, keys sorted, one field a line so that people can read it.
-fn json_text(document: &Value) -> String {
+pub(super) fn json_text(document: &Value) -> String {
     format!("{document:#}\n")
 }

@@ -70,7 +70,7 @@ impl Documents {
         self.refusals(cluster).into_iter().next().map_or(Ok(()), Err)
     }
 
-    fn reserved_fields(&self) -> Vec<DocumentRefusal> {
+    pub(super) fn reserved_fields(&self) -> Vec<DocumentRefusal> {
         let given = RESERVED.iter().filter(|(kind, field, ..)| at(self.kubeadm(kind), field).is_some());
         let mut found: Vec<_> =
             given.map(|(kind, field, reason, remedy)| DocumentRefusal::new(kind, field, *reason, *remedy)).collect();
@@ -87,7 +87,7 @@ impl Documents {
         found
     }
 
-    fn phases(&self) -> Vec<DocumentRefusal> {
+    pub(super) fn phases(&self) -> Vec<DocumentRefusal> {
         let skipped = REQUIRED_PHASES.iter().flat_map(|(kind, needed)| {
             let skipped = texts(self.kubeadm(kind), "skipPhases").filter(|phase| needed.contains(phase));
             skipped.map(move |phase| (*kind, phase))
@@ -104,7 +104,7 @@ impl Documents {
     }
 
     /// Folders and files that the bundle names by their full path.
-    fn fixed_paths(&self) -> Vec<DocumentRefusal> {
+    pub(super) fn fixed_paths(&self) -> Vec<DocumentRefusal> {
         let authority = format!("{PKI_DIR}/ca.crt");
         let fixed = [
             (CLUSTER, "certificatesDir", PKI_DIR),

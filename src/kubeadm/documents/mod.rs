@@ -29,6 +29,7 @@ mod stored;
 #[cfg(test)]
 mod tests;
 mod value;
+mod worker;
 
 pub use drift::DocumentDrift;
 pub use host_files::{Expected, HostFile};

@@ -22,14 +22,25 @@ pub struct WrongFile {
 pub fn wrong_host_files(root: &Path, documents: &Documents, shared: &[PathBuf], bundle: bool) -> Vec<WrongFile> {
     let bundled = pki::wanted(documents.external_etcd().as_ref(), shared);
     let files = documents.host_files();
-    let is_patches = |file: &HostFile| file.field.ends_with("patches.directory");
     let patched = files.iter().any(is_patches);
     let needed = files.iter().filter(|file| !(bundle && travels(&bundled, file)));
-    let wrong = |file: &HostFile| {
-        let certain = matches!(file.expected, Expected::File | Expected::Folder) && (!patched || is_patches(file));
-        Some(WrongFile { defect: judge(root, file)?, certain })
-    };
-    needed.filter_map(wrong).collect()
+    needed.filter_map(|file| wrong_file(root, file, patched)).collect()
+}
+
+/// What is wrong with these files, none of which travels.
+#[must_use]
+pub fn wrong_files(root: &Path, files: &[HostFile]) -> Vec<WrongFile> {
+    let patched = files.iter().any(is_patches);
+    files.iter().filter_map(|file| wrong_file(root, file, patched)).collect()
+}
+
+fn wrong_file(root: &Path, file: &HostFile, patched: bool) -> Option<WrongFile> {
+    let certain = matches!(file.expected, Expected::File | Expected::Folder) && (!patched || is_patches(file));
+    Some(WrongFile { defect: judge(root, file)?, certain })
+}
+
+fn is_patches(file: &HostFile) -> bool {
+    file.field.ends_with("patches.directory")
 }
 
 /// Whether a file, or a folder above one, comes with the bundle; then it need not be here yet.

@@ -13,7 +13,7 @@ mod volume;
 
 pub use clock::{Offset, clock};
 pub use disk::{Room, room};
-pub use host_files::{WrongFile, wrong_host_files};
+pub use host_files::{WrongFile, wrong_files, wrong_host_files};
 pub use kubelet::installed;
 pub use runtime::container_runtime;
 pub use volume::{volume, volume_for_certain};
@@ -102,6 +102,14 @@ async fn look(facts: &Facts, store: &Store, bundle: bool) -> Vec<Defect> {
     let files = wrong_host_files(Path::new("/"), documents, &facts.settings.extra_shared_files, bundle);
     let files = files.into_iter().filter(|file| file.certain).map(|file| file.defect);
     [runtime, kubelet, clock, volume, room].into_iter().flatten().chain(files).collect()
+}
+
+/// What is wrong with a worker: it needs no etcd and no files of a control plane.
+pub async fn worker_defects(facts: &Facts) -> Vec<Defect> {
+    let (runtime, kubelet) = join!(answering_runtime(facts.documents.cri_socket()), installed_kubelet());
+    let files = facts.documents.worker_host_files();
+    let files = wrong_files(Path::new("/"), &files).into_iter().filter(|file| file.certain);
+    [runtime, kubelet].into_iter().flatten().chain(files.map(|file| file.defect)).collect()
 }
 
 async fn answering_runtime(given: Option<&str>) -> Option<Defect> {

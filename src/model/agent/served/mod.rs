@@ -100,13 +100,15 @@ pub enum HoldReason {
     Data,
     /// Another machine has saved or restored the cluster, and this one's data is kept.
     Superseded,
+    /// Pods of a worker that are not evicted.
+    Pods,
     /// The last attempt to find out or to leave has failed.
     Failed,
 }
 
 impl HoldReason {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::LastVoter,
         Self::Blocked,
         Self::NotEnough,
@@ -116,6 +118,7 @@ impl HoldReason {
         Self::Disk,
         Self::Data,
         Self::Superseded,
+        Self::Pods,
         Self::Failed,
     ];
 
@@ -149,6 +152,7 @@ impl HoldReason {
             Self::Disk => "disk",
             Self::Data => "data",
             Self::Superseded => "superseded",
+            Self::Pods => "pods",
             Self::Failed => "failed",
         }
     }

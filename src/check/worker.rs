@@ -1,0 +1,154 @@
+//! The checks of a worker: those of the control plane that concern it, and what it alone needs.
+
+use super::finding::{Finding, Found};
+use super::input::CheckInput;
+use super::{Check, at_once};
+use crate::bucket::JoinObjects;
+use crate::kubeadm::run::Kubeadm;
+use crate::kubeadm::worker_state::{self, identity};
+use crate::model::joining::JoinCluster;
+use crate::model::worker::decide::{difference, readable};
+use crate::model::worker::revive::NodeView;
+use crate::model::worker::skew::Skew;
+use crate::model::worker::snapshot::{Fetched, WorkerLocal};
+use crate::model::worker::step::{JoinObject, WorkerStop, WorkerWait};
+use crate::node::worker_node::WorkerNode;
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// The checks of the control plane that a worker has as well, by their names.
+pub(super) const SHARED: [&str; 14] = [
+    "settings",
+    "config-files",
+    "root",
+    "imds",
+    "node-name",
+    "swap",
+    "units",
+    "container-runtime",
+    "kubeadm",
+    "kubelet",
+    "kubeadm-config",
+    "kubeadm-validate",
+    "host-files",
+    "credentials",
+];
+
+/// Those that it alone has.
+pub(super) const CHECKS: &[Check] = &[
+    Check { name: "worker-state", run: |input| at_once(state(input)) },
+    Check { name: "join-cluster", run: |input| Box::pin(cluster(input)) },
+    Check { name: "join-token", run: |input| Box::pin(token(input)) },
+    Check { name: "worker-node", run: |input| Box::pin(node(input)) },
+];
+
+/// What an earlier life has left on this disk.
+fn state(input: &CheckInput) -> Found {
+    input.needs_root()?;
+    let me = &input.machine.needed()?.instance;
+    let local = worker_state::observe(Path::new("/")).map_err(|error| Finding::error(&error))?;
+    Ok(vec![match local {
+        WorkerLocal::Fresh => Finding::ok("nothing of a node is here"),
+        WorkerLocal::Joining { instance, .. } | WorkerLocal::Joined { instance, .. } if instance != *me => {
+            Finding::warning(
+                format!("what is here was written on {instance}"),
+                "'kubeboot up' wipes it: make the image before 'kubeboot up' has run",
+            )
+        }
+        WorkerLocal::Joined { cluster, .. } => {
+            Finding::ok(format!("this machine has joined the cluster with kube-system {}", cluster.kube_system_uid))
+        }
+        WorkerLocal::Joining { .. } => Finding::warning(
+            "a join has not come to its end",
+            "run 'kubeboot up', which goes on with it or begins anew",
+        ),
+        WorkerLocal::OfControlPlane => failed(&WorkerStop::OfControlPlane),
+        WorkerLocal::Unexplained { found } => failed(&WorkerStop::Unexplained { found }),
+    }])
+}
+
+/// A stop is a sentence with its remedy behind the colon.
+fn failed(why: &WorkerStop) -> Finding {
+    let said = why.to_string();
+    let (text, remedy) = said.rsplit_once(": ").map_or((said.as_str(), "see docs/workers.md"), |parts| parts);
+    Finding::failed(text, remedy)
+}
+
+async fn read_cluster(input: &CheckInput) -> Result<Fetched<JoinCluster>, Finding> {
+    Ok(JoinObjects::new(&input.aws.needed()?.session.store).cluster().await?)
+}
+
+/// Whether there is a cluster to join, which fits this machine.
+async fn cluster(input: &CheckInput) -> Found {
+    let found = read_cluster(input).await?;
+    let cluster = readable(&found, JoinObject::Cluster).map_err(|wait| waits(&wait))?;
+    if let Ok(WorkerLocal::Joined { cluster: here, .. }) = worker_state::observe(Path::new("/"))
+        && let Some(how) = difference(&here, &identity(cluster))
+    {
+        return Err(failed(&WorkerStop::OtherCluster(how)));
+    }
+    let set = &input.settings.needed()?.endpoint;
+    if !set.host.is_empty() && !set.to_string().eq_ignore_ascii_case(&cluster.endpoint) {
+        let (set, published) = (set.to_string(), cluster.endpoint.clone());
+        return Err(failed(&WorkerStop::OtherEndpoint { set, published }));
+    }
+    let kubelet = Kubeadm::read_only().kubelet_version().await.map_err(|error| Finding::error(&error))?.to_string();
+    Ok(vec![match Skew::of(&kubelet, &cluster.oldest_api_server, &cluster.kubernetes_version) {
+        Skew::Fits => Finding::ok(format!("{} {}", cluster.endpoint, cluster.kubernetes_version)),
+        Skew::Newer => waits(&WorkerWait::OlderApiServer { kubelet, oldest: cluster.oldest_api_server.clone() }),
+        Skew::TooOld => Finding::failed(
+            format!("kubelet is {kubelet} and the cluster {}", cluster.kubernetes_version),
+            "install a kubelet in the image that is at most three minor versions older",
+        ),
+    }])
+}
+
+/// Whether there is a token that is valid. A machine that has joined needs none.
+async fn token(input: &CheckInput) -> Found {
+    if let Ok(WorkerLocal::Joined { .. }) = worker_state::observe(Path::new("/")) {
+        return Ok(vec![Finding::ok("not needed: this machine has joined")]);
+    }
+    let mut objects = JoinObjects::new(&input.aws.needed()?.session.store);
+    let found = objects.token().await?;
+    let token = readable(&found, JoinObject::Token).map_err(|wait| waits(&wait))?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    Ok(vec![match token.expires.checked_sub(now) {
+        Some(left) if left > 0 => Finding::ok(format!("valid for {} more minutes", left / 60)),
+        Some(_) | None => waits(&WorkerWait::TokenEnded { at: token.expires }),
+    }])
+}
+
+/// What 'kubeboot up' would wait for: it may come by itself.
+fn waits(what: &WorkerWait) -> Finding {
+    let remedy = "see 'kubeboot status' on a control-plane machine: its leader publishes what workers need";
+    let text = format!("'kubeboot up' would wait for {what}");
+    if what.needs_operator() { Finding::failed(text, remedy) } else { Finding::warning(text, remedy) }
+}
+
+/// Whether a machine that has joined has its Node.
+async fn node(input: &CheckInput) -> Found {
+    input.needs_root()?;
+    let Ok(WorkerLocal::Joined { .. }) = worker_state::observe(Path::new("/")) else {
+        return Ok(vec![Finding::ok("not looked for: this machine has not joined")]);
+    };
+    let facts = input.facts.needed()?;
+    let name = &facts.node_name;
+    Ok(vec![match WorkerNode::default().look(facts).await {
+        NodeView::Mine => Finding::ok(format!("the Node '{name}' is this machine's")),
+        NodeView::Silent { why } => {
+            Finding::unanswered(why, "see that the endpoint answers, and kubelet's certificate")
+        }
+        NodeView::NotAsked | NodeView::Missing { .. } => Finding::warning(
+            format!("there is no Node '{name}'"),
+            "kubelet registers it when it starts: the agent restarts it after two minutes",
+        ),
+        NodeView::Unnamed => Finding::warning(
+            format!("the Node '{name}' has no provider ID"),
+            "see 'journalctl -u kubelet' and the cloud controller manager",
+        ),
+        NodeView::OfAnother { provider_id } => {
+            let wait = WorkerWait::NameTaken { node: name.clone(), provider_id };
+            Finding::failed(format!("'kubeboot up' would wait for {wait}"), format!("kubectl delete node {name}"))
+        }
+    }])
+}

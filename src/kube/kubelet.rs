@@ -1,0 +1,188 @@
+//! What a worker asks the endpoint with its kubelet's own credentials: its Node, and the pods on it. More than that they may not.
+
+use super::access::ApiAccess;
+use super::answers::{self, KubeNode};
+use super::client::{NODES, in_folder};
+use super::transport::{HttpAnswer, Transport, unverified};
+use crate::model::worker::drain::{Eviction, PodId, SeenPod};
+use crate::settings::Endpoint;
+use anyhow::{Context, Result, bail, ensure};
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+use std::path::Path;
+use std::time::Duration;
+
+/// How long one call may take.
+const CALL_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long kubelet itself may take.
+const HEALTH_TIMEOUT: Duration = Duration::from_secs(2);
+/// The largest answer that is read, in bytes: a page of pods, each of some ten thousand.
+const LIMIT: usize = 8 * 1024 * 1024;
+/// How many pods are read at once.
+const PAGE: usize = 50;
+/// The largest number of pages: ten times the pods that kubelet takes by default.
+const MOST_PAGES: usize = 22;
+/// By this annotation the API tells the image of a static pod.
+const MIRROR: &str = "kubernetes.io/config.mirror";
+
+/// The endpoint, asked as this machine's kubelet.
+#[derive(Clone)]
+pub struct KubeletClient {
+    transport: Transport,
+    server: String,
+    /// The name of this machine's Node.
+    node: String,
+}
+
+impl KubeletClient {
+    /// By kubelet's own kubeconfig. Must be called within the tokio runtime.
+    ///
+    /// # Errors
+    /// The file or a certificate that it names cannot be used.
+    pub fn new(kubeconfig: &Path, node: &str) -> Result<Self> {
+        let ApiAccess { server, client, bearer, .. } = ApiAccess::find(Some(kubeconfig))?;
+        let transport = Transport::new(client, server.clone(), CALL_TIMEOUT, LIMIT)?.with_bearer(bearer);
+        Ok(Self { transport, server, node: node.to_owned() })
+    }
+
+    /// This machine's Node, or another one of its name, if there is one.
+    ///
+    /// # Errors
+    /// When the server does not answer, or not with a Node.
+    pub async fn node(&self) -> Result<Option<KubeNode>> {
+        let path = in_folder(NODES, &self.node)?;
+        let answer = self.call(Method::GET, &path, None).await?;
+        if answer.status == StatusCode::NOT_FOUND {
+            return Ok(None);
+        }
+        answers::node(&self.success(answer, &path)?).map(Some).with_context(|| self.failed(&path))
+    }
+
+    /// Closes the Node for new pods.
+    ///
+    /// # Errors
+    /// When the server does not answer, or refuses.
+    pub async fn cordon(&self) -> Result<()> {
+        let path = in_folder(NODES, &self.node)?;
+        let answer = self.call(Method::PATCH, &path, Some(&json!({"spec": {"unschedulable": true}}))).await?;
+        self.success(answer, &path).map(drop)
+    }
+
+    /// The pods on this machine.
+    ///
+    /// # Errors
+    /// When the server does not answer, or not with pods.
+    pub async fn pods(&self) -> Result<Vec<SeenPod>> {
+        // A name that is one of an object needs no escaping.
+        in_folder(NODES, &self.node)?;
+        let (mut found, mut next) = (Vec::new(), String::new());
+        for _ in 0..MOST_PAGES {
+            let path = format!("/api/v1/pods?fieldSelector=spec.nodeName%3D{}&limit={PAGE}{next}", self.node);
+            let answer = self.call(Method::GET, &path, None).await?;
+            let list = self.success(answer, &path)?;
+            let items = list["items"].as_array().context("the answer holds no pods")?;
+            found.extend(items.iter().filter_map(pod));
+            next = match list["metadata"]["continue"].as_str() {
+                None | Some("") => return Ok(found),
+                Some(token) => {
+                    let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_.~=".contains(letter);
+                    ensure!(token.chars().all(plain), "the answer holds a token that is none");
+                    format!("&continue={token}")
+                }
+            };
+        }
+        bail!("there are more pods on this machine than {}", PAGE * MOST_PAGES)
+    }
+
+    /// Has a pod evicted, if it is still this very one.
+    pub async fn evict(&self, pod: &PodId) -> Eviction {
+        match self.try_evict(pod).await {
+            Ok(answer) => Eviction::of(answer.status.as_u16(), answers::message(&answer.body)),
+            Err(error) => Eviction::Failed { why: format!("{error:#}") },
+        }
+    }
+
+    async fn try_evict(&self, pod: &PodId) -> Result<HttpAnswer> {
+        let PodId { namespace, name, uid } = pod;
+        let folder = format!("{}/pods", in_folder("/api/v1/namespaces", namespace)?);
+        let path = format!("{}/eviction", in_folder(&folder, name)?);
+        let eviction = json!({
+            "apiVersion": "policy/v1",
+            "kind": "Eviction",
+            "metadata": {"namespace": namespace, "name": name},
+            "deleteOptions": {"preconditions": {"uid": uid}},
+        });
+        self.call(Method::POST, &path, Some(&eviction)).await
+    }
+
+    async fn call(&self, method: Method, path: &str, object: Option<&Value>) -> Result<HttpAnswer> {
+        self.transport.call(method, path, object).await.with_context(|| self.failed(path))
+    }
+
+    fn success(&self, answer: HttpAnswer, path: &str) -> Result<Value> {
+        if !answer.status.is_success() {
+            bail!("{}: it answered {}: {}", self.failed(path), answer.status.as_u16(), answers::message(&answer.body));
+        }
+        answers::json(&answer.body).with_context(|| self.failed(path))
+    }
+
+    fn failed(&self, path: &str) -> String {
+        let path = path.split('?').next().unwrap_or(path);
+        format!("failed to ask the API server at {} for {path}", self.server)
+    }
+}
+
+/// Whether the kubelet of this machine says that it is well, at its own port for that.
+pub async fn kubelet_answers(host: &str, port: u16) -> bool {
+    let server = format!("http://{}", Endpoint { host: host.to_owned(), port });
+    let Ok(transport) = Transport::new(unverified(), server, HEALTH_TIMEOUT, LIMIT) else { return false };
+    transport.status("/healthz").await.is_ok_and(|(status, _)| status.is_success())
+}
+
+/// A pod of a list; `None` where it is none.
+fn pod(object: &Value) -> Option<SeenPod> {
+    let metadata = object.get("metadata")?;
+    let text = |field: &str| metadata[field].as_str().map(str::to_owned);
+    let owners = metadata["ownerReferences"].as_array().into_iter().flatten();
+    let controller = owners.into_iter().find(|owner| owner["controller"] == true);
+    Some(SeenPod {
+        id: PodId { namespace: text("namespace")?, name: text("name")?, uid: text("uid")? },
+        controller: controller.and_then(|owner| owner["kind"].as_str()).map(str::to_owned),
+        is_mirror: metadata["annotations"].get(MIRROR).is_some(),
+        is_over: matches!(object["status"]["phase"].as_str(), Some("Succeeded" | "Failed")),
+        is_ending: metadata["deletionTimestamp"].is_string(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::worker::drain::PodFate;
+
+    #[test]
+    fn pods_are_read_with_their_owners() {
+        let object = |metadata: Value, phase: &str| {
+            let mut all = json!({"namespace": "web", "name": "a", "uid": "u"});
+            all.as_object_mut().zip(metadata.as_object()).map(|(all, more)| all.extend(more.clone()));
+            json!({"metadata": all, "status": {"phase": phase}})
+        };
+        let owned =
+            |kind: &str, controller: bool| json!({"ownerReferences": [{"kind": kind, "controller": controller}]});
+        let rows = [
+            (object(json!({}), "Running"), PodFate::Evicted),
+            (object(owned("ReplicaSet", true), "Pending"), PodFate::Evicted),
+            (object(owned("DaemonSet", true), "Running"), PodFate::Stays),
+            // Only its controller makes it anew.
+            (object(owned("DaemonSet", false), "Running"), PodFate::Evicted),
+            (object(json!({"annotations": {MIRROR: "x"}}), "Running"), PodFate::Stays),
+            (object(json!({}), "Succeeded"), PodFate::Stays),
+            (object(json!({"deletionTimestamp": "2026-01-02T03:04:05Z"}), "Running"), PodFate::Ends),
+        ];
+        for (object, fate) in rows {
+            assert_eq!(pod(&object).map(|pod| pod.fate()), Some(fate), "{object}");
+        }
+        for none in [json!(null), json!({}), json!({"metadata": {"name": "a", "namespace": "web"}})] {
+            assert_eq!(pod(&none), None, "{none}");
+        }
+    }
+}

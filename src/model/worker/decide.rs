@@ -1,0 +1,172 @@
+//! A worker's one decision: from what one look finds to one step. Whatever stopped it before, it comes to the same end.
+
+use super::revive::{NodeView, restarts_kubelet};
+use super::skew::Skew;
+use super::snapshot::{
+    CheckState, ClusterIdentity, Fetched, LaunchHookState, WorkerLocal, WorkerPolicy, WorkerSnapshot,
+};
+use super::step::{JoinObject, OtherCluster, WorkerStep, WorkerStop, WorkerWait, WorkerWipe};
+use crate::model::joining::{Join, JoinCluster};
+use std::time::Duration;
+
+#[cfg(test)]
+mod tests;
+
+/// How Auto Scaling's words for machines begin that it keeps out of service.
+const OUT_OF_SERVICE: [&str; 2] = ["Warmed", "Standby"];
+
+/// The one thing to do next. `identity`: how a published cluster is told from others, for the digest is no business of this function.
+#[must_use]
+pub fn decide(
+    seen: &WorkerSnapshot,
+    policy: &WorkerPolicy,
+    identity: impl Fn(&JoinCluster) -> ClusterIdentity,
+) -> WorkerStep {
+    let published = match &seen.cluster {
+        Fetched::Read(Ok(Join::Published(cluster))) => Some(cluster),
+        Fetched::NotAsked
+        | Fetched::Silent { .. }
+        | Fetched::Denied
+        | Fetched::Absent
+        | Fetched::Read(Ok(Join::Blank { .. }) | Err(_)) => None,
+    };
+    match &seen.local {
+        WorkerLocal::OfControlPlane => WorkerStep::Stop(WorkerStop::OfControlPlane),
+        WorkerLocal::Unexplained { found } => WorkerStep::Stop(WorkerStop::Unexplained { found: found.clone() }),
+        _ if let Some(target) = out_of_service(seen) => WorkerStep::StandBy { target },
+        WorkerLocal::Joining { instance, .. } | WorkerLocal::Joined { instance, .. } if *instance != seen.me => {
+            WorkerStep::Wipe(WorkerWipe::OfAnother { instance: instance.clone() })
+        }
+        WorkerLocal::Joined { cluster, .. } => {
+            match published.and_then(|published| difference(cluster, &identity(published))) {
+                Some(_) if policy.rejoins => WorkerStep::Wipe(WorkerWipe::Rejoin),
+                Some(how) => WorkerStep::Stop(WorkerStop::OtherCluster(how)),
+                None => registered(seen),
+            }
+        }
+        WorkerLocal::Joining { cluster, has_credentials, .. } => {
+            let other = published.is_some_and(|published| difference(cluster, &identity(published)).is_some());
+            // Its Node may be there: then it lacks nothing but the word on its own disk.
+            if *has_credentials && !other { half_made(seen) } else { WorkerStep::Wipe(WorkerWipe::HalfMade) }
+        }
+        WorkerLocal::Fresh => fresh(seen, policy),
+    }
+}
+
+/// The state that the group wants, where that is none in which a machine serves.
+fn out_of_service(seen: &WorkerSnapshot) -> Option<String> {
+    let joined = matches!(&seen.local, WorkerLocal::Joined { instance, .. } if *instance == seen.me);
+    let target = seen.target.as_ref().filter(|_| !joined)?;
+    OUT_OF_SERVICE.iter().any(|word| target.starts_with(word)).then(|| target.clone())
+}
+
+/// In what a published cluster differs from the one on the disk.
+#[must_use]
+pub fn difference(here: &ClusterIdentity, published: &ClusterIdentity) -> Option<OtherCluster> {
+    if here.kube_system_uid != published.kube_system_uid {
+        return Some(OtherCluster::Uid);
+    }
+    (here.authority != published.authority).then_some(OtherCluster::Authority)
+}
+
+/// A machine on which nothing of a node is.
+fn fresh(seen: &WorkerSnapshot, policy: &WorkerPolicy) -> WorkerStep {
+    let cluster = match readable(&seen.cluster, JoinObject::Cluster) {
+        Ok(cluster) => cluster,
+        Err(wait) => return WorkerStep::Wait(wait),
+    };
+    if let Some(set) = policy.endpoint.as_ref().filter(|set| !set.eq_ignore_ascii_case(&cluster.endpoint)) {
+        let published = cluster.endpoint.clone();
+        return WorkerStep::Stop(WorkerStop::OtherEndpoint { set: set.clone(), published });
+    }
+    match Skew::of(&seen.kubelet, &cluster.oldest_api_server, &cluster.kubernetes_version) {
+        Skew::Fits => {}
+        Skew::Newer => {
+            let (kubelet, oldest) = (seen.kubelet.clone(), cluster.oldest_api_server.clone());
+            return WorkerStep::Wait(WorkerWait::OlderApiServer { kubelet, oldest });
+        }
+        Skew::TooOld => {
+            let (kubelet, cluster) = (seen.kubelet.clone(), cluster.kubernetes_version.clone());
+            return WorkerStep::Stop(WorkerStop::OldKubelet { kubelet, cluster });
+        }
+    }
+    let token = match readable(&seen.token, JoinObject::Token) {
+        Ok(token) => token,
+        Err(wait) => return WorkerStep::Wait(wait),
+    };
+    if token.generation != cluster.generation {
+        let (cluster, token) = (cluster.generation, token.generation);
+        return WorkerStep::Wait(WorkerWait::Generations { cluster, token });
+    }
+    if token.expires <= seen.now {
+        return WorkerStep::Wait(WorkerWait::TokenEnded { at: token.expires });
+    }
+    if !seen.defects.is_empty() {
+        return WorkerStep::Wait(WorkerWait::Unfit(seen.defects.clone()));
+    }
+    match (seen.source_dest_check, seen.pause) {
+        (CheckState::Due, _) => WorkerStep::SwitchOffCheck,
+        (CheckState::Settled, Some(left)) => WorkerStep::Wait(WorkerWait::Pause { left }),
+        (CheckState::Settled, None) => WorkerStep::Join,
+    }
+}
+
+/// What an object says that can be acted on.
+///
+/// # Errors
+/// What is waited for instead.
+pub fn readable<T>(found: &Fetched<T>, object: JoinObject) -> Result<&T, WorkerWait> {
+    match found {
+        Fetched::Read(Ok(Join::Published(published))) => Ok(published),
+        Fetched::Read(Ok(Join::Blank { .. })) => Err(WorkerWait::Blank(object)),
+        Fetched::Read(Err(why)) => Err(WorkerWait::Unreadable { object, why: why.clone() }),
+        Fetched::Absent | Fetched::NotAsked => Err(WorkerWait::Absent(object)),
+        Fetched::Denied => Err(WorkerWait::Denied(object)),
+        Fetched::Silent { why } => Err(WorkerWait::Store { object, why: why.clone() }),
+    }
+}
+
+/// A machine whose kubelet has credentials, and whose Node nobody has seen yet.
+fn half_made(seen: &WorkerSnapshot) -> WorkerStep {
+    match &seen.node {
+        NodeView::Mine => WorkerStep::MarkJoined,
+        // The credentials may be of a token that was taken back: whatever they are worth, a new attempt needs nothing of them.
+        NodeView::NotAsked => WorkerStep::Wipe(WorkerWipe::HalfMade),
+        NodeView::Silent { .. } | NodeView::Missing { .. } | NodeView::OfAnother { .. } | NodeView::Unnamed => {
+            registered(seen)
+        }
+    }
+}
+
+/// A machine that has joined: its Node is to be there, and kubelet to answer.
+fn registered(seen: &WorkerSnapshot) -> WorkerStep {
+    let node = || seen.node_name.clone();
+    match &seen.node {
+        NodeView::Mine => {}
+        NodeView::NotAsked => {
+            let why = "this machine has no /etc/kubernetes/kubelet.conf that can be used".to_owned();
+            return WorkerStep::Wait(WorkerWait::ApiServer { why });
+        }
+        NodeView::Silent { why } => return WorkerStep::Wait(WorkerWait::ApiServer { why: why.clone() }),
+        NodeView::Unnamed => return WorkerStep::Wait(WorkerWait::ProviderId { node: node() }),
+        NodeView::OfAnother { provider_id } => {
+            let provider_id = provider_id.clone();
+            return WorkerStep::Wait(WorkerWait::NameTaken { node: node(), provider_id });
+        }
+        NodeView::Missing { .. } if restarts_kubelet(&seen.node, seen.kubelet_restarted, false) => {
+            return WorkerStep::RestartKubelet;
+        }
+        NodeView::Missing { .. } => {
+            let restarted = seen.kubelet_restarted;
+            return WorkerStep::Wait(WorkerWait::Registration { node: node(), restarted });
+        }
+    }
+    if seen.source_dest_check == CheckState::Due {
+        return WorkerStep::SwitchOffCheck;
+    }
+    match (seen.kubelet_answers, seen.hook) {
+        (Some(false), _) => WorkerStep::Wait(WorkerWait::Kubelet),
+        (Some(true) | None, LaunchHookState::Due) => WorkerStep::CompleteHook,
+        (Some(true) | None, LaunchHookState::Settled) => WorkerStep::Done,
+    }
+}

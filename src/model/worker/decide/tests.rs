@@ -1,0 +1,359 @@
+//! The table: every state of the disk with everything that `join/`, the API server and the group can say.
+
+use super::*;
+use crate::model::joining::{JoinError, JoinToken};
+use crate::model::machine::defect::Defect;
+use crate::model::machine::ids::{InstanceId, Uid};
+
+const NOW: u64 = 1_796_000_000;
+
+fn me() -> InstanceId {
+    InstanceId::parse("i-00000001").unwrap()
+}
+
+/// A digest that is the text itself.
+fn identity(cluster: &JoinCluster) -> ClusterIdentity {
+    ClusterIdentity { kube_system_uid: cluster.kube_system_uid.clone(), authority: cluster.ca_pem.clone() }
+}
+
+fn here() -> ClusterIdentity {
+    identity(&JoinCluster::sample(3))
+}
+
+fn other_uid() -> ClusterIdentity {
+    ClusterIdentity { kube_system_uid: Uid::parse("6f9619ff-8b86-4011-b42d-00c04fc964fe").unwrap(), ..here() }
+}
+
+fn read<T>(published: T) -> Fetched<T> {
+    Fetched::Read(Ok(Join::Published(published)))
+}
+
+/// A fresh machine that may join.
+fn fresh_machine() -> WorkerSnapshot {
+    WorkerSnapshot {
+        me: me(),
+        node_name: "w1".into(),
+        target: Some("InService".into()),
+        local: WorkerLocal::Fresh,
+        cluster: read(JoinCluster::sample(3)),
+        token: read(JoinToken::sample(3, NOW + 600)),
+        now: NOW,
+        kubelet: "v1.36.1".into(),
+        defects: Vec::new(),
+        node: NodeView::NotAsked,
+        kubelet_restarted: false,
+        kubelet_answers: None,
+        pause: None,
+        source_dest_check: CheckState::Settled,
+        hook: LaunchHookState::Due,
+    }
+}
+
+fn joining(has_credentials: bool) -> WorkerSnapshot {
+    WorkerSnapshot {
+        local: WorkerLocal::Joining { instance: me(), cluster: here(), has_credentials },
+        ..fresh_machine()
+    }
+}
+
+fn joined(node: NodeView) -> WorkerSnapshot {
+    let local = WorkerLocal::Joined { instance: me(), cluster: here() };
+    WorkerSnapshot { local, node, kubelet_answers: Some(true), ..fresh_machine() }
+}
+
+fn decided(seen: &WorkerSnapshot) -> WorkerStep {
+    decide(seen, &WorkerPolicy::default(), identity)
+}
+
+fn missing(seconds: u64) -> NodeView {
+    NodeView::Missing { lasted: Duration::from_secs(seconds) }
+}
+
+#[test]
+fn a_fresh_machine_joins_once_everything_is_there() {
+    let wait = WorkerStep::Wait;
+    let (cluster, token) = (JoinObject::Cluster, JoinObject::Token);
+    let silent = || "timed out".to_owned();
+    let malformed = || JoinError::Malformed("its CA is none");
+    let is = fresh_machine;
+    let defect = || vec![Defect::new("no runtime", "install one")];
+    let rows = [
+        (is(), WorkerStep::Join),
+        (WorkerSnapshot { target: None, ..is() }, WorkerStep::Join),
+        // join/cluster.json.
+        (WorkerSnapshot { cluster: Fetched::Absent, ..is() }, wait(WorkerWait::Absent(cluster))),
+        (WorkerSnapshot { cluster: Fetched::Denied, ..is() }, wait(WorkerWait::Denied(cluster))),
+        (
+            WorkerSnapshot { cluster: Fetched::Silent { why: silent() }, ..is() },
+            wait(WorkerWait::Store { object: cluster, why: silent() }),
+        ),
+        (
+            WorkerSnapshot { cluster: Fetched::Read(Ok(Join::Blank { generation: 3 })), ..is() },
+            wait(WorkerWait::Blank(cluster)),
+        ),
+        (
+            WorkerSnapshot { cluster: Fetched::Read(Err(JoinError::TooLarge(70_000))), ..is() },
+            wait(WorkerWait::Unreadable { object: cluster, why: JoinError::TooLarge(70_000) }),
+        ),
+        (
+            WorkerSnapshot { cluster: Fetched::Read(Err(malformed())), ..is() },
+            wait(WorkerWait::Unreadable { object: cluster, why: malformed() }),
+        ),
+        // join/token.json.
+        (WorkerSnapshot { token: Fetched::Absent, ..is() }, wait(WorkerWait::Absent(token))),
+        (WorkerSnapshot { token: Fetched::NotAsked, ..is() }, wait(WorkerWait::Absent(token))),
+        (WorkerSnapshot { token: Fetched::Denied, ..is() }, wait(WorkerWait::Denied(token))),
+        (
+            WorkerSnapshot { token: Fetched::Read(Ok(Join::Blank { generation: 3 })), ..is() },
+            wait(WorkerWait::Blank(token)),
+        ),
+        (
+            WorkerSnapshot { token: read(JoinToken::sample(2, NOW + 600)), ..is() },
+            wait(WorkerWait::Generations { cluster: 3, token: 2 }),
+        ),
+        (
+            WorkerSnapshot { token: read(JoinToken::sample(3, NOW - 60)), ..is() },
+            wait(WorkerWait::TokenEnded { at: NOW - 60 }),
+        ),
+        (WorkerSnapshot { token: read(JoinToken::sample(3, NOW)), ..is() }, wait(WorkerWait::TokenEnded { at: NOW })),
+        // This machine.
+        (
+            WorkerSnapshot { kubelet: "v1.37.0".into(), token: Fetched::Absent, ..is() },
+            wait(WorkerWait::OlderApiServer { kubelet: "v1.37.0".into(), oldest: "v1.36.1".into() }),
+        ),
+        (
+            WorkerSnapshot { kubelet: "v1.32.0".into(), ..is() },
+            WorkerStep::Stop(WorkerStop::OldKubelet { kubelet: "v1.32.0".into(), cluster: "v1.36.1".into() }),
+        ),
+        (WorkerSnapshot { defects: defect(), ..is() }, wait(WorkerWait::Unfit(defect()))),
+        (WorkerSnapshot { source_dest_check: CheckState::Due, ..is() }, WorkerStep::SwitchOffCheck),
+        (
+            WorkerSnapshot { pause: Some(Duration::from_secs(4)), ..is() },
+            wait(WorkerWait::Pause { left: Duration::from_secs(4) }),
+        ),
+        (
+            WorkerSnapshot { target: Some("Warmed:Stopped".into()), ..is() },
+            WorkerStep::StandBy { target: "Warmed:Stopped".into() },
+        ),
+        (WorkerSnapshot { target: Some("Standby".into()), ..is() }, WorkerStep::StandBy { target: "Standby".into() }),
+    ];
+    for (seen, expected) in rows {
+        assert_eq!(decided(&seen), expected, "{seen:?}");
+    }
+}
+
+#[test]
+fn an_attempt_that_was_cut_off_goes_on_or_begins_anew() {
+    let begun = |node| WorkerSnapshot { node, ..joining(true) };
+    let rows = [
+        (joining(false), WorkerStep::Wipe(WorkerWipe::HalfMade)),
+        // kubelet has its credentials: the Node may be there.
+        (begun(NodeView::Mine), WorkerStep::MarkJoined),
+        (begun(NodeView::NotAsked), WorkerStep::Wipe(WorkerWipe::HalfMade)),
+        (begun(missing(5)), WorkerStep::Wait(WorkerWait::Registration { node: "w1".into(), restarted: false })),
+        (begun(missing(120)), WorkerStep::RestartKubelet),
+        (
+            begun(NodeView::Silent { why: "refused".into() }),
+            WorkerStep::Wait(WorkerWait::ApiServer { why: "refused".into() }),
+        ),
+        // Its cluster was given up meanwhile.
+        (
+            WorkerSnapshot {
+                local: WorkerLocal::Joining { instance: me(), cluster: other_uid(), has_credentials: true },
+                ..begun(NodeView::Mine)
+            },
+            WorkerStep::Wipe(WorkerWipe::HalfMade),
+        ),
+        // join/ says nothing more: what was begun comes to its end.
+        (WorkerSnapshot { cluster: Fetched::Absent, ..begun(NodeView::Mine) }, WorkerStep::MarkJoined),
+        (
+            WorkerSnapshot { target: Some("Warmed:Running".into()), ..begun(NodeView::Mine) },
+            WorkerStep::StandBy { target: "Warmed:Running".into() },
+        ),
+    ];
+    for (seen, expected) in rows {
+        assert_eq!(decided(&seen), expected, "{seen:?}");
+    }
+}
+
+#[test]
+fn a_node_of_a_cluster_has_nothing_to_do_but_to_be_seen() {
+    let mine = || joined(NodeView::Mine);
+    let done = || WorkerSnapshot { hook: LaunchHookState::Settled, ..mine() };
+    let blank = || Fetched::Read(Ok(Join::Blank { generation: 4 }));
+    let rows = [
+        (mine(), WorkerStep::CompleteHook),
+        (done(), WorkerStep::Done),
+        (WorkerSnapshot { kubelet_answers: Some(false), ..mine() }, WorkerStep::Wait(WorkerWait::Kubelet)),
+        (WorkerSnapshot { source_dest_check: CheckState::Due, ..done() }, WorkerStep::SwitchOffCheck),
+        // What join/ says, or does not say, is no business of one that has joined, as long as it names no other cluster.
+        (WorkerSnapshot { cluster: Fetched::Absent, token: Fetched::NotAsked, ..done() }, WorkerStep::Done),
+        (WorkerSnapshot { cluster: Fetched::Denied, ..done() }, WorkerStep::Done),
+        (WorkerSnapshot { cluster: blank(), ..done() }, WorkerStep::Done),
+        (WorkerSnapshot { cluster: Fetched::Read(Err(JoinError::Malformed("x"))), ..done() }, WorkerStep::Done),
+        // A restored cluster has a new claim and a higher generation, and the same UID and authority.
+        (WorkerSnapshot { cluster: read(JoinCluster::sample(9)), ..done() }, WorkerStep::Done),
+        (WorkerSnapshot { kubelet: "v1.39.0".into(), ..done() }, WorkerStep::Done),
+        (WorkerSnapshot { target: Some("Standby".into()), ..done() }, WorkerStep::Done),
+        // Its Node.
+        (joined(missing(119)), WorkerStep::Wait(WorkerWait::Registration { node: "w1".into(), restarted: false })),
+        (joined(missing(120)), WorkerStep::RestartKubelet),
+        (
+            WorkerSnapshot { kubelet_restarted: true, ..joined(missing(500)) },
+            WorkerStep::Wait(WorkerWait::Registration { node: "w1".into(), restarted: true }),
+        ),
+        (
+            joined(NodeView::OfAnother { provider_id: "aws:///a/i-00000002".into() }),
+            WorkerStep::Wait(WorkerWait::NameTaken { node: "w1".into(), provider_id: "aws:///a/i-00000002".into() }),
+        ),
+        (joined(NodeView::Unnamed), WorkerStep::Wait(WorkerWait::ProviderId { node: "w1".into() })),
+        (
+            joined(NodeView::Silent { why: "refused".into() }),
+            WorkerStep::Wait(WorkerWait::ApiServer { why: "refused".into() }),
+        ),
+    ];
+    for (seen, expected) in rows {
+        assert_eq!(decided(&seen), expected, "{seen:?}");
+    }
+}
+
+#[test]
+fn another_cluster_stops_it_unless_the_settings_have_it_rejoin() {
+    let of =
+        |cluster| WorkerSnapshot { local: WorkerLocal::Joined { instance: me(), cluster }, ..joined(NodeView::Mine) };
+    let other_ca = || ClusterIdentity { authority: "another".into(), ..here() };
+    for (cluster, how) in [(other_uid(), OtherCluster::Uid), (other_ca(), OtherCluster::Authority)] {
+        let seen = of(cluster);
+        assert_eq!(decided(&seen), WorkerStep::Stop(WorkerStop::OtherCluster(how)));
+        let rejoins = WorkerPolicy { rejoins: true, ..WorkerPolicy::default() };
+        assert_eq!(decide(&seen, &rejoins, identity), WorkerStep::Wipe(WorkerWipe::Rejoin));
+        // Nothing is wiped on what cannot be read.
+        let seen = WorkerSnapshot { cluster: Fetched::Absent, hook: LaunchHookState::Settled, ..seen };
+        assert_eq!(decide(&seen, &rejoins, identity), WorkerStep::Done);
+    }
+}
+
+#[test]
+fn a_disk_of_another_machine_is_wiped_and_one_that_nobody_explains_is_not() {
+    let other = || InstanceId::parse("i-00000002").unwrap();
+    let of_other = || WorkerStep::Wipe(WorkerWipe::OfAnother { instance: other() });
+    let found = || vec!["/etc/kubernetes/kubelet.conf".to_owned()];
+    let rows = [
+        (WorkerLocal::Joined { instance: other(), cluster: here() }, of_other()),
+        (WorkerLocal::Joining { instance: other(), cluster: other_uid(), has_credentials: true }, of_other()),
+        (WorkerLocal::OfControlPlane, WorkerStep::Stop(WorkerStop::OfControlPlane)),
+        (WorkerLocal::Unexplained { found: found() }, WorkerStep::Stop(WorkerStop::Unexplained { found: found() })),
+    ];
+    for (local, expected) in rows {
+        let seen = WorkerSnapshot { local, ..joined(NodeView::Mine) };
+        assert_eq!(decided(&seen), expected, "{seen:?}");
+    }
+    let warmed = WorkerSnapshot {
+        local: WorkerLocal::Joined { instance: other(), cluster: here() },
+        target: Some("Warmed:Stopped".into()),
+        ..fresh_machine()
+    };
+    assert!(matches!(decided(&warmed), WorkerStep::StandBy { .. }), "nothing is touched before it serves");
+}
+
+#[test]
+fn an_endpoint_in_the_settings_must_be_the_published_one() {
+    let with = |endpoint: &str| WorkerPolicy { endpoint: Some(endpoint.to_owned()), rejoins: false };
+    assert_eq!(decide(&fresh_machine(), &with("API.lab.internal:6443"), identity), WorkerStep::Join);
+    let other = decide(&fresh_machine(), &with("api.other:6443"), identity);
+    let (set, published) = ("api.other:6443".to_owned(), "api.lab.internal:6443".to_owned());
+    assert_eq!(other, WorkerStep::Stop(WorkerStop::OtherEndpoint { set, published }));
+}
+
+/// Whatever comes in which order, the machine ends as a node with its hook answered: every step is carried out as the rim does it, or cut
+/// off in its middle.
+#[test]
+fn it_converges_wherever_it_is_cut_off() {
+    for cut_at in 0..12 {
+        let mut seen = WorkerSnapshot { source_dest_check: CheckState::Due, ..fresh_machine() };
+        let mut steps = Vec::new();
+        for pass in 0..40 {
+            let step = decided(&seen);
+            steps.push(step.name());
+            let cut = pass == cut_at;
+            match step {
+                WorkerStep::Done => break,
+                WorkerStep::SwitchOffCheck => seen.source_dest_check = CheckState::Settled,
+                // Cut off before kubelet has its credentials.
+                WorkerStep::Join if cut => seen.local = joining(false).local,
+                WorkerStep::Join => {
+                    seen.local = joining(true).local;
+                    seen.node = missing(0);
+                }
+                WorkerStep::Wipe(_) if cut => {}
+                WorkerStep::Wipe(_) => (seen.local, seen.node) = (WorkerLocal::Fresh, NodeView::NotAsked),
+                WorkerStep::Wait(WorkerWait::Registration { .. }) => {
+                    seen.node = if cut { missing(120) } else { NodeView::Mine };
+                }
+                WorkerStep::RestartKubelet => seen.kubelet_restarted = true,
+                WorkerStep::MarkJoined if cut => {}
+                WorkerStep::MarkJoined => {
+                    seen.local = joined(NodeView::Mine).local;
+                    seen.kubelet_answers = Some(true);
+                }
+                WorkerStep::CompleteHook if cut => {}
+                WorkerStep::CompleteHook => seen.hook = LaunchHookState::Settled,
+                WorkerStep::StandBy { .. } | WorkerStep::Wait(_) | WorkerStep::Stop(_) => panic!("{steps:?}: {step}"),
+            }
+        }
+        assert_eq!(steps.last(), Some(&"done"), "cut at {cut_at}: {steps:?}");
+    }
+}
+
+#[test]
+fn every_wait_and_stop_is_a_sentence_of_its_own() {
+    let object = JoinObject::Token;
+    let waits = [
+        WorkerWait::Store { object, why: "x".into() },
+        WorkerWait::Denied(object),
+        WorkerWait::Absent(object),
+        WorkerWait::Blank(object),
+        WorkerWait::Unreadable { object, why: JoinError::TooLarge(1) },
+        WorkerWait::Generations { cluster: 2, token: 1 },
+        WorkerWait::TokenEnded { at: NOW },
+        WorkerWait::OlderApiServer { kubelet: "v1.37.0".into(), oldest: "v1.36.1".into() },
+        WorkerWait::NameTaken { node: "w1".into(), provider_id: "aws:///a/i-00000002\n".into() },
+    ];
+    let said: std::collections::BTreeSet<String> = waits.iter().map(ToString::to_string).collect();
+    assert_eq!(said.len(), waits.len());
+    assert!(said.iter().all(|said| said.lines().count() == 1), "{said:?}");
+    let stops = [
+        WorkerStop::OfControlPlane,
+        WorkerStop::Unexplained { found: vec!["/etc/kubernetes/kubelet.conf".into()] },
+        WorkerStop::OtherCluster(OtherCluster::Uid),
+        WorkerStop::OtherCluster(OtherCluster::Authority),
+        WorkerStop::OtherEndpoint { set: "a:1".into(), published: "b:1".into() },
+        WorkerStop::OldKubelet { kubelet: "v1.32.0".into(), cluster: "v1.36.1".into() },
+    ];
+    let ways_out = ["correct", "kubeboot reset --now", "replace", "install", "remove"];
+    for stop in stops {
+        let said = stop.to_string();
+        assert!(ways_out.iter().any(|way| said.contains(way)), "{said}");
+    }
+}
+
+#[test]
+fn a_reason_stays_the_same_while_nothing_but_time_changes() {
+    let later = |seen: &WorkerSnapshot, seconds| WorkerSnapshot {
+        now: seen.now + seconds,
+        pause: seen.pause.map(|left| left.saturating_sub(Duration::from_secs(seconds))),
+        node: match &seen.node {
+            NodeView::Missing { lasted } => NodeView::Missing { lasted: *lasted + Duration::from_secs(seconds) },
+            other => other.clone(),
+        },
+        ..seen.clone()
+    };
+    let rows = [
+        WorkerSnapshot { token: read(JoinToken::sample(3, NOW - 60)), ..fresh_machine() },
+        WorkerSnapshot { pause: Some(Duration::from_secs(30)), ..fresh_machine() },
+        joined(missing(5)),
+    ];
+    for seen in rows {
+        assert_eq!(decided(&seen).to_string(), decided(&later(&seen, 7)).to_string());
+    }
+}

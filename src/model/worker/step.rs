@@ -1,0 +1,357 @@
+//! What a worker can do next, with its reason as text.
+
+use super::revive::GONE_GRACE;
+use crate::model::duration::in_words;
+use crate::model::joining::JoinError;
+use crate::model::machine::defect::Defect;
+use crate::model::machine::ids::InstanceId;
+use std::fmt;
+use std::time::{Duration, UNIX_EPOCH};
+
+/// The one thing to do next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WorkerStep {
+    /// Touch nothing: the group keeps this machine out of service.
+    StandBy {
+        /// The state in which it wants it.
+        target: String,
+    },
+    /// Look again later.
+    Wait(WorkerWait),
+    /// An operator, or the settings, must change something first.
+    Stop(WorkerStop),
+    /// Wipe what kubeadm left on this machine.
+    Wipe(WorkerWipe),
+    /// Switch off EC2's source/destination check of this instance.
+    SwitchOffCheck,
+    /// Run `kubeadm join`.
+    Join,
+    /// Write down that this machine is a node of its cluster.
+    MarkJoined,
+    /// Restart kubelet, which registers its Node when it starts.
+    RestartKubelet,
+    /// Complete the launch hook.
+    CompleteHook,
+    /// Nothing: this machine is what it should be.
+    Done,
+}
+
+/// One of the two objects below `join/`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JoinObject {
+    /// `join/cluster.json`.
+    Cluster,
+    /// `join/token.json`.
+    Token,
+}
+
+/// What is waited for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WorkerWait {
+    /// S3 to answer.
+    Store {
+        /// For what.
+        object: JoinObject,
+        /// Why it does not.
+        why: String,
+    },
+    /// S3 to let this machine read, or the object to be written.
+    Denied(JoinObject),
+    /// The leader to write an object.
+    Absent(JoinObject),
+    /// Another cluster to be published, because the one of `join/` was given up.
+    Blank(JoinObject),
+    /// Somebody to write an object that can be read.
+    Unreadable {
+        /// Which.
+        object: JoinObject,
+        /// What is wrong with it.
+        why: JoinError,
+    },
+    /// The leader to write both for the same cluster.
+    Generations {
+        /// That of `join/cluster.json`.
+        cluster: u64,
+        /// That of `join/token.json`.
+        token: u64,
+    },
+    /// The leader to publish a token that is valid.
+    TokenEnded {
+        /// When it has ended, in seconds since 1970. How long ago that is would be another reason at each look.
+        at: u64,
+    },
+    /// Every API server to be as new as this kubelet.
+    OlderApiServer {
+        /// kubelet's version.
+        kubelet: String,
+        /// That of the oldest API server.
+        oldest: String,
+    },
+    /// This machine to be mended.
+    Unfit(Vec<Defect>),
+    /// The next attempt.
+    Pause {
+        /// How long it is until then.
+        left: Duration,
+    },
+    /// An API server to say whether this machine's Node is there.
+    ApiServer {
+        /// Why it does not.
+        why: String,
+    },
+    /// kubelet to register the Node.
+    Registration {
+        /// Its name.
+        node: String,
+        /// Whether kubelet was restarted for it.
+        restarted: bool,
+    },
+    /// The Node of this name to be gone, which another machine has.
+    NameTaken {
+        /// Its name.
+        node: String,
+        /// The provider ID of the other machine.
+        provider_id: String,
+    },
+    /// kubelet or the cloud controller manager to write the provider ID.
+    ProviderId {
+        /// The Node's name.
+        node: String,
+    },
+    /// kubelet to answer on this machine.
+    Kubelet,
+}
+
+/// Why this machine is wiped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WorkerWipe {
+    /// What is here was written by another machine.
+    OfAnother {
+        /// That machine.
+        instance: InstanceId,
+    },
+    /// An earlier attempt to join has not come to its end.
+    HalfMade,
+    /// It is of another cluster, and the settings have it join this one.
+    Rejoin,
+}
+
+/// What an operator must decide.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WorkerStop {
+    /// kubeboot has made this machine a node of a control plane.
+    OfControlPlane,
+    /// Files of kubeadm that kubeboot did not make.
+    Unexplained {
+        /// The files found.
+        found: Vec<String>,
+    },
+    /// The cluster of `join/` is not the one of this machine.
+    OtherCluster(OtherCluster),
+    /// The settings name another endpoint than `join/` does.
+    OtherEndpoint {
+        /// That of the settings.
+        set: String,
+        /// That of `join/cluster.json`.
+        published: String,
+    },
+    /// kubelet is too old for this cluster.
+    OldKubelet {
+        /// kubelet's version.
+        kubelet: String,
+        /// The cluster's.
+        cluster: String,
+    },
+}
+
+/// In what another cluster differs from the one on the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OtherCluster {
+    /// It has another `kube-system` namespace.
+    Uid,
+    /// It is the same by its UID, and has another authority.
+    Authority,
+}
+
+impl WorkerStep {
+    /// Its name, for logs.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::StandBy { .. } => "stand by",
+            Self::Wait(_) => "wait",
+            Self::Stop(_) => "stop",
+            Self::Wipe(_) => "wipe",
+            Self::SwitchOffCheck => "switch off the source/destination check",
+            Self::Join => "join",
+            Self::MarkJoined => "mark",
+            Self::RestartKubelet => "restart kubelet",
+            Self::CompleteHook => "complete the hook",
+            Self::Done => "done",
+        }
+    }
+}
+
+impl WorkerWait {
+    /// Whether somebody must do something where this lasts.
+    #[must_use]
+    pub const fn needs_operator(&self) -> bool {
+        match self {
+            Self::Blank(_) | Self::Unreadable { .. } | Self::NameTaken { .. } => true,
+            Self::Store { .. }
+            | Self::Denied(_)
+            | Self::Absent(_)
+            | Self::Generations { .. }
+            | Self::TokenEnded { .. }
+            | Self::OlderApiServer { .. }
+            | Self::Unfit(_)
+            | Self::Pause { .. }
+            | Self::ApiServer { .. }
+            | Self::Registration { .. }
+            | Self::ProviderId { .. }
+            | Self::Kubelet => false,
+        }
+    }
+}
+
+impl fmt::Display for JoinObject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Cluster => "join/cluster.json",
+            Self::Token => "join/token.json",
+        })
+    }
+}
+
+impl fmt::Display for WorkerStep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::StandBy { target } => {
+                write!(f, "the group wants this machine {target}, and nothing is done until it serves")
+            }
+            Self::Wait(what) => write!(f, "wait for {what}"),
+            Self::Stop(why) => why.fmt(f),
+            Self::Wipe(why) => write!(f, "wipe what kubeadm left on this machine: {why}"),
+            Self::SwitchOffCheck => f.write_str("switch off EC2's source/destination check of this instance"),
+            Self::Join => f.write_str("join the cluster of join/cluster.json"),
+            Self::MarkJoined => f.write_str("write down that this machine is a node of its cluster"),
+            Self::RestartKubelet => write!(
+                f,
+                "restart kubelet, which registers its Node only when it starts: the API server has had none for {}",
+                in_words(GONE_GRACE)
+            ),
+            Self::CompleteHook => f.write_str("complete the launch hook: the Node is registered and kubelet answers"),
+            Self::Done => f.write_str("nothing: this machine is a node of its cluster"),
+        }
+    }
+}
+
+impl fmt::Display for WorkerWait {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Store { object, why } => write!(f, "S3 to answer for {object}: {why}"),
+            Self::Denied(object) => write!(
+                f,
+                "{object}, which S3 does not let this machine read: either no leader has written it yet, or the role lacks \
+                 s3:GetObject for join/*"
+            ),
+            Self::Absent(object) => {
+                write!(f, "the leader of the control plane to write {object}, which is not there yet")
+            }
+            Self::Blank(object) => write!(
+                f,
+                "a new cluster: the one of {object} was given up by 'kubeboot retire', and nobody joins it any more"
+            ),
+            Self::Unreadable { object, why } => {
+                write!(f, "{object} to be one that kubeboot has written: {why}; see who may write below join/")
+            }
+            Self::Generations { cluster, token } => write!(
+                f,
+                "the leader to publish both for one cluster: join/cluster.json has generation {cluster}, join/token.json {token}"
+            ),
+            Self::TokenEnded { at } => write!(
+                f,
+                "a bootstrap token that is valid: the one of join/token.json ended at {}; see 'kubeboot status' on a control-plane \
+                 machine for its leader",
+                humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(*at))
+            ),
+            Self::OlderApiServer { kubelet, oldest } => write!(
+                f,
+                "every API server to be as new as this machine's kubelet: kubelet is {kubelet}, the oldest API server {oldest}"
+            ),
+            Self::Unfit(defects) => {
+                let all: Vec<String> =
+                    defects.iter().map(|defect| format!("{} ({})", defect.what, defect.remedy)).collect();
+                write!(f, "this machine to be mended: {}", all.join("; "))
+            }
+            Self::Pause { .. } => f.write_str("the next attempt to join, after a pause that grows to a minute"),
+            Self::ApiServer { why } => write!(f, "an API server to say whether this machine's Node is there: {why}"),
+            Self::Registration { node, restarted: false } => write!(f, "kubelet to register the Node '{node}'"),
+            Self::Registration { node, restarted: true } => {
+                write!(f, "kubelet, which was restarted, to register the Node '{node}': see 'journalctl -u kubelet'")
+            }
+            Self::NameTaken { node, provider_id } => write!(
+                f,
+                "the Node '{node}' to be this machine's: it has the provider ID '{}' of another one; where that is gone, the leader \
+                 deletes its Node, or 'kubectl delete node {node}' does",
+                provider_id.escape_debug()
+            ),
+            Self::ProviderId { node } => {
+                write!(f, "the Node '{node}' to have a provider ID, which kubelet writes when it registers")
+            }
+            Self::Kubelet => f.write_str("kubelet to answer on this machine: see 'journalctl -u kubelet'"),
+        }
+    }
+}
+
+impl fmt::Display for WorkerWipe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OfAnother { instance } => {
+                write!(f, "it was written on {instance}, from whose disk or image this machine was made")
+            }
+            Self::HalfMade => f.write_str("an earlier attempt to join has not come to its end"),
+            Self::Rejoin => f.write_str(
+                "join/cluster.json names another cluster than this machine has joined, and 'rejoin' is 'wipe'",
+            ),
+        }
+    }
+}
+
+impl fmt::Display for WorkerStop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OfControlPlane => f.write_str(
+                "this machine is a node of a control plane by its disk, and a worker by the setting 'role': correct the setting, or \
+                 replace the machine",
+            ),
+            Self::Unexplained { found } => write!(
+                f,
+                "kubeadm has been at work here without kubeboot ({}): replace the machine, or run 'kubeboot reset --now' here to have \
+                 it join",
+                found.join(", ")
+            ),
+            Self::OtherCluster(how) => {
+                let how = match how {
+                    OtherCluster::Uid => "the UID of its namespace kube-system is another",
+                    OtherCluster::Authority => "its certificate authority is another",
+                };
+                write!(
+                    f,
+                    "join/cluster.json names another cluster than this machine has joined ({how}): correct 'bucket' or 'prefix', or \
+                     replace the machine; to have it join that cluster, run 'kubeboot reset --now' here, or set 'rejoin' to 'wipe'"
+                )
+            }
+            Self::OtherEndpoint { set, published } => write!(
+                f,
+                "the setting 'endpoint' is '{set}', and join/cluster.json says '{published}': remove or correct the setting, which a \
+                 worker does not need"
+            ),
+            Self::OldKubelet { kubelet, cluster } => write!(
+                f,
+                "kubelet is {kubelet} and the cluster {cluster}: Kubernetes wants a kubelet that is at most three minor versions \
+                 older; install a newer one in the image"
+            ),
+        }
+    }
+}

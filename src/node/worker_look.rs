@@ -1,0 +1,114 @@
+//! One look of a worker: its disk, `join/`, IMDS and its Node. For `up`, `status` and `check`.
+
+use super::worker_node::WorkerNode;
+use super::{Facts, kubelet_health};
+use crate::aws::store::Store;
+use crate::aws::{CallFailed, imds};
+use crate::bucket::JoinObjects;
+use crate::exit::Exit;
+use crate::kubeadm::run::Kubeadm;
+use crate::kubeadm::worker_state::{self, WorkerMarker};
+use crate::model::joining::{Join, JoinCluster, JoinToken};
+use crate::model::worker::revive::NodeView;
+use crate::model::worker::snapshot::{CheckState, Fetched, LaunchHookState, WorkerLocal, WorkerPolicy, WorkerSnapshot};
+use crate::settings::{Rejoin, Settings};
+use anyhow::{Context, Result};
+use aws_config::imds::client::Client;
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// What one look leaves for the next.
+pub struct WorkerLooker {
+    imds: Client,
+    /// What IMDS has said last of the state that the group wants.
+    target: Option<String>,
+    objects: JoinObjects,
+    /// This machine's Node.
+    pub node: WorkerNode,
+    /// The version of kubelet, once it was asked.
+    kubelet: Option<String>,
+}
+
+/// What decides beside what is seen, by the settings.
+#[must_use]
+pub fn policy(settings: &Settings) -> WorkerPolicy {
+    let named = !settings.endpoint.host.is_empty();
+    WorkerPolicy { endpoint: named.then(|| settings.endpoint.to_string()), rejoins: settings.rejoin == Rejoin::Wipe }
+}
+
+impl WorkerLooker {
+    /// Nothing was looked at yet.
+    #[must_use]
+    pub fn new(store: &Store) -> Self {
+        let (imds, objects) = (imds::client(), JoinObjects::new(store));
+        Self { imds, target: None, objects, node: WorkerNode::default(), kubelet: None }
+    }
+
+    /// Looks. What only `up` knows, such as its pause after a failure, it adds itself; of a hook it is said whether it was answered.
+    ///
+    /// # Errors
+    /// A marker that cannot be understood, a kubelet that does not say its version, or what is wrong with the settings of AWS.
+    pub async fn look(&mut self, facts: &Facts) -> Result<WorkerSnapshot> {
+        let root = Path::new("/");
+        let local = worker_state::observe(root).context(Exit::Operator)?;
+        let marker = WorkerMarker::load(root).context(Exit::Operator)?;
+        match imds::target_lifecycle_state(&self.imds).await {
+            Ok(target) => self.target = target,
+            Err(error) => tracing::debug!("IMDS does not say what is to become of this machine: {error:#}"),
+        }
+        let (cluster, token) = self.join_objects(&local).await?;
+        let me = facts.machine.instance.clone();
+        let asks = match &local {
+            WorkerLocal::Joined { instance, .. } => *instance == me,
+            WorkerLocal::Joining { instance, has_credentials, .. } => *instance == me && *has_credentials,
+            WorkerLocal::Fresh | WorkerLocal::OfControlPlane | WorkerLocal::Unexplained { .. } => false,
+        };
+        let node = if asks { self.node.look(facts).await } else { NodeView::NotAsked };
+        let kubelet_answers = if node == NodeView::Mine { kubelet_health::answers().await } else { None };
+        let answered = marker.is_some_and(|marker| marker.instance == me && marker.hook_answered);
+        let has_hook = facts.settings.launch_hook.is_some();
+        Ok(WorkerSnapshot {
+            node_name: facts.node_name.clone(),
+            target: self.target.clone(),
+            cluster,
+            token,
+            now: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs(),
+            kubelet: self.kubelet_version(&local).await?,
+            defects: Vec::new(),
+            node,
+            kubelet_restarted: self.node.restarted,
+            kubelet_answers,
+            pause: None,
+            source_dest_check: CheckState::Settled,
+            hook: if has_hook && !answered { LaunchHookState::Due } else { LaunchHookState::Settled },
+            me,
+            local,
+        })
+    }
+
+    /// What stands below `join/`. One that has joined needs to know only whether it names another cluster, and no token.
+    async fn join_objects(
+        &mut self,
+        local: &WorkerLocal,
+    ) -> Result<(Fetched<JoinCluster>, Fetched<JoinToken>), CallFailed> {
+        let joined = matches!(local, WorkerLocal::Joined { .. });
+        let cluster = match self.objects.cluster().await {
+            // Nothing about a node of a cluster depends on it.
+            Err(failed) if joined => Fetched::Silent { why: failed.to_string() },
+            asked => asked?,
+        };
+        let token = match (local, &cluster) {
+            (WorkerLocal::Fresh, Fetched::Read(Ok(Join::Published(_)))) => self.objects.token().await?,
+            (_, _) => Fetched::NotAsked,
+        };
+        Ok((cluster, token))
+    }
+
+    async fn kubelet_version(&mut self, local: &WorkerLocal) -> Result<String> {
+        if let (None, WorkerLocal::Fresh) = (&self.kubelet, local) {
+            let version = Kubeadm::read_only().kubelet_version().await.context(Exit::Usage)?;
+            self.kubelet = Some(version.to_string());
+        }
+        Ok(self.kubelet.clone().unwrap_or_default())
+    }
+}

@@ -1,0 +1,98 @@
+//! This worker's Node, asked for with its kubelet's own credentials, and since when it has been missing.
+
+use super::Facts;
+use crate::kube::{KubeNode, KubeletClient};
+use crate::kubeadm::worker_state::KUBELET_CONF;
+use crate::model::worker::revive::NodeView;
+use anyhow::Result;
+use std::path::Path;
+use tokio::time::Instant;
+
+/// What this process knows of the Node beside what it reads at each look.
+#[derive(Debug, Default)]
+pub struct WorkerNode {
+    missing_since: Option<Instant>,
+    /// Whether kubelet was restarted since then.
+    pub restarted: bool,
+}
+
+/// A client of the endpoint, with the credentials that kubelet has now: it renews them by itself.
+///
+/// # Errors
+/// It has none that can be used.
+pub fn client(facts: &Facts) -> Result<KubeletClient> {
+    KubeletClient::new(Path::new(KUBELET_CONF), &facts.node_name)
+}
+
+impl WorkerNode {
+    /// What an API server says of the Node now.
+    pub async fn look(&mut self, facts: &Facts) -> NodeView {
+        let asked = match client(facts) {
+            Ok(client) => client.node().await,
+            Err(error) => Err(error),
+        };
+        self.take(asked, &facts.node.provider_id, Instant::now())
+    }
+
+    /// Takes in an answer.
+    fn take(&mut self, answer: Result<Option<KubeNode>>, own: &str, now: Instant) -> NodeView {
+        match answer {
+            Ok(None) => {
+                let since = *self.missing_since.get_or_insert(now);
+                NodeView::Missing { lasted: now.saturating_duration_since(since) }
+            }
+            Ok(Some(node)) => {
+                *self = Self::default();
+                match node.provider_id {
+                    Some(provider_id) if provider_id == own => NodeView::Mine,
+                    Some(provider_id) => NodeView::OfAnother { provider_id },
+                    None => NodeView::Unnamed,
+                }
+            }
+            Err(error) => {
+                // Nobody said that it was there, or that it was not: the two minutes count what was said without a pause.
+                self.missing_since = None;
+                NodeView::Silent { why: format!("{error:#}") }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::anyhow;
+    use std::time::Duration;
+
+    const OWN: &str = "aws:///eu-central-1a/i-00000001";
+
+    fn node(provider_id: Option<&str>) -> KubeNode {
+        KubeNode {
+            name: "w1".into(),
+            uid: "u".into(),
+            ready: true,
+            provider_id: provider_id.map(str::to_owned),
+            kubelet_version: None,
+            addresses: Vec::new(),
+            marks: Default::default(),
+        }
+    }
+
+    #[test]
+    fn a_node_is_missing_as_long_as_every_answer_says_so() {
+        let mut watch = WorkerNode::default();
+        let (start, minute) = (Instant::now(), Duration::from_mins(1));
+        let mut look = |answer, minutes| watch.take(answer, OWN, start + minutes * minute);
+        assert_eq!(look(Ok(None), 0), NodeView::Missing { lasted: Duration::ZERO });
+        assert_eq!(look(Ok(None), 1), NodeView::Missing { lasted: minute });
+        assert!(matches!(look(Err(anyhow!("refused")), 2), NodeView::Silent { why } if why == "refused"));
+        assert_eq!(look(Ok(None), 3), NodeView::Missing { lasted: Duration::ZERO });
+        watch.restarted = true;
+        assert_eq!(watch.take(Ok(Some(node(Some(OWN)))), OWN, start), NodeView::Mine);
+        assert!(!watch.restarted, "the next time it is restarted again");
+        let other = "aws:///eu-central-1a/i-00000002";
+        let taken = NodeView::OfAnother { provider_id: other.into() };
+        assert_eq!(watch.take(Ok(Some(node(Some(other)))), OWN, start), taken);
+        assert_eq!(watch.take(Ok(Some(node(None))), OWN, start), NodeView::Unnamed);
+    }
+}

@@ -1,0 +1,142 @@
+//! `kubeboot reset` of a worker. One that goes down has nothing to leave: its agent drains it, and the leader deletes its Node. By hand it
+//! is drained, as long as `drain_timeout` allows, and wiped, so that it can join again.
+
+use super::{keep_up_out, stayed};
+use crate::exit::{Exit, Leaving};
+use crate::host::confirm::confirm;
+use crate::host::lock::{self, Lock};
+use crate::kubeadm::run::Kubeadm;
+use crate::kubeadm::wipe::{self, MemberData};
+use crate::kubeadm::worker_state::{self, KUBELET_CONF, WorkerMarker};
+use crate::layout::{say, tell};
+use crate::model::agent::{Ending, HookView};
+use crate::model::duration::in_words;
+use crate::model::worker::leave::{WorkerGoes, WorkerLeaveStep, WorkerLeaving, decide};
+use crate::model::worker::snapshot::WorkerLocal;
+use crate::node::draining::Draining;
+use crate::node::{Facts, departure};
+use crate::reset::ResetOptions;
+use crate::settings::Settings;
+use anyhow::{Context, Result, anyhow};
+use std::path::Path;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+/// How long IMDS may take: a person waits.
+const IMDS_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the lock of another run may take, which is ended.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(60);
+/// Between two looks at the pods.
+const INTERVAL: Duration = Duration::from_secs(2);
+
+/// Runs the command.
+///
+/// # Errors
+/// With the [`Exit`] it ends in.
+pub(super) async fn run(settings: Settings, options: ResetOptions) -> Result<Leaving> {
+    if !options.now {
+        let why =
+            "a worker leaves nothing behind that must be removed; its agent drains it, and the leader deletes its Node";
+        if options.dry_run {
+            say(&format!("plan: stay: {why}"));
+        }
+        return Ok(stayed(why));
+    }
+    let local = worker_state::observe(Path::new("/")).context(Exit::Operator)?;
+    if local == WorkerLocal::OfControlPlane {
+        let why = "this machine is a node of a control plane by its disk: correct the setting 'role'";
+        return Err(anyhow!(why).context(Exit::Operator));
+    }
+    let plan = plan(&settings);
+    if options.dry_run {
+        say("plan:");
+        plan.iter().for_each(|step| say(&format!("  {step}")));
+        return Ok(Leaving::Left);
+    }
+    if local == WorkerLocal::Fresh {
+        departure::remove(Path::new("/")).context(Exit::Operator)?;
+        return Ok(stayed("this machine is a node of no cluster"));
+    }
+    if !options.yes {
+        tell("This takes this worker out of its cluster:");
+        plan.iter().for_each(|step| tell(&format!("  {step}")));
+        confirm(false).await?;
+    }
+    let facts = Facts::gather_within(settings, IMDS_TIMEOUT).await?;
+    let others = |holder: &str| !holder.starts_with("kubeboot reset");
+    let log = |reason: &str| tracing::info!("waiting: {reason}");
+    let lock =
+        Lock::acquire_preempting(Path::new(lock::PATH), "kubeboot reset --now", LOCK_TIMEOUT, others, log).await?;
+    keep_up_out().await;
+    drain(&facts).await;
+    wipe_here(&facts, &lock).await?;
+    tracing::info!(
+        "this machine is fresh: 'kubeboot up' makes it join again; if it is not to, 'kubectl delete node {}' removes its Node, which a \
+         kubelet may not",
+        facts.node_name
+    );
+    Ok(Leaving::Left)
+}
+
+/// What is going to be done, for people.
+fn plan(settings: &Settings) -> [String; 2] {
+    let drain = in_words(settings.drain_timeout);
+    [
+        format!(
+            "drain: close its Node for new pods and evict those that are there, for at most {drain} ('drain_timeout')"
+        ),
+        "wipe: remove what kubeadm has left here".to_owned(),
+    ]
+}
+
+/// Drains the machine. What stands in the way is said, and after `drain_timeout` it goes all the same.
+async fn drain(facts: &Facts) {
+    let (mut draining, begun, mut said) = (Draining::default(), Instant::now(), String::new());
+    loop {
+        let seen = WorkerLeaving {
+            ending: Some(Ending {
+                source: "kubeboot reset --now".to_owned(),
+                known_for: begun.elapsed(),
+                retained: false,
+                left: None,
+            }),
+            hook: HookView::Unnamed,
+            hook_lasts: None,
+            drain_timeout: facts.settings.drain_timeout,
+            has_credentials: Path::new(KUBELET_CONF).exists(),
+            // It comes back: nothing keeps `up` away from it.
+            is_marked: true,
+            is_cordoned: draining.is_cordoned,
+            pods: draining.pods(facts).await,
+        };
+        let step = decide(&seen);
+        let words = step.to_string();
+        if words != said {
+            tracing::info!("{words}");
+            said = words;
+        }
+        let done = match &step {
+            WorkerLeaveStep::Cordon => draining.cordon(facts).await,
+            WorkerLeaveStep::Evict(pods) => draining.evict(facts, pods).await,
+            WorkerLeaveStep::Rest(WorkerGoes::NoNode | WorkerGoes::Drained | WorkerGoes::TimeUp { .. }) => return,
+            WorkerLeaveStep::Watch | WorkerLeaveStep::Mark | WorkerLeaveStep::Hold(_) | WorkerLeaveStep::Answer(_) => {
+                Ok(())
+            }
+        };
+        match done {
+            Err(error) => tracing::warn!("{error:#}"),
+            Ok(()) if step == WorkerLeaveStep::Cordon => continue,
+            Ok(()) => {}
+        }
+        sleep(INTERVAL).await;
+    }
+}
+
+/// Wipes the machine: the marker of this worker goes last but one, that of leaving last.
+async fn wipe_here(facts: &Facts, lock: &Lock) -> Result<()> {
+    let root = Path::new("/");
+    let socket = facts.documents.cri_socket();
+    wipe::wipe(&Kubeadm::new(lock), None, socket, MemberData::Removed).await.context(Exit::Kubeadm)?;
+    WorkerMarker::remove(root).context(Exit::Operator)?;
+    departure::remove(root).context(Exit::Operator)
+}

@@ -1,0 +1,121 @@
+//! The context of one `up` of a worker: everything it holds while it loops, and what one look finds.
+
+use super::hook::WorkerHook;
+use crate::host::files;
+use crate::host::lock::Lock;
+use crate::host::systemd::notify;
+use crate::kubeadm::run::Kubeadm;
+use crate::kubeadm::worker_state::identity;
+use crate::model::worker::decide::decide;
+use crate::model::worker::snapshot::{WorkerLocal, WorkerPolicy, WorkerSnapshot};
+use crate::model::worker::step::WorkerStep;
+use crate::node::credentials::FOLDER;
+use crate::node::worker_look::{self, WorkerLooker};
+use crate::node::{Facts, fitness};
+use crate::up::failed_attempt::FailedAttempt;
+use crate::up::source_dest_check::SourceDestCheck;
+use crate::up::wait_log::WaitLog;
+use anyhow::Result;
+use std::path::Path;
+use tokio::time::Instant;
+
+/// The file by which kubeadm finds the cluster and shows the token.
+pub(super) const DISCOVERY: &str = "worker-discovery.conf";
+/// The document of `kubeadm join`.
+pub(super) const DOCUMENT: &str = "kubeadm-join.yaml";
+
+/// Everything that one `up` of a worker holds.
+pub(super) struct WorkerContext {
+    pub(super) facts: Facts,
+    policy: WorkerPolicy,
+    pub(super) kubeadm: Kubeadm,
+    pub(super) looker: WorkerLooker,
+    pub(super) hook: WorkerHook,
+    pub(super) check: SourceDestCheck,
+    /// How many attempts to join have failed in a row, and when the next one is due.
+    pub(super) failures: u32,
+    pub(super) next_attempt: Option<Instant>,
+    pub(super) failed: Option<FailedAttempt>,
+    pub(super) wait_log: WaitLog,
+    announced: Option<WorkerStep>,
+    /// Whether this `up` works here, and not only says what it would do.
+    works: bool,
+}
+
+impl Drop for WorkerContext {
+    /// Also when this run is asked to stop in the middle. What a killed one has left, the next one removes when it begins.
+    fn drop(&mut self) {
+        if self.works {
+            tidy();
+        }
+    }
+}
+
+/// Removes what was needed only while kubeadm worked: the token above all.
+pub(super) fn tidy() {
+    for name in [DISCOVERY, DOCUMENT] {
+        if let Err(error) = files::remove(&Path::new(FOLDER).join(name)) {
+            tracing::warn!("{error:#}");
+        }
+    }
+}
+
+impl WorkerContext {
+    /// Connects to AWS.
+    ///
+    /// # Errors
+    /// A proxy variable that is no URL.
+    pub(super) async fn new(facts: Facts, lock: Option<&Lock>) -> Result<Self> {
+        let session = facts.connect().await?;
+        let context = Self {
+            policy: worker_look::policy(&facts.settings),
+            kubeadm: lock.map_or_else(Kubeadm::read_only, Kubeadm::new),
+            looker: WorkerLooker::new(&session.store),
+            hook: WorkerHook::new(&session, &facts),
+            check: SourceDestCheck::new(&session, &facts),
+            failures: 0,
+            next_attempt: None,
+            failed: None,
+            wait_log: WaitLog::default(),
+            announced: None,
+            works: lock.is_some(),
+            facts,
+        };
+        if context.works {
+            tidy();
+        }
+        Ok(context)
+    }
+
+    /// Observes and decides.
+    ///
+    /// # Errors
+    /// A marker that cannot be understood, a kubelet that does not say its version, or what is wrong with the settings of AWS.
+    pub(super) async fn look(&mut self) -> Result<(WorkerSnapshot, WorkerStep)> {
+        let mut seen = self.observe().await?;
+        let mut step = decide(&seen, &self.policy, identity);
+        // This machine itself is looked at only where it is about to join.
+        if matches!(step, WorkerStep::Join | WorkerStep::SwitchOffCheck) && seen.local == WorkerLocal::Fresh {
+            seen.defects = fitness::worker_defects(&self.facts).await;
+            step = decide(&seen, &self.policy, identity);
+        }
+        Ok((seen, step))
+    }
+
+    async fn observe(&mut self) -> Result<WorkerSnapshot> {
+        let left = self.next_attempt.map(|at| at.saturating_duration_since(Instant::now()));
+        let seen = self.looker.look(&self.facts).await?;
+        Ok(WorkerSnapshot { pause: left.filter(|left| !left.is_zero()), source_dest_check: self.check.state(), ..seen })
+    }
+
+    /// Logs every new step once. Waits are reported by themselves.
+    pub(super) fn announce(&mut self, step: &WorkerStep) {
+        let is_wait = matches!(step, WorkerStep::Wait(_) | WorkerStep::StandBy { .. } | WorkerStep::Done);
+        if !is_wait && self.announced.as_ref() != Some(step) {
+            tracing::info!(step = step.name(), "{step}");
+            notify::status(&step.to_string());
+            self.wait_log.clear();
+        }
+        self.announced = Some(step.clone());
+    }
+}

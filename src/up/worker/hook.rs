@@ -1,0 +1,92 @@
+//! The launch hook of a worker. Nobody is asked whether it waits for this machine: thousands may boot at once.
+
+use crate::aws::hook::{Hook, HookResult, Transition};
+use crate::aws::{CallFailed, CallFailure, Session};
+use crate::node::Facts;
+use crate::up::Waiting;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Between two heartbeats: a hook whose time-out is shorter than three of them ends before its worker has joined.
+const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(60);
+/// Between two attempts to complete it.
+const ANSWER_INTERVAL: Duration = Duration::from_secs(5);
+/// The group comes to its hook some time after the machine has booted. What it has not come to for so long waits for nobody: the machine
+/// was attached, or the hook has ended.
+const AHEAD_GRACE: Duration = Duration::from_secs(120);
+
+/// The hook that the settings name.
+pub(super) struct WorkerHook {
+    hook: Option<(Hook, String)>,
+    last_heartbeat: Option<Instant>,
+    refused_since: Option<Instant>,
+}
+
+/// What came of an attempt to complete it.
+pub(super) enum HookAnswer {
+    /// It was completed, or waits for nobody.
+    Settled,
+    /// The group has not come to it.
+    Ahead,
+}
+
+impl WorkerHook {
+    pub(super) fn new(session: &Session, facts: &Facts) -> Self {
+        let me = || facts.machine.instance.clone();
+        let named = facts.settings.launch_hook.clone().zip(facts.settings.group.clone());
+        let hook = named.map(|(hook, group)| (session.hook(Transition::Launch, hook, me()), group));
+        Self { hook, last_heartbeat: None, refused_since: None }
+    }
+
+    /// Keeps it alive where that is due. A failure goes to the log: the next pass tries again.
+    pub(super) async fn keep_alive(&mut self) {
+        let due = self.last_heartbeat.is_none_or(|at| at.elapsed() >= HEARTBEAT_INTERVAL);
+        let (Some((hook, group)), true) = (&self.hook, due) else { return };
+        self.last_heartbeat = Some(Instant::now());
+        match hook.heartbeat(group).await {
+            Ok(()) => {}
+            // It does not wait for this machine, or not yet.
+            Err(error) if error.kind == CallFailure::Rejected => tracing::debug!("{error}"),
+            Err(error) => tracing::warn!("{error}"),
+        }
+    }
+
+    /// Lets this machine enter service.
+    ///
+    /// # Errors
+    /// AWS does not answer or refuses.
+    pub(super) async fn complete(&mut self) -> Result<HookAnswer, CallFailed> {
+        let Some((hook, group)) = &self.hook else { return Ok(HookAnswer::Settled) };
+        match hook.complete(group, HookResult::Continue).await {
+            Ok(()) => {
+                tracing::info!("completed the launch hook: this machine may enter service");
+                Ok(HookAnswer::Settled)
+            }
+            Err(error) if error.kind == CallFailure::Rejected => {
+                let since = *self.refused_since.get_or_insert_with(Instant::now);
+                if since.elapsed() < AHEAD_GRACE {
+                    return Ok(HookAnswer::Ahead);
+                }
+                tracing::warn!("the launch hook '{}' waits for no answer of this machine: {error}", hook.name());
+                Ok(HookAnswer::Settled)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Gives this machine up, so that the group replaces it.
+    pub(super) async fn abandon(&self) {
+        let Some((hook, group)) = &self.hook else { return };
+        match hook.complete(group, HookResult::Abandon).await {
+            Ok(()) => tracing::warn!("abandoned the launch hook: the group will replace this machine"),
+            Err(error) => tracing::warn!("{error}"),
+        }
+    }
+
+    /// What is waited for while the group has not come to it.
+    pub(super) fn ahead(&self) -> Waiting {
+        let name = self.hook.as_ref().map_or("", |(hook, _)| hook.name());
+        let reason = format!("the group to come to its launch hook '{name}', which is to be completed");
+        Waiting { reason, pause: ANSWER_INTERVAL, exit: crate::exit::Exit::TryAgain }
+    }
+}

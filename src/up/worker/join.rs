@@ -1,0 +1,106 @@
+//! One `kubeadm join` of a worker: marked first, the token in a file for root alone that is gone afterwards.
+
+use super::context::{DISCOVERY, DOCUMENT, WorkerContext, tidy};
+use crate::exit::Exit;
+use crate::host::files;
+use crate::kube::discovery::discovery_file;
+use crate::kubeadm::attempt::Failure;
+use crate::kubeadm::last_words::last_words;
+use crate::kubeadm::pki;
+use crate::kubeadm::wipe::{self, MemberData};
+use crate::kubeadm::worker_state::{WorkerMarker, WorkerStage, identity};
+use crate::model::joining::{Join, JoinCluster, JoinToken};
+use crate::model::up::back_off::back_off;
+use crate::model::worker::snapshot::{Fetched, WorkerSnapshot};
+use crate::node::credentials::FOLDER;
+use crate::node::point::Point;
+use crate::up::failed_attempt::FailedAttempt;
+use crate::up::init::progress;
+use crate::up::time_left::for_attempt;
+use crate::up::{POLL_INTERVAL, StepOutcome, Waiting};
+use anyhow::{Context, Result};
+use std::path::Path;
+use tokio::time::Instant;
+
+impl WorkerContext {
+    /// Joins. A failure is told, and tried again after a pause that grows to a minute.
+    pub(super) async fn join(&mut self, seen: &WorkerSnapshot, deadline: Instant) -> Result<StepOutcome> {
+        let (Fetched::Read(Ok(Join::Published(cluster))), Fetched::Read(Ok(Join::Published(token)))) =
+            (&seen.cluster, &seen.token)
+        else {
+            return Ok(StepOutcome::Again);
+        };
+        let attempted = self.attempt(cluster, token, deadline).await;
+        tidy();
+        match attempted {
+            Ok(()) => {
+                self.failures = 0;
+                Ok(StepOutcome::Again)
+            }
+            Err(error) => self.after_failure(&error, deadline).await,
+        }
+    }
+
+    async fn attempt(&mut self, cluster: &JoinCluster, token: &JoinToken, deadline: Instant) -> Result<()> {
+        let time_limit = for_attempt(deadline)?;
+        let (root, folder) = (Path::new("/"), Path::new(FOLDER));
+        files::private_dir(folder)?;
+        let (discovery, document) = (folder.join(DISCOVERY), folder.join(DOCUMENT));
+        let text = self.facts.documents.join_worker(&self.facts.node, &discovery).context(Exit::Usage)?;
+        pki::save_operator_pki(root)?;
+        let marker = WorkerMarker::new(&self.facts.machine.instance, WorkerStage::Joining, identity(cluster));
+        marker.save(root)?;
+        Point::JoinMarked.reached();
+        files::write(&discovery, discovery_file(cluster, &token.token).as_bytes(), 0o600)?;
+        files::write(&document, text.as_bytes(), 0o600)?;
+        Point::JoinConfigured.reached();
+        let mut attempt = self.kubeadm.join(&document, None, time_limit, |phase| progress("kubeadm join", &phase))?;
+        Point::JoinStarted.reached();
+        attempt.wait().await?;
+        Point::JoinEnded.reached();
+        Ok(())
+    }
+
+    /// What kubelet said is told while it is still there; the next pass wipes.
+    async fn after_failure(&mut self, error: &anyhow::Error, deadline: Instant) -> Result<StepOutcome> {
+        let failed = FailedAttempt::after(self.failed.as_ref(), error, deadline);
+        tracing::error!("{}", failed.text);
+        if error.downcast_ref::<Failure>().is_some() {
+            for line in last_words(self.facts.documents.cri_socket()).await {
+                tracing::error!("{line}");
+            }
+        }
+        self.failures = self.failures.saturating_add(1);
+        self.next_attempt = Some(Instant::now() + back_off(self.failures));
+        let (reason, exit) = (failed.text.clone(), failed.exit);
+        self.failed = Some(failed);
+        if error.downcast_ref::<Exit>() == Some(&Exit::Usage) {
+            return Err(anyhow::anyhow!(reason).context(Exit::Usage));
+        }
+        Ok(StepOutcome::Wait(Waiting { reason, pause: POLL_INTERVAL, exit }))
+    }
+
+    /// Wipes this machine: the marker goes last.
+    ///
+    /// # Errors
+    /// Names the step that failed.
+    pub(super) async fn wipe(&mut self) -> Result<StepOutcome> {
+        let socket = self.facts.documents.cri_socket();
+        wipe::wipe(&self.kubeadm, None, socket, MemberData::Removed).await.context(Exit::Kubeadm)?;
+        WorkerMarker::remove(Path::new("/"))?;
+        self.looker.node = Default::default();
+        Ok(StepOutcome::Again)
+    }
+
+    /// Writes down that this machine is a node of its cluster.
+    ///
+    /// # Errors
+    /// The marker cannot be read or written.
+    pub(super) fn mark(&mut self, change: impl FnOnce(&mut WorkerMarker)) -> Result<StepOutcome> {
+        let root = Path::new("/");
+        let mut marker = WorkerMarker::load(root)?.context("the marker of this worker is gone")?;
+        change(&mut marker);
+        marker.save(root)?;
+        Ok(StepOutcome::Again)
+    }
+}

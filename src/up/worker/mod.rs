@@ -1,0 +1,217 @@
+//! `kubeboot up` of a worker: the same loop, with a decision of its own.
+//!
+//! It reads `join/` and nothing else in the bucket, asks IMDS, and describes nothing: the group and its hooks are named by the settings.
+//! What is decided stands in [`crate::model::worker`].
+
+mod context;
+mod hook;
+mod join;
+
+use super::outages::Outages;
+use super::terminating::{self, BeingTerminated};
+use super::{LAST_STEPS_TIMEOUT, POLL_INTERVAL, StepOutcome, UpOptions, Waiting, at_deadline, time_left};
+use crate::exit::Exit;
+use crate::host::lock::{self, Lock};
+use crate::host::systemd::{notify, unit};
+use crate::kubeadm::quiesce::KUBELET;
+use crate::kubeadm::worker_state::{self, WorkerStage};
+use crate::layout::say;
+use crate::model::duration::in_words;
+use crate::model::worker::snapshot::WorkerLocal;
+use crate::model::worker::step::{WorkerStep, WorkerStop, WorkerWait};
+use crate::node::Facts;
+use crate::node::point::Point;
+use crate::settings::{HookOnFailure, Settings};
+use anyhow::{Context, Result, anyhow};
+use context::WorkerContext;
+use hook::HookAnswer;
+use std::path::Path;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+/// Between two looks at `join/`: thousands may look at once.
+const JOIN_INTERVAL: Duration = Duration::from_secs(4);
+/// How long the first look may wait, so that machines that boot at the same moment do not ask at the same moment.
+const FIRST_LOOK: Duration = Duration::from_secs(2);
+
+/// Runs the command.
+///
+/// # Errors
+/// With the [`Exit`] it ends in.
+pub(super) async fn run(settings: Settings, options: UpOptions) -> Result<()> {
+    let deadline = Instant::now() + settings.deadline;
+    if options.dry_run {
+        let mut context = WorkerContext::new(Facts::gather(settings).await?, None).await?;
+        let (_, step) = context.look().await?;
+        say(&format!("{}: {step}", step.name()));
+        return Ok(());
+    }
+    let lock = Lock::acquire(Path::new(lock::PATH), "kubeboot up", settings.deadline, |reason| {
+        tracing::info!("waiting: {reason}");
+        notify::status(reason);
+    })
+    .await?;
+    let facts = Facts::gather(settings).await?;
+    facts.remember();
+    terminating::must_not_be_leaving(&facts)?;
+    let mut context = WorkerContext::new(facts, Some(&lock)).await?;
+    let ended = {
+        let work = async {
+            if worker_state::observe(Path::new("/")).context(Exit::Operator)? == WorkerLocal::Fresh {
+                context.facts.judge_documents().await?;
+                sleep(FIRST_LOOK.mul_f64(fastrand::f64())).await;
+            }
+            until(&mut context, deadline).await
+        };
+        tokio::select! {
+            biased;
+            ended = work => ended,
+            // Dropping the work kills a kubeadm that it has started.
+            announced = terminating::announced() => Err(announced.ends()),
+        }
+    };
+    if let Err(error) = &ended
+        && error.downcast_ref::<BeingTerminated>().is_none()
+    {
+        abandon_hook(&context, Exit::of(error)).await;
+    }
+    ended
+}
+
+/// Gives this machine up, only if the settings say so, another machine could do better, and this one is no node of a cluster.
+async fn abandon_hook(context: &WorkerContext, exit: Exit) {
+    let is_fresh = matches!(worker_state::observe(Path::new("/")), Ok(WorkerLocal::Fresh));
+    if is_fresh && exit.may_abandon() && context.facts.settings.launch_hook_on_failure == HookOnFailure::Abandon {
+        context.hook.abandon().await;
+    }
+}
+
+async fn until(context: &mut WorkerContext, deadline: Instant) -> Result<()> {
+    let mut outages = Outages::default();
+    loop {
+        let outcome = match pass(context, deadline).await {
+            Ok(outcome) => {
+                outages.restored();
+                outcome
+            }
+            Err(error) => StepOutcome::Wait(outages.outage(error)?),
+        };
+        match outcome {
+            StepOutcome::Done => return Ok(()),
+            StepOutcome::Again if Instant::now() < deadline + LAST_STEPS_TIMEOUT => {}
+            StepOutcome::Again => {
+                let reason = "its own steps to come to an end".to_owned();
+                return Err(out_of_time(context, &Waiting { reason, pause: POLL_INTERVAL, exit: Exit::TryAgain }));
+            }
+            StepOutcome::Wait(waiting) => {
+                context.wait_log.report(&waiting.reason);
+                if Instant::now() >= deadline {
+                    return Err(out_of_time(context, &waiting));
+                }
+                sleep(spread(waiting.pause).min(deadline.saturating_duration_since(Instant::now()))).await;
+            }
+        }
+    }
+}
+
+/// The error at the deadline, with what an attempt to join has failed with.
+fn out_of_time(context: &WorkerContext, waiting: &Waiting) -> anyhow::Error {
+    let after = in_words(context.facts.settings.deadline);
+    let gave_up = format!("gave up after {after} ('deadline'), still waiting for {}", waiting.reason);
+    let kubeadm_failed = context.failed.as_ref().is_some_and(|failed| failed.exit == Exit::Kubeadm);
+    let exit = at_deadline(waiting.exit, kubeadm_failed, false);
+    match &context.failed {
+        Some(failed) if !waiting.reason.contains(&failed.text) => {
+            anyhow!(failed.text.clone()).context(gave_up).context(exit)
+        }
+        Some(_) | None => anyhow!(gave_up).context(exit),
+    }
+}
+
+/// One pass: looks, and takes one step.
+async fn pass(context: &mut WorkerContext, deadline: Instant) -> Result<StepOutcome> {
+    let (seen, step) = context.look().await?;
+    context.announce(&step);
+    match &step {
+        WorkerStep::StandBy { .. } => {}
+        _ => context.hook.keep_alive().await,
+    }
+    match step {
+        WorkerStep::StandBy { .. } => Ok(wait(step.to_string(), JOIN_INTERVAL, Exit::TryAgain)),
+        WorkerStep::Wait(what) => Ok(wait(what.to_string(), interval(&what), exit_of(&what))),
+        WorkerStep::Stop(why) => {
+            let exit = match why {
+                WorkerStop::OtherEndpoint { .. } | WorkerStop::OldKubelet { .. } => Exit::Usage,
+                WorkerStop::OfControlPlane | WorkerStop::Unexplained { .. } | WorkerStop::OtherCluster(_) => {
+                    Exit::Operator
+                }
+            };
+            Err(anyhow!("{why}").context(exit))
+        }
+        WorkerStep::Wipe(why) => {
+            tracing::warn!(reason = %why, "wiping what kubeadm left on this machine");
+            context.wipe().await
+        }
+        WorkerStep::SwitchOffCheck => {
+            context.check.settle().await?;
+            Ok(StepOutcome::Again)
+        }
+        WorkerStep::Join => match time_left::for_attempt(deadline) {
+            Err(late) => Ok(wait(late.to_string(), POLL_INTERVAL, Exit::TryAgain)),
+            Ok(_) => context.join(&seen, deadline).await,
+        },
+        WorkerStep::MarkJoined => {
+            let marked = context.mark(|marker| marker.stage = WorkerStage::Joined)?;
+            Point::MemberMarked.reached();
+            tracing::info!(node = context.facts.node_name, "this machine has joined");
+            Ok(marked)
+        }
+        WorkerStep::RestartKubelet => {
+            unit::restart(KUBELET).await?;
+            context.looker.node.restarted = true;
+            Ok(StepOutcome::Again)
+        }
+        WorkerStep::CompleteHook => match context.hook.complete().await? {
+            HookAnswer::Settled => {
+                Point::HookCompleted.reached();
+                context.mark(|marker| marker.hook_answered = true)
+            }
+            HookAnswer::Ahead => Ok(StepOutcome::Wait(context.hook.ahead())),
+        },
+        WorkerStep::Done => {
+            let line = "this machine is a node of its cluster";
+            tracing::info!("{line}");
+            notify::status(line);
+            Ok(StepOutcome::Done)
+        }
+    }
+}
+
+fn wait(reason: String, pause: Duration, exit: Exit) -> StepOutcome {
+    StepOutcome::Wait(Waiting { reason, pause, exit })
+}
+
+/// How long to pause before the next look: what this machine alone brings about comes within a second or two.
+fn interval(what: &WorkerWait) -> Duration {
+    match what {
+        WorkerWait::Registration { restarted: false, .. } | WorkerWait::ProviderId { .. } | WorkerWait::Kubelet => {
+            POLL_INTERVAL
+        }
+        WorkerWait::Pause { left } => (*left).min(JOIN_INTERVAL),
+        _ => JOIN_INTERVAL,
+    }
+}
+
+/// What a run ends with whose deadline passes at this wait.
+fn exit_of(what: &WorkerWait) -> Exit {
+    match what {
+        WorkerWait::Denied(_) => Exit::Aws,
+        other if other.needs_operator() => Exit::Operator,
+        _ => Exit::TryAgain,
+    }
+}
+
+/// The pause, changed by up to a half: what thousands wait for comes at one moment, and they must not come at the next one together.
+fn spread(pause: Duration) -> Duration {
+    pause.mul_f64(0.5 + fastrand::f64())
+}

@@ -1,0 +1,170 @@
+//! Workers: what they wait for, how they come in, and how they go.
+
+use crate::support::World;
+use crate::support::workers::{CLUSTER, LAUNCH, TERMINATE, TOKEN};
+use anyhow::{Result, ensure};
+use serde_json::json;
+
+/// The marker of a worker's state.
+const MARKER: &str = "var/lib/kubeboot/worker.json";
+const COMPLETE: &str = "CompleteLifecycleAction";
+
+#[test]
+fn a_worker_says_what_it_waits_for_comes_in_by_join_alone_and_has_nothing_to_do_later() -> Result<()> {
+    World::of(1).with_workers(1).tell_after_the_first(|world| {
+        world.run_up(2)?;
+        world.until_logged(2, "the leader of the control plane to write join/cluster.json, which is not there yet")?;
+        world.put(CLUSTER, "{\"schema\": 1, \"generation\": 1}")?;
+        world.until_logged(2, "join/cluster.json to be one that kubeboot has written")?;
+        world.put(CLUSTER, vec![b' '; 3 * 1024 * 1024])?;
+        world.until_logged(2, "what kubeboot writes there has at most")?;
+        world.put(CLUSTER, "{\"schema\": 1, \"generation\": 1, \"blank\": true}")?;
+        world.until_logged(2, "was given up by 'kubeboot retire'")?;
+        let mut newer = world.join_cluster()?;
+        newer["oldest_api_server"] = "v1.30.0".into();
+        world.put(CLUSTER, newer.to_string())?;
+        world.until_logged(2, "every API server to be as new as this machine's kubelet")?;
+        world.put(CLUSTER, world.join_cluster()?.to_string())?;
+        world.until_logged(2, "write join/token.json, which is not there yet")?;
+        let mut other = world.join_token(600)?;
+        other["generation"] = 7.into();
+        world.put(TOKEN, other.to_string())?;
+        world.until_logged(2, "join/cluster.json has generation 1, join/token.json 7")?;
+        world.put(TOKEN, world.join_token(-60)?.to_string())?;
+        world.until_logged(2, "the one of join/token.json ended at ")?;
+        ensure!(!world.disk(2)?.join(MARKER).exists(), "nothing is half done");
+        world.put(TOKEN, world.join_token(600)?.to_string())?;
+        world.all_up(&[2])?;
+        let node = world.node_of(2)?;
+        ensure!(node["spec"]["providerID"] == format!("aws:///eu-central-1a/{}", world.id(2)?), "{node}");
+        let answers = world.hook_calls(COMPLETE, 2)?;
+        ensure!(
+            answers.len() == 1 && answers[0]["hook"] == LAUNCH && answers[0]["result"] == "CONTINUE",
+            "{answers:?}"
+        );
+        ensure!(world.lifecycle(2)? == "InService", "{}", world.lifecycle(2)?);
+        for secret in ["run/kubeboot/worker-discovery.conf", "etc/kubernetes/bootstrap-kubelet.conf"] {
+            ensure!(!world.root(2)?.join(secret).exists(), "{secret} is still there");
+        }
+        let (id, log) = (world.id(2)?, world.log(2)?);
+        let secret = world.object(TOKEN)?["token"].as_str().unwrap_or_default()[7..].to_owned();
+        ensure!(!secret.is_empty() && !log.contains(&secret), "the token is in the log");
+        let requests = world.journal("requests")?;
+        let own: Vec<_> = requests.iter().filter(|call| call["node"] == id.as_str()).collect();
+        let odd: Vec<_> = own
+            .iter()
+            .filter(|call| {
+                call["action"].as_str().is_some_and(|action| action.starts_with("Describe") || action == "PutObject")
+            })
+            .collect();
+        ensure!(odd.is_empty(), "it has described or written something: {odd:?}");
+        // Later boots: nothing to do.
+        let before = world.node_of(2)?["metadata"]["uid"].clone();
+        world.run_up(2)?;
+        world.all_up(&[2])?;
+        ensure!(world.node_of(2)?["metadata"]["uid"] == before && world.hook_calls(COMPLETE, 2)?.len() == 1);
+        // Another cluster in its place: an operator must decide.
+        let mut other = world.join_cluster()?;
+        other["kube_system_uid"] = "6f9619ff-8b86-4011-b42d-00c04fc964fe".into();
+        world.put(CLUSTER, other.to_string())?;
+        let ended = world.on(2, &["kubeboot", "up"])?;
+        ensure!(
+            ended.code == 6 && ended.stderr.contains("names another cluster than this machine has joined"),
+            "{}",
+            ended.text()
+        );
+        ensure!(world.node_of(2)?["metadata"]["uid"] == before, "nothing was touched");
+        Ok(())
+    })
+}
+
+#[test]
+fn a_worker_that_is_terminated_is_drained_as_its_budgets_allow_and_goes() -> Result<()> {
+    World::of(1).with_workers(1).tell_after_the_first(|world| {
+        world.publish_for_workers()?;
+        world.run_up(2)?;
+        world.all_up(&[2])?;
+        let name = world.name(2)?;
+        let pod = |pod: &str, owner: &str| {
+            json!({
+                "apiVersion": "v1", "kind": "Pod",
+                "metadata": {
+                    "name": pod, "namespace": "default", "labels": {"app": pod},
+                    "ownerReferences": [{"apiVersion": "apps/v1", "kind": owner, "name": "x", "uid": "x", "controller": true}],
+                },
+                "spec": {"nodeName": name, "containers": [{"name": "c", "image": "i"}]},
+            })
+        };
+        for (name, owner) in [("web", "ReplicaSet"), ("db", "StatefulSet"), ("every", "DaemonSet")] {
+            let made = world.kube("POST", "/api/v1/namespaces/default/pods", Some(&pod(name, owner)))?;
+            ensure!(made["kind"] == "Pod", "{made}");
+        }
+        let budgets = "/apis/policy/v1/namespaces/default/poddisruptionbudgets";
+        let budget = json!({
+            "apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "db", "namespace": "default"},
+            "spec": {"minAvailable": 1, "selector": {"matchLabels": {"app": "db"}}},
+        });
+        let made = world.kube("POST", budgets, Some(&budget))?;
+        ensure!(made["kind"] == "PodDisruptionBudget", "{made}");
+        let agent = world.start_agent(2)?;
+        world.until_agent_says(&agent, "watching: IMDS says InService")?;
+        world.ask(&["terminate", "2"])?;
+        world.until_agent_says(&agent, "default/db, which was not evicted")?;
+        ensure!(world.node_of(2)?["spec"]["unschedulable"] == true, "it takes new pods");
+        ensure!(world.kube("GET", "/api/v1/namespaces/default/pods/web", None)?["kind"] == "Status", "web is there");
+        ensure!(world.lifecycle(2)? == "Terminating:Wait", "{}", world.lifecycle(2)?);
+        world.kube("DELETE", &format!("{budgets}/db"), None)?;
+        world.until_terminated(2, &agent)?;
+        let said = agent.said()?;
+        ensure!(said.contains("it is drained") && said.contains("completed the terminate hook"), "{said}");
+        let answers = world.hook_calls(COMPLETE, 2)?;
+        let answers: Vec<_> = answers.iter().filter(|call| call["hook"] == TERMINATE).collect();
+        ensure!(answers.len() == 1 && answers[0]["result"] == "CONTINUE", "{answers:?}");
+        let every = world.kube("GET", "/api/v1/namespaces/default/pods/every", None)?;
+        ensure!(every["kind"] == "Pod", "a pod of every node was evicted");
+        Ok(())
+    })
+}
+
+#[test]
+fn a_join_that_was_cut_off_by_a_power_cut_is_begun_anew() -> Result<()> {
+    World::of(1).with_workers(1).tell_after_the_first(|world| {
+        world.publish_for_workers()?;
+        world.kubeadm_fault(2, &json!({"join": {"after": "preflight", "hang": true, "times": 1}}))?;
+        world.run_up(2)?;
+        world.until_kubeadm_fault(2)?;
+        let marker = std::fs::read_to_string(world.disk(2)?.join(MARKER))?;
+        ensure!(marker.contains("\"joining\"") && marker.contains(&world.id(2)?), "{marker}");
+        world.cut_power(2)?;
+        world.ask(&["boot", "2", "--no-up"])?;
+        let said = world.on(2, &["kubeboot", "status"])?;
+        ensure!(said.code == 10 && said.stdout.contains("has begun to join the cluster"), "{}", said.text());
+        let ended = world.on(2, &["kubeboot", "up"])?;
+        ensure!(
+            ended.code == 0 && ended.stderr.contains("wiping what kubeadm left on this machine"),
+            "{}",
+            ended.text()
+        );
+        ensure!(
+            world.node_of(2)?["spec"]["providerID"]
+                .as_str()
+                .is_some_and(|id| id.ends_with(&world.id(2).unwrap_or_default()))
+        );
+        let said = world.on(2, &["kubeboot", "status", "--json"])?;
+        ensure!(said.code == 0 && said.stdout.contains("\"role\": \"worker\""), "{}", said.text());
+        let said = world.on(2, &["kubeboot", "check"])?;
+        ensure!(said.stdout.contains("join-cluster") && !said.stdout.contains("etcd-folder"), "{}", said.text());
+        ensure!(!said.stdout.contains("failed  "), "{}", said.text());
+        let refused = world.on(2, &["kubeboot", "reap", "--dry-run"])?;
+        ensure!(
+            refused.code == 2 && refused.stderr.contains("this command is of the control plane"),
+            "{}",
+            refused.text()
+        );
+        // Its operator has it leave: it is drained and wiped, and comes in again.
+        let ended = world.on(2, &["kubeboot", "reset", "--now", "--yes"])?;
+        ensure!(ended.code == 0 && ended.stderr.contains("it is drained"), "{}", ended.text());
+        ensure!(!world.disk(2)?.join(MARKER).exists() && !world.disk(2)?.join("etc/kubernetes/kubelet.conf").exists());
+        Ok(())
+    })
+}
