@@ -94,11 +94,11 @@ mod tests {
             ("usage-bootstrap-authentication", "false"),
         ];
         for (field, value) in edits {
-            server.objects().get_mut(PATH).map(|object| object["data"][field] = json!(STANDARD.encode(value)));
+            server.change(PATH, |object| object["data"][field] = json!(STANDARD.encode(value)));
             assert!(!client.takes_bootstrap_token(&token, 60).await?, "{field}: {value}");
             server.objects().insert(PATH.to_owned(), made.clone());
         }
-        server.objects().get_mut(PATH).map(|object| object["type"] = json!("Opaque"));
+        server.change(PATH, |object| object["type"] = json!("Opaque"));
         assert!(!client.takes_bootstrap_token(&token, 60).await?);
         Ok(())
     }

@@ -141,7 +141,7 @@ mod tests {
             (folder, "roleRef", json!({"apiGroup": API, "kind": "ClusterRole", "name": "cluster-admin"})),
         ];
         for (path, field, value) in edits {
-            server.objects().get_mut(&path).map(|object| object[field] = value);
+            server.change(&path, |object| object[field] = value);
             client.ensure_bootstrap_rbac().await?;
             let now = server.objects();
             for (path, before) in &made {

@@ -54,6 +54,11 @@ impl Server {
         self.objects().insert(path.to_owned(), object);
     }
 
+    /// Changes an object as nobody may who asks the server.
+    pub(crate) fn change(&self, path: &str, change: impl FnOnce(&mut Value)) {
+        change(self.objects().get_mut(path).expect("a test changes what is there"));
+    }
+
     fn next_version(&self) -> String {
         let mut version = self.version.lock().expect("no holder panics");
         *version += 1;

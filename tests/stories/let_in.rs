@@ -4,11 +4,13 @@ use crate::support::World;
 use crate::support::world::RUN;
 use anyhow::{Context, Result, ensure};
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Where the discovery file and the document of the machine outside of AWS lie.
 const DISCOVERY: &str = "/etc/discovery.conf";
 const JOIN: &str = "/etc/join.yaml";
+/// Where a person's kubeconfig is made.
+const KUBECONFIG: &str = "/etc/anna.conf";
 /// Its name.
 const NAME: &str = "w1.outside";
 
@@ -44,15 +46,14 @@ fn joins(world: &World) -> Result<()> {
     ensure!(made.code == 0, "{}", made.text());
     let again = world.on(1, &["kubeboot", "token", "--file", DISCOVERY])?;
     ensure!(again.code == 2 && again.text().contains("there is a file"), "{}", again.text());
-    let below = |path: &str, node| Ok::<_, anyhow::Error>(world.disk(node)?.join(path.trim_start_matches('/')));
-    let file = below(DISCOVERY, 1)?;
+    let file = below(world, DISCOVERY, 1)?;
     ensure!(file.metadata()?.permissions().mode() & 0o777 == 0o600, "others can read it");
     let text = std::fs::read_to_string(&file)?;
     let config: serde_json::Value = serde_json::from_str(&text)?;
     let token = config["users"][0]["user"]["token"].as_str().context("the file has a token")?;
     ensure!(!made.text().contains(token), "{}", made.text());
-    std::fs::copy(&file, below(DISCOVERY, 2)?)?;
-    std::fs::write(below(JOIN, 2)?, document(Path::new(DISCOVERY)))?;
+    std::fs::copy(&file, below(world, DISCOVERY, 2)?)?;
+    std::fs::write(below(world, JOIN, 2)?, document(Path::new(DISCOVERY)))?;
     let joined = world.on(2, &["kubeadm", "join", "--config", JOIN])?;
     ensure!(joined.code == 0, "{}", joined.text());
     Ok(())
@@ -66,14 +67,24 @@ fn document(discovery: &Path) -> String {
     )
 }
 
-/// Makes a kubeconfig for a person, which is an administrator's, through a tunnel.
+/// Makes a kubeconfig for a person, which is an administrator's, through a tunnel. What a story's commands print goes into a file that
+/// others can read.
 fn is_administrator(world: &World) -> Result<()> {
-    let made = world.on(1, &["kubeboot", "kubeconfig", "--user", "anna", "--tunnel", "127.0.0.1:7443"])?;
+    let words = ["kubeboot", "kubeconfig", "--user", "anna", "--tunnel", "127.0.0.1:7443"];
+    let printed = world.on(1, &words)?;
+    ensure!(printed.code == 2 && printed.text().contains("others can read"), "{}", printed.text());
+    let made = world.on(1, &[&words[..], &["--file", KUBECONFIG]].concat())?;
     ensure!(made.code == 0 && made.stderr.contains("'anna', in kubeadm:cluster-admins"), "{}", made.text());
-    let config: serde_json::Value = serde_json::from_str(&made.stdout).context("the kubeconfig alone is printed")?;
+    let text = std::fs::read_to_string(below(world, KUBECONFIG, 1)?)?;
+    let config: serde_json::Value = serde_json::from_str(&text)?;
     let cluster = &config["clusters"][0]["cluster"];
     ensure!(cluster["server"] == "https://127.0.0.1:7443" && cluster["tls-server-name"].is_string(), "{cluster}");
     let nobody = world.on(1, &["kubeboot", "kubeconfig", "--user", "system:node:n1"])?;
     ensure!(nobody.code == 2, "{}", nobody.text());
     Ok(())
+}
+
+/// Where a file of a machine lies on this computer.
+fn below(world: &World, path: &str, node: usize) -> Result<PathBuf> {
+    Ok(world.disk(node)?.join(path.trim_start_matches('/')))
 }
