@@ -68,7 +68,7 @@ def judge(plan, who: str) -> Iam:
     policies = world_policies(plan)
     if who != ROLE:
         policies |= {"role": who, "policies": [EVERYTHING]}
-    return Iam("arn:of-the-group", policies)
+    return Iam(lambda call: "arn:of-the-group", policies)
 
 
 @pytest.mark.parametrize(("who", "action", "key", "carries", "allowed"), TABLE)
@@ -106,7 +106,7 @@ def operator_policies(plan) -> dict:
 def test_an_operator_restores_the_record_with_what_the_page_says():
     """Each call of the page's commands; test_restore.py sends them."""
     plan = evaluate(f'operator_role_arns = ["{OPERATOR}"]')
-    operator = Iam("arn:of-the-group", operator_policies(plan))
+    operator = Iam(lambda call: "arn:of-the-group", operator_policies(plan))
     context = {"aws:SecureTransport": "true", "aws:PrincipalArn": OPERATOR}
     through = {"kms:ViaService": "s3.eu-central-1.amazonaws.com"}
     record = f"{BUCKET}/{RECORD}"
@@ -128,7 +128,7 @@ def test_an_operator_restores_the_record_with_what_the_page_says():
     ):
         assert operator.why_not(ask) is not None, ask
     # Whoever is not named writes nothing, whatever his policy is.
-    other = Iam("arn:of-the-group", world_policies(evaluate()) | {"role": OPERATOR, "policies": [EVERYTHING]})
+    other = Iam(lambda call: "arn:of-the-group", world_policies(evaluate()) | {"role": OPERATOR, "policies": [EVERYTHING]})
     assert other.why_not(Ask("s3:PutObject", record, context | ABSENT)) is not None
 
 

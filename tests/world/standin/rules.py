@@ -3,8 +3,6 @@
 from . import nodeauth, users
 from .storage import Refusal
 
-OPEN_PATHS = ("/livez", "/readyz", "/healthz", "/version")
-
 
 class Ask:
     """One request for objects: who wants what of which."""
