@@ -29,5 +29,5 @@ pub(super) async fn upload(reset: &ResetContext) {
 /// The record is of no cluster, or what stands in the way.
 pub(crate) async fn save(reset: &ResetContext, command: &str) -> Result<Manifest> {
     let (record, _) = settling::read(&reset.session.store).await?;
-    save_own(&reset.facts, &reset.session, &record, SnapshotKind::Unconfirmed, command, &mut |_| {}).await
+    save_own(&reset.facts, &reset.session, &record, SnapshotKind::Unconfirmed, command, &mut |_| Ok(())).await
 }
