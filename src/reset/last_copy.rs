@@ -9,10 +9,10 @@ use crate::snapshot::save_own;
 use anyhow::{Context, Result};
 use tokio::time::timeout;
 
-/// The last voter goes down for good, and while systemd shuts down nothing can be isolated: uploads what it has, for as long as the budget
-/// allows. A failure is said, and keeps nothing from going down.
-pub(super) async fn upload(reset: &ResetContext) {
-    notify::status("this machine is the last voter and goes down: saving its etcd, unconfirmed");
+/// This machine goes down for good, as the last voter or without a quorum, which is `why` it is said to be saved. While systemd shuts down
+/// nothing can be isolated: uploads what it has, for as long as the budget allows. A failure is said, and keeps nothing from going down.
+pub(super) async fn upload(reset: &ResetContext, why: &str) {
+    notify::status(&format!("this machine goes down: saving its etcd, unconfirmed, for {why}"));
     let uploaded = timeout(reset.clock.left(Part::RegisterLeft), save(reset, "kubeboot reset")).await;
     match uploaded.context("the time is over").and_then(|uploaded| uploaded) {
         Ok(manifest) => tracing::warn!(

@@ -204,11 +204,12 @@ impl ResetContext {
             LeavePlan::Stay(why) if self.now => {
                 Err(anyhow!("this machine does not leave: {why}").context(Exit::Operator))
             }
-            LeavePlan::Stay(StayReason::LastVoter) => {
-                last_copy::upload(self).await;
-                Ok(stayed(&StayReason::LastVoter.to_string()))
+            LeavePlan::Stay(why) => {
+                if survey.plan.wants_last_copy() {
+                    last_copy::upload(self, &why.to_string()).await;
+                }
+                Ok(stayed(&why.to_string()))
             }
-            LeavePlan::Stay(why) => Ok(stayed(&why.to_string())),
             LeavePlan::Leave(steps) => {
                 for step in steps {
                     tracing::info!(step = step.name(), "planned: {step}");
@@ -216,7 +217,13 @@ impl ResetContext {
                 if self.now {
                     keep_up_out().await;
                 }
-                act::carry_out(self, &survey, &local, lock).await
+                let leaving = act::carry_out(self, &survey, &local, lock);
+                if self.now || !survey.plan.wants_last_copy() {
+                    return leaving.await;
+                }
+                // The quorum may come back meanwhile, and nobody waits for the other here.
+                let uploading = last_copy::upload(self, "too few voters answer for a quorum");
+                tokio::join!(leaving, uploading).0
             }
         }
     }
