@@ -7,7 +7,6 @@ use super::snapshot::{
 };
 use super::step::{JoinObject, OtherCluster, WorkerStep, WorkerStop, WorkerWait, WorkerWipe};
 use crate::model::joining::{Join, JoinCluster};
-use std::time::Duration;
 
 #[cfg(test)]
 mod tests;
