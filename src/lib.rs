@@ -12,7 +12,7 @@
 //! |---|---|---|
 //! | pure | [`model`] | no IO, no clock, no chance; compiles without the feature `node` |
 //! | rim | [`aws`], [`etcd`], [`kube`], [`kubeadm`], [`host`], [`bucket`], [`node`], [`snapshot`], [`settings`], [`exit`] | one outside thing each, every call with a deadline |
-//! | shell | [`up`], [`reset`], [`agent`], [`status`], [`check`], [`reap`], [`renew`], [`retire`], [`restore`], [`hibernate`], [`guard`], [`elect`], [`cli`], [`log`], [`layout`] | one module per command |
+//! | shell | [`up`], [`reset`], [`agent`], [`status`], [`check`], [`reap`], [`renew`], [`retire`], [`restore`], [`hibernate`], [`guard`], [`elect`], [`access`], [`cli`], [`log`], [`layout`] | one module per command |
 //!
 //! `docs/protocol.md` tells the protocol for operators.
 #![forbid(unsafe_code)]
@@ -20,6 +20,8 @@
 
 pub mod model;
 
+#[cfg(feature = "node")]
+pub mod access;
 #[cfg(feature = "node")]
 pub mod agent;
 #[cfg(feature = "node")]

@@ -9,7 +9,9 @@ use kubeboot::host::process::guarded;
 use kubeboot::host::signals::{asked_to_stop, stopped_by};
 use kubeboot::node::up_end;
 use kubeboot::settings::{Flags, Settings};
-use kubeboot::{agent, check, elect, guard, hibernate, log, reap, renew, reset, restore, retire, snapshot, status, up};
+use kubeboot::{
+    access, agent, check, elect, guard, hibernate, log, reap, renew, reset, restore, retire, snapshot, status, up,
+};
 use std::process::ExitCode;
 
 /// The program. Public for the variant that tests can stop, `src/bin/kubeboot-crash-points.rs`.
@@ -79,6 +81,10 @@ async fn run(Cli { flags, command }: Cli) -> Result<ExitCode> {
         CliCommand::Retire(options) => retire::run(settings(&flags)?.of_control_plane()?, options.into()).await?,
         CliCommand::Restore(options) => restore::run(settings(&flags)?.of_control_plane()?, options.into()).await?,
         CliCommand::Snapshot(options) => snapshot::run(settings(&flags)?.of_control_plane()?, options.into()).await?,
+        CliCommand::Kubeconfig(options) => {
+            access::kubeconfig::run(settings(&flags)?.of_control_plane()?, options.into()).await?
+        }
+        CliCommand::Token(options) => access::token::run(settings(&flags)?.of_control_plane()?, options.into()).await?,
         CliCommand::Elect(options) => return elect::run(options.into()).await,
         CliCommand::Completions { shell } => generate::completions(shell)?,
         CliCommand::Man { folder } => generate::manual(&folder)?,

@@ -1,8 +1,9 @@
-//! The objects that kubeboot keeps in the bucket: the record, the lease, registrations and the published hash. Reading, watching and
+//! The objects that kubeboot keeps in the bucket: the record, the lease, registrations, the published hash and what workers need. Reading, watching and
 //! holding them; and a probe of whether the bucket supports that.
 
 pub mod former;
 pub mod held;
+pub mod join;
 pub mod join_objects;
 pub mod keys;
 pub mod probe;

@@ -13,9 +13,10 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
+use crate::access::{self, Groups, UserName, user_group, user_name};
 use crate::model::machine::ids::{BadName, ClaimId, MemberId};
 use crate::retire::RetireTarget;
-use crate::settings::{Flags, span_within};
+use crate::settings::{Endpoint, Flags, span_within};
 use crate::status::{LONGEST, SHORTEST};
 
 /// The parsed command line.
@@ -46,7 +47,7 @@ pub enum CliCommand {
     /// Check whether this machine and account are ready for `up`
     #[command(long_about = text::CHECK, after_long_help = text::CHECK_EXAMPLES)]
     Check(ReportArgs),
-    /// Watch over this node: leave the cluster when the machine is being terminated, and answer its terminate hook
+    /// Watch over this node, and leave the cluster when the machine is being terminated
     #[command(long_about = text::AGENT, after_long_help = text::AGENT_EXAMPLES)]
     Agent,
     /// Keep kubelet from starting an etcd whose data is gone
@@ -70,6 +71,12 @@ pub enum CliCommand {
     /// Save etcd to the bucket, show what is saved, and verify it
     #[command(long_about = text::SNAPSHOT, after_long_help = text::SNAPSHOT_EXAMPLES)]
     Snapshot(SnapshotArgs),
+    /// Make a kubeconfig for a person, on a control-plane machine
+    #[command(long_about = text::KUBECONFIG, after_long_help = text::KUBECONFIG_EXAMPLES)]
+    Kubeconfig(KubeconfigArgs),
+    /// Make a discovery file by which a machine outside of AWS joins as a worker
+    #[command(long_about = text::TOKEN, after_long_help = text::TOKEN_EXAMPLES)]
+    Token(TokenArgs),
     /// Elect one leader by a Lease of Kubernetes, and run a command while it leads
     #[command(long_about = text::ELECT, after_long_help = text::ELECT_EXAMPLES)]
     Elect(ElectArgs),
@@ -266,6 +273,58 @@ impl From<SnapshotArgs> for crate::snapshot::SnapshotOptions {
     }
 }
 
+/// The options of `kubeconfig`.
+#[derive(Debug, Clone, Args)]
+pub struct KubeconfigArgs {
+    /// Who it is for: the name of the user in Kubernetes
+    #[arg(long, value_name = "NAME", value_parser = user_name)]
+    pub user: UserName,
+    /// A group of the user; may be repeated. Without it `kubeadm:cluster-admins`
+    #[arg(long, value_name = "GROUP", value_parser = user_group)]
+    pub user_group: Vec<String>,
+    /// How long it is valid, `24h` unless given; from `10m` to `365d`
+    #[arg(long, value_name = "TIME", value_parser = kubeconfig_lifetime)]
+    pub lifetime: Option<Duration>,
+    /// The near end of a tunnel through which the API is reached; without it the endpoint
+    #[arg(long, value_name = "HOST:PORT", value_parser = Endpoint::parse)]
+    pub tunnel: Option<Endpoint>,
+    /// The new file that is written, for its owner alone; without it, it is printed
+    #[arg(long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+}
+
+impl From<KubeconfigArgs> for access::kubeconfig::KubeconfigOptions {
+    fn from(KubeconfigArgs { user, user_group, lifetime, tunnel, file }: KubeconfigArgs) -> Self {
+        let lifetime = lifetime.unwrap_or(access::kubeconfig::LIFETIME);
+        Self { user, groups: Groups::or_administrators(user_group), lifetime, tunnel, file }
+    }
+}
+
+fn kubeconfig_lifetime(text: &str) -> Result<Duration, String> {
+    span_within(text, access::SHORTEST..=access::kubeconfig::LONGEST)
+}
+
+/// The options of `token`.
+#[derive(Debug, Clone, Args)]
+pub struct TokenArgs {
+    /// How long the token is valid, `2h` unless given; from `10m` to `24h`
+    #[arg(long, value_name = "TIME", value_parser = token_lifetime)]
+    pub lifetime: Option<Duration>,
+    /// The new file that is written, for its owner alone; without it, it is printed
+    #[arg(long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+}
+
+impl From<TokenArgs> for access::token::TokenOptions {
+    fn from(TokenArgs { lifetime, file }: TokenArgs) -> Self {
+        Self { lifetime: lifetime.unwrap_or(access::token::LIFETIME), file }
+    }
+}
+
+fn token_lifetime(text: &str) -> Result<Duration, String> {
+    span_within(text, access::SHORTEST..=access::token::LONGEST)
+}
+
 /// The options of `elect`.
 #[derive(Debug, Clone, Args)]
 pub struct ElectArgs {
@@ -418,6 +477,38 @@ mod tests {
     }
 
     #[test]
+    fn a_kubeconfig_is_for_somebody_and_for_a_while() -> Result<()> {
+        let parse = |words: &[&str]| Cli::try_parse_from(["kubeboot", "kubeconfig"].iter().chain(words));
+        let CliCommand::Kubeconfig(args) = parse(&["--user", "anna"])?.command else { anyhow::bail!("it is another") };
+        let plain = access::kubeconfig::KubeconfigOptions::from(args);
+        assert_eq!((plain.lifetime.as_secs(), plain.groups.is_master()), (24 * 3600, false));
+        let words = ["--user", "anna", "--user-group", "a", "--user-group", "system:masters", "--lifetime", "10m"];
+        let CliCommand::Kubeconfig(args) = parse(&[&words[..], &["--tunnel", "127.0.0.1:7443"]].concat())?.command
+        else {
+            anyhow::bail!("it is another")
+        };
+        let given = access::kubeconfig::KubeconfigOptions::from(args);
+        assert_eq!((given.lifetime.as_secs(), given.groups.names().len(), given.groups.is_master()), (600, 2, true));
+        assert_eq!(given.tunnel.map(|tunnel| tunnel.to_string()).as_deref(), Some("127.0.0.1:7443"));
+        for bad in [
+            &[][..],
+            &["--user", "system:node:n1"],
+            &["--user", "anna", "--user-group", "a,system:masters"],
+            &["--user", "anna", "--lifetime", "9m"],
+            &["--user", "anna", "--lifetime", "366d"],
+            &["--user", "anna", "--tunnel", "127.0.0.1"],
+        ] {
+            assert!(parse(bad).is_err(), "{bad:?}");
+        }
+        for bad in ["599s", "86401s", "0s", "2"] {
+            assert!(Cli::try_parse_from(["kubeboot", "token", "--lifetime", bad]).is_err(), "{bad}");
+        }
+        let CliCommand::Token(args) = Cli::try_parse_from(["kubeboot", "token"])?.command else { anyhow::bail!("no") };
+        assert_eq!(access::token::TokenOptions::from(args).lifetime.as_secs(), 7200);
+        Ok(())
+    }
+
+    #[test]
     fn lists_may_be_repeated_and_the_file_named() -> Result<()> {
         let words = ["kubeboot", "status", "--json", "--config", "/x", "--extra-shared-files", "/etc/a,/etc/b"];
         let cli = Cli::try_parse_from(words.into_iter().chain(["--extra-shared-files", "/etc/c"]))?;
@@ -439,6 +530,6 @@ mod tests {
             assert!(help.contains(&exit.to_string()), "{exit}");
         }
         let short = Cli::command().render_help().to_string();
-        assert!(short.lines().count() < 30, "the short help fits a screen:\n{short}");
+        assert!(short.lines().count() < 31, "the short help fits a screen:\n{short}");
     }
 }

@@ -54,7 +54,8 @@ goes. A Spot notice is left for at once, hook or not.
 Once an hour it renews certificates that end soon, as 'kubeboot renew' does, on one machine after the other.
 
 The agents elect one that does for all what one must do: it reaps the members of machines that are gone, takes out a machine that the group ends while its \
-agent is dead, deletes the Nodes of machines that are gone, has the group replace a voter that hangs ('unhealthy_after'), and saves etcd ('snapshot_interval').
+agent is dead, deletes the Nodes of machines that are gone, has the group replace a voter that hangs ('unhealthy_after'), saves etcd ('snapshot_interval'), publishes what \
+workers join with, and decides their requests for certificates.
 
 It never initialises and never joins a cluster. 'systemctl status kubeboot-agent' shows what it sees and does. At 'agent_listen' \
 (127.0.0.1:4040) it serves its health, its metrics and the report of 'kubeboot status' over HTTP.";
@@ -231,6 +232,38 @@ pub(super) const SNAPSHOT_VERIFY_EXAMPLES: &str = "\
 Examples:
   kubeboot snapshot verify --latest
   kubeboot snapshot verify 00000000000000012345-20261130T035059Z-6f9619ff-8b86-4011-b42d-00c04fc964ff";
+
+pub(super) const KUBECONFIG: &str = "\
+Make a kubeconfig for a person: with a client certificate of that name and those groups, by the certificate authority on this machine, as \
+'kubeadm kubeconfig user' makes it. Without --user-group it is an administrator's (kubeadm:cluster-admins), never one of system:masters.
+
+It is a secret, and cannot be taken back before it ends: it goes into a new file that its owner alone can read, or to the terminal or pipe of \
+who asked. With --tunnel it is for that address, and still trusts nobody but the endpoint's certificate.
+
+Runs on a control-plane machine as root. Needs no API server.";
+
+pub(super) const KUBECONFIG_EXAMPLES: &str = "\
+Examples:
+  kubeboot kubeconfig --user anna      an administrator's, for a day, printed
+  kubeboot kubeconfig --user anna --tunnel 127.0.0.1:6443 --file anna.conf
+                                       for a tunnel through one of the machines, into a file
+  kubeboot kubeconfig --user ci --user-group deployers --lifetime 1h
+                                       one of a group to which you have bound a role";
+
+pub(super) const TOKEN: &str = "\
+Make what a machine outside of AWS needs to join as a worker: a discovery file for 'kubeadm join', with the cluster's certificate authority, \
+the endpoint and a bootstrap token. Machines in AWS need none: they read what the leader among the agents publishes.
+
+It is a secret: it goes into a new file that its owner alone can read, or to the terminal or pipe of who asked. The leader approves the machine's \
+request for a certificate, unless it asks for the name of a machine that lives.
+
+Runs on a control-plane machine as root.";
+
+pub(super) const TOKEN_EXAMPLES: &str = "\
+Examples:
+  kubeboot token --file discovery.conf
+                                       name it in a JoinConfiguration as discovery.file.kubeConfigPath
+  kubeboot token --lifetime 10m        printed";
 
 pub(super) const ELECT: &str = "\
 Elect one leader among programs that share a Lease of Kubernetes (coordination.k8s.io: 15 seconds, renewed every 2, given up after \

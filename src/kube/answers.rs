@@ -1,6 +1,6 @@
 //! Parses the answers of API servers. Pure: text in, values out. An answer is not trusted until it is parsed.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
@@ -130,6 +130,17 @@ pub(super) fn authority(config_map: &Value) -> Result<Vec<String>> {
 
 pub(super) fn version(object: &Value) -> Result<String> {
     text(object, "/gitVersion").context("the answer holds no gitVersion")
+}
+
+/// What the query for the next page of a list ends with; `None` after the last one.
+///
+/// # Errors
+/// A token that is none.
+pub(super) fn next_page(list: &Value) -> Result<Option<String>> {
+    let Some(token) = text(list, "/metadata/continue") else { return Ok(None) };
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_.~=".contains(letter);
+    ensure!(token.chars().all(plain), "the answer holds a token that is none");
+    Ok(Some(format!("&continue={token}")))
 }
 
 /// What an API server says in the place of an answer, in one sentence. One that starts knows nobody's rights at first (403), and is

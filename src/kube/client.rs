@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::answers::{self, ClusterConfiguration, KubeNode};
 use super::kubeconfig::Kubeconfig;
-use super::transport::{HttpAnswer, SERVER_NAME, Transport, Unanswered};
+use super::transport::{HttpAnswer, Lines, SERVER_NAME, Transport, Unanswered};
 use crate::model::machine::node_marks::Lacking;
 
 /// How long a whole call may take.
@@ -18,7 +18,7 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 const ANSWER_LIMIT: usize = 1024 * 1024;
 /// The path of the Node objects.
 pub(super) const NODES: &str = "/api/v1/nodes";
-const KUBE_SYSTEM: &str = "/api/v1/namespaces/kube-system";
+pub(super) const KUBE_SYSTEM: &str = "/api/v1/namespaces/kube-system";
 const CONFIG_MAPS: &str = "/api/v1/namespaces/kube-system/configmaps";
 /// Where Events are that are about something in no namespace.
 const EVENTS: &str = "/api/v1/namespaces/default/events";
@@ -69,6 +69,16 @@ impl Client {
     pub fn named(kubeconfig: &Kubeconfig, host: &str, address: SocketAddr) -> Result<Self> {
         let transport = Transport::at(kubeconfig, host, address, CALL_TIMEOUT, ANSWER_LIMIT)?;
         Ok(Self { transport, address })
+    }
+
+    /// For tests: of a server at this address that speaks plain HTTP.
+    #[cfg(test)]
+    pub(crate) fn plain(address: SocketAddr) -> Result<Self> {
+        let client = super::transport::unverified();
+        Ok(Self {
+            transport: Transport::new(client, format!("http://{address}"), CALL_TIMEOUT, ANSWER_LIMIT)?,
+            address,
+        })
     }
 
     /// The address that this client asks.
@@ -252,6 +262,15 @@ impl Client {
 
     pub(super) async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<HttpAnswer> {
         self.transport.call(method, path, body).await.with_context(|| self.failed(path))
+    }
+
+    /// The same server with room for larger answers, and more time for them.
+    pub(super) fn within(&self, limit: usize, deadline: Duration) -> Self {
+        Self { transport: self.transport.within(limit, deadline), address: self.address }
+    }
+
+    pub(super) async fn lines(&self, path: &str) -> Result<Lines> {
+        self.transport.lines(path).await.with_context(|| self.failed(path))
     }
 
     pub(super) fn failed(&self, path: &str) -> String {

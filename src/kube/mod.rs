@@ -5,15 +5,21 @@
 mod access;
 mod answers;
 mod bearer;
+mod bootstrap;
 mod client;
-pub mod discovery;
 mod endpoint;
 mod kubeconfig;
 mod kubelet;
 mod leases;
 mod nodes;
+mod pkcs10;
 mod probe;
+mod rbac;
+mod requests;
+#[cfg(test)]
+pub(crate) mod server;
 mod transport;
+pub mod written;
 
 pub use access::ApiAccess;
 pub use answers::{ClusterConfiguration, KubeNode};
@@ -23,3 +29,6 @@ pub use kubeconfig::Kubeconfig;
 pub use kubelet::{KubeletClient, kubelet_answers};
 pub use leases::LeaseClient;
 pub use probe::is_api_server;
+#[cfg(test)]
+pub(crate) use requests::tests as requests_for_tests;
+pub use requests::{RequestWatch, Settled, Settlement, SigningRequest};

@@ -3,7 +3,7 @@
 use super::answers;
 use super::client::{Client, Deleted, NODES, in_folder};
 use crate::model::agent::duties::nodes::{Preconditions, SeenNode};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -31,14 +31,10 @@ impl Client {
                 let metadata = &item["metadata"];
                 Some((metadata["name"].as_str()?.to_owned(), metadata["resourceVersion"].as_str()?.to_owned()))
             }));
-            next = match list["metadata"]["continue"].as_str() {
-                None | Some("") => return Ok(found),
-                Some(token) => {
-                    let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_.~=".contains(letter);
-                    ensure!(token.chars().all(plain), "the answer holds a token that is none");
-                    format!("&continue={token}")
-                }
-            };
+            match answers::next_page(&list)? {
+                Some(token) => next = token,
+                None => return Ok(found),
+            }
         }
         anyhow::bail!("there are more leases of Nodes than {}", PAGE * MOST_PAGES)
     }

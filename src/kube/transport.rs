@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use reqwest::header::CONTENT_TYPE;
-use reqwest::{Certificate, ClientBuilder, Identity, Method, RequestBuilder, StatusCode};
+use reqwest::{Certificate, ClientBuilder, Identity, Method, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
 
 use super::bearer::Bearer;
@@ -27,6 +27,21 @@ pub(super) struct Transport {
     server: String,
     bearer: Option<Bearer>,
     /// The largest answer that is read, in bytes.
+    limit: usize,
+    /// How long a whole call may take, where that is not what the client was made with.
+    deadline: Option<Duration>,
+}
+
+/// An answer, or a line of one, that is not read to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the answer is larger than {0} bytes")]
+pub(super) struct TooLarge(usize);
+
+/// The lines of an answer that goes on, one after the other.
+pub(super) struct Lines {
+    answer: Response,
+    /// What has come after the last line.
+    rest: Vec<u8>,
     limit: usize,
 }
 
@@ -59,7 +74,7 @@ impl Transport {
             client.user_agent("kubeboot").no_proxy().redirect(reqwest::redirect::Policy::none()).timeout(deadline);
         let http = client.build().map_err(reqwest::Error::without_url);
         let http = http.with_context(|| format!("failed to make a client of the API server at {server}"))?;
-        Ok(Self { http, server, bearer: None, limit })
+        Ok(Self { http, server, bearer: None, limit, deadline: None })
     }
 
     /// To the server at `address`, which must have a certificate for `host` by the kubeconfig's authority, with the kubeconfig's credentials.
@@ -84,6 +99,21 @@ impl Transport {
         Self { bearer, ..self }
     }
 
+    /// The same with other bounds.
+    pub(super) fn within(&self, limit: usize, deadline: Duration) -> Self {
+        Self { limit, deadline: Some(deadline), ..self.clone() }
+    }
+
+    /// Asks for a path whose answer goes on, and reads it line by line.
+    ///
+    /// # Errors
+    /// [`Unanswered`], or the server refuses.
+    pub(super) async fn lines(&self, path: &str) -> Result<Lines> {
+        let answer = self.request(Method::GET, path, None)?.send().await.map_err(Unanswered::from)?;
+        ensure!(answer.status().is_success(), "it answered {}", answer.status().as_u16());
+        Ok(Lines { answer, rest: Vec::new(), limit: self.limit })
+    }
+
     /// Sends a request to a path, with an object or without, and reads the whole answer.
     ///
     /// # Errors
@@ -102,7 +132,7 @@ impl Transport {
             Ok::<_, reqwest::Error>(HttpAnswer { status, body })
         };
         let answer = answer.await.map_err(Unanswered::from)?;
-        ensure!(answer.body.len() <= self.limit, "the answer is larger than {} bytes", self.limit);
+        ensure!(answer.body.len() <= self.limit, TooLarge(self.limit));
         Ok(answer)
     }
 
@@ -118,6 +148,9 @@ impl Transport {
     fn request(&self, method: Method, path: &str, object: Option<&Value>) -> Result<RequestBuilder> {
         let merges = method == Method::PATCH;
         let mut request = self.http.request(method, format!("{}{path}", self.server));
+        if let Some(deadline) = self.deadline {
+            request = request.timeout(deadline);
+        }
         if merges {
             request = request.header(CONTENT_TYPE, "application/merge-patch+json");
         }
@@ -129,6 +162,36 @@ impl Transport {
         }
         Ok(request)
     }
+}
+
+impl Lines {
+    /// The next line; `None` at the end. Nothing is lost when the caller does not wait for it to the end.
+    ///
+    /// # Errors
+    /// [`Unanswered`] where the connection breaks, or [`TooLarge`].
+    pub(super) async fn next(&mut self) -> Result<Option<Vec<u8>>> {
+        loop {
+            if let Some(end) = self.rest.iter().position(|byte| *byte == b'\n') {
+                let after = self.rest.split_off(end + 1);
+                let line = std::mem::replace(&mut self.rest, after);
+                match line.trim_ascii() {
+                    [] => continue,
+                    line => return Ok(Some(line.to_vec())),
+                }
+            }
+            ensure!(self.rest.len() <= self.limit, TooLarge(self.limit));
+            match self.answer.chunk().await.map_err(Unanswered::from)? {
+                Some(chunk) => self.rest.extend_from_slice(&chunk),
+                None if self.rest.is_empty() => return Ok(None),
+                None => return Ok(Some(std::mem::take(&mut self.rest))),
+            }
+        }
+    }
+}
+
+/// Whether an error means that an answer was too large to be read.
+pub(super) fn is_too_large(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| cause.is::<TooLarge>())
 }
 
 /// How to reach a server that must have a certificate of this authority (PEM).

@@ -38,24 +38,42 @@ pub fn reset(cri_socket: Option<&str>) -> Vec<String> {
     args
 }
 
-/// `kubeadm kubeconfig user`: prints a kubeconfig of a cluster administrator, valid for one hour, made from the CA in
-/// the `certificatesDir` that `config` names. Needs no network and writes nothing.
-///
-/// `node` becomes part of the user's name, so that the API server's audit log tells who it was.
+/// Who a kubeconfig is for.
+#[derive(Debug, Clone, Copy)]
+pub struct ClientUser<'a> {
+    /// The name of the user.
+    pub name: &'a str,
+    /// The groups; none has a comma in it.
+    pub organizations: &'a [String],
+    /// How long the certificate is valid.
+    pub validity: Duration,
+}
+
+/// `kubeadm kubeconfig user`: prints a kubeconfig, made from the CA in the `certificatesDir` that `config` names. Needs no network and
+/// writes nothing.
 #[must_use]
-pub fn kubeconfig_user(node: &str, config: &Path) -> Vec<String> {
+pub fn kubeconfig_user(user: &ClientUser<'_>, config: &Path) -> Vec<String> {
     words([
         "kubeconfig",
         "user",
         "--client-name",
-        &format!("kubeboot-{node}"),
+        user.name,
         "--org",
-        "system:masters",
+        &user.organizations.join(","),
         "--config",
         &text(config),
         "--validity-period",
-        &humantime::format_duration(CREDENTIAL_VALIDITY).to_string(),
+        &span(user.validity),
     ])
+}
+
+/// A duration as Go reads it, which knows no days.
+fn span(duration: Duration) -> String {
+    match duration.as_secs() {
+        seconds if seconds % 3600 == 0 => format!("{}h", seconds / 3600),
+        seconds if seconds % 60 == 0 => format!("{}m", seconds / 60),
+        seconds => format!("{seconds}s"),
+    }
 }
 
 /// `kubeadm init phase certs etcd-healthcheck-client`: makes an etcd client certificate below `certificates_dir` from
@@ -136,6 +154,10 @@ fn text(path: &Path) -> String {
 mod tests {
     use super::*;
 
+    fn user<'a>(name: &'a str, organizations: &'a [String], validity: Duration) -> ClientUser<'a> {
+        ClientUser { name, organizations, validity }
+    }
+
     #[test]
     fn every_command_line_is_as_an_operator_would_type_it() {
         let config = Path::new("/run/kubeboot/init.yaml");
@@ -150,8 +172,20 @@ mod tests {
                 "reset -f --skip-phases=remove-etcd-member --cri-socket unix:///run/crio/crio.sock",
             ),
             (
-                kubeconfig_user("n1", config),
+                kubeconfig_user(&user("kubeboot-n1", &["system:masters".into()], CREDENTIAL_VALIDITY), config),
                 "kubeconfig user --client-name kubeboot-n1 --org system:masters --config /run/kubeboot/init.yaml --validity-period 1h",
+            ),
+            (
+                kubeconfig_user(&user("anna", &["a".into(), "b".into()], Duration::from_secs(24 * 3600)), config),
+                "kubeconfig user --client-name anna --org a,b --config /run/kubeboot/init.yaml --validity-period 24h",
+            ),
+            (
+                kubeconfig_user(&user("anna", &["a".into()], Duration::from_secs(90 * 60)), config),
+                "kubeconfig user --client-name anna --org a --config /run/kubeboot/init.yaml --validity-period 90m",
+            ),
+            (
+                kubeconfig_user(&user("anna", &["a".into()], Duration::from_secs(601)), config),
+                "kubeconfig user --client-name anna --org a --config /run/kubeboot/init.yaml --validity-period 601s",
             ),
             (
                 etcd_client_certificate(dir, "v1.36.1"),

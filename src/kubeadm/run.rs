@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use super::args;
+use super::args::{self, ClientUser};
 use super::attempt::{Attempt, Failure};
-use super::documents::BootstrapToken;
 use super::output::{self, KubeadmPhase, Version};
 use crate::host::lock::Lock;
 use crate::host::namespace;
 use crate::host::process::{Command, Output};
+use crate::model::joining::BootstrapToken;
 
 const KUBEADM: &str = "kubeadm";
 /// How long an init or a join may take at most. kubeadm itself gives up sooner, unless it has many images to pull.
@@ -60,7 +60,7 @@ impl Kubeadm {
         deadline: Duration,
         progress: impl FnMut(KubeadmPhase) + Send + 'static,
     ) -> Result<Attempt, Failure> {
-        let command = self.command(KUBEADM, args::init(config), deadline).secret(token.reveal());
+        let command = self.command(KUBEADM, args::init(config), deadline).secret(token.expose());
         Attempt::start("kubeadm init", command, progress)
     }
 
@@ -95,13 +95,13 @@ impl Kubeadm {
         self.run("kubeadm reset", args::reset(cri_socket), RESET_TIMEOUT).await.map(|_| ())
     }
 
-    /// Makes a kubeconfig of a cluster administrator, valid for an hour, from the authority that the documents in
-    /// `config` point to. The text holds a key: a file for root alone.
+    /// Makes a kubeconfig of this user, from the authority that the documents in `config` point to. The text holds a key: a file for its
+    /// owner alone.
     ///
     /// # Errors
     /// When kubeadm fails.
-    pub async fn kubeconfig_user(&self, node: &str, config: &Path) -> Result<String, Failure> {
-        let output = self.run("kubeadm kubeconfig user", args::kubeconfig_user(node, config), QUERY_TIMEOUT).await?;
+    pub async fn kubeconfig_user(&self, user: &ClientUser<'_>, config: &Path) -> Result<String, Failure> {
+        let output = self.run("kubeadm kubeconfig user", args::kubeconfig_user(user, config), QUERY_TIMEOUT).await?;
         Ok(output.stdout)
     }
 

@@ -15,11 +15,11 @@ pub(in crate::model) fn is_version(text: &str) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'+'))
 }
 
-/// Major and minor version, by which compatibility is decided; `None` of what is no version.
-pub(in crate::model) fn release(text: &str) -> Option<(u32, u32)> {
-    let mut numbers = text.strip_prefix('v').unwrap_or(text).split('.');
-    let (major, minor) = (numbers.next()?, numbers.next()?);
-    is_version(text).then_some((major.parse().ok()?, minor.parse().ok()?))
+/// The three numbers of a version.
+pub(in crate::model) fn numbers(text: &str) -> Option<(u32, u32, u32)> {
+    let plain = text.strip_prefix('v').unwrap_or(text).split(['-', '+']).next().filter(|_| is_version(text))?;
+    let mut numbers = plain.split('.').map(|number| number.parse().ok());
+    Some((numbers.next()??, numbers.next()??, numbers.next()??))
 }
 
 #[cfg(test)]

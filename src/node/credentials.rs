@@ -7,7 +7,7 @@ use crate::bucket::keys;
 use crate::etcd::Access;
 use crate::host::files;
 use crate::kube::Kubeconfig;
-use crate::kubeadm::args::CREDENTIAL_VALIDITY;
+use crate::kubeadm::args::{CREDENTIAL_VALIDITY, ClientUser};
 use crate::kubeadm::pki::{self, Bundle};
 use crate::kubeadm::run::Kubeadm;
 use crate::model::membership::certainty::RecordedEtcd;
@@ -85,7 +85,10 @@ impl Credentials {
         let document = folder.join("client.yaml");
         files::write(&document, facts.documents.client(&facts.cluster, &facts.node, &authorities)?.as_bytes(), 0o600)?;
         let kubeadm = Kubeadm::read_only();
-        let text = kubeadm.kubeconfig_user(&facts.node_name, &document).await?;
+        // The name tells in the API server's audit log who it was.
+        let (name, organizations) = (format!("kubeboot-{}", facts.node_name), ["system:masters".to_owned()]);
+        let user = ClientUser { name: &name, organizations: &organizations, validity: CREDENTIAL_VALIDITY };
+        let text = kubeadm.kubeconfig_user(&user, &document).await?;
         let kubeconfig = Kubeconfig::parse(&text)?;
         let kubeconfig_path = folder.join("kubeconfig");
         files::write(&kubeconfig_path, text.as_bytes(), 0o600)?;

@@ -5,8 +5,9 @@ use super::facts::Facts;
 use crate::exit::Exit;
 use crate::host::files;
 use crate::kubeadm::attempt::Failure;
-use crate::kubeadm::documents::{BootstrapToken, DocumentRefusal};
+use crate::kubeadm::documents::DocumentRefusal;
 use crate::kubeadm::run::Kubeadm;
+use crate::model::joining::BootstrapToken;
 use crate::model::machine::ids::ClaimId;
 use crate::settings::Role;
 use anyhow::{Context, Result, anyhow};
@@ -45,7 +46,7 @@ fn completed(facts: &Facts, kubeconfig: &Path) -> Result<Vec<(&'static str, Stri
         return Ok(vec![("join", documents.join_worker(&facts.node, kubeconfig)?)]);
     }
     // Never used for anything, so anybody may know them.
-    let token = BootstrapToken::new(&[0; 22]);
+    let token = BootstrapToken::parse("aaaaaa.aaaaaaaaaaaaaaaa")?;
     let claim = ClaimId::parse("00000000-0000-4000-8000-000000000000").context("a UUID in lower case is a claim ID")?;
     let init = documents.init(&facts.cluster, &facts.node, &token, &claim)?;
     Ok(vec![("init", init), ("join", documents.join(&facts.cluster, &facts.node, kubeconfig)?)])

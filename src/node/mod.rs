@@ -22,6 +22,7 @@ pub mod leader_told;
 pub mod lease;
 pub mod leaving_unit;
 pub mod lost_files;
+pub mod minting;
 pub mod node_name;
 pub mod own_authorities;
 pub mod own_cluster;

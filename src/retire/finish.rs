@@ -1,8 +1,9 @@
-//! What follows the one write: the registrations of the cluster are finished, and its discovery hash is taken away. Both can be done
+//! What follows the one write: the registrations of the cluster are finished, and its discovery hash and what it has published for workers
+//! are taken away. All can be done
 //! again at any time, by whoever runs the command again.
 
 use crate::aws::store::{Store, Written};
-use crate::bucket::{Roll, keys, record, registrations};
+use crate::bucket::{Roll, join, keys, record, registrations};
 use crate::exit::Exit;
 use crate::model::machine::ids::InstanceId;
 use crate::model::membership::later_truth::explains_hash;
@@ -22,6 +23,8 @@ pub(super) struct Finished {
     pub(super) marked: Vec<InstanceId>,
     /// Whether the discovery hash was taken away.
     pub(super) is_hash_blanked: bool,
+    /// Whether what workers join with was taken away.
+    pub(super) is_join_blanked: bool,
 }
 
 /// Finishes what belongs to the cluster that this record gives up. Registrations of other claims, and a hash that the record does
@@ -40,6 +43,8 @@ pub(super) async fn finish(store: &Store, record: &ClusterRecord) -> Result<Fini
         }
     }
     finished.is_hash_blanked = blank_hash(store, record).await.context(unfinished)?;
+    // By the generation, which a later cluster has raised.
+    finished.is_join_blanked = join::blank(store, record.generation).await.context(unfinished)?;
     Ok(finished)
 }
 

@@ -11,8 +11,8 @@ mod report;
 
 use crate::aws::store::Written;
 use crate::aws::with_exit;
-use crate::bucket::keys;
 use crate::bucket::record::StoredRecord;
+use crate::bucket::{join, keys};
 use crate::exit::Exit;
 use crate::host::confirm::confirm;
 use crate::layout::tell;
@@ -112,8 +112,10 @@ async fn settled(observer: &mut RetireObserver, deadline: Instant) -> Result<Ret
 
 /// The one write, and what follows it.
 async fn flip(observer: &RetireObserver, observed: RetireObservation, options: &RetireOptions) -> Result<()> {
-    let (next, condition) = next_record(observer, &observed, &options.target)?;
     let store = &observer.session().store;
+    // A record that is lost has no generation to go on from, but what workers join with has one.
+    let published = join::highest_generation(store).await?;
+    let (next, condition) = next_record(observer, &observed, &options.target, published)?;
     let again = |what: &str| Err(anyhow!("{what}: run this again, it is harmless").context(Exit::TryAgain));
     let next = match store.write(keys::RECORD, &next.to_bytes(), &condition, WRITE_TIMEOUT).await? {
         Written::Ours(_) => next,
@@ -140,6 +142,7 @@ fn next_record(
     observer: &RetireObserver,
     observed: &RetireObservation,
     target: &RetireTarget,
+    published: Option<u64>,
 ) -> Result<(ClusterRecord, Condition)> {
     let (before, condition) = match &observed.record {
         StoredRecord::Found(record, etag) => (Some(record), Condition::Unchanged(etag.clone())),
@@ -152,7 +155,7 @@ fn next_record(
         RetireTarget::LostRecord => {
             let claim_id = ClaimId::parse(uuid::Uuid::new_v4().to_string()).context("a UUID is a claim ID")?;
             let arn = observed.group_arn.clone().context("no group is known")?;
-            claim::lost(before, claim_id, observer.identity(arn), observed.claims.iter().cloned())
+            claim::lost(before, claim_id, published, observer.identity(arn), observed.claims.iter().cloned())
         }
     };
     Ok((next, condition))

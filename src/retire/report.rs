@@ -22,6 +22,7 @@ pub(super) struct RetireReport {
     retired: bool,
     registrations_finished: Vec<String>,
     hash_blanked: bool,
+    join_blanked: bool,
     phase: &'static str,
     record: String,
     cluster_id: Option<String>,
@@ -59,7 +60,7 @@ impl RetireReport {
             StoredRecord::Nothing | StoredRecord::Deleted => None,
         };
         let retired = finished.is_some();
-        let Finished { marked, is_hash_blanked } = finished.unwrap_or_default();
+        let Finished { marked, is_hash_blanked, is_join_blanked } = finished.unwrap_or_default();
         let published: Option<&Published> = record.and_then(ClusterRecord::known_cluster);
         let refusals = match &observed.verdict {
             RetireDecision::Refused(refusals) => refusals.as_slice(),
@@ -71,6 +72,7 @@ impl RetireReport {
             retired,
             registrations_finished: marked.iter().map(ToString::to_string).collect(),
             hash_blanked: is_hash_blanked,
+            join_blanked: is_join_blanked,
             phase: match &observed.record {
                 StoredRecord::Deleted => "deleted",
                 StoredRecord::Nothing => "none",
@@ -129,8 +131,9 @@ impl RetireReport {
     fn finished(&self) -> Option<String> {
         let marked = Some(self.registrations_finished.join(", ")).filter(|marked| !marked.is_empty());
         let hash = self.hash_blanked.then(|| "the discovery hash was taken away".to_owned());
+        let join = self.join_blanked.then(|| "what workers join with was taken away".to_owned());
         let done: Vec<String> =
-            marked.map(|marked| format!("the registrations of {marked}")).into_iter().chain(hash).collect();
+            marked.map(|marked| format!("the registrations of {marked}")).into_iter().chain(hash).chain(join).collect();
         match (self.retired, done.is_empty()) {
             (false, _) => None,
             (true, true) => Some("nothing was left to do".to_owned()),
@@ -184,6 +187,7 @@ mod tests {
             retired: false,
             registrations_finished: vec!["i-00000001".into()],
             hash_blanked: false,
+            join_blanked: false,
             phase: "ready",
             record: "s3://my-bucket/demo/control-plane/cluster.json".into(),
             cluster_id: Some("6f9619ff-8b86-4011-b42d-00c04fc964ff".into()),

@@ -15,6 +15,14 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
+    /// Reads `HOST:PORT`, with brackets around an IPv6 address.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        parse(text)
+    }
+
     /// The address, if the host is one.
     #[must_use]
     pub fn ip(&self) -> Option<IpAddr> {

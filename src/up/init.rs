@@ -16,11 +16,11 @@ use crate::exit::causes;
 use crate::host::files;
 use crate::host::systemd::notify;
 use crate::kube::{Client, Kubeconfig};
-use crate::kubeadm::documents::BootstrapToken;
 use crate::kubeadm::pki::{self, Bundle};
 use crate::kubeadm::run::Kubeadm;
 use crate::kubeadm::state::{Marker, MarkerStage};
 use crate::model::duration::in_words;
+use crate::model::joining::BootstrapToken;
 use crate::model::machine::etcd_data::{EtcdData, EtcdIds};
 use crate::model::machine::ids::{ClaimId, EtcdClusterId, MemberId, Uid};
 use crate::model::membership::certainty::RecordedEtcd;
@@ -32,6 +32,7 @@ use crate::model::up::back_off::back_off;
 use crate::node::Facts;
 use crate::node::credentials::{FOLDER, MEMBER_ETCD};
 use crate::node::data_dir_drop_ins;
+use crate::node::minting::draw;
 use crate::node::point::Point;
 use crate::node::registrar::rfc3339;
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -222,7 +223,7 @@ pub(super) async fn run_init(
     over: InitData,
     deadline: Instant,
 ) -> Result<BootstrapToken> {
-    let token = BootstrapToken::new(&random()?);
+    let token = draw()?;
     let config = PathBuf::from(FOLDER).join("kubeadm-init.yaml");
     let documents = match over {
         InitData::Nothing => facts.documents.init(&facts.cluster, &facts.node, &token, claim_id)?,
@@ -363,16 +364,6 @@ pub(super) async fn ready_uid(client: &Client) -> Result<Uid> {
     let uid = asked
         .map_err(|_| last.context(format!("the local API server was not ready in {}", in_words(READY_TIMEOUT))))?;
     Uid::parse(uid).context("the API server gave a bad UID of the namespace kube-system")
-}
-
-fn random() -> Result<[u8; 22]> {
-    use std::io::Read;
-    let mut bytes = [0; 22];
-    let source = std::fs::File::open("/dev/urandom");
-    source
-        .and_then(|mut source| source.read_exact(&mut bytes))
-        .context("failed to read random bytes from '/dev/urandom'")?;
-    Ok(bytes)
 }
 
 #[cfg(test)]

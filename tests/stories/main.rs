@@ -30,6 +30,7 @@ mod leaders;
 mod leadership;
 mod leaving;
 mod leaving_in_trouble;
+mod let_in;
 mod lost_claims;
 mod lost_records;
 mod machines;

@@ -154,7 +154,7 @@ class Bench:
         for node in self.world.nodes:
             node.imds.set_mode("normal")
             self.world.group.join(node.id)
-            self.world.group.set_ec2_state(node.id, "running")
+            self.world.groups.set_ec2_state(node.id, "running")
             self.world.group.set_lifecycle(node.id, "InService")
         for key in set(objects.names()) - set(self._objects):
             objects.remove(key)

@@ -151,21 +151,7 @@ def _up_command(commands) -> None:
         "--imds", default="normal", metavar="MODE", help="mode of every metadata service at first; see `imds --help`"
     )
     up.add_argument("--iam", type=Path, metavar="FILE", help="let policies count: as `iam` does, from the start")
-    _worker_options(up)
-
-
-def _worker_options(up: argparse.ArgumentParser) -> None:
-    workers = up.add_argument_group("workers", "a second group, whose machines have role = \"worker\" and no endpoint in their settings")
-    workers.add_argument("--workers", type=int, metavar="N", help="how many (default: there is no such group)")
-    workers.add_argument(
-        "--worker-set", action="append", default=[], metavar="KEY=VALUE", help="a setting of every worker, as --set"
-    )
-    workers.add_argument("--worker-kubeadm-config", type=Path, metavar="FILE", help="kubeadm documents for every worker")
-    workers.add_argument("--worker-launch-hook", default="", metavar="NAME", help="as --launch-hook, of that group")
-    workers.add_argument("--worker-terminate-hook", default="", metavar="NAME", help="as --terminate-hook, of that group")
-    workers.add_argument(
-        "--worker-hook-seconds", type=int, default=3600, metavar="SECONDS", help="as --hook-seconds (default: 3600)"
-    )
+    cli_group.worker_options(up)
 
 
 def _world_commands(commands) -> None:

@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Callable
+from pathlib import Path
 
 from .hooks import TRANSITIONS
 from .refresh import MAXIMUM, MINIMUM
@@ -37,6 +38,21 @@ def add_to(commands: argparse._SubParsersAction, command: Callable) -> None:
 def of_workers(command: argparse.ArgumentParser) -> None:
     """Lets a command mean the group of workers."""
     command.add_argument("--workers", action="store_true", help="of the group of workers, not the control plane's")
+
+
+def worker_options(up: argparse.ArgumentParser) -> None:
+    """Adds what `up` takes of a group of workers."""
+    workers = up.add_argument_group("workers", "a second group, whose machines have role = \"worker\" and no endpoint in their settings")
+    workers.add_argument("--workers", type=int, metavar="N", help="how many (default: there is no such group)")
+    workers.add_argument(
+        "--worker-set", action="append", default=[], metavar="KEY=VALUE", help="a setting of every worker, as --set"
+    )
+    workers.add_argument("--worker-kubeadm-config", type=Path, metavar="FILE", help="kubeadm documents for every worker")
+    workers.add_argument("--worker-launch-hook", default="", metavar="NAME", help="as --launch-hook, of that group")
+    workers.add_argument("--worker-terminate-hook", default="", metavar="NAME", help="as --terminate-hook, of that group")
+    workers.add_argument(
+        "--worker-hook-seconds", type=int, default=3600, metavar="SECONDS", help="as --hook-seconds (default: 3600)"
+    )
 
 
 def _hook_commands(commands: argparse._SubParsersAction, command: Callable) -> None:

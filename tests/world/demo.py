@@ -7,8 +7,10 @@ import sys
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
+from typing import TextIO
 
-from . import build, lifetime, show, told
+from . import build, lifetime, show, told, workers
+from .account import GROUPS, WORKER
 from .again import second_run
 from .client import run_as
 from .control import WorldError
@@ -30,6 +32,10 @@ Exit code 0 only if it has healed."""
 
 # Each joining node adds its part to what a run may take.
 SECONDS, SECONDS_PER_NODE = 120.0, 60.0
+SECONDS_PER_WORKER = 3.0
+# How long the Nodes of workers that have joined may take to be Ready.
+WORKERS_SECONDS = 30.0
+WORKER_COLUMNS = ("index", "instance", "name", "node", "machine")
 STATUS_SECONDS = 60.0
 LOG_LINES = 20
 
@@ -37,6 +43,9 @@ LOG_LINES = 20
 def main() -> int:
     options = argparse.ArgumentParser(prog="dev/demo", description=ABOUT)
     options.add_argument("--nodes", type=int, choices=[1, 3, 5, 7], default=3, help="size of the group (default: 3)")
+    options.add_argument(
+        "--workers", type=int, default=0, metavar="N", help="a second group of this many workers, which join, come and go"
+    )
     options.add_argument("--replace", action="store_const", const="replace", dest="story", help="same as --story replace")
     options.add_argument("--refresh", action="store_const", const="refresh", dest="story", help="same as --story refresh")
     options.add_argument("--hibernate", action="store_const", const="hibernate", dest="story", help="same as --story hibernate")
@@ -47,6 +56,8 @@ def main() -> int:
     if arguments.story == "list":
         print("\n".join(f"{story.name:<14}{story.about}" for story in STORIES.values()))
         return 0
+    if arguments.workers < 0 or (arguments.workers and arguments.story):
+        options.error("--workers takes a number, and no story")
     if arguments.story and arguments.story not in STORIES:
         options.error(f"there is no story '{arguments.story}': one of {', '.join(STORIES)}")
     # Before a build that takes minutes.
@@ -61,7 +72,7 @@ def main() -> int:
     try:
         if arguments.story:
             return told.run(folder, STORIES[arguments.story], arguments.json)
-        return run(folder, arguments.nodes, arguments.json)
+        return run(folder, arguments.nodes, arguments.json, arguments.workers)
     except WorldError as error:
         print(f"dev/demo: {error}", file=sys.stderr)
         return 1
@@ -74,15 +85,19 @@ def main() -> int:
             lifetime.stop(folder)
 
 
-def run(folder: Path, size: int, as_json: bool) -> int:
-    """One demo in a world in `folder`; returns the exit code."""
+def run(folder: Path, size: int, as_json: bool, count: int = 0) -> int:
+    """One demo in a world in `folder`, with `count` workers; returns the exit code."""
     # With --json, standard output belongs to the program that reads it, and nobody looks on.
     with open("/dev/null", "w", encoding="utf-8") if as_json else open(1, "w", closefd=False) as out:
-        print(f"An emulated AWS, and {size} machines that boot at once:", file=out, flush=True)
-        lifetime.start(folder, Options(binary=str(build.binary()), nodes=size))
-        Progress(folder, out).follow(SECONDS + SECONDS_PER_NODE * size)
+        more = f" and {count} workers" if count else ""
+        print(f"An emulated AWS, and {size} machines{more} that boot at once:", file=out, flush=True)
+        lifetime.start(folder, Options(binary=str(build.binary()), nodes=size, **(with_workers(count) if count else {})))
+        limit = SECONDS + SECONDS_PER_NODE * size + SECONDS_PER_WORKER * count
+        Progress(folder, out).follow(limit)
         cost, nodes = figures(folder), look(folder)
         faults = wrong(nodes, size, cost.inits)
+        if count:
+            faults += look_after_workers(folder, count, limit, out)
         print("".join(logs_of_failures(folder, nodes)), file=out)
         status = run_as(folder, "1", ["kubeboot", "status"], STATUS_SECONDS)
         again = second_run(folder, nodes)
@@ -92,6 +107,21 @@ def run(folder: Path, size: int, as_json: bool) -> int:
     if as_json:
         print(json.dumps(outcome(nodes, cost, again, faults, size), indent=2))
     return 1 if faults else 0
+
+
+def with_workers(count: int) -> dict:
+    """The options of a world with a second group: agents approve who joins, and drain who leaves."""
+    hook = {"terminate_hook": "leave", "group": GROUPS[WORKER]}
+    return {"workers": count, "agents": True, "worker_terminate_hook": "leave", "worker_settings": hook}
+
+
+def look_after_workers(folder: Path, count: int, limit: float, out: TextIO) -> list[str]:
+    """Shows the workers, has some come and go, and returns what was wrong."""
+    workers.wait_for(lambda: not workers.wrong(workers.look(folder), count), WORKERS_SECONDS)
+    joined = workers.look(folder)
+    print(show.table([asdict(worker) for worker in joined], WORKER_COLUMNS), "", sep="\n", file=out, flush=True)
+    found = workers.wrong(joined, count)
+    return found or workers.come_and_go(folder, count, limit, out)
 
 
 def logs_of_failures(folder: Path, nodes: list[NodeOutcome]) -> list[str]:

@@ -29,6 +29,8 @@ SSE_VARIABLE = "HTTP_X_AMZ_SERVER_SIDE_ENCRYPTION"
 ENCRYPTED = ("PutObject", "CreateMultipartUpload")
 # A policy sees what the caller has asked for, not what the bucket's default makes of it.
 DEFAULTED = "world.encryption_by_default"
+# They change one instance, which a policy can name, also as the caller's own.
+INSTANCE_ACTIONS = ("ModifyInstanceAttribute",)
 # They mean one group, which a policy can name.
 GROUP_ACTIONS = ("CompleteLifecycleAction", "RecordLifecycleActionHeartbeat", "SetInstanceHealth")
 
@@ -76,7 +78,7 @@ class Iam:
 
     def before(self, call: Call, environ: dict, node: str) -> tuple | None:
         """The refusal of a call that the policies do not allow."""
-        return self._first_refusal(call, node, self._needs(call, environ, self._role_of(node)) if self._on else ())
+        return self._first_refusal(call, node, self._needs(call, environ, self._role_of(node), node) if self._on else ())
 
     def after(self, call: Call, node: str, code: int | None, headers: list[tuple[str, str]]) -> tuple | None:
         """The refusal of an answer: S3 decrypts in the caller's name, and tells of a missing object who may list."""
@@ -89,10 +91,15 @@ class Iam:
         needs = [_ask_kms(role, "kms:Decrypt", key)] if key and call.action == "GetObject" else []
         return self._first_refusal(call, node, needs)
 
-    def _needs(self, call: Call, environ: dict, role: Role) -> Iterator[Ask]:
+    def _needs(self, call: Call, environ: dict, role: Role, node: str) -> Iterator[Ask]:
         if call.service != "s3":
-            resource = self._group(call) if call.action in GROUP_ACTIONS else "*"
-            yield _ask(role, f"{call.service}:{call.action}", resource)
+            resource, context = self._group(call) if call.action in GROUP_ACTIONS else "*", {}
+            if call.action in INSTANCE_ACTIONS:
+                instance = call.form.get("InstanceId", "")
+                resource = f"arn:aws:ec2:{REGION}:{ACCOUNT}:instance/{instance}"
+                # The name of a session by which an instance has its role is its ID.
+                context = {"aws:userid": f"{role.arn.rpartition('/')[2].upper()}:{node}", "ec2:InstanceID": instance}
+            yield _ask(role, f"{call.service}:{call.action}", resource, **context)
             return
         resource = "arn:aws:s3:::" + "/".join(filter(None, (call.bucket, call.key)))
         names = {"s3:if-match": "HTTP_IF_MATCH", "s3:if-none-match": "HTTP_IF_NONE_MATCH"}

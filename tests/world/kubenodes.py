@@ -11,6 +11,17 @@ SECONDS = 5.0
 
 def ask(address: str, disk: Path) -> list[str]:
     """The names of all Nodes that the API server at `address` knows, sorted; empty if there is none that answers."""
+    return sorted(read(address, disk))
+
+
+def is_ready(node: dict) -> bool:
+    """Whether a Node's kubelet serves."""
+    conditions = node.get("status", {}).get("conditions", [])
+    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
+
+
+def read(address: str, disk: Path) -> dict[str, dict]:
+    """The Nodes that the API server at `address` knows, by their names; empty if there is none that answers."""
     pki = disk / "etc/kubernetes/pki"
     try:
         tls = ssl.create_default_context(cafile=str(pki / "ca.crt"))
@@ -23,5 +34,5 @@ def ask(address: str, disk: Path) -> list[str]:
         finally:
             connection.close()
     except (OSError, http.client.HTTPException, ValueError):
-        return []
-    return sorted(item["metadata"]["name"] for item in answer.get("items", [])) if response.status == 200 else []
+        return {}
+    return {item["metadata"]["name"]: item for item in answer.get("items", [])} if response.status == 200 else {}

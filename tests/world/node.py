@@ -78,9 +78,11 @@ class Node:
         """The disk of a fresh instance. `kubeadm_config` is the text of that file; empty for none."""
         if kubeadm_config:
             settings = {**settings, "kubeadm_config": KUBEADM_CONFIG}
+        if self.role == CONTROL_PLANE:
+            settings = {**QUIET, **settings}
         path = self.machine.folder / "disk"
         machine_id = self.id.removeprefix("i-").ljust(32, "0")
-        disk.format(path, self._host_name, self.address, self.loopback, self._endpoint, config_toml({**QUIET, **settings}), machine_id)
+        disk.format(path, self._host_name, self.address, self.loopback, self._endpoint, config_toml(settings), machine_id)
         if kubeadm_config:
             file = path / KUBEADM_CONFIG.lstrip("/")
             whole.write(file, kubeadm_config, 0o600)

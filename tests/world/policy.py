@@ -3,6 +3,7 @@
 moto's own authorisation looks at actions: neither at resources nor conditions, nor at policies of buckets and keys.
 """
 
+import json
 import re
 from dataclasses import dataclass, field
 
@@ -12,6 +13,8 @@ FIELDS = {"Sid", "Effect", "Principal", "Action", "Resource", "Condition"}
 KEYS = {
     "aws:PrincipalArn",
     "aws:SecureTransport",
+    "aws:userid",
+    "ec2:InstanceID",
     "kms:GrantIsForAWSResource",
     "kms:ViaService",
     "s3:ObjectCreationOperation",
@@ -63,6 +66,9 @@ def _statement(statement: dict) -> Statement:
     if unknown or statement.get("Effect") not in ("Allow", "Deny"):
         raise ValueError(f"cannot judge the statement {statement}: {', '.join(sorted(unknown)) or 'its Effect'}")
     conditions = []
+    variables = set(re.findall(r"\$\{([^}]+)\}", json.dumps(statement)))
+    if variables - KEYS:
+        raise ValueError(f"cannot judge the policy variables {', '.join(sorted(variables))}")
     for operator, keys in statement.get("Condition", {}).items():
         for key, wanted in keys.items():
             if operator not in {*POSITIVE, *NEGATIVE, "Null"} or key not in KEYS:
@@ -81,8 +87,18 @@ def _holds(condition: tuple[str, str, tuple[str, ...]], context: dict[str, str])
     if operator == "Null":
         return (have is None) == (wanted == ("true",))
     patterns = POSITIVE.get(operator, NEGATIVE.get(operator))
+    wanted = tuple(filter(None, (_filled(one, context) for one in wanted)))
     equal = have is not None and any(_like(one, have) if patterns else one == have for one in wanted)
     return equal if operator in POSITIVE else not equal
+
+
+def _filled(text: str, context: dict[str, str]) -> str:
+    """A value with its policy variables; empty, which nothing is like, if the request has no value for one of them."""
+    for variable in re.findall(r"\$\{([^}]+)\}", text):
+        if variable not in context:
+            return ""
+        text = text.replace(f"${{{variable}}}", context[variable])
+    return text
 
 
 def _like(pattern: str, text: str) -> bool:

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import TextIO
 
-from .account import PREFIX
+from .account import PREFIX, WORKER
 from .control import WorldError, ask
 
 REGISTRATIONS = f"{PREFIX}/control-plane/nodes"
@@ -29,7 +29,9 @@ class Progress:
         """Shows and waits; False if some node had not ended after that many seconds."""
         while time.monotonic() - self._begin < seconds:
             nodes = [node for node in ask(self._folder, "status")["nodes"] if self._is_followed(node)]
-            self._show({f"{node['index']} {node['id']}": self._tell(node) for node in nodes})
+            workers = [node for node in nodes if node.get("role") == WORKER]
+            told = {f"node {node['index']} {node['id']}": self._tell(node) for node in nodes if node not in workers}
+            self._show({**told, **({"workers": _sum(workers)} if workers else {})})
             if all(node["up_exit"] is not None for node in nodes):
                 return True
             time.sleep(TICK_SECONDS)
@@ -50,14 +52,21 @@ class Progress:
         if not self._out.isatty():
             for node, text in now.items():
                 if self._shown.get(node) != text:
-                    print(f"{elapsed}  node {node}  {text}", file=self._out, flush=True)
+                    print(f"{elapsed}  {node}  {text}", file=self._out, flush=True)
         else:
             width = shutil.get_terminal_size().columns
             back = f"\033[{self._lines}F" if self._lines else ""
-            lines = [elapsed, *(f"  node {node}  {text}" for node, text in now.items())]
+            lines = [elapsed, *(f"  {node}  {text}" for node, text in now.items())]
             print(back + "\n".join(line[: width - 1] + "\033[K" for line in lines), file=self._out, flush=True)
             self._lines = len(lines)
         self._shown = now
+
+
+def _sum(workers: list[dict]) -> str:
+    """All workers in a few words: there may be a hundred."""
+    ended = [worker["up_exit"] for worker in workers if worker["up_exit"] is not None]
+    failed = sum(code != 0 for code in ended)
+    return f"{len(ended) - failed} of {len(workers)} joined{f', {failed} FAILED' if failed else ''}"
 
 
 def registration(folder: Path, instance: str) -> dict:

@@ -107,8 +107,24 @@ def test_lists_are_selected_and_come_in_pages(node):
     first = node.get("/api/v1/namespaces/default/configmaps?labelSelector=page=1&limit=2")
     assert [each["metadata"]["name"] for each in first["items"]] == ["p1", "p2"]
     rest = node.get(f"/api/v1/namespaces/default/configmaps?labelSelector=page=1&limit=2&continue={first['metadata']['continue']}")
-    assert [each["metadata"]["name"] for each in rest["items"]] == ["p3"] and rest["metadata"] == {}
+    assert [each["metadata"]["name"] for each in rest["items"]] == ["p3"] and "continue" not in rest["metadata"]
     one = node.get("/api/v1/namespaces/default/configmaps?fieldSelector=metadata.name=p2")
     assert [each["metadata"]["name"] for each in one["items"]] == ["p2"]
     status, text = node.answer("GET", "/api/v1/namespaces/default/configmaps?fieldSelector=data.a=b")
     assert status == 400 and "field label not supported: data.a" in text
+    assert int(first["metadata"]["resourceVersion"]) > 0
+
+
+def test_the_pages_of_a_list_are_of_one_moment(node):
+    """So that a watch from its version on misses nothing that came meanwhile."""
+    where = "/api/v1/namespaces/default/configmaps"
+    for name in ("q2", "q3"):
+        node.api("POST", where, {"metadata": {"name": name, "labels": {"page": "2"}}})
+    first = node.get(f"{where}?labelSelector=page=2&limit=1")
+    node.api("POST", where, {"metadata": {"name": "q4", "labels": {"page": "2"}}})
+    rest = node.get(f"{where}?labelSelector=page=2&limit=9&continue={first['metadata']['continue']}")
+    assert [each["metadata"]["name"] for each in rest["items"]] == ["q3"]
+    assert rest["metadata"]["resourceVersion"] == first["metadata"]["resourceVersion"]
+    assert node.answer("GET", f"{where}?limit=1&continue=xx")[0] == 400
+    node.etcdctl("compact", node.get(where)["metadata"]["resourceVersion"])
+    assert node.answer("GET", f"{where}?labelSelector=page=2&limit=9&continue={first['metadata']['continue']}")[0] == 410

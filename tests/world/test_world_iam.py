@@ -36,6 +36,9 @@ def policies(*statements: dict, bucket: tuple = (), keys: dict | None = None) ->
         (allow("*", Condition={"Null": {"s3:if-match": "true"}}), Ask("a", "r", {"s3:if-match": "e"}), False),
         (allow("*", Condition={"StringEquals": {"kms:ViaService": "s3"}}), Ask("a", "r"), False),
         (allow("*", Condition={"StringNotEquals": {"kms:ViaService": "s3"}}), Ask("a", "r"), True),
+        (allow("*", Condition={"StringLike": {"aws:userid": "*:${ec2:InstanceID}"}}), Ask("a", "r", {"aws:userid": "R:i-1", "ec2:InstanceID": "i-1"}), True),
+        (allow("*", Condition={"StringLike": {"aws:userid": "*:${ec2:InstanceID}"}}), Ask("a", "r", {"aws:userid": "R:i-1", "ec2:InstanceID": "i-2"}), False),
+        (allow("*", Condition={"StringLike": {"aws:userid": "*${ec2:InstanceID}"}}), Ask("a", "r", {"aws:userid": "R:i-1"}), False),
         (
             allow("*", Condition={"ArnNotEquals": {"aws:PrincipalArn": "arn:*"}}),
             Ask("a", "r", {"aws:PrincipalArn": "arn:x"}),
@@ -60,6 +63,7 @@ def test_a_statement_applies(statement, ask, holds):
         {"Effect": "allow", "Action": "*", "Resource": "*"},
         allow("*", Condition={"IpAddress": {"aws:SourceIp": "10.0.0.0/8"}}),
         allow("*", Condition={"StringEquals": {"aws:SourceVpce": "vpce-1"}}),
+        allow("*", Condition={"StringEquals": {"aws:userid": "${aws:SourceIp}"}}),
     ],
 )
 def test_what_cannot_be_judged_is_refused_at_once(statement):

@@ -193,6 +193,22 @@ def test_a_workers_role_describes_nothing_and_answers_the_hooks_of_its_group(jud
             scaling.record_lifecycle_action_heartbeat(AutoScalingGroupName=group, LifecycleHookName="none", InstanceId=node["id"])
 
 
+def test_a_policy_can_let_a_machine_change_itself_and_no_other(judged):
+    """By the name of the session by which an instance has its role, which is the instance's ID."""
+    own = {"StringLike": {"aws:userid": "*:${ec2:InstanceID}"}}
+    allowed = {"Effect": "Allow", "Action": "ec2:ModifyInstanceAttribute", "Resource": "*", "Condition": own}
+    worker = {**POLICIES["worker"], "policies": [{"Statement": [allowed]}]}
+    judged.ask("iam", policies={**POLICIES, "worker": worker})
+    node, other = of_role(judged, "worker")[:2]
+    ec2, change = client(judged, "ec2", node), {"SourceDestCheck": {"Value": False}}
+    ec2.modify_instance_attribute(InstanceId=node["id"], **change)
+    with pytest.raises(ClientError, match="UnauthorizedOperation"):
+        ec2.modify_instance_attribute(InstanceId=other["id"], **change)
+    found = client(judged, "ec2", judged.node(1)).describe_instances(InstanceIds=[node["id"], other["id"]])
+    checks = {each["Instances"][0]["InstanceId"]: each["Instances"][0]["SourceDestCheck"] for each in found["Reservations"]}
+    assert checks == {node["id"]: False, other["id"]: True}
+
+
 def test_without_a_policy_of_their_own_workers_may_nothing(judged):
     judged.ask("iam", policies={key: value for key, value in POLICIES.items() if key != "worker"})
     with pytest.raises(ClientError, match="AccessDenied|403|Forbidden"):

@@ -125,11 +125,11 @@ class Verbs(GroupVerbs):
     def stranger_start(self, at: str, answer: str = "401", ca_of: str | None = None, uid: str = "") -> dict:
         """Somebody else answers on port 6443 of `at`: "endpoint", a node, or an address. See strangers.py."""
         authority = self._world.find(ca_of).machine.folder / "disk/etc/kubernetes/pki" if ca_of else None
-        return {"address": self._world.invite(at, answer, authority, uid)}
+        return {"address": self._world.visits.invite(at, answer, authority, uid)}
 
     def stranger_stop(self, at: str | None = None) -> dict:
         """That one, or all of them, are gone."""
-        return {"gone": self._world.send_away(at)}
+        return {"gone": self._world.visits.send_away(at)}
 
     # What else AWS says.
 
@@ -146,7 +146,7 @@ class Verbs(GroupVerbs):
         return {"node": found.id, "notice": kind, "text": "" if gone else text}
 
     def lb(self, mode: str) -> dict:
-        self._world.must_be_alone_at_the_endpoint()
+        self._world.visits.must_be_none_at_the_endpoint()
         self._world.balancer.set_mode(mode)
         return self._world.balancer.state()
 

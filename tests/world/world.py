@@ -22,7 +22,7 @@ from .metadata import Identity
 from .node import Node
 from .options import Options
 from .outside import OutsideEtcd
-from .strangers import Stranger
+from .visits import Visits
 
 # What EC2 says of machines whose power is off.
 OFF_STATES = ("shutting-down", "terminated", "stopping", "stopped")
@@ -68,8 +68,7 @@ class World:
         self.aws = Aws(self._network.listener, self.groups, self.faults, self.iam, requests, self.events)
         self.balancer = Balancer(self.addresses.balancer, self.targets, options.check_interval, options.check_threshold)
         self.balancer.set_mode(options.balancer)
-        self._strangers: dict[str, Stranger] = {}
-        self._lent = options.balancer
+        self.visits = Visits(self.balancer, self._where, self.events)
         threading.Thread(target=self._follow_the_group, name="scaling", daemon=True).start()
 
     def start(self) -> None:
@@ -185,46 +184,6 @@ class World:
         group.leave(node.id)
         self.events.write("terminated", node=node.id, index=node.index)
 
-    def invite(self, at: str, answer: str, authority: Path | None, uid: str) -> str:
-        """Lets a stranger answer at the endpoint, at a machine or at an address, and returns that address."""
-        address = self._where(at)
-        if address in self._strangers:
-            raise ValueError(f"a stranger answers at {address} already")
-        if address == self.addresses.balancer:
-            self._lent = self.balancer.mode
-            self.balancer.set_mode("none")
-        try:
-            self._strangers[address] = Stranger(address, answer, authority, uid)
-        except (OSError, ValueError):
-            self._give_back(address)
-            raise
-        self.events.write("stranger", address=address, answer=answer)
-        return address
-
-    def send_away(self, at: str | None) -> list[str]:
-        """Ends the stranger at that place, or all of them. What was there before answers again."""
-        gone = [self._where(at)] if at else list(self._strangers)
-        for address in gone:
-            if address not in self._strangers:
-                raise ValueError(f"no stranger answers at {address}")
-            self._strangers.pop(address).stop()
-            self._give_back(address)
-        return gone
-
-    def must_be_alone_at_the_endpoint(self) -> None:
-        """Raises ValueError while a stranger has the load balancer's place."""
-        if self.addresses.balancer in self._strangers:
-            raise ValueError("a stranger answers at the endpoint: send it away first")
-
-    def _where(self, at: str) -> str:
-        if at == "endpoint":
-            return self.addresses.balancer
-        return at if at.count(".") == 3 else self.find(at).address
-
-    def _give_back(self, address: str) -> None:
-        if address == self.addresses.balancer:
-            self.balancer.set_mode(self._lent)
-
     def targets(self) -> list[str]:
         """The addresses registered with the load balancer: a machine is deregistered before its hook runs."""
         nodes = [node for node in list(self.nodes) if node.role == CONTROL_PLANE]
@@ -311,6 +270,12 @@ class World:
         instance = call.form.get("InstanceId", "")
         group = self.groups.named(call.form.get("AutoScalingGroupName")) or self.groups.owners.get(instance)
         return group.arn if group else "*"
+
+    def _where(self, at: str) -> str:
+        """The address that is meant by "endpoint", a node, or an address."""
+        if at == "endpoint":
+            return self.addresses.balancer
+        return at if at.count(".") == 3 else self.find(at).address
 
     def _identity(self, group: Group, instance: str, address: str, slot: int) -> Identity:
         made = group.instance(instance)

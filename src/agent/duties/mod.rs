@@ -5,6 +5,7 @@ mod leadership;
 mod look;
 mod past;
 mod save;
+mod workers;
 
 use super::serve::Board;
 use crate::aws::Session;
@@ -18,6 +19,7 @@ use save::Saver;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
+use workers::Workers;
 
 /// Between two short looks: etcd's list, and who of it answers.
 const GLANCE_INTERVAL: Duration = Duration::from_secs(10);
@@ -75,6 +77,7 @@ struct Leader<'a> {
     words: watch::Sender<String>,
     eyes: Eyes<'a>,
     saver: Saver<'a>,
+    workers: Workers,
     /// When everything is looked at again.
     next_look: Instant,
     /// When registrations that are over are looked for.
@@ -91,8 +94,9 @@ impl<'a> Leader<'a> {
         words: watch::Sender<String>,
     ) -> Self {
         let now = Instant::now();
-        let (eyes, saver) = (Eyes::new(scene), Saver::new(scene));
-        Self { scene, told, over, trouble, words, eyes, saver, next_look: now, next_past: now, said: String::new() }
+        let (eyes, saver, workers) = (Eyes::new(scene), Saver::new(scene), Workers::new(scene));
+        let (next_look, next_past, said) = (now, now, String::new());
+        Self { scene, told, over, trouble, words, eyes, saver, workers, next_look, next_past, said }
     }
 
     async fn lead(&mut self) {
@@ -121,6 +125,7 @@ impl<'a> Leader<'a> {
         let look = timeout(LOOK_TIMEOUT, self.eyes.look(sees_trouble, None)).await??;
         let decided = decide(&look.sight);
         self.next_look = Instant::now() + look.pace();
+        self.workers.sees(&look);
         self.tell(&decided);
         let done = self.carry_out(&look, &decided).await;
         self.saver.pass(&look).await;
@@ -165,6 +170,7 @@ impl<'a> Leader<'a> {
     fn tell(&mut self, decided: &Decided) {
         let mut told: Vec<String> = decided.duties.iter().map(ToString::to_string).collect();
         told.extend(decided.waits.iter().cloned());
+        told.extend(self.workers.trouble());
         self.say(&if told.is_empty() { "nothing to do".to_owned() } else { told.join("; ") });
     }
 

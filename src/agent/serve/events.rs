@@ -63,14 +63,19 @@ async fn write(facts: &Facts, event: &NodeEvent) -> Result<()> {
 
 /// The Event as kubelet would write it: in the namespace `default`, about a Node whose UID is its name, by which `kubectl describe node` finds it.
 fn object(node: &str, event: &NodeEvent, now: SystemTime) -> Value {
+    about(&json!({"kind": "Node", "name": node, "uid": node}), node, node, event, now)
+}
+
+/// An Event about an object that is in no namespace, from the machine of this Node. `name` is what the Event's own name begins with.
+pub(in crate::agent) fn about(involved: &Value, name: &str, node: &str, event: &NodeEvent, now: SystemTime) -> Value {
     let nanoseconds = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
     let time = humantime::format_rfc3339_seconds(now).to_string();
-    let short: String = node.chars().take(NAME).collect();
+    let short: String = name.chars().take(NAME).collect();
     json!({
         "apiVersion": "v1",
         "kind": "Event",
         "metadata": {"name": format!("{}.{nanoseconds:x}", short.trim_end_matches(['.', '-'])), "namespace": "default"},
-        "involvedObject": {"kind": "Node", "name": node, "uid": node},
+        "involvedObject": involved,
         "reason": event.reason,
         "message": event.message,
         "type": if event.is_warning { "Warning" } else { "Normal" },

@@ -17,6 +17,7 @@ mod on_demand;
 mod page;
 
 pub(super) use board::Board;
+pub(super) use events::about;
 
 use crate::host::boottime;
 use crate::host::http::{self, Said};

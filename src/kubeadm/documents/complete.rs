@@ -5,12 +5,14 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use crate::model::joining::BootstrapToken;
 use crate::model::machine::ids::ClaimId;
 
+use super::node::init_token;
 use super::value::{at, fill, list_mut, mapping, not_a, pairs, text, texts};
 use super::{
-    BootstrapToken, CLUSTER, CLUSTER_TOKEN, ClusterFacts, DocumentRefusal, Documents, INIT, JOIN, KUBEADM_GROUP,
-    NodeFacts, RESET, UPGRADE,
+    CLUSTER, CLUSTER_TOKEN, ClusterFacts, DocumentRefusal, Documents, INIT, JOIN, KUBEADM_GROUP, NodeFacts, RESET,
+    UPGRADE,
 };
 
 /// Phases of init that join has as well, with their names in join.
@@ -45,7 +47,7 @@ impl Documents {
         token: &BootstrapToken,
         claim: &ClaimId,
     ) -> Result<String, DocumentRefusal> {
-        mapping(&mut init, "")?.insert("bootstrapTokens".into(), json!([token.document()]));
+        mapping(&mut init, "")?.insert("bootstrapTokens".into(), json!([init_token(token)]));
         let mut configuration = self.cluster_configuration(cluster)?;
         if self.external_etcd().is_none() {
             name_etcd_cluster(&mut configuration, claim)?;

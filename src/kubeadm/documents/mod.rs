@@ -33,7 +33,7 @@ mod worker;
 
 pub use drift::DocumentDrift;
 pub use host_files::{Expected, HostFile};
-pub use node::{BootstrapToken, ClusterFacts, NodeFacts};
+pub use node::{ClusterFacts, NodeFacts};
 pub(crate) use parse::yaml;
 pub use read::ExternalEtcd;
 pub use refusal::DocumentRefusal;

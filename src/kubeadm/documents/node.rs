@@ -4,6 +4,8 @@ use std::net::IpAddr;
 
 use serde_json::{Value, json};
 
+use crate::model::joining::BootstrapToken;
+
 /// What is the same on all machines of the cluster.
 #[derive(Debug, Clone)]
 pub struct ClusterFacts {
@@ -49,45 +51,17 @@ pub struct NodeFacts {
     pub has_harmless_folder: bool,
 }
 
+/// How long the token of an init is valid: as long as an init may take.
+const TOKEN_TTL: &str = "15m0s";
+
 /// The bootstrap token that `kubeadm init` makes. kubeboot does not need it, but kubeadm always makes one: this one is valid for
-/// minutes and is deleted right after init. Has no `Debug`, so that its secret half is written into the document only.
-pub struct BootstrapToken {
-    id: String,
-    secret: String,
-}
-
-impl BootstrapToken {
-    /// How long the token is valid: as long as an init may take.
-    const TTL: &'static str = "15m0s";
-    const ALPHABET: &'static [u8] = b"abcdefghijklmnopqrstuvwxyz0123456789";
-
-    /// Makes a token from 22 random bytes of the operating system.
-    #[must_use]
-    pub fn new(random: &[u8; 22]) -> Self {
-        let letters = random.map(|byte| char::from(Self::ALPHABET[usize::from(byte) % Self::ALPHABET.len()]));
-        let (id, secret) = letters.split_at(6);
-        Self { id: id.iter().collect(), secret: secret.iter().collect() }
-    }
-
-    /// The public half, by which the token is deleted.
-    #[must_use]
-    pub fn id(&self) -> &str {
-        &self.id
-    }
-
-    /// The whole token, for the redaction of kubeadm's output.
-    #[must_use]
-    pub fn reveal(&self) -> String {
-        format!("{}.{}", self.id, self.secret)
-    }
-
-    pub(super) fn document(&self) -> Value {
-        json!({
-            "token": self.reveal(),
-            "ttl": Self::TTL,
-            "usages": ["signing", "authentication"],
-            "groups": ["system:bootstrappers:kubeadm:default-node-token"],
-            "description": "kubeboot: for kubeadm init alone, deleted when it is done",
-        })
-    }
+/// minutes and is deleted right after init.
+pub(super) fn init_token(token: &BootstrapToken) -> Value {
+    json!({
+        "token": token.expose(),
+        "ttl": TOKEN_TTL,
+        "usages": ["signing", "authentication"],
+        "groups": ["system:bootstrappers:kubeadm:default-node-token"],
+        "description": "kubeboot: for kubeadm init alone, deleted when it is done",
+    })
 }

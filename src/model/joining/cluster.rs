@@ -63,6 +63,10 @@ impl JoinKind for JoinCluster {
         }
         Ok(stored)
     }
+
+    fn generation(&self) -> u64 {
+        self.generation
+    }
 }
 
 /// A host and a port. Whoever uses it parses it whole; here nothing passes that would be more than that in a file or a message.

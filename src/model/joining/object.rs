@@ -56,6 +56,9 @@ pub trait JoinKind: Serialize + Sized {
     /// # Errors
     /// What in it cannot be.
     fn of(stored: Self::Stored) -> Result<Self, &'static str>;
+
+    /// The generation of the cluster record that it is of.
+    fn generation(&self) -> u64;
 }
 
 #[derive(Serialize)]
@@ -66,6 +69,15 @@ struct Blanked {
 }
 
 impl<T: JoinKind> Join<T> {
+    /// The generation of the cluster record that it is of.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        match self {
+            Self::Published(published) => published.generation(),
+            Self::Blank { generation } => *generation,
+        }
+    }
+
     /// The bytes to store: of a token, a secret. Equal objects give equal bytes.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {

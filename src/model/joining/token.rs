@@ -43,6 +43,10 @@ impl JoinKind for JoinToken {
             Err(_) => Err("its token is none"),
         }
     }
+
+    fn generation(&self) -> u64 {
+        self.generation
+    }
 }
 
 #[cfg(test)]

@@ -147,11 +147,12 @@ pub fn retired(record: &ClusterRecord) -> Option<ClusterRecord> {
 }
 
 /// The record of a cluster whose own one is lost: it went back to the version `before`, or there is none. It names every claim
-/// that is given up. The claim ID must be fresh.
+/// that is given up, and its generation is above that of everything that was `published` for workers. The claim ID must be fresh.
 #[must_use]
 pub fn lost(
     before: Option<&ClusterRecord>,
     claim_id: ClaimId,
+    published: Option<u64>,
     identity: Identity,
     claims: impl IntoIterator<Item = ClaimId>,
 ) -> ClusterRecord {
@@ -162,7 +163,7 @@ pub fn lost(
     }
     ClusterRecord {
         claim_id,
-        generation: before.map_or(1, |record| record.generation + 1),
+        generation: before.map(|record| record.generation).max(published).map_or(1, |highest| highest + 1),
         identity,
         yielded: Vec::new(),
         retired_claims: retired.into_iter().collect(),
@@ -452,7 +453,7 @@ mod tests {
     #[test]
     fn a_lost_record_names_every_claim_that_it_gives_up_and_no_cluster() {
         let lost = |before: Option<&ClusterRecord>, claims: &[u8]| {
-            super::lost(before, claim_id(9), identity("h"), claims.iter().map(|n| claim_id(*n)))
+            super::lost(before, claim_id(9), None, identity("h"), claims.iter().map(|n| claim_id(*n)))
         };
         let ids = |claims: &[u8]| claims.iter().map(|n| claim_id(*n)).collect::<Vec<_>>();
         let earlier = ClusterRecord { retired_claims: ids(&[2]), ..record(4, RecordState::Retired(None)) };
@@ -476,6 +477,11 @@ mod tests {
             assert_eq!(next, expected, "{before:?}");
             assert_eq!(ClusterRecord::parse(&next.to_bytes()).as_ref(), Ok(&next));
             assert!(next.gives_up(&claim_id(9)) && !next.gives_up(&claim_id(8)));
+        }
+        let published = [(None, 7, 8), (Some(held(1, 1, 0)), 7, 8), (Some(held(1, 1, 0)), 2, 5)];
+        for (before, published, expected) in published {
+            let next = super::lost(before.as_ref(), claim_id(9), Some(published), identity("h"), []);
+            assert_eq!(next.generation, expected, "workers would not take what follows");
         }
     }
 }

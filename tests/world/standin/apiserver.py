@@ -13,7 +13,7 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qsl, urlsplit
 
-from . import dial, etcdapi, mounts, node, rbac, resources, signing, storage, tokens, users
+from . import dial, etcdapi, mounts, node, rbac, resources, signing, storage, tokens, users, watching
 
 HEALTH_TIMEOUT = 2.0  # seconds for the read behind /readyz
 ETCD_TIMEOUT = 10.0  # seconds for any other call: etcd itself gives up after 7
@@ -103,7 +103,23 @@ class Request(BaseHTTPRequestHandler):
         except (dial.Unreachable, etcdapi.EtcdError) as error:
             message = f"etcdserver: {str(error).removeprefix('etcdserver: ')}"
             status, answer = 500, _status(500, "InternalError", message)
-        self._json(status, answer)
+        if isinstance(answer, watching.Watch):
+            self._stream(answer)
+        else:
+            self._json(status, answer)
+
+    def _stream(self, watch):
+        """Sends the events of a watch as they come. What breaks ends it, and the connection."""
+        self.close_connection = True
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        with contextlib.suppress(dial.Unreachable, etcdapi.EtcdError, OSError):
+            for event in watch.events(self.connection):
+                line = watching.line(event)
+                self.wfile.write(b"%x\r\n%s\r\n" % (len(line), line))
+            self.wfile.write(b"0\r\n\r\n")
 
     def _body(self):
         length = int(self.headers.get("Content-Length") or 0)

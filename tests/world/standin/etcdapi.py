@@ -4,10 +4,14 @@ Every member answers the gateway on its client address, with the same certificat
 """
 
 import base64
+import contextlib
+import http.client
 import json
+import socket
 
 from . import dial
 
+WATCH_TIMEOUT = 600.0  # seconds; whoever watches ends it before
 CALL_TIMEOUT = 2.0  # seconds that kubeadm gives one call to etcd
 
 
@@ -102,11 +106,23 @@ class Client:
         """A linearizable read: list of (key, value, revision of the last change), all text and numbers."""
         body = {"key": _b64(key)}
         if prefix:
-            body["range_end"] = _b64(key[:-1] + chr(ord(key[-1]) + 1))
+            body["range_end"] = _b64(_after(key))
         return [
             (_text(kv["key"]), _text(kv.get("value", "")), int(kv["mod_revision"]))
             for kv in self.call("kv/range", body).get("kvs", [])
         ]
+
+    def snapshot(self, key, at=0):
+        """All keys with a prefix as of one revision, the present one without it: (the same as of get(), that revision)."""
+        body = {"key": _b64(key), "range_end": _b64(_after(key)), **({"revision": str(at)} if at else {})}
+        answer = self.call("kv/range", body)
+        rows = [(_text(kv["key"]), _text(kv.get("value", "")), int(kv["mod_revision"])) for kv in answer.get("kvs", [])]
+        return rows, at or int(answer["header"]["revision"])
+
+    def watch(self, key, start):
+        """What changes below a prefix from a revision on: a Stream. Raises dial.Unreachable."""
+        asked = {"key": _b64(key), "range_end": _b64(_after(key)), "start_revision": str(start), "prev_kv": True}
+        return Stream(dial.connection(self.endpoints[0], self._context, WATCH_TIMEOUT), {"create_request": asked})
 
     def put_if(self, key, value, revision):
         """Writes if the key is still at a revision (0: does not exist). Returns the new revision, None if it lost."""
@@ -125,6 +141,38 @@ class Client:
         compare = {"key": _b64(key), "target": "MOD", "result": "EQUAL", "mod_revision": str(revision)}
         answer = self.call("kv/txn", {"compare": [compare], "success": [operation]})
         return int(answer["header"]["revision"]) if answer.get("succeeded") else None
+
+
+class Stream:
+    """The answers of one watch, one after the other, until it is closed or breaks."""
+
+    def __init__(self, link, body):
+        self._link = link
+        try:
+            link.request("POST", "/v3/watch", json.dumps(body), {"Content-Type": "application/json"})
+            self._answer = link.getresponse()
+        except (OSError, http.client.HTTPException) as error:
+            link.close()
+            raise dial.Unreachable(dial.explain(error, link.host, link.port)) from error
+
+    def __iter__(self):
+        try:
+            while line := self._answer.readline():
+                yield json.loads(line).get("result") or {"canceled": True}
+        except (OSError, ValueError, AttributeError, http.client.HTTPException):
+            return
+
+    def close(self):
+        """Ends it, also under a reader."""
+        if self._link.sock:
+            with contextlib.suppress(OSError):
+                self._link.sock.shutdown(socket.SHUT_RDWR)
+        self._link.close()
+
+
+def _after(prefix):
+    """The first key behind all those with a prefix."""
+    return prefix[:-1] + chr(ord(prefix[-1]) + 1)
 
 
 def version(endpoint, ca, cert, key, timeout=CALL_TIMEOUT):

@@ -21,7 +21,9 @@ ISSUE_TIMEOUT = 900.0  # seconds that it waits for one request to be approved an
 REFUSED = (2.0, 32.0)  # seconds before the first and at most before a later request after one that came to nothing
 ISSUE_POLL = (0.05, 1.0)  # seconds before the first and at most before a later look at it
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
-HEARTBEAT = 5.0  # seconds; well below the 40 after which a Node counts as silent
+# Seconds between two signs of life, well below the 40 after which a Node counts as silent: of a node with static pods, and of
+# another one, of which there may be a hundred.
+HEARTBEAT, WORKERS_HEARTBEAT = 5.0, 10.0
 RETRY = (0.1, 1.0)  # seconds before the first and at most before a later try while the API server is not there
 
 
@@ -70,7 +72,7 @@ class Registrar:
         while not self._end.is_set():
             try:
                 self._once()
-                pause, retry = HEARTBEAT, RETRY[0]
+                pause, retry = HEARTBEAT if self._mirrored else WORKERS_HEARTBEAT, RETRY[0]
                 refused = REFUSED[0]
             except Refused:
                 pause, refused = refused, min(refused * 2, REFUSED[1])

@@ -4,7 +4,7 @@ import calendar
 import secrets
 import time
 
-from . import evictions, nodeauth, rbac, rules, selecting, signing, tokens
+from . import evictions, nodeauth, rbac, rules, selecting, signing, tokens, watching
 from .storage import Refusal, merge, now
 
 EPOCH = "1970-01-01T00:00:00Z"  # the heartbeat of a Node that never had one
@@ -63,17 +63,19 @@ class Handler:
         self.store, self.policy, self.signer = store, policy, signer
 
     def handle(self, user, method, target, query, body):
-        """(HTTP status, object) of a request. Raises Refusal."""
+        """(HTTP status, object) of a request, or a Watch instead of the object. Raises Refusal."""
         resource, namespace, name, sub = locate(target)
-        if query.get("watch") in ("true", "1"):
-            raise Refusal(405, "MethodNotAllowed", "the stand-in has no watches: list anew")
         verb = "list" if method == "GET" and not name else VERBS.get(method, method.lower())
+        if verb == "list" and query.get("watch") in ("true", "1"):
+            verb = "watch"
         fields = selecting.fields(resource, query.get("fieldSelector", ""))
         group = KINDS[resource][0].rpartition("/")[0]
         ask = rules.Ask(user, verb, group, resource, sub, namespace, name, fields, body)
         rules.check(ask, self.store, self.policy)
         if (resource, sub, verb) == ("pods", "eviction", "create"):
             return 201, evictions.evict(self.store, namespace, name, body)
+        if verb == "watch":
+            return 200, watching.Watch(self.store, ask, query, lambda found: _seen(resource, found))
         if verb == "list":
             return 200, self._list(ask, query)
         if verb == "get":
@@ -87,9 +89,11 @@ class Handler:
         raise Refusal(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
 
     def _list(self, ask, query):
-        found = [_seen(ask.resource, each) for each in self.store.list(ask.resource, ask.namespace)]
+        revision, start = selecting.place(query)
+        found, revision = self.store.snapshot(ask.resource, ask.namespace, revision)
+        found = [_seen(ask.resource, each) for each in found]
         kept = selecting.chosen(found, query.get("labelSelector", ""), ask.fields)
-        kept, meta = selecting.page(kept, query)
+        kept, meta = selecting.page(kept, start, revision, query)
         version, kind, _ = KINDS[ask.resource]
         return {"kind": kind + "List", "apiVersion": version, "metadata": meta, "items": kept}
 

@@ -1,6 +1,7 @@
 """What a list shows of a collection: label and field selectors, and its pages."""
 
 import base64
+import json
 
 from .storage import Refusal
 
@@ -35,20 +36,27 @@ def chosen(objects, labels, wanted):
     ]
 
 
-def page(objects, query):
-    """(the objects of one page, metadata of the list): `limit` of them, after the one that `continue` names."""
+def place(query):
+    """Where a page of a list begins: (the revision of the first page, the key behind which it goes on). Raises Refusal 400."""
+    if not query.get("continue"):
+        return 0, ""
+    try:
+        said = json.loads(base64.urlsafe_b64decode(query["continue"]))
+        return int(said["rv"]), str(said["start"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise Refusal(400, "BadRequest", f"continue key is not valid: {error}") from error
+
+
+def page(objects, start, revision, query):
+    """(the objects of one page, metadata of the list): `limit` of them, behind a key. All pages are of one revision."""
     limit = int(query.get("limit") or 0)
-    if query.get("continue"):
-        try:
-            last = base64.urlsafe_b64decode(query["continue"]).decode()
-        except ValueError as error:
-            raise Refusal(400, "BadRequest", f"continue key is not valid: {error}") from error
-        objects = [each for each in objects if _key(each) > last]
+    objects = [each for each in objects if _key(each) > start]
+    meta = {"resourceVersion": str(revision)}
     if not 0 < limit < len(objects):
-        return objects, {}
+        return objects, meta
     kept = objects[:limit]
-    token = base64.urlsafe_b64encode(_key(kept[-1]).encode()).decode()
-    return kept, {"continue": token, "remainingItemCount": len(objects) - limit}
+    token = base64.urlsafe_b64encode(json.dumps({"rv": revision, "start": _key(kept[-1])}).encode()).decode()
+    return kept, {**meta, "continue": token, "remainingItemCount": len(objects) - limit}
 
 
 def _key(found):

@@ -4,6 +4,8 @@ import datetime
 import json
 import uuid
 
+from . import etcdapi
+
 TRIES = 20  # lost races for one object before the caller hears of a conflict
 
 
@@ -43,8 +45,13 @@ class Store:
     def _key(resource, namespace, name=""):
         return f"/registry/{resource}/" + (f"{namespace}/" if namespace else "") + name
 
+    def folder(self, resource, namespace):
+        """The prefix of the keys of a collection."""
+        return self._key(resource, namespace)
+
     @staticmethod
-    def _decode(text, revision):
+    def decode(text, revision):
+        """The object of a text, with the revision of its key as its version."""
         found = json.loads(text)
         found["metadata"]["resourceVersion"] = str(revision)
         return found
@@ -59,7 +66,7 @@ class Store:
     def find(self, resource, namespace, name):
         """One object, or None where there is none."""
         rows = self.etcd.get(self._key(resource, namespace, name))
-        return self._decode(rows[0][1], rows[0][2]) if rows else None
+        return self.decode(rows[0][1], rows[0][2]) if rows else None
 
     def exists(self, resource, namespace, name):
         """Whether there is such an object."""
@@ -68,7 +75,21 @@ class Store:
     def list(self, resource, namespace):
         """All objects of a resource, of one namespace if that is given."""
         rows = self.etcd.get(self._key(resource, namespace), prefix=True)
-        return [self._decode(text, revision) for _, text, revision in rows]
+        return [self.decode(text, revision) for _, text, revision in rows]
+
+    def snapshot(self, resource, namespace, at=0):
+        """(all objects of a collection, the revision at which they were so): the present one, or an earlier one that is given.
+
+        Raises Refusal 410 for one that etcd has forgotten.
+        """
+        try:
+            rows, revision = self.etcd.snapshot(self._key(resource, namespace), at)
+        except etcdapi.EtcdError as error:
+            if "compacted" not in str(error):
+                raise
+            why = "The provided continue parameter is too old to display a consistent list result."
+            raise Refusal(410, "Expired", why) from error
+        return [self.decode(text, version) for _, text, version in rows], revision
 
     def create(self, resource, namespace, body):
         """A new object with a UID of its own. Raises Refusal 409 when the name is taken."""
@@ -79,7 +100,7 @@ class Store:
         revision = self._put(resource, namespace, name, body, 0)
         if revision is None:
             raise Refusal(409, "AlreadyExists", f'{resource} "{name}" already exists')
-        return self._decode(json.dumps(body), revision)
+        return self.decode(json.dumps(body), revision)
 
     def _put(self, resource, namespace, name, body, revision):
         body["metadata"].pop("resourceVersion", None)
@@ -95,7 +116,7 @@ class Store:
             after["metadata"] |= {key: before["metadata"][key] for key in kept if key in before["metadata"]}
             written = self._put(resource, namespace, name, after, revision)
             if written is not None:
-                return self._decode(json.dumps(after), written)
+                return self.decode(json.dumps(after), written)
         raise Refusal(
             409,
             "Conflict",

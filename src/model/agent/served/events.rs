@@ -3,6 +3,7 @@
 use super::AgentState;
 use super::machine::UpSeen;
 use crate::model::agent::Answer;
+use crate::model::joining::approval::Refusal;
 use crate::model::text::one_line;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -29,6 +30,12 @@ impl NodeEvent {
     fn new(reason: &'static str, key: &'static str, is_warning: bool, message: &str) -> Self {
         Self { reason, is_warning, message: one_line(message).chars().take(LONGEST).collect(), key }
     }
+}
+
+/// What to tell of a request for a kubelet's certificate that is refused.
+#[must_use]
+pub fn of_refusal(why: &Refusal) -> NodeEvent {
+    NodeEvent::new("RequestRefused", why.reason(), true, &format!("refused by kubeboot: {why}"))
 }
 
 /// What to tell when the agent goes from one state to another; `words` is what it says of the new one.

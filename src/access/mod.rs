@@ -1,0 +1,31 @@
+//! `kubeboot kubeconfig` and `kubeboot token`: credentials that a control-plane machine makes for people, and for machines outside of AWS.
+//!
+//! | file | what |
+//! |---|---|
+//! | `user` | who a credential is for, and what nobody may call themselves |
+//! | `kubeconfig` | `kubeboot kubeconfig` |
+//! | `token` | `kubeboot token` |
+//! | `hand_over` | where a secret goes |
+
+mod hand_over;
+pub mod kubeconfig;
+pub mod token;
+mod user;
+
+use crate::exit::Exit;
+use crate::kube::Kubeconfig;
+use crate::node::credentials::MEMBER_KUBECONFIG;
+use anyhow::{Context, Result};
+use std::path::Path;
+use std::time::Duration;
+
+pub use user::{Groups, UserName, user_group, user_name};
+
+/// The shortest credential: time enough to carry it to where it is used.
+pub const SHORTEST: Duration = Duration::from_secs(10 * 60);
+
+/// The administrator's credentials of this machine.
+fn own_kubeconfig() -> Result<Kubeconfig> {
+    let read = Kubeconfig::read(Path::new(MEMBER_KUBECONFIG));
+    read.context("run this as root on a control-plane machine that has joined").context(Exit::Usage)
+}

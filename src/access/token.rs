@@ -1,0 +1,69 @@
+//! `kubeboot token`: what a machine outside of AWS needs to join as a worker, in one file: the discovery file of `kubeadm join`.
+
+use super::hand_over::{check, hand_over};
+use super::own_kubeconfig;
+use crate::aws::with_exit;
+use crate::exit::Exit;
+use crate::kube::Client;
+use crate::kube::written::{Cluster, Proof, kubeconfig};
+use crate::layout::tell;
+use crate::model::duration::in_words;
+use crate::node::Facts;
+use crate::node::minting::mint;
+use crate::settings::Settings;
+use anyhow::{Context, Result};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How long a token lives unless asked otherwise, and how long at the most.
+pub const LIFETIME: Duration = Duration::from_secs(2 * 60 * 60);
+/// The longest life of a token.
+pub const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+/// How long IMDS may be silent.
+const IMDS_TIMEOUT: Duration = Duration::from_secs(10);
+/// What the user of the file is called there.
+const USER: &str = "kubeboot-bootstrap";
+
+/// What `token` was asked for beside the settings.
+#[derive(Debug, Clone)]
+pub struct TokenOptions {
+    /// How long it lives.
+    pub lifetime: Duration,
+    /// The file that is written; without it, it is printed.
+    pub file: Option<PathBuf>,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// With the [`Exit`] it ends in.
+pub async fn run(settings: Settings, options: TokenOptions) -> Result<()> {
+    token(settings, options).await.map_err(with_exit)
+}
+
+async fn token(settings: Settings, options: TokenOptions) -> Result<()> {
+    check(options.file.as_deref())?;
+    let own = own_kubeconfig()?;
+    let facts = Facts::gather_within(settings, IMDS_TIMEOUT).await?;
+    let client = Client::new(&own, SocketAddr::new(facts.node.address, facts.api_port()))?;
+    client.readyz().await.context("this machine's API server is not ready").context(Exit::TryAgain)?;
+    let minted = mint(&client, options.lifetime).await.context(Exit::TryAgain)?;
+    let cluster = Cluster {
+        name: facts.settings.cluster.as_deref().unwrap_or("kubernetes"),
+        endpoint: facts.cluster.endpoint(),
+        server_name: None,
+        authority: &own.authority,
+    };
+    let text = kubeconfig(&cluster, USER, &Proof::Token(&minted.token))?;
+    hand_over(&text, options.file.as_deref())?;
+    tell(&format!(
+        "The token '{}' ends in {}; 'kubectl --namespace kube-system delete secret bootstrap-token-{}' ends it at once. Carry the file to the \
+         machine, name it in its JoinConfiguration as discovery.file.kubeConfigPath, and remove it afterwards. The leader among the agents lets \
+         the machine in.",
+        minted.token.id(),
+        in_words(options.lifetime),
+        minted.token.id()
+    ));
+    Ok(())
+}

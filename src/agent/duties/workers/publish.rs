@@ -1,0 +1,263 @@
+//! Publishing what workers need to join.
+
+use super::{Seen, say};
+use crate::aws::store::{Store, Written};
+use crate::bucket::{join, keys};
+use crate::kube::{Client, Kubeconfig};
+use crate::kubeadm::pki::ca_hashes;
+use crate::model::joining::oldest::oldest;
+use crate::model::joining::publication::{
+    Found, LIFETIME, Publication, WriteWhy, of_cluster, of_token, published_token,
+};
+use crate::model::joining::{Join, JoinCluster, JoinKind, JoinToken};
+use crate::model::record::conditional_write::Condition;
+use crate::node::Facts;
+use crate::node::minting::{Minted, mint, now};
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use futures::future::join_all;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+/// How long it may take to look at all that is published, and to write what must be.
+const TIMEOUT: Duration = Duration::from_secs(45);
+/// How long one write is tried.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Publishes at every look of the leader.
+pub(super) struct Publisher {
+    facts: Facts,
+    store: Store,
+    trouble: watch::Sender<String>,
+}
+
+impl Publisher {
+    pub(super) fn new(facts: Facts, store: Store, trouble: watch::Sender<String>) -> Self {
+        Self { facts, store, trouble }
+    }
+
+    /// Until the leader leads no longer.
+    pub(super) async fn run(self, mut seen: watch::Receiver<Option<Arc<Seen>>>) {
+        // What the first look has found may be there before anybody waits for it.
+        seen.mark_changed();
+        while seen.changed().await.is_ok() {
+            let Some(seen) = seen.borrow_and_update().clone() else { continue };
+            let done = timeout(TIMEOUT, self.publish(&seen)).await.context("it took too long");
+            let text = match done.and_then(|done| done) {
+                Ok(()) => String::new(),
+                Err(error) => format!("cannot publish what workers join with: {error:#}"),
+            };
+            say(&self.trouble, &text);
+        }
+    }
+
+    async fn publish(&self, seen: &Seen) -> Result<()> {
+        let address = |address: IpAddr| SocketAddr::new(address, self.facts.api_port());
+        let client = Client::new(&seen.kubeconfig, address(self.facts.node.address))?;
+        let published = seen.record.published().context("the record names no cluster")?;
+        let uid = client.kube_system_uid().await?;
+        ensure!(uid == published.kube_system_uid.as_str(), "this machine's API server is of another cluster");
+        ensure!(
+            ca_hashes(&seen.kubeconfig.authority)? == published.ca_hashes,
+            "the authority in this machine's admin.conf is not the one that the cluster record names"
+        );
+        client.ensure_bootstrap_rbac().await?;
+        let found = join::read::<JoinCluster>(&self.store, keys::JOIN_CLUSTER).await.context(READ)?;
+        let addresses = seen.addresses.iter().copied().map(address);
+        let answers = join_all(addresses.map(|address| version(&seen.kubeconfig, address))).await;
+        let before = match &found {
+            Found::Object { held: Ok(Join::Published(before)), .. } => Some(before.oldest_api_server.as_str()),
+            Found::Object { .. } | Found::Nothing => None,
+        };
+        let ca_pem = String::from_utf8(seen.kubeconfig.authority.clone()).ok().context("the authority is no text")?;
+        let wanted = JoinCluster::new(
+            seen.record.generation,
+            seen.record.identity.endpoint.clone(),
+            ca_pem,
+            published.kube_system_uid.clone(),
+            client.kubeadm_config().await?.kubernetes_version,
+            oldest(&answers, before).context("no API server tells its version")?,
+        );
+        let wanted = wanted.map_err(|why| anyhow!("what is known of this cluster is nothing to publish: {why}"))?;
+        // A worker that finds a token finds the cluster of it.
+        publish_cluster(&self.store, &found, wanted).await?;
+        renew_token(&self.store, &client, seen.record.generation, now()).await
+    }
+}
+
+/// What an object that cannot be read is about, with the way out.
+const READ: &str =
+    "failed to read what is published: an object below 'join/' that is none of kubeboot's is to be deleted";
+
+async fn version(kubeconfig: &Kubeconfig, address: SocketAddr) -> Option<String> {
+    Client::new(kubeconfig, address).ok()?.version().await.ok()
+}
+
+/// Writes `join/cluster.json` where it is not what it should be.
+async fn publish_cluster(store: &Store, found: &Found<JoinCluster>, wanted: JoinCluster) -> Result<()> {
+    let url = store.url(keys::JOIN_CLUSTER);
+    match of_cluster(found, &wanted) {
+        Publication::Keep => Ok(()),
+        Publication::Leave(why) => bail!("'{url}' is left as it is: {why}"),
+        Publication::Write(condition, why) => {
+            write(store, keys::JOIN_CLUSTER, Join::Published(wanted), &condition).await?;
+            told(&url, &why);
+            Ok(())
+        }
+    }
+}
+
+/// Makes and publishes a token where there is none that lasts.
+async fn renew_token(store: &Store, client: &Client, generation: u64, now: u64) -> Result<()> {
+    let url = store.url(keys::JOIN_TOKEN);
+    let found = join::read::<JoinToken>(store, keys::JOIN_TOKEN).await.context(READ)?;
+    let in_api = match (published_token(&found, generation), &found) {
+        (Some(token), Found::Object { held: Ok(Join::Published(published)), .. }) => {
+            client.takes_bootstrap_token(token, published.expires).await?
+        }
+        _ => false,
+    };
+    match of_token(&found, generation, now, in_api) {
+        Publication::Keep => Ok(()),
+        Publication::Leave(why) => bail!("'{url}' is left as it is: {why}"),
+        Publication::Write(condition, why) => {
+            let Minted { token, expires } = mint(client, LIFETIME).await?;
+            let published = JoinToken::new(generation, token.clone(), expires);
+            let written = write(store, keys::JOIN_TOKEN, Join::Published(published), &condition).await;
+            if matches!(written, Err(Unwritten::Certainly(_))) {
+                // Nobody will ever read it. Where that fails, it ends by itself.
+                let _ = client.delete_bootstrap_token(token.id()).await;
+            }
+            written?;
+            told(&url, &why);
+            Ok(())
+        }
+    }
+}
+
+/// Why an object was not written.
+#[derive(Debug, thiserror::Error)]
+enum Unwritten {
+    /// It was not, and will not be.
+    #[error("{0}")]
+    Certainly(String),
+    /// Nobody knows.
+    #[error("S3 did not say whether it was written")]
+    Unknown,
+}
+
+async fn write<T: JoinKind>(store: &Store, key: &str, object: Join<T>, condition: &Condition) -> Result<(), Unwritten> {
+    // Under the key of all objects, which workers may use, and not under that of the bundles, which is for the control plane alone.
+    match store.write(key, &object.to_bytes(), condition, WRITE_TIMEOUT).await {
+        Ok(Written::Ours(_)) => Ok(()),
+        Ok(Written::Others(_) | Written::Gone) => Err(Unwritten::Certainly(format!(
+            "'{}' was changed at the same moment, and is looked at again",
+            store.url(key)
+        ))),
+        Ok(Written::Unknown) => Err(Unwritten::Unknown),
+        Err(error) => Err(Unwritten::Certainly(error.to_string())),
+    }
+}
+
+fn told(url: &str, why: &WriteWhy) {
+    match why {
+        WriteWhy::Damaged(_) | WriteWhy::TooLong => tracing::warn!("published '{url}': {why}"),
+        WriteWhy::Nothing | WriteWhy::Earlier(_) | WriteWhy::Differs | WriteWhy::Ends | WriteWhy::NotInApi => {
+            tracing::info!("published '{url}': {why}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bucket::server::{Fault, Server as Bucket};
+    use crate::kube::server::Server as Api;
+
+    const NOW: u64 = 1_796_000_000;
+    const TOKENS: &str = "/api/v1/namespaces/kube-system/secrets/bootstrap-token-";
+
+    fn path(key: &str) -> String {
+        format!("/bucket/prefix/{key}")
+    }
+
+    /// The token that stands in the bucket, and the IDs of those that Kubernetes takes.
+    fn tokens(bucket: &Bucket, api: &Api) -> Result<(JoinToken, Vec<String>)> {
+        let text = bucket.objects()[&path(keys::JOIN_TOKEN)].clone();
+        let Join::Published(token) = Join::parse(text.as_bytes())? else { bail!("it is blank") };
+        let objects = api.objects();
+        let ids = objects.keys().filter_map(|path| path.strip_prefix(TOKENS)).map(str::to_owned).collect();
+        Ok((token, ids))
+    }
+
+    #[tokio::test]
+    async fn the_cluster_is_written_once_and_never_over_a_later_one() -> Result<()> {
+        let (bucket, store) = Bucket::start(Fault::None).await?;
+        let publish = async |generation| {
+            let found = join::read(&store, keys::JOIN_CLUSTER).await?;
+            publish_cluster(&store, &found, JoinCluster::sample(generation)).await
+        };
+        publish(3).await?;
+        let written = bucket.objects()[&path(keys::JOIN_CLUSTER)].clone();
+        publish(3).await?;
+        let late = publish(2).await.err().context("a later one stands there")?;
+        assert!(late.to_string().contains("generation 3"), "{late:#}");
+        assert_eq!(bucket.objects()[&path(keys::JOIN_CLUSTER)], written);
+        assert_eq!(bucket.asked().iter().filter(|asked| asked.starts_with("PUT")).count(), 1);
+        // Another leader was faster.
+        let late = publish_cluster(&store, &Found::Nothing, JoinCluster::sample(4)).await.err();
+        assert!(late.is_some_and(|late| late.to_string().contains("same moment")));
+        assert_eq!(bucket.objects()[&path(keys::JOIN_CLUSTER)], written);
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_token_is_renewed_when_it_ends_or_kubernetes_has_lost_it() -> Result<()> {
+        let ((bucket, store), (api, client)) = (Bucket::start(Fault::None).await?, Api::start().await?);
+        let at = now();
+        renew_token(&store, &client, 3, at).await?;
+        let (first, ids) = tokens(&bucket, &api)?;
+        assert_eq!((first.generation, ids), (3, vec![first.token.id().to_owned()]));
+        assert!(first.expires >= at + 7200 && api.objects().len() == 6, "with what its group may do");
+        renew_token(&store, &client, 3, at + 60).await?;
+        assert_eq!(tokens(&bucket, &api)?.0, first);
+        renew_token(&store, &client, 3, first.expires - 2400).await?;
+        let (second, ids) = tokens(&bucket, &api)?;
+        assert!(second.token != first.token && ids.len() == 2, "the first one lives on for those who have read it");
+        api.objects().clear();
+        renew_token(&store, &client, 3, at).await?;
+        let (third, ids) = tokens(&bucket, &api)?;
+        assert_eq!(ids, [third.token.id()]);
+        assert_ne!(third.token, second.token);
+        renew_token(&store, &client, 4, at).await?;
+        assert_eq!(tokens(&bucket, &api)?.0.generation, 4);
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_token_that_nobody_can_read_is_taken_back_and_a_later_object_stays() -> Result<()> {
+        let ((bucket, store), (api, client)) = (Bucket::start(Fault::DeniesPut).await?, Api::start().await?);
+        let error = renew_token(&store, &client, 3, NOW).await.err().context("nothing can be written")?;
+        assert!(error.to_string().contains("s3:PutObject"), "{error:#}");
+        assert!(!api.objects().keys().any(|path| path.starts_with(TOKENS)));
+        bucket.set_fault(Fault::None);
+        for (text, expected) in [
+            (Join::<JoinToken>::Blank { generation: 3 }.to_bytes(), "given up"),
+            (Join::Published(JoinToken::sample(4, NOW)).to_bytes(), "generation 4"),
+            (br#"{"schema": 9}"#.to_vec(), "schema 9"),
+        ] {
+            let text = String::from_utf8(text)?;
+            bucket.objects().insert(path(keys::JOIN_TOKEN), text.clone());
+            let error = renew_token(&store, &client, 3, NOW).await.err().context("it must stay")?;
+            assert!(error.to_string().contains(expected), "{error:#}");
+            assert_eq!(bucket.objects()[&path(keys::JOIN_TOKEN)], text);
+        }
+        assert!(!api.objects().keys().any(|path| path.starts_with(TOKENS)), "none was made in vain");
+        bucket.objects().insert(path(keys::JOIN_TOKEN), "garbage".into());
+        renew_token(&store, &client, 3, NOW).await?;
+        assert_eq!(tokens(&bucket, &api)?.0.generation, 3);
+        Ok(())
+    }
+}

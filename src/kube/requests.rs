@@ -1,0 +1,319 @@
+//! Requests for kubelets' client certificates: those that are there, those that come, and what is decided of them.
+
+use super::answers;
+use super::client::Client;
+use super::pkcs10;
+use super::transport::{Lines, is_too_large};
+use crate::model::joining::approval::{Malformed, Refusal, Request, SIGNER};
+use anyhow::{Context, Result, bail};
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// The objects.
+const REQUESTS: &str = "/apis/certificates.k8s.io/v1/certificatesigningrequests";
+/// How many are read at once: each has some four thousand bytes.
+const PAGE: usize = 200;
+/// The most pages: requests stay for an hour after they were decided, so more than this is nothing that machines do.
+const MOST_PAGES: usize = 250;
+/// The largest page, and the largest event of a watch, in bytes: no single object can be larger in etcd, and many of that size are read
+/// one by one.
+const LIMIT: usize = 4 * 1024 * 1024;
+/// How long one page may take.
+const PAGE_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long a watch lasts; then it is asked for anew.
+const WATCH: Duration = Duration::from_secs(60);
+
+/// A request, with what its decision is conditional on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SigningRequest {
+    /// The name of the object.
+    pub name: String,
+    /// Its UID.
+    pub uid: String,
+    version: String,
+    /// What it says.
+    pub request: Request,
+}
+
+/// What is decided of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Settlement {
+    /// A certificate is made.
+    Approved,
+    /// None is.
+    Denied(Refusal),
+}
+
+/// What came of the writing of a decision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settled {
+    /// It is written.
+    Done,
+    /// The request was changed meanwhile, or is gone.
+    Changed,
+}
+
+/// The requests that come, one after the other.
+pub struct RequestWatch {
+    lines: Lines,
+    version: String,
+}
+
+impl Client {
+    /// All requests to the signer of kubelets' client certificates, and the version from which a watch goes on.
+    ///
+    /// # Errors
+    /// When the server does not answer, or not with that.
+    pub async fn signing_requests(&self) -> Result<(Vec<SigningRequest>, String)> {
+        match self.list_requests(PAGE).await {
+            // Somebody may have made objects so large that a page of them is not read.
+            Err(error) if is_too_large(&error) => self.list_requests(1).await,
+            listed => listed,
+        }
+    }
+
+    async fn list_requests(&self, page: usize) -> Result<(Vec<SigningRequest>, String)> {
+        let (mut found, mut next) = (Vec::new(), String::new());
+        for _ in 0..MOST_PAGES * PAGE / page {
+            let path = format!("{REQUESTS}?fieldSelector={}&limit={page}{next}", selector());
+            let answer = self.within(LIMIT, PAGE_TIMEOUT).call(Method::GET, &path, None).await?;
+            let list = answer.success(self, &path)?;
+            let items = list["items"].as_array().context("the answer holds no requests")?;
+            found.extend(items.iter().filter_map(read));
+            match answers::next_page(&list)? {
+                Some(token) => next = token,
+                None => {
+                    let version = version(&list["metadata"]).context("the answer holds no metadata.resourceVersion")?;
+                    return Ok((found, version));
+                }
+            }
+        }
+        bail!("there are more requests for certificates than {}", PAGE * MOST_PAGES)
+    }
+
+    /// The requests that are made or changed after this version, for a minute at most.
+    ///
+    /// # Errors
+    /// When the server does not answer, or refuses.
+    pub async fn watch_requests(&self, version: &str) -> Result<RequestWatch> {
+        let path = format!(
+            "{REQUESTS}?fieldSelector={}&watch=1&allowWatchBookmarks=true&resourceVersion={}&timeoutSeconds={}",
+            selector(),
+            encoded(version),
+            WATCH.as_secs()
+        );
+        let lines = self.within(LIMIT, WATCH + PAGE_TIMEOUT).lines(&path).await?;
+        Ok(RequestWatch { lines, version: version.to_owned() })
+    }
+
+    /// Writes what is decided of a request, if it is still as it was judged.
+    ///
+    /// # Errors
+    /// When the server does not answer, or refuses.
+    pub async fn settle_request(&self, request: &SigningRequest, how: &Settlement, now: &str) -> Result<Settled> {
+        let path = format!("{REQUESTS}/{}/approval", encoded(&request.name));
+        let (kind, reason, message) = match how {
+            Settlement::Approved => {
+                ("Approved", "KubebootApproved", "approved by kubeboot: its name is no living machine's".to_owned())
+            }
+            Settlement::Denied(why) => ("Denied", why.reason(), format!("refused by kubeboot: {why}")),
+        };
+        let condition =
+            json!({"type": kind, "status": "True", "reason": reason, "message": message, "lastUpdateTime": now});
+        let metadata = json!({"uid": request.uid, "resourceVersion": request.version});
+        let patch = json!({"metadata": metadata, "status": {"conditions": [condition]}});
+        let answer = self.call(Method::PATCH, &path, Some(&patch)).await?;
+        match answer.status {
+            StatusCode::CONFLICT | StatusCode::NOT_FOUND => Ok(Settled::Changed),
+            _ => answer.success(self, &path).map(|_| Settled::Done),
+        }
+    }
+}
+
+impl RequestWatch {
+    /// The next request that was made or changed; `None` at the end of the watch, which goes on from [`RequestWatch::version`].
+    ///
+    /// # Errors
+    /// When the connection breaks, or the version is too old: then all are to be listed anew.
+    pub async fn next(&mut self) -> Result<Option<SigningRequest>> {
+        while let Some(line) = self.lines.next().await? {
+            let event = answers::json(&line)?;
+            let object = &event["object"];
+            match event["type"].as_str() {
+                Some("ADDED" | "MODIFIED" | "DELETED" | "BOOKMARK") => {}
+                Some("ERROR") => bail!("the watch has ended: {}", answers::message(object.to_string().as_bytes())),
+                Some(_) | None => bail!("the answer is no watch"),
+            }
+            self.version = version(&object["metadata"]).context("an event holds no metadata.resourceVersion")?;
+            if matches!(event["type"].as_str(), Some("ADDED" | "MODIFIED"))
+                && let Some(request) = read(object)
+            {
+                return Ok(Some(request));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The version up to which all was seen.
+    #[must_use]
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+}
+
+fn selector() -> String {
+    encoded(&format!("spec.signerName={SIGNER}"))
+}
+
+fn version(metadata: &Value) -> Option<String> {
+    metadata["resourceVersion"].as_str().filter(|version| !version.is_empty()).map(str::to_owned)
+}
+
+/// A request, if the object is one on which a decision can be written under a condition.
+fn read(object: &Value) -> Option<SigningRequest> {
+    let (metadata, spec) = (&object["metadata"], &object["spec"]);
+    let text = |value: &Value| value.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
+    let texts = |value: &Value| {
+        value.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let has_some = |value: &Value| value.as_array().is_some_and(|found| !found.is_empty());
+    let request = Request {
+        signer: text(&spec["signerName"])?,
+        user: text(&spec["username"]).unwrap_or_default(),
+        groups: texts(&spec["groups"]),
+        usages: texts(&spec["usages"]),
+        is_settled: has_some(&object["status"]["conditions"]) || text(&object["status"]["certificate"]).is_some(),
+        asks: spec["request"].as_str().map_or(Err(Malformed::NoRequest), pkcs10::asked),
+    };
+    Some(SigningRequest {
+        name: text(&metadata["name"])?,
+        uid: text(&metadata["uid"])?,
+        version: version(metadata)?,
+        request,
+    })
+}
+
+/// A text as part of a path or a query: Kubernetes takes almost any name for a request.
+fn encoded(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
+    text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::kube::server::Server;
+    use crate::model::joining::approval::GROUP;
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+
+    const PEM: &str = include_str!("../../tests/fixtures/requests/kubelet.csr");
+
+    /// A request as Kubernetes keeps it, of a kubelet that came with a token of kubeboot's.
+    pub(crate) fn object(name: &str) -> Value {
+        json!({
+            "metadata": {"name": name, "uid": format!("uid-{name}")},
+            "spec": {
+                "signerName": SIGNER, "username": "system:bootstrap:abc123", "groups": [GROUP, "system:authenticated"],
+                "usages": ["digital signature", "client auth"], "request": STANDARD.encode(PEM),
+            },
+            "status": {},
+        })
+    }
+
+    /// Where it stands.
+    pub(crate) fn path(name: &str) -> String {
+        format!("{REQUESTS}/{name}")
+    }
+
+    #[tokio::test]
+    async fn all_requests_are_read_page_by_page_and_large_ones_one_by_one() -> Result<()> {
+        let (server, client) = Server::start().await?;
+        for n in 0..=PAGE {
+            server.put(&path(&format!("csr-{n:04}")), object(&format!("csr-{n:04}")));
+        }
+        // What lacks something that a decision depends on is none.
+        server.put(&path("odd"), json!({"metadata": {"name": "odd"}, "spec": {"signerName": SIGNER}}));
+        let (found, version) = client.signing_requests().await?;
+        assert_eq!((found.len(), version.as_str()), (PAGE + 1, "900"));
+        assert_eq!(server.asked().len(), 2);
+        assert!(
+            server.asked()[0]
+                .contains("fieldSelector=spec.signerName%3Dkubernetes.io%2Fkube-apiserver-client-kubelet&")
+        );
+        assert!(found.iter().all(|found| !found.request.is_settled && found.request.asks.is_ok()));
+
+        let mut large = object("large");
+        large["spec"]["extra"] = json!("x".repeat(LIMIT / 2));
+        server.objects().clear();
+        for name in ["a", "b", "c"] {
+            server.put(&path(name), large.clone());
+        }
+        assert_eq!(client.signing_requests().await?.0.len(), 3);
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_decision_is_written_only_over_what_was_judged() -> Result<()> {
+        let (server, client) = Server::start().await?;
+        // As kubelets once named theirs.
+        let name = "node-csr-A_b";
+        server.put(&path(name), object(name));
+        let read = client.signing_requests().await?.0;
+        let settle = async |how| client.settle_request(&read[0], &how, "2026-11-30T00:00:00Z").await;
+        assert_eq!(settle(Settlement::Denied(Refusal::Subject)).await?, Settled::Done);
+        let kept = server.objects()[&path(name)].clone();
+        assert_eq!(kept["status"]["conditions"][0]["type"], "Denied");
+        assert_eq!(kept["status"]["conditions"][0]["reason"], "KubebootMalformedRequest");
+        assert_eq!(settle(Settlement::Approved).await?, Settled::Changed);
+        assert_eq!(server.objects()[&path(name)], kept);
+        assert!(client.signing_requests().await?.0[0].request.is_settled);
+        server.objects().clear();
+        assert_eq!(settle(Settlement::Approved).await?, Settled::Changed);
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_watch_tells_of_what_comes_and_ends_where_all_are_to_be_listed_anew() -> Result<()> {
+        let (server, client) = Server::start().await?;
+        assert!(client.watch_requests("7").await.is_err(), "there is none");
+        let event = |kind: &str, version: &str, name: &str| {
+            let mut object = object(name);
+            object["metadata"]["resourceVersion"] = json!(version);
+            json!({"type": kind, "object": object}).to_string() + "\n"
+        };
+        let gone = json!({"type": "ERROR", "object": {"kind": "Status", "message": "too old", "code": 410}});
+        server.set_watch(
+            [
+                event("ADDED", "8", "a"),
+                "\n".into(),
+                event("BOOKMARK", "9", "x"),
+                event("DELETED", "10", "a"),
+                event("MODIFIED", "11", "b"),
+                gone.to_string(),
+            ]
+            .concat(),
+        );
+        let mut watch = client.watch_requests("7").await?;
+        let mut names = Vec::new();
+        let end = loop {
+            match watch.next().await {
+                Ok(Some(request)) => names.push((request.name, watch.version().to_owned())),
+                other => break other,
+            }
+        };
+        assert_eq!(names, [("a".to_owned(), "8".to_owned()), ("b".to_owned(), "11".to_owned())]);
+        assert!(end.is_err_and(|error| error.to_string().contains("too old")));
+        server.set_watch(event("BOOKMARK", "9", "x"));
+        let mut watch = client.watch_requests("7").await?;
+        assert!(watch.next().await?.is_none() && watch.version() == "9");
+        for wrong in
+            ["no JSON\n".to_owned(), json!({"items": []}).to_string(), event("ADDED", "", "a"), "x".repeat(LIMIT + 1)]
+        {
+            server.set_watch(wrong);
+            assert!(client.watch_requests("7").await?.next().await.is_err());
+        }
+        Ok(())
+    }
+}
