@@ -129,7 +129,8 @@ fn a_worker_that_is_terminated_is_drained_as_its_budgets_allow_and_goes() -> Res
 #[test]
 fn a_join_that_was_cut_off_by_a_power_cut_is_begun_anew() -> Result<()> {
     World::of(1).with_workers(1).tell_after_the_first(|world| {
-        world.publish_for_workers()?;
+        // What is published and who is let in is the leader's own work here.
+        let _leader = world.start_agent(1)?;
         world.kubeadm_fault(2, &json!({"join": {"after": "preflight", "hang": true, "times": 1}}))?;
         world.run_up(2)?;
         world.until_kubeadm_fault(2)?;
