@@ -7,11 +7,11 @@
 use super::hand_over::{check, hand_over};
 use super::own_kubeconfig;
 use super::user::{Groups, UserName};
-use super::written::{Cluster, Proof, kubeconfig};
 use crate::aws::with_exit;
 use crate::exit::Exit;
 use crate::host::files;
 use crate::kube::Kubeconfig;
+use crate::kube::written::{Cluster, Proof, kubeconfig};
 use crate::kubeadm::args::ClientUser;
 use crate::kubeadm::run::Kubeadm;
 use crate::layout::tell;

@@ -5,14 +5,12 @@
 //! | `user` | who a credential is for, and what nobody may call themselves |
 //! | `kubeconfig` | `kubeboot kubeconfig` |
 //! | `token` | `kubeboot token` |
-//! | `written` | a kubeconfig as text |
 //! | `hand_over` | where a secret goes |
 
 mod hand_over;
 pub mod kubeconfig;
 pub mod token;
 mod user;
-mod written;
 
 use crate::exit::Exit;
 use crate::kube::Kubeconfig;

@@ -2,10 +2,10 @@
 
 use super::hand_over::{check, hand_over};
 use super::own_kubeconfig;
-use super::written::{Cluster, Proof, kubeconfig};
 use crate::aws::with_exit;
 use crate::exit::Exit;
 use crate::kube::Client;
+use crate::kube::written::{Cluster, Proof, kubeconfig};
 use crate::layout::tell;
 use crate::model::duration::in_words;
 use crate::node::Facts;

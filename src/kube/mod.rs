@@ -7,7 +7,6 @@ mod answers;
 mod bearer;
 mod bootstrap;
 mod client;
-pub mod discovery;
 mod endpoint;
 mod kubeconfig;
 mod kubelet;
@@ -20,6 +19,7 @@ mod requests;
 #[cfg(test)]
 pub(crate) mod server;
 mod transport;
+pub mod written;
 
 pub use access::ApiAccess;
 pub use answers::{ClusterConfiguration, KubeNode};

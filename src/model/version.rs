@@ -22,13 +22,6 @@ pub(in crate::model) fn numbers(text: &str) -> Option<(u32, u32, u32)> {
     Some((numbers.next()??, numbers.next()??, numbers.next()??))
 }
 
-/// Major and minor version, by which compatibility is decided; `None` of what is no version.
-pub(in crate::model) fn release(text: &str) -> Option<(u32, u32)> {
-    let mut numbers = text.strip_prefix('v').unwrap_or(text).split('.');
-    let (major, minor) = (numbers.next()?, numbers.next()?);
-    is_version(text).then_some((major.parse().ok()?, minor.parse().ok()?))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

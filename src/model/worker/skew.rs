@@ -1,7 +1,7 @@
 //! Whether a kubelet may join a cluster: never a newer one than the oldest API server, and none that is more than three minor versions
 //! older. kubeadm stops neither.
 
-use crate::model::version::release;
+use crate::model::version::numbers;
 
 /// How many minor versions a kubelet may be older than an API server.
 const MOST_MINORS: u32 = 3;
@@ -33,6 +33,11 @@ impl Skew {
         let newest = cluster.max(oldest);
         if kubelet.0 < newest.0 || newest.1 - kubelet.1 > MOST_MINORS { Self::TooOld } else { Self::Fits }
     }
+}
+
+/// Major and minor version, by which compatibility is decided.
+fn release(version: &str) -> Option<(u32, u32)> {
+    numbers(version).map(|(major, minor, _)| (major, minor))
 }
 
 #[cfg(test)]

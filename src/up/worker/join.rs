@@ -3,7 +3,7 @@
 use super::context::{DISCOVERY, DOCUMENT, WorkerContext, tidy};
 use crate::exit::Exit;
 use crate::host::files;
-use crate::kube::discovery::discovery_file;
+use crate::kube::written::{Cluster, Proof, kubeconfig};
 use crate::kubeadm::attempt::Failure;
 use crate::kubeadm::last_words::last_words;
 use crate::kubeadm::pki;
@@ -51,7 +51,7 @@ impl WorkerContext {
         let marker = WorkerMarker::new(&self.facts.machine.instance, WorkerStage::Joining, identity(cluster));
         marker.save(root)?;
         Point::JoinMarked.reached();
-        files::write(&discovery, discovery_file(cluster, &token.token).as_bytes(), 0o600)?;
+        files::write(&discovery, discovery_file(cluster, token)?.as_bytes(), 0o600)?;
         files::write(&document, text.as_bytes(), 0o600)?;
         Point::JoinConfigured.reached();
         let mut attempt = self.kubeadm.join(&document, None, time_limit, |phase| progress("kubeadm join", &phase))?;
@@ -103,4 +103,11 @@ impl WorkerContext {
         marker.save(root)?;
         Ok(StepOutcome::Again)
     }
+}
+
+/// The file by which kubeadm finds and trusts the cluster and shows the token: a secret.
+fn discovery_file(cluster: &JoinCluster, token: &JoinToken) -> Result<String> {
+    let authority = cluster.ca_pem.as_bytes();
+    let place = Cluster { name: "kubernetes", endpoint: cluster.endpoint.clone(), server_name: None, authority };
+    kubeconfig(&place, "kubeboot-worker", &Proof::Token(&token.token))
 }

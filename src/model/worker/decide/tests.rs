@@ -4,6 +4,7 @@ use super::*;
 use crate::model::joining::{JoinError, JoinToken};
 use crate::model::machine::defect::Defect;
 use crate::model::machine::ids::{InstanceId, Uid};
+use std::time::Duration;
 
 const NOW: u64 = 1_796_000_000;
 

@@ -7,19 +7,19 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
 /// Where a cluster is, and how it is trusted.
-pub(super) struct Cluster<'a> {
+pub struct Cluster<'a> {
     /// Its name.
-    pub(super) name: &'a str,
+    pub name: &'a str,
     /// Where it is reached, `host:port`.
-    pub(super) endpoint: String,
+    pub endpoint: String,
     /// The name that the server's certificate must be for, where that is not the endpoint's.
-    pub(super) server_name: Option<&'a str>,
+    pub server_name: Option<&'a str>,
     /// The certificates of its authority, PEM.
-    pub(super) authority: &'a [u8],
+    pub authority: &'a [u8],
 }
 
 /// How a user shows who it is.
-pub(super) enum Proof<'a> {
+pub enum Proof<'a> {
     /// By a bootstrap token.
     Token(&'a BootstrapToken),
     /// By a certificate and its key, PEM both.
@@ -27,7 +27,10 @@ pub(super) enum Proof<'a> {
 }
 
 /// A kubeconfig: a secret.
-pub(super) fn kubeconfig(cluster: &Cluster<'_>, user: &str, proof: &Proof<'_>) -> Result<String> {
+///
+/// # Errors
+/// Never of texts.
+pub fn kubeconfig(cluster: &Cluster<'_>, user: &str, proof: &Proof<'_>) -> Result<String> {
     let mut reached = Map::new();
     reached.insert("server".into(), json!(format!("https://{}", cluster.endpoint)));
     reached.insert("certificate-authority-data".into(), json!(STANDARD.encode(cluster.authority)));
