@@ -163,7 +163,9 @@ mod tests {
     fn pods_are_read_with_their_owners() {
         let object = |metadata: Value, phase: &str| {
             let mut all = json!({"namespace": "web", "name": "a", "uid": "u"});
-            all.as_object_mut().zip(metadata.as_object()).map(|(all, more)| all.extend(more.clone()));
+            if let Some((all, more)) = all.as_object_mut().zip(metadata.as_object()) {
+                all.extend(more.clone());
+            }
             json!({"metadata": all, "status": {"phase": phase}})
         };
         let owned =
