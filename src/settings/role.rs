@@ -117,7 +117,7 @@ impl Settings {
         let named = |name: &&&str| !matches!(self.origin(name), Origin::Default);
         let idle: Vec<&str> = self.role.idle_settings().iter().filter(named).copied().collect();
         let text = format!("with role '{}' these settings do nothing: {}", self.role.word(), idle.join(", "));
-        (!idle.is_empty()).then(|| SettingsWarning { text, remedy: "remove them, or correct 'role'" })
+        (!idle.is_empty()).then_some(SettingsWarning { text, remedy: "remove them, or correct 'role'" })
     }
 }
 
