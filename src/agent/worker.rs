@@ -16,9 +16,11 @@ use crate::model::agent::served::{AgentState, HoldReason, Source as Asked};
 use crate::model::agent::{Departure, Ending, HookView};
 use crate::model::leave::InstanceStates;
 use crate::model::membership::registration::HookWork;
+use crate::model::worker::decide::awaited;
 use crate::model::worker::leave::{WorkerLeaveStep, WorkerLeaving, decide};
 use crate::model::worker::revive::restarts_kubelet;
 use crate::model::worker::snapshot::WorkerLocal;
+use crate::model::worker::step::WorkerWait;
 use crate::node::draining::Draining;
 use crate::node::election::Told;
 use crate::node::worker_node::WorkerNode;
@@ -79,6 +81,8 @@ struct WorkerAgent {
     since: Option<Instant>,
     draining: Draining,
     node: WorkerNode,
+    /// What is waited for until the Node is there, in words.
+    awaited: Option<String>,
     next_look: Instant,
     said: String,
     board: Board,
@@ -97,6 +101,7 @@ impl WorkerAgent {
             since: None,
             draining: Draining::default(),
             node: WorkerNode::default(),
+            awaited: None,
             next_look: Instant::now() + spread(NODE_INTERVAL),
             said: String::new(),
             board,
@@ -117,7 +122,8 @@ impl WorkerAgent {
                     );
                     let target = self.target.as_deref().unwrap_or("nothing yet");
                     let notices: String = self.notices.describe().iter().map(|notice| format!("; {notice}")).collect();
-                    self.say(AgentState::Watching, &format!("watching: IMDS says {target}; {hook}{notices}"));
+                    let node = self.awaited.iter().map(|what| format!("; waiting for {what}")).collect::<String>();
+                    self.say(AgentState::Watching, &format!("watching: IMDS says {target}; {hook}{notices}{node}"));
                     IDLE_INTERVAL
                 }
                 Some(ending) => self.pass(ending).await,
@@ -227,10 +233,14 @@ impl WorkerAgent {
         let joined = matches!(worker_state::observe(root), Ok(WorkerLocal::Joined { instance, .. }) if instance == *me);
         let leaves = !matches!(departure::load(root, me), Ok(None));
         if !joined {
-            self.node = WorkerNode::default();
+            (self.node, self.awaited) = (WorkerNode::default(), None);
             return;
         }
         let node = self.node.look(&self.facts).await;
+        // An API server that does not answer is no business of an agent that drains nothing.
+        let awaited = awaited(&node, &self.facts.node_name, self.node.restarted);
+        self.awaited =
+            awaited.filter(|what| !matches!(what, WorkerWait::ApiServer { .. })).map(|what| what.to_string());
         if !restarts_kubelet(&node, self.node.restarted, leaves) {
             return;
         }

@@ -63,9 +63,7 @@ fn a_bucket_that_wants_the_encryption_to_be_named_gets_it_with_every_write() -> 
             "role": role, "policies": [{"Statement": [everything]}], "bucket": {"Statement": [deny]},
             "bucket_key": key, "keys": {key: {"Statement": [{"Effect": "Allow", "Principal": {"AWS": role}, "Action": "kms:*", "Resource": "*"}]}},
         });
-        let file = tempfile::NamedTempFile::new()?;
-        std::fs::write(file.path(), policies.to_string())?;
-        world.ask(&["iam", &file.path().display().to_string()])?;
+        world.judge_by(&policies)?;
         let refused = world.on(1, &["kubeboot", "check"])?;
         ensure!(refused.code != 0 && refused.stdout.contains("'server_side_encryption' sends it"), "{}", refused.text());
         for node in [1, 2] {

@@ -58,3 +58,4 @@ mod snapshots;
 mod versions;
 mod wire;
 mod workers;
+mod workers_in_trouble;

@@ -1,12 +1,10 @@
 //! Workers: what they wait for, how they come in, and how they go.
 
 use crate::support::World;
-use crate::support::workers::{CLUSTER, LAUNCH, TERMINATE, TOKEN};
+use crate::support::workers::{CLUSTER, LAUNCH, MARKER, TERMINATE, TOKEN};
 use anyhow::{Result, ensure};
 use serde_json::json;
 
-/// The marker of a worker's state.
-const MARKER: &str = "var/lib/kubeboot/worker.json";
 const COMPLETE: &str = "CompleteLifecycleAction";
 
 #[test]
@@ -35,8 +33,7 @@ fn a_worker_says_what_it_waits_for_comes_in_by_join_alone_and_has_nothing_to_do_
         ensure!(!world.disk(2)?.join(MARKER).exists(), "nothing is half done");
         world.put(TOKEN, world.join_token(600)?.to_string())?;
         world.all_up(&[2])?;
-        let node = world.node_of(2)?;
-        ensure!(node["spec"]["providerID"] == format!("aws:///eu-central-1a/{}", world.id(2)?), "{node}");
+        world.is_node_of_itself(2)?;
         let answers = world.hook_calls(COMPLETE, 2)?;
         ensure!(
             answers.len() == 1 && answers[0]["hook"] == LAUNCH && answers[0]["result"] == "CONTINUE",
@@ -84,20 +81,8 @@ fn a_worker_that_is_terminated_is_drained_as_its_budgets_allow_and_goes() -> Res
         world.publish_for_workers()?;
         world.run_up(2)?;
         world.all_up(&[2])?;
-        let name = world.name(2)?;
-        let pod = |pod: &str, owner: &str| {
-            json!({
-                "apiVersion": "v1", "kind": "Pod",
-                "metadata": {
-                    "name": pod, "namespace": "default", "labels": {"app": pod},
-                    "ownerReferences": [{"apiVersion": "apps/v1", "kind": owner, "name": "x", "uid": "x", "controller": true}],
-                },
-                "spec": {"nodeName": name, "containers": [{"name": "c", "image": "i"}]},
-            })
-        };
-        for (name, owner) in [("web", "ReplicaSet"), ("db", "StatefulSet"), ("every", "DaemonSet")] {
-            let made = world.kube("POST", "/api/v1/namespaces/default/pods", Some(&pod(name, owner)))?;
-            ensure!(made["kind"] == "Pod", "{made}");
+        for (pod, owner) in [("web", "ReplicaSet"), ("db", "StatefulSet"), ("every", "DaemonSet")] {
+            world.make_pod(2, pod, owner)?;
         }
         let budgets = "/apis/policy/v1/namespaces/default/poddisruptionbudgets";
         let budget = json!({
@@ -134,8 +119,8 @@ fn a_join_that_was_cut_off_by_a_power_cut_is_begun_anew() -> Result<()> {
         world.kubeadm_fault(2, &json!({"join": {"after": "preflight", "hang": true, "times": 1}}))?;
         world.run_up(2)?;
         world.until_kubeadm_fault(2)?;
-        let marker = std::fs::read_to_string(world.disk(2)?.join(MARKER))?;
-        ensure!(marker.contains("\"joining\"") && marker.contains(&world.id(2)?), "{marker}");
+        let marker = world.marker(2)?;
+        ensure!(marker["stage"] == "joining" && marker["instance"] == world.id(2)?, "{marker}");
         world.cut_power(2)?;
         world.ask(&["boot", "2", "--no-up"])?;
         let said = world.on(2, &["kubeboot", "status"])?;
@@ -146,11 +131,7 @@ fn a_join_that_was_cut_off_by_a_power_cut_is_begun_anew() -> Result<()> {
             "{}",
             ended.text()
         );
-        ensure!(
-            world.node_of(2)?["spec"]["providerID"]
-                .as_str()
-                .is_some_and(|id| id.ends_with(&world.id(2).unwrap_or_default()))
-        );
+        world.is_node_of_itself(2)?;
         let said = world.on(2, &["kubeboot", "status", "--json"])?;
         ensure!(said.code == 0 && said.stdout.contains("\"role\": \"worker\""), "{}", said.text());
         let said = world.on(2, &["kubeboot", "check"])?;

@@ -137,28 +137,32 @@ fn half_made(seen: &WorkerSnapshot) -> WorkerStep {
     }
 }
 
-/// A machine that has joined: its Node is to be there, and kubelet to answer.
-fn registered(seen: &WorkerSnapshot) -> WorkerStep {
-    let node = || seen.node_name.clone();
-    match &seen.node {
-        NodeView::Mine => {}
+/// What is waited for until this machine's Node, which has this name, is there; `None` once it is. `restarted`: kubelet was, for it.
+#[must_use]
+pub fn awaited(node: &NodeView, name: &str, restarted: bool) -> Option<WorkerWait> {
+    let node_name = name.to_owned();
+    match node {
+        NodeView::Mine => None,
         NodeView::NotAsked => {
             let why = "this machine has no /etc/kubernetes/kubelet.conf that can be used".to_owned();
-            return WorkerStep::Wait(WorkerWait::ApiServer { why });
+            Some(WorkerWait::ApiServer { why })
         }
-        NodeView::Silent { why } => return WorkerStep::Wait(WorkerWait::ApiServer { why: why.clone() }),
-        NodeView::Unnamed => return WorkerStep::Wait(WorkerWait::ProviderId { node: node() }),
+        NodeView::Silent { why } => Some(WorkerWait::ApiServer { why: why.clone() }),
+        NodeView::Unnamed => Some(WorkerWait::ProviderId { node: node_name }),
         NodeView::OfAnother { provider_id } => {
-            let provider_id = provider_id.clone();
-            return WorkerStep::Wait(WorkerWait::NameTaken { node: node(), provider_id });
+            Some(WorkerWait::NameTaken { node: node_name, provider_id: provider_id.clone() })
         }
-        NodeView::Missing { .. } if restarts_kubelet(&seen.node, seen.kubelet_restarted, false) => {
-            return WorkerStep::RestartKubelet;
-        }
-        NodeView::Missing { .. } => {
-            let restarted = seen.kubelet_restarted;
-            return WorkerStep::Wait(WorkerWait::Registration { node: node(), restarted });
-        }
+        NodeView::Missing { .. } => Some(WorkerWait::Registration { node: node_name, restarted }),
+    }
+}
+
+/// A machine that has joined: its Node is to be there, and kubelet to answer.
+fn registered(seen: &WorkerSnapshot) -> WorkerStep {
+    if restarts_kubelet(&seen.node, seen.kubelet_restarted, false) {
+        return WorkerStep::RestartKubelet;
+    }
+    if let Some(wait) = awaited(&seen.node, &seen.node_name, seen.kubelet_restarted) {
+        return WorkerStep::Wait(wait);
     }
     if seen.source_dest_check == CheckState::Due {
         return WorkerStep::SwitchOffCheck;

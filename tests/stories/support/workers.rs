@@ -13,6 +13,8 @@ pub const WORKERS: &str = "demo-workers";
 /// Its hooks.
 pub const LAUNCH: &str = "come";
 pub const TERMINATE: &str = "go";
+/// The marker of a worker's state, below its root.
+pub const MARKER: &str = "var/lib/kubeboot/worker.json";
 /// What workers read.
 pub const CLUSTER: &str = "join/cluster.json";
 pub const TOKEN: &str = "join/token.json";
@@ -20,11 +22,14 @@ pub const TOKEN: &str = "join/token.json";
 impl WorldPlan {
     /// So many workers, whose group has hooks that they know.
     pub fn with_workers(self, workers: usize) -> Self {
+        self.with_workers_in_service(workers).option("--worker-launch-hook", LAUNCH).worker_set("launch_hook", LAUNCH)
+    }
+
+    /// The same, and no hook waits for them when they are launched.
+    pub fn with_workers_in_service(self, workers: usize) -> Self {
         self.option("--workers", &workers.to_string())
-            .option("--worker-launch-hook", LAUNCH)
             .option("--worker-terminate-hook", TERMINATE)
             .worker_set("group", WORKERS)
-            .worker_set("launch_hook", LAUNCH)
             .worker_set("terminate_hook", TERMINATE)
     }
 
@@ -54,10 +59,30 @@ impl World {
         Ok(json!({"schema": 1, "generation": 1, "token": made.stdout.trim(), "expires": now + seconds}))
     }
 
+    /// From now on these policies count; what is in them says `tests/world/iam.py`.
+    pub fn judge_by(&self, policies: &Value) -> Result<()> {
+        let file = self.path("policies.json");
+        std::fs::write(&file, policies.to_string())?;
+        self.ask(&["iam", &file.display().to_string()]).map(drop)
+    }
+
     /// Publishes both.
     pub fn publish_for_workers(&self) -> Result<()> {
         self.put(CLUSTER, self.join_cluster()?.to_string())?;
         self.put(TOKEN, self.join_token(600)?.to_string())
+    }
+
+    /// A pod on a machine, which this kind of controller owns.
+    pub fn make_pod(&self, node: usize, pod: &str, owner: &str) -> Result<()> {
+        let owner = json!({"apiVersion": "apps/v1", "kind": owner, "name": "x", "uid": "x", "controller": true});
+        let object = json!({
+            "apiVersion": "v1", "kind": "Pod",
+            "metadata": {"name": pod, "namespace": "default", "labels": {"app": pod}, "ownerReferences": [owner]},
+            "spec": {"nodeName": self.name(node)?, "containers": [{"name": "c", "image": "i"}]},
+        });
+        let made = self.kube("POST", "/api/v1/namespaces/default/pods", Some(&object))?;
+        ensure!(made["kind"] == "Pod", "{made}");
+        Ok(())
     }
 
     /// Asks the API server of machine 1 as an administrator.
@@ -75,6 +100,19 @@ impl World {
     /// The Node of a machine; an object without a spec where there is none.
     pub fn node_of(&self, node: usize) -> Result<Value> {
         self.kube("GET", &format!("/api/v1/nodes/{}", self.name(node)?), None)
+    }
+
+    /// The marker on a worker's disk.
+    pub fn marker(&self, node: usize) -> Result<Value> {
+        let text = std::fs::read(self.disk(node)?.join(MARKER)).context("it has no marker")?;
+        Ok(serde_json::from_slice(&text)?)
+    }
+
+    /// Fails unless the Node of a machine's name was registered by that machine.
+    pub fn is_node_of_itself(&self, node: usize) -> Result<()> {
+        let (found, id) = (self.node_of(node)?, self.id(node)?);
+        ensure!(found["spec"]["providerID"] == format!("aws:///eu-central-1a/{id}"), "{found}");
+        Ok(())
     }
 
     /// The name of a machine's Node.

@@ -113,6 +113,10 @@ fn a_fresh_machine_joins_once_everything_is_there() {
             wait(WorkerWait::Generations { cluster: 3, token: 2 }),
         ),
         (
+            WorkerSnapshot { token: read(JoinToken::sample(4, NOW + 600)), ..is() },
+            wait(WorkerWait::Generations { cluster: 3, token: 4 }),
+        ),
+        (
             WorkerSnapshot { token: read(JoinToken::sample(3, NOW - 60)), ..is() },
             wait(WorkerWait::TokenEnded { at: NOW - 60 }),
         ),
