@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -42,8 +43,9 @@ class Plan:
                 text = text.replace(other["id"], make(other["id"]))
         return json.loads(text)
 
-    def user_data(self, group: str = "demo-control-plane") -> str:
-        (template,) = [one for one in self.all("aws_launch_template") if one["name"] == group]
+    def user_data(self, workers: str | None = None) -> str:
+        """What the machines are told, or the workers of that group."""
+        (template,) = [one for one in self.all("aws_launch_template") if group_of(one) == workers]
         text = base64.b64decode(template["user_data"]).decode()
         pki = self.one("aws_kms_key", "pki")["id"]
         return text.replace(pki, _key_arn(pki))
@@ -87,7 +89,7 @@ def files(folder: Path = EXAMPLE) -> dict[str, str]:
 
 def world_policies(made: Plan, without: str | None = None) -> dict:
     """What `dev/world iam` takes: the policies of role, bucket and keys; `without` one action of the machines' own."""
-    documents = [made.document(one) for one in made.all("aws_iam_role_policy") if not of_workers(one)]
+    documents = [made.document(one) for one in made.all("aws_iam_role_policy") if not group_of(one)]
     names = [_names(one)[1] for one in made.all("aws_kms_key")]
     keys = {made.key(name): made.document(made.one("aws_kms_key", name)) for name in names if name != "volumes"}
     for document in [*documents, *keys.values()] if without else []:
@@ -101,14 +103,16 @@ def world_policies(made: Plan, without: str | None = None) -> dict:
 
 def worker_policies(made: Plan, without: str | None = None) -> dict:
     """The same with a role for workers, which lacks one action if told so: the group `workers` of the example."""
-    documents = [made.document(one) for one in made.all("aws_iam_role_policy") if of_workers(one)]
+    documents = [made.document(one) for one in made.all("aws_iam_role_policy") if group_of(one) == "workers"]
     for statement in (one for document in documents for one in document["Statement"]):
         statement["Action"] = [action for action in _list(statement["Action"]) if action != without]
     return world_policies(made) | {"worker": {"role": WORKER_ROLE, "policies": documents}}
 
 
-def of_workers(resource: dict) -> bool:
-    return resource["__tfmeta"]["path"].startswith("module.workers[")
+def group_of(resource: dict) -> str | None:
+    """The group of workers to which a resource belongs."""
+    found = re.match(r'module\.workers\["(.*?)"\]', resource["__tfmeta"]["path"])
+    return found and found[1]
 
 
 def machine_actions(made: Plan) -> list[str]:

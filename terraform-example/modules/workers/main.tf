@@ -11,7 +11,7 @@ locals {
   # AWS launches one type on demand from a launch template alone, and all else by a policy for mixed instances.
   mixed = length(var.instance_types) > 1 || var.spot_percentage > 0
 
-  tags = merge(var.tags, { Name = var.name })
+  tags = merge(var.tags, { "kubeboot-cluster" = var.cluster, Name = var.name })
 }
 
 module "user_data" {
@@ -167,7 +167,7 @@ resource "aws_autoscaling_group" "workers" {
   enabled_metrics = ["GroupInServiceInstances", "GroupPendingInstances", "GroupTerminatingInstances"]
 
   dynamic "tag" {
-    for_each = merge(local.tags, { "kubeboot-cluster" = var.cluster })
+    for_each = local.tags
 
     content {
       key                 = tag.key
