@@ -200,7 +200,9 @@ def test_without_the_setting_a_worker_changes_no_instance():
 
 def test_a_worker_joins_and_goes_with_exactly_these_policies(world, plan):
     hooks = ["--launch-hook", "join", "--worker-launch-hook", "come", "--worker-terminate-hook", "go"]
-    machines = world.up("--nodes", "1", "--no-up", "--agents", "--workers", "1", *hooks, **worker_policies(plan))
+    # The agents of the world begin before cloud-init would have written their settings.
+    agent = ["--agents", "--worker-set", "terminate_hook=go"]
+    machines = world.up("--nodes", "1", "--no-up", *agent, "--workers", "1", *hooks, **worker_policies(plan))
     for machine in machines:
         user_data = plan.user_data("workers" if machine["role"] == "worker" else None)
         write_files(user_data, machine)
@@ -208,16 +210,17 @@ def test_a_worker_joins_and_goes_with_exactly_these_policies(world, plan):
         assert started.returncode == 0, started.stderr
     world.do("run")
     (worker,) = [machine["id"] for machine in machines if machine["role"] == "worker"]
-    wait_for(lambda: lifecycle(world, worker) == "InService", world, "the worker in service", seconds=100)
+    wait_for(lambda: state(world, worker, "lifecycle") == "InService", world, "the worker in service", seconds=100)
     checked = world.as_node(worker, "kubeboot", "check", "--json")
     assert checked.returncode == 0, checked.stdout
     world.do("desired", "0", "--workers")
-    wait_for(lambda: lifecycle(world, worker) in (None, "Terminated"), world, "the worker to go", seconds=100)
+    wait_for(lambda: state(world, worker, "ec2") == "terminated", world, "the worker to go", seconds=100)
     called = [line for line in requests(world) if line["node"] == worker]
     assert {"DescribeLifecycleHooks", "CompleteLifecycleAction", "ModifyInstanceAttribute"} <= {line["action"] for line in called}
     refused = [line for line in called if line["status"] == 403 and line["action"] != "GetObject"]
     assert not refused, refused
 
 
-def lifecycle(world, id: str) -> str | None:
-    return next((node["lifecycle"] for node in world.do("status")["nodes"] if node["id"] == id), None)
+def state(world, id: str, of: str) -> str:
+    (node,) = [node for node in world.do("status")["nodes"] if node["id"] == id]
+    return node[of]
