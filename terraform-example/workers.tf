@@ -46,7 +46,15 @@ resource "terraform_data" "guard_of_workers" {
     command = self.input.allow_destroy ? "exit 0" : "echo This would destroy all workers. It was refused before that. If it is meant, apply allow_destroy=true first: docs/terraform.md, Destroy. 1>&2 && exit 1"
   }
 
-  depends_on = [module.workers]
+  depends_on = [
+    module.workers,
+    aws_vpc_security_group_egress_rule.with_workers,
+    aws_vpc_security_group_egress_rule.workers_https,
+    aws_vpc_security_group_egress_rule.workers_to_private_services,
+    aws_vpc_security_group_egress_rule.workers_to_s3,
+    aws_vpc_security_group_ingress_rule.with_workers,
+    aws_vpc_security_group_ingress_rule.workers_to_private_services,
+  ]
 }
 
 resource "aws_security_group" "workers" {
