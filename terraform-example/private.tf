@@ -11,7 +11,7 @@ locals {
 
   private = var.private_endpoints ? 1 : 0
 
-  s3_prefix_list = one(concat(aws_vpc_endpoint.s3[*].prefix_list_id, data.aws_vpc_endpoint.s3[*].prefix_list_id))
+  s3_prefix_list = !var.private_endpoints ? null : var.s3_endpoint_id == null ? aws_vpc_endpoint.s3[0].prefix_list_id : data.aws_vpc_endpoint.s3[0].prefix_list_id
 
   # Outside the commercial Regions some services have the partition's own prefix and the others the common one. Whatever
   # has an "amazonaws." in it is a whole name.
