@@ -46,6 +46,7 @@ resource "terraform_data" "guard" {
     aws_s3_bucket_ownership_controls.control_plane,
     aws_s3_bucket_public_access_block.control_plane,
     aws_security_group.private_services,
+    aws_security_group.workers,
     aws_cloudwatch_event_target.snapshots,
     aws_cloudwatch_metric_alarm.snapshots,
     aws_s3_bucket_lifecycle_configuration.snapshots,

@@ -112,46 +112,56 @@ resource "aws_iam_role_policy" "kubeboot" {
   })
 }
 
-# The package of kubeboot, where it comes from a bucket.
-resource "aws_iam_role_policy" "package" {
-  count = startswith(var.kubeboot_package_url, "s3://") ? 1 : 0
+# What the machines of either role may do besides, by the names of the policies.
+locals {
+  # The package of kubeboot, where it comes from a bucket.
+  package_policy = startswith(var.kubeboot_package_url, "s3://") ? {
+    "kubeboot-package" = jsonencode({
+      Version = "2012-10-17"
+      Statement = [{
+        Effect   = "Allow"
+        Action   = "s3:GetObject"
+        Resource = "arn:${local.partition}:s3:::${trimprefix(var.kubeboot_package_url, "s3://")}"
+      }]
+    })
+  } : {}
 
-  name = "kubeboot-package"
-  role = aws_iam_role.machine.name
+  # A shell without an open port. The managed policy for this may also read every parameter of the account. These calls
+  # know no resources.
+  session_manager_policy = var.session_manager ? {
+    "session-manager" = jsonencode({
+      Version = "2012-10-17"
+      Statement = [{
+        Effect = "Allow"
+        Action = [
+          "ssm:UpdateInstanceInformation",
+          "ssmmessages:CreateControlChannel",
+          "ssmmessages:CreateDataChannel",
+          "ssmmessages:OpenControlChannel",
+          "ssmmessages:OpenDataChannel",
+        ]
+        Resource = "*"
+      }]
+    })
+  } : {}
 
-  policy = jsonencode({
-    Version = "2012-10-17"
-    Statement = [{
-      Effect   = "Allow"
-      Action   = "s3:GetObject"
-      Resource = "arn:${local.partition}:s3:::${trimprefix(var.kubeboot_package_url, "s3://")}"
-    }]
-  })
+  policies = merge(local.package_policy, local.session_manager_policy)
 }
 
-# A shell without an open port. The managed policy for this may also read every parameter of the account.
+resource "aws_iam_role_policy" "package" {
+  count = length(local.package_policy)
+
+  name   = "kubeboot-package"
+  role   = aws_iam_role.machine.name
+  policy = local.package_policy["kubeboot-package"]
+}
+
 resource "aws_iam_role_policy" "session_manager" {
-  # checkov:skip=CKV_AWS_290:these calls know no resources
-  # checkov:skip=CKV_AWS_355:these calls know no resources
-  count = var.session_manager ? 1 : 0
+  count = length(local.session_manager_policy)
 
-  name = "session-manager"
-  role = aws_iam_role.machine.name
-
-  policy = jsonencode({
-    Version = "2012-10-17"
-    Statement = [{
-      Effect = "Allow"
-      Action = [
-        "ssm:UpdateInstanceInformation",
-        "ssmmessages:CreateControlChannel",
-        "ssmmessages:CreateDataChannel",
-        "ssmmessages:OpenControlChannel",
-        "ssmmessages:OpenDataChannel",
-      ]
-      Resource = "*"
-    }]
-  })
+  name   = "session-manager"
+  role   = aws_iam_role.machine.name
+  policy = local.session_manager_policy["session-manager"]
 }
 
 resource "aws_iam_role_policy_attachment" "additional" {

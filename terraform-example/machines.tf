@@ -5,7 +5,7 @@ resource "aws_launch_template" "machine" {
   name                   = local.name
   image_id               = var.ami_id
   instance_type          = var.instance_type
-  user_data              = local.user_data_base64
+  user_data              = module.user_data.base64
   update_default_version = true
   ebs_optimized          = true
 
@@ -68,8 +68,8 @@ resource "aws_launch_template" "machine" {
     }
 
     precondition {
-      condition     = local.user_data_bytes <= 16384
-      error_message = "The user data has ${local.user_data_bytes} bytes, more than EC2 takes (16384): put kubeadm_config's larger parts into the image."
+      condition     = module.user_data.bytes <= 16384
+      error_message = "The user data has ${module.user_data.bytes} bytes, more than EC2 takes (16384): put kubeadm_config's larger parts into the image."
     }
   }
 }

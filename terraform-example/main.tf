@@ -10,6 +10,7 @@
 #   user-data.tf      what a machine is told at its first boot
 #   machines.tf       launch template and group
 #   guard.tf          what refuses to destroy it by mistake, and the waiting
+#   workers.tf        groups of workers, if any
 #   private.tf        the variant without internet access
 
 locals {

@@ -34,8 +34,18 @@ output "launch_role" {
 }
 
 output "machine_security_group" {
-  description = "The machines' security group: add here what workers and the pod network need."
+  description = "The machines' security group, in which the control plane is."
   value       = aws_security_group.machines.id
+}
+
+output "worker_security_group" {
+  description = "The security group of workers: those of your own reach the control plane from here, and the control plane them."
+  value       = aws_security_group.workers.id
+}
+
+output "worker_groups" {
+  description = "The Auto Scaling groups of workers by their names in the variable."
+  value       = { for name, made in module.workers : name => made.group }
 }
 
 output "endpoint_security_group" {

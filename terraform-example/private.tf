@@ -11,6 +11,8 @@ locals {
 
   private = var.private_endpoints ? 1 : 0
 
+  s3_prefix_list = !var.private_endpoints ? null : var.s3_endpoint_id == null ? aws_vpc_endpoint.s3[0].prefix_list_id : data.aws_vpc_endpoint.s3[0].prefix_list_id
+
   # Outside the commercial Regions some services have the partition's own prefix and the others the common one. Whatever
   # has an "amazonaws." in it is a whole name.
   own_prefix = ["autoscaling", "ebs", "ec2", "ecr.api", "ecr.dkr", "elasticfilesystem", "monitoring", "sqs", "sts"]
@@ -105,7 +107,7 @@ resource "aws_vpc_security_group_egress_rule" "to_s3" {
   count = local.private
 
   security_group_id = aws_security_group.machines.id
-  prefix_list_id    = var.s3_endpoint_id == null ? aws_vpc_endpoint.s3[0].prefix_list_id : data.aws_vpc_endpoint.s3[0].prefix_list_id
+  prefix_list_id    = local.s3_prefix_list
   description       = "S3, by the gateway endpoint"
   ip_protocol       = "tcp"
   from_port         = 443

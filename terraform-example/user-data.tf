@@ -1,12 +1,8 @@
-# What a machine is told at its first boot. Every machine is told the same, and none of it is secret: user data can be
-# read by whoever may describe the launch template, and by every process on the machine.
+# What a machine is told at its first boot. Every machine is told the same. modules/user-data says the rest.
 
 locals {
   launch_hook    = "join"
   terminate_hook = "leave"
-  settings_file  = "/etc/kubeboot/config.toml"
-  kubeadm_file   = "/etc/kubeboot/kubeadm.yaml"
-  installer_file = "/usr/local/sbin/install-kubeboot"
 
   # docs/configuration.md. The number of machines is not among them: kubeboot asks the group.
   settings = merge(
@@ -23,57 +19,16 @@ locals {
       terminate_hook = local.terminate_hook
     },
     local.snapshot_settings,
-    var.kubeadm_config == "" ? {} : { kubeadm_config = local.kubeadm_file },
     var.settings,
   )
+}
 
-  files = concat(
-    [{
-      path        = local.settings_file
-      permissions = "0600"
-      # JSON's way of writing texts, numbers and lists is TOML's as well.
-      content = join("", [for name, value in local.settings : "${name} = ${jsonencode(value)}\n"])
-    }],
-    var.kubeadm_config == "" ? [] : [{
-      path        = local.kubeadm_file
-      permissions = "0600"
-      content     = var.kubeadm_config
-    }],
-    var.kubeboot_package_url == "" ? [] : [{
-      path        = local.installer_file
-      permissions = "0755"
-      content     = file("${path.module}/install-kubeboot.sh")
-    }],
-  )
+module "user_data" {
+  source = "./modules/user-data"
 
-  # The unit runs `kubeboot up` at every boot and starts it again where that helps. Without --no-block cloud-init would
-  # wait for it, and with it everything that waits for cloud-init.
-  #
-  # Straight from runcmd it runs once, at the first boot; what it says is in /var/log/cloud-init-output.log and on the
-  # serial console. It arms kubeboot-reset.service, by which this machine leaves the cluster when it goes for good, for
-  # this boot; enabled, that unit is armed at every other one, too. The agent leaves earlier, where it is given the time.
-  start = {
-    unit = ["systemctl enable --now --no-block kubeboot.service kubeboot-agent.service"]
-    runcmd = [
-      "systemctl enable kubeboot-reset.service",
-      "systemctl enable --now --no-block kubeboot-agent.service",
-      "kubeboot up",
-    ]
-  }
-
-  # Where the image has none, this is all that anybody would read of it.
-  is_there = "command -v kubeboot || echo 'kubeboot is not in this image, and no kubeboot_package_url is set: nothing will be started' >&2"
-
-  # runcmd is one script that goes on after a failure: what must not run without the package follows a "&&".
-  commands = var.kubeboot_package_url == "" ? concat([local.is_there], local.start[var.start]) : [join(" && ", concat(
-    ["${local.installer_file} '${var.kubeboot_package_url}' ${var.kubeboot_package_sha256}"],
-    local.start[var.start],
-  ))]
-
-  # length() counts characters, and EC2 bytes.
-  user_data_base64  = base64encode(local.user_data)
-  user_data_padding = endswith(local.user_data_base64, "==") ? 2 : endswith(local.user_data_base64, "=") ? 1 : 0
-  user_data_bytes   = length(local.user_data_base64) / 4 * 3 - local.user_data_padding
-
-  user_data = "#cloud-config\n${yamlencode({ write_files = local.files, runcmd = local.commands })}"
+  settings                = local.settings
+  kubeadm_config          = var.kubeadm_config
+  kubeboot_package_url    = var.kubeboot_package_url
+  kubeboot_package_sha256 = var.kubeboot_package_sha256
+  start                   = var.start
 }

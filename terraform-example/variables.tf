@@ -154,7 +154,7 @@ variable "api_client_cidrs" {
 }
 
 variable "pod_network_ports" {
-  description = "What the pod network needs between the machines. The default is VXLAN as Cilium and Flannel use it."
+  description = "What the pod network needs between the machines, workers among them. The default is VXLAN as Cilium and Flannel use it."
   type = list(object({
     protocol  = string
     from_port = number
@@ -173,6 +173,43 @@ variable "pod_network_ports" {
       for rule in var.pod_network_ports : rule.from_port >= 1 && rule.from_port <= rule.to_port && rule.to_port <= 65535
     ])
     error_message = "The ports of pod_network_ports must be 1 to 65535, from_port not above to_port."
+  }
+}
+
+variable "workers" {
+  description = "Groups of workers by their names, such as { workers = { max_size = 10 } } (docs/terraform.md, Workers)."
+  type = map(object({
+    instance_types         = optional(list(string), ["m6i.large"])
+    min_size               = optional(number, 1)
+    max_size               = optional(number, 3)
+    spot_percentage        = optional(number, 0)
+    on_demand_base         = optional(number, 0)
+    subnet_ids             = optional(list(string))
+    ami_id                 = optional(string)
+    volume_size            = optional(number, 50)
+    launch_hook_timeout    = optional(number, 1800)
+    terminate_hook_timeout = optional(number, 300)
+    settings               = optional(map(string), {})
+    kubeadm_config         = optional(string, "")
+    additional_policy_arns = optional(list(string), [])
+    tags                   = optional(map(string), {})
+  }))
+  default = {}
+
+  validation {
+    condition     = alltrue([for name in keys(var.workers) : can(regex("^[a-z0-9-]{1,40}$", name)) && name != "control-plane"])
+    error_message = "The workers must have names of at most 40 lower-case letters, digits and '-', and not that of the control plane."
+  }
+}
+
+variable "webhook_ports" {
+  description = "The TCP ports on which webhooks and aggregated API servers run on workers, where the API servers reach them by the machines' own addresses."
+  type        = list(number)
+  default     = []
+
+  validation {
+    condition     = alltrue([for port in var.webhook_ports : port >= 1 && port <= 65535 && floor(port) == port])
+    error_message = "The webhook_ports must be whole numbers from 1 to 65535."
   }
 }
 

@@ -49,7 +49,7 @@ def test_the_settings_of_user_data_outlive_an_installation_after_them(new_root, 
     root = new_root()
     files = {
         "/etc/kubeboot/config.toml": ("bucket = 'b'\n", 0o600),
-        "/usr/local/sbin/install-kubeboot": ((PROJECT / "terraform-example/install-kubeboot.sh").read_text(), 0o755),
+        "/usr/local/sbin/install-kubeboot": ((PROJECT / "terraform-example/modules/user-data/install-kubeboot.sh").read_text(), 0o755),
         "/usr/local/bin/aws": ('#!/bin/sh\nfor last; do :; done; cp /package "$last"\n', 0o755),
     }
     for name, (text, mode) in files.items():

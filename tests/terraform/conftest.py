@@ -62,8 +62,8 @@ class World:
 
     def logs(self) -> str:
         """The end of what kubeboot said on every machine."""
-        found = sorted(self.folder.glob("nodes/*/disk/var/log/kubeboot.log"))
-        return "".join(f"\n{log.parents[3].name}:\n{log.read_text()[-3000:]}" for log in found)
+        found = sorted(self.folder.glob("nodes/*/disk/var/log/kubeboot*.log"))
+        return "".join(f"\n{log.parents[3].name}, {log.name}:\n{log.read_text()[-3000:]}" for log in found)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -12,9 +13,11 @@ import tfparse
 PROJECT = Path(__file__).resolve().parent.parent.parent
 EXAMPLE = PROJECT / "terraform-example"
 ANSWERS = Path(__file__).parent / "answers.tf"
+MODULES = [EXAMPLE / "modules/user-data", EXAMPLE / "modules/workers"]
+WORKER_ANSWERS = Path(__file__).parent / "answers-workers.tf"
 
 ACCOUNT, REGION = "123456789012", "eu-central-1"
-ROLE = f"arn:aws:iam::{ACCOUNT}:role/demo-control-plane"
+ROLE, WORKER_ROLE = (f"arn:aws:iam::{ACCOUNT}:role/demo-{name}" for name in ("control-plane", "workers"))
 
 
 @dataclass
@@ -40,8 +43,10 @@ class Plan:
                 text = text.replace(other["id"], make(other["id"]))
         return json.loads(text)
 
-    def user_data(self) -> str:
-        text = base64.b64decode(self.one("aws_launch_template")["user_data"]).decode()
+    def user_data(self, workers: str | None = None) -> str:
+        """What the machines are told, or the workers of that group."""
+        (template,) = [one for one in self.all("aws_launch_template") if group_of(one) == workers]
+        text = base64.b64decode(template["user_data"]).decode()
         pki = self.one("aws_kms_key", "pki")["id"]
         return text.replace(pki, _key_arn(pki))
 
@@ -72,18 +77,19 @@ def plan(changes: str = "", answers: str | None = None) -> Plan:
         copy = Path(folder) / "example"
         shutil.copytree(EXAMPLE, copy, ignore=shutil.ignore_patterns(".terraform*", "*.tfstate*", "terraform.tfvars"))
         (copy / "data.tf").write_text(answers or ANSWERS.read_text())
+        (copy / "modules/workers/data.tf").write_text(WORKER_ANSWERS.read_text())
         (copy / "changes.tfvars").write_text(changes)
         return Plan(tfparse.load_from_path(str(copy), vars_paths=["example.tfvars", "changes.tfvars"]))
 
 
-def files() -> dict[str, str]:
-    """The example's configuration files by name."""
-    return {path.name: path.read_text() for path in sorted(EXAMPLE.glob("*.tf"))}
+def files(folder: Path = EXAMPLE) -> dict[str, str]:
+    """The example's configuration files by name, or a module's."""
+    return {path.name: path.read_text() for path in sorted(folder.glob("*.tf"))}
 
 
 def world_policies(made: Plan, without: str | None = None) -> dict:
     """What `dev/world iam` takes: the policies of role, bucket and keys; `without` one action of the machines' own."""
-    documents = [made.document(one) for one in made.all("aws_iam_role_policy")]
+    documents = [made.document(one) for one in made.all("aws_iam_role_policy") if not group_of(one)]
     names = [_names(one)[1] for one in made.all("aws_kms_key")]
     keys = {made.key(name): made.document(made.one("aws_kms_key", name)) for name in names if name != "volumes"}
     for document in [*documents, *keys.values()] if without else []:
@@ -93,6 +99,20 @@ def world_policies(made: Plan, without: str | None = None) -> dict:
     policies = [made.document(one)["Statement"] for one in made.all("aws_s3_bucket_policy")]
     bucket = {"Statement": [statement for policy in policies for statement in policy]}
     return {"role": ROLE, "policies": documents, "bucket": bucket, "bucket_key": made.key("bucket"), "keys": keys}
+
+
+def worker_policies(made: Plan, without: str | None = None) -> dict:
+    """The same with a role for workers, which lacks one action if told so: the group `workers` of the example."""
+    documents = [made.document(one) for one in made.all("aws_iam_role_policy") if group_of(one) == "workers"]
+    for statement in (one for document in documents for one in document["Statement"]):
+        statement["Action"] = [action for action in _list(statement["Action"]) if action != without]
+    return world_policies(made) | {"worker": {"role": WORKER_ROLE, "policies": documents}}
+
+
+def group_of(resource: dict) -> str | None:
+    """The group of workers to which a resource belongs."""
+    found = re.match(r'module\.workers\["(.*?)"\]', resource["__tfmeta"]["path"])
+    return found and found[1]
 
 
 def machine_actions(made: Plan) -> list[str]:

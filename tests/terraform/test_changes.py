@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from example import PROJECT, Plan
+from example import PROJECT, Plan, group_of
 from example import plan as evaluate
 from test_replaces import LISTED
 from test_variables import SHA256, SUBNETS, variables
@@ -31,6 +31,8 @@ CHANGES = {
     "health_check": ('health_check = "tcp"', ""),
     "api_client_cidrs": ('api_client_cidrs = ["10.0.0.0/8"]', ""),
     "pod_network_ports": ('pod_network_ports = [{ protocol = "udp", from_port = 4789, to_port = 4789 }]', ""),
+    "workers": ('workers = { workers = { settings = { drain_timeout = "5m" } } }', "workers = { workers = {} }\n"),
+    "webhook_ports": ("webhook_ports = [8443]", ""),
     "settings": ('settings = { claim_ttl = "90s" }', ""),
     "kubeadm_config": ('kubeadm_config = "a: b"', ""),
     "kubeboot_package_url": ('kubeboot_package_url = "s3://bucket/kubeboot-2.deb"', PACKAGE),
@@ -84,7 +86,8 @@ def differs(old: Plan, new: Plan, kind: str, arguments: list[str]) -> bool:
 
 
 def user_data(made: Plan) -> str:
-    return base64.b64decode(made.one("aws_launch_template")["user_data"]).decode()
+    (template,) = [one for one in made.all("aws_launch_template") if not group_of(one)]
+    return base64.b64decode(template["user_data"]).decode()
 
 
 def effect(variable: str) -> str:

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from example import ANSWERS, PROJECT, files, machine_actions
+from example import ANSWERS, EXAMPLE, MODULES, PROJECT, files, machine_actions
 from example import plan as evaluate
 from test_guard import references, resources
 
@@ -193,8 +193,8 @@ def test_without_internet_access_nothing_leaves_the_vpc():
 def test_a_gateway_endpoint_that_is_there_is_used():
     private = evaluate('private_endpoints = true\ns3_endpoint_id = "vpce-1"')
     assert not [one for one in private.all("aws_vpc_endpoint") if one.get("vpc_endpoint_type") == "Gateway"]
-    (rule,) = [one for one in private.all("aws_vpc_security_group_egress_rule") if one.get("prefix_list_id")]
-    assert rule["prefix_list_id"] == "pl-of-vpce-1"
+    rules = [one for one in private.all("aws_vpc_security_group_egress_rule") if one.get("prefix_list_id")]
+    assert [rule["prefix_list_id"] for rule in rules] == ["pl-of-vpce-1"] * 2
 
 
 def test_the_services_of_china_have_their_own_names():
@@ -224,8 +224,9 @@ def test_every_interface_endpoint_is_for_a_service_that_kubeboot_calls(plan):
     assert called - {"s3", "kms"} == {"autoscaling", "ec2"}
 
 
-def test_no_partition_is_written_down():
-    for name, text in files().items():
+@pytest.mark.parametrize("folder", [EXAMPLE, *MODULES], ids=lambda one: one.name)
+def test_no_partition_is_written_down(folder):
+    for name, text in files(folder).items():
         assert not re.search(r"arn:aws|amazonaws\.com(?!\")", re.sub(r"#.*", "", text)), name
 
 

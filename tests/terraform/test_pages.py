@@ -7,9 +7,10 @@ import hcl2
 import pytest
 
 from docs.blocks import Block, blocks, pages
-from example import PROJECT, files, machine_actions
+from example import EXAMPLE, PROJECT, files, machine_actions
 from example import plan as evaluate
 
+WORKERS = EXAMPLE / "modules/workers"
 TERRAFORM, STARTED = PROJECT / "docs/terraform.md", PROJECT / "docs/getting-started.md"
 SETTINGS = re.compile(r"^```toml\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -31,11 +32,25 @@ def _default(rest: str) -> str:
     return "" if found[1] == "null" else f"`{found[1]}`"
 
 
+def table_of_workers() -> str:
+    """What a group of workers takes: the attributes and defaults of the variable, the words of the module."""
+    (group,) = re.findall(r'^variable "workers" \{.*?map\(object\(\{\n(.*?)^  \}\)\)', files()["variables.tf"], re.M | re.S)
+    words = dict(re.findall(r'^variable "(\w+)" \{\n  description = "([^\n]*)"\n', files(WORKERS)["variables.tf"], re.M))
+    given = re.findall(r"^    (\w+) += optional\((?:[a-z]+(?:\([a-z]+\))?)(?:, (.*))?\)$", group, re.M)
+    assert len(given) == len(group.splitlines())
+    lines = ["| of a group | default | |", "|---|---|---|"]
+    for name, default in given:
+        cell = f"`{default}`" if default else "the control plane's"
+        lines.append(f"| `{name}` | {cell} | {words[name].replace(chr(92) + chr(34), chr(34))} |")
+    return "\n".join(lines) + "\n"
+
+
 @pytest.mark.parametrize(
     ("heading", "made"),
     [
         ("## Variables", table("variable", "variables.tf", "default")),
         ("## Outputs", table("output", "outputs.tf")),
+        ("### What a group takes", table_of_workers()),
     ],
 )
 def test_the_page_has_every_variable_and_output(heading, made):

@@ -4,11 +4,12 @@ import json
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import hcl2
 import pytest
 
-from example import ANSWERS, EXAMPLE, files
+from example import ANSWERS, EXAMPLE, MODULES, WORKER_ANSWERS, files
 
 # Arguments that Terraform itself takes in every resource and data source.
 META = {"count", "for_each", "depends_on", "lifecycle", "provider", "provisioner"}
@@ -25,10 +26,15 @@ def schema(tools):
     return made
 
 
-def resources() -> list[tuple[str, str, dict]]:
+@pytest.fixture(params=[EXAMPLE, *MODULES], ids=lambda one: one.name)
+def folder(request):
+    return request.param
+
+
+def resources(folder: Path) -> list[tuple[str, str, dict]]:
     """Kind with type, name and body of every resource and data source."""
     found = []
-    for text in files().values():
+    for text in files(folder).values():
         parsed = hcl2.loads(text)
         for kind in ("resource", "data"):
             for one in parsed.get(kind, []):
@@ -63,14 +69,14 @@ def test_terraform_would_format_nothing():
     terraform = shutil.which("terraform")
     if not terraform:
         pytest.skip("terraform is not installed")
-    for folder in (EXAMPLE, ANSWERS.parent):
+    for folder in (EXAMPLE, *MODULES, ANSWERS.parent):
         done = subprocess.run([terraform, "fmt", "-check", "-diff", folder], capture_output=True, text=True)
         assert done.returncode == 0, done.stdout
 
 
-def test_every_type_and_argument_is_the_providers(schema):
+def test_every_type_and_argument_is_the_providers(schema, folder):
     wrong = []
-    for kind, name, body in resources():
+    for kind, name, body in resources(folder):
         if kind not in schema["types"]:
             wrong.append(f"{kind}.{name}: there is no such type")
             continue
@@ -80,13 +86,14 @@ def test_every_type_and_argument_is_the_providers(schema):
 
 
 def test_the_oldest_provider_allowed_is_the_one_compared_with(schema):
-    wanted = re.search(r'version = "~> ([\d.]+)"', files()["versions.tf"])[1]
-    assert schema["version"].startswith(wanted + "."), schema["version"]
+    asking = [files(one)["versions.tf"] for one in (EXAMPLE, EXAMPLE / "modules/workers")]
+    wanted = {re.search(r'hashicorp/aws".*?version += "(?:~>|>=) ([\d.]+)"', one, re.S)[1] for one in asking}
+    assert len(wanted) == 1 and schema["version"].startswith(wanted.pop() + "."), schema["version"]
 
 
-def test_every_reference_leads_to_something(schema):
-    declared = {(kind.startswith("data"), kind.partition(".")[2], name) for kind, name, _ in resources()}
-    text = "\n".join(re.sub(r"#.*", "", one) for one in files().values())
+def test_every_reference_leads_to_something(schema, folder):
+    declared = {(kind.startswith("data"), kind.partition(".")[2], name) for kind, name, _ in resources(folder)}
+    text = "\n".join(re.sub(r"#.*", "", one) for one in files(folder).values())
     wrong = []
     for data, type, name, _, attribute in REFERENCE.findall(text):
         if (bool(data), type, name) not in declared:
@@ -96,8 +103,8 @@ def test_every_reference_leads_to_something(schema):
     assert not wrong, "\n".join(sorted(set(wrong)))
 
 
-def test_variables_and_locals_are_declared_and_used():
-    text = "\n".join(files().values())
+def test_variables_and_locals_are_declared_and_used(folder):
+    text = "\n".join(files(folder).values())
     for kind, declared in (("var", variables(text)), ("local", locals_of(text))):
         used = set(re.findall(rf"\b{kind}\.(\w+)", text))
         assert used == declared, f"{kind}: {used ^ declared}"
@@ -111,8 +118,24 @@ def locals_of(text: str) -> set[str]:
     return {bare(name) for block in hcl2.loads(text).get("locals", []) for name in block if not name.startswith("__")}
 
 
-def test_the_answers_stand_for_the_same_questions():
+def test_a_module_is_given_what_it_wants_and_asked_for_what_it_has(folder):
+    text = "\n".join(files(folder).values())
+    called = [(bare(name), body) for one in hcl2.loads(text).get("module", []) for name, body in one.items()]
+    for name, body in called:
+        module = (folder / bare(body["source"])).resolve()
+        assert module in MODULES, "a module that no test looks at"
+        made = "\n".join(files(module).values())
+        # No variable of these has a default: what somebody forgets to hand on would else be left out without a word.
+        assert {one for one in body if not one.startswith("__")} - {"source", "for_each"} == variables(made), name
+        asked = set(re.findall(rf"\bmodule\.{name}\.(\w+)", text))
+        assert asked <= set(re.findall(r'^output "(\w+)"', made, re.MULTILINE)), name
+
+
+@pytest.mark.parametrize(
+    ("asking", "answers"), [(EXAMPLE, ANSWERS), (EXAMPLE / "modules/workers", WORKER_ANSWERS)], ids=lambda one: one.name
+)
+def test_the_answers_stand_for_the_same_questions(asking, answers):
     asked, answered = (
-        re.findall(r'^data "\w+" "\w+"', text, re.M) for text in (files()["data.tf"], ANSWERS.read_text())
+        re.findall(r'^data "\w+" "\w+"', text, re.M) for text in (files(asking)["data.tf"], answers.read_text())
     )
     assert asked == answered

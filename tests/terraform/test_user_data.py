@@ -174,7 +174,7 @@ class Installer:
             "TMPDIR": str(self.folder),
             "FAILURES": str(self.folder / "failures"),
         }
-        script = EXAMPLE / "install-kubeboot.sh"
+        script = EXAMPLE / "modules/user-data/install-kubeboot.sh"
         done = subprocess.run(
             ["sh", script, url, sha256], env={**env, "INSTALLED": str(installed)}, capture_output=True, text=True
         )

@@ -51,6 +51,9 @@ BAD = [
     ('api_client_cidrs = ["10.0.0.0"]', "api_client_cidrs"),
     ('pod_network_ports = [{ protocol = "-1", from_port = 1, to_port = 2 }]', "pod_network_ports"),
     ('pod_network_ports = [{ protocol = "udp", from_port = 2, to_port = 1 }]', "pod_network_ports"),
+    ("workers = { control-plane = {} }", "workers"),
+    ('workers = { "a b" = {} }', "workers"),
+    ("webhook_ports = [0]", "webhook_ports"),
     ('settings = { claim_tll = "90s" }', "settings"),
     ('settings = { bucket = "another" }', "settings"),
     ('kubeadm_config = "-----BEGIN RSA PRIVATE KEY-----"', "kubeadm_config"),
@@ -132,7 +135,7 @@ def test_the_settings_are_kubeboots():
     text = files()["variables.tf"]
     (taken,) = re.findall(r"setsubtract\(keys\(var\.settings\), \[(.*?)\]\)", text, re.DOTALL)
     taken = set(re.findall(r'"(\w+)"', taken))
-    (settings,) = [one for one in plan('kubeadm_config = "a: b"\nsnapshot_bucket = "kubeboot-snapshots"').all("locals") if "settings_file" in one]
+    (settings,) = [one for one in plan('kubeadm_config = "a: b"\nsnapshot_bucket = "kubeboot-snapshots"').all("locals") if "settings" in one and one["__tfmeta"]["path"].startswith("module.user_data.")]
     made = set(settings["settings"])
     # The group's desired capacity says the size, and goes with it when that is changed; the others are of workers.
     assert taken | made | {"expected_size"} | {"role", "drain_timeout", "rejoin"} == known

@@ -29,8 +29,8 @@ SSE_VARIABLE = "HTTP_X_AMZ_SERVER_SIDE_ENCRYPTION"
 ENCRYPTED = ("PutObject", "CreateMultipartUpload")
 # A policy sees what the caller has asked for, not what the bucket's default makes of it.
 DEFAULTED = "world.encryption_by_default"
-# They change one instance, which a policy can name, also as the caller's own.
-INSTANCE_ACTIONS = ("ModifyInstanceAttribute",)
+# They mean one instance, which a policy can name, also as the caller's own.
+INSTANCE_ACTIONS = ("DescribeInstanceAttribute", "ModifyInstanceAttribute")
 # They mean one group, which a policy can name.
 GROUP_ACTIONS = ("CompleteLifecycleAction", "RecordLifecycleActionHeartbeat", "SetInstanceHealth")
 
