@@ -135,11 +135,11 @@ fn a_last_voter_that_nobody_follows_is_abandoned_to_the_group_and_leaves_once_an
     World::of(1).with_terminate_hook().flag("--retain").set("lease_ttl", "3s").tell(|world| {
         world.all_up(&[1])?;
         world.keep_a_word(1)?;
-        let agent = world.start_agent_with_a_clock(1)?;
+        let agent = world.start_agent_with_a_clock(1, &[])?;
         world.ask(&["terminate", "1"])?;
         world.until_agent_says(&agent, "after 10 min without one the terminate hook is answered with ABANDON")?;
         ensure!(world.hook_calls(COMPLETE, 1)?.is_empty(), "it was answered before its time");
-        world.eleven_minutes_pass(1)?;
+        world.time_passes(1, Duration::from_mins(11))?;
         world.until("the group keeps it", RUN, || {
             let answers = world.hook_calls(COMPLETE, 1)?;
             ensure!(answers.iter().all(|answer| answer["result"] == "ABANDON"), "{answers:?}");
