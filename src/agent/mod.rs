@@ -282,7 +282,8 @@ impl Agent {
                 Ok(Duration::ZERO)
             }
             AgentStep::Upload => {
-                let saving = last_copy::save(reset, COMMAND);
+                let mut go_on = |_| Ok(());
+                let saving = last_copy::save(reset, COMMAND, &mut go_on);
                 let manifest = self.hook.beside(group, HookWork::Holding, saving).await?;
                 tracing::warn!(snapshot = manifest.key, "saved this machine's etcd, unconfirmed");
                 self.looker.uploaded = true;

@@ -7,7 +7,7 @@ use crate::node::facts::boot_id;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Where it is kept: a power-off erases it.
 const PATH: &str = "/run/kubeboot/ending-since.json";
@@ -23,9 +23,9 @@ struct Kept {
     since: u64,
 }
 
-/// Since when, by the clock since the boot; nothing while the machine is not being terminated.
+/// Since when; nothing while the machine is not being terminated.
 pub(super) struct EndingSince {
-    since: Option<Duration>,
+    since: Option<Instant>,
 }
 
 impl EndingSince {
@@ -33,12 +33,13 @@ impl EndingSince {
     pub(super) fn load() -> Self {
         let kept = files::read_if_there(Path::new(PATH), LIMIT).ok().flatten();
         let boot = boot_id().ok();
-        Self { since: kept.zip(boot).and_then(|(bytes, boot)| parse(&bytes, &boot, boottime::now())) }
+        let known_for = kept.zip(boot).and_then(|(bytes, boot)| parse(&bytes, &boot, boottime::now()));
+        Self { since: known_for.and_then(|known_for| Instant::now().checked_sub(known_for)) }
     }
 
     /// For how long it has been known.
     pub(super) fn known_for(&self) -> Duration {
-        self.since.map_or(Duration::ZERO, |since| boottime::now().saturating_sub(since))
+        self.since.map_or(Duration::ZERO, |since| since.elapsed())
     }
 
     /// It is known now, if it was not before.
@@ -46,9 +47,8 @@ impl EndingSince {
         if self.since.is_some() {
             return;
         }
-        let now = boottime::now();
-        self.since = Some(now);
-        if let Err(error) = keep(now) {
+        self.since = Some(Instant::now());
+        if let Err(error) = keep(boottime::now()) {
             tracing::warn!("an agent that is started anew would count from its own start: {error:#}");
         }
     }
@@ -71,11 +71,10 @@ fn keep(now: Duration) -> Result<()> {
     files::write(path, &bytes, 0o600)
 }
 
-/// What was kept in this boot, unless that time is still to come.
+/// For how long it has been known, by what was kept in this boot; nothing where that time is still to come.
 fn parse(bytes: &[u8], boot: &BootId, now: Duration) -> Option<Duration> {
     let kept: Kept = serde_json::from_slice(bytes).ok()?;
-    let since = Duration::from_millis(kept.since);
-    (kept.boot == *boot && since <= now).then_some(since)
+    now.checked_sub(Duration::from_millis(kept.since)).filter(|_| kept.boot == *boot)
 }
 
 #[cfg(test)]
@@ -88,8 +87,8 @@ mod tests {
         let other = BootId::parse("6f9619ff-8b86-4011-b42d-00c04fc964fe")?;
         let bytes = serde_json::to_vec(&Kept { boot: boot.clone(), since: 90_000 })?;
         let (since, now) = (Duration::from_secs(90), Duration::from_secs(100));
-        assert_eq!(parse(&bytes, &boot, now), Some(since));
-        assert_eq!(parse(&bytes, &boot, since), Some(since));
+        assert_eq!(parse(&bytes, &boot, now), Some(Duration::from_secs(10)));
+        assert_eq!(parse(&bytes, &boot, since), Some(Duration::ZERO));
         assert_eq!(parse(&bytes, &other, now), None, "another boot");
         assert_eq!(parse(&bytes, &boot, Duration::from_secs(89)), None, "it is still to come");
         for bad in [&b""[..], b"{}", &bytes[..bytes.len() / 2]] {

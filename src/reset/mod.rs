@@ -34,6 +34,8 @@ use crate::settings::{Role, Settings};
 use anyhow::{Context, Result, anyhow};
 use clock::Clock;
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use survey::Survey;
 
 /// What `reset` was asked for beside the settings.
@@ -213,7 +215,7 @@ impl ResetContext {
             }
             LeavePlan::Stay(why) => {
                 if survey.plan.wants_last_copy() {
-                    last_copy::upload(self, &why.to_string()).await;
+                    last_copy::upload(self, &why.to_string(), &AtomicBool::new(false)).await;
                 }
                 Ok(stayed(&why.to_string()))
             }
@@ -225,12 +227,25 @@ impl ResetContext {
                     keep_up_out().await;
                 }
                 let leaving = act::carry_out(self, &survey, &local, lock);
-                if self.now || !survey.plan.wants_last_copy() {
+                if self.now {
                     return leaving.await;
                 }
-                // The quorum may come back meanwhile, and nobody waits for the other here.
-                let uploading = last_copy::upload(self, "too few voters answer for a quorum");
-                tokio::join!(leaving, uploading).0
+                let has_left = AtomicBool::new(false);
+                if !survey.plan.wants_last_copy() {
+                    let left = leaving.await?;
+                    if left == Leaving::Stayed {
+                        // The others have left meanwhile, and nobody else has what is here.
+                        last_copy::upload(self, &StayReason::LastVoter.to_string(), &has_left).await;
+                    }
+                    return Ok(left);
+                }
+                // The quorum may come back meanwhile: then the others have what is here.
+                let leaving = async {
+                    let left = leaving.await;
+                    has_left.store(matches!(left, Ok(Leaving::Left)), Relaxed);
+                    left
+                };
+                tokio::join!(leaving, last_copy::upload(self, "too few voters answer for a quorum", &has_left)).0
             }
         }
     }

@@ -78,7 +78,7 @@ impl fmt::Display for LaterTruth {
             Self::Registration { instance, claim_id } => {
                 write!(f, "{instance} registered that there is a cluster of claim {claim_id}")
             }
-            Self::Hash => f.write_str("a discovery hash is published, which only follows a cluster"),
+            Self::Hash => f.write_str("a discovery hash is published that is not of the record's cluster"),
         }
     }
 }

@@ -427,24 +427,33 @@ mod tests {
     fn restores_that_fail_without_end_fill_no_record_and_hide_no_cluster() {
         let numbered = |n: u64| ClaimId::parse(format!("00000000-0000-4000-9000-{n:012x}")).unwrap();
         let mut record = record(1, RecordState::Saved(saved_cluster()));
-        let (mut bump, mut clusters) = (0, vec![claim_id(1)]);
+        let mut last = saved_cluster().snapshot.revision;
+        // Every snapshot that there is, each with the revision at which it was taken.
+        let mut snapshots = vec![SnapshotRef { claim: claim_id(1), ..saved_cluster().snapshot }];
         for n in 0..4500 {
             record = claimed(Some(&record), numbered(n), holder(2), identity("h"));
-            let next = record.revision_bump().unwrap();
-            assert!(next > bump, "the attempt {n} gives out the revisions of the one before");
-            bump = next;
-            // Now and then one becomes the cluster, which is saved again, with every snapshot taken under its own claim.
-            if n % 1500 == 1499 {
-                clusters.push(record.claim_id.clone());
+            let under = |snapshot: &SnapshotRef| {
+                let restoring = Some(Box::new(Saved { snapshot: snapshot.clone(), ..saved_cluster() }));
+                let state = RecordState::Initializing { holder: None, beat: 0, restoring };
+                ClusterRecord { state, ..record.clone() }.revision_bump().unwrap() + snapshot.revision
+            };
+            let begins_at: Vec<u64> = snapshots.iter().map(under).collect();
+            assert!(begins_at.iter().all(|begin| *begin > last), "the attempt {n} gives out revisions again: {last}");
+            last = begins_at[begins_at.len() - 1];
+            // Now and then one becomes the cluster, which is saved again; once the line is full, in each of some nights.
+            if n % 1500 == 1499 || (2000..2010).contains(&n) {
                 record = flipped(&record, published()).unwrap();
-                let snapshot = SnapshotRef { claim: record.claim_id.clone(), ..saved_cluster().snapshot };
-                record = saved(&record, snapshot).unwrap();
-                bump = 0;
+                let claim = record.claim_id.clone();
+                snapshots.push(SnapshotRef { claim, revision: last + 7, ..saved_cluster().snapshot });
+                last += 7;
+                record = saved(&record, snapshots[snapshots.len() - 1].clone()).unwrap();
             }
-            assert!(clusters.iter().all(|claim| record.supersedes(claim) || record.claim_id == *claim), "{n}");
+            let clusters = snapshots.iter().map(|snapshot| &snapshot.claim);
+            assert!(clusters.into_iter().all(|claim| record.supersedes(claim) || record.claim_id == *claim), "{n}");
         }
         let bytes = record.to_bytes();
         assert!(bytes.len() < 100 * 1024, "{} bytes", bytes.len());
+        assert!(i64::try_from(last).is_ok(), "etcd counts by it");
         assert_eq!(ClusterRecord::parse(&bytes), Ok(record));
     }
 

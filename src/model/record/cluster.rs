@@ -249,9 +249,9 @@ impl ClusterRecord {
         // Of a claim that nobody remembers: as if all of the line had followed it.
         let followed = line().rev().position(|claim| claim == taken_under).unwrap_or_else(|| line().count());
         let followed = u64::try_from(followed.max(1)).ok()?;
-        // Once claims are left out, the counter of all claims is counted by: it is more than ever stood in the line, and goes up by each.
-        let followed = if self.is_line_full() { followed.max(self.generation) } else { followed };
-        Some(followed.saturating_mul(REVISIONS_PER_CLAIM))
+        // Once claims are left out, nobody knows how many lay between two that are in the line: no more than there ever were.
+        let most_between = if self.is_line_full() { self.generation.max(1) } else { 1 };
+        Some(followed.saturating_mul(most_between).saturating_mul(REVISIONS_PER_CLAIM))
     }
 
     /// Whether there is no room among the superseded claims for one that never became the cluster.

@@ -209,8 +209,8 @@ fn retained(input: &StatusInput, machine: &StatusMachine<'_>) -> Option<StatusRe
     let membership = match (&input.etcd, machine.member) {
         (_, Some(_)) => RetainedAs::Member,
         (Ok(Etcd::Stacked { .. } | Etcd::External), None) if has_left => RetainedAs::Left,
-        (Ok(Etcd::External), None) => RetainedAs::Member,
-        (Ok(Etcd::Stacked { .. } | Etcd::Silent { .. }) | Err(_), None) => RetainedAs::Unclear,
+        (Ok(Etcd::External), None) if machine.registered().is_some() => RetainedAs::Member,
+        (Ok(Etcd::Stacked { .. } | Etcd::External | Etcd::Silent { .. }) | Err(_), None) => RetainedAs::Unclear,
     };
     Some(StatusReason::Retained { instance: machine.instance.clone(), membership })
 }
