@@ -198,6 +198,9 @@ impl ResetContext {
     async fn leave(&self, lock: Option<&Lock>) -> Result<Leaving> {
         // Looked at anew: an `up` that was ended here may have left another state than before.
         let local = state::observe(Path::new("/"), self.facts.documents.data_dir()).context(Exit::Operator)?;
+        if let Some(why) = superseded::nothing_to_leave(&self.facts.machine.instance) {
+            return Ok(stayed(why));
+        }
         let survey = Survey::take(self, &local).await;
         match &survey.plan {
             LeavePlan::Stay(StayReason::NothingHere) => Ok(stayed(&StayReason::NothingHere.to_string())),

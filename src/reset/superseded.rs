@@ -9,9 +9,10 @@ use crate::host::files;
 use crate::host::lock::Lock;
 use crate::kubeadm::run::Kubeadm;
 use crate::kubeadm::wipe::{self, MemberData};
+use crate::kubeadm::withheld::{self, Why};
 use crate::model::leave::LeaveStep;
 use crate::model::leave::wiping::KeepData;
-use crate::model::machine::ids::ClaimId;
+use crate::model::machine::ids::{ClaimId, InstanceId};
 use crate::model::machine::local::Local;
 use crate::model::membership::view::ClusterView;
 use crate::model::record::cluster::ClusterRecord;
@@ -25,6 +26,18 @@ pub(super) async fn claim(reset: &ResetContext, local: &Local) -> Option<ClaimId
     let claim = claim_of(local)?;
     let (record, _) = settling::read(&reset.session.store).await.ok()?;
     record.supersedes(claim).then(|| claim.clone())
+}
+
+/// Why a machine that goes down has no cluster to leave, by its own mark: etcd was ended here for good, so nobody would ever answer.
+pub(super) fn nothing_to_leave(instance: &InstanceId) -> Option<&'static str> {
+    // One that cannot be read says nothing: then etcd is asked.
+    match withheld::load(Path::new("/"), instance).ok().flatten()?.why {
+        Why::Saved => Some("this machine has saved its cluster in a snapshot, from which the next machines restore it"),
+        Why::Superseded => {
+            Some("the cluster of this machine's data was saved or restored by another machine, and goes on without it")
+        }
+        Why::Saving | Why::Writing => None,
+    }
 }
 
 /// Wipes the machine, once an operator has confirmed.

@@ -2,7 +2,7 @@
 
 use crate::support::World;
 use crate::support::bucket::RECORD;
-use crate::support::command::Ended;
+use crate::support::command::{self, Ended, Running};
 use crate::support::crash::{self, Stop};
 use crate::support::plan::WorldPlan;
 use crate::support::world::RUN;
@@ -89,6 +89,27 @@ impl World {
         Ok(())
     }
 
+    /// Starts a watcher of the story's keys beside the machines, from a revision on, by the certificates of one machine. It asks whichever
+    /// of so many machines answers, those that are still to come among them.
+    fn watch_all(&self, node: usize, machines: usize, revision: u64) -> Result<Running> {
+        let said = self.registration(node)?;
+        let own = said["addresses"][0].as_str().context("it has an address")?;
+        let (network, host) = own.rsplit_once('.').context("it is an IPv4 address")?;
+        let first = host.parse::<usize>()? - node + 1;
+        let endpoints: Vec<String> =
+            (first..first + machines).map(|host| format!("https://{network}.{host}:2379")).collect();
+        let mut words = ["etcdctl".to_owned(), "--endpoints".to_owned(), endpoints.join(",")].to_vec();
+        for (flag, name) in
+            [("cacert", "ca.crt"), ("cert", "healthcheck-client.crt"), ("key", "healthcheck-client.key")]
+        {
+            let copy = self.path(&format!("watcher-of-{node}-{name}"));
+            std::fs::copy(self.disk(node)?.join("etc/kubernetes/pki/etcd").join(name), &copy)?;
+            words.extend([format!("--{flag}"), copy.display().to_string()]);
+        }
+        words.extend(["watch".to_owned(), format!("--rev={revision}"), "--prefix".to_owned(), "/story/".to_owned()]);
+        command::start(&words.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
     fn revision(&self, node: usize) -> Result<u64> {
         let said: Value = serde_json::from_str(&self.etcdctl(node, &["get", "/none", "--write-out=json"])?)?;
         said["header"]["revision"].as_u64().context("etcd tells its revision")
@@ -108,7 +129,9 @@ fn all_machines_are_lost_and_the_cluster_comes_back_with_every_key_and_above_eve
         }
         let before = world.record()?;
         world.save_snapshot(1)?;
+        let watcher = world.watch_all(1, 6, world.revision(1)? + 1)?;
         world.etcdctl(2, &["put", "/story/late", "lost"])?;
+        world.until("a watcher sees it", RUN, || Ok(watcher.printed()?.contains("/story/late").then_some(())))?;
         let last = world.revision(1)?;
         let lives = world.restore(2, &["--latest", "--yes"], 6)?;
         ensure!(lives.stderr.contains("running") && world.record()? == before, "{}", lives.text());
@@ -132,6 +155,14 @@ fn all_machines_are_lost_and_the_cluster_comes_back_with_every_key_and_above_eve
         world.are_restored(&before, &[4, 5, 6])?;
         world.kept_one_line()?;
         ensure!(world.revision(5)? > last + 900_000_000, "a watcher would see old revisions: {}", world.revision(5)?);
+        // It takes itself up again where it ended, and is told that this is no more: it must look at everything anew.
+        let printed = watcher.printed()?;
+        let ended = watcher.wait(RUN)?;
+        ensure!(ended.stderr.contains("required revision has been compacted"), "{}", ended.text());
+        ensure!(ended.stdout == printed && printed.matches("PUT").count() == 1, "it saw what was not: {printed}");
+        let next = world.watch_all(4, 6, world.revision(4)? + 1)?;
+        world.etcdctl(5, &["put", "/story/next", "seen"])?;
+        world.until("a later one sees more", RUN, || Ok(next.printed()?.contains("/story/next").then_some(())))?;
         for key in 0..KEYS {
             let kept = world.etcd_value(6, &format!("/story/key/{key}"))?;
             ensure!(kept == key.to_string(), "key {key} is {kept:?}");
@@ -264,12 +295,18 @@ fn a_node_of_the_same_name_that_came_with_the_data_is_another_machines_and_goes(
 }
 
 #[test]
-fn a_machine_of_the_old_cluster_that_boots_in_the_middle_serves_nobody() -> Result<()> {
-    restorable(3).tell(|world| {
+fn machines_of_the_old_cluster_that_come_back_serve_nobody_and_lose_nothing() -> Result<()> {
+    restorable(4).tell(|world| {
         let before = world.save_a_cluster_of(3)?;
-        // It is gone by EC2's word, and its disk is kept.
-        world.ask(&["kill", "3"])?;
-        world.ask(&["ec2-state", "3", "terminated"])?;
+        // Another one has a vote, and has never joined.
+        world.kubeadm_fault(4, &serde_json::json!({"join": {"after": "etcd-join", "hang": true, "times": 1}}))?;
+        world.run_up(4)?;
+        world.until_kubeadm_fault(4)?;
+        // They are gone by EC2's word, and their disks are kept.
+        for node in [3, 4] {
+            world.cut_power(node)?;
+            world.ask(&["ec2-state", &node.to_string(), "terminated"])?;
+        }
         world.restore(2, &["--latest", "--yes"], 0)?;
         world.kubeadm_fault(1, &serde_json::json!({"init": {"after": "control-plane", "hang": true, "times": 1}}))?;
         world.run_up(1)?;
@@ -291,8 +328,35 @@ fn a_machine_of_the_old_cluster_that_boots_in_the_middle_serves_nobody() -> Resu
         world.run_up(1)?;
         world.all_up(&[1, 2])?;
         world.are_restored(&before, &[1, 2])?;
+        // Nobody ever asked the one that had never joined for anything: it joins, and what it had is moved aside.
+        world.ask(&["ec2-state", "4", "running"])?;
+        world.boot(4, true)?;
+        world.all_up(&[4])?;
+        world.has_moved_aside(4)?;
+        // So does a new machine with the old one's disk.
+        world.ask(&["launch", "--no-up"])?;
+        world.cut_power(3)?;
+        for path in ["/etc/kubernetes", "/var/lib/etcd", "/var/lib/kubeboot"] {
+            world.copy_to(3, path, 5)?;
+        }
+        world.run_up(5)?;
+        world.all_up(&[5])?;
+        world.has_moved_aside(5)?;
+        ensure!(world.member_folder(3)?.exists(), "its data is gone");
+        world.are_restored(&before, &[1, 2, 4, 5])?;
         world.kept_one_line()
     })
+}
+
+impl World {
+    /// Fails unless a machine has kept the data of an earlier cluster beside that of its member.
+    fn has_moved_aside(&self, node: usize) -> Result<()> {
+        let folder = self.disk(node)?.join("var/lib/etcd");
+        ensure!(folder.join("member/wal").exists(), "node {node} is no member");
+        ensure!(folder.join("kubeboot-aside/wal").exists(), "the data of node {node} is gone");
+        ensure!(!folder.join("kubeboot-aside-2").exists(), "there is more than node {node} had");
+        Ok(())
+    }
 }
 
 /// The record of a saved cluster, as `kubeboot restore` has written it, put back whatever came of it.

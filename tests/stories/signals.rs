@@ -131,23 +131,33 @@ fn a_spot_notice_ends_a_join_under_way_and_nobody_joins_under_one() -> Result<()
 }
 
 #[test]
-fn a_last_voter_that_the_group_retains_leaves_once_another_one_serves() -> Result<()> {
+fn a_last_voter_that_nobody_follows_is_abandoned_to_the_group_and_leaves_once_another_one_serves() -> Result<()> {
     World::of(1).with_terminate_hook().flag("--retain").set("lease_ttl", "3s").tell(|world| {
         world.all_up(&[1])?;
         world.keep_a_word(1)?;
-        let agent = world.start_agent(1)?;
+        let agent = world.start_agent_with_a_clock(1, &[])?;
         world.ask(&["terminate", "1"])?;
         world.until_agent_says(&agent, "after 10 min without one the terminate hook is answered with ABANDON")?;
         ensure!(world.hook_calls(COMPLETE, 1)?.is_empty(), "it was answered before its time");
-        // As the group does after ABANDON, and at the end of the hook's time.
-        world.ask(&["lifecycle", "1", "Terminating:Retained"])?;
+        world.time_passes(1, Duration::from_mins(11))?;
+        world.until("the group keeps it", RUN, || {
+            let answers = world.hook_calls(COMPLETE, 1)?;
+            ensure!(answers.iter().all(|answer| answer["result"] == "ABANDON"), "{answers:?}");
+            Ok((world.lifecycle(1)? == "Terminating:Retained").then_some(()))
+        })?;
         world.until_agent_says(&agent, "it leaves once another one has joined")?;
-        world.ask(&["launch"])?;
+        // The group launches another one in its place, by itself.
+        world.until("another one boots", RUN, || Ok(world.id(2).is_ok().then_some(())))?;
         world.all_up(&[2])?;
         world.until_agent_says(&agent, "the group retains this machine, which may be terminated")?;
+        let told = world.on(2, &["kubeboot", "status"])?;
+        ensure!(told.stdout.contains(&format!("{} is retained by its group", world.id(1)?)), "{}", told.text());
+        ensure!(told.stdout.contains("terminate-instance-in-auto-scaling-group"), "{}", told.text());
         world.has_left(1, &[2])?;
         world.have_the_word(&[2])?;
-        ensure!(world.lifecycle(1)? == "Terminating:Retained" && world.hook_calls(COMPLETE, 1)?.is_empty(), "{HOOK}");
+        let answers = world.hook_calls(COMPLETE, 1)?;
+        ensure!(answers.len() == 1 && answers[0]["hook"] == HOOK && answers[0]["result"] == "ABANDON", "{answers:?}");
+        ensure!(world.lifecycle(1)? == "Terminating:Retained", "{}", world.lifecycle(1)?);
         Ok(())
     })
 }

@@ -4,7 +4,7 @@ use super::endpoint;
 use super::input::{Etcd, SnapshotStatus, StatusInput};
 use super::machines::{Ec2Answer, StatusMachine, is_explained};
 use super::nodes;
-use super::reason::{CERTIFICATE_DAYS, StatusReason, StatusSource, unknown};
+use super::reason::{CERTIFICATE_DAYS, RetainedAs, StatusReason, StatusSource, unknown};
 use super::record::{data, lost_files, missing, record, went_back};
 use super::zones;
 use crate::model::machine::group::Ec2State;
@@ -79,6 +79,7 @@ pub(super) fn reasons(input: &StatusInput, machines: &[StatusMachine<'_>]) -> Ve
     let credible = input.leaves_out_only_what_is_gone();
     let living = machines.iter().filter(|machine| !machine.is_past(credible)).filter_map(StatusMachine::registered);
     found.extend(unlike(living).into_iter().map(StatusReason::MachinesDiffer));
+    found.extend(machines.iter().filter_map(|machine| retained(input, machine)));
     found.extend(group(input));
     found.extend(unknown(StatusSource::Ec2, &input.ec2));
     found.extend(unknown(StatusSource::Registrations, &input.registrations));
@@ -196,6 +197,22 @@ fn not_voters(machines: &[StatusMachine<'_>], is_member: impl Fn(&StatusMachine<
     without
         .map(|machine| StatusReason::NotAVoter { instance: machine.instance.clone(), why: why_no_vote(machine) })
         .collect()
+}
+
+/// A machine that its group has kept, and what it still is in the cluster.
+fn retained(input: &StatusInput, machine: &StatusMachine<'_>) -> Option<StatusReason> {
+    let is_retained = machine.group.is_some_and(|member| member.lifecycle.is_retained());
+    if !is_retained || machine.is_gone() {
+        return None;
+    }
+    let has_left = machine.registered().is_some_and(Registration::is_finished);
+    let membership = match (&input.etcd, machine.member) {
+        (_, Some(_)) => RetainedAs::Member,
+        (Ok(Etcd::Stacked { .. } | Etcd::External), None) if has_left => RetainedAs::Left,
+        (Ok(Etcd::External), None) => RetainedAs::Member,
+        (Ok(Etcd::Stacked { .. } | Etcd::Silent { .. }) | Err(_), None) => RetainedAs::Unclear,
+    };
+    Some(StatusReason::Retained { instance: machine.instance.clone(), membership })
 }
 
 /// Why a machine has no vote, by its registration.

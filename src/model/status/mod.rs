@@ -33,7 +33,7 @@ mod zones;
 
 pub use endpoint::{EndpointAddress, EndpointAnswer, EndpointServes};
 pub use machines::{Ec2Answer, StatusMachine, is_explained, machines};
-pub use reason::{CERTIFICATE_DAYS, StatusReason, StatusSource};
+pub use reason::{CERTIFICATE_DAYS, RetainedAs, StatusReason, StatusSource};
 
 pub use zones::{VoterZones, voter_zones};
 
@@ -342,6 +342,8 @@ fn joined(input: &StatusInput, machines: &[StatusMachine<'_>]) -> Option<usize> 
     )
 }
 
+#[cfg(test)]
+mod retained_tests;
 #[cfg(test)]
 pub(crate) mod sample;
 #[cfg(test)]

@@ -58,6 +58,17 @@ impl fmt::Display for StatusSource {
     }
 }
 
+/// What a machine that its group has kept still is in the cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RetainedAs {
+    /// etcd lists it, or, with external etcd, it has not said that it left.
+    Member,
+    /// It has left, or was taken out.
+    Left,
+    /// Neither is certain: its data may be needed.
+    Unclear,
+}
+
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StatusReason {
@@ -182,6 +193,13 @@ pub enum StatusReason {
         /// Why, by its registration.
         why: String,
     },
+    /// The group ends a machine and has kept it, because its terminate hook ended with ABANDON.
+    Retained {
+        /// Which one.
+        instance: InstanceId,
+        /// What it still is in the cluster.
+        membership: RetainedAs,
+    },
     /// There are more or fewer voters than expected.
     VoterCount {
         /// How many there are.
@@ -286,6 +304,7 @@ impl StatusReason {
             Self::MemberUnexplained(_) => "member-unexplained",
             Self::MemberComplains { .. } => "member-complains",
             Self::NotAVoter { .. } => "not-a-voter",
+            Self::Retained { .. } => "retained",
             Self::VoterCount { .. } => "voter-count",
             Self::ZoneHoldsQuorum { .. } => "zone-holds-quorum",
             Self::MachinesDiffer(_) => "machines-differ",
@@ -337,6 +356,7 @@ impl StatusReason {
             | Self::MemberUnexplained(_)
             | Self::MemberComplains { .. }
             | Self::VoterCount { .. }
+            | Self::Retained { .. }
             | Self::ZoneHoldsQuorum { .. }
             | Self::MachinesDiffer(_)
             | Self::HashDiffers
@@ -353,6 +373,7 @@ impl StatusReason {
         match self {
             Self::OtherCluster { instance, .. }
             | Self::NotAVoter { instance, .. }
+            | Self::Retained { instance, .. }
             | Self::ApiServer { instance, .. }
             | Self::NodeMissing { instance, .. }
             | Self::NodeUnmarked { instance, .. }
@@ -470,6 +491,7 @@ impl fmt::Display for StatusReason {
             ),
             Self::MemberComplains { member, what } => write!(f, "etcd member {member} reports: {what}"),
             Self::NotAVoter { instance, why } => write!(f, "{instance} has no vote: {why}"),
+            Self::Retained { instance, membership } => fmt_retained(f, instance, *membership),
             Self::VoterCount { voters, expected } => {
                 write!(f, "etcd has {voters} {}, {expected} expected", if *voters == 1 { "voter" } else { "voters" })
             }
@@ -530,6 +552,28 @@ fn fmt_unlike(f: &mut fmt::Formatter<'_>, unlike: &Unlike) -> fmt::Result {
     f.write_str(
         ": make them the same, then run 'kubeboot up' where it was changed, or replace the machines that differ",
     )
+}
+
+fn fmt_retained(f: &mut fmt::Formatter<'_>, instance: &InstanceId, membership: RetainedAs) -> fmt::Result {
+    write!(f, "{instance} is retained by its group, for its terminate hook ended with ABANDON")?;
+    let end = format!(
+        "aws autoscaling terminate-instance-in-auto-scaling-group --instance-id {instance} --no-should-decrement-desired-capacity"
+    );
+    match membership {
+        RetainedAs::Member => write!(
+            f,
+            " before it had left the cluster: it leaves once enough stays without it; what it waits for, 'systemctl status kubeboot-agent' says \
+             there. End it afterwards"
+        ),
+        RetainedAs::Left => {
+            write!(f, "; it has left the cluster, and runs on at your cost until you end it with '{end}'")
+        }
+        RetainedAs::Unclear => write!(
+            f,
+            ", and it is not certain that it has left the cluster: see 'systemctl status kubeboot-agent' there; once nobody needs its data, end \
+             it with '{end}'"
+        ),
+    }
 }
 
 fn fmt_silent(f: &mut fmt::Formatter<'_>, member: &MemberName, ec2: Option<&str>, may_reset: bool) -> fmt::Result {

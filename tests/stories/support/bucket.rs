@@ -95,6 +95,12 @@ impl World {
         self.ask(&[&["fault", "add", effect], which].concat()).map(drop)
     }
 
+    /// Whether any rule in force was met by now.
+    pub fn has_met_a_fault(&self) -> Result<bool> {
+        let rules = self.ask(&["fault", "list"])?;
+        Ok(rules.as_array().into_iter().flatten().any(|rule| rule["hits"] != 0))
+    }
+
     /// Fails unless every fault that was ordered a number of times was met that often: otherwise the story proved nothing.
     pub fn every_fault_was_met(&self) -> Result<()> {
         let rules = self.ask(&["fault", "list"])?;

@@ -2,6 +2,7 @@
 
 pub mod agent;
 pub mod bucket;
+pub mod clock;
 pub mod command;
 pub mod control;
 pub mod crash;
