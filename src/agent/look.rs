@@ -7,7 +7,7 @@ use crate::exit::Exit;
 use crate::host::systemd::unit;
 use crate::kubeadm::quiesce::KUBELET;
 use crate::kubeadm::state;
-use crate::kubeadm::withheld::{self, Why};
+use crate::kubeadm::withheld;
 use crate::model::agent::{
     ClaimHere, Ending, HookView, Isolation, Observation, Others, SaveWhy, Saving, may_be_listed,
 };
@@ -166,11 +166,7 @@ impl Looker {
     fn saving(&self, me: &InstanceId) -> Saving {
         let isolation = match withheld::load(Path::new("/"), me) {
             Ok(None) => Isolation::None,
-            Ok(Some(mark)) => match mark.why {
-                Why::Saving | Why::Writing => Isolation::Begun,
-                Why::Saved => Isolation::ForGood,
-                Why::Superseded => Isolation::Superseded,
-            },
+            Ok(Some(mark)) => mark.isolation(),
             Err(error) => Isolation::Unknown(format!("{error:#}")),
         };
         let failed = self.not_saved.as_ref().map(|(at, why)| (why.clone(), at.elapsed()));

@@ -13,6 +13,7 @@ mod notices;
 mod renewing;
 mod save;
 mod serve;
+mod since;
 mod step_down;
 mod watch;
 
@@ -38,6 +39,7 @@ use lead::{Candidacy, Channels};
 use look::{Look, Looker};
 use renewing::Renewing;
 use serve::Board;
+use since::EndingSince;
 use std::convert::Infallible;
 use std::path::Path;
 use std::pin::pin;
@@ -117,7 +119,7 @@ async fn agent(
         hook: TerminateHook::new(session, facts),
         looker: Looker::new(session, facts),
         settings,
-        since: None,
+        since: EndingSince::load(),
         said: String::new(),
         board: board.clone(),
     };
@@ -151,8 +153,8 @@ struct Agent {
     settings: Settings,
     hook: TerminateHook,
     looker: Looker,
-    /// Since when this process has known that the machine is being terminated.
-    since: Option<Instant>,
+    /// Since when it has been known that the machine is being terminated.
+    since: EndingSince,
     /// What was said last.
     said: String,
     /// What is served of it.
@@ -165,11 +167,14 @@ impl Agent {
         loop {
             notify::alive();
             let states = watch.look().await;
-            let known_for = self.since.map_or(Duration::ZERO, |since| since.elapsed());
+            let known_for = self.since.known_for();
             tell(&beside.sees_trouble, watch.sees_trouble());
             match watch.ending(known_for) {
                 None => {
-                    self.since = None;
+                    // A source that is silent does not take back what was known.
+                    if states.target.is_some() || states.lifecycle.is_some() {
+                        self.since.forget();
+                    }
                     renewing.go_on();
                     tell(&beside.part, Candidacy::Free);
                     let words = format!("{}{}", watch.describe(self.hook.name()), *beside.leads.borrow());
@@ -180,7 +185,7 @@ impl Agent {
                 Some(ending) => {
                     tell(&beside.part, Candidacy::Terminating);
                     renewing.stop().await;
-                    self.since.get_or_insert_with(Instant::now);
+                    self.since.begin();
                     self.looker.ending = Some((ending, states));
                     self.looker.named = watch.group();
                     let pause = self.pass().await;
@@ -269,7 +274,8 @@ impl Agent {
                 Ok(Duration::ZERO)
             }
             AgentStep::Upload => {
-                let saving = last_copy::save(reset, COMMAND);
+                let mut go_on = |_| Ok(());
+                let saving = last_copy::save(reset, COMMAND, &mut go_on);
                 let manifest = self.hook.beside(group, HookWork::Holding, saving).await?;
                 tracing::warn!(snapshot = manifest.key, "saved this machine's etcd, unconfirmed");
                 self.looker.uploaded = true;

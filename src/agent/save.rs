@@ -2,6 +2,7 @@
 //! record says `saved`. Killed at any point, the next agent finds what was done, and the record decides.
 
 use super::look::Looker;
+use crate::aws::CallFailed;
 use crate::aws::store::Written;
 use crate::bucket::keys;
 use crate::etcd::{self, Access, ReadBefore};
@@ -26,8 +27,14 @@ use crate::node::settling::{self, RecordNow, Settled, WRITE_TIMEOUT};
 use crate::reset::ResetContext;
 use crate::snapshot::{self, DatabaseSource, Progress};
 use anyhow::{Context, Result, anyhow, bail, ensure};
+use std::convert::Infallible;
 use std::path::Path;
+use std::sync::OnceLock;
 use std::time::Duration;
+use tokio::time::sleep;
+
+/// How often the group is asked while the snapshot is on its way.
+const WATCH_INTERVAL: Duration = Duration::from_secs(5);
 
 /// What became of it: whether the machine goes on as before, and then why the cluster was not saved.
 pub(super) type Saved = (Settled, Option<anyhow::Error>);
@@ -207,11 +214,27 @@ impl Work<'_> {
         let store = &self.reset.session.snapshots;
         let source = DatabaseSource::Member(etcd::snapshot(&isolated.access, own, ReadBefore::Linearizable).await?);
         let before = source.revision();
-        let says = |word: &'static str| move |progress: Progress| notify::status(&told(word, progress));
         let origin = isolated.origin.clone();
-        let manifest = snapshot::save(source, SnapshotKind::Final, origin, store, &mut says("uploading")).await?;
-        Point::SnapshotTaken.reached();
-        snapshot::verify(store, &manifest, &mut says("reading back")).await?;
+        // Gigabytes take minutes, and nothing serves meanwhile.
+        let called_off = OnceLock::new();
+        let says = |word: &'static str| {
+            let called_off = &called_off;
+            move |progress: Progress| {
+                notify::status(&told(word, progress));
+                called_off.get().map_or(Ok(()), |why: &String| Err(anyhow!("{why}")))
+            }
+        };
+        let transferred = async {
+            let manifest = snapshot::save(source, SnapshotKind::Final, origin, store, &mut says("uploading")).await?;
+            Point::SnapshotTaken.reached();
+            snapshot::verify(store, &manifest, &mut says("reading back")).await?;
+            Ok::<Manifest, anyhow::Error>(manifest)
+        };
+        let manifest = tokio::select! {
+            manifest = transferred => manifest?,
+            never = call_off(self.looker, self.reset, self.why, &called_off) => match never {},
+        };
+        let isolated = self.isolated()?;
         let after = etcd::alone::revision_but_for_leases(&isolated.access, own, before).await?;
         self.snapshot = Some((manifest, SnapshotTaken { before, after, is_verified: true }));
         Point::SnapshotVerified.reached();
@@ -242,6 +265,23 @@ impl Work<'_> {
             Written::Others(_) => bail!("the cluster record was changed meanwhile"),
             Written::Gone => bail!("the cluster record is gone"),
             Written::Unknown => bail!("S3 does not say whether the cluster record was written"),
+        }
+    }
+}
+
+/// Says why the cluster is not to be saved any more, as soon as the group says so. A call that fails says nothing: the next step asks again.
+async fn call_off(
+    looker: &mut Looker,
+    reset: &ResetContext,
+    why: SaveWhy,
+    called_off: &OnceLock<String>,
+) -> Infallible {
+    loop {
+        sleep(WATCH_INTERVAL).await;
+        if let Err(error) = looker.must_be_saved(reset, why).await
+            && error.downcast_ref::<CallFailed>().is_none()
+        {
+            called_off.get_or_init(|| format!("{error:#}"));
         }
     }
 }

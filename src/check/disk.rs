@@ -11,6 +11,7 @@ use crate::model::machine::local::{Local, Stage};
 use crate::model::record::cluster::ClusterRecord;
 use crate::model::record::former_cluster::FormerCluster;
 use crate::model::up::step::Stop;
+use crate::node::aside;
 use crate::node::fitness::{self, Room};
 use std::fs;
 use std::net::IpAddr;
@@ -34,7 +35,9 @@ fn local_state(input: &CheckInput) -> Found {
     let local = state::observe(Path::new("/"), data_dir).map_err(|error| Finding::error(&error))?;
     let me = input.machine.own().ok().map(|machine| (&machine.instance, machine.addresses.as_slice()));
     let data = etcd::data::observe(data_dir);
-    Ok(vec![judge_state(&local, &data, me, input.record.own().ok().map(Option::as_ref))])
+    let state = judge_state(&local, &data, me, input.record.own().ok().map(Option::as_ref));
+    let aside = aside::copies(data_dir).into_iter().map(|copy| Finding::ok(copy.to_string()));
+    Ok([state].into_iter().chain(aside).collect())
 }
 
 /// `record`: `None` when it is not known whether there is one.

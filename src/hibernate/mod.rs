@@ -51,7 +51,7 @@ async fn rehearsed(look: &Look) -> HibernateFinding {
 }
 
 async fn rehearse(look: &Look) -> Result<String> {
-    let mut progress = |_: Progress| {};
+    let mut progress = |_: Progress| Ok(());
     tell("saving a snapshot as a rehearsal, and reading it back");
     let (facts, session, kind) = (&look.facts, &look.session, SnapshotKind::Routine);
     let manifest = save_own(facts, session, &look.record, kind, "kubeboot hibernate", &mut progress).await?;

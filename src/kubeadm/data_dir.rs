@@ -4,6 +4,7 @@
 use std::fs;
 use std::io;
 use std::path::{Component, Path, PathBuf};
+use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail, ensure};
 use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
@@ -238,6 +239,13 @@ pub fn asides_of(folder: &Path) -> Vec<PathBuf> {
     ASIDE.iter().map(|name| folder.join(name)).filter(|aside| aside.is_dir()).collect()
 }
 
+/// When etcd wrote last into the copy that lies there; `None` where that cannot be read.
+#[must_use]
+pub fn last_written(aside: &Path) -> Option<SystemTime> {
+    let database = fs::metadata(aside.join("snap/db")).or_else(|_| fs::metadata(aside));
+    database.and_then(|database| database.modified()).ok()
+}
+
 /// What tells one mounted file system from another: the device, and where the kernel says it, the mount itself.
 type Volume = (u32, u32, Option<u64>);
 
@@ -276,6 +284,7 @@ fn remove(path: &Path, own: Volume) -> Result<()> {
 mod tests {
     use super::*;
     use std::os::unix::fs::symlink;
+    use std::time::Duration;
 
     #[test]
     fn system_folders_are_known_however_they_are_written() {
@@ -389,6 +398,11 @@ mod tests {
         remove_member(path)?;
         refuse_foreign(path)?;
         assert_eq!(asides_of(path).len(), ASIDE.len());
+        let (copy, long_ago) = (path.join(ASIDE[2]), SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000));
+        assert!(last_written(&copy).is_some_and(|at| at > long_ago) && last_written(&path.join("none")).is_none());
+        fs::create_dir(copy.join("snap"))?;
+        fs::File::create(copy.join("snap/db"))?.set_modified(long_ago)?;
+        assert_eq!(last_written(&copy), Some(long_ago), "the database tells, not the folder");
         Ok(())
     }
 

@@ -15,6 +15,7 @@ use serde_json::Value;
 use super::documents::yaml;
 use super::manifests::{API_SERVER, ASIDE, ETCD, FOLDER, LIMIT, move_whole};
 use crate::host::files;
+use crate::model::agent::saving::Isolation;
 use crate::model::machine::ids::{ClaimId, InstanceId};
 
 /// Where they are kept, without the leading slash.
@@ -54,6 +55,9 @@ pub struct Mark {
     pub claim_id: ClaimId,
     /// Why.
     pub why: Why,
+    /// Whether etcd and API server were seen to be gone since. Before that the mark says what is to become of them, and no more.
+    #[serde(default)]
+    pub ended: bool,
     /// When, by this machine's clock (RFC 3339), for people.
     pub at: String,
 }
@@ -74,7 +78,24 @@ impl Mark {
     /// A mark of `me`.
     #[must_use]
     pub fn new(me: &InstanceId, claim: &ClaimId, why: Why) -> Self {
-        Self { schema: SCHEMA, instance: me.clone(), claim_id: claim.clone(), why, at: String::new() }
+        Self { schema: SCHEMA, instance: me.clone(), claim_id: claim.clone(), why, ended: false, at: String::new() }
+    }
+
+    /// The same mark, with whether etcd and API server were seen to be gone.
+    #[must_use]
+    pub fn with_end(self, ended: bool) -> Self {
+        Self { ended, ..self }
+    }
+
+    /// What it tells the agent of this machine: of an end only once that was seen.
+    #[must_use]
+    pub fn isolation(&self) -> Isolation {
+        match self.why {
+            Why::Saving | Why::Writing => Isolation::Begun,
+            Why::Saved | Why::Superseded if !self.ended => Isolation::Ending,
+            Why::Saved => Isolation::ForGood,
+            Why::Superseded => Isolation::Superseded,
+        }
     }
 
     /// Writes it whole below `root` (`/` on a machine), before anything is moved.

@@ -195,7 +195,7 @@ fn a_stop_says_what_was_found_and_every_way_out() {
         (
             Stop::RecordWentBack(LaterTruth::Hash),
             back,
-            &["a discovery hash is published, which only follows a cluster; ", "restore its last version", lost],
+            &["a discovery hash is published that is not of the record's cluster; ", "restore its last version", lost],
         ),
         (
             Stop::ClusterAnswers { at: vec![endpoint, machine] },

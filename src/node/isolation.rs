@@ -88,18 +88,28 @@ pub fn put_back() -> Result<()> {
     withheld::put_back(Path::new("/")).context("failed to put the manifests of etcd and API server back")
 }
 
-/// Withholds both manifests for good, and sees API server and etcd gone.
+/// Withholds both manifests for good, and sees API server and etcd gone. The mark says so only then: where they could not be ended, whoever
+/// reads it tries again.
 ///
 /// # Errors
 /// One still runs, or it cannot be seen whether it does.
 pub async fn end_both(facts: &Facts, claim: &ClaimId) -> Result<()> {
     let root = Path::new("/");
-    let before = withheld::load(root, &facts.machine.instance)?.map(|mark| mark.why);
-    let why = Why::once_superseded(before);
-    if before != Some(why) {
-        Mark::new(&facts.machine.instance, claim, why).save(root)?;
+    let before = withheld::load(root, &facts.machine.instance)?;
+    let why = Why::once_superseded(before.as_ref().map(|mark| mark.why));
+    let mark = Mark::new(&facts.machine.instance, claim, why);
+    if before.as_ref().is_none_or(|before| before.why != why) {
+        mark.save(root)?;
     }
-    withheld::withhold_both(root)?;
+    let gone = see_both_gone(facts).await;
+    if before.is_none_or(|before| before.why != why || before.ended != gone.is_ok()) {
+        mark.with_end(gone.is_ok()).save(root)?;
+    }
+    gone
+}
+
+async fn see_both_gone(facts: &Facts) -> Result<()> {
+    withheld::withhold_both(Path::new("/"))?;
     until_gone(facts, API_SERVER, facts.api_port()).await?;
     until_gone(facts, ETCD, CLIENT_PORT).await
 }

@@ -1,6 +1,7 @@
 //! What this machine knows and may do: shared by every command that runs on a node.
 
 pub mod api_servers;
+pub mod aside;
 pub mod certificates;
 pub mod credentials;
 pub mod data_dir_drop_ins;

@@ -43,11 +43,17 @@ impl RecordNow {
     }
 }
 
-/// On a machine whose cluster is not to be saved any more: does what the record says.
+/// On a machine whose cluster is not to be saved any more: does what the record says. Once it has said that the cluster lives in a snapshot,
+/// nothing goes back whatever it says by now, and an end that was not seen is brought about again.
 ///
 /// # Errors
 /// It says neither that the cluster is ready nor that it lives in a snapshot, or it may still change. What is isolated stays so.
 pub async fn settle(facts: &Facts, store: &Store, claim: &ClaimId) -> Result<Settled> {
+    let mark = withheld::load(Path::new("/"), &facts.machine.instance)?;
+    if mark.is_some_and(|mark| mark.isolation().is_end()) {
+        isolation::end_both(facts, claim).await?;
+        return Ok(Settled::ForGood);
+    }
     let found = find(store, claim).await;
     let step = next(&SaveFindings {
         record: found.record.clone(),

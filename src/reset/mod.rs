@@ -33,6 +33,8 @@ use crate::settings::Settings;
 use anyhow::{Context, Result, anyhow};
 use clock::Clock;
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use survey::Survey;
 
 /// What `reset` was asked for beside the settings.
@@ -207,11 +209,12 @@ impl ResetContext {
             LeavePlan::Stay(why) if self.now => {
                 Err(anyhow!("this machine does not leave: {why}").context(Exit::Operator))
             }
-            LeavePlan::Stay(StayReason::LastVoter) => {
-                last_copy::upload(self).await;
-                Ok(stayed(&StayReason::LastVoter.to_string()))
+            LeavePlan::Stay(why) => {
+                if survey.plan.wants_last_copy() {
+                    last_copy::upload(self, &why.to_string(), &AtomicBool::new(false)).await;
+                }
+                Ok(stayed(&why.to_string()))
             }
-            LeavePlan::Stay(why) => Ok(stayed(&why.to_string())),
             LeavePlan::Leave(steps) => {
                 for step in steps {
                     tracing::info!(step = step.name(), "planned: {step}");
@@ -219,7 +222,26 @@ impl ResetContext {
                 if self.now {
                     keep_up_out().await;
                 }
-                act::carry_out(self, &survey, &local, lock).await
+                let leaving = act::carry_out(self, &survey, &local, lock);
+                if self.now {
+                    return leaving.await;
+                }
+                let has_left = AtomicBool::new(false);
+                if !survey.plan.wants_last_copy() {
+                    let left = leaving.await?;
+                    if left == Leaving::Stayed {
+                        // The others have left meanwhile, and nobody else has what is here.
+                        last_copy::upload(self, &StayReason::LastVoter.to_string(), &has_left).await;
+                    }
+                    return Ok(left);
+                }
+                // The quorum may come back meanwhile: then the others have what is here.
+                let leaving = async {
+                    let left = leaving.await;
+                    has_left.store(matches!(left, Ok(Leaving::Left)), Relaxed);
+                    left
+                };
+                tokio::join!(leaving, last_copy::upload(self, "too few voters answer for a quorum", &has_left)).0
             }
         }
     }

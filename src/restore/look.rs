@@ -89,7 +89,7 @@ impl RestoreObserver {
     pub(super) async fn verify(&self, observed: &RestoreObservation) -> Result<()> {
         let Some(chosen) = &observed.chosen else { return Ok(()) };
         tracing::info!("reading the snapshot to see that it is whole");
-        let verified = verify(&self.session().snapshots, &chosen.manifest, &mut |_| {}).await;
+        let verified = verify(&self.session().snapshots, &chosen.manifest, &mut |_| Ok(())).await;
         verified.context("choose another one by --snapshot KEY: 'kubeboot snapshot list' shows them").map_err(decided)
     }
 }

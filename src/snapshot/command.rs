@@ -158,13 +158,15 @@ impl ProgressLine {
         Self { verb, is_terminal: stderr().is_terminal(), told: None }
     }
 
-    fn at(&mut self, progress: Progress) {
+    /// Never calls the transfer off: an operator ends the command.
+    fn at(&mut self, progress: Progress) -> Result<()> {
         if !self.is_terminal || self.told.is_some_and(|at| at.elapsed() < PROGRESS_INTERVAL) {
-            return;
+            return Ok(());
         }
         self.told = Some(Instant::now());
         // If it is closed, nobody is there to be told.
         let _ = write!(stderr(), "\r\x1b[K{}", words(self.verb, progress));
+        Ok(())
     }
 
     fn end(&self) {

@@ -1,7 +1,7 @@
 //! Fetching a snapshot, and verifying one without a disk. Nothing counts before every digest was compared.
 
 use super::pack::Unpacker;
-use super::save::Progress;
+use super::save::{Progress, Reporter};
 use crate::aws::store::Store;
 use crate::exit::Exit;
 use crate::model::duration::in_words;
@@ -24,12 +24,7 @@ const ROOM: u64 = 64 * 1024 * 1024;
 ///
 /// # Errors
 /// There is no room, no answer, or it is not what was saved.
-pub async fn fetch(
-    store: &Store,
-    manifest: &Manifest,
-    to: &Path,
-    progress: &mut (dyn FnMut(Progress) + Send),
-) -> Result<()> {
+pub async fn fetch(store: &Store, manifest: &Manifest, to: &Path, progress: &mut Reporter<'_>) -> Result<()> {
     let failed = || format!("failed to fetch the snapshot {}", store.url(&manifest.key));
     let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     has_room(folder, manifest.database_size).with_context(failed)?;
@@ -51,7 +46,7 @@ pub async fn fetch(
 ///
 /// # Errors
 /// It is not what was saved, or there is no answer.
-pub async fn verify(store: &Store, manifest: &Manifest, progress: &mut (dyn FnMut(Progress) + Send)) -> Result<()> {
+pub async fn verify(store: &Store, manifest: &Manifest, progress: &mut Reporter<'_>) -> Result<()> {
     let read = read(store, manifest, None, progress).await;
     read.map(drop).with_context(|| format!("failed to verify the snapshot {}", store.url(&manifest.key)))
 }
@@ -60,7 +55,7 @@ async fn read(
     store: &Store,
     manifest: &Manifest,
     file: Option<File>,
-    progress: &mut (dyn FnMut(Progress) + Send),
+    progress: &mut Reporter<'_>,
 ) -> Result<Option<File>> {
     let late = || anyhow!("it took longer than {}", in_words(FETCH_TIMEOUT)).context(Exit::TryAgain);
     timeout(FETCH_TIMEOUT, read_all(store, manifest, file, progress)).await.map_err(|_| late())?
@@ -70,7 +65,7 @@ async fn read_all(
     store: &Store,
     manifest: &Manifest,
     file: Option<File>,
-    progress: &mut (dyn FnMut(Progress) + Send),
+    progress: &mut Reporter<'_>,
 ) -> Result<Option<File>> {
     let mut download = store.download(&manifest.key, manifest.object_size);
     let mut unpacker = Unpacker::new(manifest, file)?;
@@ -78,7 +73,7 @@ async fn read_all(
     while let Some(bytes) = download.next().await? {
         done += bytes.len() as u64;
         unpacker.push(&bytes)?;
-        progress(Progress { done, total: Some(manifest.object_size) });
+        progress(Progress { done, total: Some(manifest.object_size) })?;
     }
     unpacker.finish()
 }

@@ -15,5 +15,5 @@ pub use catalog::{LastSnapshot, last, latest_of, named};
 pub use command::{SnapshotOptions, decided, run};
 pub use fetch::{fetch, verify};
 pub use own::{EXTERNAL, origin, save_own};
-pub use save::{Progress, save};
+pub use save::{Progress, Reporter, save};
 pub use source::{DatabaseFile, DatabaseSource};

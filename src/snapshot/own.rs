@@ -1,6 +1,6 @@
 //! Saving the cluster that this machine is a member of.
 
-use super::save::{Progress, save};
+use super::save::{Reporter, save};
 use super::source::{DatabaseFile, DatabaseSource};
 use crate::aws::Session;
 use crate::etcd::{self, Access, ReadBefore};
@@ -40,7 +40,7 @@ pub async fn save_own(
     record: &ClusterRecord,
     kind: SnapshotKind,
     command: &str,
-    progress: &mut (dyn FnMut(Progress) + Send),
+    progress: &mut Reporter<'_>,
 ) -> Result<Manifest> {
     if facts.external_etcd() {
         return Err(anyhow!(EXTERNAL).context(Exit::Usage));

@@ -28,6 +28,9 @@ pub struct Progress {
     pub total: Option<u64>,
 }
 
+/// Hears how far a transfer is, between any two parts of it. An error calls the transfer off.
+pub type Reporter<'a> = dyn FnMut(Progress) -> Result<()> + Send + 'a;
+
 /// Saves what the source gives. Nothing of it touches this machine's disk.
 ///
 /// # Errors
@@ -38,7 +41,7 @@ pub async fn save(
     kind: SnapshotKind,
     origin: SnapshotOrigin,
     store: &Store,
-    progress: &mut (dyn FnMut(Progress) + Send),
+    progress: &mut Reporter<'_>,
 ) -> Result<Manifest> {
     save_all(source, kind, origin, store, progress).await.context("failed to save etcd")
 }
@@ -48,7 +51,7 @@ async fn save_all(
     kind: SnapshotKind,
     origin: SnapshotOrigin,
     store: &Store,
-    progress: &mut (dyn FnMut(Progress) + Send),
+    progress: &mut Reporter<'_>,
 ) -> Result<Manifest> {
     let nonce = Nonce::parse(uuid::Uuid::new_v4().to_string())?;
     let name = SnapshotName::new(kind, source.revision(), &origin.saved_at, &nonce);
@@ -80,21 +83,58 @@ async fn save_all(
 async fn transfer(
     source: &mut DatabaseSource,
     upload: &mut Upload,
-    progress: &mut (dyn FnMut(Progress) + Send),
+    progress: &mut Reporter<'_>,
 ) -> Result<manifest::Packed> {
     let mut packer = Packer::new()?;
     let mut done = 0;
-    while let Some(bytes) = source.next().await? {
-        done += bytes.len() as u64;
-        ensure!(done <= manifest::LARGEST_DATABASE, "the database is larger than {} bytes", manifest::LARGEST_DATABASE);
-        packer.push(&bytes)?;
+    while take_piece(source, &mut packer, &mut done, progress).await? {
         while let Some(part) = packer.part() {
             upload.send(part).await?;
         }
-        progress(Progress { done, total: source.left().map(|left| done + left) });
     }
     let (last, uploaded) = packer.finish()?;
     upload.send(last).await?;
     upload.complete().await?;
     Ok(uploaded)
+}
+
+/// Packs the next piece of the source, and says so; `false` after the last one.
+async fn take_piece(
+    source: &mut DatabaseSource,
+    packer: &mut Packer,
+    done: &mut u64,
+    progress: &mut Reporter<'_>,
+) -> Result<bool> {
+    let Some(bytes) = source.next().await? else { return Ok(false) };
+    *done += bytes.len() as u64;
+    ensure!(*done <= manifest::LARGEST_DATABASE, "the database is larger than {} bytes", manifest::LARGEST_DATABASE);
+    packer.push(&bytes)?;
+    progress(Progress { done: *done, total: source.left().map(|left| *done + left) })?;
+    Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::snapshot::source::DatabaseFile;
+
+    #[tokio::test]
+    async fn a_transfer_is_called_off_between_two_of_its_pieces() -> Result<()> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("db");
+        std::fs::write(&path, vec![7; 200_000])?;
+        let mut source = DatabaseSource::File(DatabaseFile::open(&path, "3.6.8".into()).await?);
+        let (mut packer, mut done, mut heard) = (Packer::new()?, 0, 0);
+        let mut twice = |_: Progress| {
+            heard += 1;
+            ensure!(heard < 3, "the group wants machines again");
+            Ok(())
+        };
+        assert!(take_piece(&mut source, &mut packer, &mut done, &mut twice).await?);
+        assert!(take_piece(&mut source, &mut packer, &mut done, &mut twice).await?);
+        let called_off = take_piece(&mut source, &mut packer, &mut done, &mut twice).await.err();
+        assert_eq!(called_off.context("it went on")?.to_string(), "the group wants machines again");
+        assert!(source.left().is_some_and(|left| left > 0) && done < 200_000, "the rest is not read");
+        Ok(())
+    }
 }

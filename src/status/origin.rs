@@ -11,6 +11,7 @@ use crate::model::machine::local::Local;
 use crate::model::machine::own_files::LostFile;
 use crate::model::status::{Known, LeavingUnitState, LostFiles, StatusOrigin, ThisMachine};
 use crate::node::LEAVING_UNIT;
+use crate::node::aside;
 use crate::node::facts::read_documents;
 use crate::node::lost_files;
 use crate::settings::Settings;
@@ -43,6 +44,7 @@ pub(super) async fn look(settings: &Settings, known: &mut Option<imds::InstanceM
         .map_err(Clone::clone)
         .and_then(|documents| state::observe(Path::new("/"), documents.data_dir()).map_err(|error| as_root(&error)));
     let data = documents.as_ref().map_err(Clone::clone).map(|documents| etcd::data::observe(documents.data_dir()));
+    let aside = documents.as_ref().map(|documents| aside::copies(documents.data_dir())).unwrap_or_default();
     let lost_files = match (&documents, &local) {
         (Ok(documents), Ok(Local::Made { .. })) => lost(&lost_files::of_member(documents, settings, None)),
         (_, _) => None,
@@ -64,6 +66,7 @@ pub(super) async fn look(settings: &Settings, known: &mut Option<imds::InstanceM
         local,
         lost_files,
         data,
+        aside,
         certificates: certificates::read(Path::new("/")).map_err(|error| as_root(&error)),
         leaving_unit,
         missing_drop_ins: drop_ins::missing(Path::new("/"), LEAVING_UNIT).into_iter().map(str::to_owned).collect(),

@@ -123,7 +123,7 @@ impl UpContext {
 
     /// Sees that the published hash is the record's. A reason to wait when S3 does not say.
     async fn publish_hash(&mut self, published: &Published) -> Result<Option<String>> {
-        let line = format!("{}\n", published.ca_hashes.join("\n"));
+        let line = format!("{}\n", published.hash_line());
         let condition = match self.store.get(keys::HASH).await? {
             Some(object) if object.body == line.as_bytes() => return Ok(None),
             Some(object) => {

@@ -10,6 +10,7 @@ use crate::model::machine::ids::{ClaimId, InstanceId};
 use crate::model::machine::local::{Local, Stage};
 use crate::model::membership::certainty::RecordedEtcd;
 use crate::model::membership::former::may_matter;
+use crate::model::membership::later_truth::may_be_told_by_hash;
 use crate::model::membership::registration::Registration;
 use crate::model::membership::view::ClusterView;
 use crate::model::record::cluster::{ClusterRecord, Published, RecordState};
@@ -135,7 +136,11 @@ impl UpContext {
             Some(_) | None => {}
         }
         let (registrations, unreadable) = self.roll.all_or_none().await?;
-        let hash = if is_ready { None } else { self.published_hash().await? };
+        let of_record = match record {
+            RecordView::Found { record, .. } => Some(record.as_ref()),
+            RecordView::Absent | RecordView::Vanished => None,
+        };
+        let hash = if may_be_told_by_hash(of_record, local) { self.published_hash().await? } else { None };
         let found = Evidence { registrations, unreadable, hash };
         self.membership.probe.evidence = Some((Instant::now(), found.clone()));
         Ok(found)

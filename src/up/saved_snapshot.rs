@@ -174,6 +174,7 @@ fn begin(facts: &Facts, bundles: &Store, snapshots: &Store, saved: &Saved) -> Fe
         let told = |at: crate::snapshot::Progress| {
             so_far.store(at.done, Ordering::Relaxed);
             all.store(at.total.unwrap_or_default(), Ordering::Relaxed);
+            Ok(())
         };
         bring(&facts, &bundles, &snapshots, &saved, told).await
     });
@@ -186,7 +187,7 @@ async fn bring(
     bundles: &Store,
     snapshots: &Store,
     saved: &Saved,
-    mut told: impl FnMut(crate::snapshot::Progress) + Send,
+    mut told: impl FnMut(crate::snapshot::Progress) -> Result<()> + Send,
 ) -> Result<FetchedSnapshot, Trouble> {
     let image = etcdutl::image(facts).await.map_err(|error| no_program(&error))?;
     let here = ProgramVersions {

@@ -271,7 +271,33 @@ fn saved(fresh: u8, survives: bool, left: Budget) -> World {
     world
 }
 
-/// The same, where the first one died right after the flip, before it wrote down that it is a member, and the fresh one may have seen
+/// Such a cluster, restored by the first fresh machine, and the last voter of before as it was: the record of then may come back.
+fn restored_beside_a_survivor(fresh: u8, left: Budget) -> World {
+    let mut world = saved(1 + fresh, true, left);
+    let before = world.bucket.record.clone().expect("there is a cluster");
+    let (addr, slot) = (world.machine(1).addr, 1);
+    let member = FIRST + addr;
+    let bucket = &mut world.bucket;
+    let ready = RecState::Ready { by: slot, at: addr, uid: 1 };
+    bucket.record = Some(Rec { claim: 2, superseded: vec![1], state: ready, ..before });
+    (bucket.made, bucket.earlier, bucket.tokens) = (Some(2), [1].into(), [2].into());
+    let says = Reg { claim: Some(2), member: Some(member), ready: Some(2), saw: Some(2), ..bucket.regs[&0] };
+    bucket.regs.insert(slot, says);
+    world.claims = 2;
+    let mems = vec![Mem { id: member, slot, addr, learner: false, started: true }];
+    world.clusters.insert(2, Cluster { claim: 2, at: addr, key: true, uid: 1, writes: 0, mems });
+    let machine = world.machine_mut(slot);
+    machine.disk = Disk {
+        marker: Some(Marker { owner: slot, claim: 2, stage: Stage::Member, member: Some(member) }),
+        manifest: Some(Manifest::Init(2, addr)),
+        data: Some(Data { birth: 2, claim: 2, at: addr, member }),
+    };
+    machine.credentials = true;
+    machine.up = Some(Box::new(Up { at: At::Done, ..Up::new(None) }));
+    world
+}
+
+/// After a retired one, where the first machine died right after the flip, before it wrote down that it is a member, and the fresh one may have seen
 /// the cluster.
 fn cut_off_at_the_flip(left: Budget) -> World {
     let mut world = after_a_retired_one(left);
@@ -382,7 +408,7 @@ worlds! {
     /// A cluster that is lost and retired, whether that comes to its end, and objects that go back then.
     RETIRED_BACK, 64, cluster(1, Budget { claims: 1, deaths: 1, launches: 1, retirements: 1, objects: 1, ..Budget::default() });
     /// The record goes back to a retired cluster's, while who made the next one has not yet written that down.
-    BEFORE_THE_MARK, 64, cut_off_at_the_flip(Budget { objects: 1, claims: 1, holdings: 1, starts: 1, ..Budget::default() });
+    BEFORE_THE_MARK, 1, cut_off_at_the_flip(Budget { objects: 1, claims: 1, holdings: 1, starts: 1, ..Budget::default() });
     /// A cluster after a retired one, whose record and hash go back to that one, three times.
     TWICE_BACK, 64, after_a_retired_one(Budget { objects: 3, claims: 1, freezes: 1, starts: 1, ..Budget::default() });
     /// Two fresh machines, something wrong with any of them at any moment.
@@ -415,10 +441,16 @@ worlds! {
     RESTORER_DIES, 64, saved(2, false, Budget { claims: 2, deaths: 1, kills: 1, ..Budget::default() });
     /// A saved cluster, its last voter that comes back with its data, and a fresh machine.
     SURVIVOR, 64, saved(1, true, Budget { claims: 2, holdings: 1, lists: 1, cuts: 1, ..Budget::default() });
+    /// The same while the group ends that last voter, which may be taken back into it.
+    SURVIVOR_ENDS, 64, saved(1, true, Budget { claims: 1, holdings: 1, lists: 1, endings: 1, faults: 1, ..Budget::default() });
     /// A cluster of which nothing is left but a snapshot, that an operator restores.
     TOTAL_LOSS, 64, cluster(1, Budget { deaths: 1, stops: 1, launches: 1, snapshots: 1, writes: 1, restores: 1, claims: 2, ..Budget::default() });
+    /// The same with a machine that joins before: it has its vote before it says so.
+    LOSS_BESIDE, 64, with_fresh(1, 1, Budget { deaths: 1, stops: 1, holdings: 1, snapshots: 1, restores: 1, claims: 1, ..Budget::default() });
     /// A saved cluster whose record, hash and registrations go back while it is restored.
     SAVED_BACK, 64, saved(1, false, Budget { claims: 2, objects: 2, starts: 1, ..Budget::default() });
+    /// A cluster that was restored, whose last voter of before comes back, and whose record of before, and a fresh machine.
+    RESTORED_BACK, 64, restored_beside_a_survivor(1, Budget { holdings: 1, objects: 1, starts: 1, ..Budget::default() });
     /// A cluster that is lost, retired, and made anew.
     RETIRED, 64, cluster(1, Budget { claims: 2, deaths: 1, stops: 1, launches: 1, retirements: 1, kills: 1, starts: 1, ..Budget::default() });
 }

@@ -118,6 +118,10 @@ fn end_hooks(world: &mut World, on_action: &mut impl FnMut(&Action, &World)) {
             if world.must_be_out(slot) || world.is_stopped_voter(slot) {
                 world.breaks(Rule::Stays);
             }
+            // Its agent reads the record as well: nobody starts an `up` here.
+            if world.is_past(slot) && world.machine(slot).runs().is_some() {
+                world.breaks(Rule::SetAside);
+            }
             happen(world, Action::Terminate(slot), on_action);
             // Its member may be left, and here only who joins reaps.
             world.desired += 1;

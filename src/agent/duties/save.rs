@@ -93,7 +93,7 @@ impl<'a> Saver<'a> {
         let record = look.sight.record.clone();
         tracing::info!("saves etcd to {}", session.snapshots.url(crate::model::snapshot::name::FOLDER));
         self.saving.spawn(async move {
-            save_own(&facts, &session, &record, SnapshotKind::Routine, super::super::COMMAND, &mut |_| {}).await
+            save_own(&facts, &session, &record, SnapshotKind::Routine, super::super::COMMAND, &mut |_| Ok(())).await
         });
     }
 

@@ -16,6 +16,28 @@ fn only_who_may_have_written_it_says_that_it_saved_the_cluster() {
 use crate::kubeadm::manifests;
 use crate::model::machine::guard::Manifests;
 
+#[test]
+fn an_end_is_believed_once_it_was_seen() -> Result<()> {
+    let of = |why, ended| -> Result<Isolation> {
+        let mark = Mark { ended, ..Mark::new(&me()?, &ClaimId::parse(UID)?, why) };
+        let read: Mark = serde_json::from_slice(&serde_json::to_vec(&mark)?)?;
+        assert_eq!(read, mark);
+        Ok(read.isolation())
+    };
+    let rows = [
+        (Why::Saving, false, Isolation::Begun),
+        (Why::Writing, false, Isolation::Begun),
+        (Why::Saved, false, Isolation::Ending),
+        (Why::Superseded, false, Isolation::Ending),
+        (Why::Saved, true, Isolation::ForGood),
+        (Why::Superseded, true, Isolation::Superseded),
+    ];
+    for (why, ended, expected) in rows {
+        assert_eq!(of(why, ended)?, expected, "{why:?}");
+    }
+    Ok(())
+}
+
 const UID: &str = "6f9619ff-8b86-4011-b42d-00c04fc964ff";
 const KUBEADMS: &str = "apiVersion: v1\nkind: Pod\nmetadata:\n  name: etcd\nspec:\n  containers:\n  - command:\n    - etcd\n    - \
                         --advertise-client-urls=https://10.77.0.11:2379\n    - --initial-advertise-peer-urls=https://10.77.0.11:2380\n    - \

@@ -32,6 +32,8 @@ pub enum Isolation {
     None,
     /// A saving was begun and has not come to its end.
     Begun,
+    /// The cluster lives in a snapshot, and etcd or API server was not seen to be gone here yet.
+    Ending,
     /// This machine has saved the cluster: nothing here starts again, and nobody needs what is here.
     ForGood,
     /// Another machine has saved or restored the cluster: nothing here starts again, and the data is kept, for it may be newer.
@@ -40,11 +42,23 @@ pub enum Isolation {
     Unknown(String),
 }
 
+impl Isolation {
+    /// Whether etcd and API server are to stay gone here, seen to be so or not.
+    #[must_use]
+    pub fn is_end(&self) -> bool {
+        match self {
+            Self::Ending | Self::ForGood | Self::Superseded => true,
+            Self::None | Self::Begun | Self::Unknown(_) => false,
+        }
+    }
+}
+
 /// What a mark leads to, whatever else there is; `None` without one.
 pub(super) fn of_mark(seen: &Observation, ending: &Ending) -> Option<Result<Answer, AgentStep>> {
     match &seen.saving.isolation {
         Isolation::None if seen.saving.superseded => Some(Err(AgentStep::Settle)),
         Isolation::None => None,
+        Isolation::Ending => Some(Err(AgentStep::Settle)),
         Isolation::ForGood => Some(Ok(Answer::Saved)),
         Isolation::Superseded => Some(Err(AgentStep::Hold(Hold::Superseded))),
         Isolation::Unknown(why) => Some(Err(AgentStep::Hold(Hold::Isolated(why.clone())))),

@@ -40,6 +40,20 @@ pub enum LeavePlan {
     Leave(Vec<LeaveStep>),
 }
 
+impl LeavePlan {
+    /// Whether the machine, which goes down for good now, uploads its etcd as it is: as the last voter, or while too few others answer for
+    /// anybody to know what they still have.
+    #[must_use]
+    pub fn wants_last_copy(&self) -> bool {
+        match self {
+            Self::Stay(why) => *why == StayReason::LastVoter,
+            Self::Leave(steps) => {
+                steps.iter().any(|step| matches!(step, LeaveStep::RemoveOwnWhenPossible(Blocked::NoQuorum { .. })))
+            }
+        }
+    }
+}
+
 /// Why there is nothing to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StayReason {

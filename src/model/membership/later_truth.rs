@@ -1,6 +1,7 @@
 //! What proves that the record was once further than it says: then an older version of it has come back.
 
 use crate::model::machine::ids::{ClaimId, InstanceId};
+use crate::model::machine::local::{Local, Stage};
 use crate::model::membership::registration::Registration;
 use crate::model::record::cluster::{ClusterRecord, RecordState};
 use std::fmt;
@@ -27,12 +28,12 @@ impl LaterTruth {
         registrations: impl IntoIterator<Item = &'a Registration>,
         hash: Option<&str>,
     ) -> Option<Self> {
-        let later = |found: &'a Registration| match &record.state {
-            RecordState::Initializing { .. } if found.proves_flip_of(&record.claim_id) => Some(record.claim_id.clone()),
-            RecordState::Initializing { .. } | RecordState::Saved(_) | RecordState::Retired(_) => {
-                found.unexplained_by(record).cloned()
-            }
-            RecordState::Ready(_) => None,
+        let is_making = matches!(record.state, RecordState::Initializing { .. });
+        let later = |found: &'a Registration| {
+            let own = Some(&record.claim_id).filter(|claim| is_making && found.proves_flip_of(claim));
+            // Also beside a ready record: it names every cluster before its own, so that a machine of one of these, however late it comes
+            // back, is explained.
+            own.or_else(|| found.unexplained_by(record)).cloned()
         };
         let registration = registrations
             .into_iter()
@@ -48,12 +49,26 @@ pub fn explains_hash(record: &ClusterRecord, hash: Option<&str>) -> bool {
     match (&record.state, hash) {
         (_, None) | (RecordState::Ready(_), _) => true,
         (RecordState::Initializing { .. } | RecordState::Saved(_), Some(hash)) => {
-            record.saved().is_some_and(|saved| saved.published.ca_hashes.join("\n") == hash)
+            record.saved().is_some_and(|saved| saved.published.hash_line() == hash)
         }
         (RecordState::Retired(retired), Some(hash)) => {
             // Where the record was lost, nobody knows which hash its cluster had.
-            retired.as_ref().is_none_or(|published| published.ca_hashes.join("\n") == hash)
+            retired.as_ref().is_none_or(|published| published.hash_line() == hash)
         }
+    }
+}
+
+/// Whether the published hash may prove anything to this machine: without a cluster by the record, and where an init under another claim
+/// than the ready record's has left something here, which may have become the cluster of that hash.
+#[must_use]
+pub fn may_be_told_by_hash(record: Option<&ClusterRecord>, local: &Local) -> bool {
+    let Some(ready) = record.filter(|record| record.published().is_some()) else { return true };
+    match local {
+        Local::HalfMade { stage: Stage::Initializing, claim_id, .. } => *claim_id != ready.claim_id,
+        Local::HalfMade { stage: Stage::Joining, .. }
+        | Local::Made { .. }
+        | Local::Fresh
+        | Local::Unexplained { .. } => false,
     }
 }
 
@@ -63,7 +78,7 @@ impl fmt::Display for LaterTruth {
             Self::Registration { instance, claim_id } => {
                 write!(f, "{instance} registered that there is a cluster of claim {claim_id}")
             }
-            Self::Hash => f.write_str("a discovery hash is published, which only follows a cluster"),
+            Self::Hash => f.write_str("a discovery hash is published that is not of the record's cluster"),
         }
     }
 }

@@ -266,6 +266,13 @@ impl Registration {
             | RegistrationPhase::Reaped => self.member_id.is_some(),
         }
     }
+
+    /// Whether the machine may have had a vote although it never said so: it began to join, and its member was not seen to be gone since.
+    /// What it registered after that may not have been written.
+    #[must_use]
+    pub fn may_have_voted(&self) -> bool {
+        self.was_voter() || !self.retired && !self.is_finished() && self.lease_nonce.is_some()
+    }
 }
 
 /// The machines that say that there is a cluster which was not given up.
@@ -481,7 +488,11 @@ mod tests {
             assert!(!of(Some(MemberId(1))).proves_flip_of(&other), "{phase:?}");
             let retired = Registration { retired: true, ..of(Some(MemberId(1))) };
             assert_eq!(retired.proves_flip_of(&claim), with_member, "{phase:?}");
-            assert!(!retired.was_voter() && !retired.tells_of_a_cluster(), "{phase:?}");
+            assert!(!retired.was_voter() && !retired.may_have_voted() && !retired.tells_of_a_cluster(), "{phase:?}");
+            let never_joined = Registration { lease_nonce: None, ..of(None) };
+            assert_eq!(never_joined.may_have_voted(), never_joined.was_voter(), "{phase:?}");
+            let (began_to_join, is_over) = (of(None), matches!(phase, Left | Reaped));
+            assert_eq!(began_to_join.may_have_voted(), !is_over, "{phase:?}: the member was not seen to be gone");
         }
     }
 

@@ -17,6 +17,10 @@ pub(super) const FIRST_SCHEMA: u32 = 1;
 /// More revisions than a restored API server gives out before its claim is flipped or lost.
 const REVISIONS_PER_CLAIM: u64 = 1_000_000_000;
 
+/// From this many superseded claims on, a restore that failed is not kept among them: a machine that tries once a minute would fill the
+/// object. Every claim that may have become the cluster is kept for ever.
+pub(super) const MANY_SUPERSEDED: usize = 1000;
+
 /// Why an object is no cluster record that this version may act on.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RecordError {
@@ -121,10 +125,18 @@ pub struct ClusterRecord {
     /// those that the registrations named. Every later record keeps them, so that what still tells of them proves nothing.
     pub retired_claims: Vec<ClaimId>,
     /// The claims of this very cluster that a restore follows: under which it was saved, and under which a restore was begun and did not
-    /// become the cluster. What their machines have on the disk is of an etcd that nobody may start again.
+    /// become the cluster, as far as there is room for these. What their machines have on the disk is of an etcd that nobody may start again.
     pub superseded: Vec<ClaimId>,
     /// Where the cluster stands.
     pub state: RecordState,
+}
+
+impl Published {
+    /// The line of which the published discovery hash consists.
+    #[must_use]
+    pub fn hash_line(&self) -> String {
+        self.ca_hashes.join("\n")
+    }
 }
 
 #[cfg(test)]
@@ -236,7 +248,15 @@ impl ClusterRecord {
         let line = || self.superseded.iter().chain([&self.claim_id]);
         // Of a claim that nobody remembers: as if all of the line had followed it.
         let followed = line().rev().position(|claim| claim == taken_under).unwrap_or_else(|| line().count());
-        Some(u64::try_from(followed.max(1)).ok()?.saturating_mul(REVISIONS_PER_CLAIM))
+        let followed = u64::try_from(followed.max(1)).ok()?;
+        // Once claims are left out, nobody knows how many lay between two that are in the line: no more than there ever were.
+        let most_between = if self.is_line_full() { self.generation.max(1) } else { 1 };
+        Some(followed.saturating_mul(most_between).saturating_mul(REVISIONS_PER_CLAIM))
+    }
+
+    /// Whether there is no room among the superseded claims for one that never became the cluster.
+    pub(super) fn is_line_full(&self) -> bool {
+        self.superseded.len() >= MANY_SUPERSEDED
     }
 
     /// The schema that this record is written with: the first one wherever it has room, so that an earlier kubeboot still reads it.

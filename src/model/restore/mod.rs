@@ -152,7 +152,7 @@ fn may_vote(machine: &RetireMachine, record: &ClusterRecord, registrations: &[Re
             let is_past = says.claim_id.as_ref().is_some_and(|claim| record.is_past(claim));
             let is_its_initialiser =
                 record.known_cluster().is_some_and(|published| published.initialised_by == machine.instance);
-            is_its_initialiser || says.was_voter() && !is_past
+            is_its_initialiser || says.may_have_voted() && !is_past
         }
     }
 }

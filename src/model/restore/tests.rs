@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::model::machine::group::Ec2State;
-use crate::model::machine::ids::{BootId, ClaimId, MemberId};
+use crate::model::machine::ids::{BootId, ClaimId, MemberId, Nonce};
 use crate::model::membership::registration::{RegistrationPhase, Versions};
 use crate::model::record::cluster::Holder;
 use crate::model::record::identity::Identity;
@@ -100,6 +100,10 @@ fn is_refused_as(decision: &RestoreDecision, code: &str) -> bool {
 fn no_machine_that_ever_had_a_vote_may_live_and_newcomers_that_wait_are_no_obstacle() {
     use KnownBy::{Group, Record, Registration as Said};
     use RegistrationPhase::{Failed, Initializing, Joined, Joining, Leaving, Left, Waiting};
+    let began_to_join = |phase| {
+        let nonce = Nonce::parse("00000000-0000-4000-8000-000000000001").unwrap();
+        Some(Registration { lease_nonce: Some(nonce), ..says(5, phase, 2, false) })
+    };
     // (what it says, what tells of it, whether it is in the way)
     let rows = [
         (Some(says(5, Joined, 2, true)), Said, true),
@@ -115,6 +119,11 @@ fn no_machine_that_ever_had_a_vote_may_live_and_newcomers_that_wait_are_no_obsta
         (Some(says(5, Joining, 2, false)), Said, false),
         (Some(says(5, Initializing, 2, false)), Said, false),
         (None, Group, false),
+        // It was promoted, and could register nothing since it began to join.
+        (began_to_join(Joining), Said, true),
+        (began_to_join(Waiting), Said, true),
+        (began_to_join(Failed), Said, true),
+        (began_to_join(Left), Said, false),
     ];
     for over in [ready(), record(RecordState::Saved(saved_cluster())), restoring(None)] {
         for (said, known_by, in_the_way) in &rows {

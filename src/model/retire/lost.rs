@@ -188,10 +188,11 @@ mod tests {
             (Some(&saved), false, vec![joined(1, 2)], None, allowed.clone()),
             (Some(&saved), false, vec![joined(1, 1)], here, allowed.clone()),
             (Some(&retired), false, vec![joined(1, 2)], None, allowed.clone()),
-            (Some(&retired), false, vec![], here, allowed),
+            (Some(&retired), false, vec![], here, allowed.clone()),
             (Some(&retired), false, vec![joined(1, 1)], Some("sha256:00"), already.clone()),
             (Some(&named), false, vec![joined(1, 2)], here, already),
-            (Some(&ready), false, vec![joined(1, 2)], here, is_ready),
+            (Some(&ready), false, vec![joined(1, 1)], here, is_ready),
+            (Some(&ready), false, vec![joined(1, 2)], here, allowed),
         ];
         for (record, was_deleted, registrations, hash, expected) in rows {
             let gone = [machine(1, KnownBy::Registration, Ec2State::Terminated)];

@@ -209,8 +209,8 @@ fn retained(input: &StatusInput, machine: &StatusMachine<'_>) -> Option<StatusRe
     let membership = match (&input.etcd, machine.member) {
         (_, Some(_)) => RetainedAs::Member,
         (Ok(Etcd::Stacked { .. } | Etcd::External), None) if has_left => RetainedAs::Left,
-        (Ok(Etcd::External), None) => RetainedAs::Member,
-        (Ok(Etcd::Stacked { .. } | Etcd::Silent { .. }) | Err(_), None) => RetainedAs::Unclear,
+        (Ok(Etcd::External), None) if machine.registered().is_some() => RetainedAs::Member,
+        (Ok(Etcd::Stacked { .. } | Etcd::External | Etcd::Silent { .. }) | Err(_), None) => RetainedAs::Unclear,
     };
     Some(StatusReason::Retained { instance: machine.instance.clone(), membership })
 }
@@ -269,7 +269,7 @@ fn expected_size(input: &StatusInput, desired: usize) -> usize {
 }
 
 fn hash(input: &StatusInput) -> Option<StatusReason> {
-    let recorded = published(input)?.ca_hashes.join("\n");
+    let recorded = published(input)?.hash_line();
     match &input.hash {
         Ok(Some(hash)) if hash.trim_end() == recorded => None,
         Ok(_) => Some(StatusReason::HashDiffers),

@@ -87,12 +87,39 @@ pub struct StatusOrigin {
     pub lost_files: Option<LostFiles>,
     /// What lies in etcd's data folder.
     pub data: Known<EtcdData>,
+    /// Copies of etcd's data of a cluster that lives on from a snapshot, which `up` moved aside there.
+    pub aside: Vec<AsideCopy>,
     /// The certificates on the disk, in any order; empty where no control plane was made.
     pub certificates: Known<Vec<CertificateExpiry>>,
     /// Whether the unit that leaves the cluster at the end is armed.
     pub leaving_unit: Known<LeavingUnitState>,
     /// The folders of its drop-ins that systemd does not have: without them systemd stops etcd before the machine has left.
     pub missing_drop_ins: Vec<String>,
+}
+
+/// etcd's data that `up` moved aside, because the record supersedes its claim.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AsideCopy {
+    /// Where it lies.
+    pub path: String,
+    /// When etcd wrote last into it (RFC 3339), where that can be read.
+    pub written: Option<String>,
+}
+
+/// Where it lies, how old it is, what it is good for and how it goes.
+impl fmt::Display for AsideCopy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { path, written } = self;
+        write!(f, "{path} holds etcd's data of before this machine began anew")?;
+        if let Some(written) = written {
+            write!(f, ", last written at {written}")?;
+        }
+        write!(
+            f,
+            ". What that cluster wrote after its snapshot may be in it ('etcdutl snapshot restore --skip-hash-check {path}/snap/db' reads it); \
+             kubeboot needs it for nothing and never removes it: remove the folder once nobody needs it"
+        )
+    }
 }
 
 /// Files that a member should have and has not.

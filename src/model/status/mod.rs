@@ -38,8 +38,8 @@ pub use reason::{CERTIFICATE_DAYS, RetainedAs, StatusReason, StatusSource};
 pub use zones::{VoterZones, voter_zones};
 
 pub use input::{
-    ApiServer, CertificateExpiry, Etcd, Known, LeavingUnitState, LostFiles, MemberStatus, NodeStatus, SnapshotStatus,
-    StatusInput, StatusOrigin, ThisMachine,
+    ApiServer, AsideCopy, CertificateExpiry, Etcd, Known, LeavingUnitState, LostFiles, MemberStatus, NodeStatus,
+    SnapshotStatus, StatusInput, StatusOrigin, ThisMachine,
 };
 
 use crate::model::machine::ids::InstanceId;

@@ -157,6 +157,7 @@ pub(crate) fn healthy() -> StatusInput {
             certificates: Ok(vec![certificate(364)]),
             leaving_unit: Ok(LeavingUnitState::Armed),
             missing_drop_ins: Vec::new(),
+            aside: Vec::new(),
         },
         record: record(RecordState::Ready(published())),
         record_deleted: false,

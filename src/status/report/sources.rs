@@ -9,7 +9,7 @@ use crate::model::record::cluster::{ClusterRecord, Published, RecordState};
 use crate::model::record::saved::SnapshotRef;
 
 use crate::model::status::{
-    self, CertificateExpiry, Known, SnapshotStatus, StatusInput, StatusMachine, VoterZones, voter_zones,
+    self, AsideCopy, CertificateExpiry, Known, SnapshotStatus, StatusInput, StatusMachine, VoterZones, voter_zones,
 };
 use serde::Serialize;
 
@@ -21,7 +21,16 @@ pub(in crate::status) struct Here {
     pub(in crate::status) leaving_unit: ReportedSource<String>,
     pub(in crate::status) missing_drop_ins: Vec<String>,
     lost_files: Vec<String>,
+    pub(in crate::status) aside: Vec<Aside>,
     pub(in crate::status) certificates: ReportedSource<Vec<Expiry>>,
+}
+
+/// A copy of etcd's data that was moved aside.
+#[derive(Debug, Serialize)]
+pub(in crate::status) struct Aside {
+    path: String,
+    written: Option<String>,
+    pub(in crate::status) text: String,
 }
 
 /// What the disk says.
@@ -53,8 +62,15 @@ impl Here {
             leaving_unit: ReportedSource::of(&here.leaving_unit, ToString::to_string),
             missing_drop_ins: here.missing_drop_ins.clone(),
             lost_files: here.lost_files.as_ref().map(|lost| lost.paths.clone()).unwrap_or_default(),
+            aside: here.aside.iter().map(Aside::new).collect(),
             certificates: ReportedSource::of(&here.certificates, |all| all.iter().map(expiry).collect()),
         }
+    }
+}
+
+impl Aside {
+    fn new(copy: &AsideCopy) -> Self {
+        Self { path: copy.path.clone(), written: copy.written.clone(), text: copy.to_string() }
     }
 }
 

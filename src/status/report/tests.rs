@@ -4,7 +4,7 @@ use super::*;
 use crate::documented::{codes, names, paths};
 use crate::model::membership::lease::{self, Lease};
 use crate::model::status::sample;
-use crate::model::status::{NoCluster, StatusOutcome};
+use crate::model::status::{AsideCopy, NoCluster, StatusOutcome};
 use crate::status::health;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -33,6 +33,7 @@ fn full() -> StatusInput {
     let mut input = sample::healthy();
     input.lease = Ok(Some(Lease::taken(Some(&nonce), holder)));
     input.hash = Ok(Some("sha256:9999".into()));
+    input.here.aside = vec![AsideCopy { path: "/var/lib/etcd/kubeboot-aside".into(), written: Some("t".into()) }];
     input
 }
 

@@ -190,6 +190,7 @@ fn here(here: &Here) -> Vec<Fact> {
             Some(_) | None => state.stage.to_owned(),
         }]
     }));
+    facts.extend(here.aside.iter().map(|copy| ("set aside", copy.text.clone())));
     facts.extend(facts_of("leaving unit", &here.leaving_unit, |unit| vec![unit.clone()]));
     if !here.missing_drop_ins.is_empty() {
         facts.push((

@@ -3,7 +3,7 @@
 use super::page;
 use crate::layout::{WIDTH, columns, indented, line};
 use crate::model::membership::registration::{Registration, RegistrationPhase};
-use crate::model::status::{StatusInput, sample};
+use crate::model::status::{AsideCopy, StatusInput, sample};
 use crate::status::report::tests::report;
 
 const DOCUMENT: &str = include_str!("../../../docs/status.md");
@@ -37,6 +37,26 @@ fn what_a_machine_waits_for_and_its_last_error_stand_below_it() {
     assert_eq!(lines[at + 1], "       waits for the membership lease (since 2026-01-02T03:04:05Z)");
     assert!(lines[at + 2].starts_with("       last error: kubeadm join failed"), "{shown}");
     assert!(lines[at + 3].starts_with("       "), "{shown}");
+}
+
+#[test]
+fn a_copy_that_was_moved_aside_is_shown_with_its_age_and_what_to_do() {
+    let mut input = sample::healthy();
+    let copy = |path: &str, written: Option<&str>| AsideCopy { path: path.into(), written: written.map(str::to_owned) };
+    input.here.aside = vec![
+        copy("/var/lib/etcd/kubeboot-aside", Some("2026-01-02T03:04:05Z")),
+        copy("/var/lib/etcd/kubeboot-aside-2", None),
+    ];
+    let shown = page(&report(&input)).split_whitespace().collect::<Vec<_>>().join(" ");
+    for words in [
+        "set aside /var/lib/etcd/kubeboot-aside holds etcd's data of before this machine began anew, last written at 2026-01-02T03:04:05Z.",
+        "'etcdutl snapshot restore --skip-hash-check /var/lib/etcd/kubeboot-aside/snap/db'",
+        "remove the folder once nobody needs it",
+        "set aside /var/lib/etcd/kubeboot-aside-2 holds etcd's data of before this machine began anew. What",
+    ] {
+        assert!(shown.contains(words), "{shown}");
+    }
+    assert!(!page(&report(&sample::healthy())).contains("set aside"));
 }
 
 #[test]

@@ -219,6 +219,15 @@ impl World {
         if works || self.clusters.iter().any(|(birth, cluster)| exists(birth) && is_own(cluster)) {
             self.breaks(Rule::Answered);
         }
+        // What a superseded member has on its disk may be newer than the snapshot: only who has saved it knows better, or who had left before.
+        let machine = self.machine(slot);
+        if self.is_past(slot)
+            && machine.disk.marker.is_some_and(|marker| marker.stage == super::Stage::Member)
+            && machine.departure != Some(Departure::Left)
+            && !self.bucket.savers.contains(&slot)
+        {
+            self.breaks(Rule::Answered);
+        }
         self.power_off(slot);
         self.machine_mut(slot).life = Life::Terminated;
     }
@@ -426,7 +435,7 @@ impl World {
             desired: Some(self.desired.into()),
             retains: false,
             alone_for: None,
-            saving: self.saving(slot),
+            saving: self.saving(slot, luck),
             local,
         }
     }

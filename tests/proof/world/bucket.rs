@@ -21,6 +21,8 @@ pub struct Bucket {
     pub uid: Option<Claim>,
     /// The claims under which a restore was begun.
     pub tokens: BTreeSet<Claim>,
+    /// The machines that have written that the cluster is saved.
+    pub savers: BTreeSet<Slot>,
     /// The last snapshot that the leader has saved.
     pub snapshot: Option<Line>,
     /// The published discovery hash, by the claim of the first init of its cluster.

@@ -81,7 +81,7 @@ pub const VERDICTS: [&str; 8] = [
 ];
 
 /// What an agent may decide, and why it holds. It always ends here, and its hook waits, so it neither watches nor rests.
-pub const AGENT: [&str; 16] = [
+pub const AGENT: [&str; 17] = [
     "agent: step down",
     "agent: leave",
     "agent: answer, never a member",
@@ -98,6 +98,7 @@ pub const AGENT: [&str; 16] = [
     "agent: save",
     "agent: settle",
     "agent: answer, saved",
+    "agent: hold, superseded",
 ];
 
 static STEPS: [AtomicU64; SITUATIONS] = [const { AtomicU64::new(0) }; SITUATIONS];
@@ -211,12 +212,13 @@ pub fn agent_decided(step: &AgentStep) {
         AgentStep::Hold(Hold::NotEnough(_)) => 7,
         AgentStep::Hold(Hold::OthersUnknown(_)) => 8,
         AgentStep::Hold(Hold::ClaimUnknown(_)) => 9,
-        AgentStep::Hold(Hold::Disk(_) | Hold::Data | Hold::Superseded) => 10,
+        AgentStep::Hold(Hold::Disk(_) | Hold::Data) => 10,
         AgentStep::Hold(Hold::Registered) => 11,
         AgentStep::ServeAgain => 12,
         AgentStep::Save(_) => 13,
         AgentStep::Settle => 14,
         AgentStep::Answer(Answer::Saved) => 15,
+        AgentStep::Hold(Hold::Superseded) => 16,
         AgentStep::Watch | AgentStep::Rest(..) | AgentStep::Abandon => return,
     };
     set(&AGENTS, row);

@@ -156,6 +156,10 @@ impl World {
                         self.breaks(Rule::Returned);
                     }
                     self.committed(claim);
+                    // Whatever the record says now: the cluster has gone on under another claim since.
+                    if self.bucket.earlier.contains(&claim) {
+                        self.breaks(Rule::OtherList);
+                    }
                     self.members += 1;
                     let id = self.members;
                     let mem = Mem { id, slot, addr, learner: true, started: false };

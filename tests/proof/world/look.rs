@@ -12,6 +12,7 @@ use kubeboot::model::machine::group::{Ec2State, Group, GroupMember, Lifecycle};
 use kubeboot::model::machine::ids::InstanceId;
 use kubeboot::model::machine::local::{self, Local};
 use kubeboot::model::membership::instances::{Absences, Instances};
+use kubeboot::model::membership::later_truth::may_be_told_by_hash;
 use kubeboot::model::membership::registration::Registration;
 use kubeboot::model::membership::view::ClusterView;
 use kubeboot::model::record::claim;
@@ -236,7 +237,7 @@ impl World {
         if let RecordView::Found { record, .. } = &record {
             is_ready = record.published().is_some();
             claimable = matches!(record.state, RecordState::Retired(_));
-            hash = self.bucket.hash.filter(|_| !is_ready);
+            hash = self.bucket.hash.filter(|_| may_be_told_by_hash(Some(record), &local));
             if is_ready && record.identity.mismatch(&here).is_none() {
                 cluster = self.ask(slot, &Rec::of(record), luck).0;
             }
@@ -337,7 +338,7 @@ impl World {
             }
             Step::Stop(_) => return self.stop(slot),
             Step::SetAside { .. } => {
-                self.machine_mut(slot).isolation = super::save::Isolation::Ended;
+                self.end_for_good(slot);
                 return self.stop(slot);
             }
             Step::Wipe(why) => {

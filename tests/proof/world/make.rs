@@ -130,6 +130,7 @@ impl World {
         let machine = self.machine_mut(slot);
         let data = machine.disk.data.take();
         (machine.disk.manifest, machine.aside) = (None, false);
+        (machine.isolation, machine.sent) = (super::save::Isolation::None, false);
         // A cluster of one that was never made visible is gone with its last disk.
         if let Some(data) = data
             && self.bucket.made != Some(data.claim)

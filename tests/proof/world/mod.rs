@@ -499,7 +499,7 @@ impl Machine {
 
     /// The data that its etcd runs on.
     pub fn runs(&self) -> Option<Data> {
-        let ended = self.isolation == save::Isolation::Ended;
+        let ended = self.isolation.is_end();
         let runs = self.works() && self.kubelet && !self.aside && !ended && self.disk.manifest.is_some();
         self.disk.data.filter(|_| runs)
     }

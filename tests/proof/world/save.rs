@@ -26,8 +26,17 @@ pub enum Isolation {
     Server,
     /// Its etcd hears the loopback alone, too.
     Etcd,
-    /// Neither ever starts again.
+    /// It has saved the cluster: neither ever starts again, and nobody needs its data.
     Ended,
+    /// Another machine has, or an operator: neither starts again, and its data is kept.
+    SetAside,
+}
+
+impl Isolation {
+    /// Whether etcd and API server are ended for good.
+    pub fn is_end(self) -> bool {
+        matches!(self, Self::Ended | Self::SetAside)
+    }
 }
 
 impl Rec {
@@ -118,14 +127,19 @@ impl World {
     }
 
     /// What the agent's `decide` is told of saving.
-    pub fn saving(&self, slot: Slot) -> kubeboot::model::agent::saving::Saving {
+    pub fn saving(&self, slot: Slot, luck: Luck) -> kubeboot::model::agent::saving::Saving {
         use kubeboot::model::agent::saving::{Isolation as Mark, Saving};
         let isolation = match self.machine(slot).isolation {
             Isolation::None => Mark::None,
             Isolation::Server | Isolation::Etcd => Mark::Begun,
             Isolation::Ended => Mark::ForGood,
+            Isolation::SetAside => Mark::Superseded,
         };
-        Saving { isolation, ..Saving::default() }
+        let is_member = |marker: &super::Marker| marker.owner == slot && marker.stage == super::Stage::Member;
+        let claim = self.machine(slot).disk.marker.filter(is_member).map(|marker| marker.claim);
+        // What is lost here are S3's answers.
+        let superseded = luck != Luck::Lost && claim.is_some_and(|claim| self.is_superseded(claim));
+        Saving { isolation, superseded, ..Saving::default() }
     }
 
     /// One step of a saving, or of what becomes of one that was begun.
@@ -188,8 +202,7 @@ impl World {
                 }
             }
             SaveStep::EndForGood => {
-                let machine = self.machine_mut(slot);
-                (machine.isolation, machine.sent) = (Isolation::Ended, false);
+                self.end_for_good(slot);
                 return Where::Look;
             }
             SaveStep::PutBack { fence, .. } => {
@@ -205,6 +218,15 @@ impl World {
             }
         }
         Where::Save
+    }
+
+    /// Ends etcd and API server on a machine of a superseded claim. That it has saved the cluster it believes only where it may have sent
+    /// that itself.
+    pub fn end_for_good(&mut self, slot: Slot) {
+        let machine = self.machine_mut(slot);
+        let has_saved = machine.sent || machine.isolation == Isolation::Ended;
+        machine.isolation = if has_saved { Isolation::Ended } else { Isolation::SetAside };
+        machine.sent = false;
     }
 
     fn put_back_manifests(&mut self, slot: Slot) {
@@ -299,6 +321,7 @@ impl World {
             }
             return;
         }
+        self.bucket.savers.insert(by);
         let members = self.members(before.claim);
         let is_alone = members.len() == 1 && members.iter().all(|mem| mem.slot == by);
         if !is_alone || self.machine(by).isolation != Isolation::Etcd {

@@ -128,4 +128,13 @@ impl World {
             Ok((landed.len() >= writes).then_some(landed))
         })
     }
+
+    /// The manifests of all snapshots of this kind.
+    pub fn manifests(&self, kind: &str) -> Result<Vec<Value>> {
+        let keys = self.keys()?;
+        let keys = keys.iter().filter_map(|key| key.strip_prefix("demo/"));
+        let keys = keys.filter(|key| key.starts_with("snapshots/") && key.ends_with(".json"));
+        let all = keys.map(|key| self.object(key)).collect::<Result<Vec<_>>>()?;
+        Ok(all.into_iter().filter(|manifest| manifest["kind"] == kind).collect())
+    }
 }

@@ -44,6 +44,8 @@ fn what_was_begun_goes_on_or_is_settled_by_what_the_group_wants_now() {
         spot.ending.map(|ending| Ending { left: Some(Duration::from_secs(55)), known_for: Duration::ZERO, ..ending });
     assert_eq!(decide(&spot), AgentStep::Save(SaveWhy::NothingRetains));
     for desired in [Some(0), Some(3), None] {
+        let unseen = decide(&isolated(desired, Isolation::Ending));
+        assert_eq!(unseen, AgentStep::Settle, "nobody has seen etcd gone: it is ended again, and nothing is answered");
         let kept = decide(&isolated(desired, Isolation::Superseded));
         assert_eq!(kept, AgentStep::Hold(Hold::Superseded), "its data may be newer than the snapshot");
         for words in ["the data is kept", "complete the terminate hook by hand", "'kubeboot reset --now'"] {

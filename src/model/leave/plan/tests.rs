@@ -160,6 +160,25 @@ fn no_removal_goes_below_the_quorum_of_the_rest() {
 }
 
 #[test]
+fn who_goes_for_good_as_the_last_voter_or_without_a_quorum_uploads_what_it_has() {
+    let unknown = ClusterView::Unknown { why: "w".into() };
+    let rows = [
+        (listed("V"), true),
+        (listed("Vv"), true),
+        (listed("Vvv"), true),
+        (listed("VV"), false),
+        (listed("VVv"), false),
+        // Nobody answers here either: there is nothing that could be read.
+        (unknown, false),
+    ];
+    for (cluster, wanted) in rows {
+        let plan = planned(1, &made(1), &cluster, &[]);
+        assert_eq!(plan.wants_last_copy(), wanted, "{cluster:?}: {plan:?}");
+    }
+    assert!(!planned(1, &Local::Fresh, &listed("V"), &[]).wants_last_copy());
+}
+
+#[test]
 fn every_list_of_five_keeps_its_quorum_or_its_last_voter() {
     // Every cluster of up to five voters, in every state, with every set of dead machines: etcd would commit each planned removal,
     // and at least one voter keeps the data.

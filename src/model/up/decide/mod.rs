@@ -46,7 +46,8 @@ fn by_the_table(seen: &Snapshot, policy: &Policy) -> Step {
         Ok(group) => group,
         Err(why) => return Step::StandBy(why),
     };
-    let certain_stop = || foreign_identity(seen, policy).or_else(|| foreign::state(seen)).or_else(|| went_back(seen));
+    let before_the_record = || foreign_identity(seen, policy).or_else(|| foreign::state(seen));
+    let certain_stop = || before_the_record().or_else(|| saved::set_aside(seen)).or_else(|| went_back(seen));
     if let Some(step) = certain_stop() {
         return step;
     }
@@ -237,7 +238,8 @@ fn take_turn(
 }
 
 /// Wipes what an init of this machine has left, unless the data beside its marker is another's, or somebody says that its claim
-/// made a cluster, of which this record does not know.
+/// made a cluster, of which this record does not know: a registration, or the hash of another cluster than the ready record's, since
+/// whoever makes one takes the hash of the one before away.
 fn wipe_of_init(seen: &Snapshot, claim: &ClaimId, why: Wipe) -> Step {
     let gives_up = matches!(&seen.record, RecordView::Found { record, .. } if record.gives_up(claim));
     let witness = seen.registrations.iter().find(|found| !gives_up && found.proves_flip_of(claim));
@@ -245,10 +247,19 @@ fn wipe_of_init(seen: &Snapshot, claim: &ClaimId, why: Wipe) -> Step {
         let later = LaterTruth::Registration { instance: instance.clone(), claim_id: claim.clone() };
         return Step::Stop(Stop::RecordWentBack(later));
     }
+    if is_hash_of_another(seen) {
+        return Step::Stop(Stop::RecordWentBack(LaterTruth::Hash));
+    }
     if seen.data.is_at_most_of_init(claim, &seen.addresses) {
         return Step::Wipe(why);
     }
     Step::Stop(Stop::ForeignData { owner: seen.me.clone(), needed: None })
+}
+
+/// Whether the published hash is of another cluster than that of a ready record.
+fn is_hash_of_another(seen: &Snapshot) -> bool {
+    let RecordView::Found { record, .. } = &seen.record else { return false };
+    record.published().zip(seen.hash.as_ref()).is_some_and(|(published, hash)| published.hash_line() != *hash)
 }
 
 fn other_cluster(seen: &Snapshot, local: &ClaimId) -> Step {

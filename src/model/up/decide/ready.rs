@@ -123,10 +123,12 @@ fn all_voters_gone(
 ) -> Option<Vec<InstanceId>> {
     // What a machine had in a cluster before its restore is no vote in this one.
     let is_past = |found: &Registration| found.claim_id.as_ref().is_some_and(|claim| record.supersedes(claim));
+    // What another one could not register any more is not known; this machine knows its own disk.
+    let had_vote = |found: &Registration| found.was_voter() || found.instance != seen.me && found.may_have_voted();
     let mut voters: Vec<InstanceId> = seen
         .registrations
         .iter()
-        .filter(|registration| registration.was_voter() && !is_past(registration))
+        .filter(|registration| had_vote(registration) && !is_past(registration))
         .map(|registration| registration.instance.clone())
         .chain([published.initialised_by.clone()])
         .collect();

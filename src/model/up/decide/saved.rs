@@ -47,6 +47,13 @@ pub(super) fn superseded(seen: &Snapshot, record: &ClusterRecord) -> Option<Step
     Some(if has_joined { Step::SetAside { claim_id: claim } } else { Step::Wipe(Wipe::Superseded(claim)) })
 }
 
+/// A member of a claim that the record supersedes is set aside, whether the record is the last one or an older one that has come back:
+/// every later one supersedes that claim, too, or gives it up.
+pub(super) fn set_aside(seen: &Snapshot) -> Option<Step> {
+    let RecordView::Found { record, .. } = &seen.record else { return None };
+    superseded(seen, record).filter(|step| matches!(step, Step::SetAside { .. }))
+}
+
 /// Whether the flip landed and nobody lived to write it down: what lies here is the etcd that was published.
 fn made_it(seen: &Snapshot, record: &ClusterRecord) -> bool {
     record.known_cluster().is_some_and(|published| {

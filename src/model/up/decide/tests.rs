@@ -4,7 +4,7 @@ use super::decide;
 use crate::model::machine::defect::Defect;
 use crate::model::machine::etcd_data::{EtcdData, EtcdIds};
 use crate::model::machine::group::{Ec2State, Group, GroupMember, Lifecycle};
-use crate::model::machine::ids::{BootId, ClaimId, EtcdClusterId, InstanceId, MemberId};
+use crate::model::machine::ids::{BootId, ClaimId, EtcdClusterId, InstanceId, MemberId, Nonce};
 use crate::model::machine::local::{Local, Stage};
 use crate::model::membership::data::DataNeeded;
 use crate::model::membership::instances::{Instances, Presence};
@@ -588,6 +588,25 @@ fn nothing_makes_a_cluster_beside_a_registration_that_says_nothing() {
 }
 
 #[test]
+fn what_an_init_left_stays_beside_the_hash_of_another_cluster_than_the_ready_records() {
+    // The record of a cluster that was given up is back, and nobody has registered the flip of what lies here.
+    let of = |hash: Option<&str>| Snapshot {
+        record: ready(),
+        data: data_of_init(7),
+        hash: hash.map(str::to_owned),
+        local: half_made(1, 7, Stage::Initializing),
+        ..machine(1)
+    };
+    assert_eq!(decided(&of(Some("sha256:01"))), Step::Stop(Stop::RecordWentBack(LaterTruth::Hash)));
+    for hash in [None, Some("sha256:00")] {
+        assert_eq!(decided(&of(hash)), Step::Wipe(Wipe::Deposed(claim(7))), "{hash:?}");
+    }
+    let fresh =
+        Snapshot { cluster: ClusterView::Listed(listed(&[(2, true)])), local: Local::Fresh, ..of(Some("sha256:01")) };
+    assert_eq!(decided(&fresh), Step::Join, "nobody decides by the hash alone");
+}
+
+#[test]
 fn what_an_init_left_stays_where_somebody_says_that_its_cluster_was_made() {
     let local = half_made(1, 2, Stage::Initializing);
     let of = |registrations, record| Snapshot {
@@ -870,6 +889,14 @@ fn nobody_initialises_over_a_ready_record_even_when_every_voter_is_gone() {
     assert_eq!(decided(&Snapshot { instances: one_lives, ..base.clone() }), wait);
     let one_unseen = Instances([gone(4)].into());
     assert_eq!(decided(&Snapshot { instances: one_unseen, ..base.clone() }), wait);
+    let began_to_join = |n| {
+        let nonce = Nonce::parse("00000000-0000-4000-8000-000000000001").unwrap();
+        Registration { lease_nonce: Some(nonce), ..registration(n, RegistrationPhase::Joining, None) }
+    };
+    let with = |found| Snapshot { registrations: [base.registrations.clone(), vec![found]].concat(), ..base.clone() };
+    assert_eq!(decided(&with(began_to_join(3))), wait, "it may be a voter that could not say so");
+    let own = Step::Stop(Stop::AllVotersGone { instances: vec![id(1), id(4)] });
+    assert_eq!(decided(&with(began_to_join(2))), own, "this machine knows its own disk");
     let i_was_one = Snapshot { local: made(2, 1), data: data_of(2), ..base };
     assert_eq!(decided(&i_was_one), wait, "who has the data waits for the cluster to come back");
 }

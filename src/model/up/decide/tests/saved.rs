@@ -269,9 +269,56 @@ fn an_older_version_of_a_saved_record_restores_nothing() {
         let seen = Snapshot { hash: Some("sha256:00".into()), ..equipped(1, record) };
         assert!(!matches!(decided(&seen), Step::Stop(_)), "its own");
     }
+    // A member of before is set aside all the same: it must not serve, whichever of these records is the last.
+    for record in [saved(&[]), restoring(Some(2), 2, secs(999))] {
+        let seen = Snapshot { registrations: joined(3), local: made(1, 1), data: data_of(1), ..equipped(1, record) };
+        assert_eq!(decided(&seen), Step::SetAside { claim_id: claim(1) });
+    }
     // Before it was ever made.
     let seen = Snapshot { registrations: joined(1), ..equipped(1, held_by(2, 1, secs(999))) };
     assert_eq!(decided(&seen), stop(1));
+}
+
+#[test]
+fn an_older_version_of_a_ready_record_lets_nobody_join_what_was_restored_since() {
+    let registered = |n, phase| registered(3, phase, n, Some(3));
+    let saw = |n| Registration { ready_claim: Some(claim(n)), ..registered(1, RegistrationPhase::Waiting) };
+    let list = || ClusterView::Listed(listed(&[(1, true)]));
+    let stop = |n| Step::Stop(Stop::RecordWentBack(LaterTruth::Registration { instance: id(3), claim_id: claim(n) }));
+    // The record of claim 1 is back, whose only voter has come back, too; the cluster was restored under claim 3 since.
+    let back = || found(claim(1), RecordState::Ready(published()), secs(999));
+    let locals = [
+        (Local::Fresh, Step::Join),
+        (half_made(2, 1, Stage::Joining), Step::Join),
+        (half_made(2, 2, Stage::Initializing), Step::Wipe(Wipe::Deposed(claim(2)))),
+    ];
+    for (local, without) in locals {
+        let of = |found: &Registration| Snapshot {
+            registrations: vec![found.clone()],
+            cluster: list(),
+            local: local.clone(),
+            ..equipped(2, back())
+        };
+        let later = [registered(3, RegistrationPhase::Joined), registered(3, RegistrationPhase::Leaving), saw(3)];
+        for found in &later {
+            assert_eq!(decided(&of(found)), stop(3), "{found:?}");
+        }
+        let explained = [
+            registered(1, RegistrationPhase::Joined),
+            saw(1),
+            registered(3, RegistrationPhase::Joining),
+            registered(3, RegistrationPhase::Initializing),
+            Registration { retired: true, ..registered(3, RegistrationPhase::Joined) },
+        ];
+        for found in &explained {
+            assert_eq!(decided(&of(found)), without, "{found:?}");
+        }
+    }
+    // The last record knows what came before: a machine of claim 1 that comes back stops nobody.
+    for found in [registered(1, RegistrationPhase::Joined), saw(1)] {
+        let seen = Snapshot { registrations: vec![found], cluster: list(), ..equipped(2, restored()) };
+        assert_eq!(decided(&seen), Step::Join);
+    }
 }
 
 #[test]
