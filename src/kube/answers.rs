@@ -23,6 +23,8 @@ pub struct KubeNode {
     pub uid: String,
     /// Whether its kubelet reports that it is ready.
     pub ready: bool,
+    /// Whether Kubernetes says that it hears nothing of its kubelet any more, which it does after some 40 seconds.
+    pub silent: bool,
     /// The provider ID, once kubelet or the cloud provider has set it.
     pub provider_id: Option<String>,
     /// The version of its kubelet.
@@ -53,11 +55,12 @@ pub(super) fn uid(object: &Value) -> Result<String> {
 
 pub(super) fn node(object: &Value) -> Result<KubeNode> {
     let conditions = object.pointer("/status/conditions").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-    let ready = |condition: &Value| condition["type"] == "Ready" && condition["status"] == "True";
+    let is_ready = |word: &str| conditions.iter().any(|found| found["type"] == "Ready" && found["status"] == word);
     Ok(KubeNode {
         name: text(object, "/metadata/name").context("the answer holds no metadata.name")?,
         uid: uid(object)?,
-        ready: conditions.iter().any(ready),
+        ready: is_ready("True"),
+        silent: is_ready("Unknown"),
         provider_id: text(object, "/spec/providerID"),
         kubelet_version: text(object, "/status/nodeInfo/kubeletVersion"),
         addresses: addresses(object),
@@ -225,7 +228,13 @@ mod tests {
         assert!(read.ready && read.provider_id.is_some() && read.kubelet_version.as_deref() == Some("v1.36.1"));
         assert_eq!(read.addresses, ["10.0.1.11".parse::<IpAddr>()?, "fd00::11".parse()?]);
         let bare = node(&json!({"metadata": {"name": "n1", "uid": "u1"}}))?;
-        assert!(!bare.ready && bare.provider_id.is_none() && bare.addresses.is_empty());
+        assert!(!bare.ready && !bare.silent && bare.provider_id.is_none() && bare.addresses.is_empty());
+        for (word, ready, silent) in [("True", true, false), ("False", false, false), ("Unknown", false, true)] {
+            let conditions =
+                json!([{"type": "DiskPressure", "status": "Unknown"}, {"type": "Ready", "status": word}]);
+            let read = node(&json!({"metadata": {"name": "n1", "uid": "u1"}, "status": {"conditions": conditions}}))?;
+            assert_eq!((read.ready, read.silent), (ready, silent), "{word}");
+        }
         for wrong in
             [json!(null), json!([]), json!({"metadata": {"name": "n1"}}), json!({"metadata": {"uid": 5, "name": "n"}})]
         {

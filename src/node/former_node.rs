@@ -91,6 +91,7 @@ mod tests {
             name: "n1".into(),
             uid: uid.into(),
             ready: true,
+            silent: false,
             provider_id: provider_id.map(str::to_owned),
             kubelet_version: None,
             addresses: Vec::new(),

@@ -71,6 +71,7 @@ mod tests {
             name: "w1".into(),
             uid: "u".into(),
             ready: true,
+            silent: false,
             provider_id: provider_id.map(str::to_owned),
             kubelet_version: None,
             addresses: Vec::new(),

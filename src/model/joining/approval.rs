@@ -64,8 +64,9 @@ pub enum Malformed {
 /// What is known of the name that a request asks for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct NamedNode {
-    /// Its Node is ready: its machine lives.
-    pub is_ready: bool,
+    /// Kubernetes does not say that it hears nothing of its kubelet any more: its machine lives. One that waits for a pod network is
+    /// not ready, and lives all the same.
+    pub is_alive: bool,
     /// Its Node is marked as a control-plane machine's.
     pub is_control_plane: bool,
 }
@@ -98,10 +99,10 @@ pub enum Verdict {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Pending {
     /// Its machine lives, as far as Kubernetes knows: for about 40 seconds after it has died.
-    #[error("its Node is ready, so another machine has this name")]
-    Ready,
+    #[error("Kubernetes hears of the Node of this name, so another machine has it")]
+    Alive,
     /// Its machine is gone or will come back, and its Node still says what it was.
-    #[error("its Node is a control-plane machine's that is not ready")]
+    #[error("its Node is a control-plane machine's of which Kubernetes hears nothing")]
     OfControlPlane,
 }
 
@@ -164,10 +165,10 @@ pub fn claimed(request: &Request, control_plane: &BTreeSet<String>) -> Claimed {
 #[must_use]
 pub fn judge(node: Option<NamedNode>) -> Verdict {
     match node {
-        Some(NamedNode { is_ready: true, is_control_plane: true }) => Verdict::Refuse(Refusal::ControlPlane),
-        Some(NamedNode { is_ready: true, is_control_plane: false }) => Verdict::Wait(Pending::Ready),
-        Some(NamedNode { is_ready: false, is_control_plane: true }) => Verdict::Wait(Pending::OfControlPlane),
-        Some(NamedNode { is_ready: false, is_control_plane: false }) | None => Verdict::Approve,
+        Some(NamedNode { is_alive: true, is_control_plane: true }) => Verdict::Refuse(Refusal::ControlPlane),
+        Some(NamedNode { is_alive: true, is_control_plane: false }) => Verdict::Wait(Pending::Alive),
+        Some(NamedNode { is_alive: false, is_control_plane: true }) => Verdict::Wait(Pending::OfControlPlane),
+        Some(NamedNode { is_alive: false, is_control_plane: false }) | None => Verdict::Approve,
     }
 }
 
@@ -318,11 +319,11 @@ mod tests {
 
     #[test]
     fn nobody_gets_the_name_of_a_machine_that_lives() {
-        let node = |is_ready, is_control_plane| Some(NamedNode { is_ready, is_control_plane });
+        let node = |is_alive, is_control_plane| Some(NamedNode { is_alive, is_control_plane });
         let rows = [
             (None, Verdict::Approve),
             (node(false, false), Verdict::Approve),
-            (node(true, false), Verdict::Wait(Pending::Ready)),
+            (node(true, false), Verdict::Wait(Pending::Alive)),
             (node(false, true), Verdict::Wait(Pending::OfControlPlane)),
             (node(true, true), Verdict::Refuse(Refusal::ControlPlane)),
         ];

@@ -163,7 +163,7 @@ async fn decide(
 }
 
 fn named(node: &KubeNode) -> NamedNode {
-    NamedNode { is_ready: node.ready, is_control_plane: node.marks.labels.contains(ROLE_LABEL) }
+    NamedNode { is_alive: !node.silent, is_control_plane: node.marks.labels.contains(ROLE_LABEL) }
 }
 
 fn event(request: &SigningRequest, event: &NodeEvent, node: &str) -> Value {
@@ -209,6 +209,9 @@ mod tests {
         server.put(&path("csr-1"), object("csr-1"));
         for (found, expected) in [
             (Some(node("True", false)), ""),
+            // As without a pod network.
+            (Some(node("False", false)), ""),
+            (Some(json!({"metadata": {"name": "w1.internal", "uid": "u"}})), ""),
             (Some(node("Unknown", true)), ""),
             (Some(node("Unknown", false)), "Approved KubebootApproved"),
         ] {
