@@ -102,7 +102,7 @@ pub enum Pending {
     #[error("Kubernetes hears of the Node of this name, so another machine has it")]
     Alive,
     /// Its machine is gone or will come back, and its Node still says what it was.
-    #[error("its Node is a control-plane machine's of which Kubernetes hears nothing")]
+    #[error("it asks for the name of a control-plane machine of which Kubernetes hears nothing, and which is not reaped yet")]
     OfControlPlane,
 }
 
@@ -145,9 +145,9 @@ impl Refusal {
     }
 }
 
-/// Judges a request by itself. `control_plane`: the names that the control plane's machines have registered, as far as they are not gone.
+/// Judges a request by itself.
 #[must_use]
-pub fn claimed(request: &Request, control_plane: &BTreeSet<String>) -> Claimed {
+pub fn claimed(request: &Request) -> Claimed {
     if request.signer != SIGNER || !request.groups.iter().any(|group| group == GROUP) {
         return Claimed::NotOurs;
     }
@@ -156,19 +156,22 @@ pub fn claimed(request: &Request, control_plane: &BTreeSet<String>) -> Claimed {
     }
     match name(request) {
         Err(refusal) => Claimed::Refused(refusal),
-        Ok(name) if control_plane.contains(name) => Claimed::Refused(Refusal::ControlPlane),
         Ok(name) => Claimed::Node(name.to_owned()),
     }
 }
 
-/// Judges a request for a name by the Node of that name, if there is one.
+/// Judges a request for a name by the Node of that name, if there is one. `is_registered`: a machine of the control plane has registered
+/// that name, and the registration is not finished.
 #[must_use]
-pub fn judge(node: Option<NamedNode>) -> Verdict {
-    match node {
-        Some(NamedNode { is_alive: true, is_control_plane: true }) => Verdict::Refuse(Refusal::ControlPlane),
-        Some(NamedNode { is_alive: true, is_control_plane: false }) => Verdict::Wait(Pending::Alive),
-        Some(NamedNode { is_alive: false, is_control_plane: true }) => Verdict::Wait(Pending::OfControlPlane),
-        Some(NamedNode { is_alive: false, is_control_plane: false }) | None => Verdict::Approve,
+pub fn judge(node: Option<NamedNode>, is_registered: bool) -> Verdict {
+    let is_alive = node.is_some_and(|node| node.is_alive);
+    let is_control_plane = is_registered || node.is_some_and(|node| node.is_control_plane);
+    match (is_alive, is_control_plane) {
+        (true, true) => Verdict::Refuse(Refusal::ControlPlane),
+        (true, false) => Verdict::Wait(Pending::Alive),
+        // A worker may have got the address of a machine that is gone, and with it the name. What is refused is not asked for again.
+        (false, true) => Verdict::Wait(Pending::OfControlPlane),
+        (false, false) => Verdict::Approve,
     }
 }
 
@@ -241,7 +244,7 @@ mod tests {
     fn after(change: impl FnOnce(&mut Request)) -> Claimed {
         let mut request = request();
         change(&mut request);
-        claimed(&request, &BTreeSet::from(["n1".to_owned()]))
+        claimed(&request)
     }
 
     #[test]
@@ -280,7 +283,7 @@ mod tests {
         let usages = |usages: &'static [&'static str]| {
             move |it: &mut Request| it.usages = usages.iter().map(|usage| (*usage).to_owned()).collect()
         };
-        let rows: [(&str, Change<'_>, Refusal); 29] = [
+        let rows: [(&str, Change<'_>, Refusal); 28] = [
             ("too large", &|it| it.asks = Err(Malformed::TooLarge), Refusal::Malformed(Malformed::TooLarge)),
             ("none", &|it| it.asks = Err(Malformed::NoRequest), Refusal::Malformed(Malformed::NoRequest)),
             ("a service account", &|it| it.user = "system:serviceaccount:a:b".into(), Refusal::NoTokenUser),
@@ -309,7 +312,6 @@ mod tests {
             ("twice the same", &usages(&["client auth", "digital signature", "client auth"]), Refusal::Usages),
             ("an authority's", &usages(&["cert sign", "digital signature"]), Refusal::Usages),
             ("without the signature", &usages(&["client auth", "key encipherment"]), Refusal::Usages),
-            ("a control-plane machine's name", &named("n1".into()), Refusal::ControlPlane),
         ];
         for (why, change, expected) in rows {
             assert_eq!(after(change), Claimed::Refused(expected.clone()), "{why}");
@@ -320,15 +322,19 @@ mod tests {
     #[test]
     fn nobody_gets_the_name_of_a_machine_that_lives() {
         let node = |is_alive, is_control_plane| Some(NamedNode { is_alive, is_control_plane });
+        let (refused, gone) = (Verdict::Refuse(Refusal::ControlPlane), Verdict::Wait(Pending::OfControlPlane));
+        // What becomes of it, and what where a machine of the control plane has registered the name.
         let rows = [
-            (None, Verdict::Approve),
-            (node(false, false), Verdict::Approve),
-            (node(true, false), Verdict::Wait(Pending::Alive)),
-            (node(false, true), Verdict::Wait(Pending::OfControlPlane)),
-            (node(true, true), Verdict::Refuse(Refusal::ControlPlane)),
+            (None, Verdict::Approve, &gone),
+            (node(false, false), Verdict::Approve, &gone),
+            (node(true, false), Verdict::Wait(Pending::Alive), &refused),
+            (node(false, true), gone.clone(), &gone),
+            (node(true, true), refused.clone(), &refused),
         ];
-        for (node, expected) in rows {
-            assert_eq!(judge(node), expected, "{node:?}");
+        for (node, expected, registered) in rows {
+            assert_eq!(judge(node, false), expected, "{node:?}");
+            assert_eq!(judge(node, true), *registered, "{node:?}");
         }
+        assert!(refused.to_string().starts_with("refused: ") && gone.to_string().starts_with("stays pending: "));
     }
 }

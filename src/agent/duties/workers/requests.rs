@@ -40,7 +40,7 @@ pub(super) enum Which {
 impl Waiting {
     /// Takes in a request as it is now. One that is not kubeboot's to decide, or is decided, is forgotten.
     pub(super) fn take(&mut self, request: SigningRequest) {
-        match claimed(&request.request, &BTreeSet::new()) {
+        match claimed(&request.request) {
             Claimed::NotOurs | Claimed::Settled => self.forget(&request.name),
             Claimed::Refused(_) | Claimed::Node(_) => {
                 if self.requests.len() < MOST || self.requests.contains_key(&request.name) {
@@ -137,12 +137,13 @@ async fn decide(
     control_plane: &BTreeSet<String>,
     now: &str,
 ) -> Result<Verdict> {
-    let (name, verdict) = match claimed(&request.request, control_plane) {
+    let (name, verdict) = match claimed(&request.request) {
         Claimed::NotOurs | Claimed::Settled => return Ok(Verdict::Approve),
         Claimed::Refused(why) => (String::new(), Verdict::Refuse(why)),
         Claimed::Node(name) => {
             let found = client.node(&name).await?;
-            (name, judge(found.map(|node| named(&node))))
+            let is_registered = control_plane.contains(&name);
+            (name, judge(found.map(|node| named(&node)), is_registered))
         }
     };
     let settlement = match &verdict {
@@ -240,6 +241,10 @@ mod tests {
         put("kubeadms", &|it| it["spec"]["groups"] = json!(["system:bootstrappers:kubeadm:default-node-token"]));
         put("decided", &|it| it["status"]["conditions"] = json!([{"type": "Denied", "reason": "Somebody"}]));
         let mut waiting = Waiting::default();
+        // Nobody knows whether the machine is gone.
+        pass(&mut waiting, &client, &["w1.internal"]).await?;
+        assert_eq!(condition(&server, "control-plane"), "");
+        server.put(NODE, node("True", false));
         pass(&mut waiting, &client, &["w1.internal"]).await?;
         let rows = [
             ("control-plane", "Denied KubebootControlPlaneName"),
