@@ -19,6 +19,8 @@ const MOST_PAGES: usize = 250;
 /// The largest page, and the largest event of a watch, in bytes: no single object can be larger in etcd, and many of that size are read
 /// one by one.
 const LIMIT: usize = 4 * 1024 * 1024;
+/// The longest name of an object, in bytes.
+const LONGEST_NAME: usize = 253;
 /// How long one page may take.
 const PAGE_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long a watch lasts; then it is asked for anew.
@@ -187,14 +189,21 @@ fn read(object: &Value) -> Option<SigningRequest> {
         asks: spec["request"].as_str().map_or(Err(Malformed::NoRequest), pkcs10::asked),
     };
     Some(SigningRequest {
-        name: text(&metadata["name"])?,
+        name: text(&metadata["name"]).filter(|name| is_name(name))?,
         uid: text(&metadata["uid"])?,
         version: version(metadata)?,
         request,
     })
 }
 
-/// A text as part of a path or a query: Kubernetes takes almost any name for a request.
+/// A name that a kubelet gives its request. Kubernetes takes almost any, up to the size of an object, and these stand in logs, Events
+/// and memory. kubelet's own ends in a digest in base64 for URLs.
+fn is_name(text: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    text.len() <= LONGEST_NAME && !text.starts_with('.') && text.bytes().all(is_plain)
+}
+
+/// A text as part of a path or a query.
 fn encoded(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
     text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
@@ -252,6 +261,23 @@ pub(crate) mod tests {
         }
         assert_eq!(client.signing_requests().await?.0.len(), 3);
         Ok(())
+    }
+
+    #[test]
+    fn only_a_name_that_a_kubelet_gives_is_taken() {
+        let of = |name: &str| {
+            let mut made = object(name);
+            made["metadata"]["resourceVersion"] = json!("7");
+            read(&made).map(|found| found.name)
+        };
+        let longest = "a".repeat(LONGEST_NAME);
+        for name in ["csr-x7k2p", "node-csr-ZEr_9-A8x-", "a", &longest] {
+            assert_eq!(of(name).as_deref(), Some(name));
+        }
+        let long = "a".repeat(LONGEST_NAME + 1);
+        for name in ["", ".", "..", ".a", "a b", "a\nb", "\u{1b}[31m", "\u{fc}", "a%2fb", "a:b", &long] {
+            assert_eq!(of(name), None, "{name:?}");
+        }
     }
 
     #[tokio::test]
