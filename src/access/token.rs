@@ -4,7 +4,7 @@ use super::hand_over::{check, hand_over};
 use super::own_kubeconfig;
 use crate::aws::with_exit;
 use crate::exit::Exit;
-use crate::kube::Client;
+use crate::kube::{Bypassed, Client};
 use crate::kube::written::{Cluster, Proof, kubeconfig};
 use crate::layout::tell;
 use crate::model::duration::in_words;
@@ -48,7 +48,10 @@ async fn token(settings: Settings, options: TokenOptions) -> Result<()> {
     let facts = Facts::gather_within(settings, IMDS_TIMEOUT).await?;
     let client = Client::new(&own, SocketAddr::new(facts.node.address, facts.api_port()))?;
     client.readyz().await.context("this machine's API server is not ready").context(Exit::TryAgain)?;
-    let minted = mint(&client, options.lifetime).await.context(Exit::TryAgain)?;
+    let minted = mint(&client, options.lifetime).await.map_err(|error| {
+        let exit = if error.is::<Bypassed>() { Exit::Operator } else { Exit::TryAgain };
+        error.context(exit)
+    })?;
     let cluster = Cluster {
         name: facts.settings.cluster.as_deref().unwrap_or("kubernetes"),
         endpoint: facts.cluster.endpoint(),

@@ -29,6 +29,7 @@ pub use kubeconfig::Kubeconfig;
 pub use kubelet::{KubeletClient, kubelet_answers};
 pub use leases::LeaseClient;
 pub use probe::is_api_server;
+pub use rbac::Bypassed;
 #[cfg(test)]
 pub(crate) use requests::tests as requests_for_tests;
 pub use requests::{RequestWatch, Settled, Settlement, SigningRequest};

@@ -1,8 +1,9 @@
 //! What a machine may do that comes with a token of kubeboot's: as much as kubeadm's own tokens let it, but for the automatic approval.
 
+use super::answers;
 use super::client::{Client, KUBE_SYSTEM};
 use crate::model::joining::approval::GROUP;
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -19,6 +20,20 @@ const SEE_NODES: &str = "kubeboot:get-nodes";
 const READ_CONFIGURATION: &str = "kubeboot:worker-configuration";
 /// What `kubeadm join` reads of the cluster.
 const CONFIG_MAPS: [&str; 3] = ["kubeadm-config", "kubelet-config", "kube-proxy"];
+/// Where Kubernetes says whether somebody would be let through.
+const REVIEWS: &str = "/apis/authorization.k8s.io/v1/subjectaccessreviews";
+/// A user as Kubernetes makes one of any bootstrap token, and the groups that it gives to each beside those that the token names.
+const TOKEN_USER: &str = "system:bootstrap:000000";
+const TOKEN_GROUPS: [&str; 2] = ["system:bootstrappers", "system:authenticated"];
+
+/// Kubernetes' own approver gives whoever has a token of kubeboot's the certificate of any Node, whatever kubeboot decides. With its reason,
+/// which names the binding.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "Kubernetes itself approves every request of a bootstrap token ({0}), so that whoever has one gets the certificate of any Node, and kubeboot \
+     makes none: take that group out of the binding, or delete it by 'kubectl delete clusterrolebinding NAME'. Workers of kubeboot do not need it"
+)]
+pub struct Bypassed(String);
 
 /// One object, and where it belongs.
 struct Wanted {
@@ -31,11 +46,34 @@ impl Client {
     /// Sees to it that the group of kubeboot's tokens may do what a machine needs to join, and nothing else that these objects say.
     ///
     /// # Errors
-    /// When the server does not answer, or refuses.
+    /// [`Bypassed`], or the server does not answer, or refuses.
     pub async fn ensure_bootstrap_rbac(&self) -> Result<()> {
         for wanted in wanted() {
             self.ensure(&wanted).await?;
         }
+        self.refuse_bypass().await
+    }
+
+    /// Asks what Kubernetes' own approver asks before it approves.
+    async fn refuse_bypass(&self) -> Result<()> {
+        let [all_tokens, authenticated] = TOKEN_GROUPS;
+        let review = json!({
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SubjectAccessReview",
+            "spec": {
+                "user": TOKEN_USER,
+                "groups": [GROUP, all_tokens, authenticated],
+                "resourceAttributes": {
+                    "group": "certificates.k8s.io", "version": "*", "resource": "certificatesigningrequests",
+                    "subresource": "nodeclient", "verb": "create",
+                },
+            },
+        });
+        let answer = self.call(Method::POST, REVIEWS, Some(&review)).await?.success(self, REVIEWS)?;
+        let status = &answer["status"];
+        let is_allowed = status["allowed"].as_bool().context("the answer is no review of access");
+        let reason = status["reason"].as_str().unwrap_or("it gives no reason");
+        ensure!(!is_allowed.with_context(|| self.failed(REVIEWS))?, Bypassed(answers::message(reason.as_bytes())));
         Ok(())
     }
 
@@ -113,6 +151,23 @@ mod tests {
     use crate::kube::server::Server;
 
     #[tokio::test]
+    async fn nobody_is_given_a_token_that_kubernetes_itself_would_approve() -> Result<()> {
+        let (server, client) = Server::start().await?;
+        client.ensure_bootstrap_rbac().await?;
+        let binding = "RBAC: allowed by ClusterRoleBinding \"auto-approve-csrs-for-group\"";
+        server.set_bypass(Some(json!({"allowed": true, "reason": binding})));
+        let error = client.ensure_bootstrap_rbac().await.err().context("it is approved by others")?;
+        assert!(error.is::<Bypassed>() && error.to_string().contains(binding), "{error:#}");
+        for odd in [json!({}), json!({"allowed": "no"}), Value::Null] {
+            server.set_bypass(Some(odd));
+            let error = client.ensure_bootstrap_rbac().await.err().context("it is no review")?;
+            assert!(!error.is::<Bypassed>(), "{error:#}");
+        }
+        server.set_bypass(None);
+        client.ensure_bootstrap_rbac().await
+    }
+
+    #[tokio::test]
     async fn what_is_missing_is_made_what_differs_is_mended_and_what_is_right_stays() -> Result<()> {
         let (server, client) = Server::start().await?;
         client.ensure_bootstrap_rbac().await?;
@@ -128,7 +183,12 @@ mod tests {
 
         server.asked().clear();
         client.ensure_bootstrap_rbac().await?;
-        assert!(server.asked().iter().all(|asked| asked.starts_with("GET ")), "{:?}", server.asked());
+        let review = format!("POST {REVIEWS}");
+        assert!(
+            server.asked().iter().all(|asked| asked.starts_with("GET ") || *asked == review),
+            "{:?}",
+            server.asked()
+        );
 
         let folder = format!("{CLUSTER_BINDINGS}/{ASK}");
         let edits: [(String, &str, Value); 3] = [

@@ -16,6 +16,8 @@ pub(crate) struct Server {
     asked: Mutex<Vec<String>>,
     /// What a watch answers; without it there are none.
     watch: Mutex<Option<String>>,
+    /// What stands in the status of a review of access; without it nobody is allowed anything.
+    bypass: Mutex<Option<Value>>,
     version: Mutex<u64>,
 }
 
@@ -46,6 +48,11 @@ impl Server {
     /// Has every watch answer this.
     pub(crate) fn set_watch(&self, says: String) {
         *self.watch.lock().expect("no holder panics") = Some(says);
+    }
+
+    /// Has every review of access say this.
+    pub(crate) fn set_bypass(&self, status: Option<Value>) {
+        *self.bypass.lock().expect("no holder panics") = status;
     }
 
     /// Puts an object there as another client would.
@@ -100,6 +107,10 @@ impl Server {
         let said = |status: u16| (status, json!({"kind": "Status", "message": format!("no: {status}")}).to_string());
         if query.contains("watch=1") {
             return self.watch.lock().expect("no holder panics").clone().map_or_else(|| said(405), |says| (200, says));
+        }
+        if path.ends_with("/subjectaccessreviews") {
+            let status = self.bypass.lock().expect("no holder panics").clone();
+            return (201, json!({"status": status.unwrap_or(json!({"allowed": false}))}).to_string());
         }
         let path = path.strip_suffix("/approval").unwrap_or(path);
         let found = self.objects().get(path).cloned();

@@ -19,7 +19,7 @@ pub struct Minted {
 /// Makes a token that lives so long, after seeing to it that its group may do what a machine needs to join and no more.
 ///
 /// # Errors
-/// When the API server does not answer, or refuses.
+/// [`crate::kube::Bypassed`], or the API server does not answer, or refuses.
 pub async fn mint(client: &Client, lifetime: Duration) -> Result<Minted> {
     client.ensure_bootstrap_rbac().await?;
     let token = draw()?;

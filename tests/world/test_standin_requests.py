@@ -17,6 +17,7 @@ OWN, KUBEADMS = "system:bootstrappers:kubeboot", "system:bootstrappers:kubeadm:d
 TOKEN, DEFAULT = "aaaaaa.0123456789abcdef", "bbbbbb.0123456789abcdef"
 USAGES = ["digital signature", "client auth"]
 MERGE = "application/merge-patch+json"
+REVIEWS = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
 
 
 @pytest.fixture(scope="module")
@@ -156,6 +157,28 @@ def test_nobody_says_himself_who_he_is_or_that_he_is_approved(node):
 
 def test_a_token_approves_nothing(node):
     assert decide(node, asked(node), "Approved", config=node.by_token(TOKEN))[0] == 403
+
+
+def review(node, group, config="/etc/kubernetes/admin.conf"):
+    """(status, what is said) of whether the requests of a token's group are approved by Kubernetes itself."""
+    wanted = {
+        "group": "certificates.k8s.io", "resource": "certificatesigningrequests", "subresource": "nodeclient", "verb": "create",
+        "version": "*",
+    }  # fmt: skip
+    spec = {"user": "system:bootstrap:aaaaaa", "groups": [group, "system:bootstrappers", "system:authenticated"], "resourceAttributes": wanted}
+    status, made = node.answer("POST", REVIEWS, {"spec": spec}, config=config)
+    return status, made["status"] if status == 200 else made
+
+
+def test_a_review_tells_by_which_binding_somebody_is_let_through(node):
+    assert review(node, OWN) == (200, {"allowed": False})
+    status, told = review(node, KUBEADMS)
+    assert (status, told["allowed"]) == (200, True)
+    assert 'allowed by ClusterRoleBinding "kubeadm:node-autoapprove-bootstrap" of ClusterRole' in told["reason"]
+    assert told["reason"].endswith(f'to Group "{KUBEADMS}"')
+    assert review(node, "system:masters") == (200, {"allowed": True})
+    status, text = review(node, OWN, config=node.by_token(TOKEN))
+    assert status == 403 and "cannot create resource" in text
 
 
 def test_who_approves_may_approve_of_that_signer(node):

@@ -49,19 +49,31 @@ class Policy:
 
     def allows(self, user, verb, group, resource, namespace=None, name=None):
         """Whether a role that is bound to a user allows this. A subresource is written behind its resource and a slash."""
-        return any(_fits(each, verb, group, resource, name) for each in self._rules(user, namespace))
+        return bool(self.reason(user, verb, group, resource, namespace, name))
+
+    def reason(self, user, verb, group, resource, namespace=None, name=None):
+        """By which binding a user is allowed this, in the words of the API server; empty if by none."""
+        for binding, subject, rule in self._rules(user, namespace):
+            if _fits(rule, verb, group, resource, name):
+                to, where = binding["roleRef"], binding["metadata"].get("namespace")
+                named = f'RoleBinding "{binding["metadata"]["name"]}/{where}"' if where else f'ClusterRoleBinding "{binding["metadata"]["name"]}"'
+                return f'RBAC: allowed by {named} of {to["kind"]} "{to["name"]}" to {subject["kind"]} "{subject["name"]}"'
+        return ""
 
     def _rules(self, user, namespace):
+        """Each rule that is bound to a user, with its binding and the subject of that by which it is the user's."""
         present = self._present()
         roles = {("ClusterRole", None, each["metadata"]["name"]): each for each in present["clusterroles"]}
         roles |= {("Role", *_place(each)): each for each in present["roles"]}
         bindings = [*present["clusterrolebindings"]]
         bindings += [each for each in present["rolebindings"] if namespace and _place(each)[0] == namespace]
         for binding in bindings:
-            if any(_is(user, subject) for subject in binding.get("subjects") or ()):
+            subject = next((each for each in binding.get("subjects") or () if _is(user, each)), None)
+            if subject:
                 to = binding["roleRef"]
                 where = binding["metadata"].get("namespace") if to["kind"] == "Role" else None
-                yield from roles.get((to["kind"], where, to["name"]), {}).get("rules") or ()
+                for rule in roles.get((to["kind"], where, to["name"]), {}).get("rules") or ():
+                    yield binding, subject, rule
 
     def _present(self):
         with self._lock:

@@ -4,7 +4,7 @@ import calendar
 import secrets
 import time
 
-from . import evictions, nodeauth, rbac, rules, selecting, signing, tokens, watching
+from . import evictions, nodeauth, rbac, reviews, rules, selecting, signing, tokens, watching
 from .storage import Refusal, merge, now
 
 EPOCH = "1970-01-01T00:00:00Z"  # the heartbeat of a Node that never had one
@@ -64,6 +64,8 @@ class Handler:
 
     def handle(self, user, method, target, query, body):
         """(HTTP status, object) of a request, or a Watch instead of the object. Raises Refusal."""
+        if (method, target) == ("POST", reviews.TARGET):
+            return 201, reviews.review(user, self.policy, body)
         resource, namespace, name, sub = locate(target)
         verb = "list" if method == "GET" and not name else VERBS.get(method, method.lower())
         if verb == "list" and query.get("watch") in ("true", "1"):
