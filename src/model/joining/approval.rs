@@ -3,6 +3,7 @@
 //! To Kubernetes' own approver a bootstrap token is the identity of any node. So the tokens that kubeboot publishes carry a group of their
 //! own, which that approver does not know, and the leader looks at the name that is asked for.
 
+use super::queue::MOST_OF_A_NAME;
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -131,6 +132,9 @@ pub enum Refusal {
     /// The name of a machine that serves the control plane.
     #[error("it asks for the name of a control-plane machine")]
     ControlPlane,
+    /// More for one name than any kubelet makes.
+    #[error("{MOST_OF_A_NAME} other requests for the same name are pending")]
+    TooMany,
 }
 
 impl Refusal {
@@ -141,6 +145,7 @@ impl Refusal {
             Self::Malformed(_) | Self::Subject | Self::Extensions | Self::Usages => "KubebootMalformedRequest",
             Self::NoTokenUser => "KubebootNoBootstrapToken",
             Self::ControlPlane => "KubebootControlPlaneName",
+            Self::TooMany => "KubebootTooManyRequests",
         }
     }
 }

@@ -9,6 +9,8 @@
 //! | [`bootstrap_token`] | what is a bootstrap token? |
 //! | [`publication`] | when is either written, and over what? |
 //! | [`approval`] | which request for a kubelet's certificate is approved? |
+//! | [`queue`] | which requests are looked at, and when? |
+//! | [`telling`] | how much is told of those that are not approved? |
 //! | [`oldest`] | which version has the oldest API server? |
 //! | `object` | how are the two stored, and what is no such object? |
 
@@ -18,6 +20,8 @@ pub mod cluster;
 mod object;
 pub mod oldest;
 pub mod publication;
+pub mod queue;
+pub mod telling;
 pub mod token;
 
 pub use bootstrap_token::{BootstrapToken, NoToken};
