@@ -32,4 +32,4 @@ pub use probe::is_api_server;
 pub use rbac::Bypassed;
 #[cfg(test)]
 pub(crate) use requests::tests as requests_for_tests;
-pub use requests::{RequestWatch, Settled, Settlement, SigningRequest};
+pub use requests::{RequestChange, RequestPages, RequestWatch, Settled, Settlement, SigningRequest};

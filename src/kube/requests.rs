@@ -5,7 +5,7 @@ use super::client::Client;
 use super::pkcs10;
 use super::transport::{Lines, is_too_large};
 use crate::model::joining::approval::{Malformed, Refusal, Request, SIGNER};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -14,8 +14,8 @@ use std::time::Duration;
 const REQUESTS: &str = "/apis/certificates.k8s.io/v1/certificatesigningrequests";
 /// How many are read at once: each has some four thousand bytes.
 const PAGE: usize = 200;
-/// The most pages: requests stay for an hour after they were decided, so more than this is nothing that machines do.
-const MOST_PAGES: usize = 250;
+/// The most that are read: requests stay for an hour after they were decided, so more than this is nothing that machines do.
+const MOST: usize = 50_000;
 /// The largest page, and the largest event of a watch, in bytes: no single object can be larger in etcd, and many of that size are read
 /// one by one.
 const LIMIT: usize = 4 * 1024 * 1024;
@@ -56,6 +56,26 @@ pub enum Settled {
     Changed,
 }
 
+/// All requests, page by page.
+pub struct RequestPages {
+    client: Client,
+    /// What the query for the next page ends with; none after the last one.
+    next: Option<String>,
+    /// How many are still to be read one by one, because together they were too large.
+    singles: usize,
+    read: usize,
+    version: Option<String>,
+}
+
+/// A request that was made or changed, or is gone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestChange {
+    /// The name of the object.
+    pub name: String,
+    /// What it is now; none where it is gone.
+    pub now: Option<SigningRequest>,
+}
+
 /// The requests that come, one after the other.
 pub struct RequestWatch {
     lines: Lines,
@@ -63,35 +83,11 @@ pub struct RequestWatch {
 }
 
 impl Client {
-    /// All requests to the signer of kubelets' client certificates, and the version from which a watch goes on.
-    ///
-    /// # Errors
-    /// When the server does not answer, or not with that.
-    pub async fn signing_requests(&self) -> Result<(Vec<SigningRequest>, String)> {
-        match self.list_requests(PAGE).await {
-            // Somebody may have made objects so large that a page of them is not read.
-            Err(error) if is_too_large(&error) => self.list_requests(1).await,
-            listed => listed,
-        }
-    }
-
-    async fn list_requests(&self, page: usize) -> Result<(Vec<SigningRequest>, String)> {
-        let (mut found, mut next) = (Vec::new(), String::new());
-        for _ in 0..MOST_PAGES * PAGE / page {
-            let path = format!("{REQUESTS}?fieldSelector={}&limit={page}{next}", selector());
-            let answer = self.within(LIMIT, PAGE_TIMEOUT).call(Method::GET, &path, None).await?;
-            let list = answer.success(self, &path)?;
-            let items = list["items"].as_array().context("the answer holds no requests")?;
-            found.extend(items.iter().filter_map(read));
-            match answers::next_page(&list)? {
-                Some(token) => next = token,
-                None => {
-                    let version = version(&list["metadata"]).context("the answer holds no metadata.resourceVersion")?;
-                    return Ok((found, version));
-                }
-            }
-        }
-        bail!("there are more requests for certificates than {}", PAGE * MOST_PAGES)
+    /// All requests to the signer of kubelets' client certificates, from the first page on.
+    #[must_use]
+    pub fn request_pages(&self) -> RequestPages {
+        let client = self.within(LIMIT, PAGE_TIMEOUT);
+        RequestPages { client, next: Some(String::new()), singles: 0, read: 0, version: None }
     }
 
     /// The requests that are made or changed after this version, for a minute at most.
@@ -133,12 +129,50 @@ impl Client {
     }
 }
 
+impl RequestPages {
+    /// The requests of the next page; `None` after the last one.
+    ///
+    /// # Errors
+    /// When the server does not answer, or not with that, or there are more than anybody reads.
+    pub async fn next(&mut self) -> Result<Option<Vec<SigningRequest>>> {
+        let Some(next) = self.next.clone() else { return Ok(None) };
+        ensure!(self.read < MOST, "there are more requests for certificates than {MOST}");
+        let list = match self.page(&next).await {
+            // Somebody may have made objects so large that a page of them is not read.
+            Err(error) if self.singles == 0 && is_too_large(&error) => {
+                self.singles = PAGE;
+                self.page(&next).await?
+            }
+            list => list?,
+        };
+        let items = list["items"].as_array().context("the answer holds no requests")?;
+        let version = version(&list["metadata"]).context("the answer holds no metadata.resourceVersion")?;
+        self.next = answers::next_page(&list)?;
+        self.singles = self.singles.saturating_sub(1);
+        self.read += items.len();
+        self.version = Some(version);
+        Ok(Some(items.iter().filter_map(read).collect()))
+    }
+
+    async fn page(&self, next: &str) -> Result<Value> {
+        let limit = if self.singles > 0 { 1 } else { PAGE };
+        let path = format!("{REQUESTS}?fieldSelector={}&limit={limit}{next}", selector());
+        self.client.object(&path).await
+    }
+
+    /// The version from which a watch goes on, once a page was read: it is that of all pages.
+    #[must_use]
+    pub fn version(&self) -> Option<&str> {
+        self.version.as_deref()
+    }
+}
+
 impl RequestWatch {
-    /// The next request that was made or changed; `None` at the end of the watch, which goes on from [`RequestWatch::version`].
+    /// The next request that was made or changed, or is gone; `None` at the end of the watch, which goes on from [`RequestWatch::version`].
     ///
     /// # Errors
     /// When the connection breaks, or the version is too old: then all are to be listed anew.
-    pub async fn next(&mut self) -> Result<Option<SigningRequest>> {
+    pub async fn next(&mut self) -> Result<Option<RequestChange>> {
         while let Some(line) = self.lines.next().await? {
             let event = answers::json(&line)?;
             let object = &event["object"];
@@ -148,10 +182,15 @@ impl RequestWatch {
                 Some(_) | None => bail!("the answer is no watch"),
             }
             self.version = version(&object["metadata"]).context("an event holds no metadata.resourceVersion")?;
-            if matches!(event["type"].as_str(), Some("ADDED" | "MODIFIED"))
-                && let Some(request) = read(object)
-            {
-                return Ok(Some(request));
+            let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+            match event["type"].as_str() {
+                Some("DELETED") => return Ok(Some(RequestChange { name, now: None })),
+                Some("ADDED" | "MODIFIED") => {
+                    if let Some(request) = read(object) {
+                        return Ok(Some(RequestChange { name, now: Some(request) }));
+                    }
+                }
+                Some(_) | None => {}
             }
         }
         Ok(None)
@@ -231,6 +270,15 @@ pub(crate) mod tests {
         })
     }
 
+    /// All of them, and the version from which a watch goes on.
+    pub(crate) async fn all(client: &Client) -> Result<(Vec<SigningRequest>, String)> {
+        let (mut pages, mut found) = (client.request_pages(), Vec::new());
+        while let Some(page) = pages.next().await? {
+            found.extend(page);
+        }
+        Ok((found, pages.version().context("a page was read")?.to_owned()))
+    }
+
     /// Where it stands.
     pub(crate) fn path(name: &str) -> String {
         format!("{REQUESTS}/{name}")
@@ -244,7 +292,7 @@ pub(crate) mod tests {
         }
         // What lacks something that a decision depends on is none.
         server.put(&path("odd"), json!({"metadata": {"name": "odd"}, "spec": {"signerName": SIGNER}}));
-        let (found, version) = client.signing_requests().await?;
+        let (found, version) = all(&client).await?;
         assert_eq!((found.len(), version.as_str()), (PAGE + 1, "900"));
         assert_eq!(server.asked().len(), 2);
         assert!(
@@ -255,11 +303,13 @@ pub(crate) mod tests {
 
         let mut large = object("large");
         large["spec"]["extra"] = json!("x".repeat(LIMIT / 2));
-        server.objects().clear();
         for name in ["a", "b", "c"] {
             server.put(&path(name), large.clone());
         }
-        assert_eq!(client.signing_requests().await?.0.len(), 3);
+        server.asked().clear();
+        assert_eq!(all(&client).await?.0.len(), PAGE + 4);
+        // The first page in vain, what it holds one by one, and the rest at once.
+        assert_eq!(server.asked().len(), 1 + PAGE + 1);
         Ok(())
     }
 
@@ -286,7 +336,7 @@ pub(crate) mod tests {
         // As kubelets once named theirs.
         let name = "node-csr-A_b";
         server.put(&path(name), object(name));
-        let read = client.signing_requests().await?.0;
+        let read = all(&client).await?.0;
         let settle = async |how| client.settle_request(&read[0], &how, "2026-11-30T00:00:00Z").await;
         assert_eq!(settle(Settlement::Denied(Refusal::Subject)).await?, Settled::Done);
         let kept = server.objects()[&path(name)].clone();
@@ -294,7 +344,7 @@ pub(crate) mod tests {
         assert_eq!(kept["status"]["conditions"][0]["reason"], "KubebootMalformedRequest");
         assert_eq!(settle(Settlement::Approved).await?, Settled::Changed);
         assert_eq!(server.objects()[&path(name)], kept);
-        assert!(client.signing_requests().await?.0[0].request.is_settled);
+        assert!(all(&client).await?.0[0].request.is_settled);
         server.objects().clear();
         assert_eq!(settle(Settlement::Approved).await?, Settled::Changed);
         Ok(())
@@ -325,11 +375,11 @@ pub(crate) mod tests {
         let mut names = Vec::new();
         let end = loop {
             match watch.next().await {
-                Ok(Some(request)) => names.push((request.name, watch.version().to_owned())),
+                Ok(Some(RequestChange { name, now })) => names.push(format!("{name} {} {}", now.is_some(), watch.version())),
                 other => break other,
             }
         };
-        assert_eq!(names, [("a".to_owned(), "8".to_owned()), ("b".to_owned(), "11".to_owned())]);
+        assert_eq!(names, ["a true 8", "a false 10", "b true 11"]);
         assert!(end.is_err_and(|error| error.to_string().contains("too old")));
         server.set_watch(event("BOOKMARK", "9", "x"));
         let mut watch = client.watch_requests("7").await?;

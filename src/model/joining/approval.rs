@@ -133,7 +133,7 @@ pub enum Refusal {
     #[error("it asks for the name of a control-plane machine")]
     ControlPlane,
     /// More for one name than any kubelet makes.
-    #[error("{MOST_OF_A_NAME} other requests for the same name are pending")]
+    #[error("{MOST_OF_A_NAME} other requests for the same name stay pending already")]
     TooMany,
 }
 

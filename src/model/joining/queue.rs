@@ -10,22 +10,21 @@ use std::time::Duration;
 
 /// The most that are kept. What does not fit is found again when all are listed.
 pub const MOST: usize = 10_000;
-/// The most that are kept for the name of one Node: its kubelet makes one, and another where that has come to nothing.
+/// The most that stay pending for the name of one Node: its kubelet makes one, and another where that has come to nothing.
 pub const MOST_OF_A_NAME: usize = 16;
 
 /// The requests that wait for a decision, by their names. All times are on one clock, which is the caller's.
 #[derive(Debug, Default)]
 pub struct Queue {
     waiting: BTreeMap<String, Place>,
-    /// How many wait for the name of each Node.
+    /// How many stay pending for the name of each Node.
     of_a_name: BTreeMap<String, usize>,
 }
 
 #[derive(Debug)]
 struct Place {
-    /// The name of a Node that it is counted under. One that is refused whatever Nodes there are is counted under none.
-    counted: Option<String>,
-    is_excess: bool,
+    /// The name of the Node for which it stays pending, once a look has found that it does.
+    pending: Option<String>,
     looks: u32,
     due: Duration,
 }
@@ -34,33 +33,24 @@ impl Queue {
     /// Takes in a request as it is now, to be looked at from `due` on, and says whether it is kept. One that is here already keeps its
     /// place, and one that is not kubeboot's to decide, or is decided, leaves.
     pub fn enter(&mut self, request: &str, claimed: &Claimed, due: Duration) -> bool {
-        let node = match claimed {
+        match claimed {
             Claimed::NotOurs | Claimed::Settled => {
                 self.leave(request);
                 return false;
             }
-            Claimed::Refused(_) => None,
-            Claimed::Node(name) => Some(name),
-        };
-        if self.waiting.contains_key(request) {
+            Claimed::Refused(_) | Claimed::Node(_) => {}
+        }
+        let is_kept = self.waiting.contains_key(request);
+        if !is_kept && self.waiting.len() < MOST {
+            self.waiting.insert(request.to_owned(), Place { pending: None, looks: 0, due });
             return true;
         }
-        if self.waiting.len() >= MOST {
-            return false;
-        }
-        let waiting = |name: &String| self.of_a_name.get(name).copied().unwrap_or_default();
-        let is_excess = node.is_some_and(|name| waiting(name) >= MOST_OF_A_NAME);
-        let counted = node.filter(|_| !is_excess).cloned();
-        if let Some(name) = &counted {
-            *self.of_a_name.entry(name.clone()).or_default() += 1;
-        }
-        self.waiting.insert(request.to_owned(), Place { counted, is_excess, looks: 0, due });
-        true
+        is_kept
     }
 
     /// Forgets a request.
     pub fn leave(&mut self, request: &str) {
-        let Some(Place { counted: Some(name), .. }) = self.waiting.remove(request) else { return };
+        let Some(Place { pending: Some(name), .. }) = self.waiting.remove(request) else { return };
         if let Some(count) = self.of_a_name.get_mut(&name) {
             *count = count.saturating_sub(1);
             if *count == 0 {
@@ -77,18 +67,28 @@ impl Queue {
         }
     }
 
+    /// Takes in that a request stays pending for the name of this Node, and says whether there is room for it. Where there is none it is to
+    /// be refused.
+    pub fn stays_for(&mut self, request: &str, name: &str, now: Duration) -> bool {
+        let Some(place) = self.waiting.get_mut(request) else { return true };
+        if place.pending.is_none() {
+            let count = self.of_a_name.entry(name.to_owned()).or_default();
+            if *count >= MOST_OF_A_NAME {
+                return false;
+            }
+            *count += 1;
+            place.pending = Some(name.to_owned());
+        }
+        self.stays(request, now);
+        true
+    }
+
     /// Takes in that a look has decided nothing of a request: the next follows after a pause that grows to a minute.
     pub fn stays(&mut self, request: &str, now: Duration) {
         if let Some(place) = self.waiting.get_mut(request) {
             place.looks = place.looks.saturating_add(1);
             place.due = now + back_off(place.looks);
         }
-    }
-
-    /// Whether there are too many for the same name, so that this one is refused.
-    #[must_use]
-    pub fn is_excess(&self, request: &str) -> bool {
-        self.waiting.get(request).is_some_and(|place| place.is_excess)
     }
 
     /// Those that are to be looked at.
@@ -153,22 +153,24 @@ mod tests {
     #[test]
     fn too_many_for_one_name_keep_nobody_out_of_another() {
         let mut queue = Queue::default();
-        for n in 0..MOST_OF_A_NAME + 2 {
-            assert!(queue.enter(&format!("a{n:02}"), &of("w1"), at(0)));
-            assert!(queue.enter(&format!("refused{n}"), &Claimed::Refused(Refusal::Subject), at(0)));
-        }
-        let excess = |queue: &Queue| -> Vec<String> {
-            queue.due(at(0)).filter(|request| queue.is_excess(request)).map(str::to_owned).collect()
+        let stays = |queue: &mut Queue, request: &str, name: &str| {
+            assert!(queue.enter(request, &of(name), at(0)));
+            queue.stays_for(request, name, at(0))
         };
-        assert_eq!(excess(&queue), ["a16", "a17"]);
-        assert!(queue.enter("b", &of("w2"), at(0)) && !queue.is_excess("b"));
-        // Those that were too many leave when they are refused, and make no room that was not there.
-        queue.leave("a16");
-        assert!(queue.enter("a18", &of("w1"), at(0)) && queue.is_excess("a18"));
-        queue.leave("a00");
-        assert!(queue.enter("a19", &of("w1"), at(0)) && !queue.is_excess("a19"));
-        queue.leave("nobody");
-        assert!(!queue.is_excess("nobody"));
+        for n in 0..MOST_OF_A_NAME {
+            assert!(stays(&mut queue, &format!("a{n}"), "w1"));
+        }
+        assert!(!stays(&mut queue, "more", "w1"));
+        assert!(stays(&mut queue, "a0", "w1") && stays(&mut queue, "b", "w2"));
+        for other in ["more", "b", "nobody"] {
+            queue.leave(other);
+            assert!(!stays(&mut queue, "again", "w1"), "{other}");
+        }
+        queue.leave("a0");
+        assert!(stays(&mut queue, "again", "w1"));
+        assert!(queue.stays_for("nobody", "w1", at(0)), "one that is not here takes no room");
+        queue.keep(&BTreeSet::new());
+        assert!(queue.of_a_name.is_empty() && queue.next_due().is_none());
     }
 
     #[test]
@@ -179,6 +181,6 @@ mod tests {
         }
         assert!(!queue.enter("b", &of("w"), at(0)) && queue.enter("a0", &of("w0"), at(0)));
         queue.keep(&BTreeSet::new());
-        assert!(queue.enter("b", &of("w"), at(0)) && queue.of_a_name.len() == 1);
+        assert!(queue.enter("b", &of("w"), at(0)) && queue.due(at(0)).eq(["b"]));
     }
 }

@@ -1,166 +1,245 @@
-//! The requests that are not decided yet, and one pass over them.
+//! The requests that are not decided yet: a look at those that are due, and what is decided of them.
 
-use crate::kube::{Client, KubeNode, Settled, Settlement, SigningRequest};
+use crate::kube::{Client, KubeNode, RequestChange, Settled, Settlement, SigningRequest, is_silence};
 use crate::model::agent::served::events::{NodeEvent, of_refusal};
-use crate::model::joining::approval::{Claimed, NamedNode, Verdict, claimed, judge};
+use crate::model::joining::approval::{Claimed, NamedNode, Refusal, Verdict, claimed, judge};
+use crate::model::joining::queue::Queue;
+use crate::model::joining::telling::Budget;
 use crate::model::machine::node_marks::ROLE_LABEL;
 use crate::node::registrar::rfc3339;
-use anyhow::Result;
+use anyhow::{Error, Result};
 use futures::StreamExt;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
+use tokio::time::timeout;
 
-/// How many requests are decided at once: each takes two calls of a few milliseconds.
+/// How many calls are made at once: each takes a few milliseconds.
 const AT_ONCE: usize = 16;
-/// The most that are kept. What does not fit is found again when all are listed.
-const MOST: usize = 10_000;
-/// The most Events of one pass: whoever has a token could ask for anything, as often as they like.
-const MOST_EVENTS: usize = 10;
+/// How many requests are looked at before they are decided: the first are let in before the last are looked at.
+const PASS: usize = 200;
+/// How long the Events of one pass may take: nobody waits for them who wants to come in.
+const EVENTS_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The requests that wait for a decision.
+/// The requests that wait for a decision. Times are on the clock of whoever asks.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
     requests: BTreeMap<String, SigningRequest>,
+    queue: Queue,
     /// What was said last of those that stay pending.
     said: BTreeMap<String, String>,
-    /// Those that no pass has looked at.
-    new: BTreeSet<String>,
+    /// Why those are not decided that only a failure keeps waiting.
+    failed: BTreeMap<String, String>,
+    budget: Budget,
 }
 
-/// Which requests a pass looks at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Which {
-    /// Those that no pass has looked at.
-    New,
-    /// Those that stay pending, too.
-    All,
+/// What a look has found.
+#[derive(Debug)]
+pub(super) struct Looked(Vec<Judged>);
+
+/// What a look has found of one request.
+#[derive(Debug)]
+struct Judged {
+    request: SigningRequest,
+    /// The name of the Node that it asks for, and that Node; none where it is refused whatever Nodes there are.
+    name: String,
+    node: Option<NamedNode>,
+    verdict: Verdict,
+}
+
+impl Looked {
+    /// Whether the names of the control plane's machines are needed to go on.
+    pub(super) fn wants_to_approve(&self) -> bool {
+        self.0.iter().any(|judged| judged.verdict == Verdict::Approve)
+    }
 }
 
 impl Waiting {
-    /// Takes in a request as it is now. One that is not kubeboot's to decide, or is decided, is forgotten.
-    pub(super) fn take(&mut self, request: SigningRequest) {
-        match claimed(&request.request) {
-            Claimed::NotOurs | Claimed::Settled => self.forget(&request.name),
-            Claimed::Refused(_) | Claimed::Node(_) => {
-                if self.requests.len() < MOST || self.requests.contains_key(&request.name) {
-                    self.new.insert(request.name.clone());
-                    self.requests.insert(request.name.clone(), request);
-                }
-            }
+    /// Takes in a request as it is now, to be looked at from `due` on. One that is not kubeboot's to decide, or is decided, is forgotten.
+    pub(super) fn take(&mut self, request: SigningRequest, due: Duration) {
+        if self.queue.enter(&request.name, &claimed(&request.request), due) {
+            self.requests.insert(request.name.clone(), request);
+        } else {
+            self.forget(&request.name);
         }
     }
 
-    /// Takes in all requests that there are.
-    pub(super) fn list(&mut self, requests: Vec<SigningRequest>) {
-        self.requests.clear();
-        for request in requests {
-            self.take(request);
+    /// Takes in what a watch tells.
+    pub(super) fn take_change(&mut self, change: RequestChange, due: Duration) {
+        match change.now {
+            Some(request) => self.take(request, due),
+            None => self.forget(&change.name),
         }
-        self.said.retain(|name, _| self.requests.contains_key(name));
     }
 
-    /// Whether one has come that no pass has looked at.
-    pub(super) fn has_new(&self) -> bool {
-        !self.new.is_empty()
+    /// Forgets all but these.
+    pub(super) fn keep(&mut self, present: &BTreeSet<String>) {
+        self.queue.keep(present);
+        self.requests.retain(|name, _| present.contains(name));
+        self.said.retain(|name, _| present.contains(name));
+        self.failed.retain(|name, _| present.contains(name));
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.requests.is_empty()
+    /// When the next one is to be looked at.
+    pub(super) fn next_due(&self) -> Option<Duration> {
+        self.queue.next_due()
+    }
+
+    /// What keeps a request from being decided, if there is one.
+    pub(super) fn trouble(&self) -> Option<&str> {
+        self.failed.values().next().map(String::as_str)
     }
 
     fn forget(&mut self, name: &str) {
+        self.queue.leave(name);
         self.requests.remove(name);
         self.said.remove(name);
-        self.new.remove(name);
+        self.failed.remove(name);
     }
 
-    /// Looks at requests, at each once. `control_plane`: the names of the control plane's machines. One that fails keeps no other from being
-    /// decided; the first failure is the one that is told.
-    pub(super) async fn pass(
-        &mut self,
-        which: Which,
-        client: &Client,
-        control_plane: &BTreeSet<String>,
-        node: &str,
-    ) -> Result<()> {
-        let now = rfc3339();
-        let new = std::mem::take(&mut self.new);
-        let chosen = self.requests.values().filter(|request| which == Which::All || new.contains(&request.name));
-        let requests: Vec<SigningRequest> = chosen.cloned().collect();
-        let mut decided = futures::stream::iter(requests)
-            .map(async |request| {
-                let done = decide(client, &request, control_plane, &now).await;
-                (request, done)
+    /// Looks at requests that are due, as many as one pass takes. Each Node is asked for once.
+    ///
+    /// # Errors
+    /// The API server does not answer. Any other failure keeps one request waiting, and no other.
+    pub(super) async fn look(&mut self, client: &Client, now: Duration) -> Result<Looked> {
+        let due: Vec<String> = self.queue.due(now).take(PASS).map(str::to_owned).collect();
+        let (mut judged, mut names) = (Vec::new(), BTreeMap::<String, Vec<SigningRequest>>::new());
+        for name in due {
+            let Some(request) = self.requests.get(&name).cloned() else {
+                self.forget(&name);
+                continue;
+            };
+            match claimed(&request.request) {
+                Claimed::NotOurs | Claimed::Settled => self.forget(&name),
+                Claimed::Refused(why) => {
+                    let verdict = Verdict::Refuse(why);
+                    judged.push(Judged { request, name: String::new(), node: None, verdict });
+                }
+                Claimed::Node(name) => names.entry(name).or_default().push(request),
+            }
+        }
+        let mut asked = futures::stream::iter(names)
+            .map(async |(name, requests)| {
+                let found = client.node(&name).await;
+                (name, requests, found)
             })
             .buffer_unordered(AT_ONCE);
-        let (mut failed, mut events) = (None, 0);
-        while let Some((request, done)) = decided.next().await {
-            let verdict = match done {
-                Ok(verdict) => verdict,
-                Err(error) => {
-                    failed = failed.or(Some(error));
+        while let Some((name, requests, found)) = asked.next().await {
+            match found {
+                Ok(found) => {
+                    let node = found.map(|node| named(&node));
+                    judged.extend(requests.into_iter().map(|request| {
+                        let verdict = judge(node, false);
+                        Judged { request, name: name.clone(), node, verdict }
+                    }));
+                }
+                // Nor would it answer for the others.
+                Err(error) if is_silence(&error) => return Err(error),
+                Err(error) => requests.iter().for_each(|request| self.fails(&request.name, &error, now)),
+            }
+        }
+        Ok(Looked(judged))
+    }
+
+    /// Decides what a look has found. `control_plane`: the names that machines of the control plane have registered, as far as they are not
+    /// gone. What was changed meanwhile is decided by whoever changed it, or comes again.
+    ///
+    /// # Errors
+    /// As [`Waiting::look`].
+    pub(super) async fn settle(
+        &mut self,
+        looked: Looked,
+        control_plane: Result<BTreeSet<String>>,
+        client: &Client,
+        node: &str,
+        now: Duration,
+    ) -> Result<()> {
+        let mut decided = Vec::new();
+        for judged in looked.0 {
+            let verdict = match (judged.verdict, &control_plane) {
+                (Verdict::Approve, Ok(names)) => judge(judged.node, names.contains(&judged.name)),
+                (Verdict::Approve, Err(error)) => {
+                    self.fails(&judged.request.name, error, now);
                     continue;
                 }
+                (verdict @ (Verdict::Wait(_) | Verdict::Refuse(_)), _) => verdict,
             };
             match verdict {
-                Verdict::Wait(_) => self.say(&request, &verdict),
-                Verdict::Approve => self.forget(&request.name),
-                Verdict::Refuse(why) => {
+                Verdict::Approve => decided.push((judged.request, judged.name, Settlement::Approved)),
+                Verdict::Refuse(why) => decided.push((judged.request, judged.name, Settlement::Denied(why))),
+                Verdict::Wait(why) if self.queue.stays_for(&judged.request.name, &judged.name, now) => {
+                    self.says(&judged.request, &Verdict::Wait(why), now);
+                }
+                Verdict::Wait(_) => decided.push((judged.request, judged.name, Settlement::Denied(Refusal::TooMany))),
+            }
+        }
+        let time = rfc3339();
+        let mut writes = futures::stream::iter(decided)
+            .map(async |(request, name, how)| {
+                let done = client.settle_request(&request, &how, &time).await;
+                (request, name, how, done)
+            })
+            .buffer_unordered(AT_ONCE);
+        let mut events = Vec::new();
+        while let Some((request, name, how, done)) = writes.next().await {
+            match (done, how) {
+                (Err(error), _) if is_silence(&error) => return Err(error),
+                (Err(error), _) => self.fails(&request.name, &error, now),
+                (Ok(Settled::Changed), _) => self.forget(&request.name),
+                (Ok(Settled::Done), Settlement::Approved) => {
+                    tracing::info!(request = %request.name, "approved the certificate of the Node '{name}'");
                     self.forget(&request.name);
-                    if events < MOST_EVENTS {
-                        events += 1;
-                        let event = event(&request, &of_refusal(&why), node);
-                        if let Err(error) = client.create_event(&event).await {
-                            tracing::info!("failed to write an Event, going on without: {error:#}");
-                        }
+                }
+                (Ok(Settled::Done), Settlement::Denied(why)) => {
+                    self.forget(&request.name);
+                    if self.may_tell(now) {
+                        tracing::warn!(request = %request.name, "a request for a kubelet's certificate is refused: {why}");
+                        events.push(event(&request, &of_refusal(&why), node));
                     }
                 }
             }
         }
-        failed.map_or(Ok(()), Err)
+        write_events(client, &events).await;
+        Ok(())
     }
 
-    fn say(&mut self, request: &SigningRequest, verdict: &Verdict) {
+    fn says(&mut self, request: &SigningRequest, verdict: &Verdict, now: Duration) {
+        self.failed.remove(&request.name);
         let text = verdict.to_string();
         if self.said.get(&request.name) != Some(&text) {
-            tracing::info!(request = %request.name.escape_debug(), "a request for a kubelet's certificate {text}");
+            if self.may_tell(now) {
+                tracing::info!(request = %request.name, "a request for a kubelet's certificate {text}");
+            }
             self.said.insert(request.name.clone(), text);
         }
     }
+
+    fn fails(&mut self, request: &str, error: &Error, now: Duration) {
+        self.queue.stays(request, now);
+        self.failed.insert(request.to_owned(), format!("{error:#}"));
+    }
+
+    fn may_tell(&mut self, now: Duration) -> bool {
+        let telling = self.budget.spend(now);
+        if telling.untold > 0 {
+            tracing::warn!("{} more requests for certificates are refused, or stay pending, than were told", telling.untold);
+        }
+        telling.may
+    }
 }
 
-/// Judges one request, and writes what is decided of it. What was changed meanwhile is decided by whoever changed it, or comes again.
-async fn decide(
-    client: &Client,
-    request: &SigningRequest,
-    control_plane: &BTreeSet<String>,
-    now: &str,
-) -> Result<Verdict> {
-    let (name, verdict) = match claimed(&request.request) {
-        Claimed::NotOurs | Claimed::Settled => return Ok(Verdict::Approve),
-        Claimed::Refused(why) => (String::new(), Verdict::Refuse(why)),
-        Claimed::Node(name) => {
-            let found = client.node(&name).await?;
-            let is_registered = control_plane.contains(&name);
-            (name, judge(found.map(|node| named(&node)), is_registered))
+/// Writes Events, as far as the API server takes them in time.
+async fn write_events(client: &Client, events: &[Value]) {
+    let written = async {
+        for event in events {
+            if let Err(error) = client.create_event(event).await {
+                tracing::info!("failed to write an Event, going on without: {error:#}");
+            }
         }
     };
-    let settlement = match &verdict {
-        Verdict::Wait(_) => return Ok(verdict),
-        Verdict::Approve => Settlement::Approved,
-        Verdict::Refuse(why) => Settlement::Denied(why.clone()),
-    };
-    match (client.settle_request(request, &settlement, now).await?, &verdict) {
-        (Settled::Done, Verdict::Refuse(_)) => {
-            tracing::warn!(request = %request.name.escape_debug(), "a request for a kubelet's certificate is {verdict}");
-        }
-        (Settled::Done, Verdict::Approve | Verdict::Wait(_)) => {
-            tracing::info!(request = %request.name.escape_debug(), "approved the certificate of the Node '{name}'");
-        }
-        (Settled::Changed, _) => return Ok(Verdict::Approve),
+    if timeout(EVENTS_TIMEOUT, written).await.is_err() {
+        tracing::info!("the API server takes Events too slowly, going on without");
     }
-    Ok(verdict)
 }
 
 fn named(node: &KubeNode) -> NamedNode {
@@ -178,8 +257,11 @@ fn event(request: &SigningRequest, event: &NodeEvent, node: &str) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kube::requests_for_tests::{object, path};
+    use crate::kube::requests_for_tests::{all, object, path};
     use crate::kube::server::Server;
+    use crate::model::joining::queue::MOST_OF_A_NAME;
+    use crate::model::joining::telling;
+    use anyhow::anyhow;
     use std::sync::Arc;
 
     const NODE: &str = "/api/v1/nodes/w1.internal";
@@ -191,10 +273,19 @@ mod tests {
         format!("{} {}", word("type"), word("reason")).trim().to_owned()
     }
 
-    async fn pass(waiting: &mut Waiting, client: &Client, control_plane: &[&str]) -> Result<()> {
-        let names = control_plane.iter().map(|name| (*name).to_owned()).collect();
-        waiting.list(client.signing_requests().await?.0);
-        waiting.pass(Which::All, client, &names, "n1").await
+    /// Lists all requests, and decides those that are due in this second.
+    async fn pass(waiting: &mut Waiting, client: &Client, control_plane: &[&str], second: u64) -> Result<()> {
+        let names: BTreeSet<String> = control_plane.iter().map(|name| (*name).to_owned()).collect();
+        let (listed, now) = (all(client).await?.0, Duration::from_secs(second));
+        waiting.keep(&listed.iter().map(|request| request.name.clone()).collect());
+        for request in listed {
+            waiting.take(request, now);
+        }
+        while waiting.next_due().is_some_and(|due| due <= now) {
+            let looked = waiting.look(client, now).await?;
+            waiting.settle(looked, Ok(names.clone()), client, "n1", now).await?;
+        }
+        Ok(())
     }
 
     fn node(ready: &str, role: bool) -> Value {
@@ -208,20 +299,19 @@ mod tests {
         let (server, client) = Server::start().await?;
         let mut waiting = Waiting::default();
         server.put(&path("csr-1"), object("csr-1"));
-        for (found, expected) in [
-            (Some(node("True", false)), ""),
+        let rows = [
+            (node("True", false), ""),
             // As without a pod network.
-            (Some(node("False", false)), ""),
-            (Some(json!({"metadata": {"name": "w1.internal", "uid": "u"}})), ""),
-            (Some(node("Unknown", true)), ""),
-            (Some(node("Unknown", false)), "Approved KubebootApproved"),
-        ] {
-            if let Some(found) = found {
-                server.put(NODE, found);
-            }
-            pass(&mut waiting, &client, &[]).await?;
+            (node("False", false), ""),
+            (json!({"metadata": {"name": "w1.internal", "uid": "u"}}), ""),
+            (node("Unknown", true), ""),
+            (node("Unknown", false), "Approved KubebootApproved"),
+        ];
+        for ((found, expected), second) in rows.into_iter().zip((0..).step_by(60)) {
+            server.put(NODE, found);
+            pass(&mut waiting, &client, &[], second).await?;
             assert_eq!(condition(&server, "csr-1"), expected);
-            assert_eq!(waiting.is_empty(), !expected.is_empty());
+            assert_eq!(waiting.next_due().is_none(), !expected.is_empty());
         }
         Ok(())
     }
@@ -242,10 +332,10 @@ mod tests {
         put("decided", &|it| it["status"]["conditions"] = json!([{"type": "Denied", "reason": "Somebody"}]));
         let mut waiting = Waiting::default();
         // Nobody knows whether the machine is gone.
-        pass(&mut waiting, &client, &["w1.internal"]).await?;
+        pass(&mut waiting, &client, &["w1.internal"], 0).await?;
         assert_eq!(condition(&server, "control-plane"), "");
-        server.put(NODE, node("True", false));
-        pass(&mut waiting, &client, &["w1.internal"]).await?;
+        server.put(NODE, node("True", true));
+        pass(&mut waiting, &client, &["w1.internal"], 2).await?;
         let rows = [
             ("control-plane", "Denied KubebootControlPlaneName"),
             ("malformed", "Denied KubebootMalformedRequest"),
@@ -276,7 +366,7 @@ mod tests {
         }
         // The first leader dies in the middle.
         let (watched, dying) = (Arc::clone(&server), client.clone());
-        let first = tokio::spawn(async move { pass(&mut Waiting::default(), &dying, &[]).await });
+        let first = tokio::spawn(async move { pass(&mut Waiting::default(), &dying, &[], 0).await });
         let approved = |server: &Server| server.asked().iter().filter(|asked| asked.starts_with("PATCH")).count();
         while approved(&watched) < MANY / 3 {
             tokio::task::yield_now().await;
@@ -285,7 +375,7 @@ mod tests {
         assert!(first.await.is_err() && approved(&server) < MANY);
         // Two believe that they lead.
         let (mut one, mut other) = (Waiting::default(), Waiting::default());
-        let (one, other) = tokio::join!(pass(&mut one, &client, &[]), pass(&mut other, &client, &[]));
+        let (one, other) = tokio::join!(pass(&mut one, &client, &[], 0), pass(&mut other, &client, &[], 0));
         one.and(other)?;
         for n in 0..MANY {
             assert_eq!(condition(&server, &format!("csr-{n}")), "Approved KubebootApproved");
@@ -294,7 +384,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_that_fails_keeps_no_other_from_being_decided_and_is_tried_again() -> Result<()> {
+    async fn one_that_fails_keeps_no_other_from_being_decided_and_is_looked_at_again_later() -> Result<()> {
         let (server, client) = Server::start().await?;
         server.put(&path("csr-1"), object("csr-1"));
         server.put(&path("csr-2"), {
@@ -304,14 +394,71 @@ mod tests {
         });
         server.put(NODE, json!({"metadata": {"name": "no UID"}}));
         let mut waiting = Waiting::default();
-        assert!(pass(&mut waiting, &client, &[]).await.is_err());
+        pass(&mut waiting, &client, &[], 0).await?;
         assert_eq!(condition(&server, "csr-2"), "Denied KubebootMalformedRequest");
-        assert!(!waiting.is_empty() && !waiting.has_new());
+        assert!(waiting.trouble().is_some_and(|trouble| trouble.contains("metadata.uid")), "{waiting:?}");
         server.objects().remove(NODE);
-        waiting.pass(Which::New, &client, &BTreeSet::new(), "n1").await?;
-        assert_eq!(condition(&server, "csr-1"), "", "it is not new any more");
-        waiting.pass(Which::All, &client, &BTreeSet::new(), "n1").await?;
+        pass(&mut waiting, &client, &[], 1).await?;
+        assert_eq!(condition(&server, "csr-1"), "", "nobody asks again at once");
+        pass(&mut waiting, &client, &[], 2).await?;
         assert_eq!(condition(&server, "csr-1"), "Approved KubebootApproved");
+        assert!(waiting.trouble().is_none() && waiting.next_due().is_none(), "{waiting:?}");
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn nobody_is_approved_while_the_names_of_the_control_plane_are_not_known() -> Result<()> {
+        let (server, client) = Server::start().await?;
+        server.put(&path("csr-1"), object("csr-1"));
+        let mut waiting = Waiting::default();
+        for request in all(&client).await?.0 {
+            waiting.take(request, Duration::ZERO);
+        }
+        let looked = waiting.look(&client, Duration::ZERO).await?;
+        assert!(looked.wants_to_approve());
+        waiting.settle(looked, Err(anyhow!("S3 is silent")), &client, "n1", Duration::ZERO).await?;
+        assert_eq!(condition(&server, "csr-1"), "");
+        assert_eq!(waiting.trouble(), Some("S3 is silent"));
+        pass(&mut waiting, &client, &[], 2).await?;
+        assert_eq!(condition(&server, "csr-1"), "Approved KubebootApproved");
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn the_requests_of_one_name_ask_for_its_node_once_and_too_many_are_refused() -> Result<()> {
+        let (server, client) = Server::start().await?;
+        server.put(NODE, node("True", false));
+        for n in 0..MOST_OF_A_NAME + 2 {
+            server.put(&path(&format!("csr-{n:02}")), object(&format!("csr-{n:02}")));
+        }
+        let mut waiting = Waiting::default();
+        pass(&mut waiting, &client, &[], 0).await?;
+        let of_node = format!("GET {NODE}");
+        assert_eq!(server.asked().iter().filter(|asked| **asked == of_node).count(), 1);
+        for n in 0..MOST_OF_A_NAME + 2 {
+            let expected = if n < MOST_OF_A_NAME { "" } else { "Denied KubebootTooManyRequests" };
+            assert_eq!(condition(&server, &format!("csr-{n:02}")), expected, "{n}");
+        }
+        // One that is gone is asked about no more.
+        waiting.take_change(RequestChange { name: "csr-00".into(), now: None }, Duration::ZERO);
+        assert_eq!(waiting.requests.len(), MOST_OF_A_NAME - 1);
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn so_many_events_are_written_and_no_more() -> Result<()> {
+        let (server, client) = Server::start().await?;
+        for n in 0..2 * telling::MOST {
+            let mut malformed = object(&format!("csr-{n}"));
+            malformed["spec"]["request"] = json!("AAAA");
+            server.put(&path(&format!("csr-{n}")), malformed);
+        }
+        pass(&mut Waiting::default(), &client, &[], 0).await?;
+        for n in 0..2 * telling::MOST {
+            assert_eq!(condition(&server, &format!("csr-{n}")), "Denied KubebootMalformedRequest");
+        }
+        let events = server.objects().keys().filter(|path| path.contains("/events/")).count();
+        assert_eq!(Ok(events), usize::try_from(telling::MOST));
         Ok(())
     }
 }
