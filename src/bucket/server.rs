@@ -19,6 +19,8 @@ pub(crate) enum Fault {
     IgnoresIfMatch,
     RefusesIfMatch,
     DeniesPut,
+    /// Writes, and answers as if it had not.
+    WritesAndDenies,
     DeniesGet,
     /// Lists keys, and lets no object be read.
     DeniesRead,
@@ -121,6 +123,9 @@ impl Server {
                 }
                 let etag = etag(&body);
                 self.objects().insert(path.clone(), body);
+                if fault == Fault::WritesAndDenies {
+                    return error(403, "AccessDenied");
+                }
                 (200, etag, String::new())
             }
             _ => error(405, "MethodNotAllowed"),

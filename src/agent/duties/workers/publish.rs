@@ -7,7 +7,7 @@ use crate::kube::{Client, Kubeconfig};
 use crate::kubeadm::pki::ca_hashes;
 use crate::model::joining::oldest::oldest;
 use crate::model::joining::publication::{
-    Found, LIFETIME, Publication, WriteWhy, of_cluster, of_token, published_token,
+    Found, LIFETIME, Publication, RENEWED_BEFORE, WriteWhy, of_cluster, of_token, published_token,
 };
 use crate::model::joining::{Join, JoinCluster, JoinKind, JoinToken};
 use crate::model::record::conditional_write::Condition;
@@ -31,15 +31,17 @@ pub(super) struct Publisher {
     facts: Facts,
     store: Store,
     trouble: watch::Sender<String>,
+    /// A token of which nobody knows whether it was published: it is the next one to be.
+    spare: Option<Minted>,
 }
 
 impl Publisher {
     pub(super) fn new(facts: Facts, store: Store, trouble: watch::Sender<String>) -> Self {
-        Self { facts, store, trouble }
+        Self { facts, store, trouble, spare: None }
     }
 
     /// Until the leader leads no longer.
-    pub(super) async fn run(self, mut seen: watch::Receiver<Option<Arc<Seen>>>) {
+    pub(super) async fn run(mut self, mut seen: watch::Receiver<Option<Arc<Seen>>>) {
         // What the first look has found may be there before anybody waits for it.
         seen.mark_changed();
         while seen.changed().await.is_ok() {
@@ -53,7 +55,7 @@ impl Publisher {
         }
     }
 
-    async fn publish(&self, seen: &Seen) -> Result<()> {
+    async fn publish(&mut self, seen: &Seen) -> Result<()> {
         let address = |address: IpAddr| SocketAddr::new(address, self.facts.api_port());
         let client = Client::new(&seen.kubeconfig, address(self.facts.node.address))?;
         let published = seen.record.published().context("the record names no cluster")?;
@@ -83,7 +85,7 @@ impl Publisher {
         let wanted = wanted.map_err(|why| anyhow!("what is known of this cluster is nothing to publish: {why}"))?;
         // A worker that finds a token finds the cluster of it.
         publish_cluster(&self.store, &found, wanted).await?;
-        renew_token(&self.store, &client, seen.record.generation, now()).await
+        renew_token(&self.store, &client, seen.record.generation, now(), &mut self.spare).await
     }
 }
 
@@ -109,8 +111,15 @@ async fn publish_cluster(store: &Store, found: &Found<JoinCluster>, wanted: Join
     }
 }
 
-/// Makes and publishes a token where there is none that lasts.
-async fn renew_token(store: &Store, client: &Client, generation: u64, now: u64) -> Result<()> {
+/// Makes and publishes a token where there is none that lasts. A token is taken back only when it is certain that nobody will ever read it; one
+/// of which that is not certain is kept in `spare`, and published the next time.
+async fn renew_token(
+    store: &Store,
+    client: &Client,
+    generation: u64,
+    now: u64,
+    spare: &mut Option<Minted>,
+) -> Result<()> {
     let url = store.url(keys::JOIN_TOKEN);
     let found = join::read::<JoinToken>(store, keys::JOIN_TOKEN).await.context(READ)?;
     let in_api = match (published_token(&found, generation), &found) {
@@ -123,16 +132,23 @@ async fn renew_token(store: &Store, client: &Client, generation: u64, now: u64) 
         Publication::Keep => Ok(()),
         Publication::Leave(why) => bail!("'{url}' is left as it is: {why}"),
         Publication::Write(condition, why) => {
-            let Minted { token, expires } = mint(client, LIFETIME).await?;
-            let published = JoinToken::new(generation, token.clone(), expires);
+            let lasts = |spare: &Minted| spare.expires > now + RENEWED_BEFORE.as_secs();
+            let is_other = |spare: &Minted| published_token(&found, generation) != Some(&spare.token);
+            let minted = match spare.take().filter(|spare| lasts(spare) && is_other(spare)) {
+                Some(minted) => minted,
+                None => mint(client, LIFETIME).await?,
+            };
+            let published = JoinToken::new(generation, minted.token.clone(), minted.expires);
             let written = write(store, keys::JOIN_TOKEN, Join::Published(published), &condition).await;
-            if matches!(written, Err(Unwritten::Certainly(_))) {
-                // Nobody will ever read it. Where that fails, it ends by itself.
-                let _ = client.delete_bootstrap_token(token.id()).await;
+            match &written {
+                Ok(()) => told(&url, &why),
+                Err(Unwritten::Overtaken(_)) => {
+                    // Whoever was faster leaves a token alone that lasts, so this one was never there. Where that fails, it ends by itself.
+                    let _ = client.delete_bootstrap_token(minted.token.id()).await;
+                }
+                Err(Unwritten::Unknown(_)) => *spare = Some(minted),
             }
-            written?;
-            told(&url, &why);
-            Ok(())
+            Ok(written?)
         }
     }
 }
@@ -140,24 +156,24 @@ async fn renew_token(store: &Store, client: &Client, generation: u64, now: u64) 
 /// Why an object was not written.
 #[derive(Debug, thiserror::Error)]
 enum Unwritten {
-    /// It was not, and will not be.
+    /// Another one was, so that this one never will be.
     #[error("{0}")]
-    Certainly(String),
-    /// Nobody knows.
-    #[error("S3 did not say whether it was written")]
-    Unknown,
+    Overtaken(String),
+    /// Nobody knows: a refusal is S3's word on the last attempt alone, and the one before may have been done without an answer.
+    #[error("{0}")]
+    Unknown(String),
 }
 
 async fn write<T: JoinKind>(store: &Store, key: &str, object: Join<T>, condition: &Condition) -> Result<(), Unwritten> {
     // Under the key of all objects, which workers may use, and not under that of the bundles, which is for the control plane alone.
     match store.write(key, &object.to_bytes(), condition, WRITE_TIMEOUT).await {
         Ok(Written::Ours(_)) => Ok(()),
-        Ok(Written::Others(_) | Written::Gone) => Err(Unwritten::Certainly(format!(
+        Ok(Written::Others(_) | Written::Gone) => Err(Unwritten::Overtaken(format!(
             "'{}' was changed at the same moment, and is looked at again",
             store.url(key)
         ))),
-        Ok(Written::Unknown) => Err(Unwritten::Unknown),
-        Err(error) => Err(Unwritten::Certainly(error.to_string())),
+        Ok(Written::Unknown) => Err(Unwritten::Unknown("S3 did not say whether it was written".to_owned())),
+        Err(error) => Err(Unwritten::Unknown(error.to_string())),
     }
 }
 
@@ -217,31 +233,35 @@ mod tests {
     async fn a_token_is_renewed_when_it_ends_or_kubernetes_has_lost_it() -> Result<()> {
         let ((bucket, store), (api, client)) = (Bucket::start(Fault::None).await?, Api::start().await?);
         let at = now();
-        renew_token(&store, &client, 3, at).await?;
+        renew_token(&store, &client, 3, at, &mut None).await?;
         let (first, ids) = tokens(&bucket, &api)?;
         assert_eq!((first.generation, ids), (3, vec![first.token.id().to_owned()]));
         assert!(first.expires >= at + 7200 && api.objects().len() == 6, "with what its group may do");
-        renew_token(&store, &client, 3, at + 60).await?;
+        renew_token(&store, &client, 3, at + 60, &mut None).await?;
         assert_eq!(tokens(&bucket, &api)?.0, first);
-        renew_token(&store, &client, 3, first.expires - 2400).await?;
+        renew_token(&store, &client, 3, first.expires - 2400, &mut None).await?;
         let (second, ids) = tokens(&bucket, &api)?;
         assert!(second.token != first.token && ids.len() == 2, "the first one lives on for those who have read it");
         api.objects().clear();
-        renew_token(&store, &client, 3, at).await?;
+        renew_token(&store, &client, 3, at, &mut None).await?;
         let (third, ids) = tokens(&bucket, &api)?;
         assert_eq!(ids, [third.token.id()]);
         assert_ne!(third.token, second.token);
-        renew_token(&store, &client, 4, at).await?;
+        renew_token(&store, &client, 4, at, &mut None).await?;
         assert_eq!(tokens(&bucket, &api)?.0.generation, 4);
         Ok(())
     }
 
     #[tokio::test]
-    async fn a_token_that_nobody_can_read_is_taken_back_and_a_later_object_stays() -> Result<()> {
+    async fn a_token_that_could_not_be_published_is_the_next_one_and_a_later_object_stays() -> Result<()> {
         let ((bucket, store), (api, client)) = (Bucket::start(Fault::DeniesPut).await?, Api::start().await?);
-        let error = renew_token(&store, &client, 3, NOW).await.err().context("nothing can be written")?;
-        assert!(error.to_string().contains("s3:PutObject"), "{error:#}");
-        assert!(!api.objects().keys().any(|path| path.starts_with(TOKENS)));
+        let made = || api.objects().keys().filter(|path| path.starts_with(TOKENS)).count();
+        let (at, mut spare) = (now(), None);
+        for _ in 0..2 {
+            let error = renew_token(&store, &client, 3, at, &mut spare).await.err().context("nothing can be written")?;
+            assert!(error.to_string().contains("s3:PutObject"), "{error:#}");
+            assert_eq!(made(), 1, "no look makes another one");
+        }
         bucket.set_fault(Fault::None);
         for (text, expected) in [
             (Join::<JoinToken>::Blank { generation: 3 }.to_bytes(), "given up"),
@@ -250,14 +270,34 @@ mod tests {
         ] {
             let text = String::from_utf8(text)?;
             bucket.objects().insert(path(keys::JOIN_TOKEN), text.clone());
-            let error = renew_token(&store, &client, 3, NOW).await.err().context("it must stay")?;
+            let error = renew_token(&store, &client, 3, at, &mut spare).await.err().context("it must stay")?;
             assert!(error.to_string().contains(expected), "{error:#}");
             assert_eq!(bucket.objects()[&path(keys::JOIN_TOKEN)], text);
         }
-        assert!(!api.objects().keys().any(|path| path.starts_with(TOKENS)), "none was made in vain");
+        assert_eq!(made(), 1, "none was made in vain");
         bucket.objects().insert(path(keys::JOIN_TOKEN), "garbage".into());
-        renew_token(&store, &client, 3, NOW).await?;
-        assert_eq!(tokens(&bucket, &api)?.0.generation, 3);
+        renew_token(&store, &client, 3, at, &mut spare).await?;
+        let (published, ids) = tokens(&bucket, &api)?;
+        assert_eq!((published.generation, ids), (3, vec![published.token.id().to_owned()]));
+        assert!(spare.is_none());
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_token_that_may_be_published_is_never_taken_back_nor_published_twice() -> Result<()> {
+        let ((bucket, store), (api, client)) = (Bucket::start(Fault::WritesAndDenies).await?, Api::start().await?);
+        let (at, mut spare) = (now(), None);
+        assert!(renew_token(&store, &client, 3, at, &mut spare).await.is_err());
+        let (published, ids) = tokens(&bucket, &api)?;
+        assert_eq!(ids, [published.token.id()], "workers have read it");
+        bucket.set_fault(Fault::None);
+        renew_token(&store, &client, 3, at, &mut spare).await?;
+        assert_eq!(tokens(&bucket, &api)?.0, published);
+        // Kubernetes has lost it.
+        api.objects().clear();
+        renew_token(&store, &client, 3, at, &mut spare).await?;
+        let (next, ids) = tokens(&bucket, &api)?;
+        assert!(next.token != published.token && ids == [next.token.id()]);
         Ok(())
     }
 }
