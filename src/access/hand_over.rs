@@ -3,6 +3,7 @@
 use crate::exit::Exit;
 use crate::host::files;
 use anyhow::{Context, Result, anyhow, ensure};
+use std::env;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::path::Path;
@@ -25,7 +26,7 @@ pub(super) fn hand_over(secret: &str, file: Option<&Path>) -> Result<()> {
 pub(super) fn check(file: Option<&Path>) -> Result<()> {
     match file {
         Some(path) => is_new(path),
-        None => is_private(io::stdout()),
+        None => is_private(io::stdout(), has_journal()),
     }
     .context(Exit::Usage)
 }
@@ -44,14 +45,25 @@ fn to_file(secret: &str, path: &Path) -> Result<()> {
 }
 
 fn print(secret: &str) -> Result<()> {
-    is_private(io::stdout()).context(Exit::Usage)?;
+    is_private(io::stdout(), has_journal()).context(Exit::Usage)?;
     io::stdout().write_all(secret.as_bytes()).context("failed to write to standard output")
 }
 
-/// A terminal and a pipe are for who has made them; a file may be for all.
-fn is_private(output: impl AsFd) -> Result<()> {
+/// Whether systemd has connected an output of this program with the journal: systemd.exec(5).
+fn has_journal() -> bool {
+    env::var_os("JOURNAL_STREAM").is_some()
+}
+
+/// A terminal and a pipe are for who has made them; a file may be for all, and the journal is. systemd names one stream alone, where standard
+/// output and standard error may be two, so any socket counts as the journal then.
+fn is_private(output: impl AsFd, has_journal: bool) -> Result<()> {
     let found = rustix::fs::fstat(output).map_err(|error| anyhow!("failed to look at standard output: {error}"))?;
-    let is_file = rustix::fs::FileType::from_raw_mode(found.st_mode).is_file();
+    let kind = rustix::fs::FileType::from_raw_mode(found.st_mode);
+    ensure!(
+        !(has_journal && kind.is_socket()),
+        "standard output is the journal, which others read, and this is a secret: name a file by --file"
+    );
+    let is_file = kind.is_file();
     let is_open = rustix::fs::Mode::from_raw_mode(found.st_mode).bits() & 0o077 != 0;
     ensure!(
         !(is_file && is_open),
@@ -93,9 +105,18 @@ mod tests {
             [(0o644, false), (0o640, false), (0o604, false), (0o620, false), (0o600, true), (0o400, true)]
         {
             file.set_permissions(Permissions::from_mode(mode))?;
-            assert_eq!(is_private(&file).is_ok(), expected, "{mode:o}");
+            assert_eq!(is_private(&file, true).is_ok(), expected, "{mode:o}");
         }
         let (_reader, writer) = io::pipe()?;
-        is_private(writer)
+        is_private(writer, true)
+    }
+
+    #[test]
+    fn nothing_is_printed_into_the_journal() -> Result<()> {
+        let (_journal, stream) = std::os::unix::net::UnixStream::pair()?;
+        let error = is_private(&stream, true).err().context("the journal is no place for a secret")?;
+        assert!(error.to_string().contains("--file"), "{error}");
+        // Of a remote shell without a terminal.
+        is_private(&stream, false)
     }
 }

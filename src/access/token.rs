@@ -59,7 +59,11 @@ async fn token(settings: Settings, options: TokenOptions) -> Result<()> {
         authority: &own.authority,
     };
     let text = kubeconfig(&cluster, USER, &Proof::Token(&minted.token))?;
-    hand_over(&text, options.file.as_deref())?;
+    if let Err(error) = hand_over(&text, options.file.as_deref()) {
+        // Nobody has it. Where this fails, too, it ends by itself.
+        let _ = client.delete_bootstrap_token(minted.token.id()).await;
+        return Err(error);
+    }
     tell(&format!(
         "The token '{}' ends in {}; 'kubectl --namespace kube-system delete secret bootstrap-token-{}' ends it at once. Carry the file to the \
          machine, name it in its JoinConfiguration as discovery.file.kubeConfigPath, and remove it afterwards. The leader among the agents lets \

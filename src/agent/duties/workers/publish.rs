@@ -148,7 +148,8 @@ async fn renew_token(
                 }
                 Err(Unwritten::Unknown(_)) => *spare = Some(minted),
             }
-            Ok(written?)
+            written?;
+            Ok(())
         }
     }
 }
