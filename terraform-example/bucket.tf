@@ -239,8 +239,9 @@ resource "aws_s3_bucket_policy" "control_plane" {
         }
       },
       {
-        # Workers will trust what is below join/, so that nobody else may write there, either. (An operator who retires
-        # a cluster writes the record, the registrations and the hash from elsewhere, because then all its machines are gone.)
+        # Workers will trust what is below join/, so that nobody else may write there, either. (An operator who retires a
+        # cluster writes the record, the registrations, the hash and what is below join/ from elsewhere, because then all its
+        # machines are gone.)
         Sid       = "OnlyMachinesAndOperatorsWrite"
         Effect    = "Deny"
         Principal = "*"

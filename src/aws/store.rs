@@ -40,8 +40,8 @@ pub enum Reread {
     Unchanged,
     /// Something else.
     Now(Stored),
-    /// An object that is none of kubeboot's: nothing that it stores is as large.
-    TooLarge,
+    /// An object that is none of kubeboot's: nothing that it stores is as large. With its `ETag`.
+    TooLarge(String),
 }
 
 /// How what is written is encrypted. By default secrets are, under the account's key for S3, and the rest is left to the bucket.
@@ -111,7 +111,7 @@ impl Store {
         match self.reread(key, None).await? {
             Reread::Now(stored) => Ok(stored),
             Reread::Unchanged => Ok(Stored::Nothing),
-            Reread::TooLarge => Err(self.unreadable(key, CallFailure::Rejected, &BodyFailure::TooLarge)),
+            Reread::TooLarge(_) => Err(self.unreadable(key, CallFailure::Rejected, &BodyFailure::TooLarge)),
         }
     }
 
@@ -149,7 +149,7 @@ impl Store {
         let etag = answer.e_tag.unwrap_or_default();
         match body::read(answer.body).await {
             Ok(body) => Ok(Reread::Now(Stored::Object(Object { body, etag }))),
-            Err(BodyFailure::TooLarge) => Ok(Reread::TooLarge),
+            Err(BodyFailure::TooLarge) => Ok(Reread::TooLarge(etag)),
             Err(why @ (BodyFailure::TooLate | BodyFailure::Cut(_))) => {
                 Err(self.unreadable(key, CallFailure::NoAnswer, &why))
             }

@@ -2,10 +2,10 @@
 
 use super::keys;
 use crate::aws::CallFailed;
-use crate::aws::store::{Store, Written};
+use crate::aws::store::{Reread, Store, Stored, Written};
 use crate::exit::Exit;
 use crate::model::joining::publication::{Found, generation_of, of_blanking};
-use crate::model::joining::{Join, JoinCluster, JoinKind, JoinToken};
+use crate::model::joining::{Join, JoinCluster, JoinError, JoinKind, JoinToken, LARGEST};
 use anyhow::{Result, anyhow};
 use std::time::Duration;
 
@@ -17,9 +17,11 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// # Errors
 /// [`CallFailed`].
 pub async fn read<T: JoinKind>(store: &Store, key: &str) -> Result<Found<T>, CallFailed> {
-    Ok(match store.get(key).await? {
-        None => Found::Nothing,
-        Some(object) => Found::Object { etag: object.etag, held: Join::parse(&object.body) },
+    Ok(match store.reread(key, None).await? {
+        Reread::Now(Stored::Object(object)) => Found::Object { etag: object.etag, held: Join::parse(&object.body) },
+        Reread::Now(Stored::Nothing | Stored::Deleted) | Reread::Unchanged => Found::Nothing,
+        // It was not read to its end.
+        Reread::TooLarge(etag) => Found::Object { etag, held: Err(JoinError::TooLarge(LARGEST + 1)) },
     })
 }
 
@@ -87,6 +89,18 @@ mod tests {
         server.objects().insert(path(keys::JOIN_TOKEN), "garbage".into());
         assert!(blank(&store, 3).await?);
         assert_eq!(server.objects()[&path(keys::JOIN_TOKEN)], blanked);
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn what_is_too_large_to_be_read_is_in_nobodys_way() -> Result<()> {
+        let (server, store) = Server::start(Fault::None).await?;
+        server.objects().insert(path(keys::JOIN_TOKEN), "x".repeat(3 * 1024 * 1024));
+        let found = read::<JoinToken>(&store, keys::JOIN_TOKEN).await?;
+        assert!(matches!(found, Found::Object { held: Err(JoinError::TooLarge(_)), .. }), "{found:?}");
+        assert_eq!(highest_generation(&store).await?, None);
+        assert!(blank(&store, 3).await?);
+        assert_eq!(highest_generation(&store).await?, Some(3));
         Ok(())
     }
 }

@@ -114,7 +114,10 @@ async fn settled(observer: &mut RetireObserver, deadline: Instant) -> Result<Ret
 async fn flip(observer: &RetireObserver, observed: RetireObservation, options: &RetireOptions) -> Result<()> {
     let store = &observer.session().store;
     // A record that is lost has no generation to go on from, but what workers join with has one.
-    let published = join::highest_generation(store).await?;
+    let published = match options.target {
+        RetireTarget::LostRecord => join::highest_generation(store).await?,
+        RetireTarget::Cluster(_) => None,
+    };
     let (next, condition) = next_record(observer, &observed, &options.target, published)?;
     let again = |what: &str| Err(anyhow!("{what}: run this again, it is harmless").context(Exit::TryAgain));
     let next = match store.write(keys::RECORD, &next.to_bytes(), &condition, WRITE_TIMEOUT).await? {

@@ -89,9 +89,8 @@ impl Publisher {
     }
 }
 
-/// What an object that cannot be read is about, with the way out.
-const READ: &str =
-    "failed to read what is published: an object below 'join/' that is none of kubeboot's is to be deleted";
+/// What a read is about, whatever comes of it.
+const READ: &str = "failed to read what is published";
 
 async fn version(kubeconfig: &Kubeconfig, address: SocketAddr) -> Option<String> {
     Client::new(kubeconfig, address).ok()?.version().await.ok()
