@@ -48,7 +48,9 @@ pub enum Left {
     },
     /// The record says that there is a cluster, and this object that it was given up.
     #[error(
-        "it says that the cluster of this very generation was given up by 'kubeboot retire': see what the cluster record says"
+        "it says that the cluster of this very generation was given up by 'kubeboot retire': either the cluster record has gone back to an \
+         older version, and its last one is to be restored, or the cluster lives on, and the object is to be deleted, which has the \
+         leader write it anew"
     )]
     GivenUp,
     /// It is a later version's.

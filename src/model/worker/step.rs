@@ -271,8 +271,8 @@ impl fmt::Display for WorkerWait {
             ),
             Self::TokenEnded { at } => write!(
                 f,
-                "a bootstrap token that is valid: the one of join/token.json ended at {}; see 'kubeboot status' on a control-plane \
-                 machine for its leader",
+                "a bootstrap token that is valid: the one of join/token.json ended at {}; 'systemctl status kubeboot-agent' on the \
+                 control-plane machines says what keeps their leader from publishing another one",
                 humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(*at))
             ),
             Self::OlderApiServer { kubelet, oldest } => write!(
