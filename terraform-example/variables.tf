@@ -239,6 +239,7 @@ variable "settings" {
       "settle_timeout",
       "source_dest_check",
       "unhealthy_after",
+      "workers",
     ])) == 0
     error_message = "The settings must be those of kubeboot (docs/configuration.md) that have no variable here and do not follow from one."
   }

@@ -70,6 +70,7 @@ pub struct Settings {
     pub drain_timeout: Duration,
     pub rejoin: Rejoin,
     pub source_dest_check: SourceDestCheck,
+    pub workers: bool,
     pub agent_listen: Option<SocketAddr>,
     pub unhealthy_after: Duration,
     pub snapshot_interval: Duration,
@@ -203,6 +204,7 @@ impl Settings {
             drain_timeout: given.span("drain_timeout").unwrap_or_default(),
             rejoin: given.choice("rejoin", &role::REJOINS).unwrap_or_default(),
             source_dest_check: given.choice("source_dest_check", &SOURCE_DEST_CHECKS).unwrap_or_default(),
+            workers: given.choice("workers", &WORKERS).unwrap_or_default(),
             agent_listen: given.text("agent_listen", listen::parse).flatten(),
             unhealthy_after: given.span("unhealthy_after").unwrap_or_default(),
             snapshot_interval: given.span("snapshot_interval").unwrap_or_default(),
@@ -290,6 +292,8 @@ const HOOK_ENDS: [(&str, HookOnFailure); 2] = [("none", HookOnFailure::Leave), (
 
 const SOURCE_DEST_CHECKS: [(&str, SourceDestCheck); 2] =
     [("none", SourceDestCheck::Unchanged), ("off", SourceDestCheck::Off)];
+
+const WORKERS: [(&str, bool); 2] = [("on", true), ("off", false)];
 
 const LOG_FORMATS: [(&str, LogFormat); 4] =
     [("auto", LogFormat::Auto), ("text", LogFormat::Text), ("json", LogFormat::Json), ("journal", LogFormat::Journal)];

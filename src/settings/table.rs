@@ -240,6 +240,14 @@ pub const SETTINGS: &[Setting] = &[
                 overlay needs it.",
     },
     Setting {
+        name: "workers",
+        kind: SettingKind::Choice(&["on", "off"]),
+        fallback: Fallback::Value("on"),
+        about: "Whether the leader among the agents publishes below `join/` what workers join with, a bootstrap token of two hours among \
+                it. `off`: nothing, and a token that is there is not followed by another. Machines with a file of `kubeboot token` are let \
+                in all the same.",
+    },
+    Setting {
         name: "agent_listen",
         kind: SettingKind::Text(
             "ADDRESS:PORT, where ADDRESS is an IPv4 address or an IPv6 address in brackets; or `off`",

@@ -73,6 +73,7 @@ fn everything_can_be_set_in_the_file() -> Result<()> {
         drain_timeout = "5m"
         rejoin = "wipe"
         source_dest_check = "off"
+        workers = "off"
         agent_listen = "[::1]:4041"
         unhealthy_after = "20m"
         snapshot_interval = "1h"
@@ -97,6 +98,7 @@ fn everything_can_be_set_in_the_file() -> Result<()> {
     assert_eq!((settings.log_format, settings.log_level), (LogFormat::Json, LogLevel::DEBUG));
     assert_eq!((settings.role, settings.rejoin), (Role::ControlPlane, Rejoin::Wipe));
     assert_eq!(settings.source_dest_check, SourceDestCheck::Off);
+    assert!(!settings.workers && load(GOOD, &[], &[])?.workers);
     let warnings: Vec<String> = settings.warnings().into_iter().map(|warning| warning.text).collect();
     assert!(warnings[0].contains("expected_size is 4"), "{warnings:?}");
     assert_eq!(warnings[1], "with role 'control-plane' these settings do nothing: drain_timeout, rejoin");
@@ -162,6 +164,7 @@ fn a_bad_value_is_told_with_name_place_and_what_is_valid() {
         ("role = \"node\"", "role = 'node'", "one of: control-plane, worker"),
         ("rejoin = \"yes\"", "rejoin = 'yes'", "one of: none, wipe"),
         ("source_dest_check = \"on\"", "source_dest_check = 'on'", "one of: none, off"),
+        ("workers = \"none\"", "workers = 'none'", "one of: on, off"),
         ("drain_timeout = \"49h\"", "drain_timeout", "too long"),
         ("log_level = \"verbose\"", "log_level", "one of: error, warn"),
         ("group = \"\"", "group = ''", "it is empty"),

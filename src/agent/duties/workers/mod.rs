@@ -68,8 +68,10 @@ impl Workers {
         self.seen.send_replace(Some(Arc::new(Seen { record, addresses, kubeconfig })));
         if self.tasks.is_empty() {
             let [of_publishing, of_approving] = &self.trouble;
-            let publisher = Publisher::new(self.facts.clone(), self.session.store.clone(), of_publishing.clone());
-            self.tasks.spawn(publisher.run(self.seen.subscribe()));
+            if self.facts.settings.workers {
+                let publisher = Publisher::new(self.facts.clone(), self.session.store.clone(), of_publishing.clone());
+                self.tasks.spawn(publisher.run(self.seen.subscribe()));
+            }
             let approver = Approver::new(self.facts.clone(), &self.session.store, of_approving.clone());
             self.tasks.spawn(approver.run(self.seen.subscribe()));
         }
