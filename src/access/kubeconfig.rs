@@ -5,13 +5,13 @@
 //! would have to make keys and requests itself. Neither way can a certificate be taken back before it ends, so it lives for a day.
 
 use super::hand_over::{check, hand_over};
-use super::own_kubeconfig;
 use super::user::{Groups, UserName};
+use super::{IMDS_TIMEOUT, cluster, own_kubeconfig};
 use crate::aws::with_exit;
 use crate::exit::Exit;
 use crate::host::files;
 use crate::kube::Kubeconfig;
-use crate::kube::written::{Cluster, Proof, kubeconfig};
+use crate::kube::written::{Proof, kubeconfig};
 use crate::kubeadm::args::ClientUser;
 use crate::kubeadm::run::Kubeadm;
 use crate::layout::tell;
@@ -55,7 +55,9 @@ pub async fn run(settings: Settings, options: KubeconfigOptions) -> Result<()> {
 async fn make(settings: Settings, options: KubeconfigOptions) -> Result<()> {
     check(options.file.as_deref())?;
     own_kubeconfig()?;
-    let facts = Facts::gather(settings).await?;
+    let mut facts = Facts::gather_within(settings, IMDS_TIMEOUT).await?;
+    // Without a version kubeadm would ask the internet for one.
+    facts.cluster.kubernetes_version = Kubeadm::read_only().version().await.context(Exit::Usage)?.to_string();
     let folder = tempfile::tempdir().context("failed to make a folder for kubeadm's documents")?;
     let document = folder.path().join("client.yaml");
     let text = facts.documents.client(&facts.cluster, &facts.node, Path::new(AUTHORITIES))?;
@@ -64,13 +66,7 @@ async fn make(settings: Settings, options: KubeconfigOptions) -> Result<()> {
         ClientUser { name: options.user.as_str(), organizations: options.groups.names(), validity: options.lifetime };
     let made = Kubeadm::read_only().kubeconfig_user(&user, &document).await.context(Exit::Kubeadm)?;
     let made = Kubeconfig::parse(&made)?;
-    let endpoint = options.tunnel.as_ref().map_or_else(|| facts.cluster.endpoint(), ToString::to_string);
-    let cluster = Cluster {
-        name: facts.settings.cluster.as_deref().unwrap_or("kubernetes"),
-        endpoint,
-        server_name: options.tunnel.as_ref().map(|_| facts.cluster.host.as_str()),
-        authority: &made.authority,
-    };
+    let cluster = cluster(&facts, options.tunnel.as_ref(), &made.authority);
     let text = kubeconfig(&cluster, options.user.as_str(), &Proof::Certificate(&made.certificate, &made.key))?;
     hand_over(&text, options.file.as_deref())?;
     tell(&told(&options));

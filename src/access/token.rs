@@ -1,11 +1,11 @@
 //! `kubeboot token`: what a machine outside of AWS needs to join as a worker, in one file: the discovery file of `kubeadm join`.
 
 use super::hand_over::{check, hand_over};
-use super::own_kubeconfig;
+use super::{IMDS_TIMEOUT, cluster, own_kubeconfig};
 use crate::aws::with_exit;
 use crate::exit::Exit;
 use crate::kube::{Bypassed, Client};
-use crate::kube::written::{Cluster, Proof, kubeconfig};
+use crate::kube::written::{Proof, kubeconfig};
 use crate::layout::tell;
 use crate::model::duration::in_words;
 use crate::node::Facts;
@@ -20,8 +20,6 @@ use std::time::Duration;
 pub const LIFETIME: Duration = Duration::from_secs(2 * 60 * 60);
 /// The longest life of a token.
 pub const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
-/// How long IMDS may be silent.
-const IMDS_TIMEOUT: Duration = Duration::from_secs(10);
 /// What the user of the file is called there.
 const USER: &str = "kubeboot-bootstrap";
 
@@ -52,13 +50,7 @@ async fn token(settings: Settings, options: TokenOptions) -> Result<()> {
         let exit = if error.is::<Bypassed>() { Exit::Operator } else { Exit::TryAgain };
         error.context(exit)
     })?;
-    let cluster = Cluster {
-        name: facts.settings.cluster.as_deref().unwrap_or("kubernetes"),
-        endpoint: facts.cluster.endpoint(),
-        server_name: None,
-        authority: &own.authority,
-    };
-    let text = kubeconfig(&cluster, USER, &Proof::Token(&minted.token))?;
+    let text = kubeconfig(&cluster(&facts, None, &own.authority), USER, &Proof::Token(&minted.token))?;
     if let Err(error) = hand_over(&text, options.file.as_deref()) {
         // Nobody has it. Where this fails, too, it ends by itself.
         let _ = client.delete_bootstrap_token(minted.token.id()).await;

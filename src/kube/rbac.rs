@@ -3,7 +3,7 @@
 use super::answers;
 use super::client::{Client, KUBE_SYSTEM};
 use crate::model::joining::approval::GROUP;
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -34,6 +34,9 @@ const TOKEN_GROUPS: [&str; 2] = ["system:bootstrappers", "system:authenticated"]
      makes none: take that group out of the binding, or delete it by 'kubectl delete clusterrolebinding NAME'. Workers of kubeboot do not need it"
 )]
 pub struct Bypassed(String);
+
+/// How often an object is looked at anew that somebody else has changed at the same moment: two leaders may.
+const ATTEMPTS: usize = 3;
 
 /// One object, and where it belongs.
 struct Wanted {
@@ -78,6 +81,16 @@ impl Client {
     }
 
     async fn ensure(&self, wanted: &Wanted) -> Result<()> {
+        for _ in 0..ATTEMPTS {
+            if self.is_ensured(wanted).await? {
+                return Ok(());
+            }
+        }
+        bail!("'{}' is changed by somebody else again and again", wanted.name)
+    }
+
+    /// Whether the object is as it should be, or could be made so; not where somebody has changed it meanwhile.
+    async fn is_ensured(&self, wanted: &Wanted) -> Result<bool> {
         let path = format!("{}/{}", wanted.folder, wanted.name);
         let answer = self.call(Method::GET, &path, None).await?;
         if answer.status == StatusCode::NOT_FOUND {
@@ -94,15 +107,22 @@ impl Client {
             tracing::warn!("'{}' does not say what kubeboot's workers need, and is written anew", wanted.name);
             let mut object = wanted.object.clone();
             object["metadata"]["resourceVersion"] = found["metadata"]["resourceVersion"].clone();
-            self.call(Method::PUT, &path, Some(&object)).await?.success(self, &path)?;
+            return self.is_done(Method::PUT, &path, &object).await;
         }
-        Ok(())
+        Ok(true)
     }
 
-    async fn create(&self, wanted: &Wanted) -> Result<()> {
-        let answer = self.call(Method::POST, wanted.folder, Some(&wanted.object)).await?;
-        ensure!(answer.status != StatusCode::CONFLICT, "'{}' was made at the same moment", wanted.name);
-        answer.success(self, wanted.folder).map(drop)
+    async fn create(&self, wanted: &Wanted) -> Result<bool> {
+        self.is_done(Method::POST, wanted.folder, &wanted.object).await
+    }
+
+    /// Writes an object, unless somebody else has at the same moment.
+    async fn is_done(&self, method: Method, path: &str, object: &Value) -> Result<bool> {
+        let answer = self.call(method, path, Some(object)).await?;
+        match answer.status {
+            StatusCode::CONFLICT => Ok(false),
+            _ => answer.success(self, path).map(|_| true),
+        }
     }
 }
 
@@ -189,6 +209,10 @@ mod tests {
             "{:?}",
             server.asked()
         );
+
+        // As another leader does between the look and the write.
+        let [ask, ..] = wanted();
+        assert!(!client.create(&ask).await?, "it is looked at again");
 
         let folder = format!("{CLUSTER_BINDINGS}/{ASK}");
         let edits: [(String, &str, Value); 3] = [

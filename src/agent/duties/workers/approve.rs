@@ -9,7 +9,6 @@ use crate::model::up::back_off::back_off;
 use crate::node::Facts;
 use anyhow::{Context, Error, Result, bail};
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -74,12 +73,7 @@ impl Approver {
 
     /// Lists all requests, and follows those that come for a while.
     async fn follow(&mut self, seen: &Seen) -> Result<()> {
-        let address = SocketAddr::new(self.facts.node.address, self.facts.api_port());
-        let client = Client::new(&seen.kubeconfig, address)?;
-        let published = seen.record.published().context("the record names no cluster")?;
-        if client.kube_system_uid().await? != published.kube_system_uid.as_str() {
-            bail!("this machine's API server is of another cluster");
-        }
+        let client = seen.client(&self.facts).await?;
         let listed = Instant::now();
         let mut version = self.list(&client).await?;
         while listed.elapsed() < LISTED_FOR {

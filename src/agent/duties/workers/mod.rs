@@ -16,12 +16,13 @@ mod requests;
 use super::Scene;
 use super::look::Look;
 use crate::aws::Session;
-use crate::kube::Kubeconfig;
+use crate::kube::{Client, Kubeconfig};
 use crate::model::record::cluster::ClusterRecord;
 use crate::node::Facts;
+use anyhow::{Context, Result, ensure};
 use approve::Approver;
 use publish::Publisher;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -32,6 +33,17 @@ struct Seen {
     /// Where the control plane's machines are.
     addresses: Vec<IpAddr>,
     kubeconfig: Kubeconfig,
+}
+
+impl Seen {
+    /// A client of this machine's API server, which must be of the cluster that the record names.
+    async fn client(&self, facts: &Facts) -> Result<Client> {
+        let client = Client::new(&self.kubeconfig, SocketAddr::new(facts.node.address, facts.api_port()))?;
+        let published = self.record.published().context("the record names no cluster")?;
+        let uid = client.kube_system_uid().await?;
+        ensure!(uid == published.kube_system_uid.as_str(), "this machine's API server is of another cluster");
+        Ok(client)
+    }
 }
 
 /// What one leader does for workers.

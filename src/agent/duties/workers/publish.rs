@@ -15,7 +15,7 @@ use crate::node::Facts;
 use crate::node::minting::{Minted, mint, now};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use futures::future::join_all;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -56,21 +56,22 @@ impl Publisher {
     }
 
     async fn publish(&mut self, seen: &Seen) -> Result<()> {
-        let address = |address: IpAddr| SocketAddr::new(address, self.facts.api_port());
-        let client = Client::new(&seen.kubeconfig, address(self.facts.node.address))?;
+        let client = seen.client(&self.facts).await?;
         let published = seen.record.published().context("the record names no cluster")?;
-        let uid = client.kube_system_uid().await?;
-        ensure!(uid == published.kube_system_uid.as_str(), "this machine's API server is of another cluster");
         ensure!(
             ca_hashes(&seen.kubeconfig.authority)? == published.ca_hashes,
             "the authority in this machine's admin.conf is not the one that the cluster record names"
         );
         client.ensure_bootstrap_rbac().await?;
         let found = join::read::<JoinCluster>(&self.store, keys::JOIN_CLUSTER).await.context(READ)?;
-        let addresses = seen.addresses.iter().copied().map(address);
+        let port = self.facts.api_port();
+        let addresses = seen.addresses.iter().map(|address| SocketAddr::new(*address, port));
         let answers = join_all(addresses.map(|address| version(&seen.kubeconfig, address))).await;
         let before = match &found {
-            Found::Object { held: Ok(Join::Published(before)), .. } => Some(before.oldest_api_server.as_str()),
+            // That of an earlier generation had other API servers.
+            Found::Object { held: Ok(Join::Published(before)), .. } if before.generation == seen.record.generation => {
+                Some(before.oldest_api_server.as_str())
+            }
             Found::Object { .. } | Found::Nothing => None,
         };
         let ca_pem = String::from_utf8(seen.kubeconfig.authority.clone()).ok().context("the authority is no text")?;
