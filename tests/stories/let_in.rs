@@ -3,6 +3,7 @@
 use crate::support::World;
 use crate::support::world::RUN;
 use anyhow::{Context, Result, ensure};
+use serde_json::json;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -36,8 +37,28 @@ fn a_machine_comes_in_by_a_discovery_file_and_the_leader_approves_of_it() -> Res
         let names = world.nodes(1)?;
         ensure!(names.len() == 2 && names.iter().any(|name| name == NAME), "{names:?}");
         world.until_agent_says(&agent, &format!("approved the certificate of the Node '{NAME}'"))?;
-        is_administrator(world)
+        is_administrator(world)?;
+        no_token_is_made_that_kubernetes_itself_would_approve(world)
     })
+}
+
+/// Adds the binding of Kubernetes' documentation by which every bootstrap token is approved.
+fn no_token_is_made_that_kubernetes_itself_would_approve(world: &World) -> Result<()> {
+    const RBAC: &str = "rbac.authorization.k8s.io";
+    let binding = json!({
+        "apiVersion": format!("{RBAC}/v1"), "kind": "ClusterRoleBinding", "metadata": {"name": "auto-approve-csrs-for-group"},
+        "subjects": [{"apiGroup": RBAC, "kind": "Group", "name": "system:bootstrappers"}],
+        "roleRef": {
+            "apiGroup": RBAC, "kind": "ClusterRole",
+            "name": "system:certificates.k8s.io:certificatesigningrequests:nodeclient",
+        },
+    });
+    let made = world.kube("POST", &format!("/apis/{RBAC}/v1/clusterrolebindings"), Some(&binding))?;
+    ensure!(made["kind"] == "ClusterRoleBinding", "{made}");
+    let refused = world.on(1, &["kubeboot", "token", "--file", "/etc/another.conf"])?;
+    ensure!(refused.code == 6 && refused.text().contains("auto-approve-csrs-for-group"), "{}", refused.text());
+    ensure!(!below(world, "/etc/another.conf", 1)?.exists(), "it was made all the same");
+    Ok(())
 }
 
 /// Makes the discovery file on the control plane's machine, carries it to the other one, and has that join.
