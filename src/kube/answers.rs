@@ -230,8 +230,7 @@ mod tests {
         let bare = node(&json!({"metadata": {"name": "n1", "uid": "u1"}}))?;
         assert!(!bare.ready && !bare.silent && bare.provider_id.is_none() && bare.addresses.is_empty());
         for (word, ready, silent) in [("True", true, false), ("False", false, false), ("Unknown", false, true)] {
-            let conditions =
-                json!([{"type": "DiskPressure", "status": "Unknown"}, {"type": "Ready", "status": word}]);
+            let conditions = json!([{"type": "DiskPressure", "status": "Unknown"}, {"type": "Ready", "status": word}]);
             let read = node(&json!({"metadata": {"name": "n1", "uid": "u1"}, "status": {"conditions": conditions}}))?;
             assert_eq!((read.ready, read.silent), (ready, silent), "{word}");
         }

@@ -375,7 +375,9 @@ pub(crate) mod tests {
         let mut names = Vec::new();
         let end = loop {
             match watch.next().await {
-                Ok(Some(RequestChange { name, now })) => names.push(format!("{name} {} {}", now.is_some(), watch.version())),
+                Ok(Some(RequestChange { name, now })) => {
+                    names.push(format!("{name} {} {}", now.is_some(), watch.version()))
+                }
                 other => break other,
             }
         };

@@ -103,7 +103,9 @@ pub enum Pending {
     #[error("Kubernetes hears of the Node of this name, so another machine has it")]
     Alive,
     /// Its machine is gone or will come back, and its Node still says what it was.
-    #[error("it asks for the name of a control-plane machine of which Kubernetes hears nothing, and which is not reaped yet")]
+    #[error(
+        "it asks for the name of a control-plane machine of which Kubernetes hears nothing, and which is not reaped yet"
+    )]
     OfControlPlane,
 }
 

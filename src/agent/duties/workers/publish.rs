@@ -259,7 +259,8 @@ mod tests {
         let made = || api.objects().keys().filter(|path| path.starts_with(TOKENS)).count();
         let (at, mut spare) = (now(), None);
         for _ in 0..2 {
-            let error = renew_token(&store, &client, 3, at, &mut spare).await.err().context("nothing can be written")?;
+            let error =
+                renew_token(&store, &client, 3, at, &mut spare).await.err().context("nothing can be written")?;
             assert!(error.to_string().contains("s3:PutObject"), "{error:#}");
             assert_eq!(made(), 1, "no look makes another one");
         }

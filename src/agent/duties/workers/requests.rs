@@ -222,7 +222,10 @@ impl Waiting {
     fn may_tell(&mut self, now: Duration) -> bool {
         let telling = self.budget.spend(now);
         if telling.untold > 0 {
-            tracing::warn!("{} more requests for certificates are refused, or stay pending, than were told", telling.untold);
+            tracing::warn!(
+                "{} more requests for certificates are refused, or stay pending, than were told",
+                telling.untold
+            );
         }
         telling.may
     }
