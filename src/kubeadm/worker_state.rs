@@ -3,6 +3,7 @@
 //! As on a control-plane machine a marker is written before kubeadm starts, and again when the Node was seen. It names the cluster by what
 //! a restore leaves as it was: the UID of `kube-system` and the authority.
 
+use super::manifests::DEFAULT_DATA_DIR;
 use super::pki::digest;
 use super::state::{self, Marker};
 use crate::host::files;
@@ -116,12 +117,22 @@ impl WorkerMarker {
     }
 }
 
+/// Whether anything of a control plane is on the disk below `root`, with kubeboot's marker or without: it may be a voter, or the last copy of
+/// its data. `data_dir`: the folder of etcd's data, where the documents name one beside kubeadm's default.
+///
+/// # Errors
+/// When the marker of the control plane cannot be understood.
+pub fn has_control_plane(root: &Path, data_dir: Option<&Path>) -> Result<bool> {
+    let found = |folder: &Path| !state::control_plane_traces(root, Some(folder)).is_empty();
+    Ok(Marker::load(root)?.is_some() || found(Path::new(DEFAULT_DATA_DIR)) || data_dir.is_some_and(found))
+}
+
 /// Reads the state of the disk below `root` (`/` on a machine).
 ///
 /// # Errors
 /// When a marker cannot be understood.
 pub fn observe(root: &Path) -> Result<WorkerLocal> {
-    if Marker::load(root)?.is_some() {
+    if has_control_plane(root, None)? {
         return Ok(WorkerLocal::OfControlPlane);
     }
     let found = state::traces(root, None);
@@ -199,6 +210,22 @@ mod tests {
         let claim = ClaimId::parse("6f9619ff-8b86-4011-b42d-00c04fc964ff")?;
         Marker::new(&me()?, &claim, state::MarkerStage::Joining).save(root.path())?;
         assert_eq!(observe(root.path())?, WorkerLocal::OfControlPlane);
+        // Nobody has marked it, or a worker's marker lies beside it.
+        let done = marker(WorkerStage::Joined)?;
+        for trace in [
+            "/etc/kubernetes/manifests/etcd.yaml",
+            "/etc/kubernetes/manifests/kube-apiserver.yaml",
+            "/etc/kubernetes/admin.conf",
+            "/var/lib/etcd/member/wal/0.wal",
+        ] {
+            for marker in [None, Some(&done)] {
+                assert_eq!(observed(&[trace, KUBELET_CONF], marker)?, WorkerLocal::OfControlPlane, "{trace}");
+            }
+        }
+        let root = tempfile::tempdir()?;
+        let member = files::below(root.path(), Path::new("/data/etcd/member"));
+        fs::create_dir_all(member)?;
+        assert!(!has_control_plane(root.path(), None)? && has_control_plane(root.path(), Some(Path::new("/data/etcd")))?);
         Ok(())
     }
 

@@ -13,7 +13,9 @@ use crate::model::agent::{Ending, HookView};
 use crate::model::duration::in_words;
 use crate::model::worker::leave::{WorkerGoes, WorkerLeaveStep, WorkerLeaving, decide};
 use crate::model::worker::snapshot::WorkerLocal;
+use crate::model::worker::step::WorkerStop;
 use crate::node::draining::Draining;
+use crate::node::facts::read_documents;
 use crate::node::{Facts, departure};
 use crate::reset::ResetOptions;
 use crate::settings::Settings;
@@ -42,11 +44,8 @@ pub(super) async fn run(settings: Settings, options: ResetOptions) -> Result<Lea
         }
         return Ok(stayed(why));
     }
-    let local = worker_state::observe(Path::new("/")).context(Exit::Operator)?;
-    if local == WorkerLocal::OfControlPlane {
-        let why = "this machine is a node of a control plane by its disk: correct the setting 'role'";
-        return Err(anyhow!(why).context(Exit::Operator));
-    }
+    let documents = read_documents(settings.kubeadm_config.as_deref()).context(Exit::Usage)?;
+    let local = local(documents.data_dir())?;
     let plan = plan(&settings);
     if options.dry_run {
         say("plan:");
@@ -68,6 +67,11 @@ pub(super) async fn run(settings: Settings, options: ResetOptions) -> Result<Lea
     let lock =
         Lock::acquire_preempting(Path::new(lock::PATH), "kubeboot reset --now", LOCK_TIMEOUT, others, log).await?;
     keep_up_out().await;
+    // Whoever held the lock until now may have left another state.
+    if self::local(facts.documents.data_dir())? == WorkerLocal::Fresh {
+        departure::remove(Path::new("/")).context(Exit::Operator)?;
+        return Ok(stayed("this machine is a node of no cluster"));
+    }
     drain(&facts).await;
     wipe_here(&facts, &lock).await?;
     tracing::info!(
@@ -76,6 +80,16 @@ pub(super) async fn run(settings: Settings, options: ResetOptions) -> Result<Lea
         facts.node_name
     );
     Ok(Leaving::Left)
+}
+
+/// What this machine's disk says. Nothing of a control plane is ever wiped as a worker's. `data_dir`: where the documents have etcd's data.
+fn local(data_dir: Option<&Path>) -> Result<WorkerLocal> {
+    let root = Path::new("/");
+    let local = worker_state::observe(root).context(Exit::Operator)?;
+    if local == WorkerLocal::OfControlPlane || worker_state::has_control_plane(root, data_dir).context(Exit::Operator)? {
+        return Err(anyhow!("{}", WorkerStop::OfControlPlane).context(Exit::Operator));
+    }
+    Ok(local)
 }
 
 /// What is going to be done, for people.

@@ -145,6 +145,13 @@ fn a_join_that_was_cut_off_by_a_power_cut_is_begun_anew() -> Result<()> {
             "{}",
             refused.text()
         );
+        // What only a control plane has is never wiped as a worker's.
+        let administrators = world.disk(2)?.join("etc/kubernetes/admin.conf");
+        std::fs::write(&administrators, "")?;
+        let refused = world.on(2, &["kubeboot", "reset", "--now", "--yes"])?;
+        ensure!(refused.code == 6 && refused.stderr.contains("a node of a control plane by its disk"), "{}", refused.text());
+        ensure!(world.disk(2)?.join(MARKER).exists() && administrators.exists(), "it was touched");
+        std::fs::remove_file(administrators)?;
         // Its operator has it leave: it is drained and wiped, and comes in again.
         let ended = world.on(2, &["kubeboot", "reset", "--now", "--yes"])?;
         ensure!(ended.code == 0 && ended.stderr.contains("it is drained"), "{}", ended.text());

@@ -98,7 +98,7 @@ pub enum WorkerLocal {
         /// The cluster.
         cluster: ClusterIdentity,
     },
-    /// kubeboot has made this machine a node of a control plane.
+    /// Something of a control plane is here, whether kubeboot has made it or not.
     OfControlPlane,
     /// Files of kubeadm without kubeboot's marker.
     Unexplained {

@@ -139,7 +139,7 @@ pub enum WorkerWipe {
 /// What an operator must decide.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WorkerStop {
-    /// kubeboot has made this machine a node of a control plane.
+    /// Something of a control plane is on this machine's disk.
     OfControlPlane,
     /// Files of kubeadm that kubeboot did not make.
     Unexplained {
