@@ -1,7 +1,7 @@
 //! What a worker asks the endpoint with its kubelet's own credentials: its Node, and the pods on it. More than that they may not.
 
 use super::access::ApiAccess;
-use super::answers::{self, KubeNode};
+use super::answers::{self, CORDONED, KubeNode};
 use super::client::{NODES, in_folder};
 use super::transport::{HttpAnswer, Transport, unverified};
 use crate::model::worker::drain::{Eviction, PodId, SeenPod};
@@ -58,14 +58,31 @@ impl KubeletClient {
         answers::node(&self.success(answer, &path)?).map(Some).with_context(|| self.failed(&path))
     }
 
-    /// Closes the Node for new pods.
+    /// Closes the Node for new pods, with a mark that this program has. One that somebody else has closed stays theirs.
     ///
     /// # Errors
     /// When the server does not answer, or refuses.
     pub async fn cordon(&self) -> Result<()> {
         let path = in_folder(NODES, &self.node)?;
-        let answer = self.call(Method::PATCH, &path, Some(&json!({"spec": {"unschedulable": true}}))).await?;
-        self.success(answer, &path).map(drop)
+        let answer = self.call(Method::GET, &path, None).await?;
+        if self.success(answer, &path)?["spec"]["unschedulable"] == true {
+            return Ok(());
+        }
+        self.patch(&path, &json!({"metadata": {"annotations": {CORDONED: "true"}}, "spec": {"unschedulable": true}})).await
+    }
+
+    /// Opens the Node for new pods again, and takes the mark away.
+    ///
+    /// # Errors
+    /// When the server does not answer, or refuses.
+    pub async fn uncordon(&self) -> Result<()> {
+        let path = in_folder(NODES, &self.node)?;
+        self.patch(&path, &json!({"metadata": {"annotations": {CORDONED: null}}, "spec": {"unschedulable": null}})).await
+    }
+
+    async fn patch(&self, path: &str, patch: &Value) -> Result<()> {
+        let answer = self.call(Method::PATCH, path, Some(patch)).await?;
+        self.success(answer, path).map(drop)
     }
 
     /// The pods on this machine.
@@ -157,7 +174,36 @@ fn pod(object: &Value) -> Option<SeenPod> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kube::server::Server;
     use crate::model::worker::drain::PodFate;
+
+    const NODE: &str = "/api/v1/nodes/w1";
+
+    async fn of_server() -> Result<(std::sync::Arc<Server>, KubeletClient)> {
+        let (server, other) = Server::start().await?;
+        let url = format!("http://{}", other.address());
+        let transport = Transport::new(unverified(), url.clone(), CALL_TIMEOUT, LIMIT)?;
+        Ok((server, KubeletClient { transport, server: url, node: "w1".to_owned() }))
+    }
+
+    #[tokio::test]
+    async fn a_node_that_this_program_has_closed_is_opened_again_and_no_other() -> Result<()> {
+        let (server, client) = of_server().await?;
+        let node = |spec: Value| json!({"metadata": {"name": "w1", "uid": "u"}, "spec": spec});
+        server.put(NODE, node(json!({})));
+        assert!(client.node().await?.is_some_and(|node| !node.is_cordoned));
+        client.cordon().await?;
+        assert_eq!(server.objects()[NODE]["spec"]["unschedulable"], true);
+        assert!(client.node().await?.is_some_and(|node| node.is_cordoned));
+        client.uncordon().await?;
+        assert!(client.node().await?.is_some_and(|node| !node.is_cordoned));
+        assert_eq!(server.objects()[NODE]["spec"]["unschedulable"], Value::Null);
+        server.put(NODE, node(json!({"unschedulable": true})));
+        client.cordon().await?;
+        assert!(client.node().await?.is_some_and(|node| !node.is_cordoned), "an operator has closed it");
+        assert!(!server.asked().last().is_some_and(|asked| asked.starts_with("PATCH")));
+        Ok(())
+    }
 
     #[test]
     fn pods_are_read_with_their_owners() {

@@ -95,6 +95,7 @@ mod tests {
             kubelet_version: None,
             addresses: Vec::new(),
             marks: NodeMarks::default(),
+            is_cordoned: false,
         }
     }
 

@@ -14,6 +14,8 @@ pub struct WorkerNode {
     missing_since: Option<Instant>,
     /// Whether kubelet was restarted since then.
     pub restarted: bool,
+    /// Whether the Node is this machine's, and kubeboot has closed it for new pods.
+    pub is_cordoned: bool,
 }
 
 /// A client of the endpoint, with the credentials that kubelet has now: it renews them by itself.
@@ -44,7 +46,10 @@ impl WorkerNode {
             Ok(Some(node)) => {
                 *self = Self::default();
                 match node.provider_id {
-                    Some(provider_id) if provider_id == own => NodeView::Mine,
+                    Some(provider_id) if provider_id == own => {
+                        self.is_cordoned = node.is_cordoned;
+                        NodeView::Mine
+                    }
                     Some(provider_id) => NodeView::OfAnother { provider_id },
                     None => NodeView::Unnamed,
                 }
@@ -75,6 +80,7 @@ mod tests {
             kubelet_version: None,
             addresses: Vec::new(),
             marks: Default::default(),
+            is_cordoned: false,
         }
     }
 
@@ -90,9 +96,13 @@ mod tests {
         watch.restarted = true;
         assert_eq!(watch.take(Ok(Some(node(Some(OWN)))), OWN, start), NodeView::Mine);
         assert!(!watch.restarted, "the next time it is restarted again");
+        let closed = KubeNode { is_cordoned: true, ..node(Some(OWN)) };
+        assert_eq!(watch.take(Ok(Some(closed)), OWN, start), NodeView::Mine);
+        assert!(watch.is_cordoned);
         let other = "aws:///eu-central-1a/i-00000002";
         let taken = NodeView::OfAnother { provider_id: other.into() };
         assert_eq!(watch.take(Ok(Some(node(Some(other)))), OWN, start), taken);
+        assert!(!watch.is_cordoned);
         assert_eq!(watch.take(Ok(Some(node(None))), OWN, start), NodeView::Unnamed);
     }
 }

@@ -106,6 +106,7 @@ fn health(step: &WorkerStep, leaving: bool) -> Health {
         | WorkerStep::Join
         | WorkerStep::MarkJoined
         | WorkerStep::RestartKubelet
+        | WorkerStep::Uncordon
         | WorkerStep::CompleteHook => Health::Degraded,
     }
 }

@@ -169,6 +169,7 @@ fn registered(seen: &WorkerSnapshot) -> WorkerStep {
     }
     match (seen.kubelet_answers, seen.hook) {
         (Some(false), _) => WorkerStep::Wait(WorkerWait::Kubelet),
+        (Some(true) | None, _) if seen.is_cordoned => WorkerStep::Uncordon,
         (Some(true) | None, LaunchHookState::Due) => WorkerStep::CompleteHook,
         (Some(true) | None, LaunchHookState::Settled) => WorkerStep::Done,
     }

@@ -29,6 +29,8 @@ pub struct WorkerSnapshot {
     pub defects: Vec<Defect>,
     /// Its Node.
     pub node: NodeView,
+    /// Whether its Node is closed for new pods, and kubeboot has closed it: before it was wiped, and joined again.
+    pub is_cordoned: bool,
     /// Whether kubelet was restarted since the Node has been missing.
     pub kubelet_restarted: bool,
     /// Whether kubelet answers on this machine; `None`: it was not asked.

@@ -30,6 +30,8 @@ pub enum WorkerStep {
     MarkJoined,
     /// Restart kubelet, which registers its Node when it starts.
     RestartKubelet,
+    /// Open the Node for new pods, which kubeboot had closed.
+    Uncordon,
     /// Complete the launch hook.
     CompleteHook,
     /// Nothing: this machine is what it should be.
@@ -186,6 +188,7 @@ impl WorkerStep {
             Self::Join => "join",
             Self::MarkJoined => "mark",
             Self::RestartKubelet => "restart kubelet",
+            Self::Uncordon => "uncordon",
             Self::CompleteHook => "complete the hook",
             Self::Done => "done",
         }
@@ -240,6 +243,7 @@ impl fmt::Display for WorkerStep {
                 "restart kubelet, which registers its Node only when it starts: the API server has had none for {}",
                 in_words(GONE_GRACE)
             ),
+            Self::Uncordon => f.write_str("open the Node for new pods: kubeboot had closed it before this machine joined again"),
             Self::CompleteHook => f.write_str("complete the launch hook: the Node is registered and kubelet answers"),
             Self::Done => f.write_str("nothing: this machine is a node of its cluster"),
         }

@@ -14,10 +14,11 @@ use crate::model::up::back_off::back_off;
 use crate::model::worker::snapshot::{Fetched, WorkerSnapshot};
 use crate::node::credentials::FOLDER;
 use crate::node::point::Point;
+use crate::node::worker_node;
 use crate::up::failed_attempt::FailedAttempt;
 use crate::up::init::progress;
 use crate::up::time_left::for_attempt;
-use crate::up::{POLL_INTERVAL, StepOutcome, Waiting};
+use crate::up::{POLL_INTERVAL, StepOutcome, Waiting, terminating};
 use anyhow::{Context, Result};
 use std::path::Path;
 use tokio::time::Instant;
@@ -89,6 +90,17 @@ impl WorkerContext {
         wipe::wipe(&self.kubeadm, None, socket, MemberData::Removed).await.context(Exit::Kubeadm)?;
         WorkerMarker::remove(Path::new("/"))?;
         self.looker.node = Default::default();
+        Ok(StepOutcome::Again)
+    }
+
+    /// Opens the Node for new pods, which kubeboot had closed.
+    ///
+    /// # Errors
+    /// The machine goes for good, or no API server does that.
+    pub(super) async fn uncordon(&mut self) -> Result<StepOutcome> {
+        terminating::must_not_be_leaving(&self.facts)?;
+        worker_node::client(&self.facts)?.uncordon().await?;
+        tracing::info!(node = self.facts.node_name, "opened the Node for new pods");
         Ok(StepOutcome::Again)
     }
 

@@ -171,6 +171,7 @@ async fn pass(context: &mut WorkerContext, deadline: Instant) -> Result<StepOutc
             context.looker.node.restarted = true;
             Ok(StepOutcome::Again)
         }
+        WorkerStep::Uncordon => context.uncordon().await,
         WorkerStep::CompleteHook => match context.hook.complete().await? {
             HookAnswer::Settled => {
                 Point::HookCompleted.reached();

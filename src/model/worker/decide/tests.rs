@@ -42,6 +42,7 @@ fn fresh_machine() -> WorkerSnapshot {
         kubelet: "v1.36.1".into(),
         defects: Vec::new(),
         node: NodeView::NotAsked,
+        is_cordoned: false,
         kubelet_restarted: false,
         kubelet_answers: None,
         pause: None,
@@ -190,6 +191,9 @@ fn a_node_of_a_cluster_has_nothing_to_do_but_to_be_seen() {
         (mine(), WorkerStep::CompleteHook),
         (done(), WorkerStep::Done),
         (WorkerSnapshot { kubelet_answers: Some(false), ..mine() }, WorkerStep::Wait(WorkerWait::Kubelet)),
+        // It was drained by hand, and has joined again.
+        (WorkerSnapshot { is_cordoned: true, ..mine() }, WorkerStep::Uncordon),
+        (WorkerSnapshot { is_cordoned: true, ..done() }, WorkerStep::Uncordon),
         (WorkerSnapshot { source_dest_check: CheckState::Due, ..done() }, WorkerStep::SwitchOffCheck),
         // What join/ says, or does not say, is no business of one that has joined, as long as it names no other cluster.
         (WorkerSnapshot { cluster: Fetched::Absent, token: Fetched::NotAsked, ..done() }, WorkerStep::Done),
@@ -275,7 +279,7 @@ fn an_endpoint_in_the_settings_must_be_the_published_one() {
 #[test]
 fn it_converges_wherever_it_is_cut_off() {
     for cut_at in 0..12 {
-        let mut seen = WorkerSnapshot { source_dest_check: CheckState::Due, ..fresh_machine() };
+        let mut seen = WorkerSnapshot { source_dest_check: CheckState::Due, is_cordoned: true, ..fresh_machine() };
         let mut steps = Vec::new();
         for pass in 0..40 {
             let step = decided(&seen);
@@ -301,6 +305,8 @@ fn it_converges_wherever_it_is_cut_off() {
                     seen.local = joined(NodeView::Mine).local;
                     seen.kubelet_answers = Some(true);
                 }
+                WorkerStep::Uncordon if cut => {}
+                WorkerStep::Uncordon => seen.is_cordoned = false,
                 WorkerStep::CompleteHook if cut => {}
                 WorkerStep::CompleteHook => seen.hook = LaunchHookState::Settled,
                 WorkerStep::StandBy { .. } | WorkerStep::Wait(_) | WorkerStep::Stop(_) => panic!("{steps:?}: {step}"),
