@@ -138,6 +138,9 @@ async fn node(input: &CheckInput) -> Found {
         NodeView::Silent { why } => {
             Finding::unanswered(why, "see that the endpoint answers, and kubelet's certificate")
         }
+        NodeView::Refused { why } => {
+            Finding::failed(why, "if kubelet gets no other credentials, run 'kubeboot reset --now': this machine joins anew")
+        }
         NodeView::NotAsked | NodeView::Missing { .. } => Finding::warning(
             format!("there is no Node '{name}'"),
             "kubelet registers it when it starts: the agent restarts it after two minutes",

@@ -25,6 +25,11 @@ const MOST_PAGES: usize = 22;
 /// By this annotation the API tells the image of a static pod.
 const MIRROR: &str = "kubernetes.io/config.mirror";
 
+/// Credentials that no API server takes, or that cannot be used at all, in words.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct BadCredentials(pub String);
+
 /// The endpoint, asked as this machine's kubelet.
 #[derive(Clone)]
 pub struct KubeletClient {
@@ -38,22 +43,29 @@ impl KubeletClient {
     /// By kubelet's own kubeconfig. Must be called within the tokio runtime.
     ///
     /// # Errors
-    /// The file or a certificate that it names cannot be used.
+    /// [`BadCredentials`]: the file or a certificate that it names cannot be used.
     pub fn new(kubeconfig: &Path, node: &str) -> Result<Self> {
-        let ApiAccess { server, client, bearer, .. } = ApiAccess::find(Some(kubeconfig))?;
-        let transport = Transport::new(client, server.clone(), CALL_TIMEOUT, LIMIT)?.with_bearer(bearer);
-        Ok(Self { transport, server, node: node.to_owned() })
+        let made = || {
+            let ApiAccess { server, client, bearer, .. } = ApiAccess::find(Some(kubeconfig))?;
+            let transport = Transport::new(client, server.clone(), CALL_TIMEOUT, LIMIT)?.with_bearer(bearer);
+            anyhow::Ok(Self { transport, server, node: node.to_owned() })
+        };
+        made().map_err(|error| BadCredentials(format!("{error:#}")).into())
     }
 
     /// This machine's Node, or another one of its name, if there is one.
     ///
     /// # Errors
-    /// When the server does not answer, or not with a Node.
+    /// When the server does not answer, or not with a Node; [`BadCredentials`] where it does not know who asks (401).
     pub async fn node(&self) -> Result<Option<KubeNode>> {
         let path = in_folder(NODES, &self.node)?;
         let answer = self.call(Method::GET, &path, None).await?;
         if answer.status == StatusCode::NOT_FOUND {
             return Ok(None);
+        }
+        if answer.status == StatusCode::UNAUTHORIZED {
+            let said = answers::message(&answer.body);
+            return Err(BadCredentials(format!("{}: it answered 401: {said}", self.failed(&path))).into());
         }
         answers::node(&self.success(answer, &path)?).map(Some).with_context(|| self.failed(&path))
     }

@@ -1,7 +1,7 @@
 //! This worker's Node, asked for with its kubelet's own credentials, and since when it has been missing.
 
 use super::Facts;
-use crate::kube::{KubeNode, KubeletClient};
+use crate::kube::{BadCredentials, KubeNode, KubeletClient};
 use crate::kubeadm::worker_state::KUBELET_CONF;
 use crate::model::worker::revive::NodeView;
 use anyhow::Result;
@@ -21,7 +21,7 @@ pub struct WorkerNode {
 /// A client of the endpoint, with the credentials that kubelet has now: it renews them by itself.
 ///
 /// # Errors
-/// It has none that can be used.
+/// [`BadCredentials`]: it has none that can be used.
 pub fn client(facts: &Facts) -> Result<KubeletClient> {
     KubeletClient::new(Path::new(KUBELET_CONF), &facts.node_name)
 }
@@ -57,7 +57,8 @@ impl WorkerNode {
             Err(error) => {
                 // Nobody said that it was there, or that it was not: the two minutes count what was said without a pause.
                 self.missing_since = None;
-                NodeView::Silent { why: format!("{error:#}") }
+                let why = format!("{error:#}");
+                if error.is::<BadCredentials>() { NodeView::Refused { why } } else { NodeView::Silent { why } }
             }
         }
     }
@@ -93,6 +94,8 @@ mod tests {
         assert_eq!(look(Ok(None), 1), NodeView::Missing { lasted: minute });
         assert!(matches!(look(Err(anyhow!("refused")), 2), NodeView::Silent { why } if why == "refused"));
         assert_eq!(look(Ok(None), 3), NodeView::Missing { lasted: Duration::ZERO });
+        let unknown = watch.take(Err(BadCredentials("it answered 401".into()).into()), OWN, start);
+        assert_eq!(unknown, NodeView::Refused { why: "it answered 401".into() });
         watch.restarted = true;
         assert_eq!(watch.take(Ok(Some(node(Some(OWN)))), OWN, start), NodeView::Mine);
         assert!(!watch.restarted, "the next time it is restarted again");

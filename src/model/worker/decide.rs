@@ -1,6 +1,6 @@
 //! A worker's one decision: from what one look finds to one step. Whatever stopped it before, it comes to the same end.
 
-use super::revive::{NodeView, restarts_kubelet};
+use super::revive::{GIVEN_UP_GRACE, NodeView, restarts_kubelet};
 use super::skew::Skew;
 use super::snapshot::{
     CheckState, ClusterIdentity, Fetched, LaunchHookState, WorkerLocal, WorkerPolicy, WorkerSnapshot,
@@ -130,7 +130,10 @@ fn half_made(seen: &WorkerSnapshot) -> WorkerStep {
     match &seen.node {
         NodeView::Mine => WorkerStep::MarkJoined,
         // The credentials may be of a token that was taken back: whatever they are worth, a new attempt needs nothing of them.
-        NodeView::NotAsked => WorkerStep::Wipe(WorkerWipe::HalfMade),
+        NodeView::NotAsked | NodeView::Refused { .. } => WorkerStep::Wipe(WorkerWipe::HalfMade),
+        NodeView::Missing { lasted } if seen.kubelet_restarted && *lasted >= GIVEN_UP_GRACE => {
+            WorkerStep::Wipe(WorkerWipe::HalfMade)
+        }
         NodeView::Silent { .. } | NodeView::Missing { .. } | NodeView::OfAnother { .. } | NodeView::Unnamed => {
             registered(seen)
         }
@@ -148,6 +151,7 @@ pub fn awaited(node: &NodeView, name: &str, restarted: bool) -> Option<WorkerWai
             Some(WorkerWait::ApiServer { why })
         }
         NodeView::Silent { why } => Some(WorkerWait::ApiServer { why: why.clone() }),
+        NodeView::Refused { why } => Some(WorkerWait::Credentials { why: why.clone() }),
         NodeView::Unnamed => Some(WorkerWait::ProviderId { node: node_name }),
         NodeView::OfAnother { provider_id } => {
             Some(WorkerWait::NameTaken { node: node_name, provider_id: provider_id.clone() })

@@ -101,6 +101,11 @@ pub enum WorkerWait {
         /// Why it does not.
         why: String,
     },
+    /// kubelet to have credentials that an API server takes.
+    Credentials {
+        /// Why it takes none.
+        why: String,
+    },
     /// kubelet to register the Node.
     Registration {
         /// Its name.
@@ -200,7 +205,7 @@ impl WorkerWait {
     #[must_use]
     pub const fn needs_operator(&self) -> bool {
         match self {
-            Self::Blank(_) | Self::Unreadable { .. } | Self::NameTaken { .. } => true,
+            Self::Blank(_) | Self::Unreadable { .. } | Self::Credentials { .. } | Self::NameTaken { .. } => true,
             Self::Store { .. }
             | Self::Denied(_)
             | Self::Absent(_)
@@ -290,9 +295,18 @@ impl fmt::Display for WorkerWait {
             }
             Self::Pause { .. } => f.write_str("the next attempt to join, after a pause that grows to a minute"),
             Self::ApiServer { why } => write!(f, "an API server to say whether this machine's Node is there: {why}"),
+            Self::Credentials { why } => write!(
+                f,
+                "kubelet to have credentials that an API server takes: {why}; if it gets none, run 'kubeboot reset --now' here, and this \
+                 machine joins anew"
+            ),
             Self::Registration { node, restarted: false } => write!(f, "kubelet to register the Node '{node}'"),
             Self::Registration { node, restarted: true } => {
-                write!(f, "kubelet, which was restarted, to register the Node '{node}': see 'journalctl -u kubelet'")
+                write!(
+                    f,
+                    "kubelet, which was restarted, to register the Node '{node}': see 'journalctl -u kubelet'; if it does not, run \
+                     'kubeboot reset --now' here, and this machine joins anew"
+                )
             }
             Self::NameTaken { node, provider_id } => write!(
                 f,

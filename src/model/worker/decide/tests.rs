@@ -67,6 +67,10 @@ fn decided(seen: &WorkerSnapshot) -> WorkerStep {
     decide(seen, &WorkerPolicy::default(), identity)
 }
 
+fn refused() -> NodeView {
+    NodeView::Refused { why: "it answered 401".into() }
+}
+
 fn missing(seconds: u64) -> NodeView {
     NodeView::Missing { lasted: Duration::from_secs(seconds) }
 }
@@ -158,6 +162,16 @@ fn an_attempt_that_was_cut_off_goes_on_or_begins_anew() {
         (begun(NodeView::NotAsked), WorkerStep::Wipe(WorkerWipe::HalfMade)),
         (begun(missing(5)), WorkerStep::Wait(WorkerWait::Registration { node: "w1".into(), restarted: false })),
         (begun(missing(120)), WorkerStep::RestartKubelet),
+        // Its request was refused, or its token taken back: nothing of it comes to an end any more.
+        (begun(refused()), WorkerStep::Wipe(WorkerWipe::HalfMade)),
+        (
+            WorkerSnapshot { kubelet_restarted: true, ..begun(missing(299)) },
+            WorkerStep::Wait(WorkerWait::Registration { node: "w1".into(), restarted: true }),
+        ),
+        (
+            WorkerSnapshot { kubelet_restarted: true, ..begun(missing(300)) },
+            WorkerStep::Wipe(WorkerWipe::HalfMade),
+        ),
         (
             begun(NodeView::Silent { why: "refused".into() }),
             WorkerStep::Wait(WorkerWait::ApiServer { why: "refused".into() }),
@@ -220,6 +234,8 @@ fn a_node_of_a_cluster_has_nothing_to_do_but_to_be_seen() {
             joined(NodeView::Silent { why: "refused".into() }),
             WorkerStep::Wait(WorkerWait::ApiServer { why: "refused".into() }),
         ),
+        // Nobody wipes one that has joined on a 401.
+        (joined(refused()), WorkerStep::Wait(WorkerWait::Credentials { why: "it answered 401".into() })),
     ];
     for (seen, expected) in rows {
         assert_eq!(decided(&seen), expected, "{seen:?}");
@@ -330,6 +346,14 @@ fn every_wait_and_stop_is_a_sentence_of_its_own() {
         WorkerWait::OlderApiServer { kubelet: "v1.37.0".into(), oldest: "v1.36.1".into() },
         WorkerWait::NameTaken { node: "w1".into(), provider_id: "aws:///a/i-00000002\n".into() },
     ];
+    // What a machine may wait for until somebody does something has its command.
+    let lasting = [
+        WorkerWait::Credentials { why: "it answered 401".into() },
+        WorkerWait::Registration { node: "w1".into(), restarted: true },
+    ];
+    for wait in &lasting {
+        assert!(wait.to_string().contains("kubeboot reset --now"), "{wait}");
+    }
     let said: std::collections::BTreeSet<String> = waits.iter().map(ToString::to_string).collect();
     assert_eq!(said.len(), waits.len());
     assert!(said.iter().all(|said| said.lines().count() == 1), "{said:?}");
