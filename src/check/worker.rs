@@ -150,8 +150,8 @@ async fn node(input: &CheckInput) -> Found {
             "see 'journalctl -u kubelet' and the cloud controller manager",
         ),
         NodeView::OfAnother { provider_id } => {
-            let wait = WorkerWait::NameTaken { node: name.clone(), provider_id };
-            Finding::failed(format!("'kubeboot up' would wait for {wait}"), format!("kubectl delete node {name}"))
+            let wait = WorkerWait::NodeTaken { node: name.clone(), provider_id };
+            Finding::failed(format!("'kubeboot up' would wait for {wait}"), "kubeboot reset --now")
         }
     }])
 }

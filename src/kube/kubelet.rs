@@ -2,8 +2,10 @@
 
 use super::access::ApiAccess;
 use super::answers::{self, CORDONED, KubeNode};
+use super::bearer::Bearer;
 use super::client::{NODES, in_folder};
-use super::transport::{HttpAnswer, Transport, unverified};
+use super::transport::{HttpAnswer, Transport, unverified, verified};
+use crate::model::joining::{BootstrapToken, JoinCluster};
 use crate::model::worker::drain::{Eviction, PodId, SeenPod};
 use crate::settings::Endpoint;
 use anyhow::{Context, Result, bail, ensure};
@@ -51,6 +53,17 @@ impl KubeletClient {
             anyhow::Ok(Self { transport, server, node: node.to_owned() })
         };
         made().map_err(|error| BadCredentials(format!("{error:#}")).into())
+    }
+
+    /// By a bootstrap token, of a cluster that this machine is about to join. Must be called within the tokio runtime.
+    ///
+    /// # Errors
+    /// The cluster's authority cannot be used.
+    pub fn with_token(cluster: &JoinCluster, token: &BootstrapToken, node: &str) -> Result<Self> {
+        let server = format!("https://{}", cluster.endpoint);
+        let (client, bearer) = (verified(cluster.ca_pem.as_bytes())?, Bearer::Token(token.expose().to_owned()));
+        let transport = Transport::new(client, server.clone(), CALL_TIMEOUT, LIMIT)?.with_bearer(Some(bearer));
+        Ok(Self { transport, server, node: node.to_owned() })
     }
 
     /// This machine's Node, or another one of its name, if there is one.

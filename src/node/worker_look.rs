@@ -75,6 +75,7 @@ impl WorkerLooker {
             now: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs(),
             kubelet: self.kubelet_version(&local).await?,
             defects: Vec::new(),
+            namesake: NodeView::NotAsked,
             is_cordoned: node == NodeView::Mine && self.node.is_cordoned,
             node,
             kubelet_restarted: self.node.restarted,

@@ -3,6 +3,7 @@
 use super::Facts;
 use crate::kube::{BadCredentials, KubeNode, KubeletClient};
 use crate::kubeadm::worker_state::KUBELET_CONF;
+use crate::model::joining::{JoinCluster, JoinToken};
 use crate::model::worker::revive::NodeView;
 use anyhow::Result;
 use std::path::Path;
@@ -24,6 +25,16 @@ pub struct WorkerNode {
 /// [`BadCredentials`]: it has none that can be used.
 pub fn client(facts: &Facts) -> Result<KubeletClient> {
     KubeletClient::new(Path::new(KUBELET_CONF), &facts.node_name)
+}
+
+/// What an API server says of the Node of this machine's name to whoever has only the token, before anything is joined: kubelet would adopt
+/// the Node of a machine that is gone, and keep it alive.
+pub async fn namesake(facts: &Facts, cluster: &JoinCluster, token: &JoinToken) -> NodeView {
+    let asked = match KubeletClient::with_token(cluster, &token.token, &facts.node_name) {
+        Ok(client) => client.node().await,
+        Err(error) => Err(error),
+    };
+    WorkerNode::default().take(asked, &facts.node.provider_id, Instant::now())
 }
 
 impl WorkerNode {

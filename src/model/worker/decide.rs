@@ -106,7 +106,22 @@ fn fresh(seen: &WorkerSnapshot, policy: &WorkerPolicy) -> WorkerStep {
     match (seen.source_dest_check, seen.pause) {
         (CheckState::Due, _) => WorkerStep::SwitchOffCheck,
         (CheckState::Settled, Some(left)) => WorkerStep::Wait(WorkerWait::Pause { left }),
-        (CheckState::Settled, None) => WorkerStep::Join,
+        (CheckState::Settled, None) => named(seen),
+    }
+}
+
+/// A machine that lacks nothing: it joins unless its name is taken. With a Node of another provider ID kubelet would adopt that one for
+/// ever, for nobody deletes a Node that is kept alive.
+fn named(seen: &WorkerSnapshot) -> WorkerStep {
+    match &seen.namesake {
+        NodeView::OfAnother { provider_id } => {
+            let (node, provider_id) = (seen.node_name.clone(), provider_id.clone());
+            WorkerStep::Wait(WorkerWait::NameTaken { node, provider_id })
+        }
+        NodeView::Silent { why } | NodeView::Refused { why } => {
+            WorkerStep::Wait(WorkerWait::ApiServer { why: why.clone() })
+        }
+        NodeView::NotAsked | NodeView::Missing { .. } | NodeView::Mine | NodeView::Unnamed => WorkerStep::Join,
     }
 }
 
@@ -131,16 +146,17 @@ fn half_made(seen: &WorkerSnapshot) -> WorkerStep {
         NodeView::Mine => WorkerStep::MarkJoined,
         // The credentials may be of a token that was taken back: whatever they are worth, a new attempt needs nothing of them.
         NodeView::NotAsked | NodeView::Refused { .. } => WorkerStep::Wipe(WorkerWipe::HalfMade),
+        // Its kubelet keeps another machine's Node alive. Without it that goes, and this one waits for that.
+        NodeView::OfAnother { .. } => WorkerStep::Wipe(WorkerWipe::HalfMade),
         NodeView::Missing { lasted } if seen.kubelet_restarted && *lasted >= GIVEN_UP_GRACE => {
             WorkerStep::Wipe(WorkerWipe::HalfMade)
         }
-        NodeView::Silent { .. } | NodeView::Missing { .. } | NodeView::OfAnother { .. } | NodeView::Unnamed => {
-            registered(seen)
-        }
+        NodeView::Silent { .. } | NodeView::Missing { .. } | NodeView::Unnamed => registered(seen),
     }
 }
 
-/// What is waited for until this machine's Node, which has this name, is there; `None` once it is. `restarted`: kubelet was, for it.
+/// What is waited for until the Node of this machine, which has joined and has this name, is there; `None` once it is. `restarted`: kubelet
+/// was, for it.
 #[must_use]
 pub fn awaited(node: &NodeView, name: &str, restarted: bool) -> Option<WorkerWait> {
     let node_name = name.to_owned();
@@ -154,7 +170,7 @@ pub fn awaited(node: &NodeView, name: &str, restarted: bool) -> Option<WorkerWai
         NodeView::Refused { why } => Some(WorkerWait::Credentials { why: why.clone() }),
         NodeView::Unnamed => Some(WorkerWait::ProviderId { node: node_name }),
         NodeView::OfAnother { provider_id } => {
-            Some(WorkerWait::NameTaken { node: node_name, provider_id: provider_id.clone() })
+            Some(WorkerWait::NodeTaken { node: node_name, provider_id: provider_id.clone() })
         }
         NodeView::Missing { .. } => Some(WorkerWait::Registration { node: node_name, restarted }),
     }

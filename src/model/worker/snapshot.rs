@@ -29,6 +29,8 @@ pub struct WorkerSnapshot {
     pub defects: Vec<Defect>,
     /// Its Node.
     pub node: NodeView,
+    /// The Node of its name in the cluster of `join/`, asked with the token; not asked where nothing is about to be joined.
+    pub namesake: NodeView,
     /// Whether its Node is closed for new pods, and kubeboot has closed it: before it was wiped, and joined again.
     pub is_cordoned: bool,
     /// Whether kubelet was restarted since the Node has been missing.

@@ -113,8 +113,15 @@ pub enum WorkerWait {
         /// Whether kubelet was restarted for it.
         restarted: bool,
     },
-    /// The Node of this name to be gone, which another machine has.
+    /// The Node of this machine's name to be gone, which another machine has, before this one joins.
     NameTaken {
+        /// Its name.
+        node: String,
+        /// The provider ID of the other machine.
+        provider_id: String,
+    },
+    /// The same, on a machine that has joined: its own kubelet keeps that Node alive.
+    NodeTaken {
         /// Its name.
         node: String,
         /// The provider ID of the other machine.
@@ -205,7 +212,11 @@ impl WorkerWait {
     #[must_use]
     pub const fn needs_operator(&self) -> bool {
         match self {
-            Self::Blank(_) | Self::Unreadable { .. } | Self::Credentials { .. } | Self::NameTaken { .. } => true,
+            Self::Blank(_)
+            | Self::Unreadable { .. }
+            | Self::Credentials { .. }
+            | Self::NameTaken { .. }
+            | Self::NodeTaken { .. } => true,
             Self::Store { .. }
             | Self::Denied(_)
             | Self::Absent(_)
@@ -312,6 +323,12 @@ impl fmt::Display for WorkerWait {
                 f,
                 "the Node '{node}' to be this machine's: it has the provider ID '{}' of another one; where that is gone, the leader \
                  deletes its Node, or 'kubectl delete node {node}' does",
+                provider_id.escape_debug()
+            ),
+            Self::NodeTaken { node, provider_id } => write!(
+                f,
+                "the Node '{node}' to be this machine's: it has the provider ID '{}' of another one, and this machine's kubelet keeps it \
+                 alive; run 'kubeboot reset --now' here, and this machine joins anew once that Node is gone",
                 provider_id.escape_debug()
             ),
             Self::ProviderId { node } => {

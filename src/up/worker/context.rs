@@ -6,12 +6,13 @@ use crate::host::lock::Lock;
 use crate::host::systemd::notify;
 use crate::kubeadm::run::Kubeadm;
 use crate::kubeadm::worker_state::identity;
+use crate::model::joining::Join;
 use crate::model::worker::decide::decide;
-use crate::model::worker::snapshot::{WorkerLocal, WorkerPolicy, WorkerSnapshot};
+use crate::model::worker::snapshot::{Fetched, WorkerLocal, WorkerPolicy, WorkerSnapshot};
 use crate::model::worker::step::WorkerStep;
 use crate::node::credentials::FOLDER;
 use crate::node::worker_look::{self, WorkerLooker};
-use crate::node::{Facts, fitness};
+use crate::node::{Facts, fitness, worker_node};
 use crate::up::failed_attempt::FailedAttempt;
 use crate::up::source_dest_check::SourceDestCheck;
 use crate::up::wait_log::WaitLog;
@@ -97,6 +98,13 @@ impl WorkerContext {
         // This machine itself is looked at only where it is about to join.
         if matches!(step, WorkerStep::Join | WorkerStep::SwitchOffCheck) && seen.local == WorkerLocal::Fresh {
             seen.defects = fitness::worker_defects(&self.facts).await;
+            step = decide(&seen, &self.policy, identity);
+        }
+        if step == WorkerStep::Join
+            && let (Fetched::Read(Ok(Join::Published(cluster))), Fetched::Read(Ok(Join::Published(token)))) =
+                (&seen.cluster, &seen.token)
+        {
+            seen.namesake = worker_node::namesake(&self.facts, cluster, token).await;
             step = decide(&seen, &self.policy, identity);
         }
         Ok((seen, step))

@@ -42,6 +42,7 @@ fn fresh_machine() -> WorkerSnapshot {
         kubelet: "v1.36.1".into(),
         defects: Vec::new(),
         node: NodeView::NotAsked,
+        namesake: NodeView::Missing { lasted: Duration::ZERO },
         is_cordoned: false,
         kubelet_restarted: false,
         kubelet_answers: None,
@@ -65,6 +66,16 @@ fn joined(node: NodeView) -> WorkerSnapshot {
 
 fn decided(seen: &WorkerSnapshot) -> WorkerStep {
     decide(seen, &WorkerPolicy::default(), identity)
+}
+
+const OTHER: &str = "aws:///a/i-00000002";
+
+fn of_other() -> NodeView {
+    NodeView::OfAnother { provider_id: OTHER.into() }
+}
+
+fn taken() -> WorkerWait {
+    WorkerWait::NameTaken { node: "w1".into(), provider_id: OTHER.into() }
 }
 
 fn refused() -> NodeView {
@@ -141,6 +152,18 @@ fn a_fresh_machine_joins_once_everything_is_there() {
             WorkerSnapshot { pause: Some(Duration::from_secs(4)), ..is() },
             wait(WorkerWait::Pause { left: Duration::from_secs(4) }),
         ),
+        // Its name.
+        (WorkerSnapshot { namesake: NodeView::NotAsked, ..is() }, WorkerStep::Join),
+        (WorkerSnapshot { namesake: NodeView::Mine, ..is() }, WorkerStep::Join),
+        (WorkerSnapshot { namesake: of_other(), ..is() }, wait(taken())),
+        (
+            WorkerSnapshot { namesake: refused(), ..is() },
+            wait(WorkerWait::ApiServer { why: "it answered 401".into() }),
+        ),
+        (
+            WorkerSnapshot { namesake: NodeView::Silent { why: silent() }, ..is() },
+            wait(WorkerWait::ApiServer { why: silent() }),
+        ),
         (
             WorkerSnapshot { target: Some("Warmed:Stopped".into()), ..is() },
             WorkerStep::StandBy { target: "Warmed:Stopped".into() },
@@ -164,6 +187,8 @@ fn an_attempt_that_was_cut_off_goes_on_or_begins_anew() {
         (begun(missing(120)), WorkerStep::RestartKubelet),
         // Its request was refused, or its token taken back: nothing of it comes to an end any more.
         (begun(refused()), WorkerStep::Wipe(WorkerWipe::HalfMade)),
+        // Its kubelet would keep the Node of a machine that is gone alive for ever.
+        (begun(of_other()), WorkerStep::Wipe(WorkerWipe::HalfMade)),
         (
             WorkerSnapshot { kubelet_restarted: true, ..begun(missing(299)) },
             WorkerStep::Wait(WorkerWait::Registration { node: "w1".into(), restarted: true }),
@@ -226,8 +251,8 @@ fn a_node_of_a_cluster_has_nothing_to_do_but_to_be_seen() {
             WorkerStep::Wait(WorkerWait::Registration { node: "w1".into(), restarted: true }),
         ),
         (
-            joined(NodeView::OfAnother { provider_id: "aws:///a/i-00000002".into() }),
-            WorkerStep::Wait(WorkerWait::NameTaken { node: "w1".into(), provider_id: "aws:///a/i-00000002".into() }),
+            joined(of_other()),
+            WorkerStep::Wait(WorkerWait::NodeTaken { node: "w1".into(), provider_id: OTHER.into() }),
         ),
         (joined(NodeView::Unnamed), WorkerStep::Wait(WorkerWait::ProviderId { node: "w1".into() })),
         (
@@ -350,6 +375,7 @@ fn every_wait_and_stop_is_a_sentence_of_its_own() {
     let lasting = [
         WorkerWait::Credentials { why: "it answered 401".into() },
         WorkerWait::Registration { node: "w1".into(), restarted: true },
+        WorkerWait::NodeTaken { node: "w1".into(), provider_id: OTHER.into() },
     ];
     for wait in &lasting {
         assert!(wait.to_string().contains("kubeboot reset --now"), "{wait}");
