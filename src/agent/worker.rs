@@ -17,8 +17,8 @@ use crate::model::agent::{Departure, Ending, HookView};
 use crate::model::leave::InstanceStates;
 use crate::model::membership::registration::HookWork;
 use crate::model::worker::decide::awaited;
-use crate::model::worker::leave::{WorkerLeaveStep, WorkerLeaving, decide};
-use crate::model::worker::revive::restarts_kubelet;
+use crate::model::worker::leave::{PodsView, WorkerLeaveStep, WorkerLeaving, decide};
+use crate::model::worker::revive::{NodeView, restarts_kubelet};
 use crate::model::worker::snapshot::WorkerLocal;
 use crate::model::worker::step::WorkerWait;
 use crate::node::draining::Draining;
@@ -184,14 +184,22 @@ impl WorkerAgent {
 
     async fn look(&mut self, ending: Ending) -> Result<WorkerLeaving> {
         let group = self.hook_group();
-        let pods = self.draining.pods(&self.facts);
-        let pods = self.hook.beside(group, HookWork::Leaving, pods).await;
+        let has_credentials = Path::new(KUBELET_CONF).exists();
+        let (facts, node, draining) = (&self.facts, &mut self.node, &mut self.draining);
+        let asked = async move {
+            if !has_credentials {
+                return (NodeView::NotAsked, PodsView::NotAsked);
+            }
+            (node.look(facts).await, draining.pods(facts).await)
+        };
+        let (node, pods) = self.hook.beside(group, HookWork::Leaving, asked).await;
         Ok(WorkerLeaving {
             ending: Some(ending),
             hook: HookView::of(self.hook.name().is_some(), None, self.hook.is_answered()),
             hook_lasts: self.hook.lasts(),
             drain_timeout: self.facts.settings.drain_timeout,
-            has_credentials: Path::new(KUBELET_CONF).exists(),
+            has_credentials,
+            node,
             is_marked: departure::load(Path::new("/"), &self.facts.machine.instance)?.is_some(),
             is_cordoned: self.draining.is_cordoned,
             pods,

@@ -3,7 +3,7 @@
 use super::access::ApiAccess;
 use super::answers::{self, CORDONED, KubeNode};
 use super::bearer::Bearer;
-use super::client::{NODES, in_folder};
+use super::client::{NODES, in_folder, is_silence};
 use super::transport::{HttpAnswer, Transport, unverified, verified};
 use crate::model::joining::{BootstrapToken, JoinCluster};
 use crate::model::worker::drain::{Eviction, PodId, SeenPod};
@@ -140,6 +140,7 @@ impl KubeletClient {
     pub async fn evict(&self, pod: &PodId) -> Eviction {
         match self.try_evict(pod).await {
             Ok(answer) => Eviction::of(answer.status.as_u16(), answers::message(&answer.body)),
+            Err(error) if is_silence(&error) => Eviction::Silent { why: format!("{error:#}") },
             Err(error) => Eviction::Failed { why: format!("{error:#}") },
         }
     }

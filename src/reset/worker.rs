@@ -12,10 +12,12 @@ use crate::layout::{say, tell};
 use crate::model::agent::{Ending, HookView};
 use crate::model::duration::in_words;
 use crate::model::worker::leave::{WorkerGoes, WorkerLeaveStep, WorkerLeaving, decide};
+use crate::model::worker::revive::NodeView;
 use crate::model::worker::snapshot::WorkerLocal;
 use crate::model::worker::step::WorkerStop;
 use crate::node::draining::Draining;
 use crate::node::facts::read_documents;
+use crate::node::worker_node::WorkerNode;
 use crate::node::{Facts, departure};
 use crate::reset::ResetOptions;
 use crate::settings::Settings;
@@ -106,7 +108,9 @@ fn plan(settings: &Settings) -> [String; 2] {
 /// Drains the machine. What stands in the way is said, and after `drain_timeout` it goes all the same.
 async fn drain(facts: &Facts) {
     let (mut draining, begun, mut said) = (Draining::default(), Instant::now(), String::new());
+    let mut node = WorkerNode::default();
     loop {
+        let has_credentials = Path::new(KUBELET_CONF).exists();
         let seen = WorkerLeaving {
             ending: Some(Ending {
                 source: "kubeboot reset --now".to_owned(),
@@ -117,7 +121,8 @@ async fn drain(facts: &Facts) {
             hook: HookView::Unnamed,
             hook_lasts: None,
             drain_timeout: facts.settings.drain_timeout,
-            has_credentials: Path::new(KUBELET_CONF).exists(),
+            has_credentials,
+            node: if has_credentials { node.look(facts).await } else { NodeView::NotAsked },
             // It comes back: nothing keeps `up` away from it.
             is_marked: true,
             is_cordoned: draining.is_cordoned,

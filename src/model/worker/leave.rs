@@ -2,6 +2,7 @@
 //! lets the machine go. A worker has nothing that could be lost, so it always goes in the end.
 
 use super::drain::{PodFate, PodId, SeenPod};
+use super::revive::NodeView;
 use crate::model::agent::served::{AgentState, HoldReason};
 use crate::model::agent::{self, Ending, HookView};
 use crate::model::duration::in_words;
@@ -26,6 +27,8 @@ pub struct WorkerLeaving {
     pub drain_timeout: Duration,
     /// Whether kubelet has credentials: without any there is no Node to drain.
     pub has_credentials: bool,
+    /// Its Node, asked now: what has its name need not be its own.
+    pub node: NodeView,
     /// Whether the marker of leaving is on the disk: no `up` joins over it.
     pub is_marked: bool,
     /// Whether this process has closed the Node for new pods.
@@ -87,7 +90,7 @@ pub enum WorkerHold {
 /// Why the machine may go.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WorkerGoes {
-    /// It has no Node.
+    /// It has no Node of its own: none of its name is there, or another machine's.
     NoNode,
     /// Nothing is left on it but pods of every node.
     Drained,
@@ -107,7 +110,7 @@ pub fn decide(seen: &WorkerLeaving) -> WorkerLeaveStep {
     if !seen.is_marked {
         return WorkerLeaveStep::Mark;
     }
-    if !seen.has_credentials {
+    if !seen.has_credentials || matches!(seen.node, NodeView::OfAnother { .. } | NodeView::Missing { .. }) {
         return go(seen, WorkerGoes::NoNode);
     }
     let waited_for = waited_for(&seen.pods);
@@ -118,6 +121,9 @@ pub fn decide(seen: &WorkerLeaving) -> WorkerLeaveStep {
         let pods = waited_for.map(|pods| pods.len());
         return go(seen, WorkerGoes::TimeUp { after: ending.known_for, pods });
     }
+    if let NodeView::Silent { why } | NodeView::Refused { why } = &seen.node {
+        return hold_for_server(why);
+    }
     if !seen.is_cordoned {
         return WorkerLeaveStep::Cordon;
     }
@@ -125,11 +131,10 @@ pub fn decide(seen: &WorkerLeaving) -> WorkerLeaveStep {
         PodsView::NotAsked => hold_for_server("it was not asked yet"),
         PodsView::Silent { why } => hold_for_server(why),
         PodsView::Listed(pods) => {
-            let due: Vec<PodId> =
-                pods.iter().filter(|(pod, _)| pod.fate() == PodFate::Evicted).map(|(pod, _)| pod.id.clone()).collect();
-            // The answer to the last look's evictions stands until the next one.
-            let untold = pods.iter().any(|(pod, trouble)| pod.fate() == PodFate::Evicted && trouble.is_none());
-            if untold { WorkerLeaveStep::Evict(due) } else { WorkerLeaveStep::Hold(hold(pods)) }
+            // The answer to an eviction stands for a while: those that were blocked do not keep the others waiting.
+            let is_due = |(pod, trouble): &&(SeenPod, Option<String>)| pod.fate() == PodFate::Evicted && trouble.is_none();
+            let due: Vec<PodId> = pods.iter().filter(is_due).map(|(pod, _)| pod.id.clone()).collect();
+            if due.is_empty() { WorkerLeaveStep::Hold(hold(pods)) } else { WorkerLeaveStep::Evict(due) }
         }
     }
 }
@@ -221,7 +226,7 @@ impl fmt::Display for WorkerHold {
 impl fmt::Display for WorkerGoes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoNode => f.write_str("it is a node of no cluster"),
+            Self::NoNode => f.write_str("it has no Node of its own"),
             Self::Drained => f.write_str("it is drained"),
             Self::TimeUp { after, pods: Some(pods) } => write!(
                 f,
@@ -261,6 +266,7 @@ mod tests {
             hook_lasts: None,
             drain_timeout: 10 * MINUTE,
             has_credentials: true,
+            node: NodeView::Mine,
             is_marked: true,
             is_cordoned: true,
             pods: PodsView::Listed(pods),
@@ -269,6 +275,14 @@ mod tests {
 
     fn web(trouble: Option<&str>) -> (SeenPod, Option<String>) {
         (SeenPod::sample("web"), trouble.map(str::to_owned))
+    }
+
+    fn of_another() -> NodeView {
+        NodeView::OfAnother { provider_id: "aws:///a/i-00000002".into() }
+    }
+
+    fn unknown() -> NodeView {
+        NodeView::Silent { why: "refused".into() }
     }
 
     fn ends() -> (SeenPod, Option<String>) {
@@ -291,7 +305,31 @@ mod tests {
             (WorkerLeaving { is_marked: false, has_credentials: false, ..seen(vec![]) }, WorkerLeaveStep::Mark),
             (WorkerLeaving { has_credentials: false, ..seen(vec![]) }, WorkerLeaveStep::Answer(WorkerGoes::NoNode)),
             (WorkerLeaving { is_cordoned: false, ..seen(vec![]) }, WorkerLeaveStep::Cordon),
+            // What has its name is no Node of its own: it is neither closed nor emptied.
+            (WorkerLeaving { node: of_another(), ..seen(vec![web(None)]) }, WorkerLeaveStep::Answer(WorkerGoes::NoNode)),
+            (
+                WorkerLeaving { node: of_another(), is_cordoned: false, pods: PodsView::NotAsked, ..seen(vec![]) },
+                WorkerLeaveStep::Answer(WorkerGoes::NoNode),
+            ),
+            (
+                WorkerLeaving { node: NodeView::Missing { lasted: Duration::ZERO }, is_cordoned: false, ..seen(vec![]) },
+                WorkerLeaveStep::Answer(WorkerGoes::NoNode),
+            ),
+            (WorkerLeaving { node: NodeView::Unnamed, is_cordoned: false, ..seen(vec![]) }, WorkerLeaveStep::Cordon),
+            (
+                WorkerLeaving { node: unknown(), is_cordoned: false, ..seen(vec![]) },
+                WorkerLeaveStep::Hold(WorkerHold::ApiServer { why: "refused".into() }),
+            ),
+            (
+                WorkerLeaving { node: unknown(), is_cordoned: false, ending: whole.clone(), ..seen(vec![]) },
+                WorkerLeaveStep::Answer(time_up(Some(0))),
+            ),
             (seen(vec![web(None), ends(), stays()]), WorkerLeaveStep::Evict(vec![web_id()])),
+            // One that is blocked does not come before the others again and again.
+            (
+                seen(vec![(SeenPod::sample("db"), Some("budget".into())), web(None)]),
+                WorkerLeaveStep::Evict(vec![web_id()]),
+            ),
             // What was blocked a moment ago is tried again when its answer is forgotten.
             (seen(vec![web(Some("budget")), stays()]), held(1, Some((web_id(), "budget".into())))),
             (seen(vec![ends(), stays()]), held(1, None)),
