@@ -47,6 +47,7 @@ use crate::settings::{Role, Settings};
 use anyhow::{Context, Result, anyhow};
 use context::UpContext;
 use outages::Outages;
+use std::convert::Infallible;
 use std::path::Path;
 use std::time::Duration;
 use terminating::BeingTerminated;
@@ -271,6 +272,7 @@ async fn pass(context: &mut UpContext, outages: &mut Outages, deadline: Instant)
     if matches!(step, Step::Claim(_) | Step::TakeOver(_) | Step::Join | Step::Keep) {
         context.source_dest_check.settle().await?;
     }
+    let beats = context.launch_hook.beats(context.group.last());
     match step {
         Step::StandBy(StandBy::Lifecycle(state)) if state.is_terminating() => {
             Err(BeingTerminated(format!("the group says {state}")).ends())
@@ -287,16 +289,25 @@ async fn pass(context: &mut UpContext, outages: &mut Outages, deadline: Instant)
             let exit = if why.is_about_settings() { Exit::Usage } else { Exit::Operator };
             Err(anyhow!("{why}").context(exit))
         }
-        Step::Wipe(why) => context.wipe(&why).await,
+        Step::Wipe(why) => beside(beats, context.wipe(&why)).await,
         Step::Claim(_) | Step::TakeOver(_) | Step::Resume => context.claim(&seen).await,
         // The claim that is held says which of the two it is.
-        Step::Init | Step::Restore => context.init(deadline).await,
+        Step::Init | Step::Restore => beside(beats, context.init(deadline)).await,
         Step::SetAside { claim_id } => context.set_aside(&claim_id).await,
         Step::Yield => context.step_down().await,
         Step::AcceptGroup => context.accept_group(&seen).await,
         Step::Rejoin => context.rejoin(&seen),
-        Step::Join => context.join(&seen, deadline).await,
+        Step::Join => beside(beats, context.join(&seen, deadline)).await,
         Step::Keep => context.keep(&seen).await,
+    }
+}
+
+/// A step that may take minutes, with the launch hook kept alive meanwhile.
+async fn beside(beats: impl Future<Output = Infallible>, step: impl Future<Output = Result<StepOutcome>>) -> Result<StepOutcome> {
+    tokio::select! {
+        biased;
+        outcome = step => outcome,
+        never = beats => match never {},
     }
 }
 

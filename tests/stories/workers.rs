@@ -54,11 +54,15 @@ fn a_worker_says_what_it_waits_for_comes_in_by_join_alone_and_has_nothing_to_do_
                 call["action"].as_str().is_some_and(|action| action.starts_with("Describe") || action == "PutObject")
             })
             .collect();
-        ensure!(odd.is_empty(), "it has described or written something: {odd:?}");
+        ensure!(!own.is_empty() && odd.is_empty(), "it has described or written something: {odd:?}");
         // Later boots: nothing to do.
         let before = world.node_of(2)?["metadata"]["uid"].clone();
         world.run_up(2)?;
         world.all_up(&[2])?;
+        let later: Vec<_> = world.journal("requests")?.into_iter().skip(requests.len()).collect();
+        let own: Vec<_> = later.iter().filter(|call| call["node"] == id.as_str()).collect();
+        let hooks: Vec<_> = own.iter().filter(|call| call["service"] == "autoscaling").collect();
+        ensure!(!own.is_empty() && hooks.is_empty(), "its hook was answered before: {hooks:?}");
         ensure!(world.node_of(2)?["metadata"]["uid"] == before && world.hook_calls(COMPLETE, 2)?.len() == 1);
         // It was closed for new pods before it joined again: only what kubeboot itself has closed is opened.
         for (annotations, closed) in [(json!({"kubeboot/cordoned": "true"}), Value::Null), (json!({}), true.into())] {

@@ -188,6 +188,23 @@ pub enum OtherCluster {
 }
 
 impl WorkerStep {
+    /// Whether a launch hook that may wait for this machine is kept alive at this step: not where nothing goes on before the group or
+    /// somebody else has decided.
+    #[must_use]
+    pub const fn keeps_hook_alive(&self) -> bool {
+        match self {
+            Self::StandBy { .. } | Self::Stop(_) | Self::Done => false,
+            Self::Wait(_)
+            | Self::Wipe(_)
+            | Self::SwitchOffCheck
+            | Self::Join
+            | Self::MarkJoined
+            | Self::RestartKubelet
+            | Self::Uncordon
+            | Self::CompleteHook => true,
+        }
+    }
+
     /// Its name, for logs.
     #[must_use]
     pub const fn name(&self) -> &'static str {

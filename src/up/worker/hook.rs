@@ -2,13 +2,18 @@
 
 use crate::aws::hook::{Hook, HookResult, Transition};
 use crate::aws::{CallFailed, CallFailure, Session};
+use crate::model::worker::snapshot::LaunchHookState;
 use crate::node::Facts;
 use crate::up::Waiting;
+use std::convert::Infallible;
+use std::pin::pin;
 use std::time::Duration;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 /// Between two heartbeats: a hook whose time-out is shorter than three of them ends before its worker has joined.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(60);
+/// Between two looks whether a heartbeat is due.
+const TICK: Duration = Duration::from_secs(5);
 /// Between two attempts to complete it.
 const ANSWER_INTERVAL: Duration = Duration::from_secs(5);
 /// The group comes to its hook some time after the machine has booted. What it has not come to for so long waits for nobody: the machine
@@ -48,6 +53,27 @@ impl WorkerHook {
             // It does not wait for this machine, or not yet.
             Err(error) if error.kind == CallFailure::Rejected => tracing::debug!("{error}"),
             Err(error) => tracing::warn!("{error}"),
+        }
+    }
+
+    /// Keeps it alive while this is done, where it may wait for this machine: a join or a wipe takes minutes.
+    pub(super) async fn beside<T>(&mut self, state: LaunchHookState, done: impl Future<Output = T>) -> T {
+        let mut done = pin!(done);
+        let mut beats = pin!(self.beat(state));
+        tokio::select! {
+            biased;
+            result = &mut done => result,
+            never = &mut beats => match never {},
+        }
+    }
+
+    async fn beat(&mut self, state: LaunchHookState) -> Infallible {
+        loop {
+            match state {
+                LaunchHookState::Due => self.keep_alive().await,
+                LaunchHookState::Settled => {}
+            }
+            sleep(TICK).await;
         }
     }
 

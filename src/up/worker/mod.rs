@@ -17,7 +17,7 @@ use crate::kubeadm::quiesce::KUBELET;
 use crate::kubeadm::worker_state::{self, WorkerStage};
 use crate::layout::say;
 use crate::model::duration::in_words;
-use crate::model::worker::snapshot::WorkerLocal;
+use crate::model::worker::snapshot::{LaunchHookState, WorkerLocal};
 use crate::model::worker::step::{WorkerStep, WorkerStop, WorkerWait};
 use crate::node::Facts;
 use crate::node::point::Point;
@@ -132,9 +132,8 @@ fn out_of_time(context: &WorkerContext, waiting: &Waiting) -> anyhow::Error {
 async fn pass(context: &mut WorkerContext, deadline: Instant) -> Result<StepOutcome> {
     let (seen, step) = context.look().await?;
     context.announce(&step);
-    match &step {
-        WorkerStep::StandBy { .. } => {}
-        _ => context.hook.keep_alive().await,
+    if seen.hook == LaunchHookState::Due && step.keeps_hook_alive() {
+        context.hook.keep_alive().await;
     }
     match step {
         WorkerStep::StandBy { .. } => Ok(wait(step.to_string(), JOIN_INTERVAL, Exit::TryAgain)),
@@ -150,7 +149,7 @@ async fn pass(context: &mut WorkerContext, deadline: Instant) -> Result<StepOutc
         }
         WorkerStep::Wipe(why) => {
             tracing::warn!(reason = %why, "wiping what kubeadm left on this machine");
-            context.wipe().await
+            context.wipe(seen.hook).await
         }
         WorkerStep::SwitchOffCheck => {
             context.check.settle().await?;

@@ -399,6 +399,22 @@ fn every_wait_and_stop_is_a_sentence_of_its_own() {
 }
 
 #[test]
+fn a_launch_hook_is_kept_alive_only_while_something_goes_on_here() {
+    let rows = [
+        (WorkerStep::Join, true),
+        (WorkerStep::Wipe(WorkerWipe::HalfMade), true),
+        (WorkerStep::Wait(WorkerWait::Kubelet), true),
+        (WorkerStep::CompleteHook, true),
+        (WorkerStep::Stop(WorkerStop::OfControlPlane), false),
+        (WorkerStep::StandBy { target: "Warmed:Stopped".into() }, false),
+        (WorkerStep::Done, false),
+    ];
+    for (step, expected) in rows {
+        assert_eq!(step.keeps_hook_alive(), expected, "{step}");
+    }
+}
+
+#[test]
 fn a_reason_stays_the_same_while_nothing_but_time_changes() {
     let later = |seen: &WorkerSnapshot, seconds| WorkerSnapshot {
         now: seen.now + seconds,
