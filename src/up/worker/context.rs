@@ -37,6 +37,8 @@ pub(super) struct WorkerContext {
     pub(super) failures: u32,
     pub(super) next_attempt: Option<Instant>,
     pub(super) failed: Option<FailedAttempt>,
+    /// Whether the last look has found that this machine itself lacks something.
+    pub(super) is_unfit: bool,
     pub(super) wait_log: WaitLog,
     announced: Option<WorkerStep>,
     /// Whether this `up` works here, and not only says what it would do.
@@ -77,6 +79,7 @@ impl WorkerContext {
             failures: 0,
             next_attempt: None,
             failed: None,
+            is_unfit: false,
             wait_log: WaitLog::default(),
             announced: None,
             works: lock.is_some(),
