@@ -23,6 +23,9 @@ const LIMIT: u64 = 4096;
 /// kubelet's credentials, once it has any.
 pub const KUBELET_CONF: &str = "/etc/kubernetes/kubelet.conf";
 
+/// The credentials with which it asks for those: the bootstrap token.
+const BOOTSTRAP_CONF: &str = "/etc/kubernetes/bootstrap-kubelet.conf";
+
 /// How far a worker has got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -117,6 +120,15 @@ impl WorkerMarker {
     }
 }
 
+/// Removes the token that a kubeadm which was cut off has left below `root` (`/` on a machine). A kubelet that has its own credentials needs it
+/// no more.
+///
+/// # Errors
+/// It is there and cannot be removed.
+pub fn forget_token(root: &Path) -> Result<()> {
+    files::remove(&files::below(root, Path::new(BOOTSTRAP_CONF)))
+}
+
 /// Whether anything of a control plane is on the disk below `root`, with kubeboot's marker or without: it may be a voter, or the last copy of
 /// its data. `data_dir`: the folder of etcd's data, where the documents name one beside kubeadm's default.
 ///
@@ -160,8 +172,6 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
 
-    const BOOTSTRAP: &str = "/etc/kubernetes/bootstrap-kubelet.conf";
-
     fn me() -> Result<InstanceId> {
         Ok(InstanceId::parse("i-00000001")?)
     }
@@ -197,11 +207,22 @@ mod tests {
         assert_eq!(observed(&["/etc/kubernetes/pki/ca.crt"], None)?, WorkerLocal::Fresh, "an operator's own");
         assert_eq!(observed(&[KUBELET_CONF], None)?, WorkerLocal::Unexplained { found: vec![KUBELET_CONF.into()] });
         assert_eq!(observed(&[], Some(&begun))?, joining(false));
-        assert_eq!(observed(&[BOOTSTRAP], Some(&begun))?, joining(false));
+        assert_eq!(observed(&[BOOTSTRAP_CONF], Some(&begun))?, joining(false));
         assert_eq!(observed(&[KUBELET_CONF], Some(&begun))?, joining(true));
         assert_eq!(observed(&[KUBELET_CONF], Some(&done))?, joined);
         assert_eq!(observed(&[], Some(&done))?, joining(false), "reset by hand");
         Ok(())
+    }
+
+    #[test]
+    fn no_token_stays_on_the_disk_of_a_node() -> Result<()> {
+        let root = tempfile::tempdir()?;
+        let place = files::below(root.path(), Path::new(BOOTSTRAP_CONF));
+        fs::create_dir_all(place.parent().context("folder")?)?;
+        fs::write(&place, "token")?;
+        forget_token(root.path())?;
+        assert!(!place.exists());
+        forget_token(root.path())
     }
 
     #[test]

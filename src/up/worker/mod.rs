@@ -170,6 +170,7 @@ async fn pass(context: &mut WorkerContext, deadline: Instant) -> Result<StepOutc
             Ok(_) => context.join(&seen, deadline).await,
         },
         WorkerStep::MarkJoined => {
+            worker_state::forget_token(Path::new("/"))?;
             let marked = context.mark(|marker| marker.stage = WorkerStage::Joined)?;
             Point::MemberMarked.reached();
             tracing::info!(node = context.facts.node_name, "this machine has joined");
