@@ -7,8 +7,9 @@ use crate::aws::{CallFailed, imds};
 use crate::bucket::JoinObjects;
 use crate::exit::Exit;
 use crate::kubeadm::run::Kubeadm;
-use crate::kubeadm::worker_state::{self, WorkerMarker};
-use crate::model::joining::{Join, JoinCluster, JoinToken};
+use crate::kubeadm::worker_state::{self, WorkerMarker, identity};
+use crate::model::joining::{Join, JoinCluster};
+use crate::model::worker::decide::difference;
 use crate::model::worker::revive::NodeView;
 use crate::model::worker::snapshot::{CheckState, Fetched, LaunchHookState, WorkerLocal, WorkerPolicy, WorkerSnapshot};
 use crate::settings::{Rejoin, Settings};
@@ -36,6 +37,23 @@ pub fn policy(settings: &Settings) -> WorkerPolicy {
     WorkerPolicy { endpoint: named.then(|| settings.endpoint.to_string()), rejoins: settings.rejoin == Rejoin::Wipe }
 }
 
+/// Whether this machine may join the cluster of `join/`, so that a token and kubelet's version are needed.
+fn may_join(local: &WorkerLocal, cluster: &Fetched<JoinCluster>, rejoins: bool) -> bool {
+    match (local, cluster) {
+        (WorkerLocal::Fresh, _) => true,
+        (WorkerLocal::Joined { cluster: here, .. }, Fetched::Read(Ok(Join::Published(published)))) => {
+            rejoins && difference(here, &identity(published)).is_some()
+        }
+        (
+            WorkerLocal::Joined { .. }
+            | WorkerLocal::Joining { .. }
+            | WorkerLocal::OfControlPlane
+            | WorkerLocal::Unexplained { .. },
+            _,
+        ) => false,
+    }
+}
+
 impl WorkerLooker {
     /// Nothing was looked at yet.
     #[must_use]
@@ -56,7 +74,12 @@ impl WorkerLooker {
             Ok(target) => self.target = target,
             Err(error) => tracing::debug!("IMDS does not say what is to become of this machine: {error:#}"),
         }
-        let (cluster, token) = self.join_objects(&local).await?;
+        let cluster = self.cluster(&local).await?;
+        let joins = may_join(&local, &cluster, policy(&facts.settings).rejoins);
+        let token = match &cluster {
+            Fetched::Read(Ok(Join::Published(_))) if joins => self.objects.token().await?,
+            _ => Fetched::NotAsked,
+        };
         let me = facts.machine.instance.clone();
         let asks = match &local {
             WorkerLocal::Joined { instance, .. } => *instance == me,
@@ -73,7 +96,7 @@ impl WorkerLooker {
             cluster,
             token,
             now: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs(),
-            kubelet: self.kubelet_version(&local).await?,
+            kubelet: self.kubelet_version(joins).await?,
             defects: Vec::new(),
             namesake: NodeView::NotAsked,
             is_cordoned: node == NodeView::Mine && self.node.is_cordoned,
@@ -88,26 +111,17 @@ impl WorkerLooker {
         })
     }
 
-    /// What stands below `join/`. One that has joined needs to know only whether it names another cluster, and no token.
-    async fn join_objects(
-        &mut self,
-        local: &WorkerLocal,
-    ) -> Result<(Fetched<JoinCluster>, Fetched<JoinToken>), CallFailed> {
-        let joined = matches!(local, WorkerLocal::Joined { .. });
-        let cluster = match self.objects.cluster().await {
+    /// Which cluster stands below `join/`.
+    async fn cluster(&mut self, local: &WorkerLocal) -> Result<Fetched<JoinCluster>, CallFailed> {
+        match self.objects.cluster().await {
             // Nothing about a node of a cluster depends on it.
-            Err(failed) if joined => Fetched::Silent { why: failed.to_string() },
-            asked => asked?,
-        };
-        let token = match (local, &cluster) {
-            (WorkerLocal::Fresh, Fetched::Read(Ok(Join::Published(_)))) => self.objects.token().await?,
-            (_, _) => Fetched::NotAsked,
-        };
-        Ok((cluster, token))
+            Err(failed) if matches!(local, WorkerLocal::Joined { .. }) => Ok(Fetched::Silent { why: failed.to_string() }),
+            asked => asked,
+        }
     }
 
-    async fn kubelet_version(&mut self, local: &WorkerLocal) -> Result<String> {
-        if let (None, WorkerLocal::Fresh) = (&self.kubelet, local) {
+    async fn kubelet_version(&mut self, joins: bool) -> Result<String> {
+        if joins && self.kubelet.is_none() {
             let version = Kubeadm::read_only().kubelet_version().await.context(Exit::Usage)?;
             self.kubelet = Some(version.to_string());
         }

@@ -38,7 +38,7 @@ pub fn decide(
         }
         WorkerLocal::Joined { cluster, .. } => {
             match published.and_then(|published| difference(cluster, &identity(published))) {
-                Some(_) if policy.rejoins => WorkerStep::Wipe(WorkerWipe::Rejoin),
+                Some(_) if policy.rejoins => rejoined(seen, policy),
                 Some(how) => WorkerStep::Stop(WorkerStop::OtherCluster(how)),
                 None => registered(seen),
             }
@@ -66,6 +66,14 @@ pub fn difference(here: &ClusterIdentity, published: &ClusterIdentity) -> Option
         return Some(OtherCluster::Uid);
     }
     (here.authority != published.authority).then_some(OtherCluster::Authority)
+}
+
+/// A machine that is to leave its cluster for another one: it stays what it is until it lacks nothing to join that one.
+fn rejoined(seen: &WorkerSnapshot, policy: &WorkerPolicy) -> WorkerStep {
+    match fresh(seen, policy) {
+        WorkerStep::Join => WorkerStep::Wipe(WorkerWipe::Rejoin),
+        other => other,
+    }
 }
 
 /// A machine on which nothing of a node is.

@@ -9,7 +9,7 @@ use crate::kubeadm::worker_state::identity;
 use crate::model::joining::Join;
 use crate::model::worker::decide::decide;
 use crate::model::worker::snapshot::{Fetched, WorkerLocal, WorkerPolicy, WorkerSnapshot};
-use crate::model::worker::step::WorkerStep;
+use crate::model::worker::step::{WorkerStep, WorkerWipe};
 use crate::node::credentials::FOLDER;
 use crate::node::worker_look::{self, WorkerLooker};
 use crate::node::{Facts, fitness, worker_node};
@@ -99,11 +99,12 @@ impl WorkerContext {
         let mut seen = self.observe().await?;
         let mut step = decide(&seen, &self.policy, identity);
         // This machine itself is looked at only where it is about to join.
-        if matches!(step, WorkerStep::Join | WorkerStep::SwitchOffCheck) && seen.local == WorkerLocal::Fresh {
+        let rejoins = step == WorkerStep::Wipe(WorkerWipe::Rejoin);
+        if rejoins || (matches!(step, WorkerStep::Join | WorkerStep::SwitchOffCheck) && seen.local == WorkerLocal::Fresh) {
             seen.defects = fitness::worker_defects(&self.facts).await;
             step = decide(&seen, &self.policy, identity);
         }
-        if step == WorkerStep::Join
+        if matches!(step, WorkerStep::Join | WorkerStep::Wipe(WorkerWipe::Rejoin))
             && let (Fetched::Read(Ok(Join::Published(cluster))), Fetched::Read(Ok(Join::Published(token)))) =
                 (&seen.cluster, &seen.token)
         {

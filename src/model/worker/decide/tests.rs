@@ -277,6 +277,24 @@ fn another_cluster_stops_it_unless_the_settings_have_it_rejoin() {
         assert_eq!(decided(&seen), WorkerStep::Stop(WorkerStop::OtherCluster(how)));
         let rejoins = WorkerPolicy { rejoins: true, ..WorkerPolicy::default() };
         assert_eq!(decide(&seen, &rejoins, identity), WorkerStep::Wipe(WorkerWipe::Rejoin));
+        // It stays what it is as long as it could not join.
+        let silent = || NodeView::Silent { why: "refused".into() };
+        let rows = [
+            (
+                WorkerSnapshot { token: Fetched::Absent, ..seen.clone() },
+                WorkerStep::Wait(WorkerWait::Absent(JoinObject::Token)),
+            ),
+            (
+                WorkerSnapshot { kubelet: "v1.32.0".into(), ..seen.clone() },
+                WorkerStep::Stop(WorkerStop::OldKubelet { kubelet: "v1.32.0".into(), cluster: "v1.36.1".into() }),
+            ),
+            (WorkerSnapshot { namesake: of_other(), ..seen.clone() }, WorkerStep::Wait(taken())),
+            // What its own cluster says of its Node is no matter.
+            (WorkerSnapshot { node: silent(), ..seen.clone() }, WorkerStep::Wipe(WorkerWipe::Rejoin)),
+        ];
+        for (seen, expected) in rows {
+            assert_eq!(decide(&seen, &rejoins, identity), expected, "{seen:?}");
+        }
         // Nothing is wiped on what cannot be read.
         let seen = WorkerSnapshot { cluster: Fetched::Absent, hook: LaunchHookState::Settled, ..seen };
         assert_eq!(decide(&seen, &rejoins, identity), WorkerStep::Done);
