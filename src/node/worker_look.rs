@@ -23,6 +23,8 @@ pub struct WorkerLooker {
     imds: Client,
     /// What IMDS has said last of the state that the group wants.
     target: Option<String>,
+    /// Whether it has said anything of it.
+    is_target_known: bool,
     objects: JoinObjects,
     /// This machine's Node.
     pub node: WorkerNode,
@@ -59,7 +61,7 @@ impl WorkerLooker {
     #[must_use]
     pub fn new(store: &Store) -> Self {
         let (imds, objects) = (imds::client(), JoinObjects::new(store));
-        Self { imds, target: None, objects, node: WorkerNode::default(), kubelet: None }
+        Self { imds, target: None, is_target_known: false, objects, node: WorkerNode::default(), kubelet: None }
     }
 
     /// Looks. What only `up` knows, such as its pause after a failure, it adds itself; of a hook it is said whether it was answered.
@@ -71,7 +73,7 @@ impl WorkerLooker {
         let local = worker_state::observe(root).context(Exit::Operator)?;
         let marker = WorkerMarker::load(root).context(Exit::Operator)?;
         match imds::target_lifecycle_state(&self.imds).await {
-            Ok(target) => self.target = target,
+            Ok(target) => (self.target, self.is_target_known) = (target, true),
             Err(error) => tracing::debug!("IMDS does not say what is to become of this machine: {error:#}"),
         }
         let cluster = self.cluster(&local).await?;
@@ -93,6 +95,7 @@ impl WorkerLooker {
         Ok(WorkerSnapshot {
             node_name: facts.node_name.clone(),
             target: self.target.clone(),
+            is_target_known: self.is_target_known,
             cluster,
             token,
             now: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs(),

@@ -33,6 +33,7 @@ pub fn decide(
         WorkerLocal::OfControlPlane => WorkerStep::Stop(WorkerStop::OfControlPlane),
         WorkerLocal::Unexplained { found } => WorkerStep::Stop(WorkerStop::Unexplained { found: found.clone() }),
         _ if let Some(target) = out_of_service(seen) => WorkerStep::StandBy { target },
+        _ if !seen.is_target_known && !has_joined(seen) => WorkerStep::Wait(WorkerWait::Target),
         WorkerLocal::Joining { instance, .. } | WorkerLocal::Joined { instance, .. } if *instance != seen.me => {
             WorkerStep::Wipe(WorkerWipe::OfAnother { instance: instance.clone() })
         }
@@ -54,9 +55,13 @@ pub fn decide(
 
 /// The state that the group wants, where that is none in which a machine serves.
 fn out_of_service(seen: &WorkerSnapshot) -> Option<String> {
-    let joined = matches!(&seen.local, WorkerLocal::Joined { instance, .. } if *instance == seen.me);
-    let target = seen.target.as_ref().filter(|_| !joined)?;
+    let target = seen.target.as_ref().filter(|_| !has_joined(seen))?;
     OUT_OF_SERVICE.iter().any(|word| target.starts_with(word)).then(|| target.clone())
+}
+
+/// Whether this very machine is a node of a cluster.
+fn has_joined(seen: &WorkerSnapshot) -> bool {
+    matches!(&seen.local, WorkerLocal::Joined { instance, .. } if *instance == seen.me)
 }
 
 /// In what a published cluster differs from the one on the disk.

@@ -15,6 +15,8 @@ pub struct WorkerSnapshot {
     pub node_name: String,
     /// The state in which Auto Scaling wants it, by IMDS.
     pub target: Option<String>,
+    /// Whether IMDS has said anything of that, also that there is no such state.
+    pub is_target_known: bool,
     /// What its disk says.
     pub local: WorkerLocal,
     /// What `join/cluster.json` says.

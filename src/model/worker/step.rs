@@ -8,6 +8,9 @@ use crate::model::machine::ids::InstanceId;
 use std::fmt;
 use std::time::{Duration, UNIX_EPOCH};
 
+/// In which states a group wants machines that are to be in its warm pool.
+const POOLED: [&str; 3] = ["Warmed:Stopped", "Warmed:Running", "Warmed:Hibernated"];
+
 /// The one thing to do next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WorkerStep {
@@ -50,6 +53,8 @@ pub enum JoinObject {
 /// What is waited for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WorkerWait {
+    /// IMDS to say in which state the group wants this machine: one of a warm pool is not touched.
+    Target,
     /// S3 to answer.
     Store {
         /// For what.
@@ -205,6 +210,13 @@ impl WorkerStep {
         }
     }
 
+    /// Whether this machine is about to enter its group's warm pool, so that its launch hook may wait for it. It waits once more when the
+    /// machine leaves the pool.
+    #[must_use]
+    pub fn enters_pool(&self) -> bool {
+        matches!(self, Self::StandBy { target } if POOLED.contains(&target.as_str()))
+    }
+
     /// Its name, for logs.
     #[must_use]
     pub const fn name(&self) -> &'static str {
@@ -234,7 +246,8 @@ impl WorkerWait {
             | Self::Credentials { .. }
             | Self::NameTaken { .. }
             | Self::NodeTaken { .. } => true,
-            Self::Store { .. }
+            Self::Target
+            | Self::Store { .. }
             | Self::Denied(_)
             | Self::Absent(_)
             | Self::Generations { .. }
@@ -286,6 +299,7 @@ impl fmt::Display for WorkerStep {
 impl fmt::Display for WorkerWait {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Target => f.write_str("IMDS to say in which state the group wants this machine"),
             Self::Store { object, why } => write!(f, "S3 to answer for {object}: {why}"),
             Self::Denied(object) => write!(
                 f,

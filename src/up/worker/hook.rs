@@ -16,6 +16,8 @@ const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(60);
 const TICK: Duration = Duration::from_secs(5);
 /// Between two attempts to complete it.
 const ANSWER_INTERVAL: Duration = Duration::from_secs(5);
+/// The same before the machine enters a warm pool, where every start of it asks anew.
+const ENTRY_INTERVAL: Duration = Duration::from_secs(15);
 /// The group comes to its hook some time after the machine has booted. What it has not come to for so long waits for nobody: the machine
 /// was attached, or the hook has ended.
 const AHEAD_GRACE: Duration = Duration::from_secs(120);
@@ -24,6 +26,16 @@ const AHEAD_GRACE: Duration = Duration::from_secs(120);
 pub(super) struct WorkerHook {
     hook: Option<(Hook, String)>,
     last_heartbeat: Option<Instant>,
+    refused_since: Option<Instant>,
+    entry: Entry,
+}
+
+/// What was done about the same hook before the machine enters its group's warm pool.
+#[derive(Default)]
+struct Entry {
+    /// Whether it was completed, or waits for nobody.
+    is_settled: bool,
+    last: Option<Instant>,
     refused_since: Option<Instant>,
 }
 
@@ -40,7 +52,7 @@ impl WorkerHook {
         let me = || facts.machine.instance.clone();
         let named = facts.settings.launch_hook.clone().zip(facts.settings.group.clone());
         let hook = named.map(|(hook, group)| (session.hook(Transition::Launch, hook, me()), group));
-        Self { hook, last_heartbeat: None, refused_since: None }
+        Self { hook, last_heartbeat: None, refused_since: None, entry: Entry::default() }
     }
 
     /// Keeps it alive where that is due. A failure goes to the log: the next pass tries again.
@@ -97,6 +109,26 @@ impl WorkerHook {
                 Ok(HookAnswer::Settled)
             }
             Err(error) => Err(error),
+        }
+    }
+
+    /// Lets this machine enter its warm pool. That is no answer for the time when it leaves the pool, so nothing is written down; a failure
+    /// goes to the log, and the next pass tries again.
+    pub(super) async fn enter_pool(&mut self) {
+        let entry = &mut self.entry;
+        let due = entry.last.is_none_or(|at| at.elapsed() >= ENTRY_INTERVAL);
+        let (Some((hook, group)), true, false) = (&self.hook, due, entry.is_settled) else { return };
+        entry.last = Some(Instant::now());
+        match hook.complete(group, HookResult::Continue).await {
+            Ok(()) => {
+                tracing::info!("completed the launch hook: this machine may enter its warm pool");
+                entry.is_settled = true;
+            }
+            Err(error) if error.kind == CallFailure::Rejected => {
+                tracing::debug!("{error}");
+                entry.is_settled = entry.refused_since.get_or_insert_with(Instant::now).elapsed() >= AHEAD_GRACE;
+            }
+            Err(error) => tracing::warn!("{error}"),
         }
     }
 

@@ -145,6 +145,9 @@ async fn pass(context: &mut WorkerContext, deadline: Instant) -> Result<StepOutc
     if seen.hook == LaunchHookState::Due && step.keeps_hook_alive() {
         context.hook.keep_alive().await;
     }
+    if seen.hook == LaunchHookState::Due && step.enters_pool() {
+        context.hook.enter_pool().await;
+    }
     match step {
         WorkerStep::StandBy { .. } => Ok(wait(step.to_string(), JOIN_INTERVAL, Exit::TryAgain)),
         WorkerStep::Wait(what) => Ok(wait(what.to_string(), interval(&what), exit_of(&what))),

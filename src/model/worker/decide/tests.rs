@@ -35,6 +35,7 @@ fn fresh_machine() -> WorkerSnapshot {
         me: me(),
         node_name: "w1".into(),
         target: Some("InService".into()),
+        is_target_known: true,
         local: WorkerLocal::Fresh,
         cluster: read(JoinCluster::sample(3)),
         token: read(JoinToken::sample(3, NOW + 600)),
@@ -316,6 +317,12 @@ fn a_disk_of_another_machine_is_wiped_and_one_that_nobody_explains_is_not() {
         let seen = WorkerSnapshot { local, ..joined(NodeView::Mine) };
         assert_eq!(decided(&seen), expected, "{seen:?}");
     }
+    // IMDS has not answered yet: the machine may be one of a warm pool.
+    let unknown = |local| WorkerSnapshot { local, target: None, is_target_known: false, ..joined(NodeView::Mine) };
+    for local in [WorkerLocal::Fresh, joining(false).local, WorkerLocal::Joined { instance: other(), cluster: here() }] {
+        assert_eq!(decided(&unknown(local)), WorkerStep::Wait(WorkerWait::Target));
+    }
+    assert_eq!(decided(&unknown(joined(NodeView::Mine).local)), WorkerStep::CompleteHook);
     let warmed = WorkerSnapshot {
         local: WorkerLocal::Joined { instance: other(), cluster: here() },
         target: Some("Warmed:Stopped".into()),
@@ -430,6 +437,11 @@ fn a_launch_hook_is_kept_alive_only_while_something_goes_on_here() {
     for (step, expected) in rows {
         assert_eq!(step.keeps_hook_alive(), expected, "{step}");
     }
+    let targets = [("Warmed:Stopped", true), ("Warmed:Running", true), ("Warmed:Terminated", false), ("Standby", false)];
+    for (target, expected) in targets {
+        assert_eq!(WorkerStep::StandBy { target: target.into() }.enters_pool(), expected, "{target}");
+    }
+    assert!(!WorkerStep::CompleteHook.enters_pool());
 }
 
 #[test]
