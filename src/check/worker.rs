@@ -12,6 +12,7 @@ use crate::model::worker::revive::NodeView;
 use crate::model::worker::skew::Skew;
 use crate::model::worker::snapshot::{Fetched, WorkerLocal};
 use crate::model::worker::step::{JoinObject, WorkerStop, WorkerWait};
+use crate::node::fitness;
 use crate::node::worker_node::WorkerNode;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -48,7 +49,10 @@ fn state(input: &CheckInput) -> Found {
     let me = &input.machine.needed()?.instance;
     let local = worker_state::observe(Path::new("/")).map_err(|error| Finding::error(&error))?;
     Ok(vec![match local {
-        WorkerLocal::Fresh => Finding::ok("nothing of a node is here"),
+        WorkerLocal::Fresh => match fitness::foreign_authority(Path::new("/")) {
+            Some(defect) => Finding::failed(defect.what, defect.remedy),
+            None => Finding::ok("nothing of a node is here"),
+        },
         WorkerLocal::Joining { instance, .. } | WorkerLocal::Joined { instance, .. } if instance != *me => {
             Finding::warning(
                 format!("what is here was written on {instance}"),

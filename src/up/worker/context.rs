@@ -102,6 +102,9 @@ impl WorkerContext {
         let rejoins = step == WorkerStep::Wipe(WorkerWipe::Rejoin);
         if rejoins || (matches!(step, WorkerStep::Join | WorkerStep::SwitchOffCheck) && seen.local == WorkerLocal::Fresh) {
             seen.defects = fitness::worker_defects(&self.facts).await;
+            if !rejoins {
+                seen.defects.extend(fitness::foreign_authority(Path::new("/")));
+            }
             step = decide(&seen, &self.policy, identity);
         }
         if matches!(step, WorkerStep::Join | WorkerStep::Wipe(WorkerWipe::Rejoin))
