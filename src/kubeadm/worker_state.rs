@@ -139,6 +139,23 @@ pub fn has_control_plane(root: &Path, data_dir: Option<&Path>) -> Result<bool> {
     Ok(Marker::load(root)?.is_some() || found(Path::new(DEFAULT_DATA_DIR)) || data_dir.is_some_and(found))
 }
 
+/// What is wrong with a machine of the control plane's role whose disk is a worker's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "this machine is a worker by its disk, and of the control plane by the setting 'role': correct the setting, or run 'kubeboot reset --now \
+     --role worker' here to have it join the control plane"
+)]
+pub struct OfWorker;
+
+/// That the disk below `root` (`/` on a machine) is no worker's.
+///
+/// # Errors
+/// [`OfWorker`], or a marker that cannot be understood.
+pub fn must_be_no_worker(root: &Path) -> Result<()> {
+    let of_worker = Marker::load(root)?.is_none() && WorkerMarker::load(root)?.is_some();
+    if of_worker { Err(OfWorker.into()) } else { Ok(()) }
+}
+
 /// Reads the state of the disk below `root` (`/` on a machine).
 ///
 /// # Errors
@@ -212,6 +229,19 @@ mod tests {
         assert_eq!(observed(&[KUBELET_CONF], Some(&done))?, joined);
         assert_eq!(observed(&[], Some(&done))?, joining(false), "reset by hand");
         Ok(())
+    }
+
+    #[test]
+    fn a_disk_of_a_worker_is_no_control_planes() -> Result<()> {
+        let root = tempfile::tempdir()?;
+        must_be_no_worker(root.path())?;
+        marker(WorkerStage::Joined)?.save(root.path())?;
+        let error = must_be_no_worker(root.path()).err().context("it is a worker's")?;
+        assert!(error.is::<OfWorker>() && error.to_string().contains("kubeboot reset --now --role worker"), "{error}");
+        // Whatever lies beside it: that of the control plane counts.
+        let claim = ClaimId::parse("6f9619ff-8b86-4011-b42d-00c04fc964ff")?;
+        Marker::new(&me()?, &claim, state::MarkerStage::Joining).save(root.path())?;
+        must_be_no_worker(root.path())
     }
 
     #[test]

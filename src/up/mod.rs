@@ -33,6 +33,7 @@ use crate::exit::{Exit, causes};
 use crate::guard;
 use crate::host::files;
 use crate::host::lock::{self, Lock};
+use crate::kubeadm::worker_state;
 use crate::layout::say;
 use crate::model::duration::in_words;
 use crate::model::machine::local::Local;
@@ -105,6 +106,7 @@ pub async fn run(settings: Settings, options: UpOptions) -> Result<()> {
 async fn control_plane(settings: Settings, options: UpOptions) -> Result<()> {
     let deadline = Instant::now() + settings.deadline;
     if options.dry_run {
+        worker_state::must_be_no_worker(Path::new("/")).context(Exit::Operator)?;
         return dry_run(UpContext::new(Facts::gather(settings).await?, None, options).await?).await;
     }
     let lock = Lock::acquire(Path::new(lock::PATH), "kubeboot up", settings.deadline, |reason| {
@@ -116,6 +118,7 @@ async fn control_plane(settings: Settings, options: UpOptions) -> Result<()> {
     let facts = Facts::gather(settings).await?;
     facts.remember();
     terminating::must_not_be_leaving(&facts)?;
+    worker_state::must_be_no_worker(Path::new("/")).context(Exit::Operator)?;
     let mut context = UpContext::new(facts, Some(&lock), options).await?;
     let work = async {
         judge_documents(&context).await?;
