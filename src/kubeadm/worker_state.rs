@@ -48,9 +48,6 @@ pub struct WorkerMarker {
     pub kube_system_uid: Uid,
     /// Digest of its authorities.
     pub authority: String,
-    /// Whether the launch hook was answered, or waits for nobody.
-    #[serde(default)]
-    pub hook_answered: bool,
     /// When it was written, by this machine's clock (RFC 3339): for people; nothing is decided by it.
     pub at: String,
 }
@@ -68,7 +65,7 @@ impl WorkerMarker {
     pub fn new(instance: &InstanceId, stage: WorkerStage, cluster: ClusterIdentity) -> Self {
         let ClusterIdentity { kube_system_uid, authority } = cluster;
         let (instance, at) = (instance.clone(), String::new());
-        Self { schema: SCHEMA, instance, stage, kube_system_uid, authority, hook_answered: false, at }
+        Self { schema: SCHEMA, instance, stage, kube_system_uid, authority, at }
     }
 
     /// Writes the marker whole, readable by root alone, below `root` (`/` on a machine).
@@ -283,7 +280,7 @@ mod tests {
     #[test]
     fn a_marker_is_roots_alone_and_one_that_is_damaged_has_a_way_out() -> Result<()> {
         let root = tempfile::tempdir()?;
-        let written = WorkerMarker { hook_answered: true, ..marker(WorkerStage::Joined)? };
+        let written = marker(WorkerStage::Joined)?;
         written.save(root.path())?;
         let read = WorkerMarker::load(root.path())?.context("it is there")?;
         assert_eq!(WorkerMarker { at: String::new(), ..read }, written);

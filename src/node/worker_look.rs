@@ -1,13 +1,14 @@
 //! One look of a worker: its disk, `join/`, IMDS and its Node. For `up`, `status` and `check`.
 
 use super::worker_node::WorkerNode;
-use super::{Facts, kubelet_health};
+use super::{Facts, kubelet_health, launch_hook};
 use crate::aws::store::Store;
 use crate::aws::{CallFailed, imds};
 use crate::bucket::JoinObjects;
 use crate::exit::Exit;
+use crate::host::process::ProcessFailed;
 use crate::kubeadm::run::Kubeadm;
-use crate::kubeadm::worker_state::{self, WorkerMarker, identity};
+use crate::kubeadm::worker_state::{self, identity};
 use crate::model::joining::{Join, JoinCluster};
 use crate::model::worker::decide::difference;
 use crate::model::worker::revive::NodeView;
@@ -71,7 +72,6 @@ impl WorkerLooker {
     pub async fn look(&mut self, facts: &Facts) -> Result<WorkerSnapshot> {
         let root = Path::new("/");
         let local = worker_state::observe(root).context(Exit::Operator)?;
-        let marker = WorkerMarker::load(root).context(Exit::Operator)?;
         match imds::target_lifecycle_state(&self.imds).await {
             Ok(target) => (self.target, self.is_target_known) = (target, true),
             Err(error) => tracing::debug!("IMDS does not say what is to become of this machine: {error:#}"),
@@ -90,7 +90,7 @@ impl WorkerLooker {
         };
         let node = if asks { self.node.look(facts).await } else { NodeView::NotAsked };
         let kubelet_answers = if node == NodeView::Mine { kubelet_health::answers().await } else { None };
-        let answered = marker.is_some_and(|marker| marker.instance == me && marker.hook_answered);
+        let answered = launch_hook::is_answered(root, &me);
         let has_hook = facts.settings.launch_hook.is_some();
         Ok(WorkerSnapshot {
             node_name: facts.node_name.clone(),
@@ -125,8 +125,12 @@ impl WorkerLooker {
 
     async fn kubelet_version(&mut self, joins: bool) -> Result<String> {
         if joins && self.kubelet.is_none() {
-            let version = Kubeadm::read_only().kubelet_version().await.context(Exit::Usage)?;
-            self.kubelet = Some(version.to_string());
+            match Kubeadm::read_only().kubelet_version().await {
+                Ok(version) => self.kubelet = Some(version.to_string()),
+                // A machine without kubelet has a defect, which is told before it joins.
+                Err(error) if matches!(error.downcast_ref(), Some(ProcessFailed::NotFound { .. })) => {}
+                Err(error) => return Err(error),
+            }
         }
         Ok(self.kubelet.clone().unwrap_or_default())
     }

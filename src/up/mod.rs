@@ -85,6 +85,8 @@ struct Waiting {
 
 /// Between two looks of a machine that waits.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// The same while a voter lacks nothing but EC2's word on its source/destination check.
+const CHECK_INTERVAL: Duration = Duration::from_secs(15);
 /// The same while several machines wait for one claim.
 const CONTENDED_INTERVAL: Duration = Duration::from_millis(250);
 
@@ -272,7 +274,7 @@ async fn pass(context: &mut UpContext, outages: &mut Outages, deadline: Instant)
         context.launch_hook.keep_alive(context.group.last()).await;
     }
     outages.in_group(step != Step::StandBy(StandBy::NotInGroup))?;
-    if matches!(step, Step::Claim(_) | Step::TakeOver(_) | Step::Join | Step::Keep) {
+    if matches!(step, Step::Claim(_) | Step::TakeOver(_) | Step::Join) {
         context.source_dest_check.settle().await?;
     }
     let beats = context.launch_hook.beats(context.group.last());
@@ -301,7 +303,16 @@ async fn pass(context: &mut UpContext, outages: &mut Outages, deadline: Instant)
         Step::AcceptGroup => context.accept_group(&seen).await,
         Step::Rejoin => context.rejoin(&seen),
         Step::Join => beside(beats, context.join(&seen, deadline)).await,
-        Step::Keep => context.keep(&seen).await,
+        Step::Keep => {
+            let kept = context.keep(&seen).await?;
+            // A voter is registered and its hook completed whatever EC2 says: its attribute waits for nobody else.
+            if matches!(kept, StepOutcome::Done)
+                && let Err(error) = context.source_dest_check.settle().await
+            {
+                return Ok(StepOutcome::Wait(Waiting { pause: CHECK_INTERVAL, ..outages.outage(error.into())? }));
+            }
+            Ok(kept)
+        }
     }
 }
 

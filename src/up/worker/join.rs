@@ -92,10 +92,10 @@ impl WorkerContext {
     ///
     /// # Errors
     /// The marker cannot be read or written.
-    pub(super) fn mark(&mut self, change: impl FnOnce(&mut WorkerMarker)) -> Result<StepOutcome> {
+    pub(super) fn mark_joined(&mut self) -> Result<StepOutcome> {
         let root = Path::new("/");
         let mut marker = WorkerMarker::load(root)?.context("the marker of this worker is gone")?;
-        change(&mut marker);
+        marker.stage = WorkerStage::Joined;
         marker.save(root)?;
         Ok(StepOutcome::Again)
     }
@@ -121,8 +121,8 @@ async fn attempt(
     files::write(&discovery, discovery_file(cluster, token)?.as_bytes(), 0o600)?;
     files::write(&document, text.as_bytes(), 0o600)?;
     Point::JoinConfigured.reached();
-    let progress = |phase| progress("kubeadm join", &phase);
-    let mut attempt = kubeadm.join(&document, None, Some(&token.token), time_limit, progress)?;
+    let told = Some(&token.token);
+    let mut attempt = kubeadm.join(&document, None, told, time_limit, |phase| progress("kubeadm join", &phase))?;
     Point::JoinStarted.reached();
     attempt.wait().await?;
     Point::JoinEnded.reached();

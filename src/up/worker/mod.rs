@@ -14,13 +14,13 @@ use crate::exit::Exit;
 use crate::host::lock::{self, Lock};
 use crate::host::systemd::{notify, unit};
 use crate::kubeadm::quiesce::KUBELET;
-use crate::kubeadm::worker_state::{self, WorkerStage};
+use crate::kubeadm::worker_state;
 use crate::layout::say;
 use crate::model::duration::in_words;
 use crate::model::worker::snapshot::{LaunchHookState, WorkerLocal};
 use crate::model::worker::step::{WorkerStep, WorkerStop, WorkerWait};
-use crate::node::Facts;
 use crate::node::point::Point;
+use crate::node::{Facts, launch_hook};
 use crate::settings::{HookOnFailure, Settings};
 use anyhow::{Context, Result, anyhow};
 use context::WorkerContext;
@@ -174,7 +174,7 @@ async fn pass(context: &mut WorkerContext, deadline: Instant) -> Result<StepOutc
         },
         WorkerStep::MarkJoined => {
             worker_state::forget_token(Path::new("/"))?;
-            let marked = context.mark(|marker| marker.stage = WorkerStage::Joined)?;
+            let marked = context.mark_joined()?;
             Point::MemberMarked.reached();
             tracing::info!(node = context.facts.node_name, "this machine has joined");
             Ok(marked)
@@ -188,7 +188,8 @@ async fn pass(context: &mut WorkerContext, deadline: Instant) -> Result<StepOutc
         WorkerStep::CompleteHook => match context.hook.complete().await? {
             HookAnswer::Settled => {
                 Point::HookCompleted.reached();
-                context.mark(|marker| marker.hook_answered = true)
+                launch_hook::set_answered(Path::new("/"), &seen.me)?;
+                Ok(StepOutcome::Again)
             }
             HookAnswer::Ahead => Ok(StepOutcome::Wait(context.hook.ahead())),
         },
