@@ -112,6 +112,18 @@ def test_bad_values_of_a_group_are_refused_by_their_own_variable(group, told):
     assert any(one.startswith(f'module.workers["workers"].{told}: The ') for one in broken), broken
 
 
+def test_a_machine_of_the_control_plane_switches_its_check_off_only_where_the_settings_say_so():
+    def named(made: Plan) -> list[dict]:
+        found = [one for one in made.all("aws_iam_role_policy") if one["name"] == "source-dest-check"]
+        return [made.document(one) for one in found if not group_of(one)]
+
+    assert not named(evaluate())
+    (document,) = named(evaluate('settings = { source_dest_check = "off" }'))
+    (statement,) = document["Statement"]
+    assert statement["Condition"] == {"StringLike": {"aws:userid": "*:${ec2:InstanceID}"}}
+    assert statement["Action"] == ["ec2:DescribeInstanceAttribute", "ec2:ModifyInstanceAttribute"]
+
+
 def ports(plan: Plan, way: str) -> set[tuple[str, str, str, int]]:
     """From which security group to which, by their names; protocol and first port."""
     names = {one["id"]: one["name"].removeprefix("demo-") for one in plan.all("aws_security_group")}
