@@ -82,6 +82,9 @@ def test_spot_and_mixed_instances_are_options(plan):
     shares = spot["mixed_instances_policy"]["instances_distribution"]
     assert (shares["on_demand_base_capacity"], shares["on_demand_percentage_above_base_capacity"]) == (2, 20)
     assert (plain["min_size"], plain["max_size"], spot["min_size"], spot["max_size"]) == (1, 3, 0, 9)
+    pooled = evaluate('workers = { workers = { warm_pool = "Stopped" } }')
+    assert of(pooled, "aws_autoscaling_group", "workers")["warm_pool"]["pool_state"] == "Stopped"
+    assert "warm_pool" not in plain
     one_type = evaluate('workers = { workers = { instance_types = ["m6i.large", "m5.large"] } }')
     assert "mixed_instances_policy" in of(one_type, "aws_autoscaling_group", "workers")
 
@@ -99,6 +102,8 @@ def test_spot_and_mixed_instances_are_options(plan):
         ('instance_types = ["large"]', "variable.instance_types"),
         ("instance_types = []", "variable.instance_types"),
         ("volume_size = 8", "variable.volume_size"),
+        ('warm_pool = "Cold"', "variable.warm_pool"),
+        ('warm_pool = "Stopped", spot_percentage = 50', "aws_launch_template.machine"),
         ("launch_hook_timeout = 60", "variable.launch_hook_timeout"),
         ("terminate_hook_timeout = 60", "variable.terminate_hook_timeout"),
         ('settings = { endpoint = "a:6443" }', "variable.settings"),
