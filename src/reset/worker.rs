@@ -137,7 +137,9 @@ async fn drain(facts: &Facts) {
         let done = match &step {
             WorkerLeaveStep::Cordon => draining.cordon(facts).await,
             WorkerLeaveStep::Evict(pods) => draining.evict(facts, pods).await,
-            WorkerLeaveStep::Rest(WorkerGoes::NoNode | WorkerGoes::Drained | WorkerGoes::TimeUp { .. }) => return,
+            WorkerLeaveStep::Rest(
+                WorkerGoes::NoNode | WorkerGoes::NoCredentials | WorkerGoes::Drained | WorkerGoes::TimeUp { .. },
+            ) => return,
             WorkerLeaveStep::Watch | WorkerLeaveStep::Mark | WorkerLeaveStep::Hold(_) | WorkerLeaveStep::Answer(_) => {
                 Ok(())
             }

@@ -56,7 +56,9 @@ impl Machine {
 #[tokio::test]
 async fn a_holder_sees_that_somebody_waits_and_no_longer_than_that() -> Result<()> {
     let machine = machine()?;
+    assert!(!Lock::is_held(&machine.path));
     let first = machine.try_take().await?;
+    assert!(Lock::is_held(&machine.path));
     assert!(!Lock::is_wanted(&machine.path));
     for _ in 0..2 {
         let said = Mutex::default();

@@ -11,6 +11,8 @@ use std::time::Duration;
 
 /// How long before its end a hook is completed with what is left: two heartbeats may get lost, and the answer takes its time.
 const HOOK_MARGIN: Duration = Duration::from_secs(30);
+/// How long an API server must refuse this machine's credentials before it goes without being drained: one that has just started may.
+const REFUSED_GRACE: Duration = Duration::from_secs(30);
 /// How long before EC2 takes a Spot instance draining ends.
 const SPOT_MARGIN: Duration = Duration::from_secs(10);
 
@@ -92,6 +94,8 @@ pub enum WorkerHold {
 pub enum WorkerGoes {
     /// It has no Node of its own: none of its name is there, or another machine's.
     NoNode,
+    /// No API server takes its credentials, so that nothing can be done about its pods.
+    NoCredentials,
     /// Nothing is left on it but pods of every node.
     Drained,
     /// Its time is over.
@@ -120,6 +124,9 @@ pub fn decide(seen: &WorkerLeaving) -> WorkerLeaveStep {
     if is_time_up(seen, ending) {
         let pods = waited_for.map(|pods| pods.len());
         return go(seen, WorkerGoes::TimeUp { after: ending.known_for, pods });
+    }
+    if matches!(seen.node, NodeView::Refused { .. }) && ending.known_for >= REFUSED_GRACE {
+        return go(seen, WorkerGoes::NoCredentials);
     }
     if let NodeView::Silent { why } | NodeView::Refused { why } = &seen.node {
         return hold_for_server(why);
@@ -187,8 +194,10 @@ impl WorkerLeaveStep {
             Self::Answer(WorkerGoes::NoNode) | Self::Rest(WorkerGoes::NoNode) => {
                 AgentState::Done(agent::Answer::NeverMember)
             }
-            Self::Answer(WorkerGoes::Drained | WorkerGoes::TimeUp { .. })
-            | Self::Rest(WorkerGoes::Drained | WorkerGoes::TimeUp { .. }) => AgentState::Done(agent::Answer::Left),
+            Self::Answer(WorkerGoes::NoCredentials | WorkerGoes::Drained | WorkerGoes::TimeUp { .. })
+            | Self::Rest(WorkerGoes::NoCredentials | WorkerGoes::Drained | WorkerGoes::TimeUp { .. }) => {
+                AgentState::Done(agent::Answer::Left)
+            }
         }
     }
 }
@@ -227,6 +236,9 @@ impl fmt::Display for WorkerGoes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoNode => f.write_str("it has no Node of its own"),
+            Self::NoCredentials => {
+                f.write_str("no API server takes its kubelet's credentials, so it goes with the pods that are on it")
+            }
             Self::Drained => f.write_str("it is drained"),
             Self::TimeUp { after, pods: Some(pods) } => write!(
                 f,
@@ -281,6 +293,10 @@ mod tests {
         NodeView::OfAnother { provider_id: "aws:///a/i-00000002".into() }
     }
 
+    fn refused() -> NodeView {
+        NodeView::Refused { why: "401".into() }
+    }
+
     fn unknown() -> NodeView {
         NodeView::Silent { why: "refused".into() }
     }
@@ -319,6 +335,14 @@ mod tests {
             (
                 WorkerLeaving { node: unknown(), is_cordoned: false, ..seen(vec![]) },
                 WorkerLeaveStep::Hold(WorkerHold::ApiServer { why: "refused".into() }),
+            ),
+            (
+                WorkerLeaving { node: refused(), ending: Some(ending(MINUTE / 3)), ..seen(vec![web(None)]) },
+                WorkerLeaveStep::Hold(WorkerHold::ApiServer { why: "401".into() }),
+            ),
+            (
+                WorkerLeaving { node: refused(), ..seen(vec![web(None)]) },
+                WorkerLeaveStep::Answer(WorkerGoes::NoCredentials),
             ),
             (
                 WorkerLeaving { node: unknown(), is_cordoned: false, ending: whole.clone(), ..seen(vec![]) },
