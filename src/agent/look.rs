@@ -98,11 +98,8 @@ impl Looker {
         let data_dir = reset.facts.documents.data_dir();
         // A worker's disk was no member's ever: a wrong 'role' must not keep its terminate hook waiting.
         let of_worker = worker_state::must_be_no_worker(Path::new("/")).is_err_and(|error| error.is::<OfWorker>());
-        let local = if of_worker {
-            Local::Fresh
-        } else {
-            state::observe(Path::new("/"), data_dir).context(Exit::Operator)?
-        };
+        let local =
+            if of_worker { Local::Fresh } else { state::observe(Path::new("/"), data_dir).context(Exit::Operator)? };
         let departure = departure::load(Path::new("/"), me).context(Exit::Operator)?;
         let view = self.view(reset).await;
         let survey = Survey::take(reset, &local).await;

@@ -133,7 +133,8 @@ fn waits(what: &WorkerWait) -> Finding {
 async fn name(input: &CheckInput) -> Found {
     let mut objects = JoinObjects::new(&input.aws.needed()?.session.store);
     let (cluster, token) = (objects.cluster().await?, objects.token().await?);
-    let (Ok(cluster), Ok(token)) = (readable(&cluster, JoinObject::Cluster), readable(&token, JoinObject::Token)) else {
+    let (Ok(cluster), Ok(token)) = (readable(&cluster, JoinObject::Cluster), readable(&token, JoinObject::Token))
+    else {
         return Ok(vec![Finding::ok("not looked for: there is nothing to join by")]);
     };
     let facts = input.facts.needed()?;
@@ -166,9 +167,10 @@ async fn node(input: &CheckInput) -> Found {
         NodeView::Silent { why } => {
             Finding::unanswered(why, "see that the endpoint answers, and kubelet's certificate")
         }
-        NodeView::Refused { why } => {
-            Finding::failed(why, "if kubelet gets no other credentials, run 'kubeboot reset --now': this machine joins anew")
-        }
+        NodeView::Refused { why } => Finding::failed(
+            why,
+            "if kubelet gets no other credentials, run 'kubeboot reset --now': this machine joins anew",
+        ),
         NodeView::NotAsked | NodeView::Missing { .. } => Finding::warning(
             format!("there is no Node '{name}'"),
             "kubelet registers it when it starts: the agent restarts it after two minutes",

@@ -93,7 +93,8 @@ impl KubeletClient {
         if self.success(answer, &path)?["spec"]["unschedulable"] == true {
             return Ok(());
         }
-        self.patch(&path, &json!({"metadata": {"annotations": {CORDONED: "true"}}, "spec": {"unschedulable": true}})).await
+        self.patch(&path, &json!({"metadata": {"annotations": {CORDONED: "true"}}, "spec": {"unschedulable": true}}))
+            .await
     }
 
     /// Opens the Node for new pods again, and takes the mark away.
@@ -102,7 +103,8 @@ impl KubeletClient {
     /// When the server does not answer, or refuses.
     pub async fn uncordon(&self) -> Result<()> {
         let path = in_folder(NODES, &self.node)?;
-        self.patch(&path, &json!({"metadata": {"annotations": {CORDONED: null}}, "spec": {"unschedulable": null}})).await
+        self.patch(&path, &json!({"metadata": {"annotations": {CORDONED: null}}, "spec": {"unschedulable": null}}))
+            .await
     }
 
     async fn patch(&self, path: &str, patch: &Value) -> Result<()> {

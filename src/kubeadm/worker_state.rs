@@ -273,7 +273,9 @@ mod tests {
         let root = tempfile::tempdir()?;
         let member = files::below(root.path(), Path::new("/data/etcd/member"));
         fs::create_dir_all(member)?;
-        assert!(!has_control_plane(root.path(), None)? && has_control_plane(root.path(), Some(Path::new("/data/etcd")))?);
+        assert!(
+            !has_control_plane(root.path(), None)? && has_control_plane(root.path(), Some(Path::new("/data/etcd")))?
+        );
         Ok(())
     }
 

@@ -118,7 +118,9 @@ impl WorkerLooker {
     async fn cluster(&mut self, local: &WorkerLocal) -> Result<Fetched<JoinCluster>, CallFailed> {
         match self.objects.cluster().await {
             // Nothing about a node of a cluster depends on it.
-            Err(failed) if matches!(local, WorkerLocal::Joined { .. }) => Ok(Fetched::Silent { why: failed.to_string() }),
+            Err(failed) if matches!(local, WorkerLocal::Joined { .. }) => {
+                Ok(Fetched::Silent { why: failed.to_string() })
+            }
             asked => asked,
         }
     }

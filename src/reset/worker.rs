@@ -88,7 +88,9 @@ pub(super) async fn run(settings: Settings, options: ResetOptions) -> Result<Lea
 fn local(data_dir: Option<&Path>) -> Result<WorkerLocal> {
     let root = Path::new("/");
     let local = worker_state::observe(root).context(Exit::Operator)?;
-    if local == WorkerLocal::OfControlPlane || worker_state::has_control_plane(root, data_dir).context(Exit::Operator)? {
+    if local == WorkerLocal::OfControlPlane
+        || worker_state::has_control_plane(root, data_dir).context(Exit::Operator)?
+    {
         return Err(anyhow!("{}", WorkerStop::OfControlPlane).context(Exit::Operator));
     }
     Ok(local)

@@ -106,7 +106,9 @@ fn health(step: &WorkerStep, leaving: bool) -> Health {
     match step {
         _ if leaving => Health::Degraded,
         WorkerStep::Done => Health::Healthy,
-        WorkerStep::Wait(WorkerWait::Target | WorkerWait::Store { .. } | WorkerWait::ApiServer { .. }) => Health::CannotTell,
+        WorkerStep::Wait(WorkerWait::Target | WorkerWait::Store { .. } | WorkerWait::ApiServer { .. }) => {
+            Health::CannotTell
+        }
         WorkerStep::StandBy { .. }
         | WorkerStep::Wait(_)
         | WorkerStep::Stop(_)

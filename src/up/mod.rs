@@ -317,7 +317,10 @@ async fn pass(context: &mut UpContext, outages: &mut Outages, deadline: Instant)
 }
 
 /// A step that may take minutes, with the launch hook kept alive meanwhile.
-async fn beside(beats: impl Future<Output = Infallible>, step: impl Future<Output = Result<StepOutcome>>) -> Result<StepOutcome> {
+async fn beside(
+    beats: impl Future<Output = Infallible>,
+    step: impl Future<Output = Result<StepOutcome>>,
+) -> Result<StepOutcome> {
     tokio::select! {
         biased;
         outcome = step => outcome,

@@ -167,14 +167,22 @@ fn a_join_that_was_cut_off_by_a_power_cut_is_begun_anew() -> Result<()> {
         let administrators = world.disk(2)?.join("etc/kubernetes/admin.conf");
         std::fs::write(&administrators, "")?;
         let refused = world.on(2, &["kubeboot", "reset", "--now", "--yes"])?;
-        ensure!(refused.code == 6 && refused.stderr.contains("a node of a control plane by its disk"), "{}", refused.text());
+        ensure!(
+            refused.code == 6 && refused.stderr.contains("a node of a control plane by its disk"),
+            "{}",
+            refused.text()
+        );
         ensure!(world.disk(2)?.join(MARKER).exists() && administrators.exists(), "it was touched");
         std::fs::remove_file(administrators)?;
         // The other role is not its disk's.
         let other = ["--role", "control-plane", "--endpoint", "api.demo.internal:6443"];
         for command in [&["kubeboot", "up"][..], &["kubeboot", "reset", "--now", "--yes"][..]] {
             let refused = world.on(2, &[command, &other[..]].concat())?;
-            ensure!(refused.code == 6 && refused.stderr.contains("this machine is a worker by its disk"), "{}", refused.text());
+            ensure!(
+                refused.code == 6 && refused.stderr.contains("this machine is a worker by its disk"),
+                "{}",
+                refused.text()
+            );
         }
         // Its operator has it leave: it is drained and wiped, and comes in again.
         let ended = world.on(2, &["kubeboot", "reset", "--now", "--yes"])?;

@@ -139,7 +139,8 @@ pub fn decide(seen: &WorkerLeaving) -> WorkerLeaveStep {
         PodsView::Silent { why } => hold_for_server(why),
         PodsView::Listed(pods) => {
             // The answer to an eviction stands for a while: those that were blocked do not keep the others waiting.
-            let is_due = |(pod, trouble): &&(SeenPod, Option<String>)| pod.fate() == PodFate::Evicted && trouble.is_none();
+            let is_due =
+                |(pod, trouble): &&(SeenPod, Option<String>)| pod.fate() == PodFate::Evicted && trouble.is_none();
             let due: Vec<PodId> = pods.iter().filter(is_due).map(|(pod, _)| pod.id.clone()).collect();
             if due.is_empty() { WorkerLeaveStep::Hold(hold(pods)) } else { WorkerLeaveStep::Evict(due) }
         }
@@ -322,13 +323,20 @@ mod tests {
             (WorkerLeaving { has_credentials: false, ..seen(vec![]) }, WorkerLeaveStep::Answer(WorkerGoes::NoNode)),
             (WorkerLeaving { is_cordoned: false, ..seen(vec![]) }, WorkerLeaveStep::Cordon),
             // What has its name is no Node of its own: it is neither closed nor emptied.
-            (WorkerLeaving { node: of_another(), ..seen(vec![web(None)]) }, WorkerLeaveStep::Answer(WorkerGoes::NoNode)),
+            (
+                WorkerLeaving { node: of_another(), ..seen(vec![web(None)]) },
+                WorkerLeaveStep::Answer(WorkerGoes::NoNode),
+            ),
             (
                 WorkerLeaving { node: of_another(), is_cordoned: false, pods: PodsView::NotAsked, ..seen(vec![]) },
                 WorkerLeaveStep::Answer(WorkerGoes::NoNode),
             ),
             (
-                WorkerLeaving { node: NodeView::Missing { lasted: Duration::ZERO }, is_cordoned: false, ..seen(vec![]) },
+                WorkerLeaving {
+                    node: NodeView::Missing { lasted: Duration::ZERO },
+                    is_cordoned: false,
+                    ..seen(vec![])
+                },
                 WorkerLeaveStep::Answer(WorkerGoes::NoNode),
             ),
             (WorkerLeaving { node: NodeView::Unnamed, is_cordoned: false, ..seen(vec![]) }, WorkerLeaveStep::Cordon),

@@ -289,7 +289,9 @@ impl fmt::Display for WorkerStep {
                 "restart kubelet, which registers its Node only when it starts: the API server has had none for {}",
                 in_words(GONE_GRACE)
             ),
-            Self::Uncordon => f.write_str("open the Node for new pods: kubeboot had closed it before this machine joined again"),
+            Self::Uncordon => {
+                f.write_str("open the Node for new pods: kubeboot had closed it before this machine joined again")
+            }
             Self::CompleteHook => f.write_str("complete the launch hook: the Node is registered and kubelet answers"),
             Self::Done => f.write_str("nothing: this machine is a node of its cluster"),
         }

@@ -13,7 +13,10 @@ pub fn foreign_authority(root: &Path) -> Option<Defect> {
     let is_there = files::below(root, Path::new(CA)).exists();
     is_there.then(|| {
         let remedy = "remove it from the image: a worker gets its cluster's authority from join/cluster.json";
-        Defect::new(format!("'{CA}' is there before this machine has joined, and kubeadm joins no worker over it"), remedy)
+        Defect::new(
+            format!("'{CA}' is there before this machine has joined, and kubeadm joins no worker over it"),
+            remedy,
+        )
     })
 }
 

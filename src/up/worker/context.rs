@@ -100,7 +100,9 @@ impl WorkerContext {
         let mut step = decide(&seen, &self.policy, identity);
         // This machine itself is looked at only where it is about to join.
         let rejoins = step == WorkerStep::Wipe(WorkerWipe::Rejoin);
-        if rejoins || (matches!(step, WorkerStep::Join | WorkerStep::SwitchOffCheck) && seen.local == WorkerLocal::Fresh) {
+        if rejoins
+            || (matches!(step, WorkerStep::Join | WorkerStep::SwitchOffCheck) && seen.local == WorkerLocal::Fresh)
+        {
             seen.defects = fitness::worker_defects(&self.facts).await;
             if !rejoins {
                 seen.defects.extend(fitness::foreign_authority(Path::new("/")));

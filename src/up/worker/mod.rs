@@ -81,8 +81,8 @@ pub(super) async fn run(settings: Settings, options: UpOptions) -> Result<()> {
 /// Gives this machine up, only if the settings say so, another machine could do better, and this one is no node of a cluster.
 async fn abandon_hook(context: &WorkerContext, exit: Exit) {
     let local = worker_state::observe(Path::new("/"));
-    let is_no_node =
-        matches!(local, Ok(WorkerLocal::Fresh | WorkerLocal::Joining { has_credentials: false, .. })) && exit.may_abandon();
+    let is_no_node = matches!(local, Ok(WorkerLocal::Fresh | WorkerLocal::Joining { has_credentials: false, .. }))
+        && exit.may_abandon();
     let own = is_own_fault(context.failed.as_ref().map(|failed| failed.exit), context.is_unfit);
     if is_no_node && own && context.facts.settings.launch_hook_on_failure == HookOnFailure::Abandon {
         context.hook.abandon().await;

@@ -157,10 +157,7 @@ fn a_fresh_machine_joins_once_everything_is_there() {
         (WorkerSnapshot { namesake: NodeView::NotAsked, ..is() }, WorkerStep::Join),
         (WorkerSnapshot { namesake: NodeView::Mine, ..is() }, WorkerStep::Join),
         (WorkerSnapshot { namesake: of_other(), ..is() }, wait(taken())),
-        (
-            WorkerSnapshot { namesake: refused(), ..is() },
-            wait(WorkerWait::ApiServer { why: "it answered 401".into() }),
-        ),
+        (WorkerSnapshot { namesake: refused(), ..is() }, wait(WorkerWait::ApiServer { why: "it answered 401".into() })),
         (
             WorkerSnapshot { namesake: NodeView::Silent { why: silent() }, ..is() },
             wait(WorkerWait::ApiServer { why: silent() }),
@@ -194,10 +191,7 @@ fn an_attempt_that_was_cut_off_goes_on_or_begins_anew() {
             WorkerSnapshot { kubelet_restarted: true, ..begun(missing(299)) },
             WorkerStep::Wait(WorkerWait::Registration { node: "w1".into(), restarted: true }),
         ),
-        (
-            WorkerSnapshot { kubelet_restarted: true, ..begun(missing(300)) },
-            WorkerStep::Wipe(WorkerWipe::HalfMade),
-        ),
+        (WorkerSnapshot { kubelet_restarted: true, ..begun(missing(300)) }, WorkerStep::Wipe(WorkerWipe::HalfMade)),
         (
             begun(NodeView::Silent { why: "refused".into() }),
             WorkerStep::Wait(WorkerWait::ApiServer { why: "refused".into() }),
@@ -251,10 +245,7 @@ fn a_node_of_a_cluster_has_nothing_to_do_but_to_be_seen() {
             WorkerSnapshot { kubelet_restarted: true, ..joined(missing(500)) },
             WorkerStep::Wait(WorkerWait::Registration { node: "w1".into(), restarted: true }),
         ),
-        (
-            joined(of_other()),
-            WorkerStep::Wait(WorkerWait::NodeTaken { node: "w1".into(), provider_id: OTHER.into() }),
-        ),
+        (joined(of_other()), WorkerStep::Wait(WorkerWait::NodeTaken { node: "w1".into(), provider_id: OTHER.into() })),
         (joined(NodeView::Unnamed), WorkerStep::Wait(WorkerWait::ProviderId { node: "w1".into() })),
         (
             joined(NodeView::Silent { why: "refused".into() }),
@@ -319,7 +310,8 @@ fn a_disk_of_another_machine_is_wiped_and_one_that_nobody_explains_is_not() {
     }
     // IMDS has not answered yet: the machine may be one of a warm pool.
     let unknown = |local| WorkerSnapshot { local, target: None, is_target_known: false, ..joined(NodeView::Mine) };
-    for local in [WorkerLocal::Fresh, joining(false).local, WorkerLocal::Joined { instance: other(), cluster: here() }] {
+    for local in [WorkerLocal::Fresh, joining(false).local, WorkerLocal::Joined { instance: other(), cluster: here() }]
+    {
         assert_eq!(decided(&unknown(local)), WorkerStep::Wait(WorkerWait::Target));
     }
     assert_eq!(decided(&unknown(joined(NodeView::Mine).local)), WorkerStep::CompleteHook);
@@ -437,7 +429,8 @@ fn a_launch_hook_is_kept_alive_only_while_something_goes_on_here() {
     for (step, expected) in rows {
         assert_eq!(step.keeps_hook_alive(), expected, "{step}");
     }
-    let targets = [("Warmed:Stopped", true), ("Warmed:Running", true), ("Warmed:Terminated", false), ("Standby", false)];
+    let targets =
+        [("Warmed:Stopped", true), ("Warmed:Running", true), ("Warmed:Terminated", false), ("Standby", false)];
     for (target, expected) in targets {
         assert_eq!(WorkerStep::StandBy { target: target.into() }.enters_pool(), expected, "{target}");
     }
