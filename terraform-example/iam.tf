@@ -164,6 +164,25 @@ resource "aws_iam_role_policy" "session_manager" {
   policy = local.session_manager_policy["session-manager"]
 }
 
+# For the setting source_dest_check, and for the machine itself alone: the session by which an instance has its role is
+# named by its ID.
+resource "aws_iam_role_policy" "source_dest_check" {
+  count = lookup(var.settings, "source_dest_check", "") == "off" ? 1 : 0
+
+  name = "source-dest-check"
+  role = aws_iam_role.machine.name
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Effect    = "Allow"
+      Action    = ["ec2:DescribeInstanceAttribute", "ec2:ModifyInstanceAttribute"]
+      Resource  = "arn:${local.partition}:ec2:${var.region}:${local.account}:instance/*"
+      Condition = { StringLike = { "aws:userid" = "*:$${ec2:InstanceID}" } }
+    }]
+  })
+}
+
 resource "aws_iam_role_policy_attachment" "additional" {
   for_each = toset(var.additional_policy_arns)
 

@@ -196,6 +196,7 @@ resource "aws_autoscaling_group" "control_plane" {
     aws_iam_role_policy.kubeboot,
     aws_iam_role_policy.package,
     aws_iam_role_policy.session_manager,
+    aws_iam_role_policy.source_dest_check,
     aws_iam_role_policy_attachment.additional,
     aws_lb_listener.api,
     aws_route53_record.api,

@@ -187,6 +187,7 @@ variable "workers" {
     subnet_ids             = optional(list(string))
     ami_id                 = optional(string)
     volume_size            = optional(number, 50)
+    warm_pool              = optional(string, "")
     launch_hook_timeout    = optional(number, 1800)
     terminate_hook_timeout = optional(number, 300)
     settings               = optional(map(string), {})

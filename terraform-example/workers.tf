@@ -23,6 +23,7 @@ module "workers" {
   spot_percentage        = each.value.spot_percentage
   on_demand_base         = each.value.on_demand_base
   volume_size            = each.value.volume_size
+  warm_pool              = each.value.warm_pool
   launch_hook_timeout    = each.value.launch_hook_timeout
   terminate_hook_timeout = each.value.terminate_hook_timeout
   settings               = each.value.settings

@@ -8,6 +8,7 @@ use crate::host::systemd::unit;
 use crate::kubeadm::quiesce::KUBELET;
 use crate::kubeadm::state;
 use crate::kubeadm::withheld;
+use crate::kubeadm::worker_state::{self, OfWorker};
 use crate::model::agent::{
     ClaimHere, Ending, HookView, Isolation, Observation, Others, SaveWhy, Saving, may_be_listed,
 };
@@ -95,7 +96,10 @@ impl Looker {
     pub(super) async fn look(&mut self, reset: &ResetContext, answered: bool) -> Result<Look> {
         let me = &reset.facts.machine.instance;
         let data_dir = reset.facts.documents.data_dir();
-        let local = state::observe(Path::new("/"), data_dir).context(Exit::Operator)?;
+        // A worker's disk was no member's ever: a wrong 'role' must not keep its terminate hook waiting.
+        let of_worker = worker_state::must_be_no_worker(Path::new("/")).is_err_and(|error| error.is::<OfWorker>());
+        let local =
+            if of_worker { Local::Fresh } else { state::observe(Path::new("/"), data_dir).context(Exit::Operator)? };
         let departure = departure::load(Path::new("/"), me).context(Exit::Operator)?;
         let view = self.view(reset).await;
         let survey = Survey::take(reset, &local).await;

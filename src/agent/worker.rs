@@ -4,10 +4,12 @@
 use super::hook::TerminateHook;
 use super::notices::Notices;
 use super::serve::{self, Board};
+use super::since::EndingSince;
 use super::watch::Source;
 use super::{HOLD_INTERVAL, IDLE_INTERVAL, begin};
 use crate::aws::hook::HookResult;
 use crate::aws::{Session, imds};
+use crate::host::lock::{self, Lock};
 use crate::host::signals::asked_to_stop;
 use crate::host::systemd::{notify, unit};
 use crate::kubeadm::quiesce::KUBELET;
@@ -17,8 +19,8 @@ use crate::model::agent::{Departure, Ending, HookView};
 use crate::model::leave::InstanceStates;
 use crate::model::membership::registration::HookWork;
 use crate::model::worker::decide::awaited;
-use crate::model::worker::leave::{WorkerLeaveStep, WorkerLeaving, decide};
-use crate::model::worker::revive::restarts_kubelet;
+use crate::model::worker::leave::{PodsView, WorkerLeaveStep, WorkerLeaving, decide};
+use crate::model::worker::revive::{NodeView, restarts_kubelet};
 use crate::model::worker::snapshot::WorkerLocal;
 use crate::model::worker::step::WorkerWait;
 use crate::node::draining::Draining;
@@ -77,8 +79,8 @@ struct WorkerAgent {
     /// The state that the group wants, as IMDS has said last.
     target: Option<String>,
     hook: TerminateHook,
-    /// Since when this process has known that the machine is being terminated.
-    since: Option<Instant>,
+    /// Since when it has been known that the machine is being terminated, by an agent before this one as well.
+    since: EndingSince,
     draining: Draining,
     node: WorkerNode,
     /// What is waited for until the Node is there, in words.
@@ -98,7 +100,7 @@ impl WorkerAgent {
             metadata: Source::default(),
             target: None,
             hook: TerminateHook::new(session, facts),
-            since: None,
+            since: EndingSince::load(),
             draining: Draining::default(),
             node: WorkerNode::default(),
             awaited: None,
@@ -112,9 +114,8 @@ impl WorkerAgent {
     async fn watch_over(&mut self) -> Infallible {
         loop {
             notify::alive();
-            let pause = match self.ending().await {
+            let (pause, waits) = match self.ending().await {
                 None => {
-                    self.since = None;
                     self.revive().await;
                     let hook = self.hook.name().map_or_else(
                         || "drains when this machine is being terminated; 'terminate_hook' names no hook".to_owned(),
@@ -124,12 +125,11 @@ impl WorkerAgent {
                     let notices: String = self.notices.describe().iter().map(|notice| format!("; {notice}")).collect();
                     let node = self.awaited.iter().map(|what| format!("; waiting for {what}")).collect::<String>();
                     self.say(AgentState::Watching, &format!("watching: IMDS says {target}; {hook}{notices}{node}"));
-                    IDLE_INTERVAL
+                    (IDLE_INTERVAL, false)
                 }
-                Some(ending) => self.pass(ending).await,
+                Some(ending) => (self.pass(ending).await, true),
             };
             let group = self.hook_group();
-            let waits = self.since.is_some();
             let pause = sleep(pause);
             if waits { self.hook.beside(group, HookWork::Leaving, pause).await } else { pause.await }
         }
@@ -139,17 +139,19 @@ impl WorkerAgent {
     async fn ending(&mut self) -> Option<Ending> {
         self.notices.look().await;
         let answer = imds::target_lifecycle_state(&self.imds).await;
-        self.board.hear(Asked::Imds, answer.is_ok());
+        let heard = answer.is_ok();
+        self.board.hear(Asked::Imds, heard);
         if let Some(target) = self.metadata.hear("IMDS", answer) {
             self.target = target;
             // One that is in no group has nothing to be told.
             self.board.knows(true);
         }
         let states = InstanceStates { target: self.target.clone(), ..InstanceStates::default() };
-        let known_for = self.since.map_or(Duration::ZERO, |since| since.elapsed());
-        let ending = Ending::of(&states, self.notices.spot(), known_for);
-        if ending.is_some() {
-            self.since.get_or_insert_with(Instant::now);
+        let ending = Ending::of(&states, self.notices.spot(), self.since.known_for());
+        match &ending {
+            Some(_) => self.since.begin(),
+            None if heard => self.since.forget(),
+            None => {}
         }
         ending
     }
@@ -184,14 +186,22 @@ impl WorkerAgent {
 
     async fn look(&mut self, ending: Ending) -> Result<WorkerLeaving> {
         let group = self.hook_group();
-        let pods = self.draining.pods(&self.facts);
-        let pods = self.hook.beside(group, HookWork::Leaving, pods).await;
+        let has_credentials = Path::new(KUBELET_CONF).exists();
+        let (facts, node, draining) = (&self.facts, &mut self.node, &mut self.draining);
+        let asked = async move {
+            if !has_credentials {
+                return (NodeView::NotAsked, PodsView::NotAsked);
+            }
+            (node.look(facts).await, draining.pods(facts).await)
+        };
+        let (node, pods) = self.hook.beside(group, HookWork::Leaving, asked).await;
         Ok(WorkerLeaving {
             ending: Some(ending),
             hook: HookView::of(self.hook.name().is_some(), None, self.hook.is_answered()),
             hook_lasts: self.hook.lasts(),
             drain_timeout: self.facts.settings.drain_timeout,
-            has_credentials: Path::new(KUBELET_CONF).exists(),
+            has_credentials,
+            node,
             is_marked: departure::load(Path::new("/"), &self.facts.machine.instance)?.is_some(),
             is_cordoned: self.draining.is_cordoned,
             pods,
@@ -229,6 +239,11 @@ impl WorkerAgent {
         }
         self.next_look = Instant::now() + spread(NODE_INTERVAL);
         let (root, me) = (Path::new("/"), &self.facts.machine.instance);
+        // An `up` at work restarts it itself, and only once.
+        if Lock::is_held(Path::new(lock::PATH)) {
+            (self.node, self.awaited) = (WorkerNode::default(), None);
+            return;
+        }
         // One that cannot be read is `up`'s to tell.
         let joined = matches!(worker_state::observe(root), Ok(WorkerLocal::Joined { instance, .. }) if instance == *me);
         let leaves = !matches!(departure::load(root, me), Ok(None));

@@ -4,7 +4,7 @@ use super::finding::{Finding, Found};
 use super::input::CheckInput;
 use super::{Check, at_once};
 use crate::etcd;
-use crate::kubeadm::{data_dir, state};
+use crate::kubeadm::{data_dir, state, worker_state};
 use crate::model::machine::etcd_data::EtcdData;
 use crate::model::machine::ids::{ClaimId, InstanceId, MemberId};
 use crate::model::machine::local::{Local, Stage};
@@ -32,6 +32,7 @@ const KUBEADMS: [&str; 4] = ["etcd.yaml", "kube-apiserver.yaml", "kube-controlle
 fn local_state(input: &CheckInput) -> Found {
     input.needs_root()?;
     let data_dir = input.documents.needed()?.data_dir();
+    worker_state::must_be_no_worker(Path::new("/")).map_err(|error| Finding::error(&error))?;
     let local = state::observe(Path::new("/"), data_dir).map_err(|error| Finding::error(&error))?;
     let me = input.machine.own().ok().map(|machine| (&machine.instance, machine.addresses.as_slice()));
     let data = etcd::data::observe(data_dir);

@@ -12,7 +12,8 @@ use crate::model::worker::revive::NodeView;
 use crate::model::worker::skew::Skew;
 use crate::model::worker::snapshot::{Fetched, WorkerLocal};
 use crate::model::worker::step::{JoinObject, WorkerStop, WorkerWait};
-use crate::node::worker_node::WorkerNode;
+use crate::node::fitness;
+use crate::node::worker_node::{WorkerNode, namesake};
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -48,7 +49,10 @@ fn state(input: &CheckInput) -> Found {
     let me = &input.machine.needed()?.instance;
     let local = worker_state::observe(Path::new("/")).map_err(|error| Finding::error(&error))?;
     Ok(vec![match local {
-        WorkerLocal::Fresh => Finding::ok("nothing of a node is here"),
+        WorkerLocal::Fresh => match fitness::foreign_authority(Path::new("/")) {
+            Some(defect) => defect.into(),
+            None => Finding::ok("nothing of a node is here"),
+        },
         WorkerLocal::Joining { instance, .. } | WorkerLocal::Joined { instance, .. } if instance != *me => {
             Finding::warning(
                 format!("what is here was written on {instance}"),
@@ -125,12 +129,37 @@ fn waits(what: &WorkerWait) -> Finding {
     if what.needs_operator() { Finding::failed(text, remedy) } else { Finding::warning(text, remedy) }
 }
 
-/// Whether a machine that has joined has its Node.
+/// Whether no other machine has the name of one that is about to join.
+async fn name(input: &CheckInput) -> Found {
+    let mut objects = JoinObjects::new(&input.aws.needed()?.session.store);
+    let (cluster, token) = (objects.cluster().await?, objects.token().await?);
+    let (Ok(cluster), Ok(token)) = (readable(&cluster, JoinObject::Cluster), readable(&token, JoinObject::Token))
+    else {
+        return Ok(vec![Finding::ok("not looked for: there is nothing to join by")]);
+    };
+    let facts = input.facts.needed()?;
+    let node = facts.node_name.clone();
+    Ok(vec![match namesake(facts, cluster, token).await {
+        NodeView::OfAnother { provider_id } => waits(&WorkerWait::NameTaken { node, provider_id }),
+        NodeView::Silent { why } | NodeView::Refused { why } => {
+            Finding::unanswered(why, "see that the endpoint answers, and 'kubeboot status' on a control-plane machine")
+        }
+        NodeView::NotAsked | NodeView::Missing { .. } | NodeView::Mine | NodeView::Unnamed => {
+            Finding::ok(format!("no other machine has the name '{node}'"))
+        }
+    }])
+}
+
+/// Whether a machine that has joined has its Node, and one that has not may have its name.
 async fn node(input: &CheckInput) -> Found {
     input.needs_root()?;
-    let Ok(WorkerLocal::Joined { .. }) = worker_state::observe(Path::new("/")) else {
-        return Ok(vec![Finding::ok("not looked for: this machine has not joined")]);
-    };
+    match worker_state::observe(Path::new("/")) {
+        Ok(WorkerLocal::Joined { .. }) => {}
+        Ok(WorkerLocal::Fresh) => return name(input).await,
+        Ok(WorkerLocal::Joining { .. } | WorkerLocal::OfControlPlane | WorkerLocal::Unexplained { .. }) | Err(_) => {
+            return Ok(vec![Finding::ok("not looked for: this machine has not joined")]);
+        }
+    }
     let facts = input.facts.needed()?;
     let name = &facts.node_name;
     Ok(vec![match WorkerNode::default().look(facts).await {
@@ -138,6 +167,10 @@ async fn node(input: &CheckInput) -> Found {
         NodeView::Silent { why } => {
             Finding::unanswered(why, "see that the endpoint answers, and kubelet's certificate")
         }
+        NodeView::Refused { why } => Finding::failed(
+            why,
+            "if kubelet gets no other credentials, run 'kubeboot reset --now': this machine joins anew",
+        ),
         NodeView::NotAsked | NodeView::Missing { .. } => Finding::warning(
             format!("there is no Node '{name}'"),
             "kubelet registers it when it starts: the agent restarts it after two minutes",
@@ -147,8 +180,8 @@ async fn node(input: &CheckInput) -> Found {
             "see 'journalctl -u kubelet' and the cloud controller manager",
         ),
         NodeView::OfAnother { provider_id } => {
-            let wait = WorkerWait::NameTaken { node: name.clone(), provider_id };
-            Finding::failed(format!("'kubeboot up' would wait for {wait}"), format!("kubectl delete node {name}"))
+            let wait = WorkerWait::NodeTaken { node: name.clone(), provider_id };
+            Finding::failed(format!("'kubeboot up' would wait for {wait}"), "kubeboot reset --now")
         }
     }])
 }

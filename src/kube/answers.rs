@@ -11,6 +11,8 @@ use crate::kubeadm::output::redact;
 use crate::kubeadm::pki::ca_hashes;
 use crate::model::machine::node_marks::{LABELS, Lacking, NodeMarks, Taint};
 
+/// By this annotation kubeboot knows of a Node that is closed for new pods that it was itself that has closed it.
+pub(super) const CORDONED: &str = "kubeboot/cordoned";
 /// The longest message of a server that is shown, in characters.
 const SHOWN: usize = 300;
 
@@ -33,6 +35,8 @@ pub struct KubeNode {
     pub addresses: Vec<IpAddr>,
     /// How it is marked.
     pub marks: NodeMarks,
+    /// Whether it is closed for new pods, and kubeboot has closed it.
+    pub is_cordoned: bool,
 }
 
 /// The cluster's own configuration, from the `ConfigMap` called `kubeadm-config`.
@@ -65,6 +69,8 @@ pub(super) fn node(object: &Value) -> Result<KubeNode> {
         kubelet_version: text(object, "/status/nodeInfo/kubeletVersion"),
         addresses: addresses(object),
         marks: marks(object),
+        is_cordoned: object["spec"]["unschedulable"] == true
+            && object["metadata"]["annotations"].get(CORDONED).is_some(),
     })
 }
 

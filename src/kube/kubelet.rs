@@ -1,9 +1,11 @@
 //! What a worker asks the endpoint with its kubelet's own credentials: its Node, and the pods on it. More than that they may not.
 
 use super::access::ApiAccess;
-use super::answers::{self, KubeNode};
-use super::client::{NODES, in_folder};
-use super::transport::{HttpAnswer, Transport, unverified};
+use super::answers::{self, CORDONED, KubeNode};
+use super::bearer::Bearer;
+use super::client::{NODES, in_folder, is_silence};
+use super::transport::{HttpAnswer, Transport, unverified, verified};
+use crate::model::joining::{BootstrapToken, JoinCluster};
 use crate::model::worker::drain::{Eviction, PodId, SeenPod};
 use crate::settings::Endpoint;
 use anyhow::{Context, Result, bail, ensure};
@@ -25,6 +27,11 @@ const MOST_PAGES: usize = 22;
 /// By this annotation the API tells the image of a static pod.
 const MIRROR: &str = "kubernetes.io/config.mirror";
 
+/// Credentials that no API server takes, or that cannot be used at all, in words.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct BadCredentials(pub String);
+
 /// The endpoint, asked as this machine's kubelet.
 #[derive(Clone)]
 pub struct KubeletClient {
@@ -38,34 +45,71 @@ impl KubeletClient {
     /// By kubelet's own kubeconfig. Must be called within the tokio runtime.
     ///
     /// # Errors
-    /// The file or a certificate that it names cannot be used.
+    /// [`BadCredentials`]: the file or a certificate that it names cannot be used.
     pub fn new(kubeconfig: &Path, node: &str) -> Result<Self> {
-        let ApiAccess { server, client, bearer, .. } = ApiAccess::find(Some(kubeconfig))?;
-        let transport = Transport::new(client, server.clone(), CALL_TIMEOUT, LIMIT)?.with_bearer(bearer);
+        let made = || {
+            let ApiAccess { server, client, bearer, .. } = ApiAccess::find(Some(kubeconfig))?;
+            let transport = Transport::new(client, server.clone(), CALL_TIMEOUT, LIMIT)?.with_bearer(bearer);
+            anyhow::Ok(Self { transport, server, node: node.to_owned() })
+        };
+        made().map_err(|error| BadCredentials(format!("{error:#}")).into())
+    }
+
+    /// By a bootstrap token, of a cluster that this machine is about to join. Must be called within the tokio runtime.
+    ///
+    /// # Errors
+    /// The cluster's authority cannot be used.
+    pub fn with_token(cluster: &JoinCluster, token: &BootstrapToken, node: &str) -> Result<Self> {
+        let server = format!("https://{}", cluster.endpoint);
+        let (client, bearer) = (verified(cluster.ca_pem.as_bytes())?, Bearer::Token(token.expose().to_owned()));
+        let transport = Transport::new(client, server.clone(), CALL_TIMEOUT, LIMIT)?.with_bearer(Some(bearer));
         Ok(Self { transport, server, node: node.to_owned() })
     }
 
     /// This machine's Node, or another one of its name, if there is one.
     ///
     /// # Errors
-    /// When the server does not answer, or not with a Node.
+    /// When the server does not answer, or not with a Node; [`BadCredentials`] where it does not know who asks (401).
     pub async fn node(&self) -> Result<Option<KubeNode>> {
         let path = in_folder(NODES, &self.node)?;
         let answer = self.call(Method::GET, &path, None).await?;
         if answer.status == StatusCode::NOT_FOUND {
             return Ok(None);
         }
+        if answer.status == StatusCode::UNAUTHORIZED {
+            let said = answers::message(&answer.body);
+            return Err(BadCredentials(format!("{}: it answered 401: {said}", self.failed(&path))).into());
+        }
         answers::node(&self.success(answer, &path)?).map(Some).with_context(|| self.failed(&path))
     }
 
-    /// Closes the Node for new pods.
+    /// Closes the Node for new pods, with a mark that this program has. One that somebody else has closed stays theirs.
     ///
     /// # Errors
     /// When the server does not answer, or refuses.
     pub async fn cordon(&self) -> Result<()> {
         let path = in_folder(NODES, &self.node)?;
-        let answer = self.call(Method::PATCH, &path, Some(&json!({"spec": {"unschedulable": true}}))).await?;
-        self.success(answer, &path).map(drop)
+        let answer = self.call(Method::GET, &path, None).await?;
+        if self.success(answer, &path)?["spec"]["unschedulable"] == true {
+            return Ok(());
+        }
+        self.patch(&path, &json!({"metadata": {"annotations": {CORDONED: "true"}}, "spec": {"unschedulable": true}}))
+            .await
+    }
+
+    /// Opens the Node for new pods again, and takes the mark away.
+    ///
+    /// # Errors
+    /// When the server does not answer, or refuses.
+    pub async fn uncordon(&self) -> Result<()> {
+        let path = in_folder(NODES, &self.node)?;
+        self.patch(&path, &json!({"metadata": {"annotations": {CORDONED: null}}, "spec": {"unschedulable": null}}))
+            .await
+    }
+
+    async fn patch(&self, path: &str, patch: &Value) -> Result<()> {
+        let answer = self.call(Method::PATCH, path, Some(patch)).await?;
+        self.success(answer, path).map(drop)
     }
 
     /// The pods on this machine.
@@ -98,6 +142,7 @@ impl KubeletClient {
     pub async fn evict(&self, pod: &PodId) -> Eviction {
         match self.try_evict(pod).await {
             Ok(answer) => Eviction::of(answer.status.as_u16(), answers::message(&answer.body)),
+            Err(error) if is_silence(&error) => Eviction::Silent { why: format!("{error:#}") },
             Err(error) => Eviction::Failed { why: format!("{error:#}") },
         }
     }
@@ -157,7 +202,36 @@ fn pod(object: &Value) -> Option<SeenPod> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kube::server::Server;
     use crate::model::worker::drain::PodFate;
+
+    const NODE: &str = "/api/v1/nodes/w1";
+
+    async fn of_server() -> Result<(std::sync::Arc<Server>, KubeletClient)> {
+        let (server, other) = Server::start().await?;
+        let url = format!("http://{}", other.address());
+        let transport = Transport::new(unverified(), url.clone(), CALL_TIMEOUT, LIMIT)?;
+        Ok((server, KubeletClient { transport, server: url, node: "w1".to_owned() }))
+    }
+
+    #[tokio::test]
+    async fn a_node_that_this_program_has_closed_is_opened_again_and_no_other() -> Result<()> {
+        let (server, client) = of_server().await?;
+        let node = |spec: Value| json!({"metadata": {"name": "w1", "uid": "u"}, "spec": spec});
+        server.put(NODE, node(json!({})));
+        assert!(client.node().await?.is_some_and(|node| !node.is_cordoned));
+        client.cordon().await?;
+        assert_eq!(server.objects()[NODE]["spec"]["unschedulable"], true);
+        assert!(client.node().await?.is_some_and(|node| node.is_cordoned));
+        client.uncordon().await?;
+        assert!(client.node().await?.is_some_and(|node| !node.is_cordoned));
+        assert_eq!(server.objects()[NODE]["spec"]["unschedulable"], Value::Null);
+        server.put(NODE, node(json!({"unschedulable": true})));
+        client.cordon().await?;
+        assert!(client.node().await?.is_some_and(|node| !node.is_cordoned), "an operator has closed it");
+        assert!(!server.asked().last().is_some_and(|asked| asked.starts_with("PATCH")));
+        Ok(())
+    }
 
     #[test]
     fn pods_are_read_with_their_owners() {

@@ -26,7 +26,7 @@ pub use answers::{ClusterConfiguration, KubeNode};
 pub use client::{Client, Deleted, Marking, bad_certificate, is_silence};
 pub use endpoint::{UnverifiedAnswer, answers_at, answers_at_address};
 pub use kubeconfig::Kubeconfig;
-pub use kubelet::{KubeletClient, kubelet_answers};
+pub use kubelet::{BadCredentials, KubeletClient, kubelet_answers};
 pub use leases::LeaseClient;
 pub use probe::is_api_server;
 pub use rbac::Bypassed;

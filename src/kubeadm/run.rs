@@ -65,7 +65,7 @@ impl Kubeadm {
     }
 
     /// Starts `kubeadm join`. With `hosts` it runs in a mount namespace of its own, where that file is `/etc/hosts`, so
-    /// that the endpoint's name resolves to a machine that answers.
+    /// that the endpoint's name resolves to a machine that answers. `token`: the one that it reads from a file, if it does.
     ///
     /// # Errors
     /// When kubeadm cannot be started.
@@ -73,6 +73,7 @@ impl Kubeadm {
         &self,
         config: &Path,
         hosts: Option<&Path>,
+        token: Option<&BootstrapToken>,
         deadline: Duration,
         progress: impl FnMut(KubeadmPhase) + Send + 'static,
     ) -> Result<Attempt, Failure> {
@@ -83,6 +84,10 @@ impl Kubeadm {
                 self.command(namespace::PROGRAM, namespace::with_hosts(hosts, words), deadline)
             }
             None => self.command(KUBEADM, join, deadline),
+        };
+        let command = match token {
+            Some(token) => command.secret(token.expose()),
+            None => command,
         };
         Attempt::start("kubeadm join", command, progress)
     }

@@ -22,17 +22,17 @@ const MARKER: &str = "var/lib/kubeboot/state.json";
 const SCHEMA: u32 = 1;
 /// The largest marker, in bytes.
 const MARKER_LIMIT: u64 = 64 * 1024;
-/// The files of kubeadm that show a control plane. Certificates are left out, because operators ship
+/// The files of kubeadm that a control-plane machine alone has. Certificates are left out, because operators ship
 /// their own authorities, and certificates alone start nothing.
-const TRACES: [&str; 7] = [
+const CONTROL_PLANE_TRACES: [&str; 5] = [
     "/etc/kubernetes/manifests/etcd.yaml",
     "/etc/kubernetes/manifests/kube-apiserver.yaml",
     "/etc/kubernetes/manifests/kube-controller-manager.yaml",
     "/etc/kubernetes/manifests/kube-scheduler.yaml",
     "/etc/kubernetes/admin.conf",
-    "/etc/kubernetes/kubelet.conf",
-    "/etc/kubernetes/bootstrap-kubelet.conf",
 ];
+/// Those that every node has.
+const NODE_TRACES: [&str; 2] = ["/etc/kubernetes/kubelet.conf", "/etc/kubernetes/bootstrap-kubelet.conf"];
 
 /// How far this machine has got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -203,11 +203,19 @@ pub fn observe(root: &Path, data_dir: Option<&Path>) -> Result<Local> {
     })
 }
 
-/// The files of a control plane that are on the disk, as absolute paths.
+/// The files of a node of either role that are on the disk, as absolute paths.
 pub(super) fn traces(root: &Path, data_dir: Option<&Path>) -> Vec<String> {
+    [control_plane_traces(root, data_dir), present(root, NODE_TRACES.into_iter().map(str::to_owned))].concat()
+}
+
+/// Those of a control plane alone.
+pub(super) fn control_plane_traces(root: &Path, data_dir: Option<&Path>) -> Vec<String> {
     let member = data_dir.map(|folder| folder.join("member").display().to_string());
-    let all = TRACES.into_iter().map(str::to_owned).chain(member);
-    all.filter(|path| root.join(path.trim_start_matches('/')).exists()).collect()
+    present(root, CONTROL_PLANE_TRACES.into_iter().map(str::to_owned).chain(member))
+}
+
+fn present(root: &Path, paths: impl Iterator<Item = String>) -> Vec<String> {
+    paths.filter(|path| root.join(path.trim_start_matches('/')).exists()).collect()
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! As on a control-plane machine a marker is written before kubeadm starts, and again when the Node was seen. It names the cluster by what
 //! a restore leaves as it was: the UID of `kube-system` and the authority.
 
+use super::manifests::DEFAULT_DATA_DIR;
 use super::pki::digest;
 use super::state::{self, Marker};
 use crate::host::files;
@@ -21,6 +22,9 @@ const SCHEMA: u32 = 1;
 const LIMIT: u64 = 4096;
 /// kubelet's credentials, once it has any.
 pub const KUBELET_CONF: &str = "/etc/kubernetes/kubelet.conf";
+
+/// The credentials with which it asks for those: the bootstrap token.
+const BOOTSTRAP_CONF: &str = "/etc/kubernetes/bootstrap-kubelet.conf";
 
 /// How far a worker has got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,9 +48,6 @@ pub struct WorkerMarker {
     pub kube_system_uid: Uid,
     /// Digest of its authorities.
     pub authority: String,
-    /// Whether the launch hook was answered, or waits for nobody.
-    #[serde(default)]
-    pub hook_answered: bool,
     /// When it was written, by this machine's clock (RFC 3339): for people; nothing is decided by it.
     pub at: String,
 }
@@ -64,7 +65,7 @@ impl WorkerMarker {
     pub fn new(instance: &InstanceId, stage: WorkerStage, cluster: ClusterIdentity) -> Self {
         let ClusterIdentity { kube_system_uid, authority } = cluster;
         let (instance, at) = (instance.clone(), String::new());
-        Self { schema: SCHEMA, instance, stage, kube_system_uid, authority, hook_answered: false, at }
+        Self { schema: SCHEMA, instance, stage, kube_system_uid, authority, at }
     }
 
     /// Writes the marker whole, readable by root alone, below `root` (`/` on a machine).
@@ -116,12 +117,48 @@ impl WorkerMarker {
     }
 }
 
+/// Removes the token that a kubeadm which was cut off has left below `root` (`/` on a machine). A kubelet that has its own credentials needs it
+/// no more.
+///
+/// # Errors
+/// It is there and cannot be removed.
+pub fn forget_token(root: &Path) -> Result<()> {
+    files::remove(&files::below(root, Path::new(BOOTSTRAP_CONF)))
+}
+
+/// Whether anything of a control plane is on the disk below `root`, with kubeboot's marker or without: it may be a voter, or the last copy of
+/// its data. `data_dir`: the folder of etcd's data, where the documents name one beside kubeadm's default.
+///
+/// # Errors
+/// When the marker of the control plane cannot be understood.
+pub fn has_control_plane(root: &Path, data_dir: Option<&Path>) -> Result<bool> {
+    let found = |folder: &Path| !state::control_plane_traces(root, Some(folder)).is_empty();
+    Ok(Marker::load(root)?.is_some() || found(Path::new(DEFAULT_DATA_DIR)) || data_dir.is_some_and(found))
+}
+
+/// What is wrong with a machine of the control plane's role whose disk is a worker's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "this machine is a worker by its disk, and of the control plane by the setting 'role': correct the setting, or run 'kubeboot reset --now \
+     --role worker' here to have it join the control plane"
+)]
+pub struct OfWorker;
+
+/// That the disk below `root` (`/` on a machine) is no worker's.
+///
+/// # Errors
+/// [`OfWorker`], or a marker that cannot be understood.
+pub fn must_be_no_worker(root: &Path) -> Result<()> {
+    let of_worker = Marker::load(root)?.is_none() && WorkerMarker::load(root)?.is_some();
+    if of_worker { Err(OfWorker.into()) } else { Ok(()) }
+}
+
 /// Reads the state of the disk below `root` (`/` on a machine).
 ///
 /// # Errors
 /// When a marker cannot be understood.
 pub fn observe(root: &Path) -> Result<WorkerLocal> {
-    if Marker::load(root)?.is_some() {
+    if has_control_plane(root, None)? {
         return Ok(WorkerLocal::OfControlPlane);
     }
     let found = state::traces(root, None);
@@ -148,8 +185,6 @@ mod tests {
     use crate::model::machine::ids::ClaimId;
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
-
-    const BOOTSTRAP: &str = "/etc/kubernetes/bootstrap-kubelet.conf";
 
     fn me() -> Result<InstanceId> {
         Ok(InstanceId::parse("i-00000001")?)
@@ -186,11 +221,35 @@ mod tests {
         assert_eq!(observed(&["/etc/kubernetes/pki/ca.crt"], None)?, WorkerLocal::Fresh, "an operator's own");
         assert_eq!(observed(&[KUBELET_CONF], None)?, WorkerLocal::Unexplained { found: vec![KUBELET_CONF.into()] });
         assert_eq!(observed(&[], Some(&begun))?, joining(false));
-        assert_eq!(observed(&[BOOTSTRAP], Some(&begun))?, joining(false));
+        assert_eq!(observed(&[BOOTSTRAP_CONF], Some(&begun))?, joining(false));
         assert_eq!(observed(&[KUBELET_CONF], Some(&begun))?, joining(true));
         assert_eq!(observed(&[KUBELET_CONF], Some(&done))?, joined);
         assert_eq!(observed(&[], Some(&done))?, joining(false), "reset by hand");
         Ok(())
+    }
+
+    #[test]
+    fn a_disk_of_a_worker_is_no_control_planes() -> Result<()> {
+        let root = tempfile::tempdir()?;
+        must_be_no_worker(root.path())?;
+        marker(WorkerStage::Joined)?.save(root.path())?;
+        let error = must_be_no_worker(root.path()).err().context("it is a worker's")?;
+        assert!(error.is::<OfWorker>() && error.to_string().contains("kubeboot reset --now --role worker"), "{error}");
+        // Whatever lies beside it: that of the control plane counts.
+        let claim = ClaimId::parse("6f9619ff-8b86-4011-b42d-00c04fc964ff")?;
+        Marker::new(&me()?, &claim, state::MarkerStage::Joining).save(root.path())?;
+        must_be_no_worker(root.path())
+    }
+
+    #[test]
+    fn no_token_stays_on_the_disk_of_a_node() -> Result<()> {
+        let root = tempfile::tempdir()?;
+        let place = files::below(root.path(), Path::new(BOOTSTRAP_CONF));
+        fs::create_dir_all(place.parent().context("folder")?)?;
+        fs::write(&place, "token")?;
+        forget_token(root.path())?;
+        assert!(!place.exists());
+        forget_token(root.path())
     }
 
     #[test]
@@ -199,13 +258,31 @@ mod tests {
         let claim = ClaimId::parse("6f9619ff-8b86-4011-b42d-00c04fc964ff")?;
         Marker::new(&me()?, &claim, state::MarkerStage::Joining).save(root.path())?;
         assert_eq!(observe(root.path())?, WorkerLocal::OfControlPlane);
+        // Nobody has marked it, or a worker's marker lies beside it.
+        let done = marker(WorkerStage::Joined)?;
+        for trace in [
+            "/etc/kubernetes/manifests/etcd.yaml",
+            "/etc/kubernetes/manifests/kube-apiserver.yaml",
+            "/etc/kubernetes/admin.conf",
+            "/var/lib/etcd/member/wal/0.wal",
+        ] {
+            for marker in [None, Some(&done)] {
+                assert_eq!(observed(&[trace, KUBELET_CONF], marker)?, WorkerLocal::OfControlPlane, "{trace}");
+            }
+        }
+        let root = tempfile::tempdir()?;
+        let member = files::below(root.path(), Path::new("/data/etcd/member"));
+        fs::create_dir_all(member)?;
+        assert!(
+            !has_control_plane(root.path(), None)? && has_control_plane(root.path(), Some(Path::new("/data/etcd")))?
+        );
         Ok(())
     }
 
     #[test]
     fn a_marker_is_roots_alone_and_one_that_is_damaged_has_a_way_out() -> Result<()> {
         let root = tempfile::tempdir()?;
-        let written = WorkerMarker { hook_answered: true, ..marker(WorkerStage::Joined)? };
+        let written = marker(WorkerStage::Joined)?;
         written.save(root.path())?;
         let read = WorkerMarker::load(root.path())?.context("it is there")?;
         assert_eq!(WorkerMarker { at: String::new(), ..read }, written);

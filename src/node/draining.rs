@@ -4,13 +4,17 @@ use super::{Facts, worker_node};
 use crate::kube::KubeletClient;
 use crate::model::worker::drain::{Eviction, PodId};
 use crate::model::worker::leave::PodsView;
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use std::collections::BTreeMap;
 use std::time::Duration;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 /// Between two evictions of one pod: what a budget forbids now it may allow when another pod is ready.
 const AGAIN: Duration = Duration::from_secs(5);
+/// How long evictions go on before the machine looks again, whatever each of them takes: its hook or a Spot notice may end its time.
+const STEP_TIME: Duration = Duration::from_secs(4);
+/// How long the list of the pods may take in all its pages.
+const LIST_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// What this process has done so far.
 #[derive(Debug, Default)]
@@ -27,8 +31,9 @@ impl Draining {
         if !self.is_cordoned {
             return PodsView::NotAsked;
         }
-        let listed = async { worker_node::client(facts)?.pods().await };
-        match listed.await {
+        let listed = timeout(LIST_TIMEOUT, async { worker_node::client(facts)?.pods().await });
+        let listed = listed.await.unwrap_or_else(|_| Err(anyhow!("no whole list of the pods came in time")));
+        match listed {
             Ok(pods) => {
                 let now = Instant::now();
                 PodsView::Listed(pods.into_iter().map(|pod| (pod.clone(), self.trouble(&pod.id, now))).collect())
@@ -48,24 +53,28 @@ impl Draining {
         Ok(())
     }
 
-    /// Has these pods evicted.
+    /// Has these pods evicted, as far as a few seconds allow: the next look begins with the others.
     ///
     /// # Errors
     /// kubelet has no credentials that can be used.
     pub async fn evict(&mut self, facts: &Facts, pods: &[PodId]) -> Result<()> {
-        let client = worker_node::client(facts)?;
+        let (client, begun) = (worker_node::client(facts)?, Instant::now());
         for pod in pods {
-            self.evict_one(&client, pod).await;
+            if !self.evict_one(&client, pod).await || begun.elapsed() >= STEP_TIME {
+                break;
+            }
         }
         Ok(())
     }
 
-    async fn evict_one(&mut self, client: &KubeletClient, pod: &PodId) {
+    /// Whether the next one may be asked for at once.
+    async fn evict_one(&mut self, client: &KubeletClient, pod: &PodId) -> bool {
         let answer = client.evict(pod).await;
         if answer == Eviction::Accepted {
             tracing::info!("evicted the pod {pod}");
         }
         self.take(pod, &answer, Instant::now());
+        answer.lets_go_on()
     }
 
     /// Takes in an answer.

@@ -96,6 +96,7 @@ mod tests {
             kubelet_version: None,
             addresses: Vec::new(),
             marks: NodeMarks::default(),
+            is_cordoned: false,
         }
     }
 

@@ -19,6 +19,7 @@ pub mod instances;
 pub mod isolation;
 pub mod judged;
 pub mod kubelet_health;
+pub mod launch_hook;
 pub mod leader_told;
 pub mod lease;
 pub mod leaving_unit;

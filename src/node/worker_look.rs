@@ -1,14 +1,16 @@
 //! One look of a worker: its disk, `join/`, IMDS and its Node. For `up`, `status` and `check`.
 
 use super::worker_node::WorkerNode;
-use super::{Facts, kubelet_health};
+use super::{Facts, kubelet_health, launch_hook};
 use crate::aws::store::Store;
 use crate::aws::{CallFailed, imds};
 use crate::bucket::JoinObjects;
 use crate::exit::Exit;
+use crate::host::process::ProcessFailed;
 use crate::kubeadm::run::Kubeadm;
-use crate::kubeadm::worker_state::{self, WorkerMarker};
-use crate::model::joining::{Join, JoinCluster, JoinToken};
+use crate::kubeadm::worker_state::{self, identity};
+use crate::model::joining::{Join, JoinCluster};
+use crate::model::worker::decide::difference;
 use crate::model::worker::revive::NodeView;
 use crate::model::worker::snapshot::{CheckState, Fetched, LaunchHookState, WorkerLocal, WorkerPolicy, WorkerSnapshot};
 use crate::settings::{Rejoin, Settings};
@@ -22,6 +24,8 @@ pub struct WorkerLooker {
     imds: Client,
     /// What IMDS has said last of the state that the group wants.
     target: Option<String>,
+    /// Whether it has said anything of it.
+    is_target_known: bool,
     objects: JoinObjects,
     /// This machine's Node.
     pub node: WorkerNode,
@@ -36,12 +40,29 @@ pub fn policy(settings: &Settings) -> WorkerPolicy {
     WorkerPolicy { endpoint: named.then(|| settings.endpoint.to_string()), rejoins: settings.rejoin == Rejoin::Wipe }
 }
 
+/// Whether this machine may join the cluster of `join/`, so that a token and kubelet's version are needed.
+fn may_join(local: &WorkerLocal, cluster: &Fetched<JoinCluster>, rejoins: bool) -> bool {
+    match (local, cluster) {
+        (WorkerLocal::Fresh, _) => true,
+        (WorkerLocal::Joined { cluster: here, .. }, Fetched::Read(Ok(Join::Published(published)))) => {
+            rejoins && difference(here, &identity(published)).is_some()
+        }
+        (
+            WorkerLocal::Joined { .. }
+            | WorkerLocal::Joining { .. }
+            | WorkerLocal::OfControlPlane
+            | WorkerLocal::Unexplained { .. },
+            _,
+        ) => false,
+    }
+}
+
 impl WorkerLooker {
     /// Nothing was looked at yet.
     #[must_use]
     pub fn new(store: &Store) -> Self {
         let (imds, objects) = (imds::client(), JoinObjects::new(store));
-        Self { imds, target: None, objects, node: WorkerNode::default(), kubelet: None }
+        Self { imds, target: None, is_target_known: false, objects, node: WorkerNode::default(), kubelet: None }
     }
 
     /// Looks. What only `up` knows, such as its pause after a failure, it adds itself; of a hook it is said whether it was answered.
@@ -51,12 +72,16 @@ impl WorkerLooker {
     pub async fn look(&mut self, facts: &Facts) -> Result<WorkerSnapshot> {
         let root = Path::new("/");
         let local = worker_state::observe(root).context(Exit::Operator)?;
-        let marker = WorkerMarker::load(root).context(Exit::Operator)?;
         match imds::target_lifecycle_state(&self.imds).await {
-            Ok(target) => self.target = target,
+            Ok(target) => (self.target, self.is_target_known) = (target, true),
             Err(error) => tracing::debug!("IMDS does not say what is to become of this machine: {error:#}"),
         }
-        let (cluster, token) = self.join_objects(&local).await?;
+        let cluster = self.cluster(&local).await?;
+        let joins = may_join(&local, &cluster, policy(&facts.settings).rejoins);
+        let token = match &cluster {
+            Fetched::Read(Ok(Join::Published(_))) if joins => self.objects.token().await?,
+            _ => Fetched::NotAsked,
+        };
         let me = facts.machine.instance.clone();
         let asks = match &local {
             WorkerLocal::Joined { instance, .. } => *instance == me,
@@ -65,16 +90,19 @@ impl WorkerLooker {
         };
         let node = if asks { self.node.look(facts).await } else { NodeView::NotAsked };
         let kubelet_answers = if node == NodeView::Mine { kubelet_health::answers().await } else { None };
-        let answered = marker.is_some_and(|marker| marker.instance == me && marker.hook_answered);
+        let answered = launch_hook::is_answered(root, &me);
         let has_hook = facts.settings.launch_hook.is_some();
         Ok(WorkerSnapshot {
             node_name: facts.node_name.clone(),
             target: self.target.clone(),
+            is_target_known: self.is_target_known,
             cluster,
             token,
             now: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs(),
-            kubelet: self.kubelet_version(&local).await?,
+            kubelet: self.kubelet_version(joins).await?,
             defects: Vec::new(),
+            namesake: NodeView::NotAsked,
+            is_cordoned: node == NodeView::Mine && self.node.is_cordoned,
             node,
             kubelet_restarted: self.node.restarted,
             kubelet_answers,
@@ -86,28 +114,25 @@ impl WorkerLooker {
         })
     }
 
-    /// What stands below `join/`. One that has joined needs to know only whether it names another cluster, and no token.
-    async fn join_objects(
-        &mut self,
-        local: &WorkerLocal,
-    ) -> Result<(Fetched<JoinCluster>, Fetched<JoinToken>), CallFailed> {
-        let joined = matches!(local, WorkerLocal::Joined { .. });
-        let cluster = match self.objects.cluster().await {
+    /// Which cluster stands below `join/`.
+    async fn cluster(&mut self, local: &WorkerLocal) -> Result<Fetched<JoinCluster>, CallFailed> {
+        match self.objects.cluster().await {
             // Nothing about a node of a cluster depends on it.
-            Err(failed) if joined => Fetched::Silent { why: failed.to_string() },
-            asked => asked?,
-        };
-        let token = match (local, &cluster) {
-            (WorkerLocal::Fresh, Fetched::Read(Ok(Join::Published(_)))) => self.objects.token().await?,
-            (_, _) => Fetched::NotAsked,
-        };
-        Ok((cluster, token))
+            Err(failed) if matches!(local, WorkerLocal::Joined { .. }) => {
+                Ok(Fetched::Silent { why: failed.to_string() })
+            }
+            asked => asked,
+        }
     }
 
-    async fn kubelet_version(&mut self, local: &WorkerLocal) -> Result<String> {
-        if let (None, WorkerLocal::Fresh) = (&self.kubelet, local) {
-            let version = Kubeadm::read_only().kubelet_version().await.context(Exit::Usage)?;
-            self.kubelet = Some(version.to_string());
+    async fn kubelet_version(&mut self, joins: bool) -> Result<String> {
+        if joins && self.kubelet.is_none() {
+            match Kubeadm::read_only().kubelet_version().await {
+                Ok(version) => self.kubelet = Some(version.to_string()),
+                // A machine without kubelet has a defect, which is told before it joins.
+                Err(error) if matches!(error.downcast_ref(), Some(ProcessFailed::NotFound { .. })) => {}
+                Err(error) => return Err(error),
+            }
         }
         Ok(self.kubelet.clone().unwrap_or_default())
     }

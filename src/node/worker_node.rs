@@ -1,8 +1,9 @@
 //! This worker's Node, asked for with its kubelet's own credentials, and since when it has been missing.
 
 use super::Facts;
-use crate::kube::{KubeNode, KubeletClient};
+use crate::kube::{BadCredentials, KubeNode, KubeletClient};
 use crate::kubeadm::worker_state::KUBELET_CONF;
+use crate::model::joining::{JoinCluster, JoinToken};
 use crate::model::worker::revive::NodeView;
 use anyhow::Result;
 use std::path::Path;
@@ -14,14 +15,26 @@ pub struct WorkerNode {
     missing_since: Option<Instant>,
     /// Whether kubelet was restarted since then.
     pub restarted: bool,
+    /// Whether the Node is this machine's, and kubeboot has closed it for new pods.
+    pub is_cordoned: bool,
 }
 
 /// A client of the endpoint, with the credentials that kubelet has now: it renews them by itself.
 ///
 /// # Errors
-/// It has none that can be used.
+/// [`BadCredentials`]: it has none that can be used.
 pub fn client(facts: &Facts) -> Result<KubeletClient> {
     KubeletClient::new(Path::new(KUBELET_CONF), &facts.node_name)
+}
+
+/// What an API server says of the Node of this machine's name to whoever has only the token, before anything is joined: kubelet would adopt
+/// the Node of a machine that is gone, and keep it alive.
+pub async fn namesake(facts: &Facts, cluster: &JoinCluster, token: &JoinToken) -> NodeView {
+    let asked = match KubeletClient::with_token(cluster, &token.token, &facts.node_name) {
+        Ok(client) => client.node().await,
+        Err(error) => Err(error),
+    };
+    WorkerNode::default().take(asked, &facts.node.provider_id, Instant::now())
 }
 
 impl WorkerNode {
@@ -44,7 +57,10 @@ impl WorkerNode {
             Ok(Some(node)) => {
                 *self = Self::default();
                 match node.provider_id {
-                    Some(provider_id) if provider_id == own => NodeView::Mine,
+                    Some(provider_id) if provider_id == own => {
+                        self.is_cordoned = node.is_cordoned;
+                        NodeView::Mine
+                    }
                     Some(provider_id) => NodeView::OfAnother { provider_id },
                     None => NodeView::Unnamed,
                 }
@@ -52,7 +68,8 @@ impl WorkerNode {
             Err(error) => {
                 // Nobody said that it was there, or that it was not: the two minutes count what was said without a pause.
                 self.missing_since = None;
-                NodeView::Silent { why: format!("{error:#}") }
+                let why = format!("{error:#}");
+                if error.is::<BadCredentials>() { NodeView::Refused { why } } else { NodeView::Silent { why } }
             }
         }
     }
@@ -76,6 +93,7 @@ mod tests {
             kubelet_version: None,
             addresses: Vec::new(),
             marks: Default::default(),
+            is_cordoned: false,
         }
     }
 
@@ -88,12 +106,18 @@ mod tests {
         assert_eq!(look(Ok(None), 1), NodeView::Missing { lasted: minute });
         assert!(matches!(look(Err(anyhow!("refused")), 2), NodeView::Silent { why } if why == "refused"));
         assert_eq!(look(Ok(None), 3), NodeView::Missing { lasted: Duration::ZERO });
+        let unknown = watch.take(Err(BadCredentials("it answered 401".into()).into()), OWN, start);
+        assert_eq!(unknown, NodeView::Refused { why: "it answered 401".into() });
         watch.restarted = true;
         assert_eq!(watch.take(Ok(Some(node(Some(OWN)))), OWN, start), NodeView::Mine);
         assert!(!watch.restarted, "the next time it is restarted again");
+        let closed = KubeNode { is_cordoned: true, ..node(Some(OWN)) };
+        assert_eq!(watch.take(Ok(Some(closed)), OWN, start), NodeView::Mine);
+        assert!(watch.is_cordoned);
         let other = "aws:///eu-central-1a/i-00000002";
         let taken = NodeView::OfAnother { provider_id: other.into() };
         assert_eq!(watch.take(Ok(Some(node(Some(other)))), OWN, start), taken);
+        assert!(!watch.is_cordoned);
         assert_eq!(watch.take(Ok(Some(node(None))), OWN, start), NodeView::Unnamed);
     }
 }

@@ -22,7 +22,7 @@ use crate::bucket::Roll;
 use crate::exit::{Exit, Leaving};
 use crate::host::lock::{self, Lock};
 use crate::host::systemd::{notify, unit};
-use crate::kubeadm::state;
+use crate::kubeadm::{state, worker_state};
 use crate::layout::say;
 use crate::model::duration::in_words;
 use crate::model::leave::{Budget, GoingDown, LeaveDecision, LeavePlan, Part, ShutdownMode, StayReason, is_permanent};
@@ -98,6 +98,7 @@ pub async fn run(settings: Settings, options: ResetOptions) -> Result<Leaving> {
 
 /// For an operator: the plan is shown and confirmed first, and the lock keeps every other run away.
 async fn now(settings: Settings, options: ResetOptions, clock: Clock) -> Result<Leaving> {
+    worker_state::must_be_no_worker(Path::new("/")).context(Exit::Operator)?;
     let local = local(&settings)?;
     if local == Local::Fresh {
         departure::remove(Path::new("/")).context(Exit::Operator)?;

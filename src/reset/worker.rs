@@ -12,8 +12,12 @@ use crate::layout::{say, tell};
 use crate::model::agent::{Ending, HookView};
 use crate::model::duration::in_words;
 use crate::model::worker::leave::{WorkerGoes, WorkerLeaveStep, WorkerLeaving, decide};
+use crate::model::worker::revive::NodeView;
 use crate::model::worker::snapshot::WorkerLocal;
+use crate::model::worker::step::WorkerStop;
 use crate::node::draining::Draining;
+use crate::node::facts::read_documents;
+use crate::node::worker_node::WorkerNode;
 use crate::node::{Facts, departure};
 use crate::reset::ResetOptions;
 use crate::settings::Settings;
@@ -42,11 +46,8 @@ pub(super) async fn run(settings: Settings, options: ResetOptions) -> Result<Lea
         }
         return Ok(stayed(why));
     }
-    let local = worker_state::observe(Path::new("/")).context(Exit::Operator)?;
-    if local == WorkerLocal::OfControlPlane {
-        let why = "this machine is a node of a control plane by its disk: correct the setting 'role'";
-        return Err(anyhow!(why).context(Exit::Operator));
-    }
+    let documents = read_documents(settings.kubeadm_config.as_deref()).context(Exit::Usage)?;
+    let local = local(documents.data_dir())?;
     let plan = plan(&settings);
     if options.dry_run {
         say("plan:");
@@ -68,6 +69,11 @@ pub(super) async fn run(settings: Settings, options: ResetOptions) -> Result<Lea
     let lock =
         Lock::acquire_preempting(Path::new(lock::PATH), "kubeboot reset --now", LOCK_TIMEOUT, others, log).await?;
     keep_up_out().await;
+    // Whoever held the lock until now may have left another state.
+    if self::local(facts.documents.data_dir())? == WorkerLocal::Fresh {
+        departure::remove(Path::new("/")).context(Exit::Operator)?;
+        return Ok(stayed("this machine is a node of no cluster"));
+    }
     drain(&facts).await;
     wipe_here(&facts, &lock).await?;
     tracing::info!(
@@ -76,6 +82,18 @@ pub(super) async fn run(settings: Settings, options: ResetOptions) -> Result<Lea
         facts.node_name
     );
     Ok(Leaving::Left)
+}
+
+/// What this machine's disk says. Nothing of a control plane is ever wiped as a worker's. `data_dir`: where the documents have etcd's data.
+fn local(data_dir: Option<&Path>) -> Result<WorkerLocal> {
+    let root = Path::new("/");
+    let local = worker_state::observe(root).context(Exit::Operator)?;
+    if local == WorkerLocal::OfControlPlane
+        || worker_state::has_control_plane(root, data_dir).context(Exit::Operator)?
+    {
+        return Err(anyhow!("{}", WorkerStop::OfControlPlane).context(Exit::Operator));
+    }
+    Ok(local)
 }
 
 /// What is going to be done, for people.
@@ -92,7 +110,9 @@ fn plan(settings: &Settings) -> [String; 2] {
 /// Drains the machine. What stands in the way is said, and after `drain_timeout` it goes all the same.
 async fn drain(facts: &Facts) {
     let (mut draining, begun, mut said) = (Draining::default(), Instant::now(), String::new());
+    let mut node = WorkerNode::default();
     loop {
+        let has_credentials = Path::new(KUBELET_CONF).exists();
         let seen = WorkerLeaving {
             ending: Some(Ending {
                 source: "kubeboot reset --now".to_owned(),
@@ -103,7 +123,8 @@ async fn drain(facts: &Facts) {
             hook: HookView::Unnamed,
             hook_lasts: None,
             drain_timeout: facts.settings.drain_timeout,
-            has_credentials: Path::new(KUBELET_CONF).exists(),
+            has_credentials,
+            node: if has_credentials { node.look(facts).await } else { NodeView::NotAsked },
             // It comes back: nothing keeps `up` away from it.
             is_marked: true,
             is_cordoned: draining.is_cordoned,
@@ -118,7 +139,9 @@ async fn drain(facts: &Facts) {
         let done = match &step {
             WorkerLeaveStep::Cordon => draining.cordon(facts).await,
             WorkerLeaveStep::Evict(pods) => draining.evict(facts, pods).await,
-            WorkerLeaveStep::Rest(WorkerGoes::NoNode | WorkerGoes::Drained | WorkerGoes::TimeUp { .. }) => return,
+            WorkerLeaveStep::Rest(
+                WorkerGoes::NoNode | WorkerGoes::NoCredentials | WorkerGoes::Drained | WorkerGoes::TimeUp { .. },
+            ) => return,
             WorkerLeaveStep::Watch | WorkerLeaveStep::Mark | WorkerLeaveStep::Hold(_) | WorkerLeaveStep::Answer(_) => {
                 Ok(())
             }

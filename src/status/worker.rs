@@ -4,6 +4,7 @@
 use crate::exit::Health;
 use crate::kubeadm::worker_state::identity;
 use crate::layout::{indented, line};
+use crate::model::agent::Departure;
 use crate::model::joining::{Join, JoinKind};
 use crate::model::worker::decide::decide;
 use crate::model::worker::revive::NodeView;
@@ -59,17 +60,25 @@ pub(super) async fn look(settings: &Settings, looker: &mut Option<WorkerLooker>)
         None => WorkerLooker::new(&facts.connect().await?.store),
     };
     let seen = looker.insert(kept).look(&facts).await?;
-    let leaving = !matches!(departure::load(Path::new("/"), &facts.machine.instance), Ok(None));
+    let leaving = departure::load(Path::new("/"), &facts.machine.instance);
+    let leaving = leaving.map(Departure::keeps_up_away).map_err(|error| format!("{error:#}"));
     let step = decide(&seen, &worker_look::policy(settings), identity);
-    Ok(report(settings, &seen, &step, leaving))
+    Ok(report(settings, &seen, &step, &leaving))
 }
 
-fn report(settings: &Settings, seen: &WorkerSnapshot, step: &WorkerStep, leaving: bool) -> (WorkerReport, Health) {
-    let health = health(step, leaving);
+/// `leaving`: whether the machine goes for good, or why nobody can say.
+fn report(
+    settings: &Settings,
+    seen: &WorkerSnapshot,
+    step: &WorkerStep,
+    leaving: &Result<bool, String>,
+) -> (WorkerReport, Health) {
+    let health = health(step, *leaving != Ok(false));
     let text = match (leaving, step) {
-        (true, _) => "leaving: this machine is being terminated, or was told to go for good".to_owned(),
-        (false, WorkerStep::Done) => "healthy: this machine is a node of its cluster".to_owned(),
-        (false, step) => format!("{health}: next, 'kubeboot up': {step}"),
+        (Err(why), _) => format!("{health}: {why}"),
+        (Ok(true), _) => "leaving: this machine is being terminated, or was told to go for good".to_owned(),
+        (Ok(false), WorkerStep::Done) => "healthy: this machine is a node of its cluster".to_owned(),
+        (Ok(false), step) => format!("{health}: next, 'kubeboot up': {step}"),
     };
     let report = WorkerReport {
         schema: SCHEMA,
@@ -87,7 +96,7 @@ fn report(settings: &Settings, seen: &WorkerSnapshot, step: &WorkerStep, leaving
         api_server: node(&seen.node),
         kubelet_answers: seen.kubelet_answers,
         launch_hook_due: seen.hook == LaunchHookState::Due,
-        leaving,
+        leaving: *leaving == Ok(true),
     };
     (report, health)
 }
@@ -97,7 +106,9 @@ fn health(step: &WorkerStep, leaving: bool) -> Health {
     match step {
         _ if leaving => Health::Degraded,
         WorkerStep::Done => Health::Healthy,
-        WorkerStep::Wait(WorkerWait::Store { .. } | WorkerWait::ApiServer { .. }) => Health::CannotTell,
+        WorkerStep::Wait(WorkerWait::Target | WorkerWait::Store { .. } | WorkerWait::ApiServer { .. }) => {
+            Health::CannotTell
+        }
         WorkerStep::StandBy { .. }
         | WorkerStep::Wait(_)
         | WorkerStep::Stop(_)
@@ -106,6 +117,7 @@ fn health(step: &WorkerStep, leaving: bool) -> Health {
         | WorkerStep::Join
         | WorkerStep::MarkJoined
         | WorkerStep::RestartKubelet
+        | WorkerStep::Uncordon
         | WorkerStep::CompleteHook => Health::Degraded,
     }
 }
@@ -140,6 +152,7 @@ fn node(node: &NodeView) -> String {
     match node {
         NodeView::NotAsked => "not asked: this machine is no node".to_owned(),
         NodeView::Silent { why } => format!("unknown: {why}"),
+        NodeView::Refused { why } => format!("it takes no credentials of this machine: {why}"),
         NodeView::Missing { .. } => "there is no such Node".to_owned(),
         NodeView::Mine => "the Node is this machine's".to_owned(),
         NodeView::OfAnother { provider_id } => format!("the Node is that of '{}'", provider_id.escape_debug()),

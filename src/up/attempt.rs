@@ -49,7 +49,7 @@ pub(super) async fn run(
     let hosts = HostsFile::new(facts, credentials, peers).await?;
     let time_limit = time_left::for_attempt(deadline)?;
     let hosts_path = hosts.as_ref().map(|hosts| hosts.path.as_path());
-    let mut attempt = kubeadm.join(&config, hosts_path, time_limit, |phase| progress("kubeadm join", &phase))?;
+    let mut attempt = kubeadm.join(&config, hosts_path, None, time_limit, |phase| progress("kubeadm join", &phase))?;
     Point::JoinStarted.reached();
     let ended = {
         let watching = watch(facts, credentials, peers, hosts, registrar, announced);

@@ -6,8 +6,9 @@ use crate::model::machine::group::Lifecycle;
 use crate::model::machine::ids::InstanceId;
 use crate::node::Facts;
 use crate::node::group::View;
+use std::convert::Infallible;
 use std::time::Duration;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 /// Between two heartbeats. A hook's time-out is an hour unless set, and at least 30 seconds; a join takes minutes.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(15);
@@ -34,6 +35,12 @@ impl LaunchHook {
             tracing::warn!("{error}");
         }
         self.last_heartbeat = Some(Instant::now());
+    }
+
+    /// Keeps the hook alive for as long as this is waited for, where this machine waits in one by the last answer: a step may take minutes.
+    /// It holds nothing of this.
+    pub(super) fn beats(&self, view: &View) -> impl Future<Output = Infallible> + use<> {
+        beat(self.waited_for(view).map(|(hook, group)| (hook.clone(), group)))
     }
 
     /// Lets this machine enter service.
@@ -65,5 +72,16 @@ impl LaunchHook {
         let group = view.group.as_ref()?;
         let waits = group.member(&self.me)?.lifecycle == Lifecycle::PendingWait;
         self.hook.as_ref().filter(|_| waits).map(|hook| (hook, group.name.clone()))
+    }
+}
+
+async fn beat(waited: Option<(Hook, String)>) -> Infallible {
+    loop {
+        sleep(HEARTBEAT_INTERVAL).await;
+        if let Some((hook, group)) = &waited
+            && let Err(error) = hook.heartbeat(group).await
+        {
+            tracing::warn!("{error}");
+        }
     }
 }

@@ -33,6 +33,7 @@ use crate::exit::{Exit, causes};
 use crate::guard;
 use crate::host::files;
 use crate::host::lock::{self, Lock};
+use crate::kubeadm::worker_state;
 use crate::layout::say;
 use crate::model::duration::in_words;
 use crate::model::machine::local::Local;
@@ -47,6 +48,7 @@ use crate::settings::{Role, Settings};
 use anyhow::{Context, Result, anyhow};
 use context::UpContext;
 use outages::Outages;
+use std::convert::Infallible;
 use std::path::Path;
 use std::time::Duration;
 use terminating::BeingTerminated;
@@ -83,6 +85,8 @@ struct Waiting {
 
 /// Between two looks of a machine that waits.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// The same while a voter lacks nothing but EC2's word on its source/destination check.
+const CHECK_INTERVAL: Duration = Duration::from_secs(15);
 /// The same while several machines wait for one claim.
 const CONTENDED_INTERVAL: Duration = Duration::from_millis(250);
 
@@ -104,6 +108,7 @@ pub async fn run(settings: Settings, options: UpOptions) -> Result<()> {
 async fn control_plane(settings: Settings, options: UpOptions) -> Result<()> {
     let deadline = Instant::now() + settings.deadline;
     if options.dry_run {
+        worker_state::must_be_no_worker(Path::new("/")).context(Exit::Operator)?;
         return dry_run(UpContext::new(Facts::gather(settings).await?, None, options).await?).await;
     }
     let lock = Lock::acquire(Path::new(lock::PATH), "kubeboot up", settings.deadline, |reason| {
@@ -115,6 +120,7 @@ async fn control_plane(settings: Settings, options: UpOptions) -> Result<()> {
     let facts = Facts::gather(settings).await?;
     facts.remember();
     terminating::must_not_be_leaving(&facts)?;
+    worker_state::must_be_no_worker(Path::new("/")).context(Exit::Operator)?;
     let mut context = UpContext::new(facts, Some(&lock), options).await?;
     let work = async {
         judge_documents(&context).await?;
@@ -268,9 +274,10 @@ async fn pass(context: &mut UpContext, outages: &mut Outages, deadline: Instant)
         context.launch_hook.keep_alive(context.group.last()).await;
     }
     outages.in_group(step != Step::StandBy(StandBy::NotInGroup))?;
-    if matches!(step, Step::Claim(_) | Step::TakeOver(_) | Step::Join | Step::Keep) {
+    if matches!(step, Step::Claim(_) | Step::TakeOver(_) | Step::Join) {
         context.source_dest_check.settle().await?;
     }
+    let beats = context.launch_hook.beats(context.group.last());
     match step {
         Step::StandBy(StandBy::Lifecycle(state)) if state.is_terminating() => {
             Err(BeingTerminated(format!("the group says {state}")).ends())
@@ -287,16 +294,37 @@ async fn pass(context: &mut UpContext, outages: &mut Outages, deadline: Instant)
             let exit = if why.is_about_settings() { Exit::Usage } else { Exit::Operator };
             Err(anyhow!("{why}").context(exit))
         }
-        Step::Wipe(why) => context.wipe(&why).await,
+        Step::Wipe(why) => beside(beats, context.wipe(&why)).await,
         Step::Claim(_) | Step::TakeOver(_) | Step::Resume => context.claim(&seen).await,
         // The claim that is held says which of the two it is.
-        Step::Init | Step::Restore => context.init(deadline).await,
+        Step::Init | Step::Restore => beside(beats, context.init(deadline)).await,
         Step::SetAside { claim_id } => context.set_aside(&claim_id).await,
         Step::Yield => context.step_down().await,
         Step::AcceptGroup => context.accept_group(&seen).await,
         Step::Rejoin => context.rejoin(&seen),
-        Step::Join => context.join(&seen, deadline).await,
-        Step::Keep => context.keep(&seen).await,
+        Step::Join => beside(beats, context.join(&seen, deadline)).await,
+        Step::Keep => {
+            let kept = context.keep(&seen).await?;
+            // A voter is registered and its hook completed whatever EC2 says: its attribute waits for nobody else.
+            if matches!(kept, StepOutcome::Done)
+                && let Err(error) = context.source_dest_check.settle().await
+            {
+                return Ok(StepOutcome::Wait(Waiting { pause: CHECK_INTERVAL, ..outages.outage(error.into())? }));
+            }
+            Ok(kept)
+        }
+    }
+}
+
+/// A step that may take minutes, with the launch hook kept alive meanwhile.
+async fn beside(
+    beats: impl Future<Output = Infallible>,
+    step: impl Future<Output = Result<StepOutcome>>,
+) -> Result<StepOutcome> {
+    tokio::select! {
+        biased;
+        outcome = step => outcome,
+        never = beats => match never {},
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::support::World;
 use crate::support::workers::{CLUSTER, LAUNCH, MARKER, TERMINATE, TOKEN};
 use anyhow::{Result, ensure};
-use serde_json::json;
+use serde_json::{Value, json};
 
 const COMPLETE: &str = "CompleteLifecycleAction";
 
@@ -54,12 +54,30 @@ fn a_worker_says_what_it_waits_for_comes_in_by_join_alone_and_has_nothing_to_do_
                 call["action"].as_str().is_some_and(|action| action.starts_with("Describe") || action == "PutObject")
             })
             .collect();
-        ensure!(odd.is_empty(), "it has described or written something: {odd:?}");
+        ensure!(!own.is_empty() && odd.is_empty(), "it has described or written something: {odd:?}");
         // Later boots: nothing to do.
         let before = world.node_of(2)?["metadata"]["uid"].clone();
         world.run_up(2)?;
         world.all_up(&[2])?;
+        let later: Vec<_> = world.journal("requests")?.into_iter().skip(requests.len()).collect();
+        let own: Vec<_> = later.iter().filter(|call| call["node"] == id.as_str()).collect();
+        let hooks: Vec<_> = own.iter().filter(|call| call["service"] == "autoscaling").collect();
+        ensure!(!own.is_empty() && hooks.is_empty(), "its hook was answered before: {hooks:?}");
         ensure!(world.node_of(2)?["metadata"]["uid"] == before && world.hook_calls(COMPLETE, 2)?.len() == 1);
+        // It was closed for new pods before it joined again: only what kubeboot itself has closed is opened.
+        for (annotations, closed) in [(json!({"kubeboot/cordoned": "true"}), Value::Null), (json!({}), true.into())] {
+            let mut node = world.node_of(2)?;
+            node["metadata"]["annotations"] = annotations;
+            // Whatever kubelet has said of it in between.
+            node["metadata"]["resourceVersion"] = Value::Null;
+            node["spec"]["unschedulable"] = true.into();
+            let path = format!("/api/v1/nodes/{}", world.name(2)?);
+            let put = world.kube("PUT", &path, Some(&node))?;
+            ensure!(put["spec"]["unschedulable"] == true, "{put}");
+            let ended = world.on(2, &["kubeboot", "up"])?;
+            ensure!(ended.code == 0, "{}", ended.text());
+            ensure!(world.node_of(2)?["spec"]["unschedulable"] == closed, "{}", world.node_of(2)?);
+        }
         // Another cluster in its place: an operator must decide.
         let mut other = world.join_cluster()?;
         other["kube_system_uid"] = "6f9619ff-8b86-4011-b42d-00c04fc964fe".into();
@@ -145,9 +163,32 @@ fn a_join_that_was_cut_off_by_a_power_cut_is_begun_anew() -> Result<()> {
             "{}",
             refused.text()
         );
+        // What only a control plane has is never wiped as a worker's.
+        let administrators = world.disk(2)?.join("etc/kubernetes/admin.conf");
+        std::fs::write(&administrators, "")?;
+        let refused = world.on(2, &["kubeboot", "reset", "--now", "--yes"])?;
+        ensure!(
+            refused.code == 6 && refused.stderr.contains("a node of a control plane by its disk"),
+            "{}",
+            refused.text()
+        );
+        ensure!(world.disk(2)?.join(MARKER).exists() && administrators.exists(), "it was touched");
+        std::fs::remove_file(administrators)?;
+        // The other role is not its disk's.
+        let other = ["--role", "control-plane", "--endpoint", "api.demo.internal:6443"];
+        for command in [&["kubeboot", "up"][..], &["kubeboot", "reset", "--now", "--yes"][..]] {
+            let refused = world.on(2, &[command, &other[..]].concat())?;
+            ensure!(
+                refused.code == 6 && refused.stderr.contains("this machine is a worker by its disk"),
+                "{}",
+                refused.text()
+            );
+        }
         // Its operator has it leave: it is drained and wiped, and comes in again.
         let ended = world.on(2, &["kubeboot", "reset", "--now", "--yes"])?;
         ensure!(ended.code == 0 && ended.stderr.contains("it is drained"), "{}", ended.text());
+        let annotations = world.node_of(2)?["metadata"]["annotations"].clone();
+        ensure!(annotations["kubeboot/cordoned"] == "true", "it would stay closed: {annotations}");
         ensure!(!world.disk(2)?.join(MARKER).exists() && !world.disk(2)?.join("etc/kubernetes/kubelet.conf").exists());
         Ok(())
     })

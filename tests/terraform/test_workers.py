@@ -82,6 +82,9 @@ def test_spot_and_mixed_instances_are_options(plan):
     shares = spot["mixed_instances_policy"]["instances_distribution"]
     assert (shares["on_demand_base_capacity"], shares["on_demand_percentage_above_base_capacity"]) == (2, 20)
     assert (plain["min_size"], plain["max_size"], spot["min_size"], spot["max_size"]) == (1, 3, 0, 9)
+    pooled = evaluate('workers = { workers = { warm_pool = "Stopped" } }')
+    assert of(pooled, "aws_autoscaling_group", "workers")["warm_pool"]["pool_state"] == "Stopped"
+    assert "warm_pool" not in plain
     one_type = evaluate('workers = { workers = { instance_types = ["m6i.large", "m5.large"] } }')
     assert "mixed_instances_policy" in of(one_type, "aws_autoscaling_group", "workers")
 
@@ -99,6 +102,8 @@ def test_spot_and_mixed_instances_are_options(plan):
         ('instance_types = ["large"]', "variable.instance_types"),
         ("instance_types = []", "variable.instance_types"),
         ("volume_size = 8", "variable.volume_size"),
+        ('warm_pool = "Cold"', "variable.warm_pool"),
+        ('warm_pool = "Stopped", spot_percentage = 50', "aws_launch_template.machine"),
         ("launch_hook_timeout = 60", "variable.launch_hook_timeout"),
         ("terminate_hook_timeout = 60", "variable.terminate_hook_timeout"),
         ('settings = { endpoint = "a:6443" }', "variable.settings"),
@@ -110,6 +115,18 @@ def test_spot_and_mixed_instances_are_options(plan):
 def test_bad_values_of_a_group_are_refused_by_their_own_variable(group, told):
     broken = evaluate(f"workers = {{ workers = {{ {group} }} }}").broken()
     assert any(one.startswith(f'module.workers["workers"].{told}: The ') for one in broken), broken
+
+
+def test_a_machine_of_the_control_plane_switches_its_check_off_only_where_the_settings_say_so():
+    def named(made: Plan) -> list[dict]:
+        found = [one for one in made.all("aws_iam_role_policy") if one["name"] == "source-dest-check"]
+        return [made.document(one) for one in found if not group_of(one)]
+
+    assert not named(evaluate())
+    (document,) = named(evaluate('settings = { source_dest_check = "off" }'))
+    (statement,) = document["Statement"]
+    assert statement["Condition"] == {"StringLike": {"aws:userid": "*:${ec2:InstanceID}"}}
+    assert statement["Action"] == ["ec2:DescribeInstanceAttribute", "ec2:ModifyInstanceAttribute"]
 
 
 def ports(plan: Plan, way: str) -> set[tuple[str, str, str, int]]:

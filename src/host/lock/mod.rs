@@ -123,6 +123,12 @@ impl Lock {
         open(&wanted(path)).is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
     }
 
+    /// Whether somebody holds the lock at `path`. Who asks takes it for a moment where nobody does.
+    #[must_use]
+    pub fn is_held(path: &Path) -> bool {
+        open(path).is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
+    }
+
     fn taken(file: File, command: &str) -> Result<Self> {
         let note = Note::mine(command);
         note.write(&file).context("failed to write down the holder of this machine's lock")?;

@@ -57,6 +57,7 @@ impl Machine {
 async fn a_holder_sees_that_somebody_waits_and_no_longer_than_that() -> Result<()> {
     let machine = machine()?;
     let first = machine.try_take().await?;
+    assert!(Lock::is_held(&machine.path));
     assert!(!Lock::is_wanted(&machine.path));
     for _ in 0..2 {
         let said = Mutex::default();
@@ -78,6 +79,10 @@ async fn a_holder_sees_that_somebody_waits_and_no_longer_than_that() -> Result<(
         sleep(Duration::from_millis(10)).await;
     }
     drop(first);
+    while Lock::is_held(&machine.path) {
+        anyhow::ensure!(Instant::now() < end, "nobody holds it any more");
+        sleep(Duration::from_millis(10)).await;
+    }
     machine.is_free().await
 }
 

@@ -1,6 +1,6 @@
 //! A worker's one decision: from what one look finds to one step. Whatever stopped it before, it comes to the same end.
 
-use super::revive::{NodeView, restarts_kubelet};
+use super::revive::{GIVEN_UP_GRACE, NodeView, restarts_kubelet};
 use super::skew::Skew;
 use super::snapshot::{
     CheckState, ClusterIdentity, Fetched, LaunchHookState, WorkerLocal, WorkerPolicy, WorkerSnapshot,
@@ -33,12 +33,13 @@ pub fn decide(
         WorkerLocal::OfControlPlane => WorkerStep::Stop(WorkerStop::OfControlPlane),
         WorkerLocal::Unexplained { found } => WorkerStep::Stop(WorkerStop::Unexplained { found: found.clone() }),
         _ if let Some(target) = out_of_service(seen) => WorkerStep::StandBy { target },
+        _ if !seen.is_target_known && !has_joined(seen) => WorkerStep::Wait(WorkerWait::Target),
         WorkerLocal::Joining { instance, .. } | WorkerLocal::Joined { instance, .. } if *instance != seen.me => {
             WorkerStep::Wipe(WorkerWipe::OfAnother { instance: instance.clone() })
         }
         WorkerLocal::Joined { cluster, .. } => {
             match published.and_then(|published| difference(cluster, &identity(published))) {
-                Some(_) if policy.rejoins => WorkerStep::Wipe(WorkerWipe::Rejoin),
+                Some(_) if policy.rejoins => rejoined(seen, policy),
                 Some(how) => WorkerStep::Stop(WorkerStop::OtherCluster(how)),
                 None => registered(seen),
             }
@@ -54,9 +55,13 @@ pub fn decide(
 
 /// The state that the group wants, where that is none in which a machine serves.
 fn out_of_service(seen: &WorkerSnapshot) -> Option<String> {
-    let joined = matches!(&seen.local, WorkerLocal::Joined { instance, .. } if *instance == seen.me);
-    let target = seen.target.as_ref().filter(|_| !joined)?;
+    let target = seen.target.as_ref().filter(|_| !has_joined(seen))?;
     OUT_OF_SERVICE.iter().any(|word| target.starts_with(word)).then(|| target.clone())
+}
+
+/// Whether this very machine is a node of a cluster.
+fn has_joined(seen: &WorkerSnapshot) -> bool {
+    matches!(&seen.local, WorkerLocal::Joined { instance, .. } if *instance == seen.me)
 }
 
 /// In what a published cluster differs from the one on the disk.
@@ -66,6 +71,14 @@ pub fn difference(here: &ClusterIdentity, published: &ClusterIdentity) -> Option
         return Some(OtherCluster::Uid);
     }
     (here.authority != published.authority).then_some(OtherCluster::Authority)
+}
+
+/// A machine that is to leave its cluster for another one: it stays what it is until it lacks nothing to join that one.
+fn rejoined(seen: &WorkerSnapshot, policy: &WorkerPolicy) -> WorkerStep {
+    match fresh(seen, policy) {
+        WorkerStep::Join => WorkerStep::Wipe(WorkerWipe::Rejoin),
+        other => other,
+    }
 }
 
 /// A machine on which nothing of a node is.
@@ -106,7 +119,22 @@ fn fresh(seen: &WorkerSnapshot, policy: &WorkerPolicy) -> WorkerStep {
     match (seen.source_dest_check, seen.pause) {
         (CheckState::Due, _) => WorkerStep::SwitchOffCheck,
         (CheckState::Settled, Some(left)) => WorkerStep::Wait(WorkerWait::Pause { left }),
-        (CheckState::Settled, None) => WorkerStep::Join,
+        (CheckState::Settled, None) => named(seen),
+    }
+}
+
+/// A machine that lacks nothing: it joins unless its name is taken. With a Node of another provider ID kubelet would adopt that one for
+/// ever, for nobody deletes a Node that is kept alive.
+fn named(seen: &WorkerSnapshot) -> WorkerStep {
+    match &seen.namesake {
+        NodeView::OfAnother { provider_id } => {
+            let (node, provider_id) = (seen.node_name.clone(), provider_id.clone());
+            WorkerStep::Wait(WorkerWait::NameTaken { node, provider_id })
+        }
+        NodeView::Silent { why } | NodeView::Refused { why } => {
+            WorkerStep::Wait(WorkerWait::ApiServer { why: why.clone() })
+        }
+        NodeView::NotAsked | NodeView::Missing { .. } | NodeView::Mine | NodeView::Unnamed => WorkerStep::Join,
     }
 }
 
@@ -130,14 +158,18 @@ fn half_made(seen: &WorkerSnapshot) -> WorkerStep {
     match &seen.node {
         NodeView::Mine => WorkerStep::MarkJoined,
         // The credentials may be of a token that was taken back: whatever they are worth, a new attempt needs nothing of them.
-        NodeView::NotAsked => WorkerStep::Wipe(WorkerWipe::HalfMade),
-        NodeView::Silent { .. } | NodeView::Missing { .. } | NodeView::OfAnother { .. } | NodeView::Unnamed => {
-            registered(seen)
+        NodeView::NotAsked | NodeView::Refused { .. } => WorkerStep::Wipe(WorkerWipe::HalfMade),
+        // Its kubelet keeps another machine's Node alive. Without it that goes, and this one waits for that.
+        NodeView::OfAnother { .. } => WorkerStep::Wipe(WorkerWipe::HalfMade),
+        NodeView::Missing { lasted } if seen.kubelet_restarted && *lasted >= GIVEN_UP_GRACE => {
+            WorkerStep::Wipe(WorkerWipe::HalfMade)
         }
+        NodeView::Silent { .. } | NodeView::Missing { .. } | NodeView::Unnamed => registered(seen),
     }
 }
 
-/// What is waited for until this machine's Node, which has this name, is there; `None` once it is. `restarted`: kubelet was, for it.
+/// What is waited for until the Node of this machine, which has joined and has this name, is there; `None` once it is. `restarted`: kubelet
+/// was, for it.
 #[must_use]
 pub fn awaited(node: &NodeView, name: &str, restarted: bool) -> Option<WorkerWait> {
     let node_name = name.to_owned();
@@ -148,9 +180,10 @@ pub fn awaited(node: &NodeView, name: &str, restarted: bool) -> Option<WorkerWai
             Some(WorkerWait::ApiServer { why })
         }
         NodeView::Silent { why } => Some(WorkerWait::ApiServer { why: why.clone() }),
+        NodeView::Refused { why } => Some(WorkerWait::Credentials { why: why.clone() }),
         NodeView::Unnamed => Some(WorkerWait::ProviderId { node: node_name }),
         NodeView::OfAnother { provider_id } => {
-            Some(WorkerWait::NameTaken { node: node_name, provider_id: provider_id.clone() })
+            Some(WorkerWait::NodeTaken { node: node_name, provider_id: provider_id.clone() })
         }
         NodeView::Missing { .. } => Some(WorkerWait::Registration { node: node_name, restarted }),
     }
@@ -169,6 +202,7 @@ fn registered(seen: &WorkerSnapshot) -> WorkerStep {
     }
     match (seen.kubelet_answers, seen.hook) {
         (Some(false), _) => WorkerStep::Wait(WorkerWait::Kubelet),
+        (Some(true) | None, _) if seen.is_cordoned => WorkerStep::Uncordon,
         (Some(true) | None, LaunchHookState::Due) => WorkerStep::CompleteHook,
         (Some(true) | None, LaunchHookState::Settled) => WorkerStep::Done,
     }

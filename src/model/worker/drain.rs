@@ -73,8 +73,13 @@ pub enum Eviction {
         /// The server's words.
         why: String,
     },
-    /// It was refused for another reason, or nobody answered.
+    /// It was refused for another reason.
     Failed {
+        /// Why.
+        why: String,
+    },
+    /// Nobody answered.
+    Silent {
         /// Why.
         why: String,
     },
@@ -98,7 +103,16 @@ impl Eviction {
     pub fn trouble(&self) -> Option<&str> {
         match self {
             Self::Accepted | Self::Gone => None,
-            Self::Blocked { why } | Self::Failed { why } => Some(why),
+            Self::Blocked { why } | Self::Failed { why } | Self::Silent { why } => Some(why),
+        }
+    }
+
+    /// Whether the next pod may be asked for at once: who does not answer would cost each of them a whole deadline.
+    #[must_use]
+    pub const fn lets_go_on(&self) -> bool {
+        match self {
+            Self::Accepted | Self::Gone | Self::Blocked { .. } | Self::Failed { .. } => true,
+            Self::Silent { .. } => false,
         }
     }
 }
@@ -150,6 +164,9 @@ mod tests {
         ];
         for (status, expected) in rows {
             assert_eq!(Eviction::of(status, said()), expected, "{status}");
+            assert!(expected.lets_go_on(), "{status}");
         }
+        let silent = Eviction::Silent { why: said() };
+        assert!(!silent.lets_go_on() && silent.trouble() == Some("said"));
     }
 }

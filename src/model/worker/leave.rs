@@ -2,6 +2,7 @@
 //! lets the machine go. A worker has nothing that could be lost, so it always goes in the end.
 
 use super::drain::{PodFate, PodId, SeenPod};
+use super::revive::NodeView;
 use crate::model::agent::served::{AgentState, HoldReason};
 use crate::model::agent::{self, Ending, HookView};
 use crate::model::duration::in_words;
@@ -10,6 +11,8 @@ use std::time::Duration;
 
 /// How long before its end a hook is completed with what is left: two heartbeats may get lost, and the answer takes its time.
 const HOOK_MARGIN: Duration = Duration::from_secs(30);
+/// How long an API server must refuse this machine's credentials before it goes without being drained: one that has just started may.
+const REFUSED_GRACE: Duration = Duration::from_secs(30);
 /// How long before EC2 takes a Spot instance draining ends.
 const SPOT_MARGIN: Duration = Duration::from_secs(10);
 
@@ -26,6 +29,8 @@ pub struct WorkerLeaving {
     pub drain_timeout: Duration,
     /// Whether kubelet has credentials: without any there is no Node to drain.
     pub has_credentials: bool,
+    /// Its Node, asked now: what has its name need not be its own.
+    pub node: NodeView,
     /// Whether the marker of leaving is on the disk: no `up` joins over it.
     pub is_marked: bool,
     /// Whether this process has closed the Node for new pods.
@@ -87,8 +92,10 @@ pub enum WorkerHold {
 /// Why the machine may go.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WorkerGoes {
-    /// It has no Node.
+    /// It has no Node of its own: none of its name is there, or another machine's.
     NoNode,
+    /// No API server takes its credentials, so that nothing can be done about its pods.
+    NoCredentials,
     /// Nothing is left on it but pods of every node.
     Drained,
     /// Its time is over.
@@ -107,7 +114,7 @@ pub fn decide(seen: &WorkerLeaving) -> WorkerLeaveStep {
     if !seen.is_marked {
         return WorkerLeaveStep::Mark;
     }
-    if !seen.has_credentials {
+    if !seen.has_credentials || matches!(seen.node, NodeView::OfAnother { .. } | NodeView::Missing { .. }) {
         return go(seen, WorkerGoes::NoNode);
     }
     let waited_for = waited_for(&seen.pods);
@@ -118,6 +125,12 @@ pub fn decide(seen: &WorkerLeaving) -> WorkerLeaveStep {
         let pods = waited_for.map(|pods| pods.len());
         return go(seen, WorkerGoes::TimeUp { after: ending.known_for, pods });
     }
+    if matches!(seen.node, NodeView::Refused { .. }) && ending.known_for >= REFUSED_GRACE {
+        return go(seen, WorkerGoes::NoCredentials);
+    }
+    if let NodeView::Silent { why } | NodeView::Refused { why } = &seen.node {
+        return hold_for_server(why);
+    }
     if !seen.is_cordoned {
         return WorkerLeaveStep::Cordon;
     }
@@ -125,11 +138,11 @@ pub fn decide(seen: &WorkerLeaving) -> WorkerLeaveStep {
         PodsView::NotAsked => hold_for_server("it was not asked yet"),
         PodsView::Silent { why } => hold_for_server(why),
         PodsView::Listed(pods) => {
-            let due: Vec<PodId> =
-                pods.iter().filter(|(pod, _)| pod.fate() == PodFate::Evicted).map(|(pod, _)| pod.id.clone()).collect();
-            // The answer to the last look's evictions stands until the next one.
-            let untold = pods.iter().any(|(pod, trouble)| pod.fate() == PodFate::Evicted && trouble.is_none());
-            if untold { WorkerLeaveStep::Evict(due) } else { WorkerLeaveStep::Hold(hold(pods)) }
+            // The answer to an eviction stands for a while: those that were blocked do not keep the others waiting.
+            let is_due =
+                |(pod, trouble): &&(SeenPod, Option<String>)| pod.fate() == PodFate::Evicted && trouble.is_none();
+            let due: Vec<PodId> = pods.iter().filter(is_due).map(|(pod, _)| pod.id.clone()).collect();
+            if due.is_empty() { WorkerLeaveStep::Hold(hold(pods)) } else { WorkerLeaveStep::Evict(due) }
         }
     }
 }
@@ -182,8 +195,10 @@ impl WorkerLeaveStep {
             Self::Answer(WorkerGoes::NoNode) | Self::Rest(WorkerGoes::NoNode) => {
                 AgentState::Done(agent::Answer::NeverMember)
             }
-            Self::Answer(WorkerGoes::Drained | WorkerGoes::TimeUp { .. })
-            | Self::Rest(WorkerGoes::Drained | WorkerGoes::TimeUp { .. }) => AgentState::Done(agent::Answer::Left),
+            Self::Answer(WorkerGoes::NoCredentials | WorkerGoes::Drained | WorkerGoes::TimeUp { .. })
+            | Self::Rest(WorkerGoes::NoCredentials | WorkerGoes::Drained | WorkerGoes::TimeUp { .. }) => {
+                AgentState::Done(agent::Answer::Left)
+            }
         }
     }
 }
@@ -221,7 +236,10 @@ impl fmt::Display for WorkerHold {
 impl fmt::Display for WorkerGoes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoNode => f.write_str("it is a node of no cluster"),
+            Self::NoNode => f.write_str("it has no Node of its own"),
+            Self::NoCredentials => {
+                f.write_str("no API server takes its kubelet's credentials, so it goes with the pods that are on it")
+            }
             Self::Drained => f.write_str("it is drained"),
             Self::TimeUp { after, pods: Some(pods) } => write!(
                 f,
@@ -261,6 +279,7 @@ mod tests {
             hook_lasts: None,
             drain_timeout: 10 * MINUTE,
             has_credentials: true,
+            node: NodeView::Mine,
             is_marked: true,
             is_cordoned: true,
             pods: PodsView::Listed(pods),
@@ -269,6 +288,18 @@ mod tests {
 
     fn web(trouble: Option<&str>) -> (SeenPod, Option<String>) {
         (SeenPod::sample("web"), trouble.map(str::to_owned))
+    }
+
+    fn of_another() -> NodeView {
+        NodeView::OfAnother { provider_id: "aws:///a/i-00000002".into() }
+    }
+
+    fn refused() -> NodeView {
+        NodeView::Refused { why: "401".into() }
+    }
+
+    fn unknown() -> NodeView {
+        NodeView::Silent { why: "refused".into() }
     }
 
     fn ends() -> (SeenPod, Option<String>) {
@@ -291,7 +322,46 @@ mod tests {
             (WorkerLeaving { is_marked: false, has_credentials: false, ..seen(vec![]) }, WorkerLeaveStep::Mark),
             (WorkerLeaving { has_credentials: false, ..seen(vec![]) }, WorkerLeaveStep::Answer(WorkerGoes::NoNode)),
             (WorkerLeaving { is_cordoned: false, ..seen(vec![]) }, WorkerLeaveStep::Cordon),
+            // What has its name is no Node of its own: it is neither closed nor emptied.
+            (
+                WorkerLeaving { node: of_another(), ..seen(vec![web(None)]) },
+                WorkerLeaveStep::Answer(WorkerGoes::NoNode),
+            ),
+            (
+                WorkerLeaving { node: of_another(), is_cordoned: false, pods: PodsView::NotAsked, ..seen(vec![]) },
+                WorkerLeaveStep::Answer(WorkerGoes::NoNode),
+            ),
+            (
+                WorkerLeaving {
+                    node: NodeView::Missing { lasted: Duration::ZERO },
+                    is_cordoned: false,
+                    ..seen(vec![])
+                },
+                WorkerLeaveStep::Answer(WorkerGoes::NoNode),
+            ),
+            (WorkerLeaving { node: NodeView::Unnamed, is_cordoned: false, ..seen(vec![]) }, WorkerLeaveStep::Cordon),
+            (
+                WorkerLeaving { node: unknown(), is_cordoned: false, ..seen(vec![]) },
+                WorkerLeaveStep::Hold(WorkerHold::ApiServer { why: "refused".into() }),
+            ),
+            (
+                WorkerLeaving { node: refused(), ending: Some(ending(MINUTE / 3)), ..seen(vec![web(None)]) },
+                WorkerLeaveStep::Hold(WorkerHold::ApiServer { why: "401".into() }),
+            ),
+            (
+                WorkerLeaving { node: refused(), ..seen(vec![web(None)]) },
+                WorkerLeaveStep::Answer(WorkerGoes::NoCredentials),
+            ),
+            (
+                WorkerLeaving { node: unknown(), is_cordoned: false, ending: whole.clone(), ..seen(vec![]) },
+                WorkerLeaveStep::Answer(time_up(Some(0))),
+            ),
             (seen(vec![web(None), ends(), stays()]), WorkerLeaveStep::Evict(vec![web_id()])),
+            // One that is blocked does not come before the others again and again.
+            (
+                seen(vec![(SeenPod::sample("db"), Some("budget".into())), web(None)]),
+                WorkerLeaveStep::Evict(vec![web_id()]),
+            ),
             // What was blocked a moment ago is tried again when its answer is forgotten.
             (seen(vec![web(Some("budget")), stays()]), held(1, Some((web_id(), "budget".into())))),
             (seen(vec![ends(), stays()]), held(1, None)),

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 /// How long an API server must have had no Node of this machine.
 pub const GONE_GRACE: Duration = Duration::from_mins(2);
+/// The same of a machine whose join was never completed: kubelet was restarted meanwhile, and has registered nothing.
+pub const GIVEN_UP_GRACE: Duration = Duration::from_mins(5);
 
 /// What an API server under this machine's authority says of its Node.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,6 +15,11 @@ pub enum NodeView {
     NotAsked,
     /// Nobody answered, or not with a Node.
     Silent {
+        /// Why.
+        why: String,
+    },
+    /// The API server does not take this machine's credentials, or they cannot be used at all.
+    Refused {
         /// Why.
         why: String,
     },
@@ -40,6 +47,7 @@ pub fn restarts_kubelet(node: &NodeView, restarted: bool, leaves: bool) -> bool 
         NodeView::Missing { lasted } => *lasted >= GONE_GRACE && !restarted && !leaves,
         NodeView::NotAsked
         | NodeView::Silent { .. }
+        | NodeView::Refused { .. }
         | NodeView::Mine
         | NodeView::OfAnother { .. }
         | NodeView::Unnamed => false,
@@ -60,6 +68,7 @@ mod tests {
             (missing(3600), false, true, false),
             (NodeView::NotAsked, false, false, false),
             (NodeView::Silent { why: "refused".into() }, false, false, false),
+            (NodeView::Refused { why: "401".into() }, false, false, false),
             (NodeView::Mine, false, false, false),
             (NodeView::OfAnother { provider_id: "aws:///a/i-00000002".into() }, false, false, false),
             (NodeView::Unnamed, false, false, false),

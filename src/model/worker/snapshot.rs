@@ -15,6 +15,8 @@ pub struct WorkerSnapshot {
     pub node_name: String,
     /// The state in which Auto Scaling wants it, by IMDS.
     pub target: Option<String>,
+    /// Whether IMDS has said anything of that, also that there is no such state.
+    pub is_target_known: bool,
     /// What its disk says.
     pub local: WorkerLocal,
     /// What `join/cluster.json` says.
@@ -29,6 +31,10 @@ pub struct WorkerSnapshot {
     pub defects: Vec<Defect>,
     /// Its Node.
     pub node: NodeView,
+    /// The Node of its name in the cluster of `join/`, asked with the token; not asked where nothing is about to be joined.
+    pub namesake: NodeView,
+    /// Whether its Node is closed for new pods, and kubeboot has closed it: before it was wiped, and joined again.
+    pub is_cordoned: bool,
     /// Whether kubelet was restarted since the Node has been missing.
     pub kubelet_restarted: bool,
     /// Whether kubelet answers on this machine; `None`: it was not asked.
@@ -98,7 +104,7 @@ pub enum WorkerLocal {
         /// The cluster.
         cluster: ClusterIdentity,
     },
-    /// kubeboot has made this machine a node of a control plane.
+    /// Something of a control plane is here, whether kubeboot has made it or not.
     OfControlPlane,
     /// Files of kubeadm without kubeboot's marker.
     Unexplained {

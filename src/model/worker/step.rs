@@ -8,6 +8,9 @@ use crate::model::machine::ids::InstanceId;
 use std::fmt;
 use std::time::{Duration, UNIX_EPOCH};
 
+/// In which states a group wants machines that are to be in its warm pool.
+const POOLED: [&str; 3] = ["Warmed:Stopped", "Warmed:Running", "Warmed:Hibernated"];
+
 /// The one thing to do next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WorkerStep {
@@ -30,6 +33,8 @@ pub enum WorkerStep {
     MarkJoined,
     /// Restart kubelet, which registers its Node when it starts.
     RestartKubelet,
+    /// Open the Node for new pods, which kubeboot had closed.
+    Uncordon,
     /// Complete the launch hook.
     CompleteHook,
     /// Nothing: this machine is what it should be.
@@ -48,6 +53,8 @@ pub enum JoinObject {
 /// What is waited for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WorkerWait {
+    /// IMDS to say in which state the group wants this machine: one of a warm pool is not touched.
+    Target,
     /// S3 to answer.
     Store {
         /// For what.
@@ -99,6 +106,11 @@ pub enum WorkerWait {
         /// Why it does not.
         why: String,
     },
+    /// kubelet to have credentials that an API server takes.
+    Credentials {
+        /// Why it takes none.
+        why: String,
+    },
     /// kubelet to register the Node.
     Registration {
         /// Its name.
@@ -106,8 +118,15 @@ pub enum WorkerWait {
         /// Whether kubelet was restarted for it.
         restarted: bool,
     },
-    /// The Node of this name to be gone, which another machine has.
+    /// The Node of this machine's name to be gone, which another machine has, before this one joins.
     NameTaken {
+        /// Its name.
+        node: String,
+        /// The provider ID of the other machine.
+        provider_id: String,
+    },
+    /// The same, on a machine that has joined: its own kubelet keeps that Node alive.
+    NodeTaken {
         /// Its name.
         node: String,
         /// The provider ID of the other machine.
@@ -139,7 +158,7 @@ pub enum WorkerWipe {
 /// What an operator must decide.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WorkerStop {
-    /// kubeboot has made this machine a node of a control plane.
+    /// Something of a control plane is on this machine's disk.
     OfControlPlane,
     /// Files of kubeadm that kubeboot did not make.
     Unexplained {
@@ -174,6 +193,30 @@ pub enum OtherCluster {
 }
 
 impl WorkerStep {
+    /// Whether a launch hook that may wait for this machine is kept alive at this step: not where nothing goes on before the group or
+    /// somebody else has decided.
+    #[must_use]
+    pub const fn keeps_hook_alive(&self) -> bool {
+        match self {
+            Self::StandBy { .. } | Self::Stop(_) | Self::Done => false,
+            Self::Wait(_)
+            | Self::Wipe(_)
+            | Self::SwitchOffCheck
+            | Self::Join
+            | Self::MarkJoined
+            | Self::RestartKubelet
+            | Self::Uncordon
+            | Self::CompleteHook => true,
+        }
+    }
+
+    /// Whether this machine is about to enter its group's warm pool, so that its launch hook may wait for it. It waits once more when the
+    /// machine leaves the pool.
+    #[must_use]
+    pub fn enters_pool(&self) -> bool {
+        matches!(self, Self::StandBy { target } if POOLED.contains(&target.as_str()))
+    }
+
     /// Its name, for logs.
     #[must_use]
     pub const fn name(&self) -> &'static str {
@@ -186,6 +229,7 @@ impl WorkerStep {
             Self::Join => "join",
             Self::MarkJoined => "mark",
             Self::RestartKubelet => "restart kubelet",
+            Self::Uncordon => "uncordon",
             Self::CompleteHook => "complete the hook",
             Self::Done => "done",
         }
@@ -197,8 +241,13 @@ impl WorkerWait {
     #[must_use]
     pub const fn needs_operator(&self) -> bool {
         match self {
-            Self::Blank(_) | Self::Unreadable { .. } | Self::NameTaken { .. } => true,
-            Self::Store { .. }
+            Self::Blank(_)
+            | Self::Unreadable { .. }
+            | Self::Credentials { .. }
+            | Self::NameTaken { .. }
+            | Self::NodeTaken { .. } => true,
+            Self::Target
+            | Self::Store { .. }
             | Self::Denied(_)
             | Self::Absent(_)
             | Self::Generations { .. }
@@ -240,6 +289,9 @@ impl fmt::Display for WorkerStep {
                 "restart kubelet, which registers its Node only when it starts: the API server has had none for {}",
                 in_words(GONE_GRACE)
             ),
+            Self::Uncordon => {
+                f.write_str("open the Node for new pods: kubeboot had closed it before this machine joined again")
+            }
             Self::CompleteHook => f.write_str("complete the launch hook: the Node is registered and kubelet answers"),
             Self::Done => f.write_str("nothing: this machine is a node of its cluster"),
         }
@@ -249,6 +301,7 @@ impl fmt::Display for WorkerStep {
 impl fmt::Display for WorkerWait {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Target => f.write_str("IMDS to say in which state the group wants this machine"),
             Self::Store { object, why } => write!(f, "S3 to answer for {object}: {why}"),
             Self::Denied(object) => write!(
                 f,
@@ -286,14 +339,29 @@ impl fmt::Display for WorkerWait {
             }
             Self::Pause { .. } => f.write_str("the next attempt to join, after a pause that grows to a minute"),
             Self::ApiServer { why } => write!(f, "an API server to say whether this machine's Node is there: {why}"),
+            Self::Credentials { why } => write!(
+                f,
+                "kubelet to have credentials that an API server takes: {why}; if it gets none, run 'kubeboot reset --now' here, and this \
+                 machine joins anew"
+            ),
             Self::Registration { node, restarted: false } => write!(f, "kubelet to register the Node '{node}'"),
             Self::Registration { node, restarted: true } => {
-                write!(f, "kubelet, which was restarted, to register the Node '{node}': see 'journalctl -u kubelet'")
+                write!(
+                    f,
+                    "kubelet, which was restarted, to register the Node '{node}': see 'journalctl -u kubelet'; if it does not, run \
+                     'kubeboot reset --now' here, and this machine joins anew"
+                )
             }
             Self::NameTaken { node, provider_id } => write!(
                 f,
                 "the Node '{node}' to be this machine's: it has the provider ID '{}' of another one; where that is gone, the leader \
                  deletes its Node, or 'kubectl delete node {node}' does",
+                provider_id.escape_debug()
+            ),
+            Self::NodeTaken { node, provider_id } => write!(
+                f,
+                "the Node '{node}' to be this machine's: it has the provider ID '{}' of another one, and this machine's kubelet keeps it \
+                 alive; run 'kubeboot reset --now' here, and this machine joins anew once that Node is gone",
                 provider_id.escape_debug()
             ),
             Self::ProviderId { node } => {

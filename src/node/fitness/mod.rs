@@ -4,6 +4,7 @@
 //! One file for each thing that is looked at. Who does not answer (systemd, S3) is no defect: only what certainly fails keeps a machine
 //! out. Of what only may be wrong, swap and paths without a type among it, `kubeboot check` warns.
 
+mod authority;
 mod clock;
 mod disk;
 mod host_files;
@@ -11,6 +12,7 @@ mod kubelet;
 mod runtime;
 mod volume;
 
+pub use authority::foreign_authority;
 pub use clock::{Offset, clock};
 pub use disk::{Room, room};
 pub use host_files::{WrongFile, wrong_files, wrong_host_files};

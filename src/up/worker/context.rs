@@ -6,12 +6,13 @@ use crate::host::lock::Lock;
 use crate::host::systemd::notify;
 use crate::kubeadm::run::Kubeadm;
 use crate::kubeadm::worker_state::identity;
+use crate::model::joining::Join;
 use crate::model::worker::decide::decide;
-use crate::model::worker::snapshot::{WorkerLocal, WorkerPolicy, WorkerSnapshot};
-use crate::model::worker::step::WorkerStep;
+use crate::model::worker::snapshot::{Fetched, WorkerLocal, WorkerPolicy, WorkerSnapshot};
+use crate::model::worker::step::{WorkerStep, WorkerWipe};
 use crate::node::credentials::FOLDER;
 use crate::node::worker_look::{self, WorkerLooker};
-use crate::node::{Facts, fitness};
+use crate::node::{Facts, fitness, worker_node};
 use crate::up::failed_attempt::FailedAttempt;
 use crate::up::source_dest_check::SourceDestCheck;
 use crate::up::wait_log::WaitLog;
@@ -36,6 +37,8 @@ pub(super) struct WorkerContext {
     pub(super) failures: u32,
     pub(super) next_attempt: Option<Instant>,
     pub(super) failed: Option<FailedAttempt>,
+    /// Whether the last look has found that this machine itself lacks something.
+    pub(super) is_unfit: bool,
     pub(super) wait_log: WaitLog,
     announced: Option<WorkerStep>,
     /// Whether this `up` works here, and not only says what it would do.
@@ -76,6 +79,7 @@ impl WorkerContext {
             failures: 0,
             next_attempt: None,
             failed: None,
+            is_unfit: false,
             wait_log: WaitLog::default(),
             announced: None,
             works: lock.is_some(),
@@ -95,8 +99,21 @@ impl WorkerContext {
         let mut seen = self.observe().await?;
         let mut step = decide(&seen, &self.policy, identity);
         // This machine itself is looked at only where it is about to join.
-        if matches!(step, WorkerStep::Join | WorkerStep::SwitchOffCheck) && seen.local == WorkerLocal::Fresh {
+        let rejoins = step == WorkerStep::Wipe(WorkerWipe::Rejoin);
+        if rejoins
+            || (matches!(step, WorkerStep::Join | WorkerStep::SwitchOffCheck) && seen.local == WorkerLocal::Fresh)
+        {
             seen.defects = fitness::worker_defects(&self.facts).await;
+            if !rejoins {
+                seen.defects.extend(fitness::foreign_authority(Path::new("/")));
+            }
+            step = decide(&seen, &self.policy, identity);
+        }
+        if matches!(step, WorkerStep::Join | WorkerStep::Wipe(WorkerWipe::Rejoin))
+            && let (Fetched::Read(Ok(Join::Published(cluster))), Fetched::Read(Ok(Join::Published(token)))) =
+                (&seen.cluster, &seen.token)
+        {
+            seen.namesake = worker_node::namesake(&self.facts, cluster, token).await;
             step = decide(&seen, &self.policy, identity);
         }
         Ok((seen, step))

@@ -2,15 +2,22 @@
 
 use crate::aws::hook::{Hook, HookResult, Transition};
 use crate::aws::{CallFailed, CallFailure, Session};
+use crate::model::worker::snapshot::LaunchHookState;
 use crate::node::Facts;
 use crate::up::Waiting;
+use std::convert::Infallible;
+use std::pin::pin;
 use std::time::Duration;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 /// Between two heartbeats: a hook whose time-out is shorter than three of them ends before its worker has joined.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(60);
+/// Between two looks whether a heartbeat is due.
+const TICK: Duration = Duration::from_secs(5);
 /// Between two attempts to complete it.
 const ANSWER_INTERVAL: Duration = Duration::from_secs(5);
+/// The same before the machine enters a warm pool, where every start of it asks anew.
+const ENTRY_INTERVAL: Duration = Duration::from_secs(15);
 /// The group comes to its hook some time after the machine has booted. What it has not come to for so long waits for nobody: the machine
 /// was attached, or the hook has ended.
 const AHEAD_GRACE: Duration = Duration::from_secs(120);
@@ -19,6 +26,16 @@ const AHEAD_GRACE: Duration = Duration::from_secs(120);
 pub(super) struct WorkerHook {
     hook: Option<(Hook, String)>,
     last_heartbeat: Option<Instant>,
+    refused_since: Option<Instant>,
+    entry: Entry,
+}
+
+/// What was done about the same hook before the machine enters its group's warm pool.
+#[derive(Default)]
+struct Entry {
+    /// Whether it was completed, or waits for nobody.
+    is_settled: bool,
+    last: Option<Instant>,
     refused_since: Option<Instant>,
 }
 
@@ -35,7 +52,7 @@ impl WorkerHook {
         let me = || facts.machine.instance.clone();
         let named = facts.settings.launch_hook.clone().zip(facts.settings.group.clone());
         let hook = named.map(|(hook, group)| (session.hook(Transition::Launch, hook, me()), group));
-        Self { hook, last_heartbeat: None, refused_since: None }
+        Self { hook, last_heartbeat: None, refused_since: None, entry: Entry::default() }
     }
 
     /// Keeps it alive where that is due. A failure goes to the log: the next pass tries again.
@@ -48,6 +65,27 @@ impl WorkerHook {
             // It does not wait for this machine, or not yet.
             Err(error) if error.kind == CallFailure::Rejected => tracing::debug!("{error}"),
             Err(error) => tracing::warn!("{error}"),
+        }
+    }
+
+    /// Keeps it alive while this is done, where it may wait for this machine: a join or a wipe takes minutes.
+    pub(super) async fn beside<T>(&mut self, state: LaunchHookState, done: impl Future<Output = T>) -> T {
+        let mut done = pin!(done);
+        let mut beats = pin!(self.beat(state));
+        tokio::select! {
+            biased;
+            result = &mut done => result,
+            never = &mut beats => match never {},
+        }
+    }
+
+    async fn beat(&mut self, state: LaunchHookState) -> Infallible {
+        loop {
+            match state {
+                LaunchHookState::Due => self.keep_alive().await,
+                LaunchHookState::Settled => {}
+            }
+            sleep(TICK).await;
         }
     }
 
@@ -71,6 +109,26 @@ impl WorkerHook {
                 Ok(HookAnswer::Settled)
             }
             Err(error) => Err(error),
+        }
+    }
+
+    /// Lets this machine enter its warm pool. That is no answer for the time when it leaves the pool, so nothing is written down; a failure
+    /// goes to the log, and the next pass tries again.
+    pub(super) async fn enter_pool(&mut self) {
+        let entry = &mut self.entry;
+        let due = entry.last.is_none_or(|at| at.elapsed() >= ENTRY_INTERVAL);
+        let (Some((hook, group)), true, false) = (&self.hook, due, entry.is_settled) else { return };
+        entry.last = Some(Instant::now());
+        match hook.complete(group, HookResult::Continue).await {
+            Ok(()) => {
+                tracing::info!("completed the launch hook: this machine may enter its warm pool");
+                entry.is_settled = true;
+            }
+            Err(error) if error.kind == CallFailure::Rejected => {
+                tracing::debug!("{error}");
+                entry.is_settled = entry.refused_since.get_or_insert_with(Instant::now).elapsed() >= AHEAD_GRACE;
+            }
+            Err(error) => tracing::warn!("{error}"),
         }
     }
 

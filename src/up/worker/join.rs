@@ -7,17 +7,20 @@ use crate::kube::written::{Cluster, Proof, kubeconfig};
 use crate::kubeadm::attempt::Failure;
 use crate::kubeadm::last_words::last_words;
 use crate::kubeadm::pki;
+use crate::kubeadm::run::Kubeadm;
 use crate::kubeadm::wipe::{self, MemberData};
 use crate::kubeadm::worker_state::{WorkerMarker, WorkerStage, identity};
 use crate::model::joining::{Join, JoinCluster, JoinToken};
 use crate::model::up::back_off::back_off;
-use crate::model::worker::snapshot::{Fetched, WorkerSnapshot};
+use crate::model::worker::snapshot::{Fetched, LaunchHookState, WorkerSnapshot};
+use crate::node::Facts;
 use crate::node::credentials::FOLDER;
 use crate::node::point::Point;
+use crate::node::worker_node;
 use crate::up::failed_attempt::FailedAttempt;
 use crate::up::init::progress;
 use crate::up::time_left::for_attempt;
-use crate::up::{POLL_INTERVAL, StepOutcome, Waiting};
+use crate::up::{POLL_INTERVAL, StepOutcome, Waiting, terminating};
 use anyhow::{Context, Result};
 use std::path::Path;
 use tokio::time::Instant;
@@ -30,7 +33,8 @@ impl WorkerContext {
         else {
             return Ok(StepOutcome::Again);
         };
-        let attempted = self.attempt(cluster, token, deadline).await;
+        let attempt = attempt(&self.facts, &self.kubeadm, cluster, token, deadline);
+        let attempted = self.hook.beside(seen.hook, attempt).await;
         tidy();
         match attempted {
             Ok(()) => {
@@ -39,26 +43,6 @@ impl WorkerContext {
             }
             Err(error) => self.after_failure(&error, deadline).await,
         }
-    }
-
-    async fn attempt(&mut self, cluster: &JoinCluster, token: &JoinToken, deadline: Instant) -> Result<()> {
-        let time_limit = for_attempt(deadline)?;
-        let (root, folder) = (Path::new("/"), Path::new(FOLDER));
-        files::private_dir(folder)?;
-        let (discovery, document) = (folder.join(DISCOVERY), folder.join(DOCUMENT));
-        let text = self.facts.documents.join_worker(&self.facts.node, &discovery).context(Exit::Usage)?;
-        pki::save_operator_pki(root)?;
-        let marker = WorkerMarker::new(&self.facts.machine.instance, WorkerStage::Joining, identity(cluster));
-        marker.save(root)?;
-        Point::JoinMarked.reached();
-        files::write(&discovery, discovery_file(cluster, token)?.as_bytes(), 0o600)?;
-        files::write(&document, text.as_bytes(), 0o600)?;
-        Point::JoinConfigured.reached();
-        let mut attempt = self.kubeadm.join(&document, None, time_limit, |phase| progress("kubeadm join", &phase))?;
-        Point::JoinStarted.reached();
-        attempt.wait().await?;
-        Point::JoinEnded.reached();
-        Ok(())
     }
 
     /// What kubelet said is told while it is still there; the next pass wipes.
@@ -84,11 +68,23 @@ impl WorkerContext {
     ///
     /// # Errors
     /// Names the step that failed.
-    pub(super) async fn wipe(&mut self) -> Result<StepOutcome> {
+    pub(super) async fn wipe(&mut self, hook: LaunchHookState) -> Result<StepOutcome> {
         let socket = self.facts.documents.cri_socket();
-        wipe::wipe(&self.kubeadm, None, socket, MemberData::Removed).await.context(Exit::Kubeadm)?;
+        let wiped = wipe::wipe(&self.kubeadm, None, socket, MemberData::Removed);
+        self.hook.beside(hook, wiped).await.context(Exit::Kubeadm)?;
         WorkerMarker::remove(Path::new("/"))?;
         self.looker.node = Default::default();
+        Ok(StepOutcome::Again)
+    }
+
+    /// Opens the Node for new pods, which kubeboot had closed.
+    ///
+    /// # Errors
+    /// The machine goes for good, or no API server does that.
+    pub(super) async fn uncordon(&mut self) -> Result<StepOutcome> {
+        terminating::must_not_be_leaving(&self.facts)?;
+        worker_node::client(&self.facts)?.uncordon().await?;
+        tracing::info!(node = self.facts.node_name, "opened the Node for new pods");
         Ok(StepOutcome::Again)
     }
 
@@ -96,13 +92,41 @@ impl WorkerContext {
     ///
     /// # Errors
     /// The marker cannot be read or written.
-    pub(super) fn mark(&mut self, change: impl FnOnce(&mut WorkerMarker)) -> Result<StepOutcome> {
+    pub(super) fn mark_joined(&mut self) -> Result<StepOutcome> {
         let root = Path::new("/");
         let mut marker = WorkerMarker::load(root)?.context("the marker of this worker is gone")?;
-        change(&mut marker);
+        marker.stage = WorkerStage::Joined;
         marker.save(root)?;
         Ok(StepOutcome::Again)
     }
+}
+
+/// One `kubeadm join`, to its end.
+async fn attempt(
+    facts: &Facts,
+    kubeadm: &Kubeadm,
+    cluster: &JoinCluster,
+    token: &JoinToken,
+    deadline: Instant,
+) -> Result<()> {
+    let time_limit = for_attempt(deadline)?;
+    let (root, folder) = (Path::new("/"), Path::new(FOLDER));
+    files::private_dir(folder)?;
+    let (discovery, document) = (folder.join(DISCOVERY), folder.join(DOCUMENT));
+    let text = facts.documents.join_worker(&facts.node, &discovery).context(Exit::Usage)?;
+    pki::save_operator_pki(root)?;
+    let marker = WorkerMarker::new(&facts.machine.instance, WorkerStage::Joining, identity(cluster));
+    marker.save(root)?;
+    Point::JoinMarked.reached();
+    files::write(&discovery, discovery_file(cluster, token)?.as_bytes(), 0o600)?;
+    files::write(&document, text.as_bytes(), 0o600)?;
+    Point::JoinConfigured.reached();
+    let told = Some(&token.token);
+    let mut attempt = kubeadm.join(&document, None, told, time_limit, |phase| progress("kubeadm join", &phase))?;
+    Point::JoinStarted.reached();
+    attempt.wait().await?;
+    Point::JoinEnded.reached();
+    Ok(())
 }
 
 /// The file by which kubeadm finds and trusts the cluster and shows the token: a secret.

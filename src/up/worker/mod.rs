@@ -14,13 +14,13 @@ use crate::exit::Exit;
 use crate::host::lock::{self, Lock};
 use crate::host::systemd::{notify, unit};
 use crate::kubeadm::quiesce::KUBELET;
-use crate::kubeadm::worker_state::{self, WorkerStage};
+use crate::kubeadm::worker_state;
 use crate::layout::say;
 use crate::model::duration::in_words;
-use crate::model::worker::snapshot::WorkerLocal;
+use crate::model::worker::snapshot::{LaunchHookState, WorkerLocal};
 use crate::model::worker::step::{WorkerStep, WorkerStop, WorkerWait};
-use crate::node::Facts;
 use crate::node::point::Point;
+use crate::node::{Facts, launch_hook};
 use crate::settings::{HookOnFailure, Settings};
 use anyhow::{Context, Result, anyhow};
 use context::WorkerContext;
@@ -80,10 +80,19 @@ pub(super) async fn run(settings: Settings, options: UpOptions) -> Result<()> {
 
 /// Gives this machine up, only if the settings say so, another machine could do better, and this one is no node of a cluster.
 async fn abandon_hook(context: &WorkerContext, exit: Exit) {
-    let is_fresh = matches!(worker_state::observe(Path::new("/")), Ok(WorkerLocal::Fresh));
-    if is_fresh && exit.may_abandon() && context.facts.settings.launch_hook_on_failure == HookOnFailure::Abandon {
+    let local = worker_state::observe(Path::new("/"));
+    let is_no_node = matches!(local, Ok(WorkerLocal::Fresh | WorkerLocal::Joining { has_credentials: false, .. }))
+        && exit.may_abandon();
+    let own = is_own_fault(context.failed.as_ref().map(|failed| failed.exit), context.is_unfit);
+    if is_no_node && own && context.facts.settings.launch_hook_on_failure == HookOnFailure::Abandon {
         context.hook.abandon().await;
     }
+}
+
+/// Whether another machine could do better than this one: not where all of them wait for the leader, S3, the endpoint or a group. `failed`:
+/// what the last attempt to join has ended in. `is_unfit`: whether this machine was last waited for itself.
+fn is_own_fault(failed: Option<Exit>, is_unfit: bool) -> bool {
+    is_unfit || failed == Some(Exit::Kubeadm)
 }
 
 async fn until(context: &mut WorkerContext, deadline: Instant) -> Result<()> {
@@ -132,9 +141,12 @@ fn out_of_time(context: &WorkerContext, waiting: &Waiting) -> anyhow::Error {
 async fn pass(context: &mut WorkerContext, deadline: Instant) -> Result<StepOutcome> {
     let (seen, step) = context.look().await?;
     context.announce(&step);
-    match &step {
-        WorkerStep::StandBy { .. } => {}
-        _ => context.hook.keep_alive().await,
+    context.is_unfit = matches!(step, WorkerStep::Wait(WorkerWait::Unfit(_)));
+    if seen.hook == LaunchHookState::Due && step.keeps_hook_alive() {
+        context.hook.keep_alive().await;
+    }
+    if seen.hook == LaunchHookState::Due && step.enters_pool() {
+        context.hook.enter_pool().await;
     }
     match step {
         WorkerStep::StandBy { .. } => Ok(wait(step.to_string(), JOIN_INTERVAL, Exit::TryAgain)),
@@ -150,7 +162,7 @@ async fn pass(context: &mut WorkerContext, deadline: Instant) -> Result<StepOutc
         }
         WorkerStep::Wipe(why) => {
             tracing::warn!(reason = %why, "wiping what kubeadm left on this machine");
-            context.wipe().await
+            context.wipe(seen.hook).await
         }
         WorkerStep::SwitchOffCheck => {
             context.check.settle().await?;
@@ -161,7 +173,8 @@ async fn pass(context: &mut WorkerContext, deadline: Instant) -> Result<StepOutc
             Ok(_) => context.join(&seen, deadline).await,
         },
         WorkerStep::MarkJoined => {
-            let marked = context.mark(|marker| marker.stage = WorkerStage::Joined)?;
+            worker_state::forget_token(Path::new("/"))?;
+            let marked = context.mark_joined()?;
             Point::MemberMarked.reached();
             tracing::info!(node = context.facts.node_name, "this machine has joined");
             Ok(marked)
@@ -171,10 +184,12 @@ async fn pass(context: &mut WorkerContext, deadline: Instant) -> Result<StepOutc
             context.looker.node.restarted = true;
             Ok(StepOutcome::Again)
         }
+        WorkerStep::Uncordon => context.uncordon().await,
         WorkerStep::CompleteHook => match context.hook.complete().await? {
             HookAnswer::Settled => {
                 Point::HookCompleted.reached();
-                context.mark(|marker| marker.hook_answered = true)
+                launch_hook::set_answered(Path::new("/"), &seen.me)?;
+                Ok(StepOutcome::Again)
             }
             HookAnswer::Ahead => Ok(StepOutcome::Wait(context.hook.ahead())),
         },
@@ -214,4 +229,24 @@ fn exit_of(what: &WorkerWait) -> Exit {
 /// The pause, changed by up to a half: what thousands wait for comes at one moment, and they must not come at the next one together.
 fn spread(pause: Duration) -> Duration {
     pause.mul_f64(0.5 + fastrand::f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_is_given_up_only_for_what_another_one_may_do_better() {
+        let rows = [
+            // What the last attempt has ended in, whether the machine lacks something, and whether it is given up.
+            (None, false, false),
+            (Some(Exit::TryAgain), false, false),
+            (Some(Exit::Aws), false, false),
+            (Some(Exit::Kubeadm), false, true),
+            (None, true, true),
+        ];
+        for (failed, is_unfit, expected) in rows {
+            assert_eq!(is_own_fault(failed, is_unfit), expected, "{failed:?} {is_unfit}");
+        }
+    }
 }

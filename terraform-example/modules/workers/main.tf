@@ -93,6 +93,11 @@ resource "aws_launch_template" "machine" {
     }
 
     precondition {
+      condition     = var.warm_pool == "" || !local.mixed
+      error_message = "The warm_pool of ${var.name} cannot be made, because AWS takes none with mixed instances or Spot: give one type and no spot_percentage, or no warm_pool."
+    }
+
+    precondition {
       condition     = module.user_data.bytes <= 16384
       error_message = "The user data of ${var.name} has ${module.user_data.bytes} bytes, more than EC2 takes (16384): put kubeadm_config's larger parts into the image."
     }
@@ -141,6 +146,15 @@ resource "aws_autoscaling_group" "workers" {
           }
         }
       }
+    }
+  }
+
+  # A machine passes the hook `come` on its way into the pool, and joins when it has left it.
+  dynamic "warm_pool" {
+    for_each = var.warm_pool == "" ? [] : [var.warm_pool]
+
+    content {
+      pool_state = warm_pool.value
     }
   }
 

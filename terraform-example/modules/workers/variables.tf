@@ -126,6 +126,16 @@ variable "volume_size" {
   }
 }
 
+variable "warm_pool" {
+  description = "The state in which machines wait in a warm pool, as many as the group may still grow: Stopped, Running or Hibernated. Empty: there is none."
+  type        = string
+
+  validation {
+    condition     = contains(["", "Stopped", "Running", "Hibernated"], var.warm_pool)
+    error_message = "The warm_pool must be Stopped, Running, Hibernated or empty."
+  }
+}
+
 variable "launch_hook_timeout" {
   description = "Seconds until a worker that kubeboot does not keep in its launch hook any more is given up."
   type        = number

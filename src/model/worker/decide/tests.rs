@@ -35,6 +35,7 @@ fn fresh_machine() -> WorkerSnapshot {
         me: me(),
         node_name: "w1".into(),
         target: Some("InService".into()),
+        is_target_known: true,
         local: WorkerLocal::Fresh,
         cluster: read(JoinCluster::sample(3)),
         token: read(JoinToken::sample(3, NOW + 600)),
@@ -42,6 +43,8 @@ fn fresh_machine() -> WorkerSnapshot {
         kubelet: "v1.36.1".into(),
         defects: Vec::new(),
         node: NodeView::NotAsked,
+        namesake: NodeView::Missing { lasted: Duration::ZERO },
+        is_cordoned: false,
         kubelet_restarted: false,
         kubelet_answers: None,
         pause: None,
@@ -64,6 +67,20 @@ fn joined(node: NodeView) -> WorkerSnapshot {
 
 fn decided(seen: &WorkerSnapshot) -> WorkerStep {
     decide(seen, &WorkerPolicy::default(), identity)
+}
+
+const OTHER: &str = "aws:///a/i-00000002";
+
+fn of_other() -> NodeView {
+    NodeView::OfAnother { provider_id: OTHER.into() }
+}
+
+fn taken() -> WorkerWait {
+    WorkerWait::NameTaken { node: "w1".into(), provider_id: OTHER.into() }
+}
+
+fn refused() -> NodeView {
+    NodeView::Refused { why: "it answered 401".into() }
 }
 
 fn missing(seconds: u64) -> NodeView {
@@ -136,6 +153,15 @@ fn a_fresh_machine_joins_once_everything_is_there() {
             WorkerSnapshot { pause: Some(Duration::from_secs(4)), ..is() },
             wait(WorkerWait::Pause { left: Duration::from_secs(4) }),
         ),
+        // Its name.
+        (WorkerSnapshot { namesake: NodeView::NotAsked, ..is() }, WorkerStep::Join),
+        (WorkerSnapshot { namesake: NodeView::Mine, ..is() }, WorkerStep::Join),
+        (WorkerSnapshot { namesake: of_other(), ..is() }, wait(taken())),
+        (WorkerSnapshot { namesake: refused(), ..is() }, wait(WorkerWait::ApiServer { why: "it answered 401".into() })),
+        (
+            WorkerSnapshot { namesake: NodeView::Silent { why: silent() }, ..is() },
+            wait(WorkerWait::ApiServer { why: silent() }),
+        ),
         (
             WorkerSnapshot { target: Some("Warmed:Stopped".into()), ..is() },
             WorkerStep::StandBy { target: "Warmed:Stopped".into() },
@@ -157,6 +183,15 @@ fn an_attempt_that_was_cut_off_goes_on_or_begins_anew() {
         (begun(NodeView::NotAsked), WorkerStep::Wipe(WorkerWipe::HalfMade)),
         (begun(missing(5)), WorkerStep::Wait(WorkerWait::Registration { node: "w1".into(), restarted: false })),
         (begun(missing(120)), WorkerStep::RestartKubelet),
+        // Its request was refused, or its token taken back: nothing of it comes to an end any more.
+        (begun(refused()), WorkerStep::Wipe(WorkerWipe::HalfMade)),
+        // Its kubelet would keep the Node of a machine that is gone alive for ever.
+        (begun(of_other()), WorkerStep::Wipe(WorkerWipe::HalfMade)),
+        (
+            WorkerSnapshot { kubelet_restarted: true, ..begun(missing(299)) },
+            WorkerStep::Wait(WorkerWait::Registration { node: "w1".into(), restarted: true }),
+        ),
+        (WorkerSnapshot { kubelet_restarted: true, ..begun(missing(300)) }, WorkerStep::Wipe(WorkerWipe::HalfMade)),
         (
             begun(NodeView::Silent { why: "refused".into() }),
             WorkerStep::Wait(WorkerWait::ApiServer { why: "refused".into() }),
@@ -190,6 +225,9 @@ fn a_node_of_a_cluster_has_nothing_to_do_but_to_be_seen() {
         (mine(), WorkerStep::CompleteHook),
         (done(), WorkerStep::Done),
         (WorkerSnapshot { kubelet_answers: Some(false), ..mine() }, WorkerStep::Wait(WorkerWait::Kubelet)),
+        // It was drained by hand, and has joined again.
+        (WorkerSnapshot { is_cordoned: true, ..mine() }, WorkerStep::Uncordon),
+        (WorkerSnapshot { is_cordoned: true, ..done() }, WorkerStep::Uncordon),
         (WorkerSnapshot { source_dest_check: CheckState::Due, ..done() }, WorkerStep::SwitchOffCheck),
         // What join/ says, or does not say, is no business of one that has joined, as long as it names no other cluster.
         (WorkerSnapshot { cluster: Fetched::Absent, token: Fetched::NotAsked, ..done() }, WorkerStep::Done),
@@ -207,15 +245,14 @@ fn a_node_of_a_cluster_has_nothing_to_do_but_to_be_seen() {
             WorkerSnapshot { kubelet_restarted: true, ..joined(missing(500)) },
             WorkerStep::Wait(WorkerWait::Registration { node: "w1".into(), restarted: true }),
         ),
-        (
-            joined(NodeView::OfAnother { provider_id: "aws:///a/i-00000002".into() }),
-            WorkerStep::Wait(WorkerWait::NameTaken { node: "w1".into(), provider_id: "aws:///a/i-00000002".into() }),
-        ),
+        (joined(of_other()), WorkerStep::Wait(WorkerWait::NodeTaken { node: "w1".into(), provider_id: OTHER.into() })),
         (joined(NodeView::Unnamed), WorkerStep::Wait(WorkerWait::ProviderId { node: "w1".into() })),
         (
             joined(NodeView::Silent { why: "refused".into() }),
             WorkerStep::Wait(WorkerWait::ApiServer { why: "refused".into() }),
         ),
+        // Nobody wipes one that has joined on a 401.
+        (joined(refused()), WorkerStep::Wait(WorkerWait::Credentials { why: "it answered 401".into() })),
     ];
     for (seen, expected) in rows {
         assert_eq!(decided(&seen), expected, "{seen:?}");
@@ -232,6 +269,24 @@ fn another_cluster_stops_it_unless_the_settings_have_it_rejoin() {
         assert_eq!(decided(&seen), WorkerStep::Stop(WorkerStop::OtherCluster(how)));
         let rejoins = WorkerPolicy { rejoins: true, ..WorkerPolicy::default() };
         assert_eq!(decide(&seen, &rejoins, identity), WorkerStep::Wipe(WorkerWipe::Rejoin));
+        // It stays what it is as long as it could not join.
+        let silent = || NodeView::Silent { why: "refused".into() };
+        let rows = [
+            (
+                WorkerSnapshot { token: Fetched::Absent, ..seen.clone() },
+                WorkerStep::Wait(WorkerWait::Absent(JoinObject::Token)),
+            ),
+            (
+                WorkerSnapshot { kubelet: "v1.32.0".into(), ..seen.clone() },
+                WorkerStep::Stop(WorkerStop::OldKubelet { kubelet: "v1.32.0".into(), cluster: "v1.36.1".into() }),
+            ),
+            (WorkerSnapshot { namesake: of_other(), ..seen.clone() }, WorkerStep::Wait(taken())),
+            // What its own cluster says of its Node is no matter.
+            (WorkerSnapshot { node: silent(), ..seen.clone() }, WorkerStep::Wipe(WorkerWipe::Rejoin)),
+        ];
+        for (seen, expected) in rows {
+            assert_eq!(decide(&seen, &rejoins, identity), expected, "{seen:?}");
+        }
         // Nothing is wiped on what cannot be read.
         let seen = WorkerSnapshot { cluster: Fetched::Absent, hook: LaunchHookState::Settled, ..seen };
         assert_eq!(decide(&seen, &rejoins, identity), WorkerStep::Done);
@@ -253,6 +308,13 @@ fn a_disk_of_another_machine_is_wiped_and_one_that_nobody_explains_is_not() {
         let seen = WorkerSnapshot { local, ..joined(NodeView::Mine) };
         assert_eq!(decided(&seen), expected, "{seen:?}");
     }
+    // IMDS has not answered yet: the machine may be one of a warm pool.
+    let unknown = |local| WorkerSnapshot { local, target: None, is_target_known: false, ..joined(NodeView::Mine) };
+    for local in [WorkerLocal::Fresh, joining(false).local, WorkerLocal::Joined { instance: other(), cluster: here() }]
+    {
+        assert_eq!(decided(&unknown(local)), WorkerStep::Wait(WorkerWait::Target));
+    }
+    assert_eq!(decided(&unknown(joined(NodeView::Mine).local)), WorkerStep::CompleteHook);
     let warmed = WorkerSnapshot {
         local: WorkerLocal::Joined { instance: other(), cluster: here() },
         target: Some("Warmed:Stopped".into()),
@@ -275,7 +337,7 @@ fn an_endpoint_in_the_settings_must_be_the_published_one() {
 #[test]
 fn it_converges_wherever_it_is_cut_off() {
     for cut_at in 0..12 {
-        let mut seen = WorkerSnapshot { source_dest_check: CheckState::Due, ..fresh_machine() };
+        let mut seen = WorkerSnapshot { source_dest_check: CheckState::Due, is_cordoned: true, ..fresh_machine() };
         let mut steps = Vec::new();
         for pass in 0..40 {
             let step = decided(&seen);
@@ -301,6 +363,8 @@ fn it_converges_wherever_it_is_cut_off() {
                     seen.local = joined(NodeView::Mine).local;
                     seen.kubelet_answers = Some(true);
                 }
+                WorkerStep::Uncordon if cut => {}
+                WorkerStep::Uncordon => seen.is_cordoned = false,
                 WorkerStep::CompleteHook if cut => {}
                 WorkerStep::CompleteHook => seen.hook = LaunchHookState::Settled,
                 WorkerStep::StandBy { .. } | WorkerStep::Wait(_) | WorkerStep::Stop(_) => panic!("{steps:?}: {step}"),
@@ -324,6 +388,15 @@ fn every_wait_and_stop_is_a_sentence_of_its_own() {
         WorkerWait::OlderApiServer { kubelet: "v1.37.0".into(), oldest: "v1.36.1".into() },
         WorkerWait::NameTaken { node: "w1".into(), provider_id: "aws:///a/i-00000002\n".into() },
     ];
+    // What a machine may wait for until somebody does something has its command.
+    let lasting = [
+        WorkerWait::Credentials { why: "it answered 401".into() },
+        WorkerWait::Registration { node: "w1".into(), restarted: true },
+        WorkerWait::NodeTaken { node: "w1".into(), provider_id: OTHER.into() },
+    ];
+    for wait in &lasting {
+        assert!(wait.to_string().contains("kubeboot reset --now"), "{wait}");
+    }
     let said: std::collections::BTreeSet<String> = waits.iter().map(ToString::to_string).collect();
     assert_eq!(said.len(), waits.len());
     assert!(said.iter().all(|said| said.lines().count() == 1), "{said:?}");
@@ -340,6 +413,28 @@ fn every_wait_and_stop_is_a_sentence_of_its_own() {
         let said = stop.to_string();
         assert!(ways_out.iter().any(|way| said.contains(way)), "{said}");
     }
+}
+
+#[test]
+fn a_launch_hook_is_kept_alive_only_while_something_goes_on_here() {
+    let rows = [
+        (WorkerStep::Join, true),
+        (WorkerStep::Wipe(WorkerWipe::HalfMade), true),
+        (WorkerStep::Wait(WorkerWait::Kubelet), true),
+        (WorkerStep::CompleteHook, true),
+        (WorkerStep::Stop(WorkerStop::OfControlPlane), false),
+        (WorkerStep::StandBy { target: "Warmed:Stopped".into() }, false),
+        (WorkerStep::Done, false),
+    ];
+    for (step, expected) in rows {
+        assert_eq!(step.keeps_hook_alive(), expected, "{step}");
+    }
+    let targets =
+        [("Warmed:Stopped", true), ("Warmed:Running", true), ("Warmed:Terminated", false), ("Standby", false)];
+    for (target, expected) in targets {
+        assert_eq!(WorkerStep::StandBy { target: target.into() }.enters_pool(), expected, "{target}");
+    }
+    assert!(!WorkerStep::CompleteHook.enters_pool());
 }
 
 #[test]
