@@ -3,7 +3,8 @@
 skips_file=$project/.ci/skips
 logs='' steps=() passed=0 failed=0 skipped=()
 
-# Runs a step: its name, then a command. What it prints is shown and counted. The first that fails ends the gate.
+# Runs a step: its name, then a command. What it prints is shown and counted. The first that fails ends the gate, unless
+# every check counts (REQUIRE_ALL): then one run shall show all that is wrong. Without its tools no step means anything.
 step() {
     local name=$1 begun=$SECONDS code=0
     shift
@@ -20,7 +21,7 @@ step() {
     set -e
     count "$name" "$code"
     steps+=("$(printf '%5d s  %s%s' $((SECONDS - begun)) "$name" "$([ $code = 0 ] || echo '  FAILED')")")
-    [ $code = 0 ] || finish
+    [ $code = 0 ] || { [ "${REQUIRE_ALL:-0}" = 1 ] && [ "$name" != setup ]; } || finish
 }
 
 # Adds what a step's log says of tests; a step without any is one test itself.

@@ -179,8 +179,8 @@ impl Agent {
             tell(&beside.sees_trouble, watch.sees_trouble());
             match watch.ending(known_for) {
                 None => {
-                    // A source that is silent does not take back what was known.
-                    if states.target.is_some() || states.lifecycle.is_some() {
+                    // A source that is silent does not take back what was known: the group alone knows of no Spot notice.
+                    if states.target.is_some() {
                         self.since.forget();
                     }
                     renewing.go_on();

@@ -133,6 +133,10 @@ async fn dry_run(settings: Settings, options: ResetOptions, clock: Clock) -> Res
             say(&format!("for good? if it were powered off, {}", reset.is_permanent(ShutdownMode::Poweroff).await));
         }
     }
+    if let Some(why) = superseded::nothing_to_leave(&reset.facts.machine.instance) {
+        say(&format!("plan: stay: {why}"));
+        return Ok(Leaving::Stayed);
+    }
     match Survey::take(&reset, &local).await.plan {
         LeavePlan::Stay(why) => say(&format!("plan: stay: {why}")),
         LeavePlan::Leave(steps) => {
@@ -206,7 +210,14 @@ impl ResetContext {
         // Looked at anew: an `up` that was ended here may have left another state than before.
         let local = state::observe(Path::new("/"), self.facts.documents.data_dir()).context(Exit::Operator)?;
         if let Some(why) = superseded::nothing_to_leave(&self.facts.machine.instance) {
-            return Ok(stayed(why));
+            return if self.now {
+                Err(anyhow!(
+                    "this machine does not leave: {why}; it is wiped once the record is 'ready' again and S3 shows it"
+                )
+                .context(Exit::Operator))
+            } else {
+                Ok(stayed(why))
+            };
         }
         let survey = Survey::take(self, &local).await;
         match &survey.plan {

@@ -28,7 +28,7 @@ pub(super) async fn claim(reset: &ResetContext, local: &Local) -> Option<ClaimId
     record.supersedes(claim).then(|| claim.clone())
 }
 
-/// Why a machine that goes down has no cluster to leave, by its own mark: etcd was ended here for good, so nobody would ever answer.
+/// Why a machine that goes down has no cluster to leave, by its own mark: etcd ends here for good, so nobody would answer.
 pub(super) fn nothing_to_leave(instance: &InstanceId) -> Option<&'static str> {
     // One that cannot be read says nothing: then etcd is asked.
     match withheld::load(Path::new("/"), instance).ok().flatten()?.why {

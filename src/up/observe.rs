@@ -121,7 +121,8 @@ impl UpContext {
     }
 
     /// What stands beside the record. Registrations matter to a machine that is no member of a cluster: they explain the members that
-    /// may have to be reaped first. Without a cluster by the record they, and the hash, may prove that there is one.
+    /// may have to be reaped first. They, and the hash, may prove that there is a cluster of which
+    /// the record does not know.
     async fn evidence(&mut self, record: &RecordView, local: &Local) -> Result<Evidence> {
         self.membership.probe.evidence_reused = false;
         let is_ready = published(record).is_some();

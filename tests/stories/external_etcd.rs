@@ -39,6 +39,12 @@ fn three_machines_share_an_etcd_that_is_not_theirs() -> Result<()> {
             ensure!(status.stdout.starts_with("healthy, can lose 2"), "{}", status.stdout);
             ensure!(status.stdout.contains("external, not asked"), "{}", status.stdout);
         }
+        // Nothing of it is saved or restored, and every command that would says so.
+        for (argv, code) in
+            [(&["snapshot", "save"][..], 2), (&["hibernate"], 2), (&["restore", "--latest", "--yes"], 6)]
+        {
+            world.refuses(1, &[&["kubeboot"], argv].concat(), code, &["etcd is external"])?;
+        }
         ensure!(world.kubeadm()? == commands, "the second 'kubeboot up' ran kubeadm");
         ensure!(world.record()? == record, "the second 'kubeboot up' changed the record");
         is_one_control_plane(world, &[1, 2, 3])

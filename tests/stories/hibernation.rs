@@ -10,8 +10,6 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Where snapshots lie, below the prefix.
-const SNAPSHOTS: &str = "snapshots/";
 /// No lifecycle rule ends what stands here.
 const FINAL_SNAPSHOTS: &str = "snapshots/final-";
 /// Manifests that are withheld from kubelet.
@@ -218,10 +216,6 @@ fn a_snapshot_that_is_denied_is_told_and_the_cluster_serves_again() -> Result<()
     })
 }
 
-fn is_manifest(key: &str) -> bool {
-    key.starts_with(SNAPSHOTS) && key.ends_with(".json")
-}
-
 impl World {
     /// Waits until the record says that the cluster is saved.
     fn until_saved(&self) -> Result<()> {
@@ -230,9 +224,8 @@ impl World {
 
     /// The record of a cluster that an operator restores from its only snapshot, whatever still lives.
     fn saved_by_hand(&self) -> Result<Value> {
-        let keys = self.keys()?;
-        let found = keys.iter().find_map(|key| key.strip_prefix("demo/").filter(|key| is_manifest(key)));
-        let key = found.with_context(|| format!("there is no snapshot: {keys:?}"))?;
+        let keys = self.manifest_keys()?;
+        let key = keys.first().context("there is no snapshot")?;
         let (text, manifest, mut record) = (self.text(key)?, self.object(key)?, self.record()?);
         let digest = Sha256::digest(text.as_bytes());
         let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();

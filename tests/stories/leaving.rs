@@ -184,11 +184,29 @@ fn when_all_go_at_once_one_of_them_keeps_the_data() -> Result<()> {
         })?;
         let stayed: Vec<usize> = (1..=3).filter(|node| exits[node - 1].exit == STAYED).collect();
         ensure!(stayed.len() == 1, "{exits:?}");
-        // It was no last voter when it began to leave.
-        ensure!(!world.manifests("unconfirmed")?.is_empty(), "nobody has what it has if its disk is lost");
         world.ask(&["boot", &stayed[0].to_string()])?;
         world.all_up(&stayed)?;
         world.are_the_voters(&stayed)
+    })
+}
+
+#[test]
+fn a_voter_that_becomes_the_last_one_while_it_leaves_uploads_what_it_has() -> Result<()> {
+    World::of(2).tell(|world| {
+        world.all_up(&[1, 2])?;
+        // It has seen the other one, and queues for longer than that one needs to go.
+        let (id, lease) = (world.id(2)?, format!("*/{LEASE}"));
+        world.fault("delay=6", &["--node", &id, "--action", "PutObject", "--key", &lease, "--times", "1"])?;
+        let left = std::thread::scope(|threads| {
+            let second = threads.spawn(|| world.goes_down(2, "poweroff"));
+            world.until("it queues", RUN, || Ok(world.has_met_a_fault()?.then_some(())))?;
+            world.goes_down(1, "poweroff")?.is(LEFT, &["left the cluster"])?;
+            second.join().expect("it does not panic")
+        })?;
+        left.is(STAYED, &["the last voter", "saved this machine's etcd, unconfirmed"])?;
+        let uploaded = world.manifests("unconfirmed")?;
+        ensure!(uploaded.len() == 1 && uploaded[0]["saved_by"] == id.as_str(), "{uploaded:?}");
+        world.every_fault_was_met()
     })
 }
 

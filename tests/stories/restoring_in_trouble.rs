@@ -61,9 +61,8 @@ fn what_keeps_a_cluster_from_being_restored_is_told_changes_nothing_and_may_pass
         for place in [FETCHED, DATA] {
             world.mount_volume(1, place)?;
         }
-        let keys = world.keys()?;
-        let manifest = keys.iter().find_map(|key| key.strip_prefix("demo/").filter(|key| is_manifest(key)));
-        let manifest = manifest.with_context(|| format!("there is no snapshot: {keys:?}"))?;
+        let keys = world.manifest_keys()?;
+        let manifest = keys.first().context("there is no snapshot")?;
 
         // A snapshot of another cluster is never chosen, and refused where it is named.
         let told = world.object(manifest)?;
@@ -130,8 +129,4 @@ fn what_keeps_a_cluster_from_being_restored_is_told_changes_nothing_and_may_pass
         world.are_restored(&before, &[1])?;
         world.kept_one_line()
     })
-}
-
-fn is_manifest(key: &str) -> bool {
-    key.starts_with("snapshots/") && key.ends_with(".json")
 }

@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 /// Machines that claim at the same moment.
 const CLAIMERS: usize = 50;
 /// Times that they do.
-const ROUNDS: usize = 14;
+const ROUNDS: usize = 20;
 /// Rounds within which a server that races must let two win; the first is nearly always enough.
 const MANY_ROUNDS: usize = 100;
 /// Probes of a server that races, and how many must see that. Without the gate of the probe about half of them do.

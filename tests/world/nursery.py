@@ -9,8 +9,10 @@ import contextlib
 import io
 import os
 import selectors
+import signal
 import socketserver
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
@@ -44,6 +46,7 @@ def serve(folder: Path, run: Callable[[list[str]], int]) -> None:
         print("ready", flush=True)
         while sys.stdin not in {key.fileobj for key, _ in ready.select()}:
             server.handle_request()
+            server.service_actions()
     (folder / SOCKET).unlink()
     with contextlib.suppress(OSError):
         folder.rmdir()
@@ -74,7 +77,7 @@ class _Child:
 
     def kill(self) -> None:
         if self.poll() is None:
-            os.kill(self.pid, 9)
+            os.kill(self.pid, signal.SIGKILL)
 
 
 def _forked(folder: Path, log: BinaryIO) -> _Child:
@@ -93,6 +96,9 @@ def _forked(folder: Path, log: BinaryIO) -> _Child:
         os.closerange(3, os.sysconf("SC_OPEN_MAX"))
         sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
         code = daemon.main(folder)
+    except BaseException:
+        # The end of this log is what whoever has started the world is shown.
+        traceback.print_exc()
     finally:
         sys.stderr.flush()
         os._exit(code)

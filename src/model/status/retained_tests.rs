@@ -7,13 +7,14 @@ use crate::model::machine::group::{Ec2State, GroupMember, Lifecycle};
 use crate::model::membership::registration::RegistrationPhase::{self, Joined, Left, Reaped};
 
 /// What is said of machine 4, which the group has kept.
-fn said_of(phase: RegistrationPhase, etcd: Known<Etcd>) -> (String, Option<RetainedAs>) {
+fn said_of(phase: Option<RegistrationPhase>, etcd: Known<Etcd>) -> (String, Option<RetainedAs>) {
     let input = with(|input| {
         let lifecycle = Lifecycle::Other("Terminating:Retained".into());
         let all = &mut input.group.as_mut().unwrap().as_mut().unwrap().members;
         all.push(GroupMember { lifecycle, ..group_member(4) });
         input.ec2.as_mut().unwrap().insert(id(4), Ec2State::Running);
-        input.registrations.as_mut().unwrap().insert(id(4), Ok(registration(4, phase)));
+        let registered = phase.map(|phase| (id(4), Ok(registration(4, phase))));
+        input.registrations.as_mut().unwrap().extend(registered);
         input.etcd = etcd;
     });
     let found = judge(&input).reasons.into_iter().find(|reason| reason.code() == "retained");
@@ -27,16 +28,19 @@ fn said_of(phase: RegistrationPhase, etcd: Known<Etcd>) -> (String, Option<Retai
 #[test]
 fn a_machine_that_the_group_has_kept_is_named_with_what_it_still_is_and_what_ends_it() {
     let three = || stacked([member(1), member(2), member(3)]);
+    let four = || stacked([member(1), member(2), member(3), member(4)]);
     let silent = || Known::<Etcd>::Err("no answer".to_owned());
     let end = "aws autoscaling terminate-instance-in-auto-scaling-group --instance-id i-";
     let rows = [
-        (Joined, stacked([member(1), member(2), member(3), member(4)]), RetainedAs::Member, "leaves once enough stays"),
-        (Left, three(), RetainedAs::Left, end),
-        (Reaped, three(), RetainedAs::Left, end),
-        (Joined, three(), RetainedAs::Unclear, "once nobody needs its data"),
-        (Left, silent(), RetainedAs::Unclear, end),
-        (Left, Ok(Etcd::External), RetainedAs::Left, "at your cost"),
-        (Joined, Ok(Etcd::External), RetainedAs::Member, "systemctl status kubeboot-agent"),
+        (Some(Joined), four(), RetainedAs::Member, "leaves once enough stays"),
+        (Some(Left), three(), RetainedAs::Left, end),
+        (Some(Reaped), three(), RetainedAs::Left, end),
+        (Some(Joined), three(), RetainedAs::Unclear, "once nobody needs its data"),
+        (Some(Left), silent(), RetainedAs::Unclear, end),
+        (Some(Left), Ok(Etcd::External), RetainedAs::Left, "at your cost"),
+        (Some(Joined), Ok(Etcd::External), RetainedAs::Member, "systemctl status kubeboot-agent"),
+        // It ended before it had joined.
+        (None, Ok(Etcd::External), RetainedAs::Unclear, "once nobody needs its data"),
     ];
     for (phase, etcd, membership, words) in rows {
         let told = format!("{phase:?} {etcd:?}");

@@ -564,8 +564,8 @@ impl fmt::Display for Stop {
             Self::RecordWentBack(later) => write!(
                 f,
                 "an older version of the cluster record has come back: {later}; restore its last version in the bucket, for with this one a \
-                 second cluster could be made, or machines join one that is past. If no later version can be had, and every machine of that cluster is gone, run \
-                 'kubeboot retire --lost-record'"
+                 second cluster could be made, or machines join one that is past. If no later version can be had, and every machine of that \
+                 cluster is gone, run 'kubeboot retire --lost-record'"
             ),
             Self::ClusterAnswers { at } => {
                 let at: Vec<String> = at.iter().map(ToString::to_string).collect();

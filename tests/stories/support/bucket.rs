@@ -129,12 +129,16 @@ impl World {
         })
     }
 
-    /// The manifests of all snapshots of this kind.
-    pub fn manifests(&self, kind: &str) -> Result<Vec<Value>> {
+    /// The keys of all manifests.
+    pub fn manifest_keys(&self) -> Result<Vec<String>> {
         let keys = self.keys()?;
         let keys = keys.iter().filter_map(|key| key.strip_prefix("demo/"));
-        let keys = keys.filter(|key| key.starts_with("snapshots/") && key.ends_with(".json"));
-        let all = keys.map(|key| self.object(key)).collect::<Result<Vec<_>>>()?;
+        Ok(keys.filter(|key| key.starts_with("snapshots/") && key.ends_with(".json")).map(str::to_owned).collect())
+    }
+
+    /// The manifests of all snapshots of this kind.
+    pub fn manifests(&self, kind: &str) -> Result<Vec<Value>> {
+        let all = self.manifest_keys()?.iter().map(|key| self.object(key)).collect::<Result<Vec<_>>>()?;
         Ok(all.into_iter().filter(|manifest| manifest["kind"] == kind).collect())
     }
 }

@@ -168,7 +168,7 @@ fn who_goes_for_good_as_the_last_voter_or_without_a_quorum_uploads_what_it_has()
         (listed("Vvv"), true),
         (listed("VV"), false),
         (listed("VVv"), false),
-        // Nobody answers here either: there is nothing that could be read.
+        // Whether there is a quorum is not known.
         (unknown, false),
     ];
     for (cluster, wanted) in rows {
