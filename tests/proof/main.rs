@@ -2,6 +2,7 @@
 
 mod exhaust;
 mod fair;
+mod joining;
 mod leaders;
 mod seeds;
 mod world;
