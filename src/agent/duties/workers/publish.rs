@@ -231,6 +231,24 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_leader_that_stood_still_publishes_nothing_of_a_cluster_that_was_given_up_meanwhile() -> Result<()> {
+        let (bucket, store) = Bucket::start(Fault::None).await?;
+        // It has found nothing, or something of an earlier generation, and then stands still.
+        let earlier = String::from_utf8(Join::Published(JoinCluster::sample(2)).to_bytes())?;
+        for before in [None, Some(earlier)] {
+            let mut objects = before.into_iter().map(|text| (path(keys::JOIN_CLUSTER), text)).collect();
+            std::mem::swap(&mut *bucket.objects(), &mut objects);
+            let found = join::read(&store, keys::JOIN_CLUSTER).await?;
+            join::blank(&store, 3).await?;
+            let late = publish_cluster(&store, &found, JoinCluster::sample(3)).await;
+            assert!(late.is_err_and(|late| late.to_string().contains("same moment")), "{found:?}");
+            let stands = join::read::<JoinCluster>(&store, keys::JOIN_CLUSTER).await?;
+            assert!(matches!(stands, Found::Object { held: Ok(Join::Blank { generation: 3 }), .. }), "{stands:?}");
+        }
+        Ok(())
+    }
+
+    #[tokio::test]
     async fn a_token_is_renewed_when_it_ends_or_kubernetes_has_lost_it() -> Result<()> {
         let ((bucket, store), (api, client)) = (Bucket::start(Fault::None).await?, Api::start().await?);
         let at = now();
