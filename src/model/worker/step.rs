@@ -11,6 +11,13 @@ use std::time::{Duration, UNIX_EPOCH};
 /// In which states a group wants machines that are to be in its warm pool.
 const POOLED: [&str; 3] = ["Warmed:Stopped", "Warmed:Running", "Warmed:Hibernated"];
 
+/// Whether a group that wants a machine in this state wants it in its warm pool. When it leaves the pool its launch hook waits for it anew,
+/// whatever it has answered before.
+#[must_use]
+pub fn is_pooled(target: &str) -> bool {
+    POOLED.contains(&target)
+}
+
 /// The one thing to do next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WorkerStep {
@@ -214,7 +221,7 @@ impl WorkerStep {
     /// machine leaves the pool.
     #[must_use]
     pub fn enters_pool(&self) -> bool {
-        matches!(self, Self::StandBy { target } if POOLED.contains(&target.as_str()))
+        matches!(self, Self::StandBy { target } if is_pooled(target))
     }
 
     /// Its name, for logs.

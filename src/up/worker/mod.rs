@@ -150,8 +150,11 @@ async fn pass(context: &mut WorkerContext, deadline: Instant) -> Result<StepOutc
     if seen.hook == LaunchHookState::Due && step.keeps_hook_alive() {
         context.hook.keep_alive().await;
     }
-    if seen.hook == LaunchHookState::Due && step.enters_pool() {
-        context.hook.enter_pool().await;
+    if step.enters_pool() {
+        launch_hook::forget(Path::new("/"))?;
+        if seen.hook == LaunchHookState::Due {
+            context.hook.enter_pool().await;
+        }
     }
     match step {
         WorkerStep::StandBy { .. } => Ok(wait(step.to_string(), JOIN_INTERVAL, Exit::TryAgain)),

@@ -236,8 +236,7 @@ mod tests {
         // It has found nothing, or something of an earlier generation, and then stands still.
         let earlier = String::from_utf8(Join::Published(JoinCluster::sample(2)).to_bytes())?;
         for before in [None, Some(earlier)] {
-            let mut objects = before.into_iter().map(|text| (path(keys::JOIN_CLUSTER), text)).collect();
-            std::mem::swap(&mut *bucket.objects(), &mut objects);
+            *bucket.objects() = before.into_iter().map(|text| (path(keys::JOIN_CLUSTER), text)).collect();
             let found = join::read(&store, keys::JOIN_CLUSTER).await?;
             join::blank(&store, 3).await?;
             let late = publish_cluster(&store, &found, JoinCluster::sample(3)).await;

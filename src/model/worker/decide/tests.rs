@@ -221,6 +221,8 @@ fn a_node_of_a_cluster_has_nothing_to_do_but_to_be_seen() {
     let mine = || joined(NodeView::Mine);
     let done = || WorkerSnapshot { hook: LaunchHookState::Settled, ..mine() };
     let blank = || Fetched::Read(Ok(Join::Blank { generation: 4 }));
+    let back = |target: &str| WorkerSnapshot { target: Some(target.to_owned()), ..mine() };
+    let stands_by = |target: &str| WorkerStep::StandBy { target: target.to_owned() };
     let rows = [
         (mine(), WorkerStep::CompleteHook),
         (done(), WorkerStep::Done),
@@ -238,6 +240,15 @@ fn a_node_of_a_cluster_has_nothing_to_do_but_to_be_seen() {
         (WorkerSnapshot { cluster: read(JoinCluster::sample(9)), ..done() }, WorkerStep::Done),
         (WorkerSnapshot { kubelet: "v1.39.0".into(), ..done() }, WorkerStep::Done),
         (WorkerSnapshot { target: Some("Standby".into()), ..done() }, WorkerStep::Done),
+        // It is back in a warm pool: its launch hook is that of the time when it leaves the pool.
+        (back("Warmed:Stopped"), stands_by("Warmed:Stopped")),
+        (back("Warmed:Running"), stands_by("Warmed:Running")),
+        (back("Warmed:Terminated"), stands_by("Warmed:Terminated")),
+        (WorkerSnapshot { hook: LaunchHookState::Settled, ..back("Warmed:Running") }, stands_by("Warmed:Running")),
+        (back("Standby"), WorkerStep::CompleteHook),
+        (back("InService"), WorkerStep::CompleteHook),
+        (WorkerSnapshot { is_target_known: false, ..mine() }, WorkerStep::Wait(WorkerWait::Target)),
+        (WorkerSnapshot { is_target_known: false, ..done() }, WorkerStep::Done),
         // Its Node.
         (joined(missing(119)), WorkerStep::Wait(WorkerWait::Registration { node: "w1".into(), restarted: false })),
         (joined(missing(120)), WorkerStep::RestartKubelet),
@@ -314,7 +325,7 @@ fn a_disk_of_another_machine_is_wiped_and_one_that_nobody_explains_is_not() {
     {
         assert_eq!(decided(&unknown(local)), WorkerStep::Wait(WorkerWait::Target));
     }
-    assert_eq!(decided(&unknown(joined(NodeView::Mine).local)), WorkerStep::CompleteHook);
+    assert_eq!(decided(&unknown(joined(NodeView::Mine).local)), WorkerStep::Wait(WorkerWait::Target));
     let warmed = WorkerSnapshot {
         local: WorkerLocal::Joined { instance: other(), cluster: here() },
         target: Some("Warmed:Stopped".into()),
