@@ -60,7 +60,7 @@ impl Publisher {
         let published = seen.record.published().context("the record names no cluster")?;
         ensure!(
             ca_hashes(&seen.kubeconfig.authority)? == published.ca_hashes,
-            "the authority in this machine's admin.conf is not the one that the cluster record names"
+            "the authority in this machine's admin.conf is not the one that the cluster record names: 'kubeboot check' here says what to do"
         );
         client.ensure_bootstrap_rbac().await?;
         let found = join::read::<JoinCluster>(&self.store, keys::JOIN_CLUSTER).await.context(READ)?;
