@@ -1,4 +1,4 @@
-//! For tests: what a page tells of the JSON that a command prints, and what there is to tell.
+//! For tests: what a page tells of the JSON that a command prints and of what it says, and what there is to tell.
 
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -13,6 +13,18 @@ pub fn names(page: &str, heading: &str) -> BTreeSet<String> {
 pub fn words(page: &str, heading: &str, name: &str) -> BTreeSet<String> {
     let row = section(page, heading).lines().find_map(|line| line.strip_prefix(&format!("| `{name}`"))).unwrap();
     quoted(cell(row, 1)).into_iter().collect()
+}
+
+/// Sees that each of these sentences has a row below a heading, by a part of it that stands in the first column, and that no row is of
+/// anything else.
+pub fn tells_of(page: &str, heading: &str, sentences: &[String]) {
+    let rows = names(page, heading);
+    for said in sentences {
+        assert!(rows.iter().any(|row| said.contains(row)), "no row below '{heading}' for: {said}");
+    }
+    for row in rows {
+        assert!(sentences.iter().any(|said| said.contains(&row)), "nothing says the row below '{heading}': {row}");
+    }
 }
 
 fn section<'a>(page: &'a str, heading: &str) -> &'a str {

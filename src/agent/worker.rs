@@ -22,11 +22,11 @@ use crate::model::worker::decide::awaited;
 use crate::model::worker::leave::{PodsView, WorkerLeaveStep, WorkerLeaving, decide};
 use crate::model::worker::revive::{NodeView, restarts_kubelet};
 use crate::model::worker::snapshot::WorkerLocal;
-use crate::model::worker::step::WorkerWait;
+use crate::model::worker::step::{WorkerWait, is_pooled};
 use crate::node::draining::Draining;
 use crate::node::election::Told;
 use crate::node::worker_node::WorkerNode;
-use crate::node::{Facts, departure};
+use crate::node::{Facts, departure, launch_hook};
 use crate::settings::Settings;
 use anyhow::Result;
 use aws_config::imds::client::Client;
@@ -145,6 +145,7 @@ impl WorkerAgent {
             self.target = target;
             // One that is in no group has nothing to be told.
             self.board.knows(true);
+            self.forget_answer();
         }
         let states = InstanceStates { target: self.target.clone(), ..InstanceStates::default() };
         let ending = Ending::of(&states, self.notices.spot(), self.since.known_for());
@@ -154,6 +155,15 @@ impl WorkerAgent {
             None => {}
         }
         ending
+    }
+
+    /// A machine that is back in its group's warm pool answers its launch hook anew when it leaves that. No `up` runs before then.
+    fn forget_answer(&self) {
+        if self.target.as_deref().is_some_and(is_pooled)
+            && let Err(error) = launch_hook::forget(Path::new("/"))
+        {
+            tracing::debug!("the launch hook will not be answered once more: {error:#}");
+        }
     }
 
     /// The group, while its hook may wait for this machine.

@@ -26,7 +26,7 @@ pub async fn read<T: JoinKind>(store: &Store, key: &str) -> Result<Found<T>, Cal
 }
 
 /// Takes away what was published for workers, as far as it is of the cluster whose record of this generation says 'retired', or of an
-/// earlier one. Whether anything was taken away.
+/// earlier one, and sees that a leader of that cluster publishes nothing later. Whether anything was taken away.
 ///
 /// # Errors
 /// AWS' own, or with [`Exit::TryAgain`] when something changed at the same moment.
@@ -38,10 +38,11 @@ pub async fn blank(store: &Store, generation: u64) -> Result<bool> {
 }
 
 async fn blank_one<T: JoinKind>(store: &Store, key: &str, generation: u64) -> Result<bool> {
-    let Some(condition) = of_blanking(&read::<T>(store, key).await?, generation) else { return Ok(false) };
+    let found = read::<T>(store, key).await?;
+    let Some(condition) = of_blanking(&found, generation) else { return Ok(false) };
     let blank = Join::<T>::Blank { generation }.to_bytes();
     match store.write(key, &blank, &condition, WRITE_TIMEOUT).await? {
-        Written::Ours(_) => Ok(true),
+        Written::Ours(_) => Ok(found != Found::Nothing),
         Written::Gone => Ok(false),
         Written::Others(_) | Written::Unknown => {
             let url = store.url(key);
@@ -72,8 +73,6 @@ mod tests {
     #[tokio::test]
     async fn only_what_is_not_of_a_later_cluster_is_taken_away() -> Result<()> {
         let (server, store) = Server::start(Fault::None).await?;
-        assert!(!blank(&store, 3).await?);
-        assert!(server.objects().is_empty(), "nothing is made where there was nothing");
         assert_eq!(highest_generation(&store).await?, None);
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).map_err(anyhow::Error::from);
         let token = text(Join::Published(JoinToken::sample(3, 1)).to_bytes())?;
@@ -89,6 +88,21 @@ mod tests {
         server.objects().insert(path(keys::JOIN_TOKEN), "garbage".into());
         assert!(blank(&store, 3).await?);
         assert_eq!(server.objects()[&path(keys::JOIN_TOKEN)], blanked);
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn where_nothing_was_published_nothing_of_that_cluster_ever_is() -> Result<()> {
+        let (server, store) = Server::start(Fault::None).await?;
+        assert!(!blank(&store, 3).await?, "nothing was taken away");
+        for key in [keys::JOIN_TOKEN, keys::JOIN_CLUSTER] {
+            let blanked = Join::<JoinToken>::parse(server.objects()[&path(key)].as_bytes())?;
+            assert_eq!(blanked, Join::Blank { generation: 3 }, "{key}");
+        }
+        assert_eq!(highest_generation(&store).await?, Some(3));
+        server.asked().clear();
+        assert!(!blank(&store, 3).await?);
+        assert!(server.asked().iter().all(|asked| asked.starts_with("GET")), "{:?}", server.asked());
         Ok(())
     }
 

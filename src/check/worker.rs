@@ -1,9 +1,10 @@
 //! The checks of a worker: those of the control plane that concern it, and what it alone needs.
 
-use super::finding::{Finding, Found};
+use super::finding::{CheckVerdict, Finding, Found};
 use super::input::CheckInput;
 use super::{Check, at_once};
 use crate::bucket::JoinObjects;
+use crate::exit::Exit;
 use crate::kubeadm::run::Kubeadm;
 use crate::kubeadm::worker_state::{self, identity};
 use crate::model::joining::JoinCluster;
@@ -100,10 +101,7 @@ async fn cluster(input: &CheckInput) -> Found {
     Ok(vec![match Skew::of(&kubelet, &cluster.oldest_api_server, &cluster.kubernetes_version) {
         Skew::Fits => Finding::ok(format!("{} {}", cluster.endpoint, cluster.kubernetes_version)),
         Skew::Newer => waits(&WorkerWait::OlderApiServer { kubelet, oldest: cluster.oldest_api_server.clone() }),
-        Skew::TooOld => Finding::failed(
-            format!("kubelet is {kubelet} and the cluster {}", cluster.kubernetes_version),
-            "install a kubelet in the image that is at most three minor versions older",
-        ),
+        Skew::TooOld => failed(&WorkerStop::OldKubelet { kubelet, cluster: cluster.kubernetes_version.clone() }),
     }])
 }
 
@@ -122,11 +120,11 @@ async fn token(input: &CheckInput) -> Found {
     }])
 }
 
-/// What 'kubeboot up' would wait for: it may come by itself.
+/// What 'kubeboot up' would wait for: it may come by itself. A wait names its own remedy.
 fn waits(what: &WorkerWait) -> Finding {
-    let remedy = "see 'kubeboot status' on a control-plane machine: its leader publishes what workers need";
     let text = format!("'kubeboot up' would wait for {what}");
-    if what.needs_operator() { Finding::failed(text, remedy) } else { Finding::warning(text, remedy) }
+    let verdict = if what.needs_operator() { CheckVerdict::Failed(Exit::Usage) } else { CheckVerdict::Warning };
+    Finding { verdict, text, remedy: None }
 }
 
 /// Whether no other machine has the name of one that is about to join.
@@ -175,13 +173,7 @@ async fn node(input: &CheckInput) -> Found {
             format!("there is no Node '{name}'"),
             "kubelet registers it when it starts: the agent restarts it after two minutes",
         ),
-        NodeView::Unnamed => Finding::warning(
-            format!("the Node '{name}' has no provider ID"),
-            "see 'journalctl -u kubelet' and the cloud controller manager",
-        ),
-        NodeView::OfAnother { provider_id } => {
-            let wait = WorkerWait::NodeTaken { node: name.clone(), provider_id };
-            Finding::failed(format!("'kubeboot up' would wait for {wait}"), "kubeboot reset --now")
-        }
+        NodeView::Unnamed => waits(&WorkerWait::ProviderId { node: name.clone() }),
+        NodeView::OfAnother { provider_id } => waits(&WorkerWait::NodeTaken { node: name.clone(), provider_id }),
     }])
 }

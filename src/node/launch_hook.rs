@@ -1,5 +1,6 @@
 //! Whether this very instance has answered its group's launch hook, or that waits for nobody. It is known when the machine is wiped and joins
-//! anew: its group waits for it only once. Another instance, made of its disk, does not go by it.
+//! anew: its group waits for it only once, and once more for every time that it leaves a warm pool. Another instance, made of its disk, does
+//! not go by it.
 
 use crate::host::files;
 use crate::model::machine::ids::InstanceId;
@@ -28,6 +29,14 @@ pub fn set_answered(root: &Path, me: &InstanceId) -> Result<()> {
     files::write(&path, format!("{me}\n").as_bytes(), 0o600)
 }
 
+/// Forgets it: this machine is in its group's warm pool, and is waited for anew when it leaves that.
+///
+/// # Errors
+/// The file cannot be removed.
+pub fn forget(root: &Path) -> Result<()> {
+    files::remove(&root.join(PATH))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -41,6 +50,11 @@ mod tests {
         assert!(is_answered(root.path(), &me) && !is_answered(root.path(), &other));
         std::fs::write(root.path().join(PATH), "\u{0}")?;
         assert!(!is_answered(root.path(), &me));
+        set_answered(root.path(), &me)?;
+        for _ in 0..2 {
+            forget(root.path())?;
+            assert!(!is_answered(root.path(), &me));
+        }
         Ok(())
     }
 }

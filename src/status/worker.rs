@@ -184,6 +184,7 @@ pub(super) fn page(report: &WorkerReport) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::documented::{names, paths};
     use crate::model::joining::JoinError;
 
     #[test]
@@ -200,6 +201,32 @@ mod tests {
         for (step, leaving, expected) in rows {
             assert_eq!(health(&step, leaving), expected, "{step}");
         }
+    }
+
+    #[test]
+    fn every_field_is_documented_and_the_page_is_the_one_that_is_shown() {
+        let uid = "6f9619ff-8b86-4011-b42d-00c04fc964ff";
+        let report = WorkerReport {
+            schema: SCHEMA,
+            at: "2026-01-02T03:04:05Z".into(),
+            role: "worker",
+            place: "s3://my-clusters/demo/".into(),
+            instance: "i-0a1b2c3d4e5f60721".into(),
+            node: "ip-10-0-2-57.eu-central-1.compute.internal".into(),
+            exit_code: 0,
+            text: "healthy: this machine is a node of its cluster".into(),
+            disk: format!("i-0a1b2c3d4e5f60721 has joined the cluster with kube-system {uid}"),
+            join_cluster: format!("api.demo.internal:6443 with kube-system {uid}, v1.36.1"),
+            api_server: node(&NodeView::Mine),
+            kubelet_answers: Some(true),
+            launch_hook_due: false,
+            leaving: false,
+        };
+        let document = include_str!("../../docs/workers.md");
+        let json = serde_json::to_value(&report).unwrap();
+        assert_eq!(paths(&json), names(document, "Looking"));
+        let shown = page(&report);
+        assert!(document.contains(&format!("```text\n{shown}```")), "{shown}");
     }
 
     #[test]

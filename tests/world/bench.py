@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import build, lifetime
+from . import build, lifetime, loads
 from .client import wait_until
 from .control import WorldError, ask
 from .figures import CLAIM_BOUND, LEAVE_BOUND, OWN_BOUND, REPLACE_BOUND
@@ -23,8 +23,8 @@ from .journal import read
 from .options import Options
 
 ABOUT = """Builds kubeboot for release and measures: how large it is, what a waiting `kubeboot up` and an idle agent cost, how long
-the demo takes beside the stand-in's own time, how long a machine takes to leave for its terminate hook, and whether exactly one
-node initialises while every core is busy. Prints a table; exit code 1 if a figure is beyond its bound."""
+the demo takes beside the stand-in's own time, how long a machine takes to leave for its terminate hook, whether exactly one node
+initialises while every core is busy, and what waiting workers ask for. Prints a table; exit code 1 if a figure is beyond its bound."""
 
 SIZE_BOUND = 15.0  # MiB, stripped
 CPU_BOUND = 1.0  # per cent of a core, while waiting
@@ -32,6 +32,12 @@ MEMORY_BOUND = 25.0  # MiB at the peak, while waiting
 AGENT_CPU_BOUND = 0.5  # per cent of a core, by an agent while nothing happens
 AGENT_MEMORY_BOUND = 20.0  # MiB at the peak
 CALLS_BOUND = 1.5  # to AWS in a minute, by an agent while nothing happens
+# A thousand requests for certificates, in seconds: a hundred each second.
+DECIDE_BOUND = 10.0
+# The busiest second, in means. Of fewer workers than these a single request is a multiple of the mean.
+PEAK_BOUND, MANY_WORKERS = 3.0, 100
+# Seconds between two looks of a worker, on average: a mean that is further from what follows is that of a computer that is too busy.
+LOOK_INTERVAL, BUSY = 4.0, 0.2
 # Of snapshots: wide bounds, which are not taken from measurements.
 SNAPSHOT_MEMORY = 100.0  # MiB at the peak, whatever the size of the database
 SNAPSHOT_SECONDS, SNAPSHOT_RATE = 5.0, 20.0  # so long at most, and a second more for so many MB
@@ -65,8 +71,10 @@ class Figure:
         return self.value < self.bound
 
     def __str__(self) -> str:
-        verdict = "met" if self.kept else "MISSED"
-        return f"{self.name:<58}{self.value:>9.2f} {self.unit:<4} below {self.bound:<6g} {verdict}"
+        figure = f"{self.name:<58}{self.value:>9.2f} {self.unit:<4}"
+        if math.isinf(self.bound):
+            return figure.rstrip()
+        return f"{figure} below {self.bound:<6g} {'met' if self.kept else 'MISSED'}"
 
 
 def main() -> int:
@@ -79,7 +87,8 @@ def main() -> int:
     arguments = options.parse_args()
     if arguments.binary:
         os.environ["KUBEBOOT_BINARY"] = str(arguments.binary.absolute())
-    if code := build.build():
+    # What workers ask for is counted in the binary of the unit tests.
+    if arguments.only != "workers" and (code := build.build()):
         return code
     # Ended from outside, it ends its worlds and the loops that keep the cores busy, too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
@@ -169,6 +178,28 @@ def in_node(folder: Path, script: str) -> str:
     return done.stdout
 
 
+def workers(_runs: int, seconds: float) -> Iterator[Figure]:
+    """What waiting workers ask of S3 and the API server, and how fast the leader decides their requests for certificates."""
+    for seen in loads.waiting(math.ceil(seconds)):
+        yield from waiting_workers(seen)
+    for seen in loads.deciding():
+        yield Figure(f"time to decide {seen['decided']} requests for certificates", seen["seconds"], DECIDE_BOUND, "s")
+
+
+def waiting_workers(seen: dict) -> Iterator[Figure]:
+    """Raises RuntimeError where this computer was too slow to be so many workers."""
+    loops, mean = seen["loops"], seen["requests"] / seen["seconds"]
+    expected = loops / LOOK_INTERVAL * (2 if seen["unchanged"] else 1)
+    if loops >= MANY_WORKERS and abs(mean / expected - 1) > BUSY:
+        raise RuntimeError(f"this computer is too busy: {loops} workers made {mean:.1f} requests a second, not {expected:.1f}")
+    what = f"{loops} workers, {seen['scene']}"
+    bound = PEAK_BOUND * mean if loops >= MANY_WORKERS else math.inf
+    yield Figure(f"requests to S3 a second, {what}", mean, math.inf, "")
+    yield Figure("  in the busiest second", seen["peak"], bound, "")
+    yield Figure("  answered without a body", seen["unchanged"] / seen["seconds"], math.inf, "")
+    yield Figure("  calls of the API server", seen["api_server"], 1, "")
+
+
 def busy(runs: int, _seconds: float) -> Iterator[Figure]:
     with busy_cores():
         wrong = sum(demo["inits"] != 1 or not demo["right"] for demo in demos(runs))
@@ -178,7 +209,7 @@ def busy(runs: int, _seconds: float) -> Iterator[Figure]:
 # What is measured, in this order; each yields its figures as soon as they are known.
 FIGURES = {
     "size": size, "waiting": waiting, "agent": agent, "demo": whole, "replacement": replacement, "leave": leave,
-    "snapshot": snapshot, "busy": busy,
+    "snapshot": snapshot, "busy": busy, "workers": workers,
 }  # fmt: skip
 
 

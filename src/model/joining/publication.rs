@@ -123,12 +123,14 @@ pub fn published_token(found: &Found<JoinToken>, generation: u64) -> Option<&Boo
 }
 
 /// Decides on the blanking of an object of a cluster whose record, of this generation, says 'retired': the condition of the write, and
-/// nothing where nothing is to be written. What cannot be read is blanked, too.
+/// nothing where nothing is to be written. What cannot be read is blanked, too, and so is what is not there: a leader that stood still
+/// before its first write must not publish a cluster that was given up meanwhile.
 #[must_use]
 pub fn of_blanking<T: JoinKind>(found: &Found<T>, generation: u64) -> Option<Condition> {
     match (found, fence(found, generation)) {
+        (Found::Nothing, Ok(_)) => Some(Condition::Absent),
         (Found::Object { etag, .. }, Ok(_)) => Some(Condition::Unchanged(etag.clone())),
-        (Found::Nothing, _) | (Found::Object { .. }, Err(_)) => None,
+        (Found::Nothing | Found::Object { .. }, Err(_)) => None,
     }
 }
 
@@ -285,16 +287,17 @@ mod tests {
 
     #[test]
     fn what_a_retired_cluster_has_published_is_blanked_and_nothing_else() {
-        let blanks = Some(Condition::Unchanged("e".into()));
+        // Over whatever a leader of this generation would write, and over what it has written.
         for (found, publication) in rows(JoinCluster::sample) {
-            let expected = match (&publication, &found) {
-                (Publication::Leave(_), _) | (_, Found::Nothing) => None,
-                (Publication::Keep | Publication::Write(..), _) => blanks.clone(),
+            let expected = match publication {
+                Publication::Leave(_) | Publication::Keep => None,
+                Publication::Write(condition, _) => Some(condition),
             };
             assert_eq!(of_blanking(&found, 3), expected, "{found:?}");
         }
         let own = object(Ok(Join::Published(JoinCluster::sample(3))));
-        assert_eq!(of_blanking(&own, 3), blanks);
+        assert_eq!(of_blanking(&own, 3), Some(Condition::Unchanged("e".into())));
+        assert_eq!(of_blanking(&Found::<JoinCluster>::Nothing, 3), Some(Condition::Absent));
     }
 
     #[test]

@@ -11,8 +11,10 @@ use crate::model::joining::{Join, JoinCluster};
 #[cfg(test)]
 mod tests;
 
-/// How Auto Scaling's words for machines begin that it keeps out of service.
-const OUT_OF_SERVICE: [&str; 2] = ["Warmed", "Standby"];
+/// How Auto Scaling's words for machines of a warm pool begin.
+const WARMED: &str = "Warmed";
+/// The one for a machine that an operator keeps out of service.
+const STANDBY: &str = "Standby";
 
 /// The one thing to do next. `identity`: how a published cluster is told from others, for the digest is no business of this function.
 #[must_use]
@@ -53,10 +55,12 @@ pub fn decide(
     }
 }
 
-/// The state that the group wants, where that is none in which a machine serves.
+/// The state that the group wants, where that is none in which a machine serves. A node that an operator keeps out of service stays what it
+/// is; one that is back in a warm pool must not answer the hook that waits for it when it leaves that.
 fn out_of_service(seen: &WorkerSnapshot) -> Option<String> {
-    let target = seen.target.as_ref().filter(|_| !has_joined(seen))?;
-    OUT_OF_SERVICE.iter().any(|word| target.starts_with(word)).then(|| target.clone())
+    let target = seen.target.as_ref()?;
+    let is_kept_out = target.starts_with(WARMED) || (target.starts_with(STANDBY) && !has_joined(seen));
+    is_kept_out.then(|| target.clone())
 }
 
 /// Whether this very machine is a node of a cluster.
@@ -203,6 +207,8 @@ fn registered(seen: &WorkerSnapshot) -> WorkerStep {
     match (seen.kubelet_answers, seen.hook) {
         (Some(false), _) => WorkerStep::Wait(WorkerWait::Kubelet),
         (Some(true) | None, _) if seen.is_cordoned => WorkerStep::Uncordon,
+        // It may wait for a machine that enters a warm pool.
+        (Some(true) | None, LaunchHookState::Due) if !seen.is_target_known => WorkerStep::Wait(WorkerWait::Target),
         (Some(true) | None, LaunchHookState::Due) => WorkerStep::CompleteHook,
         (Some(true) | None, LaunchHookState::Settled) => WorkerStep::Done,
     }

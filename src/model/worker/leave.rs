@@ -264,6 +264,7 @@ fn counted(pods: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::documented::tells_of;
 
     const MINUTE: Duration = Duration::from_mins(1);
 
@@ -427,6 +428,25 @@ mod tests {
         assert_eq!(state(vec![]), "done");
         assert_eq!(decide(&WorkerLeaving { has_credentials: false, ..seen(vec![]) }).state().name(), "done");
         assert_eq!(decide(&WorkerLeaving { pods: PodsView::NotAsked, ..seen(vec![]) }).state().name(), "holding");
+    }
+
+    #[test]
+    fn every_hold_and_every_end_has_a_row_on_the_page() {
+        let blocked = Some((SeenPod::sample("db").id, "budget".to_owned()));
+        let holds = [
+            WorkerHold::ApiServer { why: "refused".into() },
+            WorkerHold::Pods { left: 2, blocked: None },
+            WorkerHold::Pods { left: 2, blocked },
+        ];
+        let goes = [
+            WorkerGoes::NoNode,
+            WorkerGoes::NoCredentials,
+            WorkerGoes::Drained,
+            WorkerGoes::TimeUp { after: MINUTE, pods: Some(1) },
+            WorkerGoes::TimeUp { after: MINUTE, pods: None },
+        ];
+        let said = holds.iter().map(ToString::to_string).chain(goes.iter().map(ToString::to_string));
+        tells_of(include_str!("../../../docs/workers.md"), "Going", &said.collect::<Vec<_>>());
     }
 
     #[test]

@@ -10,6 +10,16 @@ use std::time::{Duration, UNIX_EPOCH};
 
 /// In which states a group wants machines that are to be in its warm pool.
 const POOLED: [&str; 3] = ["Warmed:Stopped", "Warmed:Running", "Warmed:Hibernated"];
+/// Where somebody finds out why nothing is published.
+const ASK_THE_LEADER: &str =
+    "'systemctl status kubeboot-agent' on the control-plane machines says what is in their leader's way";
+
+/// Whether a group that wants a machine in this state wants it in its warm pool. When it leaves the pool its launch hook waits for it anew,
+/// whatever it has answered before.
+#[must_use]
+pub fn is_pooled(target: &str) -> bool {
+    POOLED.contains(&target)
+}
 
 /// The one thing to do next.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -214,7 +224,7 @@ impl WorkerStep {
     /// machine leaves the pool.
     #[must_use]
     pub fn enters_pool(&self) -> bool {
-        matches!(self, Self::StandBy { target } if POOLED.contains(&target.as_str()))
+        matches!(self, Self::StandBy { target } if is_pooled(target))
     }
 
     /// Its name, for logs.
@@ -306,31 +316,35 @@ impl fmt::Display for WorkerWait {
             Self::Denied(object) => write!(
                 f,
                 "{object}, which S3 does not let this machine read: either no leader has written it yet, or the role lacks \
-                 s3:GetObject for join/*"
+                 s3:GetObject for join/*, or kms:Decrypt for the bucket's key"
             ),
             Self::Absent(object) => {
-                write!(f, "the leader of the control plane to write {object}, which is not there yet")
+                write!(f, "the leader of the control plane to write {object}, which is not there yet; {ASK_THE_LEADER}")
             }
             Self::Blank(object) => write!(
                 f,
                 "a new cluster: the one of {object} was given up by 'kubeboot retire', and nobody joins it any more"
             ),
-            Self::Unreadable { object, why } => {
+            Self::Unreadable { object, why: why @ JoinError::NewerSchema { .. } } => {
+                write!(f, "{object} to be one that this kubeboot reads: {why}")
+            }
+            Self::Unreadable { object, why: why @ (JoinError::TooLarge(_) | JoinError::Malformed(_)) } => {
                 write!(f, "{object} to be one that kubeboot has written: {why}; see who may write below join/")
             }
             Self::Generations { cluster, token } => write!(
                 f,
-                "the leader to publish both for one cluster: join/cluster.json has generation {cluster}, join/token.json {token}"
+                "the leader to publish both for one cluster: join/cluster.json has generation {cluster}, join/token.json {token}; \
+                 {ASK_THE_LEADER}"
             ),
             Self::TokenEnded { at } => write!(
                 f,
-                "a bootstrap token that is valid: the one of join/token.json ended at {}; 'systemctl status kubeboot-agent' on the \
-                 control-plane machines says what keeps their leader from publishing another one",
+                "a bootstrap token that is valid: the one of join/token.json ended at {}; {ASK_THE_LEADER}",
                 humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(*at))
             ),
             Self::OlderApiServer { kubelet, oldest } => write!(
                 f,
-                "every API server to be as new as this machine's kubelet: kubelet is {kubelet}, the oldest API server {oldest}"
+                "every API server to be as new as this machine's kubelet: kubelet is {kubelet}, the oldest API server {oldest}; upgrade the \
+                 control plane, or build the image with an older kubelet"
             ),
             Self::Unfit(defects) => {
                 let all: Vec<String> =
@@ -364,9 +378,11 @@ impl fmt::Display for WorkerWait {
                  alive; run 'kubeboot reset --now' here, and this machine joins anew once that Node is gone",
                 provider_id.escape_debug()
             ),
-            Self::ProviderId { node } => {
-                write!(f, "the Node '{node}' to have a provider ID, which kubelet writes when it registers")
-            }
+            Self::ProviderId { node } => write!(
+                f,
+                "the Node '{node}' to have a provider ID, which kubelet writes only when it registers; if it gets none, run 'kubectl delete \
+                 node {node}', and this machine registers it anew"
+            ),
             Self::Kubelet => f.write_str("kubelet to answer on this machine: see 'journalctl -u kubelet'"),
         }
     }

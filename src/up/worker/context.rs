@@ -1,6 +1,7 @@
 //! The context of one `up` of a worker: everything it holds while it loops, and what one look finds.
 
 use super::hook::WorkerHook;
+use crate::aws::Session;
 use crate::host::files;
 use crate::host::lock::Lock;
 use crate::host::systemd::notify;
@@ -64,18 +65,14 @@ pub(super) fn tidy() {
 }
 
 impl WorkerContext {
-    /// Connects to AWS.
-    ///
-    /// # Errors
-    /// A proxy variable that is no URL.
-    pub(super) async fn new(facts: Facts, lock: Option<&Lock>) -> Result<Self> {
-        let session = facts.connect().await?;
+    /// Nothing was looked at yet. Without the lock it only says what it would do.
+    pub(super) fn new(facts: Facts, session: &Session, lock: Option<&Lock>) -> Self {
         let context = Self {
             policy: worker_look::policy(&facts.settings),
             kubeadm: lock.map_or_else(Kubeadm::read_only, Kubeadm::new),
             looker: WorkerLooker::new(&session.store),
-            hook: WorkerHook::new(&session, &facts),
-            check: SourceDestCheck::new(&session, &facts),
+            hook: WorkerHook::new(session, &facts),
+            check: SourceDestCheck::new(session, &facts),
             failures: 0,
             next_attempt: None,
             failed: None,
@@ -88,7 +85,7 @@ impl WorkerContext {
         if context.works {
             tidy();
         }
-        Ok(context)
+        context
     }
 
     /// Observes and decides.

@@ -6,6 +6,8 @@
 mod context;
 mod hook;
 mod join;
+#[cfg(test)]
+mod load;
 
 use super::outages::Outages;
 use super::terminating::{self, BeingTerminated};
@@ -41,7 +43,9 @@ const FIRST_LOOK: Duration = Duration::from_secs(2);
 pub(super) async fn run(settings: Settings, options: UpOptions) -> Result<()> {
     let deadline = Instant::now() + settings.deadline;
     if options.dry_run {
-        let mut context = WorkerContext::new(Facts::gather(settings).await?, None).await?;
+        let facts = Facts::gather(settings).await?;
+        let session = facts.connect().await?;
+        let mut context = WorkerContext::new(facts, &session, None);
         let (_, step) = context.look().await?;
         say(&format!("{}: {step}", step.name()));
         return Ok(());
@@ -54,21 +58,13 @@ pub(super) async fn run(settings: Settings, options: UpOptions) -> Result<()> {
     let facts = Facts::gather(settings).await?;
     facts.remember();
     terminating::must_not_be_leaving(&facts)?;
-    let mut context = WorkerContext::new(facts, Some(&lock)).await?;
-    let ended = {
-        let work = async {
-            if worker_state::observe(Path::new("/")).context(Exit::Operator)? == WorkerLocal::Fresh {
-                context.facts.judge_documents().await?;
-                sleep(FIRST_LOOK.mul_f64(fastrand::f64())).await;
-            }
-            until(&mut context, deadline).await
-        };
-        tokio::select! {
-            biased;
-            ended = work => ended,
-            // Dropping the work kills a kubeadm that it has started.
-            announced = terminating::announced() => Err(announced.ends()),
-        }
+    let session = facts.connect().await?;
+    let mut context = WorkerContext::new(facts, &session, Some(&lock));
+    let ended = tokio::select! {
+        biased;
+        ended = work(&mut context, deadline) => ended,
+        // Dropping the work kills a kubeadm that it has started.
+        announced = terminating::announced() => Err(announced.ends()),
     };
     if let Err(error) = &ended
         && error.downcast_ref::<BeingTerminated>().is_none()
@@ -76,6 +72,15 @@ pub(super) async fn run(settings: Settings, options: UpOptions) -> Result<()> {
         abandon_hook(&context, Exit::of(error)).await;
     }
     ended
+}
+
+/// Until this machine is a node of its cluster. Those that boot at the same moment do not look at the same moment.
+async fn work(context: &mut WorkerContext, deadline: Instant) -> Result<()> {
+    if worker_state::observe(Path::new("/")).context(Exit::Operator)? == WorkerLocal::Fresh {
+        context.facts.judge_documents().await?;
+        sleep(FIRST_LOOK.mul_f64(fastrand::f64())).await;
+    }
+    until(context, deadline).await
 }
 
 /// Gives this machine up, only if the settings say so, another machine could do better, and this one is no node of a cluster.
@@ -145,8 +150,11 @@ async fn pass(context: &mut WorkerContext, deadline: Instant) -> Result<StepOutc
     if seen.hook == LaunchHookState::Due && step.keeps_hook_alive() {
         context.hook.keep_alive().await;
     }
-    if seen.hook == LaunchHookState::Due && step.enters_pool() {
-        context.hook.enter_pool().await;
+    if step.enters_pool() {
+        launch_hook::forget(Path::new("/"))?;
+        if seen.hook == LaunchHookState::Due {
+            context.hook.enter_pool().await;
+        }
     }
     match step {
         WorkerStep::StandBy { .. } => Ok(wait(step.to_string(), JOIN_INTERVAL, Exit::TryAgain)),

@@ -60,7 +60,7 @@ impl Publisher {
         let published = seen.record.published().context("the record names no cluster")?;
         ensure!(
             ca_hashes(&seen.kubeconfig.authority)? == published.ca_hashes,
-            "the authority in this machine's admin.conf is not the one that the cluster record names"
+            "the authority in this machine's admin.conf is not the one that the cluster record names: 'kubeboot check' here says what to do"
         );
         client.ensure_bootstrap_rbac().await?;
         let found = join::read::<JoinCluster>(&self.store, keys::JOIN_CLUSTER).await.context(READ)?;
@@ -227,6 +227,23 @@ mod tests {
         let late = publish_cluster(&store, &Found::Nothing, JoinCluster::sample(4)).await.err();
         assert!(late.is_some_and(|late| late.to_string().contains("same moment")));
         assert_eq!(bucket.objects()[&path(keys::JOIN_CLUSTER)], written);
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_leader_that_stood_still_publishes_nothing_of_a_cluster_that_was_given_up_meanwhile() -> Result<()> {
+        let (bucket, store) = Bucket::start(Fault::None).await?;
+        // It has found nothing, or something of an earlier generation, and then stands still.
+        let earlier = String::from_utf8(Join::Published(JoinCluster::sample(2)).to_bytes())?;
+        for before in [None, Some(earlier)] {
+            *bucket.objects() = before.into_iter().map(|text| (path(keys::JOIN_CLUSTER), text)).collect();
+            let found = join::read(&store, keys::JOIN_CLUSTER).await?;
+            join::blank(&store, 3).await?;
+            let late = publish_cluster(&store, &found, JoinCluster::sample(3)).await;
+            assert!(late.is_err_and(|late| late.to_string().contains("same moment")), "{found:?}");
+            let stands = join::read::<JoinCluster>(&store, keys::JOIN_CLUSTER).await?;
+            assert!(matches!(stands, Found::Object { held: Ok(Join::Blank { generation: 3 }), .. }), "{stands:?}");
+        }
         Ok(())
     }
 

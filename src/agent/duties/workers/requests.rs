@@ -264,10 +264,26 @@ mod tests {
     use crate::kube::server::Server;
     use crate::model::joining::queue::MOST_OF_A_NAME;
     use crate::model::joining::telling;
-    use anyhow::anyhow;
+    use anyhow::{Context, anyhow};
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
     use std::sync::Arc;
+    use std::time::Instant;
 
+    const KUBELETS: &str = include_str!("../../../../tests/fixtures/requests/kubelet.csr");
     const NODE: &str = "/api/v1/nodes/w1.internal";
+
+    /// A kubelet's request as it stands in an object, for the name of this machine. Nobody here looks at the signature.
+    fn of_machine(n: usize) -> Result<String> {
+        let lines = KUBELETS.lines().filter(|line| !line.starts_with('-'));
+        let mut der = STANDARD.decode(lines.collect::<String>())?;
+        let (old, new) = (b"w1.internal", format!("w{n:04}.group"));
+        let at = der.windows(old.len()).position(|part| part == old).context("the name stands there")?;
+        der[at..at + old.len()].copy_from_slice(new.as_bytes());
+        let kind = "CERTIFICATE REQUEST";
+        let pem = format!("-----BEGIN {kind}-----\n{}\n-----END {kind}-----\n", STANDARD.encode(der));
+        Ok(STANDARD.encode(pem))
+    }
 
     /// What stands in the condition of a request.
     fn condition(server: &Server, name: &str) -> String {
@@ -383,6 +399,28 @@ mod tests {
         for n in 0..MANY {
             assert_eq!(condition(&server, &format!("csr-{n}")), "Approved KubebootApproved");
         }
+        Ok(())
+    }
+
+    #[tokio::test]
+    #[ignore = "it measures: dev/bench --only workers"]
+    async fn how_long_a_thousand_take_is_measured() -> Result<()> {
+        const MANY: usize = 1000;
+        let (server, client) = Server::start().await?;
+        for n in 0..MANY {
+            let mut request = object(&format!("csr-{n}"));
+            // Each from another machine, so that each asks for a Node.
+            request["spec"]["request"] = json!(of_machine(n)?);
+            server.put(&path(&format!("csr-{n}")), request);
+        }
+        let begun = Instant::now();
+        pass(&mut Waiting::default(), &client, &[], 0).await?;
+        let seconds = begun.elapsed().as_secs_f64();
+        for n in 0..MANY {
+            assert_eq!(condition(&server, &format!("csr-{n}")), "Approved KubebootApproved");
+        }
+        let measured = json!({"decided": MANY, "seconds": seconds, "api_server": server.asked().len()});
+        crate::layout::say(&format!("\nmeasured {measured}"));
         Ok(())
     }
 

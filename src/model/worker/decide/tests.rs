@@ -1,12 +1,14 @@
 //! The table: every state of the disk with everything that `join/`, the API server and the group can say.
 
 use super::*;
+use crate::documented::tells_of;
 use crate::model::joining::{JoinError, JoinToken};
 use crate::model::machine::defect::Defect;
 use crate::model::machine::ids::{InstanceId, Uid};
 use std::time::Duration;
 
 const NOW: u64 = 1_796_000_000;
+const PAGE: &str = include_str!("../../../../docs/workers.md");
 
 fn me() -> InstanceId {
     InstanceId::parse("i-00000001").unwrap()
@@ -221,6 +223,8 @@ fn a_node_of_a_cluster_has_nothing_to_do_but_to_be_seen() {
     let mine = || joined(NodeView::Mine);
     let done = || WorkerSnapshot { hook: LaunchHookState::Settled, ..mine() };
     let blank = || Fetched::Read(Ok(Join::Blank { generation: 4 }));
+    let back = |target: &str| WorkerSnapshot { target: Some(target.to_owned()), ..mine() };
+    let stands_by = |target: &str| WorkerStep::StandBy { target: target.to_owned() };
     let rows = [
         (mine(), WorkerStep::CompleteHook),
         (done(), WorkerStep::Done),
@@ -238,6 +242,15 @@ fn a_node_of_a_cluster_has_nothing_to_do_but_to_be_seen() {
         (WorkerSnapshot { cluster: read(JoinCluster::sample(9)), ..done() }, WorkerStep::Done),
         (WorkerSnapshot { kubelet: "v1.39.0".into(), ..done() }, WorkerStep::Done),
         (WorkerSnapshot { target: Some("Standby".into()), ..done() }, WorkerStep::Done),
+        // It is back in a warm pool: its launch hook is that of the time when it leaves the pool.
+        (back("Warmed:Stopped"), stands_by("Warmed:Stopped")),
+        (back("Warmed:Running"), stands_by("Warmed:Running")),
+        (back("Warmed:Terminated"), stands_by("Warmed:Terminated")),
+        (WorkerSnapshot { hook: LaunchHookState::Settled, ..back("Warmed:Running") }, stands_by("Warmed:Running")),
+        (back("Standby"), WorkerStep::CompleteHook),
+        (back("InService"), WorkerStep::CompleteHook),
+        (WorkerSnapshot { is_target_known: false, ..mine() }, WorkerStep::Wait(WorkerWait::Target)),
+        (WorkerSnapshot { is_target_known: false, ..done() }, WorkerStep::Done),
         // Its Node.
         (joined(missing(119)), WorkerStep::Wait(WorkerWait::Registration { node: "w1".into(), restarted: false })),
         (joined(missing(120)), WorkerStep::RestartKubelet),
@@ -314,7 +327,7 @@ fn a_disk_of_another_machine_is_wiped_and_one_that_nobody_explains_is_not() {
     {
         assert_eq!(decided(&unknown(local)), WorkerStep::Wait(WorkerWait::Target));
     }
-    assert_eq!(decided(&unknown(joined(NodeView::Mine).local)), WorkerStep::CompleteHook);
+    assert_eq!(decided(&unknown(joined(NodeView::Mine).local)), WorkerStep::Wait(WorkerWait::Target));
     let warmed = WorkerSnapshot {
         local: WorkerLocal::Joined { instance: other(), cluster: here() },
         target: Some("Warmed:Stopped".into()),
@@ -374,45 +387,81 @@ fn it_converges_wherever_it_is_cut_off() {
     }
 }
 
-#[test]
-fn every_wait_and_stop_is_a_sentence_of_its_own() {
-    let object = JoinObject::Token;
-    let waits = [
+/// What a machine may wait for until somebody does something.
+fn lasting() -> [WorkerWait; 3] {
+    [
+        WorkerWait::Credentials { why: "it answered 401".into() },
+        WorkerWait::Registration { node: "w1".into(), restarted: true },
+        WorkerWait::NodeTaken { node: "w1".into(), provider_id: OTHER.into() },
+    ]
+}
+
+/// Everything that is waited for.
+fn waits() -> Vec<WorkerWait> {
+    let (object, node) = (JoinObject::Token, || "w1".to_owned());
+    let newer = JoinError::NewerSchema { found: 2, generation: None };
+    let others = [
+        WorkerWait::Target,
         WorkerWait::Store { object, why: "x".into() },
         WorkerWait::Denied(object),
         WorkerWait::Absent(object),
         WorkerWait::Blank(object),
         WorkerWait::Unreadable { object, why: JoinError::TooLarge(1) },
+        WorkerWait::Unreadable { object, why: newer },
         WorkerWait::Generations { cluster: 2, token: 1 },
         WorkerWait::TokenEnded { at: NOW },
         WorkerWait::OlderApiServer { kubelet: "v1.37.0".into(), oldest: "v1.36.1".into() },
-        WorkerWait::NameTaken { node: "w1".into(), provider_id: "aws:///a/i-00000002\n".into() },
+        WorkerWait::Unfit(vec![Defect::new("kubelet is not installed", "install it")]),
+        WorkerWait::Pause { left: Duration::from_secs(8) },
+        WorkerWait::ApiServer { why: "refused".into() },
+        WorkerWait::Registration { node: node(), restarted: false },
+        WorkerWait::NameTaken { node: node(), provider_id: "aws:///a/i-00000002\n".into() },
+        WorkerWait::ProviderId { node: node() },
+        WorkerWait::Kubelet,
     ];
-    // What a machine may wait for until somebody does something has its command.
-    let lasting = [
-        WorkerWait::Credentials { why: "it answered 401".into() },
-        WorkerWait::Registration { node: "w1".into(), restarted: true },
-        WorkerWait::NodeTaken { node: "w1".into(), provider_id: OTHER.into() },
-    ];
-    for wait in &lasting {
-        assert!(wait.to_string().contains("kubeboot reset --now"), "{wait}");
-    }
-    let said: std::collections::BTreeSet<String> = waits.iter().map(ToString::to_string).collect();
-    assert_eq!(said.len(), waits.len());
-    assert!(said.iter().all(|said| said.lines().count() == 1), "{said:?}");
-    let stops = [
+    others.into_iter().chain(lasting()).collect()
+}
+
+/// Everything that an operator must decide.
+fn stops() -> [WorkerStop; 6] {
+    [
         WorkerStop::OfControlPlane,
         WorkerStop::Unexplained { found: vec!["/etc/kubernetes/kubelet.conf".into()] },
         WorkerStop::OtherCluster(OtherCluster::Uid),
         WorkerStop::OtherCluster(OtherCluster::Authority),
         WorkerStop::OtherEndpoint { set: "a:1".into(), published: "b:1".into() },
         WorkerStop::OldKubelet { kubelet: "v1.32.0".into(), cluster: "v1.36.1".into() },
-    ];
+    ]
+}
+
+#[test]
+fn every_wait_and_stop_is_a_sentence_of_its_own() {
+    for wait in &lasting() {
+        assert!(wait.to_string().contains("kubeboot reset --now"), "{wait}");
+    }
+    let (waits, stops) = (waits(), stops());
+    let said: std::collections::BTreeSet<String> = waits.iter().map(ToString::to_string).collect();
+    assert_eq!(said.len(), waits.len());
+    assert!(said.iter().all(|said| said.lines().count() == 1), "{said:?}");
     let ways_out = ["correct", "kubeboot reset --now", "replace", "install", "remove"];
     for stop in stops {
         let said = stop.to_string();
         assert!(ways_out.iter().any(|way| said.contains(way)), "{said}");
     }
+}
+
+#[test]
+fn every_wait_and_stop_has_a_row_on_the_page() {
+    let (waits, stops) = (waits(), stops());
+    tells_of(PAGE, "What it waits for", &waits.iter().map(ToString::to_string).collect::<Vec<_>>());
+    tells_of(PAGE, "What stops it", &stops.iter().map(ToString::to_string).collect::<Vec<_>>());
+}
+
+#[test]
+fn what_a_newer_kubeboot_has_written_is_laid_to_nobody_else() {
+    let newer = JoinError::NewerSchema { found: 2, generation: None };
+    let said = WorkerWait::Unreadable { object: JoinObject::Token, why: newer }.to_string();
+    assert!(said.contains("install") && !said.contains("who may write"), "{said}");
 }
 
 #[test]

@@ -1,0 +1,225 @@
+//! What waiting workers ask of S3 and of the API server: `dev/bench --only workers`, which names the addresses by the standard variables of
+//! AWS and the number of seconds by one of its own.
+
+use super::{WorkerContext, work};
+use crate::aws::imds::InstanceMetadata;
+use crate::bucket::keys;
+use crate::kubeadm::worker_state;
+use crate::layout::say;
+use crate::model::joining::{Join, JoinCluster, JoinToken};
+use crate::model::machine::ids::InstanceId;
+use crate::model::worker::snapshot::WorkerLocal;
+use crate::node::Facts;
+use crate::node::facts::cluster;
+use crate::settings::{Flags, Settings};
+use anyhow::{Context, Result, ensure};
+use futures::future::join_all;
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Barrier, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::{Builder, Runtime};
+use tokio::time::{Instant as Deadline, timeout};
+
+/// How many workers wait at the same time.
+const LOOPS: [usize; 4] = [1, 10, 100, 1000];
+const SECOND: Duration = Duration::from_secs(1);
+/// How long each of them is watched, in seconds.
+const SECONDS: &str = "KUBEBOOT_LOAD_SECONDS";
+/// Where the stand-in for S3 and IMDS listens.
+const ADDRESS: &str = "AWS_ENDPOINT_URL";
+
+/// As much of S3 and of IMDS as a worker asks while it waits, and how often it asks.
+#[derive(Default)]
+struct Cloud {
+    /// Bodies by path; each is an `ETag`'s own text, for none of them changes.
+    objects: Mutex<BTreeMap<String, String>>,
+    /// When S3 was asked, and how often it had nothing new to tell.
+    asked: Mutex<Vec<Instant>>,
+    unchanged: Mutex<usize>,
+}
+
+fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().expect("no holder panics")
+}
+
+fn runtime() -> Result<Runtime> {
+    Ok(Builder::new_current_thread().enable_all().build()?)
+}
+
+impl Cloud {
+    async fn serve(self: Arc<Self>, stream: TcpStream) -> Result<()> {
+        let mut stream = BufReader::new(stream);
+        loop {
+            let mut head = Vec::new();
+            loop {
+                let mut line = String::new();
+                if stream.read_line(&mut line).await? == 0 {
+                    return Ok(());
+                }
+                match line.trim() {
+                    "" => break,
+                    text => head.push(text.to_owned()),
+                }
+            }
+            let path = head.first().and_then(|line| line.split_whitespace().nth(1)).context("a path")?;
+            let path = path.split('?').next().unwrap_or_default();
+            let knows = head.iter().any(|line| line.to_ascii_lowercase().starts_with("if-none-match:"));
+            let answer = if path.starts_with("/latest/") { Self::imds(path) } else { self.s3(path, knows) };
+            stream.write_all(answer.as_bytes()).await?;
+        }
+    }
+
+    /// The group has not said yet in which state it wants the machine.
+    fn imds(path: &str) -> String {
+        if path == "/latest/api/token" {
+            return "HTTP/1.1 200 X\r\nx-aws-ec2-metadata-token-ttl-seconds: 21600\r\nContent-Length: 5\r\n\r\ntoken"
+                .into();
+        }
+        "HTTP/1.1 404 X\r\nContent-Length: 0\r\n\r\n".into()
+    }
+
+    fn s3(&self, path: &str, knows: bool) -> String {
+        held(&self.asked).push(Instant::now());
+        match held(&self.objects).get(path) {
+            Some(_) if knows => {
+                *held(&self.unchanged) += 1;
+                "HTTP/1.1 304 X\r\nETag: \"1\"\r\n\r\n".into()
+            }
+            Some(body) => format!("HTTP/1.1 200 X\r\nETag: \"1\"\r\nContent-Length: {}\r\n\r\n{body}", body.len()),
+            None => {
+                let error = "<Error><Code>NoSuchKey</Code></Error>";
+                format!("HTTP/1.1 404 X\r\nContent-Length: {}\r\n\r\n{error}", error.len())
+            }
+        }
+    }
+}
+
+/// Serves for ever in a thread of its own.
+fn start(cloud: &Arc<Cloud>) -> Result<()> {
+    let address = std::env::var(ADDRESS).context("this is measured by 'dev/bench --only workers'")?;
+    let address = address.trim_start_matches("http://").to_owned();
+    let (cloud, ready) = (Arc::clone(cloud), Arc::new(Barrier::new(2)));
+    let listening = Arc::clone(&ready);
+    let runtime = runtime()?;
+    std::thread::spawn(move || {
+        runtime.block_on(async {
+            let listener = TcpListener::bind(address).await.expect("dev/bench has found a free port");
+            listening.wait();
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(Arc::clone(&cloud).serve(stream));
+            }
+        });
+    });
+    ready.wait();
+    Ok(())
+}
+
+/// One worker of a group, as it is before anything was asked.
+async fn worker(settings: &Settings, number: usize) -> Result<WorkerContext> {
+    let instance = InstanceId::parse(format!("i-{number:08x}"))?;
+    let machine = InstanceMetadata {
+        instance,
+        account: "123456789012".into(),
+        region: "eu-central-1".into(),
+        zone: "eu-central-1a".into(),
+        addresses: vec![[10, 0, 2, 11].into()],
+        private_dns_name: "w1.internal".into(),
+    };
+    let known = cluster(settings, "v1.36.1".into());
+    let facts = Facts::assemble(settings.clone(), Default::default(), known, machine)?;
+    let session = facts.connect().await?;
+    Ok(WorkerContext::new(facts, &session, None))
+}
+
+/// These workers, each of which has looked once.
+async fn connected(settings: &Settings, numbers: Vec<usize>) -> Result<Vec<WorkerContext>> {
+    let mut contexts = Vec::new();
+    for number in numbers {
+        let mut context = worker(settings, number).await?;
+        context.look().await?;
+        contexts.push(context);
+    }
+    Ok(contexts)
+}
+
+/// Has so many workers wait, all from the same moment on. Each has connected before that: it is counted what is asked, and not how long one
+/// computer takes to be a thousand of them.
+fn wait_together(cloud: &Cloud, settings: &Settings, loops: usize, seconds: Duration) -> Result<Instant> {
+    let threads = std::thread::available_parallelism()?.get().min(loops);
+    let together = Barrier::new(threads + 1);
+    let wait = |numbers: Vec<usize>| -> Result<()> {
+        runtime()?.block_on(async {
+            let made = connected(settings, numbers).await;
+            together.wait();
+            let mut contexts = made?;
+            let never = Deadline::now() + 2 * seconds;
+            let waits = contexts.iter_mut().map(async |context| timeout(seconds, work(context, never)).await);
+            for ended in join_all(waits).await {
+                ensure!(ended.is_err(), "a worker did not wait: {ended:?}");
+            }
+            Ok(())
+        })
+    };
+    std::thread::scope(|scope| {
+        let numbers = |thread: usize| -> Vec<usize> { (thread..loops).step_by(threads).collect() };
+        let waiting: Vec<_> = (0..threads).map(|thread| scope.spawn(move || wait(numbers(thread)))).collect();
+        together.wait();
+        held(&cloud.asked).clear();
+        *held(&cloud.unchanged) = 0;
+        let begun = Instant::now();
+        waiting.into_iter().try_for_each(|thread| thread.join().expect("no worker panics"))?;
+        Ok(begun)
+    })
+}
+
+/// The most in any second, whenever that begins.
+fn peak(times: &[Instant]) -> usize {
+    let within = |first: usize| times[first..].partition_point(|at| *at - times[first] < SECOND);
+    (0..times.len()).map(within).max().unwrap_or_default()
+}
+
+#[test]
+#[ignore = "it measures for minutes: dev/bench --only workers"]
+fn waiting_workers_are_counted() -> Result<()> {
+    ensure!(worker_state::observe(Path::new("/"))? == WorkerLocal::Fresh, "this computer is a node of a cluster");
+    let seconds = Duration::from_secs(std::env::var(SECONDS)?.parse()?);
+    let values = [("role", "worker"), ("cluster", "demo"), ("bucket", "bucket"), ("prefix", "prefix")];
+    let values = values.into_iter().map(|(name, value)| (name, value.to_owned())).collect();
+    let settings = Settings::load(&Flags { config: None, values }, |_| None)?;
+    let cloud = Arc::new(Cloud::default());
+    start(&cloud)?;
+    // Whoever asks the API server connects to it first.
+    let endpoint = std::net::TcpListener::bind("127.0.0.1:0")?;
+    endpoint.set_nonblocking(true)?;
+    let mut published = JoinCluster::sample(3);
+    published.endpoint = endpoint.local_addr()?.to_string();
+    let published = String::from_utf8(Join::Published(published).to_bytes())?;
+    let ended = String::from_utf8(Join::Published(JoinToken::sample(3, 1)).to_bytes())?;
+    let path = |key: &str| format!("/bucket/prefix/{key}");
+    for (scene, objects) in [
+        ("nothing is published", BTreeMap::new()),
+        (
+            "the token has ended",
+            BTreeMap::from([(path(keys::JOIN_CLUSTER), published), (path(keys::JOIN_TOKEN), ended)]),
+        ),
+    ] {
+        *held(&cloud.objects) = objects;
+        for loops in LOOPS {
+            let begun = wait_together(&cloud, &settings, loops, seconds)?;
+            let mut times = held(&cloud.asked).clone();
+            times.retain(|at| *at >= begun && *at < begun + seconds);
+            times.sort();
+            let calls = std::iter::from_fn(|| endpoint.accept().ok()).count();
+            let measured = json!({
+                "scene": scene, "loops": loops, "seconds": seconds.as_secs(), "requests": times.len(), "peak": peak(&times),
+                "unchanged": *held(&cloud.unchanged), "api_server": calls,
+            });
+            say(&format!("\nmeasured {measured}"));
+        }
+    }
+    Ok(())
+}
