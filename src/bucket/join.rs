@@ -43,10 +43,10 @@ async fn blank_one<T: JoinKind>(store: &Store, key: &str, generation: u64) -> Re
     let blank = Join::<T>::Blank { generation }.to_bytes();
     match store.write(key, &blank, &condition, WRITE_TIMEOUT).await? {
         Written::Ours(_) => Ok(found != Found::Nothing),
-        Written::Gone => Ok(false),
-        Written::Others(_) | Written::Unknown => {
+        // One that was deleted meanwhile leaves room for a leader that stood still.
+        Written::Gone | Written::Others(_) | Written::Unknown => {
             let url = store.url(key);
-            Err(anyhow!("'{url}' was written at the same moment, or S3 does not answer").context(Exit::TryAgain))
+            Err(anyhow!("'{url}' was changed at the same moment, or S3 does not answer").context(Exit::TryAgain))
         }
     }
 }
