@@ -140,7 +140,7 @@ async fn name(input: &CheckInput) -> Found {
     let facts = input.facts.needed()?;
     let node = facts.node_name.clone();
     Ok(vec![match namesake(facts, cluster, token).await {
-        NodeView::OfAnother { provider_id } => waits(&WorkerWait::NameTaken { node, provider_id }),
+        NodeView::OfAnother { mark } => waits(&WorkerWait::NameTaken { node, mark }),
         NodeView::Silent { why } | NodeView::Refused { why } => {
             Finding::unanswered(why, "see that the endpoint answers, and 'kubeboot status' on a control-plane machine")
         }
@@ -179,8 +179,8 @@ async fn node(input: &CheckInput) -> Found {
             format!("the Node '{name}' has no provider ID"),
             "see 'journalctl -u kubelet' and the cloud controller manager",
         ),
-        NodeView::OfAnother { provider_id } => {
-            let wait = WorkerWait::NodeTaken { node: name.clone(), provider_id };
+        NodeView::OfAnother { mark } => {
+            let wait = WorkerWait::NodeTaken { node: name.clone(), mark };
             Finding::failed(format!("'kubeboot up' would wait for {wait}"), "kubeboot reset --now")
         }
     }])

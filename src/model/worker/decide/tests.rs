@@ -4,6 +4,7 @@ use super::*;
 use crate::model::joining::{JoinError, JoinToken};
 use crate::model::machine::defect::Defect;
 use crate::model::machine::ids::{InstanceId, Uid};
+use crate::model::worker::revive::ForeignMark;
 use std::time::Duration;
 
 const NOW: u64 = 1_796_000_000;
@@ -69,14 +70,16 @@ fn decided(seen: &WorkerSnapshot) -> WorkerStep {
     decide(seen, &WorkerPolicy::default(), identity)
 }
 
-const OTHER: &str = "aws:///a/i-00000002";
+fn mark() -> ForeignMark {
+    ForeignMark::ProviderId("aws:///a/i-00000002".into())
+}
 
 fn of_other() -> NodeView {
-    NodeView::OfAnother { provider_id: OTHER.into() }
+    NodeView::OfAnother { mark: mark() }
 }
 
 fn taken() -> WorkerWait {
-    WorkerWait::NameTaken { node: "w1".into(), provider_id: OTHER.into() }
+    WorkerWait::NameTaken { node: "w1".into(), mark: mark() }
 }
 
 fn refused() -> NodeView {
@@ -256,7 +259,7 @@ fn a_node_of_a_cluster_has_nothing_to_do_but_to_be_seen() {
             WorkerSnapshot { kubelet_restarted: true, ..joined(missing(500)) },
             WorkerStep::Wait(WorkerWait::Registration { node: "w1".into(), restarted: true }),
         ),
-        (joined(of_other()), WorkerStep::Wait(WorkerWait::NodeTaken { node: "w1".into(), provider_id: OTHER.into() })),
+        (joined(of_other()), WorkerStep::Wait(WorkerWait::NodeTaken { node: "w1".into(), mark: mark() })),
         (joined(NodeView::Unnamed), WorkerStep::Wait(WorkerWait::ProviderId { node: "w1".into() })),
         (
             joined(NodeView::Silent { why: "refused".into() }),
@@ -397,13 +400,14 @@ fn every_wait_and_stop_is_a_sentence_of_its_own() {
         WorkerWait::Generations { cluster: 2, token: 1 },
         WorkerWait::TokenEnded { at: NOW },
         WorkerWait::OlderApiServer { kubelet: "v1.37.0".into(), oldest: "v1.36.1".into() },
-        WorkerWait::NameTaken { node: "w1".into(), provider_id: "aws:///a/i-00000002\n".into() },
+        WorkerWait::NameTaken { node: "w1".into(), mark: ForeignMark::ProviderId("aws:///a/i-00000002\n".into()) },
+        WorkerWait::NameTaken { node: "w1".into(), mark: ForeignMark::Address([10, 0, 2, 12].into()) },
     ];
     // What a machine may wait for until somebody does something has its command.
     let lasting = [
         WorkerWait::Credentials { why: "it answered 401".into() },
         WorkerWait::Registration { node: "w1".into(), restarted: true },
-        WorkerWait::NodeTaken { node: "w1".into(), provider_id: OTHER.into() },
+        WorkerWait::NodeTaken { node: "w1".into(), mark: mark() },
     ];
     for wait in &lasting {
         assert!(wait.to_string().contains("kubeboot reset --now"), "{wait}");
