@@ -2,6 +2,7 @@
 
 use crate::support::World;
 use crate::support::workers::{CLUSTER, LAUNCH, MARKER, TERMINATE, TOKEN};
+use crate::support::world::RUN;
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 
@@ -116,6 +117,13 @@ fn a_worker_that_is_terminated_is_drained_as_its_budgets_allow_and_goes() -> Res
         ensure!(world.node_of(2)?["spec"]["unschedulable"] == true, "it takes new pods");
         ensure!(world.kube("GET", "/api/v1/namespaces/default/pods/web", None)?["kind"] == "Status", "web is there");
         ensure!(world.lifecycle(2)? == "Terminating:Wait", "{}", world.lifecycle(2)?);
+        let name = world.name(2)?;
+        world.until("an Event on its Node tells why it is held", RUN, || {
+            let events = world.kube("GET", "/api/v1/namespaces/default/events", None)?;
+            let all = events["items"].as_array().into_iter().flatten();
+            let mut own = all.filter(|event| event["involvedObject"]["name"] == name.as_str());
+            Ok(own.any(|event| event["reason"] == "TerminationHeld").then_some(()))
+        })?;
         world.kube("DELETE", &format!("{budgets}/db"), None)?;
         world.until_terminated(2, &agent)?;
         let said = agent.said()?;
