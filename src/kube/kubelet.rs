@@ -224,6 +224,14 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn an_event_is_written_where_those_of_nodes_are() -> Result<()> {
+        let (server, client) = of_server().await?;
+        client.create_event(&json!({"metadata": {"name": "w1.1"}, "reason": "LeftCluster"})).await?;
+        assert_eq!(server.objects()["/api/v1/namespaces/default/events/w1.1"]["reason"], "LeftCluster");
+        Ok(())
+    }
+
+    #[tokio::test]
     async fn a_node_that_this_program_has_closed_is_opened_again_and_no_other() -> Result<()> {
         let (server, client) = of_server().await?;
         let node = |spec: Value| json!({"metadata": {"name": "w1", "uid": "u"}, "spec": spec});

@@ -139,7 +139,7 @@ fn a_worker_that_is_terminated_is_drained_as_its_budgets_allow_and_goes() -> Res
 
 #[test]
 fn a_join_that_was_cut_off_by_a_power_cut_is_begun_anew() -> Result<()> {
-    World::of(1).with_workers(1).tell_after_the_first(|world| {
+    World::of(1).with_workers(1).that_waits().tell_after_the_first(|world| {
         // What is published and who is let in is the leader's own work here.
         let _leader = world.start_agent(1)?;
         world.kubeadm_fault(2, &json!({"join": {"after": "preflight", "hang": true, "times": 1}}))?;
@@ -198,6 +198,18 @@ fn a_join_that_was_cut_off_by_a_power_cut_is_begun_anew() -> Result<()> {
         let annotations = world.node_of(2)?["metadata"]["annotations"].clone();
         ensure!(annotations["kubeboot/cordoned"] == "true", "it would stay closed: {annotations}");
         ensure!(!world.disk(2)?.join(MARKER).exists() && !world.disk(2)?.join("etc/kubernetes/kubelet.conf").exists());
+        let before = world.node_of(2)?["metadata"]["uid"].clone();
+        // Its name is its own again when Kubernetes has heard nothing of it for a while.
+        world.run_up(2)?;
+        world.all_up(&[2])?;
+        world.is_node_of_itself(2)?;
+        let node = world.node_of(2)?;
+        ensure!(node["metadata"]["uid"] == before, "somebody has deleted its Node: {node}");
+        ensure!(
+            node["spec"]["unschedulable"].is_null() && node["metadata"]["annotations"]["kubeboot/cordoned"].is_null(),
+            "it takes no pods: {node}"
+        );
+        ensure!(world.hook_calls(COMPLETE, 2)?.len() == 1, "its group has waited for it only once");
         Ok(())
     })
 }
