@@ -165,7 +165,7 @@ fn wait_together(cloud: &Cloud, settings: &Settings, loops: usize, seconds: Dura
         })
     };
     std::thread::scope(|scope| {
-        let numbers = |thread: usize| -> Vec<usize> { (thread..loops).step_by(threads).collect() };
+        let numbers = move |thread: usize| -> Vec<usize> { (thread..loops).step_by(threads).collect() };
         let waiting: Vec<_> = (0..threads).map(|thread| scope.spawn(move || wait(numbers(thread)))).collect();
         together.wait();
         held(&cloud.asked).clear();
