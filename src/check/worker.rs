@@ -138,7 +138,7 @@ async fn name(input: &CheckInput) -> Found {
     let facts = input.facts.needed()?;
     let node = facts.node_name.clone();
     Ok(vec![match namesake(facts, cluster, token).await {
-        NodeView::OfAnother { provider_id } => waits(&WorkerWait::NameTaken { node, provider_id }),
+        NodeView::OfAnother { mark } => waits(&WorkerWait::NameTaken { node, mark }),
         NodeView::Silent { why } | NodeView::Refused { why } => {
             Finding::unanswered(why, "see that the endpoint answers, and 'kubeboot status' on a control-plane machine")
         }
@@ -174,6 +174,6 @@ async fn node(input: &CheckInput) -> Found {
             "kubelet registers it when it starts: the agent restarts it after two minutes",
         ),
         NodeView::Unnamed => waits(&WorkerWait::ProviderId { node: name.clone() }),
-        NodeView::OfAnother { provider_id } => waits(&WorkerWait::NodeTaken { node: name.clone(), provider_id }),
+        NodeView::OfAnother { mark } => waits(&WorkerWait::NodeTaken { node: name.clone(), mark }),
     }])
 }

@@ -21,7 +21,7 @@ pub(super) const NODES: &str = "/api/v1/nodes";
 pub(super) const KUBE_SYSTEM: &str = "/api/v1/namespaces/kube-system";
 const CONFIG_MAPS: &str = "/api/v1/namespaces/kube-system/configmaps";
 /// Where Events are that are about something in no namespace.
-const EVENTS: &str = "/api/v1/namespaces/default/events";
+pub(super) const EVENTS: &str = "/api/v1/namespaces/default/events";
 /// The `ConfigMap` that keeps the claim by which the cluster was made.
 const CLAIM_MAP: &str = "kubeboot";
 

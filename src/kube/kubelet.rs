@@ -3,7 +3,7 @@
 use super::access::ApiAccess;
 use super::answers::{self, CORDONED, KubeNode};
 use super::bearer::Bearer;
-use super::client::{NODES, in_folder, is_silence};
+use super::client::{EVENTS, NODES, in_folder, is_silence};
 use super::transport::{HttpAnswer, Transport, unverified, verified};
 use crate::model::joining::{BootstrapToken, JoinCluster};
 use crate::model::worker::drain::{Eviction, PodId, SeenPod};
@@ -105,6 +105,15 @@ impl KubeletClient {
         let path = in_folder(NODES, &self.node)?;
         self.patch(&path, &json!({"metadata": {"annotations": {CORDONED: null}}, "spec": {"unschedulable": null}}))
             .await
+    }
+
+    /// Writes an Event about this machine's Node.
+    ///
+    /// # Errors
+    /// When the server does not answer, or refuses.
+    pub async fn create_event(&self, event: &Value) -> Result<()> {
+        let answer = self.call(Method::POST, EVENTS, Some(event)).await?;
+        self.success(answer, EVENTS).map(drop)
     }
 
     async fn patch(&self, path: &str, patch: &Value) -> Result<()> {
@@ -212,6 +221,14 @@ mod tests {
         let url = format!("http://{}", other.address());
         let transport = Transport::new(unverified(), url.clone(), CALL_TIMEOUT, LIMIT)?;
         Ok((server, KubeletClient { transport, server: url, node: "w1".to_owned() }))
+    }
+
+    #[tokio::test]
+    async fn an_event_is_written_where_those_of_nodes_are() -> Result<()> {
+        let (server, client) = of_server().await?;
+        client.create_event(&json!({"metadata": {"name": "w1.1"}, "reason": "LeftCluster"})).await?;
+        assert_eq!(server.objects()["/api/v1/namespaces/default/events/w1.1"]["reason"], "LeftCluster");
+        Ok(())
     }
 
     #[tokio::test]

@@ -2,8 +2,8 @@
 //! there.
 //!
 //! Each is traced at debug level as the field `point`. Built with the feature `crash-points`, kubeboot can be told to stop
-//! at one of them; `tests/stories/kills.rs` has `up` stop at every one, `tests/stories/agent_kills.rs` the agent. The ordinary binary
-//! holds nothing of that.
+//! at one of them; `tests/stories/kills.rs` and `tests/stories/worker_kills.rs` have `up` stop at every one, `tests/stories/agent_kills.rs` the
+//! agent. The ordinary binary holds nothing of that.
 
 mod kubeadm;
 #[cfg(feature = "crash-points")]
@@ -29,6 +29,8 @@ pub enum Role {
     Restorer,
     /// The last voter, whose agent saves the cluster.
     Saver,
+    /// A worker, beside those points of a join that it shares.
+    Worker,
 }
 
 /// One line for each point, so that no list of them can lack one.
@@ -204,6 +206,16 @@ points! {
     AnswerDue = "answer-due", Agent;
     /// The terminate hook was completed, and nobody has looked at the answer.
     AnswerSent = "answer-sent", Agent;
+    /// A worker is wiped, and its marker is still there.
+    WorkerWiped = "worker-wiped", Worker;
+    /// EC2's source/destination check of a worker's instance is off.
+    CheckSwitchedOff = "check-switched-off", Worker;
+    /// The Node of a worker was seen, the token is gone from its disk, and the disk does not say yet that it has joined.
+    TokenForgotten = "token-forgotten", Worker;
+    /// The Node of a worker is open for new pods, which kubeboot had closed.
+    NodeOpened = "node-opened", Worker;
+    /// The disk of a worker says that it has answered its launch hook.
+    HookAnswerMarked = "hook-answer-marked", Worker;
 }
 
 impl Point {

@@ -1,6 +1,6 @@
 //! One look of a worker: its disk, `join/`, IMDS and its Node. For `up`, `status` and `check`.
 
-use super::worker_node::WorkerNode;
+use super::worker_node::{self, WorkerNode};
 use super::{Facts, kubelet_health, launch_hook};
 use crate::aws::store::Store;
 use crate::aws::{CallFailed, imds};
@@ -13,6 +13,7 @@ use crate::model::joining::{Join, JoinCluster};
 use crate::model::worker::decide::difference;
 use crate::model::worker::revive::NodeView;
 use crate::model::worker::snapshot::{CheckState, Fetched, LaunchHookState, WorkerLocal, WorkerPolicy, WorkerSnapshot};
+use crate::model::worker::step::{WorkerStep, WorkerWipe};
 use crate::settings::{Rejoin, Settings};
 use anyhow::{Context, Result};
 use aws_config::imds::client::Client;
@@ -55,6 +56,19 @@ fn may_join(local: &WorkerLocal, cluster: &Fetched<JoinCluster>, rejoins: bool) 
             _,
         ) => false,
     }
+}
+
+/// Asks for the Node of this machine's name in the cluster that it is about to join, by the token, where this step joins one. Whether it was
+/// asked for, so that a decision is due anew.
+pub async fn asks_for_namesake(facts: &Facts, seen: &mut WorkerSnapshot, step: &WorkerStep) -> bool {
+    let joins = matches!(step, WorkerStep::Join | WorkerStep::Wipe(WorkerWipe::Rejoin));
+    let (true, Fetched::Read(Ok(Join::Published(cluster))), Fetched::Read(Ok(Join::Published(token)))) =
+        (joins, &seen.cluster, &seen.token)
+    else {
+        return false;
+    };
+    seen.namesake = worker_node::namesake(facts, cluster, token).await;
+    true
 }
 
 impl WorkerLooker {

@@ -1,10 +1,11 @@
 //! This worker's Node, asked for with its kubelet's own credentials, and since when it has been missing.
 
 use super::Facts;
+use crate::aws::imds::InstanceMetadata;
 use crate::kube::{BadCredentials, KubeNode, KubeletClient};
 use crate::kubeadm::worker_state::KUBELET_CONF;
 use crate::model::joining::{JoinCluster, JoinToken};
-use crate::model::worker::revive::NodeView;
+use crate::model::worker::revive::{ForeignMark, NodeView};
 use anyhow::Result;
 use std::path::Path;
 use tokio::time::Instant;
@@ -34,7 +35,7 @@ pub async fn namesake(facts: &Facts, cluster: &JoinCluster, token: &JoinToken) -
         Ok(client) => client.node().await,
         Err(error) => Err(error),
     };
-    WorkerNode::default().take(asked, &facts.node.provider_id, Instant::now())
+    WorkerNode::default().take(asked, &facts.machine, Instant::now())
 }
 
 impl WorkerNode {
@@ -44,11 +45,11 @@ impl WorkerNode {
             Ok(client) => client.node().await,
             Err(error) => Err(error),
         };
-        self.take(asked, &facts.node.provider_id, Instant::now())
+        self.take(asked, &facts.machine, Instant::now())
     }
 
     /// Takes in an answer.
-    fn take(&mut self, answer: Result<Option<KubeNode>>, own: &str, now: Instant) -> NodeView {
+    fn take(&mut self, answer: Result<Option<KubeNode>>, me: &InstanceMetadata, now: Instant) -> NodeView {
         match answer {
             Ok(None) => {
                 let since = *self.missing_since.get_or_insert(now);
@@ -57,12 +58,17 @@ impl WorkerNode {
             Ok(Some(node)) => {
                 *self = Self::default();
                 match node.provider_id {
-                    Some(provider_id) if provider_id == own => {
+                    Some(provider_id) if provider_id == me.provider_id() => {
                         self.is_cordoned = node.is_cordoned;
                         NodeView::Mine
                     }
-                    Some(provider_id) => NodeView::OfAnother { provider_id },
-                    None => NodeView::Unnamed,
+                    Some(provider_id) => NodeView::OfAnother { mark: ForeignMark::ProviderId(provider_id) },
+                    None => match node.addresses.first() {
+                        Some(other) if !node.addresses.iter().any(|address| me.addresses.contains(address)) => {
+                            NodeView::OfAnother { mark: ForeignMark::Address(*other) }
+                        }
+                        Some(_) | None => NodeView::Unnamed,
+                    },
                 }
             }
             Err(error) => {
@@ -78,10 +84,23 @@ impl WorkerNode {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::machine::ids::InstanceId;
     use anyhow::anyhow;
+    use std::net::IpAddr;
     use std::time::Duration;
 
     const OWN: &str = "aws:///eu-central-1a/i-00000001";
+
+    fn me() -> InstanceMetadata {
+        InstanceMetadata {
+            instance: InstanceId::parse("i-00000001").expect("an ID"),
+            account: "123456789012".into(),
+            region: "eu-central-1".into(),
+            zone: "eu-central-1a".into(),
+            addresses: vec![[10, 0, 2, 11].into()],
+            private_dns_name: "w1".into(),
+        }
+    }
 
     fn node(provider_id: Option<&str>) -> KubeNode {
         KubeNode {
@@ -101,23 +120,43 @@ mod tests {
     fn a_node_is_missing_as_long_as_every_answer_says_so() {
         let mut watch = WorkerNode::default();
         let (start, minute) = (Instant::now(), Duration::from_mins(1));
-        let mut look = |answer, minutes| watch.take(answer, OWN, start + minutes * minute);
+        let mut look = |answer, minutes| watch.take(answer, &me(), start + minutes * minute);
         assert_eq!(look(Ok(None), 0), NodeView::Missing { lasted: Duration::ZERO });
         assert_eq!(look(Ok(None), 1), NodeView::Missing { lasted: minute });
         assert!(matches!(look(Err(anyhow!("refused")), 2), NodeView::Silent { why } if why == "refused"));
         assert_eq!(look(Ok(None), 3), NodeView::Missing { lasted: Duration::ZERO });
-        let unknown = watch.take(Err(BadCredentials("it answered 401".into()).into()), OWN, start);
+        let unknown = watch.take(Err(BadCredentials("it answered 401".into()).into()), &me(), start);
         assert_eq!(unknown, NodeView::Refused { why: "it answered 401".into() });
         watch.restarted = true;
-        assert_eq!(watch.take(Ok(Some(node(Some(OWN)))), OWN, start), NodeView::Mine);
+        assert_eq!(watch.take(Ok(Some(node(Some(OWN)))), &me(), start), NodeView::Mine);
         assert!(!watch.restarted, "the next time it is restarted again");
         let closed = KubeNode { is_cordoned: true, ..node(Some(OWN)) };
-        assert_eq!(watch.take(Ok(Some(closed)), OWN, start), NodeView::Mine);
+        assert_eq!(watch.take(Ok(Some(closed)), &me(), start), NodeView::Mine);
         assert!(watch.is_cordoned);
         let other = "aws:///eu-central-1a/i-00000002";
-        let taken = NodeView::OfAnother { provider_id: other.into() };
-        assert_eq!(watch.take(Ok(Some(node(Some(other)))), OWN, start), taken);
+        let taken = NodeView::OfAnother { mark: ForeignMark::ProviderId(other.into()) };
+        assert_eq!(watch.take(Ok(Some(node(Some(other)))), &me(), start), taken);
         assert!(!watch.is_cordoned);
-        assert_eq!(watch.take(Ok(Some(node(None))), OWN, start), NodeView::Unnamed);
+        assert_eq!(watch.take(Ok(Some(node(None))), &me(), start), NodeView::Unnamed);
+    }
+
+    #[test]
+    fn a_node_without_a_provider_id_is_that_of_the_machine_at_its_address() {
+        let (own, other, second): (IpAddr, IpAddr, IpAddr) =
+            ([10, 0, 2, 11].into(), [10, 0, 2, 12].into(), "fd00::12".parse().expect("an address"));
+        let foreign = NodeView::OfAnother { mark: ForeignMark::Address(other) };
+        let rows = [
+            (None, vec![], NodeView::Unnamed),
+            (None, vec![own], NodeView::Unnamed),
+            (None, vec![second, own], NodeView::Unnamed),
+            (None, vec![other, second], foreign),
+            // The provider ID is the stronger word.
+            (Some(OWN), vec![other], NodeView::Mine),
+        ];
+        for (provider_id, addresses, expected) in rows {
+            let found = KubeNode { addresses: addresses.clone(), ..node(provider_id) };
+            let view = WorkerNode::default().take(Ok(Some(found)), &me(), Instant::now());
+            assert_eq!(view, expected, "{provider_id:?} {addresses:?}");
+        }
     }
 }

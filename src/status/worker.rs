@@ -59,10 +59,14 @@ pub(super) async fn look(settings: &Settings, looker: &mut Option<WorkerLooker>)
         Some(kept) => kept,
         None => WorkerLooker::new(&facts.connect().await?.store),
     };
-    let seen = looker.insert(kept).look(&facts).await?;
+    let policy = worker_look::policy(settings);
+    let mut seen = looker.insert(kept).look(&facts).await?;
     let leaving = departure::load(Path::new("/"), &facts.machine.instance);
     let leaving = leaving.map(Departure::keeps_up_away).map_err(|error| format!("{error:#}"));
-    let step = decide(&seen, &worker_look::policy(settings), identity);
+    let mut step = decide(&seen, &policy, identity);
+    if worker_look::asks_for_namesake(&facts, &mut seen, &step).await {
+        step = decide(&seen, &policy, identity);
+    }
     Ok(report(settings, &seen, &step, &leaving))
 }
 
@@ -93,7 +97,8 @@ fn report(
         join_cluster: published(&seen.cluster, |cluster| {
             format!("{} with kube-system {}, {}", cluster.endpoint, cluster.kube_system_uid, cluster.kubernetes_version)
         }),
-        api_server: node(&seen.node),
+        // One that has joined nothing is told whether its name is free.
+        api_server: node(if seen.node == NodeView::NotAsked { &seen.namesake } else { &seen.node }),
         kubelet_answers: seen.kubelet_answers,
         launch_hook_due: seen.hook == LaunchHookState::Due,
         leaving: *leaving == Ok(true),
@@ -155,7 +160,7 @@ fn node(node: &NodeView) -> String {
         NodeView::Refused { why } => format!("it takes no credentials of this machine: {why}"),
         NodeView::Missing { .. } => "there is no such Node".to_owned(),
         NodeView::Mine => "the Node is this machine's".to_owned(),
-        NodeView::OfAnother { provider_id } => format!("the Node is that of '{}'", provider_id.escape_debug()),
+        NodeView::OfAnother { mark } => format!("the Node is another machine's: it has {mark}"),
         NodeView::Unnamed => "the Node has no provider ID yet".to_owned(),
     }
 }
@@ -186,6 +191,7 @@ mod tests {
     use super::*;
     use crate::documented::{names, paths};
     use crate::model::joining::JoinError;
+    use crate::model::worker::revive::ForeignMark;
 
     #[test]
     fn a_worker_is_healthy_only_as_a_node_that_stays() {
@@ -231,7 +237,7 @@ mod tests {
 
     #[test]
     fn a_hostile_text_commands_no_terminal() {
-        let told = node(&NodeView::OfAnother { provider_id: "aws:///\u{1b}[31m".into() });
+        let told = node(&NodeView::OfAnother { mark: ForeignMark::ProviderId("aws:///\u{1b}[31m".into()) });
         assert!(!told.contains('\u{1b}'), "{told:?}");
         let poisoned: Fetched<crate::model::joining::JoinCluster> = Fetched::Read(Err(JoinError::Malformed("x")));
         assert_eq!(published(&poisoned, |_| String::new()), "it is none of kubeboot's: x");

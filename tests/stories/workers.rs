@@ -2,6 +2,7 @@
 
 use crate::support::World;
 use crate::support::workers::{CLUSTER, LAUNCH, MARKER, TERMINATE, TOKEN};
+use crate::support::world::RUN;
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 
@@ -111,11 +112,26 @@ fn a_worker_that_is_terminated_is_drained_as_its_budgets_allow_and_goes() -> Res
         ensure!(made["kind"] == "PodDisruptionBudget", "{made}");
         let agent = world.start_agent(2)?;
         world.until_agent_says(&agent, "watching: IMDS says InService")?;
+        // Its group puts it back into a warm pool, from which it comes once more: its launch hook waits for it anew.
+        world.ask(&["lifecycle", "2", "Warmed:Running"])?;
+        world.until_agent_says(&agent, "watching: IMDS says Warmed:Running")?;
+        world.run_up(2)?;
+        world.until_logged(2, "the group wants this machine Warmed:Running")?;
+        world.ask(&["lifecycle", "2", "Pending:Wait"])?;
+        world.all_up(&[2])?;
+        ensure!(world.lifecycle(2)? == "InService", "its hook was not answered: {}", world.lifecycle(2)?);
         world.ask(&["terminate", "2"])?;
         world.until_agent_says(&agent, "default/db, which was not evicted")?;
         ensure!(world.node_of(2)?["spec"]["unschedulable"] == true, "it takes new pods");
         ensure!(world.kube("GET", "/api/v1/namespaces/default/pods/web", None)?["kind"] == "Status", "web is there");
         ensure!(world.lifecycle(2)? == "Terminating:Wait", "{}", world.lifecycle(2)?);
+        let name = world.name(2)?;
+        world.until("an Event on its Node tells why it is held", RUN, || {
+            let events = world.kube("GET", "/api/v1/namespaces/default/events", None)?;
+            let all = events["items"].as_array().into_iter().flatten();
+            let mut own = all.filter(|event| event["involvedObject"]["name"] == name.as_str());
+            Ok(own.any(|event| event["reason"] == "TerminationHeld").then_some(()))
+        })?;
         world.kube("DELETE", &format!("{budgets}/db"), None)?;
         world.until_terminated(2, &agent)?;
         let said = agent.said()?;
@@ -131,7 +147,7 @@ fn a_worker_that_is_terminated_is_drained_as_its_budgets_allow_and_goes() -> Res
 
 #[test]
 fn a_join_that_was_cut_off_by_a_power_cut_is_begun_anew() -> Result<()> {
-    World::of(1).with_workers(1).tell_after_the_first(|world| {
+    World::of(1).with_workers(1).that_waits().tell_after_the_first(|world| {
         // What is published and who is let in is the leader's own work here.
         let _leader = world.start_agent(1)?;
         world.kubeadm_fault(2, &json!({"join": {"after": "preflight", "hang": true, "times": 1}}))?;
@@ -190,6 +206,18 @@ fn a_join_that_was_cut_off_by_a_power_cut_is_begun_anew() -> Result<()> {
         let annotations = world.node_of(2)?["metadata"]["annotations"].clone();
         ensure!(annotations["kubeboot/cordoned"] == "true", "it would stay closed: {annotations}");
         ensure!(!world.disk(2)?.join(MARKER).exists() && !world.disk(2)?.join("etc/kubernetes/kubelet.conf").exists());
+        let before = world.node_of(2)?["metadata"]["uid"].clone();
+        // Its name is its own again when Kubernetes has heard nothing of it for a while.
+        world.run_up(2)?;
+        world.all_up(&[2])?;
+        world.is_node_of_itself(2)?;
+        let node = world.node_of(2)?;
+        ensure!(node["metadata"]["uid"] == before, "somebody has deleted its Node: {node}");
+        ensure!(
+            node["spec"]["unschedulable"].is_null() && node["metadata"]["annotations"]["kubeboot/cordoned"].is_null(),
+            "it takes no pods: {node}"
+        );
+        ensure!(world.hook_calls(COMPLETE, 2)?.len() == 1, "its group has waited for it only once");
         Ok(())
     })
 }

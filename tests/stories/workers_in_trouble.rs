@@ -94,6 +94,11 @@ fn a_worker_comes_back_after_a_restore_and_waits_for_its_name_and_joins_another_
             "the Node '{name}' to be this machine's: it has the provider ID 'aws:///eu-central-1a/i-0000000000000beef'"
         );
         world.until_logged(3, &taken)?;
+        for command in ["status", "check"] {
+            let told = world.on(3, &["kubeboot", command])?;
+            let words = told.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+            ensure!(told.code != 0 && words.contains(&taken), "{command}: {}", told.text());
+        }
         ensure!(!world.disk(3)?.join(MARKER).exists(), "it has begun to join, and keeps that Node alive");
         world.loses_its_node(3)?;
         world.all_up(&[3])?;

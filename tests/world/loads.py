@@ -15,7 +15,7 @@ MARK = "measured "
 
 
 def waiting(seconds: int) -> Iterator[dict]:
-    """What S3 and the API server are asked by workers that wait for so long, for each number of them. They run in one process, by the code
+    """What S3, Auto Scaling and the API server are asked by workers that wait for so long, for each number of them. They run in one process, by the code
     of `up`, in which only the far ends of the connections are stand-ins."""
     with tempfile.TemporaryDirectory(prefix="kubeboot-bench-") as name:
         kubelet = Path(name) / "kubelet"

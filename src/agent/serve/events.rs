@@ -3,11 +3,13 @@
 use super::board::Board;
 use crate::host::boottime;
 use crate::kube::Kubeconfig;
+use crate::kubeadm::worker_state::KUBELET_CONF;
 use crate::model::agent::served::Source;
 use crate::model::agent::served::events::{Ledger, NodeEvent, of_up};
 use crate::node::credentials::MEMBER_KUBECONFIG;
-use crate::node::{Facts, peers, up_end};
+use crate::node::{Facts, peers, up_end, worker_node};
 use crate::reset::survey::by_manifest;
+use crate::settings::Role;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use std::convert::Infallible;
@@ -37,8 +39,8 @@ pub(super) async fn write_all(facts: Facts, board: Board, mut events: mpsc::Rece
             }
         };
         let Some(event) = event.filter(|event| ledger.is_new(event, boottime::now())) else { continue };
-        // A machine that never was a member has no credentials, and nobody looks for its Node.
-        if !Path::new(MEMBER_KUBECONFIG).exists() {
+        // A machine that never was a node has no credentials, and nobody looks for its Node.
+        if !credentials(&facts).exists() {
             tracing::debug!("no Event is written, for this machine has no credentials for an API server");
             continue;
         }
@@ -52,13 +54,30 @@ pub(super) async fn write_all(facts: Facts, board: Board, mut events: mpsc::Rece
     }
 }
 
-/// To the first API server of the cluster that is ready: after a machine has left, its own is none of them.
+/// By which this machine asks an API server.
+fn credentials(facts: &Facts) -> &'static Path {
+    Path::new(match facts.settings.role {
+        Role::ControlPlane => MEMBER_KUBECONFIG,
+        Role::Worker => KUBELET_CONF,
+    })
+}
+
+/// A worker's goes to the endpoint, by its kubelet's credentials, which may write Events.
 async fn write(facts: &Facts, event: &NodeEvent) -> Result<()> {
+    let event = object(&facts.node_name, event, SystemTime::now());
+    match facts.settings.role {
+        Role::ControlPlane => write_to_control_plane(facts, &event).await,
+        Role::Worker => worker_node::client(facts)?.create_event(&event).await,
+    }
+}
+
+/// To the first API server of the cluster that is ready: after a machine has left, its own is none of them.
+async fn write_to_control_plane(facts: &Facts, event: &Value) -> Result<()> {
     let kubeconfig = Kubeconfig::read(Path::new(MEMBER_KUBECONFIG))?;
     let mut addresses = facts.machine.addresses.clone();
     addresses.extend(by_manifest().into_iter().filter(|other| !facts.machine.addresses.contains(other)));
     let client = peers::ready_client(facts, &kubeconfig, &addresses).await?;
-    client.create_event(&object(&facts.node_name, event, SystemTime::now())).await
+    client.create_event(event).await
 }
 
 /// The Event as kubelet would write it: in the namespace `default`, about a Node whose UID is its name, by which `kubectl describe node` finds it.

@@ -127,13 +127,11 @@ fn fresh(seen: &WorkerSnapshot, policy: &WorkerPolicy) -> WorkerStep {
     }
 }
 
-/// A machine that lacks nothing: it joins unless its name is taken. With a Node of another provider ID kubelet would adopt that one for
-/// ever, for nobody deletes a Node that is kept alive.
+/// A machine that lacks nothing: it joins unless its name is taken. With a Node of another machine kubelet would adopt that one for ever, for nobody deletes a Node that is kept alive.
 fn named(seen: &WorkerSnapshot) -> WorkerStep {
     match &seen.namesake {
-        NodeView::OfAnother { provider_id } => {
-            let (node, provider_id) = (seen.node_name.clone(), provider_id.clone());
-            WorkerStep::Wait(WorkerWait::NameTaken { node, provider_id })
+        NodeView::OfAnother { mark } => {
+            WorkerStep::Wait(WorkerWait::NameTaken { node: seen.node_name.clone(), mark: mark.clone() })
         }
         NodeView::Silent { why } | NodeView::Refused { why } => {
             WorkerStep::Wait(WorkerWait::ApiServer { why: why.clone() })
@@ -186,9 +184,7 @@ pub fn awaited(node: &NodeView, name: &str, restarted: bool) -> Option<WorkerWai
         NodeView::Silent { why } => Some(WorkerWait::ApiServer { why: why.clone() }),
         NodeView::Refused { why } => Some(WorkerWait::Credentials { why: why.clone() }),
         NodeView::Unnamed => Some(WorkerWait::ProviderId { node: node_name }),
-        NodeView::OfAnother { provider_id } => {
-            Some(WorkerWait::NodeTaken { node: node_name, provider_id: provider_id.clone() })
-        }
+        NodeView::OfAnother { mark } => Some(WorkerWait::NodeTaken { node: node_name, mark: mark.clone() }),
         NodeView::Missing { .. } => Some(WorkerWait::Registration { node: node_name, restarted }),
     }
 }

@@ -263,6 +263,7 @@ fn counted(pods: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::revive::ForeignMark;
     use super::*;
     use crate::documented::tells_of;
 
@@ -292,7 +293,7 @@ mod tests {
     }
 
     fn of_another() -> NodeView {
-        NodeView::OfAnother { provider_id: "aws:///a/i-00000002".into() }
+        NodeView::OfAnother { mark: ForeignMark::ProviderId("aws:///a/i-00000002".into()) }
     }
 
     fn refused() -> NodeView {

@@ -1,6 +1,8 @@
 //! A running kubelet registers its Node once, when it starts. Whoever deletes that Node, or restores a cluster that never had it, leaves
 //! a machine that serves nobody until kubelet is restarted.
 
+use std::fmt;
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// How long an API server must have had no Node of this machine.
@@ -30,13 +32,31 @@ pub enum NodeView {
     },
     /// It is there, by this machine's own provider ID.
     Mine,
-    /// There is one of its name with another provider ID.
+    /// There is one of its name that another machine has.
     OfAnother {
-        /// That ID.
-        provider_id: String,
+        /// What shows that.
+        mark: ForeignMark,
     },
     /// There is one of its name without a provider ID: kubelet or the cloud controller manager is about to write it.
     Unnamed,
+}
+
+/// What shows that a Node is another machine's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ForeignMark {
+    /// Its provider ID.
+    ProviderId(String),
+    /// Its address, where it has no provider ID: that of a machine which kubeboot has not set up.
+    Address(IpAddr),
+}
+
+impl fmt::Display for ForeignMark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ProviderId(id) => write!(f, "the provider ID '{}'", id.escape_debug()),
+            Self::Address(address) => write!(f, "the address {address}"),
+        }
+    }
 }
 
 /// Whether kubelet is to be restarted now. `restarted`: it was already, since the Node has been missing. A machine that leaves for good
@@ -70,7 +90,7 @@ mod tests {
             (NodeView::Silent { why: "refused".into() }, false, false, false),
             (NodeView::Refused { why: "401".into() }, false, false, false),
             (NodeView::Mine, false, false, false),
-            (NodeView::OfAnother { provider_id: "aws:///a/i-00000002".into() }, false, false, false),
+            (NodeView::OfAnother { mark: ForeignMark::ProviderId("aws:///a/i-00000002".into()) }, false, false, false),
             (NodeView::Unnamed, false, false, false),
         ];
         for (node, restarted, leaves, expected) in rows {

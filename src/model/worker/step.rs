@@ -1,6 +1,6 @@
 //! What a worker can do next, with its reason as text.
 
-use super::revive::GONE_GRACE;
+use super::revive::{ForeignMark, GONE_GRACE};
 use crate::model::duration::in_words;
 use crate::model::joining::JoinError;
 use crate::model::machine::defect::Defect;
@@ -132,15 +132,15 @@ pub enum WorkerWait {
     NameTaken {
         /// Its name.
         node: String,
-        /// The provider ID of the other machine.
-        provider_id: String,
+        /// By what it is another machine's.
+        mark: ForeignMark,
     },
     /// The same, on a machine that has joined: its own kubelet keeps that Node alive.
     NodeTaken {
         /// Its name.
         node: String,
-        /// The provider ID of the other machine.
-        provider_id: String,
+        /// By what it is another machine's.
+        mark: ForeignMark,
     },
     /// kubelet or the cloud controller manager to write the provider ID.
     ProviderId {
@@ -366,17 +366,23 @@ impl fmt::Display for WorkerWait {
                      'kubeboot reset --now' here, and this machine joins anew"
                 )
             }
-            Self::NameTaken { node, provider_id } => write!(
+            Self::NameTaken { node, mark } => {
+                // By a provider ID the leader knows when its machine is gone.
+                let out = match mark {
+                    ForeignMark::ProviderId(_) => {
+                        format!("the leader deletes its Node, or 'kubectl delete node {node}' does")
+                    }
+                    ForeignMark::Address(_) => format!("'kubectl delete node {node}' deletes its Node"),
+                };
+                write!(
+                    f,
+                    "the Node '{node}' to be this machine's: it has {mark} of another one; where that is gone, {out}"
+                )
+            }
+            Self::NodeTaken { node, mark } => write!(
                 f,
-                "the Node '{node}' to be this machine's: it has the provider ID '{}' of another one; where that is gone, the leader \
-                 deletes its Node, or 'kubectl delete node {node}' does",
-                provider_id.escape_debug()
-            ),
-            Self::NodeTaken { node, provider_id } => write!(
-                f,
-                "the Node '{node}' to be this machine's: it has the provider ID '{}' of another one, and this machine's kubelet keeps it \
-                 alive; run 'kubeboot reset --now' here, and this machine joins anew once that Node is gone",
-                provider_id.escape_debug()
+                "the Node '{node}' to be this machine's: it has {mark} of another one, and this machine's kubelet keeps it alive; run \
+                 'kubeboot reset --now' here, and this machine joins anew once that Node is gone"
             ),
             Self::ProviderId { node } => write!(
                 f,

@@ -18,6 +18,7 @@ pub fn print_all() {
             Role::Agent => "agent",
             Role::Restorer => "restorer",
             Role::Saver => "saver",
+            Role::Worker => "worker",
         };
         println!("{} {role}", point.name());
     }

@@ -7,13 +7,12 @@ use crate::host::lock::Lock;
 use crate::host::systemd::notify;
 use crate::kubeadm::run::Kubeadm;
 use crate::kubeadm::worker_state::identity;
-use crate::model::joining::Join;
 use crate::model::worker::decide::decide;
-use crate::model::worker::snapshot::{Fetched, WorkerLocal, WorkerPolicy, WorkerSnapshot};
+use crate::model::worker::snapshot::{WorkerLocal, WorkerPolicy, WorkerSnapshot};
 use crate::model::worker::step::{WorkerStep, WorkerWipe};
 use crate::node::credentials::FOLDER;
 use crate::node::worker_look::{self, WorkerLooker};
-use crate::node::{Facts, fitness, worker_node};
+use crate::node::{Facts, fitness};
 use crate::up::failed_attempt::FailedAttempt;
 use crate::up::source_dest_check::SourceDestCheck;
 use crate::up::wait_log::WaitLog;
@@ -106,11 +105,7 @@ impl WorkerContext {
             }
             step = decide(&seen, &self.policy, identity);
         }
-        if matches!(step, WorkerStep::Join | WorkerStep::Wipe(WorkerWipe::Rejoin))
-            && let (Fetched::Read(Ok(Join::Published(cluster))), Fetched::Read(Ok(Join::Published(token)))) =
-                (&seen.cluster, &seen.token)
-        {
-            seen.namesake = worker_node::namesake(&self.facts, cluster, token).await;
+        if worker_look::asks_for_namesake(&self.facts, &mut seen, &step).await {
             step = decide(&seen, &self.policy, identity);
         }
         Ok((seen, step))

@@ -25,7 +25,7 @@ const AHEAD_GRACE: Duration = Duration::from_secs(120);
 /// The hook that the settings name.
 pub(super) struct WorkerHook {
     hook: Option<(Hook, String)>,
-    last_heartbeat: Option<Instant>,
+    next_heartbeat: Instant,
     refused_since: Option<Instant>,
     entry: Entry,
 }
@@ -52,14 +52,16 @@ impl WorkerHook {
         let me = || facts.machine.instance.clone();
         let named = facts.settings.launch_hook.clone().zip(facts.settings.group.clone());
         let hook = named.map(|(hook, group)| (session.hook(Transition::Launch, hook, me()), group));
-        Self { hook, last_heartbeat: None, refused_since: None, entry: Entry::default() }
+        // Machines of a group boot at the same moment, and Auto Scaling takes only so many calls of an account in a second.
+        let next_heartbeat = Instant::now() + HEARTBEAT_INTERVAL.mul_f64(fastrand::f64());
+        Self { hook, next_heartbeat, refused_since: None, entry: Entry::default() }
     }
 
     /// Keeps it alive where that is due. A failure goes to the log: the next pass tries again.
     pub(super) async fn keep_alive(&mut self) {
-        let due = self.last_heartbeat.is_none_or(|at| at.elapsed() >= HEARTBEAT_INTERVAL);
+        let due = Instant::now() >= self.next_heartbeat;
         let (Some((hook, group)), true) = (&self.hook, due) else { return };
-        self.last_heartbeat = Some(Instant::now());
+        self.next_heartbeat = Instant::now() + HEARTBEAT_INTERVAL;
         match hook.heartbeat(group).await {
             Ok(()) => {}
             // It does not wait for this machine, or not yet.

@@ -72,6 +72,7 @@ impl WorkerContext {
         let socket = self.facts.documents.cri_socket();
         let wiped = wipe::wipe(&self.kubeadm, None, socket, MemberData::Removed);
         self.hook.beside(hook, wiped).await.context(Exit::Kubeadm)?;
+        Point::WorkerWiped.reached();
         WorkerMarker::remove(Path::new("/"))?;
         self.looker.node = Default::default();
         Ok(StepOutcome::Again)
@@ -84,6 +85,7 @@ impl WorkerContext {
     pub(super) async fn uncordon(&mut self) -> Result<StepOutcome> {
         terminating::must_not_be_leaving(&self.facts)?;
         worker_node::client(&self.facts)?.uncordon().await?;
+        Point::NodeOpened.reached();
         tracing::info!(node = self.facts.node_name, "opened the Node for new pods");
         Ok(StepOutcome::Again)
     }

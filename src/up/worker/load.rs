@@ -1,4 +1,4 @@
-//! What waiting workers ask of S3 and of the API server: `dev/bench --only workers`, which names the addresses by the standard variables of
+//! What waiting workers ask of S3, Auto Scaling and the API server: `dev/bench --only workers`, which names the addresses by the standard variables of
 //! AWS and the number of seconds by one of its own.
 
 use super::{WorkerContext, work};
@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Barrier, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::{Instant as Deadline, timeout};
@@ -32,14 +32,16 @@ const SECONDS: &str = "KUBEBOOT_LOAD_SECONDS";
 /// Where the stand-in for S3 and IMDS listens.
 const ADDRESS: &str = "AWS_ENDPOINT_URL";
 
-/// As much of S3 and of IMDS as a worker asks while it waits, and how often it asks.
+/// As much of S3, Auto Scaling and IMDS as a worker asks while it waits, and how often it asks.
 #[derive(Default)]
 struct Cloud {
-    /// Bodies by path; each is an `ETag`'s own text, for none of them changes.
+    /// Bodies by path. All have one `ETag`, for none of them changes while it is asked for.
     objects: Mutex<BTreeMap<String, String>>,
     /// When S3 was asked, and how often it had nothing new to tell.
     asked: Mutex<Vec<Instant>>,
     unchanged: Mutex<usize>,
+    /// When a launch hook was kept alive.
+    heartbeats: Mutex<Vec<Instant>>,
 }
 
 fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -65,10 +67,19 @@ impl Cloud {
                     text => head.push(text.to_owned()),
                 }
             }
+            let header = |name: &str| {
+                let mut fields = head.iter().filter_map(|line| line.split_once(':'));
+                fields.find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
+            };
+            let mut body = vec![0; header("content-length").map_or(Ok(0), str::parse)?];
+            stream.read_exact(&mut body).await?;
             let path = head.first().and_then(|line| line.split_whitespace().nth(1)).context("a path")?;
             let path = path.split('?').next().unwrap_or_default();
-            let knows = head.iter().any(|line| line.to_ascii_lowercase().starts_with("if-none-match:"));
-            let answer = if path.starts_with("/latest/") { Self::imds(path) } else { self.s3(path, knows) };
+            let answer = match path {
+                "/" => self.auto_scaling(&body),
+                imds if imds.starts_with("/latest/") => Self::imds(imds),
+                object => self.s3(object, header("if-none-match").is_some()),
+            };
             stream.write_all(answer.as_bytes()).await?;
         }
     }
@@ -80,6 +91,14 @@ impl Cloud {
                 .into();
         }
         "HTTP/1.1 404 X\r\nContent-Length: 0\r\n\r\n".into()
+    }
+
+    /// Whatever is asked is done.
+    fn auto_scaling(&self, body: &[u8]) -> String {
+        if String::from_utf8_lossy(body).contains("Action=RecordLifecycleActionHeartbeat") {
+            held(&self.heartbeats).push(Instant::now());
+        }
+        "HTTP/1.1 200 X\r\nContent-Length: 0\r\n\r\n".into()
     }
 
     fn s3(&self, path: &str, knows: bool) -> String {
@@ -165,10 +184,11 @@ fn wait_together(cloud: &Cloud, settings: &Settings, loops: usize, seconds: Dura
         })
     };
     std::thread::scope(|scope| {
-        let numbers = |thread: usize| -> Vec<usize> { (thread..loops).step_by(threads).collect() };
+        let numbers = move |thread: usize| -> Vec<usize> { (thread..loops).step_by(threads).collect() };
         let waiting: Vec<_> = (0..threads).map(|thread| scope.spawn(move || wait(numbers(thread)))).collect();
         together.wait();
         held(&cloud.asked).clear();
+        held(&cloud.heartbeats).clear();
         *held(&cloud.unchanged) = 0;
         let begun = Instant::now();
         waiting.into_iter().try_for_each(|thread| thread.join().expect("no worker panics"))?;
@@ -176,7 +196,14 @@ fn wait_together(cloud: &Cloud, settings: &Settings, loops: usize, seconds: Dura
     })
 }
 
-/// The most in any second, whenever that begins.
+/// How many there are of these within the time that is measured, and the most in any second of it, whenever that begins.
+fn counted(times: &Mutex<Vec<Instant>>, begun: Instant, seconds: Duration) -> (usize, usize) {
+    let mut times = held(times).clone();
+    times.retain(|at| *at >= begun && *at < begun + seconds);
+    times.sort();
+    (times.len(), peak(&times))
+}
+
 fn peak(times: &[Instant]) -> usize {
     let within = |first: usize| times[first..].partition_point(|at| *at - times[first] < SECOND);
     (0..times.len()).map(within).max().unwrap_or_default()
@@ -187,8 +214,10 @@ fn peak(times: &[Instant]) -> usize {
 fn waiting_workers_are_counted() -> Result<()> {
     ensure!(worker_state::observe(Path::new("/"))? == WorkerLocal::Fresh, "this computer is a node of a cluster");
     let seconds = Duration::from_secs(std::env::var(SECONDS)?.parse()?);
+    let of_the_hook = [("group", "demo-workers"), ("launch_hook", "come")];
     let values = [("role", "worker"), ("cluster", "demo"), ("bucket", "bucket"), ("prefix", "prefix")];
-    let values = values.into_iter().map(|(name, value)| (name, value.to_owned())).collect();
+    let values = values.into_iter().chain(of_the_hook);
+    let values = values.map(|(name, value)| (name, value.to_owned())).collect();
     let settings = Settings::load(&Flags { config: None, values }, |_| None)?;
     let cloud = Arc::new(Cloud::default());
     start(&cloud)?;
@@ -210,13 +239,13 @@ fn waiting_workers_are_counted() -> Result<()> {
         *held(&cloud.objects) = objects;
         for loops in LOOPS {
             let begun = wait_together(&cloud, &settings, loops, seconds)?;
-            let mut times = held(&cloud.asked).clone();
-            times.retain(|at| *at >= begun && *at < begun + seconds);
-            times.sort();
+            let (requests, peak) = counted(&cloud.asked, begun, seconds);
+            let (heartbeats, heartbeat_peak) = counted(&cloud.heartbeats, begun, seconds);
             let calls = std::iter::from_fn(|| endpoint.accept().ok()).count();
             let measured = json!({
-                "scene": scene, "loops": loops, "seconds": seconds.as_secs(), "requests": times.len(), "peak": peak(&times),
-                "unchanged": *held(&cloud.unchanged), "api_server": calls,
+                "scene": scene, "loops": loops, "seconds": seconds.as_secs(), "requests": requests, "peak": peak,
+                "unchanged": *held(&cloud.unchanged), "heartbeats": heartbeats, "heartbeat_peak": heartbeat_peak,
+                "api_server": calls,
             });
             say(&format!("\nmeasured {measured}"));
         }

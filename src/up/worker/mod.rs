@@ -174,6 +174,7 @@ async fn pass(context: &mut WorkerContext, deadline: Instant) -> Result<StepOutc
         }
         WorkerStep::SwitchOffCheck => {
             context.check.settle().await?;
+            Point::CheckSwitchedOff.reached();
             Ok(StepOutcome::Again)
         }
         WorkerStep::Join => match time_left::for_attempt(deadline) {
@@ -182,6 +183,7 @@ async fn pass(context: &mut WorkerContext, deadline: Instant) -> Result<StepOutc
         },
         WorkerStep::MarkJoined => {
             worker_state::forget_token(Path::new("/"))?;
+            Point::TokenForgotten.reached();
             let marked = context.mark_joined()?;
             Point::MemberMarked.reached();
             tracing::info!(node = context.facts.node_name, "this machine has joined");
@@ -197,6 +199,7 @@ async fn pass(context: &mut WorkerContext, deadline: Instant) -> Result<StepOutc
             HookAnswer::Settled => {
                 Point::HookCompleted.reached();
                 launch_hook::set_answered(Path::new("/"), &seen.me)?;
+                Point::HookAnswerMarked.reached();
                 Ok(StepOutcome::Again)
             }
             HookAnswer::Ahead => Ok(StepOutcome::Wait(context.hook.ahead())),

@@ -5,6 +5,7 @@ use crate::documented::tells_of;
 use crate::model::joining::{JoinError, JoinToken};
 use crate::model::machine::defect::Defect;
 use crate::model::machine::ids::{InstanceId, Uid};
+use crate::model::worker::revive::ForeignMark;
 use std::time::Duration;
 
 const NOW: u64 = 1_796_000_000;
@@ -71,14 +72,16 @@ fn decided(seen: &WorkerSnapshot) -> WorkerStep {
     decide(seen, &WorkerPolicy::default(), identity)
 }
 
-const OTHER: &str = "aws:///a/i-00000002";
+fn mark() -> ForeignMark {
+    ForeignMark::ProviderId("aws:///a/i-00000002".into())
+}
 
 fn of_other() -> NodeView {
-    NodeView::OfAnother { provider_id: OTHER.into() }
+    NodeView::OfAnother { mark: mark() }
 }
 
 fn taken() -> WorkerWait {
-    WorkerWait::NameTaken { node: "w1".into(), provider_id: OTHER.into() }
+    WorkerWait::NameTaken { node: "w1".into(), mark: mark() }
 }
 
 fn refused() -> NodeView {
@@ -258,7 +261,7 @@ fn a_node_of_a_cluster_has_nothing_to_do_but_to_be_seen() {
             WorkerSnapshot { kubelet_restarted: true, ..joined(missing(500)) },
             WorkerStep::Wait(WorkerWait::Registration { node: "w1".into(), restarted: true }),
         ),
-        (joined(of_other()), WorkerStep::Wait(WorkerWait::NodeTaken { node: "w1".into(), provider_id: OTHER.into() })),
+        (joined(of_other()), WorkerStep::Wait(WorkerWait::NodeTaken { node: "w1".into(), mark: mark() })),
         (joined(NodeView::Unnamed), WorkerStep::Wait(WorkerWait::ProviderId { node: "w1".into() })),
         (
             joined(NodeView::Silent { why: "refused".into() }),
@@ -392,7 +395,7 @@ fn lasting() -> [WorkerWait; 3] {
     [
         WorkerWait::Credentials { why: "it answered 401".into() },
         WorkerWait::Registration { node: "w1".into(), restarted: true },
-        WorkerWait::NodeTaken { node: "w1".into(), provider_id: OTHER.into() },
+        WorkerWait::NodeTaken { node: "w1".into(), mark: mark() },
     ]
 }
 
@@ -415,7 +418,8 @@ fn waits() -> Vec<WorkerWait> {
         WorkerWait::Pause { left: Duration::from_secs(8) },
         WorkerWait::ApiServer { why: "refused".into() },
         WorkerWait::Registration { node: node(), restarted: false },
-        WorkerWait::NameTaken { node: node(), provider_id: "aws:///a/i-00000002\n".into() },
+        WorkerWait::NameTaken { node: node(), mark: ForeignMark::ProviderId("aws:///a/i-00000002\n".into()) },
+        WorkerWait::NameTaken { node: node(), mark: ForeignMark::Address([10, 0, 2, 12].into()) },
         WorkerWait::ProviderId { node: node() },
         WorkerWait::Kubelet,
     ];
