@@ -343,8 +343,8 @@ impl fmt::Display for WorkerWait {
             ),
             Self::OlderApiServer { kubelet, oldest } => write!(
                 f,
-                "every API server to be as new as this machine's kubelet: kubelet is {kubelet}, the oldest API server {oldest}; upgrade the \
-                 control plane, or build the image with an older kubelet"
+                "every API server to be as new as this machine's kubelet: kubelet is {kubelet}, the oldest API server {oldest}; \
+                 upgrade the control plane, or build the image with an older kubelet"
             ),
             Self::Unfit(defects) => {
                 let all: Vec<String> =
@@ -386,8 +386,8 @@ impl fmt::Display for WorkerWait {
             ),
             Self::ProviderId { node } => write!(
                 f,
-                "the Node '{node}' to have a provider ID, which kubelet writes only when it registers; if it gets none, run 'kubectl delete \
-                 node {node}', and this machine registers it anew"
+                "the Node '{node}' to have a provider ID, which kubelet writes only when it registers; if it gets none, run \
+                 'kubectl delete node {node}', and this machine registers it anew"
             ),
             Self::Kubelet => f.write_str("kubelet to answer on this machine: see 'journalctl -u kubelet'"),
         }
