@@ -69,8 +69,8 @@ pub(super) fn node(object: &Value) -> Result<KubeNode> {
         kubelet_version: text(object, "/status/nodeInfo/kubeletVersion"),
         addresses: addresses(object),
         marks: marks(object),
-        is_cordoned: object["spec"]["unschedulable"] == true
-            && object["metadata"]["annotations"].get(CORDONED).is_some(),
+        // One that somebody has opened since keeps the word, which must not count for whoever closes it later.
+        is_cordoned: object["metadata"]["annotations"].get(CORDONED).is_some(),
     })
 }
 

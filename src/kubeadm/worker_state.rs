@@ -4,7 +4,7 @@
 //! a restore leaves as it was: the UID of `kube-system` and the authority.
 
 use super::manifests::DEFAULT_DATA_DIR;
-use super::pki::digest;
+use super::pki::{ca_hashes, digest};
 use super::state::{self, Marker};
 use crate::host::files;
 use crate::model::joining::JoinCluster;
@@ -19,12 +19,12 @@ const MARKER: &str = "var/lib/kubeboot/worker.json";
 /// The schema that this program writes and reads.
 const SCHEMA: u32 = 1;
 /// The largest marker, in bytes.
-const LIMIT: u64 = 4096;
+const LIMIT: u64 = 16 * 1024;
 /// kubelet's credentials, once it has any.
 pub const KUBELET_CONF: &str = "/etc/kubernetes/kubelet.conf";
 
 /// The credentials with which it asks for those: the bootstrap token.
-const BOOTSTRAP_CONF: &str = "/etc/kubernetes/bootstrap-kubelet.conf";
+pub const BOOTSTRAP_CONF: &str = "/etc/kubernetes/bootstrap-kubelet.conf";
 
 /// How far a worker has got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,8 +46,8 @@ pub struct WorkerMarker {
     pub stage: WorkerStage,
     /// UID of the cluster's `kube-system` namespace.
     pub kube_system_uid: Uid,
-    /// Digest of its authorities.
-    pub authority: String,
+    /// The hashes of its authorities' public keys: their certificates are renewed.
+    pub authorities: Vec<String>,
     /// When it was written, by this machine's clock (RFC 3339): for people; nothing is decided by it.
     pub at: String,
 }
@@ -55,17 +55,19 @@ pub struct WorkerMarker {
 /// Which cluster is published.
 #[must_use]
 pub fn identity(cluster: &JoinCluster) -> ClusterIdentity {
-    let authority = digest(cluster.ca_pem.trim().as_bytes());
-    ClusterIdentity { kube_system_uid: cluster.kube_system_uid.clone(), authority }
+    let pem = cluster.ca_pem.trim().as_bytes();
+    // What is no certificate is known by its text. kubeadm refuses it.
+    let authorities = ca_hashes(pem).unwrap_or_else(|_| vec![digest(pem)]);
+    ClusterIdentity { kube_system_uid: cluster.kube_system_uid.clone(), authorities }
 }
 
 impl WorkerMarker {
     /// A marker of this stage; `at` is written when it is saved.
     #[must_use]
     pub fn new(instance: &InstanceId, stage: WorkerStage, cluster: ClusterIdentity) -> Self {
-        let ClusterIdentity { kube_system_uid, authority } = cluster;
+        let ClusterIdentity { kube_system_uid, authorities } = cluster;
         let (instance, at) = (instance.clone(), String::new());
-        Self { schema: SCHEMA, instance, stage, kube_system_uid, authority, at }
+        Self { schema: SCHEMA, instance, stage, kube_system_uid, authorities, at }
     }
 
     /// Writes the marker whole, readable by root alone, below `root` (`/` on a machine).
@@ -113,7 +115,7 @@ impl WorkerMarker {
     /// The cluster that it names.
     #[must_use]
     pub fn cluster(&self) -> ClusterIdentity {
-        ClusterIdentity { kube_system_uid: self.kube_system_uid.clone(), authority: self.authority.clone() }
+        ClusterIdentity { kube_system_uid: self.kube_system_uid.clone(), authorities: self.authorities.clone() }
     }
 }
 
@@ -140,7 +142,7 @@ pub fn has_control_plane(root: &Path, data_dir: Option<&Path>) -> Result<bool> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "this machine is a worker by its disk, and of the control plane by the setting 'role': correct the setting, or run 'kubeboot reset --now \
-     --role worker' here to have it join the control plane"
+     --role worker --group GROUP' here to have it join the control plane"
 )]
 pub struct OfWorker;
 
@@ -162,7 +164,9 @@ pub fn observe(root: &Path) -> Result<WorkerLocal> {
         return Ok(WorkerLocal::OfControlPlane);
     }
     let found = state::traces(root, None);
-    let has_credentials = files::below(root, Path::new(KUBELET_CONF)).exists();
+    let credentials = files::below(root, Path::new(KUBELET_CONF));
+    let has_credentials =
+        credentials.try_exists().with_context(|| format!("failed to look for '{}'", credentials.display()))?;
     Ok(match WorkerMarker::load(root)? {
         None if found.is_empty() => WorkerLocal::Fresh,
         None => WorkerLocal::Unexplained { found },
@@ -229,12 +233,29 @@ mod tests {
     }
 
     #[test]
+    fn a_cluster_is_known_by_its_authorities_keys_and_not_by_the_text_of_its_certificates() {
+        let of = |pem: &str| {
+            let mut cluster = JoinCluster::sample(3);
+            cluster.ca_pem = pem.to_owned();
+            identity(&cluster).authorities
+        };
+        let (ec, rsa) =
+            (include_str!("../../tests/fixtures/pki/ca.crt"), include_str!("../../tests/fixtures/pki/rsa.crt"));
+        assert_eq!(of(&format!("a comment\n{ec}\n")), of(ec));
+        assert_eq!(of(&format!("{ec}{rsa}")), [of(ec), of(rsa)].concat());
+        assert_ne!(of(ec), of(rsa));
+    }
+
+    #[test]
     fn a_disk_of_a_worker_is_no_control_planes() -> Result<()> {
         let root = tempfile::tempdir()?;
         must_be_no_worker(root.path())?;
         marker(WorkerStage::Joined)?.save(root.path())?;
         let error = must_be_no_worker(root.path()).err().context("it is a worker's")?;
-        assert!(error.is::<OfWorker>() && error.to_string().contains("kubeboot reset --now --role worker"), "{error}");
+        assert!(
+            error.is::<OfWorker>() && error.to_string().contains("kubeboot reset --now --role worker --group GROUP"),
+            "{error}"
+        );
         // Whatever lies beside it: that of the control plane counts.
         let claim = ClaimId::parse("6f9619ff-8b86-4011-b42d-00c04fc964ff")?;
         Marker::new(&me()?, &claim, state::MarkerStage::Joining).save(root.path())?;

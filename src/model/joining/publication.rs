@@ -5,7 +5,7 @@
 
 use super::bootstrap_token::BootstrapToken;
 use super::cluster::JoinCluster;
-use super::object::{Join, JoinError, JoinKind};
+use super::object::{Join, JoinError, JoinKind, LARGEST_GENERATION};
 use super::token::JoinToken;
 use crate::model::record::conditional_write::Condition;
 use std::fmt;
@@ -15,6 +15,8 @@ use std::time::Duration;
 pub const LIFETIME: Duration = Duration::from_secs(2 * 60 * 60);
 /// A token with less than this left is followed by another: whoever reads it has the rest to come in.
 pub const RENEWED_BEFORE: Duration = Duration::from_secs(LIFETIME.as_secs() / 3);
+/// What is wrong with a generation that somebody has invented.
+const NO_GENERATION: &str = "its generation is none that counting has reached";
 /// How far the clocks of two leaders may be apart before the one renews what the other has just made.
 const CLOCKS_APART: Duration = Duration::from_secs(5 * 60);
 
@@ -134,14 +136,16 @@ pub fn of_blanking<T: JoinKind>(found: &Found<T>, generation: u64) -> Option<Con
     }
 }
 
-/// The generation of an object, as far as it names one.
+/// The generation of an object, as far as it names one that counting has ever reached.
 #[must_use]
 pub fn generation_of<T: JoinKind>(found: &Found<T>) -> Option<u64> {
-    match found {
+    let named = match found {
         Found::Object { held: Ok(held), .. } => Some(held.generation()),
         Found::Object { held: Err(JoinError::NewerSchema { generation, .. }), .. } => *generation,
         Found::Object { held: Err(JoinError::TooLarge(_) | JoinError::Malformed(_)), .. } | Found::Nothing => None,
-    }
+    };
+    // Somebody has invented a higher one: what follows it would soon be more than readers can hold.
+    named.filter(|named| *named <= LARGEST_GENERATION / 2)
 }
 
 /// Why a leader whose record has this generation writes the object, if it may: `None` for one of the same generation.
@@ -150,6 +154,7 @@ fn fence<T: JoinKind>(found: &Found<T>, own: u64) -> Result<Option<WriteWhy>, Le
     match (held, generation_of(found)) {
         (_, Some(found)) if found > own => Err(Left::Higher { found, own }),
         (_, Some(found)) if found < own => Ok(Some(WriteWhy::Earlier(found))),
+        (Ok(_), None) => Ok(Some(WriteWhy::Damaged(JoinError::Malformed(NO_GENERATION)))),
         (Ok(Join::Blank { .. }), _) => Err(Left::GivenUp),
         (Ok(Join::Published(_)), _) => Ok(None),
         (Err(newer @ JoinError::NewerSchema { .. }), _) => Err(Left::Newer(newer.clone())),
@@ -222,6 +227,12 @@ mod tests {
             (blank(2), write(WriteWhy::Earlier(2))),
             (blank(3), Publication::Leave(Left::GivenUp)),
             (blank(4), higher()),
+            (blank(LARGEST_GENERATION / 2), Publication::Leave(Left::Higher { found: LARGEST_GENERATION / 2, own: 3 })),
+            (blank(LARGEST_GENERATION), write(WriteWhy::Damaged(JoinError::Malformed(NO_GENERATION)))),
+            (
+                object(Ok(Join::Published(published(LARGEST_GENERATION / 2 + 1)))),
+                write(WriteWhy::Damaged(JoinError::Malformed(NO_GENERATION))),
+            ),
             (object(Err(earlier)), write(WriteWhy::Earlier(2))),
             (object(Err(unknown.clone())), Publication::Leave(Left::Newer(unknown))),
             (object(Err(same.clone())), Publication::Leave(Left::Newer(same))),

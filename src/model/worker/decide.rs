@@ -48,8 +48,16 @@ pub fn decide(
         }
         WorkerLocal::Joining { cluster, has_credentials, .. } => {
             let other = published.is_some_and(|published| difference(cluster, &identity(published)).is_some());
-            // Its Node may be there: then it lacks nothing but the word on its own disk.
-            if *has_credentials && !other { half_made(seen) } else { WorkerStep::Wipe(WorkerWipe::HalfMade) }
+            match (*has_credentials, other) {
+                // Its Node may be there: then it lacks nothing but the word on its own disk.
+                (true, false) => half_made(seen),
+                (true, true) => WorkerStep::Wipe(WorkerWipe::HalfMade),
+                // It may have been a node, with credentials that were put aside: it stays what it is while there is nothing to join by.
+                (false, _) => match joinable(seen) {
+                    Ok(()) => WorkerStep::Wipe(WorkerWipe::HalfMade),
+                    Err(wait) => WorkerStep::Wait(wait),
+                },
+            }
         }
         WorkerLocal::Fresh => fresh(seen, policy),
     }
@@ -74,7 +82,9 @@ pub fn difference(here: &ClusterIdentity, published: &ClusterIdentity) -> Option
     if here.kube_system_uid != published.kube_system_uid {
         return Some(OtherCluster::Uid);
     }
-    (here.authority != published.authority).then_some(OtherCluster::Authority)
+    // While an authority is replaced there are two, and a cluster shows one of them or both.
+    let shares_one = here.authorities.iter().any(|own| published.authorities.contains(own));
+    (!shares_one).then_some(OtherCluster::Authority)
 }
 
 /// A machine that is to leave its cluster for another one: it stays what it is until it lacks nothing to join that one.
@@ -153,6 +163,12 @@ pub fn readable<T>(found: &Fetched<T>, object: JoinObject) -> Result<&T, WorkerW
         Fetched::Denied => Err(WorkerWait::Denied(object)),
         Fetched::Silent { why } => Err(WorkerWait::Store { object, why: why.clone() }),
     }
+}
+
+/// That both objects can be read by which a machine joins.
+fn joinable(seen: &WorkerSnapshot) -> Result<(), WorkerWait> {
+    readable(&seen.cluster, JoinObject::Cluster)?;
+    readable(&seen.token, JoinObject::Token).map(drop)
 }
 
 /// A machine whose kubelet has credentials, and whose Node nobody has seen yet.

@@ -79,8 +79,8 @@ pub enum Fetched<T> {
 pub struct ClusterIdentity {
     /// The UID of its `kube-system` namespace.
     pub kube_system_uid: Uid,
-    /// SHA-256 of its authorities, in lower-case hexadecimal.
-    pub authority: String,
+    /// What its authorities are known by, whatever their certificates say besides: the hashes of their public keys.
+    pub authorities: Vec<String>,
 }
 
 /// The state on a worker's disk.

@@ -9,14 +9,15 @@ use crate::kubeadm::last_words::last_words;
 use crate::kubeadm::pki;
 use crate::kubeadm::run::Kubeadm;
 use crate::kubeadm::wipe::{self, MemberData};
-use crate::kubeadm::worker_state::{WorkerMarker, WorkerStage, identity};
+use crate::kubeadm::worker_state::{BOOTSTRAP_CONF, KUBELET_CONF, WorkerMarker, WorkerStage, identity};
 use crate::model::joining::{Join, JoinCluster, JoinToken};
 use crate::model::up::back_off::back_off;
 use crate::model::worker::snapshot::{Fetched, LaunchHookState, WorkerSnapshot};
+use crate::model::worker::step::WorkerWipe;
 use crate::node::Facts;
 use crate::node::credentials::FOLDER;
 use crate::node::point::Point;
-use crate::node::worker_node;
+use crate::node::{kubelet_health, worker_node};
 use crate::up::failed_attempt::FailedAttempt;
 use crate::up::init::progress;
 use crate::up::time_left::for_attempt;
@@ -37,25 +38,25 @@ impl WorkerContext {
         let attempted = self.hook.beside(seen.hook, attempt).await;
         tidy();
         match attempted {
-            Ok(()) => {
-                self.failures = 0;
-                Ok(StepOutcome::Again)
-            }
+            Ok(()) => Ok(StepOutcome::Again),
             Err(error) => self.after_failure(&error, deadline).await,
         }
     }
 
     /// What kubelet said is told while it is still there; the next pass wipes.
     async fn after_failure(&mut self, error: &anyhow::Error, deadline: Instant) -> Result<StepOutcome> {
-        let failed = FailedAttempt::after(self.failed.as_ref(), error, deadline);
+        let mut failed = FailedAttempt::after(self.failed.as_ref(), error, deadline);
+        if failed.exit == Exit::Kubeadm && waits_for_its_certificate().await {
+            failed.exit = Exit::TryAgain;
+            failed.text.push_str("; kubelet runs here, and its request for a certificate was not approved: see the leader by 'kubeboot status' on a control-plane machine");
+        }
         tracing::error!("{}", failed.text);
         if error.downcast_ref::<Failure>().is_some() {
             for line in last_words(self.facts.documents.cri_socket()).await {
                 tracing::error!("{line}");
             }
         }
-        self.failures = self.failures.saturating_add(1);
-        self.next_attempt = Some(Instant::now() + back_off(self.failures));
+        self.count_failure();
         let (reason, exit) = (failed.text.clone(), failed.exit);
         self.failed = Some(failed);
         if error.downcast_ref::<Exit>() == Some(&Exit::Usage) {
@@ -64,11 +65,21 @@ impl WorkerContext {
         Ok(StepOutcome::Wait(Waiting { reason, pause: POLL_INTERVAL, exit }))
     }
 
+    /// The next attempt comes after a pause that grows with every one that no Node has come of.
+    fn count_failure(&mut self) {
+        self.failures = self.failures.saturating_add(1);
+        self.next_attempt = Some(Instant::now() + back_off(self.failures));
+    }
+
     /// Wipes this machine: the marker goes last.
     ///
     /// # Errors
     /// Names the step that failed.
-    pub(super) async fn wipe(&mut self, hook: LaunchHookState) -> Result<StepOutcome> {
+    pub(super) async fn wipe(&mut self, why: &WorkerWipe, hook: LaunchHookState) -> Result<StepOutcome> {
+        // An attempt that has failed was counted.
+        if *why == WorkerWipe::HalfMade && self.next_attempt.is_none_or(|next| next <= Instant::now()) {
+            self.count_failure();
+        }
         let socket = self.facts.documents.cri_socket();
         let wiped = wipe::wipe(&self.kubeadm, None, socket, MemberData::Removed);
         self.hook.beside(hook, wiped).await.context(Exit::Kubeadm)?;
@@ -99,8 +110,16 @@ impl WorkerContext {
         let mut marker = WorkerMarker::load(root)?.context("the marker of this worker is gone")?;
         marker.stage = WorkerStage::Joined;
         marker.save(root)?;
+        (self.failures, self.failed) = (0, None);
         Ok(StepOutcome::Again)
     }
+}
+
+/// Whether kubelet runs here with the bootstrap token alone: then the attempt has failed for want of somebody who approves, and so it does on
+/// every machine.
+async fn waits_for_its_certificate() -> bool {
+    let is_there = |file: &str| Path::new(file).exists();
+    is_there(BOOTSTRAP_CONF) && !is_there(KUBELET_CONF) && kubelet_health::answers().await == Some(true)
 }
 
 /// One `kubeadm join`, to its end.

@@ -147,6 +147,10 @@ async fn pass(context: &mut WorkerContext, deadline: Instant) -> Result<StepOutc
     let (seen, step) = context.look().await?;
     context.announce(&step);
     context.is_unfit = matches!(step, WorkerStep::Wait(WorkerWait::Unfit(_)));
+    if matches!(&step, WorkerStep::Wait(what) if !matches!(what, WorkerWait::Pause { .. })) {
+        // What is waited for now is the reason, and no attempt that was made before.
+        context.failed = None;
+    }
     if seen.hook == LaunchHookState::Due && step.keeps_hook_alive() {
         context.hook.keep_alive().await;
     }
@@ -170,7 +174,7 @@ async fn pass(context: &mut WorkerContext, deadline: Instant) -> Result<StepOutc
         }
         WorkerStep::Wipe(why) => {
             tracing::warn!(reason = %why, "wiping what kubeadm left on this machine");
-            context.wipe(seen.hook).await
+            context.wipe(&why, seen.hook).await
         }
         WorkerStep::SwitchOffCheck => {
             context.check.settle().await?;

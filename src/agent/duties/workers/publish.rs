@@ -3,7 +3,7 @@
 use super::{Seen, say};
 use crate::aws::store::{Store, Written};
 use crate::bucket::{join, keys};
-use crate::kube::{Client, Kubeconfig};
+use crate::kube::{Bypassed, Client, Kubeconfig};
 use crate::kubeadm::pki::ca_hashes;
 use crate::model::joining::oldest::oldest;
 use crate::model::joining::publication::{
@@ -58,11 +58,15 @@ impl Publisher {
     async fn publish(&mut self, seen: &Seen) -> Result<()> {
         let client = seen.client(&self.facts).await?;
         let published = seen.record.published().context("the record names no cluster")?;
+        // kubeadm writes the first of several there.
         ensure!(
-            ca_hashes(&seen.kubeconfig.authority)? == published.ca_hashes,
-            "the authority in this machine's admin.conf is not the one that the cluster record names: 'kubeboot check' here says what to do"
+            ca_hashes(&seen.kubeconfig.authority)?.iter().all(|hash| published.ca_hashes.contains(hash)),
+            "the authority in this machine's admin.conf is not one that the cluster record names: move /etc/kubernetes/admin.conf away, and \
+             run 'kubeadm init phase kubeconfig admin' here, which writes it from /etc/kubernetes/pki/ca.crt"
         );
-        client.ensure_bootstrap_rbac().await?;
+        if let Err(error) = client.ensure_bootstrap_rbac().await {
+            return Err(taken_back(&self.store, &client, seen.record.generation, error).await);
+        }
         let found = join::read::<JoinCluster>(&self.store, keys::JOIN_CLUSTER).await.context(READ)?;
         let port = self.facts.api_port();
         let addresses = seen.addresses.iter().map(|address| SocketAddr::new(*address, port));
@@ -87,6 +91,25 @@ impl Publisher {
         // A worker that finds a token finds the cluster of it.
         publish_cluster(&self.store, &found, wanted).await?;
         renew_token(&self.store, &client, seen.record.generation, now(), &mut self.spare).await
+    }
+}
+
+/// The error of a cluster in which a token must not be. Where Kubernetes approves by itself what tokens ask for, the one that is published
+/// makes whoever reads it any machine, so Kubernetes is to forget it at once.
+async fn taken_back(store: &Store, client: &Client, generation: u64, error: anyhow::Error) -> anyhow::Error {
+    if !error.is::<Bypassed>() {
+        return error;
+    }
+    let found = match join::read::<JoinToken>(store, keys::JOIN_TOKEN).await {
+        Ok(found) => found,
+        Err(failed) => {
+            return error.context(format!("the published token may be valid, for it was not read: {failed:#}"));
+        }
+    };
+    let Some(token) = published_token(&found, generation) else { return error };
+    match client.delete_bootstrap_token(token.id()).await {
+        Ok(_) => error.context("the published token was taken back"),
+        Err(failed) => error.context(format!("the published token is still valid: {failed:#}")),
     }
 }
 
@@ -317,6 +340,22 @@ mod tests {
         renew_token(&store, &client, 3, at, &mut spare).await?;
         let (next, ids) = tokens(&bucket, &api)?;
         assert!(next.token != published.token && ids == [next.token.id()]);
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_token_is_taken_back_where_kubernetes_approves_by_itself_and_for_nothing_else() -> Result<()> {
+        let ((bucket, store), (api, client)) = (Bucket::start(Fault::None).await?, Api::start().await?);
+        renew_token(&store, &client, 3, now(), &mut None).await?;
+        let (published, _) = tokens(&bucket, &api)?;
+        let other = taken_back(&store, &client, 3, anyhow!("no answer")).await;
+        assert_eq!((other.to_string().as_str(), tokens(&bucket, &api)?.1.len()), ("no answer", 1));
+        api.set_bypass(Some(serde_json::json!({"allowed": true, "reason": "a binding"})));
+        let bypassed = client.ensure_bootstrap_rbac().await.err().context("it is approved by others")?;
+        let told = format!("{:#}", taken_back(&store, &client, 3, bypassed).await);
+        assert!(told.starts_with("the published token was taken back: ") && told.contains("a binding"), "{told}");
+        let (stands, ids) = tokens(&bucket, &api)?;
+        assert_eq!((stands, ids), (published, Vec::new()));
         Ok(())
     }
 }

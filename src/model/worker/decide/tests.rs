@@ -17,7 +17,7 @@ fn me() -> InstanceId {
 
 /// A digest that is the text itself.
 fn identity(cluster: &JoinCluster) -> ClusterIdentity {
-    ClusterIdentity { kube_system_uid: cluster.kube_system_uid.clone(), authority: cluster.ca_pem.clone() }
+    ClusterIdentity { kube_system_uid: cluster.kube_system_uid.clone(), authorities: vec![cluster.ca_pem.clone()] }
 }
 
 fn here() -> ClusterIdentity {
@@ -279,7 +279,10 @@ fn a_node_of_a_cluster_has_nothing_to_do_but_to_be_seen() {
 fn another_cluster_stops_it_unless_the_settings_have_it_rejoin() {
     let of =
         |cluster| WorkerSnapshot { local: WorkerLocal::Joined { instance: me(), cluster }, ..joined(NodeView::Mine) };
-    let other_ca = || ClusterIdentity { authority: "another".into(), ..here() };
+    let other_ca = || ClusterIdentity { authorities: vec!["another".into()], ..here() };
+    // While an authority is replaced, one of two is enough.
+    let both = ClusterIdentity { authorities: [vec!["another".into()], here().authorities].concat(), ..here() };
+    assert_eq!(decided(&of(both)), decided(&of(here())));
     for (cluster, how) in [(other_uid(), OtherCluster::Uid), (other_ca(), OtherCluster::Authority)] {
         let seen = of(cluster);
         assert_eq!(decided(&seen), WorkerStep::Stop(WorkerStop::OtherCluster(how)));
