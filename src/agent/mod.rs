@@ -196,7 +196,7 @@ impl Agent {
                     self.since.begin();
                     self.looker.ending = Some((ending, states));
                     self.looker.named = watch.group();
-                    let pause = self.pass().await;
+                    let pause = self.pass(watch).await;
                     let group = self.looker.hook_group();
                     self.hook.beside(group, HookWork::Holding, sleep(pause)).await;
                 }
@@ -205,8 +205,8 @@ impl Agent {
     }
 
     /// One pass of a machine that is being terminated; how long to pause afterwards.
-    async fn pass(&mut self) -> Duration {
-        match self.try_pass().await {
+    async fn pass(&mut self, watch: &mut Watch) -> Duration {
+        match self.try_pass(watch).await {
             Ok(pause) => pause,
             Err(error) => {
                 let words = format!("this machine is being terminated, and stays for now: {error:#}");
@@ -217,7 +217,7 @@ impl Agent {
         }
     }
 
-    async fn try_pass(&mut self) -> Result<Duration> {
+    async fn try_pass(&mut self, watch: &mut Watch) -> Result<Duration> {
         let reset = ResetContext::for_hook(self.settings.clone()).await?;
         // Without the lock first: a machine that only holds must be in nobody's way.
         let step = self.decide(&reset).await?;
@@ -228,6 +228,10 @@ impl Agent {
         let waits = |why: &str| tracing::info!("waiting: {why}");
         let lock = Lock::acquire(Path::new(lock::PATH), COMMAND, LOCK_TIMEOUT, waits);
         let lock = self.hook.beside(self.looker.hook_group(), HookWork::Holding, lock).await?;
+        // A look without a quorum, and the wait for the lock, take so long that what ends this machine may have been taken back.
+        let looked = self.hook.beside(self.looker.hook_group(), HookWork::Holding, watch.look()).await;
+        let Some(ending) = watch.ending(self.since.known_for()) else { return Ok(Duration::ZERO) };
+        self.looker.ending = Some((ending, looked));
         // What was seen before may be what `up` has ended with.
         let reset = reset.anew();
         let step = self.decide(&reset).await?;

@@ -6,6 +6,7 @@ and deletes DIR then if nothing else is in it.
 """
 
 import contextlib
+import gc
 import io
 import os
 import selectors
@@ -39,6 +40,9 @@ class _Nursery(socketserver.ForkingMixIn, socketserver.UnixStreamServer):
 def serve(folder: Path, run: Callable[[list[str]], int]) -> None:
     """Carries out commands by `run` until the end of standard input."""
     lifetime.spawn = _forked
+    # What is loaded stays: nobody looks through it for garbage, and no fork copies its pages for that.
+    gc.collect()
+    gc.freeze()
     folder.mkdir(parents=True, exist_ok=True)
     with _Nursery(folder, run) as server, selectors.DefaultSelector() as ready:
         ready.register(server, selectors.EVENT_READ)

@@ -39,6 +39,8 @@ pub struct LossInput<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LossReport {
     voters: Vec<Voter>,
+    /// Where nobody remembers the members: those that began to join and may have had a vote before they could say so.
+    newcomers: Vec<Voter>,
     cluster_id: String,
     kube_system_uid: String,
     record: String,
@@ -79,8 +81,10 @@ impl LossReport {
             None => remembered(scene),
         };
         voters.sort_by_key(|voter| (voter.disk != Disk::FreshHere, voter.answers, voter.instance.clone()));
+        let newcomers = if scene.members.is_some() { Vec::new() } else { newcomers(scene) };
         Self {
             voters,
+            newcomers,
             cluster_id: scene.record.claim_id.to_string(),
             kube_system_uid: scene.published.kube_system_uid.to_string(),
             record: scene.places.0.to_owned(),
@@ -109,10 +113,21 @@ fn listed(scene: &LossInput<'_>, member: &Member) -> Voter {
     }
 }
 
+/// What the machines of this cluster said.
+fn said<'a>(scene: &'a LossInput<'_>) -> impl Iterator<Item = &'a Registration> {
+    scene.registrations.iter().filter(|found| found.claim_id.as_ref() == Some(&scene.record.claim_id))
+}
+
+/// Others that began to join, never said that they were voters, and are not gone. This machine knows its own disk.
+fn newcomers(scene: &LossInput<'_>) -> Vec<Voter> {
+    let unsaid =
+        said(scene).filter(|found| found.may_have_voted() && !found.was_voter() && found.instance != *scene.me);
+    unsaid.map(|found| voter(scene, Some(&found.instance), Some(found))).filter(|voter| !voter.is_gone()).collect()
+}
+
 /// Those of this cluster that said they were voters, and the one that initialised.
 fn remembered(scene: &LossInput<'_>) -> Vec<Voter> {
-    let ours = |found: &&Registration| found.was_voter() && found.claim_id.as_ref() == Some(&scene.record.claim_id);
-    let said = scene.registrations.iter().filter(ours);
+    let said = said(scene).filter(|found| found.was_voter());
     let mut all: Vec<Voter> = said.map(|found| voter(scene, Some(&found.instance), Some(found))).collect();
     let first = &scene.published.initialised_by;
     if all.iter().all(|voter| voter.instance.as_ref() != Some(first)) {
@@ -200,6 +215,9 @@ impl fmt::Display for LossReport {
         for voter in &self.voters {
             writeln!(f, "- {voter}")?;
         }
+        for newcomer in &self.newcomers {
+            writeln!(f, "- {newcomer}; it began to join, and may have had a vote before it could say so")?;
+        }
         writeln!(
             f,
             "the record: {} (cluster ID {}, kube-system {})",
@@ -227,29 +245,40 @@ impl LossReport {
             return Ok(());
         }
         let has_data = |voter: &&Voter| !voter.is_gone() && voter.disk != Disk::FreshHere;
-        let kept = self.voters.iter().filter(has_data).filter_map(|voter| voter.instance.as_ref());
-        let kept: Vec<&str> = kept.map(InstanceId::as_str).collect();
-        if kept.is_empty() {
+        let kept = instances(self.voters.iter().filter(has_data));
+        let newcomers = instances(self.newcomers.iter());
+        if !kept.is_empty() {
             return writeln!(
                 f,
-                "what to do: no machine is left that has the data, and kubeboot never initialises over a ready record. With a snapshot of \
-                 etcd, restore it by hand with etcd's own tools and the keys above; without one, give the cluster up: {retire}"
+                "what to do: too few voters can come back for a quorum. The data is on {}: keep it before anything else, by \
+                 'kubeboot snapshot save --unconfirmed' there. Then terminate {}, and have the snapshot that this has printed restored \
+                 by 'kubeboot restore --snapshot' on a new machine of the group, or give the cluster up: {retire}",
+                kept.join(", "),
+                [kept.clone(), newcomers].concat().join(", ")
             );
+        }
+        f.write_str(
+            "what to do: no machine is left that has the data, and kubeboot never initialises over a ready record. ",
+        )?;
+        if !newcomers.is_empty() {
+            write!(f, "While {} may have had a vote, nothing is restored: terminate it. ", newcomers.join(" or "))?;
         }
         writeln!(
             f,
-            "what to do: too few voters can come back for a quorum. The data is on {}: keep it before anything else (copy etcd's data \
-             directory, or 'etcdctl snapshot save' where etcd answers). Restore it by hand with etcd's own tools and the keys above, or \
-             give the cluster up: terminate its machines, then {retire}",
-            kept.join(", ")
+            "With a snapshot of etcd, have it restored by 'kubeboot restore --latest' on a machine of the group, which says before it \
+             asks what would be lost; without one, give the cluster up: {retire}"
         )
     }
+}
+
+fn instances<'a>(voters: impl Iterator<Item = &'a Voter>) -> Vec<&'a str> {
+    voters.filter_map(|voter| voter.instance.as_ref()).map(InstanceId::as_str).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::machine::ids::ClaimId;
+    use crate::model::machine::ids::{ClaimId, Nonce};
     use crate::model::membership::registration::{RegistrationPhase, SCHEMA, Versions};
     use crate::model::record::cluster::RecordState;
     use crate::model::record::identity::Identity;
@@ -383,6 +412,38 @@ mod tests {
             let told = told(members, &words);
             assert!(told.contains(expected), "{words:?}: {expected}\nis not in\n{told}");
         }
+    }
+
+    #[test]
+    fn who_may_have_had_a_vote_is_to_be_terminated_before_anything_is_restored() {
+        let gone = |n| (n, state(Ec2State::Terminated));
+        let began = |n| Registration {
+            phase: RegistrationPhase::Joining,
+            member_id: None,
+            lease_nonce: Some(Nonce::parse("00000000-0000-4000-8000-000000000001").unwrap()),
+            ..registered(n, UUID)
+        };
+        let registrations = [registered(1, UUID), began(2), began(3), began(5)];
+        // Machine 2 is gone, and machine 5 is this one.
+        let words = [gone(1), gone(2), (3, state(Ec2State::Running)), (5, state(Ec2State::Running))];
+        let told = told_at((5, true), &registrations, 1, None, &words);
+        for line in [
+            "- i-00000003 at 10.77.0.3: EC2 says running; it last wrote about itself at 2026-01-02T03:04:03Z; it began to join, and may",
+            "While i-00000003 may have had a vote, nothing is restored: terminate it. With a snapshot",
+            "'kubeboot restore --latest'",
+        ] {
+            assert!(told.contains(line), "{line}\nis not in\n{told}");
+        }
+        assert!(!told.contains("- i-00000002") && !told.contains("- i-00000005"), "{told}");
+        // With data left, both are ended before the restore.
+        let words = [(1, state(Ec2State::Running)), (3, state(Ec2State::Running)), gone(2), gone(4)];
+        let registrations = [registered(1, UUID), registered(4, UUID), registered(2, UUID), began(3)];
+        let told = told_at((5, true), &registrations, 1, None, &words);
+        assert!(told.contains("The data is on i-00000001: keep it"), "{told}");
+        assert!(told.contains("Then terminate i-00000001, i-00000003, and have the snapshot"), "{told}");
+        // Where etcd's own list is known, a vote is no guess.
+        let members = Members(vec![voter(1, true), voter(2, false)]);
+        assert!(!told_at((5, true), &registrations, 1, Some(members), &words).contains("began to join"));
     }
 
     #[test]

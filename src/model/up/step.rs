@@ -604,8 +604,8 @@ impl fmt::Display for Stop {
             Self::AllVotersGone { instances } => {
                 write!(
                     f,
-                    "every machine that ever was a voter is gone ({}): kubeboot never initialises over a ready record; restore etcd from a \
-                     snapshot, or retire the cluster",
+                    "every machine that ever was a voter is gone ({}): kubeboot never initialises over a ready record; have a \
+                     snapshot restored by 'kubeboot restore --latest' on a machine of the group, or give the cluster up by 'kubeboot retire'",
                     list(instances)
                 )
             }

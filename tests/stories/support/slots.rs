@@ -3,7 +3,7 @@
 use std::sync::{Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
 
 /// Machines per core. Most of a story is waiting.
-const MACHINES_PER_CORE: usize = 4;
+const MACHINES_PER_CORE: usize = 6;
 
 static FREE: LazyLock<(Mutex<usize>, Condvar)> = LazyLock::new(|| (Mutex::new(capacity()), Condvar::new()));
 
