@@ -135,7 +135,7 @@ fn named(seen: &WorkerSnapshot) -> WorkerStep {
             let (node, provider_id) = (seen.node_name.clone(), provider_id.clone());
             WorkerStep::Wait(WorkerWait::NameTaken { node, provider_id })
         }
-        NodeView::Silent { why } | NodeView::Refused { why } => {
+        NodeView::Silent { why } | NodeView::Refused { why, .. } => {
             WorkerStep::Wait(WorkerWait::ApiServer { why: why.clone() })
         }
         NodeView::NotAsked | NodeView::Missing { .. } | NodeView::Mine | NodeView::Unnamed => WorkerStep::Join,
@@ -184,7 +184,7 @@ pub fn awaited(node: &NodeView, name: &str, restarted: bool) -> Option<WorkerWai
             Some(WorkerWait::ApiServer { why })
         }
         NodeView::Silent { why } => Some(WorkerWait::ApiServer { why: why.clone() }),
-        NodeView::Refused { why } => Some(WorkerWait::Credentials { why: why.clone() }),
+        NodeView::Refused { why, .. } => Some(WorkerWait::Credentials { why: why.clone() }),
         NodeView::Unnamed => Some(WorkerWait::ProviderId { node: node_name }),
         NodeView::OfAnother { provider_id } => {
             Some(WorkerWait::NodeTaken { node: node_name, provider_id: provider_id.clone() })

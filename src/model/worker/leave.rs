@@ -2,7 +2,7 @@
 //! lets the machine go. A worker has nothing that could be lost, so it always goes in the end.
 
 use super::drain::{PodFate, PodId, SeenPod};
-use super::revive::NodeView;
+use super::revive::{NodeView, REFUSED_GRACE};
 use crate::model::agent::served::{AgentState, HoldReason};
 use crate::model::agent::{self, Ending, HookView};
 use crate::model::duration::in_words;
@@ -11,8 +11,6 @@ use std::time::Duration;
 
 /// How long before its end a hook is completed with what is left: two heartbeats may get lost, and the answer takes its time.
 const HOOK_MARGIN: Duration = Duration::from_secs(30);
-/// How long an API server must refuse this machine's credentials before it goes without being drained: one that has just started may.
-const REFUSED_GRACE: Duration = Duration::from_secs(30);
 /// How long before EC2 takes a Spot instance draining ends.
 const SPOT_MARGIN: Duration = Duration::from_secs(10);
 
@@ -125,10 +123,10 @@ pub fn decide(seen: &WorkerLeaving) -> WorkerLeaveStep {
         let pods = waited_for.map(|pods| pods.len());
         return go(seen, WorkerGoes::TimeUp { after: ending.known_for, pods });
     }
-    if matches!(seen.node, NodeView::Refused { .. }) && ending.known_for >= REFUSED_GRACE {
+    if matches!(seen.node, NodeView::Refused { lasted, .. } if lasted >= REFUSED_GRACE) {
         return go(seen, WorkerGoes::NoCredentials);
     }
-    if let NodeView::Silent { why } | NodeView::Refused { why } = &seen.node {
+    if let NodeView::Silent { why } | NodeView::Refused { why, .. } = &seen.node {
         return hold_for_server(why);
     }
     if !seen.is_cordoned {
@@ -295,8 +293,8 @@ mod tests {
         NodeView::OfAnother { provider_id: "aws:///a/i-00000002".into() }
     }
 
-    fn refused() -> NodeView {
-        NodeView::Refused { why: "401".into() }
+    fn refused(lasted: Duration) -> NodeView {
+        NodeView::Refused { why: "401".into(), lasted }
     }
 
     fn unknown() -> NodeView {
@@ -346,11 +344,16 @@ mod tests {
                 WorkerLeaveStep::Hold(WorkerHold::ApiServer { why: "refused".into() }),
             ),
             (
-                WorkerLeaving { node: refused(), ending: Some(ending(MINUTE / 3)), ..seen(vec![web(None)]) },
+                // It is refused for the first time, however long its end has been known.
+                WorkerLeaving { node: refused(Duration::ZERO), ..seen(vec![web(None)]) },
                 WorkerLeaveStep::Hold(WorkerHold::ApiServer { why: "401".into() }),
             ),
             (
-                WorkerLeaving { node: refused(), ..seen(vec![web(None)]) },
+                WorkerLeaving { node: refused(MINUTE / 3), ..seen(vec![web(None)]) },
+                WorkerLeaveStep::Hold(WorkerHold::ApiServer { why: "401".into() }),
+            ),
+            (
+                WorkerLeaving { node: refused(MINUTE / 2), ending: Some(ending(MINUTE / 2)), ..seen(vec![web(None)]) },
                 WorkerLeaveStep::Answer(WorkerGoes::NoCredentials),
             ),
             (

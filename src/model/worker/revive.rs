@@ -8,6 +8,10 @@ pub const GONE_GRACE: Duration = Duration::from_mins(2);
 /// The same of a machine whose join was never completed: kubelet was restarted meanwhile, and has registered nothing.
 pub const GIVEN_UP_GRACE: Duration = Duration::from_mins(5);
 
+/// How long every answer must refuse a machine's credentials before that counts: an API server that has just started, or one of several
+/// behind the endpoint, may do so once.
+pub const REFUSED_GRACE: Duration = Duration::from_secs(30);
+
 /// What an API server under this machine's authority says of its Node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NodeView {
@@ -22,6 +26,8 @@ pub enum NodeView {
     Refused {
         /// Why.
         why: String,
+        /// Since when, without another answer, by this machine's own clock.
+        lasted: Duration,
     },
     /// There is none of its name.
     Missing {
@@ -68,7 +74,7 @@ mod tests {
             (missing(3600), false, true, false),
             (NodeView::NotAsked, false, false, false),
             (NodeView::Silent { why: "refused".into() }, false, false, false),
-            (NodeView::Refused { why: "401".into() }, false, false, false),
+            (NodeView::Refused { why: "401".into(), lasted: GONE_GRACE }, false, false, false),
             (NodeView::Mine, false, false, false),
             (NodeView::OfAnother { provider_id: "aws:///a/i-00000002".into() }, false, false, false),
             (NodeView::Unnamed, false, false, false),
