@@ -11,6 +11,10 @@ use std::time::Duration;
 
 /// How long before its end a hook is completed with what is left: two heartbeats may get lost, and the answer takes its time.
 const HOOK_MARGIN: Duration = Duration::from_secs(30);
+/// What is said of a machine whose disk and role are of two kinds.
+pub const OF_CONTROL_PLANE: &str = "this machine is a node of a control plane by its disk, and a worker by the setting 'role', so it is \
+                                    not drained and answers no hook: correct the setting and run 'systemctl restart kubeboot-agent'; if it \
+                                    is a worker, remove what is here of a control plane";
 /// How long before EC2 takes a Spot instance draining ends.
 const SPOT_MARGIN: Duration = Duration::from_secs(10);
 
@@ -23,13 +27,15 @@ pub struct WorkerLeaving {
     pub hook: HookView,
     /// How long that hook lasts in all, as far as that is known.
     pub hook_lasts: Option<Duration>,
+    /// Whether anything of a control plane is on its disk, or may be: then it may be a voter, or the last one.
+    pub of_control_plane: bool,
     /// How long the settings let it evict.
     pub drain_timeout: Duration,
     /// Whether kubelet has credentials: without any there is no Node to drain.
     pub has_credentials: bool,
     /// Its Node, asked now: what has its name need not be its own.
     pub node: NodeView,
-    /// Whether the marker of leaving is on the disk: no `up` joins over it.
+    /// Whether the marker of leaving is on the disk, so that no `up` joins over it, or cannot be.
     pub is_marked: bool,
     /// Whether this process has closed the Node for new pods.
     pub is_cordoned: bool,
@@ -73,6 +79,8 @@ pub enum WorkerLeaveStep {
 /// What is waited for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WorkerHold {
+    /// Its disk is a control plane's: whoever goes like a worker with that may take the last copy of a cluster with it.
+    OfControlPlane,
     /// An API server to answer.
     ApiServer {
         /// Why it does not.
@@ -109,6 +117,9 @@ pub enum WorkerGoes {
 #[must_use]
 pub fn decide(seen: &WorkerLeaving) -> WorkerLeaveStep {
     let Some(ending) = &seen.ending else { return WorkerLeaveStep::Watch };
+    if seen.of_control_plane {
+        return WorkerLeaveStep::Hold(WorkerHold::OfControlPlane);
+    }
     if !seen.is_marked {
         return WorkerLeaveStep::Mark;
     }
@@ -190,6 +201,7 @@ impl WorkerLeaveStep {
             }
             Self::Hold(WorkerHold::Pods { blocked: Some(_), .. }) => AgentState::Holding(HoldReason::Pods),
             Self::Hold(WorkerHold::ApiServer { .. }) => AgentState::Holding(HoldReason::Blocked),
+            Self::Hold(WorkerHold::OfControlPlane) => AgentState::Holding(HoldReason::Disk),
             Self::Answer(WorkerGoes::NoNode) | Self::Rest(WorkerGoes::NoNode) => {
                 AgentState::Done(agent::Answer::NeverMember)
             }
@@ -218,6 +230,7 @@ impl fmt::Display for WorkerLeaveStep {
 impl fmt::Display for WorkerHold {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::OfControlPlane => write!(f, "it stays for now: {OF_CONTROL_PLANE}"),
             Self::ApiServer { why } => write!(f, "it stays for now: no API server lets it be drained: {why}"),
             Self::Pods { left, blocked: None } => write!(f, "it is being drained: {} to end", counted(*left)),
             Self::Pods { left, blocked: Some((pod, why)) } => {
@@ -276,6 +289,7 @@ mod tests {
             ending: Some(ending(MINUTE)),
             hook: HookView::Waits,
             hook_lasts: None,
+            of_control_plane: false,
             drain_timeout: 10 * MINUTE,
             has_credentials: true,
             node: NodeView::Mine,
@@ -320,6 +334,18 @@ mod tests {
             (WorkerLeaving { ending: None, ..seen(vec![]) }, WorkerLeaveStep::Watch),
             (WorkerLeaving { is_marked: false, has_credentials: false, ..seen(vec![]) }, WorkerLeaveStep::Mark),
             (WorkerLeaving { has_credentials: false, ..seen(vec![]) }, WorkerLeaveStep::Answer(WorkerGoes::NoNode)),
+            // Not even the marker is written over the disk of a control plane, and no time is ever up.
+            (
+                WorkerLeaving {
+                    of_control_plane: true,
+                    is_marked: false,
+                    has_credentials: false,
+                    ending: whole.clone(),
+                    ..seen(vec![])
+                },
+                WorkerLeaveStep::Hold(WorkerHold::OfControlPlane),
+            ),
+            (WorkerLeaving { of_control_plane: true, ending: None, ..seen(vec![]) }, WorkerLeaveStep::Watch),
             (WorkerLeaving { is_cordoned: false, ..seen(vec![]) }, WorkerLeaveStep::Cordon),
             // What has its name is no Node of its own: it is neither closed nor emptied.
             (
@@ -431,12 +457,15 @@ mod tests {
         assert_eq!(state(vec![]), "done");
         assert_eq!(decide(&WorkerLeaving { has_credentials: false, ..seen(vec![]) }).state().name(), "done");
         assert_eq!(decide(&WorkerLeaving { pods: PodsView::NotAsked, ..seen(vec![]) }).state().name(), "holding");
+        let of_control_plane = WorkerLeaving { of_control_plane: true, ..seen(vec![]) };
+        assert_eq!(decide(&of_control_plane).state(), AgentState::Holding(HoldReason::Disk));
     }
 
     #[test]
     fn every_hold_and_every_end_has_a_row_on_the_page() {
         let blocked = Some((SeenPod::sample("db").id, "budget".to_owned()));
         let holds = [
+            WorkerHold::OfControlPlane,
             WorkerHold::ApiServer { why: "refused".into() },
             WorkerHold::Pods { left: 2, blocked: None },
             WorkerHold::Pods { left: 2, blocked },

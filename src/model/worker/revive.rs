@@ -1,6 +1,11 @@
 //! A running kubelet registers its Node once, when it starts. Whoever deletes that Node, or restores a cluster that never had it, leaves
 //! a machine that serves nobody until kubelet is restarted.
 
+use super::decide::difference;
+use super::snapshot::{ClusterIdentity, Fetched};
+use super::step::{OtherCluster, WorkerStop};
+use crate::model::joining::{Join, JoinCluster};
+use std::fmt;
 use std::time::Duration;
 
 /// How long an API server must have had no Node of this machine.
@@ -60,9 +65,89 @@ pub fn restarts_kubelet(node: &NodeView, restarted: bool, leaves: bool) -> bool 
     }
 }
 
+/// Why kubelet is not restarted although its Node is gone: it would register this machine with whoever answers at the endpoint under the same
+/// authority, and nobody would have to let it in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unregistered {
+    /// The published cluster is another one.
+    OtherCluster(OtherCluster),
+    /// That cluster was given up.
+    Retired,
+    /// S3 does not say which cluster is published.
+    Unknown {
+        /// Why.
+        why: String,
+    },
+}
+
+/// Whether the cluster of `join/` keeps a machine that is a node of the cluster `here` from registering anew. `identity`: how a published
+/// cluster is told from others. Where nothing is published, nobody says that there is another cluster.
+#[must_use]
+pub fn unregistered(
+    here: &ClusterIdentity,
+    published: &Fetched<JoinCluster>,
+    identity: impl Fn(&JoinCluster) -> ClusterIdentity,
+) -> Option<Unregistered> {
+    match published {
+        Fetched::Read(Ok(Join::Published(cluster))) => {
+            difference(here, &identity(cluster)).map(Unregistered::OtherCluster)
+        }
+        Fetched::Read(Ok(Join::Blank { .. })) => Some(Unregistered::Retired),
+        Fetched::Silent { why } => Some(Unregistered::Unknown { why: why.clone() }),
+        Fetched::NotAsked | Fetched::Denied | Fetched::Absent | Fetched::Read(Err(_)) => None,
+    }
+}
+
+impl fmt::Display for Unregistered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OtherCluster(how) => WorkerStop::OtherCluster(*how).fmt(f),
+            Self::Retired => f.write_str(
+                "the cluster was given up by 'kubeboot retire': replace the machine, or run 'kubeboot reset --now' here to have it join the \
+                 next one",
+            ),
+            Self::Unknown { why } => write!(f, "S3 has to say first that join/cluster.json is of the same cluster: {why}"),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::joining::JoinError;
+
+    #[test]
+    fn no_machine_registers_in_a_cluster_that_may_be_another_one() {
+        let of = |cluster: &JoinCluster| ClusterIdentity {
+            kube_system_uid: cluster.kube_system_uid.clone(),
+            authority: cluster.ca_pem.clone(),
+        };
+        let own = JoinCluster::sample(3);
+        let here = of(&own);
+        let published = |cluster: JoinCluster| Fetched::Read(Ok(Join::Published(cluster)));
+        let uid = crate::model::machine::ids::Uid::parse("00000000-8b86-4011-b42d-00c04fc964ff").expect("a UID");
+        let other = JoinCluster { kube_system_uid: uid, ..own.clone() };
+        let renewed = JoinCluster { ca_pem: "another".into(), ..own.clone() };
+        let silent = Fetched::Silent { why: "no answer".into() };
+        let rows = [
+            (published(own), None),
+            // A restore leaves both as they were.
+            (published(JoinCluster { generation: 4, ..JoinCluster::sample(3) }), None),
+            (published(other), Some(Unregistered::OtherCluster(OtherCluster::Uid))),
+            (published(renewed), Some(Unregistered::OtherCluster(OtherCluster::Authority))),
+            (Fetched::Read(Ok(Join::Blank { generation: 3 })), Some(Unregistered::Retired)),
+            (silent, Some(Unregistered::Unknown { why: "no answer".into() })),
+            (Fetched::Denied, None),
+            (Fetched::Absent, None),
+            (Fetched::NotAsked, None),
+            (Fetched::Read(Err(JoinError::Malformed("x"))), None),
+        ];
+        for (published, expected) in rows {
+            let found = unregistered(&here, &published, of);
+            assert_eq!(found, expected, "{published:?}");
+            assert!(found.is_none_or(|why| !why.to_string().is_empty()));
+        }
+    }
 
     #[test]
     fn kubelet_is_restarted_once_after_two_minutes_and_never_while_the_machine_leaves() {
