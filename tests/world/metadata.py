@@ -69,7 +69,7 @@ def target_state(lifecycle: str | None) -> str | None:
         if lifecycle.startswith(f"{pool}Terminat"):
             return f"{pool}Terminated"
     if lifecycle.startswith("Warmed:Pending"):
-        return "Warmed:Stopped"
+        return "Warmed:Running"
     return "Standby" if lifecycle == "EnteringStandby" else lifecycle
 
 
