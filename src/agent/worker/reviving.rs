@@ -45,7 +45,7 @@ impl WorkerAgent {
         if !restarts_kubelet(&node, self.node.restarted, leaves) {
             return;
         }
-        let name = &self.facts.node_name;
+        let name = self.facts.node_name.clone();
         if let Some(why) = self.unregistered(&here).await {
             self.awaited = Some(format!("no API server has the Node '{name}', and kubelet is not restarted: {why}"));
             return;

@@ -115,6 +115,7 @@ impl fmt::Display for Unregistered {
 mod tests {
     use super::*;
     use crate::model::joining::JoinError;
+    use crate::model::machine::ids::Uid;
 
     #[test]
     fn no_machine_registers_in_a_cluster_that_may_be_another_one() {
@@ -125,16 +126,25 @@ mod tests {
         let own = JoinCluster::sample(3);
         let here = of(&own);
         let published = |cluster: JoinCluster| Fetched::Read(Ok(Join::Published(cluster)));
-        let uid = crate::model::machine::ids::Uid::parse("00000000-8b86-4011-b42d-00c04fc964ff").expect("a UID");
-        let other = JoinCluster { kube_system_uid: uid, ..own.clone() };
-        let renewed = JoinCluster { ca_pem: "another".into(), ..own.clone() };
+        let changed = |change: &dyn Fn(&mut JoinCluster)| {
+            let mut cluster = own.clone();
+            change(&mut cluster);
+            published(cluster)
+        };
+        let uid = Uid::parse("00000000-8b86-4011-b42d-00c04fc964ff").expect("a UID");
         let silent = Fetched::Silent { why: "no answer".into() };
         let rows = [
-            (published(own), None),
+            (changed(&|_| {}), None),
             // A restore leaves both as they were.
-            (published(JoinCluster { generation: 4, ..JoinCluster::sample(3) }), None),
-            (published(other), Some(Unregistered::OtherCluster(OtherCluster::Uid))),
-            (published(renewed), Some(Unregistered::OtherCluster(OtherCluster::Authority))),
+            (changed(&|cluster| cluster.generation = 4), None),
+            (
+                changed(&|cluster| cluster.kube_system_uid = uid.clone()),
+                Some(Unregistered::OtherCluster(OtherCluster::Uid)),
+            ),
+            (
+                changed(&|cluster| cluster.ca_pem = "another".into()),
+                Some(Unregistered::OtherCluster(OtherCluster::Authority)),
+            ),
             (Fetched::Read(Ok(Join::Blank { generation: 3 })), Some(Unregistered::Retired)),
             (silent, Some(Unregistered::Unknown { why: "no answer".into() })),
             (Fetched::Denied, None),
