@@ -180,6 +180,18 @@ impl TerminateHook {
         }
     }
 
+    /// Lets this machine go back into its group's warm pool. The same hook waits for it once more when it is terminated, so it does not
+    /// count as answered.
+    ///
+    /// # Errors
+    /// As [`Hook::complete`].
+    pub(super) async fn let_into_pool(&self, group: &str) -> Result<(), CallFailed> {
+        match &self.hook {
+            Some(hook) => hook.complete(group, HookResult::Continue).await,
+            None => Ok(()),
+        }
+    }
+
     fn has_trouble(&mut self, words: String) {
         if self.trouble.as_ref() != Some(&words) {
             tracing::warn!("{words}");

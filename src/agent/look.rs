@@ -96,8 +96,10 @@ impl Looker {
     pub(super) async fn look(&mut self, reset: &ResetContext, answered: bool) -> Result<Look> {
         let me = &reset.facts.machine.instance;
         let data_dir = reset.facts.documents.data_dir();
-        // A worker's disk was no member's ever: a wrong 'role' must not keep its terminate hook waiting.
-        let of_worker = worker_state::must_be_no_worker(Path::new("/")).is_err_and(|error| error.is::<OfWorker>());
+        // A worker's disk was no member's ever: a wrong 'role' must not keep its terminate hook waiting. With anything of a control plane beside
+        // that, such as etcd's data in the folder that the documents name, it may have been one.
+        let of_worker = worker_state::must_be_no_worker(Path::new("/")).is_err_and(|error| error.is::<OfWorker>())
+            && !worker_state::has_control_plane(Path::new("/"), data_dir).unwrap_or(true);
         let local =
             if of_worker { Local::Fresh } else { state::observe(Path::new("/"), data_dir).context(Exit::Operator)? };
         let departure = departure::load(Path::new("/"), me).context(Exit::Operator)?;

@@ -1,6 +1,10 @@
 //! The agent of a worker. It asks IMDS every two seconds and describes nothing; when its machine is being terminated it drains it and
 //! answers the terminate hook, with kubelet's own credentials. Beside that it restarts a kubelet whose Node is gone.
 
+mod mark;
+mod pool;
+mod reviving;
+
 use super::hook::TerminateHook;
 use super::notices::Notices;
 use super::serve::{self, Board};
@@ -9,27 +13,25 @@ use super::watch::Source;
 use super::{HOLD_INTERVAL, IDLE_INTERVAL, begin};
 use crate::aws::hook::HookResult;
 use crate::aws::{Session, imds};
-use crate::host::lock::{self, Lock};
+use crate::bucket::JoinObjects;
 use crate::host::signals::asked_to_stop;
-use crate::host::systemd::{notify, unit};
-use crate::kubeadm::quiesce::KUBELET;
+use crate::host::systemd::notify;
 use crate::kubeadm::worker_state::{self, KUBELET_CONF};
 use crate::model::agent::served::{AgentState, HoldReason, Source as Asked};
-use crate::model::agent::{Departure, Ending, HookView};
+use crate::model::agent::{Ending, HookView};
 use crate::model::leave::InstanceStates;
 use crate::model::membership::registration::HookWork;
-use crate::model::worker::decide::awaited;
-use crate::model::worker::leave::{PodsView, WorkerLeaveStep, WorkerLeaving, decide};
-use crate::model::worker::revive::{NodeView, restarts_kubelet};
-use crate::model::worker::snapshot::WorkerLocal;
-use crate::model::worker::step::{WorkerWait, is_pooled};
+use crate::model::worker::leave::{OF_CONTROL_PLANE, PodsView, WorkerLeaveStep, WorkerLeaving, decide};
+use crate::model::worker::revive::NodeView;
+use crate::node::Facts;
 use crate::node::draining::Draining;
 use crate::node::election::Told;
 use crate::node::worker_node::WorkerNode;
-use crate::node::{Facts, departure, launch_hook};
 use crate::settings::Settings;
 use anyhow::Result;
 use aws_config::imds::client::Client;
+use mark::Mark;
+use pool::WarmPool;
 use std::convert::Infallible;
 use std::path::Path;
 use std::pin::pin;
@@ -39,6 +41,8 @@ use tokio::time::{Instant, sleep};
 
 /// Between two looks at the Node, changed by up to a half: thousands look.
 const NODE_INTERVAL: Duration = Duration::from_secs(20);
+/// The same while that is this machine's own and there.
+const OWN_NODE_INTERVAL: Duration = Duration::from_secs(60);
 /// Between two passes of a machine that is being drained: a Spot notice leaves two minutes.
 const DRAIN_INTERVAL: Duration = Duration::from_secs(2);
 
@@ -81,9 +85,13 @@ struct WorkerAgent {
     hook: TerminateHook,
     /// Since when it has been known that the machine is being terminated, by an agent before this one as well.
     since: EndingSince,
+    /// What is on the disk of the end of this machine.
+    mark: Mark,
     draining: Draining,
+    pool: WarmPool,
     node: WorkerNode,
-    /// What is waited for until the Node is there, in words.
+    objects: JoinObjects,
+    /// What is waited for until the Node is there, or why it is not registered anew, in words.
     awaited: Option<String>,
     next_look: Instant,
     said: String,
@@ -101,8 +109,11 @@ impl WorkerAgent {
             target: None,
             hook: TerminateHook::new(session, facts),
             since: EndingSince::load(),
+            mark: Mark::default(),
             draining: Draining::default(),
+            pool: WarmPool::load(),
             node: WorkerNode::default(),
+            objects: JoinObjects::new(&session.store),
             awaited: None,
             next_look: Instant::now() + spread(NODE_INTERVAL),
             said: String::new(),
@@ -116,15 +127,20 @@ impl WorkerAgent {
             notify::alive();
             let (pause, waits) = match self.ending().await {
                 None => {
-                    self.revive().await;
+                    let is_another = self.is_of_control_plane();
+                    if !is_another {
+                        self.pool.pass(&self.facts, self.target.as_deref(), &self.hook).await;
+                        self.revive().await;
+                    }
                     let hook = self.hook.name().map_or_else(
                         || "drains when this machine is being terminated; 'terminate_hook' names no hook".to_owned(),
                         |name| format!("drains for the terminate hook '{name}'"),
                     );
                     let target = self.target.as_deref().unwrap_or("nothing yet");
                     let notices: String = self.notices.describe().iter().map(|notice| format!("; {notice}")).collect();
-                    let node = self.awaited.iter().map(|what| format!("; waiting for {what}")).collect::<String>();
-                    self.say(AgentState::Watching, &format!("watching: IMDS says {target}; {hook}{notices}{node}"));
+                    let node = self.awaited.iter().map(|what| format!("; {what}")).collect::<String>();
+                    let hook = if is_another { OF_CONTROL_PLANE.to_owned() } else { format!("{hook}{node}") };
+                    self.say(AgentState::Watching, &format!("watching: IMDS says {target}; {hook}{notices}"));
                     (IDLE_INTERVAL, false)
                 }
                 Some(ending) => (self.pass(ending).await, true),
@@ -145,7 +161,6 @@ impl WorkerAgent {
             self.target = target;
             // One that is in no group has nothing to be told.
             self.board.knows(true);
-            self.forget_answer();
         }
         let states = InstanceStates { target: self.target.clone(), ..InstanceStates::default() };
         let ending = Ending::of(&states, self.notices.spot(), self.since.known_for());
@@ -157,13 +172,9 @@ impl WorkerAgent {
         ending
     }
 
-    /// A machine that is back in its group's warm pool answers its launch hook anew when it leaves that. No `up` runs before then.
-    fn forget_answer(&self) {
-        if self.target.as_deref().is_some_and(is_pooled)
-            && let Err(error) = launch_hook::forget(Path::new("/"))
-        {
-            tracing::debug!("the launch hook will not be answered once more: {error:#}");
-        }
+    /// Whether anything of a control plane is on this machine's disk, or may be.
+    fn is_of_control_plane(&self) -> bool {
+        worker_state::has_control_plane(Path::new("/"), self.facts.documents.data_dir()).unwrap_or(true)
     }
 
     /// The group, while its hook may wait for this machine.
@@ -187,42 +198,47 @@ impl WorkerAgent {
     async fn try_pass(&mut self, ending: Ending) -> Result<Duration> {
         self.hook.begin(self.hook_group()).await;
         let source = ending.source.clone();
-        let seen = self.look(ending).await?;
+        let seen = self.look(ending).await;
         let step = decide(&seen);
         let hook = self.hook.describe().map(|words| format!("; {words}")).unwrap_or_default();
         self.say(step.state(), &format!("this machine is being terminated ({source}): {step}{hook}"));
         self.act(&step).await
     }
 
-    async fn look(&mut self, ending: Ending) -> Result<WorkerLeaving> {
+    async fn look(&mut self, ending: Ending) -> WorkerLeaving {
         let group = self.hook_group();
         let has_credentials = Path::new(KUBELET_CONF).exists();
+        let of_control_plane = self.is_of_control_plane();
         let (facts, node, draining) = (&self.facts, &mut self.node, &mut self.draining);
         let asked = async move {
-            if !has_credentials {
+            if !has_credentials || of_control_plane {
                 return (NodeView::NotAsked, PodsView::NotAsked);
             }
             (node.look(facts).await, draining.pods(facts).await)
         };
         let (node, pods) = self.hook.beside(group, HookWork::Leaving, asked).await;
-        Ok(WorkerLeaving {
+        WorkerLeaving {
             ending: Some(ending),
             hook: HookView::of(self.hook.name().is_some(), None, self.hook.is_answered()),
             hook_lasts: self.hook.lasts(),
+            of_control_plane,
             drain_timeout: self.facts.settings.drain_timeout,
             has_credentials,
             node,
-            is_marked: departure::load(Path::new("/"), &self.facts.machine.instance)?.is_some(),
+            is_marked: self.mark.is_set(Path::new("/"), &self.facts.machine.instance),
             is_cordoned: self.draining.is_cordoned,
             pods,
-        })
+        }
     }
 
     /// Takes the step, and returns how long to pause afterwards.
     async fn act(&mut self, step: &WorkerLeaveStep) -> Result<Duration> {
-        let (group, me) = (self.hook_group(), self.facts.machine.instance.clone());
+        let group = self.hook_group();
         match step {
-            WorkerLeaveStep::Mark => departure::save(Path::new("/"), &me, Departure::Leaving).map(|()| Duration::ZERO),
+            WorkerLeaveStep::Mark => {
+                self.mark.set(Path::new("/"), &self.facts.machine.instance);
+                Ok(Duration::ZERO)
+            }
             WorkerLeaveStep::Cordon => {
                 let cordon = self.draining.cordon(&self.facts);
                 self.hook.beside(group, HookWork::Leaving, cordon).await.map(|()| Duration::ZERO)
@@ -239,44 +255,6 @@ impl WorkerAgent {
             }
             WorkerLeaveStep::Watch | WorkerLeaveStep::Hold(_) => Ok(DRAIN_INTERVAL),
             WorkerLeaveStep::Rest(_) => Ok(HOLD_INTERVAL),
-        }
-    }
-
-    /// Restarts kubelet where this machine is a node of a cluster that has had no Node of it for two minutes.
-    async fn revive(&mut self) {
-        if Instant::now() < self.next_look {
-            return;
-        }
-        self.next_look = Instant::now() + spread(NODE_INTERVAL);
-        let (root, me) = (Path::new("/"), &self.facts.machine.instance);
-        // An `up` at work restarts it itself, and only once.
-        if Lock::is_held(Path::new(lock::PATH)) {
-            (self.node, self.awaited) = (WorkerNode::default(), None);
-            return;
-        }
-        // One that cannot be read is `up`'s to tell.
-        let joined = matches!(worker_state::observe(root), Ok(WorkerLocal::Joined { instance, .. }) if instance == *me);
-        let leaves = !matches!(departure::load(root, me), Ok(None));
-        if !joined {
-            (self.node, self.awaited) = (WorkerNode::default(), None);
-            return;
-        }
-        let node = self.node.look(&self.facts).await;
-        // An API server that does not answer is no business of an agent that drains nothing.
-        let awaited = awaited(&node, &self.facts.node_name, self.node.restarted);
-        self.awaited =
-            awaited.filter(|what| !matches!(what, WorkerWait::ApiServer { .. })).map(|what| what.to_string());
-        if !restarts_kubelet(&node, self.node.restarted, leaves) {
-            return;
-        }
-        tracing::warn!(
-            "no API server has had the Node '{}' of this machine for two minutes: restarting kubelet, which registers it only when it \
-             starts",
-            self.facts.node_name
-        );
-        match unit::restart(KUBELET).await {
-            Ok(()) => self.node.restarted = true,
-            Err(error) => tracing::warn!("{error:#}"),
         }
     }
 

@@ -139,7 +139,7 @@ async fn name(input: &CheckInput) -> Found {
     let node = facts.node_name.clone();
     Ok(vec![match namesake(facts, cluster, token).await {
         NodeView::OfAnother { mark } => waits(&WorkerWait::NameTaken { node, mark }),
-        NodeView::Silent { why } | NodeView::Refused { why } => {
+        NodeView::Silent { why } | NodeView::Refused { why, .. } => {
             Finding::unanswered(why, "see that the endpoint answers, and 'kubeboot status' on a control-plane machine")
         }
         NodeView::NotAsked | NodeView::Missing { .. } | NodeView::Mine | NodeView::Unnamed => {
@@ -165,7 +165,7 @@ async fn node(input: &CheckInput) -> Found {
         NodeView::Silent { why } => {
             Finding::unanswered(why, "see that the endpoint answers, and kubelet's certificate")
         }
-        NodeView::Refused { why } => Finding::failed(
+        NodeView::Refused { why, .. } => Finding::failed(
             why,
             "if kubelet gets no other credentials, run 'kubeboot reset --now': this machine joins anew",
         ),

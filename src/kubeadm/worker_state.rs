@@ -151,7 +151,7 @@ pub struct OfWorker;
 /// # Errors
 /// [`OfWorker`], or a marker that cannot be understood.
 pub fn must_be_no_worker(root: &Path) -> Result<()> {
-    let of_worker = Marker::load(root)?.is_none() && WorkerMarker::load(root)?.is_some();
+    let of_worker = !has_control_plane(root, None)? && WorkerMarker::load(root)?.is_some();
     if of_worker { Err(OfWorker.into()) } else { Ok(()) }
 }
 
@@ -256,7 +256,11 @@ mod tests {
             error.is::<OfWorker>() && error.to_string().contains("kubeboot reset --now --role worker --group GROUP"),
             "{error}"
         );
-        // Whatever lies beside it: that of the control plane counts.
+        // Whatever lies beside it: what is of the control plane counts, marked or not.
+        let member = files::below(root.path(), Path::new("/var/lib/etcd/member"));
+        fs::create_dir_all(&member)?;
+        must_be_no_worker(root.path())?;
+        fs::remove_dir(member)?;
         let claim = ClaimId::parse("6f9619ff-8b86-4011-b42d-00c04fc964ff")?;
         Marker::new(&me()?, &claim, state::MarkerStage::Joining).save(root.path())?;
         must_be_no_worker(root.path())

@@ -18,6 +18,7 @@ pub mod group;
 pub mod instances;
 pub mod isolation;
 pub mod judged;
+mod kept;
 pub mod kubelet_health;
 pub mod launch_hook;
 pub mod leader_told;

@@ -1,6 +1,7 @@
 //! This worker's Node, asked for with its kubelet's own credentials, and since when it has been missing.
 
 use super::Facts;
+use super::kept::Kept;
 use crate::aws::imds::InstanceMetadata;
 use crate::kube::{BadCredentials, KubeNode, KubeletClient};
 use crate::kubeadm::worker_state::KUBELET_CONF;
@@ -10,10 +11,16 @@ use anyhow::Result;
 use std::path::Path;
 use tokio::time::Instant;
 
+/// Where kubelet has its newest certificate, which its kubeconfig names.
+const CERTIFICATE: &str = "/var/lib/kubelet/pki/kubelet-client-current.pem";
+
 /// What this process knows of the Node beside what it reads at each look.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct WorkerNode {
+    /// With its connection: thousands ask again and again.
+    client: Kept<KubeletClient>,
     missing_since: Option<Instant>,
+    refused_since: Option<Instant>,
     /// Whether kubelet was restarted since then.
     pub restarted: bool,
     /// Whether the Node is this machine's, and kubeboot has closed it for new pods.
@@ -41,22 +48,27 @@ pub async fn namesake(facts: &Facts, cluster: &JoinCluster, token: &JoinToken) -
 impl WorkerNode {
     /// What an API server says of the Node now.
     pub async fn look(&mut self, facts: &Facts) -> NodeView {
-        let asked = match client(facts) {
+        let asked = match self.client.get(&[Path::new(KUBELET_CONF), Path::new(CERTIFICATE)], || client(facts)) {
             Ok(client) => client.node().await,
             Err(error) => Err(error),
         };
+        if asked.is_err() {
+            self.client.forget();
+        }
         self.take(asked, &facts.machine, Instant::now())
     }
 
-    /// Takes in an answer.
+    /// Takes in an answer. How long something has lasted begins anew with every other one.
     fn take(&mut self, answer: Result<Option<KubeNode>>, me: &InstanceMetadata, now: Instant) -> NodeView {
         match answer {
             Ok(None) => {
+                self.refused_since = None;
                 let since = *self.missing_since.get_or_insert(now);
                 NodeView::Missing { lasted: now.saturating_duration_since(since) }
             }
             Ok(Some(node)) => {
-                *self = Self::default();
+                (self.missing_since, self.refused_since) = (None, None);
+                (self.restarted, self.is_cordoned) = (false, false);
                 match node.provider_id {
                     Some(provider_id) if provider_id == me.provider_id() => {
                         self.is_cordoned = node.is_cordoned;
@@ -75,7 +87,12 @@ impl WorkerNode {
                 // Nobody said that it was there, or that it was not: the two minutes count what was said without a pause.
                 self.missing_since = None;
                 let why = format!("{error:#}");
-                if error.is::<BadCredentials>() { NodeView::Refused { why } } else { NodeView::Silent { why } }
+                if !error.is::<BadCredentials>() {
+                    self.refused_since = None;
+                    return NodeView::Silent { why };
+                }
+                let since = *self.refused_since.get_or_insert(now);
+                NodeView::Refused { why, lasted: now.saturating_duration_since(since) }
             }
         }
     }
@@ -116,6 +133,30 @@ mod tests {
         }
     }
 
+    fn refused(lasted: Duration) -> NodeView {
+        NodeView::Refused { why: "it answered 401".into(), lasted }
+    }
+
+    #[test]
+    fn credentials_are_refused_as_long_as_every_answer_says_so() {
+        let (mut watch, start, minute) = (WorkerNode::default(), Instant::now(), Duration::from_mins(1));
+        let bad = || Err(BadCredentials("it answered 401".into()).into());
+        let rows = [
+            (bad(), refused(Duration::ZERO)),
+            (bad(), refused(minute)),
+            (Ok(Some(node(Some(OWN)))), NodeView::Mine),
+            (bad(), refused(Duration::ZERO)),
+            (Err(anyhow!("away")), NodeView::Silent { why: "away".into() }),
+            (bad(), refused(Duration::ZERO)),
+            (Ok(None), NodeView::Missing { lasted: Duration::ZERO }),
+            (bad(), refused(Duration::ZERO)),
+            (bad(), refused(minute)),
+        ];
+        for (row, (answer, expected)) in (0u32..).zip(rows) {
+            assert_eq!(watch.take(answer, &me(), start + row * minute), expected, "row {row}");
+        }
+    }
+
     #[test]
     fn a_node_is_missing_as_long_as_every_answer_says_so() {
         let mut watch = WorkerNode::default();
@@ -126,7 +167,7 @@ mod tests {
         assert!(matches!(look(Err(anyhow!("refused")), 2), NodeView::Silent { why } if why == "refused"));
         assert_eq!(look(Ok(None), 3), NodeView::Missing { lasted: Duration::ZERO });
         let unknown = watch.take(Err(BadCredentials("it answered 401".into()).into()), &me(), start);
-        assert_eq!(unknown, NodeView::Refused { why: "it answered 401".into() });
+        assert_eq!(unknown, refused(Duration::ZERO));
         watch.restarted = true;
         assert_eq!(watch.take(Ok(Some(node(Some(OWN)))), &me(), start), NodeView::Mine);
         assert!(!watch.restarted, "the next time it is restarted again");

@@ -39,6 +39,7 @@ const INTERVAL: Duration = Duration::from_secs(2);
 /// With the [`Exit`] it ends in.
 pub(super) async fn run(settings: Settings, options: ResetOptions) -> Result<Leaving> {
     if !options.now {
+        must_be_no_control_plane(&settings)?;
         let why =
             "a worker leaves nothing behind that must be removed; its agent drains it, and the leader deletes its Node";
         if options.dry_run {
@@ -84,6 +85,18 @@ pub(super) async fn run(settings: Settings, options: ResetOptions) -> Result<Lea
     Ok(Leaving::Left)
 }
 
+/// That this machine may go down without leaving anything: one of a control plane takes a voter with it, whatever its role says, and perhaps the
+/// last copy of the cluster.
+fn must_be_no_control_plane(settings: &Settings) -> Result<()> {
+    // Documents that cannot be read name no folder: kubeadm's own is looked at all the same.
+    let documents = read_documents(settings.kubeadm_config.as_deref());
+    let data_dir = documents.as_ref().ok().and_then(|documents| documents.data_dir());
+    if worker_state::has_control_plane(Path::new("/"), data_dir).context(Exit::Operator)? {
+        return Err(anyhow!("{}", WorkerStop::OfControlPlane).context(Exit::Operator));
+    }
+    Ok(())
+}
+
 /// What this machine's disk says. Nothing of a control plane is ever wiped as a worker's. `data_dir`: where the documents have etcd's data.
 fn local(data_dir: Option<&Path>) -> Result<WorkerLocal> {
     let root = Path::new("/");
@@ -122,6 +135,8 @@ async fn drain(facts: &Facts) {
             }),
             hook: HookView::Unnamed,
             hook_lasts: None,
+            // Else nothing here had begun.
+            of_control_plane: false,
             drain_timeout: facts.settings.drain_timeout,
             has_credentials,
             node: if has_credentials { node.look(facts).await } else { NodeView::NotAsked },

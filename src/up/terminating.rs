@@ -3,6 +3,7 @@
 use crate::aws::imds;
 use crate::exit::Exit;
 use crate::model::agent::Departure;
+use crate::model::leave::wants_to_terminate;
 use crate::node::{Facts, departure};
 use anyhow::{Context, Result, anyhow};
 use std::path::Path;
@@ -11,8 +12,6 @@ use tokio::time::sleep;
 
 /// Between two questions to IMDS.
 const INTERVAL: Duration = Duration::from_secs(2);
-/// The state in which Auto Scaling wants a machine that it terminates.
-const TERMINATED: &str = "Terminated";
 
 /// This machine is being terminated; with who says so.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -33,7 +32,7 @@ pub(super) async fn announced() -> BeingTerminated {
     let client = imds::client();
     loop {
         match imds::target_lifecycle_state(&client).await {
-            Ok(Some(word)) if word == TERMINATED => return BeingTerminated(format!("target state {word}")),
+            Ok(Some(word)) if wants_to_terminate(&word) => return BeingTerminated(format!("target state {word}")),
             Ok(_) => {}
             Err(error) => tracing::debug!("IMDS does not say what is to become of this machine: {error:#}"),
         }

@@ -56,6 +56,7 @@ mod settling;
 mod signals;
 mod snapshots;
 mod versions;
+mod warm_pools;
 mod wire;
 mod worker_kills;
 mod workers;

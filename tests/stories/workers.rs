@@ -189,6 +189,15 @@ fn a_join_that_was_cut_off_by_a_power_cut_is_begun_anew() -> Result<()> {
             refused.text()
         );
         ensure!(world.disk(2)?.join(MARKER).exists() && administrators.exists(), "it was touched");
+        let shutdown = world.on(2, &["kubeboot", "reset"])?;
+        ensure!(
+            shutdown.code == 6 && shutdown.stderr.contains("a node of a control plane by its disk"),
+            "{}",
+            shutdown.text()
+        );
+        let agent = world.start_agent(2)?;
+        world.until_agent_says(&agent, "and a worker by the setting 'role', so it is not drained")?;
+        drop(agent);
         std::fs::remove_file(administrators)?;
         // The other role is not its disk's.
         let other = ["--role", "control-plane", "--endpoint", "api.demo.internal:6443"];

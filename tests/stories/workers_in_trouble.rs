@@ -121,10 +121,19 @@ fn comes_back(world: &World) -> Result<()> {
     world.loses_its_node(2)?;
     let name = world.name(2)?;
     // Until it looks the next time, and then until it has looked in vain for long enough.
-    world.time_passes(2, Duration::from_secs(31))?;
+    world.time_passes(2, Duration::from_secs(91))?;
     world.until_agent_says(&agent, &format!("waiting for kubelet to register the Node '{name}'"))?;
     ensure!(!agent.said()?.contains("restarting kubelet"), "at once: {}", agent.said()?);
+    // Whoever answers at the endpoint may be another cluster under the same authority: kubelet would register there.
+    let own = world.object(CLUSTER)?;
+    let mut another = own.clone();
+    another["kube_system_uid"] = "6f9619ff-8b86-4011-b42d-00c04fc964fe".into();
+    world.put(CLUSTER, another.to_string())?;
     world.time_passes(2, Duration::from_secs(151))?;
+    world.until_agent_says(&agent, "and kubelet is not restarted: join/cluster.json names another cluster")?;
+    ensure!(!agent.said()?.contains("restarting kubelet"), "{}", agent.said()?);
+    world.put(CLUSTER, own.to_string())?;
+    world.time_passes(2, Duration::from_secs(31))?;
     world.until_agent_says(&agent, "restarting kubelet, which registers it only when it starts")?;
     world.until("its Node is back", RUN, || Ok((world.node_of(2)?["kind"] == "Node").then_some(())))?;
     world.is_node_of_itself(2)?;

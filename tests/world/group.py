@@ -201,8 +201,11 @@ class Group:
         return True
 
     def _end_wait(self, id: str, result: str) -> None:
-        """A launch goes on or is given up, a termination goes on, or leaves the machine to whoever wants to look at it."""
-        if WAITS[self.lifecycle(id)] == "launching":
+        """A launch goes on or is given up, a termination goes on, or leaves the machine to whoever
+        wants to look at it; one on its way into a warm pool comes into it."""
+        if self.lifecycle(id) == "Warmed:Pending:Wait":
+            self.set_lifecycle(id, "Warmed:Running" if result == "CONTINUE" else "Terminating:Proceed")
+        elif WAITS[self.lifecycle(id)] == "launching":
             self.set_lifecycle(id, "InService" if result == "CONTINUE" else "Terminating:Proceed")
         elif result == "ABANDON" and self.moto.instance_lifecycle_policy == RETAIN:
             self.set_lifecycle(id, "Terminating:Retained")

@@ -12,7 +12,14 @@ LONGEST_SECONDS = 48 * 3600
 MOST_HEARTBEATS = 100
 
 # The states in which a hook holds an instance, and the transition of that hook.
-WAITS = {"Pending:Wait": "launching", "Terminating:Wait": "terminating"}
+WAITS = {
+    "Pending:Wait": "launching",
+    "Terminating:Wait": "terminating",
+    # A machine that comes from service waits like one that is terminated before it goes back into its warm pool (a reuse
+    # policy), and when it is terminated in there.
+    "Warmed:Pending:Wait": "terminating",
+    "Warmed:Terminating:Wait": "terminating",
+}
 # What a hook is about, as the API calls it.
 TRANSITIONS = {
     "launching": "autoscaling:EC2_INSTANCE_LAUNCHING",

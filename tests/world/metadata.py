@@ -65,8 +65,11 @@ def target_state(lifecycle: str | None) -> str | None:
         return None
     if lifecycle.startswith("Pending:"):
         return "InService"
-    if lifecycle.startswith("Terminating"):
-        return "Terminated"
+    for pool in ("", "Warmed:"):
+        if lifecycle.startswith(f"{pool}Terminat"):
+            return f"{pool}Terminated"
+    if lifecycle.startswith("Warmed:Pending"):
+        return "Warmed:Running"
     return "Standby" if lifecycle == "EnteringStandby" else lifecycle
 
 

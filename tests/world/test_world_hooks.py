@@ -29,7 +29,15 @@ def test_the_whole_time_is_a_hundred_heartbeats_and_two_days_at_most():
     assert whole_time(7200) == LONGEST_SECONDS == 172800
 
 
-@pytest.mark.parametrize(("transition", "state"), [("terminating", "Terminating:Wait"), ("launching", "Pending:Wait")])
+@pytest.mark.parametrize(
+    ("transition", "state"),
+    [
+        ("terminating", "Terminating:Wait"),
+        ("terminating", "Warmed:Pending:Wait"),
+        ("terminating", "Warmed:Terminating:Wait"),
+        ("launching", "Pending:Wait"),
+    ],
+)
 @pytest.mark.parametrize("result", ["CONTINUE", "ABANDON"])
 def test_a_hook_ends_with_its_default_result(transition, state, result):
     clock = Clock()

@@ -80,6 +80,8 @@ def test_the_target_state_follows_the_group(world, metadata):
         ("Pending:Wait", "InService"),
         ("Terminating:Wait", "Terminated"),
         ("Warmed:Stopped", "Warmed:Stopped"),
+        ("Warmed:Pending:Wait", "Warmed:Running"),
+        ("Warmed:Terminating:Wait", "Warmed:Terminated"),
     ):
         world.ask("lifecycle", node="2", state=state)
         assert metadata(path, **header)[1] == target

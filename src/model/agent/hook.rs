@@ -33,7 +33,7 @@ impl HookView {
             None => Self::Waits,
             Some(InGroup::As(state)) if state.waits_to_end() => Self::Waits,
             // IMDS was faster than the group's description.
-            Some(InGroup::As(state)) if state.may_serve() || state.to_string() == "Terminating" => Self::Ahead,
+            Some(InGroup::As(state)) if state.is_ahead_of_end() => Self::Ahead,
             Some(InGroup::As(_) | InGroup::No) => Self::Over,
         }
     }
@@ -76,6 +76,11 @@ mod tests {
             (Some("Terminating"), HookView::Ahead),
             (Some("InService"), HookView::Ahead),
             (Some("Pending:Wait"), HookView::Ahead),
+            (Some("Warmed:Terminating:Wait"), HookView::Waits),
+            (Some("Warmed:Terminating"), HookView::Ahead),
+            (Some("Warmed:Running"), HookView::Ahead),
+            (Some("Warmed:Terminating:Proceed"), HookView::Over),
+            (Some("Warmed:Pending:Wait"), HookView::Over),
             (Some("Terminating:Proceed"), HookView::Over),
             (Some("Terminating:Retained"), HookView::Over),
             (Some("Terminated"), HookView::Over),

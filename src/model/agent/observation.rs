@@ -4,7 +4,7 @@ use super::enough::Others;
 use super::hook::HookView;
 use super::saving::Saving;
 use crate::model::leave::questions::AwsIntent;
-use crate::model::leave::{InGroup, InstanceStates, LeavePlan};
+use crate::model::leave::{InGroup, InstanceStates, LeavePlan, without_pool};
 use crate::model::machine::group::Lifecycle;
 use crate::model::machine::ids::{InstanceId, MemberId};
 use crate::model::machine::local::{Local, Stage};
@@ -111,16 +111,28 @@ impl Lifecycle {
         matches!(self, Self::Other(word) if word == "Terminating:Retained")
     }
 
-    /// Whether the machine waits in a terminate hook.
+    /// Whether the machine waits in a terminate hook, in a warm pool or outside.
     #[must_use]
     pub fn waits_to_end(&self) -> bool {
-        matches!(self, Self::Other(word) if word == "Terminating:Wait")
+        matches!(self, Self::Other(word) if without_pool(word) == "Terminating:Wait")
     }
 
-    /// Whether the group is terminating the machine.
+    /// Whether the group is terminating the machine, in a warm pool or outside.
     #[must_use]
     pub fn is_terminating(&self) -> bool {
-        matches!(self, Self::Other(word) if word.starts_with("Terminating"))
+        matches!(self, Self::Other(word) if without_pool(word).starts_with("Terminating"))
+    }
+
+    /// Whether the group has not come to the terminate hook of a machine that IMDS says it is to terminate.
+    #[must_use]
+    pub fn is_ahead_of_end(&self) -> bool {
+        match self {
+            Self::Pending | Self::PendingWait | Self::PendingProceed | Self::InService => true,
+            Self::Other(word) => {
+                let in_pool = ["Warmed:Running", "Warmed:Stopped", "Warmed:Hibernated"].contains(&word.as_str());
+                in_pool || without_pool(word) == "Terminating"
+            }
+        }
     }
 }
 

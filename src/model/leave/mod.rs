@@ -22,5 +22,6 @@ pub use leadership::Leadership;
 pub use plan::{LeaveInput, LeavePlan, LeaveStep, NextRemoval, StayReason, next_removal, plan};
 pub use questions::{
     GoingDown, InGroup, InstanceStates, LeaveDecision, QueuedJob, ShutdownMode, goes_down, is_permanent,
+    wants_to_terminate, without_pool,
 };
 pub use wiping::may_wipe;

@@ -164,6 +164,21 @@ impl InstanceStates {
     }
 }
 
+/// What comes before the state of a machine that is in a warm pool, or on its way into one or out of it.
+const WARMED: &str = "Warmed:";
+
+/// The same word without what says that the machine is one of a warm pool: one that is terminated there goes like every other.
+#[must_use]
+pub fn without_pool(word: &str) -> &str {
+    word.strip_prefix(WARMED).unwrap_or(word)
+}
+
+/// Whether a group that wants a machine in this state terminates it, in its warm pool or outside.
+#[must_use]
+pub fn wants_to_terminate(target: &str) -> bool {
+    without_pool(target) == "Terminated"
+}
+
 /// What one state means.
 enum Meaning {
     Terminate,
@@ -175,7 +190,7 @@ enum Meaning {
 
 fn of_target(word: &str) -> Meaning {
     match word {
-        "Terminated" => Meaning::Terminate,
+        word if wants_to_terminate(word) => Meaning::Terminate,
         "Standby" => Meaning::Standby,
         "InService" => Meaning::Run,
         _ => Meaning::Unknown,
@@ -185,7 +200,8 @@ fn of_target(word: &str) -> Meaning {
 fn of_lifecycle(state: &Lifecycle) -> Meaning {
     match state {
         Lifecycle::Pending | Lifecycle::PendingWait | Lifecycle::PendingProceed | Lifecycle::InService => Meaning::Run,
-        Lifecycle::Other(word) if word.starts_with("Terminating") || word == "Terminated" => Meaning::Terminate,
+        ending if ending.is_terminating() => Meaning::Terminate,
+        Lifecycle::Other(word) if wants_to_terminate(word) => Meaning::Terminate,
         Lifecycle::Other(word) if word == "Standby" || word == "EnteringStandby" => Meaning::Standby,
         Lifecycle::Other(_) => Meaning::Unknown,
     }
@@ -306,9 +322,21 @@ mod tests {
         }
     }
 
-    const TARGETS: [&str; 9] =
-        ["InService", "Terminated", "Standby", "Detached", "Warmed:Stopped", "Warmed:Running", "", "terminated", "New"];
-    const LIFECYCLES: [&str; 22] = [
+    const TARGETS: [&str; 12] = [
+        "InService",
+        "Terminated",
+        "Standby",
+        "Detached",
+        "Warmed:Stopped",
+        "Warmed:Running",
+        "Warmed:Hibernated",
+        "Warmed:Terminated",
+        "",
+        "terminated",
+        "New",
+        "Warmed:Warmed:Terminated",
+    ];
+    const LIFECYCLES: [&str; 27] = [
         "Pending",
         "Pending:Wait",
         "Pending:Proceed",
@@ -327,10 +355,27 @@ mod tests {
         "RootVolumeReplaced",
         "Warmed:Running",
         "Warmed:Stopped",
+        "Warmed:Hibernated",
+        "Warmed:Pending:Wait",
         "Warmed:Terminating",
+        "Warmed:Terminating:Wait",
+        "Warmed:Terminating:Proceed",
+        "Warmed:Terminated",
         "",
         "NewState",
         "notTerminating",
+    ];
+    /// Those of them in which a machine goes for good.
+    const ENDING: [&str; 9] = [
+        "Terminating",
+        "Terminating:Wait",
+        "Terminating:Proceed",
+        "Terminating:Retained",
+        "Terminated",
+        "Warmed:Terminating",
+        "Warmed:Terminating:Wait",
+        "Warmed:Terminating:Proceed",
+        "Warmed:Terminated",
     ];
     const STATES: [&str; 8] =
         ["pending", "running", "stopping", "stopped", "shutting-down", "terminated", "", "hibernating"];
@@ -364,8 +409,8 @@ mod tests {
         });
         let (lifecycle, ec2) = (lifecycle.as_deref(), states.ec2.as_ref().map(ToString::to_string));
         let ec2 = ec2.as_deref();
-        let ends = target == Some("Terminated")
-            || lifecycle.is_some_and(|word| word.starts_with("Terminating") || word == "Terminated")
+        let ends = matches!(target, Some("Terminated" | "Warmed:Terminated"))
+            || lifecycle.is_some_and(|word| ENDING.contains(&word))
             || matches!(ec2, Some("shutting-down" | "terminated"));
         let serves = matches!(target, None | Some("InService"))
             && matches!(lifecycle, None | Some("Pending" | "Pending:Wait" | "Pending:Proceed" | "InService"))
@@ -383,7 +428,7 @@ mod tests {
                 cells += 1;
             }
         }
-        assert_eq!(cells, 2 * 10 * 24 * 9);
+        assert_eq!(cells, 2 * 13 * 29 * 9);
     }
 
     #[test]
@@ -399,6 +444,10 @@ mod tests {
                 "yes: it is being terminated (target state",
             ),
             (states(None, Some("Terminating:Wait"), None), "yes: it is being terminated (lifecycle Terminating:Wait)"),
+            (
+                states(Some("Warmed:Terminated"), Some("Warmed:Terminating:Wait"), Some("running")),
+                "yes: it is being terminated (target state Warmed:Terminated)",
+            ),
             (states(None, None, Some("shutting-down")), "yes: it is being terminated (EC2 shutting-down)"),
             (states(Some("InService"), Some("InService"), Some("stopping")), "no: EC2 stops it"),
             (states(Some("Standby"), None, Some("running")), "no: it is in Standby"),

@@ -143,7 +143,7 @@ fn named(seen: &WorkerSnapshot) -> WorkerStep {
         NodeView::OfAnother { mark } => {
             WorkerStep::Wait(WorkerWait::NameTaken { node: seen.node_name.clone(), mark: mark.clone() })
         }
-        NodeView::Silent { why } | NodeView::Refused { why } => {
+        NodeView::Silent { why } | NodeView::Refused { why, .. } => {
             WorkerStep::Wait(WorkerWait::ApiServer { why: why.clone() })
         }
         NodeView::NotAsked | NodeView::Missing { .. } | NodeView::Mine | NodeView::Unnamed => WorkerStep::Join,
@@ -198,7 +198,7 @@ pub fn awaited(node: &NodeView, name: &str, restarted: bool) -> Option<WorkerWai
             Some(WorkerWait::ApiServer { why })
         }
         NodeView::Silent { why } => Some(WorkerWait::ApiServer { why: why.clone() }),
-        NodeView::Refused { why } => Some(WorkerWait::Credentials { why: why.clone() }),
+        NodeView::Refused { why, .. } => Some(WorkerWait::Credentials { why: why.clone() }),
         NodeView::Unnamed => Some(WorkerWait::ProviderId { node: node_name }),
         NodeView::OfAnother { mark } => Some(WorkerWait::NodeTaken { node: node_name, mark: mark.clone() }),
         NodeView::Missing { .. } => Some(WorkerWait::Registration { node: node_name, restarted }),

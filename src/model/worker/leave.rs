@@ -2,7 +2,7 @@
 //! lets the machine go. A worker has nothing that could be lost, so it always goes in the end.
 
 use super::drain::{PodFate, PodId, SeenPod};
-use super::revive::NodeView;
+use super::revive::{NodeView, REFUSED_GRACE};
 use crate::model::agent::served::{AgentState, HoldReason};
 use crate::model::agent::{self, Ending, HookView};
 use crate::model::duration::in_words;
@@ -11,8 +11,10 @@ use std::time::Duration;
 
 /// How long before its end a hook is completed with what is left: two heartbeats may get lost, and the answer takes its time.
 const HOOK_MARGIN: Duration = Duration::from_secs(30);
-/// How long an API server must refuse this machine's credentials before it goes without being drained: one that has just started may.
-const REFUSED_GRACE: Duration = Duration::from_secs(30);
+/// What is said of a machine whose disk and role are of two kinds.
+pub const OF_CONTROL_PLANE: &str = "this machine is a node of a control plane by its disk, and a worker by the setting 'role', so it is \
+                                    not drained and answers no hook: correct the setting and run 'systemctl restart kubeboot-agent'; if it \
+                                    is a worker, remove what is here of a control plane";
 /// How long before EC2 takes a Spot instance draining ends.
 const SPOT_MARGIN: Duration = Duration::from_secs(10);
 
@@ -25,13 +27,15 @@ pub struct WorkerLeaving {
     pub hook: HookView,
     /// How long that hook lasts in all, as far as that is known.
     pub hook_lasts: Option<Duration>,
+    /// Whether anything of a control plane is on its disk, or may be: then it may be a voter, or the last one.
+    pub of_control_plane: bool,
     /// How long the settings let it evict.
     pub drain_timeout: Duration,
     /// Whether kubelet has credentials: without any there is no Node to drain.
     pub has_credentials: bool,
     /// Its Node, asked now: what has its name need not be its own.
     pub node: NodeView,
-    /// Whether the marker of leaving is on the disk: no `up` joins over it.
+    /// Whether the marker of leaving is on the disk, so that no `up` joins over it, or cannot be.
     pub is_marked: bool,
     /// Whether this process has closed the Node for new pods.
     pub is_cordoned: bool,
@@ -75,6 +79,8 @@ pub enum WorkerLeaveStep {
 /// What is waited for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WorkerHold {
+    /// Its disk is a control plane's: whoever goes like a worker with that may take the last copy of a cluster with it.
+    OfControlPlane,
     /// An API server to answer.
     ApiServer {
         /// Why it does not.
@@ -111,6 +117,9 @@ pub enum WorkerGoes {
 #[must_use]
 pub fn decide(seen: &WorkerLeaving) -> WorkerLeaveStep {
     let Some(ending) = &seen.ending else { return WorkerLeaveStep::Watch };
+    if seen.of_control_plane {
+        return WorkerLeaveStep::Hold(WorkerHold::OfControlPlane);
+    }
     if !seen.is_marked {
         return WorkerLeaveStep::Mark;
     }
@@ -125,10 +134,10 @@ pub fn decide(seen: &WorkerLeaving) -> WorkerLeaveStep {
         let pods = waited_for.map(|pods| pods.len());
         return go(seen, WorkerGoes::TimeUp { after: ending.known_for, pods });
     }
-    if matches!(seen.node, NodeView::Refused { .. }) && ending.known_for >= REFUSED_GRACE {
+    if matches!(seen.node, NodeView::Refused { lasted, .. } if lasted >= REFUSED_GRACE) {
         return go(seen, WorkerGoes::NoCredentials);
     }
-    if let NodeView::Silent { why } | NodeView::Refused { why } = &seen.node {
+    if let NodeView::Silent { why } | NodeView::Refused { why, .. } = &seen.node {
         return hold_for_server(why);
     }
     if !seen.is_cordoned {
@@ -192,6 +201,7 @@ impl WorkerLeaveStep {
             }
             Self::Hold(WorkerHold::Pods { blocked: Some(_), .. }) => AgentState::Holding(HoldReason::Pods),
             Self::Hold(WorkerHold::ApiServer { .. }) => AgentState::Holding(HoldReason::Blocked),
+            Self::Hold(WorkerHold::OfControlPlane) => AgentState::Holding(HoldReason::Disk),
             Self::Answer(WorkerGoes::NoNode) | Self::Rest(WorkerGoes::NoNode) => {
                 AgentState::Done(agent::Answer::NeverMember)
             }
@@ -220,6 +230,7 @@ impl fmt::Display for WorkerLeaveStep {
 impl fmt::Display for WorkerHold {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::OfControlPlane => write!(f, "it stays for now: {OF_CONTROL_PLANE}"),
             Self::ApiServer { why } => write!(f, "it stays for now: no API server lets it be drained: {why}"),
             Self::Pods { left, blocked: None } => write!(f, "it is being drained: {} to end", counted(*left)),
             Self::Pods { left, blocked: Some((pod, why)) } => {
@@ -279,6 +290,7 @@ mod tests {
             ending: Some(ending(MINUTE)),
             hook: HookView::Waits,
             hook_lasts: None,
+            of_control_plane: false,
             drain_timeout: 10 * MINUTE,
             has_credentials: true,
             node: NodeView::Mine,
@@ -296,8 +308,8 @@ mod tests {
         NodeView::OfAnother { mark: ForeignMark::ProviderId("aws:///a/i-00000002".into()) }
     }
 
-    fn refused() -> NodeView {
-        NodeView::Refused { why: "401".into() }
+    fn refused(lasted: Duration) -> NodeView {
+        NodeView::Refused { why: "401".into(), lasted }
     }
 
     fn unknown() -> NodeView {
@@ -323,6 +335,18 @@ mod tests {
             (WorkerLeaving { ending: None, ..seen(vec![]) }, WorkerLeaveStep::Watch),
             (WorkerLeaving { is_marked: false, has_credentials: false, ..seen(vec![]) }, WorkerLeaveStep::Mark),
             (WorkerLeaving { has_credentials: false, ..seen(vec![]) }, WorkerLeaveStep::Answer(WorkerGoes::NoNode)),
+            // Not even the marker is written over the disk of a control plane, and no time is ever up.
+            (
+                WorkerLeaving {
+                    of_control_plane: true,
+                    is_marked: false,
+                    has_credentials: false,
+                    ending: whole.clone(),
+                    ..seen(vec![])
+                },
+                WorkerLeaveStep::Hold(WorkerHold::OfControlPlane),
+            ),
+            (WorkerLeaving { of_control_plane: true, ending: None, ..seen(vec![]) }, WorkerLeaveStep::Watch),
             (WorkerLeaving { is_cordoned: false, ..seen(vec![]) }, WorkerLeaveStep::Cordon),
             // What has its name is no Node of its own: it is neither closed nor emptied.
             (
@@ -347,11 +371,16 @@ mod tests {
                 WorkerLeaveStep::Hold(WorkerHold::ApiServer { why: "refused".into() }),
             ),
             (
-                WorkerLeaving { node: refused(), ending: Some(ending(MINUTE / 3)), ..seen(vec![web(None)]) },
+                // It is refused for the first time, however long its end has been known.
+                WorkerLeaving { node: refused(Duration::ZERO), ..seen(vec![web(None)]) },
                 WorkerLeaveStep::Hold(WorkerHold::ApiServer { why: "401".into() }),
             ),
             (
-                WorkerLeaving { node: refused(), ..seen(vec![web(None)]) },
+                WorkerLeaving { node: refused(MINUTE / 3), ..seen(vec![web(None)]) },
+                WorkerLeaveStep::Hold(WorkerHold::ApiServer { why: "401".into() }),
+            ),
+            (
+                WorkerLeaving { node: refused(MINUTE / 2), ending: Some(ending(MINUTE / 2)), ..seen(vec![web(None)]) },
                 WorkerLeaveStep::Answer(WorkerGoes::NoCredentials),
             ),
             (
@@ -429,12 +458,15 @@ mod tests {
         assert_eq!(state(vec![]), "done");
         assert_eq!(decide(&WorkerLeaving { has_credentials: false, ..seen(vec![]) }).state().name(), "done");
         assert_eq!(decide(&WorkerLeaving { pods: PodsView::NotAsked, ..seen(vec![]) }).state().name(), "holding");
+        let of_control_plane = WorkerLeaving { of_control_plane: true, ..seen(vec![]) };
+        assert_eq!(decide(&of_control_plane).state(), AgentState::Holding(HoldReason::Disk));
     }
 
     #[test]
     fn every_hold_and_every_end_has_a_row_on_the_page() {
         let blocked = Some((SeenPod::sample("db").id, "budget".to_owned()));
         let holds = [
+            WorkerHold::OfControlPlane,
             WorkerHold::ApiServer { why: "refused".into() },
             WorkerHold::Pods { left: 2, blocked: None },
             WorkerHold::Pods { left: 2, blocked },

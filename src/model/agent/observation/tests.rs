@@ -21,6 +21,14 @@ fn imds_or_the_group_ends_a_machine_and_nothing_else_does() {
         (Some("InService"), Some("Terminating:Proceed"), Some(false)),
         (Some("Terminated"), Some("Terminating:Retained"), Some(true)),
         (None, Some("Terminating:Retained"), Some(true)),
+        // It is in a warm pool, stays there, or is terminated there.
+        (Some("Warmed:Running"), Some("Warmed:Running"), None),
+        (Some("Warmed:Stopped"), Some("Warmed:Pending:Wait"), None),
+        (Some("Warmed:Terminated"), None, Some(false)),
+        (Some("Warmed:Terminated"), Some("Warmed:Running"), Some(false)),
+        (None, Some("Warmed:Terminating"), Some(false)),
+        (None, Some("Warmed:Terminating:Wait"), Some(false)),
+        (None, Some("Warmed:Terminated"), Some(false)),
     ];
     for (target, lifecycle, expected) in rows {
         let states = InstanceStates {

@@ -85,7 +85,7 @@ fn taken() -> WorkerWait {
 }
 
 fn refused() -> NodeView {
-    NodeView::Refused { why: "it answered 401".into() }
+    NodeView::Refused { why: "it answered 401".into(), lasted: Duration::ZERO }
 }
 
 fn missing(seconds: u64) -> NodeView {
