@@ -1,6 +1,6 @@
 //! A worker's one decision: from what one look finds to one step. Whatever stopped it before, it comes to the same end.
 
-use super::revive::{GIVEN_UP_GRACE, NodeView, restarts_kubelet};
+use super::revive::{GIVEN_UP_GRACE, NodeView, REFUSED_GRACE, restarts_kubelet};
 use super::skew::Skew;
 use super::snapshot::{
     CheckState, ClusterIdentity, Fetched, LaunchHookState, WorkerLocal, WorkerPolicy, WorkerSnapshot,
@@ -175,14 +175,18 @@ fn joinable(seen: &WorkerSnapshot) -> Result<(), WorkerWait> {
 fn half_made(seen: &WorkerSnapshot) -> WorkerStep {
     match &seen.node {
         NodeView::Mine => WorkerStep::MarkJoined,
-        // The credentials may be of a token that was taken back: whatever they are worth, a new attempt needs nothing of them.
-        NodeView::NotAsked | NodeView::Refused { .. } => WorkerStep::Wipe(WorkerWipe::HalfMade),
+        // The credentials may be of a token that was taken back: whatever they are worth, a new attempt needs nothing of them. One refusal
+        // may be that of one API server.
+        NodeView::NotAsked => WorkerStep::Wipe(WorkerWipe::HalfMade),
+        NodeView::Refused { lasted, .. } if *lasted >= REFUSED_GRACE => WorkerStep::Wipe(WorkerWipe::HalfMade),
         // Its kubelet keeps another machine's Node alive. Without it that goes, and this one waits for that.
         NodeView::OfAnother { .. } => WorkerStep::Wipe(WorkerWipe::HalfMade),
         NodeView::Missing { lasted } if seen.kubelet_restarted && *lasted >= GIVEN_UP_GRACE => {
             WorkerStep::Wipe(WorkerWipe::HalfMade)
         }
-        NodeView::Silent { .. } | NodeView::Missing { .. } | NodeView::Unnamed => registered(seen),
+        NodeView::Silent { .. } | NodeView::Refused { .. } | NodeView::Missing { .. } | NodeView::Unnamed => {
+            registered(seen)
+        }
     }
 }
 

@@ -140,7 +140,7 @@ mod tests {
     fn no_machine_registers_in_a_cluster_that_may_be_another_one() {
         let of = |cluster: &JoinCluster| ClusterIdentity {
             kube_system_uid: cluster.kube_system_uid.clone(),
-            authority: cluster.ca_pem.clone(),
+            authorities: vec![cluster.ca_pem.clone()],
         };
         let own = JoinCluster::sample(3);
         let here = of(&own);

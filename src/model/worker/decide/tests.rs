@@ -5,7 +5,7 @@ use crate::documented::tells_of;
 use crate::model::joining::{JoinError, JoinToken};
 use crate::model::machine::defect::Defect;
 use crate::model::machine::ids::{InstanceId, Uid};
-use crate::model::worker::revive::ForeignMark;
+use crate::model::worker::revive::{ForeignMark, REFUSED_GRACE};
 use std::time::Duration;
 
 const NOW: u64 = 1_796_000_000;
@@ -189,7 +189,11 @@ fn an_attempt_that_was_cut_off_goes_on_or_begins_anew() {
         (begun(missing(5)), WorkerStep::Wait(WorkerWait::Registration { node: "w1".into(), restarted: false })),
         (begun(missing(120)), WorkerStep::RestartKubelet),
         // Its request was refused, or its token taken back: nothing of it comes to an end any more.
-        (begun(refused()), WorkerStep::Wipe(WorkerWipe::HalfMade)),
+        (begun(refused()), WorkerStep::Wait(WorkerWait::Credentials { why: "it answered 401".into() })),
+        (
+            begun(NodeView::Refused { why: "it answered 401".into(), lasted: REFUSED_GRACE }),
+            WorkerStep::Wipe(WorkerWipe::HalfMade),
+        ),
         // Its kubelet would keep the Node of a machine that is gone alive for ever.
         (begun(of_other()), WorkerStep::Wipe(WorkerWipe::HalfMade)),
         (
