@@ -42,7 +42,7 @@ async fn blank_one<T: JoinKind>(store: &Store, key: &str, generation: u64) -> Re
     let Some(condition) = of_blanking(&found, generation) else { return Ok(false) };
     let blank = Join::<T>::Blank { generation }.to_bytes();
     match store.write(key, &blank, &condition, WRITE_TIMEOUT).await? {
-        Written::Ours(_) => Ok(found != Found::Nothing),
+        Written::Ours(_) => Ok(!matches!(found, Found::Nothing)),
         // One that was deleted meanwhile leaves room for a leader that stood still.
         Written::Gone | Written::Others(_) | Written::Unknown => {
             let url = store.url(key);
