@@ -57,6 +57,5 @@ mod signals;
 mod snapshots;
 mod versions;
 mod wire;
-mod worker_kills;
 mod workers;
 mod workers_in_trouble;
