@@ -1,7 +1,9 @@
 //! What waiting workers ask of S3, Auto Scaling and the API server: `dev/bench --only workers`, which names the addresses by the standard variables of
 //! AWS and the number of seconds by one of its own.
 
+use super::hook::WorkerHook;
 use super::{WorkerContext, work};
+use crate::aws::Session;
 use crate::aws::imds::InstanceMetadata;
 use crate::bucket::keys;
 use crate::kubeadm::worker_state;
@@ -137,8 +139,8 @@ fn start(cloud: &Arc<Cloud>) -> Result<()> {
     Ok(())
 }
 
-/// One worker of a group, as it is before anything was asked.
-async fn worker(settings: &Settings, number: usize) -> Result<WorkerContext> {
+/// One worker of a group, as it is before anything was asked, and its way to AWS.
+async fn worker(settings: &Settings, number: usize) -> Result<(WorkerContext, Session)> {
     let instance = InstanceId::parse(format!("i-{number:08x}"))?;
     let machine = InstanceMetadata {
         instance,
@@ -151,16 +153,16 @@ async fn worker(settings: &Settings, number: usize) -> Result<WorkerContext> {
     let known = cluster(settings, "v1.36.1".into());
     let facts = Facts::assemble(settings.clone(), Default::default(), known, machine)?;
     let session = facts.connect().await?;
-    Ok(WorkerContext::new(facts, &session, None))
+    Ok((WorkerContext::new(facts, &session, None), session))
 }
 
 /// These workers, each of which has looked once.
-async fn connected(settings: &Settings, numbers: Vec<usize>) -> Result<Vec<WorkerContext>> {
+async fn connected(settings: &Settings, numbers: Vec<usize>) -> Result<Vec<(WorkerContext, Session)>> {
     let mut contexts = Vec::new();
     for number in numbers {
-        let mut context = worker(settings, number).await?;
+        let (mut context, session) = worker(settings, number).await?;
         context.look().await?;
-        contexts.push(context);
+        contexts.push((context, session));
     }
     Ok(contexts)
 }
@@ -176,7 +178,11 @@ fn wait_together(cloud: &Cloud, settings: &Settings, loops: usize, seconds: Dura
             together.wait();
             let mut contexts = made?;
             let never = Deadline::now() + 2 * seconds;
-            let waits = contexts.iter_mut().map(async |context| timeout(seconds, work(context, never)).await);
+            let waits = contexts.iter_mut().map(async |(context, session)| {
+                // Its time begins now.
+                context.hook = WorkerHook::new(session, &context.facts);
+                timeout(seconds, work(context, never)).await
+            });
             for ended in join_all(waits).await {
                 ensure!(ended.is_err(), "a worker did not wait: {ended:?}");
             }

@@ -33,8 +33,6 @@ use tokio::time::{Instant, sleep};
 
 /// Between two looks at `join/`: thousands may look at once.
 const JOIN_INTERVAL: Duration = Duration::from_secs(4);
-/// How long the first look may wait, so that machines that boot at the same moment do not ask at the same moment.
-const FIRST_LOOK: Duration = Duration::from_secs(2);
 
 /// Runs the command.
 ///
@@ -74,11 +72,12 @@ pub(super) async fn run(settings: Settings, options: UpOptions) -> Result<()> {
     ended
 }
 
-/// Until this machine is a node of its cluster. Those that boot at the same moment do not look at the same moment.
+/// Until this machine is a node of its cluster. Those that boot at the same moment begin at any time of one interval, so that their first
+/// looks ask no more of S3 than the others do.
 async fn work(context: &mut WorkerContext, deadline: Instant) -> Result<()> {
     if worker_state::observe(Path::new("/")).context(Exit::Operator)? == WorkerLocal::Fresh {
         context.facts.judge_documents().await?;
-        sleep(FIRST_LOOK.mul_f64(fastrand::f64())).await;
+        sleep(JOIN_INTERVAL.mul_f64(fastrand::f64())).await;
     }
     until(context, deadline).await
 }
