@@ -86,42 +86,6 @@ fn a_save_that_takes_longer_than_the_leases_of_what_was_killed_is_a_save() -> Re
 }
 
 #[test]
-fn a_save_that_is_killed_at_every_point_is_one_save() -> Result<()> {
-    let points = crash::points_of(&["saver"])?;
-    ensure!(points.len() >= 10, "{points:?}");
-    for how in [Stop::Kill, Stop::Hold] {
-        // What follows the record is passed by nobody who was stopped right after it was sent.
-        for (skipped, last) in [("saved-answered", "saved-marked"), ("saved-sent", "saved-answered")] {
-            let points: Vec<&String> = points.iter().filter(|point| *point != skipped).collect();
-            let points = &points[..=points.iter().position(|point| *point == last).context("the last point")?];
-            saves_once(points, how).with_context(|| format!("{how:?} at each of {points:?}"))?;
-        }
-    }
-    Ok(())
-}
-
-/// A machine whose agent is stopped at each of these points, one after the other, saves its cluster once and goes.
-fn saves_once(points: &[&String], how: Stop) -> Result<()> {
-    World::of(1).with_terminate_hook().option("--binary", &crash::binary()?).tell(|world| {
-        world.all_up(&[1])?;
-        world.keep_a_word(1)?;
-        world.ask(&["desired", "0"])?;
-        for point in points {
-            let told = || format!("the agent, to be stopped at '{point}' by {how:?}");
-            world.stop_agent_at(1, how, point).with_context(told)?;
-        }
-        let agent = world.start_agent(1)?;
-        world.until_terminated(1, &agent)?;
-        world.until_saved()?;
-        world.has_continued(1)?;
-        let records = world.records()?;
-        let saved = records.iter().filter(|record| record["phase"] == "saved").count();
-        ensure!(saved == 1, "the record said 'saved' {saved} times");
-        world.final_manifest().map(drop)
-    })
-}
-
-#[test]
 fn a_group_that_wants_machines_again_before_the_record_is_written_goes_on_as_before() -> Result<()> {
     for point in ["api-server-withheld", "etcd-isolated", "snapshot-taken", "snapshot-verified"] {
         World::of(1).with_terminate_hook().option("--binary", &crash::binary()?).set("lease_ttl", "3s").tell(
@@ -218,7 +182,7 @@ fn a_snapshot_that_is_denied_is_told_and_the_cluster_serves_again() -> Result<()
 
 impl World {
     /// Waits until the record says that the cluster is saved.
-    fn until_saved(&self) -> Result<()> {
+    pub fn until_saved(&self) -> Result<()> {
         self.until("the record says 'saved'", RUN, || Ok((self.record()?["phase"] == "saved").then_some(())))
     }
 
@@ -245,7 +209,7 @@ impl World {
     }
 
     /// The manifest that the record names, which must be there with its snapshot, and final.
-    fn final_manifest(&self) -> Result<Value> {
+    pub fn final_manifest(&self) -> Result<Value> {
         let record = self.record()?;
         let key =
             record["snapshot"]["key"].as_str().with_context(|| format!("{RECORD} names no snapshot: {record}"))?;
@@ -258,7 +222,7 @@ impl World {
     }
 
     /// Starts the agent of a machine, and stops it at this point.
-    fn stop_agent_at(&self, node: usize, how: Stop, point: &str) -> Result<()> {
+    pub fn stop_agent_at(&self, node: usize, how: Stop, point: &str) -> Result<()> {
         let agent = self.start_agent_until(node, how, point)?;
         self.until_agent_says(&agent, &format!("stopped at {point}"))?;
         match how {

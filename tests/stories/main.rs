@@ -48,6 +48,7 @@ mod replacements;
 mod reports;
 mod restoring;
 mod restoring_in_trouble;
+mod save_kills;
 mod secrets;
 mod servers;
 mod serving;
