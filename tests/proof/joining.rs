@@ -124,12 +124,13 @@ impl Model for Publishing {
             Property::always(LOWER, |_, world: &World| world.broken != Some(LOWER)),
             Property::always(LOST, |_, world: &World| world.broken != Some(LOST)),
             Property::always(AGAIN, |_, world: &World| world.broken != Some(AGAIN)),
-            Property::always("18: a leader that is left in peace publishes a token that lasts", |_, world| {
+            Property::always("18: a leader that is left in peace publishes a token that lasts", |_, world: &World| {
                 world.retired || world.in_peace().holds_a_lasting_token()
             }),
-            Property::always("18: a retire that is left in peace leaves no token of its cluster", |_, world| {
-                !world.retired || world.given_up_in_peace()
-            }),
+            Property::always(
+                "18: a retire that is left in peace leaves no token of its cluster",
+                |_, world: &World| !world.retired || world.given_up_in_peace(),
+            ),
             Property::sometimes("a token is renewed", |_, world: &World| {
                 world.writes > 1 && world.given_up == 0 && world.holds_a_lasting_token()
             }),
