@@ -1,11 +1,9 @@
 terraform {
-  # 1.9: a validation may look at other variables.
   required_version = ">= 1.9"
 
   required_providers {
     aws = {
-      source = "hashicorp/aws"
-      # The oldest version whose arguments the project's tests compare with.
+      source  = "hashicorp/aws"
       version = "~> 6.66"
     }
   }
@@ -15,6 +13,6 @@ provider "aws" {
   region = var.region
 
   default_tags {
-    tags = local.tags
+    tags = merge(var.tags, { "kubeboot-cluster" = var.cluster })
   }
 }

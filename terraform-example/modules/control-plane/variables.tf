@@ -1,15 +1,5 @@
 # Each variable, its default and what it is good for: docs/terraform.md, which a test compares with this file.
 
-variable "region" {
-  description = "The Region of everything."
-  type        = string
-
-  validation {
-    condition     = can(regex("^[a-z]{2,4}(-[a-z]+)+-[0-9]+$", var.region))
-    error_message = "The region must be the name of an AWS Region, such as eu-central-1."
-  }
-}
-
 variable "cluster" {
   description = "The cluster's name. Everything that is made carries it, and it is the folder in the bucket."
   type        = string
@@ -28,6 +18,16 @@ variable "bucket" {
   validation {
     condition     = can(regex("^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$", var.bucket))
     error_message = "The bucket must be a name of 3 to 63 lower-case letters, digits and '-'."
+  }
+}
+
+variable "vpc_id" {
+  description = "The VPC of the subnets. It has DNS support and DNS host names."
+  type        = string
+
+  validation {
+    condition     = can(regex("^vpc-[0-9a-f]{8,17}$", var.vpc_id))
+    error_message = "The vpc_id must be the ID of a VPC, such as vpc-0a1b2c3d4e5f60000."
   }
 }
 
@@ -143,7 +143,7 @@ variable "health_check" {
 }
 
 variable "api_client_cidrs" {
-  description = "Who may reach the endpoint, by IPv4 ranges. All ranges of the VPC if empty."
+  description = "Who may reach the endpoint besides the machines and workers, by IPv4 ranges."
   type        = list(string)
   default     = []
 
@@ -173,33 +173,6 @@ variable "pod_network_ports" {
       for rule in var.pod_network_ports : rule.from_port >= 1 && rule.from_port <= rule.to_port && rule.to_port <= 65535
     ])
     error_message = "The ports of pod_network_ports must be 1 to 65535, from_port not above to_port."
-  }
-}
-
-variable "workers" {
-  description = "Groups of workers by their names, such as { workers = { max_size = 10 } } (docs/terraform.md, Workers)."
-  type = map(object({
-    instance_types         = optional(list(string), ["m6i.large"])
-    min_size               = optional(number, 1)
-    max_size               = optional(number, 3)
-    spot_percentage        = optional(number, 0)
-    on_demand_base         = optional(number, 0)
-    subnet_ids             = optional(list(string))
-    ami_id                 = optional(string)
-    volume_size            = optional(number, 50)
-    warm_pool              = optional(string, "")
-    launch_hook_timeout    = optional(number, 1800)
-    terminate_hook_timeout = optional(number, 300)
-    settings               = optional(map(string), {})
-    kubeadm_config         = optional(string, "")
-    additional_policy_arns = optional(list(string), [])
-    tags                   = optional(map(string), {})
-  }))
-  default = {}
-
-  validation {
-    condition     = alltrue([for name in keys(var.workers) : can(regex("^[a-z0-9-]{1,40}$", name)) && name != "control-plane"])
-    error_message = "The workers must have names of at most 40 lower-case letters, digits and '-', and not that of the control plane."
   }
 }
 
@@ -365,12 +338,12 @@ variable "more_private_services" {
 }
 
 variable "additional_policy_arns" {
-  description = "More IAM policies for the machines' role, such as that of a cloud controller manager."
-  type        = list(string)
-  default     = []
+  description = "More IAM policies for the machines' role by names of your own, such as { ccm = \"arn:aws:iam::123456789012:policy/ccm\" }."
+  type        = map(string)
+  default     = {}
 
   validation {
-    condition     = alltrue([for arn in var.additional_policy_arns : can(regex("^arn:[a-z-]+:iam::", arn))])
+    condition     = alltrue([for arn in values(var.additional_policy_arns) : can(regex("^arn:[a-z-]+:iam::", arn))])
     error_message = "The additional_policy_arns must be ARNs of IAM policies."
   }
 }
@@ -437,7 +410,7 @@ variable "allow_destroy" {
 }
 
 variable "tags" {
-  description = "Tags of everything that is made."
+  description = "Tags of the group and its machines. All else has the default_tags of the provider."
   type        = map(string)
   default     = {}
 
