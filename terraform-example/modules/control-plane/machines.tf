@@ -194,8 +194,7 @@ resource "aws_autoscaling_group" "control_plane" {
   # this is destroyed before all of it.
   depends_on = [
     aws_iam_role_policy.kubeboot,
-    aws_iam_role_policy.more,
-    aws_iam_role_policy_attachment.additional,
+    module.role_policies,
     aws_lb_listener.api,
     aws_route53_record.api,
     aws_s3_bucket_policy.control_plane,

@@ -234,33 +234,18 @@ variable "kubeboot_package_url" {
   description = "Where a package of kubeboot (.deb or .rpm) is, s3:// or https://. Empty if the image has kubeboot."
   type        = string
   default     = ""
-
-  validation {
-    condition     = var.kubeboot_package_url == "" || can(regex("^(s3|https)://[A-Za-z0-9._~/%+-]+\\.(deb|rpm)$", var.kubeboot_package_url))
-    error_message = "The kubeboot_package_url must begin with s3:// or https:// and end with .deb or .rpm."
-  }
 }
 
 variable "kubeboot_package_sha256" {
   description = "The package's SHA-256, in lower-case hexadecimal. Another package is not installed."
   type        = string
   default     = ""
-
-  validation {
-    condition     = var.kubeboot_package_url == "" ? var.kubeboot_package_sha256 == "" : can(regex("^[0-9a-f]{64}$", var.kubeboot_package_sha256))
-    error_message = "The kubeboot_package_sha256 must be 64 hexadecimal digits if kubeboot_package_url is set, and empty if it is not."
-  }
 }
 
 variable "start" {
   description = "How cloud-init starts kubeboot: by its unit, or straight from runcmd."
   type        = string
   default     = "unit"
-
-  validation {
-    condition     = contains(["unit", "runcmd"], var.start)
-    error_message = "The start must be unit or runcmd."
-  }
 }
 
 variable "launch_hook_timeout" {
@@ -341,11 +326,6 @@ variable "additional_policy_arns" {
   description = "More IAM policies for the machines' role by names of your own, such as { ccm = \"arn:aws:iam::123456789012:policy/ccm\" }."
   type        = map(string)
   default     = {}
-
-  validation {
-    condition     = alltrue([for arn in values(var.additional_policy_arns) : can(regex("^arn:[a-z-]+:iam::", arn))])
-    error_message = "The additional_policy_arns must be ARNs of IAM policies."
-  }
 }
 
 variable "operator_role_arns" {

@@ -1,8 +1,4 @@
-# What a machine of either role may do besides kubeboot's own work: policies by their names, for what its options need.
-
-terraform {
-  required_version = ">= 1.9"
-}
+# What a machine of either role may do besides kubeboot's own work: what its options need, and the policies of others.
 
 locals {
   # The package of kubeboot, where it comes from a bucket.
@@ -49,4 +45,20 @@ locals {
       }]
     })
   } : {}
+}
+
+resource "aws_iam_role_policy" "this" {
+  for_each = merge(local.package, local.session_manager, local.source_dest_check)
+
+  name   = each.key
+  role   = var.role
+  policy = each.value
+}
+
+# By names that are known beforehand: the ARN of a policy that is made along with this is not.
+resource "aws_iam_role_policy_attachment" "additional" {
+  for_each = var.additional_policy_arns
+
+  role       = var.role
+  policy_arn = each.value
 }

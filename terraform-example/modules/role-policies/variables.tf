@@ -1,3 +1,8 @@
+variable "role" {
+  description = "The role's name."
+  type        = string
+}
+
 variable "partition" {
   description = "AWS's partition, as it stands in ARNs."
   type        = string
@@ -26,4 +31,14 @@ variable "session_manager" {
 variable "source_dest_check" {
   description = "The setting of that name: off lets a machine change attributes of its own instance."
   type        = string
+}
+
+variable "additional_policy_arns" {
+  description = "More IAM policies for the role by names of your own."
+  type        = map(string)
+
+  validation {
+    condition     = alltrue([for arn in values(var.additional_policy_arns) : can(regex("^arn:[a-z-]+:iam::", arn))])
+    error_message = "The additional_policy_arns must be ARNs of IAM policies."
+  }
 }

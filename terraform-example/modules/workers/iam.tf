@@ -58,25 +58,12 @@ resource "aws_iam_role_policy" "kubeboot" {
 module "role_policies" {
   source = "../role-policies"
 
-  partition            = local.partition
-  region               = local.region
-  account              = local.account
-  kubeboot_package_url = var.kubeboot_package_url
-  session_manager      = var.session_manager
-  source_dest_check    = lookup(var.settings, "source_dest_check", "")
-}
-
-resource "aws_iam_role_policy" "more" {
-  for_each = module.role_policies.by_name
-
-  name   = each.key
-  role   = aws_iam_role.machine.name
-  policy = each.value
-}
-
-resource "aws_iam_role_policy_attachment" "additional" {
-  for_each = var.additional_policy_arns
-
-  role       = aws_iam_role.machine.name
-  policy_arn = each.value
+  role                   = aws_iam_role.machine.name
+  partition              = local.partition
+  region                 = local.region
+  account                = local.account
+  kubeboot_package_url   = var.kubeboot_package_url
+  session_manager        = var.session_manager
+  source_dest_check      = lookup(var.settings, "source_dest_check", "")
+  additional_policy_arns = var.additional_policy_arns
 }

@@ -204,8 +204,7 @@ resource "aws_autoscaling_group" "workers" {
   # A machine that boots before what it needs is there meets denials. The other way round, this is destroyed before it.
   depends_on = [
     aws_iam_role_policy.kubeboot,
-    aws_iam_role_policy.more,
-    aws_iam_role_policy_attachment.additional,
+    module.role_policies,
   ]
 }
 

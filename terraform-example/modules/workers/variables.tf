@@ -217,11 +217,6 @@ variable "additional_policy_arns" {
   description = "More IAM policies for the role by names of your own, such as that of a CNI."
   type        = map(string)
   default     = {}
-
-  validation {
-    condition     = alltrue([for arn in values(var.additional_policy_arns) : can(regex("^arn:[a-z-]+:iam::", arn))])
-    error_message = "The additional_policy_arns must be ARNs of IAM policies."
-  }
 }
 
 variable "tags" {
