@@ -14,7 +14,7 @@ PROJECT = Path(__file__).resolve().parent.parent.parent
 EXAMPLE = PROJECT / "terraform-example"
 ROOTS = COMPLETE, PRIVATE = [EXAMPLE / name for name in ("complete", "private")]
 MODULES = [EXAMPLE / "modules" / name for name in ("control-plane", "workers", "user-data", "role-policies")]
-CONTROL_PLANE, WORKERS, *_ = MODULES
+CONTROL_PLANE, WORKERS, USER_DATA, _ = MODULES
 # What AWS answers to whom.
 ANSWERS = Path(__file__).parent / "answers.tf"
 ANSWERS_TO = {
@@ -93,7 +93,8 @@ def plan(changes: str = "", answers: str | None = None, root: Path = COMPLETE) -
                 place = copy if asking == root else copy / asking.relative_to(EXAMPLE)
                 (place / "data.tf").write_text(text.replace(REGION, _region(changes)))
         values, arguments = _sorted_out(changes, root)
-        (copy / "main.tf").write_text(_with_arguments((copy / "main.tf").read_text(), arguments))
+        if arguments:
+            (copy / "main.tf").write_text(_with_arguments((copy / "main.tf").read_text(), arguments))
         (copy / "changes.tfvars").write_text("".join(values.values()))
         shutil.copy(root / "example.tfvars", copy)
         return Plan(tfparse.load_from_path(str(copy), vars_paths=["example.tfvars", "changes.tfvars"]))
@@ -126,7 +127,7 @@ def files(folder: Path = CONTROL_PLANE) -> dict[str, str]:
 
 def variables(folder: Path = CONTROL_PLANE) -> dict[str, str]:
     """Descriptions of its variables by their names, in the file's order."""
-    return dict(re.findall(r'^variable "(\w+)" \{\n  description = "(.*)"$', files(folder)["variables.tf"], re.MULTILINE))
+    return dict(re.findall(r'^variable "(\w+)" \{\n  description = "(.*)"$', files(folder).get("variables.tf", ""), re.MULTILINE))
 
 
 def world_policies(made: Plan, without: str | None = None) -> dict:

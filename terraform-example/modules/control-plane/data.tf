@@ -48,7 +48,7 @@ data "aws_vpc_endpoint_service" "private" {
 
 # The gateway endpoint that is there already.
 data "aws_vpc_endpoint" "s3" {
-  count = var.private_endpoints && length(var.route_table_ids) == 0 ? 1 : 0
+  count = var.private_endpoints && !local.make_s3_endpoint ? 1 : 0
 
   id = var.s3_endpoint_id
 }

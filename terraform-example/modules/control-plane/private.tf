@@ -12,7 +12,8 @@ locals {
   private = var.private_endpoints ? 1 : 0
 
   # Whether there are route tables, and not whether there is no s3_endpoint_id: that may be one that is not known yet.
-  s3_prefix_list = one(concat(aws_vpc_endpoint.s3[*].prefix_list_id, data.aws_vpc_endpoint.s3[*].prefix_list_id))
+  make_s3_endpoint = var.private_endpoints && length(var.route_table_ids) > 0
+  s3_prefix_list   = !var.private_endpoints ? null : local.make_s3_endpoint ? aws_vpc_endpoint.s3[0].prefix_list_id : data.aws_vpc_endpoint.s3[0].prefix_list_id
 
   # Outside the commercial Regions some services have the partition's own prefix and the others the common one. Whatever
   # has an "amazonaws." in it is a whole name.
@@ -33,7 +34,7 @@ locals {
 
 # One that the route tables have already is used as it is: AWS takes no second one for the same tables.
 resource "aws_vpc_endpoint" "s3" {
-  count = var.private_endpoints && length(var.route_table_ids) > 0 ? 1 : 0
+  count = local.make_s3_endpoint ? 1 : 0
 
   vpc_id            = var.vpc_id
   vpc_endpoint_type = "Gateway"
