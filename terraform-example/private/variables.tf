@@ -26,7 +26,7 @@ variable "vpc_cidr" {
   default     = "10.0.0.0/16"
 
   validation {
-    condition     = can(cidrsubnets(var.vpc_cidr, 2, 2, 2)) && try(tonumber(split("/", var.vpc_cidr)[1]) >= 16 && tonumber(split("/", var.vpc_cidr)[1]) <= 24, false)
+    condition     = can(cidrnetmask(var.vpc_cidr)) && can(regex("/(1[6-9]|2[0-4])$", var.vpc_cidr))
     error_message = "The vpc_cidr must be an IPv4 range of /16 to /24, such as 10.0.0.0/16."
   }
 }

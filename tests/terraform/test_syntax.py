@@ -96,7 +96,7 @@ def test_the_oldest_provider_allowed_is_the_one_compared_with(schema):
 def test_a_module_leaves_the_provider_and_its_newer_versions_to_its_root(folder):
     text = "\n".join(files(folder).values())
     assert not re.search(r"^\s*(provider \"|backend \")", text, re.MULTILINE)
-    assert set(re.findall(r'version += "(\S+) ', text)) == {">="}
+    assert set(re.findall(r'version += "(\S+) ', text)) == {">="}, "required_version, and the provider's"
 
 
 # What a configuration may make along with these, so that nobody knows it when the first apply is planned. Of lists, how
