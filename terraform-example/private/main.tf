@@ -13,9 +13,8 @@ module "control_plane" {
   subnet_ids       = aws_subnet.private[*].id
   api_client_cidrs = [var.vpc_cidr]
 
-  # By the associations, so that they are there before the machines and go after them.
   private_endpoints = true
-  route_table_ids   = [aws_route_table_association.private[0].route_table_id]
+  route_table_ids   = [aws_vpc.this.default_route_table_id]
 
   allow_destroy = var.allow_destroy
 }

@@ -17,6 +17,7 @@ resource "aws_default_security_group" "this" {
   vpc_id = aws_vpc.this.id
 }
 
+# They have the VPC's own route table, which leads nowhere but inside of the VPC. The endpoint to S3 puts its route in.
 resource "aws_subnet" "private" {
   count = 3
 
@@ -25,18 +26,4 @@ resource "aws_subnet" "private" {
   cidr_block        = cidrsubnet(var.vpc_cidr, 2, count.index)
 
   tags = { Name = "${var.cluster}-${var.zones[count.index]}" }
-}
-
-# No routes but those inside of the VPC. The endpoint to S3 puts its own in.
-resource "aws_route_table" "private" {
-  vpc_id = aws_vpc.this.id
-
-  tags = { Name = var.cluster }
-}
-
-resource "aws_route_table_association" "private" {
-  count = 3
-
-  subnet_id      = aws_subnet.private[count.index].id
-  route_table_id = aws_route_table.private.id
 }

@@ -8,7 +8,7 @@ import hcl2
 import pytest
 
 from docs.blocks import Block, blocks, pages
-from example import COMPLETE, CONTROL_PLANE, PROJECT, ROOTS, WORKERS, files, machine_actions, variables
+from example import COMPLETE, CONTROL_PLANE, PRIVATE, PROJECT, ROOTS, WORKERS, files, machine_actions, variables
 from example import plan as evaluate
 
 TERRAFORM, STARTED = PROJECT / "docs/terraform.md", PROJECT / "docs/getting-started.md"
@@ -54,6 +54,7 @@ def table_of_workers() -> str:
         ("### What the control plane takes", table(CONTROL_PLANE, "variable", "default")),
         ("## Outputs", table(CONTROL_PLANE, "output")),
         ("### What a group takes", table_of_workers()),
+        ("### The root `private`", table(PRIVATE, "variable", "default")),
     ],
 )
 def test_the_page_has_every_variable_and_output(heading, made):
