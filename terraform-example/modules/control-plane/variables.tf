@@ -323,7 +323,7 @@ variable "more_private_services" {
 }
 
 variable "additional_policy_arns" {
-  description = "More IAM policies for the machines' role by names of your own, such as { ccm = \"arn:aws:iam::123456789012:policy/ccm\" }."
+  description = "More IAM policies for the machines' role: ARNs by names of your own, such as ccm for that of a cloud controller manager."
   type        = map(string)
   default     = {}
 }

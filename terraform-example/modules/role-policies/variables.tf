@@ -34,7 +34,7 @@ variable "source_dest_check" {
 }
 
 variable "additional_policy_arns" {
-  description = "More IAM policies for the role by names of your own."
+  description = "More IAM policies for the role: ARNs by names of your own."
   type        = map(string)
 
   validation {

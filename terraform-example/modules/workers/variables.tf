@@ -214,7 +214,7 @@ variable "session_manager" {
 }
 
 variable "additional_policy_arns" {
-  description = "More IAM policies for the role by names of your own, such as that of a CNI."
+  description = "More IAM policies for the role: ARNs by names of your own, such as cni for that of a pod network."
   type        = map(string)
   default     = {}
 }
