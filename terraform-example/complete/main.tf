@@ -10,7 +10,9 @@ module "control_plane" {
   subnet_ids = var.subnet_ids
   ami_id     = var.ami_id
 
-  api_client_cidrs = local.vpc_cidrs
+  api_client_cidrs  = local.vpc_cidrs
+  kubeadm_config    = var.kubeadm_config
+  pod_network_ports = var.pod_network_ports
 
   kubeboot_package_url    = var.kubeboot_package_url
   kubeboot_package_sha256 = var.kubeboot_package_sha256

@@ -57,6 +57,22 @@ variable "workers" {
   }
 }
 
+variable "kubeadm_config" {
+  description = "kubeadm documents (docs/kubeadm.md) for every machine, as text. No secrets: user data is no place for them."
+  type        = string
+  default     = ""
+}
+
+variable "pod_network_ports" {
+  description = "What the pod network needs between the machines, workers among them. The default is VXLAN as Cilium and Flannel use it."
+  type = list(object({
+    protocol  = string
+    from_port = number
+    to_port   = number
+  }))
+  default = [{ protocol = "udp", from_port = 8472, to_port = 8472 }]
+}
+
 variable "kubeboot_package_url" {
   description = "Where a package of kubeboot (.deb or .rpm) is, s3:// or https://. Empty if the image has kubeboot."
   type        = string
