@@ -1,7 +1,12 @@
 # What AWS would answer to terraform-example/modules/workers/data.tf: as answers.tf.
 
 data "aws_partition" "current" {
-  partition = "aws"
+  partition  = "aws"
+  dns_suffix = "amazonaws.com"
+}
+
+data "aws_region" "current" {
+  region = "eu-central-1"
 }
 
 data "aws_caller_identity" "current" {
@@ -14,9 +19,9 @@ data "aws_ami" "machine" {
 }
 
 data "aws_ec2_instance_type" "machine" {
-  for_each = toset(var.instance_types)
+  count = length(var.instance_types)
 
-  supported_architectures = startswith(each.value, "m6g.") ? ["arm64"] : ["x86_64"]
+  supported_architectures = startswith(var.instance_types[count.index], "m6g.") ? ["arm64"] : ["x86_64"]
 }
 
 data "aws_service_principal" "ec2" {

@@ -1,11 +1,15 @@
-# What AWS would answer to terraform-example/data.tf: the same data sources, with what they find. The names are those of
+# What AWS would answer to terraform-example/modules/control-plane/data.tf: the same data sources, with what they find. The names are those of
 # the emulated world (tests/world/account.py), where these policies are tried.
 
 data "aws_partition" "current" {
   partition  = "aws"
   dns_suffix = "amazonaws.com"
 
-  reverse_dns_prefix = startswith(var.region, "cn-") ? "cn.com.amazonaws" : "com.amazonaws"
+  reverse_dns_prefix = startswith(local.region, "cn-") ? "cn.com.amazonaws" : "com.amazonaws"
+}
+
+data "aws_region" "current" {
+  region = "eu-central-1"
 }
 
 data "aws_caller_identity" "current" {
@@ -13,21 +17,14 @@ data "aws_caller_identity" "current" {
 }
 
 data "aws_subnet" "control_plane" {
-  for_each = toset(var.subnet_ids)
+  count = 3
 
-  id                = each.value
-  vpc_id            = "vpc-0a1b2c3d4e5f60000"
-  availability_zone = "${var.region}${substr(strrev(each.value), 0, 1)}"
+  vpc_id = var.vpc_id
+  # By the ID's last digit, or where it is not known yet, one after the other.
+  availability_zone = "${local.region}${try(substr(strrev(regex("^subnet-.*", var.subnet_ids[count.index])), 0, 1), "of-${count.index}")}"
 }
 
 data "aws_vpc" "control_plane" {
-  id         = local.vpc_id
-  cidr_block = "10.0.0.0/16"
-  cidr_block_associations = [
-    { cidr_block = "10.0.0.0/16", state = "associated" },
-    { cidr_block = "100.64.0.0/16", state = "associated" },
-    { cidr_block = "10.9.0.0/16", state = "disassociated" },
-  ]
   enable_dns_support   = true
   enable_dns_hostnames = true
 }
@@ -51,7 +48,7 @@ data "aws_service_principal" "ec2" {
 }
 
 data "aws_vpc_endpoint_service" "s3" {
-  service_name = "com.amazonaws.${var.region}.s3"
+  service_name = "com.amazonaws.${local.region}.s3"
 }
 
 data "aws_vpc_endpoint_service" "private" {
@@ -61,7 +58,7 @@ data "aws_vpc_endpoint_service" "private" {
 }
 
 data "aws_vpc_endpoint" "s3" {
-  count = var.s3_endpoint_id == null ? 0 : 1
+  count = var.private_endpoints && !local.make_s3_endpoint ? 1 : 0
 
   id             = var.s3_endpoint_id
   prefix_list_id = "pl-of-${var.s3_endpoint_id}"

@@ -1,4 +1,4 @@
-"""terraform-example, evaluated without AWS: what Terraform would make of it for given variables."""
+"""terraform-example, evaluated without AWS: what Terraform would make of its roots for given values."""
 
 import base64
 import json
@@ -12,9 +12,16 @@ import tfparse
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
 EXAMPLE = PROJECT / "terraform-example"
+ROOTS = COMPLETE, PRIVATE = [EXAMPLE / name for name in ("complete", "private")]
+MODULES = [EXAMPLE / "modules" / name for name in ("control-plane", "workers", "user-data", "role-policies")]
+CONTROL_PLANE, WORKERS, USER_DATA, _ = MODULES
+# What AWS answers to whom.
 ANSWERS = Path(__file__).parent / "answers.tf"
-MODULES = [EXAMPLE / "modules/user-data", EXAMPLE / "modules/workers"]
-WORKER_ANSWERS = Path(__file__).parent / "answers-workers.tf"
+ANSWERS_TO = {
+    CONTROL_PLANE: ANSWERS,
+    WORKERS: ANSWERS.with_name("answers-workers.tf"),
+    COMPLETE: ANSWERS.with_name("answers-complete.tf"),
+}
 
 ACCOUNT, REGION = "123456789012", "eu-central-1"
 ROLE, WORKER_ROLE = (f"arn:aws:iam::{ACCOUNT}:role/demo-{name}" for name in ("control-plane", "workers"))
@@ -56,10 +63,10 @@ class Plan:
     def broken(self) -> list[str]:
         """What Terraform would say about the variables, and of what must hold between them and AWS's answers."""
         variables = [
-            (one["__tfmeta"]["path"], check) for one in self.all("variable") for check in _checks(one, "validation")
+            (_path(one), check) for one in self.all("variable") for check in _checks(one, "validation")
         ]
         conditions = [
-            (one["__tfmeta"]["path"], check)
+            (_path(one), check)
             for kind, resources in self.parsed.items() if kind.startswith("aws_")
             for one in resources
             for check in _checks(one.get("lifecycle") or {}, "precondition")
@@ -71,20 +78,56 @@ class Plan:
         ]
 
 
-def plan(changes: str = "", answers: str | None = None) -> Plan:
-    """Evaluates the example with example.tfvars and `changes`, more lines of that kind; with other answers of AWS."""
+def plan(changes: str = "", answers: str | None = None, root: Path = COMPLETE) -> Plan:
+    """Evaluates a root with its example.tfvars and `changes`: values of its variables, or arguments of the control plane's
+    module, which are written into its block; with other answers of AWS to the control plane."""
     with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder) / "example"
-        shutil.copytree(EXAMPLE, copy, ignore=shutil.ignore_patterns(".terraform*", "*.tfstate*", "terraform.tfvars"))
-        (copy / "data.tf").write_text(answers or ANSWERS.read_text())
-        (copy / "modules/workers/data.tf").write_text(WORKER_ANSWERS.read_text())
-        (copy / "changes.tfvars").write_text(changes)
+        # The evaluation reads nothing above the root.
+        copy = Path(folder)
+        shutil.copytree(EXAMPLE / "modules", copy / "modules", ignore=shutil.ignore_patterns(".terraform*"))
+        for name, text in files(root).items():
+            (copy / name).write_text(text.replace('"../modules/', '"./modules/'))
+        for asking, file in ANSWERS_TO.items():
+            if asking in MODULES or asking == root:
+                text = answers if answers and asking == CONTROL_PLANE else file.read_text()
+                place = copy if asking == root else copy / asking.relative_to(EXAMPLE)
+                (place / "data.tf").write_text(text.replace(REGION, _region(changes)))
+        values, arguments = _sorted_out(changes, root)
+        if arguments:
+            (copy / "main.tf").write_text(_with_arguments((copy / "main.tf").read_text(), arguments))
+        (copy / "changes.tfvars").write_text("".join(values.values()))
+        shutil.copy(root / "example.tfvars", copy)
         return Plan(tfparse.load_from_path(str(copy), vars_paths=["example.tfvars", "changes.tfvars"]))
 
 
-def files(folder: Path = EXAMPLE) -> dict[str, str]:
-    """The example's configuration files by name, or a module's."""
+def _region(changes: str) -> str:
+    found = re.search(r'^region += "(.*)"$', changes, re.MULTILINE)
+    return found[1] if found else REGION
+
+
+def _sorted_out(changes: str, root: Path) -> tuple[dict[str, str], dict[str, str]]:
+    """Lines by the name that they give a value: those of the root's variables, and the others."""
+    texts = re.split(r"^(?=\w+ += )", changes and changes.rstrip("\n") + "\n", flags=re.MULTILINE)
+    named = {text.split()[0]: text for text in texts if text.strip()}
+    own = set(variables(root))
+    return {k: v for k, v in named.items() if k in own}, {k: v for k, v in named.items() if k not in own}
+
+
+def _with_arguments(text: str, arguments: dict[str, str]) -> str:
+    """A root whose control plane has these arguments, in place of those that it has."""
+    (block,) = re.findall(r'^module "control_plane" \{\n.*?^\}\n', text, re.MULTILINE | re.DOTALL)
+    kept = [line for line in block.splitlines(True)[:-1] if line.partition("=")[0].strip() not in arguments]
+    return text.replace(block, "".join([*kept, *arguments.values(), "}\n"]))
+
+
+def files(folder: Path = CONTROL_PLANE) -> dict[str, str]:
+    """The configuration files of a module or a root by name."""
     return {path.name: path.read_text() for path in sorted(folder.glob("*.tf"))}
+
+
+def variables(folder: Path = CONTROL_PLANE) -> dict[str, str]:
+    """Descriptions of its variables by their names, in the file's order."""
+    return dict(re.findall(r'^variable "(\w+)" \{\n  description = "(.*)"$', files(folder).get("variables.tf", ""), re.MULTILINE))
 
 
 def world_policies(made: Plan, without: str | None = None) -> dict:
@@ -127,6 +170,11 @@ def _names(resource: dict) -> tuple[str, str]:
     """The last part of its address, with the index of one that is counted and without."""
     name = resource["__tfmeta"]["path"].split(".")[-1]
     return name, name.split("[")[0]
+
+
+def _path(resource: dict) -> str:
+    """Its address in the control plane, or the whole one."""
+    return re.sub(r"^module\.control_plane\.(module\.(user_data|role_policies)\.)?", "", resource["__tfmeta"]["path"])
 
 
 def _checks(block: dict, name: str) -> list[dict]:

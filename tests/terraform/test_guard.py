@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from example import EXAMPLE, files
+from example import COMPLETE, CONTROL_PLANE, PRIVATE, files
 from example import plan as evaluate
 
 RESOURCE = re.compile(r'^resource "(\w+)" "(\w+)" \{\n(.*?)^\}$', re.M | re.S)
@@ -20,9 +20,9 @@ GUARD = "terraform_data.guard"
 GROUP, BUCKET = "aws_autoscaling_group.control_plane", "aws_s3_bucket.control_plane"
 
 
-def resources() -> dict[str, str]:
+def resources(folder: Path = CONTROL_PLANE) -> dict[str, str]:
     """Each resource's text by its address."""
-    text = "\n".join(re.sub(r"#.*", "", one) for one in files().values())
+    text = "\n".join(re.sub(r"#.*", "", one) for one in files(folder).values())
     return {f"{kind}.{name}": body for kind, name, body in RESOURCE.findall(text)}
 
 
@@ -39,16 +39,38 @@ def references(text: str) -> set[str]:
     return found
 
 
+def needed_by(text: str, made: dict[str, str]) -> set[str]:
+    """What is destroyed after this, by itself or because something of it is."""
+    needed, todo = set(), [text]
+    while todo:
+        for one in references(todo.pop()) - needed:
+            needed.add(one)
+            todo.append(made[one])
+    return needed
+
+
 def test_everything_is_destroyed_after_the_guard():
     made = resources()
-    guards = {GUARD, "terraform_data.guard_of_workers"}
-    needed, todo = set(), list(guards)
-    while todo:
-        for one in references(made[todo.pop()]) - needed:
-            needed.add(one)
-            todo.append(one)
-    # What comes after the guards does nothing when it is destroyed.
-    assert set(made) - needed == guards | {"terraform_data.machines_in_service"}
+    # What comes after the guard does nothing when it is destroyed.
+    assert set(made) - needed_by(made[GUARD], made) == {GUARD, "terraform_data.machines_in_service"}
+    # The policies in a module of their own are destroyed after the group, and that after the guard.
+    assert "    module.role_policies,\n" in made[GROUP].partition("depends_on")[2]
+
+
+def test_no_worker_is_destroyed_before_its_guard():
+    made = resources(COMPLETE)
+    assert list(made) == ["terraform_data.guard_of_workers"]
+    (depends_on,) = re.findall(r"^  depends_on = \[(.*?)\]$", made["terraform_data.guard_of_workers"], re.M)
+    assert depends_on == "module.workers"
+    (command,) = re.findall(r"^    command = (.*)$", made["terraform_data.guard_of_workers"], re.M)
+    assert command.startswith('self.input.allow_destroy ? "exit 0" : ') and command.endswith('exit 1"')
+
+
+def test_a_network_is_destroyed_after_the_control_plane_in_it():
+    made = resources(PRIVATE)
+    (block,) = re.findall(r'^module "control_plane" \{\n(.*?)^\}', files(PRIVATE)["main.tf"], re.M | re.S)
+    # AWS keeps that one: destroying it only has Terraform forget it.
+    assert set(made) - needed_by(block, made) == {"aws_default_security_group.this"}
 
 
 class Root:
@@ -56,7 +78,7 @@ class Root:
 
     def __init__(self, folder: Path):
         self.folder = folder
-        guard = (EXAMPLE / "guard.tf").read_text().partition("# When this is done")[0]
+        guard = (CONTROL_PLANE / "guard.tf").read_text().partition("# When this is done")[0]
         held = sorted({".".join(one) for one in REFERENCE.findall(guard)} - {GUARD})
         guard = re.sub(r"\b(aws_\w+)\.(\w+)", r"terraform_data.\1_\2", guard)
         guard = re.sub(r"(terraform_data\.aws_\w+)\.\w+$", r"\1.id", guard, flags=re.M)
@@ -167,7 +189,7 @@ class Waiter:
         (self.folder / "answers").write_text("".join(f"{one}\n" for one in answers))
         (self.folder / "slept").write_text("")
         env = {"PATH": f"{self.folder}:{os.environ['PATH']}", "D": str(self.folder)}
-        words = ["sh", EXAMPLE / "wait-for-machines.sh", "demo-control-plane", "eu-central-1", "3", str(minutes)]
+        words = ["sh", CONTROL_PLANE / "wait-for-machines.sh", "demo-control-plane", "eu-central-1", "3", str(minutes)]
         done = subprocess.run(words, env=env, capture_output=True, text=True, timeout=60)
         return done, sum(map(int, (self.folder / "slept").read_text().split()))
 

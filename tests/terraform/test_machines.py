@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from example import ANSWERS, EXAMPLE, MODULES, PROJECT, files, machine_actions
+from example import ANSWERS, MODULES, PROJECT, ROOTS, files, machine_actions
 from example import plan as evaluate
 from test_guard import references, resources
 
@@ -224,7 +224,7 @@ def test_every_interface_endpoint_is_for_a_service_that_kubeboot_calls(plan):
     assert called - {"s3", "kms"} == {"autoscaling", "ec2"}
 
 
-@pytest.mark.parametrize("folder", [EXAMPLE, *MODULES], ids=lambda one: one.name)
+@pytest.mark.parametrize("folder", [*ROOTS, *MODULES], ids=lambda one: one.name)
 def test_no_partition_is_written_down(folder):
     for name, text in files(folder).items():
         assert not re.search(r"arn:aws|amazonaws\.com(?!\")", re.sub(r"#.*", "", text)), name

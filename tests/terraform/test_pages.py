@@ -2,22 +2,24 @@
 
 import os
 import re
+from pathlib import Path
 
 import hcl2
 import pytest
 
 from docs.blocks import Block, blocks, pages
-from example import EXAMPLE, PROJECT, files, machine_actions
+from example import COMPLETE, CONTROL_PLANE, PRIVATE, PROJECT, ROOTS, WORKERS, files, machine_actions, variables
 from example import plan as evaluate
 
-WORKERS = EXAMPLE / "modules/workers"
 TERRAFORM, STARTED = PROJECT / "docs/terraform.md", PROJECT / "docs/getting-started.md"
 SETTINGS = re.compile(r"^```toml\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
-def table(kind: str, file: str, *columns: str) -> str:
+def table(folder: Path, kind: str, *columns: str) -> str:
     """The page's table, made from the file."""
-    rows = re.findall(rf'^{kind} "(\w+)" \{{\n  description = "([^\n]*)"\n(.*?)^\}}$', files()[file], re.M | re.S)
+    text = files(folder)[f"{kind}s.tf"]
+    rows = re.findall(rf'^{kind} "(\w+)" \{{\n  description = "([^\n]*)"\n(.*?)^\}}$', text, re.M | re.S)
+    assert len(rows) == text.count(f'\n{kind} "')
     lines = [f"| {' | '.join((kind, *columns))} | |", "|" + "---|" * (len(columns) + 2)]
     for name, description, rest in rows:
         cells = [f"`{name}`", *([_default(rest)] if columns else []), description.replace('\\"', '"')]
@@ -34,8 +36,8 @@ def _default(rest: str) -> str:
 
 def table_of_workers() -> str:
     """What a group of workers takes: the attributes and defaults of the variable, the words of the module."""
-    (group,) = re.findall(r'^variable "workers" \{.*?map\(object\(\{\n(.*?)^  \}\)\)', files()["variables.tf"], re.M | re.S)
-    words = dict(re.findall(r'^variable "(\w+)" \{\n  description = "([^\n]*)"\n', files(WORKERS)["variables.tf"], re.M))
+    (group,) = re.findall(r'^variable "workers" \{.*?map\(object\(\{\n(.*?)^  \}\)\)', files(COMPLETE)["variables.tf"], re.M | re.S)
+    words = variables(WORKERS)
     given = re.findall(r"^    (\w+) += optional\((?:[a-z]+(?:\([a-z]+\))?)(?:, (.*))?\)$", group, re.M)
     assert len(given) == len(group.splitlines())
     lines = ["| of a group | default | |", "|---|---|---|"]
@@ -48,9 +50,11 @@ def table_of_workers() -> str:
 @pytest.mark.parametrize(
     ("heading", "made"),
     [
-        ("## Variables", table("variable", "variables.tf", "default")),
-        ("## Outputs", table("output", "outputs.tf")),
+        ("## Variables", table(COMPLETE, "variable", "default")),
+        ("### What the control plane takes", table(CONTROL_PLANE, "variable", "default")),
+        ("## Outputs", table(CONTROL_PLANE, "output")),
         ("### What a group takes", table_of_workers()),
+        ("### The root `private`", table(PRIVATE, "variable", "default")),
     ],
 )
 def test_the_page_has_every_variable_and_output(heading, made):
@@ -60,6 +64,24 @@ def test_the_page_has_every_variable_and_output(heading, made):
         page = page.replace(found[0], made)
         TERRAFORM.write_text(page)
     assert made in page, f"'{heading}' of docs/terraform.md differs from the example: run this test with UPDATE=1"
+
+
+def test_a_group_has_the_modules_defaults():
+    """What the root says of a group of which nothing is said, and what the module would."""
+    theirs = dict(re.findall(r'^variable "(\w+)" \{\n(?:(?!^\}).*\n)*?  default += (.*)$', files(WORKERS)["variables.tf"], re.M))
+    ours = re.findall(r"^\| `(\w+)` \| `(.*?)` \|", table_of_workers(), re.M)
+    assert len(ours) > 10 and dict(ours) == {name: theirs[name] for name, _ in ours}
+
+
+def test_a_root_says_of_its_outputs_what_the_module_says():
+    told = re.compile(r'^output "(\w+)" \{\n  description = (".*")$', re.M)
+    theirs = dict(told.findall(files(CONTROL_PLANE)["outputs.tf"]))
+    for root in ROOTS:
+        text = files(root)["outputs.tf"]
+        ours = dict(told.findall(text))
+        passed_on = set(re.findall(r"= module\.control_plane\.(\w+)$", text, re.M))
+        assert ours.keys() - passed_on <= {"worker_groups"}
+        assert {name: ours[name] for name in passed_on} == {name: theirs[name] for name in passed_on}
 
 
 def test_the_settings_by_hand_are_enough():
@@ -82,6 +104,6 @@ VALUES = [pytest.param(block, id=block.name) for page in pages() for block in bl
 def test_the_example_takes_the_values_of_a_page(block: Block):
     # Parsed by itself: what is no variable would else be left out without a word.
     named = {name for name in hcl2.loads(block.text) if not name.startswith("__")}
-    unknown = named - set(re.findall(r'^variable "(\w+)"', files()["variables.tf"], re.MULTILINE))
+    unknown = named - (variables(COMPLETE) | variables(CONTROL_PLANE)).keys()
     assert named and not unknown, f"the example has no variable {unknown}"
     assert evaluate(block.text).broken() == []

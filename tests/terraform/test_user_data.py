@@ -10,7 +10,7 @@ import tomllib
 import pytest
 import yaml
 
-from example import EXAMPLE, plan as evaluate
+from example import USER_DATA, plan as evaluate
 
 SHA256 = "0123456789abcdef" * 4
 UNITS = "systemctl enable --now --no-block kubeboot.service kubeboot-agent.service"
@@ -174,7 +174,7 @@ class Installer:
             "TMPDIR": str(self.folder),
             "FAILURES": str(self.folder / "failures"),
         }
-        script = EXAMPLE / "modules/user-data/install-kubeboot.sh"
+        script = USER_DATA / "install-kubeboot.sh"
         done = subprocess.run(
             ["sh", script, url, sha256], env={**env, "INSTALLED": str(installed)}, capture_output=True, text=True
         )

@@ -1,10 +1,12 @@
 """Variables: what they take, what they refuse, and that they are kubeboot's settings."""
 
 import re
+from pathlib import Path
 
 import pytest
 
-from example import ANSWERS, PROJECT, files, plan
+from example import ANSWERS, COMPLETE, CONTROL_PLANE, PROJECT, files, plan
+from example import variables as declared
 
 SUBNETS = ["subnet-0a1b2c3d4e5f60001", "subnet-0a1b2c3d4e5f60002", "subnet-0a1b2c3d4e5f60003"]
 SHA256 = "0123456789abcdef" * 4
@@ -35,6 +37,7 @@ BAD = [
     ('cluster = "a--b"', "cluster"),
     ('bucket = "s3://demo"', "bucket"),
     ('bucket = "a.b"', "bucket"),
+    ('vpc_id = "default"', "vpc_id"),
     (f'subnet_ids = ["{SUBNETS[0]}", "{SUBNETS[1]}"]', "subnet_ids"),
     (f'subnet_ids = ["{SUBNETS[0]}", "{SUBNETS[0]}", "{SUBNETS[1]}"]', "subnet_ids"),
     ('ami_id = "debian-12"', "ami_id"),
@@ -72,7 +75,7 @@ BAD = [
     ('s3_endpoint_id = "vpce-1"', "s3_endpoint_id"),
     ('private_endpoints = true\ns3_endpoint_id = "s3"', "s3_endpoint_id"),
     ('more_private_services = ["ECR"]', "more_private_services"),
-    ('additional_policy_arns = ["AdministratorAccess"]', "additional_policy_arns"),
+    ('additional_policy_arns = { all = "AdministratorAccess" }', "additional_policy_arns"),
     ('operator_role_arns = ["arn:aws:iam::123456789012:role/*"]', "operator_role_arns"),
     ('operator_role_arns = ["arn:aws:iam::123456789012:user/me"]', "operator_role_arns"),
     ("snapshot_minutes = -1", "snapshot_minutes"),
@@ -100,8 +103,8 @@ def test_bad_values_are_refused_by_their_own_variable(changes, variable):
 
 
 def test_every_variable_that_can_be_wrong_is_refused_once():
-    switches = set(re.findall(r'variable "(\w+)" \{\n(?:[^}]*\n)?  type        = bool', files()["variables.tf"]))
-    assert switches | {variable for _, variable in BAD} == {name for name, _ in variables()}
+    switches = set(re.findall(r'variable "(\w+)" \{\n  description = .*\n  type        = bool', files()["variables.tf"]))
+    assert switches | {variable for _, variable in BAD} == set(variables())
 
 
 def test_an_image_of_another_architecture_is_refused():
@@ -135,13 +138,28 @@ def test_the_settings_are_kubeboots():
     text = files()["variables.tf"]
     (taken,) = re.findall(r"setsubtract\(keys\(var\.settings\), \[(.*?)\]\)", text, re.DOTALL)
     taken = set(re.findall(r'"(\w+)"', taken))
-    (settings,) = [one for one in plan('kubeadm_config = "a: b"\nsnapshot_bucket = "kubeboot-snapshots"').all("locals") if "settings" in one and one["__tfmeta"]["path"].startswith("module.user_data.")]
+    (settings,) = [one for one in plan('kubeadm_config = "a: b"\nsnapshot_bucket = "kubeboot-snapshots"').all("locals") if "settings" in one and one["__tfmeta"]["path"].startswith("module.control_plane.module.user_data.")]
     made = set(settings["settings"])
     # The group's desired capacity says the size, and goes with it when that is changed; the others are of workers.
     assert taken | made | {"expected_size"} | {"role", "drain_timeout", "rejoin"} == known
     assert not taken & made
 
 
-def variables() -> list[tuple[str, str]]:
-    """Names and descriptions, in the file's order."""
-    return re.findall(r'^variable "(\w+)" \{\n  description = "(.*)"$', files()["variables.tf"], re.MULTILINE)
+def test_a_subnet_of_another_vpc_is_refused():
+    told = plan(answers=ANSWERS.read_text().replace("  vpc_id = var.vpc_id\n", '  vpc_id = "vpc-0b"\n')).broken()
+    assert told == ["aws_autoscaling_group.control_plane: The subnet_ids are not all in the VPC vpc-0a1b2c3d4e5f60000."]
+
+
+def test_the_root_has_the_modules_defaults():
+    def defaults(folder: Path) -> dict[str, str]:
+        blocks = re.findall(r'^variable "(\w+)" \{\n(.*?)^\}', files(folder)["variables.tf"], re.MULTILINE | re.DOTALL)
+        return {name: re.findall(r"^  default *= (.*)$", body, re.MULTILINE) for name, body in blocks}
+
+    ours, theirs = defaults(COMPLETE), defaults(CONTROL_PLANE)
+    assert ours.keys() - theirs.keys() == {"region", "workers"}
+    assert {name: ours[name] for name in ours.keys() & theirs.keys()} == {name: theirs[name] for name in ours.keys() & theirs.keys()}
+
+
+def variables() -> list[str]:
+    """Names of all that can be said: in terraform.tfvars, or to the control plane's module."""
+    return list(declared(COMPLETE) | declared(CONTROL_PLANE))

@@ -5,7 +5,7 @@ import re
 import pytest
 import yaml
 
-from example import EXAMPLE, Plan, files, group_of, worker_policies
+from example import REGION, WORKERS, Plan, files, group_of, worker_policies
 from example import plan as evaluate
 from test_permissions import requests, run_commands, wait_for, write_files
 from world.iam import Iam
@@ -20,7 +20,6 @@ workers = {
 BUCKET = "arn:aws:s3:::kubeboot-demo/demo"
 OWN = "arn:aws:autoscaling:eu-central-1:123456789012:autoScalingGroup:0f8f:autoScalingGroupName/demo-"
 INSTANCE = "arn:aws:ec2:eu-central-1:123456789012:instance/i-"
-MODULE = EXAMPLE / "modules/workers"
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +53,7 @@ def test_a_group_has_its_hooks_and_they_never_replace_it(plan, group):
     assert {name: hooks["come"][name] for name in ("name", "lifecycle_transition", "default_result", "heartbeat_timeout")} == {
         name: value for name, value in first.items() if name not in ("id", "__tfmeta")
     }
-    (ignored,) = re.findall(r"^    ignore_changes = \[(.*)\]$", files(MODULE)["main.tf"], re.M)
+    (ignored,) = re.findall(r"^    ignore_changes = \[(.*)\]$", files(WORKERS)["main.tf"], re.M)
     assert ignored == "initial_lifecycle_hook"
     # A group whose first machine did not come is not tainted, and no apply takes back what an autoscaler has decided.
     assert made["wait_for_capacity_timeout"] == "0" and "desired_capacity" not in made
@@ -108,13 +107,50 @@ def test_spot_and_mixed_instances_are_options(plan):
         ("terminate_hook_timeout = 60", "variable.terminate_hook_timeout"),
         ('settings = { endpoint = "a:6443" }', "variable.settings"),
         ('kubeadm_config = "-----BEGIN EC PRIVATE KEY-----"', "variable.kubeadm_config"),
-        ('additional_policy_arns = ["all"]', "variable.additional_policy_arns"),
+        ('additional_policy_arns = { all = "all" }', "module.role_policies.variable.additional_policy_arns"),
         ('instance_types = ["m6g.large"]', "aws_launch_template.machine"),
     ],
 )
 def test_bad_values_of_a_group_are_refused_by_their_own_variable(group, told):
     broken = evaluate(f"workers = {{ workers = {{ {group} }} }}").broken()
     assert any(one.startswith(f'module.workers["workers"].{told}: The ') for one in broken), broken
+
+
+ALONE = """
+module "workers" {
+  source   = "../modules/workers"
+  for_each = toset(["workers"])
+
+  name               = "demo-workers"
+  cluster            = "demo"
+  bucket             = "kubeboot-demo"
+  bucket_key_arn     = "arn:aws:kms:eu-central-1:123456789012:key/a"
+  security_group_ids = ["sg-1"]
+  subnet_ids         = ["subnet-1"]
+  ami_id             = "ami-0123456789abcdef0"
+}
+"""
+
+
+def test_the_module_works_by_itself(tmp_path):
+    (tmp_path / "main.tf").write_text(ALONE)
+    (tmp_path / "example.tfvars").touch()
+    alone, root = evaluate(root=tmp_path), evaluate("workers = { workers = {} }")
+    assert alone.broken() == []
+    # What it does by itself, user data included, is what the root does with a group of which nothing is said.
+    for kind in ("aws_autoscaling_group", "aws_launch_template"):
+        ours, theirs = ({k: v for k, v in of(made, kind, "workers").items() if isinstance(v, str | int)} for made in (alone, root))
+        assert ours | {"id": ""} == theirs | {"id": ""}
+    documents = [alone.document(one) for one in alone.all("aws_iam_role_policy")]
+    assert [one["Sid"] for one in documents[0]["Statement"]] == ["ReadWhatWorkersNeed", "UseTheBucketsKey", "SeeTheHooks", "AnswerTheHooks"]
+    assert documents[0]["Statement"][0]["Resource"] == "arn:aws:s3:::kubeboot-demo/demo/join/*"
+    assert [one["name"] for one in alone.all("aws_iam_role_policy")[1:]] == ["session-manager"]
+
+
+def test_what_a_worker_may_do_is_of_its_own_region():
+    made = evaluate('region = "cn-north-1"\nworkers = { workers = {} }')
+    for one in made.all("aws_iam_role_policy"):
+        assert REGION not in one["policy"], one["__tfmeta"]["path"]
 
 
 def test_a_machine_of_the_control_plane_switches_its_check_off_only_where_the_settings_say_so():

@@ -2,6 +2,8 @@
 
 data "aws_partition" "current" {}
 
+data "aws_region" "current" {}
+
 data "aws_caller_identity" "current" {}
 
 data "aws_ami" "machine" {
@@ -12,9 +14,9 @@ data "aws_ami" "machine" {
 }
 
 data "aws_ec2_instance_type" "machine" {
-  for_each = toset(var.instance_types)
+  count = length(var.instance_types)
 
-  instance_type = each.value
+  instance_type = var.instance_types[count.index]
 }
 
 # EC2's name as a principal differs between partitions.

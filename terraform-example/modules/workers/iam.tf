@@ -29,14 +29,14 @@ resource "aws_iam_role_policy" "kubeboot" {
         Sid      = "ReadWhatWorkersNeed"
         Effect   = "Allow"
         Action   = "s3:GetObject"
-        Resource = "arn:${local.partition}:s3:::${var.bucket}/${var.prefix}/join/*"
+        Resource = "arn:${local.partition}:s3:::${var.bucket}/${local.prefix}/join/*"
       },
       {
         Sid       = "UseTheBucketsKey"
         Effect    = "Allow"
         Action    = "kms:Decrypt"
         Resource  = var.bucket_key_arn
-        Condition = { StringEquals = { "kms:ViaService" = var.s3_service } }
+        Condition = { StringEquals = { "kms:ViaService" = "s3.${local.region}.${data.aws_partition.current.dns_suffix}" } }
       },
       {
         # This call knows no resources.
@@ -49,42 +49,21 @@ resource "aws_iam_role_policy" "kubeboot" {
         Sid      = "AnswerTheHooks"
         Effect   = "Allow"
         Action   = ["autoscaling:CompleteLifecycleAction", "autoscaling:RecordLifecycleActionHeartbeat"]
-        Resource = "arn:${local.partition}:autoscaling:${var.region}:${local.account}:autoScalingGroup:*:autoScalingGroupName/${var.name}"
+        Resource = "arn:${local.partition}:autoscaling:${local.region}:${local.account}:autoScalingGroup:*:autoScalingGroupName/${var.name}"
       },
     ]
   })
 }
 
-# For the setting source_dest_check, and for the machine itself alone: the session by which an instance has its role is
-# named by its ID.
-resource "aws_iam_role_policy" "source_dest_check" {
-  count = lookup(var.settings, "source_dest_check", "") == "off" ? 1 : 0
+module "role_policies" {
+  source = "../role-policies"
 
-  name = "source-dest-check"
-  role = aws_iam_role.machine.name
-
-  policy = jsonencode({
-    Version = "2012-10-17"
-    Statement = [{
-      Effect    = "Allow"
-      Action    = ["ec2:DescribeInstanceAttribute", "ec2:ModifyInstanceAttribute"]
-      Resource  = "arn:${local.partition}:ec2:${var.region}:${local.account}:instance/*"
-      Condition = { StringLike = { "aws:userid" = "*:$${ec2:InstanceID}" } }
-    }]
-  })
-}
-
-resource "aws_iam_role_policy" "more" {
-  for_each = var.policies
-
-  name   = each.key
-  role   = aws_iam_role.machine.name
-  policy = each.value
-}
-
-resource "aws_iam_role_policy_attachment" "additional" {
-  for_each = toset(var.additional_policy_arns)
-
-  role       = aws_iam_role.machine.name
-  policy_arn = each.value
+  role                   = aws_iam_role.machine.name
+  partition              = local.partition
+  region                 = local.region
+  account                = local.account
+  kubeboot_package_url   = var.kubeboot_package_url
+  session_manager        = var.session_manager
+  source_dest_check      = lookup(var.settings, "source_dest_check", "")
+  additional_policy_arns = var.additional_policy_arns
 }

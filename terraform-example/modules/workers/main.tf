@@ -3,6 +3,8 @@
 locals {
   account   = data.aws_caller_identity.current.account_id
   partition = data.aws_partition.current.partition
+  region    = data.aws_region.current.region
+  prefix    = coalesce(var.prefix, var.cluster)
 
   launch_hook    = "come"
   terminate_hook = "go"
@@ -23,8 +25,8 @@ module "user_data" {
       role           = "worker"
       cluster        = var.cluster
       bucket         = var.bucket
-      prefix         = var.prefix
-      region         = var.region
+      prefix         = local.prefix
+      region         = local.region
       group          = var.name
       launch_hook    = local.launch_hook
       terminate_hook = local.terminate_hook
@@ -202,9 +204,7 @@ resource "aws_autoscaling_group" "workers" {
   # A machine that boots before what it needs is there meets denials. The other way round, this is destroyed before it.
   depends_on = [
     aws_iam_role_policy.kubeboot,
-    aws_iam_role_policy.more,
-    aws_iam_role_policy.source_dest_check,
-    aws_iam_role_policy_attachment.additional,
+    module.role_policies,
   ]
 }
 

@@ -1,4 +1,5 @@
-# docs/terraform.md has the table of these, which a test compares with this file. The first ones the root gives.
+# docs/terraform.md has the table of these, which a test compares with this file. The first ones are outputs of
+# modules/control-plane, where that is in the same configuration.
 
 variable "name" {
   description = "The name of the group, and of its role, instance profile and launch template."
@@ -22,22 +23,13 @@ variable "bucket" {
 }
 
 variable "prefix" {
-  description = "The cluster's folder in the bucket, without a '/' at its end."
+  description = "The cluster's folder in the bucket, without a '/' at its end. The cluster's name unless given."
   type        = string
+  default     = null
 }
 
 variable "bucket_key_arn" {
   description = "The KMS key under which the bucket keeps what workers read."
-  type        = string
-}
-
-variable "s3_service" {
-  description = "S3's name in the Region as KMS knows it (kms:ViaService)."
-  type        = string
-}
-
-variable "region" {
-  description = "The Region of everything."
   type        = string
 }
 
@@ -69,6 +61,7 @@ variable "ami_id" {
 variable "instance_types" {
   description = "The types of the workers, of the image's architecture. More than one are mixed instances, the first ones first."
   type        = list(string)
+  default     = ["m6i.large"]
 
   validation {
     condition     = length(var.instance_types) > 0 && alltrue([for one in var.instance_types : can(regex("^[a-z][a-z0-9-]*\\.[a-z0-9-]+$", one))])
@@ -79,6 +72,7 @@ variable "instance_types" {
 variable "min_size" {
   description = "How many there are at least."
   type        = number
+  default     = 1
 
   validation {
     condition     = var.min_size >= 0 && floor(var.min_size) == var.min_size
@@ -89,6 +83,7 @@ variable "min_size" {
 variable "max_size" {
   description = "How many there are at most."
   type        = number
+  default     = 3
 
   validation {
     condition     = var.max_size >= max(1, var.min_size) && floor(var.max_size) == var.max_size
@@ -99,6 +94,7 @@ variable "max_size" {
 variable "spot_percentage" {
   description = "How many of a hundred are Spot instances, beyond on_demand_base."
   type        = number
+  default     = 0
 
   validation {
     condition     = var.spot_percentage >= 0 && var.spot_percentage <= 100 && floor(var.spot_percentage) == var.spot_percentage
@@ -109,6 +105,7 @@ variable "spot_percentage" {
 variable "on_demand_base" {
   description = "How many are on demand before any is a Spot instance."
   type        = number
+  default     = 0
 
   validation {
     condition     = var.on_demand_base >= 0 && floor(var.on_demand_base) == var.on_demand_base && (var.on_demand_base == 0 || var.spot_percentage > 0)
@@ -119,6 +116,7 @@ variable "on_demand_base" {
 variable "volume_size" {
   description = "The disk of a worker (gp3), in GiB."
   type        = number
+  default     = 50
 
   validation {
     condition     = var.volume_size >= 20 && var.volume_size <= 16384 && floor(var.volume_size) == var.volume_size
@@ -129,6 +127,7 @@ variable "volume_size" {
 variable "warm_pool" {
   description = "The state in which machines wait in a warm pool, as many as the group may still grow: Stopped, Running or Hibernated. Empty: there is none."
   type        = string
+  default     = ""
 
   validation {
     condition     = contains(["", "Stopped", "Running", "Hibernated"], var.warm_pool)
@@ -139,6 +138,7 @@ variable "warm_pool" {
 variable "launch_hook_timeout" {
   description = "Seconds until a worker that kubeboot does not keep in its launch hook any more is given up."
   type        = number
+  default     = 1800
 
   # kubeboot says once a minute that it is at work.
   validation {
@@ -150,6 +150,7 @@ variable "launch_hook_timeout" {
 variable "terminate_hook_timeout" {
   description = "Seconds until a worker whose agent is dead goes without being drained."
   type        = number
+  default     = 300
 
   validation {
     condition     = var.terminate_hook_timeout >= 180 && var.terminate_hook_timeout <= 7200
@@ -160,6 +161,7 @@ variable "terminate_hook_timeout" {
 variable "settings" {
   description = "More settings of kubeboot by their names (docs/workers.md), such as { drain_timeout = \"5m\" }."
   type        = map(string)
+  default     = {}
 
   validation {
     condition = length(setsubtract(keys(var.settings), [
@@ -179,6 +181,7 @@ variable "settings" {
 variable "kubeadm_config" {
   description = "kubeadm documents (docs/workers.md) for every worker, as text. No secrets."
   type        = string
+  default     = ""
 
   validation {
     condition     = !strcontains(var.kubeadm_config, "PRIVATE KEY")
@@ -189,34 +192,35 @@ variable "kubeadm_config" {
 variable "kubeboot_package_url" {
   description = "Where a package of kubeboot is. Empty if the image has kubeboot."
   type        = string
+  default     = ""
 }
 
 variable "kubeboot_package_sha256" {
   description = "The package's SHA-256."
   type        = string
+  default     = ""
 }
 
 variable "start" {
   description = "How cloud-init starts kubeboot: by its unit, or straight from runcmd."
   type        = string
+  default     = "unit"
 }
 
-variable "policies" {
-  description = "More policies of the role, as JSON by their names: what the packages and the shell of the machines need."
-  type        = map(string)
+variable "session_manager" {
+  description = "Whether Session Manager gives a shell on the workers."
+  type        = bool
+  default     = true
 }
 
 variable "additional_policy_arns" {
-  description = "More IAM policies for the role, such as that of a CNI."
-  type        = list(string)
-
-  validation {
-    condition     = alltrue([for arn in var.additional_policy_arns : can(regex("^arn:[a-z-]+:iam::", arn))])
-    error_message = "The additional_policy_arns must be ARNs of IAM policies."
-  }
+  description = "More IAM policies for the role: ARNs by names of your own, such as cni for that of a pod network."
+  type        = map(string)
+  default     = {}
 }
 
 variable "tags" {
   description = "Tags of the group and its machines, such as those by which a cluster autoscaler finds it."
   type        = map(string)
+  default     = {}
 }

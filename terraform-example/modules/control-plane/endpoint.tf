@@ -22,7 +22,7 @@ resource "aws_lb" "endpoint" {
 
 resource "aws_lb_target_group" "api" {
   name     = local.name
-  vpc_id   = local.vpc_id
+  vpc_id   = var.vpc_id
   protocol = "TCP"
   port     = local.port
 
@@ -62,7 +62,7 @@ resource "aws_route53_zone" "private" {
   name = local.zone_name
 
   vpc {
-    vpc_id = local.vpc_id
+    vpc_id = var.vpc_id
   }
 
   lifecycle {

@@ -2,16 +2,19 @@
 
 data "aws_partition" "current" {}
 
+data "aws_region" "current" {}
+
 data "aws_caller_identity" "current" {}
 
+# Counted, because the IDs of subnets that are made along with this are not known when the first apply is planned.
 data "aws_subnet" "control_plane" {
-  for_each = toset(var.subnet_ids)
+  count = 3
 
-  id = each.value
+  id = var.subnet_ids[count.index]
 }
 
 data "aws_vpc" "control_plane" {
-  id = local.vpc_id
+  id = var.vpc_id
 }
 
 data "aws_ami" "machine" {
@@ -45,7 +48,7 @@ data "aws_vpc_endpoint_service" "private" {
 
 # The gateway endpoint that is there already.
 data "aws_vpc_endpoint" "s3" {
-  count = var.s3_endpoint_id == null ? 0 : 1
+  count = var.private_endpoints && !local.make_s3_endpoint ? 1 : 0
 
   id = var.s3_endpoint_id
 }

@@ -1,15 +1,5 @@
 # Each variable, its default and what it is good for: docs/terraform.md, which a test compares with this file.
 
-variable "region" {
-  description = "The Region of everything."
-  type        = string
-
-  validation {
-    condition     = can(regex("^[a-z]{2,4}(-[a-z]+)+-[0-9]+$", var.region))
-    error_message = "The region must be the name of an AWS Region, such as eu-central-1."
-  }
-}
-
 variable "cluster" {
   description = "The cluster's name. Everything that is made carries it, and it is the folder in the bucket."
   type        = string
@@ -28,6 +18,16 @@ variable "bucket" {
   validation {
     condition     = can(regex("^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$", var.bucket))
     error_message = "The bucket must be a name of 3 to 63 lower-case letters, digits and '-'."
+  }
+}
+
+variable "vpc_id" {
+  description = "The VPC of the subnets. It has DNS support and DNS host names."
+  type        = string
+
+  validation {
+    condition     = can(regex("^vpc-[0-9a-f]{8,17}$", var.vpc_id))
+    error_message = "The vpc_id must be the ID of a VPC, such as vpc-0a1b2c3d4e5f60000."
   }
 }
 
@@ -143,7 +143,7 @@ variable "health_check" {
 }
 
 variable "api_client_cidrs" {
-  description = "Who may reach the endpoint, by IPv4 ranges. All ranges of the VPC if empty."
+  description = "Who may reach the endpoint besides the machines and workers, by IPv4 ranges."
   type        = list(string)
   default     = []
 
@@ -173,33 +173,6 @@ variable "pod_network_ports" {
       for rule in var.pod_network_ports : rule.from_port >= 1 && rule.from_port <= rule.to_port && rule.to_port <= 65535
     ])
     error_message = "The ports of pod_network_ports must be 1 to 65535, from_port not above to_port."
-  }
-}
-
-variable "workers" {
-  description = "Groups of workers by their names, such as { workers = { max_size = 10 } } (docs/terraform.md, Workers)."
-  type = map(object({
-    instance_types         = optional(list(string), ["m6i.large"])
-    min_size               = optional(number, 1)
-    max_size               = optional(number, 3)
-    spot_percentage        = optional(number, 0)
-    on_demand_base         = optional(number, 0)
-    subnet_ids             = optional(list(string))
-    ami_id                 = optional(string)
-    volume_size            = optional(number, 50)
-    warm_pool              = optional(string, "")
-    launch_hook_timeout    = optional(number, 1800)
-    terminate_hook_timeout = optional(number, 300)
-    settings               = optional(map(string), {})
-    kubeadm_config         = optional(string, "")
-    additional_policy_arns = optional(list(string), [])
-    tags                   = optional(map(string), {})
-  }))
-  default = {}
-
-  validation {
-    condition     = alltrue([for name in keys(var.workers) : can(regex("^[a-z0-9-]{1,40}$", name)) && name != "control-plane"])
-    error_message = "The workers must have names of at most 40 lower-case letters, digits and '-', and not that of the control plane."
   }
 }
 
@@ -261,33 +234,18 @@ variable "kubeboot_package_url" {
   description = "Where a package of kubeboot (.deb or .rpm) is, s3:// or https://. Empty if the image has kubeboot."
   type        = string
   default     = ""
-
-  validation {
-    condition     = var.kubeboot_package_url == "" || can(regex("^(s3|https)://[A-Za-z0-9._~/%+-]+\\.(deb|rpm)$", var.kubeboot_package_url))
-    error_message = "The kubeboot_package_url must begin with s3:// or https:// and end with .deb or .rpm."
-  }
 }
 
 variable "kubeboot_package_sha256" {
   description = "The package's SHA-256, in lower-case hexadecimal. Another package is not installed."
   type        = string
   default     = ""
-
-  validation {
-    condition     = var.kubeboot_package_url == "" ? var.kubeboot_package_sha256 == "" : can(regex("^[0-9a-f]{64}$", var.kubeboot_package_sha256))
-    error_message = "The kubeboot_package_sha256 must be 64 hexadecimal digits if kubeboot_package_url is set, and empty if it is not."
-  }
 }
 
 variable "start" {
   description = "How cloud-init starts kubeboot: by its unit, or straight from runcmd."
   type        = string
   default     = "unit"
-
-  validation {
-    condition     = contains(["unit", "runcmd"], var.start)
-    error_message = "The start must be unit or runcmd."
-  }
 }
 
 variable "launch_hook_timeout" {
@@ -365,14 +323,9 @@ variable "more_private_services" {
 }
 
 variable "additional_policy_arns" {
-  description = "More IAM policies for the machines' role, such as that of a cloud controller manager."
-  type        = list(string)
-  default     = []
-
-  validation {
-    condition     = alltrue([for arn in var.additional_policy_arns : can(regex("^arn:[a-z-]+:iam::", arn))])
-    error_message = "The additional_policy_arns must be ARNs of IAM policies."
-  }
+  description = "More IAM policies for the machines' role: ARNs by names of your own, such as ccm for that of a cloud controller manager."
+  type        = map(string)
+  default     = {}
 }
 
 variable "operator_role_arns" {
@@ -437,7 +390,7 @@ variable "allow_destroy" {
 }
 
 variable "tags" {
-  description = "Tags of everything that is made."
+  description = "Tags of the group and its machines. All else has the default_tags of the provider."
   type        = map(string)
   default     = {}
 

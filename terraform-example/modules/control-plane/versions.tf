@@ -6,15 +6,7 @@ terraform {
     aws = {
       source = "hashicorp/aws"
       # The oldest version whose arguments the project's tests compare with.
-      version = "~> 6.66"
+      version = ">= 6.66"
     }
-  }
-}
-
-provider "aws" {
-  region = var.region
-
-  default_tags {
-    tags = local.tags
   }
 }

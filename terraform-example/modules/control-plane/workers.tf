@@ -1,68 +1,11 @@
-# Groups of workers, which join the control plane by themselves (docs/workers.md), and who may talk to whom then. Without
-# any there is the security group alone: workers of your own go into that. Nothing here waits for the control plane, since
-# a worker waits itself, and says for what.
-
-module "workers" {
-  source   = "./modules/workers"
-  for_each = var.workers
-
-  name               = "${var.cluster}-${each.key}"
-  cluster            = var.cluster
-  bucket             = aws_s3_bucket.control_plane.bucket
-  prefix             = local.prefix
-  bucket_key_arn     = aws_kms_key.bucket.arn
-  s3_service         = local.s3_service
-  region             = var.region
-  security_group_ids = [aws_security_group.workers.id]
-
-  subnet_ids             = coalesce(each.value.subnet_ids, var.subnet_ids)
-  ami_id                 = coalesce(each.value.ami_id, var.ami_id)
-  instance_types         = each.value.instance_types
-  min_size               = each.value.min_size
-  max_size               = each.value.max_size
-  spot_percentage        = each.value.spot_percentage
-  on_demand_base         = each.value.on_demand_base
-  volume_size            = each.value.volume_size
-  warm_pool              = each.value.warm_pool
-  launch_hook_timeout    = each.value.launch_hook_timeout
-  terminate_hook_timeout = each.value.terminate_hook_timeout
-  settings               = each.value.settings
-  kubeadm_config         = each.value.kubeadm_config
-  additional_policy_arns = each.value.additional_policy_arns
-  tags                   = merge(var.tags, each.value.tags)
-
-  kubeboot_package_url    = var.kubeboot_package_url
-  kubeboot_package_sha256 = var.kubeboot_package_sha256
-  start                   = var.start
-  policies                = local.policies
-}
-
-# A destroy that is a mistake ends no worker, either. One that is meant for a group of them (its name is taken out of
-# workers) does: this is not replaced with it, as the guard of the control plane would be.
-resource "terraform_data" "guard_of_workers" {
-  input = { allow_destroy = var.allow_destroy }
-
-  provisioner "local-exec" {
-    when    = destroy
-    command = self.input.allow_destroy ? "exit 0" : "echo This would destroy all workers. It was refused before that. If it is meant, apply allow_destroy=true first: docs/terraform.md, Destroy. 1>&2 && exit 1"
-  }
-
-  depends_on = [
-    module.workers,
-    aws_vpc_security_group_egress_rule.with_workers,
-    aws_vpc_security_group_egress_rule.workers_https,
-    aws_vpc_security_group_egress_rule.workers_to_private_services,
-    aws_vpc_security_group_egress_rule.workers_to_s3,
-    aws_vpc_security_group_ingress_rule.with_workers,
-    aws_vpc_security_group_ingress_rule.workers_to_private_services,
-  ]
-}
+# Who may talk to workers, and they to whom. The groups of workers are the root's (modules/workers) or yours: whatever is in
+# this security group reaches the control plane, and the control plane it.
 
 resource "aws_security_group" "workers" {
   # checkov:skip=CKV2_AWS_5:the launch templates of workers attach it
   name        = "${var.cluster}-workers"
   description = "Workers of ${var.cluster}"
-  vpc_id      = local.vpc_id
+  vpc_id      = var.vpc_id
 
   tags = { Name = "${var.cluster}-workers" }
 }

@@ -2,45 +2,42 @@
 
 output "endpoint" {
   description = "The control-plane endpoint, for kubeconfig files and for workers."
-  value       = "https://${local.endpoint}"
-
-  # Nobody should be told of an endpoint behind which no machine is.
-  depends_on = [aws_autoscaling_group.control_plane]
+  value       = module.control_plane.endpoint
 }
 
 output "group" {
   description = "The Auto Scaling group of the machines."
-  value       = aws_autoscaling_group.control_plane.name
+  value       = module.control_plane.group
 }
 
 output "record" {
   description = "The cluster record: which cluster there is, and since when."
-  value       = "s3://${aws_s3_bucket.control_plane.bucket}/${local.record_key}"
+  value       = module.control_plane.record
 }
 
 output "ca_hash" {
   description = "The object with the hash of the CA's public key, by which a worker knows the right cluster."
-  value       = "s3://${aws_s3_bucket.control_plane.bucket}/${local.prefix}/join/discovery-token-ca-cert-hash"
+  value       = module.control_plane.ca_hash
 }
 
 output "machine_role" {
   description = "The machines' IAM role."
-  value       = aws_iam_role.machine.name
+  value       = module.control_plane.machine_role
 }
 
 output "launch_role" {
   description = "The service-linked role that launches the machines: it needs a grant where the image is under a key of your own."
-  value       = aws_iam_service_linked_role.group.arn
+  value       = module.control_plane.launch_role
 }
 
 output "machine_security_group" {
   description = "The machines' security group, in which the control plane is."
-  value       = aws_security_group.machines.id
+  value       = module.control_plane.machine_security_group
 }
 
 output "worker_security_group" {
   description = "The security group of workers: those of your own reach the control plane from here, and the control plane them."
-  value       = aws_security_group.workers.id
+  value       = module.control_plane.worker_security_group
 }
 
 output "worker_groups" {
@@ -50,20 +47,20 @@ output "worker_groups" {
 
 output "endpoint_security_group" {
   description = "The load balancer's security group: whoever it lets in reaches the API."
-  value       = aws_security_group.endpoint.id
+  value       = module.control_plane.endpoint_security_group
 }
 
 output "list_machines" {
   description = "A command that lists the machines with their states."
-  value       = "aws autoscaling describe-auto-scaling-groups --region ${var.region} --auto-scaling-group-names ${local.name} --query 'AutoScalingGroups[].Instances[].[InstanceId,LifecycleState,AvailabilityZone]' --output text"
+  value       = module.control_plane.list_machines
 }
 
 output "open_tunnel" {
   description = "A command that brings the API to this computer's port 6443, through the machine INSTANCE_ID."
-  value       = "aws ssm start-session --region ${var.region} --target INSTANCE_ID --document-name AWS-StartPortForwardingSessionToRemoteHost --parameters host=${local.host},portNumber=${local.port},localPortNumber=${local.port}"
+  value       = module.control_plane.open_tunnel
 }
 
 output "start_refresh" {
   description = "A command that replaces the machines that are out of date, one by one."
-  value       = "aws autoscaling start-instance-refresh --region ${var.region} --auto-scaling-group-name ${local.name} --preferences '${jsonencode(local.refresh)}'"
+  value       = module.control_plane.start_refresh
 }

@@ -47,6 +47,12 @@ resource "terraform_data" "guard" {
     aws_s3_bucket_public_access_block.control_plane,
     aws_security_group.private_services,
     aws_security_group.workers,
+    aws_vpc_security_group_egress_rule.with_workers,
+    aws_vpc_security_group_egress_rule.workers_https,
+    aws_vpc_security_group_egress_rule.workers_to_private_services,
+    aws_vpc_security_group_egress_rule.workers_to_s3,
+    aws_vpc_security_group_ingress_rule.with_workers,
+    aws_vpc_security_group_ingress_rule.workers_to_private_services,
     aws_cloudwatch_event_target.snapshots,
     aws_cloudwatch_metric_alarm.snapshots,
     aws_s3_bucket_lifecycle_configuration.snapshots,
@@ -67,7 +73,7 @@ resource "terraform_data" "machines_in_service" {
   triggers_replace = [aws_autoscaling_group.control_plane.arn, var.size]
 
   provisioner "local-exec" {
-    command = "sh '${path.module}/wait-for-machines.sh' ${local.name} ${var.region} ${var.size} ${var.wait_minutes}"
+    command = "sh '${path.module}/wait-for-machines.sh' ${local.name} ${local.region} ${var.size} ${var.wait_minutes}"
   }
 
   depends_on = [terraform_data.guard]

@@ -185,8 +185,8 @@ resource "aws_autoscaling_group" "control_plane" {
     }
 
     precondition {
-      condition     = alltrue([for subnet in data.aws_subnet.control_plane : subnet.vpc_id == local.vpc_id])
-      error_message = "The subnet_ids are not all in the same VPC."
+      condition     = alltrue([for subnet in data.aws_subnet.control_plane : subnet.vpc_id == var.vpc_id])
+      error_message = "The subnet_ids are not all in the VPC ${var.vpc_id}."
     }
   }
 
@@ -194,10 +194,7 @@ resource "aws_autoscaling_group" "control_plane" {
   # this is destroyed before all of it.
   depends_on = [
     aws_iam_role_policy.kubeboot,
-    aws_iam_role_policy.package,
-    aws_iam_role_policy.session_manager,
-    aws_iam_role_policy.source_dest_check,
-    aws_iam_role_policy_attachment.additional,
+    module.role_policies,
     aws_lb_listener.api,
     aws_route53_record.api,
     aws_s3_bucket_policy.control_plane,

@@ -112,80 +112,15 @@ resource "aws_iam_role_policy" "kubeboot" {
   })
 }
 
-# What the machines of either role may do besides, by the names of the policies.
-locals {
-  # The package of kubeboot, where it comes from a bucket.
-  package_policy = startswith(var.kubeboot_package_url, "s3://") ? {
-    "kubeboot-package" = jsonencode({
-      Version = "2012-10-17"
-      Statement = [{
-        Effect   = "Allow"
-        Action   = "s3:GetObject"
-        Resource = "arn:${local.partition}:s3:::${trimprefix(var.kubeboot_package_url, "s3://")}"
-      }]
-    })
-  } : {}
+module "role_policies" {
+  source = "../role-policies"
 
-  # A shell without an open port. The managed policy for this may also read every parameter of the account. These calls
-  # know no resources.
-  session_manager_policy = var.session_manager ? {
-    "session-manager" = jsonencode({
-      Version = "2012-10-17"
-      Statement = [{
-        Effect = "Allow"
-        Action = [
-          "ssm:UpdateInstanceInformation",
-          "ssmmessages:CreateControlChannel",
-          "ssmmessages:CreateDataChannel",
-          "ssmmessages:OpenControlChannel",
-          "ssmmessages:OpenDataChannel",
-        ]
-        Resource = "*"
-      }]
-    })
-  } : {}
-
-  policies = merge(local.package_policy, local.session_manager_policy)
-}
-
-resource "aws_iam_role_policy" "package" {
-  count = length(local.package_policy)
-
-  name   = "kubeboot-package"
-  role   = aws_iam_role.machine.name
-  policy = local.package_policy["kubeboot-package"]
-}
-
-resource "aws_iam_role_policy" "session_manager" {
-  count = length(local.session_manager_policy)
-
-  name   = "session-manager"
-  role   = aws_iam_role.machine.name
-  policy = local.session_manager_policy["session-manager"]
-}
-
-# For the setting source_dest_check, and for the machine itself alone: the session by which an instance has its role is
-# named by its ID.
-resource "aws_iam_role_policy" "source_dest_check" {
-  count = lookup(var.settings, "source_dest_check", "") == "off" ? 1 : 0
-
-  name = "source-dest-check"
-  role = aws_iam_role.machine.name
-
-  policy = jsonencode({
-    Version = "2012-10-17"
-    Statement = [{
-      Effect    = "Allow"
-      Action    = ["ec2:DescribeInstanceAttribute", "ec2:ModifyInstanceAttribute"]
-      Resource  = "arn:${local.partition}:ec2:${var.region}:${local.account}:instance/*"
-      Condition = { StringLike = { "aws:userid" = "*:$${ec2:InstanceID}" } }
-    }]
-  })
-}
-
-resource "aws_iam_role_policy_attachment" "additional" {
-  for_each = toset(var.additional_policy_arns)
-
-  role       = aws_iam_role.machine.name
-  policy_arn = each.value
+  role                   = aws_iam_role.machine.name
+  partition              = local.partition
+  region                 = local.region
+  account                = local.account
+  kubeboot_package_url   = var.kubeboot_package_url
+  session_manager        = var.session_manager
+  source_dest_check      = lookup(var.settings, "source_dest_check", "")
+  additional_policy_arns = var.additional_policy_arns
 }

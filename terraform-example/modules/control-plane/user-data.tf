@@ -11,7 +11,7 @@ locals {
       bucket      = var.bucket
       prefix      = local.prefix
       endpoint    = local.endpoint
-      region      = var.region
+      region      = local.region
       group       = local.name
       kms_key_id  = aws_kms_key.pki.arn
       launch_hook = local.launch_hook
@@ -24,7 +24,7 @@ locals {
 }
 
 module "user_data" {
-  source = "./modules/user-data"
+  source = "../user-data"
 
   settings                = local.settings
   kubeadm_config          = var.kubeadm_config

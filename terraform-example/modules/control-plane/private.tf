@@ -11,7 +11,9 @@ locals {
 
   private = var.private_endpoints ? 1 : 0
 
-  s3_prefix_list = !var.private_endpoints ? null : var.s3_endpoint_id == null ? aws_vpc_endpoint.s3[0].prefix_list_id : data.aws_vpc_endpoint.s3[0].prefix_list_id
+  # Whether there are route tables, and not whether there is no s3_endpoint_id: that may be one that is not known yet.
+  make_s3_endpoint = var.private_endpoints && length(var.route_table_ids) > 0
+  s3_prefix_list   = !var.private_endpoints ? null : local.make_s3_endpoint ? aws_vpc_endpoint.s3[0].prefix_list_id : data.aws_vpc_endpoint.s3[0].prefix_list_id
 
   # Outside the commercial Regions some services have the partition's own prefix and the others the common one. Whatever
   # has an "amazonaws." in it is a whole name.
@@ -19,22 +21,22 @@ locals {
   private_service_names = {
     for service in local.private_services : service => strcontains(service, "amazonaws.") ? service : join(".", [
       contains(local.own_prefix, service) ? data.aws_partition.current.reverse_dns_prefix : "com.amazonaws",
-      var.region,
+      local.region,
       service,
     ])
   }
 
   # ECR keeps layers in a bucket of its own.
-  ecr_layers = contains(local.private_services, "ecr.dkr") ? ["arn:${local.partition}:s3:::prod-${var.region}-starport-layer-bucket/*"] : []
+  ecr_layers = contains(local.private_services, "ecr.dkr") ? ["arn:${local.partition}:s3:::prod-${local.region}-starport-layer-bucket/*"] : []
 
   package_bucket = startswith(var.kubeboot_package_url, "s3://") ? ["arn:${local.partition}:s3:::${split("/", var.kubeboot_package_url)[2]}/*"] : []
 }
 
 # One that the route tables have already is used as it is: AWS takes no second one for the same tables.
 resource "aws_vpc_endpoint" "s3" {
-  count = var.s3_endpoint_id == null ? local.private : 0
+  count = local.make_s3_endpoint ? 1 : 0
 
-  vpc_id            = local.vpc_id
+  vpc_id            = var.vpc_id
   vpc_endpoint_type = "Gateway"
   service_name      = data.aws_vpc_endpoint_service.s3.service_name
   route_table_ids   = var.route_table_ids
@@ -61,7 +63,7 @@ resource "aws_vpc_endpoint" "s3" {
 resource "aws_vpc_endpoint" "private" {
   for_each = toset(local.private_services)
 
-  vpc_id              = local.vpc_id
+  vpc_id              = var.vpc_id
   vpc_endpoint_type   = "Interface"
   service_name        = data.aws_vpc_endpoint_service.private[each.key].service_name
   subnet_ids          = var.subnet_ids
@@ -76,7 +78,7 @@ resource "aws_security_group" "private_services" {
 
   name        = "${local.name}-private-services"
   description = "VPC endpoints for the control plane of ${var.cluster}"
-  vpc_id      = local.vpc_id
+  vpc_id      = var.vpc_id
 
   tags = { Name = "${local.name}-private-services" }
 }

@@ -70,7 +70,7 @@ resource "aws_iam_service_linked_role" "group" {
 
 locals {
   account_arn = "arn:${local.partition}:iam::${local.account}:root"
-  s3_service  = "s3.${var.region}.${data.aws_partition.current.dns_suffix}"
+  s3_service  = "s3.${local.region}.${data.aws_partition.current.dns_suffix}"
 
   # The account may manage such a key but not use it: no policy of IAM, however wide, opens what is under it.
   key_of_machines = jsonencode({

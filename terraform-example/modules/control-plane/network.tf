@@ -4,7 +4,7 @@ resource "aws_security_group" "machines" {
   # checkov:skip=CKV2_AWS_5:the launch template attaches it
   name        = local.name
   description = "Machines of the control plane of ${var.cluster}"
-  vpc_id      = local.vpc_id
+  vpc_id      = var.vpc_id
 
   tags = { Name = local.name }
 }
@@ -12,7 +12,7 @@ resource "aws_security_group" "machines" {
 resource "aws_security_group" "endpoint" {
   name        = "${local.name}-endpoint"
   description = "Load balancer before the API servers of ${var.cluster}"
-  vpc_id      = local.vpc_id
+  vpc_id      = var.vpc_id
 
   tags = { Name = "${local.name}-endpoint" }
 }
@@ -28,13 +28,6 @@ locals {
     },
     { for index, rule in var.pod_network_ports : "pods-${index}" => rule },
   )
-
-  # The ranges that were added to the VPC later are the VPC as well.
-  vpc_cidrs = distinct(concat(
-    [data.aws_vpc.control_plane.cidr_block],
-    [for one in data.aws_vpc.control_plane.cidr_block_associations : one.cidr_block if one.state == "associated"],
-  ))
-  api_client_cidrs = length(var.api_client_cidrs) > 0 ? var.api_client_cidrs : local.vpc_cidrs
 }
 
 resource "aws_vpc_security_group_ingress_rule" "among_machines" {
@@ -60,7 +53,7 @@ resource "aws_vpc_security_group_egress_rule" "among_machines" {
 }
 
 resource "aws_vpc_security_group_ingress_rule" "clients" {
-  for_each = toset(local.api_client_cidrs)
+  for_each = toset(var.api_client_cidrs)
 
   security_group_id = aws_security_group.endpoint.id
   cidr_ipv4         = each.value
