@@ -70,7 +70,7 @@ pub(super) fn node(object: &Value) -> Result<KubeNode> {
         addresses: addresses(object),
         marks: marks(object),
         // One that somebody has opened since keeps the word, which must not count for whoever closes it later.
-        is_cordoned: object["metadata"]["annotations"].get(CORDONED).is_some(),
+        is_cordoned: object["metadata"]["annotations"][CORDONED].is_string(),
     })
 }
 

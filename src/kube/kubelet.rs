@@ -243,6 +243,12 @@ mod tests {
         client.uncordon().await?;
         assert!(client.node().await?.is_some_and(|node| !node.is_cordoned));
         assert_eq!(server.objects()[NODE]["spec"]["unschedulable"], Value::Null);
+        // Somebody has opened it, and the word stays: it is taken away before it counts for the next one who closes the Node.
+        client.cordon().await?;
+        let mut opened = server.objects()[NODE].clone();
+        opened["spec"]["unschedulable"] = Value::Null;
+        server.put(NODE, opened);
+        assert!(client.node().await?.is_some_and(|node| node.is_cordoned));
         server.put(NODE, node(json!({"unschedulable": true})));
         client.cordon().await?;
         assert!(client.node().await?.is_some_and(|node| !node.is_cordoned), "an operator has closed it");
