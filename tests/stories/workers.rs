@@ -112,14 +112,6 @@ fn a_worker_that_is_terminated_is_drained_as_its_budgets_allow_and_goes() -> Res
         ensure!(made["kind"] == "PodDisruptionBudget", "{made}");
         let agent = world.start_agent(2)?;
         world.until_agent_says(&agent, "watching: IMDS says InService")?;
-        // Its group puts it back into a warm pool, from which it comes once more: its launch hook waits for it anew.
-        world.ask(&["lifecycle", "2", "Warmed:Running"])?;
-        world.until_agent_says(&agent, "watching: IMDS says Warmed:Running")?;
-        world.run_up(2)?;
-        world.until_logged(2, "the group wants this machine Warmed:Running")?;
-        world.ask(&["lifecycle", "2", "Pending:Wait"])?;
-        world.all_up(&[2])?;
-        ensure!(world.lifecycle(2)? == "InService", "its hook was not answered: {}", world.lifecycle(2)?);
         world.ask(&["terminate", "2"])?;
         world.until_agent_says(&agent, "default/db, which was not evicted")?;
         ensure!(world.node_of(2)?["spec"]["unschedulable"] == true, "it takes new pods");
