@@ -35,7 +35,7 @@ async fn program() -> Result<ExitCode> {
         // What it has started ends before it does, so it is asked by signals itself.
         CliCommand::Elect(options) => elect::run(options.into()).await,
         // It gives up what it leads before it ends.
-        CliCommand::Agent => run(cli).await,
+        CliCommand::Agent => Box::pin(run(cli)).await,
         _ => until_stopped(cli).await,
     }
 }
@@ -45,7 +45,7 @@ async fn until_stopped(cli: Cli) -> Result<ExitCode> {
     tokio::select! {
         // The work first: a command that ends well at a signal says so itself.
         biased;
-        ended = run(cli) => ended,
+        ended = Box::pin(run(cli)) => ended,
         // Dropping `run` also kills a kubeadm that it has started.
         signal = asked_to_stop() => match signal? {
             _ if ends_by_signal => Ok(Exit::Done.into()),

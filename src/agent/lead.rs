@@ -70,7 +70,7 @@ pub(super) async fn take_part(facts: Facts, session: Session, mut channels: Chan
             Candidacy::Terminating => {}
             Candidacy::Free => {
                 let why = match Seat::find(&scene.facts) {
-                    Ok(seat) => seat.hold(&scene, &mut channels).await,
+                    Ok(seat) => Box::pin(seat.hold(&scene, &mut channels)).await,
                     Err(why) => format!("{why:#}"),
                 };
                 if why != said {

@@ -20,7 +20,7 @@ use tokio::time::timeout;
 /// # Errors
 /// What was in the way. What was done stays done, and the next attempt goes on from there.
 pub(super) async fn leave(looker: &mut Looker, reset: &ResetContext, answered: bool) -> Result<Option<AgentStep>> {
-    let found = looker.look(reset, answered).await?;
+    let found = Box::pin(looker.look(reset, answered)).await?;
     Point::LeaveDue.reached();
     if found.seen.own_member().is_none() {
         return depart_if_still(reset, &found).await;
@@ -37,11 +37,11 @@ pub(super) async fn leave(looker: &mut Looker, reset: &ResetContext, answered: b
     tracing::info!(lease = %nonce, "this machine holds the membership lease");
     Point::LeaveLeaseTaken.reached();
     let reset = reset.anew();
-    let done = held.while_holding(async {
+    let done = held.while_holding(Box::pin(async {
         // Whoever held the lease before may have changed everything.
         let found = looker.look(&reset, answered).await?;
         depart_if_still(&reset, &found).await
-    });
+    }));
     let done = done.await.context("the membership lease was lost")?;
     if timeout(reset.clock.budget().0, release(*held)).await.is_err() {
         tracing::warn!("failed to release the membership lease in time, it runs out by itself");
@@ -52,7 +52,7 @@ pub(super) async fn leave(looker: &mut Looker, reset: &ResetContext, answered: b
 
 async fn depart_if_still(reset: &ResetContext, found: &Look) -> Result<Option<AgentStep>> {
     match decide(&found.seen) {
-        AgentStep::Leave => depart(reset, found).await.map(|()| None),
+        AgentStep::Leave => Box::pin(depart(reset, found)).await.map(|()| None),
         other => Ok(Some(other)),
     }
 }

@@ -67,9 +67,10 @@ const COMMAND: &str = "kubeboot agent";
 /// # Errors
 /// With the [`Exit`](crate::exit::Exit) it ends in, when it cannot begin.
 pub async fn run(settings: Settings) -> Result<()> {
+    // On the heap, as everything large that is waited for below: one inside the other they are more than a stack holds.
     match settings.role {
-        Role::ControlPlane => control_plane(settings).await,
-        Role::Worker => worker::run(settings).await,
+        Role::ControlPlane => Box::pin(control_plane(settings)).await,
+        Role::Worker => Box::pin(worker::run(settings)).await,
     }
 }
 
@@ -196,7 +197,7 @@ impl Agent {
                     self.since.begin();
                     self.looker.ending = Some((ending, states));
                     self.looker.named = watch.group();
-                    let pause = self.pass(watch).await;
+                    let pause = Box::pin(self.pass(watch)).await;
                     let group = self.looker.hook_group();
                     self.hook.beside(group, HookWork::Holding, sleep(pause)).await;
                 }
@@ -235,7 +236,7 @@ impl Agent {
         // What was seen before may be what `up` has ended with.
         let reset = reset.anew();
         let step = self.decide(&reset).await?;
-        let done = self.act(&step, &reset).await;
+        let done = Box::pin(self.act(&step, &reset)).await;
         drop(lock);
         done
     }
@@ -244,7 +245,7 @@ impl Agent {
         self.hook.begin(self.looker.group_name()).await;
         self.looker.hook_lasts = self.hook.lasts();
         let (group, answered) = (self.looker.hook_group(), self.hook.is_answered());
-        let look = self.looker.look(reset, answered);
+        let look = Box::pin(self.looker.look(reset, answered));
         let Look { seen, .. } = self.hook.beside(group, HookWork::Holding, look).await?;
         let step = decide(&seen);
         self.announce(&seen, &step);
@@ -267,7 +268,7 @@ impl Agent {
                 Ok(HOLD_INTERVAL)
             }
             AgentStep::Leave => {
-                let leave = leave::leave(&mut self.looker, reset, answered);
+                let leave = Box::pin(leave::leave(&mut self.looker, reset, answered));
                 match self.hook.beside(group, HookWork::Leaving, leave).await? {
                     None => Ok(Duration::ZERO),
                     Some(step) => {
@@ -279,7 +280,7 @@ impl Agent {
             }
             AgentStep::Save(why) => {
                 let claim = self.own_claim(reset)?;
-                let saving = save::save(&mut self.looker, reset, &claim, *why);
+                let saving = Box::pin(save::save(&mut self.looker, reset, &claim, *why));
                 let (settled, failed) = self.hook.beside(group, HookWork::Leaving, saving).await?;
                 self.looker.not_saved =
                     failed.filter(|_| settled == Settled::PutBack).map(|error| (Instant::now(), format!("{error:#}")));

@@ -238,7 +238,7 @@ impl ResetContext {
                 if self.now {
                     keep_up_out().await;
                 }
-                let leaving = act::carry_out(self, &survey, &local, lock);
+                let leaving = Box::pin(act::carry_out(self, &survey, &local, lock));
                 if self.now {
                     return leaving.await;
                 }

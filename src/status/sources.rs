@@ -38,8 +38,8 @@ impl<'a> Sources<'a> {
     /// # Errors
     /// A proxy variable that is no URL.
     pub(super) async fn gather(&mut self) -> Result<StatusInput> {
-        let seen = self.look().await?;
-        if wants_anew(&seen) { self.look().await } else { Ok(seen) }
+        let seen = Box::pin(self.look()).await?;
+        if wants_anew(&seen) { Box::pin(self.look()).await } else { Ok(seen) }
     }
 
     /// Asks all sources once. The bucket says which machines there are, AWS where they are, and then they are asked themselves.

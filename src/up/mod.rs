@@ -100,8 +100,8 @@ const LAST_STEPS_TIMEOUT: Duration = Duration::from_secs(60);
 /// With the [`Exit`] it ends in.
 pub async fn run(settings: Settings, options: UpOptions) -> Result<()> {
     match settings.role {
-        Role::ControlPlane => control_plane(settings, options).await,
-        Role::Worker => worker::run(settings, options).await,
+        Role::ControlPlane => Box::pin(control_plane(settings, options)).await,
+        Role::Worker => Box::pin(worker::run(settings, options)).await,
     }
 }
 
@@ -184,7 +184,7 @@ async fn dry_run(mut context: UpContext) -> Result<()> {
 async fn until(context: &mut UpContext, deadline: Instant) -> Result<()> {
     let mut outages = Outages::default();
     loop {
-        let outcome = match pass(context, &mut outages, deadline).await {
+        let outcome = match Box::pin(pass(context, &mut outages, deadline)).await {
             Ok(outcome) => {
                 outages.restored();
                 outcome
@@ -297,12 +297,12 @@ async fn pass(context: &mut UpContext, outages: &mut Outages, deadline: Instant)
         Step::Wipe(why) => beside(beats, context.wipe(&why)).await,
         Step::Claim(_) | Step::TakeOver(_) | Step::Resume => context.claim(&seen).await,
         // The claim that is held says which of the two it is.
-        Step::Init | Step::Restore => beside(beats, context.init(deadline)).await,
+        Step::Init | Step::Restore => Box::pin(beside(beats, context.init(deadline))).await,
         Step::SetAside { claim_id } => context.set_aside(&claim_id).await,
         Step::Yield => context.step_down().await,
         Step::AcceptGroup => context.accept_group(&seen).await,
         Step::Rejoin => context.rejoin(&seen),
-        Step::Join => beside(beats, context.join(&seen, deadline)).await,
+        Step::Join => Box::pin(beside(beats, context.join(&seen, deadline))).await,
         Step::Keep => {
             let kept = context.keep(&seen).await?;
             // A voter is registered and its hook completed whatever EC2 says: its attribute waits for nobody else.

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from . import build
+from .standin import whole
 
 MARK = "measured "
 
@@ -19,8 +20,7 @@ def waiting(seconds: int) -> Iterator[dict]:
     of `up`, in which only the far ends of the connections are stand-ins."""
     with tempfile.TemporaryDirectory(prefix="kubeboot-bench-") as name:
         kubelet = Path(name) / "kubelet"
-        kubelet.write_text("#!/bin/sh\necho Kubernetes v1.36.1\n", encoding="utf-8")
-        kubelet.chmod(0o755)
+        whole.write(kubelet, "#!/bin/sh\necho Kubernetes v1.36.1\n", 0o755)
         with socket.socket() as found:
             found.bind(("127.0.0.1", 0))
             url = f"http://127.0.0.1:{found.getsockname()[1]}"

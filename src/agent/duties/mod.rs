@@ -101,7 +101,7 @@ impl<'a> Leader<'a> {
 
     async fn lead(&mut self) {
         while leads(&self.told) && !*self.over.borrow() {
-            if let Err(error) = self.pass().await {
+            if let Err(error) = Box::pin(self.pass()).await {
                 self.next_look = Instant::now() + OPEN_INTERVAL;
                 self.say(&format!("cannot do for all what one must do: {error:#}"));
             }

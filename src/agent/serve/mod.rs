@@ -67,8 +67,8 @@ pub(super) async fn serve(
     let (machine, report) = (OnDemand::new(MACHINE), OnDemand::new(REPORT));
     let server = Arc::new(Server { board: board.clone(), election, machine, report });
     tokio::select! {
-        never = server.machine.gather(async || looker.look().await) => never,
-        never = server.report.gather(async || reports.report().await) => never,
+        never = server.machine.gather(async || Box::pin(looker.look()).await) => never,
+        never = server.report.gather(async || Box::pin(reports.report()).await) => never,
         never = events::write_all(facts, board, events) => never,
         never = answer(address, Arc::clone(&server)) => never,
     }
