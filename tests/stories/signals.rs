@@ -131,6 +131,27 @@ fn a_spot_notice_ends_a_join_under_way_and_nobody_joins_under_one() -> Result<()
 }
 
 #[test]
+fn a_notice_that_is_taken_back_while_the_agent_waits_for_the_lock_has_nobody_leave() -> Result<()> {
+    World::of(2).tell(|world| {
+        world.all_up(&[1, 2])?;
+        let _holder = world.start_on(1, &["flock", "/run/kubeboot/lock", "sleep", "600"])?;
+        let agent = world.start_agent(1)?;
+        world.announce(1, &["spot"])?;
+        world.until_agent_says(&agent, "waiting: this machine's lock is held by")?;
+        world.announce(1, &["spot", "--gone"])?;
+        world.kill_program(1, "sleep")?;
+        world.until("it watches again", RUN, || {
+            let said = agent.said()?;
+            ensure!(!said.contains("holds the membership lease"), "it leaves: {said}");
+            let last =
+                said.lines().rev().find(|line| line.contains("being terminated (") || line.contains("watching: "));
+            Ok(last.is_some_and(|line| line.contains("watching: ")).then_some(()))
+        })?;
+        world.are_the_voters(&[1, 2])
+    })
+}
+
+#[test]
 fn a_last_voter_that_nobody_follows_is_abandoned_to_the_group_and_leaves_once_another_one_serves() -> Result<()> {
     World::of(1).with_terminate_hook().flag("--retain").set("lease_ttl", "3s").tell(|world| {
         world.all_up(&[1])?;

@@ -105,8 +105,7 @@ class Machine:
 
     def shut_down(self) -> None:
         """Presses the power button and waits; after a while the power goes anyway."""
-        if self.is_on:
-            os.kill(self.pid, signal.SIGTERM)
+        if self._signal_init(signal.SIGTERM):
             try:
                 self._process.wait(POWER_SECONDS)
             except subprocess.TimeoutExpired:
@@ -141,10 +140,15 @@ class Machine:
 
     def pull_the_plug(self) -> None:
         """The beginning of `cut_power`, which does not wait: for machines that shall lose it in the same moment."""
-        if self.is_on:
-            # Of init, not of unshare: that one waits for init, and so its end is the end of all.
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self.pid, signal.SIGKILL)
+        self._signal_init(signal.SIGKILL)
+
+    def _signal_init(self, number: signal.Signals) -> bool:
+        """Of init, not of unshare: that one waits for init, and so its end is the end of all. False if the machine is off, or goes off meanwhile."""
+        try:
+            os.kill(self.pid, number)
+        except (ProcessLookupError, ValueError):
+            return False
+        return True
 
     def enter(self, argv: list[str]) -> list[str]:
         """The command by which a process of this computer runs `argv` as this machine."""

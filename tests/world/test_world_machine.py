@@ -1,6 +1,7 @@
 """Machines: what is their own, what survives, and that nothing does when they end."""
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from world.build import PROJECT
 from world.client import run_as, wait_until
 from world.control import WorldError
 from world.journal import read
+from world.machine import Machine
 
 
 @pytest.fixture
@@ -163,3 +165,15 @@ def test_up_runs_when_told_and_says_how_it_ended(world, machine):
     world.ask("run", nodes=[machine])
     world.ask("wait", seconds=10, nodes=[machine])
     assert world.node(machine)["up"] == "exit 0"
+
+
+@pytest.mark.parametrize("way", [Machine.pull_the_plug, Machine.shut_down])
+def test_a_machine_that_ends_while_it_is_switched_off_is_off(tmp_path, monkeypatch, way):
+    machine = Machine(tmp_path, "n1", {}, [], print)
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    (tmp_path / "pid").write_text(str(ended.pid))
+    # On when it is looked at first, and not when its init is.
+    looks = iter([True])
+    monkeypatch.setattr(Machine, "is_on", property(lambda _: next(looks, False)))
+    way(machine)
