@@ -10,7 +10,7 @@ use crate::host::process::ProcessFailed;
 use crate::kubeadm::run::Kubeadm;
 use crate::kubeadm::worker_state::{self, identity};
 use crate::model::joining::{Join, JoinCluster};
-use crate::model::worker::decide::difference;
+use crate::model::worker::decide::{needs_node, needs_token};
 use crate::model::worker::revive::NodeView;
 use crate::model::worker::snapshot::{CheckState, Fetched, LaunchHookState, WorkerLocal, WorkerPolicy, WorkerSnapshot};
 use crate::model::worker::step::{WorkerStep, WorkerWipe};
@@ -39,23 +39,6 @@ pub struct WorkerLooker {
 pub fn policy(settings: &Settings) -> WorkerPolicy {
     let named = !settings.endpoint.host.is_empty();
     WorkerPolicy { endpoint: named.then(|| settings.endpoint.to_string()), rejoins: settings.rejoin == Rejoin::Wipe }
-}
-
-/// Whether this machine may join the cluster of `join/`, so that a token and kubelet's version are needed.
-fn may_join(local: &WorkerLocal, cluster: &Fetched<JoinCluster>, rejoins: bool) -> bool {
-    match (local, cluster) {
-        (WorkerLocal::Fresh, _) => true,
-        (WorkerLocal::Joined { cluster: here, .. }, Fetched::Read(Ok(Join::Published(published)))) => {
-            rejoins && difference(here, &identity(published)).is_some()
-        }
-        (
-            WorkerLocal::Joined { .. }
-            | WorkerLocal::Joining { .. }
-            | WorkerLocal::OfControlPlane
-            | WorkerLocal::Unexplained { .. },
-            _,
-        ) => false,
-    }
 }
 
 /// Asks for the Node of this machine's name in the cluster that it is about to join, by the token, where this step joins one. Whether it was
@@ -91,18 +74,10 @@ impl WorkerLooker {
             Err(error) => tracing::debug!("IMDS does not say what is to become of this machine: {error:#}"),
         }
         let cluster = self.cluster(&local).await?;
-        let joins = may_join(&local, &cluster, policy(&facts.settings).rejoins);
-        let token = match &cluster {
-            Fetched::Read(Ok(Join::Published(_))) if joins => self.objects.token().await?,
-            _ => Fetched::NotAsked,
-        };
+        let joins = needs_token(&local, &cluster, &policy(&facts.settings), identity);
+        let token = if joins { self.objects.token().await? } else { Fetched::NotAsked };
         let me = facts.machine.instance.clone();
-        let asks = match &local {
-            WorkerLocal::Joined { instance, .. } => *instance == me,
-            WorkerLocal::Joining { instance, has_credentials, .. } => *instance == me && *has_credentials,
-            WorkerLocal::Fresh | WorkerLocal::OfControlPlane | WorkerLocal::Unexplained { .. } => false,
-        };
-        let node = if asks { self.node.look(facts).await } else { NodeView::NotAsked };
+        let node = if needs_node(&local, &me) { self.node.look(facts).await } else { NodeView::NotAsked };
         let kubelet_answers = if node == NodeView::Mine { kubelet_health::answers().await } else { None };
         let answered = launch_hook::is_answered(root, &me);
         let has_hook = facts.settings.launch_hook.is_some();

@@ -7,6 +7,7 @@ use super::snapshot::{
 };
 use super::step::{JoinObject, OtherCluster, WorkerStep, WorkerStop, WorkerWait, WorkerWipe};
 use crate::model::joining::{Join, JoinCluster};
+use crate::model::machine::ids::InstanceId;
 
 #[cfg(test)]
 mod tests;
@@ -23,14 +24,7 @@ pub fn decide(
     policy: &WorkerPolicy,
     identity: impl Fn(&JoinCluster) -> ClusterIdentity,
 ) -> WorkerStep {
-    let published = match &seen.cluster {
-        Fetched::Read(Ok(Join::Published(cluster))) => Some(cluster),
-        Fetched::NotAsked
-        | Fetched::Silent { .. }
-        | Fetched::Denied
-        | Fetched::Absent
-        | Fetched::Read(Ok(Join::Blank { .. }) | Err(_)) => None,
-    };
+    let published = published(&seen.cluster);
     match &seen.local {
         WorkerLocal::OfControlPlane => WorkerStep::Stop(WorkerStop::OfControlPlane),
         WorkerLocal::Unexplained { found } => WorkerStep::Stop(WorkerStop::Unexplained { found: found.clone() }),
@@ -60,6 +54,47 @@ pub fn decide(
             }
         }
         WorkerLocal::Fresh => fresh(seen, policy),
+    }
+}
+
+/// Whether a decision may depend on what is published for machines that join, so that a look reads `join/token.json` and asks kubelet for its
+/// version. A node of the published cluster needs neither.
+#[must_use]
+pub fn needs_token(
+    local: &WorkerLocal,
+    cluster: &Fetched<JoinCluster>,
+    policy: &WorkerPolicy,
+    identity: impl Fn(&JoinCluster) -> ClusterIdentity,
+) -> bool {
+    match (local, published(cluster)) {
+        (_, None) | (WorkerLocal::OfControlPlane | WorkerLocal::Unexplained { .. }, _) => false,
+        (WorkerLocal::Fresh, _) => true,
+        (WorkerLocal::Joining { has_credentials, .. }, _) => !has_credentials,
+        (WorkerLocal::Joined { cluster: here, .. }, Some(published)) => {
+            policy.rejoins && difference(here, &identity(published)).is_some()
+        }
+    }
+}
+
+/// Whether a decision may depend on the Node of this machine, so that a look asks for it with kubelet's credentials.
+#[must_use]
+pub fn needs_node(local: &WorkerLocal, me: &InstanceId) -> bool {
+    match local {
+        WorkerLocal::Joined { instance, .. } => instance == me,
+        WorkerLocal::Joining { instance, has_credentials, .. } => instance == me && *has_credentials,
+        WorkerLocal::Fresh | WorkerLocal::OfControlPlane | WorkerLocal::Unexplained { .. } => false,
+    }
+}
+
+/// The cluster that stands below `join/`, where one can be read.
+fn published(found: &Fetched<JoinCluster>) -> Option<&JoinCluster> {
+    match found {
+        Fetched::Read(Ok(Join::Published(cluster))) => Some(cluster),
+        Fetched::NotAsked
+        | Fetched::Silent { .. }
+        | Fetched::Denied
+        | Fetched::Absent
+        | Fetched::Read(Ok(Join::Blank { .. }) | Err(_)) => None,
     }
 }
 

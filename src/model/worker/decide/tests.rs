@@ -92,6 +92,62 @@ fn missing(seconds: u64) -> NodeView {
     NodeView::Missing { lasted: Duration::from_secs(seconds) }
 }
 
+/// Each of these with each of those.
+fn crossed<T: Clone>(
+    seen: &[WorkerSnapshot],
+    values: &[T],
+    put: impl Fn(&mut WorkerSnapshot, T),
+) -> Vec<WorkerSnapshot> {
+    let pairs = seen.iter().flat_map(|seen| values.iter().map(move |value| (seen.clone(), value.clone())));
+    let with = |(mut seen, value)| {
+        put(&mut seen, value);
+        seen
+    };
+    pairs.map(with).collect()
+}
+
+#[test]
+fn whatever_a_decision_depends_on_is_asked_for() {
+    let other = InstanceId::parse("i-00000002").unwrap();
+    let mut locals = vec![WorkerLocal::Fresh, WorkerLocal::OfControlPlane];
+    locals.push(WorkerLocal::Unexplained { found: vec!["a file".into()] });
+    for (instance, cluster) in [(me(), here()), (me(), other_uid()), (other, here())] {
+        for has_credentials in [false, true] {
+            let (instance, cluster) = (instance.clone(), cluster.clone());
+            locals.push(WorkerLocal::Joining { instance, cluster, has_credentials });
+        }
+        locals.push(WorkerLocal::Joined { instance, cluster });
+    }
+    let clusters = [read(JoinCluster::sample(3)), Fetched::Absent, Fetched::Denied];
+    let tokens = [read(JoinToken::sample(3, NOW + 600)), read(JoinToken::sample(3, NOW - 1)), Fetched::Absent];
+    let nodes = [NodeView::Mine, NodeView::Unnamed, missing(0), missing(86_400), refused(), of_other()];
+    let seen = crossed(&[fresh_machine()], &locals, |seen, local| seen.local = local);
+    let seen = crossed(&seen, &clusters, |seen, cluster| seen.cluster = cluster);
+    let (mut tokens_left_out, mut nodes_left_out) = (0, 0);
+    for rejoins in [false, true] {
+        let policy = WorkerPolicy { rejoins, ..WorkerPolicy::default() };
+        for seen in &seen {
+            let asks_token = needs_token(&seen.local, &seen.cluster, &policy, identity);
+            let asks_node = needs_node(&seen.local, &seen.me);
+            let all = crossed(std::slice::from_ref(seen), &tokens, |seen, token| seen.token = token);
+            for full in crossed(&all, &nodes, |seen, node| seen.node = node) {
+                let mut found = full.clone();
+                if !asks_token {
+                    (found.token, found.kubelet) = (Fetched::NotAsked, String::new());
+                    tokens_left_out += 1;
+                }
+                if !asks_node {
+                    found.node = NodeView::NotAsked;
+                    nodes_left_out += 1;
+                }
+                let (with, without) = (decide(&full, &policy, identity), decide(&found, &policy, identity));
+                assert_eq!(with, without, "{full:?}");
+            }
+        }
+    }
+    assert!(tokens_left_out > 0 && nodes_left_out > 0);
+}
+
 #[test]
 fn a_fresh_machine_joins_once_everything_is_there() {
     let wait = WorkerStep::Wait;
