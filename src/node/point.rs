@@ -2,7 +2,7 @@
 //! there.
 //!
 //! Each is traced at debug level as the field `point`. Built with the feature `crash-points`, kubeboot can be told to stop
-//! at one of them; `tests/stories/kills.rs` has `up` stop at every one, `tests/stories/agent_kills.rs` the
+//! at one of them; `tests/stories/kills.rs` and `tests/stories/worker_kills.rs` have `up` stop at every one, `tests/stories/agent_kills.rs` the
 //! agent. The ordinary binary holds nothing of that.
 
 mod kubeadm;

@@ -286,14 +286,14 @@ fn stop(world: &World, node: usize, scene: &Scene) -> Result<Vec<Stop>> {
 }
 
 /// Waits for the end. `false` if it came to its end by itself.
-fn is_killed(run: Running) -> Result<bool> {
+pub fn is_killed(run: Running) -> Result<bool> {
     let ended = run.wait(RUN)?;
     ensure!([0, KILLED].contains(&ended.code), "'kubeboot up' ended with {}: {}", ended.code, ended.text());
     Ok(ended.code == KILLED)
 }
 
 /// Waits until it holds, and cuts the machine's power. `false` if it came to its end by itself.
-fn is_cut_off(world: &World, node: usize, mut run: Running, point: &str) -> Result<bool> {
+pub fn is_cut_off(world: &World, node: usize, mut run: Running, point: &str) -> Result<bool> {
     let holds = format!("stopped at {point}");
     let held = world.until(&holds, RUN, || {
         let runs = run.runs()?;

@@ -59,5 +59,6 @@ mod snapshots;
 mod versions;
 mod warm_pools;
 mod wire;
+mod worker_kills;
 mod workers;
 mod workers_in_trouble;
