@@ -33,10 +33,17 @@ fn a_worker_may_be_killed_anywhere() -> Result<()> {
     }
     let plan = World::of(1).with_workers(2).worker_set("source_dest_check", "off").that_waits();
     plan.option("--binary", &crash::binary()?).tell_after_the_first(|world| {
-        world.publish_for_workers()?;
+        // It publishes, and approves what kubelet asks for.
+        let _leader = world.start_agent(1)?;
+        let (before, after) =
+            POINTS.split_at(POINTS.iter().position(|point| *point == "join-ended").context("no such point")?);
         // Nobody ends kubeadm but the next run, which is to find as little as possible.
-        world.kubeadm_fault(2, &json!({"join": {"after": "preflight", "hang": true, "times": 1}}))?;
-        comes_in(world, 2, Stop::Kill, POINTS)?;
+        world.kubeadm_fault(2, &json!({"join": {"after": "preflight", "hang": true}}))?;
+        for point in before {
+            stops(world, 2, Stop::Kill, point)?;
+        }
+        world.kubeadm_fault(2, &Value::Null)?;
+        comes_in(world, 2, Stop::Kill, after.iter().copied())?;
         comes_in(world, 3, Stop::Hold, POINTS.into_iter().filter(|point| !ONLY_KILLED.contains(point)))
     })
 }
