@@ -96,7 +96,9 @@ pub async fn this_machine() -> Result<InstanceMetadata> {
 /// No answer, or one that makes no sense. At boot both may pass: the caller decides how long to ask.
 pub async fn describe(client: &Client) -> Result<InstanceMetadata> {
     let text = client.get("/latest/dynamic/instance-identity/document").await.map_err(failed).context(
-        "failed to read the instance identity document from IMDS: kubeboot runs on EC2 instances only, with IMDSv2 reachable from the host",
+        "failed to read the instance identity document from IMDS: kubeboot runs on EC2 instances only, with IMDSv2 reachable from the host: \
+         see that the instance's metadata options have it enabled ('aws ec2 modify-instance-metadata-options --http-endpoint enabled'), and \
+         that no firewall or proxy of this machine keeps root from 169.254.169.254",
     )?;
     let document: IdentityDocument =
         serde_json::from_str(text.as_ref()).context("IMDS gave an instance identity document of another shape")?;

@@ -139,9 +139,11 @@ async fn name(input: &CheckInput) -> Found {
     let node = facts.node_name.clone();
     Ok(vec![match namesake(facts, cluster, token).await {
         NodeView::OfAnother { mark } => waits(&WorkerWait::NameTaken { node, mark }),
-        NodeView::Silent { why } | NodeView::Refused { why, .. } => {
+        NodeView::Silent { why } => {
             Finding::unanswered(why, "see that the endpoint answers, and 'kubeboot status' on a control-plane machine")
         }
+        NodeView::OtherAuthority => waits(&WorkerWait::OtherAuthority),
+        NodeView::Refused { why, .. } => waits(&WorkerWait::TokenRefused { why }),
         NodeView::NotAsked | NodeView::Missing { .. } | NodeView::Mine | NodeView::Unnamed => {
             Finding::ok(format!("no other machine has the name '{node}'"))
         }
@@ -165,6 +167,7 @@ async fn node(input: &CheckInput) -> Found {
         NodeView::Silent { why } => {
             Finding::unanswered(why, "see that the endpoint answers, and kubelet's certificate")
         }
+        NodeView::OtherAuthority => waits(&WorkerWait::OtherAuthority),
         NodeView::Refused { why, .. } => Finding::failed(
             why,
             "if kubelet gets no other credentials, run 'kubeboot reset --now': this machine joins anew",

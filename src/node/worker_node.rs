@@ -3,6 +3,7 @@
 use super::Facts;
 use super::kept::Kept;
 use crate::aws::imds::InstanceMetadata;
+use crate::host::tls::Handshake;
 use crate::kube::{BadCredentials, KubeNode, KubeletClient};
 use crate::kubeadm::worker_state::KUBELET_CONF;
 use crate::model::joining::{JoinCluster, JoinToken};
@@ -89,7 +90,10 @@ impl WorkerNode {
                 let why = format!("{error:#}");
                 if !error.is::<BadCredentials>() {
                     self.refused_since = None;
-                    return NodeView::Silent { why };
+                    return match Handshake::of(&why) {
+                        Some(Handshake::OtherAuthority) => NodeView::OtherAuthority,
+                        _ => NodeView::Silent { why },
+                    };
                 }
                 let since = *self.refused_since.get_or_insert(now);
                 NodeView::Refused { why, lasted: now.saturating_duration_since(since) }
@@ -147,6 +151,10 @@ mod tests {
             (Ok(Some(node(Some(OWN)))), NodeView::Mine),
             (bad(), refused(Duration::ZERO)),
             (Err(anyhow!("away")), NodeView::Silent { why: "away".into() }),
+            (
+                Err(anyhow!("invalid peer certificate: UnknownIssuer").context("failed to ask")),
+                NodeView::OtherAuthority,
+            ),
             (bad(), refused(Duration::ZERO)),
             (Ok(None), NodeView::Missing { lasted: Duration::ZERO }),
             (bad(), refused(Duration::ZERO)),

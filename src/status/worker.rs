@@ -157,6 +157,7 @@ fn node(node: &NodeView) -> String {
     match node {
         NodeView::NotAsked => "not asked: this machine is no node".to_owned(),
         NodeView::Silent { why } => format!("unknown: {why}"),
+        NodeView::OtherAuthority => "unknown: whoever answers at the endpoint is of another cluster".to_owned(),
         NodeView::Refused { why, .. } => format!("it takes no credentials of this machine: {why}"),
         NodeView::Missing { .. } => "there is no such Node".to_owned(),
         NodeView::Mine => "the Node is this machine's".to_owned(),

@@ -178,9 +178,9 @@ fn named(seen: &WorkerSnapshot) -> WorkerStep {
         NodeView::OfAnother { mark } => {
             WorkerStep::Wait(WorkerWait::NameTaken { node: seen.node_name.clone(), mark: mark.clone() })
         }
-        NodeView::Silent { why } | NodeView::Refused { why, .. } => {
-            WorkerStep::Wait(WorkerWait::ApiServer { why: why.clone() })
-        }
+        NodeView::Silent { why } => WorkerStep::Wait(WorkerWait::ApiServer { why: why.clone() }),
+        NodeView::OtherAuthority => WorkerStep::Wait(WorkerWait::OtherAuthority),
+        NodeView::Refused { why, .. } => WorkerStep::Wait(WorkerWait::TokenRefused { why: why.clone() }),
         NodeView::NotAsked | NodeView::Missing { .. } | NodeView::Mine | NodeView::Unnamed => WorkerStep::Join,
     }
 }
@@ -219,9 +219,11 @@ fn half_made(seen: &WorkerSnapshot) -> WorkerStep {
         NodeView::Missing { lasted } if seen.kubelet_restarted && *lasted >= GIVEN_UP_GRACE => {
             WorkerStep::Wipe(WorkerWipe::HalfMade)
         }
-        NodeView::Silent { .. } | NodeView::Refused { .. } | NodeView::Missing { .. } | NodeView::Unnamed => {
-            registered(seen)
-        }
+        NodeView::Silent { .. }
+        | NodeView::OtherAuthority
+        | NodeView::Refused { .. }
+        | NodeView::Missing { .. }
+        | NodeView::Unnamed => registered(seen),
     }
 }
 
@@ -237,6 +239,7 @@ pub fn awaited(node: &NodeView, name: &str, restarted: bool) -> Option<WorkerWai
             Some(WorkerWait::ApiServer { why })
         }
         NodeView::Silent { why } => Some(WorkerWait::ApiServer { why: why.clone() }),
+        NodeView::OtherAuthority => Some(WorkerWait::OtherAuthority),
         NodeView::Refused { why, .. } => Some(WorkerWait::Credentials { why: why.clone() }),
         NodeView::Unnamed => Some(WorkerWait::ProviderId { node: node_name }),
         NodeView::OfAnother { mark } => Some(WorkerWait::NodeTaken { node: node_name, mark: mark.clone() }),

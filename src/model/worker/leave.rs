@@ -140,6 +140,9 @@ pub fn decide(seen: &WorkerLeaving) -> WorkerLeaveStep {
     if let NodeView::Silent { why } | NodeView::Refused { why, .. } = &seen.node {
         return hold_for_server(why);
     }
+    if seen.node == NodeView::OtherAuthority {
+        return hold_for_server("whoever answers at the endpoint is of another cluster");
+    }
     if !seen.is_cordoned {
         return WorkerLeaveStep::Cordon;
     }

@@ -28,6 +28,8 @@ pub enum NodeView {
         /// Why.
         why: String,
     },
+    /// Whoever answers at the endpoint shows a certificate of another authority than the cluster has.
+    OtherAuthority,
     /// The API server does not take this machine's credentials, or they cannot be used at all.
     Refused {
         /// Why.
@@ -77,6 +79,7 @@ pub fn restarts_kubelet(node: &NodeView, restarted: bool, leaves: bool) -> bool 
         NodeView::Missing { lasted } => *lasted >= GONE_GRACE && !restarted && !leaves,
         NodeView::NotAsked
         | NodeView::Silent { .. }
+        | NodeView::OtherAuthority
         | NodeView::Refused { .. }
         | NodeView::Mine
         | NodeView::OfAnother { .. }

@@ -116,6 +116,13 @@ pub enum WorkerWait {
         /// Why it does not.
         why: String,
     },
+    /// The endpoint to show a certificate of the cluster's authority.
+    OtherAuthority,
+    /// A token that Kubernetes takes.
+    TokenRefused {
+        /// Why it takes none.
+        why: String,
+    },
     /// kubelet to have credentials that an API server takes.
     Credentials {
         /// Why it takes none.
@@ -254,6 +261,7 @@ impl WorkerWait {
             Self::Blank(_)
             | Self::Unreadable { .. }
             | Self::Credentials { .. }
+            | Self::OtherAuthority
             | Self::NameTaken { .. }
             | Self::NodeTaken { .. } => true,
             Self::Target
@@ -266,6 +274,7 @@ impl WorkerWait {
             | Self::Unfit(_)
             | Self::Pause { .. }
             | Self::ApiServer { .. }
+            | Self::TokenRefused { .. }
             | Self::Registration { .. }
             | Self::ProviderId { .. }
             | Self::Kubelet => false,
@@ -353,6 +362,15 @@ impl fmt::Display for WorkerWait {
             }
             Self::Pause { .. } => f.write_str("the next attempt to join, after a pause that grows to a minute"),
             Self::ApiServer { why } => write!(f, "an API server to say whether this machine's Node is there: {why}"),
+            Self::OtherAuthority => f.write_str(
+                "the endpoint to show a certificate of this cluster's certificate authority: whoever answers there is of another cluster; \
+                 see where the name leads and which machines are behind it, or whether join/cluster.json is the right one",
+            ),
+            Self::TokenRefused { why } => write!(
+                f,
+                "the leader of the control plane to publish a token that Kubernetes takes, for it takes that of join/token.json no longer \
+                 ({why}); {ASK_THE_LEADER}"
+            ),
             Self::Credentials { why } => write!(
                 f,
                 "kubelet to have credentials that an API server takes: {why}; if it gets none, run 'kubeboot reset --now' here, and this \

@@ -167,7 +167,10 @@ impl Approver {
         let read = timeout(ROLL_TIMEOUT, self.roll.all_or_none()).await.context("S3 does not answer in time")?;
         let (registrations, unreadable) = read?;
         if let Some(instance) = unreadable.first() {
-            bail!("the registration of {instance} cannot be read, and it may have the name that is asked for");
+            bail!(
+                "the registration of {instance} cannot be read, and it may have the name that is asked for: 'kubeboot status' says what is \
+                 wrong with it"
+            );
         }
         let living = registrations.into_iter().filter(|found| !found.is_finished());
         let names: BTreeSet<String> = living.map(|found| found.node_name).collect();

@@ -218,7 +218,11 @@ fn a_fresh_machine_joins_once_everything_is_there() {
         (WorkerSnapshot { namesake: NodeView::NotAsked, ..is() }, WorkerStep::Join),
         (WorkerSnapshot { namesake: NodeView::Mine, ..is() }, WorkerStep::Join),
         (WorkerSnapshot { namesake: of_other(), ..is() }, wait(taken())),
-        (WorkerSnapshot { namesake: refused(), ..is() }, wait(WorkerWait::ApiServer { why: "it answered 401".into() })),
+        (
+            WorkerSnapshot { namesake: refused(), ..is() },
+            wait(WorkerWait::TokenRefused { why: "it answered 401".into() }),
+        ),
+        (WorkerSnapshot { namesake: NodeView::OtherAuthority, ..is() }, wait(WorkerWait::OtherAuthority)),
         (
             WorkerSnapshot { namesake: NodeView::Silent { why: silent() }, ..is() },
             wait(WorkerWait::ApiServer { why: silent() }),
@@ -480,6 +484,8 @@ fn waits() -> Vec<WorkerWait> {
         WorkerWait::Unfit(vec![Defect::new("kubelet is not installed", "install it")]),
         WorkerWait::Pause { left: Duration::from_secs(8) },
         WorkerWait::ApiServer { why: "refused".into() },
+        WorkerWait::OtherAuthority,
+        WorkerWait::TokenRefused { why: "it answered 401".into() },
         WorkerWait::Registration { node: node(), restarted: false },
         WorkerWait::NameTaken { node: node(), mark: ForeignMark::ProviderId("aws:///a/i-00000002\n".into()) },
         WorkerWait::NameTaken { node: node(), mark: ForeignMark::Address([10, 0, 2, 12].into()) },
