@@ -223,6 +223,7 @@ mod tests {
             since: None,
             zone: None,
             addresses: Vec::new(),
+            launched: None,
         };
         let group = Group {
             name: "group".into(),
