@@ -286,6 +286,9 @@ mod tests {
             assert_eq!(failed.remedy().is_some(), remedy.is_some(), "{kind:?}");
             assert!(remedy.is_none_or(|remedy| failed.to_string().contains(remedy)), "{failed}");
         }
+        let write =
+            CallFailed { kind: CallFailure::Denied, ..CallFailed::silent("write", "an object", "s3:PutObject") };
+        assert!(write.to_string().contains("the setting 'server_side_encryption' sends it"), "{write}");
     }
 
     #[test]
