@@ -30,6 +30,8 @@ fn init_and_join_are_told_what_the_operator_and_the_machine_know() -> Result<()>
             ensure!(!written.exists(), "'{}' is still there, with what is secret in it", written.display());
         }
         world.is_one_control_plane(&[1, 2])?;
+        let log = world.log(2)?;
+        ensure!(!log.contains("differs from the cluster's"), "both have the same documents: {log}");
         a_document_that_is_not_the_same_everywhere_is_named(world)
     })
 }
