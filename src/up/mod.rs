@@ -29,6 +29,7 @@ mod versions;
 mod wait_log;
 mod worker;
 
+use crate::aws::with_exit;
 use crate::exit::{Exit, causes};
 use crate::guard;
 use crate::host::files;
@@ -100,10 +101,12 @@ const LAST_STEPS_TIMEOUT: Duration = Duration::from_secs(60);
 /// # Errors
 /// With the [`Exit`] it ends in.
 pub async fn run(settings: Settings, options: UpOptions) -> Result<()> {
-    match settings.role {
+    let ended = match settings.role {
         Role::ControlPlane => Box::pin(control_plane(settings, options)).await,
         Role::Worker => Box::pin(worker::run(settings, options)).await,
-    }
+    };
+    // What comes before the loop, and a dry run, wait for nothing.
+    ended.map_err(with_exit)
 }
 
 async fn control_plane(settings: Settings, options: UpOptions) -> Result<()> {
