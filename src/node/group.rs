@@ -32,6 +32,8 @@ pub struct GroupWatch {
     /// When both have answered last.
     answered: Option<Instant>,
     failed: Option<CallFailed>,
+    /// Whether it was said that one of them does not answer.
+    is_silent: bool,
     /// Whether EC2's last answer showed this machine.
     shows_me: bool,
     instances: InstancesWatch,
@@ -70,6 +72,7 @@ impl GroupWatch {
             settled_since: None,
             answered: None,
             failed: None,
+            is_silent: false,
             shows_me: true,
             instances: InstancesWatch::new(session),
         }
@@ -92,10 +95,15 @@ impl GroupWatch {
             self.next = Instant::now() + POLL_INTERVAL + Duration::from_millis(fastrand::u64(0..1000));
             match self.ask(others, expected).await {
                 Err(error) if error.may_mend() && is_believed(self.answered.map(|at| at.elapsed())) => {
-                    tracing::warn!(%error, "the group cannot be looked at, going on with the last answer");
+                    if !std::mem::replace(&mut self.is_silent, true) {
+                        tracing::warn!(%error, "the group cannot be looked at, going on with the last answer");
+                    }
                 }
                 Err(error) => self.failed = Some(error),
-                Ok(()) => (self.answered, self.failed) = (Some(Instant::now()), None),
+                Ok(()) => {
+                    (self.answered, self.failed) = (Some(Instant::now()), None);
+                    self.is_silent = false;
+                }
             }
         }
         // The same error until the next look: a caller that is throttled must not make it ask more often.
