@@ -1,6 +1,7 @@
 //! What a failed call to AWS means for its caller.
 
 use crate::exit::Exit;
+use aws_runtime::retries::classifiers::{THROTTLING_ERRORS, TRANSIENT_ERRORS};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
@@ -67,10 +68,6 @@ const CLOCK: [&str; 3] = ["RequestTimeTooSkewed", "RequestExpired", "RequestInTh
 /// Error codes that mean "another Region". Source: S3's list of error responses.
 const REGION: [&str; 4] =
     ["PermanentRedirect", "TemporaryRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException"];
-
-/// Error codes that mean "too many".
-const THROTTLES: [&str; 6] =
-    ["RequestLimitExceeded", "SlowDown", "Throttling", "ThrottlingException", "TooManyRequests", "RequestThrottled"];
 
 impl CallFailed {
     /// Reads the SDK's error.
@@ -202,14 +199,14 @@ fn without_answer(text: String) -> String {
 fn classify(status: Option<u16>, code: Option<&str>) -> CallFailure {
     match (status, code) {
         (_, Some("NoSuchBucket")) => CallFailure::NoSuchBucket,
-        (_, Some(code)) if THROTTLES.contains(&code) => CallFailure::Throttled,
+        (_, Some(code)) if THROTTLING_ERRORS.contains(&code) => CallFailure::Throttled,
         (_, Some(code)) if DENIALS.contains(&code) => CallFailure::Denied,
         (_, Some(code)) if CREDENTIALS.contains(&code) => CallFailure::Credentials,
         (_, Some(code)) if CLOCK.contains(&code) => CallFailure::Clock,
         (Some(301 | 307), _) => CallFailure::Region,
         (_, Some(code)) if REGION.contains(&code) => CallFailure::Region,
         // S3 waited for the rest of a request: the connection is at fault.
-        (_, Some("RequestTimeout")) => CallFailure::NoAnswer,
+        (_, Some(code)) if TRANSIENT_ERRORS.contains(&code) => CallFailure::NoAnswer,
         (Some(429 | 503), _) => CallFailure::Throttled,
         (Some(401 | 403), _) => CallFailure::Denied,
         (Some(400..=499), _) => CallFailure::Rejected,
@@ -232,6 +229,9 @@ mod tests {
             (Some(404), Some("NoSuchBucket"), CallFailure::NoSuchBucket),
             (Some(503), Some("SlowDown"), CallFailure::Throttled),
             (Some(400), Some("Throttling"), CallFailure::Throttled),
+            // Of the SDK's own list.
+            (Some(400), Some("EC2ThrottledException"), CallFailure::Throttled),
+            (Some(400), Some("RequestTimeoutException"), CallFailure::NoAnswer),
             (Some(500), Some("InternalError"), CallFailure::NoAnswer),
             (Some(400), Some("ValidationError"), CallFailure::Rejected),
             (None, None, CallFailure::NoAnswer),
@@ -286,6 +286,9 @@ mod tests {
             assert_eq!(failed.remedy().is_some(), remedy.is_some(), "{kind:?}");
             assert!(remedy.is_none_or(|remedy| failed.to_string().contains(remedy)), "{failed}");
         }
+        let write =
+            CallFailed { kind: CallFailure::Denied, ..CallFailed::silent("write", "an object", "s3:PutObject") };
+        assert!(write.to_string().contains("the setting 'server_side_encryption' sends it"), "{write}");
     }
 
     #[test]

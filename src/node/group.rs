@@ -15,6 +15,9 @@ use tokio::time::Instant;
 /// Auto Scaling publishes no limit and throttles at modest sizes; EC2's is shared by the whole account.
 const POLL_INTERVAL: Duration = Duration::from_secs(5);
 
+/// How long what the group was is believed while Auto Scaling or EC2 does not answer. A group may be another one by then.
+const BELIEVED: Duration = Duration::from_secs(5 * 60);
+
 /// Looks at the group again and again.
 #[derive(Debug)]
 pub struct GroupWatch {
@@ -26,7 +29,11 @@ pub struct GroupWatch {
     view: View,
     absences: Absences,
     settled_since: Option<Instant>,
+    /// When both have answered last.
+    answered: Option<Instant>,
     failed: Option<CallFailed>,
+    /// Whether it was said that one of them does not answer.
+    is_silent: bool,
     /// Whether EC2's last answer showed this machine.
     shows_me: bool,
     instances: InstancesWatch,
@@ -63,7 +70,9 @@ impl GroupWatch {
             view: View::default(),
             absences: Absences::default(),
             settled_since: None,
+            answered: None,
             failed: None,
+            is_silent: false,
             shows_me: true,
             instances: InstancesWatch::new(session),
         }
@@ -85,11 +94,16 @@ impl GroupWatch {
         if Instant::now() >= self.next {
             self.next = Instant::now() + POLL_INTERVAL + Duration::from_millis(fastrand::u64(0..1000));
             match self.ask(others, expected).await {
-                Err(error) if error.may_mend() && self.view.group.is_some() => {
-                    tracing::warn!(%error, "the group cannot be looked at, going on with the last answer");
+                Err(error) if error.may_mend() && is_believed(self.answered.map(|at| at.elapsed())) => {
+                    if !std::mem::replace(&mut self.is_silent, true) {
+                        tracing::warn!(%error, "the group cannot be looked at, going on with the last answer");
+                    }
                 }
                 Err(error) => self.failed = Some(error),
-                Ok(()) => self.failed = None,
+                Ok(()) => {
+                    (self.answered, self.failed) = (Some(Instant::now()), None);
+                    self.is_silent = false;
+                }
             }
         }
         // The same error until the next look: a caller that is throttled must not make it ask more often.
@@ -118,12 +132,10 @@ impl GroupWatch {
     }
 
     async fn ask(&mut self, others: &[InstanceId], expected: Option<usize>) -> Result<(), CallFailed> {
-        if self.name.is_none() {
-            self.name = self.session.group_name_of(&self.me).await?;
-        }
-        let group = match &self.name {
-            Some(name) => self.session.group(name).await?,
-            None => None,
+        // EC2's word counts although Auto Scaling does not answer: who is terminated is followed at once.
+        let (group, unanswered) = match self.asked_group().await {
+            Ok(group) => (group, None),
+            Err(error) => (self.view.group.clone(), Some(error)),
         };
         let mut ids: Vec<InstanceId> =
             group.iter().flat_map(|group| &group.members).map(|m| m.instance.clone()).collect();
@@ -137,7 +149,18 @@ impl GroupWatch {
         let settled =
             self.view.group.as_ref().is_some_and(|group| matches(group, &self.me, expected.unwrap_or(group.desired)));
         self.settled_since = if settled { self.settled_since.or_else(|| Some(Instant::now())) } else { None };
-        Ok(())
+        unanswered.map_or(Ok(()), Err)
+    }
+
+    /// The group by Auto Scaling's word, now.
+    async fn asked_group(&mut self) -> Result<Option<Group>, CallFailed> {
+        if self.name.is_none() {
+            self.name = self.session.group_name_of(&self.me).await?;
+        }
+        match &self.name {
+            Some(name) => self.session.group(name).await,
+            None => Ok(None),
+        }
     }
 
     /// Warns once when EC2 leaves out this machine itself.
@@ -169,7 +192,57 @@ impl GroupWatch {
 pub(crate) fn with_ec2(group: Group, described: &BTreeMap<InstanceId, ec2::Described>) -> Group {
     let members = group.members.into_iter().map(|member| match described.get(&member.instance) {
         Some(found) => GroupMember { ec2: Some(found.state.clone()), addresses: found.addresses.clone(), ..member },
-        None => member,
+        None => GroupMember { ec2: None, addresses: Vec::new(), ..member },
     });
     Group { members: members.collect(), ..group }
+}
+
+/// Whether what the group was may still be gone by, so long after both have answered last.
+fn is_believed(answered_before: Option<Duration>) -> bool {
+    answered_before.is_some_and(|age| age < BELIEVED)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::machine::group::Lifecycle;
+
+    #[test]
+    fn an_old_answer_is_believed_for_minutes() {
+        assert!(!is_believed(None), "nobody has answered yet");
+        assert!(is_believed(Some(Duration::ZERO)));
+        assert!(is_believed(Some(BELIEVED - Duration::from_secs(1))));
+        assert!(!is_believed(Some(BELIEVED)));
+        assert!(BELIEVED <= Duration::from_secs(600), "a group changes within minutes");
+    }
+
+    #[test]
+    fn what_ec2_says_now_stands_in_the_place_of_what_it_said_before() {
+        let [gone, unknown] = ["i-00000001", "i-00000002"].map(|id| InstanceId::parse(id).unwrap());
+        let member = |instance: &InstanceId| GroupMember {
+            instance: instance.clone(),
+            lifecycle: Lifecycle::InService,
+            healthy: true,
+            ec2: Some(Ec2State::Running),
+            addresses: vec!["10.0.0.1".parse().unwrap()],
+        };
+        let described = ec2::Described {
+            state: Ec2State::Terminated,
+            since: None,
+            zone: None,
+            addresses: Vec::new(),
+            launched: None,
+        };
+        let group = Group {
+            name: "group".into(),
+            arn: "arn".into(),
+            desired: 2,
+            zones: Vec::new(),
+            retains: false,
+            members: vec![member(&gone), member(&unknown)],
+        };
+        let now = with_ec2(group, &BTreeMap::from([(gone, described)]));
+        let states: Vec<_> = now.members.iter().map(|member| (member.ec2.clone(), member.addresses.len())).collect();
+        assert_eq!(states, [(Some(Ec2State::Terminated), 0), (None, 0)]);
+    }
 }

@@ -29,6 +29,7 @@ mod versions;
 mod wait_log;
 mod worker;
 
+use crate::aws::with_exit;
 use crate::exit::{Exit, causes};
 use crate::guard;
 use crate::host::files;
@@ -38,6 +39,7 @@ use crate::layout::say;
 use crate::model::duration::in_words;
 use crate::model::machine::local::Local;
 use crate::model::up::decide::decide;
+use crate::model::up::shared_name::name_shared_with;
 use crate::model::up::snapshot::Snapshot;
 use crate::model::up::step::{StandBy, Step, Stop, Wait};
 use crate::node::Facts;
@@ -99,10 +101,12 @@ const LAST_STEPS_TIMEOUT: Duration = Duration::from_secs(60);
 /// # Errors
 /// With the [`Exit`] it ends in.
 pub async fn run(settings: Settings, options: UpOptions) -> Result<()> {
-    match settings.role {
+    let ended = match settings.role {
         Role::ControlPlane => Box::pin(control_plane(settings, options)).await,
         Role::Worker => Box::pin(worker::run(settings, options)).await,
-    }
+    };
+    // What comes before the loop, and a dry run, wait for nothing.
+    ended.map_err(with_exit)
 }
 
 async fn control_plane(settings: Settings, options: UpOptions) -> Result<()> {
@@ -171,12 +175,13 @@ async fn dry_run(mut context: UpContext) -> Result<()> {
     files::private_dir(Path::new(FOLDER))?;
     let folder = tempfile::tempdir_in(FOLDER).context("failed to make a folder for credentials")?;
     context.membership.credentials_folder = folder.path().join("credentials");
-    let (_, mut step) = look(&mut context).await?;
+    let (mut seen, mut step) = look(&mut context).await?;
     // Whoever answers is asked in the background. There is no next pass that would take the answers in.
     if step == Step::Wait(Wait::ApiServers) {
         context.membership.api_servers.finish().await;
-        (_, step) = look(&mut context).await?;
+        (seen, step) = look(&mut context).await?;
     }
+    must_have_a_name_of_its_own(&context, &seen, &step)?;
     say(&format!("{}: {step}", step.name()));
     Ok(())
 }
@@ -257,6 +262,22 @@ async fn look(context: &mut UpContext) -> Result<(Snapshot, Step)> {
     Ok((seen, step))
 }
 
+/// Before a machine makes or joins a cluster: nobody else that lives has its Node's name.
+fn must_have_a_name_of_its_own(context: &UpContext, seen: &Snapshot, step: &Step) -> Result<()> {
+    if !matches!(step, Step::Claim(_) | Step::TakeOver(_) | Step::Join) {
+        return Ok(());
+    }
+    let (me, name) = (&context.facts.machine.instance, &context.facts.node_name);
+    match name_shared_with(me, name, seen.group.as_ref(), &seen.registrations) {
+        Some(other) => Err(anyhow!(
+            "{other}, which runs in this group, has the Node name '{name}' of this machine, too, and two machines cannot be one Node: \
+             give each machine a 'node_name' of its own, or none, which is its private DNS name"
+        )
+        .context(Exit::Usage)),
+        None => Ok(()),
+    }
+}
+
 /// One pass: looks, and takes one step.
 async fn pass(context: &mut UpContext, outages: &mut Outages, deadline: Instant) -> Result<StepOutcome> {
     context.manifests_aside.put_back_if_whole(Path::new("/"), &context.facts.machine.instance);
@@ -274,6 +295,7 @@ async fn pass(context: &mut UpContext, outages: &mut Outages, deadline: Instant)
         context.launch_hook.keep_alive(context.group.last()).await;
     }
     outages.in_group(step != Step::StandBy(StandBy::NotInGroup))?;
+    must_have_a_name_of_its_own(context, &seen, &step)?;
     if matches!(step, Step::Claim(_) | Step::TakeOver(_) | Step::Join) {
         context.source_dest_check.settle().await?;
     }

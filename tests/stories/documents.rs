@@ -30,6 +30,8 @@ fn init_and_join_are_told_what_the_operator_and_the_machine_know() -> Result<()>
             ensure!(!written.exists(), "'{}' is still there, with what is secret in it", written.display());
         }
         world.is_one_control_plane(&[1, 2])?;
+        let log = world.log(2)?;
+        ensure!(!log.contains("differs from the cluster's"), "both have the same documents: {log}");
         a_document_that_is_not_the_same_everywhere_is_named(world)
     })
 }
@@ -117,4 +119,24 @@ fn compare(file: &Path, text: &str) -> Result<()> {
         differs.map_or(wanted.lines().count().min(text.lines().count()), |at| at) + 1
     );
     Ok(())
+}
+
+#[test]
+fn machines_of_one_node_name_are_told_so_before_anything_is_claimed() -> Result<()> {
+    let plan = World::of(2).without_up().set("node_name", "one").set("expected_size", "3");
+    plan.tell(|world| {
+        world.run_up(2)?;
+        world.until_logged(2, "the group to settle")?;
+        let other = world.id(2)?;
+        for options in [&["--dry-run"][..], &[]] {
+            let up = [&["kubeboot", "up", "--expected-size", "2"], options].concat();
+            world.refuses(1, &up, 2, &[&other, "the Node name 'one'", "a 'node_name' of its own"])?;
+        }
+        ensure!(world.records()?.is_empty(), "it claimed: {:?}", world.records()?);
+        ensure!(world.kubeadm()?.is_empty(), "kubeadm ran: {:?}", world.kubeadm()?);
+        let up = world.on(1, &["kubeboot", "up", "--expected-size", "2", "--node-name", "two"])?;
+        ensure!(up.code == 0, "{}", up.text());
+        world.all_up(&[2])?;
+        world.are_the_voters(&[1, 2])
+    })
 }

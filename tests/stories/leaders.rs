@@ -119,6 +119,25 @@ fn a_leader_that_is_terminated_in_the_middle_of_init_is_followed_at_once_and_rep
 }
 
 #[test]
+fn a_leader_that_is_terminated_is_followed_although_auto_scaling_does_not_answer() -> Result<()> {
+    // Nobody waits so long for a claim to end: only EC2's word lets anybody follow.
+    World::of(3).without_up().set("claim_ttl", "10m").set("claim_stagger", "1s").tell(|world| {
+        world.kubeadm_fault(1, &hang_late())?;
+        world.ask(&["run"])?;
+        world.until_kubeadm_fault(1)?;
+        for node in [2, 3] {
+            world.until_logged(node, &format!("{} to initialise", world.id(1)?))?;
+        }
+        world.fault("error=503/ServiceUnavailable", &["--service", "autoscaling"])?;
+        world.ask(&["kill", "1"])?;
+        world.ask(&["ec2-state", "1", "terminated"])?;
+        world.all_up(&[2, 3])?;
+        world.are_the_voters(&[2, 3])?;
+        World::meant_one_cluster(&world.records()?)
+    })
+}
+
+#[test]
 fn a_leader_that_loses_power_in_the_middle_of_init_is_followed_and_joins_later() -> Result<()> {
     let plan = World::of(2).without_up().set("claim_ttl", "4s").set("claim_stagger", "1s");
     plan.tell(|world| {

@@ -195,3 +195,30 @@ fn lost_files_of_a_member_are_made_anew_and_moved_manifests_are_named() -> Resul
         world.is_one_control_plane(&[1, 2, 3])
     })
 }
+
+#[test]
+fn a_member_whose_own_authority_is_another_one_accuses_nobody_else() -> Result<()> {
+    World::of(2).tell(|world| {
+        world.all_up(&[1, 2])?;
+        shell(
+            world,
+            2,
+            "cd /etc/kubernetes/pki && cp etcd/ca.crt /root/kept.crt && cp front-proxy-ca.crt etcd/ca.crt",
+        )?;
+        let accused =
+            ["trusts nobody of its cluster", "/etc/kubernetes/pki/etcd/ca.crt", "the others are not at fault"];
+        let named = |text: &str| accused.iter().all(|words| text.contains(words));
+        for command in ["status", "check"] {
+            // On a busy computer it may have no answer in its time.
+            world.until(&format!("'kubeboot {command}' accuses this machine"), RUN, || {
+                Ok(named(&world.on(2, &["kubeboot", command, "--json"])?.stdout).then_some(()))
+            })?;
+        }
+        let up = world.on(2, &UP_BRIEFLY)?;
+        ensure!(up.code != 0 && named(&up.text()), "{}", up.text());
+        shell(world, 2, "cp /root/kept.crt /etc/kubernetes/pki/etcd/ca.crt")?;
+        world.run_up(2)?;
+        world.all_up(&[2])?;
+        world.is_one_control_plane(&[1, 2])
+    })
+}

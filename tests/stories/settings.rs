@@ -149,7 +149,7 @@ fn every_command_by_hand_obeys_the_units_own_variables() -> Result<()> {
         // What is set by hand wins.
         let elsewhere = world.on(1, &["env", "KUBEBOOT_BUCKET=kubeboot-elsewhere", "kubeboot", "up", "--dry-run"])?;
         ensure!(
-            elsewhere.code != 0 && elsewhere.text().contains("kubeboot-elsewhere"),
+            elsewhere.code == 4 && elsewhere.text().contains("create the bucket"),
             "{}: {}",
             elsewhere.code,
             elsewhere.text()

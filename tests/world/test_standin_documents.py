@@ -105,6 +105,27 @@ def test_a_cluster_gets_kubeadms_defaults():
     assert documents.cluster({"ClusterConfiguration": full}) == full
 
 
+def test_a_cluster_is_stored_as_kubeadms_types_write_it():
+    given = {
+        "certificateValidityPeriod": "90m",
+        "featureGates": {"ControlPlaneKubeletLocalMode": False},
+        "apiServer": {"certSANs": [], "extraArgs": [{"name": "profiling", "value": ""}]},
+        "proxy": {"disabled": False},
+    }
+    stored = documents.stored(documents.cluster({"ClusterConfiguration": given}))
+    assert stored["certificateValidityPeriod"] == "1h30m0s" and stored["caCertificateValidityPeriod"] == "87600h0m0s"
+    assert stored["featureGates"] == given["featureGates"] and stored["proxy"] == {}
+    assert stored["apiServer"] == {"extraArgs": given["apiServer"]["extraArgs"]}
+
+
+@pytest.mark.parametrize("skip, dns, proxy", [([], {}, {}), (["addon/kube-proxy"], {}, True), (["addon"], True, True)])
+def test_an_addon_whose_phase_is_skipped_is_stored_as_disabled(skip, dns, proxy):
+    full = documents.cluster({})
+    documents.disable_skipped(full, skip)
+    expected = [{"disabled": True} if each is True else each for each in (dns, proxy)]
+    assert [documents.stored(full)[name] for name in ("dns", "proxy")] == expected
+
+
 @pytest.mark.parametrize(
     "endpoint, shown",
     [

@@ -5,6 +5,7 @@ import os
 import subprocess
 
 import pytest
+import yaml
 
 from world.standin import dial, kubeapi
 from world.standin_lab import Lab, wait
@@ -83,6 +84,8 @@ def test_phases_and_lines_are_skipped(node):
     assert done.returncode == 0, done.stderr
     assert "Applied essential addon: CoreDNS" in done.stdout and "addon: kube-proxy" not in done.stdout
     assert "[bootstrap-token]" not in done.stdout and "--token <value withheld>" in done.stdout
+    stored = yaml.safe_load(node.get("/api/v1/namespaces/kube-system/configmaps/kubeadm-config")["data"]["ClusterConfiguration"])
+    assert stored["proxy"] == {"disabled": True} and stored["dns"] == {}
     assert "BEGIN EC PRIVATE KEY" in node.read("/etc/kubernetes/pki/ca.key")
 
 

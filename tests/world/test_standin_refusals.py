@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from world.standin import faults
 from world.standin_lab import ENDPOINT, Lab, wait
 
 WIPE = ("reset", "-f", "--skip-phases=remove-etcd-member")
@@ -187,6 +188,15 @@ def test_the_world_can_make_a_command_fail(joiner):
     refused(join(joiner), "error execution phase preflight: the world ordered this command to fail here", 7)
     fault(joiner, {"reset": {"exit": 1}})
     refused(joiner.run("kubeadm", *WIPE), "the world ordered", 1)
+
+
+def test_the_world_can_make_a_command_take_its_time(monkeypatch):
+    slept = []
+    monkeypatch.setattr(faults, "_read", lambda file: {"reset": {"after": "preflight", "seconds": 11}})
+    monkeypatch.setattr(faults.time, "sleep", slept.append)
+    for command, phase in (("reset", "start"), ("init", "preflight"), ("reset", "preflight")):
+        faults.after(command, phase)
+    assert slept == [11.0]
 
 
 def test_the_address_of_a_member_that_never_started_can_be_used(joiner, first):

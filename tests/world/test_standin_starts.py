@@ -4,17 +4,22 @@ import contextlib
 import json
 import os
 import socket
+import subprocess
+import sys
 import threading
 import time
 
 import pytest
 
-from world.standin_lab import Lab, wait
-from world.test_standin_cluster import containers, ready
+from world.standin import dial, late
+from world.standin_lab import HERE, Lab, wait
+from world.test_standin_cluster import containers, raw, ready
 from world.test_standin_systemctl import ctl
 
 DROP_IN = "/etc/systemd/system/kubelet.service.d/50-test.conf"
 MANIFESTS = "/etc/kubernetes/manifests"
+# Listens where its flag says, and nothing more.
+ETCD = "import socket, sys, time; kept = socket.create_server(('127.0.0.1', int(sys.argv[1].rpartition(':')[2]))); time.sleep(60)"
 
 
 @pytest.fixture
@@ -182,6 +187,50 @@ def test_an_api_server_without_a_manifest_serves_on_until_the_runtime_kills_it(n
     assert containers(node) == {"etcd", "kube-controller-manager", "kube-scheduler"} and not ready(node)
     os.rename(kept, place)
     wait(lambda: ready(node), 30, "another one")
+
+
+def test_an_api_server_that_starts_knows_no_rights_and_then_names_the_hooks_that_have_not_ended(node):
+    node.init()
+    with open(f"{node.root}/run/standin.env", "a", encoding="ascii") as file:
+        file.write("STANDIN_API_START=1.5,1.5\n")
+    assert node.run("crictl", "stop", node.run("crictl", "ps", "-q", "--name", "^kube-apiserver$").stdout.strip()).returncode == 0
+    answers = []
+
+    def serves():
+        with contextlib.suppress(dial.Unreachable):
+            answers.append(raw(node, "/readyz"))
+        return bool(answers) and answers[-1][0] == 200
+
+    wait(serves, 30, "it to serve")
+    codes = [code for code, _ in answers]
+    assert codes == sorted(codes, key=[403, 500, 200].index) and {403, 500} <= set(codes), codes
+    hooks = next(text for code, text in answers if code == 500)
+    assert "[-]poststarthook/rbac/bootstrap-roles failed: reason withheld" in str(hooks)
+
+
+@pytest.mark.parametrize("seconds, serves", [(600, False), (0, True)])
+def test_an_etcd_may_serve_its_clients_later_than_it_starts(tmp_path, seconds, serves):
+    port = next(port for port in range(21000, 22000) if not _listens("127.0.0.1", port))
+    etcd = tmp_path / "etcd.py"
+    etcd.write_text(ETCD, encoding="utf-8")
+    command = [sys.executable, "-m", "standin.late", str(seconds), sys.executable, str(etcd), f"{late.FLAG}https://127.0.0.1:{port}"]
+    process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": HERE})
+    try:
+        wait(lambda: _listens("127.0.0.1", port + late.HIDDEN), 10, "etcd itself")
+        if serves:
+            wait(lambda: _listens("127.0.0.1", port), 10, "its clients' port")
+        assert _listens("127.0.0.1", port) == serves
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def test_only_a_joiners_etcd_is_late(node):
+    node.init()
+    with open(f"{node.root}/run/standin.env", "a", encoding="ascii") as file:
+        file.write("STANDIN_ETCD_LATE=600\n")
+    assert node.run("crictl", "stop", node.run("crictl", "ps", "-q", "--name", "^etcd$").stdout.strip()).returncode == 0
+    wait(lambda: ready(node), 30, "who made the cluster to serve at once")
 
 
 def test_an_etcd_whose_manifest_says_something_else_is_started_anew_by_it(node):

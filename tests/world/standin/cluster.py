@@ -143,7 +143,7 @@ def _stored(config_map):
 
 def stored_form(clustering):
     """A ClusterConfiguration as it is kept in the cluster."""
-    return yaml.safe_dump(clustering)
+    return yaml.safe_dump(documents.stored(clustering))
 
 
 # Bootstrap tokens.

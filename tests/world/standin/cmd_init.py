@@ -42,6 +42,7 @@ class Init:
         self.node = documents.registration(given.get("nodeRegistration"))
         self.timeouts = documents.timeouts(given)
         self.skip = options.skipped(flags, given)
+        documents.disable_skipped(self.cluster, self.skip)
         self.ignored = (self.node.get("ignorePreflightErrors") or []) + options.names(flags, "ignore-preflight-errors")
         self.tokens = given.get("bootstrapTokens") or [{"ttl": TOKEN_TTL}]
         for token in self.tokens:
@@ -238,7 +239,7 @@ class Init:
         """The two addons are ConfigMaps here: nothing of kubeboot runs in them."""
         addons = (("coredns", "CoreDNS", self.cluster["dns"]), ("kube-proxy", "kube-proxy", self.cluster["proxy"]))
         for name, shown, off in addons:
-            if not off.get("disabled") and f"addon/{name}" not in self.skip:
+            if not off.get("disabled"):
                 self._apply(f"{cluster.SYSTEM}/configmaps", cluster.config_map(name, {"config.conf": ""}))
                 if name == "kube-proxy":
                     self._patiently(lambda api: cluster.allow_reading(api, "kube-proxy", "kube-proxy", cluster.BOOTSTRAPPERS))

@@ -136,6 +136,35 @@ def cluster(kinds):
     return full
 
 
+def disable_skipped(clustering, skip):
+    """Says of the addons whose phases init skips that they are disabled, as init does before it stores the configuration."""
+    for phase, sections in (("addon", ("dns", "proxy")), ("addon/coredns", ("dns",)), ("addon/kube-proxy", ("proxy",))):
+        for section in sections if phase in skip else ():
+            clustering[section] = {**clustering[section], "disabled": True}
+
+
+def stored(clustering):
+    """A ClusterConfiguration as kubeadm's types write it: durations as Go's, and nothing that is false or empty but a feature gate."""
+    validity = {field: go_duration(seconds(clustering[field])) for field in ("certificateValidityPeriod", "caCertificateValidityPeriod")}
+    return _kept({**clustering, **validity})
+
+
+def _kept(fields, gates=False):
+    kept = {}
+    for name, value in fields.items():
+        value = _kept(value, name == "featureGates") if isinstance(value, dict) else value
+        if value is not None and value not in ("", []) and (gates or value is not False):
+            kept[name] = value
+    return kept
+
+
+def go_duration(length):
+    """Whole seconds as Go writes them: 8760h0m0s, 1m30s, 5s."""
+    minutes, rest = divmod(int(length), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}h{minutes}m{rest}s" if hours else f"{minutes}m{rest}s" if minutes else f"{rest}s"
+
+
 def endpoint_of(clustering, local):
     """The control-plane endpoint as host:port: the cluster's, or else this node's own API server."""
     given = clustering.get("controlPlaneEndpoint", "")
