@@ -1,7 +1,9 @@
 //! The documents that a machine writes for kubeadm, compared with checked-in ones.
 
 use crate::support::World;
+use crate::support::world::RUN;
 use anyhow::{Context, Result, ensure};
+use rustix::process::Signal;
 use serde_json::json;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -126,7 +128,10 @@ fn machines_of_one_node_name_are_told_so_before_anything_is_claimed() -> Result<
     let plan = World::of(2).without_up().set("node_name", "one").set("expected_size", "3");
     plan.tell(|world| {
         world.run_up(2)?;
-        world.until_logged(2, "the group to settle")?;
+        world.until("the second machine to register", RUN, || Ok(world.registration(2).ok()))?;
+        // What it writes from now on is no matter of this story.
+        world.signal_program(2, "kubeboot", Signal::TERM)?;
+        ensure!(world.up_ended(2)? != 0, "it went on");
         let other = world.id(2)?;
         for options in [&["--dry-run"][..], &[]] {
             let up = [&["kubeboot", "up", "--expected-size", "2"], options].concat();
@@ -136,6 +141,7 @@ fn machines_of_one_node_name_are_told_so_before_anything_is_claimed() -> Result<
         ensure!(world.kubeadm()?.is_empty(), "kubeadm ran: {:?}", world.kubeadm()?);
         let up = world.on(1, &["kubeboot", "up", "--expected-size", "2", "--node-name", "two"])?;
         ensure!(up.code == 0, "{}", up.text());
+        world.run_up(2)?;
         world.all_up(&[2])?;
         world.are_the_voters(&[1, 2])
     })
