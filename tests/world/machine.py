@@ -15,8 +15,10 @@ from .standin import whole
 
 HERE = Path(__file__).parent
 
-# Seconds within which a machine is up, or off, or something is wrong with this computer.
+# Seconds within which a machine is off, or something is wrong with this computer.
 POWER_SECONDS = 20.0
+# Seconds within which a machine is up: a hundred may boot at once on two cores.
+BOOT_SECONDS = 120.0
 
 
 def unshare() -> list[str]:
@@ -86,7 +88,7 @@ class Machine:
         threading.Thread(
             target=self._listen, args=(self._process, up), name=f"console {self.name}", daemon=True
         ).start()
-        if not up.wait(POWER_SECONDS) or not self.is_on:
+        if not up.wait(BOOT_SECONDS) or not self.is_on:
             self._process.kill()
             raise RuntimeError(f"machine {self.name} did not come up:\n{self.console_tail()}")
 
