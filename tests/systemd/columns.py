@@ -27,7 +27,7 @@ def _lifecycle(state: str) -> Callable[[Bench, int], None]:
 
 
 def _ec2(state: str) -> Callable[[Bench, int], None]:
-    return lambda bench, slot: bench.world.group.set_ec2_state(bench.node(slot).id, state)
+    return lambda bench, slot: bench.world.groups.set_ec2_state(bench.node(slot).id, state)
 
 
 def _target_alone(bench: Bench, slot: int) -> None:

@@ -34,7 +34,7 @@ def graceful_termination(bench: Bench, system: str) -> Outcome:
     departure = Departure(bench, 1, system)
     steady(bench)
     bench.world.group.set_lifecycle(bench.node(1).id, "Terminating")
-    bench.world.group.set_ec2_state(bench.node(1).id, "shutting-down")
+    bench.world.groups.set_ec2_state(bench.node(1).id, "shutting-down")
     stay = {bench.name(2), bench.name(3)}
     pressed, whole = time.monotonic(), []
 
@@ -71,7 +71,7 @@ def dead_member(bench: Bench, system: str) -> Outcome:
     departure = Departure(bench, 1, system)
     _power_cut(bench, 3)
     bench.world.group.leave(bench.node(3).id)
-    bench.world.group.set_ec2_state(bench.node(3).id, "terminated")
+    bench.world.groups.set_ec2_state(bench.node(3).id, "terminated")
     departure.go(OFF)
     departure.judge(leaves=True)
     departure.outcome.must(bench.voters(2) == {bench.name(2)}, f"the members are {bench.voters(2)}")

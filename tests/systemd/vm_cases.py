@@ -28,7 +28,7 @@ def button_at_termination(bench: Bench) -> Outcome:
     vm, outcome = _vm(bench), Outcome()
     steady(bench)
     bench.world.group.set_lifecycle(bench.node(1).id, "Terminating")
-    bench.world.group.set_ec2_state(bench.node(1).id, "shutting-down")
+    bench.world.groups.set_ec2_state(bench.node(1).id, "shutting-down")
     pressed = time.monotonic()
     vm.press()
     stay = {bench.name(2), bench.name(3)}
@@ -43,7 +43,7 @@ def button_at_termination(bench: Bench) -> Outcome:
 def button_at_a_stop(bench: Bench) -> Outcome:
     """An operator stops the instance overnight: EC2 presses the same button."""
     vm, outcome = _vm(bench), Outcome()
-    bench.world.group.set_ec2_state(bench.node(1).id, "stopping")
+    bench.world.groups.set_ec2_state(bench.node(1).id, "stopping")
     vm.press()
     outcome.must(vm.is_off_within(BOOT_SECONDS), "the machine is still on")
     _must_be_member(bench, outcome)
