@@ -251,8 +251,9 @@ impl LossReport {
             return writeln!(
                 f,
                 "what to do: too few voters can come back for a quorum. The data is on {}: keep it before anything else, by \
-                 'kubeboot snapshot save --unconfirmed' there, once the machine runs. Then terminate {}, and have the snapshot that this has printed restored \
-                 by 'kubeboot restore --snapshot' on a new machine of the group, or give the cluster up: {retire}",
+                 'kubeboot snapshot save --unconfirmed' there, once the machine runs. Then terminate {}, and have the snapshot that \
+                 this has printed restored by 'kubeboot restore --snapshot' on a new machine of the group, or give the cluster up: \
+                 {retire}",
                 kept.join(", "),
                 [kept.clone(), newcomers].concat().join(", ")
             );
