@@ -8,6 +8,7 @@
 //! | [`back_off`] | the pauses between attempts that fail |
 //! | [`cleanup`] | what a machine cleans up before it joins |
 //! | [`loss`] | what an operator is told when the quorum, or everything, is lost |
+//! | [`timeline`] | where the time of one run went |
 
 pub mod back_off;
 pub mod cleanup;
@@ -15,3 +16,4 @@ pub mod decide;
 pub mod loss;
 pub mod snapshot;
 pub mod step;
+pub mod timeline;
