@@ -262,6 +262,23 @@ fn every_choice_of_the_table_is_understood() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn what_is_true_or_false_is_given_as_such_in_the_file_and_as_a_word_elsewhere() -> Result<()> {
+    assert!(load(GOOD, &[], &[])?.prefetch, "unless it is said otherwise");
+    for text in ["prefetch = false", "prefetch = \"false\""] {
+        assert!(!load(&format!("{GOOD}{text}\n"), &[], &[])?.prefetch, "{text}");
+    }
+    assert!(!load(GOOD, &[("prefetch", "false")], &[])?.prefetch);
+    assert!(load(&format!("{GOOD}prefetch = false\n"), &[], &[("KUBEBOOT_PREFETCH", "true")])?.prefetch);
+    for text in ["prefetch = 0", "prefetch = \"no\"", "prefetch = [true]"] {
+        assert!(error(&format!("{GOOD}{text}\n")).contains("valid is true or false"), "{text}");
+    }
+    for text in ["claim_ttl = true", "extra_shared_files = true"] {
+        assert!(error(&format!("{GOOD}{text}\n")).contains("true or false"), "{text}");
+    }
+    Ok(())
+}
+
 const WORKER: &str = "cluster = \"demo\"\nbucket = \"kubeboot-demo\"\nrole = \"worker\"\n";
 
 #[test]

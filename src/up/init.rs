@@ -66,6 +66,7 @@ impl UpContext {
             return Ok(StepOutcome::Again);
         }
         Point::ClaimRead.reached();
+        self.prefetch.end();
         let restoring = self.restoring(held.body())?;
         let work = async {
             let made = match &restoring {

@@ -74,6 +74,7 @@ impl UpContext {
         let (mut held, nonce) = match self.queue(&seen.instances).await? {
             Queued::Mine(held, nonce) => (held, nonce),
             Queued::Wait(reason) => {
+                self.prefetch.begin(&self.facts);
                 return Ok(StepOutcome::Wait(Waiting { reason, pause: LEASE_POLL_INTERVAL, exit: Exit::TryAgain }));
             }
         };
@@ -163,6 +164,7 @@ impl UpContext {
             return Ok(StepOutcome::Again);
         }
         self.report.stopwatch.enter("join");
+        self.prefetch.end();
         self.membership.leaving_unit.arm().await;
         data_dir_drop_ins::install(self.facts.documents.data_dir()).await;
         Point::LeavingArmed.reached();

@@ -17,6 +17,7 @@ mod observe;
 mod outages;
 mod own_files;
 mod own_node;
+mod prefetch;
 mod record;
 mod reporting;
 mod restore;
@@ -294,7 +295,12 @@ async fn pass(context: &mut UpContext, outages: &mut Outages, deadline: Instant)
         }
         Step::StandBy(why) => Ok(StepOutcome::Wait(stand_by(&why))),
         _ if context.end_saving().await? => Ok(StepOutcome::Again),
-        Step::Wait(what) => Ok(StepOutcome::Wait(wait(&what, context.fitness.pause()))),
+        Step::Wait(what) => {
+            if what.leaves_time() && seen.local == Local::Fresh {
+                context.prefetch.begin(&context.facts);
+            }
+            Ok(StepOutcome::Wait(wait(&what, context.fitness.pause())))
+        }
         Step::Stop(why) => {
             if let Stop::DataOfAnother { listed, .. } = &why {
                 guard::keep_from_starting(Path::new("/"), *listed)

@@ -300,6 +300,27 @@ impl Wait {
 }
 
 impl Wait {
+    /// Whether a machine that waits for this has nothing else to do before kubeadm starts on it.
+    #[must_use]
+    pub fn leaves_time(&self) -> bool {
+        match self {
+            Self::Settle { .. } | Self::Turn { .. } | Self::Holder { .. } => true,
+            Self::Cluster { .. }
+            | Self::Voters { .. }
+            | Self::Quorum { .. }
+            | Self::OwnMember
+            | Self::Record
+            | Self::Registrations { .. }
+            | Self::ApiServers
+            | Self::Snapshot { .. }
+            | Self::SnapshotUnfit(_)
+            | Self::Unfit { .. }
+            | Self::DataGone { .. }
+            | Self::DataOfAnother { .. }
+            | Self::ForeignData { .. } => false,
+        }
+    }
+
     /// What is waited for, in a word or two.
     fn at(&self) -> &'static str {
         match self {
