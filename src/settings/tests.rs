@@ -73,6 +73,7 @@ fn everything_can_be_set_in_the_file() -> Result<()> {
         drain_timeout = "5m"
         rejoin = "wipe"
         source_dest_check = "off"
+        prefetch = false
         workers = "off"
         agent_listen = "[::1]:4041"
         unhealthy_after = "20m"
@@ -97,7 +98,7 @@ fn everything_can_be_set_in_the_file() -> Result<()> {
     assert_eq!(settings.agent_listen, Some(SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, 4041))));
     assert_eq!((settings.log_format, settings.log_level), (LogFormat::Json, LogLevel::DEBUG));
     assert_eq!((settings.role, settings.rejoin), (Role::ControlPlane, Rejoin::Wipe));
-    assert_eq!(settings.source_dest_check, SourceDestCheck::Off);
+    assert_eq!((settings.source_dest_check, settings.prefetch), (SourceDestCheck::Off, false));
     assert!(!settings.workers && load(GOOD, &[], &[])?.workers);
     let warnings: Vec<String> = settings.warnings().into_iter().map(|warning| warning.text).collect();
     assert!(warnings[0].contains("expected_size is 4"), "{warnings:?}");
