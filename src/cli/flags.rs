@@ -55,9 +55,11 @@ fn config() -> Arg {
 fn flag(setting: &'static Setting) -> Arg {
     let action = match setting.kind {
         SettingKind::List(_) => ArgAction::Append,
-        SettingKind::Text(_) | SettingKind::Count(..) | SettingKind::Span(..) | SettingKind::Choice(_) => {
-            ArgAction::Set
-        }
+        SettingKind::Text(_)
+        | SettingKind::Count(..)
+        | SettingKind::Span(..)
+        | SettingKind::Truth
+        | SettingKind::Choice(_) => ArgAction::Set,
     };
     Arg::new(setting.name)
         .long(setting.flag())
@@ -77,6 +79,7 @@ fn value_name(kind: SettingKind) -> String {
         SettingKind::List(_) => "LIST".to_owned(),
         SettingKind::Count(..) => "NUMBER".to_owned(),
         SettingKind::Span(..) => "TIME".to_owned(),
+        SettingKind::Truth => "true|false".to_owned(),
         SettingKind::Choice(words) => words.join("|"),
     }
 }

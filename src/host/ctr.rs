@@ -2,7 +2,6 @@
 //! interface, crictl, cannot do that without a pod.
 
 use super::process::{Command, ProcessFailed};
-use super::runtime::crictl;
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,8 +10,6 @@ use std::time::Duration;
 const NAMESPACE: &str = "k8s.io";
 /// How long one question may take.
 const CALL: Duration = Duration::from_secs(20);
-/// How long pulling an image may take.
-const PULL: Duration = Duration::from_mins(10);
 
 /// A folder or file of this machine in a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,15 +29,6 @@ pub struct Mount {
 pub async fn has_image(socket: &Path, image: &str) -> Result<bool> {
     let listed = ctr(socket, ["images", "ls", "-q"]).run().await.context("failed to ask containerd for its images")?;
     Ok(listed.stdout.lines().any(|line| line.trim() == image))
-}
-
-/// Pulls an image as kubelet would, so with the runtime's own mirrors and credentials.
-///
-/// # Errors
-/// It cannot be pulled.
-pub async fn pull(socket: &Path, image: &str) -> Result<()> {
-    let pulled = crictl(socket, ["pull", image]).deadline(PULL).run().await;
-    pulled.map(drop).with_context(|| format!("failed to pull the image {image}"))
 }
 
 /// A program of an image in a container of this name, which is removed afterwards.

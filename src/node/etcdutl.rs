@@ -1,15 +1,13 @@
 //! etcd's own tool for what needs no server, etcdutl: that of this machine, or else that of etcd's image, run by containerd.
 
-use super::Facts;
+use super::{Facts, images};
 use crate::etcd::data;
 use crate::exit::Exit;
 use crate::host::ctr::{self, Mount};
-use crate::host::files;
 use crate::host::lock::Lock;
 use crate::host::process::Command;
 use crate::host::runtime;
 use crate::kubeadm::data_dir::{self, Unpacking};
-use crate::kubeadm::run::Kubeadm;
 use crate::model::machine::etcd_data::{EtcdData, EtcdIds, PEER_PORT};
 use crate::model::machine::ids::ClaimId;
 use crate::model::restore::etcd_image::EtcdImage;
@@ -26,7 +24,7 @@ const RESTORE_TIMEOUT: Duration = Duration::from_mins(15);
 const SNAPSHOT: &str = "/snapshot.db";
 const DATA: &str = "/data";
 /// The document by which kubeadm names its images.
-const DOCUMENT: &str = "/run/kubeboot/images.yaml";
+const DOCUMENT: &str = "images.yaml";
 
 /// By what etcdutl runs on this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,11 +62,8 @@ pub struct Restoration<'a> {
 /// # Errors
 /// kubeadm fails, or names none.
 pub async fn image(facts: &Facts) -> Result<EtcdImage> {
-    let config = Path::new(DOCUMENT);
-    files::write(config, facts.documents.renewal(&facts.cluster, &facts.node)?.as_bytes(), 0o600)?;
-    let listed = Kubeadm::read_only().images(config).await;
-    files::remove(config)?;
-    EtcdImage::among(&listed?).context("'kubeadm config images list' names no image of etcd")
+    EtcdImage::among(&images::listed(facts, DOCUMENT).await?)
+        .context("'kubeadm config images list' names no image of etcd")
 }
 
 impl Etcdutl {
@@ -90,7 +85,7 @@ impl Etcdutl {
             let socket = Path::new(socket);
             found = match ctr::has_image(socket, &image.name).await {
                 Ok(true) => Ok(()),
-                Ok(false) => ctr::pull(socket, &image.name).await,
+                Ok(false) => images::pull(socket, &image.name).await,
                 Err(error) => Err(error),
             };
             if found.is_ok() {

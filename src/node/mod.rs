@@ -15,6 +15,7 @@ pub mod facts;
 pub mod fitness;
 pub mod former_node;
 pub mod group;
+pub mod images;
 pub mod instances;
 pub mod isolation;
 pub mod judged;

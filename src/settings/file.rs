@@ -57,7 +57,7 @@ fn plain(value: &DeValue<'_>) -> Value {
             texts.collect::<Option<_>>().map_or(Value::Odd("a list of something other than texts"), Value::List)
         }
         DeValue::Float(_) => Value::Odd("a fraction"),
-        DeValue::Boolean(_) => Value::Odd("true or false"),
+        DeValue::Boolean(truth) => Value::Truth(*truth),
         DeValue::Datetime(_) => Value::Odd("a date"),
         DeValue::Table(_) => Value::Odd("a table"),
     }

@@ -113,6 +113,12 @@ impl Given {
             (Some(Raw { value: Value::List(_), origin }), _) => {
                 return self.refuse(setting, &origin, None, "a list");
             }
+            (Some(Raw { value: Value::Truth(truth), origin }), _) if setting.kind == SettingKind::Truth => {
+                (truth.to_string(), origin)
+            }
+            (Some(Raw { value: Value::Truth(_), origin }), _) => {
+                return self.refuse(setting, &origin, None, "true or false");
+            }
             (Some(Raw { value: Value::Odd(kind), origin }), _) => {
                 return self.refuse(setting, &origin, None, kind);
             }
@@ -137,6 +143,10 @@ impl Given {
         let items = match value {
             Value::List(items) => items,
             Value::Text(text) => text.split(',').map(|item| item.trim().to_owned()).collect(),
+            Value::Truth(_) => {
+                let _: Option<T> = self.refuse(setting, &origin, None, "true or false");
+                return Vec::new();
+            }
             Value::Odd(kind) => {
                 let _: Option<T> = self.refuse(setting, &origin, None, kind);
                 return Vec::new();
@@ -172,6 +182,11 @@ impl Given {
                 _ => Ok(number),
             }
         })
+    }
+
+    /// Whether something is so.
+    pub(super) fn truth(&mut self, name: &str) -> Option<bool> {
+        self.text(name, |text| text.parse().map_err(|_| "it is neither".to_owned()))
     }
 
     /// One of the words of the table, as the value that stands for it.

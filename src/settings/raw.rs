@@ -9,6 +9,7 @@ use super::origin::Origin;
 pub(super) enum Value {
     Text(String),
     List(Vec<String>),
+    Truth(bool),
     /// A value that no setting has, by the name of its kind.
     Odd(&'static str),
 }

@@ -30,7 +30,7 @@ pub(super) const ROLES: [(&str, Role); 2] = [("control-plane", Role::ControlPlan
 pub(super) const REJOINS: [(&str, Rejoin); 2] = [("none", Rejoin::Stop), ("wipe", Rejoin::Wipe)];
 
 /// Settings that do nothing on a worker.
-const OF_THE_CONTROL_PLANE: [&str; 17] = [
+const OF_THE_CONTROL_PLANE: [&str; 18] = [
     "expected_size",
     "kms_key_id",
     "server_side_encryption",
@@ -43,6 +43,7 @@ const OF_THE_CONTROL_PLANE: [&str; 17] = [
     "gone_grace",
     "leave_budget",
     "renew_before",
+    "prefetch",
     "workers",
     "unhealthy_after",
     "snapshot_interval",

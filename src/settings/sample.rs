@@ -76,6 +76,7 @@ fn value(setting: &Setting) -> String {
             }
         }
         SettingKind::List(_) => "[]".to_owned(),
+        SettingKind::Truth => text.to_owned(),
         SettingKind::Text(_) | SettingKind::Span(..) | SettingKind::Choice(_) => format!("\"{text}\""),
     }
 }

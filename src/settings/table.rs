@@ -27,6 +27,8 @@ pub enum SettingKind {
     Count(u32, u32),
     /// A time span with its unit, between two bounds in seconds, which are valid themselves.
     Span(u64, u64),
+    /// True or false.
+    Truth,
     /// One of these words.
     Choice(&'static [&'static str]),
 }
@@ -240,6 +242,13 @@ pub const SETTINGS: &[Setting] = &[
                 overlay needs it.",
     },
     Setting {
+        name: "prefetch",
+        kind: SettingKind::Truth,
+        fallback: Fallback::Value("true"),
+        about: "Whether a control-plane machine pulls the images of its kubeadm documents while it waits for its group, its turn or the \
+                holder of the claim. Those that are there are left alone.",
+    },
+    Setting {
         name: "workers",
         kind: SettingKind::Choice(&["on", "off"]),
         fallback: Fallback::Value("on"),
@@ -328,6 +337,7 @@ impl SettingKind {
             Self::Span(least, most) => {
                 format!("a time with its unit, such as 90s or 10m, from {} to {}", span(least), span(most))
             }
+            Self::Truth => "true or false".to_owned(),
             Self::Choice(words) => format!("one of: {}", words.join(", ")),
         }
     }

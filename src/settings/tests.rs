@@ -73,6 +73,7 @@ fn everything_can_be_set_in_the_file() -> Result<()> {
         drain_timeout = "5m"
         rejoin = "wipe"
         source_dest_check = "off"
+        prefetch = false
         workers = "off"
         agent_listen = "[::1]:4041"
         unhealthy_after = "20m"
@@ -97,7 +98,7 @@ fn everything_can_be_set_in_the_file() -> Result<()> {
     assert_eq!(settings.agent_listen, Some(SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, 4041))));
     assert_eq!((settings.log_format, settings.log_level), (LogFormat::Json, LogLevel::DEBUG));
     assert_eq!((settings.role, settings.rejoin), (Role::ControlPlane, Rejoin::Wipe));
-    assert_eq!(settings.source_dest_check, SourceDestCheck::Off);
+    assert_eq!((settings.source_dest_check, settings.prefetch), (SourceDestCheck::Off, false));
     assert!(!settings.workers && load(GOOD, &[], &[])?.workers);
     let warnings: Vec<String> = settings.warnings().into_iter().map(|warning| warning.text).collect();
     assert!(warnings[0].contains("expected_size is 4"), "{warnings:?}");
@@ -258,6 +259,23 @@ fn every_choice_of_the_table_is_understood() -> Result<()> {
         for word in words {
             load(GOOD, &[(setting.name, word)], &[])?;
         }
+    }
+    Ok(())
+}
+
+#[test]
+fn what_is_true_or_false_is_given_as_such_in_the_file_and_as_a_word_elsewhere() -> Result<()> {
+    assert!(load(GOOD, &[], &[])?.prefetch, "unless it is said otherwise");
+    for text in ["prefetch = false", "prefetch = \"false\""] {
+        assert!(!load(&format!("{GOOD}{text}\n"), &[], &[])?.prefetch, "{text}");
+    }
+    assert!(!load(GOOD, &[("prefetch", "false")], &[])?.prefetch);
+    assert!(load(&format!("{GOOD}prefetch = false\n"), &[], &[("KUBEBOOT_PREFETCH", "true")])?.prefetch);
+    for text in ["prefetch = 0", "prefetch = \"no\"", "prefetch = [true]"] {
+        assert!(error(&format!("{GOOD}{text}\n")).contains("valid is true or false"), "{text}");
+    }
+    for text in ["claim_ttl = true", "extra_shared_files = true"] {
+        assert!(error(&format!("{GOOD}{text}\n")).contains("true or false"), "{text}");
     }
     Ok(())
 }

@@ -4,6 +4,7 @@ use super::hook::LaunchHook;
 use super::membership::Membership;
 use super::own_files;
 use super::own_node::OwnNode;
+use super::prefetch::{self, Prefetch};
 use super::record::RecordHold;
 use super::reporting::Reporting;
 use super::saved_snapshot::SavedSnapshot;
@@ -56,6 +57,8 @@ pub struct UpContext {
     pub(super) saved_snapshot: SavedSnapshot,
     /// For the membership of etcd.
     pub(super) membership: Membership,
+    /// For the images that are pulled while this machine waits.
+    pub(super) prefetch: Prefetch,
     /// What is wrong with this machine itself.
     pub(super) fitness: Fitness,
     /// EC2's source/destination check of this instance.
@@ -109,6 +112,7 @@ impl UpContext {
             saved_snapshot: SavedSnapshot::default(),
             snapshots: session.snapshots.clone(),
             membership: Membership::new(&facts, &store),
+            prefetch: Prefetch::new(&facts),
             fitness: Fitness::default(),
             source_dest_check: SourceDestCheck::new(&session, &facts),
             launch_hook: LaunchHook::new(&session, &facts),
@@ -154,7 +158,7 @@ impl UpContext {
         {
             tracing::warn!("failed to remove '{}': {error}", folder.display());
         }
-        for name in ["kubeadm-join.yaml", "hosts", own_files::DOCUMENTS] {
+        for name in ["kubeadm-join.yaml", "hosts", own_files::DOCUMENTS, prefetch::DOCUMENT] {
             if let Err(error) = files::remove(&Path::new(FOLDER).join(name)) {
                 tracing::warn!("{error:#}");
             }

@@ -6,6 +6,7 @@
 use super::context::UpContext;
 use super::failed_attempt::FailedAttempt;
 use super::restore::restore_cluster;
+use super::stopwatch::Stopwatch;
 use super::{CONTENDED_INTERVAL, StepOutcome, Waiting, time_left};
 use crate::aws::CallFailed;
 use crate::aws::store::{Store, Written};
@@ -65,11 +66,18 @@ impl UpContext {
             return Ok(StepOutcome::Again);
         }
         Point::ClaimRead.reached();
+        self.prefetch.end();
         let restoring = self.restoring(held.body())?;
         let work = async {
             let made = match &restoring {
-                None => make_cluster(&self.facts, &self.kubeadm, &self.store, &claim_id, deadline).await,
-                Some(what) => restore_cluster(&self.facts, &self.kubeadm, &self.store, what, deadline).await,
+                None => {
+                    make_cluster(&self.facts, &self.kubeadm, &self.store, &claim_id, &self.report.stopwatch, deadline)
+                        .await
+                }
+                Some(what) => {
+                    restore_cluster(&self.facts, &self.kubeadm, &self.store, what, &self.report.stopwatch, deadline)
+                        .await
+                }
             };
             if let Err(error) = &made {
                 self.tell_last_words(error).await;
@@ -186,10 +194,11 @@ async fn make_cluster(
     kubeadm: &Kubeadm,
     store: &Store,
     claim_id: &ClaimId,
+    stopwatch: &Stopwatch,
     deadline: Instant,
 ) -> Result<Published> {
     mark_init(facts, claim_id)?;
-    let token = run_init(facts, kubeadm, claim_id, InitData::Nothing, deadline).await?;
+    let token = run_init(facts, kubeadm, claim_id, InitData::Nothing, stopwatch, deadline).await?;
     publish(facts, store, claim_id, &token).await
 }
 
@@ -221,6 +230,7 @@ pub(super) async fn run_init(
     kubeadm: &Kubeadm,
     claim_id: &ClaimId,
     over: InitData,
+    stopwatch: &Stopwatch,
     deadline: Instant,
 ) -> Result<BootstrapToken> {
     let token = draw()?;
@@ -235,9 +245,11 @@ pub(super) async fn run_init(
     // Whatever comes of it, also when the claim is lost: the file holds the token.
     let _removed = RemovedWhenDone(&config);
     let mut attempt = kubeadm.init(&config, &token, time_limit, |phase| progress("kubeadm init", &phase))?;
+    stopwatch.enter("kubeadm init");
     Point::InitStarted.reached();
     attempt.wait().await?;
     Point::InitEnded.reached();
+    stopwatch.enter("publishing the cluster");
     Ok(token)
 }
 

@@ -58,6 +58,7 @@ impl UpContext {
         };
         let Some(published) = record.published() else { return Ok(StepOutcome::Again) };
         self.refuse_foreign_data_dir()?;
+        self.report.stopwatch.enter("comparing versions");
         let peers = peers::addresses(group, &self.facts.machine.instance);
         if let Some(reason) = self.compare_with_cluster(&peers).await? {
             return Ok(StepOutcome::Wait(Waiting { reason, pause: POLL_INTERVAL, exit: Exit::TryAgain }));
@@ -69,9 +70,11 @@ impl UpContext {
             let joined = self.watched_join(attempt).await;
             return self.ended(joined, group, deadline).await;
         }
+        self.report.stopwatch.enter("waiting for the membership lease");
         let (mut held, nonce) = match self.queue(&seen.instances).await? {
             Queued::Mine(held, nonce) => (held, nonce),
             Queued::Wait(reason) => {
+                self.prefetch.begin(&self.facts);
                 return Ok(StepOutcome::Wait(Waiting { reason, pause: LEASE_POLL_INTERVAL, exit: Exit::TryAgain }));
             }
         };
@@ -141,6 +144,7 @@ impl UpContext {
     /// One attempt: under the lease, or without one where etcd is somebody else's.
     async fn attempt_join(&mut self, attempt: JoinAttempt<'_>) -> Result<StepOutcome> {
         let JoinAttempt { record, published, group, nonce, announced, deadline } = attempt;
+        self.report.stopwatch.enter("cleaning up");
         let same = match self.read_record().await? {
             RecordView::Found { record: now, .. } => *now == *record,
             RecordView::Absent | RecordView::Vanished => false,
@@ -159,6 +163,8 @@ impl UpContext {
         if !self.fitness.defects(&self.facts, &self.store, true).await.is_empty() {
             return Ok(StepOutcome::Again);
         }
+        self.report.stopwatch.enter("join");
+        self.prefetch.end();
         self.membership.leaving_unit.arm().await;
         data_dir_drop_ins::install(self.facts.documents.data_dir()).await;
         Point::LeavingArmed.reached();
@@ -178,8 +184,10 @@ impl UpContext {
         bundle.install(root)?;
         Point::PkiInstalled.reached();
         let peers = peers::addresses(group, &self.facts.machine.instance);
+        self.report.stopwatch.enter("kubeadm join");
         attempt::run(&self.facts, &self.kubeadm, credentials, &peers, &mut self.report.registrar, announced, deadline)
             .await?;
+        self.report.stopwatch.enter("its own control plane");
         let member = self.own_started_voter(&peers).await?;
         Point::VoterSeen.reached();
         let (_, credentials) =

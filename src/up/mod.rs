@@ -17,11 +17,13 @@ mod observe;
 mod outages;
 mod own_files;
 mod own_node;
+mod prefetch;
 mod record;
 mod reporting;
 mod restore;
 mod saved_snapshot;
 mod source_dest_check;
+mod stopwatch;
 mod superseded;
 mod terminating;
 mod time_left;
@@ -42,6 +44,7 @@ use crate::model::up::decide::decide;
 use crate::model::up::shared_name::name_shared_with;
 use crate::model::up::snapshot::Snapshot;
 use crate::model::up::step::{StandBy, Step, Stop, Wait};
+use crate::model::up::timeline::LOOK;
 use crate::node::Facts;
 use crate::node::credentials::FOLDER;
 use crate::node::fitness;
@@ -53,6 +56,7 @@ use outages::Outages;
 use std::convert::Infallible;
 use std::path::Path;
 use std::time::Duration;
+use stopwatch::Stopwatch;
 use terminating::BeingTerminated;
 use tokio::time::{Instant, sleep};
 
@@ -115,17 +119,20 @@ async fn control_plane(settings: Settings, options: UpOptions) -> Result<()> {
         worker_state::must_be_no_worker(Path::new("/")).context(Exit::Operator)?;
         return dry_run(UpContext::new(Facts::gather(settings).await?, None, options).await?).await;
     }
+    let stopwatch = Stopwatch::start("the lock of this machine");
     let lock = Lock::acquire(Path::new(lock::PATH), "kubeboot up", settings.deadline, |reason| {
         tracing::info!("waiting: {reason}");
         crate::host::systemd::notify::status(reason);
     })
     .await?;
+    stopwatch.enter("the facts of this machine");
     LeavingUnit::arm_if_begun().await;
     let facts = Facts::gather(settings).await?;
     facts.remember();
     terminating::must_not_be_leaving(&facts)?;
     worker_state::must_be_no_worker(Path::new("/")).context(Exit::Operator)?;
     let mut context = UpContext::new(facts, Some(&lock), options).await?;
+    context.report.stopwatch = stopwatch;
     let work = async {
         judge_documents(&context).await?;
         until(&mut context, deadline).await
@@ -138,6 +145,7 @@ async fn control_plane(settings: Settings, options: UpOptions) -> Result<()> {
     };
     if ended.as_ref().is_err_and(|error| error.downcast_ref::<BeingTerminated>().is_some()) {
         // What this machine has registered stands: the agent and `reset` decide.
+        context.report.stopwatch.tell();
         return ended;
     }
     if let Err(error) = ended {
@@ -147,6 +155,7 @@ async fn control_plane(settings: Settings, options: UpOptions) -> Result<()> {
         context.report.give_up(error).await;
         context.abandon_hook(Exit::of(error)).await;
     }
+    context.report.stopwatch.tell();
     ended
 }
 
@@ -244,6 +253,7 @@ fn at_deadline(waiting: Exit, kubeadm_failed: bool, quorum_lost: bool) -> Exit {
 
 /// Observes and decides, twice where the step wants that. This machine itself is looked at only where the step depends on it.
 async fn look(context: &mut UpContext) -> Result<(Snapshot, Step)> {
+    context.report.stopwatch.enter(LOOK);
     let mut seen = context.observe().await?;
     let mut step = decide(&seen, context.policy());
     if step.wants_anew(context.membership.probe.evidence_reused) {
@@ -290,6 +300,7 @@ async fn pass(context: &mut UpContext, outages: &mut Outages, deadline: Instant)
             exit: *exit,
         })));
     }
+    context.report.stopwatch.enter(step.at());
     context.report.announce(&step);
     if step.keeps_hook_alive() {
         context.launch_hook.keep_alive(context.group.last()).await;
@@ -306,7 +317,12 @@ async fn pass(context: &mut UpContext, outages: &mut Outages, deadline: Instant)
         }
         Step::StandBy(why) => Ok(StepOutcome::Wait(stand_by(&why))),
         _ if context.end_saving().await? => Ok(StepOutcome::Again),
-        Step::Wait(what) => Ok(StepOutcome::Wait(wait(&what, context.fitness.pause()))),
+        Step::Wait(what) => {
+            if what.leaves_time() && seen.local == Local::Fresh {
+                context.prefetch.begin(&context.facts);
+            }
+            Ok(StepOutcome::Wait(wait(&what, context.fitness.pause())))
+        }
         Step::Stop(why) => {
             if let Stop::DataOfAnother { listed, .. } = &why {
                 guard::keep_from_starting(Path::new("/"), *listed)

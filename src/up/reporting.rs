@@ -1,6 +1,7 @@
 //! Reports what one `up` does: in the log, to systemd, and to the other machines by the registration.
 
 use super::failed_attempt::FailedAttempt;
+use super::stopwatch::Stopwatch;
 use super::wait_log::WaitLog;
 use crate::exit::Exit;
 use crate::host::systemd::notify;
@@ -18,6 +19,8 @@ pub struct Reporting {
     pub(super) failed: Option<FailedAttempt>,
     /// What was waited for last, and what a run that ends with it ends in.
     pub(super) waited: Option<(String, Exit)>,
+    /// What this run is at, and was at before.
+    pub(super) stopwatch: Stopwatch,
     wait_log: WaitLog,
     announced: Option<Step>,
 }
@@ -25,7 +28,15 @@ pub struct Reporting {
 impl Reporting {
     /// Nothing was reported yet.
     pub(super) fn new(registrar: Registrar) -> Self {
-        Self { registrar, following: None, failed: None, waited: None, wait_log: WaitLog::default(), announced: None }
+        Self {
+            registrar,
+            following: None,
+            failed: None,
+            waited: None,
+            stopwatch: Stopwatch::start("the facts of this machine"),
+            wait_log: WaitLog::default(),
+            announced: None,
+        }
     }
 
     /// Logs every new step once. Waits are reported by [`Reporting::waits`].

@@ -7,6 +7,7 @@ use super::context::UpContext;
 use super::init::{InitData, mark_init, ready_uid, run_init};
 use super::own_node::OwnNode;
 use super::saved_snapshot::FetchedSnapshot;
+use super::stopwatch::Stopwatch;
 use crate::aws::store::Store;
 use crate::etcd::{self, Access};
 use crate::host::lock::Lock;
@@ -64,6 +65,7 @@ pub(super) async fn restore_cluster(
     kubeadm: &Kubeadm,
     store: &Store,
     what: &Restoring,
+    stopwatch: &Stopwatch,
     deadline: Instant,
 ) -> Result<Published> {
     let saved = what.record.saved().context("the claim restores nothing")?;
@@ -73,7 +75,7 @@ pub(super) async fn restore_cluster(
     bundle.install(Path::new("/"))?;
     Point::BundleInstalled.reached();
     put_data(facts, what).await?;
-    let token = run_init(facts, kubeadm, claim, InitData::RestoredData, deadline).await?;
+    let token = run_init(facts, kubeadm, claim, InitData::RestoredData, stopwatch, deadline).await?;
     let kubeconfig = Kubeconfig::read(Path::new("/etc/kubernetes/admin.conf"))?;
     let local = Client::new(&kubeconfig, SocketAddr::new(facts.node.address, facts.api_port()))?;
     let uid = ready_uid(&local).await?;

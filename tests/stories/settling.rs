@@ -16,6 +16,36 @@ fn a_group_that_is_too_small_waits_until_it_is_whole() -> Result<()> {
 }
 
 #[test]
+fn a_machine_that_waits_pulls_its_images_meanwhile_unless_it_is_told_not_to() -> Result<()> {
+    const PULLED: &str = "while this machine waited";
+    World::of(1).option("--desired", "2").tell(|world| {
+        world.until_logged(1, PULLED)?;
+        let images = std::fs::read_to_string(world.disk(1)?.join("var/lib/containerd/images"))?;
+        ensure!(images.contains("/kube-apiserver:") && images.contains("/etcd:"), "{images}");
+        ensure!(
+            world.kubeadm()?.iter().all(|command| !["init", "join"].contains(&command.argv[0].as_str())),
+            "{:?}",
+            world.kubeadm()?
+        );
+        world.ask(&["desired", "2"])?;
+        world.all_up(&[1, 2])?;
+        let log = world.log(1)?;
+        ensure!(log.matches(PULLED).count() == 1, "{log}");
+        let told = log.lines().filter(|line| line.contains("this run took")).collect::<Vec<_>>();
+        ensure!(told.len() == 1 && told[0].contains("waiting for the group"), "{told:?}");
+        ensure!(told[0].contains("kubeadm init"), "{told:?}");
+        world.is_one_control_plane(&[1, 2])
+    })?;
+    World::of(1).set("prefetch", "false").option("--desired", "2").tell(|world| {
+        world.until_logged(1, "1 candidates, 2 expected")?;
+        world.ask(&["desired", "2"])?;
+        world.all_up(&[1, 2])?;
+        ensure!(!world.log(1)?.contains(PULLED) && !world.log(2)?.contains(PULLED), "{}", world.log(1)?);
+        world.is_one_control_plane(&[1, 2])
+    })
+}
+
+#[test]
 fn a_group_that_is_too_large_waits_until_the_surplus_is_on_its_way_out() -> Result<()> {
     World::of(2).option("--desired", "1").tell(|world| {
         world.until_logged(1, "2 candidates, 1 expected")?;

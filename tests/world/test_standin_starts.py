@@ -260,6 +260,7 @@ def test_crictl_refuses_what_the_real_one_refuses(node):
     for argv, said in (
         (["stop", "0123"], "not found"),
         (["stop"], "ID cannot be empty"),
+        (["inspecti", "-q", "registry.k8s.io/none:1"], 'no such image "registry.k8s.io/none:1" present'),
         (["rm", one], "is running, please stop it first"),
         (["ps", "--frobnicate"], "flag provided but not defined: --frobnicate"),
         (["-r", "unix:///run/nothing.sock", "ps"], "validate CRI v1 runtime API"),

@@ -172,6 +172,13 @@ impl Documents {
             .or_else(|| text(self.kubeadm(JOIN), registration))
             .or_else(|| text(self.kubeadm(RESET), "criSocket"))
     }
+
+    /// Whether kubeadm may pull images here, as far as these documents say.
+    #[must_use]
+    pub fn pulls_images(&self) -> bool {
+        let policy = "nodeRegistration.imagePullPolicy";
+        [INIT, JOIN].into_iter().all(|kind| text(self.kubeadm(kind), policy) != Some("Never"))
+    }
 }
 
 fn port(document: &Value, field: &str) -> Option<u16> {

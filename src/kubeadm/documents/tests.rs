@@ -403,6 +403,13 @@ fn the_values_that_kubeboot_needs_are_read() -> Result<()> {
     assert_eq!(all.encryption_algorithm(), Some("ECDSA-P256"));
     assert_eq!(all.cluster_name(), Some("everything"));
     assert_eq!(all.cri_socket(), Some("unix:///run/containerd/containerd.sock"));
+    assert!(none.pulls_images());
+    for (policy, pulls) in [("Never", false), ("Always", true), ("IfNotPresent", true)] {
+        let init = format!(
+            "apiVersion: kubeadm.k8s.io/v1beta4\nkind: JoinConfiguration\nnodeRegistration: {{imagePullPolicy: {policy}}}\n"
+        );
+        assert_eq!(Documents::parse(&init).unwrap().pulls_images(), pulls, "{policy}");
+    }
     assert_eq!(operator("external-etcd")?.data_dir(), None);
     let external = operator("external-etcd")?.external_etcd().context("external")?;
     assert_eq!((external.endpoints.len(), external.files().count()), (2, 3));

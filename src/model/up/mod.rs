@@ -9,6 +9,7 @@
 //! | [`cleanup`] | what a machine cleans up before it joins |
 //! | [`shared_name`] | whether another machine has this one's Node name |
 //! | [`loss`] | what an operator is told when the quorum, or everything, is lost |
+//! | [`timeline`] | where the time of one run went |
 
 pub mod back_off;
 pub mod cleanup;
@@ -17,3 +18,4 @@ pub mod loss;
 pub mod shared_name;
 pub mod snapshot;
 pub mod step;
+pub mod timeline;

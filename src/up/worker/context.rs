@@ -1,5 +1,6 @@
 //! The context of one `up` of a worker: everything it holds while it loops, and what one look finds.
 
+use super::super::stopwatch::Stopwatch;
 use super::hook::WorkerHook;
 use crate::aws::Session;
 use crate::host::files;
@@ -7,6 +8,7 @@ use crate::host::lock::Lock;
 use crate::host::systemd::notify;
 use crate::kubeadm::run::Kubeadm;
 use crate::kubeadm::worker_state::identity;
+use crate::model::up::timeline::LOOK;
 use crate::model::worker::decide::decide;
 use crate::model::worker::snapshot::{WorkerLocal, WorkerPolicy, WorkerSnapshot};
 use crate::model::worker::step::{WorkerStep, WorkerWipe};
@@ -40,6 +42,8 @@ pub(super) struct WorkerContext {
     /// Whether the last look has found that this machine itself lacks something.
     pub(super) is_unfit: bool,
     pub(super) wait_log: WaitLog,
+    /// What this run is at, and was at before.
+    pub(super) stopwatch: Stopwatch,
     announced: Option<WorkerStep>,
     /// Whether this `up` works here, and not only says what it would do.
     works: bool,
@@ -77,6 +81,7 @@ impl WorkerContext {
             failed: None,
             is_unfit: false,
             wait_log: WaitLog::default(),
+            stopwatch: Stopwatch::start("the facts of this machine"),
             announced: None,
             works: lock.is_some(),
             facts,
@@ -92,6 +97,7 @@ impl WorkerContext {
     /// # Errors
     /// A marker that cannot be understood, a kubelet that does not say its version, or what is wrong with the settings of AWS.
     pub(super) async fn look(&mut self) -> Result<(WorkerSnapshot, WorkerStep)> {
+        self.stopwatch.enter(LOOK);
         let mut seen = self.observe().await?;
         let mut step = decide(&seen, &self.policy, identity);
         // This machine itself is looked at only where it is about to join.

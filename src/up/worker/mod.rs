@@ -10,6 +10,7 @@ mod join;
 mod load;
 
 use super::outages::Outages;
+use super::stopwatch::Stopwatch;
 use super::terminating::{self, BeingTerminated};
 use super::{LAST_STEPS_TIMEOUT, POLL_INTERVAL, StepOutcome, UpOptions, Waiting, at_deadline, time_left};
 use crate::exit::Exit;
@@ -48,16 +49,19 @@ pub(super) async fn run(settings: Settings, options: UpOptions) -> Result<()> {
         say(&format!("{}: {step}", step.name()));
         return Ok(());
     }
+    let stopwatch = Stopwatch::start("the lock of this machine");
     let lock = Lock::acquire(Path::new(lock::PATH), "kubeboot up", settings.deadline, |reason| {
         tracing::info!("waiting: {reason}");
         notify::status(reason);
     })
     .await?;
+    stopwatch.enter("the facts of this machine");
     let facts = Facts::gather(settings).await?;
     facts.remember();
     terminating::must_not_be_leaving(&facts)?;
     let session = facts.connect().await?;
     let mut context = WorkerContext::new(facts, &session, Some(&lock));
+    context.stopwatch = stopwatch;
     let ended = tokio::select! {
         biased;
         ended = work(&mut context, deadline) => ended,
@@ -69,6 +73,7 @@ pub(super) async fn run(settings: Settings, options: UpOptions) -> Result<()> {
     {
         abandon_hook(&context, Exit::of(error)).await;
     }
+    context.stopwatch.tell();
     ended
 }
 
@@ -144,6 +149,7 @@ fn out_of_time(context: &WorkerContext, waiting: &Waiting) -> anyhow::Error {
 /// One pass: looks, and takes one step.
 async fn pass(context: &mut WorkerContext, deadline: Instant) -> Result<StepOutcome> {
     let (seen, step) = context.look().await?;
+    context.stopwatch.enter(step.name());
     context.announce(&step);
     context.is_unfit = matches!(step, WorkerStep::Wait(WorkerWait::Unfit(_)));
     if matches!(&step, WorkerStep::Wait(what) if !matches!(what, WorkerWait::Pause { .. })) {

@@ -208,6 +208,7 @@ variable "settings" {
       "log_format",
       "log_level",
       "node_name",
+      "prefetch",
       "renew_before",
       "server_side_encryption",
       "settle_timeout",

@@ -167,11 +167,21 @@ def _pull(names, options):
     print(f"Image is up to date for {names[0]}")
 
 
+def _inspecti(names, options):
+    """What the runtime knows of images that it has."""
+    _ask(options, verb="containers")
+    present = images.present()
+    for each in names:
+        if each not in present:
+            sys.exit(f'FATA[0000] no such image "{each}" present')
+        print(json.dumps({"status": {"repoTags": [each]}}, indent=2))
+
+
 VERBS = {
-    "info": _info, "version": _info, "ps": _ps, "pods": _pods, "logs": _logs, "pull": _pull,
+    "info": _info, "version": _info, "ps": _ps, "pods": _pods, "logs": _logs, "pull": _pull, "inspecti": _inspecti,
     "stop": _stop, "stopp": _stopp, "rm": _rm, "rmp": _rmp,
 }  # fmt: skip
-ON_SOME = ("stop", "stopp", "rm", "rmp")
+ON_SOME = ("inspecti", "stop", "stopp", "rm", "rmp")
 
 
 def main(argv):
