@@ -19,9 +19,9 @@ resource "terraform_data" "guard" {
     key_pki    = one(aws_kms_key.pki[*].arn)
     key_disks  = one(aws_kms_key.volumes[*].arn)
 
-    role            = aws_iam_role.machine.unique_id
-    profile         = aws_iam_instance_profile.machine.unique_id
-    launch_role_arn = aws_iam_service_linked_role.group.unique_id
+    role        = aws_iam_role.machine.unique_id
+    profile     = aws_iam_instance_profile.machine.unique_id
+    launch_role = aws_iam_service_linked_role.group.unique_id
 
     # No machine of another endpoint comes in, nor goes on to be what it is.
     endpoint = local.endpoint
