@@ -69,7 +69,9 @@ def test_terraform_would_format_nothing():
     terraform = shutil.which("terraform")
     if not terraform:
         pytest.skip("terraform is not installed")
-    for folder in (*ROOTS, *MODULES, ANSWERS.parent):
+    own_tests = {file.parent for module in MODULES for file in module.rglob("*.tftest.hcl")}
+    assert own_tests
+    for folder in (*ROOTS, *MODULES, *own_tests, ANSWERS.parent):
         done = subprocess.run([terraform, "fmt", "-check", "-diff", folder], capture_output=True, text=True)
         assert done.returncode == 0, done.stdout
 
