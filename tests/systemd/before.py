@@ -48,6 +48,7 @@ def main() -> None:
         (folder / name).mkdir()
     fill(folder / "layer", root)
     cgroup = Cgroups(folder / "cgroup", f"before-{folder.name}").make("machine")
+    # This process has a network of its own, with nobody in it.
     machine = Machine(folder / "machine", cgroup, Path("/proc/self/ns/net"), [folder / "layer", root], {}, layers.UP)
     try:
         machine.boot()

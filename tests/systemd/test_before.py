@@ -12,7 +12,7 @@ from systemd import roots
 @pytest.mark.parametrize("system", ["bookworm", "trixie"])
 def test_the_commands_of_user_data_come_before_the_enabled_unit(system, tmp_path):
     root = roots.make({system})[system]
-    command = ["unshare", "--mount", "--propagation=private", sys.executable, "-m", "systemd.before", root, tmp_path]
+    command = ["unshare", "--mount", "--net", "--propagation=private", sys.executable, "-m", "systemd.before", root, tmp_path]
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
