@@ -23,7 +23,7 @@ resource "terraform_data" "guard" {
     profile     = aws_iam_instance_profile.machine.unique_id
     launch_role = aws_iam_service_linked_role.group.unique_id
 
-    # No machine of another endpoint comes in, nor goes on to be what it is.
+    # Every certificate names it: with another endpoint no machine would come in any more.
     endpoint = local.endpoint
 
     balancer = one(aws_lb.endpoint[*].arn)

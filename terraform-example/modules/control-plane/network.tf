@@ -54,7 +54,7 @@ resource "aws_vpc_security_group_egress_rule" "among_machines" {
   to_port                      = each.value.to_port
 }
 
-# Without a load balancer from here they come to the machines, by themselves or by what you put in between.
+# Where no load balancer is made, clients reach the machines themselves, or by what you have put in between.
 resource "aws_vpc_security_group_ingress_rule" "clients" {
   for_each = toset(var.allowed_cidr_blocks)
 
@@ -111,7 +111,7 @@ resource "aws_vpc_security_group_ingress_rule" "endpoint_to_machines" {
   to_port                      = local.port
 }
 
-# An endpoint of your own is in one of these ranges, or in front of the machines in them.
+# The way to an endpoint of your own, which lies in these ranges.
 resource "aws_vpc_security_group_egress_rule" "to_your_endpoint" {
   for_each = var.create_load_balancer ? [] : toset(var.allowed_cidr_blocks)
 

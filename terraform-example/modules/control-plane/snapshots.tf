@@ -201,7 +201,7 @@ resource "aws_kms_key" "snapshots" {
 
 # The alarm. S3 tells EventBridge of every new object, the manifests among them are logged, and the log group counts them.
 
-# Of a bucket that was there before this would end what else is told of it.
+# A bucket that was there before may have notifications of its own, and this would end them.
 resource "aws_s3_bucket_notification" "snapshots" {
   count = local.own_bucket || var.create_bucket ? local.snapshot_alarm : 0
 

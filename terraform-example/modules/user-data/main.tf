@@ -45,8 +45,8 @@ locals {
     ["touch \"$done\"", ""],
   ))
 
-  # An image with kubeboot starts its unit by itself, maybe before runcmd: the unit itself runs them. This comes before the
-  # files are written, and the unit starts after that.
+  # An image with kubeboot starts the unit by itself, maybe before runcmd, so that the unit has to run them. cloud-init does
+  # this before it writes the files, and the unit waits for both.
   bootcmd = local.before == "" ? {} : {
     bootcmd = [join(" && ", [
       "mkdir -p /etc/systemd/system/kubeboot.service.d",
