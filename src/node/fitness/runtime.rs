@@ -43,10 +43,7 @@ fn says_without_cri(text: &str) -> bool {
 }
 
 /// The socket, at which somebody listens.
-///
-/// # Errors
-/// There is none, there are several, or nobody listens.
-pub async fn listening(given: Option<&str>) -> Result<PathBuf, Defect> {
+async fn listening(given: Option<&str>) -> Result<PathBuf, Defect> {
     let socket = choose(given, &runtime::sockets())?;
     match UnixStream::connect(&socket).await {
         Ok(_) => Ok(socket),
