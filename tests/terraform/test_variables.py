@@ -20,7 +20,7 @@ GOOD = [
     'private_endpoints = true\nroute_table_ids = ["rtb-1"]\nmore_private_services = ["ecr.api", "ecr.dkr"]',
     f'kubeboot_package_url = "s3://bucket/a/kubeboot_1.0.0_amd64.deb"\nkubeboot_package_sha256 = "{SHA256}"',
     f'kubeboot_package_url = "https://example.com/kubeboot-1.0.0.x86_64.rpm"\nkubeboot_package_sha256 = "{SHA256}"',
-    'zone_name = "k8s.example.internal"\napi_client_cidrs = ["10.0.0.0/8", "192.168.0.0/16"]',
+    'zone_name = "k8s.example.internal"\nallowed_cidr_blocks = ["10.0.0.0/8", "192.168.0.0/16"]',
     'private_endpoints = true\ns3_endpoint_id = "vpce-1"',
     "root_volume = { size = 32, iops = 16000, throughput = 1000 }",
     'snapshot_bucket = "kubeboot-demo-snapshots"\nsnapshot_days = 7\nalarm_topic_arns = ["arn:aws:sns:eu-central-1:123456789012:ops"]',
