@@ -111,6 +111,8 @@ BAD = [
 
 @pytest.mark.parametrize("changes", GOOD)
 def test_good_values_are_taken(changes):
+    # What the example does not know would be taken as well.
+    assert set(re.findall(r"^(\w+) = ", changes, re.M)) <= set(variables())
     broken = plan(changes).broken()
     # The image of the answers is x86_64.
     assert [one for one in broken if "architecture" not in one] == []
