@@ -4,22 +4,24 @@
 module "control_plane" {
   source = "../modules/control-plane"
 
-  cluster    = var.cluster
-  bucket     = var.bucket
-  vpc_id     = data.aws_vpc.this.id
-  subnet_ids = var.subnet_ids
-  ami_id     = var.ami_id
+  cluster_name = var.cluster_name
+  bucket       = var.bucket
+  vpc_id       = data.aws_vpc.this.id
+  subnet_ids   = var.subnet_ids
+  ami_id       = var.ami_id
 
-  api_client_cidrs  = local.vpc_cidrs
-  kubeadm_config    = var.kubeadm_config
-  pod_network_ports = var.pod_network_ports
+  allowed_cidr_blocks = local.vpc_cidrs
+  kubeadm_config      = var.kubeadm_config
+  pod_network_ports   = var.pod_network_ports
 
   kubeboot_package_url    = var.kubeboot_package_url
   kubeboot_package_sha256 = var.kubeboot_package_sha256
   start                   = var.start
   session_manager         = var.session_manager
   allow_destroy           = var.allow_destroy
-  tags                    = var.tags
+
+  iam_role_permissions_boundary = var.iam_role_permissions_boundary
+  tags                          = var.tags
 }
 
 locals {
@@ -36,28 +38,31 @@ module "workers" {
   source   = "../modules/workers"
   for_each = var.workers
 
-  name               = "${var.cluster}-${each.key}"
-  cluster            = var.cluster
+  name               = "${var.cluster_name}-${each.key}"
+  cluster_name       = var.cluster_name
   bucket             = module.control_plane.bucket
   prefix             = module.control_plane.prefix
-  bucket_key_arn     = module.control_plane.bucket_key_arn
-  security_group_ids = [module.control_plane.worker_security_group]
+  bucket_kms_key_arn = module.control_plane.bucket_kms_key_arn
+  security_group_ids = [module.control_plane.worker_security_group_id]
 
-  subnet_ids             = coalesce(each.value.subnet_ids, var.subnet_ids)
-  ami_id                 = coalesce(each.value.ami_id, var.ami_id)
-  instance_types         = each.value.instance_types
-  min_size               = each.value.min_size
-  max_size               = each.value.max_size
-  spot_percentage        = each.value.spot_percentage
-  on_demand_base         = each.value.on_demand_base
-  volume_size            = each.value.volume_size
-  warm_pool              = each.value.warm_pool
-  launch_hook_timeout    = each.value.launch_hook_timeout
-  terminate_hook_timeout = each.value.terminate_hook_timeout
-  settings               = each.value.settings
-  kubeadm_config         = each.value.kubeadm_config
-  additional_policy_arns = each.value.additional_policy_arns
-  tags                   = merge(var.tags, each.value.tags)
+  subnet_ids                   = coalesce(each.value.subnet_ids, var.subnet_ids)
+  ami_id                       = coalesce(each.value.ami_id, var.ami_id)
+  instance_types               = each.value.instance_types
+  min_size                     = each.value.min_size
+  max_size                     = each.value.max_size
+  spot_percentage              = each.value.spot_percentage
+  on_demand_base               = each.value.on_demand_base
+  volume_size                  = each.value.volume_size
+  warm_pool                    = each.value.warm_pool
+  launch_hook_timeout          = each.value.launch_hook_timeout
+  terminate_hook_timeout       = each.value.terminate_hook_timeout
+  settings                     = each.value.settings
+  kubeadm_config               = each.value.kubeadm_config
+  iam_role_additional_policies = each.value.iam_role_additional_policies
+
+  iam_role_permissions_boundary = each.value.iam_role_permissions_boundary != null ? each.value.iam_role_permissions_boundary : var.iam_role_permissions_boundary
+  pre_bootstrap_commands        = each.value.pre_bootstrap_commands
+  tags                          = merge(var.tags, each.value.tags)
 
   kubeboot_package_url    = var.kubeboot_package_url
   kubeboot_package_sha256 = var.kubeboot_package_sha256

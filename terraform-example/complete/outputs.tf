@@ -1,13 +1,13 @@
 # What an operator needs next. docs/getting-started.md goes on from here.
 
-output "endpoint" {
+output "cluster_endpoint" {
   description = "The control-plane endpoint, for kubeconfig files and for workers."
-  value       = module.control_plane.endpoint
+  value       = module.control_plane.cluster_endpoint
 }
 
-output "group" {
+output "autoscaling_group_name" {
   description = "The Auto Scaling group of the machines."
-  value       = module.control_plane.group
+  value       = module.control_plane.autoscaling_group_name
 }
 
 output "record" {
@@ -16,38 +16,38 @@ output "record" {
 }
 
 output "ca_hash" {
-  description = "The object with the hash of the CA's public key, by which a worker knows the right cluster."
+  description = "The object with the hash of the CA's public key, as kubeadm join takes it by hand (--discovery-token-ca-cert-hash)."
   value       = module.control_plane.ca_hash
 }
 
-output "machine_role" {
+output "iam_role_name" {
   description = "The machines' IAM role."
-  value       = module.control_plane.machine_role
+  value       = module.control_plane.iam_role_name
 }
 
-output "launch_role" {
+output "launch_role_arn" {
   description = "The service-linked role that launches the machines: it needs a grant where the image is under a key of your own."
-  value       = module.control_plane.launch_role
+  value       = module.control_plane.launch_role_arn
 }
 
-output "machine_security_group" {
+output "security_group_id" {
   description = "The machines' security group, in which the control plane is."
-  value       = module.control_plane.machine_security_group
+  value       = module.control_plane.security_group_id
 }
 
-output "worker_security_group" {
+output "worker_security_group_id" {
   description = "The security group of workers: those of your own reach the control plane from here, and the control plane them."
-  value       = module.control_plane.worker_security_group
+  value       = module.control_plane.worker_security_group_id
 }
 
 output "worker_groups" {
   description = "The Auto Scaling groups of workers by their names in the variable."
-  value       = { for name, made in module.workers : name => made.group }
+  value       = { for name, made in module.workers : name => made.autoscaling_group_name }
 }
 
-output "endpoint_security_group" {
-  description = "The load balancer's security group: whoever it lets in reaches the API."
-  value       = module.control_plane.endpoint_security_group
+output "load_balancer_security_group_id" {
+  description = "The load balancer's security group: whoever it lets in reaches the API. None without create_load_balancer."
+  value       = module.control_plane.load_balancer_security_group_id
 }
 
 output "list_machines" {

@@ -10,13 +10,13 @@ variable "region" {
   }
 }
 
-variable "cluster" {
+variable "cluster_name" {
   description = "The cluster's name. Everything that is made carries it, and it is the folder in the bucket."
   type        = string
 }
 
 variable "bucket" {
-  description = "The name of the bucket that is made for the cluster record and the CA keys."
+  description = "The name of the bucket for the cluster record and the CA keys, which is made unless create_bucket says otherwise."
   type        = string
 }
 
@@ -33,21 +33,23 @@ variable "ami_id" {
 variable "workers" {
   description = "Groups of workers by their names, such as { workers = { max_size = 10 } } (docs/terraform.md, Workers)."
   type = map(object({
-    instance_types         = optional(list(string), ["m6i.large"])
-    min_size               = optional(number, 1)
-    max_size               = optional(number, 3)
-    spot_percentage        = optional(number, 0)
-    on_demand_base         = optional(number, 0)
-    subnet_ids             = optional(list(string))
-    ami_id                 = optional(string)
-    volume_size            = optional(number, 50)
-    warm_pool              = optional(string, "")
-    launch_hook_timeout    = optional(number, 1800)
-    terminate_hook_timeout = optional(number, 300)
-    settings               = optional(map(string), {})
-    kubeadm_config         = optional(string, "")
-    additional_policy_arns = optional(map(string), {})
-    tags                   = optional(map(string), {})
+    instance_types                = optional(list(string), ["m6i.large"])
+    min_size                      = optional(number, 1)
+    max_size                      = optional(number, 3)
+    spot_percentage               = optional(number, 0)
+    on_demand_base                = optional(number, 0)
+    subnet_ids                    = optional(list(string))
+    ami_id                        = optional(string)
+    volume_size                   = optional(number, 50)
+    warm_pool                     = optional(string, "")
+    launch_hook_timeout           = optional(number, 1800)
+    terminate_hook_timeout        = optional(number, 300)
+    settings                      = optional(map(string), {})
+    kubeadm_config                = optional(string, "")
+    iam_role_additional_policies  = optional(map(string), {})
+    iam_role_permissions_boundary = optional(string)
+    pre_bootstrap_commands        = optional(list(string), [])
+    tags                          = optional(map(string), {})
   }))
   default = {}
 
@@ -95,6 +97,12 @@ variable "session_manager" {
   description = "Whether Session Manager gives a shell on the machines. Nothing else does: there is no key and no open port."
   type        = bool
   default     = true
+}
+
+variable "iam_role_permissions_boundary" {
+  description = "The ARN of the policy that bounds the machines' role."
+  type        = string
+  default     = null
 }
 
 variable "allow_destroy" {

@@ -13,6 +13,6 @@ provider "aws" {
   region = var.region
 
   default_tags {
-    tags = merge(var.tags, { "kubeboot-cluster" = var.cluster })
+    tags = merge(var.tags, { "kubeboot-cluster" = var.cluster_name })
   }
 }

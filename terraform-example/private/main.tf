@@ -5,13 +5,13 @@
 module "control_plane" {
   source = "../modules/control-plane"
 
-  cluster = var.cluster
-  bucket  = var.bucket
-  vpc_id  = aws_vpc.this.id
-  ami_id  = var.ami_id
+  cluster_name = var.cluster_name
+  bucket       = var.bucket
+  vpc_id       = aws_vpc.this.id
+  ami_id       = var.ami_id
 
-  subnet_ids       = aws_subnet.private[*].id
-  api_client_cidrs = [var.vpc_cidr]
+  subnet_ids          = aws_subnet.private[*].id
+  allowed_cidr_blocks = [var.vpc_cidr]
 
   private_endpoints = true
   route_table_ids   = [aws_vpc.this.default_route_table_id]

@@ -9,7 +9,7 @@ resource "aws_vpc" "this" {
   enable_dns_support   = true
   enable_dns_hostnames = true
 
-  tags = { Name = var.cluster }
+  tags = { Name = var.cluster_name }
 }
 
 # Whatever is started without a security group of its own talks to nobody.
@@ -25,5 +25,5 @@ resource "aws_subnet" "private" {
   availability_zone = var.zones[count.index]
   cidr_block        = cidrsubnet(var.vpc_cidr, 2, count.index)
 
-  tags = { Name = "${var.cluster}-${var.zones[count.index]}" }
+  tags = { Name = "${var.cluster_name}-${var.zones[count.index]}" }
 }

@@ -1,13 +1,13 @@
 # What an operator needs next. docs/getting-started.md goes on from here.
 
-output "endpoint" {
+output "cluster_endpoint" {
   description = "The control-plane endpoint, for kubeconfig files and for workers."
-  value       = module.control_plane.endpoint
+  value       = module.control_plane.cluster_endpoint
 }
 
-output "launch_role" {
+output "launch_role_arn" {
   description = "The service-linked role that launches the machines: it needs a grant where the image is under a key of your own."
-  value       = module.control_plane.launch_role
+  value       = module.control_plane.launch_role_arn
 }
 
 output "list_machines" {

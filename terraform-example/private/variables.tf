@@ -5,7 +5,7 @@ variable "region" {
   type        = string
 }
 
-variable "cluster" {
+variable "cluster_name" {
   description = "The cluster's name. Everything that is made carries it, and it is the folder in the bucket."
   type        = string
 }

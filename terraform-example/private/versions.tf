@@ -13,6 +13,6 @@ provider "aws" {
   region = var.region
 
   default_tags {
-    tags = { "kubeboot-cluster" = var.cluster }
+    tags = { "kubeboot-cluster" = var.cluster_name }
   }
 }

@@ -54,8 +54,9 @@ class Plan:
         """What the machines are told, or the workers of that group."""
         (template,) = [one for one in self.all("aws_launch_template") if group_of(one) == workers]
         text = base64.b64decode(template["user_data"]).decode()
-        pki = self.one("aws_kms_key", "pki")["id"]
-        return text.replace(pki, _key_arn(pki))
+        for one in self.all("aws_kms_key"):
+            text = text.replace(one["id"], _key_arn(one["id"]))
+        return text
 
     def key(self, name: str) -> str:
         return _key_arn(self.one("aws_kms_key", name)["id"])

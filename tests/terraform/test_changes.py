@@ -15,11 +15,14 @@ from test_variables import SHA256, SUBNETS, variables
 PAGE = PROJECT / "docs/terraform.md"
 PRIVATE = 'private_endpoints = true\nroute_table_ids = ["rtb-1"]\n'
 PACKAGE = f'kubeboot_package_url = "s3://bucket/kubeboot.deb"\nkubeboot_package_sha256 = "{SHA256}"\n'
+KEYS = 'kms_key_arns = { bucket = "arn:aws:kms:eu-central-1:123456789012:key/1" }\n'
+ENDPOINT = 'cluster_endpoint = "api.example.com:6443"\n'
+TARGETS = "arn:aws:elasticloadbalancing:eu-central-1:123456789012:targetgroup/mine/1"
 
 # For each variable a change, and what both sides have besides it.
 CHANGES = {
     "region": ('region = "eu-west-1"', ""),
-    "cluster": ('cluster = "other"', ""),
+    "cluster_name": ('cluster_name = "other"', ""),
     "bucket": ('bucket = "kubeboot-other"', ""),
     "subnet_ids": (f'subnet_ids = ["{SUBNETS[0]}", "{SUBNETS[1]}", "subnet-0a1b2c3d4e5f60013"]', ""),
     "ami_id": ('ami_id = "ami-0123456789abcdef1"', ""),
@@ -30,18 +33,28 @@ CHANGES = {
     "kubeboot_package_sha256": (f'kubeboot_package_sha256 = "{SHA256[::-1]}"', PACKAGE),
     "start": ('start = "runcmd"', ""),
     "session_manager": ("session_manager = false", ""),
+    "iam_role_permissions_boundary": ('iam_role_permissions_boundary = "arn:aws:iam::123456789012:policy/bounds"', ""),
     "allow_destroy": ("allow_destroy = true", ""),
     "tags": ('tags = { team = "a" }', ""),
+    "create_bucket": ("create_bucket = false", KEYS),
+    "kms_key_arns": (KEYS, ""),
     "vpc_id": ('vpc_id = "vpc-0a1b2c3d4e5f60009"', ""),
-    "size": ("size = 5", ""),
+    "instance_count": ("instance_count = 5", ""),
     "instance_type": ('instance_type = "m6i.xlarge"', ""),
+    "additional_security_group_ids": ('additional_security_group_ids = ["sg-0a1b"]', ""),
     "root_volume": ("root_volume = { size = 100 }", ""),
     "refresh": ('refresh = "auto"', ""),
     "zone_name": ('zone_name = "k8s.internal"', ""),
+    "create_zone": ('create_zone = false\nzone_id = "Z1"', 'zone_name = "k8s.internal"\n'),
+    "zone_id": ('zone_id = "Z2"', 'zone_name = "k8s.internal"\ncreate_zone = false\nzone_id = "Z1"\n'),
+    "create_load_balancer": ("create_load_balancer = false\n" + ENDPOINT, ""),
+    "cluster_endpoint": ('cluster_endpoint = "api.example.com:443"', "create_load_balancer = false\n" + ENDPOINT),
+    "target_group_arns": (f'target_group_arns = ["{TARGETS}"]', ""),
     "health_check": ('health_check = "tcp"', ""),
-    "api_client_cidrs": ('api_client_cidrs = ["10.0.0.0/8"]', ""),
+    "allowed_cidr_blocks": ('allowed_cidr_blocks = ["10.0.0.0/8"]', ""),
     "webhook_ports": ("webhook_ports = [8443]", ""),
     "settings": ('settings = { claim_ttl = "90s" }', ""),
+    "pre_bootstrap_commands": ('pre_bootstrap_commands = ["sysctl --system"]', ""),
     "launch_hook_timeout": ("launch_hook_timeout = 7200", ""),
     "terminate_hook": ("terminate_hook = false", ""),
     "wait_minutes": ("wait_minutes = 0", ""),
@@ -49,7 +62,7 @@ CHANGES = {
     "route_table_ids": ('route_table_ids = ["rtb-2"]', PRIVATE),
     "s3_endpoint_id": ('private_endpoints = true\ns3_endpoint_id = "vpce-1"', PRIVATE),
     "more_private_services": ('more_private_services = ["ecr.api"]', PRIVATE),
-    "additional_policy_arns": ('additional_policy_arns = { all = "arn:aws:iam::aws:policy/ReadOnlyAccess" }', ""),
+    "iam_role_additional_policies": ('iam_role_additional_policies = { all = "arn:aws:iam::aws:policy/ReadOnlyAccess" }', ""),
     "operator_role_arns": ('operator_role_arns = ["arn:aws:iam::123456789012:role/operator"]', ""),
     "snapshot_minutes": ("snapshot_minutes = 30", ""),
     "snapshot_bucket": ('snapshot_bucket = "kubeboot-snapshots"', ""),
@@ -86,6 +99,10 @@ def differs(old: Plan, new: Plan, kind: str, arguments: list[str]) -> bool:
     )
 
 
+def guard(made: Plan) -> dict:
+    return made.one("terraform_data", "guard")["triggers_replace"]
+
+
 def user_data(made: Plan) -> str:
     (template,) = [one for one in made.all("aws_launch_template") if not group_of(one)]
     return base64.b64decode(template["user_data"]).decode()
@@ -104,6 +121,9 @@ def effect(variable: str) -> str:
         looked_at = [name for name in listed["replaces"] if name != "initial_lifecycle_hook"]
         if differs(old, new, kind, looked_at):
             return REFUSED
+    # What the guard looks at is refused, also where it comes or goes.
+    if told(old, guard(old)) != told(new, guard(new)):
+        return REFUSED
     template = [name for name in LISTED["aws_launch_template"]["stays"] if name != "user_data"]
     if differs(old, new, "aws_launch_template", template) or told(old, user_data(old)) != told(new, user_data(new)):
         return MACHINES
@@ -124,7 +144,7 @@ def test_every_variable_has_a_change():
 
 @pytest.mark.parametrize(
     ("variable", "wanted"),
-    [("bucket", REFUSED), ("zone_name", REFUSED), ("ami_id", MACHINES), ("settings", MACHINES), ("size", SIZE)]
+    [("bucket", REFUSED), ("zone_name", REFUSED), ("ami_id", MACHINES), ("settings", MACHINES), ("instance_count", SIZE)]
     + [(name, IN_PLACE) for name in ("launch_hook_timeout", "terminate_hook", "tags", "allow_destroy", "operator_role_arns", "refresh")],
 )
 def test_what_must_never_be_otherwise(variable, wanted):

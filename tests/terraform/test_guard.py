@@ -81,7 +81,8 @@ class Root:
         guard = (CONTROL_PLANE / "guard.tf").read_text().partition("# When this is done")[0]
         held = sorted({".".join(one) for one in REFERENCE.findall(guard)} - {GUARD})
         guard = re.sub(r"\b(aws_\w+)\.(\w+)", r"terraform_data.\1_\2", guard)
-        guard = re.sub(r"(terraform_data\.aws_\w+)\.\w+$", r"\1.id", guard, flags=re.M)
+        guard = re.sub(r"(terraform_data\.aws_\w+)((?:\[\*\])?)\.\w+(\)?)$", r"\1\2.id\3", guard, flags=re.M)
+        guard = guard.replace("local.endpoint", '"api.demo.internal:6443"')
         stands = [
             f'resource "terraform_data" "{one.replace(".", "_")}" {{\n  triggers_replace = var.changed == "{one}"\n}}\n'
             for one in held

@@ -48,7 +48,7 @@ def test_the_launch_hook_gives_up_only_who_has_given_up(changes):
     assert hook["default_result"] == "ABANDON"
 
 
-@pytest.mark.parametrize("changes", ["", "launch_hook_timeout = 7200", 'cluster = "other"'])
+@pytest.mark.parametrize("changes", ["", "launch_hook_timeout = 7200", 'cluster_name = "other"'])
 def test_the_hook_is_there_before_the_first_machine_and_kubeboot_knows_it(changes):
     plan = evaluate(changes)
     hook = plan.one("aws_autoscaling_lifecycle_hook", "launch")
@@ -240,4 +240,4 @@ def test_an_encrypted_image_is_said_at_plan_time(encrypted, told):
     assert "condition     = length(local.encrypted_snapshots) == 0" in check
     heading = re.search(r"docs/terraform.md, ([^.]*)\.", check)[1]
     assert f"\n## {heading}\n" in (PROJECT / "docs/terraform.md").read_text()
-    assert "launch_role" in check
+    assert "launch_role_arn" in check

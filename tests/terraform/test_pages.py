@@ -19,7 +19,7 @@ def table(folder: Path, kind: str, *columns: str) -> str:
     """The page's table, made from the file."""
     text = files(folder)[f"{kind}s.tf"]
     rows = re.findall(rf'^{kind} "(\w+)" \{{\n  description = "([^\n]*)"\n(.*?)^\}}$', text, re.M | re.S)
-    assert len(rows) == text.count(f'\n{kind} "')
+    assert len(rows) == f"\n{text}".count(f'\n{kind} "')
     lines = [f"| {' | '.join((kind, *columns))} | |", "|" + "---|" * (len(columns) + 2)]
     for name, description, rest in rows:
         cells = [f"`{name}`", *([_default(rest)] if columns else []), description.replace('\\"', '"')]
@@ -32,6 +32,13 @@ def _default(rest: str) -> str:
     if not found:
         return "must be given"
     return "" if found[1] == "null" else f"`{found[1]}`"
+
+
+def table_of_the_rest() -> str:
+    """What the module of workers takes besides what a group of the root has."""
+    has = set(re.findall(r"^\| `(\w+)`", table_of_workers(), re.M))
+    lines = table(WORKERS, "variable", "default").splitlines(True)
+    return "".join(line for line in lines if not has & set(re.findall(r"^\| `(\w+)`", line)))
 
 
 def table_of_workers() -> str:
@@ -54,6 +61,8 @@ def table_of_workers() -> str:
         ("### What the control plane takes", table(CONTROL_PLANE, "variable", "default")),
         ("## Outputs", table(CONTROL_PLANE, "output")),
         ("### What a group takes", table_of_workers()),
+        ("### What the module of workers takes besides", table_of_the_rest()),
+        ("### What the module of workers gives", table(WORKERS, "output")),
         ("### The root `private`", table(PRIVATE, "variable", "default")),
     ],
 )

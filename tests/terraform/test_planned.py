@@ -25,14 +25,17 @@ resource "terraform_data" "later" {
 module "control_plane" {
   source = "./modules/control-plane"
 
-  cluster                = "demo"
+  cluster_name                = "demo"
   bucket                 = "kubeboot-demo"
   vpc_id                 = terraform_data.later.output
   subnet_ids             = [for n in range(3) : terraform_data.later.output]
   ami_id                 = terraform_data.later.output
   private_endpoints      = true
   ENDPOINT
-  additional_policy_arns = { one = terraform_data.later.output }
+  iam_role_additional_policies = { one = terraform_data.later.output }
+  iam_role_permissions_boundary = terraform_data.later.output
+  additional_security_group_ids = [terraform_data.later.output]
+  target_group_arns = [terraform_data.later.output]
   operator_role_arns     = [terraform_data.later.output]
   alarm_topic_arns       = [terraform_data.later.output]
   webhook_ports          = [8443]
@@ -44,13 +47,13 @@ module "workers" {
   source = "./modules/workers"
 
   name                   = "demo-workers"
-  cluster                = "demo"
+  cluster_name                = "demo"
   bucket                 = module.control_plane.bucket
-  bucket_key_arn         = module.control_plane.bucket_key_arn
-  security_group_ids     = [module.control_plane.worker_security_group]
+  bucket_kms_key_arn         = module.control_plane.bucket_kms_key_arn
+  security_group_ids     = [module.control_plane.worker_security_group_id]
   subnet_ids             = [terraform_data.later.output]
   ami_id                 = terraform_data.later.output
-  additional_policy_arns = { one = terraform_data.later.output }
+  iam_role_additional_policies = { one = terraform_data.later.output }
 }
 """
 
@@ -128,7 +131,7 @@ locals {
 def test_the_complete_root_is_planned_with_groups_of_workers(tmp_path):
     """The network is there already, so that AWS has answered for it."""
     root = {name: stand_in(text.replace("data.aws_vpc.this", "local.aws_vpc_this")) for name, text in with_values(COMPLETE).items()}
-    values = root["terraform.tfvars"] + "\nworkers = { a = {}, b = { additional_policy_arns = { one = \"arn:aws:iam::aws:policy/A\" } } }\n"
+    values = root["terraform.tfvars"] + "\nworkers = { a = {}, b = { iam_role_additional_policies = { one = \"arn:aws:iam::aws:policy/A\" } } }\n"
     told = planned(tmp_path, root | {"data.tf": NETWORK, "terraform.tfvars": values})
     made = set(re.findall(r"# (\S+) will be created", told))
     assert {f'module.workers["{name}"].terraform_data.aws_autoscaling_group_workers' for name in "ab"} <= made

@@ -57,7 +57,7 @@ def test_names_work_and_the_network_alone_reaches_the_endpoint(made):
         ('zones = ["eu-central-1a", "eu-central-1b"]', "zones"),
         ('zones = ["eu-central-1a", "eu-central-1a", "eu-central-1b"]', "zones"),
         ('zones = ["eu-west-1a", "eu-west-1b", "eu-west-1c"]', "zones"),
-        ("size = 4", "size"),
+        ("instance_count = 4", "instance_count"),
     ],
 )
 def test_bad_values_are_refused(changes, variable):

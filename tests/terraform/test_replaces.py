@@ -107,4 +107,4 @@ def test_nothing_but_these_variables_replaces_what_holds_something():
         if (kind, argument) != ("aws_autoscaling_group", "initial_lifecycle_hook")
         for variable in variables_behind(kind, argument)
     }
-    assert found == {"bucket", "cluster", "snapshot_bucket", "subnet_ids", "vpc_id", "zone_name"}
+    assert found == {"bucket", "cluster_name", "create_zone", "snapshot_bucket", "subnet_ids", "vpc_id", "zone_id", "zone_name"}

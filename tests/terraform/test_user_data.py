@@ -10,7 +10,7 @@ import tomllib
 import pytest
 import yaml
 
-from example import USER_DATA, plan as evaluate
+from example import PROJECT, USER_DATA, plan as evaluate
 
 SHA256 = "0123456789abcdef" * 4
 UNITS = "systemctl enable --now --no-block kubeboot.service kubeboot-agent.service"
@@ -25,6 +25,9 @@ VARIANTS = {
     "runcmd": 'start = "runcmd"',
     "documents": "kubeadm_config = <<EOT\n" + KUBEADM.replace("%{", "%%{") + "EOT\n",
     "deb": f'kubeboot_package_url = "s3://bucket/kubeboot.deb"\nkubeboot_package_sha256 = "{SHA256}"',
+    "before": 'pre_bootstrap_commands = ["sysctl --system", "echo \'a b\' >/etc/motd"]',
+    "before_runcmd": 'start = "runcmd"\npre_bootstrap_commands = ["true"]',
+    "before_deb": f'pre_bootstrap_commands = ["true"]\nkubeboot_package_url = "s3://b/k.deb"\nkubeboot_package_sha256 = "{SHA256}"',
     "rpm": f'kubeboot_package_url = "https://a.com/k.rpm"\nkubeboot_package_sha256 = "{SHA256}"\nstart = "runcmd"',
 }
 
@@ -111,6 +114,44 @@ def test_both_ways_in():
     assert start == UNITS
     (command,) = read("rpm")["runcmd"]
     assert command.split(" && ")[1:] == read("runcmd")["runcmd"][1:]
+
+
+BEFORE = "/usr/local/sbin/before-kubeboot"
+
+
+def test_commands_come_before_kubeboot_however_it_starts(tmp_path):
+    # By its own unit, which an image may have enabled: that waits for the network, and this is done before.
+    for name in ("before", "before_runcmd", "before_deb"):
+        (made,) = read(name)["bootcmd"]
+        script = made.replace("/etc/systemd", f"{tmp_path}/{name}").replace("systemctl", "echo")
+        done = subprocess.run(["sh", "-euc", script], capture_output=True, text=True)
+        assert done.stdout == "daemon-reload\n", done.stderr
+        written = (tmp_path / name / "system/kubeboot.service.d/20-before.conf").read_text()
+        assert written == f"[Service]\nExecStartPre={BEFORE}\n"
+        assert files(read(name))[BEFORE]["permissions"] == "0755"
+    assert read("before_runcmd")["runcmd"][-1] == f"{BEFORE} && kubeboot up"
+    (command,) = read("before_deb")["runcmd"]
+    assert command.startswith(f"{BEFORE} && /usr/local/sbin/install-kubeboot ")
+    assert "bootcmd" not in read("unit") and BEFORE not in files(read("unit"))
+    # The unit waits for what cloud-init's network stage writes, and for the commands as long as they take.
+    unit = (PROJECT / "systemd/kubeboot.service").read_text()
+    assert "\nAfter=network-online.target" in unit and "\nTimeoutStartSec=infinity\n" in unit
+
+
+def test_the_commands_run_once_and_all_of_them_again_after_a_failure(tmp_path):
+    text = files(read("before"))[BEFORE]["content"]
+    own = ["sysctl --system", "echo 'a b' >/etc/motd"]
+    assert [line for line in text.splitlines() if line in own] == own
+    script = text.replace("/var/lib/cloud/instance/sem", str(tmp_path)).replace(own[0], 'echo first >>"$D/ran"')
+    script = script.replace(own[1], '[ -e "$D/mended" ]\necho last >>"$D/ran"')
+
+    def run() -> int:
+        return subprocess.run(["sh", "-c", script], env={"PATH": os.environ["PATH"], "D": str(tmp_path)}).returncode
+
+    assert run() != 0 and (tmp_path / "ran").read_text() == "first\n"
+    (tmp_path / "mended").touch()
+    assert (run(), run()) == (0, 0)
+    assert (tmp_path / "ran").read_text() == "first\nfirst\nlast\n"
 
 
 @pytest.mark.parametrize("way", ["unit", "runcmd"])

@@ -10,31 +10,37 @@ from example import variables as declared
 
 SUBNETS = ["subnet-0a1b2c3d4e5f60001", "subnet-0a1b2c3d4e5f60002", "subnet-0a1b2c3d4e5f60003"]
 SHA256 = "0123456789abcdef" * 4
+KEY = "arn:aws:kms:eu-central-1:123456789012:key/"
 
 GOOD = [
     "",
-    "size = 5",
+    "instance_count = 5",
     'instance_type = "m6g.large"\nami_id = "ami-0123456789abcdef1"',
     'settings = { claim_ttl = "90s", init_attempts = 2, extra_shared_files = ["/etc/kubernetes/encryption.yaml"] }',
     'private_endpoints = true\nroute_table_ids = ["rtb-1"]\nmore_private_services = ["ecr.api", "ecr.dkr"]',
     f'kubeboot_package_url = "s3://bucket/a/kubeboot_1.0.0_amd64.deb"\nkubeboot_package_sha256 = "{SHA256}"',
     f'kubeboot_package_url = "https://example.com/kubeboot-1.0.0.x86_64.rpm"\nkubeboot_package_sha256 = "{SHA256}"',
-    'zone_name = "k8s.example.internal"\napi_client_cidrs = ["10.0.0.0/8", "192.168.0.0/16"]',
+    'zone_name = "k8s.example.internal"\nallowed_cidr_blocks = ["10.0.0.0/8", "192.168.0.0/16"]',
     'private_endpoints = true\ns3_endpoint_id = "vpce-1"',
     "root_volume = { size = 32, iops = 16000, throughput = 1000 }",
     'snapshot_bucket = "kubeboot-demo-snapshots"\nsnapshot_days = 7\nalarm_topic_arns = ["arn:aws:sns:eu-central-1:123456789012:ops"]',
     "snapshot_minutes = 0",
+    f"create_bucket = false\nkms_key_arns = {{ bucket = \"{KEY}1\", pki = \"{KEY}2\", volumes = \"{KEY}3\", snapshots = \"{KEY}4\" }}",
+    'create_zone = false\nzone_id = "Z1"\nzone_name = "k8s.example.com"',
+    'create_load_balancer = false\ncluster_endpoint = "api.example.com:443"',
+    'additional_security_group_ids = ["sg-0a1b"]\niam_role_permissions_boundary = "arn:aws:iam::123456789012:policy/bounds"',
+    'pre_bootstrap_commands = ["sysctl --system"]',
     'region = "us-gov-west-1"',
     'region = "cn-north-1"',
 ]
 
 BAD = [
-    ("size = 4", "size"),
-    ("size = 1", "size"),
+    ("instance_count = 4", "instance_count"),
+    ("instance_count = 1", "instance_count"),
     ('region = "Frankfurt"', "region"),
-    ('cluster = "Demo"', "cluster"),
-    ('cluster = "a-cluster-with-a-name"', "cluster"),
-    ('cluster = "a--b"', "cluster"),
+    ('cluster_name = "Demo"', "cluster_name"),
+    ('cluster_name = "a-cluster-with-a-name"', "cluster_name"),
+    ('cluster_name = "a--b"', "cluster_name"),
     ('bucket = "s3://demo"', "bucket"),
     ('bucket = "a.b"', "bucket"),
     ('vpc_id = "default"', "vpc_id"),
@@ -51,12 +57,26 @@ BAD = [
     ('refresh = "always"', "refresh"),
     ('zone_name = "Demo."', "zone_name"),
     ('health_check = "http"', "health_check"),
-    ('api_client_cidrs = ["10.0.0.0"]', "api_client_cidrs"),
+    ('allowed_cidr_blocks = ["10.0.0.0"]', "allowed_cidr_blocks"),
     ('pod_network_ports = [{ protocol = "-1", from_port = 1, to_port = 2 }]', "pod_network_ports"),
     ('pod_network_ports = [{ protocol = "udp", from_port = 2, to_port = 1 }]', "pod_network_ports"),
     ("workers = { control-plane = {} }", "workers"),
     ('workers = { "a b" = {} }', "workers"),
     ("webhook_ports = [0]", "webhook_ports"),
+    (f'kms_key_arns = {{ disks = "{KEY}1" }}', "kms_key_arns"),
+    ('kms_key_arns = { pki = "alias/mine" }', "kms_key_arns"),
+    ("create_bucket = false", "kms_key_arns"),
+    ('zone_id = "Z1"', "zone_id"),
+    ('zone_name = "a.internal"\ncreate_zone = false', "zone_id"),
+    ('create_zone = false\nzone_id = "Z1"', "zone_id"),
+    ("create_load_balancer = false", "cluster_endpoint"),
+    ('cluster_endpoint = "api.example.com:443"', "cluster_endpoint"),
+    ('create_load_balancer = false\ncluster_endpoint = "api.example.com"', "cluster_endpoint"),
+    ('create_load_balancer = false\ncluster_endpoint = "a:443"\nallowed_cidr_blocks = []', "allowed_cidr_blocks"),
+    ('target_group_arns = ["mine"]', "target_group_arns"),
+    ('additional_security_group_ids = ["default"]', "additional_security_group_ids"),
+    ('iam_role_permissions_boundary = "bounds"', "iam_role_permissions_boundary"),
+    ('pre_bootstrap_commands = [" "]', "pre_bootstrap_commands"),
     ('settings = { claim_tll = "90s" }', "settings"),
     ('settings = { bucket = "another" }', "settings"),
     ('kubeadm_config = "-----BEGIN RSA PRIVATE KEY-----"', "kubeadm_config"),
@@ -75,7 +95,7 @@ BAD = [
     ('s3_endpoint_id = "vpce-1"', "s3_endpoint_id"),
     ('private_endpoints = true\ns3_endpoint_id = "s3"', "s3_endpoint_id"),
     ('more_private_services = ["ECR"]', "more_private_services"),
-    ('additional_policy_arns = { all = "AdministratorAccess" }', "additional_policy_arns"),
+    ('iam_role_additional_policies = { all = "AdministratorAccess" }', "iam_role_additional_policies"),
     ('operator_role_arns = ["arn:aws:iam::123456789012:role/*"]', "operator_role_arns"),
     ('operator_role_arns = ["arn:aws:iam::123456789012:user/me"]', "operator_role_arns"),
     ("snapshot_minutes = -1", "snapshot_minutes"),
@@ -91,6 +111,8 @@ BAD = [
 
 @pytest.mark.parametrize("changes", GOOD)
 def test_good_values_are_taken(changes):
+    # What the example does not know would be taken as well.
+    assert set(re.findall(r"^(\w+) = ", changes, re.M)) <= set(variables())
     broken = plan(changes).broken()
     # The image of the answers is x86_64.
     assert [one for one in broken if "architecture" not in one] == []

@@ -107,7 +107,9 @@ def test_spot_and_mixed_instances_are_options(plan):
         ("terminate_hook_timeout = 60", "variable.terminate_hook_timeout"),
         ('settings = { endpoint = "a:6443" }', "variable.settings"),
         ('kubeadm_config = "-----BEGIN EC PRIVATE KEY-----"', "variable.kubeadm_config"),
-        ('additional_policy_arns = { all = "all" }', "module.role_policies.variable.additional_policy_arns"),
+        ('iam_role_additional_policies = { all = "all" }', "module.role_policies.variable.iam_role_additional_policies"),
+        ('iam_role_permissions_boundary = "bounds"', "variable.iam_role_permissions_boundary"),
+        ('pre_bootstrap_commands = [""]', "module.user_data.variable.pre_bootstrap_commands"),
         ('instance_types = ["m6g.large"]', "aws_launch_template.machine"),
     ],
 )
@@ -122,9 +124,9 @@ module "workers" {
   for_each = toset(["workers"])
 
   name               = "demo-workers"
-  cluster            = "demo"
+  cluster_name            = "demo"
   bucket             = "kubeboot-demo"
-  bucket_key_arn     = "arn:aws:kms:eu-central-1:123456789012:key/a"
+  bucket_kms_key_arn     = "arn:aws:kms:eu-central-1:123456789012:key/a"
   security_group_ids = ["sg-1"]
   subnet_ids         = ["subnet-1"]
   ami_id             = "ami-0123456789abcdef0"

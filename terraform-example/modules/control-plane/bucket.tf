@@ -5,12 +5,16 @@ resource "aws_s3_bucket" "control_plane" {
   # checkov:skip=CKV_AWS_18:who called is in CloudTrail's data events; a second bucket of logs would have to be guarded as well
   # checkov:skip=CKV_AWS_144:a copy in another Region would be a second record, and two records are two clusters
   # checkov:skip=CKV2_AWS_62:nobody waits for events: machines read the record itself
+  count = local.make_bucket
+
   bucket        = var.bucket
   force_destroy = var.allow_destroy
 }
 
 resource "aws_s3_bucket_public_access_block" "control_plane" {
-  bucket = aws_s3_bucket.control_plane.id
+  count = local.make_bucket
+
+  bucket = aws_s3_bucket.control_plane[0].id
 
   block_public_acls       = true
   block_public_policy     = true
@@ -19,7 +23,9 @@ resource "aws_s3_bucket_public_access_block" "control_plane" {
 }
 
 resource "aws_s3_bucket_ownership_controls" "control_plane" {
-  bucket = aws_s3_bucket.control_plane.id
+  count = local.make_bucket
+
+  bucket = aws_s3_bucket.control_plane[0].id
 
   rule {
     object_ownership = "BucketOwnerEnforced"
@@ -28,7 +34,9 @@ resource "aws_s3_bucket_ownership_controls" "control_plane" {
 
 # Earlier versions of the record say what happened, and mend a mistake.
 resource "aws_s3_bucket_versioning" "control_plane" {
-  bucket = aws_s3_bucket.control_plane.id
+  count = local.make_bucket
+
+  bucket = aws_s3_bucket.control_plane[0].id
 
   versioning_configuration {
     status = "Enabled"
@@ -38,7 +46,9 @@ resource "aws_s3_bucket_versioning" "control_plane" {
 # For 15 minutes after versioning is enabled S3 may not show objects that were just written, and its guide asks to write
 # none before. The first machine writes the record, and everybody trusts what S3 says of it. So that is waited for, once.
 resource "terraform_data" "versioning_settled" {
-  triggers_replace = aws_s3_bucket_versioning.control_plane.id
+  count = local.make_bucket
+
+  triggers_replace = aws_s3_bucket_versioning.control_plane[0].id
 
   provisioner "local-exec" {
     command = "sleep 900"
@@ -46,14 +56,16 @@ resource "terraform_data" "versioning_settled" {
 }
 
 resource "aws_s3_bucket_server_side_encryption_configuration" "control_plane" {
-  bucket = aws_s3_bucket.control_plane.id
+  count = local.make_bucket
+
+  bucket = aws_s3_bucket.control_plane[0].id
 
   rule {
     bucket_key_enabled = true
 
     apply_server_side_encryption_by_default {
       sse_algorithm     = "aws:kms"
-      kms_master_key_id = aws_kms_key.bucket.arn
+      kms_master_key_id = local.key_arns.bucket
     }
   }
 }
@@ -63,7 +75,9 @@ resource "aws_s3_bucket_server_side_encryption_configuration" "control_plane" {
 # an open fence. And none ends a registration that is not in control-plane/former/: those prove that there is a cluster.
 resource "aws_s3_bucket_lifecycle_configuration" "control_plane" {
   # checkov:skip=CKV_AWS_300:each rule does this; it looks for one without a prefix, and that one would reach the record
-  bucket = aws_s3_bucket.control_plane.id
+  count = local.make_bucket
+
+  bucket = aws_s3_bucket.control_plane[0].id
 
   dynamic "rule" {
     for_each = {
@@ -177,9 +191,20 @@ resource "aws_s3_bucket_lifecycle_configuration" "control_plane" {
 }
 
 resource "aws_s3_bucket_policy" "control_plane" {
-  bucket = aws_s3_bucket.control_plane.id
+  count = local.make_bucket
 
-  policy = jsonencode({
+  bucket = aws_s3_bucket.control_plane[0].id
+  policy = local.bucket_policy
+
+  depends_on = [aws_s3_bucket_public_access_block.control_plane]
+}
+
+locals {
+  # One that is there stays as it is, whoever has it. Its policy has to say the same: the output bucket_policy.
+  make_bucket = var.create_bucket ? 1 : 0
+  bucket_arn  = "arn:${local.partition}:s3:::${var.bucket}"
+
+  bucket_policy = jsonencode({
     Version = "2012-10-17"
     Statement = [
       {
@@ -187,7 +212,7 @@ resource "aws_s3_bucket_policy" "control_plane" {
         Effect    = "Deny"
         Principal = "*"
         Action    = "s3:*"
-        Resource  = [aws_s3_bucket.control_plane.arn, "${aws_s3_bucket.control_plane.arn}/*"]
+        Resource  = [local.bucket_arn, "${local.bucket_arn}/*"]
         Condition = { Bool = { "aws:SecureTransport" = "false" } }
       },
       {
@@ -197,8 +222,8 @@ resource "aws_s3_bucket_policy" "control_plane" {
         Principal = "*"
         Action    = ["s3:DeleteObject", "s3:DeleteObjectVersion"]
         Resource = [
-          "${aws_s3_bucket.control_plane.arn}/${local.record_key}",
-          "${aws_s3_bucket.control_plane.arn}/${local.prefix}/control-plane/pki/*",
+          "${local.bucket_arn}/${local.record_key}",
+          "${local.bucket_arn}/${local.prefix}/control-plane/pki/*",
         ]
       },
       {
@@ -207,7 +232,7 @@ resource "aws_s3_bucket_policy" "control_plane" {
         Effect    = "Deny"
         Principal = "*"
         Action    = "s3:PutObject"
-        Resource  = "${aws_s3_bucket.control_plane.arn}/${local.prefix}/control-plane/*"
+        Resource  = "${local.bucket_arn}/${local.prefix}/control-plane/*"
         Condition = { Null = { "s3:if-match" = "true", "s3:if-none-match" = "true" } }
       },
       {
@@ -216,7 +241,7 @@ resource "aws_s3_bucket_policy" "control_plane" {
         Effect    = "Deny"
         Principal = "*"
         Action    = ["s3:GetObject", "s3:GetObjectVersion"]
-        Resource  = "${aws_s3_bucket.control_plane.arn}/${local.prefix}/control-plane/pki/*"
+        Resource  = "${local.bucket_arn}/${local.prefix}/control-plane/pki/*"
         Condition = { ArnNotEquals = { "aws:PrincipalArn" = aws_iam_role.machine.arn } }
       },
       {
@@ -225,7 +250,7 @@ resource "aws_s3_bucket_policy" "control_plane" {
         Effect    = "Deny"
         Principal = "*"
         Action    = "s3:PutObject"
-        Resource  = "${aws_s3_bucket.control_plane.arn}/${local.prefix}/control-plane/pki/*"
+        Resource  = "${local.bucket_arn}/${local.prefix}/control-plane/pki/*"
         Condition = { Null = { "s3:if-none-match" = "true" } }
       },
       {
@@ -233,9 +258,9 @@ resource "aws_s3_bucket_policy" "control_plane" {
         Effect    = "Deny"
         Principal = "*"
         Action    = "s3:PutObject"
-        Resource  = "${aws_s3_bucket.control_plane.arn}/${local.prefix}/control-plane/pki/*"
+        Resource  = "${local.bucket_arn}/${local.prefix}/control-plane/pki/*"
         Condition = {
-          StringNotEquals = { "s3:x-amz-server-side-encryption-aws-kms-key-id" = aws_kms_key.pki.arn }
+          StringNotEquals = { "s3:x-amz-server-side-encryption-aws-kms-key-id" = local.key_arns.pki }
         }
       },
       {
@@ -246,7 +271,7 @@ resource "aws_s3_bucket_policy" "control_plane" {
         Effect    = "Deny"
         Principal = "*"
         Action    = "s3:PutObject"
-        Resource  = "${aws_s3_bucket.control_plane.arn}/${local.prefix}/*"
+        Resource  = "${local.bucket_arn}/${local.prefix}/*"
         Condition = { ArnNotEquals = { "aws:PrincipalArn" = concat([aws_iam_role.machine.arn], var.operator_role_arns) } }
       },
       {
@@ -255,7 +280,7 @@ resource "aws_s3_bucket_policy" "control_plane" {
         Effect    = "Deny"
         Principal = "*"
         Action    = "s3:PutObject"
-        Resource  = "${aws_s3_bucket.control_plane.arn}/${local.snapshots}*"
+        Resource  = "${local.bucket_arn}/${local.snapshots}*"
         Condition = {
           Null = { "s3:if-none-match" = "true" }
           Bool = { "s3:ObjectCreationOperation" = "true" }
@@ -267,7 +292,7 @@ resource "aws_s3_bucket_policy" "control_plane" {
         Effect    = "Deny"
         Principal = "*"
         Action    = "s3:PutObject"
-        Resource  = "${aws_s3_bucket.control_plane.arn}/${local.snapshots}*"
+        Resource  = "${local.bucket_arn}/${local.snapshots}*"
         Condition = { ArnNotEquals = { "aws:PrincipalArn" = aws_iam_role.machine.arn } }
       },
       {
@@ -275,10 +300,8 @@ resource "aws_s3_bucket_policy" "control_plane" {
         Effect    = "Deny"
         Principal = { AWS = aws_iam_role.machine.arn }
         Action    = ["s3:DeleteObject", "s3:DeleteObjectVersion"]
-        Resource  = "${aws_s3_bucket.control_plane.arn}/${local.snapshots}*"
+        Resource  = "${local.bucket_arn}/${local.snapshots}*"
       },
     ]
   })
-
-  depends_on = [aws_s3_bucket_public_access_block.control_plane]
 }

@@ -1,19 +1,30 @@
 # The one name under which the API servers are found, in front of a network load balancer.
 
+# Without create_load_balancer the name and what stands behind it are yours.
+
 locals {
-  zone_name = coalesce(var.zone_name, "${var.cluster}.internal")
-  host      = "api.${local.zone_name}"
-  endpoint  = "${local.host}:${local.port}"
+  make_load_balancer = var.create_load_balancer ? 1 : 0
+  make_zone          = var.create_load_balancer && var.create_zone ? 1 : 0
+
+  zone_name = coalesce(var.zone_name, "${var.cluster_name}.internal")
+  zone_id   = var.create_zone ? one(aws_route53_zone.private[*].zone_id) : var.zone_id
+  name_here = "api.${local.zone_name}"
+
+  endpoint      = var.create_load_balancer ? "${local.name_here}:${local.port}" : var.cluster_endpoint
+  host          = split(":", local.endpoint)[0]
+  endpoint_port = tonumber(split(":", local.endpoint)[1])
 }
 
 resource "aws_lb" "endpoint" {
   # checkov:skip=CKV_AWS_150:it is protected until the operator says allow_destroy
   # checkov:skip=CKV_AWS_91:network load balancers log TLS listeners only, and this one hands TLS through
+  count = local.make_load_balancer
+
   name               = local.name
   internal           = true
   load_balancer_type = "network"
   subnets            = var.subnet_ids
-  security_groups    = [aws_security_group.endpoint.id]
+  security_groups    = aws_security_group.endpoint[*].id
 
   # A zone whose machine is just being replaced still has an endpoint.
   enable_cross_zone_load_balancing = true
@@ -21,6 +32,8 @@ resource "aws_lb" "endpoint" {
 }
 
 resource "aws_lb_target_group" "api" {
+  count = local.make_load_balancer
+
   name     = local.name
   vpc_id   = var.vpc_id
   protocol = "TCP"
@@ -46,41 +59,40 @@ resource "aws_lb_target_group" "api" {
 }
 
 resource "aws_lb_listener" "api" {
-  load_balancer_arn = aws_lb.endpoint.arn
+  count = local.make_load_balancer
+
+  load_balancer_arn = aws_lb.endpoint[0].arn
   protocol          = "TCP"
   port              = local.port
 
   default_action {
     type             = "forward"
-    target_group_arn = aws_lb_target_group.api.arn
+    target_group_arn = aws_lb_target_group.api[0].arn
   }
 }
 
 resource "aws_route53_zone" "private" {
   # checkov:skip=CKV2_AWS_38:DNSSEC is for public zones
   # checkov:skip=CKV2_AWS_39:query logging is for public zones
+  count = local.make_zone
+
   name = local.zone_name
 
   vpc {
     vpc_id = var.vpc_id
   }
-
-  lifecycle {
-    precondition {
-      condition     = data.aws_vpc.control_plane.enable_dns_support && data.aws_vpc.control_plane.enable_dns_hostnames
-      error_message = "Private zones, and the names of the machines, need a VPC with DNS support and DNS host names: switch on both."
-    }
-  }
 }
 
 resource "aws_route53_record" "api" {
-  zone_id = aws_route53_zone.private.zone_id
-  name    = local.host
+  count = local.make_load_balancer
+
+  zone_id = local.zone_id
+  name    = local.name_here
   type    = "A"
 
   alias {
-    name    = aws_lb.endpoint.dns_name
-    zone_id = aws_lb.endpoint.zone_id
+    name    = aws_lb.endpoint[0].dns_name
+    zone_id = aws_lb.endpoint[0].zone_id
     # A second opinion on the targets' health would take the name away with the last of them.
     evaluate_target_health = false
   }

@@ -13,24 +13,27 @@ resource "terraform_data" "guard" {
     launch_hook     = aws_autoscaling_lifecycle_hook.launch.id
     launch_template = aws_launch_template.machine.id
 
-    bucket     = aws_s3_bucket.control_plane.arn
-    versioning = aws_s3_bucket_versioning.control_plane.id
-    key        = aws_kms_key.bucket.arn
-    key_pki    = aws_kms_key.pki.arn
-    key_disks  = aws_kms_key.volumes.arn
+    bucket     = one(aws_s3_bucket.control_plane[*].arn)
+    versioning = one(aws_s3_bucket_versioning.control_plane[*].id)
+    key        = one(aws_kms_key.bucket[*].arn)
+    key_pki    = one(aws_kms_key.pki[*].arn)
+    key_disks  = one(aws_kms_key.volumes[*].arn)
 
     role        = aws_iam_role.machine.unique_id
     profile     = aws_iam_instance_profile.machine.unique_id
     launch_role = aws_iam_service_linked_role.group.unique_id
 
-    balancer = aws_lb.endpoint.arn
-    listener = aws_lb_listener.api.arn
-    targets  = aws_lb_target_group.api.arn
-    zone     = aws_route53_zone.private.zone_id
-    name     = aws_route53_record.api.id
+    # Every certificate names it: with another endpoint no machine would come in any more.
+    endpoint = local.endpoint
+
+    balancer = one(aws_lb.endpoint[*].arn)
+    listener = one(aws_lb_listener.api[*].arn)
+    targets  = one(aws_lb_target_group.api[*].arn)
+    zone     = one(aws_route53_zone.private[*].zone_id)
+    name     = one(aws_route53_record.api[*].id)
 
     machines_group = aws_security_group.machines.id
-    endpoint_group = aws_security_group.endpoint.id
+    endpoint_group = one(aws_security_group.endpoint[*].id)
   }
 
   provisioner "local-exec" {
@@ -51,6 +54,7 @@ resource "terraform_data" "guard" {
     aws_vpc_security_group_egress_rule.workers_https,
     aws_vpc_security_group_egress_rule.workers_to_private_services,
     aws_vpc_security_group_egress_rule.workers_to_s3,
+    aws_vpc_security_group_egress_rule.workers_to_your_endpoint,
     aws_vpc_security_group_ingress_rule.with_workers,
     aws_vpc_security_group_ingress_rule.workers_to_private_services,
     aws_cloudwatch_event_target.snapshots,
@@ -70,10 +74,10 @@ resource "terraform_data" "guard" {
 resource "terraform_data" "machines_in_service" {
   count = var.wait_minutes > 0 ? 1 : 0
 
-  triggers_replace = [aws_autoscaling_group.control_plane.arn, var.size]
+  triggers_replace = [aws_autoscaling_group.control_plane.arn, var.instance_count]
 
   provisioner "local-exec" {
-    command = "sh '${path.module}/wait-for-machines.sh' ${local.name} ${local.region} ${var.size} ${var.wait_minutes}"
+    command = "sh '${path.module}/wait-for-machines.sh' ${local.name} ${local.region} ${var.instance_count} ${var.wait_minutes}"
   }
 
   depends_on = [terraform_data.guard]

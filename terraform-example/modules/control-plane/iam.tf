@@ -1,7 +1,8 @@
 # What a machine may do. The project's tests run kubeboot with exactly these policies, and take each action away once.
 
 resource "aws_iam_role" "machine" {
-  name = local.name
+  name                 = local.name
+  permissions_boundary = var.iam_role_permissions_boundary
 
   assume_role_policy = jsonencode({
     Version = "2012-10-17"
@@ -52,15 +53,15 @@ resource "aws_iam_role_policy" "kubeboot" {
         Sid      = "SeeTheBucket"
         Effect   = "Allow"
         Action   = ["s3:GetBucketVersioning", "s3:ListBucket"]
-        Resource = distinct([aws_s3_bucket.control_plane.arn, local.snapshots_arn])
+        Resource = distinct([local.bucket_arn, local.snapshots_arn])
       },
       {
         Sid    = "ReadAndWrite"
         Effect = "Allow"
         Action = ["s3:GetObject", "s3:PutObject"]
         Resource = [
-          "${aws_s3_bucket.control_plane.arn}/${local.prefix}/control-plane/*",
-          "${aws_s3_bucket.control_plane.arn}/${local.prefix}/join/*",
+          "${local.bucket_arn}/${local.prefix}/control-plane/*",
+          "${local.bucket_arn}/${local.prefix}/join/*",
         ]
       },
       {
@@ -68,7 +69,7 @@ resource "aws_iam_role_policy" "kubeboot" {
         Sid       = "RemoveFinishedRegistrations"
         Effect    = "Allow"
         Action    = "s3:DeleteObject"
-        Resource  = "${aws_s3_bucket.control_plane.arn}/${local.prefix}/control-plane/nodes/i-*"
+        Resource  = "${local.bucket_arn}/${local.prefix}/control-plane/nodes/i-*"
         Condition = { Null = { "s3:if-match" = "false" } }
       },
       {
@@ -76,7 +77,7 @@ resource "aws_iam_role_policy" "kubeboot" {
         Sid      = "RemoveScratchObjects"
         Effect   = "Allow"
         Action   = "s3:DeleteObject"
-        Resource = "${aws_s3_bucket.control_plane.arn}/${local.prefix}/control-plane/nodes/check-*"
+        Resource = "${local.bucket_arn}/${local.prefix}/control-plane/nodes/check-*"
       },
       {
         # Snapshots are made and read, and neither overwritten nor deleted.
@@ -105,7 +106,7 @@ resource "aws_iam_role_policy" "kubeboot" {
         Sid       = "UseTheBucketsKey"
         Effect    = "Allow"
         Action    = ["kms:Decrypt", "kms:GenerateDataKey"]
-        Resource  = aws_kms_key.bucket.arn
+        Resource  = local.key_arns.bucket
         Condition = { StringEquals = { "kms:ViaService" = local.s3_service } }
       },
     ]
@@ -115,12 +116,12 @@ resource "aws_iam_role_policy" "kubeboot" {
 module "role_policies" {
   source = "../role-policies"
 
-  role                   = aws_iam_role.machine.name
-  partition              = local.partition
-  region                 = local.region
-  account                = local.account
-  kubeboot_package_url   = var.kubeboot_package_url
-  session_manager        = var.session_manager
-  source_dest_check      = lookup(var.settings, "source_dest_check", "")
-  additional_policy_arns = var.additional_policy_arns
+  role                         = aws_iam_role.machine.name
+  partition                    = local.partition
+  region                       = local.region
+  account                      = local.account
+  kubeboot_package_url         = var.kubeboot_package_url
+  session_manager              = var.session_manager
+  source_dest_check            = lookup(var.settings, "source_dest_check", "")
+  iam_role_additional_policies = var.iam_role_additional_policies
 }

@@ -1,21 +1,22 @@
 # Three keys, because three kinds of people need them: whoever may look at the cluster's state, the machines alone, and
-# Auto Scaling. (A fourth, for snapshots in a bucket of their own, is in snapshots.tf.)
+# Auto Scaling. (A fourth, for snapshots in a bucket of their own, is in snapshots.tf.) One that is there already is taken as
+# it is, and its own policy has to say what stands here: the output kms_key_policies.
 
 # For everything in the bucket but the bundles of CA keys. IAM decides who may use it, as it does for the bucket.
 resource "aws_kms_key" "bucket" {
-  description             = "State of the control plane of ${var.cluster}"
+  count = local.make_key.bucket
+
+  description             = "State of the control plane of ${var.cluster_name}"
   enable_key_rotation     = true
   deletion_window_in_days = 30
-
-  policy = jsonencode({
-    Version   = "2012-10-17"
-    Statement = [local.key_by_iam]
-  })
+  policy                  = local.key_of_bucket
 }
 
 # For the CA keys.
 resource "aws_kms_key" "pki" {
-  description             = "CA keys of ${var.cluster}"
+  count = local.make_key.pki
+
+  description             = "CA keys of ${var.cluster_name}"
   enable_key_rotation     = true
   deletion_window_in_days = 30
   policy                  = local.key_of_machines
@@ -24,42 +25,19 @@ resource "aws_kms_key" "pki" {
 # For the machines' disks: etcd's data among it. Auto Scaling launches the machines, so it needs the key; under its
 # common service-linked role it would be every group of the account that may use it.
 resource "aws_kms_key" "volumes" {
-  description             = "Disks of the control plane of ${var.cluster}"
+  count = local.make_key.volumes
+
+  description             = "Disks of the control plane of ${var.cluster_name}"
   enable_key_rotation     = true
   deletion_window_in_days = 30
-
-  policy = jsonencode({
-    Version = "2012-10-17"
-    Statement = [
-      local.key_by_iam,
-      {
-        Sid       = "AutoScalingUsesIt"
-        Effect    = "Allow"
-        Principal = { AWS = aws_iam_service_linked_role.group.arn }
-        Action    = ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey*", "kms:ReEncrypt*"]
-        Resource  = "*"
-      },
-      {
-        Sid       = "AutoScalingLetsEbsUseIt"
-        Effect    = "Allow"
-        Principal = { AWS = aws_iam_service_linked_role.group.arn }
-        Action    = "kms:CreateGrant"
-        Resource  = "*"
-        Condition = { Bool = { "kms:GrantIsForAWSResource" = "true" } }
-      },
-    ]
-  })
+  policy                  = local.key_of_volumes
 }
 
 resource "aws_kms_alias" "this" {
-  for_each = {
-    bucket  = aws_kms_key.bucket.key_id
-    pki     = aws_kms_key.pki.key_id
-    volumes = aws_kms_key.volumes.key_id
-  }
+  for_each = toset([for name in ["bucket", "pki", "volumes"] : name if local.make_key[name] > 0])
 
   name          = "alias/${local.name}-${each.key}"
-  target_key_id = each.value
+  target_key_id = local.key_arns[each.key]
 }
 
 resource "aws_iam_service_linked_role" "group" {
@@ -69,6 +47,18 @@ resource "aws_iam_service_linked_role" "group" {
 }
 
 locals {
+  make_key = { for name in ["bucket", "pki", "volumes", "snapshots"] : name => contains(keys(var.kms_key_arns), name) ? 0 : 1 }
+
+  key_arns = merge(
+    {
+      bucket    = one(aws_kms_key.bucket[*].arn)
+      pki       = one(aws_kms_key.pki[*].arn)
+      volumes   = one(aws_kms_key.volumes[*].arn)
+      snapshots = one(aws_kms_key.snapshots[*].arn)
+    },
+    var.kms_key_arns,
+  )
+
   account_arn = "arn:${local.partition}:iam::${local.account}:root"
   s3_service  = "s3.${local.region}.${data.aws_partition.current.dns_suffix}"
 
@@ -111,6 +101,33 @@ locals {
         Action    = ["kms:Decrypt", "kms:GenerateDataKey"]
         Resource  = "*"
         Condition = { StringEquals = { "kms:ViaService" = local.s3_service } }
+      },
+    ]
+  })
+
+  key_of_bucket = jsonencode({
+    Version   = "2012-10-17"
+    Statement = [local.key_by_iam]
+  })
+
+  key_of_volumes = jsonencode({
+    Version = "2012-10-17"
+    Statement = [
+      local.key_by_iam,
+      {
+        Sid       = "AutoScalingUsesIt"
+        Effect    = "Allow"
+        Principal = { AWS = aws_iam_service_linked_role.group.arn }
+        Action    = ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey*", "kms:ReEncrypt*"]
+        Resource  = "*"
+      },
+      {
+        Sid       = "AutoScalingLetsEbsUseIt"
+        Effect    = "Allow"
+        Principal = { AWS = aws_iam_service_linked_role.group.arn }
+        Action    = "kms:CreateGrant"
+        Resource  = "*"
+        Condition = { Bool = { "kms:GrantIsForAWSResource" = "true" } }
       },
     ]
   })

@@ -24,7 +24,7 @@ resource "aws_launch_template" "machine" {
 
   network_interfaces {
     associate_public_ip_address = false
-    security_groups             = [aws_security_group.machines.id]
+    security_groups             = concat([aws_security_group.machines.id], var.additional_security_group_ids)
     delete_on_termination       = true
   }
 
@@ -37,7 +37,7 @@ resource "aws_launch_template" "machine" {
       iops                  = var.root_volume.iops
       throughput            = var.root_volume.throughput
       encrypted             = true
-      kms_key_id            = aws_kms_key.volumes.arn
+      kms_key_id            = local.key_arns.volumes
       delete_on_termination = true
     }
   }
@@ -52,7 +52,7 @@ resource "aws_launch_template" "machine" {
 
     content {
       resource_type = tag_specifications.value
-      tags          = { "kubeboot-cluster" = var.cluster, Name = local.name }
+      tags          = { "kubeboot-cluster" = var.cluster_name, Name = local.name }
     }
   }
 
@@ -86,16 +86,16 @@ resource "aws_autoscaling_group" "control_plane" {
   }
 
   # Not elastic: the number of voters is a decision.
-  min_size         = var.size
-  max_size         = var.size
-  desired_capacity = var.size
+  min_size         = var.instance_count
+  max_size         = var.instance_count
+  desired_capacity = var.instance_count
 
   launch_template {
     id      = aws_launch_template.machine.id
     version = aws_launch_template.machine.latest_version
   }
 
-  target_group_arns = [aws_lb_target_group.api.arn]
+  target_group_arns = concat(aws_lb_target_group.api[*].arn, var.target_group_arns)
 
   # EC2 and not ELB, although there is a load balancer: when etcd loses its quorum, /readyz answers 500 on the machines
   # that are left, too, and Auto Scaling would terminate the survivors, and with them the data.
@@ -188,6 +188,11 @@ resource "aws_autoscaling_group" "control_plane" {
       condition     = alltrue([for subnet in data.aws_subnet.control_plane : subnet.vpc_id == var.vpc_id])
       error_message = "The subnet_ids are not all in the VPC ${var.vpc_id}."
     }
+
+    precondition {
+      condition     = data.aws_vpc.control_plane.enable_dns_support && data.aws_vpc.control_plane.enable_dns_hostnames
+      error_message = "Private zones, and the names of the machines, need a VPC with DNS support and DNS host names: switch on both."
+    }
   }
 
   # A machine that boots before what it needs is there meets denials and names that nobody knows. The other way round,
@@ -208,6 +213,7 @@ resource "aws_autoscaling_group" "control_plane" {
     aws_vpc_security_group_egress_rule.machines_to_endpoint,
     aws_vpc_security_group_egress_rule.to_private_services,
     aws_vpc_security_group_egress_rule.to_s3,
+    aws_vpc_security_group_egress_rule.to_your_endpoint,
     aws_vpc_security_group_ingress_rule.among_machines,
     aws_vpc_security_group_ingress_rule.clients,
     aws_vpc_security_group_ingress_rule.endpoint_to_machines,
@@ -277,6 +283,6 @@ locals {
 check "image_key" {
   assert {
     condition     = length(local.encrypted_snapshots) == 0
-    error_message = "Disks of the image ${var.ami_id} are encrypted (${join(", ", local.encrypted_snapshots)}). If that is by a key of your own, the role that launches the machines (output launch_role) needs a grant of it, or no machine starts: docs/terraform.md, An encrypted image."
+    error_message = "Disks of the image ${var.ami_id} are encrypted (${join(", ", local.encrypted_snapshots)}). If that is by a key of your own, the role that launches the machines (output launch_role_arn) needs a grant of it, or no machine starts: docs/terraform.md, An encrypted image."
   }
 }

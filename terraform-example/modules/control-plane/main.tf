@@ -15,14 +15,14 @@
 #   private.tf        the variant without internet access
 
 locals {
-  name      = "${var.cluster}-control-plane"
+  name      = "${var.cluster_name}-control-plane"
   account   = data.aws_caller_identity.current.account_id
   partition = data.aws_partition.current.partition
   region    = data.aws_region.current.region
   zones     = distinct([for subnet in data.aws_subnet.control_plane : subnet.availability_zone])
 
   # Every object of the cluster is below this folder, as in kubeboot's setting `prefix`.
-  prefix     = var.cluster
+  prefix     = var.cluster_name
   record_key = "${local.prefix}/control-plane/cluster.json"
 
   port = 6443
@@ -30,5 +30,5 @@ locals {
   # The name without which the group is not known to the policies and to the record.
   group_arn = "arn:${local.partition}:autoscaling:${local.region}:${local.account}:autoScalingGroup:*:autoScalingGroupName/${local.name}"
 
-  tags = merge(var.tags, { "kubeboot-cluster" = var.cluster })
+  tags = merge(var.tags, { "kubeboot-cluster" = var.cluster_name })
 }

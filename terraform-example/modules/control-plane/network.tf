@@ -3,15 +3,17 @@
 resource "aws_security_group" "machines" {
   # checkov:skip=CKV2_AWS_5:the launch template attaches it
   name        = local.name
-  description = "Machines of the control plane of ${var.cluster}"
+  description = "Machines of the control plane of ${var.cluster_name}"
   vpc_id      = var.vpc_id
 
   tags = { Name = local.name }
 }
 
 resource "aws_security_group" "endpoint" {
+  count = local.make_load_balancer
+
   name        = "${local.name}-endpoint"
-  description = "Load balancer before the API servers of ${var.cluster}"
+  description = "Load balancer before the API servers of ${var.cluster_name}"
   vpc_id      = var.vpc_id
 
   tags = { Name = "${local.name}-endpoint" }
@@ -52,10 +54,11 @@ resource "aws_vpc_security_group_egress_rule" "among_machines" {
   to_port                      = each.value.to_port
 }
 
+# Where no load balancer is made, clients reach the machines themselves, or by what you have put in between.
 resource "aws_vpc_security_group_ingress_rule" "clients" {
-  for_each = toset(var.api_client_cidrs)
+  for_each = toset(var.allowed_cidr_blocks)
 
-  security_group_id = aws_security_group.endpoint.id
+  security_group_id = var.create_load_balancer ? aws_security_group.endpoint[0].id : aws_security_group.machines.id
   cidr_ipv4         = each.value
   description       = "API clients"
   ip_protocol       = "tcp"
@@ -65,7 +68,9 @@ resource "aws_vpc_security_group_ingress_rule" "clients" {
 
 # The machines use the endpoint as everybody else does, wherever their addresses are.
 resource "aws_vpc_security_group_ingress_rule" "machines_to_endpoint" {
-  security_group_id            = aws_security_group.endpoint.id
+  count = local.make_load_balancer
+
+  security_group_id            = aws_security_group.endpoint[0].id
   referenced_security_group_id = aws_security_group.machines.id
   description                  = "API clients on the machines"
   ip_protocol                  = "tcp"
@@ -74,8 +79,10 @@ resource "aws_vpc_security_group_ingress_rule" "machines_to_endpoint" {
 }
 
 resource "aws_vpc_security_group_egress_rule" "machines_to_endpoint" {
+  count = local.make_load_balancer
+
   security_group_id            = aws_security_group.machines.id
-  referenced_security_group_id = aws_security_group.endpoint.id
+  referenced_security_group_id = aws_security_group.endpoint[0].id
   description                  = "The endpoint"
   ip_protocol                  = "tcp"
   from_port                    = local.port
@@ -83,7 +90,9 @@ resource "aws_vpc_security_group_egress_rule" "machines_to_endpoint" {
 }
 
 resource "aws_vpc_security_group_egress_rule" "endpoint_to_machines" {
-  security_group_id            = aws_security_group.endpoint.id
+  count = local.make_load_balancer
+
+  security_group_id            = aws_security_group.endpoint[0].id
   referenced_security_group_id = aws_security_group.machines.id
   description                  = "API servers, and their health"
   ip_protocol                  = "tcp"
@@ -92,12 +101,26 @@ resource "aws_vpc_security_group_egress_rule" "endpoint_to_machines" {
 }
 
 resource "aws_vpc_security_group_ingress_rule" "endpoint_to_machines" {
+  count = local.make_load_balancer
+
   security_group_id            = aws_security_group.machines.id
-  referenced_security_group_id = aws_security_group.endpoint.id
+  referenced_security_group_id = aws_security_group.endpoint[0].id
   description                  = "The load balancer"
   ip_protocol                  = "tcp"
   from_port                    = local.port
   to_port                      = local.port
+}
+
+# The way to an endpoint of your own, which lies in these ranges.
+resource "aws_vpc_security_group_egress_rule" "to_your_endpoint" {
+  for_each = var.create_load_balancer ? [] : toset(var.allowed_cidr_blocks)
+
+  security_group_id = aws_security_group.machines.id
+  cidr_ipv4         = each.value
+  description       = "The endpoint"
+  ip_protocol       = "tcp"
+  from_port         = local.endpoint_port
+  to_port           = local.endpoint_port
 }
 
 # AWS, and registries of images. Without internet access: the VPC endpoints in private.tf instead.

@@ -49,7 +49,7 @@ resource "aws_vpc_endpoint" "s3" {
       Principal = "*"
       Action    = "s3:*"
       Resource = concat(
-        [aws_s3_bucket.control_plane.arn, "${aws_s3_bucket.control_plane.arn}/*"],
+        [local.bucket_arn, "${local.bucket_arn}/*"],
         local.own_bucket ? [local.snapshots_arn, "${local.snapshots_arn}/*"] : [],
         local.package_bucket,
         local.ecr_layers,
@@ -77,7 +77,7 @@ resource "aws_security_group" "private_services" {
   count = local.private
 
   name        = "${local.name}-private-services"
-  description = "VPC endpoints for the control plane of ${var.cluster}"
+  description = "VPC endpoints for the control plane of ${var.cluster_name}"
   vpc_id      = var.vpc_id
 
   tags = { Name = "${local.name}-private-services" }

@@ -18,7 +18,7 @@ locals {
     { snapshot_interval = "${var.snapshot_minutes}m" },
     local.own_bucket ? {
       snapshot_location   = "s3://${local.snapshot_bucket}/${local.prefix}"
-      snapshot_kms_key_id = aws_kms_key.snapshots[0].arn
+      snapshot_kms_key_id = local.key_arns.snapshots
     } : {},
   )
 
@@ -90,7 +90,7 @@ resource "aws_s3_bucket_server_side_encryption_configuration" "snapshots" {
 
     apply_server_side_encryption_by_default {
       sse_algorithm     = "aws:kms"
-      kms_master_key_id = aws_kms_key.snapshots[0].arn
+      kms_master_key_id = local.key_arns.snapshots
     }
   }
 }
@@ -191,9 +191,9 @@ resource "aws_s3_bucket_policy" "snapshots" {
 
 # As the one for the CA keys: the account may manage this key but not use it.
 resource "aws_kms_key" "snapshots" {
-  count = local.own_bucket ? 1 : 0
+  count = local.own_bucket ? local.make_key.snapshots : 0
 
-  description             = "Snapshots of etcd of ${var.cluster}"
+  description             = "Snapshots of etcd of ${var.cluster_name}"
   enable_key_rotation     = true
   deletion_window_in_days = 30
   policy                  = local.key_of_machines
@@ -201,10 +201,11 @@ resource "aws_kms_key" "snapshots" {
 
 # The alarm. S3 tells EventBridge of every new object, the manifests among them are logged, and the log group counts them.
 
+# A bucket that was there before may have notifications of its own, and this would end them.
 resource "aws_s3_bucket_notification" "snapshots" {
-  count = local.snapshot_alarm
+  count = local.own_bucket || var.create_bucket ? local.snapshot_alarm : 0
 
-  bucket      = local.own_bucket ? aws_s3_bucket.snapshots[0].id : aws_s3_bucket.control_plane.id
+  bucket      = local.own_bucket ? aws_s3_bucket.snapshots[0].id : aws_s3_bucket.control_plane[0].id
   eventbridge = true
 }
 
@@ -212,7 +213,7 @@ resource "aws_cloudwatch_event_rule" "snapshots" {
   count = local.snapshot_alarm
 
   name        = "${local.name}-snapshots"
-  description = "Snapshots of etcd of ${var.cluster} that were saved"
+  description = "Snapshots of etcd of ${var.cluster_name} that were saved"
 
   event_pattern = jsonencode({
     source        = ["aws.s3"]
@@ -265,7 +266,7 @@ resource "aws_cloudwatch_metric_alarm" "snapshots" {
   count = local.snapshot_alarm
 
   alarm_name          = "${local.name}-snapshots"
-  alarm_description   = "No snapshot of etcd of ${var.cluster} was saved: kubeboot status on a machine says why. While the cluster hibernates nothing is saved, and this alarm stands."
+  alarm_description   = "No snapshot of etcd of ${var.cluster_name} was saved: kubeboot status on a machine says why. While the cluster hibernates nothing is saved, and this alarm stands."
   namespace           = "AWS/Logs"
   metric_name         = "IncomingLogEvents"
   dimensions          = { LogGroupName = aws_cloudwatch_log_group.snapshots[0].name }

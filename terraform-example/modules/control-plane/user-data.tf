@@ -7,13 +7,13 @@ locals {
   # docs/configuration.md. The number of machines is not among them: kubeboot asks the group.
   settings = merge(
     {
-      cluster     = var.cluster
+      cluster     = var.cluster_name
       bucket      = var.bucket
       prefix      = local.prefix
       endpoint    = local.endpoint
       region      = local.region
       group       = local.name
-      kms_key_id  = aws_kms_key.pki.arn
+      kms_key_id  = local.key_arns.pki
       launch_hook = local.launch_hook
       # Also without the hook: it may be added later, for the machines that run then.
       terminate_hook = local.terminate_hook
@@ -31,4 +31,5 @@ module "user_data" {
   kubeboot_package_url    = var.kubeboot_package_url
   kubeboot_package_sha256 = var.kubeboot_package_sha256
   start                   = var.start
+  pre_bootstrap_commands  = var.pre_bootstrap_commands
 }

@@ -1,23 +1,50 @@
 # Each variable, its default and what it is good for: docs/terraform.md, which a test compares with this file.
 
-variable "cluster" {
+variable "cluster_name" {
   description = "The cluster's name. Everything that is made carries it, and it is the folder in the bucket."
   type        = string
 
   # Load balancers have the shortest names: 32 characters, "-control-plane" among them.
   validation {
-    condition     = can(regex("^[a-z]([a-z0-9-]{0,16}[a-z0-9])?$", var.cluster)) && !strcontains(var.cluster, "--")
-    error_message = "The cluster must be a name of at most 18 lower-case letters, digits and single '-', beginning with a letter."
+    condition     = can(regex("^[a-z]([a-z0-9-]{0,16}[a-z0-9])?$", var.cluster_name)) && !strcontains(var.cluster_name, "--")
+    error_message = "The cluster_name must be one of at most 18 lower-case letters, digits and single '-', beginning with a letter."
   }
 }
 
 variable "bucket" {
-  description = "The name of the bucket that is made for the cluster record and the CA keys."
+  description = "The name of the bucket for the cluster record and the CA keys, which is made unless create_bucket says otherwise."
   type        = string
 
   validation {
     condition     = can(regex("^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$", var.bucket))
     error_message = "The bucket must be a name of 3 to 63 lower-case letters, digits and '-'."
+  }
+}
+
+variable "create_bucket" {
+  description = "Whether the bucket is made. One that is there stays as it is (docs/terraform.md, What you bring)."
+  type        = bool
+  default     = true
+}
+
+variable "kms_key_arns" {
+  description = "KMS keys that there are already, by what they are for: bucket, pki, volumes, snapshots. What is not among them is made."
+  type        = map(string)
+  default     = {}
+
+  validation {
+    condition     = length(setsubtract(keys(var.kms_key_arns), ["bucket", "pki", "volumes", "snapshots"])) == 0
+    error_message = "The kms_key_arns must be for bucket, pki, volumes or snapshots."
+  }
+
+  validation {
+    condition     = alltrue([for arn in values(var.kms_key_arns) : can(regex("^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[a-z0-9-]+$", arn))])
+    error_message = "The kms_key_arns must be ARNs of keys, and of no aliases."
+  }
+
+  validation {
+    condition     = var.create_bucket || contains(keys(var.kms_key_arns), "bucket")
+    error_message = "The kms_key_arns must name the key under which a bucket that is there keeps its objects, as bucket."
   }
 }
 
@@ -51,14 +78,14 @@ variable "ami_id" {
   }
 }
 
-variable "size" {
+variable "instance_count" {
   description = "How many machines. Three can lose one of them, five can lose two."
   type        = number
   default     = 3
 
   validation {
-    condition     = contains([3, 5], var.size)
-    error_message = "The size must be 3 or 5."
+    condition     = contains([3, 5], var.instance_count)
+    error_message = "The instance_count must be 3 or 5."
   }
 }
 
@@ -70,6 +97,17 @@ variable "instance_type" {
   validation {
     condition     = can(regex("^[a-z][a-z0-9-]*\\.[a-z0-9-]+$", var.instance_type))
     error_message = "The instance_type must be an instance type, such as m6i.large."
+  }
+}
+
+variable "additional_security_group_ids" {
+  description = "More security groups of the machines."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for id in var.additional_security_group_ids : startswith(id, "sg-")])
+    error_message = "The additional_security_group_ids must be IDs of security groups."
   }
 }
 
@@ -121,13 +159,58 @@ variable "refresh" {
 }
 
 variable "zone_name" {
-  description = "The private DNS zone that is made for the VPC: CLUSTER.internal unless given. The endpoint is api.ZONE:6443."
+  description = "The name of the private DNS zone for the VPC: CLUSTER.internal unless given. The endpoint is api.ZONE:6443."
   type        = string
   default     = null
 
   validation {
     condition     = var.zone_name == null ? true : can(regex("^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\\.)+[a-z]{2,63}$", var.zone_name))
     error_message = "The zone_name must be a DNS name in lower case, such as demo.internal."
+  }
+}
+
+variable "create_zone" {
+  description = "Whether the private DNS zone is made."
+  type        = bool
+  default     = true
+}
+
+variable "zone_id" {
+  description = "A zone that is there already, in place of one that is made: with zone_name, and without create_zone only."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.create_zone == (var.zone_id == null) && (var.create_zone || var.zone_name != null)
+    error_message = "The zone_id must be given with zone_name where create_zone is false, and only there."
+  }
+}
+
+variable "create_load_balancer" {
+  description = "Whether a load balancer and its name are made. Without, the endpoint is the one that cluster_endpoint names."
+  type        = bool
+  default     = true
+}
+
+variable "cluster_endpoint" {
+  description = "The endpoint of your own, host:port, where create_load_balancer is false."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.create_load_balancer ? var.cluster_endpoint == null : can(regex("^[a-z0-9][a-z0-9.-]*:[1-9][0-9]{0,4}$", var.cluster_endpoint))
+    error_message = "The cluster_endpoint must be a name and a port, such as api.demo.example.com:6443, where create_load_balancer is false, and only there."
+  }
+}
+
+variable "target_group_arns" {
+  description = "More target groups for the machines: those of a load balancer of your own."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for arn in var.target_group_arns : can(regex("^arn:[a-z-]+:elasticloadbalancing:[a-z0-9-]+:[0-9]{12}:targetgroup/", arn))])
+    error_message = "The target_group_arns must be ARNs of target groups."
   }
 }
 
@@ -142,14 +225,20 @@ variable "health_check" {
   }
 }
 
-variable "api_client_cidrs" {
+variable "allowed_cidr_blocks" {
   description = "Who may reach the endpoint besides the machines and workers, by IPv4 ranges."
   type        = list(string)
   default     = []
 
   validation {
-    condition     = alltrue([for cidr in var.api_client_cidrs : can(cidrnetmask(cidr))])
-    error_message = "The api_client_cidrs must be IPv4 ranges, such as 10.0.0.0/16."
+    condition     = alltrue([for cidr in var.allowed_cidr_blocks : can(cidrnetmask(cidr))])
+    error_message = "The allowed_cidr_blocks must be IPv4 ranges, such as 10.0.0.0/16."
+  }
+
+  # By these alone the machines themselves reach an endpoint that is not made here.
+  validation {
+    condition     = var.create_load_balancer || length(var.allowed_cidr_blocks) > 0
+    error_message = "The allowed_cidr_blocks must name the ranges of the endpoint and of its clients where create_load_balancer is false."
   }
 }
 
@@ -249,6 +338,12 @@ variable "start" {
   default     = "unit"
 }
 
+variable "pre_bootstrap_commands" {
+  description = "Commands of sh that run as root before kubeboot, at the first boot. kubeboot does not start until they have succeeded."
+  type        = list(string)
+  default     = []
+}
+
 variable "launch_hook_timeout" {
   description = "Seconds until a machine that kubeboot does not keep in its launch hook any more is given up (machines.tf)."
   type        = number
@@ -323,10 +418,21 @@ variable "more_private_services" {
   }
 }
 
-variable "additional_policy_arns" {
+variable "iam_role_additional_policies" {
   description = "More IAM policies for the machines' role: ARNs by names of your own, such as ccm for that of a cloud controller manager."
   type        = map(string)
   default     = {}
+}
+
+variable "iam_role_permissions_boundary" {
+  description = "The ARN of the policy that bounds the machines' role."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.iam_role_permissions_boundary == null ? true : can(regex("^arn:[a-z-]+:iam::", var.iam_role_permissions_boundary))
+    error_message = "The iam_role_permissions_boundary must be the ARN of an IAM policy."
+  }
 }
 
 variable "operator_role_arns" {

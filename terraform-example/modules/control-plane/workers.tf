@@ -3,18 +3,18 @@
 
 resource "aws_security_group" "workers" {
   # checkov:skip=CKV2_AWS_5:the launch templates of workers attach it
-  name        = "${var.cluster}-workers"
-  description = "Workers of ${var.cluster}"
+  name        = "${var.cluster_name}-workers"
+  description = "Workers of ${var.cluster_name}"
   vpc_id      = var.vpc_id
 
-  tags = { Name = "${var.cluster}-workers" }
+  tags = { Name = "${var.cluster_name}-workers" }
 }
 
 locals {
   security_groups = {
     machines = aws_security_group.machines.id
     workers  = aws_security_group.workers.id
-    endpoint = aws_security_group.endpoint.id
+    endpoint = one(aws_security_group.endpoint[*].id)
   }
 
   both_ways = [["machines", "workers"], ["workers", "machines"], ["workers", "workers"]]
@@ -23,8 +23,8 @@ locals {
   # servers by the machines' own addresses, which stand behind the service `kubernetes`.
   with_workers = merge(
     {
-      "endpoint" = { from = "workers", to = "endpoint", protocol = "tcp", from_port = local.port, to_port = local.port }
-      "api"      = { from = "workers", to = "machines", protocol = "tcp", from_port = local.port, to_port = local.port }
+      for to in var.create_load_balancer ? ["endpoint", "machines"] : ["machines"] : "api, workers to ${to}" =>
+      { from = "workers", to = to, protocol = "tcp", from_port = local.port, to_port = local.port }
     },
     {
       for way in local.both_ways : "kubelet, ${way[0]} to ${way[1]}" =>
@@ -62,6 +62,17 @@ resource "aws_vpc_security_group_egress_rule" "with_workers" {
   ip_protocol                  = each.value.protocol
   from_port                    = each.value.from_port
   to_port                      = each.value.to_port
+}
+
+resource "aws_vpc_security_group_egress_rule" "workers_to_your_endpoint" {
+  for_each = var.create_load_balancer ? [] : toset(var.allowed_cidr_blocks)
+
+  security_group_id = aws_security_group.workers.id
+  cidr_ipv4         = each.value
+  description       = "The endpoint"
+  ip_protocol       = "tcp"
+  from_port         = local.endpoint_port
+  to_port           = local.endpoint_port
 }
 
 resource "aws_vpc_security_group_egress_rule" "workers_https" {

@@ -57,7 +57,7 @@ resource "aws_iam_role_policy" "this" {
 
 # By names that are known beforehand: the ARN of a policy that is made along with this is not.
 resource "aws_iam_role_policy_attachment" "additional" {
-  for_each = var.additional_policy_arns
+  for_each = var.iam_role_additional_policies
 
   role       = var.role
   policy_arn = each.value

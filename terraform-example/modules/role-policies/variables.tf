@@ -33,12 +33,12 @@ variable "source_dest_check" {
   type        = string
 }
 
-variable "additional_policy_arns" {
+variable "iam_role_additional_policies" {
   description = "More IAM policies for the role: ARNs by names of your own."
   type        = map(string)
 
   validation {
-    condition     = alltrue([for arn in values(var.additional_policy_arns) : can(regex("^arn:[a-z-]+:iam::", arn))])
-    error_message = "The additional_policy_arns must be ARNs of IAM policies."
+    condition     = alltrue([for arn in values(var.iam_role_additional_policies) : can(regex("^arn:[a-z-]+:iam::", arn))])
+    error_message = "The iam_role_additional_policies must be ARNs of IAM policies."
   }
 }

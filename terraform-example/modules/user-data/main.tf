@@ -9,6 +9,7 @@ locals {
   settings_file  = "/etc/kubeboot/config.toml"
   kubeadm_file   = "/etc/kubeboot/kubeadm.yaml"
   installer_file = "/usr/local/sbin/install-kubeboot"
+  before_file    = "/usr/local/sbin/before-kubeboot"
 
   # docs/configuration.md.
   settings = merge(var.kubeadm_config == "" ? {} : { kubeadm_config = local.kubeadm_file }, var.settings)
@@ -25,12 +26,34 @@ locals {
       permissions = "0600"
       content     = var.kubeadm_config
     }],
+    local.before == "" ? [] : [{
+      path        = local.before_file
+      permissions = "0755"
+      content     = local.before
+    }],
     var.kubeboot_package_url == "" ? [] : [{
       path        = local.installer_file
       permissions = "0755"
       content     = file("${path.module}/install-kubeboot.sh")
     }],
   )
+
+  # Once on each machine. Where one fails nothing follows, and all of them are run again.
+  before = length(var.pre_bootstrap_commands) == 0 ? "" : join("\n", concat(
+    ["#!/bin/sh", "set -eu", "done=/var/lib/cloud/instance/sem/before-kubeboot", "[ ! -e \"$done\" ] || exit 0"],
+    var.pre_bootstrap_commands,
+    ["touch \"$done\"", ""],
+  ))
+
+  # An image with kubeboot starts the unit by itself, maybe before runcmd, so that the unit has to run them. cloud-init does
+  # this before it writes the files, and the unit waits for both.
+  bootcmd = local.before == "" ? {} : {
+    bootcmd = [join(" && ", [
+      "mkdir -p /etc/systemd/system/kubeboot.service.d",
+      "printf '[Service]\\nExecStartPre=${local.before_file}\\n' >/etc/systemd/system/kubeboot.service.d/20-before.conf",
+      "systemctl daemon-reload",
+    ])]
+  }
 
   # The unit runs `kubeboot up` at every boot and starts it again where that helps. Without --no-block cloud-init would
   # wait for it, and with it everything that waits for cloud-init.
@@ -43,7 +66,7 @@ locals {
     runcmd = [
       "systemctl enable kubeboot-reset.service",
       "systemctl enable --now --no-block kubeboot-agent.service",
-      "kubeboot up",
+      local.before == "" ? "kubeboot up" : "${local.before_file} && kubeboot up",
     ]
   }
 
@@ -52,6 +75,7 @@ locals {
 
   # runcmd is one script that goes on after a failure: what must not run without the package follows a "&&".
   commands = var.kubeboot_package_url == "" ? concat([local.is_there], local.start[var.start]) : [join(" && ", concat(
+    local.before == "" ? [] : [local.before_file],
     ["${local.installer_file} '${var.kubeboot_package_url}' ${var.kubeboot_package_sha256}"],
     local.start[var.start],
   ))]
@@ -61,5 +85,5 @@ locals {
   user_data_padding = endswith(local.user_data_base64, "==") ? 2 : endswith(local.user_data_base64, "=") ? 1 : 0
   user_data_bytes   = length(local.user_data_base64) / 4 * 3 - local.user_data_padding
 
-  user_data = "#cloud-config\n${yamlencode({ write_files = local.files, runcmd = local.commands })}"
+  user_data = "#cloud-config\n${yamlencode(merge(local.bootcmd, { write_files = local.files, runcmd = local.commands }))}"
 }

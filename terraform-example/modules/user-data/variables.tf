@@ -30,6 +30,16 @@ variable "kubeboot_package_sha256" {
   }
 }
 
+variable "pre_bootstrap_commands" {
+  description = "Commands of sh that run as root before kubeboot, at the first boot."
+  type        = list(string)
+
+  validation {
+    condition     = alltrue([for command in var.pre_bootstrap_commands : trimspace(command) != ""])
+    error_message = "The pre_bootstrap_commands must be commands, none of them empty."
+  }
+}
+
 variable "start" {
   description = "How cloud-init starts kubeboot: unit or runcmd."
   type        = string

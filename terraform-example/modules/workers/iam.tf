@@ -1,7 +1,8 @@
 # What a worker may do. The project's tests have workers join and go with exactly these policies, and try what is not in them.
 
 resource "aws_iam_role" "machine" {
-  name = var.name
+  name                 = var.name
+  permissions_boundary = var.iam_role_permissions_boundary
 
   assume_role_policy = jsonencode({
     Version = "2012-10-17"
@@ -35,7 +36,7 @@ resource "aws_iam_role_policy" "kubeboot" {
         Sid       = "UseTheBucketsKey"
         Effect    = "Allow"
         Action    = "kms:Decrypt"
-        Resource  = var.bucket_key_arn
+        Resource  = var.bucket_kms_key_arn
         Condition = { StringEquals = { "kms:ViaService" = "s3.${local.region}.${data.aws_partition.current.dns_suffix}" } }
       },
       {
@@ -58,12 +59,12 @@ resource "aws_iam_role_policy" "kubeboot" {
 module "role_policies" {
   source = "../role-policies"
 
-  role                   = aws_iam_role.machine.name
-  partition              = local.partition
-  region                 = local.region
-  account                = local.account
-  kubeboot_package_url   = var.kubeboot_package_url
-  session_manager        = var.session_manager
-  source_dest_check      = lookup(var.settings, "source_dest_check", "")
-  additional_policy_arns = var.additional_policy_arns
+  role                         = aws_iam_role.machine.name
+  partition                    = local.partition
+  region                       = local.region
+  account                      = local.account
+  kubeboot_package_url         = var.kubeboot_package_url
+  session_manager              = var.session_manager
+  source_dest_check            = lookup(var.settings, "source_dest_check", "")
+  iam_role_additional_policies = var.iam_role_additional_policies
 }

@@ -4,7 +4,7 @@ locals {
   account   = data.aws_caller_identity.current.account_id
   partition = data.aws_partition.current.partition
   region    = data.aws_region.current.region
-  prefix    = coalesce(var.prefix, var.cluster)
+  prefix    = coalesce(var.prefix, var.cluster_name)
 
   launch_hook    = "come"
   terminate_hook = "go"
@@ -13,7 +13,7 @@ locals {
   # AWS launches one type on demand from a launch template alone, and all else by a policy for mixed instances.
   mixed = length(var.instance_types) > 1 || var.spot_percentage > 0
 
-  tags = merge(var.tags, { "kubeboot-cluster" = var.cluster, Name = var.name })
+  tags = merge(var.tags, { "kubeboot-cluster" = var.cluster_name, Name = var.name })
 }
 
 module "user_data" {
@@ -23,7 +23,7 @@ module "user_data" {
   settings = merge(
     {
       role           = "worker"
-      cluster        = var.cluster
+      cluster        = var.cluster_name
       bucket         = var.bucket
       prefix         = local.prefix
       region         = local.region
@@ -37,6 +37,7 @@ module "user_data" {
   kubeboot_package_url    = var.kubeboot_package_url
   kubeboot_package_sha256 = var.kubeboot_package_sha256
   start                   = var.start
+  pre_bootstrap_commands  = var.pre_bootstrap_commands
 }
 
 resource "aws_launch_template" "machine" {
@@ -82,7 +83,7 @@ resource "aws_launch_template" "machine" {
 
     content {
       resource_type = tag_specifications.value
-      tags          = { "kubeboot-cluster" = var.cluster, Name = var.name }
+      tags          = { "kubeboot-cluster" = var.cluster_name, Name = var.name }
     }
   }
 

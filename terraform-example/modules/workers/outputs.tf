@@ -1,9 +1,9 @@
-output "group" {
+output "autoscaling_group_name" {
   description = "The Auto Scaling group of the workers."
   value       = aws_autoscaling_group.workers.name
 }
 
-output "group_arn" {
+output "autoscaling_group_arn" {
   description = "The ARN of the Auto Scaling group of the workers."
   value       = aws_autoscaling_group.workers.arn
 }
@@ -13,12 +13,12 @@ output "launch_template_id" {
   value       = aws_launch_template.machine.id
 }
 
-output "role" {
+output "iam_role_name" {
   description = "The workers' IAM role."
   value       = aws_iam_role.machine.name
 }
 
-output "role_arn" {
+output "iam_role_arn" {
   description = "The ARN of the workers' IAM role."
   value       = aws_iam_role.machine.arn
 }

@@ -12,7 +12,7 @@ variable "name" {
   }
 }
 
-variable "cluster" {
+variable "cluster_name" {
   description = "The cluster's name."
   type        = string
 }
@@ -28,7 +28,7 @@ variable "prefix" {
   default     = null
 }
 
-variable "bucket_key_arn" {
+variable "bucket_kms_key_arn" {
   description = "The KMS key under which the bucket keeps what workers read."
   type        = string
 }
@@ -207,16 +207,33 @@ variable "start" {
   default     = "unit"
 }
 
+variable "pre_bootstrap_commands" {
+  description = "Commands of sh that run as root before kubeboot, at the first boot."
+  type        = list(string)
+  default     = []
+}
+
 variable "session_manager" {
   description = "Whether Session Manager gives a shell on the workers."
   type        = bool
   default     = true
 }
 
-variable "additional_policy_arns" {
+variable "iam_role_additional_policies" {
   description = "More IAM policies for the role: ARNs by names of your own, such as cni for that of a pod network."
   type        = map(string)
   default     = {}
+}
+
+variable "iam_role_permissions_boundary" {
+  description = "The ARN of the policy that bounds the role."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.iam_role_permissions_boundary == null ? true : can(regex("^arn:[a-z-]+:iam::", var.iam_role_permissions_boundary))
+    error_message = "The iam_role_permissions_boundary must be the ARN of an IAM policy."
+  }
 }
 
 variable "tags" {
