@@ -41,7 +41,6 @@ use crate::layout::say;
 use crate::model::duration::in_words;
 use crate::model::machine::local::Local;
 use crate::model::up::decide::decide;
-use crate::model::up::shared_name::name_shared_with;
 use crate::model::up::snapshot::Snapshot;
 use crate::model::up::step::{StandBy, Step, Stop, Wait};
 use crate::model::up::timeline::LOOK;
@@ -190,7 +189,6 @@ async fn dry_run(mut context: UpContext) -> Result<()> {
         context.membership.api_servers.finish().await;
         (seen, step) = look(&mut context).await?;
     }
-    must_have_a_name_of_its_own(&context, &seen, &step)?;
     say(&format!("{}: {step}", step.name()));
     Ok(())
 }
@@ -272,22 +270,6 @@ async fn look(context: &mut UpContext) -> Result<(Snapshot, Step)> {
     Ok((seen, step))
 }
 
-/// Before a machine makes or joins a cluster: nobody else that lives has its Node's name.
-fn must_have_a_name_of_its_own(context: &UpContext, seen: &Snapshot, step: &Step) -> Result<()> {
-    if !matches!(step, Step::Claim(_) | Step::TakeOver(_) | Step::Join) {
-        return Ok(());
-    }
-    let (me, name) = (&context.facts.machine.instance, &context.facts.node_name);
-    match name_shared_with(me, name, seen.group.as_ref(), &seen.registrations) {
-        Some(other) => Err(anyhow!(
-            "{other}, which runs in this group, has the Node name '{name}' of this machine, too, and two machines cannot be one Node: \
-             give each machine a 'node_name' of its own, or none, which is its private DNS name"
-        )
-        .context(Exit::Usage)),
-        None => Ok(()),
-    }
-}
-
 /// One pass: looks, and takes one step.
 async fn pass(context: &mut UpContext, outages: &mut Outages, deadline: Instant) -> Result<StepOutcome> {
     context.manifests_aside.put_back_if_whole(Path::new("/"), &context.facts.machine.instance);
@@ -306,8 +288,7 @@ async fn pass(context: &mut UpContext, outages: &mut Outages, deadline: Instant)
         context.launch_hook.keep_alive(context.group.last()).await;
     }
     outages.in_group(step != Step::StandBy(StandBy::NotInGroup))?;
-    must_have_a_name_of_its_own(context, &seen, &step)?;
-    if matches!(step, Step::Claim(_) | Step::TakeOver(_) | Step::Join) {
+    if step.brings_in() {
         context.source_dest_check.settle().await?;
     }
     let beats = context.launch_hook.beats(context.group.last());

@@ -68,6 +68,7 @@ impl UpContext {
         Ok(Snapshot {
             me: self.facts.machine.instance.clone(),
             addresses: self.facts.machine.addresses.clone(),
+            node_name: self.facts.node_name.clone(),
             identity,
             own_claim: self.record.claim.as_ref().map(|claim| claim.body().claim_id.clone()),
             failed_inits: self.record.failed_inits,

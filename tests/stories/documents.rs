@@ -133,9 +133,9 @@ fn machines_of_one_node_name_are_told_so_before_anything_is_claimed() -> Result<
         world.signal_program(2, "kubeboot", Signal::TERM)?;
         ensure!(world.up_ended(2)? != 0, "it went on");
         let other = world.id(2)?;
-        for options in [&["--dry-run"][..], &[]] {
+        for (options, code) in [(&["--dry-run"][..], 0), (&[], 2)] {
             let up = [&["kubeboot", "up", "--expected-size", "2"], options].concat();
-            world.refuses(1, &up, 2, &[&other, "the Node name 'one'", "a 'node_name' of its own"])?;
+            world.refuses(1, &up, code, &[&other, "the Node name 'one'", "a 'node_name' of its own"])?;
         }
         ensure!(world.records()?.is_empty(), "it claimed: {:?}", world.records()?);
         ensure!(world.kubeadm()?.is_empty(), "kubeadm ran: {:?}", world.kubeadm()?);

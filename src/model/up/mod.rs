@@ -7,7 +7,6 @@
 //! | [`mod@decide`] | from the snapshot to the step |
 //! | [`back_off`] | the pauses between attempts that fail |
 //! | [`cleanup`] | what a machine cleans up before it joins |
-//! | [`shared_name`] | whether another machine has this one's Node name |
 //! | [`loss`] | what an operator is told when the quorum, or everything, is lost |
 //! | [`timeline`] | where the time of one run went |
 
@@ -15,7 +14,6 @@ pub mod back_off;
 pub mod cleanup;
 pub mod decide;
 pub mod loss;
-pub mod shared_name;
 pub mod snapshot;
 pub mod step;
 pub mod timeline;

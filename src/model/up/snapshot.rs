@@ -79,6 +79,8 @@ pub struct Snapshot {
     pub me: InstanceId,
     /// Its private addresses.
     pub addresses: Vec<IpAddr>,
+    /// What its Node is called, or will be.
+    pub node_name: String,
     /// What it would write into a record.
     pub identity: Identity,
     /// What its marker says.

@@ -240,6 +240,13 @@ pub enum Stop {
         /// Which.
         instances: Vec<InstanceId>,
     },
+    /// Another machine has this one's Node name, and two machines cannot be one Node.
+    NameShared {
+        /// The other machine.
+        other: InstanceId,
+        /// The name.
+        node_name: String,
+    },
 }
 
 impl Stop {
@@ -247,7 +254,7 @@ impl Stop {
     #[must_use]
     pub fn is_about_settings(&self) -> bool {
         match self {
-            Self::OtherIdentity(_) => true,
+            Self::OtherIdentity(_) | Self::NameShared { .. } => true,
             Self::OtherGroup(_)
             | Self::OtherCluster { .. }
             | Self::Unexplained { .. }
@@ -389,6 +396,26 @@ impl Step {
             | Self::AcceptGroup
             | Self::Rejoin
             | Self::Join
+            | Self::SetAside { .. }
+            | Self::Keep
+            | Self::Stop(_) => false,
+        }
+    }
+
+    /// Whether the step makes this machine's Node one of a cluster that did not know it.
+    #[must_use]
+    pub fn brings_in(&self) -> bool {
+        match self {
+            Self::Claim(_) | Self::TakeOver(_) | Self::Join => true,
+            Self::StandBy(_)
+            | Self::Wait(_)
+            | Self::Wipe(_)
+            | Self::Resume
+            | Self::Init
+            | Self::Restore
+            | Self::Yield
+            | Self::AcceptGroup
+            | Self::Rejoin
             | Self::SetAside { .. }
             | Self::Keep
             | Self::Stop(_) => false,
@@ -673,6 +700,11 @@ impl fmt::Display for Stop {
                     list(instances)
                 )
             }
+            Self::NameShared { other, node_name } => write!(
+                f,
+                "{other}, which runs in this group, has the Node name '{node_name}' of this machine, too, and two machines cannot be one Node: \
+                 give each machine a 'node_name' of its own, or none, which is its private DNS name"
+            ),
         }
     }
 }

@@ -159,6 +159,8 @@ const fn row(step: &Step) -> usize {
         Step::Wipe(Wipe::Superseded(_)) => 48,
         Step::Wait(Wait::Snapshot { .. }) => 49,
         Step::Wait(Wait::SnapshotUnfit(_)) => 50,
+        // Here a name goes with an address, and those that live have addresses of their own.
+        Step::Stop(Stop::NameShared { .. }) => unreachable!("{step}"),
     }
 }
 

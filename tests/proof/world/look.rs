@@ -1,7 +1,9 @@
 //! What an `up` observes, and the step that the real `decide` takes.
 
 use super::bucket::{Body, Condition};
-use super::names::{address, claim_id, claim_of, digest, id, identity, member_id, published, slot as slot_of};
+use super::names::{
+    address, claim_id, claim_of, digest, id, identity, member_id, node_name, published, slot as slot_of,
+};
 use super::{
     Answers, At, CLAIM_TTL, Claim, GRACE, LONG, Life, Listed, Luck, MISSING, Machine, Phase, Rec, RecState, Rule,
     SETTLE, STAGGER, Slot, Stage, View, Why, World, cover,
@@ -247,6 +249,7 @@ impl World {
         let seen = Snapshot {
             me: id(slot),
             addresses: vec![address(self.machine(slot).addr)],
+            node_name: node_name(self.machine(slot).addr),
             identity: here,
             own_claim: up.claim.as_ref().map(|(rec, _)| claim_id(rec.claim)),
             failed_inits: up.failed.into(),

@@ -42,6 +42,11 @@ pub fn address(addr: u8) -> IpAddr {
     IpAddr::from([10, 77, 0, addr])
 }
 
+/// A name goes with an address, as the one that EC2 makes of it does.
+pub fn node_name(addr: u8) -> String {
+    format!("n{addr}")
+}
+
 pub fn holder(slot: Slot) -> Holder {
     Holder { instance: id(slot), boot: BootId::parse(uuid(slot.into())).expect(GOOD) }
 }
@@ -232,7 +237,7 @@ impl Reg {
             claim_id: self.claim.map(claim_id),
             ready_claim: self.ready.map(claim_id),
             lease_nonce: self.nonce.map(nonce),
-            node_name: format!("n{addr}"),
+            node_name: node_name(addr),
             node_uid: None,
             provider_id: String::new(),
             addresses: vec![address(addr)],

@@ -1,7 +1,7 @@
 //! One observation in, one step out.
 
 use crate::model::machine::election::{claim_delay, matches, rank};
-use crate::model::machine::group::Group;
+use crate::model::machine::group::{Ec2State, Group};
 use crate::model::machine::ids::{ClaimId, InstanceId};
 use crate::model::machine::local::{Local, Stage};
 use crate::model::membership::later_truth::LaterTruth;
@@ -23,6 +23,11 @@ pub fn decide(seen: &Snapshot, policy: &Policy) -> Step {
         step if step.makes_a_cluster() && !obscure(seen).is_empty() => {
             Step::Wait(Wait::Registrations { instances: obscure(seen) })
         }
+        step if step.brings_in()
+            && let Some(other) = name_shared_with(seen) =>
+        {
+            Step::Stop(Stop::NameShared { other: other.clone(), node_name: seen.node_name.clone() })
+        }
         Step::Rejoin if !seen.defects.is_empty() => {
             let defects: Vec<String> = seen.defects.iter().map(ToString::to_string).collect();
             Step::Wait(Wait::DataGone { why: defects.join("; ") })
@@ -32,6 +37,17 @@ pub fn decide(seen: &Snapshot, policy: &Policy) -> Step {
         }
         step => with_snapshot(seen, step),
     }
+}
+
+/// The other machine that has registered this one's Node name and lives: the group counts it for one that may serve, and EC2 says that
+/// it runs. Whoever had the name before, as it goes with an address, is gone by then.
+fn name_shared_with(seen: &Snapshot) -> Option<&InstanceId> {
+    let lives = |instance: &InstanceId| {
+        let member = seen.group.as_ref().and_then(|group| group.member(instance));
+        member.is_some_and(|member| member.is_candidate() && member.ec2 == Some(Ec2State::Running))
+    };
+    let same = seen.registrations.iter().filter(|found| found.node_name == seen.node_name && !found.is_finished());
+    same.map(|found| &found.instance).find(|instance| **instance != seen.me && lives(instance))
 }
 
 /// The machines of whose registrations nobody here can say whether they tell of a cluster.

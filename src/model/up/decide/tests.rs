@@ -73,6 +73,7 @@ fn machine(n: u8) -> Snapshot {
     Snapshot {
         me: id(n),
         addresses: vec![address(n)],
+        node_name: format!("n{n}"),
         identity: Identity::sample(),
         local: Local::Fresh,
         data: EtcdData::Nothing,
@@ -924,6 +925,43 @@ fn a_record_of_another_identity_is_a_settings_error_and_of_another_group_an_oper
         assert!(!stop.is_about_settings());
         assert_eq!(decide(&seen, &Policy { accept_group: true, ..policy() }), Step::AcceptGroup);
     }
+}
+
+#[test]
+fn two_machines_that_live_are_not_one_node() {
+    use Ec2State::{Running, ShuttingDown};
+    use Lifecycle::InService;
+    use RegistrationPhase::{Joined, Left, Waiting};
+    let terminating = || Lifecycle::Other("Terminating".into());
+    let stop = || Step::Stop(Stop::NameShared { other: id(1), node_name: "n2".into() });
+    let rows = [
+        // The other's name, its phase, what group and EC2 say of it, whether that is in the way.
+        ("n2", Waiting, InService, Some(Running), true),
+        ("n2", Joined, InService, Some(Running), true),
+        ("n1", Joined, InService, Some(Running), false),
+        ("n2", Left, InService, Some(Running), false),
+        ("n2", Joined, terminating(), Some(Running), false),
+        ("n2", Joined, InService, Some(ShuttingDown), false),
+        ("n2", Joined, InService, None, false),
+    ];
+    for (name, phase, lifecycle, ec2, in_the_way) in rows {
+        let mut seen = Snapshot {
+            record: ready(),
+            cluster: ClusterView::Listed(listed(&[(1, true)])),
+            registrations: vec![
+                Registration { node_name: "n2".into(), ..registered(2, Waiting, 1, None) },
+                Registration { node_name: name.into(), ..registered(1, phase, 1, None) },
+            ],
+            ..machine(2)
+        };
+        let other = &mut seen.group.as_mut().unwrap().members[0];
+        (other.lifecycle, other.ec2) = (lifecycle, ec2);
+        assert_eq!(decided(&seen) == stop(), in_the_way, "{name} {phase:?}: {:?}", decided(&seen));
+        seen.local = made(2, 1);
+        seen.cluster = ClusterView::Listed(listed(&[(1, true), (2, true)]));
+        assert_ne!(decided(&seen), stop(), "a member keeps what it has");
+    }
+    assert!(Stop::NameShared { other: id(1), node_name: "n2".into() }.is_about_settings());
 }
 
 #[test]
