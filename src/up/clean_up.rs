@@ -9,6 +9,7 @@ use crate::etcd;
 use crate::exit::{Exit, causes};
 use crate::kubeadm::last_words::last_words;
 use crate::kubeadm::wipe::{self, MemberData};
+use crate::model::duration::in_words;
 use crate::model::machine::group::Group;
 use crate::model::machine::ids::{MemberId, Nonce};
 use crate::model::machine::local::Local;
@@ -157,13 +158,14 @@ impl UpContext {
             tracing::error!("join failed: {}", causes(&error).join(": "));
         }
         self.report.registrar.failed(&failed.text).await;
-        let reason = format!("another attempt after a failed join: {}", failed.text);
+        let pause = back_off(failures);
+        let reason = format!("another attempt, in about {}, after a failed join: {}", in_words(pause), failed.text);
         let exit = if began { failed.exit } else { Exit::TryAgain };
         if began {
             self.report.failed = Some(failed);
             self.retry_clean_up(group).await;
         }
-        Ok(StepOutcome::Wait(Waiting { reason, pause: back_off(failures), exit }))
+        Ok(StepOutcome::Wait(Waiting { reason, pause, exit }))
     }
 
     /// Cleans up after a failed attempt, for as long as etcd may take to elect a leader or to see its members again. What

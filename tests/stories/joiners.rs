@@ -108,6 +108,9 @@ fn a_join_that_always_fails_leaves_no_member_behind() -> Result<()> {
             ended.stderr
         );
         ensure!(ended.stderr.contains("join failed with the same error, 2 times in all"), "{}", ended.stderr);
+        for pause in ["in about 2 s", "in about 4 s"] {
+            ensure!(ended.stderr.contains(pause), "it does not wait longer each time: {}", ended.stderr);
+        }
         world.are_the_voters(&[1])?;
         world.kubeadm_fault(2, &Value::Null)?;
         world.run_up(2)?;

@@ -11,6 +11,7 @@ import time
 
 import pytest
 
+from world.standin import containers as runtime
 from world.standin import dial, late
 from world.standin_lab import HERE, Lab, wait
 from world.test_standin_cluster import containers, raw, ready
@@ -225,12 +226,12 @@ def test_an_etcd_may_serve_its_clients_later_than_it_starts(tmp_path, seconds, s
         process.wait()
 
 
-def test_only_a_joiners_etcd_is_late(node):
-    node.init()
-    with open(f"{node.root}/run/standin.env", "a", encoding="ascii") as file:
-        file.write("STANDIN_ETCD_LATE=600\n")
-    assert node.run("crictl", "stop", node.run("crictl", "ps", "-q", "--name", "^etcd$").stdout.strip()).returncode == 0
-    wait(lambda: ready(node), 30, "who made the cluster to serve at once")
+@pytest.mark.parametrize("state, is_late", [("existing", True), ("new", False)])
+def test_only_a_joiners_etcd_is_late(monkeypatch, state, is_late):
+    monkeypatch.setenv("STANDIN_ETCD_LATE", "600")
+    command = ["etcd", f"--initial-cluster-state={state}"]
+    started = runtime.command_line({"spec": {"containers": [{"command": command}]}})
+    assert ("standin.late" in " ".join(started)) == is_late, started
 
 
 def test_an_etcd_whose_manifest_says_something_else_is_started_anew_by_it(node):

@@ -160,7 +160,7 @@ const fn row(step: &Step) -> usize {
         Step::Wait(Wait::Snapshot { .. }) => 49,
         Step::Wait(Wait::SnapshotUnfit(_)) => 50,
         // Here a name goes with an address, and those that live have addresses of their own.
-        Step::Stop(Stop::NameShared { .. }) => unreachable!("{step}"),
+        Step::Stop(Stop::NameShared { .. }) => panic!("two machines of one name"),
     }
 }
 
