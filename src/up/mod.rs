@@ -183,11 +183,11 @@ async fn dry_run(mut context: UpContext) -> Result<()> {
     files::private_dir(Path::new(FOLDER))?;
     let folder = tempfile::tempdir_in(FOLDER).context("failed to make a folder for credentials")?;
     context.membership.credentials_folder = folder.path().join("credentials");
-    let (mut seen, mut step) = look(&mut context).await?;
+    let (_, mut step) = look(&mut context).await?;
     // Whoever answers is asked in the background. There is no next pass that would take the answers in.
     if step == Step::Wait(Wait::ApiServers) {
         context.membership.api_servers.finish().await;
-        (seen, step) = look(&mut context).await?;
+        (_, step) = look(&mut context).await?;
     }
     say(&format!("{}: {step}", step.name()));
     Ok(())
