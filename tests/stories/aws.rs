@@ -13,7 +13,7 @@ const LATE: Duration = Duration::from_secs(60);
 
 #[test]
 fn what_does_not_pass_ends_after_its_grace_with_the_remedy() -> Result<()> {
-    World::of(3).without_up().tell(|world| {
+    World::of(3).without_up().that_waits().tell(|world| {
         world.fault("error=403/AccessDenied", &["--service", "s3", "--node", &world.id(1)?])?;
         world.ask(&["leave-group", "3"])?;
         let begun = Instant::now();
