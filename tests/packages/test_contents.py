@@ -111,3 +111,8 @@ def test_a_target_that_is_not_there_is_named():
     done = subprocess.run(asked, capture_output=True, text=True, timeout=900)
     assert (done.returncode, done.stdout) == (1, "")
     assert "no target 'sparc-unknown-none': rustup target add sparc-unknown-none" in done.stderr
+
+
+def test_an_architecture_of_which_none_are_made_is_refused():
+    done = subprocess.run([PROJECT / "dev/package", "--arch", "riscv64"], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (1, "") and "no packages for 'riscv64'" in done.stderr

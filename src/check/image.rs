@@ -1,0 +1,164 @@
+//! `kubeboot check --image`: what a machine image has, looked at on the machine of which it is made. That one is in no group, and has
+//! neither settings nor, where it is a folder, a metadata service.
+
+use super::finding::{Finding, Found};
+use super::input::CheckInput;
+use super::{Check, at_once};
+use crate::host::runtime;
+use crate::kubeadm::run::Kubeadm;
+use crate::node::fitness;
+use anyhow::{Context, Result};
+use serde::Deserialize;
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+/// The checks of a machine that an image has as well, by their names.
+pub(super) const SHARED: [&str; 6] = ["root", "swap", "units", "container-runtime", "kubeadm", "kubelet"];
+
+/// Those that it alone has.
+pub(super) const CHECKS: &[Check] = &[
+    Check { name: "image-state", run: |input| at_once(state(input)) },
+    Check { name: "image-containers", run: |input| Box::pin(containers(input)) },
+];
+
+/// What a node, or one machine alone, has there: every machine of the image would take it for its own.
+const OF_A_NODE: [&str; 5] =
+    ["etc/kubernetes/pki", "etc/kubernetes/manifests", "var/lib/etcd", "var/lib/kubelet/pki", "var/lib/kubeboot"];
+/// Where systemd keeps the machine's ID: made at the first boot where the file is empty.
+const MACHINE_ID: &str = "etc/machine-id";
+
+/// Whether nothing of this machine would be on all the others.
+fn state(input: &CheckInput) -> Found {
+    input.needs_root()?;
+    Ok(judge_state(Path::new("/")))
+}
+
+fn judge_state(root: &Path) -> Vec<Finding> {
+    let mut findings: Vec<Finding> = OF_A_NODE.iter().filter_map(|folder| of_a_node(root, folder)).collect();
+    if findings.is_empty() {
+        findings.push(Finding::ok("nothing of a node is here"));
+    }
+    findings.extend(machine_id(root));
+    findings
+}
+
+fn of_a_node(root: &Path, folder: &str) -> Option<Finding> {
+    let found = fs::read_dir(root.join(folder)).ok()?.flatten().next()?;
+    Some(Finding::failed(
+        format!(
+            "'/{folder}' is not empty ('{}'): every machine of the image would have it",
+            found.file_name().display()
+        ),
+        format!("rm -rf /{folder}"),
+    ))
+}
+
+fn machine_id(root: &Path) -> Option<Finding> {
+    let id = fs::read_to_string(root.join(MACHINE_ID)).ok()?;
+    let made = !matches!(id.trim(), "" | "uninitialized");
+    made.then(|| {
+        Finding::warning(
+            format!("'/{MACHINE_ID}' has an ID, which all machines of the image would share"),
+            format!("truncate --size=0 /{MACHINE_ID}"),
+        )
+    })
+}
+
+/// Whether the images of the control plane are here, so that a machine comes up without a registry.
+async fn containers(input: &CheckInput) -> Found {
+    let version = input.kubeadm.needed()?;
+    input.needs_root()?;
+    let socket = fitness::listening(None).await?;
+    let asked = async {
+        let wanted = Kubeadm::read_only().images_of(version).await.context("failed to ask kubeadm for its images")?;
+        let listed = runtime::crictl(&socket, ["images", "--output", "json"]).run().await;
+        let here = here(&listed.context("failed to ask the runtime for its images")?.stdout)?;
+        anyhow::Ok((wanted, here))
+    };
+    let (wanted, here) = asked.await.map_err(|error| Finding::error(&error))?;
+    Ok(vec![judge_containers(&wanted, &here, &version.to_string())])
+}
+
+fn judge_containers(wanted: &[String], here: &BTreeSet<String>, version: &str) -> Finding {
+    let missing: Vec<&str> = wanted.iter().filter(|image| !here.contains(*image)).map(String::as_str).collect();
+    if missing.is_empty() {
+        Finding::ok(format!("all {} images of {version} are here", wanted.len()))
+    } else {
+        Finding::warning(
+            format!("not here, and pulled at the first boot: {}", missing.join(", ")),
+            format!("kubeadm config images pull --kubernetes-version {version}"),
+        )
+    }
+}
+
+/// What `crictl images` answers, as far as it is looked at.
+#[derive(Deserialize)]
+struct Images {
+    #[serde(default)]
+    images: Vec<Image>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Image {
+    #[serde(default)]
+    repo_tags: Vec<String>,
+}
+
+/// The images that the runtime has, by their names with tags.
+fn here(answer: &str) -> Result<BTreeSet<String>> {
+    let images: Images = serde_json::from_str(answer).context("failed to read what crictl says")?;
+    Ok(images.images.into_iter().flat_map(|image| image.repo_tags).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::finding::CheckVerdict;
+    use crate::exit::Exit;
+
+    #[test]
+    fn whatever_all_machines_would_share_is_found() -> Result<()> {
+        let root = tempfile::tempdir()?;
+        let verdicts = || judge_state(root.path()).iter().map(|finding| finding.verdict).collect::<Vec<_>>();
+        assert_eq!(verdicts(), [CheckVerdict::Ok], "an image without any of these folders");
+        for folder in OF_A_NODE {
+            fs::create_dir_all(root.path().join(folder))?;
+        }
+        fs::write(root.path().join(MACHINE_ID), "\n")?;
+        assert_eq!(verdicts(), [CheckVerdict::Ok], "empty ones, as packages make them");
+        for folder in OF_A_NODE {
+            let file = root.path().join(folder).join("a");
+            fs::write(&file, "")?;
+            assert_eq!(verdicts(), [CheckVerdict::Failed(Exit::Usage)], "{folder}");
+            fs::remove_file(file)?;
+        }
+        for (id, verdict) in
+            [("uninitialized\n", None), ("0f8fad5bd9cb469fa16570867728950e\n", Some(CheckVerdict::Warning))]
+        {
+            fs::write(root.path().join(MACHINE_ID), id)?;
+            assert_eq!(verdicts(), [Some(CheckVerdict::Ok), verdict].into_iter().flatten().collect::<Vec<_>>(), "{id}");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn images_that_are_missing_are_named() -> Result<()> {
+        let answer = r#"{"images": [{"id": "sha256:1", "repoTags": ["registry.k8s.io/pause:3.10.1", "a/b:c"]},
+                         {"id": "sha256:2", "repoTags": []}, {"id": "sha256:3"}]}"#;
+        let (here, wanted) =
+            (here(answer)?, |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
+        let found = judge_containers(&wanted(&["registry.k8s.io/pause:3.10.1"]), &here, "v1.36.1");
+        assert_eq!(found, Finding::ok("all 1 images of v1.36.1 are here"));
+        let found = judge_containers(
+            &wanted(&["registry.k8s.io/pause:3.10.1", "registry.k8s.io/etcd:3.6.8-0"]),
+            &here,
+            "v1.36.1",
+        );
+        assert_eq!(found.verdict, CheckVerdict::Warning);
+        assert!(found.text.ends_with(": registry.k8s.io/etcd:3.6.8-0"), "{}", found.text);
+        assert!(super::here("no JSON").is_err() && super::here("{}")?.is_empty());
+        Ok(())
+    }
+}
