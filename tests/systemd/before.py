@@ -31,15 +31,10 @@ ExecStart=/stage
 WantedBy=multi-user.target
 """
 # The commands fail once, and the unit tries them again.
-COMMANDS = """\
-#!/bin/sh
-[ -e /tried ] || { touch /tried; echo failed >>/order; exit 1; }
+COMMANDS = """[ -e /tried ] || { touch /tried; echo failed >>/order; exit 1; }
 echo before >>/order
 """
-KUBEBOOT = """\
-#!/bin/sh
-[ "$1" != up ] || echo up >>/order
-"""
+KUBEBOOT = '[ "$1" != up ] || echo up >>/order\n'
 
 
 def main() -> None:
@@ -67,10 +62,10 @@ def fill(layer: Path, root: Path) -> None:
     units = layer / "usr/lib/systemd/system"
     (units / "stage.service").write_text(STAGE)
     layers.enable(layer, ["stage.service"])
-    stage = f"#!/bin/sh\nset -e\n{bootcmd()}\nmkdir -p $(dirname {before_file()})\nmv /commands {before_file()}\n"
+    stage = f"set -e\n{bootcmd()}\nmkdir -p $(dirname {before_file()})\nmv /commands {before_file()}\n"
     for name, text in {"stage": stage, "commands": COMMANDS, "usr/local/bin/kubeboot": KUBEBOOT}.items():
         file = layer / name
-        file.write_text(text)
+        file.write_text(f"#!/bin/sh\n{text}")
         file.chmod(0o755)
 
 

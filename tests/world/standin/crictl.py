@@ -4,7 +4,6 @@ import json
 import os
 import re
 import sys
-import zlib
 
 from . import control, cri, images, node
 
@@ -178,18 +177,8 @@ def _inspecti(names, options):
         print(json.dumps({"status": {"repoTags": [each]}}, indent=2))
 
 
-def _images(_, options):
-    """Those that the runtime has."""
-    _ask(options, verb="containers")
-    rows = [{"id": f"sha256:{zlib.crc32(name.encode()):08x}", "repoTags": [name]} for name in images.present()]
-    text = [json.dumps({"images": rows}, indent=2)] if options.get("output") == ["json"] else [each["repoTags"][0] for each in rows]
-    for line in text:
-        print(line)
-
-
 VERBS = {
-    "info": _info, "version": _info, "ps": _ps, "pods": _pods, "logs": _logs, "pull": _pull, "images": _images,
-    "inspecti": _inspecti,
+    "info": _info, "version": _info, "ps": _ps, "pods": _pods, "logs": _logs, "pull": _pull, "inspecti": _inspecti,
     "stop": _stop, "stopp": _stopp, "rm": _rm, "rmp": _rmp,
 }  # fmt: skip
 ON_SOME = ("inspecti", "stop", "stopp", "rm", "rmp")
