@@ -19,9 +19,20 @@ pub(super) const CHECKS: &[Check] = &[
     Check { name: "image-containers", run: |input| Box::pin(containers(input)) },
 ];
 
-/// What a node, or one machine alone, has there: every machine of the image would take it for its own.
-const OF_A_NODE: [&str; 5] =
-    ["etc/kubernetes/pki", "etc/kubernetes/manifests", "var/lib/etcd", "var/lib/kubelet/pki", "var/lib/kubeboot"];
+/// What a node, or one machine alone, has there, in a folder or as a file: every machine of the image would take it for its own.
+const OF_A_NODE: [&str; 11] = [
+    "etc/kubernetes/pki",
+    "etc/kubernetes/manifests",
+    "etc/kubernetes/admin.conf",
+    "etc/kubernetes/super-admin.conf",
+    "etc/kubernetes/controller-manager.conf",
+    "etc/kubernetes/scheduler.conf",
+    "etc/kubernetes/kubelet.conf",
+    "etc/kubernetes/bootstrap-kubelet.conf",
+    "var/lib/etcd",
+    "var/lib/kubelet/pki",
+    "var/lib/kubeboot",
+];
 /// Where systemd keeps the machine's ID: made at the first boot where the file is empty.
 const MACHINE_ID: &str = "etc/machine-id";
 
@@ -32,7 +43,7 @@ fn state(input: &CheckInput) -> Found {
 }
 
 fn judge_state(root: &Path) -> Vec<Finding> {
-    let mut findings: Vec<Finding> = OF_A_NODE.iter().filter_map(|folder| of_a_node(root, folder)).collect();
+    let mut findings: Vec<Finding> = OF_A_NODE.iter().filter_map(|path| of_a_node(root, path)).collect();
     if findings.is_empty() {
         findings.push(Finding::ok("nothing of a node is here"));
     }
@@ -40,14 +51,15 @@ fn judge_state(root: &Path) -> Vec<Finding> {
     findings
 }
 
-fn of_a_node(root: &Path, folder: &str) -> Option<Finding> {
-    let found = fs::read_dir(root.join(folder)).ok()?.flatten().next()?;
+fn of_a_node(root: &Path, path: &str) -> Option<Finding> {
+    let place = root.join(path);
+    let found = match fs::read_dir(&place) {
+        Ok(entries) => format!("is not empty ('{}')", entries.flatten().next()?.file_name().display()),
+        Err(_) => place.symlink_metadata().ok().map(|_| "is here".to_owned())?,
+    };
     Some(Finding::failed(
-        format!(
-            "'/{folder}' is not empty ('{}'): every machine of the image would have it",
-            found.file_name().display()
-        ),
-        format!("rm -rf /{folder}"),
+        format!("'/{path}' {found}: every machine of the image would have it"),
+        format!("rm -rf /{path}"),
     ))
 }
 
@@ -96,20 +108,33 @@ mod tests {
     use crate::exit::Exit;
     use anyhow::Result;
 
+    fn is_file(path: &str) -> bool {
+        Path::new(path).extension().is_some()
+    }
+
+    #[test]
+    fn the_page_has_whatever_all_machines_would_share() {
+        let page = include_str!("../../docs/check.md");
+        let row = page.lines().find(|line| line.starts_with("| `image-state` |")).unwrap_or_default();
+        let named: Vec<&str> = row.split('`').skip(3).step_by(2).map(|path| path.trim_start_matches('/')).collect();
+        assert_eq!(named, OF_A_NODE);
+    }
+
     #[test]
     fn whatever_all_machines_would_share_is_found() -> Result<()> {
         let root = tempfile::tempdir()?;
         let verdicts = || judge_state(root.path()).iter().map(|finding| finding.verdict).collect::<Vec<_>>();
         assert_eq!(verdicts(), [CheckVerdict::Ok], "an image without any of these folders");
-        for folder in OF_A_NODE {
-            fs::create_dir_all(root.path().join(folder))?;
+        for path in OF_A_NODE.into_iter().filter(|path| !is_file(path)) {
+            fs::create_dir_all(root.path().join(path))?;
         }
         fs::write(root.path().join(MACHINE_ID), "\n")?;
         assert_eq!(verdicts(), [CheckVerdict::Ok], "empty ones, as packages make them");
-        for folder in OF_A_NODE {
-            let file = root.path().join(folder).join("a");
+        for path in OF_A_NODE {
+            let place = root.path().join(path);
+            let file = if is_file(path) { place } else { place.join("a") };
             fs::write(&file, "")?;
-            assert_eq!(verdicts(), [CheckVerdict::Failed(Exit::Usage)], "{folder}");
+            assert_eq!(verdicts(), [CheckVerdict::Failed(Exit::Usage)], "{path}");
             fs::remove_file(file)?;
         }
         for (id, verdict) in

@@ -178,6 +178,9 @@ def prepared(root: Root) -> None:
     put(root, "/etc/machine-id", "0f8fad5bd9cb469fa16570867728950e\n", 0o644)
     put(root, "/etc/ssh/ssh_host_ed25519_key", "a", 0o600)
     put(root, "/home/ubuntu/.ssh/authorized_keys", "a", 0o600)
+    # Somebody has tried a node there, and another file beside its own stays.
+    for name in ("pki/ca.crt", "admin.conf", "kubelet.conf", "cloud.conf"):
+        put(root, f"/etc/kubernetes/{name}", "a", 0o600)
     shutil.copytree(SCRIPTS, root.path("/scripts"))
 
 
@@ -205,6 +208,7 @@ def is_fit(root: Root) -> None:
     assert root.path("/etc/machine-id").read_text() == "" and root.path("/cloud-init").read_text() == "clean --logs\n"
     gone = ("/etc/ssh/ssh_host_ed25519_key", "/home/ubuntu/.ssh/authorized_keys", "/tmp/kubeboot-packages")
     assert not [name for name in gone if root.path(name).exists()]
+    assert [file.name for file in root.path("/etc/kubernetes").iterdir()] == ["cloud.conf"]
 
 
 def test_an_image_of_ubuntu_is_fit(ubuntu: Root):
