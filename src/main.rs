@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Error, Result};
 use clap::Parser;
-use kubeboot::cli::{Cli, CliCommand, StatusArgs, generate};
+use kubeboot::cli::{CheckArgs, Cli, CliCommand, StatusArgs, generate};
 use kubeboot::exit::Exit;
 use kubeboot::host::environment;
 use kubeboot::host::process::guarded;
@@ -69,6 +69,7 @@ async fn run(Cli { flags, command }: Cli) -> Result<ExitCode> {
         }
         CliCommand::Agent => agent::run(settings(&flags)?).await?,
         CliCommand::Guard => guard::run().await?,
+        CliCommand::Check(CheckArgs { image: true, json }) => check::run_for_image(json).await?,
         CliCommand::Check(options) => check::run(settings(&flags), options.json).await?,
         CliCommand::Reset(options) => return Ok(reset::run(settings(&flags)?, options.into()).await?.into()),
         CliCommand::Status(StatusArgs { watch: true, interval, json }) => {

@@ -57,6 +57,21 @@ impl CheckInput {
         Self { is_root, settings, machine, kubeadm, documents, facts, aws, group, record }
     }
 
+    /// What is known of a machine of which an image is made.
+    pub(super) async fn of_image() -> Self {
+        Self {
+            is_root: rustix::process::geteuid().is_root(),
+            settings: none_of_images("settings"),
+            machine: none_of_images("imds"),
+            kubeadm: SharedAnswer::ask("kubeadm", kubeadm()).await,
+            documents: SharedAnswer::known("kubeadm-config", Ok(Documents::default())),
+            facts: none_of_images("node-name"),
+            aws: none_of_images("credentials"),
+            group: none_of_images("group"),
+            record: none_of_images("record"),
+        }
+    }
+
     /// The role of this machine; that of a control-plane machine where the settings do not load.
     pub(super) fn role(&self) -> Role {
         self.settings.own().map(|settings| settings.role).unwrap_or_default()
@@ -82,6 +97,11 @@ impl CheckInput {
 /// What a worker does not ask for.
 fn none_of_workers<T>(check: &'static str) -> SharedAnswer<T> {
     SharedAnswer::known(check, Err(Finding::skipped("a worker does not ask for it")))
+}
+
+/// What an image does not have.
+fn none_of_images<T>(check: &'static str) -> SharedAnswer<T> {
+    SharedAnswer::known(check, Err(Finding::skipped("an image has none")))
 }
 
 fn read_documents(settings: &Settings) -> Result<Documents, Finding> {

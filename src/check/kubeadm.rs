@@ -44,8 +44,9 @@ fn judge_kubeadm(kubeadm: &Version, cluster: Option<&Version>) -> Finding {
 async fn kubelet(input: &CheckInput) -> Found {
     let kubelet = Kubeadm::read_only().kubelet_version().await.map_err(|error| Finding::error(&error))?;
     let kubeadm = input.kubeadm.needed()?;
-    let planned = input.documents.needed()?.installed_version(&input.cluster()?);
-    let planned = input.cluster_version().or_else(|| Version::parse(&planned).ok());
+    // An image knows of no cluster.
+    let planned = || Some(input.documents.needed().ok()?.installed_version(&input.cluster().ok()?));
+    let planned = input.cluster_version().or_else(|| Version::parse(&planned()?).ok());
     Ok(vec![judge_kubelet(&kubelet, kubeadm, planned.as_ref())])
 }
 

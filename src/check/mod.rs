@@ -10,6 +10,7 @@ mod cluster;
 mod disk;
 mod finding;
 mod host_files;
+mod image;
 mod input;
 mod kubeadm;
 mod machine;
@@ -79,6 +80,12 @@ fn of_role(role: Role) -> Vec<&'static Check> {
     }
 }
 
+/// The checks of a machine image.
+fn of_image() -> Vec<&'static Check> {
+    let all = CHECKS.into_iter().flatten();
+    all.filter(|check| image::SHARED.contains(&check.name)).chain(image::CHECKS).collect()
+}
+
 /// A check that has its answer already.
 fn at_once(found: Found) -> BoxFuture<'static, Found> {
     Box::pin(std::future::ready(found))
@@ -93,7 +100,20 @@ fn at_once(found: Found) -> BoxFuture<'static, Found> {
 /// bucket; else with [`Exit::Aws`] if AWS refused something; else, if something did not answer, with [`Exit::TryAgain`].
 pub async fn run(settings: Result<Settings>, json: bool) -> Result<()> {
     let input = CheckInput::gather(settings).await;
-    let checks = of_role(input.role()).into_iter().map(|check| carry_out(check, &input));
+    report(of_role(input.role()), &input, json).await
+}
+
+/// The same of a machine of which an image is made: without settings, group and metadata.
+///
+/// # Errors
+/// When a check failed, with [`Exit::Usage`].
+pub async fn run_for_image(json: bool) -> Result<()> {
+    let input = CheckInput::of_image().await;
+    report(of_image(), &input, json).await
+}
+
+async fn report(checks: Vec<&'static Check>, input: &CheckInput, json: bool) -> Result<()> {
+    let checks = checks.into_iter().map(|check| carry_out(check, input));
     let report = CheckReport(join_all(checks).await.concat());
     // A reader that has closed the pipe, such as 'head', is no failure: the exit code says how the checks ended.
     let _ = print(&report.json(), || report.table(), json);

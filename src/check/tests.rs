@@ -1,6 +1,6 @@
 //! The checks and their documentation are the same list.
 
-use super::{CHECKS, of_role, worker};
+use super::{CHECKS, image, of_image, of_role, worker};
 use crate::settings::Role;
 
 /// The names in the table of a section of the page.
@@ -17,6 +17,8 @@ fn every_check_is_documented_and_every_documented_check_is_there() {
     assert_eq!(documented("The checks"), checks);
     let of_workers: Vec<&str> = worker::CHECKS.iter().map(|check| check.name).collect();
     assert_eq!(documented("The checks of a worker"), of_workers);
+    let of_images: Vec<&str> = image::CHECKS.iter().map(|check| check.name).collect();
+    assert_eq!(documented("The checks of an image"), of_images);
 }
 
 #[test]
@@ -24,4 +26,11 @@ fn a_worker_has_the_checks_that_concern_it() {
     let names: Vec<&str> = of_role(Role::Worker).iter().map(|check| check.name).collect();
     let of_workers = worker::CHECKS.iter().map(|check| check.name);
     assert_eq!(names, worker::SHARED.into_iter().chain(of_workers).collect::<Vec<_>>());
+}
+
+#[test]
+fn an_image_has_the_checks_that_concern_it() {
+    let names: Vec<&str> = of_image().iter().map(|check| check.name).collect();
+    let own = image::CHECKS.iter().map(|check| check.name);
+    assert_eq!(names, image::SHARED.into_iter().chain(own).collect::<Vec<_>>());
 }

@@ -46,7 +46,7 @@ pub enum CliCommand {
     Status(StatusArgs),
     /// Check whether this machine and account are ready for `up`
     #[command(long_about = text::CHECK, after_long_help = text::CHECK_EXAMPLES)]
-    Check(ReportArgs),
+    Check(CheckArgs),
     /// Watch over this node, and leave the cluster when the machine is being terminated
     #[command(long_about = text::AGENT, after_long_help = text::AGENT_EXAMPLES)]
     Agent,
@@ -392,6 +392,17 @@ impl Cli {
 /// The options of a command that reports.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct ReportArgs {
+    /// Print JSON for programs
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `check`.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct CheckArgs {
+    /// Check a machine image instead, on the machine of which it is made: no settings, no group, no AWS
+    #[arg(long)]
+    pub image: bool,
     /// Print JSON for programs
     #[arg(long)]
     pub json: bool,

@@ -88,12 +88,16 @@ pub(super) const CHECK: &str = "\
 Check whether this machine and account are ready for 'up': settings, instance metadata, group, permissions, bucket, key, \
 clock, kubeadm and its documents, container runtime. One line each: ok, warning or failed, with the remedy.
 
-Writes scratch objects of a few bytes to the bucket and removes them again.";
+Writes scratch objects of a few bytes to the bucket and removes them again.
+
+With --image it looks at a machine image instead, as the last step of making one: runtime, kubeadm, kubelet, units, the images of the \
+control plane, and that nothing of a node is on it. It asks nobody but this machine.";
 
 pub(super) const CHECK_EXAMPLES: &str = "\
 Examples:
   kubeboot check                       on a machine of the group, before the first 'up'
-  kubeboot check --json                for programs";
+  kubeboot check --json                for programs
+  kubeboot check --image               at the end of making a machine image";
 
 pub(super) const GUARD: &str = "\
 Keep kubelet from starting an etcd whose data is gone, or is another machine's: such an etcd would vote without knowing what it \

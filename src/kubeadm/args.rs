@@ -1,6 +1,7 @@
 //! The argument vectors of every kubeadm command that kubeboot runs. Pure. None holds a secret, because every user of the machine
 //! can read arguments in `/proc`.
 
+use crate::kubeadm::output::Version;
 use std::path::Path;
 use std::time::Duration;
 
@@ -127,6 +128,12 @@ pub fn token_delete(id: &str, kubeconfig: &Path) -> Vec<String> {
 #[must_use]
 pub fn images(config: &Path) -> Vec<String> {
     words(["config", "images", "list", "--config", &text(config)])
+}
+
+/// `kubeadm config images list` of a version, which kubeadm would else ask the internet for.
+#[must_use]
+pub fn images_of(version: &Version) -> Vec<String> {
+    words(["config", "images", "list", "--kubernetes-version", &version.to_string()])
 }
 
 /// `kubeadm version -o json`.

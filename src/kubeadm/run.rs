@@ -151,7 +151,16 @@ impl Kubeadm {
     /// When kubeadm fails.
     pub async fn images(&self, config: &Path) -> Result<Vec<String>, Failure> {
         let output = self.run("kubeadm config images list", args::images(config), QUERY_TIMEOUT).await?;
-        Ok(output.stdout.lines().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty()).collect())
+        Ok(names(&output.stdout))
+    }
+
+    /// The images that kubeadm takes for this version, where no document says otherwise.
+    ///
+    /// # Errors
+    /// When kubeadm fails.
+    pub async fn images_of(&self, version: &Version) -> Result<Vec<String>, Failure> {
+        let output = self.run("kubeadm config images list", args::images_of(version), QUERY_TIMEOUT).await?;
+        Ok(names(&output.stdout))
     }
 
     /// Lets kubeadm validate the documents in `config`.
@@ -208,4 +217,8 @@ impl Kubeadm {
             None => command,
         }
     }
+}
+/// A name a line.
+fn names(said: &str) -> Vec<String> {
+    said.lines().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty()).collect()
 }

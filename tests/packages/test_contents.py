@@ -2,6 +2,7 @@
 
 import platform
 import re
+import shutil
 import subprocess
 import tarfile
 from pathlib import Path
@@ -106,8 +107,24 @@ def test_the_page_names_the_libc_that_the_binary_needs(deb: Path, tmp_path: Path
     assert f"glibc {newest[0]}.{newest[1]} or newer" in page
 
 
+def test_what_a_build_takes_and_is_not_there_is_named_before_it(tmp_path: Path):
+    for name in ("bash", "cc", "dirname", "uname"):
+        (tmp_path / name).symlink_to(shutil.which(name))
+    env = {"PATH": str(tmp_path), "HOME": str(tmp_path)}
+    done = subprocess.run([PROJECT / "dev/package"], env=env, capture_output=True, text=True)
+    assert done.returncode == 1 and "please install: protobuf-compiler (" in done.stderr, done.stderr
+    (tmp_path / "protoc").symlink_to("/bin/true")
+    done = subprocess.run([PROJECT / "dev/package"], env=env, capture_output=True, text=True)
+    assert done.returncode == 1 and "cargo is missing" in done.stderr, done.stderr
+
+
 def test_a_target_that_is_not_there_is_named():
     asked = [PROJECT / "dev/package", "--target", "sparc-unknown-none"]
     done = subprocess.run(asked, capture_output=True, text=True, timeout=900)
     assert (done.returncode, done.stdout) == (1, "")
     assert "no target 'sparc-unknown-none': rustup target add sparc-unknown-none" in done.stderr
+
+
+def test_an_architecture_of_which_none_are_made_is_refused():
+    done = subprocess.run([PROJECT / "dev/package", "--arch", "riscv64"], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (1, "") and "no packages for 'riscv64'" in done.stderr

@@ -128,6 +128,34 @@ fn check_finds_a_ready_machine_ready_and_names_what_is_missing() -> Result<()> {
     })
 }
 
+#[test]
+fn check_looks_at_an_image_without_asking_anybody() -> Result<()> {
+    World::of(1).without_up().tell(|world| {
+        // What would be said of AWS, of the metadata service or of the settings would be a finding more.
+        let told = |code: i32| -> Result<Value> {
+            let ended = world.on(1, &["kubeboot", "check", "--image", "--json", "--bucket", "s3://no-name"])?;
+            ensure!(ended.code == code, "exit code {}: {}", ended.code, ended.text());
+            Ok(serde_json::from_str(&ended.stdout)?)
+        };
+        let verdict = |told: &Value, check: &str| {
+            let found = findings(told).find(|one| one["check"] == check && one["verdict"] != "ok");
+            found.map(|one| format!("{} {}", one["verdict"], one["text"])).unwrap_or_default()
+        };
+        let asked = world.journal("requests")?.len();
+        let bare = told(0)?;
+        ensure!(verdict(&bare, "image-containers").contains("not here"), "{bare}");
+        let pull = "kubeadm config images pull --kubernetes-version \"$(kubeadm version --output short)\"";
+        ensure!(world.on(1, &["sh", "-c", pull])?.code == 0, "the images are not pulled");
+        let pulled = told(0)?;
+        ensure!(verdict(&pulled, "image-containers").is_empty(), "{pulled}");
+        world.on(1, &["sh", "-c", "mkdir -p /etc/kubernetes/pki && echo a >/etc/kubernetes/pki/ca.crt"])?;
+        let baked = told(2)?;
+        ensure!(verdict(&baked, "image-state").contains("/etc/kubernetes/pki"), "{baked}");
+        ensure!(world.journal("requests")?.len() == asked, "AWS was asked");
+        Ok(())
+    })
+}
+
 /// Runs `kubeboot check` on an empty bucket until everybody has answered within its five seconds, which a busy computer
 /// does not always do.
 fn check(world: &World, options: &[&str]) -> Result<Ended> {

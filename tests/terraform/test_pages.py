@@ -17,7 +17,10 @@ SETTINGS = re.compile(r"^```toml\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 def table(folder: Path, kind: str, *columns: str) -> str:
     """The page's table, made from the file."""
-    text = files(folder)[f"{kind}s.tf"]
+    return table_of(files(folder)[f"{kind}s.tf"], kind, *columns)
+
+
+def table_of(text: str, kind: str, *columns: str) -> str:
     rows = re.findall(rf'^{kind} "(\w+)" \{{\n  description = "([^\n]*)"\n(.*?)^\}}$', text, re.M | re.S)
     assert len(rows) == f"\n{text}".count(f'\n{kind} "')
     lines = [f"| {' | '.join((kind, *columns))} | |", "|" + "---|" * (len(columns) + 2)]

@@ -17,7 +17,7 @@ pub use clock::{Offset, clock};
 pub use disk::{Room, room};
 pub use host_files::{WrongFile, wrong_files, wrong_host_files};
 pub use kubelet::installed;
-pub use runtime::container_runtime;
+pub use runtime::{container_runtime, listening};
 pub use volume::{volume, volume_for_certain};
 
 use super::Facts;

@@ -43,7 +43,10 @@ fn says_without_cri(text: &str) -> bool {
 }
 
 /// The socket, at which somebody listens.
-async fn listening(given: Option<&str>) -> Result<PathBuf, Defect> {
+///
+/// # Errors
+/// There is none, there are several, or nobody listens.
+pub async fn listening(given: Option<&str>) -> Result<PathBuf, Defect> {
     let socket = choose(given, &runtime::sockets())?;
     match UnixStream::connect(&socket).await {
         Ok(_) => Ok(socket),
