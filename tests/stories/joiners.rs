@@ -95,25 +95,20 @@ fn a_machine_that_loses_power_in_the_middle_of_a_join_goes_on_after_its_boot() -
 
 #[test]
 fn a_join_that_always_fails_leaves_no_member_behind() -> Result<()> {
-    World::of(2).tell_after_the_first(|world| {
+    World::of(2).set("claim_ttl", "3s").set("lease_ttl", "3s").tell_after_the_first(|world| {
         world.kubeadm_fault(2, &json!({"join": {"after": "etcd-join", "exit": 1}}))?;
-        let times = ["--claim-ttl", "3s", "--lease-ttl", "3s", "--deadline", "50s"];
-        let ended = world.on(2, &[&["kubeboot", "up"][..], &times].concat())?;
+        let ended = world.on(2, &["kubeboot", "up", "--deadline", "25s"])?;
         ensure!(ended.code == 5, "'kubeboot up' ended with {}: {}", ended.code, ended.text());
         ensure!(ended.stderr.contains("deadline") && ended.stderr.contains("kubeadm join"), "{}", ended.stderr);
+        // With pauses of 2, 4 and 8 s, or fewer on a busy computer.
         let attempts = ended.stderr.matches("join failed").count();
-        ensure!(
-            (2..=5).contains(&attempts),
-            "{attempts} attempts in 50 s, with pauses of 2, 4, 8 and 16: {}",
-            ended.stderr
-        );
-        ensure!(ended.stderr.contains("join failed with the same error, 2 times in all"), "{}", ended.stderr);
-        for pause in ["in about 2 s", "in about 4 s"] {
-            ensure!(ended.stderr.contains(pause), "it does not wait longer each time: {}", ended.stderr);
-        }
+        ensure!(attempts <= 4, "{attempts} attempts in 25 s: {}", ended.stderr);
         world.are_the_voters(&[1])?;
-        world.kubeadm_fault(2, &Value::Null)?;
         world.run_up(2)?;
+        world.until_logged(2, "another attempt, in about 2 s, after a failed join")?;
+        world.until_logged(2, "join failed with the same error, 2 times in all")?;
+        world.until_logged(2, "another attempt, in about 4 s, after a failed join")?;
+        world.kubeadm_fault(2, &Value::Null)?;
         world.all_up(&[2])?;
         world.is_one_control_plane(&[1, 2])
     })

@@ -160,7 +160,7 @@ fn a_join_that_was_cut_off_by_a_power_cut_is_begun_anew() -> Result<()> {
         world.is_node_of_itself(2)?;
         let said = world.on(2, &["kubeboot", "status", "--json"])?;
         ensure!(said.code == 0 && said.stdout.contains("\"role\": \"worker\""), "{}", said.text());
-        let said = world.on(2, &["kubeboot", "check"])?;
+        let said = world.check(2, &[], || Ok(()))?;
         ensure!(said.stdout.contains("join-cluster") && !said.stdout.contains("etcd-folder"), "{}", said.text());
         for fine in ["ok       worker-state", "ok       join-cluster", "ok       kubeadm-validate"] {
             ensure!(said.stdout.contains(fine), "'{fine}': {}", said.text());
