@@ -218,6 +218,7 @@ impl Kubeadm {
         }
     }
 }
+
 /// A name a line.
 fn names(said: &str) -> Vec<String> {
     said.lines().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty()).collect()

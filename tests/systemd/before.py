@@ -1,5 +1,5 @@
 """The first boot of a machine whose image has kubeboot's unit enabled, with commands of user data that come before it: the process of
-test_before.py, in namespaces of its own. `python -m systemd.before ROOT FOLDER` prints what ran, in its order.
+test_before.py, in namespaces of its own. `python -m systemd.before ROOT FOLDER NAME` prints what ran, in its order; NAME is its cgroup's.
 
 cloud-init is not here. A unit in its place does what its network stage does: it runs `bootcmd`, and writes the files after that.
 """
@@ -38,11 +38,11 @@ KUBEBOOT = '[ "$1" != up ] || echo up >>/order\n'
 
 
 def main() -> None:
-    root, folder = map(Path, sys.argv[1:])
+    root, folder = map(Path, sys.argv[1:3])
     for name in ("layer", "machine", "cgroup"):
         (folder / name).mkdir()
     fill(folder / "layer", root)
-    cgroup = Cgroups(folder / "cgroup", f"before-{folder.name}").make("machine")
+    cgroup = Cgroups(folder / "cgroup", sys.argv[3]).make("machine")
     # This process has a network of its own, with nobody in it.
     machine = Machine(folder / "machine", cgroup, Path("/proc/self/ns/net"), [folder / "layer", root], {}, layers.UP)
     try:
