@@ -327,24 +327,6 @@ impl Wait {
             | Self::ForeignData { .. } => false,
         }
     }
-
-    /// What is waited for, in a word or two.
-    fn at(&self) -> &'static str {
-        match self {
-            Self::Settle { .. } => "waiting for the group",
-            Self::Turn { .. } => "waiting for its turn",
-            Self::Holder { .. } => "waiting for the holder of the claim",
-            Self::Cluster { .. } | Self::Voters { .. } | Self::Quorum { .. } => "waiting for etcd",
-            Self::OwnMember => "waiting for its own member",
-            Self::Record | Self::Registrations { .. } => "waiting for the bucket",
-            Self::ApiServers => "asking for API servers",
-            Self::Snapshot { .. } | Self::SnapshotUnfit(_) => "waiting for the snapshot",
-            Self::Unfit { .. } => "waiting to be mended",
-            Self::DataGone { .. } | Self::DataOfAnother { .. } | Self::ForeignData { .. } => {
-                "waiting because of its data"
-            }
-        }
-    }
 }
 
 impl Step {
@@ -427,42 +409,9 @@ impl Step {
     #[must_use]
     pub fn wants_fit_machine(&self, local: &Local) -> bool {
         match self {
-            Self::Claim(_) | Self::TakeOver(_) | Self::Resume => true,
+            Self::Resume => true,
             Self::Join => *local == Local::Fresh,
-            Self::StandBy(_)
-            | Self::Wait(_)
-            | Self::Wipe(_)
-            | Self::Init
-            | Self::Restore
-            | Self::Yield
-            | Self::AcceptGroup
-            | Self::Rejoin
-            | Self::SetAside { .. }
-            | Self::Keep
-            | Self::Stop(_) => false,
-        }
-    }
-
-    /// What a machine is at while it takes the step, for people who ask where the time went. A pause before the next look counts as part
-    /// of the step that wants it.
-    #[must_use]
-    pub fn at(&self) -> &'static str {
-        match self {
-            Self::Wait(what) => what.at(),
-            Self::StandBy(_)
-            | Self::Wipe(_)
-            | Self::Claim(_)
-            | Self::TakeOver(_)
-            | Self::Resume
-            | Self::Init
-            | Self::Restore
-            | Self::Yield
-            | Self::AcceptGroup
-            | Self::Rejoin
-            | Self::Join
-            | Self::SetAside { .. }
-            | Self::Keep
-            | Self::Stop(_) => self.name(),
+            other => other.brings_in(),
         }
     }
 

@@ -1,6 +1,7 @@
 //! Where the time of one `up` went, by what it was at.
 
 use crate::model::duration::in_words;
+use crate::model::up::step::{Step, Wait};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -70,6 +71,51 @@ impl Timeline {
         let named: Vec<_> = named.iter().map(|(what, took)| format!("{what} {}", in_words(*took))).collect();
         let of = if named.is_empty() { String::new() } else { format!(": {}", named.join(", ")) };
         format!("this run took {}{of}", in_words(all))
+    }
+}
+
+impl Step {
+    /// What a machine is at while it takes the step, for people who ask where the time went. A pause before the next look counts as part
+    /// of the step that wants it.
+    #[must_use]
+    pub fn at(&self) -> &'static str {
+        match self {
+            Self::Wait(what) => what.at(),
+            Self::StandBy(_)
+            | Self::Wipe(_)
+            | Self::Claim(_)
+            | Self::TakeOver(_)
+            | Self::Resume
+            | Self::Init
+            | Self::Restore
+            | Self::Yield
+            | Self::AcceptGroup
+            | Self::Rejoin
+            | Self::Join
+            | Self::SetAside { .. }
+            | Self::Keep
+            | Self::Stop(_) => self.name(),
+        }
+    }
+}
+
+impl Wait {
+    /// What is waited for, in a word or two.
+    fn at(&self) -> &'static str {
+        match self {
+            Self::Settle { .. } => "waiting for the group",
+            Self::Turn { .. } => "waiting for its turn",
+            Self::Holder { .. } => "waiting for the holder of the claim",
+            Self::Cluster { .. } | Self::Voters { .. } | Self::Quorum { .. } => "waiting for etcd",
+            Self::OwnMember => "waiting for its own member",
+            Self::Record | Self::Registrations { .. } => "waiting for the bucket",
+            Self::ApiServers => "asking for API servers",
+            Self::Snapshot { .. } | Self::SnapshotUnfit(_) => "waiting for the snapshot",
+            Self::Unfit { .. } => "waiting to be mended",
+            Self::DataGone { .. } | Self::DataOfAnother { .. } | Self::ForeignData { .. } => {
+                "waiting because of its data"
+            }
+        }
     }
 }
 
