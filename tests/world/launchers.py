@@ -45,9 +45,9 @@ def etcd_image(etcd: str) -> dict[str, str]:
     return {} if etcd == "installed" else {"STANDIN_ETCD_IMAGE": f"{etcd}-0"}
 
 
-def must_be_visible(state: Path, binary: Path) -> list[Path]:
-    """What a machine needs of this computer wherever it lies: this project, Python, the binary, the world's folder."""
-    paths = [PROJECT, state, Path(sys.prefix), Path(sys.base_prefix), binary.parent, NEWER_ETCD]
+def must_be_visible(state: Path, binary: Path, more: list[str]) -> list[Path]:
+    """What a machine needs of this computer wherever it lies: this project, Python, the binary, the world's folder, and more that it is to see."""
+    paths = [PROJECT, state, Path(sys.prefix), Path(sys.base_prefix), binary.parent, NEWER_ETCD, *map(Path, more)]
     # The launchers name the interpreter; what its links lead through has to be there, too.
     paths.append(Path(sys.executable).resolve().parent.parent)
     return list(dict.fromkeys(path.absolute() for path in paths if path.exists()))

@@ -33,6 +33,8 @@ class Options:
     iam: dict | None = None
     etcd: str = "installed"
     etcdutl: bool = False
+    # Folders of this computer that a machine sees beside what it needs.
+    visible: list[str] = field(default_factory=list)
     # The group of workers, where there is one, and what is different on its machines.
     workers: int | None = None
     worker_settings: dict[str, str] = field(default_factory=dict)

@@ -53,7 +53,7 @@ class World:
         self._slots = itertools.count(1)
         binary = Path(options.binary)
         self._path = launchers.write(folder / "bin", binary, options.etcd, options.etcdutl)
-        self._keep = launchers.must_be_visible(folder, binary)
+        self._keep = launchers.must_be_visible(folder, binary, options.visible)
         self._network = network or Network(*claim_octet())
         self.addresses = self._network.addresses
         self.etcd = None if options.external_etcd is None else OutsideEtcd(folder / "etcd", self.addresses.etcd)

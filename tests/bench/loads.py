@@ -9,8 +9,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from . import build
-from .standin import whole
+from world import build
+from world.standin import whole
 
 MARK = "measured "
 

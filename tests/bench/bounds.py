@@ -1,0 +1,38 @@
+"""The bounds of all figures: the one table. What is not named here is measured, and judged by nobody."""
+
+from .figure import Bound
+
+# Of the release binary, on two quiet cores: what is promised.
+PROMISED: dict[str, Bound] = {
+    "size": Bound("MiB, stripped", most=15),
+    "waiting.cpu": Bound("per cent of a core", most=1),
+    "waiting.memory": Bound("MiB at the peak", most=25),
+    "agent.cpu": Bound("per cent of a core, while nothing happens", most=0.5),
+    "agent.memory": Bound("MiB at the peak", most=20),
+    "agent.calls": Bound("to AWS in a minute", most=1.5),
+    "demo.settled_to_claim": Bound("tests/world/figures.py", most=1),
+    "demo.own": Bound("tests/world/figures.py", most=4),
+    "replacement.own": Bound("tests/world/figures.py", most=5),
+    "leave.own": Bound("tests/world/figures.py", most=5),
+    "snapshot.memory": Bound("whatever the size of the database; not taken from measurements", most=100),
+    "snapshot.rate": Bound("MB a second; not taken from measurements", least=10),
+    "busy.wrong": Bound("one init, however busy the computer is", most=0),
+    "workers.peak": Bound("the busiest second, in means, where there are ten or more requests in a second", most=3),
+    "workers.api_server": Bound("a waiting worker asks S3 alone", most=0),
+    "workers.deciding": Bound("seconds for a thousand requests for certificates", most=10),
+}
+
+# Of any binary, also one for debugging, on a computer that does other things, too: ratios and counts alone. Each bound leaves room for such a
+# computer, not for another call. `dev/bench --check`.
+CHECKED: dict[str, Bound] = {
+    "decision.wall_ratio": Bound("5 to 7 by a binary for debugging", least=2.5),
+    "decision.cpu_ratio": Bound("8 to 10 by a binary for debugging", least=4),
+    "decision.calls.kubeboot": Bound("12: each source once, and the record and the registrations again before the claim", most=14),
+    "decision.programs.kubeboot": Bound("6, of which 5 are questions to kubeadm and kubelet", most=8),
+    "waiting.calls": Bound("a look asks for eight things, and one in some seconds is enough", most=2.5),
+    "waiting.busiest": Bound("three machines that look in the same second, with nine calls each", most=27),
+    "group.inits": Bound("exactly one", most=1, least=1),
+    "group.calls": Bound("41 to 58, more where kubeadm is slow: it is waited for by looking", most=100),
+    "age.calls": Bound("10 for status, 12 for an up that has nothing to do", most=16),
+    "age.calls_ratio": Bound("flat: former machines cost no call", most=1.25),
+}
