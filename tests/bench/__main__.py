@@ -10,7 +10,7 @@ from pathlib import Path
 from world import build
 from world.control import WorldError
 
-from . import bounds, check, computer, page
+from . import bounds, check, computer, page, tools
 from .figure import Figure, line
 from .measures import MEASURES
 from .plan import Plan
@@ -70,11 +70,11 @@ def at_least_one(text: str) -> int:
 def measured(arguments: argparse.Namespace, before: Results | None) -> int:
     """Measures what was asked for, and writes it where it is to go."""
     into = arguments.into or (DOCS if is_whole(arguments) else None)
-    # Before it takes an hour.
-    taken = Results(computer.computer(), {})
     if code := build.build():
         return code
-    kept = True
+    # First, for the page names their versions beside every measure.
+    tools.install()
+    taken, kept = Results(computer.computer(), {}), True
     for name in arguments.only or MEASURES:
         figures = shown(MEASURES[name].measure(plan(arguments)), bounds.PROMISED)
         taken.measures[name] = Taken(computer.today(), computer.commit(), computer.binary(), figures)

@@ -10,6 +10,8 @@ PROMISED: dict[str, Bound] = {
     "agent.cpu": Bound("per cent of a core, while nothing happens", most=0.5),
     "agent.memory": Bound("MiB at the peak", most=20),
     "agent.calls": Bound("to AWS in a minute", most=1.5),
+    "group.over_one_join": Bound("seconds beyond one init and one join, for a group of three", most=6),
+    "group.each_further": Bound("seconds; etcd admits a member every five", most=7),
     "demo.settled_to_claim": Bound("tests/world/figures.py", most=1),
     "demo.own": Bound("tests/world/figures.py", most=4),
     "replacement.own": Bound("tests/world/figures.py", most=5),
@@ -19,6 +21,7 @@ PROMISED: dict[str, Bound] = {
     "busy.wrong": Bound("one init, however busy the computer is", most=0),
     "workers.peak": Bound("the busiest second, in means, where there are ten or more requests in a second", most=3),
     "workers.api_server": Bound("a waiting worker asks S3 alone", most=0),
+    "throttled.in": Bound("everybody still comes in", least=3),
     "workers.deciding": Bound("seconds for a thousand requests for certificates", most=10),
 }
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from world.control import ask
 from world.figures import figures as of_journals
 
-from . import tools, worlds
+from . import recipe, tools, worlds
 from .bounds import CHECKED
 from .figure import Figure
 from .measures import age, decision, waiting
@@ -19,7 +19,7 @@ DECISIONS, WAIT_SECONDS, AGES = 1, 8.0, (0, 500, 5000)
 def figures() -> Iterator[Figure]:
     """Those that have a bound; in few runs, times are no figures."""
     tools.install()
-    with worlds.world(nodes=len(NODES), up=False, ids=decision.IDS, visible=[str(tools.VENV)]) as folder:
+    with worlds.world(nodes=len(NODES), up=False, ids=decision.IDS, visible=recipe.VISIBLE) as folder:
         for figure in story(folder):
             if figure.id in CHECKED:
                 yield figure

@@ -30,7 +30,7 @@ def write(folder: Path, results: Results, about: dict[str, str], before: Results
     files = {folder / "benchmarks.json": results.to_json(), folder / "benchmarks.md": text(results, about, before)}
     for name, taken in results.measures.items():
         for title, figures in _plots(taken).items():
-            rows = [(figure.label, figure.value) for figure in figures]
+            rows = [(_bar(figure, figures), figure.value) for figure in figures]
             files[pictures / _picture(name, title)] = bars.svg(title, figures[0].unit, rows)
     for path, content in files.items():
         path.write_text(content, encoding="utf-8")
@@ -84,6 +84,12 @@ def _plots(taken: Taken) -> dict[str, list[Figure]]:
         if figure.plot:
             found.setdefault(figure.plot, []).append(figure)
     return found
+
+
+def _bar(figure: Figure, among: list[Figure]) -> str:
+    """What the bar of a figure is called: no more than tells it from the others of its picture."""
+    parts = [figure.name if len({other.name for other in among}) > 1 else "", figure.of if len({other.of for other in among}) > 1 else ""]
+    return ", ".join(filter(None, parts)) or figure.label
 
 
 def _picture(name: str, title: str) -> str:

@@ -93,6 +93,8 @@ def test_the_page_is_one_as_all_others_are(tmp_path: Path):
     assert not unfenced(file)
     named = [line.partition("](")[2].rstrip(")") for line in file.read_text().splitlines() if line.startswith("![")]
     assert named == ["benchmarks/decision-a-decision-time.svg"] and all((tmp_path / name).exists() for name in named)
+    picture = (tmp_path / named[0]).read_text()
+    assert ">kubeboot<" in picture and ">recipe<" in picture, "a bar is called by what tells it from the others"
 
 
 def test_a_picture_has_a_bar_for_each_and_the_longest_fits():

@@ -13,6 +13,7 @@ from pathlib import Path
 from world import build, lifetime
 from world.client import wait_until
 from world.control import ask
+from world.figures import figures
 from world.journal import read
 from world.options import Options
 
@@ -58,6 +59,14 @@ def calls(folder: Path, node: str) -> int:
     """How many calls of AWS a machine has made so far."""
     instance = machine(folder, node).name
     return sum(line["node"] == instance for line in requests(folder))
+
+
+def lasted(folder: Path) -> float:
+    """Seconds from the first start of `kubeboot up` in a world to its last end. Raises RuntimeError if it has none."""
+    total = figures(folder).total
+    if total is None:
+        raise RuntimeError(f"`kubeboot up` has not ended anywhere: see {folder}")
+    return total
 
 
 def process_of(folder: Path, node: str, command: str) -> Path:

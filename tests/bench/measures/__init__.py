@@ -6,7 +6,7 @@ from typing import Protocol
 
 from ..figure import Figure
 from ..plan import Plan
-from . import age, agent, busy, decision, demo, group, leave, replacement, size, snapshot, waiting, workers
+from . import age, agent, busy, decision, demo, group, leave, replacement, size, snapshot, throttled, waiting, workers
 
 
 class Measure(Protocol):
@@ -20,5 +20,5 @@ class Measure(Protocol):
 # In this order they are measured, and stand on the page.
 MEASURES: dict[str, Measure | ModuleType] = {
     module.__name__.rpartition(".")[2]: module
-    for module in (decision, group, replacement, demo, waiting, workers, age, size, agent, leave, snapshot, busy)
+    for module in (decision, group, replacement, demo, waiting, workers, throttled, age, size, agent, leave, snapshot, busy)
 }

@@ -1,52 +1,98 @@
-"""From a full group to a control plane, with a stand-in that takes as long as the real kubeadm."""
+"""From a full group to a control plane, by kubeboot and by the recipe, with a kubeadm that takes as long as the real one."""
 
 import json
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from world.control import ask
-from world.figures import figures
+from world.figures import figures, kubeadm
 
-from .. import worlds
+from .. import recipe, worlds
 from ..figure import Figure
 from ..plan import Plan
 
-ABOUT = """So many machines boot at once, until `kubeboot up` has ended on all, with a stand-in for kubeadm whose init and join are made to last as long as
-those of the real one did (8 s and 13 s more or less: the stand-in's own time comes on top). Beside the total: the time in which at least one kubeadm ran, the rest, which is kubeboot's own, and
-what a series of whole joins would take, which is what the machines' kubeadm commands took one after the other."""
+ABOUT = """So many machines boot at once, until `kubeboot up` has ended on all, and the recipe (`tests/bench/recipe/grow.sh`, three runs at most) beside it. The stand-in for
+kubeadm is made to last about as long as the real one did: 8 s for an init, 13 s for a join, of which the first two change the members of etcd. Kubeboot's own time is that in which
+no kubeadm ran. A series of whole joins is what one init and a join for each other machine take one after the other."""
 
 SIZES = (1, 3, 5, 7)
-# What is added to the stand-in's init and join, in seconds, so that they last as long as on real machines.
-REAL = {"init": {"after": "wait-control-plane", "seconds": 6}, "join": {"after": "kubelet-start", "seconds": 10}}
+# What is added to the stand-in's own init and join, in seconds, so that they last as long as on real machines.
+REAL = {"init": {"after": "wait-control-plane", "seconds": 5.5}, "join": {"after": "etcd-join", "seconds": 11}}
 SECONDS, SECONDS_PER_NODE = 120.0, 60.0
+RECIPE_RUNS = 3
+PLOT = "From a full group to a control plane: time"
+KUBEBOOT, RECIPE, SERIES = "kubeboot", "recipe", "whole joins in series"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One group, in seconds: `init` and the shortest `join` of a machine, all of it, and the part in which no kubeadm ran."""
+
+    total: float
+    own: float
+    init: float
+    join: float
 
 
 def measure(plan: Plan) -> Iterator[Figure]:
+    medians = {}
     for size in SIZES:
-        yield from grown(size, plan.runs)
+        runs = [grown(size) for _ in range(plan.runs)]
+        theirs = [by_recipe(size) for _ in range(min(plan.runs, RECIPE_RUNS))]
+        for figure in compared(size, runs, theirs):
+            yield figure
+            if figure.id == "group.total":
+                medians[size] = figure.value
+    few, many = 3, max(SIZES)
+    yield Figure.one("group.each_further", f"each machine from {few + 1} to {many} more", "s", (medians[many] - medians[few]) / (many - few))
 
 
-def grown(size: int, runs: int) -> Iterator[Figure]:
-    """So many groups of this size."""
-    seen = [one(size) for _ in range(runs)]
+def compared(size: int, runs: list[Run], theirs: list[float]) -> Iterator[Figure]:
+    """The figures of groups of one size."""
     of = f"{size} machines" if size > 1 else "1 machine"
-    for field, name in (("total", "from the first start to the last end"), ("standin", "while kubeadm ran"), ("own", "kubeboot's own")):
-        # One that never came to its end took for ever.
-        values = tuple(math.inf if (value := getattr(run, field)) is None else value for run in seen)
-        yield Figure(f"group.{field}", name, "s", values, of=of, plot=f"From a full group to a control plane: {name}")
+
+    def seconds(id: str, name: str, values, plot: str = "") -> Figure:
+        return Figure(f"group.{id}", name, "s", tuple(values), of=of, plot=plot)
+
+    yield seconds("total", KUBEBOOT, (run.total for run in runs), PLOT)
+    yield seconds("recipe", RECIPE, theirs, PLOT)
+    yield seconds("series", SERIES, (run.init + (size - 1) * run.join for run in runs), PLOT)
+    yield seconds("own", "kubeboot's own time", (run.own for run in runs))
+    if size == 3:
+        yield seconds("over_one_join", "beyond one init and one join", (run.total - run.init - run.join for run in runs))
 
 
-def one(size: int):
-    """The figures of one group. Raises RuntimeError if it did not become one control plane."""
+def grown(size: int) -> Run:
+    """One group by kubeboot. Raises RuntimeError if it did not become one control plane."""
     with worlds.world(nodes=size, up=False) as folder:
         slow(folder, size)
         ask(folder, "run")
         worlds.until_up(folder, seconds=SECONDS + SECONDS_PER_NODE * size)
         found = figures(folder)
-    if found.inits != 1:
-        raise RuntimeError(f"a group of {size} had {found.inits} inits")
-    return found
+        init, joins = lasted(kubeadm(folder))
+    if found.inits != 1 or found.total is None or found.own is None:
+        raise RuntimeError(f"a group of {size} had {found.inits} inits, and took {found.total} s")
+    return Run(found.total, found.own, init, min(joins, default=0.0))
+
+
+def lasted(commands: list[dict]) -> tuple[float, list[float]]:
+    """How long the init lasted, and on each machine that joined all commands of its join."""
+    inits = [line["end"] - line["start"] for line in commands if line["argv"][0] == "init" and line["argv"][1:2] != ["phase"]]
+    joins: dict[str, float] = {}
+    for line in commands:
+        if line["argv"][0] == "join":
+            joins[line["node"]] = joins.get(line["node"], 0.0) + line["end"] - line["start"]
+    return sum(inits), list(joins.values())
+
+
+def by_recipe(size: int) -> float:
+    """Seconds of one group by the recipe; infinite if a machine failed, which nobody tries again there."""
+    with worlds.world(nodes=size, up=False, visible=recipe.VISIBLE) as folder:
+        slow(folder, size)
+        took, failed = recipe.grow(folder, SECONDS + SECONDS_PER_NODE * size)
+    return math.inf if failed else took
 
 
 def slow(folder: Path, size: int) -> None:
