@@ -80,7 +80,8 @@ def busiest(times: list[float], window: float = 1.0) -> int:
 
 def line(figure: Figure, bound: Bound | None) -> str:
     """The figure as a line of the table that is printed."""
-    text = f"{figure.label:<74}{number(figure.value):>10} {figure.unit:<9}"
+    unit = figure.unit if math.isfinite(figure.value) else ""
+    text = f"{figure.label:<74}{number(figure.value):>10} {unit:<9}"
     if bound is None:
         return text.rstrip()
     return f"{text} {bound}: {'met' if bound.keeps(figure.value) else 'MISSED'}"

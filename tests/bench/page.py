@@ -5,9 +5,9 @@ from pathlib import Path
 from . import bars
 from .bounds import PROMISED
 from .figure import Bound, Figure, number
-from .results import Results, Taken
+from .results import OF_TESTS, Results, Taken
 
-PICTURES = "benchmarks"
+PICTURES, JSON, PAGE = "benchmarks", "benchmarks.json", "benchmarks.md"
 HEAD = """# Benchmarks
 
 What kubeboot costs, measured beside what people use today: `dev/bench` measures it, and writes this page, its pictures and
@@ -27,7 +27,7 @@ def write(folder: Path, results: Results, about: dict[str, str], before: Results
     results of an earlier version, whose figures stand beside these."""
     pictures = folder / PICTURES
     pictures.mkdir(parents=True, exist_ok=True)
-    files = {folder / "benchmarks.json": results.to_json(), folder / "benchmarks.md": text(results, about, before)}
+    files = {folder / JSON: results.to_json(), folder / PAGE: text(results, about, before)}
     for name, taken in results.measures.items():
         for title, figures in _plots(taken).items():
             rows = [(_bar(figure, figures), figure.value) for figure in figures]
@@ -40,7 +40,7 @@ def write(folder: Path, results: Results, about: dict[str, str], before: Results
 def text(results: Results, about: dict[str, str], before: Results | None = None) -> str:
     """The page. Measures stand in the order of `about`."""
     parts = [HEAD]
-    if any(taken.binary != "release" for taken in results.measures.values()):
+    if any(taken.binary not in ("release", OF_TESTS) for taken in results.measures.values()):
         parts.append(f"{NOT_RELEASED}\n")
     parts.append(_table(("", ""), [*results.computer.items(), *results.versions.items()]))
     for name in about:

@@ -8,6 +8,8 @@ from pathlib import Path
 from .figure import Figure
 
 SCHEMA = 1
+# Of a measure that takes the binary of the library's tests.
+OF_TESTS = "tests of the library"
 
 
 class ResultsError(Exception):

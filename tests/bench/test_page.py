@@ -12,7 +12,7 @@ from docs.blocks import COMMANDS, blocks, unfenced
 from . import bars, page
 from .figure import Figure
 from .measures import MEASURES
-from .results import Results, ResultsError, Taken, read
+from .results import OF_TESTS, Results, ResultsError, Taken, read
 
 ABOUT = {"decision": "How it was got.", "leave": "How that was got."}
 
@@ -78,6 +78,7 @@ def test_the_page_has_every_figure_and_how_it_was_got():
 
 def test_figures_of_another_binary_are_no_promise():
     assert page.NOT_RELEASED in page.text(results(binary="dev"), ABOUT)
+    assert page.NOT_RELEASED not in page.text(results(binary=OF_TESTS), ABOUT)
 
 
 def test_what_was_before_stands_beside_it():

@@ -16,14 +16,17 @@ from ..plan import Plan
 ABOUT = """By the hook: `dev/demo --refresh`, which replaces every machine of three, from the moment at which the metadata service says `Terminated` to
 CompleteLifecycleAction, without the time of the stand-in for kubeadm; and, of a cluster of four, from the group's order until the others' etcd has no such
 member, the two seconds between two looks of the agent among them. By shutdown: how long the leaving unit holds a poweroff. Both with an AWS that answers, one whose every call takes a second longer, and
-one that accepts connections and says nothing; the metadata service answers."""
+one that accepts connections and says nothing; the metadata service answers. By the hook a machine leaves under the membership lease alone, so with an AWS that is silent
+it stays a member: never means not within 90 s."""
 
 # Faults of every call of AWS.
 AWS = {"AWS answers": "", "AWS takes 1 s more": "delay=1", "AWS is silent": "hang"}
 # Who leaves, one after the other; the first stays and is asked.
 LEAVING = ("4", "3", "2")
 # One that has not left after this long never does.
-SECONDS, LOOK = 180.0, 0.1
+SECONDS, LOOK = 90.0, 0.1
+# Longer than a unit may take to stop.
+SHUTDOWN_SECONDS = 240.0
 HOOK = "leave"
 
 
@@ -71,7 +74,7 @@ def hook(folder: Path, node: str) -> float:
 def shutdown(folder: Path, node: str) -> float:
     """The machine goes down, and its unit leaves."""
     name = described(folder, node)["name"]
-    unit = ask(folder, "shutdown", node=node, way="poweroff", timeout=SECONDS + 60)["leaving_unit"]
+    unit = ask(folder, "shutdown", node=node, way="poweroff", timeout=SHUTDOWN_SECONDS)["leaving_unit"]
     return unit["seconds"] if unit and is_gone(folder, name) else math.inf
 
 
