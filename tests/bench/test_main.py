@@ -84,9 +84,9 @@ def test_a_measure_that_fails_ends_no_other(monkeypatch, tmp_path, capsys):
 
 def test_the_page_is_made_again_from_its_json(monkeypatch, tmp_path):
     run(monkeypatch, {"a": measure()})
-    (tmp_path / "docs/benchmarks.md").write_text("by hand")
+    (tmp_path / "docs/benchmarks.md").write_text("scribbled")
     assert run(monkeypatch, {"a": measure(fails=True)}, "--page") == 0
-    assert "by hand" not in (tmp_path / "docs/benchmarks.md").read_text()
+    assert "scribbled" not in (tmp_path / "docs/benchmarks.md").read_text()
 
 
 def test_a_page_of_nothing_says_which_file_is_missing(monkeypatch, capsys):
