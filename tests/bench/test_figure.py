@@ -51,6 +51,7 @@ def test_a_line_says_whether_its_bound_is_kept():
     assert line(of(3), Bound("", most=4)).endswith("at most 4: met")
     assert line(of(5), Bound("", most=4)).endswith("at most 4: MISSED")
     assert ":" not in line(of(5), None)
+    assert line(of(3), None).endswith(" 3 s") and line(of(math.inf), None).endswith(" never")
 
 
 def test_every_bound_bounds_something_and_says_why():

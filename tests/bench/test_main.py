@@ -87,6 +87,8 @@ def test_the_page_is_made_again_from_its_json(monkeypatch, tmp_path):
     (tmp_path / "docs/benchmarks.md").write_text("scribbled")
     assert run(monkeypatch, {"a": measure(fails=True)}, "--page") == 0
     assert "scribbled" not in (tmp_path / "docs/benchmarks.md").read_text()
+    (tmp_path / "docs").rename(tmp_path / "here")
+    assert run(monkeypatch, {}, "--page", "--into", str(tmp_path / "here")) == 0
 
 
 def test_a_page_of_nothing_says_which_file_is_missing(monkeypatch, capsys):
