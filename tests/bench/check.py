@@ -13,7 +13,8 @@ from .figure import Figure
 from .measures import age, decision, waiting
 
 NODES = ["1", "2", "3"]
-DECISIONS, WAIT_SECONDS, AGES = 1, 8.0, (0, 500, 5000)
+# Of three decisions one may meet with whatever else the computer does.
+DECISIONS, WAIT_SECONDS, AGES = 3, 8.0, (0, 500, 5000)
 
 
 def figures() -> Iterator[Figure]:
