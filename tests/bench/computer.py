@@ -4,12 +4,16 @@ import importlib.metadata
 import os
 import platform
 import subprocess
+import textwrap
 from datetime import UTC, datetime
 from pathlib import Path
 
 from world import build
 
 from . import tools
+
+# Some programs name every library that they were built with.
+WIDTH = 60
 
 
 def computer() -> dict[str, str]:
@@ -58,7 +62,7 @@ def _field(path: Path, name: str) -> str:
 
 
 def _first_line(command: list[str]) -> str:
-    return (_run(command).splitlines() or ["unknown"])[0]
+    return textwrap.shorten((_run(command).splitlines() or ["unknown"])[0], WIDTH, placeholder=" …")
 
 
 def _run(command: list[str]) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from world.control import ask
 from world.figures import figures, kubeadm
+from world.outcome import look
 
 from .. import recipe, worlds
 from ..figure import Figure
@@ -88,11 +89,12 @@ def lasted(commands: list[dict]) -> tuple[float, list[float]]:
 
 
 def by_recipe(size: int) -> float:
-    """Seconds of one group by the recipe; infinite if a machine failed, which nobody tries again there."""
+    """Seconds of one group by the recipe; infinite if it did not become one of voters alone, for nobody tries again there."""
     with worlds.world(nodes=size, up=False, visible=recipe.VISIBLE) as folder:
         slow(folder, size)
         took, failed = recipe.grow(folder, SECONDS + SECONDS_PER_NODE * size)
-    return math.inf if failed else took
+        voters = [node for node in look(folder) if node.voter and node.voters_known == size]
+    return took if not failed and len(voters) == size else math.inf
 
 
 def slow(folder: Path, size: int) -> None:
