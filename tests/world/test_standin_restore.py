@@ -145,6 +145,8 @@ def test_a_container_sees_its_image_and_its_mounts(lab):
             assert node.run("crictl", "pull", IMAGE).returncode == 0
             assert ctr(node, "images", "ls", "-q").stdout.splitlines() == [IMAGE]
             assert json.loads(node.run("crictl", "inspecti", IMAGE).stdout)["status"]["repoTags"] == [IMAGE]
+            listed = json.loads(node.run("crictl", "images", "--output", "json").stdout)["images"]
+            assert [each["repoTags"] for each in listed] == [[IMAGE]]
     assert node.run("ctr", "images", "ls").returncode != 0, "another namespace"
     # What is beside the mounts is lost with the container.
     done = ctr(node, *(each.replace(DATA, "/other") if "src=" not in each else each for each in restoring(node)))

@@ -1,5 +1,6 @@
 """The images that a machine's runtime has: none on a fresh machine, and then what kubeadm or crictl has pulled."""
 
+import hashlib
 import os
 
 from . import node, whole
@@ -24,6 +25,11 @@ def names(clustering, version=None):
 def present():
     """Those that are there."""
     return node.lines(STORE)
+
+
+def ident(name):
+    """The ID of an image: a digest, here of its name."""
+    return "sha256:" + hashlib.sha256(name.encode()).hexdigest()
 
 
 def pull(more):
