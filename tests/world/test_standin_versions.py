@@ -171,13 +171,13 @@ def test_addons_follow_when_every_api_server_has(lab):
     assert joins(second, first).returncode == 0
     assert addons(second) == OF_OLD and set(images(second).values()) == {NEW, "3.6.8-0"}
     second.hosts(second.address)
-    wait(lambda: len(second.get(f"{SYSTEM}/pods?labelSelector=component%3Dkube-apiserver")["items"]) == 2, 20, "mirror pods")
+    wait(lambda: len(second.get(f"{SYSTEM}/pods?labelSelector=component%3Dkube-apiserver")["items"]) == 2, "mirror pods")
     said = second.kubeadm(*APPLY, "addon", "all", NEW)
     skipped = f"Skipping upgrade of addons because control plane instances [{first.name}] have not been upgraded"
     assert said.count(skipped) == 2 and addons(second) == OF_OLD
     first.kubeadm("reset", "-f")
     first.cut()
-    wait(lambda: answers(second, STORED), 20, "the other's etcd to lead")
+    wait(lambda: answers(second, STORED), "the other's etcd to lead")
     # A machine that is gone counts until its Node is.
     assert skipped in second.kubeadm(*APPLY, "addon", "kube-proxy", NEW)
     second.api("DELETE", f"/api/v1/nodes/{first.name}")
@@ -266,7 +266,7 @@ def test_an_image_that_changes_where_it_stands_restarts_its_container(lab):
     before = ran()
     place = "/etc/kubernetes/manifests/kube-apiserver.yaml"
     first.write(place, first.read(place).replace(f":{OLD}", f":{PATCH}"))
-    wait(lambda: ran() and ran() != before and answers(first, "/version") and served(first) == PATCH, 60, "the new image")
+    wait(lambda: ran() and ran() != before and answers(first, "/version") and served(first) == PATCH, "the new image")
 
 
 def answers(node, target):
