@@ -81,12 +81,7 @@ async fn containers(input: &CheckInput) -> Found {
     let socket = fitness::listening(None).await?;
     let listed = Kubeadm::read_only().images_of(version).await.context("failed to ask kubeadm for its images");
     let wanted = listed.map_err(|error| Finding::error(&error))?;
-    let mut missing = Vec::new();
-    for image in &wanted {
-        if !images::is_here(&socket, image).await {
-            missing.push(image.as_str());
-        }
-    }
+    let missing = images::missing(&socket, &wanted).await.map_err(|error| Finding::error(&error))?;
     Ok(vec![judge_containers(wanted.len(), &missing, &version.to_string())])
 }
 

@@ -77,12 +77,9 @@ async fn pull_missing(facts: &Facts) -> Result<usize> {
     let wanted = images::listed(facts, DOCUMENT).await?;
     let sockets = runtime::chosen(facts.documents.cri_socket());
     let socket = Path::new(sockets.first().context("there is no container runtime on this machine")?);
-    let mut pulled = 0;
-    for image in wanted {
-        if !images::is_here(socket, &image).await {
-            images::pull(socket, &image).await?;
-            pulled += 1;
-        }
+    let missing = images::missing(socket, &wanted).await?;
+    for image in &missing {
+        images::pull(socket, image).await?;
     }
-    Ok(pulled)
+    Ok(missing.len())
 }

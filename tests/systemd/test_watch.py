@@ -95,14 +95,14 @@ def test_an_answer_that_is_late_is_an_answer(unit, port, asked):
         wait_until(lambda: len(asked) > 1)
         # The kernel asks again a second after the first time.
         port.serve()
-        wait_until(lambda: seeing.seen.samples > 3, 10)
+        wait_until(lambda: seeing.seen.samples > 3)
     assert not seeing.seen.broken and seeing.seen.ran
 
 
 def test_who_never_answers_has_no_network(unit, port, monkeypatch):
     monkeypatch.setattr(watch, "ANSWER_SECONDS", 1.5)
     with watching(unit) as seeing:
-        wait_until(lambda: "the network" in seeing.seen.broken, 10)
+        wait_until(lambda: "the network" in seeing.seen.broken)
     assert seeing.seen.broken["the network"] < watch.DIAL_SECONDS, "since it was asked"
 
 

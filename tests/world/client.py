@@ -22,8 +22,8 @@ def run_as(
         return subprocess.CompletedProcess(command, 124, "", f"did not end within {seconds:g} s\n")
 
 
-def wait_until(true: Callable[[], bool], seconds: float = 10.0, pause: float = 0.02) -> None:
-    """Waits until `true()` is, looking after every `pause`; raises TimeoutError after `seconds`."""
+def wait_until(true: Callable[[], bool], seconds: float = 60.0, pause: float = 0.02) -> None:
+    """Waits until `true()` is, looking after every `pause`; raises TimeoutError after `seconds`, which a busy computer needs."""
     end = time.monotonic() + seconds
     while not true():
         if time.monotonic() > end:

@@ -35,6 +35,7 @@ class Options:
     etcdutl: bool = False
     # Folders of this computer that a machine sees beside what it needs.
     visible: list[str] = field(default_factory=list)
+    kubernetes: str = ""
     # The group of workers, where there is one, and what is different on its machines.
     workers: int | None = None
     worker_settings: dict[str, str] = field(default_factory=dict)

@@ -16,6 +16,7 @@ from world.launchers import NEWER_ETCD
 from world.standin import etcdapi, kubeapi, kubeconfig
 
 ENDPOINT = "api.lab.internal"
+LONG_WAIT = 90  # seconds: what is waited for takes a few, and a busy computer many more
 HERE = os.path.dirname(os.path.abspath(__file__))
 V = "kubeadm.k8s.io/v1beta4"
 
@@ -47,7 +48,7 @@ class Node:
                 f"STANDIN_LOG={self.lab.folder}/log\nSTANDIN_ETCDUTL={NEWER_ETCD}/etcdutl\n"
             )
         self._kubelet = subprocess.Popen(self._argv("kubelet"), env=self.env)
-        wait(lambda: os.path.exists(f"{self.root}/run/standin/kubelet.sock"), 10, "the kubelet's socket")
+        wait(lambda: os.path.exists(f"{self.root}/run/standin/kubelet.sock"), "the kubelet's socket")
         return self
 
     def cut(self):
@@ -298,10 +299,10 @@ def moment(seconds):
     return when.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def wait(condition, limit, what):
-    """Waits until a condition holds; fails after `limit` seconds with a word about what was waited for."""
-    end = time.monotonic() + limit
+def wait(condition, what):
+    """Waits until a condition holds; fails after LONG_WAIT with a word about what was waited for."""
+    end = time.monotonic() + LONG_WAIT
     while not condition():
         if time.monotonic() > end:
-            raise AssertionError(f"waited {limit} s in vain for {what}")
+            raise AssertionError(f"waited {LONG_WAIT} s in vain for {what}")
         time.sleep(0.02)

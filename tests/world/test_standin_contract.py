@@ -40,7 +40,7 @@ def killed(node, phase, **extra):
     node.write("/run/standin/faults", f'{{"init": {{"after": "{phase}", "hang": true, "times": 1}}}}')
     config = node.write("/run/init.yaml", node.init_config(**extra))
     under_way = node.start("kubeadm", "init", "--config", config)
-    wait(lambda: "faults.used" in node.files("/run/standin"), 30, f"init to reach {phase}")
+    wait(lambda: "faults.used" in node.files("/run/standin"), f"init to reach {phase}")
     under_way.kill()
     under_way.communicate()
     return config

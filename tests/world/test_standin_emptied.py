@@ -87,7 +87,7 @@ def test_the_emptied_initialiser_is_an_empty_cluster_of_the_same_ids(lab):
         each.cut()
     empty(nodes[0])
     nodes[0].boot()
-    wait(lambda: ready(nodes[0]), 30, "the API server over the empty etcd")
+    wait(lambda: ready(nodes[0]), "the API server over the empty etcd")
     # It answers by itself, as the one it was, and knows nobody.
     assert identity(nodes[0]) == before
     assert list(nodes[0].members()) == [f"https://{nodes[0].address}:2380"]
@@ -105,7 +105,7 @@ def test_the_emptied_initialiser_is_an_empty_cluster_of_the_same_ids(lab):
     # The others still are the cluster, all three of it.
     for each in nodes[1:]:
         each.boot()
-    wait(lambda: all(ready(each) for each in nodes[1:]), 60, "the API servers of the others")
+    wait(lambda: all(ready(each) for each in nodes[1:]), "the API servers of the others")
     assert nodes[1].get(KUBE_SYSTEM, through=nodes[1])["metadata"]["uid"] == uid
     assert len(nodes[1].members()) == 3 and identity(nodes[1])[0] == before[0]
 
@@ -116,17 +116,17 @@ def test_an_emptied_joiner_serves_nobody(lab):
         each.cut()
     empty(nodes[1])
     nodes[1].boot()
-    wait(lambda: says(nodes[1], "cannot fetch cluster info from peer urls"), 30, "etcd to say why it does not start")
+    wait(lambda: says(nodes[1], "cannot fetch cluster info from peer urls"), "etcd to say why it does not start")
     with pytest.raises(dial.Unreachable):
         identity(nodes[1])
     # An etcd that starts lists those whom its log has told it of so far: for a moment the two that this manifest names.
     nodes[1].cut()
     for each in (nodes[0], nodes[2]):
         each.boot()
-    wait(lambda: ready(nodes[0]) and ready(nodes[2]), 60, "the API servers of the others")
+    wait(lambda: ready(nodes[0]) and ready(nodes[2]), "the API servers of the others")
     nodes[1].boot()
     # Its manifest names two of three: not the cluster that it finds.
-    wait(lambda: says(nodes[1], "member count is unequal"), 30, "etcd to say that this is another cluster")
+    wait(lambda: says(nodes[1], "member count is unequal"), "etcd to say that this is another cluster")
     with pytest.raises(dial.Unreachable):
         identity(nodes[1])
     assert not ready(nodes[1])
@@ -138,7 +138,7 @@ def test_an_api_server_makes_the_namespaces_that_its_etcd_lost(lab):
     uid = node.get(KUBE_SYSTEM)["metadata"]["uid"]
     node.run("systemctl", "stop", "kubelet")
     node.etcd("kv/deleterange", {"key": "AA==", "range_end": "AA=="})
-    wait(lambda: _uid(node) not in (None, uid), 30, "another UID of kube-system")
+    wait(lambda: _uid(node) not in (None, uid), "another UID of kube-system")
 
 
 def _uid(node):
@@ -192,7 +192,7 @@ def test_the_outcome_tells_two_clusters_of_the_same_ids_apart(lab):
     node.cut()
     empty(node)
     node.boot()
-    wait(lambda: ready(node), 30, "the API server over the empty etcd")
+    wait(lambda: ready(node), "the API server over the empty etcd")
     after = members.ask(node.address, Path(node.root))
     assert (after.cluster, after.own) == (before.cluster, before.own)
     assert after.kube_system not in ("", before.kube_system) and after.claim == ""

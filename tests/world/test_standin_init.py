@@ -71,7 +71,7 @@ def test_lost_files_are_made_anew_by_their_phases_as_init_made_them(node):
     assert node.files(manifests) == ["etcd.yaml", "kube-scheduler.yaml"]
     node.kubeadm("init", "phase", "control-plane", "all", "--config", "/run/init.yaml")
     assert {name: node.read(f"{manifests}/{name}") for name in node.files(manifests)} == before
-    wait(lambda: knows_itself(node), 30, "admin.conf to be of use again")
+    wait(lambda: knows_itself(node), "admin.conf to be of use again")
 
 
 def test_phases_and_lines_are_skipped(node):
@@ -168,7 +168,7 @@ def test_an_external_etcd_is_used_and_left_alone(node):
         ]
         node.hosts(node.address)
         assert "Assuming external etcd" in node.kubeadm("reset", "-f")
-        wait(lambda: etcd.poll() is None, 1, "the external etcd to be left alone")
+        wait(lambda: etcd.poll() is None, "the external etcd to be left alone")
     finally:
         etcd.kill()
         etcd.wait()

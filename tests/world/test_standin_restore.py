@@ -82,7 +82,7 @@ def test_the_cluster_is_back_with_its_data_and_its_uid(lab):
     assert second.etcdctl("get", WORD[0], "--print-value-only").stdout.strip() == WORD[1]
     assert len(second.members()) == 1
     # The Node of before is still there, and its kubelet is silent.
-    wait(lambda: {each["metadata"]["name"] for each in second.get("/api/v1/nodes")["items"]} == {"n1", "n2"}, 20, "both Nodes")
+    wait(lambda: {each["metadata"]["name"] for each in second.get("/api/v1/nodes")["items"]} == {"n1", "n2"}, "both Nodes")
 
 
 def test_a_node_of_before_keeps_its_provider_until_it_is_deleted_and_kubelet_registers_anew(lab):
@@ -103,7 +103,7 @@ def test_a_node_of_before_keeps_its_provider_until_it_is_deleted_and_kubelet_reg
     assert stale["spec"]["providerID"].endswith("i-1"), "kubelet adopts the Node that there is"
     second.api("DELETE", "/api/v1/nodes/same")
     second.run("systemctl", "restart", "kubelet")
-    wait(lambda: any(each["metadata"]["uid"] != stale["metadata"]["uid"] for each in second.get("/api/v1/nodes")["items"]), 20, "it")
+    wait(lambda: any(each["metadata"]["uid"] != stale["metadata"]["uid"] for each in second.get("/api/v1/nodes")["items"]), "it")
     assert second.get("/api/v1/nodes/same")["spec"]["providerID"].endswith("i-2")
 
 
@@ -145,6 +145,8 @@ def test_a_container_sees_its_image_and_its_mounts(lab):
             assert node.run("crictl", "pull", IMAGE).returncode == 0
             assert ctr(node, "images", "ls", "-q").stdout.splitlines() == [IMAGE]
             assert json.loads(node.run("crictl", "inspecti", IMAGE).stdout)["status"]["repoTags"] == [IMAGE]
+            listed = json.loads(node.run("crictl", "images", "--output", "json").stdout)["images"]
+            assert [each["repoTags"] for each in listed] == [[IMAGE]]
     assert node.run("ctr", "images", "ls").returncode != 0, "another namespace"
     # What is beside the mounts is lost with the container.
     done = ctr(node, *(each.replace(DATA, "/other") if "src=" not in each else each for each in restoring(node)))
@@ -157,14 +159,14 @@ def test_a_container_outlives_its_client_and_its_name_is_taken(lab):
     os.mkfifo(f"{node.root}/run/fifo")
     # etcdutl waits for somebody to write into its snapshot.
     client = node.start("ctr", *CTR, *restoring(node, snapshot="/run/fifo"))
-    wait(lambda: ctr(node, "tasks", "ls", "-q").stdout.split() == ["restore"], 20, "the task")
+    wait(lambda: ctr(node, "tasks", "ls", "-q").stdout.split() == ["restore"], "the task")
     client.kill()
     client.wait()
     assert ctr(node, "tasks", "ls", "-q").stdout.split() == ["restore"]
     assert 'container "restore": already exists' in ctr(node, *restoring(node)).stderr
     assert "cannot delete a non stopped container" in ctr(node, "containers", "rm", "restore").stderr
     assert ctr(node, "tasks", "kill", "-s", "SIGKILL", "restore").returncode == 0
-    wait(lambda: not ctr(node, "tasks", "ls", "-q").stdout, 20, "its end")
+    wait(lambda: not ctr(node, "tasks", "ls", "-q").stdout, "its end")
     assert ctr(node, "containers", "ls", "-q").stdout.split() == ["restore"]
     assert ctr(node, "containers", "rm", "restore").returncode == 0
     assert ctr(node, *restoring(node)).returncode == 0

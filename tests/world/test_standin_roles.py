@@ -67,7 +67,7 @@ def test_another_api_servers_grant_counts_here_too(node):
     made |= {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding"}
     # Past this API server, as what another one has written comes.
     node.etcdctl("put", "/registry/clusterrolebindings/far", json.dumps(made))
-    wait(lambda: may(node, "GET", "/api/v1/namespaces/default/events"), 5, "the binding to count")
+    wait(lambda: may(node, "GET", "/api/v1/namespaces/default/events"), "the binding to count")
 
 
 @pytest.mark.parametrize(

@@ -60,11 +60,11 @@ def test_the_lines_of_drop_ins_run_at_every_start_before_any_pod(node):
     assert ctl(node, "start", "kubelet")[0] == 0 and runs(node) == 1, "it runs already"
     shown = ctl(node, "show", "kubelet", "--property=DropInPaths")
     assert shown[1] == f"DropInPaths={node.root}{DROP_IN}"
-    wait(lambda: len(containers(node)) == 4 and ready(node), 20, "all containers")
+    wait(lambda: len(containers(node)) == 4 and ready(node), "all containers")
     node.cut()
     os.rename(f"{node.root}/var/lib/etcd", f"{node.root}/var/lib/away")
     node.boot()
-    wait(lambda: "kube-scheduler" in containers(node), 20, "the other containers")
+    wait(lambda: "kube-scheduler" in containers(node), "the other containers")
     # Not for a moment: an etcd that ran would have made its folder.
     assert runs(node) == 2 and "etcd" not in containers(node) and not os.path.exists(f"{node.root}/var/lib/etcd")
 
@@ -77,7 +77,7 @@ def test_kubelet_does_not_run_before_its_commands_have_ended(node):
     ended = []
     waiting = threading.Thread(target=lambda: ended.append(ctl(node, "start", "kubelet")))
     waiting.start()
-    wait(lambda: runs(node) == 1, 10, "the command")
+    wait(lambda: runs(node) == 1, "the command")
     assert ctl(node, "is-active", "kubelet")[1] == "activating", "others are answered meanwhile"
     assert node.run("crictl", "ps", "-q").returncode == 0 and not ended
     assert ctl(node, "start", "--no-block", "kubelet")[0] == 0 and not ended
@@ -93,7 +93,7 @@ def test_a_stop_ends_the_commands_of_a_start(node):
     ended = []
     waiting = threading.Thread(target=lambda: ended.append(ctl(node, "start", "kubelet")))
     waiting.start()
-    wait(lambda: runs(node) == 1, 10, "the command")
+    wait(lambda: runs(node) == 1, "the command")
     assert ctl(node, "stop", "kubelet")[0] == 0
     waiting.join(10)
     assert ended == [(1, "", "Job for kubelet.service canceled.")] and ctl(node, "is-active", "kubelet")[1] == "inactive"
@@ -106,7 +106,7 @@ def test_a_command_that_fails_without_a_dash_is_tried_again_and_keeps_kubelet_fr
     assert code == 1 and "failed because the control process exited with error code" in said
     assert ctl(node, "is-active", "kubelet")[1] == "activating" and runs(node) == 1
     node.write("/opt/go", "")
-    wait(lambda: ctl(node, "is-active", "kubelet")[0] == 0, 30, "the next try of the service")
+    wait(lambda: ctl(node, "is-active", "kubelet")[0] == 0, "the next try of the service")
     assert runs(node) == 2
 
 
@@ -116,7 +116,7 @@ def test_a_real_systemd_runs_them_itself(node):
     node.cut()
     node.env["INVOCATION_ID"] = "0" * 32
     node.boot()
-    wait(lambda: ctl(node, "is-active", "kubelet")[0] == 0, 20, "the service")
+    wait(lambda: ctl(node, "is-active", "kubelet")[0] == 0, "the service")
     assert runs(node) == 0
     ctl(node, "restart", "kubelet")
     assert runs(node) == 1
@@ -159,7 +159,7 @@ def test_what_is_stopped_without_kubelet_stays_so(node):
     assert node.run("crictl", "stopp", *pods).returncode == 0
     assert containers(node) == set() and not ready(node)
     ctl(node, "start", "kubelet")
-    wait(lambda: len(containers(node)) == 4 and ready(node), 30, "kubelet to bring all of them back")
+    wait(lambda: len(containers(node)) == 4 and ready(node), "kubelet to bring all of them back")
     assert not set(idents) & set(node.run("crictl", "ps", "-q").stdout.split())
     assert not set(pods) & set(node.run("crictl", "pods", "-q").stdout.split())
 
@@ -170,7 +170,7 @@ def test_kubelet_brings_back_what_is_stopped_while_it_runs(node):
     assert [each["metadata"]["name"] for each in listed] == ["kube-apiserver"]
     assert listed[0]["state"] == "CONTAINER_RUNNING" and listed[0]["podSandboxId"]
     assert node.run("crictl", "stop", listed[0]["id"]).returncode == 0
-    wait(lambda: ready(node), 30, "kubelet to start it again")
+    wait(lambda: ready(node), "kubelet to start it again")
     again = json.loads(node.run("crictl", "ps", "-o", "json", "--name", "^kube-apiserver$").stdout)["containers"]
     assert again[0]["id"] != listed[0]["id"] and again[0]["metadata"]["attempt"] >= 1
 
@@ -183,11 +183,11 @@ def test_an_api_server_without_a_manifest_serves_on_until_the_runtime_kills_it(n
     time.sleep(1)
     assert ready(node) and node.run("crictl", "ps", "-q", "--name", "^kube-apiserver$").stdout.strip() == before
     assert node.run("crictl", "stop", "--timeout", "0", before).returncode == 0
-    wait(lambda: "kube-apiserver" not in containers(node), 10, "it to be gone")
+    wait(lambda: "kube-apiserver" not in containers(node), "it to be gone")
     time.sleep(1)
     assert containers(node) == {"etcd", "kube-controller-manager", "kube-scheduler"} and not ready(node)
     os.rename(kept, place)
-    wait(lambda: ready(node), 30, "another one")
+    wait(lambda: ready(node), "another one")
 
 
 def test_an_api_server_that_starts_knows_no_rights_and_then_names_the_hooks_that_have_not_ended(node):
@@ -202,7 +202,7 @@ def test_an_api_server_that_starts_knows_no_rights_and_then_names_the_hooks_that
             answers.append(raw(node, "/readyz"))
         return bool(answers) and answers[-1][0] == 200
 
-    wait(serves, 30, "it to serve")
+    wait(serves, "it to serve")
     codes = [code for code, _ in answers]
     assert codes == sorted(codes, key=[403, 500, 200].index) and {403, 500} <= set(codes), codes
     hooks = next(text for code, text in answers if code == 500)
@@ -217,9 +217,9 @@ def test_an_etcd_may_serve_its_clients_later_than_it_starts(tmp_path, seconds, s
     command = [sys.executable, "-m", "standin.late", str(seconds), sys.executable, str(etcd), f"{late.FLAG}https://127.0.0.1:{port}"]
     process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": HERE})
     try:
-        wait(lambda: _listens("127.0.0.1", port + late.HIDDEN), 10, "etcd itself")
+        wait(lambda: _listens("127.0.0.1", port + late.HIDDEN), "etcd itself")
         if serves:
-            wait(lambda: _listens("127.0.0.1", port), 10, "its clients' port")
+            wait(lambda: _listens("127.0.0.1", port), "its clients' port")
         assert _listens("127.0.0.1", port) == serves
     finally:
         process.terminate()
@@ -242,11 +242,10 @@ def test_an_etcd_whose_manifest_says_something_else_is_started_anew_by_it(node):
     outside = ((node.address, 2379), (node.address, 2380))
     wait(
         lambda: not any(_listens(*each) for each in outside) and _listens(node.loopback, 2379),
-        30,
         "etcd on the loopback alone",
     )
     node.write(f"{MANIFESTS}/etcd.yaml", text)
-    wait(lambda: _listens(node.address, 2379), 30, "etcd as before")
+    wait(lambda: _listens(node.address, 2379), "etcd as before")
 
 
 def _listens(address, port):

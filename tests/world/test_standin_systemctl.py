@@ -73,7 +73,7 @@ def test_containers_outlive_the_kubelet_service(node):
     assert {"etcd", "kube-apiserver"} <= set(node.run("crictl", "ps").stdout.split())
     assert node.run("etcdctl", "x").returncode != 0 and len(node.members()) == 1
     ctl(node, "start", "kubelet")
-    wait(lambda: ctl(node, "is-active", "kubelet")[0] == 0, 10, "the service")
+    wait(lambda: ctl(node, "is-active", "kubelet")[0] == 0, "the service")
     assert len(node.run("crictl", "ps", "-q").stdout.split()) == 4
 
 

@@ -70,7 +70,7 @@ def test_the_token_cleaner_takes_away_what_has_ended_and_nothing_else(node):
         return [name for name in names if name.startswith("bootstrap-token-eeeee")]
 
     assert "bootstrap-token-eeeee2" in left()
-    wait(lambda: left() == ["bootstrap-token-eeeee2", "bootstrap-token-eeeee3"], 15, "the token cleaner")
+    wait(lambda: left() == ["bootstrap-token-eeeee2", "bootstrap-token-eeeee3"], "the token cleaner")
     assert known_as(node, "eeeee1.0123456789abcdef") == (401, "Unauthorized")
 
 

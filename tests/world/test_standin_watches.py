@@ -58,7 +58,7 @@ def test_it_tells_what_comes_changes_and_goes_from_its_version_on(node):
     node.api("DELETE", f"{WHERE}/since")
     node.api("PATCH", f"{WHERE}/later", {"metadata": {"labels": {"watched": None}}}, kind="application/merge-patch+json")
     wanted = [("ADDED", "since"), ("ADDED", "later"), ("MODIFIED", "later"), ("DELETED", "since"), ("DELETED", "later")]
-    wait(lambda: watcher.names() == wanted, 10, f"the events, which are {watcher.names()}")
+    wait(lambda: watcher.names() == wanted, f"the events, which are {watcher.names()}")
     versions = [int(each["object"]["metadata"]["resourceVersion"]) for each in watcher.told]
     assert versions == sorted(versions) and versions[0] > int(version)
     assert watcher.told[2]["object"]["data"] == {"a": "2"}
@@ -67,9 +67,9 @@ def test_it_tells_what_comes_changes_and_goes_from_its_version_on(node):
 def test_without_a_version_it_begins_with_all_that_is_there(node):
     make(node, "all-1", all="1")
     watcher = Watcher(node, "labelSelector=all=1&timeoutSeconds=60")
-    wait(lambda: watcher.names() == [("ADDED", "all-1")], 10, "what is there")
+    wait(lambda: watcher.names() == [("ADDED", "all-1")], "what is there")
     make(node, "all-2", all="1")
-    wait(lambda: watcher.names() == [("ADDED", "all-1"), ("ADDED", "all-2")], 10, "what comes")
+    wait(lambda: watcher.names() == [("ADDED", "all-1"), ("ADDED", "all-2")], "what comes")
 
 
 def test_it_ends_in_time_with_a_bookmark(node):

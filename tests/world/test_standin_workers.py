@@ -81,7 +81,7 @@ def test_kubeadms_own_token_is_all_a_worker_needs(first, worker):
     assert done.returncode == 0, done.stderr
     assert "This node has joined the cluster:\n* Certificate signing request was sent to apiserver and a response" in done.stdout
     assert "Could not access the cluster-info ConfigMap" in done.stderr and "KubeProxyConfiguration" in done.stderr
-    wait(lambda: ready(first, worker.name), 10, "the Node")
+    wait(lambda: ready(first, worker.name), "the Node")
     found = ready(first, worker.name)
     assert found["spec"]["providerID"] == f"aws:///a/i-{worker.name}" and not found["spec"]["taints"]
     assert worker.files("/etc/kubernetes") == ["kubelet.conf", "pki"] and worker.files("/etc/kubernetes/pki") == ["ca.crt"]
@@ -92,11 +92,11 @@ def test_kubeadms_own_token_is_all_a_worker_needs(first, worker):
 def test_a_request_of_an_own_group_waits_for_whoever_approves(first, worker):
     worker.discover(first, TOKEN)
     joining = worker.start("kubeadm", "join", "--config", worker.write("/run/w.yaml", worker.worker_config()))
-    wait(lambda: pending(first, worker), 20, "the request")
+    wait(lambda: pending(first, worker), "the request")
     assert joining.poll() is None and not ready(first, worker.name)
     decide(first, pending(first, worker)[0], "Approved")
     assert joining.wait(30) == 0
-    wait(lambda: ready(first, worker.name), 10, "the Node")
+    wait(lambda: ready(first, worker.name), "the Node")
     status, text = first.answer("GET", "/api/v1/nodes/n1", config=first.write("/run/other.conf", _as_kubelet(worker)))
     assert status == 403 and f'User "system:node:{worker.name}"' in text
 
@@ -119,16 +119,16 @@ def test_kubeadm_gives_up_on_an_approval_and_kubelet_does_not(first, worker):
     assert "Unfortunately, an error has occurred:\n\tcontext deadline exceeded\n\nThis error is likely caused by:" in done.stdout
     assert worker.files("/etc/kubernetes") == ["kubelet.conf", "pki"]
     decide(first, pending(first, worker)[0], "Approved")
-    wait(lambda: ready(first, worker.name), 20, "the Node")
+    wait(lambda: ready(first, worker.name), "the Node")
 
 
 def test_who_is_denied_asks_again_with_another_key(first, worker):
     worker.discover(first, TOKEN)
     joining = worker.start("kubeadm", "join", "--config", worker.write("/run/w.yaml", worker.worker_config()))
-    wait(lambda: pending(first, worker), 20, "the request")
+    wait(lambda: pending(first, worker), "the request")
     old = pending(first, worker)[0]
     decide(first, old, "Denied")
-    wait(lambda: pending(first, worker), 20, "another request")
+    wait(lambda: pending(first, worker), "another request")
     again = pending(first, worker)[0]
     assert first.get(f"{REQUESTS}/{again}")["spec"]["request"] != first.get(f"{REQUESTS}/{old}")["spec"]["request"]
     decide(first, again, "Approved")
@@ -204,7 +204,7 @@ def test_taints_and_labels_are_kubelets(first, worker):
     registration["kubeletExtraArgs"].append({"name": "node-labels", "value": "pool=a"})
     done = worker.run("kubeadm", "join", "--config", worker.write("/run/w.yaml", config))
     assert done.returncode == 0, done.stderr
-    wait(lambda: ready(first, worker.name), 10, "the Node")
+    wait(lambda: ready(first, worker.name), "the Node")
     found = ready(first, worker.name)
     assert found["spec"]["taints"] == registration["taints"] and found["metadata"]["labels"]["pool"] == "a"
 
@@ -223,18 +223,18 @@ def test_kubeadm_stops_no_kubelet_that_is_too_new(first):
     worker = first.lab.node("newer", STANDIN_KUBELET_VERSION="v1.37.0")
     worker.discover(first, DEFAULT)
     assert worker.work().returncode == 0
-    wait(lambda: ready(first, worker.name), 10, "the Node")
+    wait(lambda: ready(first, worker.name), "the Node")
     assert ready(first, worker.name)["status"]["nodeInfo"]["kubeletVersion"] == "v1.37.0"
 
 
 def test_a_restarted_kubelet_registers_a_node_that_was_deleted(first, worker):
     worker.discover(first, DEFAULT)
     assert worker.work().returncode == 0
-    wait(lambda: ready(first, worker.name), 10, "the Node")
+    wait(lambda: ready(first, worker.name), "the Node")
     uid = ready(first, worker.name)["metadata"]["uid"]
     first.api("DELETE", f"/api/v1/nodes/{worker.name}")
     assert worker.run("systemctl", "restart", "kubelet").returncode == 0
-    wait(lambda: ready(first, worker.name), 20, "the Node again")
+    wait(lambda: ready(first, worker.name), "the Node again")
     assert ready(first, worker.name)["metadata"]["uid"] != uid
 
 

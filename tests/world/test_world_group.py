@@ -180,7 +180,7 @@ def test_a_group_shrinks_and_grows_at_any_time_and_ends_with_its_machines_by_for
             scaling.delete_auto_scaling_group(AutoScalingGroupName=GROUP)
         scaling.delete_auto_scaling_group(AutoScalingGroupName=GROUP, ForceDelete=True)
         assert world.ask("status")["desired"] == 0
-        wait_until(lambda: all(node["ec2"] == "terminated" for node in world.ask("status")["nodes"]), seconds=30)
+        wait_until(lambda: all(node["ec2"] == "terminated" for node in world.ask("status")["nodes"]))
         wait_until(lambda: scaling.describe_auto_scaling_groups()["AutoScalingGroups"] == [])
         assert len(world.ask("status")["nodes"]) == 6, "nothing takes the place of what went with its group"
     finally:

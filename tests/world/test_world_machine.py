@@ -141,7 +141,7 @@ def test_drop_ins_of_kubelet_run_as_kubeboot_would(world, machine):
     drop_in.write_text("[Service]\nExecStartPre=-/bin/sh -c 'env >/var/lib/env; command -v kubeboot >>/var/lib/env'\n")
     world.ask("kill", node=machine)
     world.ask("boot", node=machine, up=False)
-    wait_until(lambda: (folder / "var/lib/env").exists() and "/kubeboot\n" in (folder / "var/lib/env").read_text(), 20)
+    wait_until(lambda: (folder / "var/lib/env").exists() and "/kubeboot\n" in (folder / "var/lib/env").read_text())
     seen = set((folder / "var/lib/env").read_text().split())
     given = set(world.run(machine, "env").split())
     assert {each for each in given if each.startswith(("PATH=", "HOME=", "AWS_", "STANDIN_"))} <= seen

@@ -128,7 +128,7 @@ def test_they_come_and_go_and_the_control_plane_stays(workers):
         AutoScalingGroupName=WORKERS, LifecycleHookName="leave", InstanceId=newest["id"]
     )
     complete(workers, newest, "leave")
-    wait_until(lambda: workers.node(newest["id"])["ec2"] == "terminated", 20)
+    wait_until(lambda: workers.node(newest["id"])["ec2"] == "terminated")
     assert len(of_role(workers, "worker")) == 2 and len(of_role(workers, "control-plane")) == 1
 
 
@@ -262,7 +262,7 @@ def test_a_worker_joins_the_cluster_behind_the_load_balancer(workers):
         "clusters": [{"name": "k", "cluster": {"server": "https://api.demo.internal:6443", "certificate-authority-data": authority}}],
         "contexts": [{"name": "c", "context": {"cluster": "k", "user": "u"}}],
     }  # fmt: skip
-    wait_until(lambda: workers.ask("status")["load_balancer"]["targets"][control["address"]] == "healthy", 20)
+    wait_until(lambda: workers.ask("status")["load_balancer"]["targets"][control["address"]] == "healthy")
     for name, text in (("discovery.conf", json.dumps(file)), ("join.yaml", JOINS % node["id"])):
         workers.run(node["id"], "sh", "-c", f"cat >/run/{name} <<'END'\n{text}\nEND\n")
     workers.run(node["id"], "kubeadm", "join", "--config", "/run/join.yaml", seconds=60)
@@ -270,7 +270,7 @@ def test_a_worker_joins_the_cluster_behind_the_load_balancer(workers):
         "cd /etc/kubernetes/pki && curl -s --cacert ca.crt --cert apiserver-kubelet-client.crt --key apiserver-kubelet-client.key "
         f"https://api.demo.internal:6443/api/v1/nodes/{node['name']}"
     )
-    wait_until(lambda: json.loads(workers.run(1, "sh", "-c", ask)).get("spec"), 20)
+    wait_until(lambda: json.loads(workers.run(1, "sh", "-c", ask)).get("spec"))
     found = json.loads(workers.run(1, "sh", "-c", ask))
     assert found["spec"]["providerID"] == f"aws:///eu-central-1a/{node['id']}"
     assert found["status"]["conditions"][0]["status"] == "True"

@@ -167,6 +167,21 @@ def _pull(names, options):
     print(f"Image is up to date for {names[0]}")
 
 
+def _images(names, options):
+    """The images that the runtime has; those of one name, if one is given."""
+    _ask(options, verb="containers")
+    present = [each for each in images.present() if not names or each.rpartition(":")[0] == names[0] or each == names[0]]
+    if "quiet" in options:
+        text = [images.ident(each) for each in present]
+    elif options.get("output") == ["json"]:
+        listed = [{"id": images.ident(each), "repoTags": [each], "repoDigests": [], "pinned": False} for each in present]
+        text = [json.dumps({"images": listed}, indent=2)]
+    else:
+        text = ["IMAGE  TAG  IMAGE ID", *(f"{each}  {images.ident(each)[7:][:SHOWN]}" for each in present)]
+    for line in text:
+        print(line)
+
+
 def _inspecti(names, options):
     """What the runtime knows of images that it has."""
     _ask(options, verb="containers")
@@ -178,7 +193,8 @@ def _inspecti(names, options):
 
 
 VERBS = {
-    "info": _info, "version": _info, "ps": _ps, "pods": _pods, "logs": _logs, "pull": _pull, "inspecti": _inspecti,
+    "info": _info, "version": _info, "ps": _ps, "pods": _pods, "logs": _logs, "pull": _pull, "images": _images,
+    "inspecti": _inspecti,
     "stop": _stop, "stopp": _stopp, "rm": _rm, "rmp": _rmp,
 }  # fmt: skip
 ON_SOME = ("inspecti", "stop", "stopp", "rm", "rmp")
