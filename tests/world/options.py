@@ -33,9 +33,9 @@ class Options:
     iam: dict | None = None
     etcd: str = "installed"
     etcdutl: bool = False
+    kubernetes: str = ""
     # Folders of this computer that a machine sees beside what it needs.
     visible: list[str] = field(default_factory=list)
-    kubernetes: str = ""
     # The group of workers, where there is one, and what is different on its machines.
     workers: int | None = None
     worker_settings: dict[str, str] = field(default_factory=dict)
