@@ -20,7 +20,7 @@ DOCS = build.PROJECT / "docs"
 # What is counted in the binary of the unit tests, so that none is built for release.
 WITHOUT_BINARY = ("workers",)
 ABOUT = """Measures what kubeboot costs, beside what people use today, with a binary that it builds for release. A whole run
-takes over an hour, prints a table and writes docs/benchmarks.md, its pictures and its JSON. Exit code 1 if a figure is
+takes hours, prints a table and writes docs/benchmarks.md, its pictures and its JSON. Exit code 1 if a figure is
 beyond its bound: tests/bench/bounds.py has all of them."""
 
 

@@ -14,7 +14,7 @@ What kubeboot costs, measured beside what people use today: `dev/bench` measures
 [the figures for programs](benchmarks.json). Nothing here is written by hand, and nothing is estimated.
 
 ```console gate
-$ dev/bench                    # everything, over an hour, with the release binary
+$ dev/bench                    # everything, with the release binary: hours
 $ dev/bench --only decision    # one measure; --list names them
 $ dev/bench --check            # ratios and counts alone, in less than a minute: a step of the gate
 ```

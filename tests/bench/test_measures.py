@@ -64,7 +64,7 @@ def test_a_group_is_held_against_the_recipe_and_against_a_series():
     runs = [group.Run(total=total, own=4.0, init=8.0, join=13.0) for total in (30.0, 27.0, 90.0)]
     found = by_id(group.compared(3, runs, [60.0, math.inf, math.inf]))
     value = {id: figures[0].value for id, figures in found.items()}
-    assert value == {"group.total": 30, "group.recipe": math.inf, "group.series": 34, "group.own": 4, "group.over_one_join": 9}
+    assert value == {"group.total": 30, "group.recipe": math.inf, "group.series": 34, "group.kubeadm": 26, "group.own": 4, "group.over_one_join": 9}
     assert "group.over_one_join" not in by_id(group.compared(5, runs, [1.0]))
 
 

@@ -2,12 +2,13 @@
 
 import json
 import math
+import re
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import pytest
 
-from docs.blocks import COMMANDS, blocks, unfenced
+from docs.blocks import COMMANDS, PROJECT, blocks, unfenced
 
 from . import bars, page
 from .figure import Figure
@@ -116,4 +117,8 @@ def test_bars_of_nothing_are_drawn():
 
 @pytest.mark.parametrize("name", MEASURES)
 def test_a_measure_says_how_it_is_got(name: str):
-    assert MEASURES[name].ABOUT.endswith(".") and "\n\n" not in MEASURES[name].ABOUT
+    about = MEASURES[name].ABOUT
+    assert about.endswith(".") and "\n\n" not in about
+    # As dev/links looks for them on a page.
+    gone = [path for path in re.findall(r"`((?:dev|docs|src|tests)/[\w./-]+)", about) if not (PROJECT / path).exists()]
+    assert not gone
