@@ -45,13 +45,10 @@ EOF
 }
 
 export AWS_DEFAULT_REGION=${AWS_DEFAULT_REGION:-eu-central-1}
-decision=wait
-while :; do
-    decision=$("$here/decide.sh")
-    [ "$decision" = wait ] || break
+while decision=$("$here/decide.sh") && [ "$decision" = "wait" ]; do
     sleep 10
 done
-case $decision in
+case ${decision:?} in
 init) initialise ;;
 join) join ;;
 esac
