@@ -22,6 +22,7 @@ PROMISED: dict[str, Bound] = {
     "workers.peak": Bound("the busiest second, in means, where there are ten or more requests in a second", most=3),
     "workers.api_server": Bound("a waiting worker asks S3 alone", most=0),
     "throttled.in": Bound("everybody still comes in", least=3),
+    "age.calls_ratio": Bound("flat: former machines cost no call", most=1.1),
     "workers.deciding": Bound("seconds for a thousand requests for certificates", most=10),
 }
 

@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from world.account import PREFIX
@@ -13,27 +13,32 @@ from ..figure import Figure, ratio
 from ..plan import Plan
 
 ABOUT = """A cluster of three that has had 0, 500 and 5,000 other machines before, whose registrations are in the `former` folder: `kubeboot status`, and a
-second `kubeboot up` of a member, on one machine."""
+second `kubeboot up` of a member, on one machine. Before these one
+more machine joins, and is terminated: all of its calls count, and since it looks again while it waits, these differ a little."""
 
 AGES = (0, 500, 5000)
 RECORD, FORMER = f"{PREFIX}/control-plane/cluster.json", f"{PREFIX}/control-plane/former/"
 COMMANDS = {"status": ["kubeboot", "status"], "second up": ["kubeboot", "up"]}
 AT_ONCE = 500
+LEAVE_SECONDS = 240.0
+# What else is measured at an age, in a world.
+More = Callable[[Path, int], Iterable[Figure]]
 
 
 def measure(plan: Plan) -> Iterator[Figure]:
     with worlds.world(nodes=3) as folder:
         worlds.until_up(folder)
-        yield from aged(folder, AGES, plan.runs)
+        yield from aged(folder, AGES, plan.runs, come_and_go)
 
 
-def aged(folder: Path, ages: tuple[int, ...], runs: int) -> Iterator[Figure]:
-    """The commands by member 1 of a world's cluster, at each of these ages."""
+def aged(folder: Path, ages: tuple[int, ...], runs: int, more: More = lambda *_: ()) -> Iterator[Figure]:
+    """The commands by member 1 of a world's cluster, at each of these ages, and what `more` tells of that age."""
     found: dict[tuple[str, str], list[Figure]] = {}
     before = 0
     for age in ages:
         bury(folder, range(before, age))
         before = age
+        yield from more(folder, age)
         for name, command in COMMANDS.items():
             costs = [succeeds(folder, command) for _ in range(runs)]
             for field, what, unit in (("wall", "time", "s"), ("calls", "calls of AWS", "")):
@@ -45,6 +50,19 @@ def aged(folder: Path, ages: tuple[int, ...], runs: int) -> Iterator[Figure]:
     for (field, name), figures in found.items():
         what = {"wall": "time", "calls": "calls of AWS"}[field]
         yield ratio(f"age.{field}_ratio", f"{what} of {name}, at the highest age in those at the lowest", figures[-1], figures[0])
+
+
+def come_and_go(folder: Path, age: int) -> Iterator[Figure]:
+    """One more machine joins, and leaves when it is terminated."""
+    of = f"{age:,} former machines"
+    node = str(ask(folder, "launch", up=True)["index"])
+    worlds.until_up(folder, node)
+    joined = worlds.calls(folder, node)
+    ask(folder, "terminate", node=node, timeout=LEAVE_SECONDS)
+    left = worlds.calls(folder, node) - joined
+    for id, what, calls in (("join", "a join", joined), ("leave", "leaving", left)):
+        name = f"calls of AWS of {what}"
+        yield Figure.one(f"age.{id}_calls", name, "", calls, of=of, plot=f"With former machines: {name}")
 
 
 def succeeds(folder: Path, command: list[str]) -> metering.Cost:
