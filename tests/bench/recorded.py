@@ -23,7 +23,8 @@ exec cat "$file"
 
 def install(folder: Path, node: str) -> None:
     """Puts them on a machine of a world, for its boot. Raises RuntimeError if that fails."""
-    script = f"mkdir -p {FOLDER}/said && cat >{FOLDER}/answers && chmod 0755 {FOLDER}/answers && cd {FOLDER} && for each in {' '.join(PROGRAMS)}; do ln -sf answers $each; done"
+    links = f"cd {FOLDER} && for each in {' '.join(PROGRAMS)}; do ln -sf answers $each; done"
+    script = f"mkdir -p {FOLDER}/said && cat >{FOLDER}/answers && chmod 0755 {FOLDER}/answers && {links}"
     done = run_as(folder, node, ["sh", "-c", script], stdin=ANSWERS)
     if done.returncode:
         raise RuntimeError(f"programs that answer at once could not be put on machine {node}: {done.stderr}")
