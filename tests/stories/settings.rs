@@ -34,6 +34,7 @@ const FLAGS: [(&str, &str, &str); 30] = [
     ("init-attempts", "0", "a whole number from 1 to 10"),
     ("gone-grace", "soon", "a time with its unit"),
     ("deadline", "2 days", "it is too long"),
+    ("kubernetes-upgrade", "on", "one of: off, by-image"),
     ("log-level", "loud", "one of: error, warn, info, debug, trace"),
 ];
 
