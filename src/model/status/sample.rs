@@ -83,6 +83,7 @@ pub(crate) fn registration(n: u8, phase: RegistrationPhase) -> Registration {
         waits_for: None,
         retired: false,
         hook: None,
+        upgraded: None,
         digests: Default::default(),
         last_error: None,
         since: "2026-01-02T03:04:05Z".into(),

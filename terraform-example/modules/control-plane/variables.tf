@@ -291,6 +291,7 @@ variable "settings" {
       "extra_shared_files",
       "gone_grace",
       "init_attempts",
+      "kubernetes_upgrade",
       "launch_hook_on_failure",
       "lease_ttl",
       "leave_budget",
