@@ -16,6 +16,7 @@ mod pkcs10;
 mod probe;
 mod rbac;
 mod requests;
+mod rest;
 #[cfg(test)]
 pub(crate) mod server;
 mod transport;
@@ -33,3 +34,4 @@ pub use rbac::Bypassed;
 #[cfg(test)]
 pub(crate) use requests::tests as requests_for_tests;
 pub use requests::{RequestChange, RequestPages, RequestWatch, Settled, Settlement, SigningRequest};
+pub use rest::KeptOutcome;
