@@ -14,7 +14,11 @@
 
 mod back;
 mod look;
+mod outcome;
 mod refusal;
+mod rest;
+#[cfg(test)]
+mod rest_tests;
 #[cfg(test)]
 mod tests;
 mod verdict;
@@ -22,6 +26,8 @@ mod wait;
 
 pub use back::{BackRefusal, BackVerdict, way_back};
 pub use look::{ApiServerSeen, EtcdLook, ImageVersions, KubernetesUpgrade, MachineSeen, UpgradeLook};
+pub use outcome::{RestOutcome, StepOutcome};
 pub use refusal::UpgradeRefusal;
+pub use rest::{RestLook, RestStep, RestVerdict, RestWait, rest_before, rest_pause, rest_verdict};
 pub use verdict::{JoinVerdict, join_verdict};
 pub use wait::UpgradeWait;
