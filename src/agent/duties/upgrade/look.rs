@@ -40,7 +40,7 @@ pub(super) async fn look(scene: &Scene, look: &Look) -> Result<Seen> {
     let outcome = readable(kept.as_ref());
     let kube_proxy = match outcome {
         Some(_) => None,
-        None => client.add_on_image(RestStep::KubeProxy).await?.as_deref().and_then(tag),
+        None => client.add_on_image(RestStep::KubeProxy).await?.as_deref().and_then(Release::of_image),
     };
     let made = release(&published.kubernetes_version, "the version in the cluster record")?;
     let before = rest_before(outcome, made, kube_proxy);
@@ -75,28 +75,4 @@ async fn servers(look: &Look, kubeconfig: &Kubeconfig, port: u16) -> Vec<ApiServ
 
 async fn version(kubeconfig: &Kubeconfig, address: SocketAddr) -> Option<Release> {
     Release::parse(&Client::new(kubeconfig, address).ok()?.version().await.ok()?)
-}
-
-/// The version that the tag of an image is.
-fn tag(image: &str) -> Option<Release> {
-    Release::parse(image.split('@').next()?.rsplit_once(':')?.1)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_tag_of_an_image_is_a_version_or_nothing() {
-        let rows = [
-            ("registry.k8s.io/kube-proxy:v1.36.1", Some(Release::new(1, 36, 1))),
-            ("registry.internal:5000/kube-proxy:v1.36.1@sha256:00", Some(Release::new(1, 36, 1))),
-            ("registry.internal:5000/kube-proxy", None),
-            ("kube-proxy:latest", None),
-            ("", None),
-        ];
-        for (image, expected) in rows {
-            assert_eq!(tag(image), expected, "{image}");
-        }
-    }
 }
