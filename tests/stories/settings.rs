@@ -4,7 +4,7 @@ use crate::support::World;
 use anyhow::{Context, Result, ensure};
 
 /// A flag's name, a value that is wrong, and what the error says about it.
-const FLAGS: [(&str, &str, &str); 30] = [
+const FLAGS: [(&str, &str, &str); 31] = [
     ("cluster", "no spaces", "letters, digits"),
     ("bucket", "s3://kubeboot-demo", "no URL and no ARN"),
     ("bucket", "arn:aws:s3:::kubeboot-demo", "no URL and no ARN"),
