@@ -34,8 +34,7 @@ async fn upgrade(input: &CheckInput) -> Found {
     }
     let store = &input.aws.needed()?.session.store;
     let roll = Roll::new(store);
-    let (told, registrations) =
-        tokio::join!(join::read::<JoinCluster>(store, keys::JOIN_CLUSTER), roll.all_or_none());
+    let (told, registrations) = tokio::join!(join::read::<JoinCluster>(store, keys::JOIN_CLUSTER), roll.all_or_none());
     let told = match told? {
         FoundObject::Object { held: Ok(Join::Published(told)), .. } if told.generation == record.generation => {
             Release::parse(&told.kubernetes_version)
