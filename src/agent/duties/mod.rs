@@ -135,6 +135,7 @@ impl<'a> Leader<'a> {
         let done = self.carry_out(&look, &decided).await;
         self.saver.pass(&look).await;
         self.upgrader.pass(&look).await;
+        self.next_look = self.upgrader.next_look().map_or(self.next_look, |next| next.min(self.next_look));
         if Instant::now() >= self.next_past {
             self.next_past = Instant::now() + PAST_INTERVAL;
             self.eyes.end_what_is_past(&look).await?;

@@ -27,8 +27,10 @@ use work::{Attempt, Ended};
 
 /// How long one look may take.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(30);
-/// Between two looks while everybody is not of one version yet, and after one that has failed.
-const OPEN_INTERVAL: Duration = Duration::from_secs(30);
+/// Between two looks while everybody is not of one version yet: workers of the new image wait for the one that sees it.
+const OPEN_INTERVAL: Duration = Duration::from_secs(10);
+/// The same after one that has failed, and while somebody else goes first.
+const RETRY_INTERVAL: Duration = Duration::from_secs(30);
 /// Between two looks while nothing is left.
 const INTERVAL: Duration = Duration::from_secs(60);
 
@@ -74,7 +76,7 @@ impl<'a> Upgrader<'a> {
                 self.working.spawn(attempt.run());
             }
             Err(error) => {
-                self.not_before = Instant::now() + OPEN_INTERVAL;
+                self.not_before = Instant::now() + RETRY_INTERVAL;
                 self.words = format!("cannot see what is left of an upgrade: {error:#}");
             }
         }
@@ -92,7 +94,7 @@ impl<'a> Upgrader<'a> {
                 self.tell_outcome(&outcome);
             }
             Ok(Ended::Later(why)) => {
-                self.not_before = Instant::now() + OPEN_INTERVAL;
+                self.not_before = Instant::now() + RETRY_INTERVAL;
                 self.words = format!("what is left of an upgrade is done later: {why}");
                 tracing::info!("{}", self.words);
             }
@@ -121,6 +123,11 @@ impl<'a> Upgrader<'a> {
         self.words = words;
         self.seen.is_open = is_open;
         self.scene.board.upgrades(Some(self.seen));
+    }
+
+    /// When everything is to be looked at again for its sake, if ever.
+    pub(super) fn next_look(&self) -> Option<Instant> {
+        self.seen.is_open.then_some(self.not_before)
     }
 
     /// What is to be told of it, if anything.
