@@ -65,6 +65,7 @@ CHANGES = {
     "iam_role_additional_policies": ('iam_role_additional_policies = { all = "arn:aws:iam::aws:policy/ReadOnlyAccess" }', ""),
     "operator_role_arns": ('operator_role_arns = ["arn:aws:iam::123456789012:role/operator"]', ""),
     "snapshot_minutes": ("snapshot_minutes = 30", ""),
+    "kubernetes_upgrade": ('kubernetes_upgrade = "by-image"', ""),
     "snapshot_bucket": ('snapshot_bucket = "kubeboot-snapshots"', ""),
     "snapshot_days": ("snapshot_days = 7", ""),
     "alarm_topic_arns": ('alarm_topic_arns = ["arn:aws:sns:eu-central-1:123456789012:ops"]', ""),
