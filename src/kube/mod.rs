@@ -17,6 +17,7 @@ mod pkcs10;
 mod probe;
 mod rbac;
 mod requests;
+mod rest;
 #[cfg(test)]
 pub(crate) mod server;
 mod transport;
@@ -35,3 +36,4 @@ pub use rbac::Bypassed;
 #[cfg(test)]
 pub(crate) use requests::tests as requests_for_tests;
 pub use requests::{RequestChange, RequestPages, RequestWatch, Settled, Settlement, SigningRequest};
+pub use rest::KeptOutcome;

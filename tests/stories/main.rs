@@ -56,6 +56,8 @@ mod settings;
 mod settling;
 mod signals;
 mod snapshots;
+mod upgrades;
+mod upgrades_in_trouble;
 mod versions;
 mod warm_pools;
 mod wire;

@@ -81,7 +81,7 @@ def _options(arguments) -> Options:
         launch_hook=arguments.launch_hook, terminate_hook=arguments.terminate_hook,
         hook_seconds=arguments.hook_seconds, retain=arguments.retain, agents=arguments.agents,
         imds=arguments.imds,
-        etcd=arguments.etcd, etcdutl=arguments.etcdutl,
+        etcd=arguments.etcd, etcdutl=arguments.etcdutl, kubernetes=arguments.kubernetes,
         iam=json.loads(arguments.iam.read_text()) if arguments.iam else None,
         workers=arguments.workers, worker_settings=_pairs(arguments.worker_set),
         worker_kubeadm_config=arguments.worker_kubeadm_config.read_text() if arguments.worker_kubeadm_config else "",

@@ -106,6 +106,9 @@ def _up_command(commands) -> None:
         help="etcd of every machine: this computer's, or the one of dev/etcd, which can be saved and restored",
     )
     up.add_argument("--etcdutl", action="store_true", help="machines have etcdutl of that one on their PATH, not only in an image")
+    up.add_argument(
+        "--kubernetes", default="", metavar="VERSION", help="release of kubeadm and kubelet on every machine; `image` changes it for later ones"
+    )
     up.add_argument("--kubeadm-config", type=Path, metavar="FILE", help="kubeadm documents for every machine")
     up.add_argument(
         "--external-etcd",

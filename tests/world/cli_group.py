@@ -31,6 +31,11 @@ def add_to(commands: argparse._SubParsersAction, command: Callable) -> None:
     retention = command(commands, "retention", "whether the group retains what a terminate hook's ABANDON leaves")
     retention.add_argument("mode", choices=["on", "off"])
     of_workers(retention)
+    image = command(commands, "image", "a new version of the launch template: what machines have that are launched from now on")
+    image.add_argument("kubernetes", metavar="VERSION", help="release of kubeadm and kubelet, such as v1.36.3")
+    image.add_argument("--kubelet", default="", metavar="VERSION", help="another release of kubelet")
+    image.add_argument("--etcd", default="", metavar="TAG", help="of etcd's image, such as 3.6.8-0 (default: as kubeadm's release, or the world, has it)")
+    of_workers(image)
     _hook_commands(commands, command)
     _refresh_commands(commands, command)
 
@@ -83,6 +88,9 @@ def _refresh_commands(commands: argparse._SubParsersAction, command: Callable) -
     )  # fmt: skip
     start.add_argument(
         "--maximum", type=int, default=MAXIMUM, metavar="PERCENT", help="there at most (default: %(default)s)"
+    )
+    start.add_argument(
+        "--skip-matching", action="store_true", help="leave machines alone that are of the launch template's newest version"
     )
     of_workers(start)
     of_workers(command(actions, "cancel", "end it where it is"))

@@ -6,8 +6,9 @@ from moto.autoscaling.models import InstanceState
 
 from .account import REGION, ZONE, access_key
 from .hooks import TRANSITIONS, WAITS, Hooks, whole_time
+from .image import Image
 from .moto_patches import instance_id
-from .refresh import Refreshes
+from .refresh import Preferences, Refresh, Refreshes
 
 if TYPE_CHECKING:
     from .groups import Groups
@@ -37,7 +38,7 @@ RETAIN = {"RetentionTriggers": {"TerminateHookAbandon": "retain"}}
 class Group:
     """Changes one group of `groups` under their lock."""
 
-    def __init__(self, groups: "Groups", name: str, desired: int):
+    def __init__(self, groups: "Groups", name: str, desired: int, image: Image):
         self.name, self._groups, self.lock = name, groups, groups.lock
         self._on_lifecycle = groups.on_lifecycle
         self.refreshes = Refreshes()
@@ -45,14 +46,36 @@ class Group:
         self._lacks_one = False
         self._ec2, self._scaling, self._subnet = groups.ec2, groups.scaling, groups.subnet
         self.hooks = Hooks(lambda: self._scaling.describe_lifecycle_hooks(name))
-        self._template = self._ec2.create_launch_template(
-            name, "", {"ImageId": groups.image, "InstanceType": "t3.medium"}, {}
-        )
+        # The image of each version of the launch template, and from which version an instance was launched.
+        self._images, self._launched_from = [image], {}
+        self._template = self._ec2.create_launch_template(name, "", self._template_data(), {})
         self.moto = self._make_group(desired)
 
     @property
     def arn(self) -> str:
         return self.moto.arn
+
+    @property
+    def image(self) -> Image:
+        """What it launches from now."""
+        return self._images[-1]
+
+    def take_image(self, image: Image) -> int:
+        """A new version of the launch template, for machines that are launched from now on; its number."""
+        with self.lock:
+            self._images.append(image)
+            return self._template.create_version(self._template_data(), "").number
+
+    def image_of(self, id: str) -> Image:
+        """What an instance was launched from."""
+        return self._images[self._launched_from[id] - 1]
+
+    def counted_of_older_images(self) -> list[str]:
+        """Those that count and are not of the launch template's newest version."""
+        return [id for id in self.counted() if self._launched_from[id] != len(self._images)]
+
+    def _template_data(self) -> dict[str, str]:
+        return {"ImageId": self._groups.image_id(len(self._images)), "InstanceType": "t3.medium"}
 
     def _make_group(self, desired: int):
         self._scaling.create_auto_scaling_group(
@@ -76,13 +99,13 @@ class Group:
             self._subnet.del_subnet_ip(address)
             with instance_id(id):
                 made = self._ec2.run_instances(
-                    self._groups.image, 1, None, [], instance_type="t3.medium", is_instance_type_default=False,
+                    self._template_data()["ImageId"], 1, None, [], instance_type="t3.medium", is_instance_type_default=False,
                     launch_template={"LaunchTemplateId": self._template.id}, subnet_id=self._subnet.id,
                     private_ip=address, region_name=REGION, placement=ZONE,
                     tags={"instance": {"aws:autoscaling:groupName": self.name}},
                 ).instances[0]  # fmt: skip
             made.autoscaling_group = self.moto
-            self._groups.owners[made.id] = self
+            self._groups.owners[made.id], self._launched_from[made.id] = self, len(self._images)
             self._groups.set_ec2_state(made.id, "pending")
             self.moto.instance_states.append(InstanceState(made, lifecycle_state="Pending"))
             self._groups.keys[access_key(made.id)] = made.id
@@ -251,6 +274,11 @@ class Group:
         """The instances that count when the group compares what it has with what it wants, the oldest first."""
         states = self.moto.instance_states
         return [state.instance.id for state in states if state.lifecycle_state.startswith(("Pending", "InService"))]
+
+    def start_refresh(self, preferences: Preferences) -> Refresh:
+        """Begins an instance refresh. Raises RuntimeError while another one lives."""
+        with self.lock:
+            return self.refreshes.start(preferences, self.counted_of_older_images() if preferences.skip_matching else self.counted())
 
     def wanted(self) -> tuple[int, list[str]]:
         """How many machines there are to be now, and which of them a refresh ends now."""

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 from .account import CONTROL_PLANE, WORKER
 from .group import Group
+from .image import Image
 from .refresh import MAXIMUM, MINIMUM, Preferences
 from .world import World
 
@@ -56,6 +57,14 @@ class GroupVerbs:
         self._world.groups.called("DeleteAutoScalingGroup")
         return self.status()
 
+    # Images.
+
+    def image(self, kubernetes: str, kubelet: str = "", etcd: str = "", workers: bool = False) -> dict:
+        """A new version of the launch template: machines that are launched from now on have this release of kubeadm and kubelet, or
+        another one of kubelet, and this tag of etcd's image."""
+        image = Image(kubernetes, kubelet, etcd)
+        return {"version": self._group(workers).take_image(image), **image.describe()}
+
     # Hooks.
 
     def hook_add(
@@ -78,11 +87,12 @@ class GroupVerbs:
 
     # Instance refreshes.
 
-    def refresh_start(self, minimum: int = MINIMUM, maximum: int = MAXIMUM, workers: bool = False) -> dict:
-        """Replaces every machine of the group: with a minimum of 100 per cent each new one comes before an old one goes."""
-        group = self._group(workers)
-        with group.lock:
-            started = group.refreshes.start(Preferences(minimum, maximum), group.counted())
+    def refresh_start(
+        self, minimum: int = MINIMUM, maximum: int = MAXIMUM, skip_matching: bool = False, workers: bool = False
+    ) -> dict:
+        """Replaces every machine of the group, or those of an older image: with a minimum of 100 per cent each new one comes before
+        an old one goes."""
+        started = self._group(workers).start_refresh(Preferences(minimum, maximum, skip_matching))
         self._world.groups.called("StartInstanceRefresh")
         return {"refresh": started.id, "status": started.status}
 

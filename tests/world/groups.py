@@ -10,6 +10,7 @@ from moto.ec2.models import instances as moto_instances
 
 from .account import ACCOUNT, CONTROL_PLANE, GROUPS, REGION, ZONE
 from .group import MOVING_ACTIONS, SCALING_ACTIONS, Group
+from .image import Image
 from .moto_patches import answer_group_calls, answer_hook_calls, let_the_world_scale
 
 # The codes that EC2 gives its states.
@@ -17,13 +18,15 @@ EC2_STATES = {"pending": 0, "running": 16, "shutting-down": 32, "terminated": 48
 
 
 class Groups:
-    """`desired` says how many machines the group of each role is to have; a role that is not in it has none.
+    """`desired` says how many machines the group of each role is to have, from which image at first; a role that is not in it has none.
 
     `on_api_change(action)` is called after a call of the AWS API by which machines start or end,
     `on_lifecycle(instance, state)` when an instance has come into another lifecycle state.
     """
 
-    def __init__(self, desired: dict[str, int], vpc: str, subnet: str, on_api_change: Callable, on_lifecycle: Callable):
+    def __init__(
+        self, desired: dict[str, int], image: Image, vpc: str, subnet: str, on_api_change: Callable, on_lifecycle: Callable
+    ):
         # Every change is made under it, and the AWS endpoint takes it for its answers as well.
         self.lock = threading.RLock()
         self.on_lifecycle, self._on_api_change = on_lifecycle, on_api_change
@@ -35,7 +38,7 @@ class Groups:
         answer_hook_calls(self.named)
         answer_group_calls(self.named, self.owners.get)
         self.subnet = self.ec2.create_subnet(self.ec2.create_vpc(vpc).id, subnet, availability_zone=ZONE)
-        self.by_role = {role: Group(self, GROUPS[role], count) for role, count in desired.items()}
+        self.by_role = {role: Group(self, GROUPS[role], count, image) for role, count in desired.items()}
 
     @property
     def control_plane(self) -> Group:
@@ -45,9 +48,9 @@ class Groups:
     def all(self) -> list[Group]:
         return list(self.by_role.values())
 
-    @property
-    def image(self) -> str:
-        return self.ec2.describe_images()[0].id
+    def image_id(self, version: int) -> str:
+        """The ID of the image of a launch template's version, from 1 on."""
+        return self.ec2.describe_images()[version - 1].id
 
     def of_role(self, role: str) -> Group:
         """Raises ValueError, with the remedy, where a world has no such group."""

@@ -120,7 +120,7 @@ def answer_group_calls(named: Callable[[str | None], "Group | None"], of: Callab
                 int(given.get("MinHealthyPercentage", MINIMUM)), int(given.get("MaxHealthyPercentage", MAXIMUM)),
                 bool(given.get("SkipMatching", False)),
             )  # fmt: skip
-            return ActionResult({"InstanceRefreshId": group.refreshes.start(wanted, group.counted()).id})
+            return ActionResult({"InstanceRefreshId": group.start_refresh(wanted).id})
 
     def cancel(response: AutoScalingResponse) -> ActionResult:
         with refused(RuntimeError, "ActiveInstanceRefreshNotFound"):

@@ -33,6 +33,7 @@ class Options:
     iam: dict | None = None
     etcd: str = "installed"
     etcdutl: bool = False
+    kubernetes: str = ""
     # The group of workers, where there is one, and what is different on its machines.
     workers: int | None = None
     worker_settings: dict[str, str] = field(default_factory=dict)

@@ -2,8 +2,8 @@
 
 With a minimum of 100 per cent the group launches before it terminates; with less it does both at once, as AWS has it
 ("terminate and launch"). AWS does not say whether a refresh waits for a machine that it has ended and that a hook still
-holds. This one does not, which is the harder case. There are no checkpoints, no warm-up and no rollback, and all machines are
-of one launch template: with SkipMatching there is nothing to replace.
+holds. This one does not, which is the harder case. There are no checkpoints, no warm-up and no rollback. With SkipMatching those
+are replaced that were launched from an earlier version of the launch template.
 """
 
 import math
@@ -75,12 +75,11 @@ class Refreshes:
     def living(self) -> Refresh | None:
         return next((refresh for refresh in self.all if refresh.status == LIVES), None)
 
-    def start(self, preferences: Preferences, counted: list[str]) -> Refresh:
+    def start(self, preferences: Preferences, old: list[str]) -> Refresh:
         """Begins to replace these machines. Raises RuntimeError while another refresh lives."""
         if self.living:
             raise RuntimeError(f"the instance refresh {self.living.id} is in progress")
-        old = [] if preferences.skip_matching else list(counted)
-        self.all.insert(0, Refresh(preferences, old, left=len(old)))
+        self.all.insert(0, Refresh(preferences, list(old), left=len(old)))
         return self.all[0]
 
     def cancel(self) -> Refresh:

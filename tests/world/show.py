@@ -28,6 +28,7 @@ def world(status: dict) -> str:
         *(f"fault {_line(fault)}" for fault in status["faults"]),
     ]
     columns = COLUMNS if status.get("workers") is None else WITH_ROLE
+    columns += ("kubernetes",) if any(node.get("kubernetes") for node in status["nodes"]) else ()
     return "\n".join([*head, table(status["nodes"], columns)])
 
 

@@ -181,7 +181,7 @@ def test_a_patch_of_an_old_version_or_of_another_object_changes_nothing(node):
     assert found["data"] == {"a": "2"} and found["metadata"]["labels"] == {"b": ""}
 
 
-@pytest.mark.parametrize("target", ["/api/v1/things", "/apis/apps/v1/deployments", "/api/v2/nodes", "/", "/nothing"])
+@pytest.mark.parametrize("target", ["/api/v1/things", "/apis/apps/v1/statefulsets", "/api/v2/nodes", "/", "/nothing"])
 def test_other_paths_are_not_found(node, target):
     with pytest.raises(kubeapi.ApiError) as refused:
         node.get(target)

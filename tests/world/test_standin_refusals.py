@@ -87,8 +87,8 @@ def test_join_is_refused_while_the_node_of_that_name_is_ready(joiner):
     "version, text",
     [
         (
-            "STANDIN_KUBELET_VERSION=v1.37.0",
-            "[ERROR KubeletVersion]: the kubelet version is higher than the control plane version",
+            "STANDIN_KUBELET_VERSION=v1.32.9",
+            '[ERROR KubeletVersion]: Kubelet version "1.32.9" is lower than kubeadm can support',
         ),
         (
             "STANDIN_KUBEADM_VERSION=v1.38.0",

@@ -60,9 +60,9 @@ def test_one_refresh_at_a_time():
     with pytest.raises(RuntimeError, match="no instance refresh"):
         refreshes.cancel()
     assert refreshes.step(3, OLD, OLD) == (3, []), "one that was cancelled ends nobody"
-    refreshes.start(Preferences(skip_matching=True), OLD)
+    refreshes.start(Preferences(), [])
     assert refreshes.step(3, OLD, OLD) == (3, [])
-    assert refreshes.all[0].status == "Successful", "nothing differs, so there is nothing to replace"
+    assert refreshes.all[0].status == "Successful", "there is nothing to replace"
 
 
 @pytest.fixture

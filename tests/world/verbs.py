@@ -256,5 +256,5 @@ class Verbs(GroupVerbs):
             "index": node.index, "id": node.id, "role": node.role, "address": node.address, "loopback": node.loopback,
             "name": node.machine.name, "power": "on" if node.machine.is_on else "off",
             "ec2": groups.ec2_state(node.id), "lifecycle": groups.of(node.id).lifecycle(node.id), "imds": node.imds.mode,
-            "up": node.up_state(), "up_exit": node.up_exit, "folder": str(node.machine.folder),
+            "kubernetes": groups.of(node.id).image_of(node.id).kubernetes or None, "up": node.up_state(), "up_exit": node.up_exit, "folder": str(node.machine.folder),
         }  # fmt: skip

@@ -17,6 +17,7 @@ from .call import Call
 from .group import SCALING_ACTIONS, Group
 from .groups import Groups
 from .iam import Iam
+from .image import Image
 from .journal import Journal
 from .metadata import Identity
 from .node import Node
@@ -61,7 +62,8 @@ class World:
         desired = {CONTROL_PLANE: options.nodes if options.desired is None else options.desired}
         desired |= {} if options.workers is None else {WORKER: options.workers}
         came = lambda id, state: self.events.write("lifecycle", node=id, state=state)
-        self.groups = Groups(desired, self.addresses.vpc, self.addresses.subnet, self._wakeups.put, came)
+        image = Image(options.kubernetes)
+        self.groups = Groups(desired, image, self.addresses.vpc, self.addresses.subnet, self._wakeups.put, came)
         self._add_hooks()
         self.iam = Iam(self._arn_of_group, options.iam, self.groups.role)
         requests = Journal(folder / "requests.jsonl")
@@ -119,7 +121,8 @@ class World:
             address = self.addresses.private(slot)
             instance = group.launch(address, id)
             identity = self._identity(group, instance, address, slot)
-            env = {"PATH": self._path, **launchers.etcd_image(self.options.etcd), **self.options.env}
+            etcd = launchers.etcd_image(self.options.etcd)
+            env = {"PATH": self._path, **etcd, **group.image_of(instance).env(), **self.options.env}
             node = Node(
                 len(self.nodes) + 1,
                 slot,

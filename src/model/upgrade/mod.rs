@@ -15,14 +15,28 @@
 
 mod back;
 mod look;
+mod outcome;
+mod progress;
+#[cfg(test)]
+mod progress_tests;
 mod refusal;
+mod rest;
+#[cfg(test)]
+mod rest_tests;
 #[cfg(test)]
 mod tests;
 mod verdict;
 mod wait;
+mod way;
+#[cfg(test)]
+mod way_tests;
 
 pub use back::{BackRefusal, BackVerdict, way_back};
 pub use look::{ApiServerSeen, EtcdLook, ImageVersions, KubernetesUpgrade, MachineSeen, UpgradeLook};
+pub use outcome::{RestOutcome, StepOutcome};
+pub use progress::{ClusterVersions, MachineVersions, UpgradeProgress, UpgradeStage, upgrade_progress};
 pub use refusal::UpgradeRefusal;
+pub use rest::{RestLook, RestStep, RestVerdict, RestWait, rest_before, rest_pause, rest_verdict};
 pub use verdict::{JoinVerdict, join_verdict};
 pub use wait::UpgradeWait;
+pub use way::{UpgradeWay, WayLook, WayObstacle, WayStep, upgrade_way};

@@ -13,7 +13,7 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qsl, urlsplit
 
-from . import dial, etcdapi, mounts, node, rbac, resources, signing, storage, tokens, users, watching
+from . import containers, dial, etcdapi, mounts, node, rbac, resources, signing, storage, tokens, users, watching
 
 HEALTH_TIMEOUT = 2.0  # seconds for the read behind /readyz
 ETCD_TIMEOUT = 10.0  # seconds for any other call: etcd itself gives up after 7
@@ -55,7 +55,7 @@ class Request(BaseHTTPRequestHandler):
         if parts.path.split("/")[1] in ("livez", "readyz", "healthz"):
             self._health(parts.path, "verbose" in query)
         elif parts.path == "/version":
-            self._json(200, version())
+            self._json(200, version(self.server.release))
         else:
             self._object(user, parts.path, query, body)
 
@@ -184,9 +184,8 @@ def _status(code, reason, message):
     }
 
 
-def version():
+def version(release):
     """What /version says."""
-    release = node.kubeadm_version()
     major, minor = release.lstrip("v").split(".")[:2]
     return {
         "major": major,
@@ -251,6 +250,7 @@ def main(argv):
     flags = dict(each.removeprefix("--").split("=", 1) for each in argv if "=" in each)
     mounts.check(flags)
     files = [node.path(flags[key]) for key in ("etcd-cafile", "etcd-certfile", "etcd-keyfile")]
+    release = flags[containers.RELEASE_FLAG]
     servers = flags["etcd-servers"].split(",")
     store = storage.Store(etcdapi.Client(servers, *files, timeout=ETCD_TIMEOUT))
     _wait_for_etcd(store)
@@ -261,7 +261,7 @@ def main(argv):
     server = Server((flags["advertise-address"], int(flags["secure-port"])), context)
     policy = rbac.Policy(store)
     signer = signing.Signer(flags["client-ca-file"].removesuffix(".crt"), policy)
-    server.handler = resources.Handler(store, policy, signer)
+    server.release, server.handler = release, resources.Handler(store, policy, signer)
     server.health = etcdapi.Client(servers, *files, timeout=HEALTH_TIMEOUT)
     own = storage.Store(etcdapi.Client(servers, *files, timeout=ETCD_TIMEOUT))
     threading.Thread(target=_keep_house, args=(own,), daemon=True).start()

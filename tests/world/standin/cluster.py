@@ -62,6 +62,23 @@ def allow_bootstrapping(api):
     _bind(api, "kubeadm:node-autoapprove-certificate-rotation", f"{approved}:selfnodeclient", users.NODES)
 
 
+def allow_cluster_info(api):
+    """What anybody may read who does not know the cluster yet."""
+    allow_reading(api, "kubeadm:bootstrap-signer-clusterinfo", "cluster-info", "system:anonymous", namespace="kube-public", kind="User")
+
+
+def say_what_is_allowed():
+    """What kubeadm says of allow_bootstrapping()."""
+    for what in (
+        "Node Bootstrap tokens to get nodes",
+        "Node Bootstrap tokens to post CSRs in order for nodes to get long term certificate credentials",
+        "the csrapprover controller automatically approve CSRs from a Node Bootstrap Token",
+        "certificate rotation for all node client certificates in the cluster",
+        "the API server kubelet client certificate to access the kubelet API",
+    ):
+        say.out(f"[bootstrap-token] Configured RBAC rules to allow {what}")
+
+
 def _bind(api, name, role, group):
     subjects = [{"kind": "Group", "apiGroup": rbac.GROUP, "name": group}]
     api.apply(f"{RBAC}/clusterrolebindings", rbac.binding(name, role, subjects))

@@ -4,6 +4,7 @@ import os
 import time
 
 from . import (
+    addons,
     certs,
     cluster,
     cri,
@@ -87,11 +88,8 @@ class Init:
         checks = preflight.Checks(self.ignored)
         checks.root()
 
-        def common():
-            preflight.common(checks, self.node)
-            checks.kubelet_version(self.cluster["kubernetesVersion"])
-
-        preflight.control_plane(checks, self.cluster, self.local, common)
+        version = self.cluster["kubernetesVersion"]
+        preflight.control_plane(checks, self.cluster, self.local, lambda: preflight.common(checks, self.node, version))
         preflight.pull_images(self.cluster)
 
     def certs(self):
@@ -199,20 +197,11 @@ class Init:
         for each in self.tokens:
             cluster.save_token(self._client(), each["token"], documents.seconds(each.get("ttl") or TOKEN_TTL))
         self._patiently(cluster.allow_bootstrapping)
-        nodes = "[bootstrap-token] Configured RBAC rules to allow"
-        say.out(f"{nodes} Node Bootstrap tokens to get nodes")
-        say.out(
-            f"{nodes} Node Bootstrap tokens to post CSRs in order for nodes to get long term certificate credentials"
-        )
-        say.out(f"{nodes} the csrapprover controller automatically approve CSRs from a Node Bootstrap Token")
-        say.out(f"{nodes} certificate rotation for all node client certificates in the cluster")
-        say.out(f"{nodes} the API server kubelet client certificate to access the kubelet API")
+        cluster.say_what_is_allowed()
         say.out('[bootstrap-token] Creating the "cluster-info" ConfigMap in the "kube-public" namespace')
         ca = pki.cert_pem(self.files.certs.authority("ca")[0])
         cluster.cluster_info(self._client(), self.files.endpoint_server(), ca)
-        anybody = {"namespace": "kube-public", "kind": "User"}
-        name = "kubeadm:bootstrap-signer-clusterinfo"
-        self._patiently(lambda api: cluster.allow_reading(api, name, "cluster-info", "system:anonymous", **anybody))
+        self._patiently(cluster.allow_cluster_info)
 
     def finalize(self):
         """kubelet.conf names the kubelet's own certificate from now on."""
@@ -236,14 +225,10 @@ class Init:
         pki.write(node.path(registrar.KUBELET_CONF), text, 0o600)
 
     def addons(self):
-        """The two addons are ConfigMaps here: nothing of kubeboot runs in them."""
-        addons = (("coredns", "CoreDNS", self.cluster["dns"]), ("kube-proxy", "kube-proxy", self.cluster["proxy"]))
-        for name, shown, off in addons:
-            if not off.get("disabled"):
-                self._apply(f"{cluster.SYSTEM}/configmaps", cluster.config_map(name, {"config.conf": ""}))
-                if name == "kube-proxy":
-                    self._patiently(lambda api: cluster.allow_reading(api, "kube-proxy", "kube-proxy", cluster.BOOTSTRAPPERS))
-                say.out(f"[addons] Applied essential addon: {shown}")
+        """The two addons, unless they are left out."""
+        for name in ("coredns", "kube-proxy"):
+            if not addons.disabled(self.cluster, name):
+                self._patiently(lambda api, name=name: addons.apply(api, self.cluster, name))
 
     def show(self):
         """What to do next, with the join commands."""

@@ -86,7 +86,6 @@ class Join:
             return
         self._can_host()
         say.out("[preflight] Running pre-flight checks before initializing the new control plane instance")
-        checks.kubelet_version(self.cluster["kubernetesVersion"])
         preflight.control_plane(checks, self.cluster, self.local)
         preflight.pull_images(self.cluster)
 

@@ -2,7 +2,7 @@
 
 import datetime
 
-from . import certs, cluster, cmd_join, documents, images, nodefiles, say, sharedcerts, validation
+from . import certs, cluster, cmd_join, documents, images, nodefiles, preflight, say, sharedcerts, validation
 
 COMPONENTS = ("controller-manager", "scheduler")
 ADMIN = "/etc/kubernetes/admin.conf"
@@ -41,6 +41,7 @@ def _files(flags, kinds):
     registration["name"] = flags.get("node-name") or registration["name"]
     documents.note_version(clustering)
     clustering = documents.cluster({"ClusterConfiguration": clustering})
+    preflight.supported(clustering["kubernetesVersion"])
     return nodefiles.Files(clustering, local, registration)
 
 
@@ -183,7 +184,10 @@ def images_pull(_rest, flags, kinds):
 
 
 def _images(flags, kinds):
-    return images.names(documents.cluster(kinds), flags.get("kubernetes-version"))
+    clustering = documents.cluster(kinds)
+    clustering["kubernetesVersion"] = flags.get("kubernetes-version") or clustering["kubernetesVersion"]
+    preflight.supported(clustering["kubernetesVersion"])
+    return images.names(clustering)
 
 
 def certificate_key(_rest, _flags, _kinds):

@@ -1,6 +1,6 @@
 """Which function carries out which command, once the documents are read."""
 
-from . import cmd_init, cmd_join, cmd_other, cmd_renew, cmd_reset, dial, documents, etcdapi, kubeapi, node, say
+from . import cmd_init, cmd_join, cmd_other, cmd_renew, cmd_reset, cmd_upgrade, dial, documents, etcdapi, kubeapi, node, say
 
 OTHERS = {
     ("kubeconfig", "user"): cmd_other.kubeconfig_user,
@@ -18,6 +18,7 @@ OTHERS = {
     ("config", "images", "pull"): cmd_other.images_pull,
     ("certs", "certificate-key"): cmd_other.certificate_key,
     ("certs", "renew"): cmd_renew.renew,
+    **cmd_upgrade.COMMANDS,
 }
 
 

@@ -23,6 +23,7 @@ STEADY = 10.0  # seconds after which a container counts as healthy again
 STOP_TIMEOUT = 5.0  # seconds between SIGTERM and SIGKILL
 GRACE = 30.0  # seconds that kubelet leaves a pod whose manifest is gone; an API server takes them all
 PR_SET_PDEATHSIG = 1
+RELEASE_FLAG = "standin-release"  # tells an API server the release that its image is of
 # Flags that etcd before 3.6 calls otherwise; README.md lists what else differs.
 OLD_ETCD_FLAGS = {
     "--feature-gates=InitialCorruptCheck=true": "--experimental-initial-corrupt-check=true",
@@ -56,7 +57,8 @@ def command_line(pod):
     """The real command line of a pod's container. Raises OSError when the program or a file is missing."""
     program, *given = pod["spec"]["containers"][0]["command"]
     if program == "kube-apiserver":
-        return [sys.executable, "-m", f"{__package__}.apiserver", *mounts.api_server_arguments(pod, given)]
+        release = f"--{RELEASE_FLAG}={pod['spec']['containers'][0]['image'].rpartition(':')[2]}"
+        return [sys.executable, "-m", f"{__package__}.apiserver", *mounts.api_server_arguments(pod, given), release]
     arguments = [local(each) for each in given]
     found = shutil.which(program)
     if not found:
@@ -76,11 +78,18 @@ def _runtime(name):
     return [runtime, name] if runtime else []
 
 
+def what_runs(pod):
+    """The image and the command line of a pod: kubelet replaces a container that runs another one."""
+    container = pod["spec"]["containers"][0]
+    return container.get("image"), container["command"]
+
+
 class Process:
     """A container that is a process, restarted with a back-off when it ends by itself."""
 
     def __init__(self, name, pod):
-        self.name, self._pod, self.command = name, pod, pod["spec"]["containers"][0]["command"]
+        self.name, self._pod, self.runs = name, pod, what_runs(pod)
+        self.command = pod["spec"]["containers"][0]["command"]
         self.sandbox, self.ident, self.created = new_ident(), "", 0
         self.restarts, self._delay, self._due = 0, BACK_OFF[0], 0.0
         self._process, self._started, self._leaves_by = None, 0.0, 0.0
@@ -220,6 +229,6 @@ def container(pod):
     if name in ports:
         port = int(manifests.flags(command).get("secure-port", ports[name]))
         made = Health(name, (node.loopback(), port))
-        made.command = command
+        made.command, made.runs = command, what_runs(pod)
         return made
     return Process(name, pod)

@@ -2,23 +2,27 @@
 
 import os
 
-from . import node, whole
+from . import node, releases, whole
 
 STORE = "/var/lib/containerd/images"
 COMPONENTS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy")
-ETCD = "3.6.8-0"
 
 
-def etcd():
-    """The tag of etcd's image."""
-    return node.setting("STANDIN_ETCD_IMAGE", ETCD)
+def etcd(version):
+    """The tag of etcd's image for a cluster of this version."""
+    return node.setting("STANDIN_ETCD_IMAGE") or releases.etcd(node.kubeadm_version(), version)
 
 
-def names(clustering, version=None):
+def coredns(clustering):
+    """The image of CoreDNS."""
+    return f"{clustering['imageRepository']}/coredns/coredns:{releases.coredns(node.kubeadm_version())}"
+
+
+def names(clustering):
     """Those that kubeadm wants for a cluster, in its order."""
-    repository = clustering["imageRepository"]
-    mine = [f"{each}:{version or clustering['kubernetesVersion']}" for each in COMPONENTS]
-    return [f"{repository}/{name}" for name in [*mine, "coredns/coredns:v1.14.2", "pause:3.10.1", f"etcd:{etcd()}"]]
+    repository, version = clustering["imageRepository"], clustering["kubernetesVersion"]
+    mine = [f"{repository}/{each}:{version}" for each in COMPONENTS]
+    return [*mine, coredns(clustering), f"{repository}/pause:3.10.1", f"{repository}/etcd:{etcd(version)}"]
 
 
 def present():

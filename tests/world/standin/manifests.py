@@ -92,7 +92,8 @@ def etcd(clustering, local, node_name, members):
         flags["initial-cluster-state"] = "existing"
     note = {"kubeadm.kubernetes.io/etcd.advertise-client-urls": f"{mine}:2379"}
     folders = [("etcd-data", settings["dataDir"]), ("etcd-certs", folder)]
-    return _pod("etcd", _command("etcd", flags, settings), f"registry.k8s.io/etcd:{images.etcd()}", note, folders, settings)
+    image = f"registry.k8s.io/etcd:{images.etcd(clustering['kubernetesVersion'])}"
+    return _pod("etcd", _command("etcd", flags, settings), image, note, folders, settings)
 
 
 def api_server(clustering, local):

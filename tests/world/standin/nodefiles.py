@@ -116,8 +116,12 @@ class Files:
             '[patches] Applied patch of type "application/strategic-merge-patch+json" to target "kubeletconfiguration"'
         )
         say.out(f'[kubelet-start] Writing kubelet configuration to file "{KUBELET}/config.yaml"')
-        whole = {**yaml.safe_load(text), "containerRuntimeEndpoint": socket}
-        pki.write(node.path(f"{KUBELET}/config.yaml"), yaml.safe_dump(whole), 0o644)
+        pki.write(node.path(f"{KUBELET}/config.yaml"), for_this_machine(text, socket), 0o644)
+
+
+def for_this_machine(text, cri_socket):
+    """The cluster's kubelet configuration with what is this machine's own; without a socket, with the one that there is."""
+    return yaml.safe_dump({**yaml.safe_load(text), "containerRuntimeEndpoint": cri_socket or cri.detect(None)})
 
 
 def kubelet_defaults(kinds, clustering):

@@ -4,6 +4,9 @@ from . import say
 
 COMMON = {"v": True, "rootfs": True}
 _PREFLIGHT = {"ignore-preflight-errors": True, "skip-phases": True, "dry-run": False}
+UPGRADE_PHASES = ("addon", "upload-config", "kubelet-config", "bootstrap-token", "post-upgrade")
+_UPGRADE = {"config": True, "kubeconfig": True, "dry-run": False}
+_PATCHED = ("addon", "kubelet-config")
 # command: {flag: takes a value}; a flag without value is a switch
 COMMANDS = {
     ("version",): {"output": True},
@@ -93,6 +96,10 @@ COMMANDS = {
     ("config", "images", "pull"): {"config": True, "kubernetes-version": True, "cri-socket": True},
     ("certs", "certificate-key"): {},
     ("certs", "renew"): {"config": True, "cert-dir": True, "kubeconfig": True},
+    **{
+        ("upgrade", "apply", "phase", name): {**_UPGRADE, **({"patches": True} if name in _PATCHED else {})}
+        for name in UPGRADE_PHASES
+    },
 }
 SHORT = {"f": "force", "o": "output"}
 # What may stand beside --config: a document says everything else.
@@ -121,7 +128,7 @@ BESIDE_CONFIG = {
 def parse(argv):
     """(command, positional arguments, flags) of a command line. Raises say.Failure for what kubeadm does not know."""
     words = [each for each in argv if not each.startswith("-")]
-    command = next((tuple(words[:count]) for count in (3, 2, 1) if tuple(words[:count]) in COMMANDS), None)
+    command = next((tuple(words[:count]) for count in (4, 3, 2, 1) if tuple(words[:count]) in COMMANDS), None)
     if not command:
         raise say.Failure(f'unknown command "{" ".join(words[:2])}" for "kubeadm"')
     known, found, rest = {**COMMON, **COMMANDS[command]}, {}, []

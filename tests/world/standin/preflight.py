@@ -3,7 +3,7 @@
 import os
 import socket
 
-from . import cri, dial, etcdapi, images, node, say
+from . import cri, dial, etcdapi, images, node, releases, say
 
 MANIFESTS = "/etc/kubernetes/manifests"
 COMPONENTS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "etcd")
@@ -76,10 +76,13 @@ class Checks:
         if problem:
             self.error("CRI", f"could not connect to the container runtime: {problem}")
 
-    def kubelet_version(self, cluster_version):
-        """A kubelet must not be newer than the control plane."""
-        kubelet = node.kubelet_version()
-        if _minor(kubelet) > _minor(cluster_version):
+    def kubelet_version(self, cluster_version=""):
+        """A kubelet must not be too old for kubeadm, nor newer than the control plane, which `init` alone names."""
+        kubelet, (major, minor) = node.kubelet_version(), releases.minor(node.kubeadm_version())
+        if releases.minor(kubelet) < (major, minor - releases.KUBELET_SKEW):
+            text = f'Kubelet version "{kubelet.lstrip("v")}" is lower than kubeadm can support. Please upgrade kubelet'
+            self.error("KubeletVersion", text)
+        elif cluster_version and releases.minor(kubelet) > releases.minor(cluster_version):
             self.error(
                 "KubeletVersion",
                 "the kubelet version is higher than the control plane version. This is not a "
@@ -90,7 +93,7 @@ class Checks:
     def kubernetes_version(self, cluster_version):
         """A control plane newer than kubeadm is only warned of."""
         own = node.kubeadm_version()
-        if _minor(cluster_version) > _minor(own):
+        if releases.minor(cluster_version) > releases.minor(own):
             self._warning(
                 "KubernetesVersion",
                 "Kubernetes version is greater than kubeadm version. Please consider to "
@@ -99,14 +102,10 @@ class Checks:
             )
 
 
-def _minor(version):
-    return tuple(int(part) for part in version.lstrip("v").split(".")[:2])
-
-
 def supported(cluster_version):
     """kubeadm deploys its own minor version and the one before. Raises say.Failure for an older control plane."""
-    major, minor = _minor(node.kubeadm_version())
-    if _minor(cluster_version) < (major, minor - 1):
+    major, minor = releases.minor(node.kubeadm_version())
+    if releases.minor(cluster_version) < (major, minor - 1):
         raise say.Failure(
             "this version of kubeadm only supports deploying clusters with the control plane version >= "
             f"{major}.{minor - 1}.0. Current version: {cluster_version}"
@@ -143,9 +142,10 @@ def _external_etcd(checks, external):
             checks.error("ExternalEtcdVersion", f'Get "{endpoint}/version": {error}')
 
 
-def common(checks, registration):
-    """What every node is checked for: the runtime and kubelet's own port."""
+def common(checks, registration, cluster_version=""):
+    """What every node is checked for: the runtime, kubelet, and kubelet's own port."""
     checks.runtime(cri.detect(registration.get("criSocket")))
+    checks.kubelet_version(cluster_version)
     checks.port(10250)
 
 

@@ -215,13 +215,14 @@ class Registrar:
 
     @staticmethod
     def _replace(api, pod):
-        """Creates a mirror pod; one of an earlier life of this Node, with other annotations, makes way."""
+        """Creates a mirror pod; one of an earlier life of this Node, with other annotations or images, makes way."""
         name = pod["metadata"]["name"]
         if api.create(PODS, pod) is not None:
             return
         # Not read before: of a pod that there is not the API server says to a kubelet that it may not know.
-        before = api.get(f"{PODS}/{name}")["metadata"]
-        if any(before.get(key) != pod["metadata"][key] for key in ("annotations", "ownerReferences")):
+        before = api.get(f"{PODS}/{name}")
+        is_other = before["spec"]["containers"] != pod["spec"]["containers"]
+        if is_other or any(before["metadata"].get(key) != pod["metadata"][key] for key in ("annotations", "ownerReferences")):
             api.call("DELETE", f"{PODS}/{name}")
             api.create(PODS, pod)
 

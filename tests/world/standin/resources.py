@@ -21,6 +21,8 @@ KINDS = {
     "secrets": ("v1", "Secret", True),
     "certificatesigningrequests": ("certificates.k8s.io/v1", "CertificateSigningRequest", False),
     "leases": ("coordination.k8s.io/v1", "Lease", True),
+    "deployments": ("apps/v1", "Deployment", True),
+    "daemonsets": ("apps/v1", "DaemonSet", True),
     "clusterroles": ("rbac.authorization.k8s.io/v1", "ClusterRole", False),
     "clusterrolebindings": ("rbac.authorization.k8s.io/v1", "ClusterRoleBinding", False),
     "roles": ("rbac.authorization.k8s.io/v1", "Role", True),
@@ -32,6 +34,8 @@ SUBRESOURCES = {
     "pods": ("status", "eviction"),
     "poddisruptionbudgets": ("status",),
     "namespaces": ("status",),
+    "deployments": ("status",),
+    "daemonsets": ("status",),
     "certificatesigningrequests": ("status", "approval"),
 }
 # The letters of a name that the API server makes up.

@@ -105,7 +105,7 @@ class Supervisor:
             if name not in pods or running.leaves():
                 if running.leave():
                     self.containers.pop(name)
-            elif running.command != pods[name]["spec"]["containers"][0]["command"]:
+            elif running.runs != containers.what_runs(pods[name]):
                 self.containers.pop(name).stop()
         for name, pod in pods.items():
             if name in self.containers and self.containers[name].leaves():
