@@ -57,6 +57,7 @@ mod settling;
 mod signals;
 mod snapshots;
 mod upgrades;
+mod upgrades_back;
 mod upgrades_in_trouble;
 mod versions;
 mod warm_pools;
