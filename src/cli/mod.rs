@@ -236,11 +236,21 @@ pub struct UpgradeArgs {
     /// Show the way to this version of Kubernetes instead
     #[arg(long, value_name = "VERSION", value_parser = kubernetes_version, requires = "dry_run")]
     pub to: Option<Release>,
+    /// Take back an upgrade of which no machine has joined: the cluster's configuration names the version of its API servers again
+    #[arg(long, conflicts_with = "dry_run")]
+    pub back: bool,
+    /// Do not ask before it is taken back
+    #[arg(long, requires = "back")]
+    pub yes: bool,
 }
 
 impl From<UpgradeArgs> for crate::upgrade::UpgradeOptions {
-    fn from(UpgradeArgs { dry_run, to }: UpgradeArgs) -> Self {
-        if dry_run { Self::DryRun { to } } else { Self::Explain }
+    fn from(UpgradeArgs { dry_run, to, back, yes }: UpgradeArgs) -> Self {
+        match (dry_run, back) {
+            (true, _) => Self::DryRun { to },
+            (false, true) => Self::Back { yes },
+            (false, false) => Self::Explain,
+        }
     }
 }
 

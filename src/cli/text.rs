@@ -211,6 +211,7 @@ pub(super) const UPGRADE_EXAMPLES: &str = "\
 Examples:
   kubeboot upgrade --dry-run --to v1.37.0
                                        on a member, before anything is changed
+  kubeboot upgrade --back              on a member, after the new machines were ended
   kubeboot upgrade --dry-run           on a machine of the new image: to the version of its kubeadm
   kubeboot status                      how far it has come";
 

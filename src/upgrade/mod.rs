@@ -1,6 +1,8 @@
 //! `kubeboot upgrade`: shows the way of an upgrade of Kubernetes by a new image. The upgrade itself is done by the machines of that image,
 //! by `kubeboot up`, and by the agent that leads.
 
+mod back;
+
 use crate::exit::Exit;
 use crate::kubeadm::run::Kubeadm;
 use crate::layout::{print_page, tell};
@@ -21,6 +23,11 @@ pub enum UpgradeOptions {
         /// The version.
         to: Option<Release>,
     },
+    /// Takes back what has begun, as long as no machine of the new version has joined.
+    Back {
+        /// The operator has confirmed.
+        yes: bool,
+    },
 }
 
 /// Runs the command.
@@ -35,6 +42,7 @@ pub async fn run(settings: Settings, options: UpgradeOptions) -> Result<()> {
         )
         .context(Exit::Usage)),
         UpgradeOptions::DryRun { to } => show(&settings, to).await,
+        UpgradeOptions::Back { yes } => back::run(settings, yes).await,
     }
 }
 

@@ -58,6 +58,7 @@ mod signals;
 mod snapshots;
 mod upgrade_rest;
 mod upgrades;
+mod upgrades_back;
 mod upgrades_in_trouble;
 mod versions;
 mod warm_pools;

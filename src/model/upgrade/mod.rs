@@ -7,7 +7,8 @@
 //!
 //! **Why a frozen machine breaks neither.** A lease is no fence. Whoever joins first registers as `joining` with its versions, then reads
 //! `kubeadm-config`, then writes it with the resource version that was read as precondition, and only then starts kubeadm. Whoever raises
-//! or takes back the version reads `kubeadm-config` first, then the registrations and API servers, and then writes with that precondition.
+//! or takes back the version reads `kubeadm-config` first, then the registrations, then etcd's members and their API servers, and then writes
+//! with that precondition.
 //! Of two such machines, in whatever order their steps come and however long they stand still: either the second write meets a resource
 //! version that has changed, or the one that changes the version has seen the registration of the other, and waits for it. This does not
 //! need the lease to stand, nor any clock.

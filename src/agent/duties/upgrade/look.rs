@@ -11,10 +11,6 @@ use crate::model::version::Release;
 use crate::node::upgrade_look::{Places, cluster_version};
 use anyhow::{Context, Result, ensure};
 use std::net::SocketAddr;
-use std::time::Duration;
-
-/// How long an API server may take to tell its version.
-const VERSION_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What was found.
 pub(super) struct Seen {
@@ -65,5 +61,5 @@ async fn servers(look: &Look, kubeconfig: &Kubeconfig, port: u16) -> Vec<ApiServ
             Places::at(living.filter_map(|found| found.addresses.first().copied()), registrations)
         }
     };
-    places.ask(kubeconfig, port, None, VERSION_TIMEOUT).await
+    places.ask(kubeconfig, port, None).await
 }
