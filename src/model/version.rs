@@ -51,6 +51,12 @@ impl Release {
         numbers(text).map(|(major, minor, patch)| Self { major, minor, patch })
     }
 
+    /// The version that the tag of an image is. `None` where it is none.
+    #[must_use]
+    pub fn of_image(image: &str) -> Option<Self> {
+        Self::parse(image.split('@').next()?.rsplit_once(':')?.1)
+    }
+
     /// Major and minor version.
     #[must_use]
     pub const fn series(self) -> (u32, u32) {
@@ -109,6 +115,20 @@ mod tests {
             assert_eq!(release(one).may_run_beside(release(other)), beside, "{one} {other}");
         }
         assert_eq!(Release::parse("1.36"), None);
+    }
+
+    #[test]
+    fn the_tag_of_an_image_is_a_version_or_nothing() {
+        let rows = [
+            ("registry.k8s.io/kube-proxy:v1.36.1", Some(Release::new(1, 36, 1))),
+            ("registry.internal:5000/kube-proxy:v1.36.1@sha256:00", Some(Release::new(1, 36, 1))),
+            ("registry.internal:5000/kube-proxy", None),
+            ("kube-proxy:latest", None),
+            ("", None),
+        ];
+        for (image, expected) in rows {
+            assert_eq!(Release::of_image(image), expected, "{image}");
+        }
     }
 
     #[test]

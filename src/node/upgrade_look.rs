@@ -17,6 +17,8 @@ use futures::future::join_all;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+/// How long an API server, and a member of etcd, may take to tell its version.
+const VERSION_TIMEOUT: Duration = Duration::from_secs(5);
 /// The document by which kubeadm names its images.
 const DOCUMENT: &str = "upgrade-images.yaml";
 
@@ -123,17 +125,11 @@ impl Places {
     }
 
     /// Asks everybody at once: each API server for its version, and each member of etcd where this can be asked.
-    pub async fn ask(
-        self,
-        kubeconfig: &Kubeconfig,
-        port: u16,
-        etcd: Option<&Access>,
-        time_limit: Duration,
-    ) -> Vec<ApiServerSeen> {
+    pub async fn ask(self, kubeconfig: &Kubeconfig, port: u16, etcd: Option<&Access>) -> Vec<ApiServerSeen> {
         join_all(self.0.into_iter().map(|(address, name)| async move {
-            let server = tokio::time::timeout(time_limit, version(kubeconfig, SocketAddr::new(address, port)));
+            let server = tokio::time::timeout(VERSION_TIMEOUT, version(kubeconfig, SocketAddr::new(address, port)));
             let member = async {
-                let asked = tokio::time::timeout(time_limit, etcd::status(etcd?, address)).await;
+                let asked = tokio::time::timeout(VERSION_TIMEOUT, etcd::status(etcd?, address)).await;
                 Release::parse(&asked.ok()?.ok()?.version)
             };
             let (server, etcd) = tokio::join!(server, member);
@@ -147,26 +143,85 @@ async fn version(kubeconfig: &Kubeconfig, address: SocketAddr) -> Option<Release
     Release::parse(&Client::new(kubeconfig, address).ok()?.version().await.ok()?)
 }
 
-/// The other machines that live and have registered, and not as joined. A machine of which EC2 tells nothing lives.
-#[must_use]
-pub fn machines(
-    me: &InstanceId,
-    registrations: &[Registration],
-    instances: &Instances,
-    grace: Duration,
-) -> Vec<MachineSeen> {
-    let lives = |told: &&Registration| told.instance != *me && !instances.is_gone(&told.instance, grace);
-    let seen = registrations.iter().filter(lives).filter_map(|told| {
-        let is_joining = match told.phase {
-            RegistrationPhase::Joined | RegistrationPhase::Left | RegistrationPhase::Reaped => return None,
-            RegistrationPhase::Joining | RegistrationPhase::Unknown(_) => true,
-            RegistrationPhase::Waiting
-            | RegistrationPhase::Initializing
-            | RegistrationPhase::Leaving
-            | RegistrationPhase::Failed => false,
-        };
-        let kubeadm = told.versions.kubeadm.as_deref().and_then(Release::parse);
-        Some(MachineSeen { name: told.instance.to_string(), kubeadm, is_joining })
-    });
-    seen.collect()
+/// What the registrations of the others tell.
+#[derive(Debug, Clone, Copy)]
+pub struct Others<'a> {
+    /// This machine.
+    pub me: &'a InstanceId,
+    /// The registrations that can be read.
+    pub registrations: &'a [Registration],
+    /// Whose cannot.
+    pub unreadable: &'a [InstanceId],
+    /// What EC2 says of them. A machine of which it tells nothing lives.
+    pub instances: &'a Instances,
+    /// For how long it must not know one that is gone.
+    pub grace: Duration,
+}
+
+impl Others<'_> {
+    /// The machines that live and are not registered as joined.
+    #[must_use]
+    pub fn machines(&self) -> Vec<MachineSeen> {
+        let readable = self.registrations.iter().filter(|told| self.lives(&told.instance)).filter_map(|told| {
+            let is_joining = match told.phase {
+                RegistrationPhase::Joined | RegistrationPhase::Left | RegistrationPhase::Reaped => return None,
+                RegistrationPhase::Joining | RegistrationPhase::Unknown(_) => true,
+                RegistrationPhase::Waiting
+                | RegistrationPhase::Initializing
+                | RegistrationPhase::Leaving
+                | RegistrationPhase::Failed => false,
+            };
+            let kubeadm = told.versions.kubeadm.as_deref().and_then(Release::parse);
+            Some(MachineSeen { name: told.instance.to_string(), kubeadm, is_joining })
+        });
+        let hidden = self.unreadable.iter().filter(|instance| self.lives(instance));
+        let hidden = hidden.map(|instance| MachineSeen { name: instance.to_string(), kubeadm: None, is_joining: true });
+        readable.chain(hidden).collect()
+    }
+
+    /// Where those are that are registered as joined: the members that an external etcd does not list.
+    #[must_use]
+    pub fn joined(&self) -> Vec<IpAddr> {
+        let joined = self.registrations.iter().filter(|told| told.phase == RegistrationPhase::Joined);
+        joined.filter(|told| self.lives(&told.instance)).filter_map(|told| told.addresses.first().copied()).collect()
+    }
+
+    fn lives(&self, instance: &InstanceId) -> bool {
+        instance != self.me && !self.instances.is_gone(instance, self.grace)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::machine::group::Ec2State;
+    use crate::model::membership::instances::Presence;
+    use crate::model::membership::registration::Versions;
+
+    #[test]
+    fn who_may_be_joining_lives_and_is_no_member() {
+        use RegistrationPhase::{Failed, Initializing, Joined, Joining, Leaving, Left, Reaped, Waiting};
+        let id = |n: usize| InstanceId::parse(format!("i-{n:08x}")).unwrap();
+        let phases = [Waiting, Initializing, Joining, Joined, Leaving, Left, Failed, Reaped, Joining, Joining];
+        let registrations: Vec<Registration> = phases
+            .iter()
+            .enumerate()
+            .map(|(n, phase)| Registration {
+                versions: Versions { kubeadm: Some("v1.36.1".into()), ..Versions::default() },
+                addresses: vec![IpAddr::from([10, 0, 0, u8::try_from(n).unwrap()])],
+                ..Registration::sample(id(n), *phase)
+            })
+            .collect();
+        let gone = Presence::State(Ec2State::Terminated);
+        let instances = Instances([(id(8), gone.clone()), (id(21), gone)].into());
+        let unreadable = [id(20), id(21)];
+        let grace = Duration::from_secs(300);
+        let others =
+            Others { me: &id(9), registrations: &registrations, unreadable: &unreadable, instances: &instances, grace };
+        let seen: Vec<(String, bool)> =
+            others.machines().into_iter().map(|machine| (machine.name, machine.is_joining)).collect();
+        let expected = [(0, false), (1, false), (2, true), (4, false), (6, false), (20, true)];
+        assert_eq!(seen, expected.map(|(n, joining)| (id(n).to_string(), joining)));
+        assert_eq!(others.joined(), [IpAddr::from([10, 0, 0, 3])]);
+    }
 }

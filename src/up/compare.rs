@@ -6,19 +6,15 @@ use crate::exit::Exit;
 use crate::kube::{Client, ClusterConfiguration, ConfigWrite};
 use crate::model::machine::group::Group;
 use crate::model::membership::members::Members;
-use crate::model::membership::registration::{Registration, RegistrationPhase, Upgraded};
+use crate::model::membership::registration::Upgraded;
 use crate::model::membership::view::ClusterView;
 use crate::model::record::cluster::Published;
-use crate::model::upgrade::{EtcdLook, JoinVerdict, KubernetesUpgrade, MachineSeen, UpgradeLook, join_verdict};
+use crate::model::upgrade::{EtcdLook, JoinVerdict, KubernetesUpgrade, UpgradeLook, join_verdict};
 use crate::node::peers;
 use crate::node::point::Point;
-use crate::node::upgrade_look::{self, OwnVersions, Places};
+use crate::node::upgrade_look::{self, Others, OwnVersions, Places};
 use anyhow::{Context, Result, anyhow, ensure};
 use std::net::IpAddr;
-use std::time::Duration;
-
-/// How long an API server, and a member of etcd, may take to tell its version.
-const VERSION_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What comes of the comparison under the lease.
 pub(super) enum Settled {
@@ -28,6 +24,15 @@ pub(super) enum Settled {
     Again,
     /// The join waits for this.
     Wait(String),
+}
+
+/// Which list of etcd's members is gone by.
+#[derive(Clone, Copy)]
+enum Listing<'a> {
+    /// The last one that was read.
+    Last,
+    /// One that is asked for at these addresses.
+    Fresh(&'a [IpAddr]),
 }
 
 impl UpContext {
@@ -48,13 +53,10 @@ impl UpContext {
             Err(why) => return Ok(Some(format!("an API server of the cluster to be ready: {}", why.root_cause()))),
         };
         let cluster = client.kubeadm_config().await?;
-        // Who does not answer is waited for elsewhere, or reaped under the lease.
-        let members = self
-            .membership
-            .probe
-            .members()
-            .map(|members| Members(members.0.iter().filter(|member| member.answers).cloned().collect()));
-        let look = self.versions(&cluster, members.as_ref()).await?;
+        let look = match self.versions(&cluster, Listing::Last).await? {
+            Ok(look) => look,
+            Err(reason) => return Ok(Some(reason)),
+        };
         match join_verdict(&look) {
             JoinVerdict::Refuse(refusal) => return Err(anyhow!("{refusal}").context(Exit::Operator)),
             JoinVerdict::Wait(wait) => return Ok(Some(wait.to_string())),
@@ -87,17 +89,10 @@ impl UpContext {
             published.kube_system_uid
         );
         let cluster = client.kubeadm_config().await?;
-        let members = match (self.facts.settings.kubernetes_upgrade, self.facts.external_etcd()) {
-            (KubernetesUpgrade::ByImage, false) => match self.ask_cluster(&peers).await {
-                ClusterView::Listed(members) => Some(members),
-                ClusterView::NotAsked
-                | ClusterView::External
-                | ClusterView::Unknown { .. }
-                | ClusterView::NoQuorum(_) => return Ok(Settled::Wait("etcd to list its members".into())),
-            },
-            (KubernetesUpgrade::ByImage, true) | (KubernetesUpgrade::Off, _) => None,
+        let look = match self.versions(&cluster, Listing::Fresh(&peers)).await? {
+            Ok(look) => look,
+            Err(reason) => return Ok(Settled::Wait(reason)),
         };
-        let look = self.versions(&cluster, members.as_ref()).await?;
         let raised = match join_verdict(&look) {
             JoinVerdict::Refuse(refusal) => return Err(anyhow!("{refusal}").context(Exit::Operator)),
             JoinVerdict::Wait(wait) => return Ok(Settled::Wait(wait.to_string())),
@@ -121,8 +116,13 @@ impl UpContext {
         Ok(Settled::Join)
     }
 
-    /// Everything that the decision depends on. With the setting `off` nobody is asked.
-    async fn versions(&mut self, cluster: &ClusterConfiguration, members: Option<&Members>) -> Result<UpgradeLook> {
+    /// Everything that the decision depends on, or a reason to wait. With the setting `off` nobody is asked. Registrations are read before
+    /// members: whoever is registered as joined by then is listed.
+    async fn versions(
+        &mut self,
+        cluster: &ClusterConfiguration,
+        listing: Listing<'_>,
+    ) -> Result<Result<UpgradeLook, String>> {
         let setting = self.facts.settings.kubernetes_upgrade;
         let version = upgrade_look::cluster_version(cluster).context(Exit::Operator)?;
         let alone = upgrade_look::kubeadm_alone(&self.facts).context(Exit::Operator)?;
@@ -135,7 +135,7 @@ impl UpContext {
             machines: Vec::new(),
         };
         match setting {
-            KubernetesUpgrade::Off => return Ok(look),
+            KubernetesUpgrade::Off => return Ok(Ok(look)),
             KubernetesUpgrade::ByImage => {}
         }
         let own = match self.membership.own_versions {
@@ -144,36 +144,41 @@ impl UpContext {
         };
         (look.here, look.etcd) = (own.image, own.etcd(cluster));
         let (registrations, unreadable) = self.roll.all_or_none().await?;
-        let places = match members {
-            Some(members) => Places::of_members(members, &self.facts.machine.addresses, &registrations),
-            None => Places::at(self.joined(&registrations), &registrations),
+        let others = Others {
+            me: &self.facts.machine.instance,
+            registrations: &registrations,
+            unreadable: &unreadable,
+            instances: &self.group.last().instances,
+            grace: self.facts.settings.gone_grace,
+        };
+        look.machines = others.machines();
+        let places = match (self.facts.external_etcd(), self.members(listing).await) {
+            (true, _) => Places::at(others.joined(), &registrations),
+            (false, Some(members)) => Places::of_members(&members, &self.facts.machine.addresses, &registrations),
+            (false, None) => return Ok(Err("etcd to list its members".into())),
         };
         let (_, credentials) =
             self.membership.credentials.as_ref().context("there are no credentials for the cluster")?;
-        look.servers = places
-            .ask(&credentials.kubeconfig, self.facts.api_port(), credentials.etcd.as_ref(), VERSION_TIMEOUT)
-            .await;
-        let (me, grace) = (&self.facts.machine.instance, self.facts.settings.gone_grace);
-        let instances = &self.group.last().instances;
-        look.machines = upgrade_look::machines(me, &registrations, instances, grace);
-        let hidden = unreadable.into_iter().filter(|instance| instance != me && !instances.is_gone(instance, grace));
-        look.machines.extend(hidden.map(|instance| MachineSeen {
-            name: instance.to_string(),
-            kubeadm: None,
-            is_joining: true,
-        }));
-        Ok(look)
+        look.servers = places.ask(&credentials.kubeconfig, self.facts.api_port(), credentials.etcd.as_ref()).await;
+        Ok(Ok(look))
     }
 
-    /// Where members are that an external etcd does not list.
-    fn joined(&self, registrations: &[Registration]) -> Vec<IpAddr> {
-        let (grace, instances) = (self.facts.settings.gone_grace, &self.group.last().instances);
-        registrations
-            .iter()
-            .filter(|told| told.phase == RegistrationPhase::Joined && told.instance != self.facts.machine.instance)
-            .filter(|told| !instances.is_gone(&told.instance, grace))
-            .filter_map(|told| told.addresses.first().copied())
-            .collect()
+    /// The members of this machine's etcd, where it has one.
+    async fn members(&self, listing: Listing<'_>) -> Option<Members> {
+        match listing {
+            // Who does not answer is waited for elsewhere, or reaped under the lease.
+            Listing::Last => {
+                let answering = self.membership.probe.members()?.0.iter().filter(|member| member.answers);
+                Some(Members(answering.cloned().collect()))
+            }
+            Listing::Fresh(peers) => match self.ask_cluster(peers).await {
+                ClusterView::Listed(members) => Some(members),
+                ClusterView::NotAsked
+                | ClusterView::External
+                | ClusterView::Unknown { .. }
+                | ClusterView::NoQuorum(_) => None,
+            },
+        }
     }
 
     fn peers_in(&self, group: &Group) -> Vec<IpAddr> {

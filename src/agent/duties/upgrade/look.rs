@@ -8,9 +8,9 @@ use crate::kubeadm::output::Version;
 use crate::kubeadm::run::Kubeadm;
 use crate::model::upgrade::{ApiServerSeen, RestLook, RestStep, RestVerdict, rest_before, rest_verdict};
 use crate::model::version::Release;
+use crate::node::upgrade_look::{Places, cluster_version};
 use anyhow::{Context, Result, ensure};
-use futures::future::join_all;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 /// What was found.
 pub(super) struct Seen {
@@ -35,12 +35,12 @@ pub(super) async fn look(scene: &Scene, look: &Look) -> Result<Seen> {
     let uid = client.kube_system_uid().await?;
     ensure!(uid == published.kube_system_uid.as_str(), "this machine's API server is of another cluster");
     let kubeadm = Kubeadm::read_only().version().await?;
-    let cluster = release(&client.kubeadm_config().await?.kubernetes_version, "the version in kubeadm-config")?;
+    let cluster = cluster_version(&client.kubeadm_config().await?)?;
     let kept = client.rest_outcome().await?;
     let outcome = readable(kept.as_ref());
     let kube_proxy = match outcome {
         Some(_) => None,
-        None => client.add_on_image(RestStep::KubeProxy).await?.as_deref().and_then(tag),
+        None => client.add_on_image(RestStep::KubeProxy).await?.as_deref().and_then(Release::of_image),
     };
     let made = release(&published.kubernetes_version, "the version in the cluster record")?;
     let before = rest_before(outcome, made, kube_proxy);
@@ -53,50 +53,13 @@ pub(super) async fn look(scene: &Scene, look: &Look) -> Result<Seen> {
 
 /// The API servers of all members, learners as well; with external etcd those of the machines that have registered and not left.
 async fn servers(look: &Look, kubeconfig: &Kubeconfig, port: u16) -> Vec<ApiServerSeen> {
-    let sight = &look.sight;
-    let members = sight.members.iter().flat_map(|members| &members.0);
-    let mut all: Vec<(String, Option<IpAddr>)> =
-        members.map(|member| (member.name.clone(), member.peer_addresses.first().copied())).collect();
-    if sight.members.is_none() {
-        let living = sight.registrations.iter().filter(|found| !found.is_finished());
-        all.extend(living.map(|found| (found.node_name.clone(), found.addresses.first().copied())));
-    }
-    let asked = all.into_iter().map(|(name, address)| async move {
-        let version = match address {
-            Some(address) => version(kubeconfig, SocketAddr::new(address, port)).await,
-            None => None,
-        };
-        let name =
-            if name.is_empty() { address.map_or("a member".into(), |address| address.to_string()) } else { name };
-        ApiServerSeen { name, version, etcd: None }
-    });
-    join_all(asked).await
-}
-
-async fn version(kubeconfig: &Kubeconfig, address: SocketAddr) -> Option<Release> {
-    Release::parse(&Client::new(kubeconfig, address).ok()?.version().await.ok()?)
-}
-
-/// The version that the tag of an image is.
-fn tag(image: &str) -> Option<Release> {
-    Release::parse(image.split('@').next()?.rsplit_once(':')?.1)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_tag_of_an_image_is_a_version_or_nothing() {
-        let rows = [
-            ("registry.k8s.io/kube-proxy:v1.36.1", Some(Release::new(1, 36, 1))),
-            ("registry.internal:5000/kube-proxy:v1.36.1@sha256:00", Some(Release::new(1, 36, 1))),
-            ("registry.internal:5000/kube-proxy", None),
-            ("kube-proxy:latest", None),
-            ("", None),
-        ];
-        for (image, expected) in rows {
-            assert_eq!(tag(image), expected, "{image}");
+    let (members, registrations) = (look.sight.members.as_ref(), &look.sight.registrations);
+    let places = match members {
+        Some(members) => Places::of_members(members, &[], registrations),
+        None => {
+            let living = registrations.iter().filter(|found| !found.is_finished());
+            Places::at(living.filter_map(|found| found.addresses.first().copied()), registrations)
         }
-    }
+    };
+    places.ask(kubeconfig, port, None).await
 }
