@@ -4,7 +4,7 @@
 use crate::kills::{is_cut_off, is_killed};
 use crate::support::World;
 use crate::support::crash::{self, Stop};
-use crate::support::upgrades::{NEW, OLD, upgradable};
+use crate::support::upgrades::{OLD, upgradable};
 use anyhow::{Context, Result, ensure};
 
 /// Releases, each of which may follow the one before, and all of which may run beside [`OLD`].
