@@ -56,6 +56,7 @@ mod settings;
 mod settling;
 mod signals;
 mod snapshots;
+mod upgrade_rest;
 mod upgrades;
 mod upgrades_back;
 mod upgrades_in_trouble;

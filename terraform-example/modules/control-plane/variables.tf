@@ -291,7 +291,6 @@ variable "settings" {
       "extra_shared_files",
       "gone_grace",
       "init_attempts",
-      "kubernetes_upgrade",
       "launch_hook_on_failure",
       "lease_ttl",
       "leave_budget",
@@ -307,6 +306,17 @@ variable "settings" {
       "workers",
     ])) == 0
     error_message = "The settings must be those of kubeboot (docs/configuration.md) that have no variable here and do not follow from one."
+  }
+}
+
+variable "kubernetes_upgrade" {
+  description = "Whether machines of a newer image upgrade Kubernetes when the group is refreshed (docs/upgrading.md): by-image, or off."
+  type        = string
+  default     = "off"
+
+  validation {
+    condition     = contains(["off", "by-image"], var.kubernetes_upgrade)
+    error_message = "The kubernetes_upgrade must be off or by-image."
   }
 }
 
