@@ -12,7 +12,7 @@
 //! |---|---|---|
 //! | pure | [`model`] | no IO, no clock, no chance; compiles without the feature `node` |
 //! | rim | [`aws`], [`etcd`], [`kube`], [`kubeadm`], [`host`], [`bucket`], [`node`], [`snapshot`], [`settings`], [`exit`] | one outside thing each, every call with a deadline |
-//! | shell | [`up`], [`reset`], [`agent`], [`status`], [`check`], [`reap`], [`renew`], [`retire`], [`restore`], [`hibernate`], [`guard`], [`elect`], [`access`], [`cli`], [`log`], [`layout`] | one module per command |
+//! | shell | [`up`], [`reset`], [`agent`], [`status`], [`check`], [`reap`], [`renew`], [`retire`], [`restore`], [`hibernate`], [`upgrade`], [`guard`], [`elect`], [`access`], [`cli`], [`log`], [`layout`] | one module per command |
 //!
 //! `docs/protocol.md` tells the protocol for operators.
 #![forbid(unsafe_code)]
@@ -77,3 +77,5 @@ pub mod status;
 mod stored;
 #[cfg(feature = "node")]
 pub mod up;
+#[cfg(feature = "node")]
+pub mod upgrade;

@@ -11,6 +11,7 @@ use kubeboot::node::up_end;
 use kubeboot::settings::{Flags, Settings};
 use kubeboot::{
     access, agent, check, elect, guard, hibernate, log, reap, renew, reset, restore, retire, snapshot, status, up,
+    upgrade,
 };
 use std::process::ExitCode;
 
@@ -78,6 +79,7 @@ async fn run(Cli { flags, command }: Cli) -> Result<ExitCode> {
         CliCommand::Status(options) => return Ok(status::run(settings(&flags)?, options.json).await?.into()),
         CliCommand::Reap(options) => reap::run(settings(&flags)?.of_control_plane()?, options.into()).await?,
         CliCommand::Renew(options) => renew::run(settings(&flags)?.of_control_plane()?, options.into()).await?,
+        CliCommand::Upgrade(args) => upgrade::run(settings(&flags)?.of_control_plane()?, args.into()).await?,
         CliCommand::Hibernate => hibernate::run(settings(&flags)?.of_control_plane()?).await?,
         CliCommand::Retire(options) => retire::run(settings(&flags)?.of_control_plane()?, options.into()).await?,
         CliCommand::Restore(options) => restore::run(settings(&flags)?.of_control_plane()?, options.into()).await?,

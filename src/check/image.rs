@@ -3,8 +3,10 @@
 
 use super::finding::{Finding, Found};
 use super::input::CheckInput;
+use super::upgrade::judge_image;
 use super::{Check, at_once};
 use crate::kubeadm::run::Kubeadm;
+use crate::model::version::Release;
 use crate::node::{fitness, images};
 use anyhow::Context;
 use std::fs;
@@ -16,6 +18,7 @@ pub(super) const SHARED: [&str; 6] = ["root", "swap", "units", "container-runtim
 /// Those that it alone has.
 pub(super) const CHECKS: &[Check] = &[
     Check { name: "image-state", run: |input| at_once(state(input)) },
+    Check { name: "image-upgrade", run: |input| Box::pin(upgrade(input)) },
     Check { name: "image-containers", run: |input| Box::pin(containers(input)) },
 ];
 
@@ -72,6 +75,14 @@ fn machine_id(root: &Path) -> Option<Finding> {
             format!("truncate --size=0 /{MACHINE_ID}"),
         )
     })
+}
+
+/// Whether machines of it could upgrade a cluster.
+async fn upgrade(input: &CheckInput) -> Found {
+    let kubeadm = input.kubeadm.needed()?;
+    let kubelet = Kubeadm::read_only().kubelet_version().await.map_err(|_| Finding::skipped("needs 'kubelet'"))?;
+    let release = |text: String| Release::parse(&text).ok_or_else(|| Finding::skipped("needs 'kubeadm'"));
+    Ok(vec![judge_image(release(kubeadm.to_string())?, release(kubelet.to_string())?)])
 }
 
 /// Whether the images of the control plane are here, so that a machine comes up without a registry.

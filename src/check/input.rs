@@ -87,10 +87,9 @@ impl CheckInput {
         Ok(facts::cluster(self.settings.needed()?, self.kubeadm.needed()?.to_string()))
     }
 
-    /// The version of the cluster in the record, if there is one.
-    pub(super) fn cluster_version(&self) -> Option<Version> {
-        let record = self.record.own().ok()?.as_ref()?;
-        Version::parse(&record.published()?.kubernetes_version).ok()
+    /// Whether the record names a cluster.
+    pub(super) fn knows_a_cluster(&self) -> bool {
+        self.record.own().is_ok_and(|record| record.as_ref().is_some_and(|record| record.published().is_some()))
     }
 }
 

@@ -21,22 +21,17 @@ const KUBELET_BEHIND: u32 = 3;
 
 /// Whether there is a kubeadm with which kubeboot works.
 fn kubeadm(input: &CheckInput) -> Found {
-    Ok(vec![judge_kubeadm(input.kubeadm.own()?, input.cluster_version().as_ref())])
+    Ok(vec![judge_kubeadm(input.kubeadm.own()?)])
 }
 
-fn judge_kubeadm(kubeadm: &Version, cluster: Option<&Version>) -> Finding {
+fn judge_kubeadm(kubeadm: &Version) -> Finding {
     let (major, minor) = Version::OLDEST;
-    match cluster {
-        _ if !kubeadm.is_supported() => Finding::failed(
+    match kubeadm.is_supported() {
+        true => Finding::ok(kubeadm.to_string()),
+        false => Finding::failed(
             format!("kubeadm is {kubeadm}, kubeboot needs {major}.{minor} or newer"),
             "build the image with a newer one",
         ),
-        // The cluster may have been upgraded since, and only a joiner compares itself with it.
-        Some(cluster) if !kubeadm.joins(cluster) => Finding::warning(
-            format!("kubeadm is {kubeadm}, the cluster was made with {cluster}"),
-            "if it was not upgraded since, build the image with the cluster's minor version: others cannot join",
-        ),
-        Some(_) | None => Finding::ok(kubeadm.to_string()),
     }
 }
 
@@ -44,13 +39,16 @@ fn judge_kubeadm(kubeadm: &Version, cluster: Option<&Version>) -> Finding {
 async fn kubelet(input: &CheckInput) -> Found {
     let kubelet = Kubeadm::read_only().kubelet_version().await.map_err(|error| Finding::error(&error))?;
     let kubeadm = input.kubeadm.needed()?;
-    // An image knows of no cluster.
+    // An image knows of no cluster; with one that is there another check compares.
     let planned = || Some(input.documents.needed().ok()?.installed_version(&input.cluster().ok()?));
-    let planned = input.cluster_version().or_else(|| Version::parse(&planned()?).ok());
+    let planned = match input.knows_a_cluster() {
+        true => None,
+        false => planned().and_then(|planned| Version::parse(&planned).ok()),
+    };
     Ok(vec![judge_kubelet(&kubelet, kubeadm, planned.as_ref())])
 }
 
-/// `cluster`: the version of the control plane that is there, or will be.
+/// `cluster`: the version of the control plane that will be, where there is none.
 fn judge_kubelet(kubelet: &Version, kubeadm: &Version, cluster: Option<&Version>) -> Finding {
     let remedy = "build the image with a kubelet of kubeadm's version";
     match cluster {
@@ -63,8 +61,8 @@ fn judge_kubelet(kubelet: &Version, kubeadm: &Version, cluster: Option<&Version>
             Finding::failed(text, remedy)
         }
         Some(cluster) if kubelet.is_newer_than(cluster) => Finding::warning(
-            format!("kubelet is {kubelet}, newer than the control plane, which is {cluster} as far as is known"),
-            "if it was not upgraded since, build the image with a kubelet that is not newer: kubeadm refuses it",
+            format!("kubelet is {kubelet}, newer than the control plane will be by the documents, which is {cluster}"),
+            "leave 'kubernetesVersion' out of the documents, or build the image with a kubelet that is not newer",
         ),
         Some(_) | None => Finding::ok(kubelet.to_string()),
     }
@@ -136,17 +134,9 @@ mod tests {
     const OK: &str = "ok";
 
     #[test]
-    fn kubeadm_must_be_new_enough_and_fit_the_cluster() -> Result<()> {
-        let table = [
-            ("v1.33.0", None, OK),
-            ("v1.32.9", None, "needs 1.33 or newer"),
-            ("v1.36.1", Some("v1.36.0"), OK),
-            ("v1.37.0", Some("v1.36.0"), "was made with v1.36.0"),
-            ("v1.32.0", Some("v1.36.0"), "needs 1.33 or newer"),
-        ];
-        for (kubeadm, cluster, expected) in table {
-            let cluster = cluster.map(Version::parse).transpose()?;
-            expect(&judge_kubeadm(&Version::parse(kubeadm)?, cluster.as_ref()), expected);
+    fn kubeadm_must_be_new_enough() -> Result<()> {
+        for (kubeadm, expected) in [("v1.33.0", OK), ("v1.37.0", OK), ("v1.32.9", "needs 1.33 or newer")] {
+            expect(&judge_kubeadm(&Version::parse(kubeadm)?), expected);
         }
         Ok(())
     }
@@ -158,7 +148,7 @@ mod tests {
             ("v1.33.0", "v1.36.1", Some("v1.36.1"), OK),
             ("v1.32.9", "v1.36.1", Some("v1.36.1"), "more than 3 minor versions behind"),
             ("v1.37.0", "v1.36.1", Some("v1.36.1"), "newer than kubeadm"),
-            ("v1.36.0", "v1.36.1", Some("v1.35.4"), "newer than the control plane"),
+            ("v1.36.0", "v1.36.1", Some("v1.35.4"), "newer than the control plane will be"),
             ("v1.36.0", "v1.36.1", None, OK),
         ];
         for (kubelet, kubeadm, cluster, expected) in table {

@@ -28,6 +28,7 @@ mod swap;
 mod tests;
 mod trial;
 mod units;
+mod upgrade;
 mod worker;
 
 use crate::exit::Exit;
@@ -52,7 +53,7 @@ struct Check {
 }
 
 /// All checks, in the order of the report: from this machine outwards.
-const CHECKS: [&[Check]; 16] = [
+const CHECKS: [&[Check]; 17] = [
     settings::CHECKS,
     machine::CHECKS,
     units::CHECKS,
@@ -67,6 +68,7 @@ const CHECKS: [&[Check]; 16] = [
     trial::CHECKS,
     snapshots::CHECKS,
     cluster::CHECKS,
+    upgrade::CHECKS,
     own_etcd::CHECKS,
     own_node::CHECKS,
 ];

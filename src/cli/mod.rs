@@ -15,6 +15,7 @@ use clap_complete::Shell;
 
 use crate::access::{self, Groups, UserName, user_group, user_name};
 use crate::model::machine::ids::{BadName, ClaimId, MemberId};
+use crate::model::version::Release;
 use crate::retire::RetireTarget;
 use crate::settings::{Endpoint, Flags, span_within};
 use crate::status::{LONGEST, SHORTEST};
@@ -68,6 +69,9 @@ pub enum CliCommand {
     /// Say whether the group can be set to zero so that its cluster is saved
     #[command(long_about = text::HIBERNATE, after_long_help = text::HIBERNATE_EXAMPLES)]
     Hibernate,
+    /// Show the way of an upgrade of Kubernetes by a new image
+    #[command(long_about = text::UPGRADE, after_long_help = text::UPGRADE_EXAMPLES)]
+    Upgrade(UpgradeArgs),
     /// Save etcd to the bucket, show what is saved, and verify it
     #[command(long_about = text::SNAPSHOT, after_long_help = text::SNAPSHOT_EXAMPLES)]
     Snapshot(SnapshotArgs),
@@ -221,6 +225,37 @@ impl From<RestoreArgs> for crate::restore::RestoreOptions {
     fn from(RestoreArgs { snapshot, latest: _, dry_run, yes, json }: RestoreArgs) -> Self {
         Self { snapshot, dry_run, yes, json }
     }
+}
+
+/// The options of `upgrade`.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct UpgradeArgs {
+    /// Show each step to the version of this machine's kubeadm, what is done of it, and what would be refused; change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Show the way to this version of Kubernetes instead
+    #[arg(long, value_name = "VERSION", value_parser = kubernetes_version, requires = "dry_run")]
+    pub to: Option<Release>,
+    /// Take back an upgrade of which no machine has joined: the cluster's configuration names the version of its API servers again
+    #[arg(long, conflicts_with = "dry_run")]
+    pub back: bool,
+    /// Do not ask before it is taken back
+    #[arg(long, requires = "back")]
+    pub yes: bool,
+}
+
+impl From<UpgradeArgs> for crate::upgrade::UpgradeOptions {
+    fn from(UpgradeArgs { dry_run, to, back, yes }: UpgradeArgs) -> Self {
+        match (dry_run, back) {
+            (true, _) => Self::DryRun { to },
+            (false, true) => Self::Back { yes },
+            (false, false) => Self::Explain,
+        }
+    }
+}
+
+fn kubernetes_version(text: &str) -> Result<Release, &'static str> {
+    Release::parse(text).ok_or("a version has three numbers, as v1.36.1")
 }
 
 /// The options of `snapshot`.
@@ -541,6 +576,6 @@ mod tests {
             assert!(help.contains(&exit.to_string()), "{exit}");
         }
         let short = Cli::command().render_help().to_string();
-        assert!(short.lines().count() < 31, "the short help fits a screen:\n{short}");
+        assert!(short.lines().count() < 32, "the short help fits a screen:\n{short}");
     }
 }

@@ -196,6 +196,25 @@ pub(super) const HIBERNATE_EXAMPLES: &str = "\
 Examples:
   kubeboot hibernate                   over SSH, on one machine, before the group is set to zero";
 
+pub(super) const UPGRADE: &str = "\
+Show the way of an upgrade of Kubernetes, before and while it is gone. No command upgrades: with kubernetes_upgrade = \"by-image\", machines of a \
+new image do, as the group replaces its machines. The first of them raises the version that the cluster's configuration names, and joins; the \
+others follow; then the leader among the agents brings add-ons, kubelet's configuration and RBAC to that version, and then the workers follow.
+
+With --dry-run it prints these steps for this cluster, those that are done, who is left, and what would be in the way of the next machine of \
+that image now: two minor versions at once, an older one, programs that do not belong together, a machine that does not answer. Without it, \
+it says so and ends with exit code 2.
+
+Runs on a control-plane machine as root, or on one that waits to join.";
+
+pub(super) const UPGRADE_EXAMPLES: &str = "\
+Examples:
+  kubeboot upgrade --dry-run --to v1.37.0
+                                       on a member, before anything is changed
+  kubeboot upgrade --back              on a member, after the new machines were ended
+  kubeboot upgrade --dry-run           on a machine of the new image: to the version of its kubeadm
+  kubeboot status                      how far it has come";
+
 pub(super) const SNAPSHOT: &str = "\
 Save etcd to the bucket, show what is saved, and verify it. The leader among the agents saves every 'snapshot_interval' by itself. \
 Snapshots stand below snapshots/ at 'snapshot_location'; kubeboot deletes none.";

@@ -46,6 +46,10 @@ pub struct ClusterConfiguration {
     pub document: Value,
     /// The cluster's version, such as `v1.36.1`.
     pub kubernetes_version: String,
+    /// The document as it is written.
+    pub text: String,
+    /// The `resourceVersion` of the `ConfigMap`.
+    pub resource_version: String,
 }
 
 pub(super) fn json(body: &[u8]) -> Result<Value> {
@@ -121,7 +125,8 @@ pub(super) fn cluster_configuration(config_map: &Value) -> Result<ClusterConfigu
     let document = yaml(&written).map_err(|reason| anyhow::anyhow!("the cluster's ClusterConfiguration {reason}"))?;
     let kubernetes_version = text(&document, "/kubernetesVersion")
         .context("the cluster's ClusterConfiguration holds no kubernetesVersion")?;
-    Ok(ClusterConfiguration { document, kubernetes_version })
+    let resource_version = text(config_map, "/metadata/resourceVersion").unwrap_or_default();
+    Ok(ClusterConfiguration { document, kubernetes_version, text: written, resource_version })
 }
 
 /// The claim in the `ConfigMap` called `kubeboot`.

@@ -19,7 +19,7 @@ const ANSWER_LIMIT: usize = 1024 * 1024;
 /// The path of the Node objects.
 pub(super) const NODES: &str = "/api/v1/nodes";
 pub(super) const KUBE_SYSTEM: &str = "/api/v1/namespaces/kube-system";
-const CONFIG_MAPS: &str = "/api/v1/namespaces/kube-system/configmaps";
+pub(super) const CONFIG_MAPS: &str = "/api/v1/namespaces/kube-system/configmaps";
 /// Where Events are that are about something in no namespace.
 pub(super) const EVENTS: &str = "/api/v1/namespaces/default/events";
 /// The `ConfigMap` that keeps the claim by which the cluster was made.

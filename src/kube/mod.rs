@@ -7,6 +7,7 @@ mod answers;
 mod bearer;
 mod bootstrap;
 mod client;
+mod cluster_version;
 mod endpoint;
 mod kubeconfig;
 mod kubelet;
@@ -16,6 +17,7 @@ mod pkcs10;
 mod probe;
 mod rbac;
 mod requests;
+mod rest;
 #[cfg(test)]
 pub(crate) mod server;
 mod transport;
@@ -24,6 +26,7 @@ pub mod written;
 pub use access::ApiAccess;
 pub use answers::{ClusterConfiguration, KubeNode};
 pub use client::{Client, Deleted, Marking, bad_certificate, is_silence};
+pub use cluster_version::ConfigWrite;
 pub use endpoint::{UnverifiedAnswer, answers_at, answers_at_address};
 pub use kubeconfig::Kubeconfig;
 pub use kubelet::{BadCredentials, KubeletClient, kubelet_answers};
@@ -33,3 +36,4 @@ pub use rbac::Bypassed;
 #[cfg(test)]
 pub(crate) use requests::tests as requests_for_tests;
 pub use requests::{RequestChange, RequestPages, RequestWatch, Settled, Settlement, SigningRequest};
+pub use rest::KeptOutcome;

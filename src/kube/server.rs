@@ -136,8 +136,8 @@ impl Server {
             }
             ("PATCH", Some(mut object)) => {
                 merge(&mut object, &body);
-                self.put(path, object.clone());
-                (200, object.to_string())
+                self.put(path, object);
+                (200, self.objects()[path].to_string())
             }
             ("DELETE", Some(_)) => {
                 self.objects().remove(path);

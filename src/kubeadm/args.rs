@@ -136,6 +136,19 @@ pub fn images_of(version: &Version) -> Vec<String> {
     words(["config", "images", "list", "--kubernetes-version", &version.to_string()])
 }
 
+/// One phase of `kubeadm upgrade apply`, of those that concern the cluster and no machine. `patches`: the folder of the operator's patches,
+/// where the phase takes any.
+#[must_use]
+pub fn upgrade_phase(phase: &[&str], version: &str, kubeconfig: &Path, patches: Option<&Path>) -> Vec<String> {
+    let mut arguments = words(["upgrade", "apply", "phase"]);
+    arguments.extend(phase.iter().map(|word| (*word).to_owned()));
+    arguments.extend(words([version, "--kubeconfig", &text(kubeconfig)]));
+    if let Some(patches) = patches {
+        arguments.extend(words(["--patches", &text(patches)]));
+    }
+    arguments
+}
+
 /// `kubeadm version -o json`.
 #[must_use]
 pub fn version() -> Vec<String> {
@@ -209,6 +222,14 @@ mod tests {
                 "init phase kubeconfig kubelet --config /run/kubeboot/init.yaml --kubeconfig-dir /run/kubeboot/pki",
             ),
             (token_delete("abcdef", kubeconfig), "token delete abcdef --kubeconfig /etc/kubernetes/admin.conf"),
+            (
+                upgrade_phase(&["bootstrap-token"], "v1.36.1", kubeconfig, None),
+                "upgrade apply phase bootstrap-token v1.36.1 --kubeconfig /etc/kubernetes/admin.conf",
+            ),
+            (
+                upgrade_phase(&["addon", "coredns"], "v1.36.1", kubeconfig, Some(Path::new("/etc/patches"))),
+                "upgrade apply phase addon coredns v1.36.1 --kubeconfig /etc/kubernetes/admin.conf --patches /etc/patches",
+            ),
             (version(), "version -o json"),
             (config_validate(config), "config validate --config /run/kubeboot/init.yaml"),
         ];

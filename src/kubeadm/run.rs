@@ -19,6 +19,8 @@ const KUBEADM: &str = "kubeadm";
 pub const ATTEMPT_TIMEOUT: Duration = Duration::from_mins(15);
 /// How long a reset may take. It waits for the container runtime to stop each pod.
 const RESET_TIMEOUT: Duration = Duration::from_mins(3);
+/// How long a phase of an upgrade may take. kubeadm itself gives each call a minute.
+const UPGRADE_TIMEOUT: Duration = Duration::from_mins(2);
 /// How long a command may take that only reads and writes a few files.
 const QUERY_TIMEOUT: Duration = Duration::from_secs(30);
 /// The `PATH` for kubeadm when kubeboot itself has none.
@@ -161,6 +163,22 @@ impl Kubeadm {
     pub async fn images_of(&self, version: &Version) -> Result<Vec<String>, Failure> {
         let output = self.run("kubeadm config images list", args::images_of(version), QUERY_TIMEOUT).await?;
         Ok(names(&output.stdout))
+    }
+
+    /// Runs one phase of `kubeadm upgrade apply`, and gives what it prints: kubeadm ends well where it has left something out, and says so.
+    ///
+    /// # Errors
+    /// When kubeadm fails.
+    pub async fn upgrade_phase(
+        &self,
+        phase: &[&str],
+        version: &str,
+        kubeconfig: &Path,
+        patches: Option<&Path>,
+    ) -> Result<String, Failure> {
+        let arguments = args::upgrade_phase(phase, version, kubeconfig, patches);
+        let output = self.run("kubeadm upgrade apply phase", arguments, UPGRADE_TIMEOUT).await?;
+        Ok(output.stdout)
     }
 
     /// Lets kubeadm validate the documents in `config`.

@@ -29,6 +29,7 @@
 //! | [`snapshot`] | how snapshots of etcd are named and described, which is the latest, when it is too old |
 //! | [`saving`] | in which order the last voter isolates itself and saves its cluster |
 //! | [`status`] | how the control plane is, with the reasons |
+//! | [`upgrade`] | whether a machine of a newer image may join and raise the cluster's version, and whether that can be taken back |
 //! | [`worker`] | the same as `up` and `agent`, on a worker |
 
 pub mod agent;
@@ -49,7 +50,8 @@ pub mod snapshot;
 pub mod status;
 pub mod text;
 pub mod up;
-mod version;
+pub mod upgrade;
+pub mod version;
 #[cfg(test)]
 mod words;
 pub mod worker;

@@ -39,6 +39,7 @@ pub mod settling;
 pub mod this_boot;
 pub mod this_instance;
 pub mod up_end;
+pub mod upgrade_look;
 pub mod worker_look;
 pub mod worker_node;
 

@@ -19,6 +19,8 @@ pub enum Role {
     Leader,
     /// One that joins.
     Joiner,
+    /// One that joins and raises the cluster's version, beside what every one that joins passes.
+    Upgrader,
     /// Each of them.
     Both,
     /// One that leaves.
@@ -126,6 +128,12 @@ points! {
     LeavingArmed = "leaving-armed", Both;
     /// The registration says that this machine joins, and under which lease.
     JoiningRegistered = "joining-registered", Joiner;
+    /// Versions were compared under the lease, and the cluster's configuration is about to be written.
+    VersionsCompared = "versions-compared", Joiner;
+    /// The version of the cluster's configuration is raised, and nobody was told.
+    VersionRaised = "version-raised", Upgrader;
+    /// The cluster's configuration is written, and kubeadm has not started.
+    VersionSettled = "version-settled", Joiner;
     /// The disk says that this machine joins.
     JoinMarked = "join-marked", Joiner;
     /// The authorities from the PKI bundle are installed.

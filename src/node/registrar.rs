@@ -5,7 +5,7 @@ use crate::aws::store::Store;
 use crate::bucket::registrations;
 use crate::kubeadm::output::redact;
 use crate::model::machine::ids::{ClaimId, MemberId, Nonce, Uid};
-use crate::model::membership::registration::{HookWork, Registration, RegistrationPhase, Versions};
+use crate::model::membership::registration::{HookWork, Registration, RegistrationPhase, Upgraded, Versions};
 use crate::model::record::cluster::ClusterRecord;
 use anyhow::{Context, Result};
 use std::collections::BTreeMap;
@@ -55,6 +55,7 @@ impl Registrar {
             waits_for: None,
             retired: false,
             hook: None,
+            upgraded: None,
             digests: Default::default(),
             last_error: None,
             since: String::new(),
@@ -133,6 +134,12 @@ impl Registrar {
     /// Says what this machine has of what must be the same on every one; written with what is registered next.
     pub fn has(&mut self, digests: BTreeMap<String, String>) {
         self.now.digests = digests;
+    }
+
+    /// Says that it has raised the version of the cluster's configuration.
+    pub async fn upgraded(&mut self, upgraded: Upgraded) {
+        self.now.upgraded = Some(upgraded);
+        self.write().await;
     }
 
     /// Remembers an error, without secrets; shown until the machine has joined.

@@ -30,6 +30,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use crate::exit::Exit;
+use crate::model::upgrade::KubernetesUpgrade;
 pub use endpoint::Endpoint;
 use given::Given;
 pub use given::{DEFAULT_FILE, FILE_VARIABLE, Flags, span_within};
@@ -72,6 +73,7 @@ pub struct Settings {
     pub source_dest_check: SourceDestCheck,
     pub prefetch: bool,
     pub workers: bool,
+    pub kubernetes_upgrade: KubernetesUpgrade,
     pub agent_listen: Option<SocketAddr>,
     pub unhealthy_after: Duration,
     pub snapshot_interval: Duration,
@@ -207,6 +209,7 @@ impl Settings {
             source_dest_check: given.choice("source_dest_check", &SOURCE_DEST_CHECKS).unwrap_or_default(),
             prefetch: given.truth("prefetch").unwrap_or_default(),
             workers: given.choice("workers", &WORKERS).unwrap_or_default(),
+            kubernetes_upgrade: given.choice("kubernetes_upgrade", &KUBERNETES_UPGRADES).unwrap_or_default(),
             agent_listen: given.text("agent_listen", listen::parse).flatten(),
             unhealthy_after: given.span("unhealthy_after").unwrap_or_default(),
             snapshot_interval: given.span("snapshot_interval").unwrap_or_default(),
@@ -296,6 +299,9 @@ const SOURCE_DEST_CHECKS: [(&str, SourceDestCheck); 2] =
     [("none", SourceDestCheck::Unchanged), ("off", SourceDestCheck::Off)];
 
 const WORKERS: [(&str, bool); 2] = [("on", true), ("off", false)];
+
+const KUBERNETES_UPGRADES: [(&str, KubernetesUpgrade); 2] =
+    [("off", KubernetesUpgrade::Off), ("by-image", KubernetesUpgrade::ByImage)];
 
 const LOG_FORMATS: [(&str, LogFormat); 4] =
     [("auto", LogFormat::Auto), ("text", LogFormat::Text), ("json", LogFormat::Json), ("journal", LogFormat::Journal)];

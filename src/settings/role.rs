@@ -30,7 +30,7 @@ pub(super) const ROLES: [(&str, Role); 2] = [("control-plane", Role::ControlPlan
 pub(super) const REJOINS: [(&str, Rejoin); 2] = [("none", Rejoin::Stop), ("wipe", Rejoin::Wipe)];
 
 /// Settings that do nothing on a worker.
-const OF_THE_CONTROL_PLANE: [&str; 18] = [
+const OF_THE_CONTROL_PLANE: [&str; 19] = [
     "expected_size",
     "kms_key_id",
     "server_side_encryption",
@@ -45,6 +45,7 @@ const OF_THE_CONTROL_PLANE: [&str; 18] = [
     "renew_before",
     "prefetch",
     "workers",
+    "kubernetes_upgrade",
     "unhealthy_after",
     "snapshot_interval",
     "snapshot_location",

@@ -257,6 +257,14 @@ pub const SETTINGS: &[Setting] = &[
                 in all the same.",
     },
     Setting {
+        name: "kubernetes_upgrade",
+        kind: SettingKind::Choice(&["off", "by-image"]),
+        fallback: Fallback::Value("off"),
+        about: "Whether a machine whose image is of the next minor version of Kubernetes, or of a later patch, upgrades the cluster by \
+                joining it. `off`: one of another minor version joins nothing. `by-image`: it raises the version that the cluster's \
+                configuration names, once every API server answers, and joins; an older one joins no more.",
+    },
+    Setting {
         name: "agent_listen",
         kind: SettingKind::Text(
             "ADDRESS:PORT, where ADDRESS is an IPv4 address or an IPv6 address in brackets; or `off`",

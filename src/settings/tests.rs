@@ -75,6 +75,7 @@ fn everything_can_be_set_in_the_file() -> Result<()> {
         source_dest_check = "off"
         prefetch = false
         workers = "off"
+        kubernetes_upgrade = "by-image"
         agent_listen = "[::1]:4041"
         unhealthy_after = "20m"
         snapshot_interval = "1h"
@@ -99,6 +100,7 @@ fn everything_can_be_set_in_the_file() -> Result<()> {
     assert_eq!((settings.log_format, settings.log_level), (LogFormat::Json, LogLevel::DEBUG));
     assert_eq!((settings.role, settings.rejoin), (Role::ControlPlane, Rejoin::Wipe));
     assert_eq!((settings.source_dest_check, settings.prefetch), (SourceDestCheck::Off, false));
+    assert_eq!(settings.kubernetes_upgrade, KubernetesUpgrade::ByImage);
     assert!(!settings.workers && load(GOOD, &[], &[])?.workers);
     let warnings: Vec<String> = settings.warnings().into_iter().map(|warning| warning.text).collect();
     assert!(warnings[0].contains("expected_size is 4"), "{warnings:?}");
@@ -165,6 +167,7 @@ fn a_bad_value_is_told_with_name_place_and_what_is_valid() {
         ("role = \"node\"", "role = 'node'", "one of: control-plane, worker"),
         ("rejoin = \"yes\"", "rejoin = 'yes'", "one of: none, wipe"),
         ("source_dest_check = \"on\"", "source_dest_check = 'on'", "one of: none, off"),
+        ("kubernetes_upgrade = \"on\"", "kubernetes_upgrade = 'on'", "one of: off, by-image"),
         ("workers = \"none\"", "workers = 'none'", "one of: on, off"),
         ("drain_timeout = \"49h\"", "drain_timeout", "too long"),
         ("log_level = \"verbose\"", "log_level", "one of: error, warn"),

@@ -7,7 +7,10 @@ use crate::kube::{Client, KubeNode, Kubeconfig};
 use crate::model::machine::ids::{InstanceId, Uid};
 use crate::model::membership::certainty::RecordedEtcd;
 use crate::model::membership::view::ClusterView;
+use crate::model::record::cluster::Published;
 use crate::model::status::{ApiServer, Etcd, Known, MemberStatus, NodeStatus, StatusMachine};
+use crate::model::upgrade::{ClusterVersions, KubernetesUpgrade, RestStep};
+use crate::model::version::Release;
 use crate::node::credentials::{FOLDER, MEMBER_ETCD, MEMBER_KUBECONFIG};
 use anyhow::{Context, Result, anyhow};
 use futures::stream::{self, StreamExt, TryStreamExt};
@@ -103,6 +106,44 @@ pub(super) fn kubeconfig() -> Known<Kubeconfig> {
     // A machine that waits to join may have made itself credentials that are valid for an hour.
     let places = [PathBuf::from(MEMBER_KUBECONFIG), Path::new(FOLDER).join("credentials/kubeconfig")];
     credentials(&places, Kubeconfig::read)
+}
+
+/// The versions of the cluster with this UID, by the first of its API servers that is ready.
+pub(super) async fn versions(
+    peers: &[Peer],
+    port: u16,
+    servers: &Known<BTreeMap<InstanceId, ApiServer>>,
+    published: Option<&Published>,
+    setting: KubernetesUpgrade,
+) -> Known<Option<ClusterVersions>> {
+    let (Ok(servers), Some(published)) = (servers, published) else { return Ok(None) };
+    let serves = |peer: &&Peer| {
+        let server = servers.get(&peer.instance);
+        server.is_some_and(|server| {
+            server.ready.is_ok() && server.kube_system_uid.as_ref() == Ok(&published.kube_system_uid)
+        })
+    };
+    let Some(peer) = peers.iter().find(serves) else { return Ok(None) };
+    let client =
+        Client::new(&kubeconfig()?, SocketAddr::new(peer.address, port)).map_err(|error| format!("{error:#}"))?;
+    within(cluster_versions(&client, published, setting)).await.map(Some)
+}
+
+async fn cluster_versions(
+    client: &Client,
+    published: &Published,
+    setting: KubernetesUpgrade,
+) -> Result<ClusterVersions> {
+    let (configuration, kept, kube_proxy) =
+        tokio::try_join!(client.kubeadm_config(), client.rest_outcome(), client.add_on_image(RestStep::KubeProxy))?;
+    let release = |text: &str| Release::parse(text).with_context(|| format!("'{}' is no version", text.escape_debug()));
+    Ok(ClusterVersions {
+        setting,
+        cluster: release(&configuration.kubernetes_version)?,
+        made: release(&published.kubernetes_version)?,
+        outcome: kept.and_then(|kept| kept.outcome.ok()),
+        kube_proxy: kube_proxy.as_deref().and_then(Release::of_image),
+    })
 }
 
 async fn api_server(client: &Client, node_name: Option<&str>) -> ApiServer {

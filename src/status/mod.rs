@@ -21,7 +21,7 @@ pub use watch::{INTERVAL, LONGEST, SHORTEST, watch};
 
 use crate::exit::Health;
 use crate::layout::print;
-use crate::model::status::{StatusOutcome, judge};
+use crate::model::status::{StatusInput, StatusOutcome, judge};
 use crate::node::worker_look::WorkerLooker;
 use crate::settings::{Role, Settings};
 use anyhow::{Context, Result};
@@ -43,6 +43,14 @@ pub async fn run(settings: Settings, json: bool) -> Result<Health> {
     let (report, health) = look(&settings, &mut Sources::new(&settings)).await?;
     print(&report, || text::page(&report), json)?;
     Ok(health)
+}
+
+/// Asks all sources, for another command.
+///
+/// # Errors
+/// Settings with which nothing can be asked.
+pub async fn gather(settings: &Settings) -> Result<StatusInput> {
+    Sources::new(settings).gather().await
 }
 
 /// The reports that `--json` prints, one after the other, for who serves them.

@@ -76,6 +76,7 @@ async fn look(settings: &Settings, place: Place, aws: &mut AwsAnswers) -> Result
         beside: Vec::new(),
         api_servers,
         snapshots: Ok(None),
+        upgrade: Ok(None),
     };
     if input.group == Ok(None) {
         input.group = aws.recorded_group(&input).await;
@@ -101,6 +102,9 @@ async fn look(settings: &Settings, place: Place, aws: &mut AwsAnswers) -> Result
         endpoint::look(&settings.endpoint, &authority),
         aws.snapshots(saved.as_ref().map(|published| &published.kube_system_uid), settings.snapshot_interval)
     );
+    let published = published_of(&input);
+    let setting = settings.kubernetes_upgrade;
+    input.upgrade = cluster::versions(&peers, place.api_port, &input.api_servers, published.as_ref(), setting).await;
     if let Some(own) = own_fault(aws, &input).await {
         input.etcd = Err(own);
     }

@@ -2,6 +2,7 @@
 //! started voter of the very cluster that the record means.
 
 use super::attempt::{self, Announced};
+use super::compare::Settled;
 use super::context::UpContext;
 use super::init::{marker, ready_uid};
 use super::{POLL_INTERVAL, StepOutcome, Waiting, jittered, time_left};
@@ -23,7 +24,7 @@ use crate::node::data_dir_drop_ins;
 use crate::node::lease::{Queued, release};
 use crate::node::peers;
 use crate::node::point::Point;
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
@@ -59,8 +60,7 @@ impl UpContext {
         let Some(published) = record.published() else { return Ok(StepOutcome::Again) };
         self.refuse_foreign_data_dir()?;
         self.report.stopwatch.enter("comparing versions");
-        let peers = peers::addresses(group, &self.facts.machine.instance);
-        if let Some(reason) = self.compare_with_cluster(&peers).await? {
+        if let Some(reason) = self.compare_with_cluster(group).await? {
             return Ok(StepOutcome::Wait(Waiting { reason, pause: POLL_INTERVAL, exit: Exit::TryAgain }));
         }
         let announced = Announced::default();
@@ -174,6 +174,14 @@ impl UpContext {
             .await
             .context("failed to register the join before it begins")?;
         Point::JoiningRegistered.reached();
+        match self.settle_version(published, group).await? {
+            Settled::Join => {}
+            Settled::Again => return Ok(StepOutcome::Again),
+            Settled::Wait(reason) => {
+                return Ok(StepOutcome::Wait(Waiting { reason, pause: POLL_INTERVAL * 2, exit: Exit::TryAgain }));
+            }
+        }
+        Point::VersionSettled.reached();
         let root = Path::new("/");
         let (_, credentials) =
             self.membership.credentials.as_ref().context("there are no credentials for the cluster")?;
@@ -225,36 +233,6 @@ impl UpContext {
             ClusterView::Unknown { why } => bail!("etcd does not answer: {why}"),
             ClusterView::NotAsked => bail!("etcd was not asked"),
         }
-    }
-
-    /// Compares this machine's kubeadm and documents with the cluster's, once, before etcd is touched.
-    ///
-    /// # Errors
-    /// With [`Exit::Operator`] when the minor versions differ, with [`Exit::Usage`] when etcd's data would lie elsewhere than the documents
-    /// say.
-    async fn compare_with_cluster(&mut self, peers: &[IpAddr]) -> Result<Option<String>> {
-        if self.membership.compared {
-            return Ok(None);
-        }
-        let Some((_, credentials)) = &self.membership.credentials else {
-            return Ok(Some("credentials for the cluster".into()));
-        };
-        let port = self.facts.api_port();
-        let address = match peers::ready_api_server(&credentials.kubeconfig, peers, port).await {
-            Ok(address) => address,
-            Err(why) => return Ok(Some(format!("an API server of the cluster to be ready: {}", why.root_cause()))),
-        };
-        let cluster = Client::new(&credentials.kubeconfig, SocketAddr::new(address, port))?.kubeadm_config().await?;
-        super::versions::compatible(&self.facts.cluster.kubernetes_version, &cluster.kubernetes_version)
-            .context(Exit::Operator)?;
-        if let Some(refusal) = self.facts.documents.etcd_elsewhere(&cluster.document) {
-            return Err(anyhow!(refusal)
-                .context("failed to join with this kubeadm configuration")
-                .context(Exit::Usage));
-        }
-        super::versions::warn_of_drift(&self.facts, &cluster);
-        self.membership.compared = true;
-        Ok(None)
     }
 }
 

@@ -10,6 +10,7 @@ use crate::node::api_servers::ApiServers;
 use crate::node::credentials::{Credentials, FOLDER};
 use crate::node::lease::Queue;
 use crate::node::leaving_unit::LeavingUnit;
+use crate::node::upgrade_look::OwnVersions;
 use std::path::{Path, PathBuf};
 use tokio::time::Instant;
 
@@ -29,6 +30,8 @@ pub struct Membership {
     pub(super) failed_joins: u32,
     /// Whether versions and documents were compared with the cluster.
     pub(super) compared: bool,
+    /// The versions of this machine's programs, once they were asked.
+    pub(super) own_versions: Option<OwnVersions>,
     /// The unit that takes this machine out of the cluster at shutdown.
     pub(super) leaving_unit: LeavingUnit,
 }
@@ -44,6 +47,7 @@ impl Membership {
             api_servers: ApiServers::new(facts.cluster.host.clone(), facts.cluster.port, facts.api_port()),
             failed_joins: 0,
             compared: false,
+            own_versions: None,
             leaving_unit: LeavingUnit::default(),
         }
     }

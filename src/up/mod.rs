@@ -3,6 +3,7 @@
 mod attempt;
 mod claim;
 mod clean_up;
+mod compare;
 mod context;
 mod failed_attempt;
 mod former;

@@ -12,7 +12,7 @@ use crate::aws::store::Store;
 use crate::etcd::{self, Access};
 use crate::host::lock::Lock;
 use crate::host::systemd::unit;
-use crate::kube::{Client, Deleted, Kubeconfig};
+use crate::kube::{Client, ConfigWrite, Deleted, Kubeconfig};
 use crate::kubeadm::pki;
 use crate::kubeadm::quiesce::KUBELET;
 use crate::kubeadm::run::Kubeadm;
@@ -21,11 +21,13 @@ use crate::model::machine::etcd_data::EtcdIds;
 use crate::model::machine::ids::{ClaimId, EtcdClusterId};
 use crate::model::membership::certainty::RecordedEtcd;
 use crate::model::record::cluster::{ClusterRecord, Published};
+use crate::model::upgrade::KubernetesUpgrade;
 use crate::node::Facts;
 use crate::node::credentials::{MEMBER_ETCD, fetch};
 use crate::node::etcdutl::Restoration;
 use crate::node::point::Point;
 use crate::node::registrar::rfc3339;
+use crate::node::upgrade_look;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -92,6 +94,7 @@ pub(super) async fn restore_cluster(
     Point::TokenDeleted.reached();
     let etcd_cluster_id = keep_claim(facts, &local, &what.record).await?;
     Point::ClaimReplaced.reached();
+    let kubernetes_version = keep_version(facts, &local).await?;
     own_node(facts, &local).await?;
     Point::NodeRegistered.reached();
     let here = pki::collect(Path::new("/"), &pki::wanted(None, &facts.settings.extra_shared_files))?;
@@ -100,6 +103,7 @@ pub(super) async fn restore_cluster(
         etcd_cluster_id: Some(etcd_cluster_id),
         initialised_by: facts.machine.instance.clone(),
         initialised_at: rfc3339(),
+        kubernetes_version: kubernetes_version.unwrap_or_else(|| saved.published.kubernetes_version.clone()),
         ..saved.published.clone()
     })
 }
@@ -140,6 +144,26 @@ async fn keep_claim(facts: &Facts, local: &Client, record: &ClusterRecord) -> Re
         ids.cluster
     );
     Ok(cluster)
+}
+
+/// Where images upgrade the cluster, has its configuration name the version that this machine has restored it with: nobody else has an API
+/// server yet. `None` where it does.
+async fn keep_version(facts: &Facts, local: &Client) -> Result<Option<String>> {
+    match facts.settings.kubernetes_upgrade {
+        KubernetesUpgrade::Off => return Ok(None),
+        KubernetesUpgrade::ByImage => {}
+    }
+    let wanted = upgrade_look::kubeadm_alone(facts)?.wanted;
+    let cluster = local.kubeadm_config().await?;
+    let saved = upgrade_look::cluster_version(&cluster)?;
+    if saved == wanted {
+        return Ok(None);
+    }
+    let mark = format!("{} {}", facts.machine.instance, uuid::Uuid::new_v4());
+    let written = local.write_kubeadm_config(&cluster, &mark, Some(wanted)).await?;
+    ensure!(written == ConfigWrite::Done, "kubeadm-config was changed while the cluster was restored");
+    tracing::warn!("the cluster was saved with v{saved}, and is restored with v{wanted}");
+    Ok(Some(format!("v{wanted}")))
 }
 
 /// Sees that the Node of this machine's name is its own. kubelet adopts one that came with the data, with the provider ID of a machine

@@ -12,6 +12,7 @@ use crate::model::restore::etcd_image::numbers;
 use crate::model::restore::fit::{ProgramVersions, SnapshotUnfit, fits};
 use crate::model::snapshot::Manifest;
 use crate::model::up::snapshot::SnapshotHere;
+use crate::model::upgrade::KubernetesUpgrade;
 use crate::node::Facts;
 use crate::node::credentials;
 use crate::node::etcdutl::{self, Etcdutl};
@@ -198,7 +199,8 @@ async fn bring(
         kubernetes: release(&saved.snapshot.kubernetes_version)?,
         etcd: numbers(&saved.snapshot.etcd_version).ok_or_else(|| damaged("its manifest tells no version of etcd"))?,
     };
-    fits(wrote, here, false).map_err(Trouble::Unfit)?;
+    let by_image = facts.settings.kubernetes_upgrade == KubernetesUpgrade::ByImage;
+    fits(wrote, here, by_image).map_err(Trouble::Unfit)?;
     let manifest = manifest(snapshots, saved).await?;
     let etcdutl = Etcdutl::find(facts, &image).await.map_err(|error| no_program(&error))?;
     has_room(facts.documents.data_dir(), manifest.database_size).map_err(|error| pending(&error))?;

@@ -5,6 +5,7 @@ mod fair;
 mod joining;
 mod leaders;
 mod seeds;
+mod upgrading;
 mod world;
 
 /// What no run reaches, with the reason; table tests beside the code hold these.

@@ -4,7 +4,7 @@ use crate::support::World;
 use anyhow::{Context, Result, ensure};
 
 /// A flag's name, a value that is wrong, and what the error says about it.
-const FLAGS: [(&str, &str, &str); 30] = [
+const FLAGS: [(&str, &str, &str); 31] = [
     ("cluster", "no spaces", "letters, digits"),
     ("bucket", "s3://kubeboot-demo", "no URL and no ARN"),
     ("bucket", "arn:aws:s3:::kubeboot-demo", "no URL and no ARN"),
@@ -34,6 +34,7 @@ const FLAGS: [(&str, &str, &str); 30] = [
     ("init-attempts", "0", "a whole number from 1 to 10"),
     ("gone-grace", "soon", "a time with its unit"),
     ("deadline", "2 days", "it is too long"),
+    ("kubernetes-upgrade", "on", "one of: off, by-image"),
     ("log-level", "loud", "one of: error, warn, info, debug, trace"),
 ];
 

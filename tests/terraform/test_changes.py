@@ -54,6 +54,7 @@ CHANGES = {
     "allowed_cidr_blocks": ('allowed_cidr_blocks = ["10.0.0.0/8"]', ""),
     "webhook_ports": ("webhook_ports = [8443]", ""),
     "settings": ('settings = { claim_ttl = "90s" }', ""),
+    "kubernetes_upgrade": ('kubernetes_upgrade = "by-image"', ""),
     "pre_bootstrap_commands": ('pre_bootstrap_commands = ["sysctl --system"]', ""),
     "launch_hook_timeout": ("launch_hook_timeout = 7200", ""),
     "terminate_hook": ("terminate_hook = false", ""),

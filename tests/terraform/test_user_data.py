@@ -90,7 +90,7 @@ def test_the_settings_are_toml_that_says_it_all():
         "cluster": "demo", "bucket": "kubeboot-demo", "prefix": "demo", "endpoint": "api.demo.internal:6443",
         "region": "eu-central-1", "group": "demo-control-plane", "kms_key_id": made.key("pki"), "launch_hook": "join",
         "terminate_hook": "leave", "init_attempts": 2, "extra_shared_files": ["/etc/a b", '/etc/<"&'], "claim_ttl": "90s",
-        "snapshot_interval": "15m",
+        "snapshot_interval": "15m", "kubernetes_upgrade": "off",
     }  # fmt: skip
 
 

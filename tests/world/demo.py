@@ -48,6 +48,7 @@ def main() -> int:
     )
     options.add_argument("--replace", action="store_const", const="replace", dest="story", help="same as --story replace")
     options.add_argument("--refresh", action="store_const", const="refresh", dest="story", help="same as --story refresh")
+    options.add_argument("--upgrade", action="store_const", const="upgrade", dest="story", help="same as --story upgrade")
     options.add_argument("--hibernate", action="store_const", const="hibernate", dest="story", help="same as --story hibernate")
     options.add_argument("--story", metavar="NAME", help="tell this story; `--story list` lists them")
     options.add_argument("--json", action="store_true", help="print the outcome for programs, and nothing else")

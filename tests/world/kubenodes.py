@@ -1,12 +1,9 @@
 """The truth about Nodes, asked from each API server itself with a client certificate on its machine's disk."""
 
-import http.client
-import json
-import ssl
+from contextlib import closing
 from pathlib import Path
 
-PORT = 6443
-SECONDS = 5.0
+from .kubeclient import Kube, trust
 
 
 def ask(address: str, disk: Path) -> list[str]:
@@ -22,17 +19,9 @@ def is_ready(node: dict) -> bool:
 
 def read(address: str, disk: Path) -> dict[str, dict]:
     """The Nodes that the API server at `address` knows, by their names; empty if there is none that answers."""
-    pki = disk / "etc/kubernetes/pki"
     try:
-        tls = ssl.create_default_context(cafile=str(pki / "ca.crt"))
-        tls.load_cert_chain(str(pki / "apiserver-kubelet-client.crt"), str(pki / "apiserver-kubelet-client.key"))
-        connection = http.client.HTTPSConnection(address, PORT, timeout=SECONDS, context=tls)
-        try:
-            connection.request("GET", "/api/v1/nodes")
-            response = connection.getresponse()
-            answer = json.loads(response.read())
-        finally:
-            connection.close()
-    except (OSError, http.client.HTTPException, ValueError):
+        with closing(Kube(address, trust(disk))) as kube:
+            answer = kube.call("GET", "/api/v1/nodes")
+    except OSError:
         return {}
-    return {item["metadata"]["name"]: item for item in answer.get("items", [])} if response.status == 200 else {}
+    return {item["metadata"]["name"]: item for item in answer.get("items", [])}

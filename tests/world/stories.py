@@ -1,5 +1,6 @@
 """The stories that `dev/demo` tells: what happens to a control plane, and how it heals."""
 
+from . import upgrading
 from .telling import Story, Teller
 
 # Short times, so that nobody has to wait for what a real group would take minutes for.
@@ -222,6 +223,11 @@ STORIES = {
         Story(
             "refresh", "An instance refresh replaces all machines, one after the other.", refresh,
             settings={**ANSWERING, "launch_hook": "join"}, options={**HOOKED, "launch_hook": "join"},
+        ),
+        Story(
+            "upgrade", "Machines of a newer image bring the cluster to the next release of Kubernetes.", upgrading.upgrade,
+            settings={**ANSWERING, **upgrading.SETTINGS, "launch_hook": "join"},
+            options={**HOOKED, **upgrading.OPTIONS, "launch_hook": "join"},
         ),
         Story(
             "hibernate", "The group is set to zero, and later to three again.", hibernate,

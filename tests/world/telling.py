@@ -45,18 +45,20 @@ class Teller:
     """Tells the acts of a story in the world in `folder`, and remembers what went wrong."""
 
     def __init__(self, folder: Path, out: TextIO):
-        self.folder, self._out = folder, out
+        self.folder, self.out = folder, out
         self._begin = time.monotonic()
         self.acts: list[str] = []
         self.wrong: list[str] = []
         self.joinings: dict[int, Joining] = {}
         self.leavings: dict[int, Leaving] = {}
         self.samples: list[Sample] = []
+        # What a story has found out beside that.
+        self.facts: dict[str, dict] = {}
 
     def act(self, text: str) -> None:
         """One line of narration."""
         self.acts.append(text)
-        print(f"\n== {time.monotonic() - self._begin:.1f} s: {text}", file=self._out, flush=True)
+        print(f"\n== {time.monotonic() - self._begin:.1f} s: {text}", file=self.out, flush=True)
 
     def ask(self, verb: str, **arguments) -> dict:
         """A verb of the world."""
@@ -64,13 +66,13 @@ class Teller:
 
     def follow(self, nodes: list[int] | None = None) -> None:
         """Shows the nodes side by side until `kubeboot up` has ended on these, or on all that are on."""
-        self.expect(Progress(self.folder, self._out, nodes).follow(ACT_SECONDS), "some `kubeboot up` did not end")
+        self.expect(Progress(self.folder, self.out, nodes).follow(ACT_SECONDS), "some `kubeboot up` did not end")
 
     def expect(self, true: bool, otherwise: str) -> None:
         """Goes on all the same, so that the end of the story is seen, too."""
         if not true:
             self.wrong.append(otherwise)
-            print(f"WRONG: {otherwise}", file=self._out, flush=True)
+            print(f"WRONG: {otherwise}", file=self.out, flush=True)
 
     def until(self, true: Callable[[], bool], otherwise: str) -> None:
         """Waits until it is."""
@@ -83,7 +85,7 @@ class Teller:
         """Waits until the log of a node has a line with this text, and shows it."""
         self.until(lambda: text in self.log(node), f"node {node} never says '{text}'")
         said = [line for line in self.log(node).splitlines() if text in line]
-        print("\n".join(f"  node {node}  {line}" for line in said[-1:]), file=self._out, flush=True)
+        print("\n".join(f"  node {node}  {line}" for line in said[-1:]), file=self.out, flush=True)
 
     def is_whole(self, size: int) -> None:
         """The machines that are on are the voters of one etcd and the Nodes of one cluster, so many of them."""
@@ -93,7 +95,7 @@ class Teller:
             self.expect(False, fault)
         if not self.wrong:
             members = ", ".join(f"node {node.index} ({node.member})" for node in nodes)
-            print(f"One control plane: {members} are its voters, and its Nodes.", file=self._out, flush=True)
+            print(f"One control plane: {members} are its voters, and its Nodes.", file=self.out, flush=True)
 
     def until_whole(self, size: int) -> None:
         """The same, as soon as the leader has ended what is past."""
@@ -139,14 +141,14 @@ class Teller:
         self.expect(worst.away <= away, f"{worst.away} voters were away at the same moment")
         print(
             f"{worst.looks} looks at etcd meanwhile: at least {worst.fewest} healthy voters, never more than {worst.away} away.",
-            file=self._out, flush=True,
+            file=self.out, flush=True,
         )  # fmt: skip
 
     def until_gone(self, node: int) -> None:
         """Waits until EC2 says that the machine is terminated, and shows what its agent said last."""
         self.until(lambda: self.node(node)["ec2"] == "terminated", f"node {node} was never terminated")
         said = [line for line in self.agent_log(node).splitlines() if "left the cluster" in line or "completed the" in line]
-        print("\n".join(f"  node {node}  {line}" for line in said), file=self._out, flush=True)
+        print("\n".join(f"  node {node}  {line}" for line in said), file=self.out, flush=True)
 
     def agent_said_at(self, node: int, text: str) -> str:
         """The time, as its log has it, at which the agent of this node has said this; empty if it has not."""

@@ -53,5 +53,5 @@ def _outcome(story: Story, teller: Teller, nodes: list[NodeOutcome], again: dict
         "story": story.name, "acts": teller.acts, "nodes": [asdict(node) for node in nodes], "second_up": again,
         "joined": {str(node): {**asdict(took), "bounds": took.bounds()} for node, took in teller.joinings.items()},
         "left": {str(node): {**asdict(took), "bounds": took.bounds()} for node, took in teller.leavings.items()},
-        "samples": [worst.describe() for worst in teller.samples], "wrong": teller.wrong, "right": not teller.wrong,
+        "samples": [worst.describe() for worst in teller.samples], **teller.facts, "wrong": teller.wrong, "right": not teller.wrong,
     }  # fmt: skip

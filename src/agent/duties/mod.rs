@@ -5,6 +5,7 @@ mod leadership;
 mod look;
 mod past;
 mod save;
+mod upgrade;
 mod workers;
 
 use super::serve::Board;
@@ -19,6 +20,7 @@ use save::Saver;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
+use upgrade::Upgrader;
 use workers::Workers;
 
 /// Between two short looks: etcd's list, and who of it answers.
@@ -77,6 +79,7 @@ struct Leader<'a> {
     words: watch::Sender<String>,
     eyes: Eyes<'a>,
     saver: Saver<'a>,
+    upgrader: Upgrader<'a>,
     workers: Workers,
     /// When everything is looked at again.
     next_look: Instant,
@@ -94,9 +97,10 @@ impl<'a> Leader<'a> {
         words: watch::Sender<String>,
     ) -> Self {
         let now = Instant::now();
-        let (eyes, saver, workers) = (Eyes::new(scene), Saver::new(scene), Workers::new(scene));
+        let (eyes, saver, upgrader) = (Eyes::new(scene), Saver::new(scene), Upgrader::new(scene));
+        let workers = Workers::new(scene);
         let (next_look, next_past, said) = (now, now, String::new());
-        Self { scene, told, over, trouble, words, eyes, saver, workers, next_look, next_past, said }
+        Self { scene, told, over, trouble, words, eyes, saver, upgrader, workers, next_look, next_past, said }
     }
 
     async fn lead(&mut self) {
@@ -115,6 +119,7 @@ impl<'a> Leader<'a> {
 
     async fn pass(&mut self) -> Result<()> {
         self.saver.ended();
+        self.upgrader.ended();
         let is_new = self.trouble.has_changed().unwrap_or(false);
         if Instant::now() < self.next_look && !is_new && self.eyes.nothing_new().await {
             return Ok(());
@@ -129,6 +134,8 @@ impl<'a> Leader<'a> {
         self.tell(&decided);
         let done = self.carry_out(&look, &decided).await;
         self.saver.pass(&look).await;
+        self.upgrader.pass(&look).await;
+        self.next_look = self.upgrader.next_look().map_or(self.next_look, |next| next.min(self.next_look));
         if Instant::now() >= self.next_past {
             self.next_past = Instant::now() + PAST_INTERVAL;
             self.eyes.end_what_is_past(&look).await?;
@@ -170,6 +177,7 @@ impl<'a> Leader<'a> {
     fn tell(&mut self, decided: &Decided) {
         let mut told: Vec<String> = decided.duties.iter().map(ToString::to_string).collect();
         told.extend(decided.waits.iter().cloned());
+        told.extend(self.upgrader.words());
         told.extend(self.workers.trouble());
         self.say(&if told.is_empty() { "nothing to do".to_owned() } else { told.join("; ") });
     }

@@ -3,6 +3,7 @@
 use crate::host::boottime;
 use crate::model::agent::served::events::{NodeEvent, of_state};
 use crate::model::agent::served::snapshot::SnapshotSeen;
+use crate::model::agent::served::upgrade::UpgradeSeen;
 use crate::model::agent::served::{AgentSeen, AgentState, Source};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc;
@@ -34,9 +35,14 @@ impl Board {
             seen.passes(state, boottime::now());
             before
         });
-        if let Some(event) = of_state(before, state, words)
-            && self.events.try_send(event).is_err()
-        {
+        if let Some(event) = of_state(before, state, words) {
+            self.tell(event);
+        }
+    }
+
+    /// Has an Event written.
+    pub(in crate::agent) fn tell(&self, event: NodeEvent) {
+        if self.events.try_send(event).is_err() {
             tracing::debug!("an Event is dropped: too many wait to be written");
         }
     }
@@ -54,6 +60,11 @@ impl Board {
     /// What a leader knows of snapshots; `None` from one that leads no longer.
     pub(in crate::agent) fn saves(&self, snapshots: Option<SnapshotSeen>) {
         self.change(|seen| seen.snapshots = snapshots);
+    }
+
+    /// What a leader knows of the rest of an upgrade; `None` from one that leads no longer.
+    pub(in crate::agent) fn upgrades(&self, upgrade: Option<UpgradeSeen>) {
+        self.change(|seen| seen.upgrade = upgrade);
     }
 
     /// The agent as it was after its last pass.

@@ -9,7 +9,7 @@ use crate::model::machine::node_marks::Taint;
 
 use super::stored::seconds;
 use super::value::{at, pairs, text, texts};
-use super::{CLUSTER, ClusterFacts, DocumentRefusal, Documents, INIT, JOIN, RESET};
+use super::{CLUSTER, ClusterFacts, DocumentRefusal, Documents, INIT, JOIN, RESET, UPGRADE};
 
 /// kubeadm's defaults, from its `v1beta4/defaults.go`.
 pub(super) const DEFAULT_SERVICE_SUBNET: &str = "10.96.0.0/12";
@@ -171,6 +171,21 @@ impl Documents {
         text(self.kubeadm(INIT), registration)
             .or_else(|| text(self.kubeadm(JOIN), registration))
             .or_else(|| text(self.kubeadm(RESET), "criSocket"))
+    }
+
+    /// Whether this step of an upgrade is left out: by the phases that init skips, or by those that the operator's own upgrades skip.
+    #[must_use]
+    pub fn skips_on_upgrade(&self, phase: &[&str]) -> bool {
+        let (whole, all) = (phase.join("/"), phase.first().copied().unwrap_or_default());
+        let skipped = |skips: &str| skips == whole || skips == all || skips == format!("{all}/all");
+        texts(self.kubeadm(INIT), "skipPhases").chain(texts(self.kubeadm(UPGRADE), "apply.skipPhases")).any(skipped)
+    }
+
+    /// The folder of the patches that an upgrade applies, if the operator gave one.
+    #[must_use]
+    pub fn upgrade_patches(&self) -> Option<&Path> {
+        let own = text(self.kubeadm(UPGRADE), "apply.patches.directory");
+        own.or_else(|| text(self.kubeadm(INIT), "patches.directory")).map(Path::new)
     }
 
     /// Whether kubeadm may pull images here, as far as these documents say.

@@ -684,3 +684,30 @@ fn whoever_skips_a_phase_that_makes_files_misses_none_of_them() -> Result<()> {
     }
     Ok(())
 }
+
+#[test]
+fn an_upgrade_leaves_out_what_init_or_the_operators_own_upgrades_skip() -> Result<()> {
+    let phases: [&[&str]; 3] = [&["addon", "coredns"], &["addon", "kube-proxy"], &["bootstrap-token"]];
+    let rows = [
+        ("", "", [false, false, false]),
+        ("skipPhases: [addon/kube-proxy]", "", [false, true, false]),
+        ("skipPhases: [addon]", "", [true, true, false]),
+        ("", "apply: {skipPhases: [addon/coredns, bootstrap-token]}", [true, false, true]),
+        ("skipPhases: [addon/coredns]", "apply: {skipPhases: [addon/all]}", [true, true, false]),
+        ("skipPhases: [bootstrap-token, mark-control-plane]", "node: {skipPhases: [addon]}", [false, false, true]),
+    ];
+    for (init, upgrade, expected) in rows {
+        let documents = Documents::parse(&format!("{}\n---\n{}", of(INIT, init), of(UPGRADE, upgrade)))?;
+        assert_eq!(phases.map(|phase| documents.skips_on_upgrade(phase)), expected, "{init} {upgrade}");
+    }
+    let patches = [
+        ("", "", None),
+        ("patches: {directory: /etc/patches}", "", Some("/etc/patches")),
+        ("patches: {directory: /etc/patches}", "apply: {patches: {directory: /etc/other}}", Some("/etc/other")),
+    ];
+    for (init, upgrade, expected) in patches {
+        let documents = Documents::parse(&format!("{}\n---\n{}", of(INIT, init), of(UPGRADE, upgrade)))?;
+        assert_eq!(documents.upgrade_patches(), expected.map(std::path::Path::new), "{init} {upgrade}");
+    }
+    Ok(())
+}

@@ -5,6 +5,7 @@ use crate::model::machine::ids::{ClaimId, InstanceId, MemberId, Nonce, Uid};
 use crate::model::record::cluster::{ClusterRecord, RecordState};
 use crate::model::record::object;
 use crate::model::text::{cut, one_line};
+use crate::model::version::Release;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -59,6 +60,9 @@ pub struct Registration {
     /// What it does while a terminate hook holds it. Written anew every half minute, so that the others see that it is at work.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hook: Option<HookWork>,
+    /// How it has raised the version of the cluster's configuration, if it was this machine that did so last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upgraded: Option<Upgraded>,
     /// Digests of what must be the same on every machine, by its name; empty until it has joined. See [`super::alike`].
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub digests: BTreeMap<String, String>,
@@ -85,6 +89,15 @@ pub enum HookWork {
     /// A later kubeboot's word, which this one does not know: it is at work.
     #[serde(untagged)]
     Unknown(PhaseWord),
+}
+
+/// How a machine has raised the version of the cluster's configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Upgraded {
+    /// The version that it named before.
+    pub from: Release,
+    /// The version that it names since.
+    pub to: Release,
 }
 
 /// Versions of the programs on a machine.
@@ -139,6 +152,7 @@ impl Registration {
         self.lease_nonce = self.lease_nonce.take().or(earlier.lease_nonce);
         self.member_id = self.member_id.or(earlier.member_id);
         self.node_uid = self.node_uid.take().or(earlier.node_uid);
+        self.upgraded = self.upgraded.or(earlier.upgraded);
         if self.digests.is_empty() {
             self.digests = earlier.digests;
         }
@@ -301,6 +315,7 @@ impl Registration {
             waits_for: None,
             retired: false,
             hook: None,
+            upgraded: None,
             digests: Default::default(),
             last_error: None,
             since: String::new(),
@@ -334,6 +349,7 @@ mod tests {
             waits_for: None,
             retired: false,
             hook: None,
+            upgraded: None,
             digests: Default::default(),
             last_error: Some("e".into()),
             since: "2026-01-02T03:04:05Z".into(),
@@ -369,6 +385,7 @@ mod tests {
             ready_claim: least.claim_id.clone().or_else(|| registration(RegistrationPhase::Joined).claim_id),
             waits_for: Some("its turn".into()),
             retired: true,
+            upgraded: Some(Upgraded { from: Release::new(1, 35, 6), to: Release::new(1, 36, 1) }),
             digests: [("file".to_owned(), "00".to_owned())].into(),
             versions: Versions { kubeadm: Some("v1.36.1".into()), ..registration(RegistrationPhase::Joined).versions },
             ..registration(RegistrationPhase::Joined)

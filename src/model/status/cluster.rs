@@ -6,6 +6,7 @@ use super::machines::{Ec2Answer, StatusMachine, is_explained};
 use super::nodes;
 use super::reason::{CERTIFICATE_DAYS, RetainedAs, StatusReason, StatusSource, unknown};
 use super::record::{data, lost_files, missing, record, went_back};
+use super::upgrade;
 use super::zones;
 use crate::model::machine::group::Ec2State;
 use crate::model::machine::ids::{InstanceId, Uid};
@@ -85,6 +86,7 @@ pub(super) fn reasons(input: &StatusInput, machines: &[StatusMachine<'_>]) -> Ve
     found.extend(unknown(StatusSource::Registrations, &input.registrations));
     found.extend(hash(input));
     found.extend(snapshots(input));
+    found.extend(upgrade::reason(input));
     found.extend(certificates(input));
     found
 }

@@ -12,6 +12,7 @@ use crate::model::membership::registration::Registration;
 use crate::model::record::cluster::ClusterRecord;
 use crate::model::snapshot::SnapshotAge;
 use crate::model::up::snapshot::ApiServerAt;
+use crate::model::upgrade::ClusterVersions;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
@@ -53,6 +54,8 @@ pub struct StatusInput {
     pub api_servers: Known<BTreeMap<InstanceId, ApiServer>>,
     /// The last snapshot of etcd; `None` where none is to be saved.
     pub snapshots: Known<Option<SnapshotStatus>>,
+    /// The versions of the cluster, as an API server of it tells them; `None` where none that is ready was asked.
+    pub upgrade: Known<Option<ClusterVersions>>,
 }
 
 /// What is known of the snapshots of the record's cluster.

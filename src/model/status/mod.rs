@@ -10,6 +10,7 @@
 //! | `endpoint.rs` | what a client finds at the endpoint |
 //! | `nodes.rs` | the Nodes of the control plane |
 //! | `zones.rs` | whether one availability zone holds the quorum |
+//! | `upgrade.rs` | how far an upgrade of Kubernetes has come |
 //! | `record.rs` | what is wrong with the record and with what lies on this disk |
 //! | `reason.rs` | the reasons, with what an operator can do |
 //!
@@ -29,11 +30,15 @@ mod machines;
 mod nodes;
 mod reason;
 mod record;
+mod upgrade;
+#[cfg(test)]
+mod upgrade_tests;
 mod zones;
 
 pub use endpoint::{EndpointAddress, EndpointAnswer, EndpointServes};
 pub use machines::{Ec2Answer, StatusMachine, is_explained, machines};
 pub use reason::{CERTIFICATE_DAYS, RetainedAs, StatusReason, StatusSource};
+pub use upgrade::{upgrade, versions};
 
 pub use zones::{VoterZones, voter_zones};
 

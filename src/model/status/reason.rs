@@ -12,6 +12,7 @@ use crate::model::record::former_cluster::FormerCluster;
 use crate::model::record::identity::Difference;
 use crate::model::up::snapshot::ApiServerAt;
 use crate::model::up::step::{Stop, Wait};
+use crate::model::version::Release;
 use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -264,6 +265,15 @@ pub enum StatusReason {
         /// How old it may be.
         allowed: Duration,
     },
+    /// Every API server is of the new version, and bringing add-ons and the rest there has failed.
+    UpgradeRest {
+        /// The new version.
+        to: Release,
+        /// How often it has failed.
+        attempts: u32,
+        /// Why, the last time.
+        why: String,
+    },
     /// The group does not have its expected size, so no machine claims.
     GroupIncomplete {
         /// Its candidates.
@@ -315,6 +325,7 @@ impl StatusReason {
             Self::HashDiffers => "hash-differs",
             Self::Certificate { .. } => "certificate",
             Self::SnapshotLate { .. } => "snapshot-late",
+            Self::UpgradeRest { .. } => "upgrade-rest",
             Self::GroupIncomplete { .. } => "group-incomplete",
             Self::HolderGone(_) => "holder-gone",
         }
@@ -329,6 +340,10 @@ impl StatusReason {
             | Self::EndpointNotTrusted { why, .. }
             | Self::NotAVoter { why, .. }
             | Self::ApiServer { why, .. } => why.clear(),
+            Self::UpgradeRest { attempts, why, .. } => {
+                *attempts = 0;
+                why.clear();
+            }
             // Whether it has expired does make a difference.
             Self::Certificate { days, .. } => *days = (*days).clamp(-1, 0),
             Self::OtherCluster { .. }
@@ -407,6 +422,7 @@ impl StatusReason {
             | Self::HashDiffers
             | Self::Certificate { .. }
             | Self::SnapshotLate { .. }
+            | Self::UpgradeRest { .. }
             | Self::GroupIncomplete { .. } => None,
         }
     }
@@ -529,6 +545,12 @@ impl fmt::Display for StatusReason {
                     in_words(*allowed)
                 )
             }
+            Self::UpgradeRest { to, attempts, why } => write!(
+                f,
+                "every API server is of v{to}, and add-ons and the rest are not; bringing them there has failed {attempts} {}: {why}: the \
+                 machine that leads tries again by itself; the log of kubeboot-agent.service there says more",
+                if *attempts == 1 { "time" } else { "times" }
+            ),
             Self::GroupIncomplete { candidates, expected } => {
                 write!(f, "the group has {candidates} candidates, {expected} expected: no machine claims until they match")
             }

@@ -10,6 +10,8 @@ use crate::model::membership::members::{Member, Members};
 use crate::model::membership::registration::{Registration, SCHEMA, Versions};
 use crate::model::record::cluster::Published;
 use crate::model::record::identity::Identity;
+use crate::model::upgrade::{ClusterVersions, KubernetesUpgrade, RestOutcome, RestStep, StepOutcome};
+use crate::model::version::Release;
 use std::net::IpAddr;
 
 pub(crate) const UID: &str = "6f9619ff-8b86-4011-b42d-00c04fc964ff";
@@ -83,6 +85,7 @@ pub(crate) fn registration(n: u8, phase: RegistrationPhase) -> Registration {
         waits_for: None,
         retired: false,
         hook: None,
+        upgraded: None,
         digests: Default::default(),
         last_error: None,
         since: "2026-01-02T03:04:05Z".into(),
@@ -186,6 +189,7 @@ pub(crate) fn healthy() -> StatusInput {
             interval: std::time::Duration::from_secs(900),
             last: Some((12_345, 20_512)),
         })),
+        upgrade: Ok(None),
         api_servers: Ok(all.map(|n| (id(n), api_server())).collect()),
     }
 }
@@ -199,4 +203,20 @@ pub(crate) fn stacked(members: impl IntoIterator<Item = Member>) -> Known<Etcd> 
     let report = MemberStatus { at: None, version: "3.6.8".into(), errors: Vec::new() };
     let reports = members.iter().filter(|member| member.answers).map(|member| (member.id, report.clone())).collect();
     Ok(Etcd::Stacked { members: Members(members), certain: true, reports })
+}
+
+/// In the middle of an upgrade to v1.37.0, whose rest was tried too early.
+pub(crate) fn upgrading() -> ClusterVersions {
+    let (from, to) = (Release::new(1, 36, 1), Release::new(1, 37, 0));
+    let step =
+        StepOutcome { step: RestStep::Coredns, left_out: false, text: "registry.k8s.io/coredns/coredns:v1".into() };
+    let by = (id(1), "2026-01-02T03:04:05Z".to_owned());
+    let outcome = RestOutcome::of_attempt((from, to), None, vec![step], Some("kubeadm has failed"), by);
+    ClusterVersions {
+        setting: KubernetesUpgrade::ByImage,
+        cluster: to,
+        made: from,
+        outcome: Some(outcome),
+        kube_proxy: Some(from),
+    }
 }

@@ -313,6 +313,7 @@ mod tests {
             waits_for: None,
             retired: false,
             hook: None,
+            upgraded: None,
             digests: Default::default(),
             last_error: None,
             since: String::new(),

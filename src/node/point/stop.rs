@@ -13,6 +13,7 @@ pub fn print_all() {
         let role = match point.role() {
             Role::Leader => "leader",
             Role::Joiner => "joiner",
+            Role::Upgrader => "upgrader",
             Role::Both => "both",
             Role::Leaver => "leaver",
             Role::Agent => "agent",

@@ -46,6 +46,7 @@ pub(super) enum Fact {
     WaitsFor,
     LastError,
     Etcd,
+    Upgrade,
     Lease,
     ApiServer,
     Kubelet,
@@ -66,6 +67,7 @@ impl Fact {
             Self::Record => &[FactSource::Record],
             Self::Group => &[FactSource::Group],
             Self::Lease => &[FactSource::Lease],
+            Self::Upgrade => &[FactSource::ApiServers, FactSource::Upgrade],
             Self::State | Self::LeavingUnit => &[FactSource::Disk],
             Self::Ec2 => &[FactSource::Ec2],
             Self::Unread | Self::Says | Self::WaitsFor | Self::LastError => &[FactSource::Registrations],
@@ -93,6 +95,7 @@ pub(super) enum FactSource {
     Ec2,
     Etcd,
     ApiServers,
+    Upgrade,
     Disk,
     Certificates,
 }
@@ -109,6 +112,7 @@ impl FactSource {
             Self::Ec2 => "EC2",
             Self::Etcd => "etcd",
             Self::ApiServers => "the API servers",
+            Self::Upgrade => "the cluster's version",
             Self::Disk => "this machine's state",
             Self::Certificates => "this machine's certificates",
         }
@@ -128,6 +132,7 @@ pub(super) fn silent(report: &StatusReport) -> BTreeMap<FactSource, String> {
         (FactSource::Ec2, of_nodes(|node| why(&node.ec2))),
         (FactSource::Etcd, why(&report.etcd)),
         (FactSource::ApiServers, of_nodes(|node| why(&node.api_server))),
+        (FactSource::Upgrade, why(&report.upgrade)),
         (FactSource::Disk, why(&report.here.state).or_else(|| why(&report.here.leaving_unit))),
         (FactSource::Certificates, why(&report.here.certificates)),
     ];
@@ -154,6 +159,7 @@ pub(super) fn all(report: &StatusReport) -> BTreeMap<(Subject, Fact), String> {
     add(&all, Fact::Group, known(&report.group).map(|group| group_in_words(group.as_ref())));
     add(&all, Fact::Etcd, known(&report.etcd).map(etcd_in_words));
     add(&all, Fact::Lease, known(&report.lease).map(|lease| lease_in_words(lease.as_ref())));
+    add(&all, Fact::Upgrade, known(&report.upgrade).and_then(Option::as_ref).map(|found| found.text.clone()));
     for member in known(&report.etcd).into_iter().flat_map(|etcd| &etcd.without_machine) {
         let told = format!("{} at {}", in_words(member), member.addresses.join(", "));
         add(&Subject::Member(member.id.clone()), Fact::There, Some(told));

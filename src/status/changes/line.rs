@@ -65,6 +65,7 @@ fn label(fact: Fact) -> &'static str {
         Fact::WaitsFor => "waits for",
         Fact::LastError => "last error:",
         Fact::Etcd => "etcd",
+        Fact::Upgrade => "upgrade",
         Fact::ApiServer => "API server",
         Fact::Kubelet => "kubelet",
     }

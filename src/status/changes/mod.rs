@@ -86,8 +86,8 @@ impl Seen {
     fn is_unknown(&self, subject: &Subject, fact: Fact) -> bool {
         let silent = fact.sources(subject).iter().any(|source| self.silent.contains_key(source));
         let unread = fact.is_said_by_the_machine() && self.unread.contains(subject);
-        // There may be no Node, or nobody who says what there is.
-        silent || unread || fact == Fact::Kubelet
+        // There may be no Node, or nobody who says what there is; nor an API server that is ready and tells versions.
+        silent || unread || matches!(fact, Fact::Kubelet | Fact::Upgrade)
     }
 }
 

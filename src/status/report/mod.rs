@@ -7,10 +7,12 @@
 mod endpoint;
 mod machine;
 mod sources;
+mod upgrade;
 
 pub(super) use endpoint::AtEndpoint;
 pub(super) use machine::{Kubelet, Member, Node, Place, Says};
 pub(super) use sources::{Etcd, Expiry, Group, Here, Record, Snapshots};
+pub(super) use upgrade::Upgrade;
 
 use crate::exit::Health;
 use crate::model::membership::lease::Lease;
@@ -38,6 +40,7 @@ pub(super) struct StatusReport {
     pub(super) group: ReportedSource<Option<Group>>,
     pub(super) etcd: ReportedSource<Etcd>,
     pub(super) snapshots: ReportedSource<Option<Snapshots>>,
+    pub(super) upgrade: ReportedSource<Option<Upgrade>>,
     pub(super) registrations: ReportedSource<usize>,
     pub(super) nodes: Vec<Node>,
 }
@@ -127,6 +130,7 @@ impl StatusReport {
             }),
             etcd: Etcd::source(&input.etcd, &machines),
             snapshots: ReportedSource::of(&input.snapshots, |found| found.as_ref().map(Snapshots::new)),
+            upgrade: ReportedSource::of(&input.upgrade, |_| status::upgrade(input).as_ref().map(Upgrade::new)),
             registrations: ReportedSource::of(&input.registrations, BTreeMap::len),
             nodes: machines.iter().map(|machine| Node::new(machine, &machines, input)).collect(),
         }

@@ -33,6 +33,7 @@ fn full() -> StatusInput {
     let mut input = sample::healthy();
     input.lease = Ok(Some(Lease::taken(Some(&nonce), holder)));
     input.hash = Ok(Some("sha256:9999".into()));
+    input.upgrade = Ok(Some(sample::upgrading()));
     input.here.aside = vec![AsideCopy { path: "/var/lib/etcd/kubeboot-aside".into(), written: Some("t".into()) }];
     input
 }

@@ -1,7 +1,7 @@
 //! What is not about one machine: a name at the left, and what is known beside it.
 
 use super::super::report::{
-    Etcd, Expiry, Group, Here, Record, ReportedHolder, ReportedSource, Snapshots, StatusReport,
+    Etcd, Expiry, Group, Here, Record, ReportedHolder, ReportedSource, Snapshots, StatusReport, Upgrade,
 };
 use super::endpoint;
 use super::nodes::in_words;
@@ -25,6 +25,7 @@ pub(super) fn lines(report: &StatusReport) -> Vec<String> {
     }));
     facts.extend(facts_of("etcd", &report.etcd, etcd_of));
     facts.extend(facts_of("snapshots", &report.snapshots, |found| found.iter().map(snapshots_in_words).collect()));
+    facts.extend(facts_of("upgrade", &report.upgrade, |found| found.iter().flat_map(upgrade_in_words).collect()));
     facts.extend(facts_of("lease", &report.lease, |lease| vec![lease_in_words(lease.as_ref())]));
     facts.extend(versions(report).map(|versions| ("versions", versions)));
     facts.extend(here(&report.here));
@@ -142,6 +143,12 @@ fn snapshots_in_words(found: &Snapshots) -> String {
         }
         _ => "none yet".to_owned(),
     }
+}
+
+/// How far an upgrade has come, and below it what is left.
+fn upgrade_in_words(found: &Upgrade) -> Vec<String> {
+    let left = found.left.iter().map(|left| format!("left: {left}"));
+    [found.text.clone()].into_iter().chain(left).collect()
 }
 
 /// The versions in use, each program once.

@@ -16,7 +16,8 @@ locals {
       kms_key_id  = local.key_arns.pki
       launch_hook = local.launch_hook
       # Also without the hook: it may be added later, for the machines that run then.
-      terminate_hook = local.terminate_hook
+      terminate_hook     = local.terminate_hook
+      kubernetes_upgrade = var.kubernetes_upgrade
     },
     local.snapshot_settings,
     var.settings,

@@ -309,6 +309,17 @@ variable "settings" {
   }
 }
 
+variable "kubernetes_upgrade" {
+  description = "Whether machines of a newer image upgrade Kubernetes when the group is refreshed (docs/upgrading.md): by-image, or off."
+  type        = string
+  default     = "off"
+
+  validation {
+    condition     = contains(["off", "by-image"], var.kubernetes_upgrade)
+    error_message = "The kubernetes_upgrade must be off or by-image."
+  }
+}
+
 variable "kubeadm_config" {
   description = "kubeadm documents (docs/kubeadm.md) for every machine, as text. No secrets: user data is no place for them."
   type        = string

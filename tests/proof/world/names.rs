@@ -245,6 +245,7 @@ impl Reg {
             versions: Versions { record_schema: Some(SCHEMA), ..Versions::default() },
             waits_for: None,
             retired: self.retired,
+            upgraded: None,
             hook: None,
             digests: Default::default(),
             last_error: None,

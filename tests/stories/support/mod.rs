@@ -22,6 +22,7 @@ pub mod strangers;
 pub mod terminal;
 pub mod truth;
 pub mod unchanged;
+pub mod upgrades;
 pub mod workers;
 pub mod world;
 

@@ -5,6 +5,7 @@ use super::machine::UpSeen;
 use crate::model::agent::Answer;
 use crate::model::joining::approval::Refusal;
 use crate::model::text::one_line;
+use crate::model::upgrade::RestOutcome;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -74,6 +75,15 @@ pub fn of_up(before: Option<UpSeen>, after: Option<UpSeen>) -> Option<NodeEvent>
         stop.code
     );
     Some(NodeEvent::new("UpStopped", "up", true, &message))
+}
+
+/// What to tell of an attempt to do what is left of an upgrade.
+#[must_use]
+pub fn of_upgrade(outcome: &RestOutcome) -> NodeEvent {
+    match outcome.done {
+        true => NodeEvent::new("ClusterUpgraded", "upgrade", false, &outcome.to_string()),
+        false => NodeEvent::new("UpgradeRestFailed", "upgrade", true, &outcome.to_string()),
+    }
 }
 
 /// What was told lately.

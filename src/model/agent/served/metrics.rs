@@ -2,6 +2,7 @@
 
 use super::machine::{EtcdSeen, MachineSeen, ROLES};
 use super::snapshot::SnapshotSeen;
+use super::upgrade::UpgradeSeen;
 use super::{AgentSeen, AgentState, Clock, HoldReason, Source};
 
 /// What a metric is to Prometheus.
@@ -118,6 +119,17 @@ pub const METRICS: &[Metric] = &[
         help: "How often saving etcd has failed since this machine's agent leads.",
     },
     gauge("kubeboot_snapshot_failure_timestamp_seconds", &[], "When saving etcd last failed since then."),
+    gauge(
+        "kubeboot_upgrade_rest_open",
+        &[],
+        "1 while add-ons and the rest are older than the cluster, by the machine whose agent leads.",
+    ),
+    Metric {
+        name: "kubeboot_upgrade_rest_failures",
+        kind: MetricKind::Counter,
+        labels: &[],
+        help: "How often bringing them up has failed since this machine's agent leads.",
+    },
 ];
 
 /// One value.
@@ -156,6 +168,9 @@ pub fn samples(
     samples.add("kubeboot_agent_leader_known", &[], flag(leading.is_known));
     if let Some(snapshots) = &agent.snapshots {
         samples.of_snapshots(snapshots, clock);
+    }
+    if let Some(upgrade) = &agent.upgrade {
+        samples.of_upgrade(upgrade);
     }
     if let Some(machine) = machine {
         samples.of_machine(machine, clock);
@@ -218,6 +233,11 @@ impl Samples {
         if let Some(failed) = seen.failed {
             self.add("kubeboot_snapshot_failure_timestamp_seconds", &[], clock.unix(failed));
         }
+    }
+
+    fn of_upgrade(&mut self, seen: &UpgradeSeen) {
+        self.add("kubeboot_upgrade_rest_open", &[], flag(seen.is_open));
+        self.add("kubeboot_upgrade_rest_failures", &[], float(seen.failures));
     }
 
     fn of_machine(&mut self, machine: &MachineSeen, clock: Clock) {

@@ -9,11 +9,13 @@ pub mod metrics;
 pub mod snapshot;
 #[cfg(test)]
 mod tests;
+pub mod upgrade;
 
 use super::step::{AgentStep, Answer, Hold};
 use snapshot::SnapshotSeen;
 use std::collections::BTreeMap;
 use std::time::Duration;
+use upgrade::UpgradeSeen;
 
 /// After this time without a sign of life the agent counts as one that hangs: the `WatchdogSec=` of its unit.
 pub const LIVE: Duration = Duration::from_secs(120);
@@ -228,6 +230,8 @@ pub struct AgentSeen {
     pub sources: BTreeMap<Source, Heard>,
     /// What it knows of the snapshots of etcd while it leads.
     pub snapshots: Option<SnapshotSeen>,
+    /// What it knows of the rest of an upgrade while it leads.
+    pub upgrade: Option<UpgradeSeen>,
 }
 
 impl AgentSeen {
@@ -235,7 +239,17 @@ impl AgentSeen {
     #[must_use]
     pub fn beginning(now: Duration) -> Self {
         let (state, sources) = (AgentState::Watching, BTreeMap::new());
-        Self { began: now, state, since: now, ending: None, passed: None, is_known: false, sources, snapshots: None }
+        Self {
+            began: now,
+            state,
+            since: now,
+            ending: None,
+            passed: None,
+            is_known: false,
+            sources,
+            snapshots: None,
+            upgrade: None,
+        }
     }
 
     /// Takes in what a pass has decided. Another reason to hold is no other state.

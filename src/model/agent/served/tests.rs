@@ -1,14 +1,17 @@
 //! Tables of what the agent serves.
 
-use super::events::{AGAIN, Ledger, of_state, of_up};
+use super::events::{AGAIN, Ledger, of_state, of_up, of_upgrade};
 use super::machine::{Alarms, EtcdSeen, MachineSeen, OwnMember, ROLES, UpSeen, quota};
 use super::metrics::{Leading, METRICS, MetricKind, Sample, samples};
 use super::snapshot::SnapshotSeen;
+use super::upgrade::UpgradeSeen;
 use super::*;
-use crate::model::machine::ids::MemberId;
+use crate::model::machine::ids::{InstanceId, MemberId};
 use crate::model::membership::members::{Member, Members};
 use crate::model::membership::view::ClusterView;
 use crate::model::snapshot::{Manifest, SnapshotAge, SnapshotKind};
+use crate::model::upgrade::RestOutcome;
+use crate::model::version::Release;
 
 const fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -119,6 +122,7 @@ fn every_sample_is_of_a_metric_and_every_metric_has_one() {
     let mut holding = watching();
     holding.passes(AgentState::Holding(HoldReason::LastVoter), secs(995));
     holding.snapshots = Some(saving());
+    holding.upgrade = Some(UpgradeSeen { is_open: true, failures: 3 });
     let all = of(&holding, Some(&whole()));
     for sample in &all {
         let metric = METRICS.iter().find(|metric| metric.name == sample.name);
@@ -146,6 +150,7 @@ fn values_are_what_was_seen() {
     let mut holding = watching();
     holding.passes(AgentState::Holding(HoldReason::LastVoter), secs(995));
     holding.snapshots = Some(saving());
+    holding.upgrade = Some(UpgradeSeen { is_open: true, failures: 3 });
     let all = of(&holding, Some(&whole()));
     let rows = [
         ("kubeboot_build", "1.2.3", 1.0),
@@ -166,6 +171,8 @@ fn values_are_what_was_seen() {
         ("kubeboot_snapshot_object_size_bytes", "", 2000.0),
         ("kubeboot_snapshot_failures", "", 1.0),
         ("kubeboot_snapshot_failure_timestamp_seconds", "", 1_699_999_980.0),
+        ("kubeboot_upgrade_rest_open", "", 1.0),
+        ("kubeboot_upgrade_rest_failures", "", 3.0),
         ("kubeboot_up_exit_code", "", 6.0),
         ("kubeboot_up_stopped", "", 1.0),
         ("kubeboot_etcd_role", "voter", 1.0),
@@ -334,4 +341,17 @@ fn while_there_is_no_snapshot_and_from_who_does_not_lead_none_is_told() {
     let all = of(&agent, None);
     assert_eq!(value(&all, "kubeboot_snapshot_interval_seconds", ""), Some(900.0));
     assert_eq!(value(&all, "kubeboot_snapshot_timestamp_seconds", ""), None);
+}
+
+#[test]
+fn how_the_rest_of_an_upgrade_has_ended_is_told() {
+    let versions = (Release::new(1, 36, 1), Release::new(1, 37, 0));
+    for (error, reason, text) in
+        [(None, "ClusterUpgraded", "from v1.36.1 to v1.37.0"), (Some("no"), "UpgradeRestFailed", "again: no")]
+    {
+        let by = (InstanceId::parse("i-00000001").unwrap(), String::new());
+        let event = of_upgrade(&RestOutcome::of_attempt(versions, None, Vec::new(), error, by));
+        assert_eq!((event.reason, event.is_warning), (reason, error.is_some()));
+        assert!(event.message.contains(text), "{}", event.message);
+    }
 }

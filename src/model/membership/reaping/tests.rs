@@ -41,6 +41,7 @@ pub(in crate::model) fn registered(n: u8, member_id: Option<u8>, lease: Option<u
         waits_for: None,
         retired: false,
         hook: None,
+        upgraded: None,
         digests: Default::default(),
         last_error: None,
         since: String::new(),

@@ -178,6 +178,7 @@ fn registered(n: u8, phase: RegistrationPhase, claim_id: u8, member_id: Option<u
         waits_for: None,
         retired: false,
         hook: None,
+        upgraded: None,
         digests: Default::default(),
         last_error: None,
         since: String::new(),

@@ -52,3 +52,13 @@ run "a_setting_that_kubeboot_does_not_know" {
 
   expect_failures = [var.settings]
 }
+
+run "an_upgrade_that_is_neither_off_nor_by_image" {
+  command = plan
+
+  variables {
+    kubernetes_upgrade = "auto"
+  }
+
+  expect_failures = [var.kubernetes_upgrade]
+}
