@@ -4,6 +4,7 @@ use crate::support::World;
 use crate::support::upgrades::{ETCD, NEW, OLD, PATCH, upgradable};
 use crate::support::world::RUN;
 use anyhow::{Result, ensure};
+use rustix::process::Signal;
 
 #[test]
 fn two_machines_of_a_newer_image_at_once_raise_the_version_once_and_an_older_one_comes_too_late() -> Result<()> {
@@ -90,11 +91,18 @@ fn an_etcd_beside_which_a_newer_one_must_not_run_stops_the_upgrade() -> Result<(
 }
 
 #[test]
-fn a_dead_voter_in_the_middle_is_waited_for_by_name_and_then_replaced() -> Result<()> {
+fn whoever_is_silent_or_dead_in_the_middle_is_waited_for_by_name() -> Result<()> {
     upgradable(2).set("gone_grace", "2s").tell(|world| {
         world.all_up(&[1, 2])?;
+        let written = world.cluster_version_written(1)?;
         world.image(NEW)?;
+        world.signal_program(2, "apiserver", Signal::STOP)?;
         let third = world.launch(true)?;
+        let silent = format!("before the cluster's version is raised; silent: {}", world.id(2)?);
+        world.until_logged(third, &silent)?;
+        ensure!(world.cluster_version_written(1)? == written, "the cluster's configuration was written");
+        world.are_the_voters(&[1, 2])?;
+        world.signal_program(2, "apiserver", Signal::CONT)?;
         world.all_up(&[third])?;
         // Two of three are left, one of each version, which may stay so.
         world.ask(&["kill", "2"])?;

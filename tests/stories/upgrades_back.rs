@@ -24,9 +24,9 @@ fn an_upgrade_is_taken_back_before_a_machine_of_it_has_joined_and_never_after_th
         let older = world.launch(false)?;
         world.refuses(older, &["kubeboot", "up"], 6, &["'kubeboot upgrade --back' on a member"])?;
         world.refuses(older, &BACK, 2, &["run it on a member of the cluster"])?;
-        world.ask(&["kill", &newer.to_string()])?;
+        world.ask(&["terminate", &newer.to_string()])?;
         let back = world.on(1, &BACK)?;
-        ensure!(back.code == 0 && back.stdout.contains(OLD), "{}", back.text());
+        ensure!(back.code == 0 && back.text().contains(OLD), "{}", back.text());
         ensure!(world.cluster_version(1)? == OLD, "the cluster is {}", world.cluster_version(1)?);
         nothing_to_take_back(world)?;
         world.run_up(older)?;
@@ -46,7 +46,7 @@ fn an_upgrade_is_taken_back_before_a_machine_of_it_has_joined_and_never_after_th
 fn nothing_to_take_back(world: &World) -> Result<()> {
     let written = world.cluster_version_written(1)?;
     let back = world.on(1, &BACK)?;
-    ensure!(back.code == 0 && back.stdout.contains("there is no upgrade to take back"), "{}", back.text());
+    ensure!(back.code == 0 && back.text().contains("there is no upgrade to take back"), "{}", back.text());
     ensure!(world.cluster_version_written(1)? == written, "the cluster's configuration was written");
     Ok(())
 }

@@ -5,7 +5,9 @@ use crate::kills::{is_cut_off, is_killed};
 use crate::support::World;
 use crate::support::crash::{self, Stop};
 use crate::support::upgrades::{NEW, OLD, upgradable};
+use crate::support::world::RUN;
 use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
 
 /// Releases, each of which may follow the one before, and all of which may run beside [`OLD`].
 const LADDER: [&str; 7] = ["v1.35.7", "v1.35.8", "v1.36.0", "v1.36.1", "v1.36.2", "v1.36.3", "v1.36.4"];
@@ -38,6 +40,44 @@ fn whoever_raises_the_version_may_be_stopped_at_every_step() -> Result<()> {
             before = version;
         }
         world.have_the_word(&members.iter().map(|(node, _)| *node).collect::<Vec<_>>())
+    })
+}
+
+#[test]
+fn a_leader_that_dies_before_the_add_ons_is_followed_by_one_that_brings_them() -> Result<()> {
+    upgradable(1).with_terminate_hook().tell(|world| {
+        world.all_up(&[1])?;
+        let before = world.addons(1)?;
+        world.image(NEW)?;
+        let newer = [world.launch(true)?, world.launch(true)?];
+        world.all_up(&newer)?;
+        // As long as an API server is of before, nothing of it is done, and the leader says so.
+        let first = world.start_agent(1)?;
+        world.until_agent_says(&first, &format!("the upgrade to {NEW} waits until every API server is of {NEW}"))?;
+        let hangs = json!({"upgrade": {"after": "upload-config/kubelet", "hang": true, "times": 1}});
+        for node in newer {
+            world.kubeadm_fault(node, &hangs)?;
+        }
+        let agents = newer.map(|node| world.start_agent(node));
+        let agents: Vec<_> = agents.into_iter().collect::<Result<_>>()?;
+        world.ask(&["terminate", "1"])?;
+        world.until_terminated(1, &first)?;
+        let has_begun =
+            |node: &usize| world.root(*node).is_ok_and(|root| root.join("run/standin/faults.used").exists());
+        let leader = world.until("a leader begins", RUN, || Ok(newer.iter().copied().find(has_begun)))?;
+        let other = if leader == newer[0] { newer[1] } else { newer[0] };
+        ensure!(world.addons(other)? == before, "they were changed before their turn: {:?}", world.addons(other)?);
+        world.kill_program(leader, "kubeboot")?;
+        world.kubeadm_fault(other, &Value::Null)?;
+        let after = ["coredns/coredns:v1.14.2".to_owned(), format!("kube-proxy:{NEW}")];
+        world.until("the add-ons are of the new version", RUN, || Ok((world.addons(other)? == after).then_some(())))?;
+        let said = format!("the cluster is upgraded from {OLD} to {NEW}");
+        world.until_agent_says(&agents[usize::from(other == newer[1])], &said)?;
+        let done = world.upgrade_phases()?;
+        let phases: Vec<&str> = done.iter().map(|(_, phase)| phase.as_str()).collect();
+        let all = ["upload-config kubelet", "bootstrap-token", "addon coredns", "addon kube-proxy"];
+        ensure!(phases == all, "kubeadm did something else, or more than once: {done:?}");
+        world.are_of(&newer.map(|node| (node, NEW)))
     })
 }
 

@@ -70,6 +70,29 @@ impl World {
         self.are_whole(&nodes)
     }
 
+    /// The images of the add-ons, without their registry, by the etcd of a machine.
+    pub fn addons(&self, asked: usize) -> Result<[String; 2]> {
+        let image = |key: &str| -> Result<String> {
+            let found: Value = serde_json::from_str(&self.etcd_value(asked, key)?).context(key.to_owned())?;
+            let image = found.pointer("/spec/template/spec/containers/0/image").and_then(Value::as_str);
+            Ok(image.and_then(|image| image.split_once('/')).context("an image")?.1.to_owned())
+        };
+        Ok([image("/registry/deployments/kube-system/coredns")?, image("/registry/daemonsets/kube-system/kube-proxy")?])
+    }
+
+    /// The phases of an upgrade that kubeadm has come to the end of: on which machine, and which.
+    pub fn upgrade_phases(&self) -> Result<Vec<(String, String)>> {
+        let lines = self.journal("standin")?;
+        let ended = lines.iter().filter(|line| line["end"].is_number() && line["exit"] == 0);
+        let phases = ended.filter_map(|line| {
+            let words: Vec<&str> = line["argv"].as_array()?.iter().filter_map(Value::as_str).collect();
+            let phase = words.strip_prefix(&["kubeadm", "upgrade", "apply", "phase"])?;
+            let phase: Vec<&str> = phase.iter().copied().take_while(|word| !word.starts_with("v1.")).collect();
+            Some((line["node"].as_str()?.to_owned(), phase.join(" ")))
+        });
+        Ok(phases.collect())
+    }
+
     /// How many of these machines say that they have raised the cluster's version, from one to the other.
     pub fn raised(&self, nodes: &[usize], from: &str, to: &str) -> Result<usize> {
         let line = format!("raised the cluster's version from {from} to {to}");
