@@ -60,7 +60,10 @@ async fn servers(look: &Look, kubeconfig: &Kubeconfig, port: u16) -> Vec<ApiServ
         Some(members) => Places::of_members(members, &[], registrations),
         None => {
             let serves = |found: &&Registration| {
-                matches!(found.phase, RegistrationPhase::Joining | RegistrationPhase::Joined | RegistrationPhase::Leaving)
+                matches!(
+                    found.phase,
+                    RegistrationPhase::Joining | RegistrationPhase::Joined | RegistrationPhase::Leaving
+                )
             };
             let serving = registrations.iter().filter(serves);
             Places::at(serving.filter_map(|found| found.addresses.first().copied()), registrations)
