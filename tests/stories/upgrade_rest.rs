@@ -49,7 +49,10 @@ fn add_ons_wait_for_the_last_machine_of_before_and_are_brought_up_once() -> Resu
         world
             .until_agent_says(&agent, &format!("waits until every API server is of {NEW}; others: {}", world.id(1)?))?;
         ensure!(world.add_on(new, KUBE_PROXY)?.ends_with(OLD), "{}", world.add_on(new, KUBE_PROXY)?);
-        let told = world.on(new, &["kubeboot", "status"])?;
+        let told = world.until("etcd is seen by 'kubeboot status'", RUN, || {
+            let told = world.on(new, &["kubeboot", "status"])?;
+            Ok((!told.stdout.contains("etcd has no leader")).then_some(told))
+        })?;
         for words in [
             format!("from {OLD} to {NEW}: 1 of 2 API servers is new"),
             format!("left: machines to replace by ones of {NEW}: {} ({OLD})", world.id(1)?),
