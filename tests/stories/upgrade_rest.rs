@@ -32,7 +32,7 @@ impl World {
     }
 
     /// How many phases of an upgrade kubeadm has run and ended well so far.
-    fn upgrade_phases(&self) -> Result<usize> {
+    fn phases_done(&self) -> Result<usize> {
         let is_one = |line: &&Value| line["argv"][1] == "upgrade" && line["end"].is_number() && line["exit"] == 0;
         Ok(self.journal("standin")?.iter().filter(is_one).count())
     }
@@ -82,12 +82,12 @@ fn add_ons_wait_for_the_last_machine_of_before_and_are_brought_up_once() -> Resu
         })?;
         ensure!(event.contains("\"Normal\""), "{event}");
         // Nobody does it again, another leader neither.
-        let phases = world.upgrade_phases()?;
+        let phases = world.phases_done()?;
         ensure!(phases == 4, "kubeadm ran {phases} phases");
         world.signal_program(new, "kubeboot", Signal::TERM)?;
         let again = world.start_agent(new)?;
         world.until_agent_says(&again, "leads: nothing to do")?;
-        ensure!(world.upgrade_phases()? == phases, "it was done again");
+        ensure!(world.phases_done()? == phases, "it was done again");
         Ok(())
     })
 }
