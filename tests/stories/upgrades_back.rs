@@ -2,8 +2,10 @@
 
 use crate::kills::is_killed;
 use crate::support::World;
+use crate::support::command::Running;
 use crate::support::crash::{self, Stop};
 use crate::support::upgrades::{NEW, OLD, upgradable};
+use crate::support::world::RUN;
 use anyhow::{Result, ensure};
 
 const BACK: [&str; 4] = ["kubeboot", "upgrade", "--back", "--yes"];
@@ -49,4 +51,41 @@ fn nothing_to_take_back(world: &World) -> Result<()> {
     ensure!(back.code == 0 && back.text().contains("there is no upgrade to take back"), "{}", back.text());
     ensure!(world.cluster_version_written(1)? == written, "the cluster's configuration was written");
     Ok(())
+}
+
+#[test]
+fn a_frozen_machine_raises_nothing_over_one_that_has_begun_to_join_since() -> Result<()> {
+    upgradable(1).option("--binary", &crash::binary()?).tell(|world| {
+        world.all_up(&[1])?;
+        world.image(NEW)?;
+        let newer = world.launch(false)?;
+        let raises = paused(world, newer, "versions-compared")?;
+        world.image(OLD)?;
+        let older = world.launch(false)?;
+        let _joins = paused(world, older, "version-settled")?;
+        let written = world.cluster_version_written(1)?;
+        // Its write is late: the other one has compared versions, and its kubeadm is about to read the configuration.
+        raises.go_on()?;
+        world.until_agent_says(
+            &raises,
+            "machines of another version to have joined before the cluster's version is raised",
+        )?;
+        ensure!(world.cluster_version_written(1)? == written, "the late write was done");
+        ensure!(world.cluster_version(1)? == OLD, "the cluster is {}", world.cluster_version(1)?);
+        world.kill_program(newer, "kubeboot")?;
+        world.kill_program(older, "kubeboot")?;
+        for node in [older, newer] {
+            world.run_up(node)?;
+            world.all_up(&[node])?;
+        }
+        world.are_of(&[(1, OLD), (older, OLD), (newer, NEW)])
+    })
+}
+
+/// Starts `kubeboot up` on a machine, and sees that it stands still at this point.
+fn paused(world: &World, node: usize, point: &str) -> Result<Running> {
+    let run = world.start_up_pausing(node, point)?;
+    let stands = format!("stopped at {point}");
+    world.until(&stands, RUN, || Ok(run.said()?.contains(&stands).then_some(())))?;
+    Ok(run)
 }

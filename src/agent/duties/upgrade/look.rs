@@ -6,6 +6,7 @@ use super::{readable, release};
 use crate::kube::{Client, KeptOutcome, Kubeconfig};
 use crate::kubeadm::output::Version;
 use crate::kubeadm::run::Kubeadm;
+use crate::model::membership::registration::{Registration, RegistrationPhase};
 use crate::model::upgrade::{ApiServerSeen, RestLook, RestStep, RestVerdict, rest_before, rest_verdict};
 use crate::model::version::Release;
 use crate::node::upgrade_look::{Places, cluster_version};
@@ -51,14 +52,21 @@ pub(super) async fn look(scene: &Scene, look: &Look) -> Result<Seen> {
     Ok(Seen { verdict, to: cluster, kubeadm, kept })
 }
 
-/// The API servers of all members, learners as well; with external etcd those of the machines that have registered and not left.
+/// The API servers of all members, learners as well; with external etcd those of the machines that have joined and not left. One that waits
+/// there has none.
 async fn servers(look: &Look, kubeconfig: &Kubeconfig, port: u16) -> Vec<ApiServerSeen> {
     let (members, registrations) = (look.sight.members.as_ref(), &look.sight.registrations);
     let places = match members {
         Some(members) => Places::of_members(members, &[], registrations),
         None => {
-            let living = registrations.iter().filter(|found| !found.is_finished());
-            Places::at(living.filter_map(|found| found.addresses.first().copied()), registrations)
+            let serves = |found: &&Registration| {
+                matches!(
+                    found.phase,
+                    RegistrationPhase::Joining | RegistrationPhase::Joined | RegistrationPhase::Leaving
+                )
+            };
+            let serving = registrations.iter().filter(serves);
+            Places::at(serving.filter_map(|found| found.addresses.first().copied()), registrations)
         }
     };
     places.ask(kubeconfig, port, None).await
