@@ -2,6 +2,7 @@
 //! ends before the rest is done.
 
 use crate::kills::{is_cut_off, is_killed};
+use crate::restoring::restorable;
 use crate::support::World;
 use crate::support::crash::{self, Stop};
 use crate::support::upgrades::{NEW, OLD, upgradable};
@@ -78,6 +79,41 @@ fn a_leader_that_dies_before_the_add_ons_is_followed_by_one_that_brings_them() -
         let all = ["upload-config kubelet", "bootstrap-token", "addon coredns", "addon kube-proxy"];
         ensure!(phases == all, "kubeadm did something else, or more than once: {done:?}");
         world.are_of(&newer.map(|node| (node, NEW)))
+    })
+}
+
+#[test]
+fn a_cluster_that_is_lost_is_restored_by_machines_of_a_newer_image() -> Result<()> {
+    let plan =
+        restorable(1).option("--kubernetes", OLD).set("kubernetes_upgrade", "by-image").set("claim_stagger", "1s");
+    plan.tell(|world| {
+        let before = world.save_a_cluster_of(1)?;
+        world.lose(1)?;
+        world.image("v1.37.0")?;
+        let far = world.launch(false)?;
+        world.restore(far, &["--latest", "--yes"], 0)?;
+        let saved = world.record()?;
+        world.run_up(far)?;
+        world.until_logged(far, "the snapshot is of Kubernetes 1.35, this image has 1.37")?;
+        ensure!(world.record()? == saved, "it was begun: {}", world.record()?);
+        world.lose(far)?;
+        world.image(NEW)?;
+        let newer = [world.launch(true)?, world.launch(true)?];
+        world.all_up(&newer)?;
+        let record = world.record()?;
+        for field in ["kube_system_uid", "ca_hashes"] {
+            ensure!(record["cluster"][field] == before["cluster"][field], "{field} of {record}, and of {before}");
+        }
+        ensure!(record["cluster"]["kubernetes_version"] == NEW, "the record names another version: {record}");
+        for node in newer {
+            ensure!(world.served(node)? == NEW, "node {node} serves {}", world.served(node)?);
+        }
+        ensure!(world.cluster_version(newer[0])? == NEW, "{}", world.cluster_version(newer[0])?);
+        world.have_the_word(&newer)?;
+        world.are_the_voters(&newer)?;
+        // Nobody had to raise it beside others: it was restored so.
+        ensure!(world.raised(&newer, OLD, NEW)? == 0, "it was raised after it was restored");
+        world.kept_one_line()
     })
 }
 
