@@ -35,7 +35,7 @@ pub struct MachineVersions {
 /// Where an upgrade stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UpgradeStage {
-    /// API servers are of another version than the configuration names.
+    /// API servers are of another version than the configuration names, or have not told theirs.
     ControlPlane,
     /// All of them are of it, and add-ons and the rest are not.
     Rest,
@@ -96,9 +96,11 @@ pub fn upgrade_progress(versions: &ClusterVersions, machines: Vec<MachineVersion
     let is_mixed = machines.iter().any(|machine| machine.api_server.is_some_and(|version| version != to));
     // By hand whoever upgrades sees to the rest, and nobody here knows whether it was done.
     let rest_is_left = before < to && (versions.setting == KubernetesUpgrade::ByImage || rest.is_some());
+    let all_told = !machines.is_empty() && machines.iter().all(|machine| machine.api_server.is_some());
     let stage = match (is_mixed, rest_is_left, &rest) {
         (true, ..) => UpgradeStage::ControlPlane,
-        (false, true, _) => UpgradeStage::Rest,
+        (false, true, _) if all_told => UpgradeStage::Rest,
+        (false, true, _) => UpgradeStage::ControlPlane,
         (false, false, Some(_)) => UpgradeStage::Done,
         (false, false, None) => return None,
     };
@@ -158,6 +160,9 @@ impl fmt::Display for UpgradeProgress {
         let new = self.machines.iter().filter(|machine| self.is_new(machine)).count();
         let (from, to, all) = (self.from, self.to, self.machines.len());
         match self.stage {
+            UpgradeStage::ControlPlane if all == 0 => {
+                write!(f, "from v{from} to v{to}: nobody has told which API servers there are")
+            }
             UpgradeStage::ControlPlane => {
                 write!(
                     f,

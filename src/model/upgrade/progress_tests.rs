@@ -31,7 +31,7 @@ fn an_upgrade_is_told_from_its_first_machine_to_the_add_ons() {
     let done = || Some(outcome("1.36.1", "1.37.0", None));
     // (configuration, outcome, API servers, the sentence, what is left)
     type Row<'a> = (&'a str, Option<RestOutcome>, &'a [&'a str], Option<&'a str>, &'a [&'a str]);
-    let rows: [Row<'_>; 10] = [
+    let rows: [Row<'_>; 12] = [
         ("1.36.1", None, &["1.36.1", "1.36.1"], None, &[]),
         (
             "1.37.0",
@@ -58,6 +58,21 @@ fn an_upgrade_is_told_from_its_first_machine_to_the_add_ons() {
             &["1.37.0", "1.37.0"],
             Some("from v1.36.1 to v1.37.0: all API servers are new, add-ons and the rest are not"),
             &["add-ons, kubelet's configuration and RBAC, which the leader brings to v1.37.0 by itself", "then"],
+        ),
+        // Who is silent may be of any version, and so may whoever is not known.
+        (
+            "1.37.0",
+            None,
+            &["1.37.0", "-"],
+            Some("from v1.36.1 to v1.37.0: 1 of 2 API servers is new"),
+            &["API servers that do not answer: i-1", "add-ons", "then"],
+        ),
+        (
+            "1.37.0",
+            failed(),
+            &[],
+            Some("from v1.36.1 to v1.37.0: nobody has told which API servers there are"),
+            &["add-ons", "then"],
         ),
         (
             "1.37.0",
