@@ -88,6 +88,9 @@ fn steps(look: &WayLook) -> Vec<WayStep> {
     let has_begun = is_raised && machines.iter().any(is_new);
     let has_ended = is_raised && !machines.is_empty() && machines.iter().all(is_new);
     let progress = upgrade_progress(&look.versions, machines.clone()).filter(|_| is_raised);
+    // Once it is raised, the configuration names the new one alone.
+    let before = progress.as_ref().map_or(cluster, |progress| progress.from);
+    let from = if before == to { String::new() } else { format!(" from v{before}") };
     let is_whole = has_ended && progress.is_none_or(|progress| progress.stage == UpgradeStage::Done);
     let others: Vec<String> = machines.iter().filter(|machine| !is_new(machine)).map(told).collect();
     let others = if others.is_empty() { String::new() } else { format!(": {}", others.join(", ")) };
@@ -105,7 +108,7 @@ fn steps(look: &WayLook) -> Vec<WayStep> {
         step(
             is_raised,
             format!(
-                "the first machine of it raises the version in kubeadm-config from v{cluster} to v{to} once every API server answers, and joins; \
+                "the first machine of it raises the version in kubeadm-config{from} to v{to} once every API server answers, and joins; \
                  older images join no more. Until it has joined, 'kubeboot upgrade --back' on a member takes that back"
             ),
         ),

@@ -63,6 +63,7 @@ fn the_page_numbers_the_steps_and_names_who_is_left() {
     for line in [
         "The cluster's configuration names v1.37.0. The way to v1.37.0:",
         "1. (done) you make an image with kubeadm and kubelet of v1.37.0",
+        "3. (done) the first machine of it raises the version in kubeadm-config from v1.36.1 to v1.37.0 once",
         "4. the refresh replaces the other machines, one after the other: i-1 (v1.36.1), i-2 (does not answer)",
         "5. the leader among the agents brings kubelet's configuration, the RBAC of bootstrap tokens, CoreDNS, kube-proxy to v1.37.0",
         "6. you give the image to the groups of workers",
