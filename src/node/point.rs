@@ -148,6 +148,8 @@ points! {
     MemberAnnounced = "member-announced", Joiner;
     /// etcd has made it a voter.
     MemberPromoted = "member-promoted", Joiner;
+    /// The lease is given on, while `kubeadm join` goes on.
+    LeaseGivenOn = "lease-given-on", Joiner;
     /// `kubeadm join` has ended.
     JoinEnded = "join-ended", Joiner;
     /// etcd lists this machine as a started voter.

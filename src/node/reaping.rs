@@ -13,6 +13,7 @@ use crate::model::machine::ids::{InstanceId, MemberId, Nonce};
 use crate::model::membership::members::{Member, Members, Removal};
 use crate::model::membership::reaping::{ReapInput, ReapVerdict, RemovalReason, blocking_member, plan};
 use crate::model::membership::registration::Registration;
+use crate::model::membership::starting::starting;
 use crate::model::membership::view::ClusterView;
 use anyhow::{Result, bail};
 use std::net::IpAddr;
@@ -62,19 +63,25 @@ impl Reaper<'_> {
     }
 
     /// Removes what a plan removes, one by one, each verified; then the Node; then the registration is marked. Says what is
-    /// left that would make etcd refuse a new member.
+    /// left that would make etcd refuse a new member, these of its voters having been silent only lately.
     ///
     /// # Errors
     /// A removal failed.
-    pub async fn reap(&self, members: &Members, registrations: &[Registration]) -> Result<Option<String>> {
+    pub async fn reap(
+        &self,
+        members: &Members,
+        silent_lately: &[MemberId],
+        registrations: &[Registration],
+    ) -> Result<Option<String>> {
         let judged = self.judge(members, registrations);
+        let starting = &starting(silent_lately, members, registrations);
         let mut now = members.clone();
         for (member, verdict) in &judged {
             if let ReapVerdict::Remove(why) = verdict {
                 now = self.reap_member(&now, member, why, registrations).await?.0;
             }
         }
-        Ok(blocking_member(&judged).map(|(member, verdict)| {
+        Ok(blocking_member(&judged, starting).map(|(member, verdict)| {
             format!("etcd member {} ('{}') to answer or to go; {verdict}", member.id, member.name)
         }))
     }

@@ -16,18 +16,28 @@ use std::cell::Cell;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
 /// Between two looks at the machine behind the endpoint's name, and at the member list.
 const WATCH_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Whether etcd has accepted this machine as a member.
+/// Whether etcd has accepted this machine as a member, and has given it its vote.
 #[derive(Debug, Default)]
-pub(super) struct Announced(Cell<bool>);
+pub(super) struct Announced {
+    accepted: Cell<bool>,
+    promoted: Notify,
+}
 
 impl Announced {
+    /// Whether it is accepted.
     pub(super) fn is_set(&self) -> bool {
-        self.0.get()
+        self.accepted.get()
+    }
+
+    /// Returns once a certain list has shown it as a voter, with a name or without: from then on this join changes the membership no more.
+    pub(super) async fn vote(&self) {
+        self.promoted.notified().await;
     }
 }
 
@@ -60,13 +70,13 @@ pub(super) async fn run(
         }
     };
     // kubeadm's own word counts for going on without the lease, even if the list did not show the member in time.
-    announced.0.set(announced.is_set() || attempt.announced());
+    announced.accepted.set(announced.is_set() || attempt.announced());
     ended?;
     Point::JoinEnded.reached();
     Ok(())
 }
 
-/// Keeps the endpoint's name on a machine that answers, and registers the member as soon as it is listed.
+/// Keeps the endpoint's name on a machine that answers, registers the member as soon as it is listed, and tells of its vote.
 async fn watch(
     facts: &Facts,
     credentials: &Credentials,
@@ -75,6 +85,7 @@ async fn watch(
     registrar: &mut Registrar,
     announced: &Announced,
 ) -> std::convert::Infallible {
+    let mut has_vote = false;
     loop {
         sleep(WATCH_INTERVAL).await;
         if let Some(hosts) = &mut hosts
@@ -82,12 +93,17 @@ async fn watch(
         {
             tracing::warn!("failed to keep the endpoint on a machine that answers: {error:#}");
         }
-        if let (Some(access), false) = (&credentials.etcd, announced.is_set())
+        if let (Some(access), false) = (&credentials.etcd, has_vote)
             && let ClusterView::Listed(members) = etcd::observe(access, peers).await
             && let Some(member) = members.at(&facts.machine.addresses)
         {
-            announced.0.set(true);
-            registrar.member(member.id).await;
+            if !announced.accepted.replace(true) {
+                registrar.member(member.id).await;
+            }
+            has_vote = !member.learner;
+            if has_vote {
+                announced.promoted.notify_one();
+            }
         }
     }
 }

@@ -15,9 +15,10 @@ use crate::model::machine::ids::{MemberId, Nonce};
 use crate::model::machine::local::Local;
 use crate::model::membership::members::Members;
 use crate::model::membership::registration::Registration;
+use crate::model::membership::starting::starting;
 use crate::model::membership::view::ClusterView;
 use crate::model::up::back_off::back_off;
-use crate::model::up::cleanup::{self, CleanUp, clean_up};
+use crate::model::up::cleanup::{self, CleanUp, LeaseAfter, clean_up};
 use crate::node::point::Point;
 use crate::node::reaping::Reaper;
 use crate::node::{former_node, node_name, peers};
@@ -32,14 +33,16 @@ impl UpContext {
     /// last the Node under this machine's name, which no kubelet here can register again by now. A reason to wait if the cluster
     /// does not allow it yet.
     pub(super) async fn clean_up(&mut self, group: &Group, lease: Option<&Nonce>) -> Result<Option<String>> {
-        let cluster = loop {
+        let (cluster, silent_lately) = loop {
             let cluster = self.ask_cluster(&peers::addresses(group, &self.facts.machine.instance)).await;
             self.membership.probe.remember(&cluster);
+            let silent_lately = self.membership.silent_lately(&cluster);
+            let starting = self.starting(&cluster, &silent_lately).await?;
             let machine = &self.facts.machine;
             let access = self.membership.credentials.as_ref().and_then(|(_, credentials)| credentials.etcd.as_ref());
             let recorded = access.map(|access| access.recorded.cluster);
             let (local, data) = (self.local()?, self.data());
-            match clean_up(&machine.instance, &cluster, recorded, &machine.addresses, &local, &data) {
+            match clean_up(&machine.instance, &cluster, recorded, &starting, &machine.addresses, &local, &data) {
                 CleanUp::Wait(needs) => return Ok(Some(needs.to_string())),
                 CleanUp::Remove(stale) => self.remove_own(&cluster, stale).await?,
                 CleanUp::Wipe => {
@@ -49,19 +52,19 @@ impl UpContext {
                         wipe::wipe(&self.kubeadm, documents.data_dir(), documents.cri_socket(), MemberData::Removed)
                             .await;
                     wiped.context(Exit::Kubeadm)?;
-                    break cluster;
+                    break (cluster, silent_lately);
                 }
                 CleanUp::Keep(needed) => return Ok(Some(format!("an operator: {needed}"))),
                 CleanUp::Done => {
                     Point::OwnMemberRemoved.reached();
-                    break cluster;
+                    break (cluster, silent_lately);
                 }
             }
         };
         Point::DiskClean.reached();
         let registrations = self.roll.all_readable().await?;
         let blocking_member = match cleanup::members(&cluster) {
-            Some(members) => self.reap(members, lease, &registrations).await?,
+            Some(members) => self.reap(members, &silent_lately, lease, &registrations).await?,
             None => None,
         };
         self.bury_former_owners(cleanup::members(&cluster), &registrations).await?;
@@ -69,6 +72,14 @@ impl UpContext {
         self.delete_stale_node(&registrations).await?;
         Point::NameFree.reached();
         Ok(blocking_member)
+    }
+
+    /// The voters that are starting, where that matters.
+    async fn starting(&self, cluster: &ClusterView, silent_lately: &[MemberId]) -> Result<Vec<MemberId>> {
+        match cleanup::members(cluster).filter(|members| !members.has_quorum() && !silent_lately.is_empty()) {
+            Some(members) => Ok(starting(silent_lately, members, &self.roll.all_readable().await?)),
+            None => Ok(Vec::new()),
+        }
     }
 
     /// Deletes the Nodes, whatever their names, of machines that had this one's address before, and marks their registrations. Their
@@ -96,6 +107,7 @@ impl UpContext {
     async fn reap(
         &mut self,
         members: &Members,
+        silent_lately: &[MemberId],
         lease: Option<&Nonce>,
         registrations: &[Registration],
     ) -> Result<Option<String>> {
@@ -110,7 +122,7 @@ impl UpContext {
             own: None,
             lease,
         };
-        reaper.reap(members, registrations).await
+        reaper.reap(members, silent_lately, registrations).await
     }
 
     /// Removes the member that an earlier owner of this address has left.
@@ -136,11 +148,13 @@ impl UpContext {
         }
     }
 
-    /// A failed attempt must not leave a member behind: it would block every other join.
+    /// A failed attempt must not leave a member behind: it would block every other join. Without the lease, which was lost or given
+    /// on, nothing is cleaned up here: the next attempt comes soon, takes it again, and begins with that.
     pub(super) async fn after_failure(
         &mut self,
         error: anyhow::Error,
         group: &Group,
+        lease: LeaseAfter,
         deadline: Instant,
     ) -> Result<StepOutcome> {
         if error.downcast_ref::<Exit>().is_some() {
@@ -158,12 +172,20 @@ impl UpContext {
             tracing::error!("join failed: {}", causes(&error).join(": "));
         }
         self.report.registrar.failed(&failed.text).await;
-        let pause = back_off(failures);
-        let reason = format!("another attempt, in about {}, after a failed join: {}", in_words(pause), failed.text);
+        let (back_off, cleans_up) = (back_off(failures), lease.cleans_up());
+        self.membership.next_join = (began && !cleans_up).then(|| Instant::now() + back_off);
+        let pause = if cleans_up || !began { back_off } else { POLL_INTERVAL.min(back_off) };
+        let reason = format!("another attempt, in about {}, after a failed join: {}", in_words(back_off), failed.text);
         let exit = if began { failed.exit } else { Exit::TryAgain };
         if began {
             self.report.failed = Some(failed);
-            self.retry_clean_up(group).await;
+            if cleans_up {
+                self.retry_clean_up(group).await;
+            } else {
+                tracing::warn!(
+                    "what this join has left is cleaned up once this machine has the membership lease again"
+                );
+            }
         }
         Ok(StepOutcome::Wait(Waiting { reason, pause, exit }))
     }

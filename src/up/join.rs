@@ -6,17 +6,22 @@ use super::compare::Settled;
 use super::context::UpContext;
 use super::init::{marker, ready_uid};
 use super::{POLL_INTERVAL, StepOutcome, Waiting, jittered, time_left};
+use crate::bucket::Held;
 use crate::exit::Exit;
 use crate::kube::Client;
 use crate::kubeadm::attempt::Failure;
 use crate::kubeadm::pki;
 use crate::kubeadm::state::{Marker, MarkerStage};
+use crate::model::duration::in_words;
 use crate::model::machine::group::Group;
 use crate::model::machine::ids::{MemberId, Nonce};
 use crate::model::membership::instances::Instances;
+use crate::model::membership::lease::Lease;
 use crate::model::membership::view::ClusterView;
 use crate::model::record::cluster::{ClusterRecord, Published};
 use crate::model::record::view::RecordView;
+use crate::model::up::back_off::back_off;
+use crate::model::up::cleanup::LeaseAfter;
 use crate::model::up::snapshot::Snapshot;
 use crate::model::up::step::Step;
 use crate::node::Facts;
@@ -27,6 +32,7 @@ use crate::node::point::Point;
 use anyhow::{Context, Result, bail, ensure};
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
+use std::pin::Pin;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
@@ -68,10 +74,10 @@ impl UpContext {
             // Nobody's membership changes, so nobody has to queue.
             let attempt = JoinAttempt { record, published, group, nonce: None, announced: &announced, deadline };
             let joined = self.watched_join(attempt).await;
-            return self.ended(joined, group, deadline).await;
+            return self.ended(joined, group, LeaseAfter::Held, deadline).await;
         }
         self.report.stopwatch.enter("waiting for the membership lease");
-        let (mut held, nonce) = match self.queue(&seen.instances).await? {
+        let (held, nonce) = match self.queue(&seen.instances).await? {
             Queued::Mine(held, nonce) => (held, nonce),
             Queued::Wait(reason) => {
                 self.prefetch.begin(&self.facts);
@@ -80,22 +86,28 @@ impl UpContext {
         };
         tracing::info!(lease = %nonce, "this machine holds the membership lease");
         Point::LeaseTaken.reached();
+        let mut lease = Some(*held);
         let joined = {
             let nonce = Some(&nonce);
             let work =
                 self.watched_join(JoinAttempt { record, published, group, nonce, announced: &announced, deadline });
             let mut work = std::pin::pin!(work);
-            match held.while_holding(work.as_mut()).await {
-                Ok(joined) => joined,
-                Err(lost) if announced.is_set() => {
-                    tracing::warn!(%lost, "lost the membership lease after etcd had accepted this machine, going on: etcd serialises");
-                    work.await
-                }
-                Err(lost) => Err(anyhow::Error::from(lost).context("lost the membership lease, starting over")),
+            under_lease(&mut lease, work.as_mut(), &announced).await
+        };
+        let Some(mut held) = lease else {
+            let outcome = self.ended(joined, group, LeaseAfter::GivenOn, deadline).await;
+            Point::LeaseReleased.reached();
+            return outcome;
+        };
+        let outcome = match held.while_holding(self.ended(joined, group, LeaseAfter::Held, deadline)).await {
+            Ok(outcome) => outcome,
+            Err(lost) => {
+                tracing::warn!(%lost, "lost the membership lease while cleaning up, the next attempt goes on with that");
+                self.membership.next_join = Some(Instant::now() + back_off(self.membership.failed_joins));
+                Ok(StepOutcome::Again)
             }
         };
-        let outcome = self.ended(joined, group, deadline).await;
-        release(*held).await;
+        release(held).await;
         Point::LeaseReleased.reached();
         outcome
     }
@@ -122,11 +134,17 @@ impl UpContext {
     }
 
     /// After an attempt the cluster is asked anew. A failed attempt is cleaned up.
-    async fn ended(&mut self, joined: Result<StepOutcome>, group: &Group, deadline: Instant) -> Result<StepOutcome> {
+    async fn ended(
+        &mut self,
+        joined: Result<StepOutcome>,
+        group: &Group,
+        lease: LeaseAfter,
+        deadline: Instant,
+    ) -> Result<StepOutcome> {
         self.membership.probe.forget();
         match joined {
             Ok(outcome) => Ok(outcome),
-            Err(error) => self.after_failure(error, group, deadline).await,
+            Err(error) => self.after_failure(error, group, lease, deadline).await,
         }
     }
 
@@ -154,6 +172,9 @@ impl UpContext {
         }
         if let Some(reason) = self.clean_up(group, nonce).await? {
             return Ok(StepOutcome::Wait(Waiting { reason, pause: POLL_INTERVAL * 2, exit: Exit::Operator }));
+        }
+        if let Some(waiting) = self.too_early() {
+            return Ok(StepOutcome::Wait(waiting));
         }
         // Queueing and cleaning up may have taken the rest of the time. Nothing was begun by now.
         if let Some(waiting) = time_left::too_late(&Step::Join, deadline) {
@@ -220,6 +241,14 @@ impl UpContext {
         Ok(StepOutcome::Again)
     }
 
+    /// The rest of the pause after a failed join that was cleaned up only now.
+    fn too_early(&self) -> Option<Waiting> {
+        let pause = self.membership.next_join?.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())?;
+        let failed = self.report.failed.as_ref()?;
+        let reason = format!("another attempt, in about {}, after a failed join: {}", in_words(pause), failed.text);
+        Some(Waiting { reason, pause, exit: failed.exit })
+    }
+
     /// This machine's member, which etcd must list as a started voter: the exit code of kubeadm does not prove that.
     async fn own_started_voter(&self, peers: &[IpAddr]) -> Result<Option<MemberId>> {
         match self.ask_cluster(peers).await {
@@ -232,6 +261,45 @@ impl UpContext {
             ClusterView::NoQuorum(_) => bail!("etcd has lost its quorum"),
             ClusterView::Unknown { why } => bail!("etcd does not answer: {why}"),
             ClusterView::NotAsked => bail!("etcd was not asked"),
+        }
+    }
+}
+
+/// Carries out a join under the lease, and gives that on as soon as the join changes the membership no more: kubeadm goes on for as long
+/// again, and who comes next may begin meanwhile. `lease` is empty afterwards if it was given on or lost.
+async fn under_lease(
+    lease: &mut Option<Held<Lease>>,
+    mut work: Pin<&mut impl Future<Output = Result<StepOutcome>>>,
+    announced: &Announced,
+) -> Result<StepOutcome> {
+    let Some(held) = lease else { return work.await };
+    let until_vote = async {
+        tokio::select! {
+            biased;
+            joined = work.as_mut() => Some(joined),
+            () = announced.vote() => None,
+        }
+    };
+    match held.while_holding(until_vote).await {
+        Ok(Some(joined)) => joined,
+        Ok(None) => {
+            tracing::info!("etcd has given this machine its vote, the membership lease goes to the next");
+            let given_on = async {
+                if let Some(held) = lease.take() {
+                    release(held).await;
+                }
+                Point::LeaseGivenOn.reached();
+            };
+            tokio::join!(work, given_on).0
+        }
+        Err(lost) if announced.is_set() => {
+            *lease = None;
+            tracing::warn!(%lost, "lost the membership lease after etcd had accepted this machine, going on: etcd serialises");
+            work.await
+        }
+        Err(lost) => {
+            *lease = None;
+            Err(anyhow::Error::from(lost).context("lost the membership lease, starting over"))
         }
     }
 }

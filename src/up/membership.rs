@@ -1,9 +1,10 @@
 //! What one `up` holds for the membership of etcd: the queue for the lease, credentials, and the cluster's last answers.
 
 use crate::aws::store::Store;
-use crate::model::machine::ids::{ClaimId, InstanceId};
+use crate::model::machine::ids::{ClaimId, InstanceId, MemberId};
 use crate::model::membership::members::Members;
 use crate::model::membership::registration::Registration;
+use crate::model::membership::starting::Silences;
 use crate::model::membership::view::ClusterView;
 use crate::node::Facts;
 use crate::node::api_servers::ApiServers;
@@ -28,6 +29,11 @@ pub struct Membership {
     pub(super) api_servers: ApiServers,
     /// How many joins have failed in this run after kubeadm was started.
     pub(super) failed_joins: u32,
+    /// Before then no other attempt begins: what the last one has left is cleaned up at once.
+    pub(super) next_join: Option<Instant>,
+    /// Since when voters have been silent, counted from `began`.
+    silences: Silences,
+    began: Instant,
     /// Whether versions and documents were compared with the cluster.
     pub(super) compared: bool,
     /// The versions of this machine's programs, once they were asked.
@@ -46,9 +52,22 @@ impl Membership {
             probe: Probe::default(),
             api_servers: ApiServers::new(facts.cluster.host.clone(), facts.cluster.port, facts.api_port()),
             failed_joins: 0,
+            next_join: None,
+            silences: Silences::default(),
+            began: Instant::now(),
             compared: false,
             own_versions: None,
             leaving_unit: LeavingUnit::default(),
+        }
+    }
+
+    /// Which voters of the cluster, as it was just seen, have been silent only lately.
+    pub(super) fn silent_lately(&mut self, cluster: &ClusterView) -> Vec<MemberId> {
+        match cluster {
+            ClusterView::Listed(members) => self.silences.young(members, self.began.elapsed()),
+            ClusterView::NoQuorum(_) | ClusterView::Unknown { .. } | ClusterView::NotAsked | ClusterView::External => {
+                Vec::new()
+            }
         }
     }
 }

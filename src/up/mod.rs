@@ -255,7 +255,10 @@ async fn look(context: &mut UpContext) -> Result<(Snapshot, Step)> {
     context.report.stopwatch.enter(LOOK);
     let mut seen = context.observe().await?;
     let mut step = decide(&seen, context.policy());
-    if step.wants_anew(context.membership.probe.evidence_reused) {
+    // Whoever has just been promoted may have said only now that it joins.
+    let newcomers = matches!(step, Step::Wait(Wait::Voters { .. })) && !seen.silent_lately.is_empty();
+    let reused = context.membership.probe.evidence_reused;
+    if step.wants_anew(reused) || newcomers && reused {
         context.membership.probe.forget_evidence();
         seen = context.observe().await?;
         step = decide(&seen, context.policy());

@@ -58,6 +58,7 @@ impl UpContext {
         let view = self.group.look(&others, self.facts.settings.expected_size).await?;
         let api_servers = self.api_servers(&record, &view);
         let cluster = self.cluster(&record, &local, &view).await?;
+        let silent_lately = self.membership.silent_lately(&cluster);
         let arn = view.group.as_ref().map(|group| group.arn.as_str()).unwrap_or_default();
         let identity = self.facts.identity(arn);
         let may_restore = is_candidate(&view, &self.facts.machine.instance)
@@ -87,6 +88,7 @@ impl UpContext {
             snapshot,
             api_servers,
             cluster,
+            silent_lately,
         })
     }
 

@@ -84,6 +84,7 @@ impl Model for Small {
             Property::always(Rule::ALL[27].name(), keeps::<27>),
             Property::always(Rule::ALL[28].name(), keeps::<28>),
             Property::always(Rule::ALL[29].name(), keeps::<29>),
+            Property::always(Rule::ALL[30].name(), keeps::<30>),
             Property::always("5: what was published exists", |_, world: &World| world.published_exists()),
             Property::always("6: every fair end is well", |model: &Small, world: &World| model.ends_well(world)),
         ]

@@ -1,7 +1,7 @@
 //! The sixth rule: after the faults have ceased, all must end well. Machines take turns, all clocks run alike, late writes have
 //! landed, frozen machines are thawed, every machine serves again, systemd restarts `up`, and the group replaces lost machines.
 
-use crate::world::{Action, At, Budget, Kubeadm, Life, Listed, Luck, Machine, Rule, Slot, Up, World};
+use crate::world::{Action, At, Budget, Kubeadm, Life, Listed, Luck, Machine, Rule, Slot, Stage, Up, World};
 
 /// How many turns all machines get until all must be well, five seconds each: several times the longest wait.
 pub const TURNS: usize = 400;
@@ -118,8 +118,9 @@ fn end_hooks(world: &mut World, on_action: &mut impl FnMut(&Action, &World)) {
             if world.must_be_out(slot) || world.is_stopped_voter(slot) {
                 world.breaks(Rule::Stays);
             }
-            // Its agent reads the record as well: nobody starts an `up` here.
-            if world.is_past(slot) && world.machine(slot).runs().is_some() {
+            // Its agent reads the record as well: nobody starts an `up` here. What a join has left that came to nothing serves nobody.
+            let is_member = world.machine(slot).disk.marker.is_some_and(|marker| marker.stage == Stage::Member);
+            if world.is_past(slot) && is_member && world.machine(slot).runs().is_some() {
                 world.breaks(Rule::SetAside);
             }
             happen(world, Action::Terminate(slot), on_action);
@@ -140,6 +141,10 @@ fn take_turn(world: &mut World, slot: Slot, restart: bool, on_action: &mut impl 
     if machine.life != Life::Running {
         return;
     }
+    if world.may_say_its_name(slot) {
+        happen(world, Action::Serve(slot), on_action);
+    }
+    let machine = world.machine(slot);
     if machine.listed == Listed::Ending {
         if world.may_end_up(slot) {
             happen(world, Action::EndUp(slot), on_action);

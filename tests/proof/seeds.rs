@@ -38,7 +38,7 @@ impl Chance {
 fn weight(action: &Action, stormy: u64) -> u64 {
     match action {
         Action::Step(_, Luck::Fine) | Action::Renew(_, Luck::Fine) => 400,
-        Action::Kubeadm(_, Luck::Fine) | Action::Watch(_) => 200,
+        Action::Kubeadm(_, Luck::Fine) | Action::Watch(_) | Action::Serve(_) => 200,
         Action::Step(..) | Action::Renew(..) | Action::Kubeadm(..) => 10 * stormy,
         Action::Tick(_) => 600,
         Action::Start(_) => 60,

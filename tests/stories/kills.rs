@@ -220,6 +220,8 @@ fn everywhere_in(plan: WorldPlan, role: &str, tell: impl Fn(&World, &Scene) -> R
         // Beside those that only a restore has: those of an init that lie around the claim, kubeadm and the flip.
         points.extend(["claim-sent", "init-started", "flip-due", "flip-sent", "flip-answered"].map(str::to_owned));
     }
+    // Told by a story of its own, in which a new voter serves its clients late: a join may end before that is seen.
+    points.retain(|point| point != "lease-given-on");
     ensure!(points.len() >= 10, "the program lists too few points for a {role}: {points:?}");
     let kills = std::env::var("KILLS").unwrap_or_default();
     let scenes = points.into_iter().enumerate().filter_map(|(at, point)| {

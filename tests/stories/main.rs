@@ -40,6 +40,7 @@ mod objects;
 mod older_records;
 mod operator;
 mod other_clusters;
+mod overlaps;
 mod own_things;
 mod quorum;
 mod renewing;

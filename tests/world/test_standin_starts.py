@@ -221,6 +221,7 @@ def test_an_etcd_may_serve_its_clients_later_than_it_starts(tmp_path, seconds, s
         if serves:
             wait(lambda: _listens("127.0.0.1", port), "its clients' port")
         assert _listens("127.0.0.1", port) == serves
+        wait(lambda: late.is_unpublished("127.0.0.1", port) != serves, "the sign that it has not published itself")
     finally:
         process.terminate()
         process.wait()

@@ -83,6 +83,13 @@ impl Members {
         self.answering() >= self.quorum()
     }
 
+    /// Whether a new member may come, by a list that was read through a quorum: enough voters answer, or those that do not are
+    /// [starting](super::starting). None of these counts as answering: without it no removal is allowed that needs it.
+    #[must_use]
+    pub fn may_grow(&self, starting: &[MemberId]) -> bool {
+        self.has_quorum() || self.voters().all(|member| member.answers || starting.contains(&member.id))
+    }
+
     /// How many answering voters can be lost before writes stop.
     #[must_use]
     pub fn fault_tolerance(&self) -> usize {
@@ -210,6 +217,24 @@ mod tests {
                 (quorum, has, tolerance),
                 "{pattern}"
             );
+        }
+    }
+
+    #[test]
+    fn who_is_starting_keeps_no_newcomer_out() {
+        // (list, who is starting, whether it may grow)
+        let rows: [(&str, &[u64], bool); 7] = [
+            ("VVv", &[], true),
+            ("Vv", &[], false),
+            ("Vv", &[2], true),
+            ("Vvv", &[2], false),
+            ("Vvv", &[2, 3], true),
+            ("Vv", &[1], false),
+            ("VL", &[], true),
+        ];
+        for (pattern, starting, expected) in rows {
+            let starting: Vec<MemberId> = starting.iter().map(|id| MemberId(*id)).collect();
+            assert_eq!(members(pattern).may_grow(&starting), expected, "{pattern} {starting:?}");
         }
     }
 

@@ -9,6 +9,7 @@
 //! | [`member_name`] | how a member is named in messages |
 //! | [`view`] | the membership as one machine could learn it |
 //! | [`certainty`] | which etcd a list belongs to, and what it is worth |
+//! | [`starting`] | which voters are on their way |
 //! | [`data`] | whether data of a member may be deleted |
 //! | [`lease`] | the membership lease: the queue of those who want to change it |
 //! | [`registration`] | what each machine says about itself |
@@ -32,4 +33,5 @@ mod phase;
 pub mod reaping;
 pub mod record_schema;
 pub mod registration;
+pub mod starting;
 pub mod view;

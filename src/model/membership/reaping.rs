@@ -5,7 +5,7 @@
 //! an operator.
 
 use crate::model::machine::group::Ec2State;
-use crate::model::machine::ids::{InstanceId, Nonce};
+use crate::model::machine::ids::{InstanceId, MemberId, Nonce};
 use crate::model::membership::instances::{Instances, Presence};
 use crate::model::membership::members::{Member, Members};
 use crate::model::membership::registration::Registration;
@@ -93,15 +93,18 @@ pub fn plan(input: &ReapInput<'_>) -> Vec<(Member, ReapVerdict)> {
 }
 
 /// A member because of which etcd would refuse a new one after the plan was carried out: a voter that does not answer, or a
-/// learner.
+/// learner. A voter that is [starting](super::starting) keeps nobody out: etcd takes a member beside it a few seconds after it came, and
+/// kubeadm asks until then.
 #[must_use]
-pub fn blocking_member(judged: &[(Member, ReapVerdict)]) -> Option<&(Member, ReapVerdict)> {
+pub fn blocking_member<'a>(
+    judged: &'a [(Member, ReapVerdict)],
+    starting: &[MemberId],
+) -> Option<&'a (Member, ReapVerdict)> {
     judged.iter().rev().find(|(member, verdict)| match verdict {
         ReapVerdict::Remove(_) => false,
         ReapVerdict::Keep(KeepReason::Answers | KeepReason::Own) => member.learner,
-        ReapVerdict::Keep(
-            KeepReason::Unexplained | KeepReason::NotGone(_) | KeepReason::AddressLives(_) | KeepReason::Quorum,
-        ) => true,
+        ReapVerdict::Keep(KeepReason::NotGone(_)) => member.learner || !starting.contains(&member.id),
+        ReapVerdict::Keep(KeepReason::Unexplained | KeepReason::AddressLives(_) | KeepReason::Quorum) => true,
     })
 }
 

@@ -32,6 +32,24 @@ pub enum CleanUp {
     Done,
 }
 
+/// What has become of the membership lease by the end of an attempt to join.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LeaseAfter {
+    /// This machine holds it, or there is none, because etcd is external.
+    Held,
+    /// It was given on when etcd had given this machine its vote, or it was lost: others may be changing the membership.
+    GivenOn,
+}
+
+impl LeaseAfter {
+    /// Whether what a failed attempt has left is cleaned up at once. Otherwise the next attempt begins with that, under the lease: two
+    /// machines that change the membership at once could each count on the other's voter.
+    #[must_use]
+    pub fn cleans_up(self) -> bool {
+        self == Self::Held
+    }
+}
+
 /// What cleaning up needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Needs {
@@ -49,7 +67,8 @@ pub enum Needs {
     },
 }
 
-/// Decides on what the cluster, whose etcd has this ID, has just said and what lies on the disk. The machine is no member, so
+/// Decides on what the cluster, whose etcd has this ID, has just said, which of its voters are
+/// [starting](crate::model::membership::starting), and what lies on the disk. The machine is no member, so
 /// whoever is listed at its address is a member that it once was, or a dead machine that had the address before: nobody else
 /// in the network can have it.
 #[must_use]
@@ -57,12 +76,13 @@ pub fn clean_up(
     me: &InstanceId,
     cluster: &ClusterView,
     cluster_id: Option<EtcdClusterId>,
+    starting: &[MemberId],
     addresses: &[IpAddr],
     local: &Local,
     data: &EtcdData,
 ) -> CleanUp {
     let members = match cluster {
-        ClusterView::Listed(members) if members.has_quorum() => members,
+        ClusterView::Listed(members) if members.may_grow(starting) => members,
         ClusterView::External => return without_list(local),
         ClusterView::Listed(members) => return CleanUp::Wait(Needs::Voters { silent: members.silent() }),
         ClusterView::NoQuorum(_) => return CleanUp::Wait(Needs::Quorum),
@@ -176,9 +196,17 @@ mod tests {
             (ClusterView::NotAsked, answer("it has not been asked yet"), answer("it has not been asked yet")),
         ];
         for (cluster, half, fresh) in rows {
-            assert_eq!(clean_up(&me, &cluster, ETCD, &mine, &half_made, &EtcdData::Nothing), half, "{cluster:?}");
-            assert_eq!(clean_up(&me, &cluster, ETCD, &mine, &Local::Fresh, &EtcdData::Nothing), fresh, "{cluster:?}");
+            let next = |local| clean_up(&me, &cluster, ETCD, &[], &mine, local, &EtcdData::Nothing);
+            assert_eq!((next(&half_made), next(&Local::Fresh)), (half, fresh), "{cluster:?}");
             assert_eq!(members(&cluster).is_some(), matches!(cluster, ClusterView::Listed(_)), "{cluster:?}");
+        }
+        // A voter that is starting holds nobody up, and this machine's own goes, when it is that.
+        let rows = [(2, CleanUp::Wipe), (3, CleanUp::Remove(MemberId(3)))];
+        for (starting, expected) in rows {
+            let cluster = ClusterView::Listed(listed(&[(1, true), (starting, false)]));
+            let starting = [MemberId(starting.into())];
+            let next = clean_up(&me, &cluster, ETCD, &starting, &mine, &half_made, &EtcdData::Nothing);
+            assert_eq!(next, expected, "{cluster:?}");
         }
     }
 
@@ -206,7 +234,7 @@ mod tests {
         ];
         for (owner, member, cluster, expected) in rows {
             assert_eq!(
-                clean_up(&id(3), &cluster, ETCD, &mine, &of(owner), &data(member)),
+                clean_up(&id(3), &cluster, ETCD, &[], &mine, &of(owner), &data(member)),
                 expected,
                 "{owner} {member} {cluster:?}"
             );
@@ -256,6 +284,11 @@ mod tests {
             };
             assert_eq!(former(&Members(vec![own])), 0, "its member is listed: {owner} {octet} {phase:?}");
         }
+    }
+
+    #[test]
+    fn whoever_has_given_the_lease_on_takes_it_again_before_it_cleans_up() {
+        assert!(LeaseAfter::Held.cleans_up() && !LeaseAfter::GivenOn.cleans_up());
     }
 
     #[test]

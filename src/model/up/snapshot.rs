@@ -3,7 +3,7 @@
 use crate::model::machine::defect::Defect;
 use crate::model::machine::etcd_data::EtcdData;
 use crate::model::machine::group::Group;
-use crate::model::machine::ids::{ClaimId, InstanceId};
+use crate::model::machine::ids::{ClaimId, InstanceId, MemberId};
 use crate::model::machine::local::Local;
 use crate::model::membership::instances::Instances;
 use crate::model::membership::registration::Registration;
@@ -118,4 +118,6 @@ pub struct Snapshot {
     pub watched_for: Duration,
     /// The cluster.
     pub cluster: ClusterView,
+    /// Which of its voters have been silent [only lately](crate::model::membership::starting::Silences::young).
+    pub silent_lately: Vec<MemberId>,
 }

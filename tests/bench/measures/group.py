@@ -15,12 +15,18 @@ from ..figure import Figure
 from ..plan import Plan
 
 ABOUT = """So many machines boot at once, until `kubeboot up` has ended on all, and the recipe (`tests/bench/recipe/grow.sh`, three runs at most) beside it. The stand-in for
-kubeadm is made to last about as long as the real one did: 8 s for an init, 13 s for a join, of which the first two change
-the members of etcd. A series of whole joins is what one init and a join for each other machine take one after the other."""
+kubeadm is made to last about as long as the real one did: 8 s for an init, 13 s for a join. Of a join, etcd adds the member after one second,
+makes it a voter after three and serves its clients after ten; the next member is added when the one before has been connected for five seconds.
+A series of whole joins is what one init and a join for each other machine take one after the other."""
 
 SIZES = (1, 3, 5, 7)
-# What is added to the stand-in's own init and join, in seconds, so that they last as long as on real machines.
-REAL = {"init": {"after": "wait-control-plane", "seconds": 6.6}, "join": {"after": "etcd-join", "seconds": 12.4}}
+# What is added to the stand-in's own init and join, in seconds, so that they last as long as on real machines: a new member's etcd starts
+# one second after the join, is a voter two later, and serves its clients seven after that.
+REAL = {
+    "init": {"after": "wait-control-plane", "seconds": 6.6},
+    "join": [{"after": "control-plane-prepare", "seconds": 0.4}, {"after": "etcd-join/start", "seconds": 2.0}, {"after": "control-plane-join", "seconds": 2.0}],
+}
+ETCD_LATE = "9"
 SECONDS, SECONDS_PER_NODE = 120.0, 60.0
 RECIPE_RUNS = 3
 PLOT = "From a full group to a control plane: time"
@@ -68,7 +74,7 @@ def compared(size: int, runs: list[Run], theirs: list[float]) -> Iterator[Figure
 
 def grown(size: int) -> Run:
     """One group by kubeboot. Raises RuntimeError if it did not become one control plane."""
-    with worlds.world(nodes=size, up=False) as folder:
+    with worlds.world(nodes=size, up=False, env=late()) as folder:
         slow(folder, size)
         ask(folder, "run")
         worlds.until_up(folder, seconds=SECONDS + SECONDS_PER_NODE * size)
@@ -91,11 +97,16 @@ def lasted(commands: list[dict]) -> tuple[float, list[float]]:
 
 def by_recipe(size: int) -> float:
     """Seconds of one group by the recipe; infinite if it did not become one of voters alone, for nobody tries again there."""
-    with worlds.world(nodes=size, up=False, visible=recipe.VISIBLE) as folder:
+    with worlds.world(nodes=size, up=False, visible=recipe.VISIBLE, env=late()) as folder:
         slow(folder, size)
         took, failed = recipe.grow(folder, SECONDS + SECONDS_PER_NODE * size)
         voters = [node for node in look(folder) if node.voter and node.voters_known == size]
     return took if not failed and len(voters) == size else math.inf
+
+
+def late() -> dict[str, str]:
+    """The environment in which a new voter's etcd serves its clients as late as the real one."""
+    return {"STANDIN_ETCD_LATE": ETCD_LATE}
 
 
 def slow(folder: Path, size: int) -> None:

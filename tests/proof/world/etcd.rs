@@ -17,6 +17,11 @@ impl World {
         mem.started && self.server(birth, mem).is_some()
     }
 
+    /// Whether this member runs and so votes, whether or not it answers its clients yet.
+    pub fn runs(&self, birth: Birth, mem: &Mem) -> bool {
+        self.server(birth, mem).is_some()
+    }
+
     /// The machine on which this member runs, if it does.
     pub fn server(&self, birth: Birth, mem: &Mem) -> Option<Slot> {
         self.slots().find(|slot| {
@@ -29,13 +34,14 @@ impl World {
         self.clusters.get(&birth).map_or(&[], |cluster| cluster.mems.as_slice())
     }
 
-    pub fn answering(&self, birth: Birth) -> usize {
-        self.members(birth).iter().filter(|mem| !mem.learner && self.answers(birth, mem)).count()
+    /// The voters that run.
+    pub fn running(&self, birth: Birth) -> usize {
+        self.members(birth).iter().filter(|mem| !mem.learner && self.runs(birth, mem)).count()
     }
 
     pub fn has_quorum(&self, birth: Birth) -> bool {
         let voters = self.members(birth).iter().filter(|mem| !mem.learner).count();
-        voters > 0 && self.answering(birth) > voters / 2
+        voters > 0 && self.running(birth) > voters / 2
     }
 
     /// The list with who answers, as a machine gets it that may fail to reach one of them.
@@ -51,7 +57,11 @@ impl World {
         let cluster = self.clusters.get(&data.birth)?;
         let mut list = self.probe(data.birth, luck);
         let own = list.iter().position(|(mem, _)| mem.id == data.member);
-        let here = own.is_some_and(|at| list[at].0.addr == machine.addr && list[at].0.started);
+        if own.is_some_and(|at| list[at].0.addr == machine.addr && !list[at].0.started) {
+            // It opens its port when it says its name.
+            return None;
+        }
+        let here = own.is_some_and(|at| list[at].0.addr == machine.addr);
         // Whoever has lost the others answers from memory; one that is alone by its own list has nobody to lose.
         let reads = if list.len() == 1 { own.is_some() } else { here && self.has_quorum(data.birth) };
         if own.is_none() {
@@ -114,7 +124,8 @@ impl World {
     }
 
     /// The next step of a kubeadm. What etcd refuses: a second learner, and any new member while a voter does not answer
-    /// (strict reconfiguration check); everything without a quorum.
+    /// (strict reconfiguration check); everything without a quorum. A new voter votes at once, and answers when it has said its name: then
+    /// kubeadm ends.
     pub fn step_kubeadm(&mut self, slot: Slot, luck: Luck) {
         self.machine_mut(slot).credentials = true;
         let fails = luck == Luck::Fails || self.machine(slot).unfit;
@@ -148,7 +159,7 @@ impl World {
             }
             Kubeadm::Add(claim) => {
                 let members = self.members(claim);
-                let refused = members.iter().any(|mem| mem.learner || mem.addr == addr || !self.answers(claim, mem));
+                let refused = members.iter().any(|mem| mem.learner || mem.addr == addr || !self.runs(claim, mem));
                 if fails || refused || !self.has_quorum(claim) || !self.reaches(slot, claim) {
                     Kubeadm::Ended { well: false, announced: false }
                 } else {
@@ -172,7 +183,7 @@ impl World {
                 self.place(slot, Manifest::Join, Data { birth: claim, claim, at, member: id });
                 let known = self.has_quorum(claim)
                     && self.reaches(slot, claim)
-                    && self.member_mut(claim, id).map(|mem| mem.started = true).is_some();
+                    && self.members(claim).iter().any(|mem| mem.id == id);
                 if known && !fails {
                     Kubeadm::Promote(claim, id)
                 } else {
@@ -186,11 +197,33 @@ impl World {
                     && self.member_mut(claim, id).map(|mem| mem.learner = false).is_some();
                 if well {
                     self.committed(claim);
+                    Kubeadm::Serve(claim, id)
+                } else {
+                    Kubeadm::Ended { well: false, announced: true }
                 }
-                Kubeadm::Ended { well, announced: true }
             }
+            Kubeadm::Serve(..) => Kubeadm::Ended { well: !fails && self.says_its_name(slot), announced: true },
         };
         self.machine_mut(slot).kubeadm = next;
+    }
+
+    /// Whether the etcd on this machine is a voter without a name.
+    pub fn is_nameless(&self, slot: Slot) -> bool {
+        self.machine(slot).runs().is_some_and(|data| {
+            let is_it = |mem: &Mem| mem.id == data.member && !mem.learner && !mem.started;
+            self.has_quorum(data.birth)
+                && self.members(data.birth).iter().any(|mem| is_it(mem) && self.server(data.birth, mem) == Some(slot))
+        })
+    }
+
+    /// A voter's etcd says its name, and opens its port to clients. Whether it has done so by now.
+    pub fn says_its_name(&mut self, slot: Slot) -> bool {
+        let Some(data) = self.machine(slot).runs() else { return false };
+        if self.is_nameless(slot) {
+            self.committed(data.birth);
+            self.member_mut(data.birth, data.member).expect("it is listed").started = true;
+        }
+        self.members(data.birth).iter().any(|mem| mem.id == data.member && mem.started)
     }
 
     fn member_mut(&mut self, claim: Claim, id: u8) -> Option<&mut Mem> {
@@ -216,7 +249,7 @@ impl World {
                 probed.0.iter().find(|mem| mem.id == member_id(claim, task.id)).expect("it was listed").clone();
             let fresh: Vec<_> = self.members(claim).iter().map(|mem| (*mem, false)).collect();
             let fresh = real(claim, &fresh).answering_as(&probed);
-            task.had_vote = fresh.0.iter().any(|mem| mem.id == judged.id && mem.is_started_voter());
+            task.had_vote = fresh.0.iter().any(|mem| mem.id == judged.id && !mem.learner);
             let rest: Vec<_> = fresh.voters().filter(|mem| mem.id != judged.id).collect();
             let short = rest.iter().filter(|mem| mem.answers).count() < rest.len() / 2 + 1;
             match fresh.removal(&judged) {
@@ -231,6 +264,10 @@ impl World {
             }
             return;
         }
+        // Whoever has lost it, and does not know it yet, is excepted.
+        if task.own && self.up(slot).lease.is_none() {
+            self.breaks(Rule::OwnLease);
+        }
         self.commit_removal(slot, claim, &task);
         self.removed(slot, task);
     }
@@ -238,11 +275,11 @@ impl World {
     /// etcd commits a removal. The rules are about this moment.
     pub fn commit_removal(&mut self, slot: Slot, claim: Claim, task: &Task) {
         let Some(mem) = self.members(claim).iter().find(|mem| mem.id == task.id).copied() else { return };
-        let before = (self.answering(claim), self.members(claim).iter().filter(|mem| !mem.learner).count());
+        let before = (self.running(claim), self.members(claim).iter().filter(|mem| !mem.learner).count());
         let rest = before.1 - usize::from(!mem.learner);
-        let active = before.0 - usize::from(!mem.learner && self.answers(claim, &mem));
+        let active = before.0 - usize::from(!mem.learner && self.runs(claim, &mem));
         // etcd's own check: an active voter goes only if the others suffice.
-        if !mem.learner && self.answers(claim, &mem) && active < rest / 2 + 1 {
+        if !mem.learner && self.runs(claim, &mem) && active < rest / 2 + 1 {
             return;
         }
         // etcd has no conditional removal, so a learner that gets its vote after the last list is excepted.

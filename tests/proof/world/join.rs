@@ -10,9 +10,10 @@ use kubeboot::model::machine::ids::MemberId;
 use kubeboot::model::machine::local::Local;
 use kubeboot::model::membership::lease::{Lease, LeaseHolder, Turn, turn};
 use kubeboot::model::membership::reaping::{ReapInput, ReapVerdict, RemovalReason, blocking_member, plan};
+use kubeboot::model::membership::starting::{Silences, starting};
 use kubeboot::model::membership::view::ClusterView;
 use kubeboot::model::record::conditional_write::{self, Written};
-use kubeboot::model::up::cleanup::{CleanUp, clean_up};
+use kubeboot::model::up::cleanup::{CleanUp, LeaseAfter, clean_up};
 
 impl World {
     pub fn step_join(&mut self, slot: Slot, at: At, luck: Luck) {
@@ -61,7 +62,7 @@ impl World {
                 let Kubeadm::Ended { well, announced } = self.machine(slot).kubeadm else { return };
                 self.machine_mut(slot).kubeadm = Kubeadm::None;
                 self.up_mut(slot).announced |= announced;
-                self.go(slot, if well { At::Verify } else { At::CleanUp { failed: true } });
+                self.go(slot, if well { At::Verify } else { self.after_failure(slot) });
             }
             At::Verify => {
                 let addresses = [address(self.machine(slot).addr)];
@@ -69,20 +70,14 @@ impl World {
                     ClusterView::Listed(list) => list.at(&addresses).is_some_and(|mem| mem.is_started_voter()),
                     _ => false,
                 };
-                self.go(slot, if here { At::MarkJoined } else { At::CleanUp { failed: true } });
+                self.go(slot, if here { At::MarkJoined } else { self.after_failure(slot) });
             }
             At::MarkJoined => {
                 self.mark_claim(slot, claim, Stage::Member);
                 self.go(slot, At::Release);
             }
             At::Release => {
-                let held = self.up_mut(slot).lease.take();
-                if let Some((lea, _)) = held {
-                    let last = Body::Lease(Lea::of(&lea.real().released()));
-                    let before = Body::Lease(lea);
-                    let over = Condition::of(&conditional_write::Condition::Unchanged(before.etag()), Some(&before));
-                    self.send(slot, &last, &over, luck);
-                }
+                self.give_back(slot, luck);
                 self.go(slot, At::Look);
             }
             At::Keep => {
@@ -181,21 +176,34 @@ impl World {
         }
     }
 
-    /// The lease is lost: before the member was announced all is stopped, after it the join goes on.
+    /// The lease is lost: once the member was announced the join goes on; anything else is stopped, and left to the next attempt.
     pub fn lease_lost(&mut self, slot: Slot) {
         self.up_mut(slot).lease = None;
-        if self.up(slot).announced {
+        let joins = matches!(self.up(slot).at, At::JoinWait | At::Verify | At::MarkJoined);
+        if joins && self.up(slot).announced {
             return;
         }
         self.machine_mut(slot).kubeadm = Kubeadm::None;
         self.after_error(slot, false);
     }
 
-    /// An attempt has failed: what it began is cleaned up; a clean-up that fails is left to the next attempt.
+    /// An attempt has failed: what it began is cleaned up under the lease that it holds; a clean-up that fails is left to the next attempt.
     pub fn after_error(&mut self, slot: Slot, while_cleaning_up: bool) {
         let began = matches!(self.local(slot), Local::HalfMade { .. });
-        let at = if began && !while_cleaning_up { At::CleanUp { failed: true } } else { At::Release };
+        let at = if began && !while_cleaning_up { self.after_failure(slot) } else { At::Release };
         self.go(slot, at);
+    }
+
+    /// What follows a failed attempt. Whoever has given the lease on, or lost it, takes it again first.
+    fn after_failure(&self, slot: Slot) -> At {
+        let lease = if self.up(slot).lease.is_some() { LeaseAfter::Held } else { LeaseAfter::GivenOn };
+        if lease.cleans_up() { At::CleanUp { failed: true } } else { At::Release }
+    }
+
+    /// The voters that are starting, by the registrations as they are now.
+    fn starting(&self, cluster: &ClusterView) -> Vec<MemberId> {
+        let ClusterView::Listed(members) = cluster else { return Vec::new() };
+        starting(&silent_lately(cluster), members, &self.registrations())
     }
 
     fn clean_up(&mut self, slot: Slot, claim: u8, failed: bool, luck: Luck) {
@@ -203,7 +211,8 @@ impl World {
         let addresses = [address(self.machine(slot).addr)];
         let aim = self.up(slot).aim.as_ref().map(super::Rec::real);
         let etcd = aim.as_ref().and_then(|record| record.published()?.etcd_cluster_id);
-        let at = match clean_up(&id(slot), &cluster, etcd, &addresses, &self.local(slot), &self.data(slot)) {
+        let starting = self.starting(&cluster);
+        let at = match clean_up(&id(slot), &cluster, etcd, &starting, &addresses, &self.local(slot), &self.data(slot)) {
             CleanUp::Wait(_) | CleanUp::Keep(_) => At::Release,
             CleanUp::Remove(id) => At::Remove {
                 task: Box::new(Task {
@@ -230,8 +239,9 @@ impl World {
 
     fn reap(&mut self, slot: Slot, claim: u8, failed: bool, luck: Luck) {
         let (cluster, probed) = self.ask_aim(slot, luck);
+        let starting = self.starting(&cluster);
         let members = match cluster {
-            ClusterView::Listed(members) if members.has_quorum() => members,
+            ClusterView::Listed(members) => members,
             _ => return self.after_error(slot, failed),
         };
         let (me, registrations, instances) = (id(slot), self.registrations(), self.instances(slot));
@@ -267,7 +277,7 @@ impl World {
             id: 0,
             owner: None,
             rest,
-            blocked: blocking_member(&judged).is_some(),
+            blocked: blocking_member(&judged, &starting).is_some(),
             failed,
             own: false,
             had_vote: false,
@@ -310,6 +320,21 @@ impl World {
         if let Some(mem) = self.members(claim).iter().find(|mem| mem.addr == addr).copied() {
             self.up_mut(slot).announced = true;
             self.register(slot, Luck::Fine, |reg| reg.member = Some(mem.id));
+            // From here on its join changes the membership no more.
+            if !mem.learner {
+                self.give_back(slot, Luck::Fine);
+            }
+        }
+    }
+
+    /// Gives the lease back, or on.
+    fn give_back(&mut self, slot: Slot, luck: Luck) {
+        let held = self.up_mut(slot).lease.take();
+        if let Some((lea, _)) = held {
+            let last = Body::Lease(Lea::of(&lea.real().released()));
+            let before = Body::Lease(lea);
+            let over = Condition::of(&conditional_write::Condition::Unchanged(before.etag()), Some(&before));
+            self.send(slot, &last, &over, luck);
         }
     }
 
@@ -319,7 +344,25 @@ impl World {
         let addr = self.machine(slot).addr;
         up.at == At::JoinWait
             && self.has_quorum(claim)
-            && self.members(claim).iter().any(|mem| mem.addr == addr && up.reg.member != Some(mem.id))
+            && self
+                .members(claim)
+                .iter()
+                .any(|mem| mem.addr == addr && (up.reg.member != Some(mem.id) || !mem.learner && up.lease.is_some()))
+    }
+
+    /// Whether a voter's etcd may say its name while no kubeadm waits for it.
+    pub fn may_say_its_name(&self, slot: Slot) -> bool {
+        !matches!(self.machine(slot).kubeadm, Kubeadm::Promote(..) | Kubeadm::Serve(..)) && self.is_nameless(slot)
+    }
+}
+
+/// The voters that have been silent only lately. Here every silent one is, however long it has been: no rule may depend on time.
+pub fn silent_lately(cluster: &ClusterView) -> Vec<MemberId> {
+    match cluster {
+        ClusterView::Listed(members) => Silences::default().young(members, secs(0)),
+        ClusterView::NoQuorum(_) | ClusterView::Unknown { .. } | ClusterView::NotAsked | ClusterView::External => {
+            Vec::new()
+        }
     }
 }
 

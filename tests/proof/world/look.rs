@@ -244,6 +244,7 @@ impl World {
                 cluster = self.ask(slot, &Rec::of(record), luck).0;
             }
         }
+        let silent_lately = super::join::silent_lately(&cluster);
         let asked = self.up_mut(slot).asked.take().filter(|_| claimable && group.is_some());
         let up = self.up(slot);
         let seen = Snapshot {
@@ -278,6 +279,7 @@ impl World {
                 ApiServerProbe::Answered((answers != Answers::Nobody).then_some(at).into_iter().collect())
             }),
             cluster,
+            silent_lately,
         };
         let policy = Policy {
             expected_size: None,

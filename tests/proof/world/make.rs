@@ -264,8 +264,7 @@ impl World {
 pub fn under_lease(at: &At) -> bool {
     match at {
         At::JoinLook | At::Register | At::JoinMark | At::JoinRun | At::JoinWait | At::Verify | At::MarkJoined => true,
-        At::CleanUp { failed } | At::CleanWipe { failed, .. } | At::Reap { failed } => !failed,
-        At::Remove { task, .. } | At::Forget { task } => !task.failed,
+        At::CleanUp { .. } | At::CleanWipe { .. } | At::Reap { .. } | At::Remove { .. } | At::Forget { .. } => true,
         _ => false,
     }
 }

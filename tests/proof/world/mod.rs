@@ -154,6 +154,7 @@ pub struct Mem {
     pub slot: Slot,
     pub addr: u8,
     pub learner: bool,
+    /// Whether it has said its name: until then a voter votes, and answers no client.
     pub started: bool,
 }
 
@@ -226,6 +227,8 @@ pub enum Kubeadm {
     Add(Claim),
     Start(Claim, u8),
     Promote(Claim, u8),
+    /// It waits until the new voter answers.
+    Serve(Claim, u8),
     Ended {
         well: bool,
         announced: bool,
@@ -320,6 +323,8 @@ pub enum Action {
     Kubeadm(Slot, Luck),
     /// An `up` sees its own member in etcd's list.
     Watch(Slot),
+    /// A voter's etcd says its name, with nobody's help.
+    Serve(Slot),
     /// On one machine's clock, all that it waits for has passed.
     Elapse(Slot),
     /// On all clocks, so many seconds pass.

@@ -134,9 +134,12 @@ impl World {
                 lucky(out, |luck| Action::Kubeadm(slot, luck), left.init_failures, &[Luck::Fails, Luck::Lost]);
             }
             Kubeadm::Init(_) => lucky(out, |luck| Action::Kubeadm(slot, luck), left.init_failures, &[Luck::Fails]),
-            Kubeadm::Add(_) | Kubeadm::Start(..) | Kubeadm::Promote(..) => {
+            Kubeadm::Add(_) | Kubeadm::Start(..) | Kubeadm::Promote(..) | Kubeadm::Serve(..) => {
                 lucky(out, |luck| Action::Kubeadm(slot, luck), left.join_failures, &[Luck::Fails]);
             }
+        }
+        if self.may_say_its_name(slot) {
+            out.push(Action::Serve(slot));
         }
         if self.agent_works(slot) {
             let saves = machine.agent.at == Where::Save;
@@ -290,7 +293,7 @@ impl World {
         self.visible().is_some_and(|claim| {
             !self.strange
                 && self.machines.iter().all(|machine| machine.runs().is_none())
-                && self.answering(claim) == 0
+                && self.running(claim) == 0
                 && self.bucket.regs.keys().all(|slot| self.machine(*slot).life != Life::Running)
         })
     }
@@ -316,6 +319,7 @@ impl World {
                 self.step_kubeadm(slot, luck);
             }
             Action::Watch(slot) => self.watch(slot),
+            Action::Serve(slot) => drop(self.says_its_name(slot)),
             Action::Elapse(slot) => self.elapse(slot),
             Action::Tick(seconds) => {
                 for slot in self.slots() {

@@ -65,10 +65,12 @@ pub enum Rule {
     SetAside,
     /// 12: every attempt to restore has an etcd of its own.
     OneToken,
+    /// 21: a machine that joins removes its own member only while it holds the lease, as far as it knows.
+    OwnLease,
 }
 
 impl Rule {
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 31] = [
         Self::Identity,
         Self::OneReady,
         Self::OwnClaim,
@@ -99,6 +101,7 @@ impl Rule {
         Self::OneUid,
         Self::SetAside,
         Self::OneToken,
+        Self::OwnLease,
     ];
 
     pub const fn name(self) -> &'static str {
@@ -133,6 +136,7 @@ impl Rule {
             Self::OneUid => "12: all ready records have one kube-system",
             Self::SetAside => "17: a superseded machine serves nobody",
             Self::OneToken => "12: every restore has an etcd of its own",
+            Self::OwnLease => "21: who joins removes its own member under the lease",
         }
     }
 }

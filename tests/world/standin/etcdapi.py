@@ -8,8 +8,9 @@ import contextlib
 import http.client
 import json
 import socket
+import urllib.parse
 
-from . import dial
+from . import dial, late, node
 
 WATCH_TIMEOUT = 600.0  # seconds; whoever watches ends it before
 CALL_TIMEOUT = 2.0  # seconds that kubeadm gives one call to etcd
@@ -69,7 +70,7 @@ class Client:
     def members(self):
         """The members as the answering one lists them: dictionaries with ID, name, peerURLs, clientURLs, isLearner."""
         found = self.call("cluster/member/list", {"linearizable": True})["members"]
-        return [
+        listed = [
             {
                 "ID": int(each["ID"]),
                 "name": each.get("name", ""),
@@ -79,6 +80,7 @@ class Client:
             }
             for each in found
         ]
+        return [{**each, "name": "", "clientURLs": []} if _is_unpublished(each["clientURLs"]) else each for each in listed]
 
     def sync(self):
         """Takes the client addresses of all started members for the endpoints, as etcd's client does."""
@@ -182,6 +184,14 @@ def version(endpoint, ca, cert, key, timeout=CALL_TIMEOUT):
         return dial.exchange(link, "GET", "/version")[1]
     finally:
         link.close()
+
+
+def _is_unpublished(urls):
+    """Whether a member is one that serves its clients late, and does not yet."""
+    if not node.setting("STANDIN_ETCD_LATE"):
+        return False
+    places = (urllib.parse.urlsplit(url) for url in urls)
+    return any(late.is_unpublished(place.hostname, place.port) for place in places)
 
 
 def _b64(text):

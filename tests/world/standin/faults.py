@@ -3,7 +3,8 @@
 The file is JSON: {"init": {"after": "certs", "exit": 1, "times": 2}, "join": {"after": "etcd-join", "hang": true}}.
 `after` names a phase of the command, or "start" (before the first one; the default); without `times` it is for ever.
 {"hang": "etcd-join"} makes any command hang after that phase. {"join": {"after": "etcd-join", "seconds": 8}} makes it last that
-much longer, and {"kubelet": "failed to parse kubelet flag"} has kubelet say this and end, at every start.
+much longer; a list of orders has it do each at its phase. "etcd-join/start" lies within that phase: etcd is started, and has no vote yet.
+{"kubelet": "failed to parse kubelet flag"} has kubelet say this and end, at every start.
 """
 
 import json
@@ -19,11 +20,16 @@ LONGEST_HANG = 3600.0  # seconds; whoever tests a hang kills long before
 def after(command, phase):
     """Called when a phase of a command is done: returns, or hangs, or raises say.Failure."""
     ordered = _read(FILE)
-    mine = ordered.get(command) or {}
+    mine = ordered.get(command) or []
+    mine = [mine] if isinstance(mine, dict) else mine
     if ordered.get("hang") == phase:
-        mine = {"after": phase, "hang": True}
-    if not mine or mine.get("after", "start") != phase or not _spend(command, mine.get("times")):
-        return
+        mine = [{"after": phase, "hang": True}]
+    for order in mine:
+        if order.get("after", "start") == phase and _spend(command, order.get("times")):
+            _carry_out(order)
+
+
+def _carry_out(mine):
     if mine.get("hang"):
         time.sleep(LONGEST_HANG)
     if "seconds" in mine:

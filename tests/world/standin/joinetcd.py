@@ -3,7 +3,7 @@
 import datetime
 import time
 
-from . import cluster, dial, etcdapi, manifests, node, say
+from . import cluster, dial, etcdapi, faults, manifests, node, say
 
 RETRY = 0.5  # seconds between two calls: kubeadm's retry interval
 WAIT = (5.0, 8)  # seconds between looks at the new member, and how many of them: 40 s
@@ -97,6 +97,7 @@ def join(etcd, files, limit):
             for each in members
         ]
     )
+    faults.after("join", "etcd-join/start")
     _promote(etcd, next(each["ID"] for each in members if peer in each["peerURLs"]), limit)
     say.out(
         f"[etcd] Waiting for the new etcd member to join the cluster. This can take up to {int(WAIT[0] * WAIT[1])}s"

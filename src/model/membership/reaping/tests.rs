@@ -1,7 +1,6 @@
 //! Which members may be removed, and which stay.
 
 use super::*;
-use crate::model::machine::ids::MemberId;
 use crate::model::membership::registration::{RegistrationPhase, SCHEMA, Versions};
 
 pub(in crate::model) fn id(n: u8) -> InstanceId {
@@ -219,7 +218,27 @@ fn a_silent_voter_or_a_learner_that_stays_blocks_the_next_join() {
     ];
     for (member, verdict, expected) in rows {
         let judged = [(voter(1, true), ReapVerdict::Keep(KeepReason::Answers)), (member, verdict)];
-        assert_eq!(blocking_member(&judged), expected.then_some(&judged[1]), "{judged:?}");
+        assert_eq!(blocking_member(&judged, &[]), expected.then_some(&judged[1]), "{judged:?}");
+    }
+}
+
+#[test]
+fn a_voter_that_is_starting_keeps_nobody_out() {
+    let nameless = |learner| Member { name: String::new(), learner, ..voter(3, false) };
+    let not_gone = || ReapVerdict::Keep(KeepReason::NotGone(id(3)));
+    let (young, old): (&[MemberId], &[MemberId]) = (&[MemberId(3)], &[]);
+    // (the member, its verdict, who is starting, whether it blocks)
+    let rows = [
+        (nameless(false), not_gone(), young, false),
+        (voter(3, false), not_gone(), young, false),
+        (nameless(false), not_gone(), old, true),
+        (nameless(false), ReapVerdict::Keep(KeepReason::Unexplained), young, true),
+        (nameless(false), ReapVerdict::Keep(KeepReason::AddressLives(id(7))), young, true),
+        (nameless(true), not_gone(), young, true),
+    ];
+    for (member, verdict, starting, expected) in rows {
+        let judged = [(voter(1, true), ReapVerdict::Keep(KeepReason::Answers)), (member, verdict)];
+        assert_eq!(blocking_member(&judged, starting), expected.then_some(&judged[1]), "{judged:?}");
     }
 }
 

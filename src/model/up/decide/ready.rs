@@ -8,6 +8,7 @@ use crate::model::machine::local::{Local, Stage};
 use crate::model::membership::data::may_delete;
 use crate::model::membership::members::{Member, Members};
 use crate::model::membership::registration::Registration;
+use crate::model::membership::starting::starting;
 use crate::model::membership::view::ClusterView;
 use crate::model::record::cluster::{ClusterRecord, Published};
 use crate::model::up::snapshot::{Policy, Snapshot};
@@ -37,7 +38,9 @@ pub(super) fn step(seen: &Snapshot, policy: &Policy, record: &ClusterRecord, pub
         (cluster, true) if let Some((found, own)) = data_of_another(seen) => {
             Step::Wait(Wait::DataOfAnother { found, own, why: why_uncertain(cluster) })
         }
-        (ClusterView::Listed(members), false) if !members.has_quorum() => {
+        (ClusterView::Listed(members), false)
+            if !members.may_grow(&starting(&seen.silent_lately, members, &seen.registrations)) =>
+        {
             Step::Wait(Wait::Voters { silent: members.silent() })
         }
         (ClusterView::Listed(_), false) => Step::Join,

@@ -92,6 +92,7 @@ fn machine(n: u8) -> Snapshot {
         settled_for: Some(Duration::ZERO),
         watched_for: Duration::ZERO,
         cluster: ClusterView::NotAsked,
+        silent_lately: Vec::new(),
     }
 }
 
@@ -864,6 +865,19 @@ fn who_is_no_member_joins_a_cluster_with_a_quorum_and_never_touches_one_without(
     for local in [Local::Fresh, half_made(2, 1, Stage::Joining)] {
         for (cluster, step) in rows.clone() {
             let seen = Snapshot { record: ready(), local: local.clone(), cluster, ..machine(2) };
+            assert_eq!(decided(&seen), step, "{local:?}");
+        }
+        // Who is starting keeps nobody out of a cluster that can be read through its quorum.
+        let silent = listed(&[(1, true), (3, false)]);
+        let rows = [
+            (ClusterView::Listed(silent.clone()), Step::Join),
+            (ClusterView::NoQuorum(silent), Step::Wait(Wait::Quorum { answering: 1, voters: 2 })),
+        ];
+        for (cluster, step) in rows {
+            let registrations = vec![registered(3, RegistrationPhase::Joining, 1, Some(3))];
+            let silent_lately = vec![MemberId(3)];
+            let seen = Snapshot { record: ready(), local: local.clone(), cluster, ..machine(2) };
+            let seen = Snapshot { registrations, silent_lately, ..seen };
             assert_eq!(decided(&seen), step, "{local:?}");
         }
     }
