@@ -31,10 +31,16 @@ pub(crate) enum Fault {
     LooksAtTheHead,
 }
 
+/// A status and a code with which one object is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Refusal(pub(crate) u16, pub(crate) &'static str);
+
 pub(crate) struct Server {
     fault: Mutex<Fault>,
     /// Bodies by path.
     objects: Mutex<BTreeMap<String, String>>,
+    /// What nobody may read, by path.
+    refused: Mutex<BTreeMap<String, Refusal>>,
     /// Methods and paths of what was asked for since somebody looked; without a path where keys were listed.
     asked: Mutex<Vec<String>>,
     all_looked: Barrier,
@@ -46,6 +52,7 @@ impl Server {
         let server = Arc::new(Self {
             fault: Mutex::new(fault),
             objects: Mutex::default(),
+            refused: Mutex::default(),
             asked: Mutex::default(),
             all_looked: Barrier::new(WRITERS),
         });
@@ -87,6 +94,9 @@ impl Server {
         let path = &request.path;
         let fault = self.fault();
         self.asked().push(format!("{} {}", request.method, if request.lists { "" } else { path }));
+        if let (Some(Refusal(status, code)), "GET") = (self.refusal(path), request.method.as_str()) {
+            return error(status, code);
+        }
         let there = if fault == Fault::LooksAtTheHead { looked } else { self.objects().get(path).cloned() };
         match (request.method.as_str(), fault) {
             ("GET", Fault::DeniesRead) if !request.lists => error(403, "AccessDenied"),
@@ -154,6 +164,15 @@ impl Server {
     /// Sets the fault from now on.
     pub(crate) fn set_fault(&self, fault: Fault) {
         *self.fault.lock().expect("no holder panics") = fault;
+    }
+
+    /// Has nobody read this object from now on.
+    pub(crate) fn refuse(&self, path: &str, refusal: Refusal) {
+        self.refused.lock().expect("no holder panics").insert(path.to_owned(), refusal);
+    }
+
+    fn refusal(&self, path: &str) -> Option<Refusal> {
+        self.refused.lock().expect("no holder panics").get(path).copied()
     }
 
     pub(crate) fn objects(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
