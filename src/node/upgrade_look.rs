@@ -172,11 +172,16 @@ impl Others<'_> {
                 | RegistrationPhase::Failed => false,
             };
             let kubeadm = told.versions.kubeadm.as_deref().and_then(Release::parse);
-            Some(MachineSeen { name: told.instance.to_string(), kubeadm, is_joining })
+            Some(self.machine(&told.instance, kubeadm, is_joining))
         });
         let hidden = self.unreadable.iter().filter(|instance| self.lives(instance));
-        let hidden = hidden.map(|instance| MachineSeen { name: instance.to_string(), kubeadm: None, is_joining: true });
+        let hidden = hidden.map(|instance| self.machine(instance, None, true));
         readable.chain(hidden).collect()
+    }
+
+    fn machine(&self, instance: &InstanceId, kubeadm: Option<Release>, is_joining: bool) -> MachineSeen {
+        let gone_in = self.instances.gone_in(instance, self.grace);
+        MachineSeen { name: instance.to_string(), kubeadm, is_joining, gone_in }
     }
 
     /// Where those are that are registered as joined: the members that an external etcd does not list.

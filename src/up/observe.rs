@@ -54,7 +54,7 @@ impl UpContext {
             |found: &Registration| found.addresses.iter().any(|address| self.facts.machine.addresses.contains(address));
         let matters = registrations.iter().filter(|found| had_ours(found) || may_matter(found, &registrations, last));
         let mut others: Vec<InstanceId> = matters.map(|found| found.instance.clone()).collect();
-        others.extend(mentioned(&record));
+        others.extend(unreadable.iter().cloned().chain(mentioned(&record)));
         let view = self.group.look(&others, self.facts.settings.expected_size).await?;
         let api_servers = self.api_servers(&record, &view);
         let cluster = self.cluster(&record, &local, &view).await?;

@@ -292,6 +292,8 @@ impl World {
             name: name.to_string(),
             kubeadm: Some(RELEASES[machine.image]),
             is_joining: seen.joining & 1 << name != 0,
+            // Nobody ends here whom EC2 still shows.
+            gone_in: None,
         });
         seen.collect()
     }
@@ -404,7 +406,7 @@ impl World {
             At::Rolled(seen) => At::Listed(self.listed(seen)),
             At::Listed(seen) => match way_back(RELEASES[seen.cluster], &self.servers(seen), &self.others(seen)) {
                 BackVerdict::Back { to, .. } => At::Decided(seen, RELEASES.iter().position(|it| *it == to)),
-                BackVerdict::Nothing { .. } | BackVerdict::Refuse(_) => At::Idle,
+                BackVerdict::Nothing { .. } | BackVerdict::Wait { .. } | BackVerdict::Refuse(_) => At::Idle,
             },
             At::Decided(seen, version) => {
                 if seen.is_current {
