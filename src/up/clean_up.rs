@@ -22,6 +22,7 @@ use crate::node::point::Point;
 use crate::node::reaping::Reaper;
 use crate::node::{former_node, node_name, peers};
 use anyhow::{Context, Result};
+use tokio::join;
 use tokio::time::{Instant, sleep};
 
 /// How often cleaning up after a failed join is tried at once.
@@ -32,8 +33,12 @@ impl UpContext {
     /// last the Node under this machine's name, which no kubelet here can register again by now. A reason to wait if the cluster
     /// does not allow it yet.
     pub(super) async fn clean_up(&mut self, group: &Group, lease: Option<&Nonce>) -> Result<Option<String>> {
-        let cluster = loop {
-            let cluster = self.ask_cluster(&peers::addresses(group, &self.facts.machine.instance)).await;
+        let others = peers::addresses(group, &self.facts.machine.instance);
+        // Armed before any member changes, and while the members are asked for.
+        let mut leaving_unit = std::mem::take(&mut self.membership.leaving_unit);
+        let (mut cluster, ()) = join!(self.ask_cluster(&others), leaving_unit.arm());
+        self.membership.leaving_unit = leaving_unit;
+        loop {
             self.membership.probe.remember(&cluster);
             let machine = &self.facts.machine;
             let access = self.membership.credentials.as_ref().and_then(|(_, credentials)| credentials.etcd.as_ref());
@@ -41,7 +46,10 @@ impl UpContext {
             let (local, data) = (self.local()?, self.data());
             match clean_up(&machine.instance, &cluster, recorded, &machine.addresses, &local, &data) {
                 CleanUp::Wait(needs) => return Ok(Some(needs.to_string())),
-                CleanUp::Remove(stale) => self.remove_own(&cluster, stale).await?,
+                CleanUp::Remove(stale) => {
+                    self.remove_own(&cluster, stale).await?;
+                    cluster = self.ask_cluster(&others).await;
+                }
                 CleanUp::Wipe => {
                     Point::OwnMemberRemoved.reached();
                     let documents = &self.facts.documents;
@@ -49,26 +57,31 @@ impl UpContext {
                         wipe::wipe(&self.kubeadm, documents.data_dir(), documents.cri_socket(), MemberData::Removed)
                             .await;
                     wiped.context(Exit::Kubeadm)?;
-                    break cluster;
+                    break;
                 }
                 CleanUp::Keep(needed) => return Ok(Some(format!("an operator: {needed}"))),
                 CleanUp::Done => {
                     Point::OwnMemberRemoved.reached();
-                    break cluster;
+                    break;
                 }
             }
-        };
+        }
         Point::DiskClean.reached();
         let registrations = self.roll.all_readable().await?;
-        let blocking_member = match cleanup::members(&cluster) {
-            Some(members) => self.reap(members, lease, &registrations).await?,
-            None => None,
+        let dead = async {
+            let blocking_member = match cleanup::members(&cluster) {
+                Some(members) => self.reap(members, lease, &registrations).await?,
+                None => None,
+            };
+            self.bury_former_owners(cleanup::members(&cluster), &registrations).await?;
+            Point::DeadReaped.reached();
+            anyhow::Ok(blocking_member)
         };
-        self.bury_former_owners(cleanup::members(&cluster), &registrations).await?;
-        Point::DeadReaped.reached();
-        self.delete_stale_node(&registrations).await?;
+        // Whoever was listed at this machine's address is removed by now, and this name is nobody else's.
+        let (dead, freed) = join!(dead, self.delete_stale_node(&registrations));
+        freed?;
         Point::NameFree.reached();
-        Ok(blocking_member)
+        dead
     }
 
     /// Deletes the Nodes, whatever their names, of machines that had this one's address before, and marks their registrations. Their
@@ -94,7 +107,7 @@ impl UpContext {
     /// Removes the members of machines that are gone. What stays in the way is a reason to wait: etcd refuses a new
     /// member while a voter does not answer or a learner is about, and kubeadm takes four minutes to say so.
     async fn reap(
-        &mut self,
+        &self,
         members: &Members,
         lease: Option<&Nonce>,
         registrations: &[Registration],
