@@ -25,6 +25,8 @@ pub(crate) enum Fault {
     /// Lists keys, and lets no object be read.
     DeniesRead,
     DeniesDelete,
+    /// Answers what is read and listed when two such requests are there.
+    AnswersInPairs,
     /// Checks whether the object is there, and writes when every other writer has checked, too.
     LooksFirst,
     /// Checks when the head of the request has come, and writes when the body has come.
@@ -44,6 +46,7 @@ pub(crate) struct Server {
     /// Methods and paths of what was asked for since somebody looked; without a path where keys were listed.
     asked: Mutex<Vec<String>>,
     all_looked: Barrier,
+    both_there: Barrier,
 }
 
 impl Server {
@@ -55,6 +58,7 @@ impl Server {
             refused: Mutex::default(),
             asked: Mutex::default(),
             all_looked: Barrier::new(WRITERS),
+            both_there: Barrier::new(2),
         });
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let url = format!("http://{}", listener.local_addr()?);
@@ -96,6 +100,9 @@ impl Server {
         self.asked().push(format!("{} {}", request.method, if request.lists { "" } else { path }));
         if let (Some(Refusal(status, code)), "GET") = (self.refusal(path), request.method.as_str()) {
             return error(status, code);
+        }
+        if fault == Fault::AnswersInPairs && request.method == "GET" {
+            self.both_there.wait().await;
         }
         let there = if fault == Fault::LooksAtTheHead { looked } else { self.objects().get(path).cloned() };
         match (request.method.as_str(), fault) {

@@ -23,6 +23,7 @@ use crate::node::point::Point;
 use crate::node::reaping::Reaper;
 use crate::node::{former_node, node_name, peers};
 use anyhow::{Context, Result};
+use tokio::join;
 use tokio::time::{Instant, sleep};
 
 /// How often cleaning up after a failed join is tried at once.
@@ -33,8 +34,12 @@ impl UpContext {
     /// last the Node under this machine's name, which no kubelet here can register again by now. A reason to wait if the cluster
     /// does not allow it yet.
     pub(super) async fn clean_up(&mut self, group: &Group, lease: Option<&Nonce>) -> Result<Option<String>> {
-        let (cluster, silent_lately) = loop {
-            let cluster = self.ask_cluster(&peers::addresses(group, &self.facts.machine.instance)).await;
+        let others = peers::addresses(group, &self.facts.machine.instance);
+        // Armed before any member changes, and while the members are asked for.
+        let mut leaving_unit = std::mem::take(&mut self.membership.leaving_unit);
+        let (mut cluster, ()) = join!(self.ask_cluster(&others), leaving_unit.arm());
+        self.membership.leaving_unit = leaving_unit;
+        let silent_lately = loop {
             self.membership.probe.remember(&cluster);
             let silent_lately = self.membership.silent_lately(&cluster);
             let starting = self.starting(&cluster, &silent_lately).await?;
@@ -44,7 +49,10 @@ impl UpContext {
             let (local, data) = (self.local()?, self.data());
             match clean_up(&machine.instance, &cluster, recorded, &starting, &machine.addresses, &local, &data) {
                 CleanUp::Wait(needs) => return Ok(Some(needs.to_string())),
-                CleanUp::Remove(stale) => self.remove_own(&cluster, stale).await?,
+                CleanUp::Remove(stale) => {
+                    self.remove_own(&cluster, stale).await?;
+                    cluster = self.ask_cluster(&others).await;
+                }
                 CleanUp::Wipe => {
                     Point::OwnMemberRemoved.reached();
                     let documents = &self.facts.documents;
@@ -52,26 +60,31 @@ impl UpContext {
                         wipe::wipe(&self.kubeadm, documents.data_dir(), documents.cri_socket(), MemberData::Removed)
                             .await;
                     wiped.context(Exit::Kubeadm)?;
-                    break (cluster, silent_lately);
+                    break silent_lately;
                 }
                 CleanUp::Keep(needed) => return Ok(Some(format!("an operator: {needed}"))),
                 CleanUp::Done => {
                     Point::OwnMemberRemoved.reached();
-                    break (cluster, silent_lately);
+                    break silent_lately;
                 }
             }
         };
         Point::DiskClean.reached();
         let registrations = self.roll.all_readable().await?;
-        let blocking_member = match cleanup::members(&cluster) {
-            Some(members) => self.reap(members, &silent_lately, lease, &registrations).await?,
-            None => None,
+        let dead = async {
+            let blocking_member = match cleanup::members(&cluster) {
+                Some(members) => self.reap(members, &silent_lately, lease, &registrations).await?,
+                None => None,
+            };
+            self.bury_former_owners(cleanup::members(&cluster), &registrations).await?;
+            Point::DeadReaped.reached();
+            anyhow::Ok(blocking_member)
         };
-        self.bury_former_owners(cleanup::members(&cluster), &registrations).await?;
-        Point::DeadReaped.reached();
-        self.delete_stale_node(&registrations).await?;
+        // Whoever was listed at this machine's address is removed by now, and this name is nobody else's.
+        let (dead, freed) = join!(dead, self.delete_stale_node(&registrations));
+        freed?;
         Point::NameFree.reached();
-        Ok(blocking_member)
+        dead
     }
 
     /// The voters that are starting, where that matters.
@@ -105,7 +118,7 @@ impl UpContext {
     /// Removes the members of machines that are gone. What stays in the way is a reason to wait: etcd refuses a new
     /// member while a voter does not answer or a learner is about, and kubeadm takes four minutes to say so.
     async fn reap(
-        &mut self,
+        &self,
         members: &Members,
         silent_lately: &[MemberId],
         lease: Option<&Nonce>,

@@ -119,7 +119,7 @@ impl UpContext {
             manifests_aside: ManifestsAside::default(),
             own_node: OwnNode::default(),
             said_of_files: None,
-            report: Reporting::new(Registrar::load(store.clone(), &facts).await),
+            report: Reporting::new(Registrar::new(store.clone(), &facts)),
             kubeadm: lock.map_or_else(Kubeadm::read_only, Kubeadm::new),
             roll: Roll::new(&store),
             store,
@@ -140,7 +140,7 @@ impl UpContext {
 
     /// What the disk says.
     pub(super) fn local(&self) -> Result<Local> {
-        state::observe(Path::new("/"), self.facts.documents.data_dir()).context(Exit::Operator)
+        local(&self.facts)
     }
 
     /// Whose data this machine's etcd finds: where its manifest says, which follows the cluster's configuration.
@@ -193,4 +193,9 @@ impl UpContext {
             self.launch_hook.abandon(self.group.last()).await;
         }
     }
+}
+
+/// What the disk says.
+pub(super) fn local(facts: &Facts) -> Result<Local> {
+    state::observe(Path::new("/"), facts.documents.data_dir()).context(Exit::Operator)
 }

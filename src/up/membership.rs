@@ -1,9 +1,9 @@
 //! What one `up` holds for the membership of etcd: the queue for the lease, credentials, and the cluster's last answers.
 
+use super::evidence::Evidence;
 use crate::aws::store::Store;
-use crate::model::machine::ids::{ClaimId, InstanceId, MemberId};
+use crate::model::machine::ids::{ClaimId, MemberId};
 use crate::model::membership::members::Members;
-use crate::model::membership::registration::Registration;
 use crate::model::membership::starting::Silences;
 use crate::model::membership::view::ClusterView;
 use crate::node::Facts;
@@ -84,23 +84,7 @@ pub struct Probe {
     pub(super) evidence_reused: bool,
 }
 
-/// What stands in the bucket beside the record, and may prove more than the record says.
-#[derive(Debug, Clone, Default)]
-pub struct Evidence {
-    /// What the machines registered.
-    pub registrations: Vec<Registration>,
-    /// Whose registrations say nothing.
-    pub unreadable: Vec<InstanceId>,
-    /// The published discovery hash, where the record is not ready and one is published.
-    pub hash: Option<String>,
-}
-
 impl Probe {
-    /// Reads registrations and hash anew at the next look.
-    pub fn forget_evidence(&mut self) {
-        self.evidence = None;
-    }
-
     /// Whether the cluster, when last asked, showed too few answering voters for a quorum, or none. Without a cluster nobody was asked.
     pub fn lacks_quorum(&self) -> bool {
         match &self.last {

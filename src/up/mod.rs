@@ -5,6 +5,7 @@ mod claim;
 mod clean_up;
 mod compare;
 mod context;
+mod evidence;
 mod failed_attempt;
 mod former;
 mod hook;
@@ -188,6 +189,7 @@ async fn dry_run(mut context: UpContext) -> Result<()> {
     // Whoever answers is asked in the background. There is no next pass that would take the answers in.
     if step == Step::Wait(Wait::ApiServers) {
         context.membership.api_servers.finish().await;
+        context.membership.probe.forget_evidence();
         (_, step) = look(&mut context).await?;
     }
     say(&format!("{}: {step}", step.name()));
@@ -253,6 +255,9 @@ fn at_deadline(waiting: Exit, kubeadm_failed: bool, quorum_lost: bool) -> Exit {
 /// Observes and decides, twice where the step wants that. This machine itself is looked at only where the step depends on it.
 async fn look(context: &mut UpContext) -> Result<(Snapshot, Step)> {
     context.report.stopwatch.enter(LOOK);
+    if matches!(context.local(), Ok(Local::Fresh)) {
+        context.fitness.begin(&context.facts, &context.store);
+    }
     let mut seen = context.observe().await?;
     let mut step = decide(&seen, context.policy());
     // Whoever has just been promoted may have said only now that it joins.
@@ -305,6 +310,10 @@ async fn pass(context: &mut UpContext, outages: &mut Outages, deadline: Instant)
         Step::Wait(what) => {
             if what.leaves_time() && seen.local == Local::Fresh {
                 context.prefetch.begin(&context.facts);
+            }
+            // Most answer at once. What proves that there is a cluster is to be read after them, right before a claim.
+            if what == Wait::ApiServers && context.membership.api_servers.finish_within(CONTENDED_INTERVAL).await {
+                context.membership.probe.forget_evidence();
             }
             Ok(StepOutcome::Wait(wait(&what, context.fitness.pause())))
         }
@@ -361,7 +370,8 @@ fn wait(what: &Wait, mending: Duration) -> Waiting {
     let pause = match what {
         Wait::Turn { left, .. } => (*left).min(POLL_INTERVAL),
         Wait::Holder { .. } => CONTENDED_INTERVAL,
-        Wait::ApiServers => CONTENDED_INTERVAL,
+        // They were waited for by then.
+        Wait::ApiServers => Duration::ZERO,
         Wait::Snapshot { .. } => CONTENDED_INTERVAL,
         Wait::Unfit { .. } => mending,
         Wait::Settle { .. }
