@@ -75,7 +75,7 @@ impl UpContext {
             Queued::Mine(held, nonce) => (held, nonce),
             Queued::Wait(reason) => {
                 self.prefetch.begin(&self.facts);
-                return Ok(StepOutcome::Wait(Waiting { reason, pause: LEASE_POLL_INTERVAL, exit: Exit::TryAgain }));
+                return Ok(StepOutcome::Queue(Waiting { reason, pause: LEASE_POLL_INTERVAL, exit: Exit::TryAgain }));
             }
         };
         tracing::info!(lease = %nonce, "this machine holds the membership lease");
@@ -157,7 +157,7 @@ impl UpContext {
         }
         // Queueing and cleaning up may have taken the rest of the time. Nothing was begun by now.
         if let Some(waiting) = time_left::too_late(&Step::Join, deadline) {
-            return Ok(StepOutcome::Wait(waiting));
+            return Ok(StepOutcome::Queue(waiting));
         }
         // What is left of an earlier attempt is cleaned up on any machine; a new one begins on one that is fit.
         if !self.fitness.defects(&self.facts, &self.store, true).await.is_empty() {
