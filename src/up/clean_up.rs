@@ -4,19 +4,17 @@
 use super::context::UpContext;
 use super::failed_attempt::FailedAttempt;
 use super::time_left::cut_short;
-use super::{POLL_INTERVAL, StepOutcome, Waiting};
+use super::{POLL_INTERVAL, StepOutcome};
 use crate::etcd;
 use crate::exit::{Exit, causes};
 use crate::kubeadm::last_words::last_words;
 use crate::kubeadm::wipe::{self, MemberData};
-use crate::model::duration::in_words;
 use crate::model::machine::group::Group;
 use crate::model::machine::ids::{MemberId, Nonce};
 use crate::model::machine::local::Local;
 use crate::model::membership::members::Members;
 use crate::model::membership::registration::Registration;
 use crate::model::membership::view::ClusterView;
-use crate::model::up::back_off::back_off;
 use crate::model::up::cleanup::{self, CleanUp, clean_up};
 use crate::node::point::Point;
 use crate::node::reaping::Reaper;
@@ -148,9 +146,7 @@ impl UpContext {
         }
         let began = matches!(self.local()?, Local::HalfMade { .. });
         let failed = FailedAttempt::after(self.report.failed.as_ref(), &error, deadline);
-        if began {
-            self.membership.failed_joins += 1;
-        }
+        self.membership.failed_joins = self.membership.failed_joins.saturating_add(1);
         let failures = self.membership.failed_joins;
         if !cut_short(&error, deadline) && self.report.failed.as_ref() == Some(&failed) {
             tracing::error!("join failed with the same error, {failures} times in all");
@@ -158,14 +154,12 @@ impl UpContext {
             tracing::error!("join failed: {}", causes(&error).join(": "));
         }
         self.report.registrar.failed(&failed.text).await;
-        let pause = back_off(failures);
-        let reason = format!("another attempt, in about {}, after a failed join: {}", in_words(pause), failed.text);
-        let exit = if began { failed.exit } else { Exit::TryAgain };
         if began {
-            self.report.failed = Some(failed);
             self.retry_clean_up(group).await;
         }
-        Ok(StepOutcome::Wait(Waiting { reason, pause, exit }))
+        let next = failed.followed_by(error, failures);
+        self.report.failed = Some(failed);
+        next.map(StepOutcome::Wait)
     }
 
     /// Cleans up after a failed attempt, for as long as etcd may take to elect a leader or to see its members again. What

@@ -26,7 +26,7 @@ pub struct Membership {
     pub(super) probe: Probe,
     /// Who answers as an API server, while there is no cluster.
     pub(super) api_servers: ApiServers,
-    /// How many joins have failed in this run after kubeadm was started.
+    /// How many attempts to join have failed in this run, before kubeadm was started or after.
     pub(super) failed_joins: u32,
     /// Whether versions and documents were compared with the cluster.
     pub(super) compared: bool,

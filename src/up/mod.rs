@@ -201,6 +201,8 @@ async fn until(context: &mut UpContext, deadline: Instant) -> Result<()> {
     let mut outages = Outages::default();
     loop {
         let outcome = match Box::pin(pass(context, &mut outages, deadline)).await {
+            // Who stands in a queue has not come to what was denied.
+            Ok(outcome @ StepOutcome::Queue(_)) => outcome,
             Ok(outcome) => {
                 outages.restored();
                 outcome
