@@ -4,12 +4,11 @@
 use super::context::UpContext;
 use super::failed_attempt::FailedAttempt;
 use super::time_left::cut_short;
-use super::{POLL_INTERVAL, StepOutcome, Waiting};
+use super::{POLL_INTERVAL, StepOutcome};
 use crate::etcd;
 use crate::exit::{Exit, causes};
 use crate::kubeadm::last_words::last_words;
 use crate::kubeadm::wipe::{self, MemberData};
-use crate::model::duration::in_words;
 use crate::model::machine::group::Group;
 use crate::model::machine::ids::{MemberId, Nonce};
 use crate::model::machine::local::Local;
@@ -175,9 +174,7 @@ impl UpContext {
         }
         let began = matches!(self.local()?, Local::HalfMade { .. });
         let failed = FailedAttempt::after(self.report.failed.as_ref(), &error, deadline);
-        if began {
-            self.membership.failed_joins += 1;
-        }
+        self.membership.failed_joins = self.membership.failed_joins.saturating_add(1);
         let failures = self.membership.failed_joins;
         if !cut_short(&error, deadline) && self.report.failed.as_ref() == Some(&failed) {
             tracing::error!("join failed with the same error, {failures} times in all");
@@ -185,22 +182,19 @@ impl UpContext {
             tracing::error!("join failed: {}", causes(&error).join(": "));
         }
         self.report.registrar.failed(&failed.text).await;
-        let (back_off, cleans_up) = (back_off(failures), lease.cleans_up());
-        self.membership.next_join = (began && !cleans_up).then(|| Instant::now() + back_off);
-        let pause = if cleans_up || !began { back_off } else { POLL_INTERVAL.min(back_off) };
-        let reason = format!("another attempt, in about {}, after a failed join: {}", in_words(back_off), failed.text);
-        let exit = if began { failed.exit } else { Exit::TryAgain };
-        if began {
-            self.report.failed = Some(failed);
-            if cleans_up {
-                self.retry_clean_up(group).await;
-            } else {
-                tracing::warn!(
-                    "what this join has left is cleaned up once this machine has the membership lease again"
-                );
+        self.membership.next_join = None;
+        let mut next = failed.followed_by(error, failures);
+        if began && lease.cleans_up() {
+            self.retry_clean_up(group).await;
+        } else if began {
+            tracing::warn!("what this join has left is cleaned up once this machine has the membership lease again");
+            self.membership.next_join = Some(Instant::now() + back_off(failures));
+            if let Ok(waiting) = &mut next {
+                waiting.pause = waiting.pause.min(POLL_INTERVAL);
             }
         }
-        Ok(StepOutcome::Wait(Waiting { reason, pause, exit }))
+        self.report.failed = Some(failed);
+        next.map(StepOutcome::Wait)
     }
 
     /// Cleans up after a failed attempt, for as long as etcd may take to elect a leader or to see its members again. What

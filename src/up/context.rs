@@ -23,6 +23,7 @@ use crate::kubeadm::state;
 use crate::kubeadm::wipe::{self, MemberData};
 use crate::model::machine::etcd_data::EtcdData;
 use crate::model::machine::local::Local;
+use crate::model::up::give_up::may_be_given_up;
 use crate::model::up::snapshot::Policy;
 use crate::model::up::step::Wipe;
 use crate::node::Facts;
@@ -184,12 +185,11 @@ impl UpContext {
         Ok(StepOutcome::Again)
     }
 
-    /// Gives this machine up, only if the settings say so, another machine could do better, it never became a member or
-    /// nothing of that is left, and the cluster, if there is one, has its quorum.
+    /// Gives this machine up, only if the settings say so and another machine could do better.
     pub(super) async fn abandon_hook(&self, exit: Exit) {
-        let lawful =
-            matches!(self.local(), Ok(Local::Fresh)) && !self.membership.probe.lacks_quorum() && exit.may_abandon();
-        if lawful && self.facts.settings.launch_hook_on_failure == HookOnFailure::Abandon {
+        let (hindrance, lacks_quorum) = (self.report.hindrance, self.membership.probe.lacks_quorum());
+        let lawful = self.local().is_ok_and(|local| may_be_given_up(hindrance, &local, lacks_quorum));
+        if lawful && exit.may_abandon() && self.facts.settings.launch_hook_on_failure == HookOnFailure::Abandon {
             self.launch_hook.abandon(self.group.last()).await;
         }
     }

@@ -27,7 +27,7 @@ pub struct Membership {
     pub(super) probe: Probe,
     /// Who answers as an API server, while there is no cluster.
     pub(super) api_servers: ApiServers,
-    /// How many joins have failed in this run after kubeadm was started.
+    /// How many attempts to join have failed in this run, before kubeadm was started or after.
     pub(super) failed_joins: u32,
     /// Before then no other attempt begins: what the last one has left is cleaned up at once.
     pub(super) next_join: Option<Instant>,
