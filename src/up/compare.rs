@@ -20,8 +20,6 @@ use std::net::IpAddr;
 pub(super) enum Settled {
     /// kubeadm may start: nobody raises or takes back the version now without having seen this machine join.
     Join,
-    /// Somebody has written the cluster's configuration meanwhile.
-    Again,
     /// The join waits for this.
     Wait(String),
 }
@@ -102,7 +100,7 @@ impl UpContext {
         Point::VersionsCompared.reached();
         let mark = format!("{} {}", self.facts.machine.instance, uuid::Uuid::new_v4());
         if client.write_kubeadm_config(&cluster, &mark, raised.map(|raised| raised.to)).await? == ConfigWrite::Changed {
-            return Ok(Settled::Again);
+            return Ok(Settled::Wait("kube-system/kubeadm-config, which somebody else is writing".to_owned()));
         }
         if let Some(raised) = raised {
             Point::VersionRaised.reached();
