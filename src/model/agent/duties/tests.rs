@@ -383,8 +383,7 @@ fn a_node_goes_only_with_its_machine() {
             "a living machine has registered its UID",
             &|sight, node| {
                 node.uid = "00000000-0000-4000-8000-000000000009".into();
-                sight.registrations[1].node_uid =
-                    Some(Uid::parse(node.uid.clone()).unwrap());
+                sight.registrations[1].node_uid = Some(Uid::parse(node.uid.clone()).unwrap());
             },
             false,
         ),
