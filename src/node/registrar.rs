@@ -107,6 +107,12 @@ impl Registrar {
         self.write().await;
     }
 
+    /// Whether this is what it has said last.
+    #[must_use]
+    pub fn waits_for(&self, reason: &str) -> bool {
+        self.now.phase == RegistrationPhase::Waiting && self.now.waits_for.as_deref() == Some(redact(reason).as_str())
+    }
+
     /// UID of its Node, as far as an earlier run has said it.
     #[must_use]
     pub fn node_uid(&self) -> Option<&Uid> {

@@ -197,8 +197,9 @@ impl UpContext {
         Point::JoiningRegistered.reached();
         match self.settle_version(published, group).await? {
             Settled::Join => {}
-            Settled::Again => return Ok(StepOutcome::Again),
             Settled::Wait(reason) => {
+                // Who raises the cluster's version next under the lease must not wait for one that does not join now.
+                self.report.registrar.waiting(Some(&record.claim_id), &reason).await;
                 return Ok(StepOutcome::Wait(Waiting { reason, pause: POLL_INTERVAL * 2, exit: Exit::TryAgain }));
             }
         }

@@ -58,7 +58,9 @@ impl Reporting {
 
     /// Reports what is waited for, in the log, to systemd and in the registration.
     pub async fn waits(&mut self, reason: &str) {
-        if self.wait_log.report(reason) {
+        let is_new = self.wait_log.report(reason);
+        // An attempt in between has registered something else.
+        if is_new || !self.registrar.waits_for(reason) {
             self.registrar.waiting(self.following.as_ref(), reason).await;
         }
     }

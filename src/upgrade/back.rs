@@ -116,7 +116,7 @@ fn waiting(reason: &str) {
 }
 
 fn unknown(machines: &[String]) -> String {
-    format!("EC2 does not know {} any more, and has not for gone_grace: try again", machines.join(", "))
+    format!("EC2 does not know {}, which counts as gone after gone_grace only: try again", machines.join(", "))
 }
 
 impl Judged {

@@ -78,6 +78,16 @@ fn a_frozen_machine_raises_nothing_over_one_that_has_begun_to_join_since() -> Re
             "machines of another version to have joined before the cluster's version is raised",
         )?;
         ensure!(world.cluster_version_written(1)? == written, "the late write was done");
+        // It takes the lease again and again, and in between says that it waits: nobody else has to wait for it.
+        let turns = |log: &str| log.matches("this machine holds the membership lease").count();
+        let before = turns(&world.log(newer)?);
+        world.until("it has had its turn again", RUN, || Ok((turns(&world.log(newer)?) > before + 2).then_some(())))?;
+        world.until("it says again that it waits", RUN, || {
+            let told = world.registration(newer)?;
+            let waits =
+                told["waits_for"].as_str().is_some_and(|reason| reason.starts_with("machines of another version"));
+            Ok((waits && told["phase"] == "waiting").then_some(()))
+        })?;
         ensure!(world.cluster_version(1)? == OLD, "the cluster is {}", world.cluster_version(1)?);
         world.kill_program(newer, "kubeboot")?;
         world.kill_program(older, "kubeboot")?;

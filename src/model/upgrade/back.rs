@@ -55,6 +55,13 @@ pub enum BackRefusal {
         /// Which, and their versions.
         servers: Vec<(String, Release)>,
     },
+    /// A version that is more than its three numbers, which alone would be written.
+    NotWhole {
+        /// The version that the configuration names.
+        cluster: Release,
+        /// That of the newest API server.
+        newest: Release,
+    },
     /// Machines of the new version live, and would raise it again.
     NewerMachines {
         /// The version to go back to.
@@ -80,6 +87,7 @@ impl BackRefusal {
             Self::Nobody => "nobody",
             Self::Joined { .. } => "joined",
             Self::ByHand { .. } => "by-hand",
+            Self::NotWhole { .. } => "not-whole",
             Self::NewerMachines { .. } => "newer-machines",
             Self::TooFar { .. } => "two-minors",
         }
@@ -104,6 +112,9 @@ pub fn way_back(cluster: Release, servers: &[ApiServerSeen], machines: &[Machine
             let joined = servers.iter().filter(|server| server.version == Some(cluster));
             let servers = joined.map(|server| server.name.clone()).collect();
             BackVerdict::Refuse(BackRefusal::Joined { cluster, servers })
+        }
+        Ok(to) if !to.is_whole() || !cluster.is_whole() => {
+            BackVerdict::Refuse(BackRefusal::NotWhole { cluster, newest: to })
         }
         Ok(to) => {
             let newer = |machine: &&MachineSeen| machine.kubeadm.is_none_or(|kubeadm| kubeadm > to);
@@ -160,6 +171,11 @@ impl fmt::Display for BackRefusal {
                     servers.join(", ")
                 )
             }
+            Self::NotWhole { cluster, newest } => write!(
+                f,
+                "the cluster's configuration names v{cluster}, its newest API server is v{newest}, and one of them has a suffix, of a \
+                 pre-release or a vendor: write the version that is right into the ConfigMap kube-system/kubeadm-config by hand"
+            ),
             Self::NewerMachines { to, machines } => write!(
                 f,
                 "machines newer than v{to} live, and would raise the cluster's version again: {}: give the group the older image, end these \

@@ -94,6 +94,12 @@ fn without_the_setting_only_the_minor_version_counts() {
         off.here.kubelet = Some(v("1.30.0"));
         assert_eq!(join_verdict(&off) == JoinVerdict::Join, joins, "{here} {cluster}");
         assert!(joins || refusal(&off) == Some("other-minor"), "{here} {cluster}");
+        // No kubelet may be newer than its API server.
+        for (kubelet, fits) in [(None, true), (Some("1.36.9"), true), (Some("1.37.0"), false), (Some("2.0.0"), false)] {
+            off.here.kubelet = kubelet.map(v);
+            let expected = if !joins { Some("other-minor") } else { Some("kubelet").filter(|_| !fits) };
+            assert_eq!(refusal(&off), expected, "{here} {cluster} {kubelet:?}");
+        }
     }
 }
 
@@ -183,13 +189,28 @@ fn an_image_whose_programs_do_not_belong_together_is_refused() {
         ("1.37.0", Some("1.36.1"), "1.37.0", Some("kubelet")),
         ("1.37.0", Some("1.37.0"), "1.36.1", Some("documents")),
         ("1.36.1", Some("1.36.1"), "1.37.0", Some("documents")),
-        ("1.36.1", Some("1.36.1"), "1.36.0", Some("older")),
+        // Documents of another patch version than kubeadm's raise nothing, and whoever is newer is not told that it is older.
+        ("1.36.1", Some("1.36.1"), "1.36.0", Some("documents")),
+        ("1.36.5", Some("1.36.5"), "1.36.0", Some("documents")),
+        ("1.36.5", Some("1.36.5"), "1.36.3", Some("documents")),
+        ("1.37.1", Some("1.37.1"), "1.37.0", Some("documents")),
+        ("1.36.0", Some("1.36.0"), "1.36.0", Some("older")),
+        ("1.36.0", Some("1.36.0"), "1.36.1", None),
+        ("1.36.0", Some("1.36.0"), "1.36.3", Some("documents")),
+        // The numbers of a version alone may be no version: they are not written, and machines join as the cluster is.
+        ("1.37.0-rc.1", Some("1.37.0-rc.1"), "1.37.0-rc.1", Some("not-whole")),
+        ("1.36.3-acme.2", Some("1.36.3"), "1.36.3-acme.2", Some("not-whole")),
+        ("1.37.0", Some("1.37.0"), "1.37.0-rc.1", Some("not-whole")),
+        ("1.36.1-acme.2", Some("1.36.1"), "1.36.1-acme.2", None),
     ];
     for (kubeadm, kubelet, documents, expected) in rows {
         let here = ImageVersions { kubeadm: v(kubeadm), kubelet: kubelet.map(v), wanted: v(documents) };
         let look = UpgradeLook { here, ..look("1.36.1", "1.36.1") };
         assert_eq!(refusal(&look), expected, "{kubeadm} {kubelet:?} {documents}");
     }
+    let vendors = |here| UpgradeLook { cluster: v("1.36.3-acme.2"), here: image(here), ..look(here, "1.36.3") };
+    assert_eq!(join_verdict(&vendors("1.36.3-acme.2")), JoinVerdict::Join);
+    assert_eq!(refusal(&vendors("1.37.0")), Some("not-whole"));
     let mute = |cluster| {
         let here = ImageVersions { kubelet: None, ..image("1.36.2") };
         UpgradeLook { here, ..look("1.36.2", cluster) }
@@ -251,7 +272,7 @@ fn an_upgrade_is_taken_back_only_while_no_machine_of_the_new_version_lives() {
     };
     let back = |from, to| BackVerdict::Back { from: v(from), to: v(to) };
     type Row<'a> = (&'a str, &'a [&'a str], Vec<MachineSeen>, Result<BackVerdict, &'a str>);
-    let rows: [Row<'_>; 17] = [
+    let rows: [Row<'_>; 19] = [
         ("1.37.0", &["1.36.1", "1.36.1"], Vec::new(), Ok(back("1.37.0", "1.36.1"))),
         ("1.36.3", &["1.36.1", "1.36.0"], Vec::new(), Ok(back("1.36.3", "1.36.1"))),
         ("1.37.0", &["1.36.1"], newer(Some("1.36.1")), Ok(back("1.37.0", "1.36.1"))),
@@ -268,6 +289,8 @@ fn an_upgrade_is_taken_back_only_while_no_machine_of_the_new_version_lives() {
         ("1.37.0", &["1.36.1"], vec![seen("i-9", Some("1.36.1"), Some(9))], Ok(back("1.37.0", "1.36.1"))),
         ("1.37.0", &["1.37.0", "1.37.0"], newer(None), Ok(BackVerdict::Nothing { cluster: v("1.37.0") })),
         ("1.38.0", &["1.36.1"], Vec::new(), Err("two-minors")),
+        ("1.37.0-rc.1", &["1.36.1"], Vec::new(), Err("not-whole")),
+        ("1.37.0", &["1.36.1-acme.2"], Vec::new(), Err("not-whole")),
         ("1.37.0", &[], Vec::new(), Err("nobody")),
     ];
     for (cluster, versions, machines, expected) in rows {
@@ -291,6 +314,10 @@ fn every_refusal_ends_with_what_to_do() {
             UpgradeRefusal::Documents { documents: cluster, kubeadm: here },
             "make an image with a kubeadm of that version",
         ),
+        (
+            UpgradeRefusal::NotWhole { whose: "the cluster's configuration", version: here },
+            "by hand ('kubeadm upgrade')",
+        ),
         (UpgradeRefusal::Kubelet { kubelet: cluster, kubeadm: here }, "make an image with both of one version"),
         (UpgradeRefusal::OlderEtcd { here: member, member: v("3.6.8"), name: name() }, "that version or a newer one"),
         (
@@ -310,6 +337,7 @@ fn every_refusal_ends_with_what_to_do() {
             "a (v1.37.0): an API server never goes back, so bring that upgrade to its end by hand ('kubeadm upgrade apply' on one of them)",
         ),
         (BackRefusal::NewerMachines { to: cluster, machines: vec![name()] }, "end these machines, and try again"),
+        (BackRefusal::NotWhole { cluster: here, newest: cluster }, "kube-system/kubeadm-config by hand"),
         (BackRefusal::TooFar { cluster: v("1.38.0"), newest: cluster }, "by hand"),
     ];
     for (refusal, text) in backs {
