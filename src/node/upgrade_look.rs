@@ -19,8 +19,6 @@ use std::time::Duration;
 
 /// How long an API server, and a member of etcd, may take to tell its version.
 const VERSION_TIMEOUT: Duration = Duration::from_secs(5);
-/// The document by which kubeadm names its images.
-const DOCUMENT: &str = "upgrade-images.yaml";
 
 /// The versions of this machine's own programs: of its image, whatever cluster it joins.
 #[derive(Debug, Clone, Copy)]
@@ -40,7 +38,7 @@ impl OwnVersions {
         let image = ImageVersions { kubelet: kubelet().await, ..kubeadm_alone(facts)? };
         let etcd = match facts.external_etcd() {
             true => None,
-            false => match images::listed(facts, DOCUMENT).await {
+            false => match images::listed(facts).await {
                 Ok(listed) => EtcdImage::among(&listed).map(|image| release(image.version)),
                 Err(error) => {
                     tracing::warn!("kubeadm does not tell which etcd it starts: {error:#}");
