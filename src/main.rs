@@ -6,6 +6,7 @@ use kubeboot::cli::{CheckArgs, Cli, CliCommand, StatusArgs, generate};
 use kubeboot::exit::Exit;
 use kubeboot::host::environment;
 use kubeboot::host::process::guarded;
+use kubeboot::host::short_lived;
 use kubeboot::host::signals::{asked_to_stop, stopped_by};
 use kubeboot::node::up_end;
 use kubeboot::settings::{Flags, Settings};
@@ -108,5 +109,6 @@ fn settings(flags: &Flags) -> Result<Settings> {
     let settings = Settings::from_environment(flags)?;
     log::init(&settings)?;
     problems.iter().for_each(|problem| tracing::warn!("{problem}"));
+    short_lived::sweep();
     Ok(settings)
 }

@@ -13,6 +13,7 @@ pub mod lock;
 pub mod namespace;
 pub mod process;
 pub mod runtime;
+pub mod short_lived;
 pub mod signals;
 pub mod systemd;
 pub mod tls;

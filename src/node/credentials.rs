@@ -18,8 +18,13 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio::try_join;
 
-/// Where credentials lie while they are needed. `/run` is in memory, so a power-off erases them.
+/// What this boot knows. `/run` is in memory, so a power-off erases it. What is secret is below [`crate::host::short_lived::PARENT`] alone.
 pub const FOLDER: &str = "/run/kubeboot";
+
+/// Where `up` keeps what it needs while it works: the [`ShortLived`] that it holds together with the machine's lock.
+pub const UP_FOLDER: &str = "/run/kubeboot/short-lived/up";
+/// The name of that folder.
+pub const UP: &str = "up";
 
 /// Where kubeadm keeps a member's certificates for etcd.
 pub const MEMBER_ETCD: &str = "/etc/kubernetes/pki/etcd";

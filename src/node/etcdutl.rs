@@ -23,8 +23,6 @@ const RESTORE_TIMEOUT: Duration = Duration::from_mins(15);
 /// Where a container sees the snapshot, and the data folder.
 const SNAPSHOT: &str = "/snapshot.db";
 const DATA: &str = "/data";
-/// The document by which kubeadm names its images.
-const DOCUMENT: &str = "images.yaml";
 
 /// By what etcdutl runs on this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,8 +60,7 @@ pub struct Restoration<'a> {
 /// # Errors
 /// kubeadm fails, or names none.
 pub async fn image(facts: &Facts) -> Result<EtcdImage> {
-    EtcdImage::among(&images::listed(facts, DOCUMENT).await?)
-        .context("'kubeadm config images list' names no image of etcd")
+    EtcdImage::among(&images::listed(facts).await?).context("'kubeadm config images list' names no image of etcd")
 }
 
 impl Etcdutl {

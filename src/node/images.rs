@@ -1,7 +1,7 @@
 //! The images that kubeadm takes by this machine's documents.
 
 use super::Facts;
-use super::credentials::FOLDER;
+use crate::host::short_lived::ShortLived;
 use crate::host::{files, runtime};
 use crate::kubeadm::run::Kubeadm;
 use anyhow::{Context, Result};
@@ -13,18 +13,15 @@ use std::time::Duration;
 /// How long pulling one may take.
 const PULL: Duration = Duration::from_mins(10);
 
-/// Their names. `document`: the name of the file, which is there while kubeadm is asked; no two that may be at work at once share one.
+/// Their names.
 ///
 /// # Errors
 /// The documents contradict this machine, or kubeadm fails.
-pub async fn listed(facts: &Facts, document: &str) -> Result<Vec<String>> {
-    let folder = Path::new(FOLDER);
-    files::private_dir(folder)?;
-    let config = folder.join(document);
+pub async fn listed(facts: &Facts) -> Result<Vec<String>> {
+    let folder = ShortLived::new("images")?;
+    let config = folder.path().join("images.yaml");
     files::write(&config, facts.documents.renewal(&facts.cluster, &facts.node)?.as_bytes(), 0o600)?;
-    let listed = Kubeadm::read_only().images(&config).await;
-    files::remove(&config)?;
-    Ok(listed?)
+    Ok(Kubeadm::read_only().images(&config).await?)
 }
 
 /// Of these images, those that the runtime behind this socket does not have. It is asked once for all that it has.

@@ -1,9 +1,9 @@
 //! The documents, completed for this machine and judged by kubeadm itself: before a claim is written, and before the queue for the lease.
 
-use super::credentials::FOLDER;
 use super::facts::Facts;
 use crate::exit::Exit;
 use crate::host::files;
+use crate::host::short_lived::ShortLived;
 use crate::kubeadm::attempt::Failure;
 use crate::kubeadm::documents::DocumentRefusal;
 use crate::kubeadm::run::Kubeadm;
@@ -19,9 +19,7 @@ use std::path::Path;
 /// # Errors
 /// [`DocumentRefusal`]; or the documents cannot be written below `/run`, or kubeadm not be run.
 pub async fn refused_by_kubeadm(facts: &Facts) -> Result<Vec<(&'static str, String)>> {
-    files::private_dir(Path::new(FOLDER))?;
-    let folder = tempfile::Builder::new().prefix("judged-").tempdir_in(FOLDER);
-    let folder = folder.with_context(|| format!("failed to write to '{FOLDER}'"))?;
+    let folder = ShortLived::new("judged")?;
     let kubeconfig = folder.path().join("kubeconfig");
     files::write(&kubeconfig, b"", 0o600)?;
     let mut refused = Vec::new();

@@ -19,8 +19,6 @@ use std::time::Duration;
 
 /// How long an API server, and a member of etcd, may take to tell its version.
 const VERSION_TIMEOUT: Duration = Duration::from_secs(5);
-/// The document by which kubeadm names its images.
-const DOCUMENT: &str = "upgrade-images.yaml";
 
 /// The versions of this machine's own programs: of its image, whatever cluster it joins.
 #[derive(Debug, Clone, Copy)]
@@ -41,7 +39,7 @@ impl OwnVersions {
         let asks = facts.settings.kubernetes_upgrade == KubernetesUpgrade::ByImage && !facts.external_etcd();
         let etcd = match asks {
             false => None,
-            true => match images::listed(facts, DOCUMENT).await {
+            true => match images::listed(facts).await {
                 Ok(listed) => EtcdImage::among(&listed).map(|image| release(image.version)),
                 Err(error) => {
                     tracing::warn!("kubeadm does not tell which etcd it starts: {error:#}");

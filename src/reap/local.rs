@@ -4,7 +4,7 @@ use super::sources::look;
 use crate::aws::store::Store;
 use crate::bucket::{self, Roll, keys};
 use crate::exit::Exit;
-use crate::host::files;
+use crate::host::short_lived::ShortLived;
 use crate::host::systemd::notify;
 use crate::kubeadm::state;
 use crate::model::machine::local::Local;
@@ -13,14 +13,13 @@ use crate::model::record::cluster::{ClusterRecord, Published, RecordState};
 use crate::model::record::identity::Mismatch;
 use crate::model::up::step::Stop;
 use crate::node::Facts;
-use crate::node::credentials::{Credentials, FOLDER};
+use crate::node::credentials::Credentials;
 use crate::node::group::GroupWatch;
 use crate::node::lease::Queue;
 use crate::settings::Settings;
 use anyhow::{Context, Result, anyhow};
 use std::net::IpAddr;
 use std::path::Path;
-use tempfile::TempDir;
 
 /// This machine, and what it needs to ask and to act.
 pub(super) struct LocalReap {
@@ -34,7 +33,7 @@ pub(super) struct LocalReap {
     pub(super) own: Option<IpAddr>,
     pub(super) credentials: Credentials,
     /// Credentials that were made for this command alone, removed when it ends.
-    _folder: Option<TempDir>,
+    _folder: Option<ShortLived>,
 }
 
 /// Says why this command waits, in the log and to systemd.
@@ -115,10 +114,9 @@ async fn ready_record(store: &Store) -> Result<ClusterRecord> {
 }
 
 /// Credentials that are valid for an hour, for a machine that is no member, in a folder of their own.
-async fn made_from_bundle(facts: &Facts, store: &Store, record: &ClusterRecord) -> Result<(Credentials, TempDir)> {
+async fn made_from_bundle(facts: &Facts, store: &Store, record: &ClusterRecord) -> Result<(Credentials, ShortLived)> {
     let published: &Published = record.published().context("the record names no cluster")?;
-    files::private_dir(Path::new(FOLDER))?;
-    let folder = tempfile::tempdir_in(FOLDER).context("failed to make a folder for credentials")?;
+    let folder = ShortLived::new("reaping")?;
     let made = Credentials::from_bundle(facts, store, record, published, &folder.path().join("credentials")).await?;
     Ok((made, folder))
 }

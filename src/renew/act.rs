@@ -5,6 +5,7 @@ use super::report;
 use super::voice::Voice;
 use crate::exit::Exit;
 use crate::host::lock::Lock;
+use crate::host::short_lived::ShortLived;
 use crate::host::systemd::unit;
 use crate::host::{files, runtime};
 use crate::kubeadm::quiesce::KUBELET;
@@ -12,7 +13,6 @@ use crate::kubeadm::run::Kubeadm;
 use crate::model::duration::in_words;
 use crate::model::renew::{Dated, RenewStep, RestartedProgram};
 use crate::node::certificates;
-use crate::node::credentials::FOLDER;
 use anyhow::{Context, Result, anyhow};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -39,9 +39,7 @@ pub(super) async fn carry_out(look: &Look, step: &RenewStep, lock: &Lock, voice:
     for step in report::steps(step) {
         tracing::info!("planned: {step}");
     }
-    files::private_dir(Path::new(FOLDER))?;
-    let folder = tempfile::Builder::new().prefix("renewing-").tempdir_in(FOLDER);
-    let folder = folder.with_context(|| format!("failed to write to '{FOLDER}'"))?;
+    let folder = ShortLived::new("renewing")?;
     let document = folder.path().join("renew.yaml");
     let text = look.facts.documents.renewal(&look.facts.cluster, &look.facts.node).context(Exit::Usage)?;
     files::write(&document, text.as_bytes(), 0o600)?;

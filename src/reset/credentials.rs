@@ -2,13 +2,13 @@
 
 use super::ResetContext;
 use crate::bucket::keys;
-use crate::host::files;
+use crate::host::short_lived::ShortLived;
 use crate::kubeadm::run::Kubeadm;
 use crate::kubeadm::state::Marker;
 use crate::model::machine::ids::ClaimId;
 use crate::model::machine::local::Local;
 use crate::model::record::cluster::ClusterRecord;
-use crate::node::credentials::{Credentials, FOLDER};
+use crate::node::credentials::Credentials;
 use anyhow::{Context, Result, ensure};
 use std::path::Path;
 
@@ -43,10 +43,8 @@ async fn from_bundle(reset: &ResetContext, local: &Local) -> Result<Credentials>
     if facts.cluster.kubernetes_version.is_empty() {
         facts.cluster.kubernetes_version = Kubeadm::read_only().version().await?.to_string();
     }
-    files::private_dir(Path::new(FOLDER))?;
     // Read into memory; the folder goes at once.
-    let folder = tempfile::Builder::new().prefix("leaving-").tempdir_in(FOLDER);
-    let folder = folder.with_context(|| format!("failed to write to '{FOLDER}'"))?;
+    let folder = ShortLived::new("leaving")?;
     Credentials::from_bundle(&facts, store, &record, published, &folder.path().join("credentials")).await
 }
 

@@ -11,7 +11,7 @@ use crate::model::record::cluster::Published;
 use crate::model::status::{ApiServer, Etcd, Known, MemberStatus, NodeStatus, StatusMachine};
 use crate::model::upgrade::{ClusterVersions, KubernetesUpgrade, RestStep};
 use crate::model::version::Release;
-use crate::node::credentials::{FOLDER, MEMBER_ETCD, MEMBER_KUBECONFIG};
+use crate::node::credentials::{MEMBER_ETCD, MEMBER_KUBECONFIG, UP_FOLDER};
 use anyhow::{Context, Result, anyhow};
 use futures::stream::{self, StreamExt, TryStreamExt};
 use std::collections::BTreeMap;
@@ -104,7 +104,7 @@ pub(super) async fn api_servers(peers: &[Peer], port: u16) -> Known<BTreeMap<Ins
 /// The credentials that are found here.
 pub(super) fn kubeconfig() -> Known<Kubeconfig> {
     // A machine that waits to join may have made itself credentials that are valid for an hour.
-    let places = [PathBuf::from(MEMBER_KUBECONFIG), Path::new(FOLDER).join("credentials/kubeconfig")];
+    let places = [PathBuf::from(MEMBER_KUBECONFIG), Path::new(UP_FOLDER).join("credentials/kubeconfig")];
     credentials(&places, Kubeconfig::read)
 }
 

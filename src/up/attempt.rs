@@ -7,7 +7,7 @@ use crate::host::{files, hosts};
 use crate::kubeadm::run::Kubeadm;
 use crate::model::membership::view::ClusterView;
 use crate::node::Facts;
-use crate::node::credentials::{Credentials, FOLDER};
+use crate::node::credentials::{Credentials, UP_FOLDER};
 use crate::node::peers;
 use crate::node::point::Point;
 use crate::node::registrar::Registrar;
@@ -51,7 +51,7 @@ pub(super) async fn run(
     announced: &Announced,
     deadline: Instant,
 ) -> Result<()> {
-    let folder = Path::new(FOLDER);
+    let folder = Path::new(UP_FOLDER);
     let config = folder.join("kubeadm-join.yaml");
     let document = facts.documents.join(&facts.cluster, &facts.node, &credentials.kubeconfig_path)?;
     files::write(&config, document.as_bytes(), 0o600)?;
@@ -121,7 +121,7 @@ impl HostsFile {
             return Ok(None);
         }
         let target = peers::ready_api_server(&credentials.kubeconfig, peers, facts.api_port()).await?;
-        let file = Self { path: Path::new(FOLDER).join("hosts"), target };
+        let file = Self { path: Path::new(UP_FOLDER).join("hosts"), target };
         file.write(facts)?;
         Ok(Some(file))
     }

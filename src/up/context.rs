@@ -2,9 +2,8 @@
 
 use super::hook::LaunchHook;
 use super::membership::Membership;
-use super::own_files;
 use super::own_node::OwnNode;
-use super::prefetch::{self, Prefetch};
+use super::prefetch::Prefetch;
 use super::record::RecordHold;
 use super::reporting::Reporting;
 use super::saved_snapshot::SavedSnapshot;
@@ -14,8 +13,8 @@ use crate::aws::store::Store;
 use crate::bucket::Roll;
 use crate::exit::Exit;
 use crate::guard::ManifestsAside;
-use crate::host::files;
 use crate::host::lock::Lock;
+use crate::host::short_lived::ShortLived;
 use crate::kubeadm::data_dir::has_harmless_folder;
 use crate::kubeadm::manifests;
 use crate::kubeadm::run::Kubeadm;
@@ -27,7 +26,7 @@ use crate::model::up::give_up::may_be_given_up;
 use crate::model::up::snapshot::Policy;
 use crate::model::up::step::Wipe;
 use crate::node::Facts;
-use crate::node::credentials::FOLDER;
+use crate::node::credentials::UP;
 use crate::node::fitness::Fitness;
 use crate::node::group::GroupWatch;
 use crate::node::registrar::Registrar;
@@ -76,13 +75,15 @@ pub struct UpContext {
     pub(super) report: Reporting,
     /// Whether this `up` works here: with the machine's lock, and not only to say what it would do.
     pub(super) works: bool,
+    /// What it needs only while it works; credentials above all.
+    _short_lived: Option<ShortLived>,
 }
 
 impl Drop for UpContext {
     /// Also when this run is asked to stop in the middle. What a killed one has left, the next one removes when it begins.
     fn drop(&mut self) {
         if self.works {
-            self.tidy();
+            SavedSnapshot::remove();
         }
     }
 }
@@ -108,6 +109,7 @@ impl UpContext {
         };
         let context = Self {
             works: lock.is_some(),
+            _short_lived: lock.map(|_| ShortLived::sole(UP)).transpose()?,
             group: GroupWatch::new(&session, facts.machine.instance.clone(), settings.group.clone()),
             record: RecordHold::new(&store),
             saved_snapshot: SavedSnapshot::default(),
@@ -128,7 +130,7 @@ impl UpContext {
             facts,
         };
         if context.works {
-            context.tidy();
+            SavedSnapshot::remove();
         }
         Ok(context)
     }
@@ -148,22 +150,6 @@ impl UpContext {
     pub(super) fn data(&self) -> EtcdData {
         let folder = self.facts.documents.data_dir();
         folder.map_or(EtcdData::Elsewhere, |folder| manifests::data(Path::new("/"), folder))
-    }
-
-    /// Removes what was needed only while `up` worked: credentials above all.
-    fn tidy(&self) {
-        SavedSnapshot::remove();
-        let folder = &self.membership.credentials_folder;
-        if folder.exists()
-            && let Err(error) = std::fs::remove_dir_all(folder)
-        {
-            tracing::warn!("failed to remove '{}': {error}", folder.display());
-        }
-        for name in ["kubeadm-join.yaml", "hosts", own_files::DOCUMENTS, prefetch::DOCUMENT] {
-            if let Err(error) = files::remove(&Path::new(FOLDER).join(name)) {
-                tracing::warn!("{error:#}");
-            }
-        }
     }
 
     /// Wipes this machine, for a reason that makes it lawful. A held claim goes on beating meanwhile.

@@ -31,7 +31,7 @@ use crate::model::record::cluster::{ClusterRecord, Published};
 use crate::model::record::conditional_write::Condition;
 use crate::model::up::back_off::back_off;
 use crate::node::Facts;
-use crate::node::credentials::{FOLDER, MEMBER_ETCD};
+use crate::node::credentials::{MEMBER_ETCD, UP_FOLDER};
 use crate::node::data_dir_drop_ins;
 use crate::node::minting::draw;
 use crate::node::point::Point;
@@ -234,16 +234,16 @@ pub(super) async fn run_init(
     deadline: Instant,
 ) -> Result<BootstrapToken> {
     let token = draw()?;
-    let config = PathBuf::from(FOLDER).join("kubeadm-init.yaml");
+    let config = PathBuf::from(UP_FOLDER).join("kubeadm-init.yaml");
     let documents = match over {
         InitData::Nothing => facts.documents.init(&facts.cluster, &facts.node, &token, claim_id)?,
         InitData::RestoredData => facts.documents.init_restored(&facts.cluster, &facts.node, &token, claim_id)?,
     };
+    // Whatever comes of it, also when the claim is lost or there is no time: the file holds the token.
+    let _removed = RemovedWhenDone(&config);
     files::write(&config, documents.as_bytes(), 0o600)?;
     Point::InitConfigured.reached();
     let time_limit = time_left::for_attempt(deadline)?;
-    // Whatever comes of it, also when the claim is lost: the file holds the token.
-    let _removed = RemovedWhenDone(&config);
     let mut attempt = kubeadm.init(&config, &token, time_limit, |phase| progress("kubeadm init", &phase))?;
     stopwatch.enter("kubeadm init");
     Point::InitStarted.reached();

@@ -8,7 +8,7 @@ use crate::model::membership::starting::Silences;
 use crate::model::membership::view::ClusterView;
 use crate::node::Facts;
 use crate::node::api_servers::ApiServers;
-use crate::node::credentials::{Credentials, FOLDER};
+use crate::node::credentials::{Credentials, UP_FOLDER};
 use crate::node::lease::Queue;
 use crate::node::leaving_unit::LeavingUnit;
 use crate::node::upgrade_look::OwnVersions;
@@ -47,7 +47,7 @@ impl Membership {
     pub(super) fn new(facts: &Facts, store: &Store) -> Self {
         Self {
             lease: Queue::new(store.clone(), facts.machine.instance.clone(), facts.settings.lease_ttl),
-            credentials_folder: Path::new(FOLDER).join("credentials"),
+            credentials_folder: Path::new(UP_FOLDER).join("credentials"),
             credentials: None,
             probe: Probe::default(),
             api_servers: ApiServers::new(facts.cluster.host.clone(), facts.cluster.port, facts.api_port()),

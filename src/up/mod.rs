@@ -36,8 +36,8 @@ mod worker;
 use crate::aws::with_exit;
 use crate::exit::{Exit, causes};
 use crate::guard;
-use crate::host::files;
 use crate::host::lock::{self, Lock};
+use crate::host::short_lived::ShortLived;
 use crate::kubeadm::worker_state;
 use crate::layout::say;
 use crate::model::duration::in_words;
@@ -48,7 +48,6 @@ use crate::model::up::snapshot::Snapshot;
 use crate::model::up::step::{StandBy, Step, Stop, Wait};
 use crate::model::up::timeline::LOOK;
 use crate::node::Facts;
-use crate::node::credentials::FOLDER;
 use crate::node::fitness;
 use crate::node::leaving_unit::LeavingUnit;
 use crate::settings::{Role, Settings};
@@ -185,8 +184,7 @@ async fn with_loss(context: &mut UpContext, error: anyhow::Error) -> anyhow::Err
 
 /// Prints the next step. It takes no lock, so it makes credentials in a folder of its own, and removes them.
 async fn dry_run(mut context: UpContext) -> Result<()> {
-    files::private_dir(Path::new(FOLDER))?;
-    let folder = tempfile::tempdir_in(FOLDER).context("failed to make a folder for credentials")?;
+    let folder = ShortLived::new("dry-run")?;
     context.membership.credentials_folder = folder.path().join("credentials");
     let (_, mut step) = look(&mut context).await?;
     // Whoever answers is asked in the background. There is no next pass that would take the answers in.

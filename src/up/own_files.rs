@@ -15,13 +15,13 @@ use crate::model::machine::own_files::{FilesPlan, LostFile, is_that_member, plan
 use crate::model::membership::view::ClusterView;
 use crate::model::record::cluster::{ClusterRecord, Published};
 use crate::model::up::snapshot::Snapshot;
-use crate::node::credentials::{Credentials, FOLDER, fetch};
+use crate::node::credentials::{Credentials, UP_FOLDER, fetch};
 use crate::node::{lost_files, peers};
 use anyhow::{Context, Result, anyhow, ensure};
 use std::path::Path;
 
-/// The documents for kubeadm's phases, below [`FOLDER`]. They hold no secret.
-pub(super) const DOCUMENTS: &str = "own-files.yaml";
+/// The documents for kubeadm's phases, below [`UP_FOLDER`]. They hold no secret.
+const DOCUMENTS: &str = "own-files.yaml";
 
 impl UpContext {
     /// The files that this member has lost; said once, as long as they are the same.
@@ -95,8 +95,7 @@ impl UpContext {
         }
         if !plan.phases.is_empty() {
             let document = self.own_documents(published, seen, initialised).await?;
-            let place = Path::new(FOLDER).join(DOCUMENTS);
-            files::private_dir(Path::new(FOLDER))?;
+            let place = Path::new(UP_FOLDER).join(DOCUMENTS);
             files::write(&place, document.as_bytes(), 0o600)?;
             for (phase, paths) in &plan.phases {
                 make_way(root, paths)?;

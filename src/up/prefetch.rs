@@ -14,8 +14,6 @@ use tokio::time::{Instant, timeout};
 
 /// How long all of it may take.
 const TIMEOUT: Duration = Duration::from_mins(20);
-/// The document by which kubeadm names the images.
-pub(super) const DOCUMENT: &str = "prefetch.yaml";
 
 /// Pulling ahead in one run of `up`: once, or not at all.
 #[derive(Debug)]
@@ -74,7 +72,7 @@ async fn pull_all(facts: Facts) {
 
 /// How many were pulled.
 async fn pull_missing(facts: &Facts) -> Result<usize> {
-    let wanted = images::listed(facts, DOCUMENT).await?;
+    let wanted = images::listed(facts).await?;
     let sockets = runtime::chosen(facts.documents.cri_socket());
     let socket = Path::new(sockets.first().context("there is no container runtime on this machine")?);
     let missing = images::missing(socket, &wanted).await?;

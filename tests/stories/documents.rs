@@ -21,7 +21,7 @@ fn init_and_join_are_told_what_the_operator_and_the_machine_know() -> Result<()>
             world.kubeadm_fault(node, &json!({command: {"hang": true, "times": 1}}))?;
             world.run_up(node)?;
             world.until_kubeadm_fault(node)?;
-            let written = world.root(node)?.join("run/kubeboot").join(file);
+            let written = world.root(node)?.join("run/kubeboot/short-lived/up").join(file);
             let text = std::fs::read_to_string(&written).with_context(|| format!("no {}", written.display()))?;
             let mode = written.metadata()?.permissions().mode() & 0o777;
             ensure!(mode == 0o600, "'{}' has mode {mode:o}", written.display());

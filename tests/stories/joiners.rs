@@ -60,7 +60,7 @@ fn kubeboot_killed_in_the_middle_of_a_join_goes_on_when_it_is_started_again() ->
     World::of(2).tell_in_a_join("etcd-join", |world| {
         world.kill_program(2, "kubeboot")?;
         ensure!(world.up_ended(2)? != 0, "it was not killed");
-        let credentials = world.root(2)?.join("run/kubeboot/credentials");
+        let credentials = world.root(2)?.join("run/kubeboot/short-lived/up/credentials");
         ensure!(credentials.exists(), "this story looks for them in the wrong place");
         // The next start removes them, even if it comes to nothing.
         let up = world.on(2, &["kubeboot", "up", "--claim-ttl", "3s", "--lease-ttl", "3s", "--deadline", "4s"])?;
@@ -76,7 +76,7 @@ fn kubeboot_killed_in_the_middle_of_a_join_goes_on_when_it_is_started_again() ->
 fn kubeboot_asked_to_stop_in_the_middle_of_a_join_leaves_no_credentials_and_goes_on_when_it_is_started_again()
 -> Result<()> {
     interrupted("etcd-join", |world| {
-        let credentials = world.root(2)?.join("run/kubeboot/credentials");
+        let credentials = world.root(2)?.join("run/kubeboot/short-lived/up/credentials");
         ensure!(credentials.exists(), "this story looks for them in the wrong place");
         world.signal_program(2, "kubeboot", Signal::TERM)?;
         ensure!(world.up_ended(2)? != 0, "it went on");

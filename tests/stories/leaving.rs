@@ -254,9 +254,9 @@ fn an_operator_takes_a_machine_out_whose_credentials_are_lost() -> Result<()> {
         ensure!(i64::from(ended.code) == LEFT, "{}", ended.text());
         ensure!(ended.text().contains("are lost, making others from the PKI bundle"), "{}", ended.text());
         world.has_left(3, &[1, 2])?;
-        let left = std::fs::read_dir(world.root(3)?.join("run/kubeboot"))?.flatten().map(|entry| entry.file_name());
-        let left: Vec<_> = left.filter(|name| name.to_string_lossy().starts_with("leaving-")).collect();
-        ensure!(left.is_empty(), "credentials are left in /run/kubeboot: {left:?}");
+        let folder = world.root(3)?.join("run/kubeboot/short-lived");
+        let left: Vec<_> = std::fs::read_dir(&folder)?.flatten().map(|entry| entry.file_name()).collect();
+        ensure!(left.is_empty(), "credentials are left in '{}': {left:?}", folder.display());
         world.run_up(3)?;
         world.all_up(&[3])?;
         world.is_one_control_plane(&[1, 2, 3])

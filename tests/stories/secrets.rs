@@ -3,6 +3,7 @@
 use crate::support::World;
 use crate::support::bucket::PREFIX;
 use anyhow::{Context, Result, ensure};
+use serde_json::json;
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -36,6 +37,39 @@ fn nothing_secret_is_where_others_can_read_it() -> Result<()> {
             readable_by_others(&world.root(node)?.join("run"), &secrets)?;
         }
         world.is_one_control_plane(&[1, 2])
+    })
+}
+
+#[test]
+fn nothing_secret_outlives_a_command_that_was_killed() -> Result<()> {
+    World::of(1).without_up().tell(|world| {
+        world.kubeadm_fault(1, &json!({"init": {"hang": true, "times": 1}}))?;
+        world.run_up(1)?;
+        world.until_kubeadm_fault(1)?;
+        let folder = world.root(1)?.join("run/kubeboot/short-lived");
+        let token = folder.join("up/kubeadm-init.yaml");
+        ensure!(token_in(&text(&token)?).is_some(), "this story looks for the token in the wrong place");
+        let status = ["kubeboot", "status"];
+        world.on(1, &status)?;
+        ensure!(token.exists(), "it was taken away from under a command that works");
+        // What others leave that make themselves credentials, and one of those who works.
+        let works = ["flock", "/run/kubeboot/short-lived/leaving-2-1", "sleep", "600"];
+        for name in ["leaving-1-1", "leaving-2-1"] {
+            std::fs::create_dir_all(folder.join(name).join("credentials/pki"))?;
+            std::fs::write(folder.join(name).join("credentials/pki/ca.key"), "key")?;
+        }
+        let _works = world.start_on(1, &works)?;
+        world.kill_program(1, "kubeboot")?;
+        ensure!(world.up_ended(1)? != 0, "it was not killed");
+        ensure!(token.exists(), "a process that is killed removes nothing");
+        // Any command removes it, also one that has no lock.
+        world.on(1, &status)?;
+        let left: Vec<_> = std::fs::read_dir(&folder)?.flatten().map(|entry| entry.file_name()).collect();
+        ensure!(left == ["leaving-2-1"], "{left:?} is left in '{}'", folder.display());
+        world.run_up(1)?;
+        world.all_up(&[1])?;
+        ensure!(!folder.join("up").exists(), "'up' has left what it needed");
+        world.is_one_control_plane(&[1])
     })
 }
 

@@ -90,7 +90,7 @@ fn is_whole(world: &World, node: usize) -> Result<()> {
     ensure!(world.lifecycle(node)? == "InService", "{}", world.lifecycle(node)?);
     let answers = world.hook_calls("CompleteLifecycleAction", node)?;
     ensure!(answers.iter().all(|call| call["hook"] == LAUNCH && call["result"] == "CONTINUE"), "{answers:?}");
-    for secret in ["run/kubeboot/worker-discovery.conf", "etc/kubernetes/bootstrap-kubelet.conf"] {
+    for secret in ["run/kubeboot/short-lived/up", "etc/kubernetes/bootstrap-kubelet.conf"] {
         ensure!(!world.root(node)?.join(secret).exists(), "{secret} is still there");
     }
     Ok(())

@@ -41,7 +41,7 @@ fn a_worker_says_what_it_waits_for_comes_in_by_join_alone_and_has_nothing_to_do_
             "{answers:?}"
         );
         ensure!(world.lifecycle(2)? == "InService", "{}", world.lifecycle(2)?);
-        for secret in ["run/kubeboot/worker-discovery.conf", "etc/kubernetes/bootstrap-kubelet.conf"] {
+        for secret in ["run/kubeboot/short-lived/up", "etc/kubernetes/bootstrap-kubelet.conf"] {
             ensure!(!world.root(2)?.join(secret).exists(), "{secret} is still there");
         }
         let (id, log) = (world.id(2)?, world.log(2)?);

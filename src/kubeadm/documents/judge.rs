@@ -239,9 +239,19 @@ fn etcd_option(name: &str, value: &str) -> Option<(&'static str, &'static str)> 
         | "discovery-token" => {
             Some(("forms the cluster or is one machine's own: kubeadm sets it on each", "remove it"))
         }
-        "listen-metrics-urls" if !is_for_every_machine(value) => Some((
+        "listen-metrics-urls" | "listen-client-http-urls" if !is_for_every_machine(value) => Some((
             "is one machine's own",
             "remove it, or name an address that every machine has, such as http://0.0.0.0:2381",
+        )),
+        // Two learners at once: the second one's etcd ends, since kubeadm does not tell it of the first, and its member blocks every
+        // later join (measured with kubeadm 1.36).
+        "max-learners" | "experimental-max-learners" if value != "1" => Some((
+            "lets two machines join at once, which kubeadm is not made for: the second one's etcd would not start, and its member block every join",
+            "remove it",
+        )),
+        "unsafe-no-fsync" if !is_false(value) => Some((
+            "has etcd acknowledge what is not on the disk: a power cut loses it, and the member may vote twice",
+            "remove it",
         )),
         "force-new-cluster" if !is_false(value) => {
             Some(("makes each member a cluster of its own, at every start", "remove it"))

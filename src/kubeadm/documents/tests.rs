@@ -168,6 +168,7 @@ fn a_field_that_contradicts_kubeboot_is_refused_by_name() {
     let key = "0a".repeat(32);
     let kubelet = |name, value| format!("nodeRegistration: {{kubeletExtraArgs: [{{name: {name}, value: '{value}'}}]}}");
     let etcd = |name, value| format!("etcd: {{local: {{extraArgs: [{{name: {name}, value: '{value}'}}]}}}}");
+    let variable = |name, value| format!("etcd: {{local: {{extraEnvs: [{{name: {name}, value: '{value}'}}]}}}}");
     let table = [
         (INIT, format!("bootstrapTokens: [{{token: {secret}}}]"), "InitConfiguration: bootstrapTokens"),
         (INIT, format!("certificateKey: {key}"), "InitConfiguration: certificateKey"),
@@ -264,6 +265,18 @@ fn a_field_that_contradicts_kubeboot_is_refused_by_name() {
         (CLUSTER, etcd("listen-peer-urls", "https://0.0.0.0:2380"), "extraArgs[listen-peer-urls] forms the cluster"),
         (CLUSTER, etcd("advertise-client-urls", "https://a:1"), "extraArgs[advertise-client-urls] forms the cluster"),
         (CLUSTER, etcd("listen-metrics-urls", "http://10.0.1.11:2381"), "listen-metrics-urls] is one machine's own"),
+        (CLUSTER, etcd("listen-client-http-urls", "http://10.0.1.11:2382"), "client-http-urls] is one machine's own"),
+        (CLUSTER, etcd("max-learners", "2"), "extraArgs[max-learners] lets two machines join at once"),
+        (CLUSTER, etcd("experimental-max-learners", "3"), "[experimental-max-learners] lets two machines join at once"),
+        (CLUSTER, etcd("unsafe-no-fsync", "true"), "extraArgs[unsafe-no-fsync] has etcd acknowledge"),
+        (CLUSTER, etcd("unsafe-no-fsync", ""), "extraArgs[unsafe-no-fsync] has etcd acknowledge"),
+        (CLUSTER, variable("ETCD_MAX_LEARNERS", "2"), "extraEnvs[ETCD_MAX_LEARNERS] lets two machines join at once"),
+        (CLUSTER, variable("ETCD_UNSAFE_NO_FSYNC", "1"), "extraEnvs[ETCD_UNSAFE_NO_FSYNC] has etcd acknowledge"),
+        (
+            CLUSTER,
+            variable("ETCD_LISTEN_CLIENT_HTTP_URLS", "https://10.0.1.11:2382"),
+            "extraEnvs[ETCD_LISTEN_CLIENT_HTTP_URLS] is one machine's own",
+        ),
         (CLUSTER, "etcd: {local: {dataDir: /var/lib/}}".into(), "etcd.local.dataDir is a folder of the system's"),
         (CLUSTER, "etcd: {local: {dataDir: \"/data/a\\nb\"}}".into(), "etcd.local.dataDir has characters in it"),
         (CLUSTER, "apiServer: []".into(), "apiServer is not a mapping"),
@@ -284,6 +297,9 @@ fn a_field_that_contradicts_kubeboot_is_refused_by_name() {
         (INIT, kubelet("node-ip", "::")),
         (JOIN, kubelet("node-ip", "0.0.0.0")),
         (CLUSTER, etcd("listen-metrics-urls", "http://127.0.0.1:2381,http://[::]:2381")),
+        (CLUSTER, etcd("listen-client-http-urls", "https://0.0.0.0:2382")),
+        (CLUSTER, etcd("max-learners", "1")),
+        (CLUSTER, etcd("unsafe-no-fsync", "false")),
         (CLUSTER, "apiServer: {extraArgs: [{name: bind-address, value: '::'}]}".into()),
     ] {
         assert_eq!(refusals(&of(kind, &field)), "", "{field}");

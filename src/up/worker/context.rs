@@ -3,7 +3,6 @@
 use super::super::stopwatch::Stopwatch;
 use super::hook::WorkerHook;
 use crate::aws::Session;
-use crate::host::files;
 use crate::host::lock::Lock;
 use crate::host::systemd::notify;
 use crate::kubeadm::run::Kubeadm;
@@ -12,7 +11,6 @@ use crate::model::up::timeline::LOOK;
 use crate::model::worker::decide::decide;
 use crate::model::worker::snapshot::{WorkerLocal, WorkerPolicy, WorkerSnapshot};
 use crate::model::worker::step::{WorkerStep, WorkerWipe};
-use crate::node::credentials::FOLDER;
 use crate::node::worker_look::{self, WorkerLooker};
 use crate::node::{Facts, fitness};
 use crate::up::failed_attempt::FailedAttempt;
@@ -45,32 +43,12 @@ pub(super) struct WorkerContext {
     /// What this run is at, and was at before.
     pub(super) stopwatch: Stopwatch,
     announced: Option<WorkerStep>,
-    /// Whether this `up` works here, and not only says what it would do.
-    works: bool,
-}
-
-impl Drop for WorkerContext {
-    /// Also when this run is asked to stop in the middle. What a killed one has left, the next one removes when it begins.
-    fn drop(&mut self) {
-        if self.works {
-            tidy();
-        }
-    }
-}
-
-/// Removes what was needed only while kubeadm worked: the token above all.
-pub(super) fn tidy() {
-    for name in [DISCOVERY, DOCUMENT] {
-        if let Err(error) = files::remove(&Path::new(FOLDER).join(name)) {
-            tracing::warn!("{error:#}");
-        }
-    }
 }
 
 impl WorkerContext {
     /// Nothing was looked at yet. Without the lock it only says what it would do.
     pub(super) fn new(facts: Facts, session: &Session, lock: Option<&Lock>) -> Self {
-        let context = Self {
+        Self {
             policy: worker_look::policy(&facts.settings),
             kubeadm: lock.map_or_else(Kubeadm::read_only, Kubeadm::new),
             looker: WorkerLooker::new(&session.store),
@@ -83,13 +61,8 @@ impl WorkerContext {
             wait_log: WaitLog::default(),
             stopwatch: Stopwatch::start("the facts of this machine"),
             announced: None,
-            works: lock.is_some(),
             facts,
-        };
-        if context.works {
-            tidy();
         }
-        context
     }
 
     /// Observes and decides.

@@ -1,8 +1,9 @@
 //! One `kubeadm join` of a worker: marked first, the token in a file for root alone that is gone afterwards.
 
-use super::context::{DISCOVERY, DOCUMENT, WorkerContext, tidy};
+use super::context::{DISCOVERY, DOCUMENT, WorkerContext};
 use crate::exit::Exit;
 use crate::host::files;
+use crate::host::short_lived::ShortLived;
 use crate::kube::written::{Cluster, Proof, kubeconfig};
 use crate::kubeadm::attempt::Failure;
 use crate::kubeadm::last_words::last_words;
@@ -15,7 +16,7 @@ use crate::model::up::back_off::back_off;
 use crate::model::worker::snapshot::{Fetched, LaunchHookState, WorkerSnapshot};
 use crate::model::worker::step::WorkerWipe;
 use crate::node::Facts;
-use crate::node::credentials::FOLDER;
+use crate::node::credentials::UP;
 use crate::node::point::Point;
 use crate::node::{kubelet_health, worker_node};
 use crate::up::failed_attempt::FailedAttempt;
@@ -35,9 +36,7 @@ impl WorkerContext {
             return Ok(StepOutcome::Again);
         };
         let attempt = attempt(&self.facts, &self.kubeadm, cluster, token, deadline);
-        let attempted = self.hook.beside(seen.hook, attempt).await;
-        tidy();
-        match attempted {
+        match self.hook.beside(seen.hook, attempt).await {
             Ok(()) => Ok(StepOutcome::Again),
             Err(error) => self.after_failure(&error, deadline).await,
         }
@@ -131,9 +130,9 @@ async fn attempt(
     deadline: Instant,
 ) -> Result<()> {
     let time_limit = for_attempt(deadline)?;
-    let (root, folder) = (Path::new("/"), Path::new(FOLDER));
-    files::private_dir(folder)?;
-    let (discovery, document) = (folder.join(DISCOVERY), folder.join(DOCUMENT));
+    // Gone with the attempt, whatever comes of it: it holds the token.
+    let (root, folder) = (Path::new("/"), ShortLived::sole(UP)?);
+    let (discovery, document) = (folder.path().join(DISCOVERY), folder.path().join(DOCUMENT));
     let text = facts.documents.join_worker(&facts.node, &discovery).context(Exit::Usage)?;
     pki::save_operator_pki(root)?;
     let marker = WorkerMarker::new(&facts.machine.instance, WorkerStage::Joining, identity(cluster));

@@ -3,6 +3,7 @@
 use crate::agent::COMMAND;
 use crate::host::files;
 use crate::host::lock::{self, Lock};
+use crate::host::short_lived::ShortLived;
 use crate::kube::written::{Cluster, Proof, kubeconfig};
 use crate::kube::{Client, KeptOutcome, Kubeconfig};
 use crate::kubeadm::output::Version;
@@ -10,14 +11,12 @@ use crate::kubeadm::run::Kubeadm;
 use crate::model::upgrade::{RestOutcome, RestStep, StepOutcome};
 use crate::model::version::Release;
 use crate::node::Facts;
-use crate::node::credentials::FOLDER;
 use crate::node::registrar::rfc3339;
 use anyhow::{Context, Result, anyhow, ensure};
 use serde_json::Value;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
-use tempfile::TempDir;
 
 /// How long to wait for this machine's lock. Whoever has it goes first.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
@@ -156,10 +155,8 @@ impl Attempt {
     }
 
     /// Credentials for this machine's own API server: that of the endpoint may be another one, or nobody's.
-    fn folder(&self) -> Result<TempDir> {
-        files::private_dir(Path::new(FOLDER))?;
-        let folder = tempfile::Builder::new().prefix("upgrading-").tempdir_in(FOLDER);
-        let folder = folder.with_context(|| format!("failed to write to '{FOLDER}'"))?;
+    fn folder(&self) -> Result<ShortLived> {
+        let folder = ShortLived::new("upgrading")?;
         let Kubeconfig { authority, certificate, key, .. } = &self.kubeconfig;
         let endpoint = self.address().to_string();
         let cluster = Cluster { name: "kubernetes", endpoint, server_name: None, authority };
