@@ -80,8 +80,8 @@ fn a_frozen_machine_raises_nothing_over_one_that_has_begun_to_join_since() -> Re
         ensure!(world.cluster_version_written(1)? == written, "the late write was done");
         // It takes the lease again and again, and in between says that it waits: nobody else has to wait for it.
         let turns = |log: &str| log.matches("this machine holds the membership lease").count();
-        let before = turns(&world.log(newer)?);
-        world.until("it has had its turn again", RUN, || Ok((turns(&world.log(newer)?) > before + 2).then_some(())))?;
+        let before = turns(&raises.said()?);
+        world.until("it has had its turn again", RUN, || Ok((turns(&raises.said()?) > before + 2).then_some(())))?;
         world.until("it says again that it waits", RUN, || {
             let told = world.registration(newer)?;
             let waits =
