@@ -200,7 +200,12 @@ async fn until(context: &mut UpContext, deadline: Instant) -> Result<()> {
                 outages.restored();
                 outcome
             }
-            Err(error) => StepOutcome::Wait(outages.outage(error)?),
+            Err(error) => {
+                let waiting = outages.outage(error)?;
+                // A wait like any other, and perhaps a long one.
+                context.launch_hook.keep_alive(context.group.last()).await;
+                StepOutcome::Wait(waiting)
+            }
         };
         match outcome {
             StepOutcome::Done => return Ok(()),
