@@ -84,7 +84,7 @@ impl CallFailed {
         let code = error.as_service_error().and_then(ProvideErrorMetadata::code);
         let detail = match error.as_service_error() {
             Some(service) => match (service.code(), service.message()) {
-                (Some(code), Some(message)) => format!("{code}: {message}"),
+                (Some(code), Some(message)) => format!("{code}: {}", constant(message)),
                 (Some(code), None) => code.to_owned(),
                 (None, _) => status.map_or_else(|| "no answer".to_owned(), |status| format!("status {status}")),
             },
@@ -195,6 +195,28 @@ fn without_answer(text: String) -> String {
     text
 }
 
+/// What AWS says, without what is another at every call: the same refusal is told once, and known again. EC2 appends a message that only
+/// `sts:DecodeAuthorizationMessage` reads (and CloudTrail keeps); where a clock is off, several services name both times.
+fn constant(message: &str) -> String {
+    const ENCODED: &str = "Encoded authorization failure message:";
+    // Nothing follows it.
+    let told = message.split_once(ENCODED).map_or(message, |(told, _)| told.trim_end());
+    let mut constant = String::with_capacity(told.len());
+    for word in told.split_inclusive(|c: char| !c.is_ascii_alphanumeric()) {
+        let end = word.trim_start_matches(|c: char| c.is_ascii_alphanumeric());
+        let is_time = is_basic_time(&word[..word.len() - end.len()]);
+        constant.push_str(if is_time { "(a time)" } else { &word[..word.len() - end.len()] });
+        constant.push_str(end);
+    }
+    constant
+}
+
+/// Whether this is a time as signatures have it, such as `20261201T042200Z`.
+fn is_basic_time(word: &str) -> bool {
+    let shape: String = word.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
+    shape == "00000000T000000Z"
+}
+
 /// What status and error code mean.
 fn classify(status: Option<u16>, code: Option<&str>) -> CallFailure {
     match (status, code) {
@@ -246,6 +268,22 @@ mod tests {
         ];
         for (status, code, kind) in rows {
             assert_eq!(classify(status, code), kind, "{status:?} {code:?}");
+        }
+    }
+
+    #[test]
+    fn the_same_refusal_has_the_same_words_at_every_call() {
+        let denied = "You are not authorized to perform this operation. User: arn:aws:sts::1:assumed-role/r/i-1 is not authorized to perform: \
+                      ec2:ModifyInstanceAttribute on resource: arn:aws:ec2:eu-central-1:1:instance/i-1 because no identity-based policy allows the \
+                      ec2:ModifyInstanceAttribute action.";
+        for blob in ["qVT7mlfJ-3_x", "lJ0a9", ""] {
+            assert_eq!(constant(&format!("{denied} Encoded authorization failure message: {blob}")), denied);
+        }
+        let expired = |now| format!("Signature expired: 20261201T042200Z is now earlier than {now} ({now} - 5 min.)");
+        assert_eq!(constant(&expired("20261201T052213Z")), constant(&expired("20261201T052214Z")));
+        assert_eq!(constant(&expired("x")), "Signature expired: (a time) is now earlier than x (x - 5 min.)");
+        for same in ["", "Access Denied", "the key é is 20261201T0422 and 1.36", "a\nb  c."] {
+            assert_eq!(constant(same), same);
         }
     }
 

@@ -16,8 +16,10 @@ use aws_smithy_types::date_time::{DateTime, Format};
 use std::time::{Duration, SystemTime};
 use tokio::time::{Instant, sleep};
 
-/// Between two attempts at the same undecided write.
+/// Between two attempts at the same undecided write, at most.
 const RETRY_INTERVAL: Duration = Duration::from_millis(200);
+/// The same where S3 asks for fewer calls, however often it does.
+const LONGEST_RETRY_INTERVAL: Duration = Duration::from_secs(5);
 
 /// What S3 says of a key whose last version is a delete marker.
 const DELETE_MARKER: &str = "x-amz-delete-marker";
@@ -189,8 +191,16 @@ impl Store {
         secret: bool,
     ) -> Result<Written, CallFailed> {
         let end = Instant::now() + time_limit;
+        let mut throttled = 0;
         loop {
-            let reply = self.put(key, body, condition, secret).await?;
+            let reply = match self.put(key, body, condition, secret).await {
+                Ok(reply) => reply,
+                Err(failed) if failed.may_mend() => {
+                    throttled = if failed.kind == CallFailure::Throttled { throttled + 1 } else { 0 };
+                    Reply::NoAnswer
+                }
+                Err(failed) => return Err(failed),
+            };
             let mut next = judge(body, condition, &reply, None);
             if next == WriteStep::ReadBack {
                 next = match self.get(key).await {
@@ -206,7 +216,11 @@ impl Store {
                 WriteStep::ReadBack | WriteStep::Again if Instant::now() + RETRY_INTERVAL >= end => {
                     return Ok(Written::Unknown);
                 }
-                WriteStep::ReadBack | WriteStep::Again => sleep(RETRY_INTERVAL).await,
+                WriteStep::ReadBack | WriteStep::Again => {
+                    // There is time for a last attempt, however long the pause would be.
+                    let left = end.saturating_duration_since(Instant::now() + RETRY_INTERVAL);
+                    sleep(pause(throttled, fastrand::f64()).min(left)).await;
+                }
             }
         }
     }
@@ -243,10 +257,7 @@ impl Store {
                 Some(404) if error.as_service_error().is_some_and(|error| error.meta().code() == Some("NoSuchKey")) => {
                     Ok(Reply::Missing)
                 }
-                _ => {
-                    let failed = CallFailed::new("write", self.url(key), "s3:PutObject", &error);
-                    if failed.may_mend() { Ok(Reply::NoAnswer) } else { Err(failed) }
-                }
+                _ => Err(CallFailed::new("write", self.url(key), "s3:PutObject", &error)),
             },
         }
     }
@@ -305,6 +316,13 @@ impl Store {
     }
 }
 
+/// How long to wait before a write is tried again that S3 has refused so often in a row because of too many calls. `random` is from 0 to 1:
+/// who was refused together is not to come again together.
+fn pause(throttled: u32, random: f64) -> Duration {
+    let whole = RETRY_INTERVAL.saturating_mul(1 << throttled.min(16)).min(LONGEST_RETRY_INTERVAL);
+    whole.div_f64(2.0) + whole.div_f64(2.0).mul_f64(random)
+}
+
 /// A call without the SDK's retries.
 pub(super) fn once() -> aws_sdk_s3::config::Builder {
     aws_sdk_s3::config::Config::builder().retry_config(RetryConfig::disabled())
@@ -316,4 +334,35 @@ fn header<E>(error: &SdkError<E, HttpResponse>, name: &str) -> Option<String> {
 
 pub(super) fn status<E>(error: &SdkError<E, HttpResponse>) -> Option<u16> {
     error.raw_response().map(|response| response.status().as_u16())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bucket::server::{Fault, Server};
+
+    #[test]
+    fn pauses_double_while_s3_asks_for_fewer_calls_and_no_two_machines_have_the_same() {
+        let rows = [(0, 200), (1, 400), (2, 800), (3, 1600), (4, 3200), (5, 5000), (6, 5000), (u32::MAX, 5000)];
+        for (throttled, whole) in rows {
+            let whole = Duration::from_millis(whole);
+            assert_eq!((pause(throttled, 0.0), pause(throttled, 1.0)), (whole / 2, whole), "{throttled}");
+            assert!(pause(throttled, 0.5) > whole / 2 && pause(throttled, 0.5) < whole);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_write_is_tried_less_and_less_often_until_its_time_is_over() -> anyhow::Result<()> {
+        let (server, store) = Server::start(Fault::SlowsDown).await?;
+        let (limit, began) = (Duration::from_secs(2), Instant::now());
+        let written = store.write("key", b"body", &Condition::Absent, limit).await?;
+        assert_eq!(written, Written::Unknown);
+        assert!(began.elapsed() > limit / 2 && began.elapsed() < limit * 2, "{:?}", began.elapsed());
+        let asked = server.asked().iter().filter(|asked| asked.starts_with("PUT")).count();
+        // After 200 to 400 ms, 400 to 800, 800 to 1600, and once more at the end.
+        assert!((3..=6).contains(&asked), "{asked} times in {limit:?}");
+        server.set_fault(Fault::None);
+        assert!(matches!(store.write("key", b"body", &Condition::Absent, limit).await?, Written::Ours(_)));
+        Ok(())
+    }
 }

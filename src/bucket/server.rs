@@ -19,6 +19,8 @@ pub(crate) enum Fault {
     IgnoresIfMatch,
     RefusesIfMatch,
     DeniesPut,
+    /// Asks for fewer writes.
+    SlowsDown,
     /// Writes, and answers as if it had not.
     WritesAndDenies,
     DeniesGet,
@@ -106,6 +108,7 @@ impl Server {
         }
         let there = if fault == Fault::LooksAtTheHead { looked } else { self.objects().get(path).cloned() };
         match (request.method.as_str(), fault) {
+            ("PUT", Fault::SlowsDown) => error(503, "SlowDown"),
             ("GET", Fault::DeniesRead) if !request.lists => error(403, "AccessDenied"),
             ("GET", Fault::DeniesGet) | ("DELETE", Fault::DeniesDelete) | ("PUT", Fault::DeniesPut) => {
                 error(403, "AccessDenied")

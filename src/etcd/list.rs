@@ -9,6 +9,7 @@ use crate::model::membership::view::ClusterView;
 use anyhow::{Context, Result, bail};
 use etcd_client::Client;
 use futures::StreamExt;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -35,16 +36,18 @@ pub async fn observe_within(access: &Access, addresses: &[IpAddr], step: Duratio
     observe_all(access, addresses, step).await.view
 }
 
-/// The same, with the members that keep no claim. The first certain list ends it.
+/// The same, with the members that keep no claim. The first certain list ends it. Where there is none, what is told does not depend on who
+/// answered last: a reason that changes from look to look would be told anew each time.
 pub async fn observe_all(access: &Access, addresses: &[IpAddr], step: Duration) -> Observed {
-    let questions = addresses.iter().copied().map(|address| ask(access, address, step));
+    let questions = addresses.iter().copied().map(|address| async move { (address, ask(access, address, step).await) });
     let mut asked = futures::stream::iter(questions).buffer_unordered(AT_ONCE);
-    let (mut remembered, mut why, mut without_claim) = (None, None, Vec::new());
-    while let Some(answer) = asked.next().await {
+    let (mut remembered, mut refused, mut silent) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+    let mut without_claim = Vec::new();
+    while let Some((address, answer)) = asked.next().await {
         let answer = match answer {
             Ok(answer) => answer,
             Err(error) => {
-                why = Some(format!("{error:#}"));
+                silent.insert(address, format!("{error:#}"));
                 continue;
             }
         };
@@ -53,12 +56,15 @@ pub async fn observe_all(access: &Access, addresses: &[IpAddr], step: Duration) 
                 let view = ClusterView::Listed(probed(access, answer.members, step).await);
                 return Observed { view, without_claim };
             }
-            Certainty::Remembered => remembered = Some(answer.members),
-            Certainty::KeyMissing => without_claim.push(answer.asked),
-            Certainty::Refused(refused) => why = Some(refused.to_string()),
+            Certainty::Remembered => drop(remembered.insert(address, answer.members)),
+            Certainty::KeyMissing => without_claim.push(address),
+            Certainty::Refused(why) => drop(refused.insert(address, why.to_string())),
         }
     }
-    let view = match (remembered, without_claim.first()) {
+    without_claim.sort_unstable();
+    // An answer tells more than a silence, and of several the lowest address speaks.
+    let why = refused.into_values().next().or(silent.into_values().next());
+    let view = match (remembered.into_values().next(), without_claim.first()) {
         (Some(members), _) => uncertain(probed(access, members, step).await),
         (None, Some(address)) => ClusterView::Unknown {
             why: format!("etcd at {address} keeps no claim, so nobody can tell which cluster it is"),
@@ -158,6 +164,24 @@ async fn is_itself(access: &Access, address: IpAddr, id: MemberId, step_timeout:
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::machine::ids::ClaimId;
+    use crate::model::membership::certainty::RecordedEtcd;
+
+    #[tokio::test]
+    async fn who_is_told_of_several_that_do_not_answer_is_always_the_same() {
+        let recorded = RecordedEtcd {
+            claim: ClaimId::parse("00000000-0000-4000-8000-000000000001").unwrap(),
+            cluster: EtcdClusterId(1),
+        };
+        // With these nobody is even connected to.
+        let access = Access::new(b"no", b"PEM", b"at all", recorded);
+        let addresses = |ends: [u8; 3]| ends.map(|end| IpAddr::from([127, 0, 0, end]));
+        for order in [[3, 5, 9], [9, 5, 3], [5, 9, 3], [5, 3, 9]] {
+            let observed = observe_all(&access, &addresses(order), Duration::from_secs(1)).await;
+            let ClusterView::Unknown { why } = observed.view else { panic!("{observed:?}") };
+            assert!(why.contains("etcd at https://127.0.0.3:2379"), "{why}");
+        }
+    }
 
     #[test]
     fn hosts_of_peer_urls() {

@@ -40,7 +40,7 @@ impl Look {
     pub(super) async fn take(settings: Settings) -> Result<Self> {
         let facts = Facts::gather(settings).await?;
         let session = facts.connect().await?;
-        let (record, _) = settling::read(&session.store).await.context(Exit::Operator)?;
+        let (record, _) = settling::read(&session.store).await?;
         let mut watch = GroupWatch::new(&session, facts.machine.instance.clone(), facts.settings.group.clone());
         let (registrations, unreadable) = Roll::new(&session.store).all_or_none().await?;
         let instances: Vec<_> =

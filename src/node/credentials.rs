@@ -2,9 +2,11 @@
 //! short-lived ones from the PKI bundle, for itself alone.
 
 use super::Facts;
+use crate::aws::CallFailed;
 use crate::aws::store::Store;
 use crate::bucket::keys;
 use crate::etcd::Access;
+use crate::exit::Exit;
 use crate::host::files;
 use crate::kube::Kubeconfig;
 use crate::kubeadm::args::{CREDENTIAL_VALIDITY, ClientUser};
@@ -72,7 +74,8 @@ impl Credentials {
     /// Fetches the bundle that the record names and makes credentials from it in `folder`, valid for an hour.
     ///
     /// # Errors
-    /// The bundle is missing, is not the one the record means, or kubeadm failed.
+    /// AWS' own; with [`Exit::Operator`], the record or its bundle is at fault: that is missing, or not the one that the record means.
+    /// Everything else may pass: a full disk, a kubeadm that fails or is too slow.
     pub async fn from_bundle(
         facts: &Facts,
         store: &Store,
@@ -81,7 +84,7 @@ impl Credentials {
         folder: &Path,
     ) -> Result<Self> {
         let made = Some(Instant::now());
-        let bundle = fetch(facts, store, published).await?;
+        let bundle = fetch(facts, store, published).await.map_err(of_the_bundle)?;
         if folder.exists() {
             std::fs::remove_dir_all(folder).with_context(|| format!("failed to remove '{}'", folder.display()))?;
         }
@@ -107,13 +110,21 @@ impl Credentials {
         let etcd = if facts.external_etcd() {
             None
         } else {
-            Some(Access::from_folder(&authorities.join("etcd"), RecordedEtcd::of(record).context(NO_CLUSTER_ID)?)?)
+            Some(Access::from_folder(
+                &authorities.join("etcd"),
+                RecordedEtcd::of(record).context(NO_CLUSTER_ID).context(Exit::Operator)?,
+            )?)
         };
         // The authorities' keys are needed no longer; kubeadm gets its own copy right before it starts.
         std::fs::remove_dir_all(&authorities)
             .with_context(|| format!("failed to remove '{}'", authorities.display()))?;
         Ok(Self { etcd, kubeconfig, kubeconfig_path, bundle: Some(bundle), made })
     }
+}
+
+/// What it means that the bundle was not to be had: AWS may mend, and what it says or is will not.
+fn of_the_bundle(error: anyhow::Error) -> anyhow::Error {
+    if error.downcast_ref::<CallFailed>().is_some() { error } else { error.context(Exit::Operator) }
 }
 
 /// Three quarters of their hour: what begins then has a quarter of an hour to end.
@@ -151,6 +162,18 @@ pub async fn fetch(facts: &Facts, store: &Store, published: &Published) -> Resul
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::aws::CallFailure;
+
+    #[test]
+    fn an_operator_is_wanted_for_what_the_bundle_is_and_not_for_what_s3_does() {
+        let failed = CallFailed::silent("read", "the bundle", "s3:GetObject");
+        for kind in [CallFailure::NoAnswer, CallFailure::Denied, CallFailure::Throttled] {
+            let error = of_the_bundle(CallFailed { kind, ..failed.clone() }.into());
+            assert_eq!(error.downcast_ref::<Exit>(), None, "{kind:?}");
+        }
+        let error = of_the_bundle(anyhow::anyhow!("the PKI bundle is missing"));
+        assert_eq!(error.downcast_ref::<Exit>(), Some(&Exit::Operator));
+    }
 
     #[test]
     fn credentials_serve_for_three_quarters_of_their_hour() {

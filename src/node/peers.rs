@@ -9,6 +9,7 @@ use anyhow::{Result, anyhow};
 use futures::StreamExt;
 use futures::future::join_all;
 use futures::stream::FuturesUnordered;
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
 /// The primary addresses of the group's machines that may be up, without `me`. Those on their way out count: they may
@@ -43,23 +44,27 @@ pub async fn ready_client(facts: &Facts, kubeconfig: &Kubeconfig, addresses: &[I
 /// The first of these addresses whose API server says that it is ready.
 ///
 /// # Errors
-/// None does; with what the first of them says.
+/// None does; with what the lowest of them says, so that it is the same at every look.
 pub async fn ready_api_server(kubeconfig: &Kubeconfig, addresses: &[IpAddr], port: u16) -> Result<IpAddr> {
     let mut asked: FuturesUnordered<_> = addresses
         .iter()
         .map(|address| async move {
-            Client::new(kubeconfig, SocketAddr::new(*address, port))?.readyz().await.map(|()| *address)
+            let client = Client::new(kubeconfig, SocketAddr::new(*address, port));
+            (*address, async { client?.readyz().await }.await)
         })
         .collect();
-    let mut why = None;
-    while let Some(answer) = asked.next().await {
+    let mut failed = BTreeMap::new();
+    while let Some((address, answer)) = asked.next().await {
         match answer {
-            Ok(ready) => return Ok(ready),
-            Err(error) => why = why.or(Some(error)),
+            Ok(()) => return Ok(address),
+            Err(error) => drop(failed.insert(address, error)),
         }
     }
     let none = "no API server of the cluster is ready";
-    Err(why.map_or_else(|| anyhow!("{none}: no other control-plane machine is known"), |why| why.context(none)))
+    Err(failed
+        .into_values()
+        .next()
+        .map_or_else(|| anyhow!("{none}: no other control-plane machine is known"), |why| why.context(none)))
 }
 
 /// Those of these addresses whose API servers say that they are ready.

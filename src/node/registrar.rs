@@ -107,10 +107,10 @@ impl Registrar {
         self.write().await;
     }
 
-    /// Whether this is what it has said last.
+    /// Whether it has said last that it waits.
     #[must_use]
-    pub fn waits_for(&self, reason: &str) -> bool {
-        self.now.phase == RegistrationPhase::Waiting && self.now.waits_for.as_deref() == Some(redact(reason).as_str())
+    pub fn is_waiting(&self) -> bool {
+        self.now.phase == RegistrationPhase::Waiting
     }
 
     /// UID of its Node, as far as an earlier run has said it.

@@ -4,6 +4,7 @@ use super::Facts;
 use super::isolation;
 use crate::aws::store::{Store, Written};
 use crate::bucket::{keys, record};
+use crate::exit::Exit;
 use crate::kubeadm::withheld::{self, Why};
 use crate::model::machine::ids::{ClaimId, MemberId};
 use crate::model::record::cluster::ClusterRecord;
@@ -128,9 +129,9 @@ pub fn may_be_sent(facts: &Facts) -> Result<bool> {
 /// The record, and its ETag.
 ///
 /// # Errors
-/// It is not there, or cannot be read.
+/// S3's; with [`Exit::Operator`], it is not there, or says nothing.
 pub async fn read(store: &Store) -> Result<(ClusterRecord, String)> {
-    record::read(store).await?.context("there is no cluster record")
+    record::read(store).await?.context("there is no cluster record").context(Exit::Operator)
 }
 
 /// Changes the record in nothing but its counter, so that a `saved` which was sent and has not arrived yet finds another record than the

@@ -207,7 +207,12 @@ async fn until(context: &mut UpContext, deadline: Instant) -> Result<()> {
                 outages.restored();
                 outcome
             }
-            Err(error) => StepOutcome::Wait(outages.outage(error)?),
+            Err(error) => {
+                let waiting = outages.outage(error)?;
+                // A wait like any other, and perhaps a long one.
+                context.launch_hook.keep_alive(context.group.last()).await;
+                StepOutcome::Wait(waiting)
+            }
         };
         if let Some(hindrance) = hindrance(&outcome) {
             context.report.hindrance = context.report.hindrance.followed_by(hindrance);

@@ -3,7 +3,6 @@
 use super::context::{UpContext, local};
 use super::evidence::Evidence;
 use crate::etcd;
-use crate::exit::Exit;
 use crate::kubeadm::quiesce;
 use crate::model::machine::ids::{ClaimId, InstanceId};
 use crate::model::machine::local::{Local, Stage};
@@ -224,20 +223,8 @@ impl UpContext {
                 },
             }
         } else {
-            match Credentials::from_bundle(
-                &self.facts,
-                &self.store,
-                record,
-                published,
-                &self.membership.credentials_folder,
-            )
-            .await
-            {
-                Ok(made) => made,
-                // AWS may mend; a bundle that is not the record's will not.
-                Err(error) if error.downcast_ref::<crate::aws::CallFailed>().is_some() => return Err(error),
-                Err(error) => return Err(error.context(Exit::Operator)),
-            }
+            let folder = &self.membership.credentials_folder;
+            Credentials::from_bundle(&self.facts, &self.store, record, published, folder).await?
         };
         self.membership.credentials = Some((record.claim_id.clone(), made));
         Ok(Ok(()))

@@ -9,6 +9,11 @@ use crate::model::machine::ids::ClaimId;
 use crate::model::up::give_up::Hindrance;
 use crate::model::up::step::Step;
 use crate::node::registrar::Registrar;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How soon another reason is registered that was told in the log before: each costs calls to S3, on every machine that waits.
+const REGISTRATION_INTERVAL: Duration = Duration::from_secs(10);
 
 /// What was reported last, and the means to report.
 pub struct Reporting {
@@ -25,6 +30,8 @@ pub struct Reporting {
     /// What this run is at, and was at before.
     pub(super) stopwatch: Stopwatch,
     wait_log: WaitLog,
+    /// What was registered last as waited for, and when.
+    registered: Option<(String, Instant)>,
     announced: Option<Step>,
 }
 
@@ -39,6 +46,7 @@ impl Reporting {
             hindrance: Hindrance::default(),
             stopwatch: Stopwatch::start("the facts of this machine"),
             wait_log: WaitLog::default(),
+            registered: None,
             announced: None,
         }
     }
@@ -58,9 +66,11 @@ impl Reporting {
 
     /// Reports what is waited for, in the log, to systemd and in the registration.
     pub async fn waits(&mut self, reason: &str) {
-        let is_new = self.wait_log.report(reason);
+        let is_told = self.wait_log.report(reason);
         // An attempt in between has registered something else.
-        if is_new || !self.registrar.waits_for(reason) {
+        let is_hidden = !self.registrar.is_waiting();
+        if is_told || is_hidden || is_overdue(self.registered.as_ref(), reason, Instant::now()) {
+            self.registered = Some((reason.to_owned(), Instant::now()));
             self.registrar.waiting(self.following.as_ref(), reason).await;
         }
     }
@@ -68,5 +78,26 @@ impl Reporting {
     /// Registers the error with which `up` ends.
     pub async fn give_up(&mut self, error: &anyhow::Error) {
         self.registrar.gave_up(&format!("{error:#}")).await;
+    }
+}
+
+/// Whether the registration has said something else than what is waited for, for long enough.
+fn is_overdue(registered: Option<&(String, Instant)>, reason: &str, now: Instant) -> bool {
+    registered.is_some_and(|(said, at)| said != reason && now.saturating_duration_since(*at) >= REGISTRATION_INTERVAL)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_registration_follows_reasons_that_take_turns_at_its_own_pace() {
+        let now = Instant::now() + REGISTRATION_INTERVAL * 2;
+        let said = |seconds| Some(("a".to_owned(), now - Duration::from_secs(seconds)));
+        let rows = [(None, false), (said(0), false), (said(9), false), (said(10), true)];
+        for (registered, expected) in rows {
+            assert_eq!(is_overdue(registered.as_ref(), "b", now), expected, "{registered:?}");
+            assert!(!is_overdue(registered.as_ref(), "a", now), "{registered:?}");
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from secrets import token_urlsafe
 
 from .account import ACCOUNT, REGION, WORKER
 from .call import Call
@@ -132,6 +133,9 @@ class Iam:
             if why := self.why_not(ask, self._role_of(node)):
                 session = f"arn:aws:sts::{ACCOUNT}:assumed-role/{self._role_of(node).arn.rpartition('/')[2]}/{node}"
                 text = f"User: {session} is not authorized to perform: {ask.action} on resource: {ask.resource} {why}"
+                if call.service == "ec2":
+                    # As EC2: another one at every call.
+                    text = f"{text} Encoded authorization failure message: {token_urlsafe(600)}"
                 return refusal(call, 403, "UnauthorizedOperation" if call.service == "ec2" else "AccessDenied", text)
         return None
 
