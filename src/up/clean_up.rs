@@ -122,7 +122,9 @@ impl UpContext {
             own: None,
             lease,
         };
-        reaper.reap(members, silent_lately, registrations).await
+        let blocking = reaper.reap(members, silent_lately, registrations).await;
+        self.membership.beside_starting = !starting(silent_lately, members, registrations).is_empty();
+        blocking
     }
 
     /// Removes the member that an earlier owner of this address has left.

@@ -31,6 +31,8 @@ pub struct Membership {
     pub(super) failed_joins: u32,
     /// Before then no other attempt begins: what the last one has left is cleaned up at once.
     pub(super) next_join: Option<Instant>,
+    /// Whether the join that is about to begin does so beside a voter that is starting.
+    pub(super) beside_starting: bool,
     /// Since when voters have been silent, counted from `began`.
     silences: Silences,
     began: Instant,
@@ -53,6 +55,7 @@ impl Membership {
             api_servers: ApiServers::new(facts.cluster.host.clone(), facts.cluster.port, facts.api_port()),
             failed_joins: 0,
             next_join: None,
+            beside_starting: false,
             silences: Silences::default(),
             began: Instant::now(),
             compared: false,
