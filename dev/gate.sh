@@ -59,6 +59,38 @@ skip() {
     echo "skipped: $1: $2"
 }
 
+# What is wrong, last, since of a long log the end is read: of each step that failed its tests, with the first lines that say why.
+why-failed() {
+    local name
+    for name in "${steps[@]}"; do
+        case $name in
+        *"  FAILED") ;;
+        *) continue ;;
+        esac
+        name=${name%  FAILED} name=${name##* }
+        printf '\n=== %s failed\n' "$name"
+        reasons_in <"$logs/$name.log"
+    done
+    printf '\nwhat each step said is in %s\n' "$logs"
+}
+
+# The failed tests of cargo and pytest, each with the lines that tell the error; of a step without any, its last lines.
+reasons_in() {
+    awk -v most=8 '
+        /^---- .* stdout ----$/ { about = $2; lines = 0 }
+        /^test .* FAILED$/ { failed[$2]; any = 1 }
+        /^(FAILED|ERROR) / { print substr($0, 1, 400); any = 1 }
+        about && /^(Error|thread .* panicked|Caused by|    [0-9]+: |assertion|  (left|right):)/ && lines < most {
+            # A trace of calls has the same form as the causes of an error, and paths in it.
+            if ($0 !~ /::/ || /^(Error|thread)/) { said[about] = said[about] "    " substr($0, 1, 600) "\n"; lines++ }
+        }
+        { last[NR % 15] = $0 }
+        END {
+            for (name in failed) printf "%s\n%s", name, said[name]
+            if (!any) for (i = NR + 1; i <= NR + 15; i++) if (last[i % 15] != "") print last[i % 15]
+        }'
+}
+
 # Prints what was skipped, where the time went and the counts, and ends.
 finish() {
     local name allowed
@@ -73,7 +105,7 @@ finish() {
             failed=$((failed + 1))
         fi
     done
-    [ "$failed" = 0 ] || printf '\nwhat each step said is in %s\n' "$logs"
+    [ "$failed" = 0 ] || why-failed
     printf '\n%d passed, %d failed, %d skipped\n' "$passed" "$failed" ${#skipped[@]}
     [ "$failed" = 0 ] || exit 1
     rm -r "$logs"

@@ -56,14 +56,13 @@ impl Exit {
         }
     }
 
-    /// Whether a launch hook may be completed with ABANDON after it, if the settings say so, because
-    /// another machine may succeed. It may not where the launch template or the account is wrong, since
-    /// the next machine would fail, too, nor where an operator must decide and needs the machine.
+    /// Whether the launch hook of a control-plane machine may be completed with ABANDON after it, if the settings say so, because
+    /// another machine may succeed: only where kubeadm has failed on this one. The next machine meets everything else, too.
     #[must_use]
     pub const fn may_abandon(self) -> bool {
         match self {
-            Self::Internal | Self::TryAgain | Self::Kubeadm => true,
-            Self::Done | Self::Usage | Self::Aws | Self::Operator => false,
+            Self::Kubeadm => true,
+            Self::Done | Self::Internal | Self::Usage | Self::TryAgain | Self::Aws | Self::Operator => false,
         }
     }
 
@@ -239,6 +238,8 @@ mod tests {
             let hook = match exit {
                 Exit::Done => "CONTINUE",
                 _ if exit.may_abandon() => "ABANDON, if set so",
+                // It may lack something itself.
+                Exit::TryAgain => "left alone, but for a worker",
                 _ => "left alone",
             };
             vec![number(exit.number()), exit.to_string(), unit, hook.to_owned()]

@@ -70,8 +70,14 @@ async fn run(Cli { flags, command }: Cli) -> Result<ExitCode> {
         }
         CliCommand::Agent => agent::run(settings(&flags)?).await?,
         CliCommand::Guard => guard::run().await?,
-        CliCommand::Check(CheckArgs { image: true, json }) => check::run_for_image(json).await?,
-        CliCommand::Check(options) => check::run(settings(&flags), options.json).await?,
+        CliCommand::Check(CheckArgs { image, timeout, json }) => {
+            let within = timeout.unwrap_or(check::TIMEOUT);
+            if image {
+                check::run_for_image(within, json).await?;
+            } else {
+                check::run(settings(&flags), within, json).await?;
+            }
+        }
         CliCommand::Reset(options) => return Ok(reset::run(settings(&flags)?, options.into()).await?.into()),
         CliCommand::Status(StatusArgs { watch: true, interval, json }) => {
             status::watch(settings(&flags)?, interval.unwrap_or(status::INTERVAL), json).await?;

@@ -2,9 +2,7 @@
 //! IMDS; a deadline for every attempt, which the SDK for Rust does not have by itself.
 
 use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
-use aws_smithy_http_client::{Builder, Connector, proxy::ProxyConfig, tls};
-use aws_smithy_runtime_api::client::http::SharedHttpClient;
-use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_http_client::proxy::ProxyConfig;
 use std::time::Duration;
 
 /// One attempt: a healthy answer takes tens of milliseconds, and a claim must be renewed every few seconds.
@@ -28,7 +26,7 @@ pub async fn connect(region: Option<String>) -> anyhow::Result<SdkConfig> {
         .operation_timeout(CALL_TIMEOUT)
         .build();
     let proxy = proxy_from(|name| std::env::var(name).ok())?;
-    let http = http_client(proxy);
+    let http = super::http::of_aws(proxy);
     let mut loader =
         aws_config::defaults(BehaviorVersion::latest()).http_client(http).timeout_config(timeouts).retry_config(
             RetryConfig::standard().with_max_attempts(ATTEMPTS).with_initial_backoff(Duration::from_millis(200)),
@@ -37,16 +35,6 @@ pub async fn connect(region: Option<String>) -> anyhow::Result<SdkConfig> {
         loader = loader.region(Region::new(region));
     }
     Ok(loader.load().await)
-}
-
-/// The HTTP client of every call: by itself the SDK would use no proxy at all.
-pub(super) fn http_client(proxy: ProxyConfig) -> SharedHttpClient {
-    Builder::new().build_with_connector_fn(move |settings, components| {
-        let mut connector = Connector::builder().proxy_config(proxy.clone());
-        connector.set_connector_settings(settings.cloned());
-        connector.set_sleep_impl(components.and_then(RuntimeComponents::sleep_impl));
-        connector.tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::AwsLc)).build()
-    })
 }
 
 /// `HTTPS_PROXY` and `NO_PROXY`, for HTTPS only: IMDS speaks plain HTTP and so never goes through a proxy.

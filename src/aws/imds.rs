@@ -7,7 +7,6 @@ use crate::model::machine::notices::{self, ScheduledEvent, SpotNotice};
 use anyhow::{Context, Result, anyhow, bail};
 use aws_config::imds::client::{Client, error::ImdsError};
 use aws_config::provider_config::ProviderConfig;
-use aws_smithy_http_client::proxy::ProxyConfig;
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
@@ -59,8 +58,7 @@ struct IdentityDocument {
 /// The client: tokens, endpoint and endpoint mode by the standard AWS variables, never a proxy.
 #[must_use]
 pub fn client() -> Client {
-    let without_proxy =
-        ProviderConfig::without_region().with_http_client(super::config::http_client(ProxyConfig::disabled()));
+    let without_proxy = ProviderConfig::without_region().with_http_client(super::http::of_metadata());
     Client::builder()
         .configure(&without_proxy)
         .connect_timeout(ATTEMPT_TIMEOUT)

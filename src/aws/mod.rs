@@ -11,6 +11,7 @@ pub mod folder;
 pub mod gate;
 pub mod group;
 pub mod hook;
+mod http;
 pub mod imds;
 pub mod multipart;
 pub mod session;

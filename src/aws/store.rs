@@ -1,6 +1,6 @@
 //! The bucket: bounded reads, and writes under a condition that end with a verdict.
 
-use super::body::{self, BodyFailure};
+use super::body::{self, Body, BodyFailure};
 use super::error::{CallFailed, CallFailure};
 use super::gate::Gate;
 pub use crate::model::record::conditional_write::Written;
@@ -40,8 +40,8 @@ pub enum Reread {
     Unchanged,
     /// Something else.
     Now(Stored),
-    /// An object that is none of kubeboot's: nothing that it stores is as large. With its `ETag`.
-    TooLarge(String),
+    /// An object that is none of kubeboot's: nothing that it stores is as large. Its body is only its beginning.
+    TooLarge(Object),
 }
 
 /// How what is written is encrypted. By default secrets are, under the account's key for S3, and the rest is left to the bucket.
@@ -92,10 +92,11 @@ impl Store {
         format!("{}/{key}", self.prefix)
     }
 
-    /// Reads an object. `None` when there is none.
+    /// Reads an object. `None` when there is none. One that is too large to be kubeboot's comes as its beginning, which is no object of
+    /// kubeboot's, either: whoever reads it finds what cannot be read, and may write over it.
     ///
     /// # Errors
-    /// [`CallFailed`]; among them an object too large to be ours.
+    /// [`CallFailed`].
     pub async fn get(&self, key: &str) -> Result<Option<Object>, CallFailed> {
         Ok(match self.read(key).await? {
             Stored::Object(object) => Some(object),
@@ -103,22 +104,16 @@ impl Store {
         })
     }
 
-    /// Reads an object, or learns that it was deleted.
+    /// The same, and learns whether there was an object that was deleted.
     ///
     /// # Errors
-    /// [`CallFailed`]; among them an object too large to be ours.
+    /// [`CallFailed`].
     pub async fn read(&self, key: &str) -> Result<Stored, CallFailed> {
         match self.reread(key, None).await? {
             Reread::Now(stored) => Ok(stored),
             Reread::Unchanged => Ok(Stored::Nothing),
-            Reread::TooLarge(_) => Err(self.unreadable(key, CallFailure::Rejected, &BodyFailure::TooLarge)),
+            Reread::TooLarge(beginning) => Ok(Stored::Object(beginning)),
         }
-    }
-
-    /// An object whose body was not read.
-    fn unreadable(&self, key: &str, kind: CallFailure, why: &BodyFailure) -> CallFailed {
-        let (object, permission, detail) = (self.url(key), "s3:GetObject", why.to_string());
-        CallFailed { verb: "read", object, permission, kind, detail }
     }
 
     /// Reads an object, unless it still is the version with this ETag.
@@ -148,10 +143,11 @@ impl Store {
         };
         let etag = answer.e_tag.unwrap_or_default();
         match body::read(answer.body).await {
-            Ok(body) => Ok(Reread::Now(Stored::Object(Object { body, etag }))),
-            Err(BodyFailure::TooLarge) => Ok(Reread::TooLarge(etag)),
+            Ok(Body::Whole(body)) => Ok(Reread::Now(Stored::Object(Object { body, etag }))),
+            Ok(Body::Beginning(body)) => Ok(Reread::TooLarge(Object { body, etag })),
             Err(why @ (BodyFailure::TooLate | BodyFailure::Cut(_))) => {
-                Err(self.unreadable(key, CallFailure::NoAnswer, &why))
+                let silent = CallFailed::silent("read", self.url(key), "s3:GetObject");
+                Err(CallFailed { detail: why.to_string(), ..silent })
             }
         }
     }

@@ -21,7 +21,7 @@ pub async fn read<T: JoinKind>(store: &Store, key: &str) -> Result<Found<T>, Cal
         Reread::Now(Stored::Object(object)) => Found::Object { etag: object.etag, held: Join::parse(&object.body) },
         Reread::Now(Stored::Nothing | Stored::Deleted) | Reread::Unchanged => Found::Nothing,
         // It was not read to its end.
-        Reread::TooLarge(etag) => Found::Object { etag, held: Err(JoinError::TooLarge(LARGEST + 1)) },
+        Reread::TooLarge(object) => Found::Object { etag: object.etag, held: Err(JoinError::TooLarge(LARGEST + 1)) },
     })
 }
 

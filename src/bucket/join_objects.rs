@@ -130,7 +130,7 @@ mod tests {
         assert!(matches!(poisoned, Fetched::Read(Err(JoinError::Malformed(_)))), "{poisoned:?}");
         let large = known().take(object(&vec![b' '; LARGEST + 1]))?;
         assert_eq!(large, Fetched::Read(Err(JoinError::TooLarge(LARGEST + 1))));
-        assert_eq!(known().take(Ok(Reread::TooLarge("\"1\"".into())))?, large);
+        assert_eq!(known().take(Ok(Reread::TooLarge(Object { body: b"{}".to_vec(), etag: "\"1\"".into() })))?, large);
         let blank = Join::<JoinCluster>::Blank { generation: 3 };
         assert_eq!(known().take(object(&blank.to_bytes()))?, Fetched::Read(Ok(blank)));
         for kind in [CallFailure::Credentials, CallFailure::Clock, CallFailure::Region, CallFailure::NoSuchBucket] {

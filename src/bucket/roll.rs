@@ -2,9 +2,9 @@
 
 use super::keys;
 use super::registrations::parsed;
-use crate::aws::CallFailed;
 use crate::aws::folder::Listed;
 use crate::aws::store::Store;
+use crate::aws::{CallFailed, CallFailure};
 use crate::model::machine::ids::InstanceId;
 use crate::model::membership::registration::Registration;
 use futures::StreamExt;
@@ -64,20 +64,30 @@ impl Roll {
         Ok(self.all().await?.into_iter().filter_map(|entry| entry.registration.ok()).collect())
     }
 
-    /// Every registration, and whose say nothing: for where what they say may prevent a second cluster.
+    /// Every registration, and whose say nothing: for where what they say may prevent a second cluster. Among those is an object that S3
+    /// refuses to show while it shows others, such as one under a key that is gone.
     ///
     /// # Errors
-    /// As [`Roll::all`], and when one of them cannot be had: it may be the one that matters.
+    /// As [`Roll::all`], and when one of them cannot be had for now: it may be the one that matters; or when all that are there are
+    /// refused: then it is the role that lacks a permission.
     pub async fn all_or_none(&self) -> Result<(Vec<Registration>, Vec<InstanceId>), CallFailed> {
-        let (mut readable, mut unreadable) = (Vec::new(), Vec::new());
+        let (mut readable, mut unreadable, mut refused) = (Vec::new(), Vec::new(), None);
         for (instance, said) in self.look().await? {
-            match said? {
-                Some(Ok(registration)) => readable.push(registration),
+            match said {
+                Ok(Some(Ok(registration))) => readable.push(registration),
                 // S3 may list what it does not show yet.
-                Some(Err(_)) | None => unreadable.push(instance),
+                Ok(Some(Err(_)) | None) => unreadable.push(instance),
+                Err(failed) if is_of_the_object(failed.kind) => {
+                    unreadable.push(instance);
+                    refused.get_or_insert(failed);
+                }
+                Err(failed) => return Err(failed),
             }
         }
-        Ok((readable, unreadable))
+        match refused {
+            Some(failed) if readable.is_empty() => Err(failed),
+            Some(_) | None => Ok((readable, unreadable)),
+        }
     }
 
     /// Every object that is listed; `None` where there is none under its key. What was read is kept even if the caller gives up before
@@ -118,6 +128,19 @@ impl Roll {
     }
 }
 
+/// Whether this failure may be one object's own: how it is encrypted, or where it is kept. Everything else is every object's.
+fn is_of_the_object(kind: CallFailure) -> bool {
+    match kind {
+        CallFailure::Denied | CallFailure::Rejected => true,
+        CallFailure::Credentials
+        | CallFailure::Clock
+        | CallFailure::Region
+        | CallFailure::NoSuchBucket
+        | CallFailure::Throttled
+        | CallFailure::NoAnswer => false,
+    }
+}
+
 /// The machines whose registrations are listed, with their `ETag`s.
 async fn listed(store: &Store) -> Result<Vec<(InstanceId, String)>, CallFailed> {
     let instance = |Listed { key, etag, .. }: Listed| {
@@ -131,7 +154,7 @@ async fn listed(store: &Store) -> Result<Vec<(InstanceId, String)>, CallFailed> 
 mod tests {
     use super::*;
     use crate::bucket::former::move_away;
-    use crate::bucket::server::{Fault, Server};
+    use crate::bucket::server::{Fault, Refusal, Server};
     use crate::model::membership::registration::RegistrationPhase;
     use anyhow::{Context, Result};
     use std::collections::BTreeSet;
@@ -197,6 +220,45 @@ mod tests {
         assert!(roll.all().await?.iter().all(|entry| entry.registration.is_err()));
         server.set_fault(Fault::None);
         assert_eq!(roll.all_readable().await?, [registration(1, RegistrationPhase::Joined)]);
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn one_object_that_nobody_may_read_hides_no_other() -> Result<()> {
+        // S3's own denial, that of a key that nobody may use, one that is switched off, an archive, and what passes or is everybody's.
+        let rows = [
+            (Refusal(403, "AccessDenied"), true),
+            (Refusal(400, "KMS.DisabledException"), true),
+            (Refusal(400, "KMS.NotFoundException"), true),
+            (Refusal(403, "InvalidObjectState"), true),
+            (Refusal(400, "ExpiredToken"), false),
+            (Refusal(403, "RequestTimeTooSkewed"), false),
+        ];
+        for (refusal, is_of_one) in rows {
+            let (server, store) = Server::start(Fault::None).await?;
+            (1..4).for_each(|n| put(&server, &registration(n, RegistrationPhase::Joined)));
+            server.refuse(&path(&keys::node(&id(2))), refusal);
+            let roll = Roll::new(&store);
+            let found = roll.all_or_none().await.ok().map(|(readable, unreadable)| (readable.len(), unreadable));
+            assert_eq!(found, is_of_one.then(|| (2, vec![id(2)])), "{refusal:?}");
+            // Where nothing can be read, it is not one object.
+            [1, 3].iter().for_each(|n| drop(server.objects().remove(&path(&keys::node(&id(*n))))));
+            assert!(roll.all_or_none().await.is_err(), "{refusal:?}");
+        }
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn what_is_larger_than_any_object_of_kubeboots_says_nothing_and_is_read_once() -> Result<()> {
+        let (server, store) = Server::start(Fault::None).await?;
+        server.objects().insert(path(&keys::node(&id(2))), "x".repeat(3 * 1024 * 1024));
+        let roll = Roll::new(&store);
+        for reads in [1, 0] {
+            assert_eq!(roll.all_or_none().await?, (vec![], vec![id(2)]));
+            assert_eq!(asked(&server).1.len(), reads);
+        }
+        let said = roll.all().await?.remove(0).registration.unwrap_err();
+        assert!(said.contains("more than the 16384 of a registration"), "{said}");
         Ok(())
     }
 

@@ -25,19 +25,28 @@ pub(crate) enum Fault {
     /// Lists keys, and lets no object be read.
     DeniesRead,
     DeniesDelete,
+    /// Answers what is read and listed when two such requests are there.
+    AnswersInPairs,
     /// Checks whether the object is there, and writes when every other writer has checked, too.
     LooksFirst,
     /// Checks when the head of the request has come, and writes when the body has come.
     LooksAtTheHead,
 }
 
+/// A status and a code with which one object is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Refusal(pub(crate) u16, pub(crate) &'static str);
+
 pub(crate) struct Server {
     fault: Mutex<Fault>,
     /// Bodies by path.
     objects: Mutex<BTreeMap<String, String>>,
+    /// What nobody may read, by path.
+    refused: Mutex<BTreeMap<String, Refusal>>,
     /// Methods and paths of what was asked for since somebody looked; without a path where keys were listed.
     asked: Mutex<Vec<String>>,
     all_looked: Barrier,
+    both_there: Barrier,
 }
 
 impl Server {
@@ -46,8 +55,10 @@ impl Server {
         let server = Arc::new(Self {
             fault: Mutex::new(fault),
             objects: Mutex::default(),
+            refused: Mutex::default(),
             asked: Mutex::default(),
             all_looked: Barrier::new(WRITERS),
+            both_there: Barrier::new(2),
         });
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let url = format!("http://{}", listener.local_addr()?);
@@ -87,6 +98,12 @@ impl Server {
         let path = &request.path;
         let fault = self.fault();
         self.asked().push(format!("{} {}", request.method, if request.lists { "" } else { path }));
+        if let (Some(Refusal(status, code)), "GET") = (self.refusal(path), request.method.as_str()) {
+            return error(status, code);
+        }
+        if fault == Fault::AnswersInPairs && request.method == "GET" {
+            self.both_there.wait().await;
+        }
         let there = if fault == Fault::LooksAtTheHead { looked } else { self.objects().get(path).cloned() };
         match (request.method.as_str(), fault) {
             ("GET", Fault::DeniesRead) if !request.lists => error(403, "AccessDenied"),
@@ -154,6 +171,15 @@ impl Server {
     /// Sets the fault from now on.
     pub(crate) fn set_fault(&self, fault: Fault) {
         *self.fault.lock().expect("no holder panics") = fault;
+    }
+
+    /// Has nobody read this object from now on.
+    pub(crate) fn refuse(&self, path: &str, refusal: Refusal) {
+        self.refused.lock().expect("no holder panics").insert(path.to_owned(), refusal);
+    }
+
+    fn refusal(&self, path: &str) -> Option<Refusal> {
+        self.refused.lock().expect("no holder panics").get(path).copied()
     }
 
     pub(crate) fn objects(&self) -> MutexGuard<'_, BTreeMap<String, String>> {

@@ -15,6 +15,7 @@ use crate::node::facts;
 use crate::settings::{Role, Settings};
 use anyhow::Result;
 use futures::join;
+use std::time::Duration;
 
 /// A way to AWS, with credentials.
 pub(super) struct CheckedAws {
@@ -27,6 +28,8 @@ pub(super) struct CheckedAws {
 pub(super) struct CheckInput {
     /// Whether this process may see and do everything.
     pub(super) is_root: bool,
+    /// How long one question, and one check, may take.
+    pub(super) within: Duration,
     pub(super) settings: SharedAnswer<Settings>,
     pub(super) machine: SharedAnswer<InstanceMetadata>,
     pub(super) kubeadm: SharedAnswer<Version>,
@@ -40,30 +43,32 @@ pub(super) struct CheckInput {
 
 impl CheckInput {
     /// Asks all sources; those that do not depend on each other at the same time.
-    pub(super) async fn gather(settings: Result<Settings>) -> Self {
+    pub(super) async fn gather(settings: Result<Settings>, within: Duration) -> Self {
         let settings = SharedAnswer::known("settings", settings.map_err(|error| Finding::error(&error)));
         let documents = SharedAnswer::known("kubeadm-config", settings.needed().and_then(read_documents));
-        let (machine, kubeadm) = join!(SharedAnswer::ask("imds", machine()), SharedAnswer::ask("kubeadm", kubeadm()));
+        let (machine, kubeadm) =
+            join!(SharedAnswer::ask("imds", within, machine()), SharedAnswer::ask("kubeadm", within, kubeadm()));
         let facts = SharedAnswer::known("node-name", assemble(&settings, &documents, &kubeadm, &machine));
-        let aws = SharedAnswer::ask("credentials", connect(&settings, &machine)).await;
+        let aws = SharedAnswer::ask("credentials", within, connect(&settings, &machine)).await;
         let (group, record) = match settings.own().map(|settings| settings.role) {
             Ok(Role::Worker) => (none_of_workers("group"), none_of_workers("record")),
             Ok(Role::ControlPlane) | Err(_) => join!(
-                SharedAnswer::ask("group", group(&settings, &machine, &aws)),
-                SharedAnswer::ask("record", record(&aws))
+                SharedAnswer::ask("group", within, group(&settings, &machine, &aws)),
+                SharedAnswer::ask("record", within, record(&aws))
             ),
         };
         let is_root = rustix::process::geteuid().is_root();
-        Self { is_root, settings, machine, kubeadm, documents, facts, aws, group, record }
+        Self { is_root, within, settings, machine, kubeadm, documents, facts, aws, group, record }
     }
 
     /// What is known of a machine of which an image is made.
-    pub(super) async fn of_image() -> Self {
+    pub(super) async fn of_image(within: Duration) -> Self {
         Self {
             is_root: rustix::process::geteuid().is_root(),
+            within,
             settings: none_of_images("settings"),
             machine: none_of_images("imds"),
-            kubeadm: SharedAnswer::ask("kubeadm", kubeadm()).await,
+            kubeadm: SharedAnswer::ask("kubeadm", within, kubeadm()).await,
             documents: SharedAnswer::known("kubeadm-config", Ok(Documents::default())),
             facts: none_of_images("node-name"),
             aws: none_of_images("credentials"),

@@ -2,7 +2,7 @@
 //!
 //! A check is a name and a small function that looks at one thing and ends with findings: ok, warning, failed with the
 //! remedy, or skipped with the reason. What several checks need is gathered first, once; then all of them run at the
-//! same time, none for longer than five seconds. `docs/check.md` describes each.
+//! same time, none for longer than five seconds, or another time that is given. `docs/check.md` describes each.
 
 mod account;
 mod bucket;
@@ -42,8 +42,12 @@ use report::CheckReport;
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// How long one question, and one check, may take.
-const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long one question, and one check, may take unless another time is given. What is well answers within a second.
+pub const TIMEOUT: Duration = Duration::from_secs(5);
+/// The shortest time that may be given.
+pub const SHORTEST: Duration = Duration::from_secs(1);
+/// The longest.
+pub const LONGEST: Duration = Duration::from_mins(10);
 
 /// One check.
 struct Check {
@@ -95,13 +99,14 @@ fn at_once(found: Found) -> BoxFuture<'static, Found> {
 
 /// Looks at everything, prints the report, and ends with what the failed checks ask for.
 ///
-/// Settings that do not load are a failed check like any other: what needs none of them is looked at all the same.
+/// Settings that do not load are a failed check like any other: what needs none of them is looked at all the same. `within`: how long
+/// one question, and one check, may take.
 ///
 /// # Errors
 /// When a check failed. With [`Exit::Usage`] if something must be changed on this machine, in its settings or in the
 /// bucket; else with [`Exit::Aws`] if AWS refused something; else, if something did not answer, with [`Exit::TryAgain`].
-pub async fn run(settings: Result<Settings>, json: bool) -> Result<()> {
-    let input = CheckInput::gather(settings).await;
+pub async fn run(settings: Result<Settings>, within: Duration, json: bool) -> Result<()> {
+    let input = CheckInput::gather(settings, within).await;
     report(of_role(input.role()), &input, json).await
 }
 
@@ -109,8 +114,8 @@ pub async fn run(settings: Result<Settings>, json: bool) -> Result<()> {
 ///
 /// # Errors
 /// When a check failed, with [`Exit::Usage`].
-pub async fn run_for_image(json: bool) -> Result<()> {
-    let input = CheckInput::of_image().await;
+pub async fn run_for_image(within: Duration, json: bool) -> Result<()> {
+    let input = CheckInput::of_image(within).await;
     report(of_image(), &input, json).await
 }
 
@@ -126,7 +131,7 @@ async fn report(checks: Vec<&'static Check>, input: &CheckInput, json: bool) -> 
 }
 
 async fn carry_out(check: &Check, input: &CheckInput) -> Vec<(&'static str, finding::Finding)> {
-    let found = timeout(CHECK_TIMEOUT, (check.run)(input)).await.unwrap_or_else(|_| Err(shared::late()));
+    let found = timeout(input.within, (check.run)(input)).await.unwrap_or_else(|_| Err(shared::late(input.within)));
     let findings = found.unwrap_or_else(|end| vec![end]);
     findings.into_iter().map(|finding| (check.name, finding)).collect()
 }

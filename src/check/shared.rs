@@ -1,9 +1,9 @@
 //! An answer that several checks need: asked for once, and reported by the one check that bears its name.
 
-use super::CHECK_TIMEOUT;
 use super::finding::{CheckVerdict, Finding};
 use crate::model::duration::in_words;
 use std::future::Future;
+use std::time::Duration;
 use tokio::time::timeout;
 
 /// An answer, or the finding that there is none.
@@ -18,9 +18,13 @@ impl<T> SharedAnswer<T> {
         Self { check, answer }
     }
 
-    /// Asks, and waits no longer than [`CHECK_TIMEOUT`].
-    pub(super) async fn ask(check: &'static str, question: impl Future<Output = Result<T, Finding>>) -> Self {
-        Self { check, answer: timeout(CHECK_TIMEOUT, question).await.unwrap_or_else(|_| Err(late())) }
+    /// Asks, and waits no longer than this.
+    pub(super) async fn ask(
+        check: &'static str,
+        within: Duration,
+        question: impl Future<Output = Result<T, Finding>>,
+    ) -> Self {
+        Self { check, answer: timeout(within, question).await.unwrap_or_else(|_| Err(late(within))) }
     }
 
     /// The answer, for the check of this name.
@@ -40,6 +44,9 @@ impl<T> SharedAnswer<T> {
 }
 
 /// The finding where an answer took too long.
-pub(super) fn late() -> Finding {
-    Finding::unanswered(format!("no answer within {}", in_words(CHECK_TIMEOUT)), "see what it waits for, and try again")
+pub(super) fn late(within: Duration) -> Finding {
+    Finding::unanswered(
+        format!("no answer within {}", in_words(within)),
+        "see what it waits for, and try again; where it is only slow, with 'kubeboot check --timeout 1m'",
+    )
 }

@@ -14,6 +14,7 @@ use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::access::{self, Groups, UserName, user_group, user_name};
+use crate::check;
 use crate::model::machine::ids::{BadName, ClaimId, MemberId};
 use crate::model::version::Release;
 use crate::retire::RetireTarget;
@@ -412,6 +413,10 @@ pub struct StatusArgs {
     pub interval: Option<Duration>,
 }
 
+fn check_timeout(text: &str) -> Result<Duration, String> {
+    span_within(text, check::SHORTEST..=check::LONGEST)
+}
+
 fn interval(text: &str) -> Result<Duration, String> {
     span_within(text, SHORTEST..=LONGEST)
 }
@@ -438,6 +443,9 @@ pub struct CheckArgs {
     /// Check a machine image instead, on the machine of which it is made: no settings, no group, no AWS
     #[arg(long)]
     pub image: bool,
+    /// How long each check may take, `5s` unless given; from `1s` to `10m`
+    #[arg(long, value_name = "TIME", value_parser = check_timeout)]
+    pub timeout: Option<Duration>,
     /// Print JSON for programs
     #[arg(long)]
     pub json: bool,
@@ -495,6 +503,24 @@ mod tests {
         ] {
             assert!(Cli::try_parse_from(["kubeboot"].iter().chain(bad)).is_err(), "{bad:?}");
         }
+        Ok(())
+    }
+
+    #[test]
+    fn the_time_of_a_check_is_bounded_and_its_default_is_told() -> Result<()> {
+        for (words, expected) in
+            [(&["--timeout", "1s"][..], Some(1)), (&["--image", "--timeout", "10m"], Some(600)), (&[], None)]
+        {
+            let cli = Cli::try_parse_from(["kubeboot", "check"].iter().chain(words))?;
+            let CliCommand::Check(CheckArgs { timeout, .. }) = cli.command else { anyhow::bail!("{cli:?}") };
+            assert_eq!(timeout, expected.map(Duration::from_secs), "{words:?}");
+        }
+        for bad in ["999ms", "601s", "5", "0s", "soon", ""] {
+            assert!(Cli::try_parse_from(["kubeboot", "check", "--timeout", bad]).is_err(), "{bad:?}");
+        }
+        let help = Cli::command().find_subcommand_mut("check").map(|check| check.render_help().to_string());
+        let told = format!("`{}s`", check::TIMEOUT.as_secs());
+        assert!(help.is_some_and(|help| help.contains(&told)), "the default is told");
         Ok(())
     }
 

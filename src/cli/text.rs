@@ -97,6 +97,7 @@ pub(super) const CHECK_EXAMPLES: &str = "\
 Examples:
   kubeboot check                       on a machine of the group, before the first 'up'
   kubeboot check --json                for programs
+  kubeboot check --timeout 1m          on a machine that is slow, such as one whose disk is still cold
   kubeboot check --image               at the end of making a machine image";
 
 pub(super) const GUARD: &str = "\

@@ -11,10 +11,11 @@ use super::attempt::{Attempt, Failure};
 use super::output::{self, KubeadmPhase, Version};
 use crate::host::lock::Lock;
 use crate::host::namespace;
-use crate::host::process::{Command, Output};
+use crate::host::process::{Command, Output, ProcessFailed};
 use crate::model::joining::BootstrapToken;
 
 const KUBEADM: &str = "kubeadm";
+const KUBELET: &str = "kubelet";
 /// How long an init or a join may take at most. kubeadm itself gives up sooner, unless it has many images to pull.
 pub const ATTEMPT_TIMEOUT: Duration = Duration::from_mins(15);
 /// How long a reset may take. It waits for the container runtime to stop each pod.
@@ -206,8 +207,17 @@ impl Kubeadm {
     /// # Errors
     /// When it is not installed, or its answer is not understood.
     pub async fn kubelet_version(&self) -> Result<Version> {
-        let asked = self.command("kubelet", ["--version"], QUERY_TIMEOUT).run().await;
+        let asked = self.command(KUBELET, ["--version"], QUERY_TIMEOUT).run().await;
         output::kubelet_version(&asked.context("failed to ask kubelet for its version")?.stdout)
+    }
+
+    /// Whether there is a kubelet for kubeadm to start. It is not started for that.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn must_have_kubelet(&self) -> Result<(), ProcessFailed> {
+        let there = self.command(KUBELET, [""; 0], QUERY_TIMEOUT).place();
+        there.map(drop).ok_or_else(|| ProcessFailed::NotFound { program: KUBELET.to_owned() })
     }
 
     async fn run(&self, name: &'static str, args: Vec<String>, deadline: Duration) -> Result<Output, Failure> {

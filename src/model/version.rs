@@ -1,7 +1,9 @@
 //! Versions as Kubernetes and etcd write them.
 
 use serde::{Deserialize, Serialize};
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 /// The longest version, in bytes.
 const LONGEST: usize = 64;
@@ -26,8 +28,8 @@ pub(in crate::model) fn numbers(text: &str) -> Option<(u32, u32, u32)> {
 }
 
 /// The three numbers by which two versions of Kubernetes, or of etcd, are compared. What may follow them, such as `-rc.1`, makes no
-/// difference here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+/// difference, and is not kept: see [`Release::is_whole`].
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Release {
     /// The major version.
@@ -36,19 +38,28 @@ pub struct Release {
     pub minor: u32,
     /// The patch version.
     pub patch: u32,
+    has_more: bool,
 }
 
 impl Release {
     /// Of these numbers.
     #[must_use]
     pub const fn new(major: u32, minor: u32, patch: u32) -> Self {
-        Self { major, minor, patch }
+        Self { major, minor, patch, has_more: false }
     }
 
     /// Reads `v1.36.1` or `3.6.8`. `None` where it is no version.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        numbers(text).map(|(major, minor, patch)| Self { major, minor, patch })
+        let has_more = text.contains(['-', '+']);
+        numbers(text).map(|(major, minor, patch)| Self { major, minor, patch, has_more })
+    }
+
+    /// Whether the three numbers are all that it was read from. Of another one, such as `v1.37.0-rc.1` or a vendor's `v1.36.3-acme.2`, the
+    /// numbers alone are a version of which there may be no image.
+    #[must_use]
+    pub const fn is_whole(self) -> bool {
+        !self.has_more
     }
 
     /// The version that the tag of an image is. `None` where it is none.
@@ -67,6 +78,33 @@ impl Release {
     #[must_use]
     pub const fn may_run_beside(self, other: Self) -> bool {
         self.major == other.major && self.minor.abs_diff(other.minor) <= 1
+    }
+}
+
+impl PartialEq for Release {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Release {}
+
+impl PartialOrd for Release {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Release {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let numbers = |it: &Self| (it.major, it.minor, it.patch);
+        numbers(self).cmp(&numbers(other))
+    }
+}
+
+impl Hash for Release {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.major, self.minor, self.patch).hash(state);
     }
 }
 
@@ -99,6 +137,9 @@ mod tests {
     fn releases_are_compared_by_their_numbers_and_may_be_one_minor_version_apart() {
         let release = |text| Release::parse(text).unwrap();
         assert_eq!(release("v1.37.0-rc.1"), Release::new(1, 37, 0));
+        for (text, whole) in [("v1.37.0", true), ("1.37.0-rc.1", false), ("v1.36.3+acme.2", false)] {
+            assert_eq!(release(text).is_whole(), whole, "{text}");
+        }
         assert!(release("v1.9.9") < release("v1.36.0") && release("v1.36.1") < release("v1.36.2"));
         assert_eq!(
             (release("v1.36.1").to_string(), String::from(release("1.36.1"))),

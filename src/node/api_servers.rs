@@ -11,7 +11,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 use tokio::net::lookup_host;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 /// How long a round of answers serves. After that everybody is asked again.
 const ANSWER_AGE: Duration = Duration::from_secs(10);
@@ -62,11 +62,21 @@ impl ApiServers {
 
     /// Waits for the round that is under way, and takes it in. A round ends by its own time-outs.
     pub async fn finish(&mut self) {
-        let Some(round) = self.running.take() else { return };
+        let Some(round) = &mut self.running else { return };
+        let ended = (&mut round.task).await;
         // A round that panicked has asked nobody.
-        if let Ok(at) = round.task.await {
+        if let (Some(round), Ok(at)) = (self.running.take(), ended) {
             self.last = Some(Answers { asked: round.asked, addresses: round.addresses, at });
         }
+    }
+
+    /// The same, but waits for at most so long, and for so long where no round is under way. Whether one was taken in.
+    pub async fn finish_within(&mut self, time_limit: Duration) -> bool {
+        if self.running.is_none() {
+            sleep(time_limit).await;
+            return false;
+        }
+        timeout(time_limit, self.finish()).await.is_ok()
     }
 
     /// What the rounds that were taken in said of this group. Begins a new one where that is due.

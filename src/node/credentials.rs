@@ -16,6 +16,7 @@ use anyhow::{Context, Result, ensure};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::time::Instant;
+use tokio::try_join;
 
 /// Where credentials lie while they are needed. `/run` is in memory, so a power-off erases them.
 pub const FOLDER: &str = "/run/kubeboot";
@@ -88,14 +89,19 @@ impl Credentials {
         // The name tells in the API server's audit log who it was.
         let (name, organizations) = (format!("kubeboot-{}", facts.node_name), ["system:masters".to_owned()]);
         let user = ClientUser { name: &name, organizations: &organizations, validity: CREDENTIAL_VALIDITY };
-        let text = kubeadm.kubeconfig_user(&user, &document).await?;
+        let certificate = async {
+            if facts.external_etcd() {
+                return Ok(());
+            }
+            kubeadm.etcd_client_certificate(&authorities, &facts.cluster.kubernetes_version).await
+        };
+        let (text, ()) = try_join!(kubeadm.kubeconfig_user(&user, &document), certificate)?;
         let kubeconfig = Kubeconfig::parse(&text)?;
         let kubeconfig_path = folder.join("kubeconfig");
         files::write(&kubeconfig_path, text.as_bytes(), 0o600)?;
         let etcd = if facts.external_etcd() {
             None
         } else {
-            kubeadm.etcd_client_certificate(&authorities, &facts.cluster.kubernetes_version).await?;
             Some(Access::from_folder(&authorities.join("etcd"), RecordedEtcd::of(record).context(NO_CLUSTER_ID)?)?)
         };
         // The authorities' keys are needed no longer; kubeadm gets its own copy right before it starts.

@@ -17,6 +17,7 @@ use anyhow::{Context, Result, anyhow};
 use std::path::Path;
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
+use tokio::try_join;
 
 /// How long IMDS may answer nothing or nonsense after boot.
 const IMDS_TIMEOUT: Duration = Duration::from_secs(120);
@@ -45,36 +46,18 @@ pub struct Facts {
 }
 
 impl Facts {
-    /// Asks IMDS (for a while: at boot it may be late), reads the documents, asks kubeadm for its version.
+    /// Reads the documents, and asks kubeadm for its version while it asks IMDS (for a while: at boot that may be late).
     ///
     /// # Errors
     /// With the [`Exit`] it should end in.
     pub async fn gather(settings: Settings) -> Result<Self> {
         let documents = read_documents(settings.kubeadm_config.as_deref()).context(Exit::Usage)?;
-        let version = Kubeadm::read_only().version().await.context(Exit::Usage)?;
-        if !version.is_supported() {
-            let (major, minor) = Version::OLDEST;
-            return Err(anyhow!(
-                "found kubeadm {version}, kubeboot needs {major}.{minor} or newer: build the image with a newer one"
-            )
-            .context(Exit::Usage));
-        }
-        let cluster = cluster(&settings, version.to_string());
-        let refused = match settings.role {
-            Role::ControlPlane => documents.refusals(&cluster),
-            Role::Worker => documents.worker_refusals(),
-        };
-        let refusals: Vec<String> = refused.iter().map(ToString::to_string).collect();
-        if !refusals.is_empty() {
-            let file = settings.kubeadm_config.as_deref().unwrap_or(Path::new("(none)")).display().to_string();
-            return Err(anyhow!("{}", refusals.join("\n"))
-                .context(format!("failed to use the kubeadm configuration '{file}'"))
-                .context(Exit::Usage));
-        }
-        let machine = machine(IMDS_TIMEOUT.min(settings.deadline)).await.context(Exit::TryAgain)?;
+        let imds_timeout = IMDS_TIMEOUT.min(settings.deadline);
+        let (cluster, machine) = try_join!(judged_cluster(&settings, &documents), async {
+            machine(imds_timeout).await.context(Exit::TryAgain)
+        })?;
         Self::assemble(settings, documents, cluster, machine)
     }
-
     /// Puts together what was gathered, and derives the rest.
     ///
     /// # Errors
@@ -175,6 +158,31 @@ pub fn cluster(settings: &Settings, kubernetes_version: String) -> ClusterFacts 
         port: settings.endpoint.port,
         kubernetes_version,
     }
+}
+
+/// What all machines know of their cluster, by the settings and kubeadm's version, once the documents are seen to fit both.
+async fn judged_cluster(settings: &Settings, documents: &Documents) -> Result<ClusterFacts> {
+    let version = Kubeadm::read_only().version().await.context(Exit::Usage)?;
+    if !version.is_supported() {
+        let (major, minor) = Version::OLDEST;
+        return Err(anyhow!(
+            "found kubeadm {version}, kubeboot needs {major}.{minor} or newer: build the image with a newer one"
+        )
+        .context(Exit::Usage));
+    }
+    let cluster = cluster(settings, version.to_string());
+    let refused = match settings.role {
+        Role::ControlPlane => documents.refusals(&cluster),
+        Role::Worker => documents.worker_refusals(),
+    };
+    let refusals: Vec<String> = refused.iter().map(ToString::to_string).collect();
+    if !refusals.is_empty() {
+        let file = settings.kubeadm_config.as_deref().unwrap_or(Path::new("(none)")).display().to_string();
+        return Err(anyhow!("{}", refusals.join("\n"))
+            .context(format!("failed to use the kubeadm configuration '{file}'"))
+            .context(Exit::Usage));
+    }
+    Ok(cluster)
 }
 
 /// Reads and parses the operator's documents; no file means none.

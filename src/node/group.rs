@@ -37,6 +37,8 @@ pub struct GroupWatch {
     /// Whether EC2's last answer showed this machine.
     shows_me: bool,
     instances: InstancesWatch,
+    /// What Auto Scaling said before the look that wants it, and when it was asked.
+    ahead: Option<(Instant, Result<Option<Group>, CallFailed>)>,
 }
 
 /// What the last answers said.
@@ -75,6 +77,17 @@ impl GroupWatch {
             is_silent: false,
             shows_me: true,
             instances: InstancesWatch::new(session),
+            ahead: None,
+        }
+    }
+
+    /// Asks Auto Scaling for the next [`GroupWatch::look`], if that one is going to ask: for a caller that has yet to find out which
+    /// other instances matter.
+    pub async fn ask_ahead(&mut self) {
+        let is_young = self.ahead.as_ref().is_some_and(|(asked, _)| asked.elapsed() < POLL_INTERVAL);
+        if Instant::now() >= self.next && !is_young {
+            let asked = Instant::now();
+            self.ahead = Some((asked, self.asked_group().await));
         }
     }
 
@@ -116,11 +129,15 @@ impl GroupWatch {
         Ok(self.view.clone())
     }
 
-    /// The same, asked now: for a caller that needs other machines than before, and asks only once.
+    /// The same, asked now: for a caller that needs other machines than before, and asks only once. Auto Scaling is not asked again
+    /// within the seconds for which its answer serves any look.
     ///
     /// # Errors
     /// As [`GroupWatch::look`].
     pub async fn look_now(&mut self, others: &[InstanceId], expected: Option<usize>) -> Result<View, CallFailed> {
+        if let Some(answered) = self.answered.filter(|answered| answered.elapsed() < POLL_INTERVAL) {
+            self.ahead = Some((answered, Ok(self.view.group.clone())));
+        }
         self.next = Instant::now();
         self.look(others, expected).await
     }
@@ -133,7 +150,12 @@ impl GroupWatch {
 
     async fn ask(&mut self, others: &[InstanceId], expected: Option<usize>) -> Result<(), CallFailed> {
         // EC2's word counts although Auto Scaling does not answer: who is terminated is followed at once.
-        let (group, unanswered) = match self.asked_group().await {
+        let ahead = self.ahead.take().filter(|(asked, _)| asked.elapsed() < POLL_INTERVAL);
+        let answer = match ahead {
+            Some((_, answer)) => answer,
+            None => self.asked_group().await,
+        };
+        let (group, unanswered) = match answer {
             Ok(group) => (group, None),
             Err(error) => (self.view.group.clone(), Some(error)),
         };

@@ -19,6 +19,8 @@ pub struct Registrar {
     earlier: Earlier,
     written: Option<Registration>,
     silent: bool,
+    /// Whether that was tried before it was needed.
+    read_ahead: bool,
 }
 
 /// What an earlier run has said of this machine's member and Node: nothing is written over it before it was read.
@@ -33,8 +35,17 @@ enum Earlier {
 }
 
 impl Registrar {
-    /// A registrar for this machine. What an earlier run has registered of its member and Node is kept.
+    /// A registrar for this machine, which has read what an earlier run has registered.
     pub async fn load(store: Store, facts: &super::Facts) -> Self {
+        let mut registrar = Self::new(store, facts);
+        registrar.read_ahead().await;
+        registrar
+    }
+
+    /// A registrar for this machine. What an earlier run has registered of its member and Node is kept: it is read before the first
+    /// write, unless it was read ahead.
+    #[must_use]
+    pub fn new(store: Store, facts: &super::Facts) -> Self {
         let now = Registration {
             schema: crate::model::membership::registration::SCHEMA,
             instance: facts.machine.instance.clone(),
@@ -62,15 +73,21 @@ impl Registrar {
             updated: String::new(),
             later: Default::default(),
         };
-        Self::begin(store, now).await
+        Self::of(store, now)
     }
 
-    async fn begin(store: Store, now: Registration) -> Self {
-        let mut registrar = Self { store, now, earlier: Earlier::Unread, written: None, silent: true };
-        if let Err(error) = registrar.recall().await {
+    fn of(store: Store, now: Registration) -> Self {
+        Self { store, now, earlier: Earlier::Unread, written: None, silent: true, read_ahead: false }
+    }
+
+    /// Reads what an earlier run has registered, once, so that nothing waits for it when something is written. A failure is a warning.
+    pub async fn read_ahead(&mut self) {
+        if std::mem::replace(&mut self.read_ahead, true) {
+            return;
+        }
+        if let Err(error) = self.recall().await {
             tracing::warn!("{error:#}; nothing is written over it before it was read");
         }
-        registrar
     }
 
     /// Whether to write anything: not into a folder that may be another cluster's.
@@ -88,6 +105,12 @@ impl Registrar {
         self.enter(RegistrationPhase::Waiting, claim);
         self.now.waits_for = Some(redact(reason));
         self.write().await;
+    }
+
+    /// Whether this is what it has said last.
+    #[must_use]
+    pub fn waits_for(&self, reason: &str) -> bool {
+        self.now.phase == RegistrationPhase::Waiting && self.now.waits_for.as_deref() == Some(redact(reason).as_str())
     }
 
     /// UID of its Node, as far as an earlier run has said it.
@@ -268,7 +291,8 @@ mod tests {
             let path = format!("/bucket/prefix/{}", keys::node(&blank().instance));
             server.objects().insert(path, String::from_utf8(body.to_vec())?);
         }
-        let mut registrar = Registrar::begin(store, blank()).await;
+        let mut registrar = Registrar::of(store, blank());
+        registrar.read_ahead().await;
         registrar.silence(false);
         Ok((server, registrar))
     }

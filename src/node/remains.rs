@@ -23,6 +23,7 @@ use crate::settings::Settings;
 use anyhow::{Result, anyhow};
 use futures::future::join_all;
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
@@ -255,10 +256,10 @@ impl RemainsObserver {
 ///
 /// # Errors
 /// With [`Exit::TryAgain`] when it has not by `deadline`; those of `look`.
-pub async fn settled<T>(
+pub async fn settled<T, N: Display>(
     deadline: Instant,
     mut look: impl AsyncFnMut() -> Result<T>,
-    waits: impl Fn(&T) -> Option<(&[InstanceId], Duration)>,
+    waits: impl Fn(&T) -> Option<(&[N], Duration)>,
 ) -> Result<T> {
     let mut logged = false;
     loop {

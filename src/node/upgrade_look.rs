@@ -10,7 +10,7 @@ use crate::model::membership::instances::Instances;
 use crate::model::membership::members::Members;
 use crate::model::membership::registration::{Registration, RegistrationPhase};
 use crate::model::restore::etcd_image::EtcdImage;
-use crate::model::upgrade::{ApiServerSeen, EtcdLook, ImageVersions, MachineSeen};
+use crate::model::upgrade::{ApiServerSeen, EtcdLook, ImageVersions, KubernetesUpgrade, MachineSeen};
 use crate::model::version::Release;
 use anyhow::{Context, Result};
 use futures::future::join_all;
@@ -32,15 +32,16 @@ pub struct OwnVersions {
 }
 
 impl OwnVersions {
-    /// Asks kubelet and kubeadm.
+    /// Asks kubelet, and where images upgrade the cluster kubeadm, too.
     ///
     /// # Errors
     /// kubeadm's own version, or that of the documents, is none.
     pub async fn ask(facts: &Facts) -> Result<Self> {
         let image = ImageVersions { kubelet: kubelet().await, ..kubeadm_alone(facts)? };
-        let etcd = match facts.external_etcd() {
-            true => None,
-            false => match images::listed(facts, DOCUMENT).await {
+        let asks = facts.settings.kubernetes_upgrade == KubernetesUpgrade::ByImage && !facts.external_etcd();
+        let etcd = match asks {
+            false => None,
+            true => match images::listed(facts, DOCUMENT).await {
                 Ok(listed) => EtcdImage::among(&listed).map(|image| release(image.version)),
                 Err(error) => {
                     tracing::warn!("kubeadm does not tell which etcd it starts: {error:#}");
@@ -103,14 +104,19 @@ fn release((major, minor, patch): (u32, u32, u32)) -> Release {
 
 /// Where the API servers of a cluster are: of its etcd's members, or with an external etcd of the machines of its group.
 #[derive(Debug, Clone, Default)]
-pub struct Places(Vec<(IpAddr, String)>);
+pub struct Places(Vec<(Option<IpAddr>, String)>);
 
 impl Places {
-    /// Those of listed members other than at `own` addresses, learners included; named after the instance that has registered the address.
+    /// Those of listed members other than at `own` addresses, learners included; named after the instance that has registered the address. One
+    /// whose peer URL names no address cannot be asked, and is silent.
     #[must_use]
     pub fn of_members(members: &Members, own: &[IpAddr], registrations: &[Registration]) -> Self {
-        let others = members.0.iter().filter(|member| !member.is_at(own));
-        Self::at(others.filter_map(|member| member.peer_addresses.first().copied()), registrations)
+        let others = || members.0.iter().filter(|member| !member.is_at(own));
+        let unknown = others().filter(|member| member.peer_addresses.is_empty());
+        let unknown = unknown.map(|member| (None, format!("etcd member {}, whose peer URL is no address", member.id)));
+        let mut places = Self::at(others().filter_map(|member| member.peer_addresses.first().copied()), registrations);
+        places.0.extend(unknown);
+        places
     }
 
     /// At these addresses.
@@ -119,7 +125,7 @@ impl Places {
         let named = addresses.into_iter().map(|address| {
             let known = registrations.iter().filter(|told| told.addresses.contains(&address) && !told.is_finished());
             let latest = known.max_by(|one, other| one.updated.cmp(&other.updated));
-            (address, latest.map_or_else(|| address.to_string(), |told| told.instance.to_string()))
+            (Some(address), latest.map_or_else(|| address.to_string(), |told| told.instance.to_string()))
         });
         Self(named.collect())
     }
@@ -127,6 +133,7 @@ impl Places {
     /// Asks everybody at once: each API server for its version, and each member of etcd where this can be asked.
     pub async fn ask(self, kubeconfig: &Kubeconfig, port: u16, etcd: Option<&Access>) -> Vec<ApiServerSeen> {
         join_all(self.0.into_iter().map(|(address, name)| async move {
+            let Some(address) = address else { return ApiServerSeen { name, version: None, etcd: None } };
             let server = tokio::time::timeout(VERSION_TIMEOUT, version(kubeconfig, SocketAddr::new(address, port)));
             let member = async {
                 let asked = tokio::time::timeout(VERSION_TIMEOUT, etcd::status(etcd?, address)).await;
@@ -172,17 +179,32 @@ impl Others<'_> {
                 | RegistrationPhase::Failed => false,
             };
             let kubeadm = told.versions.kubeadm.as_deref().and_then(Release::parse);
-            Some(MachineSeen { name: told.instance.to_string(), kubeadm, is_joining })
+            Some(self.machine(&told.instance, kubeadm, is_joining))
         });
         let hidden = self.unreadable.iter().filter(|instance| self.lives(instance));
-        let hidden = hidden.map(|instance| MachineSeen { name: instance.to_string(), kubeadm: None, is_joining: true });
+        let hidden = hidden.map(|instance| self.machine(instance, None, true));
         readable.chain(hidden).collect()
     }
 
-    /// Where those are that are registered as joined: the members that an external etcd does not list.
+    fn machine(&self, instance: &InstanceId, kubeadm: Option<Release>, is_joining: bool) -> MachineSeen {
+        let gone_in = self.instances.gone_in(instance, self.grace);
+        MachineSeen { name: instance.to_string(), kubeadm, is_joining, gone_in }
+    }
+
+    /// Where those are that have joined by what is registered, the members that an external etcd does not list: also those that boot again.
     #[must_use]
     pub fn joined(&self) -> Vec<IpAddr> {
-        let joined = self.registrations.iter().filter(|told| told.phase == RegistrationPhase::Joined);
+        let has_joined = |told: &&Registration| match told.phase {
+            // Its API server is on its way, and it is waited for by its kubeadm.
+            RegistrationPhase::Joining | RegistrationPhase::Initializing | RegistrationPhase::Unknown(_) => false,
+            RegistrationPhase::Joined
+            | RegistrationPhase::Leaving
+            | RegistrationPhase::Waiting
+            | RegistrationPhase::Failed
+            | RegistrationPhase::Left
+            | RegistrationPhase::Reaped => told.may_serve(),
+        };
+        let joined = self.registrations.iter().filter(has_joined);
         joined.filter(|told| self.lives(&told.instance)).filter_map(|told| told.addresses.first().copied()).collect()
     }
 
@@ -222,6 +244,24 @@ mod tests {
             others.machines().into_iter().map(|machine| (machine.name, machine.is_joining)).collect();
         let expected = [(0, false), (1, false), (2, true), (4, false), (6, false), (20, true)];
         assert_eq!(seen, expected.map(|(n, joining)| (id(n).to_string(), joining)));
-        assert_eq!(others.joined(), [IpAddr::from([10, 0, 0, 3])]);
+        assert_eq!(others.joined(), [IpAddr::from([10, 0, 0, 3]), IpAddr::from([10, 0, 0, 4])]);
+    }
+
+    #[test]
+    fn a_member_without_an_address_is_there_and_cannot_be_asked() {
+        use crate::model::machine::ids::MemberId;
+        use crate::model::membership::members::Member;
+        let member = |n: u8, peer_addresses: Vec<IpAddr>| Member {
+            id: MemberId(n.into()),
+            name: String::new(),
+            peer_addresses,
+            learner: false,
+            answers: true,
+        };
+        let at = |n: u8| IpAddr::from([10, 0, 0, n]);
+        let members = Members(vec![member(1, vec![at(1)]), member(2, Vec::new()), member(3, vec![at(3)])]);
+        let places = Places::of_members(&members, &[at(1)], &[]);
+        let named = [(Some(at(3)), "10.0.0.3"), (None, "etcd member 2, whose peer URL is no address")];
+        assert_eq!(places.0, named.map(|(address, name)| (address, name.to_owned())));
     }
 }

@@ -70,13 +70,19 @@ async fn reap(settings: Settings, options: ReapOptions) -> Result<()> {
         let observed = here.observe().await?;
         return dry_run(&here, &observed, options).await;
     }
-    let _lock = Lock::acquire(Path::new(lock::PATH), "kubeboot reap", settings.deadline, local::waiting).await?;
     let mut here = LocalReap::gather(settings).await?;
     let observed = here.settled(deadline).await?;
     match options.member {
         Some(id) => named_by_operator(&mut here, &observed, id, options, deadline).await,
         None => by_rule(&mut here, observed, options, deadline).await,
     }
+}
+
+/// This machine's lock, for what changes something alone: waiting for `gone_grace` and for an operator's answer takes minutes, in which the
+/// agent may want it to leave by. Under the membership lease everything is judged anew.
+async fn lock(deadline: Instant) -> Result<Lock> {
+    let time_limit = deadline.saturating_duration_since(Instant::now());
+    Lock::acquire(Path::new(lock::PATH), "kubeboot reap", time_limit, local::waiting).await
 }
 
 /// The plan, or what would become of the one member that was named.
@@ -100,6 +106,7 @@ async fn by_rule(
     options: ReapOptions,
     deadline: Instant,
 ) -> Result<()> {
+    let _lock = lock(deadline).await?;
     let mut plan = here.plan(&observed, &fresh_nonce()?)?;
     let mut done = Vec::new();
     if plan.iter().any(|(_, verdict)| matches!(verdict, ReapVerdict::Remove(_))) {
@@ -129,6 +136,7 @@ async fn named_by_operator(
         "This removes etcd member {row} for good: {why}. What it holds on its disk can never be used again."
     ));
     confirm(options.yes).await?;
+    let _lock = lock(deadline).await?;
     report.push(row);
     match here.reap_one(observed, id, deadline).await? {
         Some(done) => report.done(&[done]),

@@ -210,8 +210,8 @@ pub const SETTINGS: &[Setting] = &[
         name: "launch_hook_on_failure",
         kind: SettingKind::Choice(&["none", "abandon"]),
         fallback: Fallback::Value("none"),
-        about: "With `abandon`, a node that failed and is no member of the cluster completes its launch hook with \
-                ABANDON, and the group replaces the instance.",
+        about: "With `abandon`, a node on which kubeadm failed, and which is no member of the cluster, completes its launch hook with \
+                ABANDON, and the group replaces the instance. Nothing that the next instance would meet, too, is a reason.",
     },
     Setting {
         name: "terminate_hook",

@@ -4,12 +4,11 @@
 use super::context::UpContext;
 use super::failed_attempt::FailedAttempt;
 use super::time_left::cut_short;
-use super::{POLL_INTERVAL, StepOutcome, Waiting};
+use super::{POLL_INTERVAL, StepOutcome};
 use crate::etcd;
 use crate::exit::{Exit, causes};
 use crate::kubeadm::last_words::last_words;
 use crate::kubeadm::wipe::{self, MemberData};
-use crate::model::duration::in_words;
 use crate::model::machine::group::Group;
 use crate::model::machine::ids::{MemberId, Nonce};
 use crate::model::machine::local::Local;
@@ -23,6 +22,8 @@ use crate::node::point::Point;
 use crate::node::reaping::Reaper;
 use crate::node::{former_node, node_name, peers};
 use anyhow::{Context, Result};
+use std::sync::atomic::Ordering;
+use tokio::join;
 use tokio::time::{Instant, sleep};
 
 /// How often cleaning up after a failed join is tried at once.
@@ -33,8 +34,12 @@ impl UpContext {
     /// last the Node under this machine's name, which no kubelet here can register again by now. A reason to wait if the cluster
     /// does not allow it yet.
     pub(super) async fn clean_up(&mut self, group: &Group, lease: Option<&Nonce>) -> Result<Option<String>> {
-        let (cluster, silent_lately) = loop {
-            let cluster = self.ask_cluster(&peers::addresses(group, &self.facts.machine.instance)).await;
+        let others = peers::addresses(group, &self.facts.machine.instance);
+        // Armed before any member changes, and while the members are asked for.
+        let mut leaving_unit = std::mem::take(&mut self.membership.leaving_unit);
+        let (mut cluster, ()) = join!(self.ask_cluster(&others), leaving_unit.arm());
+        self.membership.leaving_unit = leaving_unit;
+        let silent_lately = loop {
             self.membership.probe.remember(&cluster);
             let silent_lately = self.membership.silent_lately(&cluster);
             let starting = self.starting(&cluster, &silent_lately).await?;
@@ -44,7 +49,10 @@ impl UpContext {
             let (local, data) = (self.local()?, self.data());
             match clean_up(&machine.instance, &cluster, recorded, &starting, &machine.addresses, &local, &data) {
                 CleanUp::Wait(needs) => return Ok(Some(needs.to_string())),
-                CleanUp::Remove(stale) => self.remove_own(&cluster, stale).await?,
+                CleanUp::Remove(stale) => {
+                    self.remove_own(&cluster, stale).await?;
+                    cluster = self.ask_cluster(&others).await;
+                }
                 CleanUp::Wipe => {
                     Point::OwnMemberRemoved.reached();
                     let documents = &self.facts.documents;
@@ -52,26 +60,31 @@ impl UpContext {
                         wipe::wipe(&self.kubeadm, documents.data_dir(), documents.cri_socket(), MemberData::Removed)
                             .await;
                     wiped.context(Exit::Kubeadm)?;
-                    break (cluster, silent_lately);
+                    break silent_lately;
                 }
                 CleanUp::Keep(needed) => return Ok(Some(format!("an operator: {needed}"))),
                 CleanUp::Done => {
                     Point::OwnMemberRemoved.reached();
-                    break (cluster, silent_lately);
+                    break silent_lately;
                 }
             }
         };
         Point::DiskClean.reached();
         let registrations = self.roll.all_readable().await?;
-        let blocking_member = match cleanup::members(&cluster) {
-            Some(members) => self.reap(members, &silent_lately, lease, &registrations).await?,
-            None => None,
+        let dead = async {
+            let blocking_member = match cleanup::members(&cluster) {
+                Some(members) => self.reap(members, &silent_lately, lease, &registrations).await?,
+                None => None,
+            };
+            self.bury_former_owners(cleanup::members(&cluster), &registrations).await?;
+            Point::DeadReaped.reached();
+            anyhow::Ok(blocking_member)
         };
-        self.bury_former_owners(cleanup::members(&cluster), &registrations).await?;
-        Point::DeadReaped.reached();
-        self.delete_stale_node(&registrations).await?;
+        // Whoever was listed at this machine's address is removed by now, and this name is nobody else's.
+        let (dead, freed) = join!(dead, self.delete_stale_node(&registrations));
+        freed?;
         Point::NameFree.reached();
-        Ok(blocking_member)
+        dead
     }
 
     /// The voters that are starting, where that matters.
@@ -105,7 +118,7 @@ impl UpContext {
     /// Removes the members of machines that are gone. What stays in the way is a reason to wait: etcd refuses a new
     /// member while a voter does not answer or a learner is about, and kubeadm takes four minutes to say so.
     async fn reap(
-        &mut self,
+        &self,
         members: &Members,
         silent_lately: &[MemberId],
         lease: Option<&Nonce>,
@@ -123,7 +136,8 @@ impl UpContext {
             lease,
         };
         let blocking = reaper.reap(members, silent_lately, registrations).await;
-        self.membership.beside_starting = !starting(silent_lately, members, registrations).is_empty();
+        let beside = !starting(silent_lately, members, registrations).is_empty();
+        self.membership.beside_starting.store(beside, Ordering::Relaxed);
         blocking
     }
 
@@ -164,9 +178,7 @@ impl UpContext {
         }
         let began = matches!(self.local()?, Local::HalfMade { .. });
         let failed = FailedAttempt::after(self.report.failed.as_ref(), &error, deadline);
-        if began {
-            self.membership.failed_joins += 1;
-        }
+        self.membership.failed_joins = self.membership.failed_joins.saturating_add(1);
         let failures = self.membership.failed_joins;
         if !cut_short(&error, deadline) && self.report.failed.as_ref() == Some(&failed) {
             tracing::error!("join failed with the same error, {failures} times in all");
@@ -174,22 +186,19 @@ impl UpContext {
             tracing::error!("join failed: {}", causes(&error).join(": "));
         }
         self.report.registrar.failed(&failed.text).await;
-        let (back_off, cleans_up) = (back_off(failures), lease.cleans_up());
-        self.membership.next_join = (began && !cleans_up).then(|| Instant::now() + back_off);
-        let pause = if cleans_up || !began { back_off } else { POLL_INTERVAL.min(back_off) };
-        let reason = format!("another attempt, in about {}, after a failed join: {}", in_words(back_off), failed.text);
-        let exit = if began { failed.exit } else { Exit::TryAgain };
-        if began {
-            self.report.failed = Some(failed);
-            if cleans_up {
-                self.retry_clean_up(group).await;
-            } else {
-                tracing::warn!(
-                    "what this join has left is cleaned up once this machine has the membership lease again"
-                );
+        self.membership.next_join = None;
+        let mut next = failed.followed_by(error, failures);
+        if began && lease.cleans_up() {
+            self.retry_clean_up(group).await;
+        } else if began {
+            tracing::warn!("what this join has left is cleaned up once this machine has the membership lease again");
+            self.membership.next_join = Some(Instant::now() + back_off(failures));
+            if let Ok(waiting) = &mut next {
+                waiting.pause = waiting.pause.min(POLL_INTERVAL);
             }
         }
-        Ok(StepOutcome::Wait(Waiting { reason, pause, exit }))
+        self.report.failed = Some(failed);
+        next.map(StepOutcome::Wait)
     }
 
     /// Cleans up after a failed attempt, for as long as etcd may take to elect a leader or to see its members again. What

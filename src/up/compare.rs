@@ -9,7 +9,7 @@ use crate::model::membership::members::Members;
 use crate::model::membership::registration::Upgraded;
 use crate::model::membership::view::ClusterView;
 use crate::model::record::cluster::Published;
-use crate::model::upgrade::{EtcdLook, JoinVerdict, KubernetesUpgrade, UpgradeLook, join_verdict};
+use crate::model::upgrade::{JoinVerdict, KubernetesUpgrade, UpgradeLook, join_verdict};
 use crate::node::peers;
 use crate::node::point::Point;
 use crate::node::upgrade_look::{self, Others, OwnVersions, Places};
@@ -20,8 +20,6 @@ use std::net::IpAddr;
 pub(super) enum Settled {
     /// kubeadm may start: nobody raises or takes back the version now without having seen this machine join.
     Join,
-    /// Somebody has written the cluster's configuration meanwhile.
-    Again,
     /// The join waits for this.
     Wait(String),
 }
@@ -102,7 +100,7 @@ impl UpContext {
         Point::VersionsCompared.reached();
         let mark = format!("{} {}", self.facts.machine.instance, uuid::Uuid::new_v4());
         if client.write_kubeadm_config(&cluster, &mark, raised.map(|raised| raised.to)).await? == ConfigWrite::Changed {
-            return Ok(Settled::Again);
+            return Ok(Settled::Wait("kube-system/kubeadm-config, which somebody else is writing".to_owned()));
         }
         if let Some(raised) = raised {
             Point::VersionRaised.reached();
@@ -116,7 +114,7 @@ impl UpContext {
         Ok(Settled::Join)
     }
 
-    /// Everything that the decision depends on, or a reason to wait. With the setting `off` nobody is asked. Registrations are read before
+    /// Everything that the decision depends on, or a reason to wait. With the setting `off` nobody else is asked. Registrations are read before
     /// members: whoever is registered as joined by then is listed.
     async fn versions(
         &mut self,
@@ -125,11 +123,17 @@ impl UpContext {
     ) -> Result<Result<UpgradeLook, String>> {
         let setting = self.facts.settings.kubernetes_upgrade;
         let version = upgrade_look::cluster_version(cluster).context(Exit::Operator)?;
-        let alone = upgrade_look::kubeadm_alone(&self.facts).context(Exit::Operator)?;
+        let own = match self.membership.own_versions {
+            Some(own) => own,
+            None => {
+                let asked = OwnVersions::ask(&self.facts).await.context(Exit::Operator)?;
+                *self.membership.own_versions.insert(asked)
+            }
+        };
         let mut look = UpgradeLook {
             setting,
-            here: alone,
-            etcd: EtcdLook::Local(None),
+            here: own.image,
+            etcd: own.etcd(cluster),
             cluster: version,
             servers: Vec::new(),
             machines: Vec::new(),
@@ -138,11 +142,6 @@ impl UpContext {
             KubernetesUpgrade::Off => return Ok(Ok(look)),
             KubernetesUpgrade::ByImage => {}
         }
-        let own = match self.membership.own_versions {
-            Some(own) => own,
-            None => *self.membership.own_versions.insert(OwnVersions::ask(&self.facts).await?),
-        };
-        (look.here, look.etcd) = (own.image, own.etcd(cluster));
         let (registrations, unreadable) = self.roll.all_or_none().await?;
         let others = Others {
             me: &self.facts.machine.instance,

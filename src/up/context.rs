@@ -23,6 +23,7 @@ use crate::kubeadm::state;
 use crate::kubeadm::wipe::{self, MemberData};
 use crate::model::machine::etcd_data::EtcdData;
 use crate::model::machine::local::Local;
+use crate::model::up::give_up::may_be_given_up;
 use crate::model::up::snapshot::Policy;
 use crate::model::up::step::Wipe;
 use crate::node::Facts;
@@ -119,7 +120,7 @@ impl UpContext {
             manifests_aside: ManifestsAside::default(),
             own_node: OwnNode::default(),
             said_of_files: None,
-            report: Reporting::new(Registrar::load(store.clone(), &facts).await),
+            report: Reporting::new(Registrar::new(store.clone(), &facts)),
             kubeadm: lock.map_or_else(Kubeadm::read_only, Kubeadm::new),
             roll: Roll::new(&store),
             store,
@@ -140,7 +141,7 @@ impl UpContext {
 
     /// What the disk says.
     pub(super) fn local(&self) -> Result<Local> {
-        state::observe(Path::new("/"), self.facts.documents.data_dir()).context(Exit::Operator)
+        local(&self.facts)
     }
 
     /// Whose data this machine's etcd finds: where its manifest says, which follows the cluster's configuration.
@@ -184,13 +185,17 @@ impl UpContext {
         Ok(StepOutcome::Again)
     }
 
-    /// Gives this machine up, only if the settings say so, another machine could do better, it never became a member or
-    /// nothing of that is left, and the cluster, if there is one, has its quorum.
+    /// Gives this machine up, only if the settings say so and another machine could do better.
     pub(super) async fn abandon_hook(&self, exit: Exit) {
-        let lawful =
-            matches!(self.local(), Ok(Local::Fresh)) && !self.membership.probe.lacks_quorum() && exit.may_abandon();
-        if lawful && self.facts.settings.launch_hook_on_failure == HookOnFailure::Abandon {
+        let (hindrance, lacks_quorum) = (self.report.hindrance, self.membership.probe.lacks_quorum());
+        let lawful = self.local().is_ok_and(|local| may_be_given_up(hindrance, &local, lacks_quorum));
+        if lawful && exit.may_abandon() && self.facts.settings.launch_hook_on_failure == HookOnFailure::Abandon {
             self.launch_hook.abandon(self.group.last()).await;
         }
     }
+}
+
+/// What the disk says.
+pub(super) fn local(facts: &Facts) -> Result<Local> {
+    state::observe(Path::new("/"), facts.documents.data_dir()).context(Exit::Operator)
 }

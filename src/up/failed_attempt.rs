@@ -1,9 +1,14 @@
 //! An init or join that has failed: what it failed with, and whose failure that was.
 
+use super::Waiting;
 use super::time_left::cut_short;
 use crate::aws::{CallFailed, CallFailure};
 use crate::exit::{Exit, causes};
 use crate::kubeadm::attempt::Failure;
+use crate::model::duration::in_words;
+use crate::model::up::back_off::back_off;
+use anyhow::Result;
+use std::time::Duration;
 use tokio::time::Instant;
 
 /// What the attempts of one run have failed with.
@@ -24,6 +29,26 @@ impl FailedAttempt {
             _ => Self { text: causes(error).join(": "), exit: blamed(error) },
         }
     }
+
+    /// What follows this failure of a join, `error`, which is so many in this run: another attempt, after a pause that grows.
+    ///
+    /// # Errors
+    /// What AWS has answered, for those who know how long it may refuse, with [`AnotherJoin`].
+    pub(super) fn followed_by(&self, error: anyhow::Error, failures: u32) -> Result<Waiting> {
+        let next = AnotherJoin { pause: back_off(failures) };
+        if error.downcast_ref::<CallFailed>().is_some() {
+            return Err(error.context(next));
+        }
+        Ok(Waiting { reason: format!("{next}: {}", self.text), pause: next.pause, exit: self.exit })
+    }
+}
+
+/// A failed join is to be followed by another one.
+#[derive(Debug, thiserror::Error)]
+#[error("another attempt, in about {}, after a failed join", in_words(self.pause))]
+pub(super) struct AnotherJoin {
+    /// How long to wait before it.
+    pub(super) pause: Duration,
 }
 
 /// Whose failure it was: kubeadm's only if a command of kubeadm has failed.
@@ -49,8 +74,8 @@ mod tests {
     use super::super::time_left::TooLate;
     use super::*;
     use crate::host::process::ProcessFailed;
+    use crate::up::outages::Outages;
     use anyhow::anyhow;
-    use std::time::Duration;
 
     fn kubeadm(failed: ProcessFailed) -> anyhow::Error {
         Failure::new("kubeadm join", failed).into()
@@ -66,12 +91,41 @@ mod tests {
         kubeadm(ProcessFailed::Exit { program, code: 1, tail, printed: String::new() })
     }
 
+    fn call(kind: CallFailure) -> CallFailed {
+        let detail = String::new();
+        CallFailed { verb: "write", object: "s3://bucket/key".into(), permission: "s3:PutObject", kind, detail }
+    }
+
+    /// What a run waits for after this failure of a join, which is so many.
+    fn waiting(error: anyhow::Error, failures: u32) -> Result<Waiting> {
+        let failed = FailedAttempt::after(None, &error, Instant::now() + Duration::from_secs(600));
+        failed.followed_by(error, failures).or_else(|error| Outages::default().outage(error))
+    }
+
+    #[test]
+    fn every_failure_is_followed_by_a_longer_pause_and_ends_in_its_own_exit() -> Result<()> {
+        let errors: [(fn() -> anyhow::Error, Exit); 4] = [
+            (exited, Exit::Kubeadm),
+            (|| anyhow!("etcdserver: unhealthy cluster").context("failed to remove member 3"), Exit::TryAgain),
+            (|| anyhow::Error::from(call(CallFailure::Denied)).context("failed to register the join"), Exit::Aws),
+            (|| call(CallFailure::NoAnswer).into(), Exit::TryAgain),
+        ];
+        for (error, exit) in errors {
+            for (failures, seconds) in [(1, 2), (2, 4), (5, 32), (99, 60)] {
+                let waiting = waiting(error(), failures)?;
+                assert_eq!((waiting.pause.as_secs(), waiting.exit), (seconds, exit), "{}", waiting.reason);
+                let text = format!("another attempt, in about {}, after a failed join: ", in_words(waiting.pause));
+                assert!(waiting.reason.contains(&text), "{}", waiting.reason);
+                assert!(waiting.reason.ends_with(&causes(&error()).join(": ")), "{}", waiting.reason);
+            }
+        }
+        // Whose grace is over, or what has none, is judged where every other answer of AWS is.
+        assert!(waiting(call(CallFailure::Rejected).into(), 1).is_err_and(|error| Exit::of(&error) == Exit::Aws));
+        Ok(())
+    }
+
     #[test]
     fn only_a_command_of_kubeadm_is_a_failure_of_kubeadm() {
-        let call = |kind| {
-            let detail = String::new();
-            CallFailed { verb: "write", object: "s3://bucket/key".into(), permission: "s3:PutObject", kind, detail }
-        };
         let rows = [
             (exited(), Exit::Kubeadm),
             (exited().context("failed to make the cluster"), Exit::Kubeadm),

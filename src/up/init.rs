@@ -47,9 +47,9 @@ const FLIP_TIMEOUT: Duration = Duration::from_secs(10);
 /// Between two attempts at what S3 refuses.
 const REFUSED_RETRY_INTERVAL: Duration = Duration::from_secs(1);
 /// How long the new API server may take to be ready after kubeadm has seen it alive.
-const READY_TIMEOUT: Duration = Duration::from_secs(60);
+pub(super) const READY_TIMEOUT: Duration = Duration::from_secs(60);
 /// Between two questions to it.
-const READY_INTERVAL: Duration = Duration::from_millis(250);
+pub(super) const READY_INTERVAL: Duration = Duration::from_millis(250);
 
 impl UpContext {
     /// Initialises, publishes and flips.

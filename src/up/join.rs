@@ -4,7 +4,7 @@
 use super::attempt::{self, Announced, Watched};
 use super::compare::Settled;
 use super::context::UpContext;
-use super::init::{marker, ready_uid};
+use super::init::{READY_INTERVAL, READY_TIMEOUT, marker, ready_uid};
 use super::{POLL_INTERVAL, StepOutcome, Waiting, jittered, time_left};
 use crate::bucket::Held;
 use crate::exit::Exit;
@@ -34,6 +34,7 @@ use anyhow::{Context, Result, bail, ensure};
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::pin::Pin;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
@@ -82,7 +83,7 @@ impl UpContext {
             Queued::Mine(held, nonce) => (held, nonce),
             Queued::Wait(reason) => {
                 self.prefetch.begin(&self.facts);
-                return Ok(StepOutcome::Wait(Waiting { reason, pause: LEASE_POLL_INTERVAL, exit: Exit::TryAgain }));
+                return Ok(StepOutcome::Queue(Waiting { reason, pause: LEASE_POLL_INTERVAL, exit: Exit::TryAgain }));
             }
         };
         tracing::info!(lease = %nonce, "this machine holds the membership lease");
@@ -179,7 +180,7 @@ impl UpContext {
         }
         // Queueing and cleaning up may have taken the rest of the time. Nothing was begun by now.
         if let Some(waiting) = time_left::too_late(&Step::Join, deadline) {
-            return Ok(StepOutcome::Wait(waiting));
+            return Ok(StepOutcome::Queue(waiting));
         }
         // What is left of an earlier attempt is cleaned up on any machine; a new one begins on one that is fit.
         if !self.fitness.defects(&self.facts, &self.store, true).await.is_empty() {
@@ -198,8 +199,9 @@ impl UpContext {
         Point::JoiningRegistered.reached();
         match self.settle_version(published, group).await? {
             Settled::Join => {}
-            Settled::Again => return Ok(StepOutcome::Again),
             Settled::Wait(reason) => {
+                // Who raises the cluster's version next under the lease must not wait for one that does not join now.
+                self.report.registrar.waiting(Some(&record.claim_id), &reason).await;
                 return Ok(StepOutcome::Wait(Waiting { reason, pause: POLL_INTERVAL * 2, exit: Exit::TryAgain }));
             }
         }
@@ -215,7 +217,7 @@ impl UpContext {
         Point::PkiInstalled.reached();
         let peers = peers::addresses(group, &self.facts.machine.instance);
         self.report.stopwatch.enter("kubeadm join");
-        let patience = self.membership.beside_starting.then_some(TAKEN_BESIDE);
+        let patience = self.membership.beside_starting.load(Ordering::Relaxed).then_some(TAKEN_BESIDE);
         let watched = Watched { peers: &peers, announced, patience };
         attempt::run(&self.facts, &self.kubeadm, credentials, watched, &mut self.report.registrar, deadline).await?;
         self.report.stopwatch.enter("its own control plane");
@@ -251,18 +253,19 @@ impl UpContext {
         Some(Waiting { reason, pause, exit: failed.exit })
     }
 
-    /// This machine's member, which etcd must list as a started voter: the exit code of kubeadm does not prove that.
+    /// This machine's member, which etcd must list as a started voter: the exit code of kubeadm does not prove that. An answer that is not
+    /// certain says nothing against it, and a join that has succeeded is not undone for want of one while etcd elects a leader.
     async fn own_started_voter(&self, peers: &[IpAddr]) -> Result<Option<MemberId>> {
-        match self.ask_cluster(peers).await {
-            ClusterView::External => Ok(None),
-            ClusterView::Listed(members) => match members.at(&self.facts.machine.addresses) {
-                Some(member) if member.is_started_voter() => Ok(Some(member.id)),
-                Some(member) => bail!("kubeadm join has ended, but etcd member {} is no started voter", member.id),
-                None => bail!("kubeadm join has ended, but etcd does not list this machine"),
-            },
-            ClusterView::NoQuorum(_) => bail!("etcd has lost its quorum"),
-            ClusterView::Unknown { why } => bail!("etcd does not answer: {why}"),
-            ClusterView::NotAsked => bail!("etcd was not asked"),
+        let end = Instant::now() + READY_TIMEOUT;
+        loop {
+            let why = match own_member(&self.ask_cluster(peers).await, &self.facts.machine.addresses) {
+                OwnMember::None => return Ok(None),
+                OwnMember::Voter(id) => return Ok(Some(id)),
+                OwnMember::Missing => bail!("kubeadm join has ended, but etcd does not list this machine"),
+                OwnMember::NotYet(why) => why,
+            };
+            ensure!(Instant::now() < end, "kubeadm join has ended, but {why}, for {}", in_words(READY_TIMEOUT));
+            sleep(READY_INTERVAL).await;
         }
     }
 }
@@ -306,9 +309,72 @@ async fn under_lease(
     }
 }
 
+/// This machine's member after a join that has succeeded.
+#[derive(Debug, PartialEq, Eq)]
+enum OwnMember {
+    /// There is none, because etcd is external.
+    None,
+    /// It is a started voter.
+    Voter(MemberId),
+    /// A certain list lacks it.
+    Missing,
+    /// Nothing else is certain, or it has not started yet, for this reason.
+    NotYet(String),
+}
+
+/// What the cluster says of the member at these addresses.
+fn own_member(cluster: &ClusterView, addresses: &[IpAddr]) -> OwnMember {
+    match cluster {
+        ClusterView::External => OwnMember::None,
+        ClusterView::Listed(members) => match members.at(addresses) {
+            Some(member) if member.is_started_voter() => OwnMember::Voter(member.id),
+            Some(member) => OwnMember::NotYet(format!("etcd member {} is no started voter", member.id)),
+            None => OwnMember::Missing,
+        },
+        ClusterView::NoQuorum(_) => OwnMember::NotYet("etcd has lost its quorum".into()),
+        ClusterView::Unknown { why } => OwnMember::NotYet(format!("etcd does not answer: {why}")),
+        ClusterView::NotAsked => OwnMember::NotYet("etcd was not asked".into()),
+    }
+}
+
 /// The marker of a join. It names the etcd, so that this machine can leave it while nobody can read the record.
 fn joining_marker(facts: &Facts, record: &ClusterRecord) -> Marker {
     let mut marker = marker(facts, &record.claim_id, MarkerStage::Joining);
     marker.etcd_cluster_id = record.published().and_then(|published| published.etcd_cluster_id);
     marker
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::membership::members::{Member, Members};
+
+    #[test]
+    fn only_a_certain_list_that_lacks_it_undoes_a_join_that_has_succeeded() {
+        let mine = [IpAddr::from([10, 77, 0, 3])];
+        let listed = |name: &str, learner| {
+            let member =
+                Member { id: MemberId(3), name: name.into(), peer_addresses: mine.into(), learner, answers: true };
+            Members(vec![member])
+        };
+        // What the cluster says, and whether it is asked again: nothing else, or for how it ends.
+        let rows = [
+            (ClusterView::External, Some(OwnMember::None)),
+            (ClusterView::Listed(listed("n3", false)), Some(OwnMember::Voter(MemberId(3)))),
+            (ClusterView::Listed(Members(Vec::new())), Some(OwnMember::Missing)),
+            (ClusterView::Listed(listed("n3", true)), None),
+            (ClusterView::Listed(listed("", false)), None),
+            (ClusterView::NoQuorum(listed("n3", false)), None),
+            (ClusterView::NoQuorum(Members(Vec::new())), None),
+            (ClusterView::Unknown { why: "no leader".into() }, None),
+            (ClusterView::NotAsked, None),
+        ];
+        for (cluster, expected) in rows {
+            let found = own_member(&cluster, &mine);
+            match expected {
+                Some(expected) => assert_eq!(found, expected, "{cluster:?}"),
+                None => assert!(matches!(found, OwnMember::NotYet(_)), "{cluster:?}: {found:?}"),
+            }
+        }
+    }
 }

@@ -7,14 +7,14 @@ use crate::aws::store::Written;
 use crate::bucket::keys;
 use crate::exit::Exit;
 use crate::host::systemd::notify;
-use crate::kube::Client;
+use crate::kube::{Client, KubeNode};
 use crate::kubeadm::state::Marker;
 use crate::model::machine::etcd_data::EtcdData;
 use crate::model::machine::ids::{ClaimId, MemberId, Uid};
 use crate::model::machine::local::Local;
 use crate::model::membership::members::SILENT_REMEDY;
 use crate::model::membership::view::ClusterView;
-use crate::model::record::cluster::Published;
+use crate::model::record::cluster::{ClusterRecord, Published};
 use crate::model::record::conditional_write::Condition;
 use crate::model::record::view::RecordView;
 use crate::model::up::snapshot::Snapshot;
@@ -25,6 +25,7 @@ use anyhow::{Result, anyhow};
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
+use tokio::join;
 
 /// How long one attempt to publish the hash is tried.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -34,7 +35,6 @@ impl UpContext {
     pub(super) async fn keep(&mut self, seen: &Snapshot) -> Result<StepOutcome> {
         let RecordView::Found { record, .. } = &seen.record else { return Ok(StepOutcome::Again) };
         let Some(published) = record.published() else { return Ok(StepOutcome::Again) };
-        self.membership.leaving_unit.arm().await;
         data_dir_drop_ins::install(self.facts.documents.data_dir()).await;
         let member = match &seen.cluster {
             ClusterView::Listed(members) => members.at(&seen.addresses).map(|member| member.id),
@@ -45,10 +45,51 @@ impl UpContext {
         if has_data_of(&seen.data, member) {
             self.mark(&record.claim_id, published, member, seen)?;
         }
-        if let Some(waiting) = self.restore_files(published, seen).await? {
-            return Ok(StepOutcome::Wait(waiting));
+        // Armed whatever the API server says, and while it is asked.
+        let mut leaving_unit = std::mem::take(&mut self.membership.leaving_unit);
+        let (served, ()) = join!(self.served(record, published, member, seen), leaving_unit.arm());
+        self.membership.leaving_unit = leaving_unit;
+        let node = match served? {
+            Ok(node) => node,
+            Err(outcome) => return Ok(outcome),
+        };
+        let node_uid = Uid::parse(node.uid).ok();
+        if let Some(reason) = self.publish_hash(published).await? {
+            return Ok(StepOutcome::Wait(Waiting { reason, pause: POLL_INTERVAL, exit: Exit::TryAgain }));
         }
-        let Some((_, credentials)) = &self.membership.credentials else { return Ok(StepOutcome::Again) };
+        Point::HashPublished.reached();
+        self.launch_hook.complete(self.group.last()).await?;
+        Point::HookCompleted.reached();
+        self.report.registrar.has(digests(Path::new("/"), &self.facts));
+        self.report.registrar.joined(&record.claim_id, member, node_uid).await;
+        Point::JoinedRegistered.reached();
+        let what = match member {
+            Some(_) => "this machine is a voter of the cluster",
+            None => "this machine is part of the cluster, whose etcd is external",
+        };
+        tracing::info!(claim = %record.claim_id, member = member.map(|id| id.to_string()), "nothing to do: {what}");
+        notify::status(what);
+        notify::ready();
+        match &seen.cluster {
+            ClusterView::Listed(_) | ClusterView::External => self.move_former(record).await,
+            ClusterView::NoQuorum(_) | ClusterView::Unknown { .. } | ClusterView::NotAsked => {}
+        }
+        Ok(StepOutcome::Done)
+    }
+
+    /// Sees that this machine's own API server serves the record's cluster, and that its Node is there and marked. Or what comes of this
+    /// pass instead.
+    async fn served(
+        &mut self,
+        record: &ClusterRecord,
+        published: &Published,
+        member: Option<MemberId>,
+        seen: &Snapshot,
+    ) -> Result<Result<KubeNode, StepOutcome>> {
+        if let Some(waiting) = self.restore_files(published, seen).await? {
+            return Ok(Err(StepOutcome::Wait(waiting)));
+        }
+        let Some((_, credentials)) = &self.membership.credentials else { return Ok(Err(StepOutcome::Again)) };
         let local =
             Client::new(&credentials.kubeconfig, SocketAddr::new(self.facts.node.address, self.facts.api_port()))?;
         let own_etcd = own_etcd(&seen.cluster, &seen.addresses);
@@ -58,7 +99,7 @@ impl UpContext {
                 Some(silent) => (format!("{silent}; the local API server: {why:#}"), Exit::Operator),
                 None => (format!("the local API server: {why:#}"), Exit::TryAgain),
             };
-            Ok(StepOutcome::Wait(Waiting { reason, pause: POLL_INTERVAL, exit }))
+            Ok(Err(StepOutcome::Wait(Waiting { reason, pause: POLL_INTERVAL, exit })))
         };
         let uid = match local.readyz().await {
             Ok(()) => local.kube_system_uid().await,
@@ -83,33 +124,11 @@ impl UpContext {
         }
         self.mark(&record.claim_id, published, member, seen)?;
         let initialised = published.initialised_by == self.facts.machine.instance;
-        let node = match self.own_node.look(&local, &self.facts, initialised).await {
-            Ok(Ok(node)) => node,
-            Ok(Err(waiting)) => return Ok(StepOutcome::Wait(waiting)),
-            Err(error) => return wait(error),
-        };
-        let node_uid = Uid::parse(node.uid).ok();
-        if let Some(reason) = self.publish_hash(published).await? {
-            return Ok(StepOutcome::Wait(Waiting { reason, pause: POLL_INTERVAL, exit: Exit::TryAgain }));
+        match self.own_node.look(&local, &self.facts, initialised).await {
+            Ok(Ok(node)) => Ok(Ok(node)),
+            Ok(Err(waiting)) => Ok(Err(StepOutcome::Wait(waiting))),
+            Err(error) => wait(error),
         }
-        Point::HashPublished.reached();
-        self.launch_hook.complete(self.group.last()).await?;
-        Point::HookCompleted.reached();
-        self.report.registrar.has(digests(Path::new("/"), &self.facts));
-        self.report.registrar.joined(&record.claim_id, member, node_uid).await;
-        Point::JoinedRegistered.reached();
-        let what = match member {
-            Some(_) => "this machine is a voter of the cluster",
-            None => "this machine is part of the cluster, whose etcd is external",
-        };
-        tracing::info!(claim = %record.claim_id, member = member.map(|id| id.to_string()), "nothing to do: {what}");
-        notify::status(what);
-        notify::ready();
-        match &seen.cluster {
-            ClusterView::Listed(_) | ClusterView::External => self.move_former(record).await,
-            ClusterView::NoQuorum(_) | ClusterView::Unknown { .. } | ClusterView::NotAsked => {}
-        }
-        Ok(StepOutcome::Done)
     }
 
     /// Sees that the marker says that this machine is this member.

@@ -1,9 +1,9 @@
 //! What one `up` holds for the membership of etcd: the queue for the lease, credentials, and the cluster's last answers.
 
+use super::evidence::Evidence;
 use crate::aws::store::Store;
-use crate::model::machine::ids::{ClaimId, InstanceId, MemberId};
+use crate::model::machine::ids::{ClaimId, MemberId};
 use crate::model::membership::members::Members;
-use crate::model::membership::registration::Registration;
 use crate::model::membership::starting::Silences;
 use crate::model::membership::view::ClusterView;
 use crate::node::Facts;
@@ -13,6 +13,7 @@ use crate::node::lease::Queue;
 use crate::node::leaving_unit::LeavingUnit;
 use crate::node::upgrade_look::OwnVersions;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use tokio::time::Instant;
 
 /// What changes of membership take.
@@ -27,12 +28,12 @@ pub struct Membership {
     pub(super) probe: Probe,
     /// Who answers as an API server, while there is no cluster.
     pub(super) api_servers: ApiServers,
-    /// How many joins have failed in this run after kubeadm was started.
+    /// How many attempts to join have failed in this run, before kubeadm was started or after.
     pub(super) failed_joins: u32,
     /// Before then no other attempt begins: what the last one has left is cleaned up at once.
     pub(super) next_join: Option<Instant>,
     /// Whether the join that is about to begin does so beside a voter that is starting.
-    pub(super) beside_starting: bool,
+    pub(super) beside_starting: AtomicBool,
     /// Since when voters have been silent, counted from `began`.
     silences: Silences,
     began: Instant,
@@ -55,7 +56,7 @@ impl Membership {
             api_servers: ApiServers::new(facts.cluster.host.clone(), facts.cluster.port, facts.api_port()),
             failed_joins: 0,
             next_join: None,
-            beside_starting: false,
+            beside_starting: AtomicBool::new(false),
             silences: Silences::default(),
             began: Instant::now(),
             compared: false,
@@ -87,23 +88,7 @@ pub struct Probe {
     pub(super) evidence_reused: bool,
 }
 
-/// What stands in the bucket beside the record, and may prove more than the record says.
-#[derive(Debug, Clone, Default)]
-pub struct Evidence {
-    /// What the machines registered.
-    pub registrations: Vec<Registration>,
-    /// Whose registrations say nothing.
-    pub unreadable: Vec<InstanceId>,
-    /// The published discovery hash, where the record is not ready and one is published.
-    pub hash: Option<String>,
-}
-
 impl Probe {
-    /// Reads registrations and hash anew at the next look.
-    pub fn forget_evidence(&mut self) {
-        self.evidence = None;
-    }
-
     /// Whether the cluster, when last asked, showed too few answering voters for a quorum, or none. Without a cluster nobody was asked.
     pub fn lacks_quorum(&self) -> bool {
         match &self.last {

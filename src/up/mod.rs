@@ -5,6 +5,7 @@ mod claim;
 mod clean_up;
 mod compare;
 mod context;
+mod evidence;
 mod failed_attempt;
 mod former;
 mod hook;
@@ -42,6 +43,7 @@ use crate::layout::say;
 use crate::model::duration::in_words;
 use crate::model::machine::local::Local;
 use crate::model::up::decide::decide;
+use crate::model::up::give_up::Hindrance;
 use crate::model::up::snapshot::Snapshot;
 use crate::model::up::step::{StandBy, Step, Stop, Wait};
 use crate::model::up::timeline::LOOK;
@@ -77,6 +79,8 @@ enum StepOutcome {
     Again,
     /// Look again after a pause.
     Wait(Waiting),
+    /// The same, with nothing in the way but what was there before, or those who come first.
+    Queue(Waiting),
 }
 
 /// A wait, with its reason.
@@ -188,6 +192,7 @@ async fn dry_run(mut context: UpContext) -> Result<()> {
     // Whoever answers is asked in the background. There is no next pass that would take the answers in.
     if step == Step::Wait(Wait::ApiServers) {
         context.membership.api_servers.finish().await;
+        context.membership.probe.forget_evidence();
         (_, step) = look(&mut context).await?;
     }
     say(&format!("{}: {step}", step.name()));
@@ -198,20 +203,26 @@ async fn until(context: &mut UpContext, deadline: Instant) -> Result<()> {
     let mut outages = Outages::default();
     loop {
         let outcome = match Box::pin(pass(context, &mut outages, deadline)).await {
+            // Who stands in a queue has not come to what was denied.
+            Ok(outcome @ StepOutcome::Queue(_)) => outcome,
             Ok(outcome) => {
                 outages.restored();
                 outcome
             }
             Err(error) => StepOutcome::Wait(outages.outage(error)?),
         };
+        if let Some(hindrance) = hindrance(&outcome) {
+            context.report.hindrance = context.report.hindrance.followed_by(hindrance);
+        }
         match outcome {
             StepOutcome::Done => return Ok(()),
             StepOutcome::Again if Instant::now() < deadline + LAST_STEPS_TIMEOUT => {}
             StepOutcome::Again => {
                 let reason = "its own steps to come to an end".to_owned();
+                context.report.hindrance = Hindrance::Shared;
                 return Err(out_of_time(context, &Waiting { reason, pause: POLL_INTERVAL, exit: Exit::TryAgain }));
             }
-            StepOutcome::Wait(waiting) => {
+            StepOutcome::Wait(waiting) | StepOutcome::Queue(waiting) => {
                 context.report.waits(&waiting.reason).await;
                 context.report.waited = Some((waiting.reason.clone(), waiting.exit));
                 if Instant::now() >= deadline {
@@ -220,6 +231,16 @@ async fn until(context: &mut UpContext, deadline: Instant) -> Result<()> {
                 sleep(jittered(waiting.pause).min(deadline.saturating_duration_since(Instant::now()))).await;
             }
         }
+    }
+}
+
+/// What is in this machine's way, if it does not go on at once. A wait that ends in a failure of kubeadm is for its own next attempt.
+fn hindrance(outcome: &StepOutcome) -> Option<Hindrance> {
+    match outcome {
+        StepOutcome::Done | StepOutcome::Again => None,
+        StepOutcome::Queue(_) => Some(Hindrance::Queue),
+        StepOutcome::Wait(Waiting { exit: Exit::Kubeadm, .. }) => Some(Hindrance::Kubeadm),
+        StepOutcome::Wait(_) => Some(Hindrance::Shared),
     }
 }
 
@@ -253,6 +274,9 @@ fn at_deadline(waiting: Exit, kubeadm_failed: bool, quorum_lost: bool) -> Exit {
 /// Observes and decides, twice where the step wants that. This machine itself is looked at only where the step depends on it.
 async fn look(context: &mut UpContext) -> Result<(Snapshot, Step)> {
     context.report.stopwatch.enter(LOOK);
+    if matches!(context.local(), Ok(Local::Fresh)) {
+        context.fitness.begin(&context.facts, &context.store);
+    }
     let mut seen = context.observe().await?;
     let mut step = decide(&seen, context.policy());
     // Whoever has just been promoted may have said only now that it joins.
@@ -280,7 +304,7 @@ async fn pass(context: &mut UpContext, outages: &mut Outages, deadline: Instant)
     let (seen, step) = look(context).await?;
     if let Some(late) = time_left::too_late(&step, deadline) {
         // What was in the way until now is what an operator must know.
-        return Ok(StepOutcome::Wait(context.report.waited.as_ref().map_or(late, |(reason, exit)| Waiting {
+        return Ok(StepOutcome::Queue(context.report.waited.as_ref().map_or(late, |(reason, exit)| Waiting {
             reason: reason.clone(),
             pause: POLL_INTERVAL,
             exit: *exit,
@@ -306,7 +330,12 @@ async fn pass(context: &mut UpContext, outages: &mut Outages, deadline: Instant)
             if what.leaves_time() && seen.local == Local::Fresh {
                 context.prefetch.begin(&context.facts);
             }
-            Ok(StepOutcome::Wait(wait(&what, context.fitness.pause())))
+            // Most answer at once. What proves that there is a cluster is to be read after them, right before a claim.
+            if what == Wait::ApiServers && context.membership.api_servers.finish_within(CONTENDED_INTERVAL).await {
+                context.membership.probe.forget_evidence();
+            }
+            let waiting = wait(&what, context.fitness.pause());
+            Ok(if what.is_queue() { StepOutcome::Queue(waiting) } else { StepOutcome::Wait(waiting) })
         }
         Step::Stop(why) => {
             if let Stop::DataOfAnother { listed, .. } = &why {
@@ -361,7 +390,8 @@ fn wait(what: &Wait, mending: Duration) -> Waiting {
     let pause = match what {
         Wait::Turn { left, .. } => (*left).min(POLL_INTERVAL),
         Wait::Holder { .. } => CONTENDED_INTERVAL,
-        Wait::ApiServers => CONTENDED_INTERVAL,
+        // They were waited for by then.
+        Wait::ApiServers => Duration::ZERO,
         Wait::Snapshot { .. } => CONTENDED_INTERVAL,
         Wait::Unfit { .. } => mending,
         Wait::Settle { .. }
@@ -387,6 +417,18 @@ fn jittered(pause: Duration) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_failure_of_kubeadm_is_a_reason_to_give_this_machine_up() {
+        let waiting = |exit| Waiting { reason: String::new(), pause: POLL_INTERVAL, exit };
+        for exit in Exit::ALL {
+            let expected = if exit == Exit::Kubeadm { Hindrance::Kubeadm } else { Hindrance::Shared };
+            assert_eq!(hindrance(&StepOutcome::Wait(waiting(exit))), Some(expected), "{exit}");
+            assert_eq!(hindrance(&StepOutcome::Queue(waiting(exit))), Some(Hindrance::Queue), "{exit}");
+            assert_eq!(exit.may_abandon(), exit == Exit::Kubeadm, "{exit}");
+        }
+        assert_eq!((hindrance(&StepOutcome::Again), hindrance(&StepOutcome::Done)), (None, None));
+    }
 
     #[test]
     fn a_lost_quorum_outranks_a_failed_kubeadm_and_that_what_may_mend() {

@@ -1,8 +1,7 @@
 //! Gathering one snapshot.
 
-use super::context::UpContext;
-use super::membership::Evidence;
-use crate::bucket::{Found, keys};
+use super::context::{UpContext, local};
+use super::evidence::Evidence;
 use crate::etcd;
 use crate::exit::Exit;
 use crate::kubeadm::quiesce;
@@ -10,7 +9,6 @@ use crate::model::machine::ids::{ClaimId, InstanceId};
 use crate::model::machine::local::{Local, Stage};
 use crate::model::membership::certainty::RecordedEtcd;
 use crate::model::membership::former::may_matter;
-use crate::model::membership::later_truth::may_be_told_by_hash;
 use crate::model::membership::registration::Registration;
 use crate::model::membership::view::ClusterView;
 use crate::model::record::cluster::{ClusterRecord, Published, RecordState};
@@ -23,16 +21,14 @@ use crate::node::group::View;
 use crate::node::lost_files;
 use crate::node::own_authorities;
 use crate::node::peers;
-use anyhow::{Context, Result};
+use anyhow::Result;
 use std::net::IpAddr;
 use std::time::Duration;
+use tokio::join;
 use tokio::time::Instant;
 
 /// How long an answer about the cluster serves a machine that waits for the lease; decisions under the lease ask anew.
 const CLUSTER_AGE: Duration = Duration::from_secs(3);
-
-/// How long registrations and hash serve a machine that waits; decisions to claim or to initialise ask anew.
-const EVIDENCE_AGE: Duration = Duration::from_secs(10);
 
 impl UpContext {
     /// Everything the next decision depends on.
@@ -41,20 +37,19 @@ impl UpContext {
     /// AWS does not answer or refuses, or an object or the disk holds what makes no sense.
     pub async fn observe(&mut self) -> Result<Snapshot> {
         self.membership.api_servers.take_in().await;
-        let record = self.read_record().await?;
+        let (record, local, evidence) = self.read_all().await?;
         self.report.following = claim_of(&record);
         if let RecordView::Found { record, .. } = &record {
             self.report.registrar.notes(record);
         }
-        let local = self.local()?;
-        let Evidence { registrations, unreadable, hash } = self.evidence(&record, &local).await?;
+        let Evidence { registrations, unreadable, hash } = evidence;
         let last = self.membership.probe.last.as_ref();
         // Whoever had an address of this machine's may have left a Node under its name.
         let had_ours =
             |found: &Registration| found.addresses.iter().any(|address| self.facts.machine.addresses.contains(address));
         let matters = registrations.iter().filter(|found| had_ours(found) || may_matter(found, &registrations, last));
         let mut others: Vec<InstanceId> = matters.map(|found| found.instance.clone()).collect();
-        others.extend(mentioned(&record));
+        others.extend(unreadable.iter().cloned().chain(mentioned(&record)));
         let view = self.group.look(&others, self.facts.settings.expected_size).await?;
         let api_servers = self.api_servers(&record, &view);
         let cluster = self.cluster(&record, &local, &view).await?;
@@ -102,59 +97,28 @@ impl UpContext {
         self.saved_snapshot.look(&self.facts, &self.store, &self.snapshots, record).await
     }
 
+    /// What must be read in this order: the record, the disk, and what stands beside the record. Auto Scaling is asked meanwhile, and
+    /// what an earlier run has registered is read: neither depends on the other two, and each of these answers takes a while.
+    async fn read_all(&mut self) -> Result<(RecordView, Local, Evidence)> {
+        let Self { record, membership, report, group, roll, store, facts, works, .. } = self;
+        let in_order = async {
+            let record = record.read(store).await?;
+            let local = local(facts)?;
+            let evidence = membership.probe.evidence((roll, store), &record, &local).await?;
+            anyhow::Ok((record, local, evidence))
+        };
+        let earlier = async {
+            if *works {
+                report.registrar.read_ahead().await;
+            }
+        };
+        let (read, (), ()) = join!(in_order, group.ask_ahead(), earlier);
+        read
+    }
+
     /// The record, read now.
     pub(super) async fn read_record(&mut self) -> Result<RecordView> {
-        Ok(match self.record.watch.read().await? {
-            Found::Nothing => RecordView::Absent,
-            Found::Vanished => RecordView::Vanished,
-            Found::Object { object, unchanged_for } => {
-                let record = ClusterRecord::parse(&object.body)
-                    .map_err(|error| {
-                        let failed = format!(
-                            "failed to read the cluster record '{}': {}",
-                            self.store.url(keys::RECORD),
-                            error.remedy()
-                        );
-                        anyhow::Error::from(error).context(failed)
-                    })
-                    .context(Exit::Operator)?;
-                RecordView::Found { record: Box::new(record), etag: object.etag, unchanged_for }
-            }
-        })
-    }
-
-    /// What stands beside the record. Registrations matter to a machine that is no member of a cluster: they explain the members that
-    /// may have to be reaped first. They, and the hash, may prove that there is a cluster of which
-    /// the record does not know.
-    async fn evidence(&mut self, record: &RecordView, local: &Local) -> Result<Evidence> {
-        self.membership.probe.evidence_reused = false;
-        let is_ready = published(record).is_some();
-        if is_ready && matches!(local, Local::Made { .. }) {
-            return Ok(Evidence::default());
-        }
-        match &self.membership.probe.evidence {
-            Some((asked, last)) if asked.elapsed() < EVIDENCE_AGE => {
-                self.membership.probe.evidence_reused = true;
-                return Ok(last.clone());
-            }
-            Some(_) | None => {}
-        }
-        let (registrations, unreadable) = self.roll.all_or_none().await?;
-        let of_record = match record {
-            RecordView::Found { record, .. } => Some(record.as_ref()),
-            RecordView::Absent | RecordView::Vanished => None,
-        };
-        let hash = if may_be_told_by_hash(of_record, local) { self.published_hash().await? } else { None };
-        let found = Evidence { registrations, unreadable, hash };
-        self.membership.probe.evidence = Some((Instant::now(), found.clone()));
-        Ok(found)
-    }
-
-    /// The published discovery hash, if there is one.
-    async fn published_hash(&self) -> Result<Option<String>> {
-        let hash = self.store.get(keys::HASH).await?;
-        let line = hash.map(|object| String::from_utf8_lossy(&object.body).trim_end().to_owned());
-        Ok(line.filter(|line| !line.is_empty()))
+        self.record.read(&self.store).await
     }
 
     /// Who answers as an API server, where there is no cluster by the record.

@@ -1,5 +1,6 @@
 //! How long failures are tolerated: outages until the deadline, denials for two minutes.
 
+use super::failed_attempt::AnotherJoin;
 use super::{POLL_INTERVAL, Waiting};
 use crate::aws::{CallFailed, CallFailure};
 use crate::exit::Exit;
@@ -17,14 +18,15 @@ const LISTING_GRACE: Duration = Duration::from_secs(120);
 /// Since when there have been failures that may pass.
 #[derive(Debug, Default)]
 pub struct Outages {
-    denied_since: Option<Instant>,
+    /// Since when, and when last.
+    denied: Option<(Instant, Instant)>,
     unlisted_since: Option<Instant>,
 }
 
 impl Outages {
     /// A pass succeeded.
     pub fn restored(&mut self) {
-        self.denied_since = None;
+        self.denied = None;
     }
 
     /// Whether Auto Scaling lists this instance in its group.
@@ -62,7 +64,7 @@ impl Outages {
         };
         let exit = match kind {
             CallFailure::Throttled | CallFailure::NoAnswer => {
-                self.denied_since = None;
+                self.denied = None;
                 Exit::TryAgain
             }
             CallFailure::Denied
@@ -70,7 +72,11 @@ impl Outages {
             | CallFailure::Clock
             | CallFailure::Region
             | CallFailure::NoSuchBucket => {
-                let since = *self.denied_since.get_or_insert_with(Instant::now);
+                // A pass that only stands in a queue restores nothing, and may stand there for long.
+                let now = Instant::now();
+                let before = self.denied.filter(|(_, last)| now.duration_since(*last) < DENIAL_GRACE);
+                let since = before.map_or(now, |(since, _)| since);
+                self.denied = Some((since, now));
                 if since.elapsed() >= DENIAL_GRACE {
                     let grace = in_words(DENIAL_GRACE);
                     return Err(error.context(format!("AWS has refused for {grace}")).context(Exit::Aws));
@@ -79,6 +85,40 @@ impl Outages {
             }
             CallFailure::Rejected => return Err(error.context(Exit::Aws)),
         };
-        Ok(Waiting { reason: format!("AWS: {error:#}"), pause: POLL_INTERVAL, exit })
+        // A join that has failed for it takes the lease again.
+        let pause = error.downcast_ref::<AnotherJoin>().map_or(POLL_INTERVAL, |next| next.pause);
+        Ok(Waiting { reason: format!("AWS: {error:#}"), pause, exit })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn denied(outages: &mut Outages) -> Option<Exit> {
+        let (verb, permission, detail) = ("write", "s3:PutObject", String::new());
+        let failed = CallFailed { verb, object: "o".into(), permission, kind: CallFailure::Denied, detail };
+        outages.outage(failed.into()).err().map(|error| Exit::of(&error))
+    }
+
+    #[test]
+    fn denials_end_a_run_after_their_grace_unless_something_was_allowed_meanwhile() {
+        let ago =
+            |seconds| Instant::now().checked_sub(Duration::from_secs(seconds)).expect("the machine runs for longer");
+        // Since when it was denied and when last, in seconds before now, and what the run ends in.
+        let rows = [
+            (None, None),
+            (Some((119, 2)), None),
+            (Some((121, 2)), Some(Exit::Aws)),
+            (Some((121, 60)), Some(Exit::Aws)),
+            (Some((600, 121)), None),
+        ];
+        for (before, expected) in rows {
+            let denied_before = before.map(|(since, last)| (ago(since), ago(last)));
+            let mut outages = Outages { denied: denied_before, ..Outages::default() };
+            assert_eq!(denied(&mut outages), expected, "{before:?}");
+            outages.restored();
+            assert_eq!(denied(&mut outages), None, "it was allowed meanwhile: {before:?}");
+        }
     }
 }

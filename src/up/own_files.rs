@@ -7,6 +7,7 @@ use crate::aws::CallFailed;
 use crate::exit::Exit;
 use crate::host::files;
 use crate::kube::Kubeconfig;
+use crate::kubeadm::manifests;
 use crate::kubeadm::own_files::{has_folders, make_way};
 use crate::kubeadm::pki::{self, Bundle};
 use crate::kubeadm::quiesce;
@@ -123,10 +124,15 @@ impl UpContext {
             client.address()
         );
         let stored = client.kubeadm_config().await?;
-        super::versions::compatible(&self.facts.cluster.kubernetes_version, &stored.kubernetes_version)?;
+        // In the middle of an upgrade the cluster's configuration names another version than the one that runs here.
+        let runs = manifests::api_server_version(Path::new("/"));
+        let (kubeadm, setting) = (&self.facts.cluster.kubernetes_version, self.facts.settings.kubernetes_upgrade);
+        let version = super::versions::to_repair(kubeadm, runs.as_deref(), &stored.kubernetes_version, setting)?;
+        let mut document = stored.document;
+        document["kubernetesVersion"] = version.into();
         let documents = &self.facts.documents;
         documents
-            .own_files(&self.facts.cluster, &self.facts.node, &stored.document, initialised)
+            .own_files(&self.facts.cluster, &self.facts.node, &document, initialised)
             .map_err(|refusal| anyhow!("{refusal}"))
     }
 

@@ -1,8 +1,11 @@
 //! What one `up` holds of the cluster record: how long it has been the same, and the claim of this process.
 
 use crate::aws::store::Store;
-use crate::bucket::{Held, Watch, keys};
+use crate::bucket::{Found, Held, Watch, keys};
+use crate::exit::Exit;
 use crate::model::record::cluster::ClusterRecord;
+use crate::model::record::view::RecordView;
+use anyhow::{Context, Result};
 
 /// The record as this process sees it, and its claim.
 pub struct RecordHold {
@@ -28,5 +31,25 @@ impl RecordHold {
             failed_inits: 0,
             failed_restores: 0,
         }
+    }
+    /// The record, read now.
+    ///
+    /// # Errors
+    /// S3 does not answer or refuses, or what is there is no record.
+    pub(super) async fn read(&mut self, store: &Store) -> Result<RecordView> {
+        Ok(match self.watch.read().await? {
+            Found::Nothing => RecordView::Absent,
+            Found::Vanished => RecordView::Vanished,
+            Found::Object { object, unchanged_for } => {
+                let record = ClusterRecord::parse(&object.body)
+                    .map_err(|error| {
+                        let url = store.url(keys::RECORD);
+                        let failed = format!("failed to read the cluster record '{url}': {}", error.remedy());
+                        anyhow::Error::from(error).context(failed)
+                    })
+                    .context(Exit::Operator)?;
+                RecordView::Found { record: Box::new(record), etag: object.etag, unchanged_for }
+            }
+        })
     }
 }

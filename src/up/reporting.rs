@@ -6,6 +6,7 @@ use super::wait_log::WaitLog;
 use crate::exit::Exit;
 use crate::host::systemd::notify;
 use crate::model::machine::ids::ClaimId;
+use crate::model::up::give_up::Hindrance;
 use crate::model::up::step::Step;
 use crate::node::registrar::Registrar;
 
@@ -19,6 +20,8 @@ pub struct Reporting {
     pub(super) failed: Option<FailedAttempt>,
     /// What was waited for last, and what a run that ends with it ends in.
     pub(super) waited: Option<(String, Exit)>,
+    /// What was in this machine's way last, as far as that tells whether another one could do better.
+    pub(super) hindrance: Hindrance,
     /// What this run is at, and was at before.
     pub(super) stopwatch: Stopwatch,
     wait_log: WaitLog,
@@ -33,6 +36,7 @@ impl Reporting {
             following: None,
             failed: None,
             waited: None,
+            hindrance: Hindrance::default(),
             stopwatch: Stopwatch::start("the facts of this machine"),
             wait_log: WaitLog::default(),
             announced: None,
@@ -54,7 +58,9 @@ impl Reporting {
 
     /// Reports what is waited for, in the log, to systemd and in the registration.
     pub async fn waits(&mut self, reason: &str) {
-        if self.wait_log.report(reason) {
+        let is_new = self.wait_log.report(reason);
+        // An attempt in between has registered something else.
+        if is_new || !self.registrar.waits_for(reason) {
             self.registrar.waiting(self.following.as_ref(), reason).await;
         }
     }

@@ -146,17 +146,17 @@ async fn keep_claim(facts: &Facts, local: &Client, record: &ClusterRecord) -> Re
     Ok(cluster)
 }
 
-/// Where images upgrade the cluster, has its configuration name the version that this machine has restored it with: nobody else has an API
-/// server yet. `None` where it does.
+/// Has the cluster's configuration name the version that this machine has restored it with: nobody else has an API server yet. Where images do
+/// not upgrade it, only if it names another minor version, raised before anybody of that had joined. `None` where nothing is written.
 async fn keep_version(facts: &Facts, local: &Client) -> Result<Option<String>> {
-    match facts.settings.kubernetes_upgrade {
-        KubernetesUpgrade::Off => return Ok(None),
-        KubernetesUpgrade::ByImage => {}
-    }
     let wanted = upgrade_look::kubeadm_alone(facts)?.wanted;
     let cluster = local.kubeadm_config().await?;
     let saved = upgrade_look::cluster_version(&cluster)?;
-    if saved == wanted {
+    let is_named = match facts.settings.kubernetes_upgrade {
+        KubernetesUpgrade::Off => saved.series() == wanted.series(),
+        KubernetesUpgrade::ByImage => saved == wanted,
+    };
+    if is_named {
         return Ok(None);
     }
     let mark = format!("{} {}", facts.machine.instance, uuid::Uuid::new_v4());

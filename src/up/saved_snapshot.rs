@@ -4,7 +4,6 @@ use crate::aws::store::Store;
 use crate::aws::{CallFailed, CallFailure};
 use crate::exit::{Exit, causes};
 use crate::host::files;
-use crate::kubeadm::output::Version;
 use crate::kubeadm::pki;
 use crate::model::record::cluster::ClusterRecord;
 use crate::model::record::saved::Saved;
@@ -13,6 +12,7 @@ use crate::model::restore::fit::{ProgramVersions, SnapshotUnfit, fits};
 use crate::model::snapshot::Manifest;
 use crate::model::up::snapshot::SnapshotHere;
 use crate::model::upgrade::KubernetesUpgrade;
+use crate::model::version::Release;
 use crate::node::Facts;
 use crate::node::credentials;
 use crate::node::etcdutl::{self, Etcdutl};
@@ -289,9 +289,8 @@ fn is_of_disk(error: &std::io::Error) -> bool {
     error.raw_os_error().is_some()
 }
 
-fn release(version: &str) -> Result<(u32, u32), Trouble> {
-    let version = Version::parse(version).map_err(|error| damaged(&error.to_string()))?;
-    Ok((version.major, version.minor))
+fn release(version: &str) -> Result<Release, Trouble> {
+    Release::parse(version).ok_or_else(|| damaged(&format!("'{}' is no version", version.escape_debug())))
 }
 
 fn pending(error: &Error) -> Trouble {

@@ -1,4 +1,7 @@
 //! `kubeboot upgrade --back`: takes a raised version back, as long as no machine of it has joined.
+//!
+//! A machine of it that was ended an hour ago is one that EC2 does not know any more, and its registration may still say that it joins. As
+//! everywhere, it counts as gone once EC2 has left it out for `gone_grace`.
 
 use crate::aws::with_exit;
 use crate::bucket::{self, Roll, keys};
@@ -18,11 +21,13 @@ use crate::node::credentials::Credentials;
 use crate::node::group::GroupWatch;
 use crate::node::lease::{Queue, release};
 use crate::node::peers;
+use crate::node::remains;
 use crate::node::upgrade_look::{self, Others, Places};
 use crate::settings::Settings;
 use anyhow::{Context, Result, anyhow, ensure};
 use std::net::SocketAddr;
 use std::path::Path;
+use std::time::Duration;
 use tokio::time::Instant;
 
 /// This member, and what it asks.
@@ -51,7 +56,6 @@ pub(super) async fn run(settings: Settings, yes: bool) -> Result<()> {
 
 async fn back(settings: Settings, yes: bool) -> Result<()> {
     let deadline = Instant::now() + settings.deadline;
-    let _lock = Lock::acquire(Path::new(lock::PATH), "kubeboot upgrade", settings.deadline, waiting).await?;
     let facts = Facts::gather(settings).await?;
     let session = facts.connect().await?;
     let store = session.store.clone();
@@ -77,12 +81,14 @@ async fn back(settings: Settings, yes: bool) -> Result<()> {
         credentials,
         facts,
     };
-    let (from, to) = match here.judge().await?.verdict {
+    let judged = remains::settled(deadline, async || here.judge().await, Judged::waits_for).await?;
+    let (from, to) = match judged.verdict {
         BackVerdict::Nothing { cluster } => {
             tell(&format!("The cluster is v{cluster}, as its API servers are: there is no upgrade to take back."));
             return Ok(());
         }
         BackVerdict::Refuse(refusal) => return Err(anyhow!("{refusal}").context(Exit::Operator)),
+        BackVerdict::Wait { machines, .. } => return Err(anyhow!(unknown(&machines)).context(Exit::TryAgain)),
         BackVerdict::Back { from, to } => (from, to),
     };
     tell(&format!(
@@ -90,6 +96,9 @@ async fn back(settings: Settings, yes: bool) -> Result<()> {
          those of v{from} raise it again."
     ));
     confirm(yes).await?;
+    let time_limit = deadline.saturating_duration_since(Instant::now());
+    // A person takes minutes, in which the agent may want this machine's lock to leave by.
+    let _lock = Lock::acquire(Path::new(lock::PATH), "kubeboot upgrade", time_limit, waiting).await?;
     let mut queue = Queue::new(store, here.facts.machine.instance.clone(), here.facts.settings.lease_ttl);
     let time_limit = deadline.saturating_duration_since(Instant::now());
     let instances = here.group.last().instances.clone();
@@ -106,6 +115,20 @@ fn waiting(reason: &str) {
     tracing::info!("waiting: {reason}");
 }
 
+fn unknown(machines: &[String]) -> String {
+    format!("EC2 does not know {}, which counts as gone after gone_grace only: try again", machines.join(", "))
+}
+
+impl Judged {
+    /// The machines that EC2 does not know, and how long it must still leave them out before they count as gone.
+    fn waits_for(&self) -> Option<(&[String], Duration)> {
+        match &self.verdict {
+            BackVerdict::Wait { machines, left } => Some((machines, *left)),
+            BackVerdict::Nothing { .. } | BackVerdict::Back { .. } | BackVerdict::Refuse(_) => None,
+        }
+    }
+}
+
 impl Here {
     /// Reads everything anew, and writes.
     async fn take_back(&mut self) -> Result<(Release, Release)> {
@@ -116,6 +139,7 @@ impl Here {
                 return Err(anyhow!("somebody else has taken it back meanwhile").context(Exit::TryAgain));
             }
             BackVerdict::Refuse(refusal) => return Err(anyhow!("{refusal}").context(Exit::Operator)),
+            BackVerdict::Wait { machines, .. } => return Err(anyhow!(unknown(&machines)).context(Exit::TryAgain)),
         };
         let mark = format!("{} {}", self.facts.machine.instance, uuid::Uuid::new_v4());
         match self.client.write_kubeadm_config(&cluster, &mark, Some(to)).await.context(Exit::TryAgain)? {

@@ -6,12 +6,18 @@ mod back;
 use crate::exit::Exit;
 use crate::kubeadm::run::Kubeadm;
 use crate::layout::{print_page, tell};
+use crate::model::machine::ids::InstanceId;
+use crate::model::membership::instances::{Instances, Presence};
 use crate::model::restore::etcd_image::EtcdImage;
 use crate::model::status::{self, StatusInput};
-use crate::model::upgrade::{EtcdLook, ImageVersions, KubernetesUpgrade, WayLook, WayObstacle, upgrade_way};
+use crate::model::upgrade::{
+    EtcdLook, ImageVersions, KubernetesUpgrade, MachineSeen, WayLook, WayObstacle, upgrade_way,
+};
 use crate::model::version::Release;
+use crate::node::upgrade_look::Others;
 use crate::settings::Settings;
 use anyhow::{Context, Result, anyhow};
+use std::time::Duration;
 
 /// What the command does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,18 +79,42 @@ async fn look(input: &StatusInput, to: Option<Release>) -> Result<WayLook> {
         Ok(None) => return Err(anyhow!(elsewhere).context(Exit::TryAgain)),
         Err(why) => return Err(anyhow!("failed to read the cluster's version: {why}").context(Exit::TryAgain)),
     };
-    let own = own(to).await?;
+    let own = own(to, versions.cluster).await?;
+    // Of a machine of before, what is asked is the way that has begun.
+    let to = to.or(Some(versions.cluster).filter(|_| own.is_none()));
     let (image, etcd) = match (own, to) {
         (Some(own), _) => own,
         (None, Some(to)) => (ImageVersions { kubeadm: to, kubelet: Some(to), wanted: to }, EtcdLook::External),
         (None, None) => return Err(anyhow!("kubeadm does not tell its version: name one by --to").context(Exit::Usage)),
     };
     let etcd = if matches!(input.etcd, Ok(status::Etcd::External)) { EtcdLook::External } else { etcd };
-    Ok(WayLook { image, etcd, versions, machines: status::versions(input) })
+    Ok(WayLook { image, etcd, versions, machines: status::versions(input), registered: registered(input) })
 }
 
-/// This machine's programs, where they are of the version that is asked for.
-async fn own(to: Option<Release>) -> Result<Option<(ImageVersions, EtcdLook)>> {
+/// The machines that have registered, but for this one, and not as joined.
+fn registered(input: &StatusInput) -> Vec<MachineSeen> {
+    let (Ok(told), Ok(ec2), Ok(machine)) = (&input.registrations, &input.ec2, &input.here.machine) else {
+        return Vec::new();
+    };
+    let (mut registrations, mut unreadable) = (Vec::new(), Vec::new());
+    for (instance, told) in told {
+        match told {
+            Ok(told) => registrations.push(told.clone()),
+            Err(_) => unreadable.push(instance.clone()),
+        }
+    }
+    // It has asked EC2 of all of them, once.
+    let presence = |id: &InstanceId| {
+        ec2.get(id).map_or(Presence::AbsentFor(Duration::ZERO), |state| Presence::State(state.clone()))
+    };
+    let instances = Instances(told.keys().map(|id| (id.clone(), presence(id))).collect());
+    let me = &machine.instance;
+    Others { me, registrations: &registrations, unreadable: &unreadable, instances: &instances, grace: Duration::ZERO }
+        .machines()
+}
+
+/// This machine's programs, where they are of the version that is asked for, or of no older one than the cluster's.
+async fn own(to: Option<Release>, cluster: Release) -> Result<Option<(ImageVersions, EtcdLook)>> {
     let program = Kubeadm::read_only();
     let installed = match program.version().await {
         Ok(installed) => installed,
@@ -92,7 +122,7 @@ async fn own(to: Option<Release>) -> Result<Option<(ImageVersions, EtcdLook)>> {
         Err(error) => return Err(error.context(Exit::Usage)),
     };
     let kubeadm = Release::parse(&installed.to_string()).context("kubeadm tells no version").context(Exit::Usage)?;
-    if to.is_some_and(|to| to != kubeadm) {
+    if to.map_or(kubeadm < cluster, |to| to != kubeadm) {
         return Ok(None);
     }
     let kubelet = program.kubelet_version().await.ok().and_then(|version| Release::parse(&version.to_string()));

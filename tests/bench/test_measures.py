@@ -22,7 +22,7 @@ def by_id(figures) -> dict[str, list]:
 def seen(**different) -> dict:
     return {
         "scene": "nothing is published", "loops": 1000, "seconds": 10, "requests": 2500, "peak": 300, "unchanged": 0,
-        "heartbeats": 100, "heartbeat_peak": 50, "api_server": 0, **different,
+        "heartbeats": 100, "heartbeat_peak": 50, "api_server": 0, "cpu": 20.0, "memory": 500 << 20, **different,
     }  # fmt: skip
 
 
@@ -32,11 +32,13 @@ def test_waiting_workers_are_judged_by_the_means_of_a_second():
     assert found["workers.requests"][0].value == 250 and found["workers.heartbeats"][0].value == 10
     # 250 a second for 600 s are 150,000 GETs.
     assert found["workers.dollars"][0].value == pytest.approx(0.06)
+    # Two of ten seconds, and half a gibibyte, for a thousand.
+    assert found["workers.cpu"][0].value == pytest.approx(0.2) and found["workers.memory"][0].value == pytest.approx(0.5)
 
 
 def test_of_few_requests_no_peak_is_judged():
     few = seen(loops=1, requests=3, peak=2, heartbeats=1, heartbeat_peak=1)
-    assert "workers.peak" not in by_id(workers.waiting_workers(few))
+    assert not {"workers.peak", "workers.memory"} & by_id(workers.waiting_workers(few)).keys()
 
 
 def test_a_computer_that_is_too_busy_is_no_thousand_workers():

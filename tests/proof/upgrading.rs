@@ -52,6 +52,8 @@ enum At {
     Decided(Seen, Option<Image>),
     /// kubeadm runs.
     Waits,
+    /// About to say that it waits: until then it is registered as it was.
+    Unsaid,
     Done,
     /// `up` was killed; its kubeadm goes on.
     Killed,
@@ -145,7 +147,10 @@ impl Model for Upgrading {
             let all = [
                 (Step::Up(name), machine.lives && !matches!(machine.at, At::Done | At::Killed)),
                 (Step::Kubeadm(name), machine.lives && matches!(machine.kubeadm, Kubeadm::Started | Kubeadm::Read(_))),
-                (Step::Fail(name), left.failures > 0 && machine.kubeadm == Kubeadm::Started),
+                (
+                    Step::Fail(name),
+                    left.failures > 0 && (machine.kubeadm == Kubeadm::Started || machine.at == At::Unsaid),
+                ),
                 (
                     Step::Kill(name),
                     left.kills > 0 && machine.lives && !matches!(machine.at, At::Done | At::Killed | At::Idle),
@@ -168,7 +173,13 @@ impl Model for Upgrading {
             Step::Kubeadm(name) => next.kubeadm(name),
             Step::Fail(name) => {
                 next.left.failures -= 1;
-                next.machines[name].kubeadm = Kubeadm::None;
+                let machine = &mut next.machines[name];
+                if machine.at == At::Unsaid {
+                    // Its registration cannot be written, and it goes on without.
+                    machine.at = At::Idle;
+                } else {
+                    machine.kubeadm = Kubeadm::None;
+                }
             }
             Step::Kill(name) => {
                 next.left.kills -= 1;
@@ -292,6 +303,8 @@ impl World {
             name: name.to_string(),
             kubeadm: Some(RELEASES[machine.image]),
             is_joining: seen.joining & 1 << name != 0,
+            // Nobody ends here whom EC2 still shows.
+            gone_in: None,
         });
         seen.collect()
     }
@@ -317,7 +330,7 @@ impl World {
                 let seen = self.rolled(self.listed(self.read()), Some(name));
                 match self.verdict(name, seen) {
                     JoinVerdict::Join | JoinVerdict::Raise { .. } => At::Queued,
-                    JoinVerdict::Wait(_) | JoinVerdict::Refuse(_) => self.waits(name),
+                    JoinVerdict::Wait(_) | JoinVerdict::Refuse(_) => At::Unsaid,
                 }
             }
             At::Queued => {
@@ -330,7 +343,7 @@ impl World {
             At::Listed(seen) => match self.verdict(name, seen) {
                 JoinVerdict::Join => At::Decided(seen, None),
                 JoinVerdict::Raise { to, .. } => At::Decided(seen, RELEASES.iter().position(|it| *it == to)),
-                JoinVerdict::Wait(_) | JoinVerdict::Refuse(_) => self.waits(name),
+                JoinVerdict::Wait(_) | JoinVerdict::Refuse(_) => At::Unsaid,
             },
             At::Decided(seen, raised) if seen.is_current => {
                 self.write(raised);
@@ -340,20 +353,19 @@ impl World {
             At::Decided(..) => At::Idle,
             At::Waits => match machine.kubeadm {
                 Kubeadm::Started | Kubeadm::Read(_) => At::Waits,
-                Kubeadm::None => self.waits(name),
+                Kubeadm::None => At::Unsaid,
                 Kubeadm::Ended => {
                     self.machines[name].reg = Reg::Joined;
                     At::Done
                 }
             },
+            At::Unsaid => {
+                self.machines[name].reg = Reg::Waiting;
+                At::Idle
+            }
             At::Done | At::Killed => machine.at,
         };
         self.machines[name].at = at;
-    }
-
-    fn waits(&mut self, name: Name) -> At {
-        self.machines[name].reg = Reg::Waiting;
-        At::Idle
     }
 
     /// The configuration is written: whoever has read it before has read another one.
@@ -369,7 +381,7 @@ impl World {
         for at in machines.chain([&mut self.operator]) {
             match at {
                 At::Read(seen) | At::Listed(seen) | At::Rolled(seen) | At::Decided(seen, _) => seen.is_current = false,
-                At::Idle | At::Queued | At::Registered | At::Waits | At::Done | At::Killed => {}
+                At::Idle | At::Queued | At::Registered | At::Waits | At::Unsaid | At::Done | At::Killed => {}
             }
         }
     }
@@ -404,7 +416,7 @@ impl World {
             At::Rolled(seen) => At::Listed(self.listed(seen)),
             At::Listed(seen) => match way_back(RELEASES[seen.cluster], &self.servers(seen), &self.others(seen)) {
                 BackVerdict::Back { to, .. } => At::Decided(seen, RELEASES.iter().position(|it| *it == to)),
-                BackVerdict::Nothing { .. } | BackVerdict::Refuse(_) => At::Idle,
+                BackVerdict::Nothing { .. } | BackVerdict::Wait { .. } | BackVerdict::Refuse(_) => At::Idle,
             },
             At::Decided(seen, version) => {
                 if seen.is_current {
@@ -413,7 +425,7 @@ impl World {
                 }
                 At::Idle
             }
-            At::Queued | At::Registered | At::Waits | At::Done | At::Killed => At::Idle,
+            At::Queued | At::Registered | At::Waits | At::Unsaid | At::Done | At::Killed => At::Idle,
         };
     }
 }
@@ -476,4 +488,29 @@ fn upgrading_two_at_once() {
         start: World::new(1, &[(2, true), (2, true), (1, true)], left),
         end: 2,
     });
+}
+
+/// Machines of two images have begun to join at one moment, and each has seen the other. From then on they take turns, as the lease makes
+/// them: nobody waits for one that only waits itself.
+#[test]
+fn upgrading_turns() {
+    let mut world = World::new(1, &[(2, true), (1, true)], NONE);
+    let names = 0..world.machines.len();
+    for name in names.clone().cycle().take(20 * names.len()) {
+        if !matches!(world.machines[name].at, At::Listed(_) | At::Done) {
+            world.up(name);
+        }
+    }
+    for name in names.clone().cycle().take(4 * names.len()) {
+        // A turn: from where it stands to where it looks anew.
+        for _ in 0..20 {
+            world.up(name);
+            world.kubeadm(name);
+            if matches!(world.machines[name].at, At::Idle | At::Done) {
+                break;
+            }
+        }
+    }
+    let joined = world.machines.iter().filter(|machine| machine.at == At::Done).count();
+    assert!(joined > 1, "nobody has joined: {world:#?}");
 }

@@ -67,11 +67,15 @@ fn a_group_that_goes_to_zero_in_the_middle_of_a_leave_and_comes_back() -> Result
         third.go_on()?;
         world.until_agent_says(&third, "the membership lease was lost")?;
         world.until("it comes to that point again", RUN, || {
-            Ok((third.said()?.matches("stopped at leaving-registered").count() == 2).then_some(()))
+            Ok((third.said()?.matches("stopped at leaving-registered").count() >= 2).then_some(()))
         })?;
         // The last one would save the cluster if the group wanted none still.
         world.ask(&["desired", "1"])?;
-        third.go_on()?;
+        // On a busy computer its lease runs out while it stands still, and it comes to that point once more.
+        world.until("it has left", RUN, || {
+            third.go_on()?;
+            Ok((world.registration(3)?["phase"] == "left").then_some(()))
+        })?;
         world.until_terminated(3, &third)?;
         world.all_up(&[4])?;
         world.until_terminated(last, agent)?;

@@ -4,7 +4,7 @@ use crate::support::World;
 use crate::support::bucket::RECORD;
 use crate::support::world::RUN;
 use anyhow::{Result, ensure};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
 /// The documented grace of a denial and of a machine that no group lists; and how much later `up` may end on a busy computer.
@@ -34,6 +34,32 @@ fn what_does_not_pass_ends_after_its_grace_with_the_remedy() -> Result<()> {
         let took = begun.elapsed();
         ensure!(took >= GRACE && took < GRACE + LATE, "that was borne for {took:?}");
         ensure!(world.kubeadm()?.is_empty(), "kubeadm ran: {:?}", world.kubeadm()?);
+        Ok(())
+    })
+}
+
+#[test]
+fn a_slow_bucket_keeps_nobody_from_asking_who_is_in_the_group() -> Result<()> {
+    World::of(1).without_up().tell(|world| {
+        world.fault("delay=3", &["--service", "s3", "--key", "*/cluster.json", "--times", "1"])?;
+        let dry = world.on(1, &["kubeboot", "up", "--dry-run"])?;
+        ensure!(dry.code == 0 && dry.stdout.starts_with("claim: "), "{}", dry.text());
+        let calls = world.journal("requests")?;
+        let first = |action: &str, key: &str, when: &str| {
+            let key_of = |call: &Value| call["key"].as_str().unwrap_or_default().to_owned();
+            let call = calls.iter().find(|call| call["action"] == action && key_of(call).ends_with(key));
+            call.and_then(|call| call[when].as_f64())
+        };
+        let (record, group) = (first("GetObject", RECORD, "time"), first("DescribeAutoScalingGroups", "", "arrived"));
+        ensure!(
+            record.is_some() && group.is_some() && group < record,
+            "the group was asked for after the record: {calls:?}"
+        );
+        let id = world.id(1)?;
+        let own = calls
+            .iter()
+            .find(|call| call["action"] == "GetObject" && call["key"].as_str().is_some_and(|key| key.contains(&id)));
+        ensure!(own.is_none(), "what only says something is not asked who this machine was: {own:?}");
         Ok(())
     })
 }

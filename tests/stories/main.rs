@@ -23,6 +23,7 @@ mod emptied;
 mod external_etcd;
 mod foreign_disks;
 mod former;
+mod given_up;
 mod hibernating_in_trouble;
 mod hibernation;
 mod joiners;

@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 const UP: [&str; 2] = ["kubeboot", "up"];
+/// More bytes than any object of kubeboot's has.
+const LARGE: usize = 3 * 1024 * 1024;
 const A_UUID: &str = "00000000-1111-4222-8333-444444444444";
 
 /// Machine 1 is the cluster; machine 2 has never run anything.
@@ -32,6 +34,7 @@ fn a_record_that_is_none_stops_everybody() -> Result<()> {
         let texts = [
             String::new(),
             "hello".to_owned(),
+            "{\"schema\": 1,".repeat(LARGE / 13),
             "null".to_owned(),
             "[]".to_owned(),
             "{}".to_owned(),
@@ -148,8 +151,9 @@ fn garbage_where_only_hints_stand_holds_nobody_up() -> Result<()> {
         world.put(&world.registration_key(1)?, &newer)?;
         world.put(&world.registration_key(2)?, "garbage")?;
         world.put("control-plane/nodes/i-0123456789abcdef0.json", "garbage")?;
+        world.put("control-plane/nodes/i-0123456789abcdef1.json", "x".repeat(LARGE))?;
         world.put("control-plane/nodes/not-an-instance", "{}")?;
-        world.put(LEASE, "garbage")?;
+        world.put(LEASE, "x".repeat(LARGE))?;
         world.run_up(2)?;
         world.all_up(&[2])?;
         world.run_up(1)?;

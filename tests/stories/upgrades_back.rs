@@ -12,7 +12,7 @@ const BACK: [&str; 4] = ["kubeboot", "upgrade", "--back", "--yes"];
 
 #[test]
 fn an_upgrade_is_taken_back_before_a_machine_of_it_has_joined_and_never_after_that() -> Result<()> {
-    upgradable(1).option("--binary", &crash::binary()?).tell(|world| {
+    upgradable(1).option("--binary", &crash::binary()?).set("gone_grace", "2s").tell(|world| {
         world.all_up(&[1])?;
         nothing_to_take_back(world)?;
         world.image(NEW)?;
@@ -26,9 +26,16 @@ fn an_upgrade_is_taken_back_before_a_machine_of_it_has_joined_and_never_after_th
         let older = world.launch(false)?;
         world.refuses(older, &["kubeboot", "up"], 6, &["'kubeboot upgrade --back' on a member"])?;
         world.refuses(older, &BACK, 2, &["run it on a member of the cluster"])?;
+        // Of another one nothing is left but its word: EC2 forgets who has ended.
+        let forgotten = "i-0dead000000000001";
+        let mut told = world.registration(newer)?;
+        (told["instance"], told["phase"]) = (forgotten.into(), "joining".into());
+        world.put(&format!("control-plane/nodes/{forgotten}.json"), told.to_string())?;
         world.ask(&["terminate", &newer.to_string()])?;
         let back = world.on(1, &BACK)?;
         ensure!(back.code == 0 && back.text().contains(OLD), "{}", back.text());
+        let waited = format!("EC2 does not know {forgotten}; what it leaves out counts as gone after another ");
+        ensure!(back.text().contains(&waited), "{}", back.text());
         ensure!(world.cluster_version(1)? == OLD, "the cluster is {}", world.cluster_version(1)?);
         nothing_to_take_back(world)?;
         world.run_up(older)?;
@@ -71,6 +78,16 @@ fn a_frozen_machine_raises_nothing_over_one_that_has_begun_to_join_since() -> Re
             "machines of another version to have joined before the cluster's version is raised",
         )?;
         ensure!(world.cluster_version_written(1)? == written, "the late write was done");
+        // It takes the lease again and again, and in between says that it waits: nobody else has to wait for it.
+        let turns = |log: &str| log.matches("this machine holds the membership lease").count();
+        let before = turns(&world.log(newer)?);
+        world.until("it has had its turn again", RUN, || Ok((turns(&world.log(newer)?) > before + 2).then_some(())))?;
+        world.until("it says again that it waits", RUN, || {
+            let told = world.registration(newer)?;
+            let waits =
+                told["waits_for"].as_str().is_some_and(|reason| reason.starts_with("machines of another version"));
+            Ok((waits && told["phase"] == "waiting").then_some(()))
+        })?;
         ensure!(world.cluster_version(1)? == OLD, "the cluster is {}", world.cluster_version(1)?);
         world.kill_program(newer, "kubeboot")?;
         world.kill_program(older, "kubeboot")?;

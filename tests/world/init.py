@@ -20,6 +20,8 @@ import whole
 # Seconds from the request to power off until the power goes.
 SHUTDOWN_SECONDS = 10.0
 RESTART_SECONDS = 1.0
+# The longest that a service may take to listen; what needs it is started all the same then.
+LISTEN_SECONDS = 60.0
 
 
 def main() -> None:
@@ -64,10 +66,11 @@ class Machine:
         signal.set_wakeup_fd(write)
         for number in (signal.SIGCHLD, signal.SIGTERM):
             signal.signal(number, self._take)
-        tell("up")
         for name, service in self.boot["services"].items():
             if service["at_boot"]:
                 self._start(name)
+                _wait_for(service.get("socket"))
+        tell("up")
         while not self._is_off():
             ready, _, _ = select.select([0, read], [], [], self._pause())
             if 0 in ready and not self._obey():
@@ -142,6 +145,16 @@ class Machine:
         for name in [name for name, due in self.restart_at.items() if due <= time.monotonic()]:
             del self.restart_at[name]
             self._start(name)
+
+
+def _wait_for(path: str | None) -> None:
+    """Until somebody listens at this socket, if it is one: what is started next is ordered after it, as by systemd."""
+    end = time.monotonic() + LISTEN_SECONDS
+    while path and time.monotonic() < end:
+        with socket.socket(socket.AF_UNIX) as client:
+            if client.connect_ex(path) == 0:
+                return
+        time.sleep(0.01)
 
 
 def _alone() -> bool:

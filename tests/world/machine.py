@@ -70,7 +70,8 @@ class Machine:
         return int((self.folder / "pid").read_text())
 
     def boot(self, services: dict[str, dict]) -> None:
-        """Starts the machine; returns once its init runs. Services are {name: {argv, restart, log, at_boot}}.
+        """Starts the machine; returns once its init has started what starts at boot. Services are {name: {argv, restart, log, at_boot}},
+        and `socket` of one that must listen there before the next is started.
 
         Raises RuntimeError with the console's last lines if it does not come up.
         """

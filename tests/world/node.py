@@ -13,9 +13,13 @@ from .machine import Machine
 from .metadata import Identity
 from .options import config_toml
 from .standin import whole
+from .standin.control import SOCKET
 
 KUBEADM_CONFIG = "/etc/kubeboot/kubeadm.yaml"
-KUBELET = {"kubelet": {"argv": ["kubelet"], "restart": True, "at_boot": True, "log": "/var/log/kubelet.log"}}
+# It plays the container runtime, too, which is there before cloud-init and the units of kubeboot are.
+KUBELET = {
+    "kubelet": {"argv": ["kubelet"], "restart": True, "at_boot": True, "log": "/var/log/kubelet.log", "socket": SOCKET},
+}
 AGENT = {"argv": ["kubeboot", "agent"], "restart": True, "log": "/var/log/kubeboot-agent.log"}
 UP = {"argv": ["kubeboot", "up"], "restart": False, "log": "/var/log/kubeboot.log"}
 

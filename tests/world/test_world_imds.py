@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import socket
 import time
 import urllib.error
 import urllib.request
@@ -50,6 +51,15 @@ def test_nothing_is_told_without_a_token(metadata):
 )
 def test_a_wrong_request_gets_no_token(metadata, headers):
     assert metadata("api/token", "PUT", **headers)[0] == 400
+
+
+def test_an_answer_comes_in_one_piece(world, metadata):
+    told = token(metadata)[TOKEN]
+    with socket.create_connection((f"127.{world.node(2)['address'].split('.')[1]}.3.12", IMDS_PORT), timeout=5) as kept:
+        for _ in range(3):
+            kept.sendall(f"GET /latest/meta-data/instance-id HTTP/1.1\r\nHost: imds\r\n{TOKEN}: {told}\r\n\r\n".encode())
+            head, _, body = kept.recv(65536).partition(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 200") and body.startswith(b"i-"), (head, body)
 
 
 def test_a_token_ends_with_its_time(metadata):

@@ -134,6 +134,13 @@ def test_the_kubelet_is_started_at_boot_and_again_when_it_dies(world, machine):
     wait_until(lambda: len(started()) >= 2)
 
 
+def test_the_container_runtime_answers_as_soon_as_the_machine_is_up(world, machine):
+    for _ in range(3):
+        world.ask("kill", node=machine)
+        world.ask("boot", node=machine, up=False)
+        world.run(machine, "crictl", "--runtime-endpoint", "unix:///run/containerd/containerd.sock", "version")
+
+
 def test_drop_ins_of_kubelet_run_as_kubeboot_would(world, machine):
     folder = Path(world.node(machine)["folder"]) / "disk"
     drop_in = folder / "etc/systemd/system/kubelet.service.d/50-test.conf"

@@ -7,6 +7,7 @@
 mod capture;
 mod failed;
 pub mod guarded;
+mod place;
 mod redact;
 mod running;
 #[cfg(test)]
@@ -15,6 +16,7 @@ mod tests;
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -149,9 +151,19 @@ impl Command {
         Ok(running)
     }
 
+    /// Where the program lies, by the `PATH` that it is given.
+    #[must_use]
+    pub fn place(&self) -> Option<PathBuf> {
+        let (_, path) = self.env.iter().rev().find(|(name, _)| name == "PATH")?;
+        place::along(path, &self.program)
+    }
+
     fn spawn(&self) -> io::Result<tokio::process::Child> {
-        let mut command = tokio::process::Command::new(&self.program);
+        // By its path the C library starts it without a copy of this process, which a search along the path would take.
+        let place = self.place().unwrap_or_else(|| PathBuf::from(&self.program));
+        let mut command = tokio::process::Command::new(place);
         command
+            .arg0(&self.program)
             .args(&self.args)
             .env_clear()
             .envs(self.env.iter().map(|(name, value)| (name, value)))

@@ -46,8 +46,17 @@ pub async fn not_mounted(folder: &Path) -> Result<Option<(String, String)>> {
         return Ok(None);
     }
     let units = unit::show_all(&names.iter().map(String::as_str).collect::<Vec<_>>()).await?;
+    Ok(first_missing(names, units))
+}
+
+/// The same, of what systemd has said of [these units](units_of), in their order.
+#[must_use]
+pub fn first_missing(
+    names: impl IntoIterator<Item = String>,
+    units: impl IntoIterator<Item = Unit>,
+) -> Option<(String, String)> {
     let missing = names.into_iter().zip(units).find(|(_, unit)| is_missing(unit));
-    Ok(missing.map(|(name, unit)| (name, unit.active)))
+    missing.map(|(name, unit)| (name, unit.active))
 }
 
 fn is_missing(unit: &Unit) -> bool {

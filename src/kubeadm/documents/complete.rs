@@ -9,7 +9,7 @@ use crate::model::joining::BootstrapToken;
 use crate::model::machine::ids::ClaimId;
 
 use super::node::init_token;
-use super::value::{at, fill, list_mut, mapping, not_a, pairs, text, texts};
+use super::value::{at, fill, flags, list_mut, mapping, not_a, text, texts};
 use super::{
     CLUSTER, CLUSTER_TOKEN, ClusterFacts, DocumentRefusal, Documents, INIT, JOIN, KUBEADM_GROUP, NodeFacts, RESET,
     UPGRADE,
@@ -189,7 +189,7 @@ impl Documents {
             kubelet_flag(document, "cloud-provider", "external", "remove it, or the setting 'cloud_provider'")?;
         }
         kubelet_flag(document, "provider-id", &node.provider_id, "remove it: kubeboot fills it in per machine")?;
-        let named = pairs(document, KUBELET_ARGS).any(|(name, _)| name == "node-ip");
+        let named = flags(document, KUBELET_ARGS).any(|flag| flag.name == "node-ip");
         if let (Some(addresses), false) = (self.node_addresses(node), named) {
             kubelet_flag(document, "node-ip", &addresses, "")?;
         }
@@ -288,12 +288,12 @@ impl Documents {
 const KUBELET_ARGS: &str = "nodeRegistration.kubeletExtraArgs";
 
 fn kubelet_flag(document: &mut Value, name: &str, ours: &str, remedy: &str) -> Result<(), DocumentRefusal> {
-    if let Some((_, theirs)) = pairs(document, KUBELET_ARGS).find(|(given, _)| *given == name) {
-        if theirs == ours {
+    if let Some(theirs) = flags(document, KUBELET_ARGS).find(|flag| flag.name == name) {
+        if theirs.value == ours {
             return Ok(());
         }
-        let field = format!("{KUBELET_ARGS}[{name}]");
-        return Err(DocumentRefusal::different(document, &field, &theirs.into(), ours, remedy));
+        let field = format!("{KUBELET_ARGS}[{}]", theirs.written);
+        return Err(DocumentRefusal::different(document, &field, &theirs.value.into(), ours, remedy));
     }
     list_mut(document, KUBELET_ARGS)?.push(json!({"name": name, "value": ours}));
     Ok(())

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::value::{list, pairs, text};
+use super::value::{Flag, flags, list, text};
 use super::{CLUSTER, Documents, INIT, JOIN};
 use crate::kubeadm::pki::PKI_DIR;
 
@@ -132,7 +132,7 @@ impl Documents {
             let path = socket.strip_prefix("unix://").unwrap_or(socket);
             found.push(host_file(path, format!("{kind} nodeRegistration.criSocket"), Expected::Socket));
         }
-        for (name, value) in pairs(document, "nodeRegistration.kubeletExtraArgs") {
+        for Flag { name, value, .. } in flags(document, "nodeRegistration.kubeletExtraArgs") {
             if let Some((_, expected)) = KUBELET_FILES.iter().find(|(flag, _)| *flag == name) {
                 found.push(host_file(value, format!("{kind} kubeletExtraArgs[{name}]"), *expected));
             }
@@ -180,8 +180,8 @@ fn volumes(cluster: &Value, component: &str) -> Vec<HostFile> {
 fn arguments(cluster: &Value, component: &str, files: &[&str]) -> Vec<HostFile> {
     let volumes = list(cluster, &format!("{component}.extraVolumes"));
     let path = format!("{component}.extraArgs");
-    let argument = |(name, value): (&str, &str)| {
-        if !files.contains(&name) {
+    let argument = |Flag { name, value, .. }: Flag<'_>| {
+        if !files.contains(&name.as_str()) {
             return None;
         }
         let field = format!("{CLUSTER} {path}[{name}]");
@@ -197,7 +197,7 @@ fn arguments(cluster: &Value, component: &str, files: &[&str]) -> Vec<HostFile> 
             None => host_file(value, field, Expected::NoVolume),
         })
     };
-    pairs(cluster, &path).filter_map(argument).collect()
+    flags(cluster, &path).filter_map(argument).collect()
 }
 
 /// Whether kubeadm makes the file itself, so that it need not be there before.

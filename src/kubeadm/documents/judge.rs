@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::per_machine::is_every_machines;
 use super::refusal::shown;
-use super::value::{at, pairs, texts};
+use super::value::{at, flags, pairs, texts};
 use super::{CLUSTER, CLUSTER_TOKEN, ClusterFacts, DocumentRefusal, Documents, INIT, JOIN, RESET, UPGRADE};
 use crate::kubeadm::data_dir;
 use crate::kubeadm::output::Version;
@@ -157,9 +157,9 @@ impl Documents {
                 refuse(&format!("etcd.local.extraEnvs[{name}]"), reason, remedy);
             }
         }
-        if pairs(cluster, "apiServer.extraArgs").any(|(name, _)| name == "etcd-servers") {
+        if let Some(flag) = flags(cluster, "apiServer.extraArgs").find(|flag| flag.name == "etcd-servers") {
             refuse(
-                "apiServer.extraArgs[etcd-servers]",
+                &format!("apiServer.extraArgs[{}]", flag.written),
                 "has the API server ask another etcd than the one that kubeboot looks after: nobody could tell which cluster it serves",
                 "remove it; an etcd of your own is named by etcd.external",
             );

@@ -1,7 +1,7 @@
 //! Finds what holds for one machine only. The file is the same on every machine of the group: what is right here is wrong on the next
 //! one, or makes two machines one.
 
-use super::value::{at, pairs, text};
+use super::value::{Flag, at, flags, text};
 use super::{CLUSTER, DocumentRefusal, Documents, INIT, JOIN};
 use std::net::IpAddr;
 
@@ -41,21 +41,21 @@ impl Documents {
 
     fn kubelet_arguments(&self) -> Vec<DocumentRefusal> {
         let field = "nodeRegistration.kubeletExtraArgs";
-        let given = NODES.iter().flat_map(|kind| pairs(self.kubeadm(kind), field).map(move |pair| (*kind, pair)));
-        let refuse = |(kind, (name, value)): (&str, (&str, &str))| {
-            let (reason, remedy) = match name {
+        let given = NODES.iter().flat_map(|kind| flags(self.kubeadm(kind), field).map(move |flag| (*kind, flag)));
+        let refuse = |(kind, flag): (&str, Flag<'_>)| {
+            let (reason, remedy) = match flag.name.as_str() {
                 "hostname-override" => {
                     ("is one machine's own", "remove it; the setting 'node_name' names one machine's Node")
                 }
-                "node-ip" if !is_for_every_machine(value) => ("is one machine's own", FILLED_IN),
+                "node-ip" if !is_for_every_machine(flag.value) => ("is one machine's own", FILLED_IN),
                 "provider-id" => ("is one machine's own", FILLED_IN),
-                "address" if !is_for_every_machine(value) => ("is one machine's own", "remove it"),
+                "address" if !is_for_every_machine(flag.value) => ("is one machine's own", "remove it"),
                 "pod-manifest-path" | "config" | "root-dir" | "bootstrap-kubeconfig" | "kubeconfig" => {
                     ("moves what kubeadm and kubeboot look for in its usual place", "remove it")
                 }
                 _ => return None,
             };
-            Some(DocumentRefusal::new(kind, &format!("{field}[{name}]"), reason, remedy))
+            Some(DocumentRefusal::new(kind, &format!("{field}[{}]", flag.written), reason, remedy))
         };
         given.filter_map(refuse).collect()
     }
@@ -85,14 +85,14 @@ impl Documents {
 
     fn api_server_arguments(&self) -> Vec<DocumentRefusal> {
         let field = "apiServer.extraArgs";
-        let given = pairs(self.kubeadm(CLUSTER), field).filter(|(name, _)| API_SERVER.contains(name));
-        let of_one = given.filter(|(name, value)| *name != "bind-address" || !is_for_every_machine(value));
-        let refuse = |(name, _): (&str, &str)| {
-            let (reason, remedy) = match name {
+        let given = flags(self.kubeadm(CLUSTER), field).filter(|flag| API_SERVER.contains(&flag.name.as_str()));
+        let of_one = given.filter(|flag| flag.name != "bind-address" || !is_for_every_machine(flag.value));
+        let refuse = |flag: Flag<'_>| {
+            let (reason, remedy) = match flag.name.as_str() {
                 "secure-port" => ("is set by kubeadm from localAPIEndpoint.bindPort", "set that one instead"),
                 _ => ("is one machine's own", FILLED_IN),
             };
-            DocumentRefusal::new(CLUSTER, &format!("{field}[{name}]"), reason, remedy)
+            DocumentRefusal::new(CLUSTER, &format!("{field}[{}]", flag.written), reason, remedy)
         };
         of_one.map(refuse).collect()
     }

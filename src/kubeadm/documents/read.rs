@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::model::machine::node_marks::Taint;
 
 use super::stored::seconds;
-use super::value::{at, pairs, text, texts};
+use super::value::{at, flags, text, texts};
 use super::{CLUSTER, ClusterFacts, DocumentRefusal, Documents, INIT, JOIN, RESET, UPGRADE};
 
 /// kubeadm's defaults, from its `v1beta4/defaults.go`.
@@ -48,10 +48,10 @@ impl Documents {
     /// Whether the API server answers nobody without credentials, so that whoever asks for its health has to have some.
     #[must_use]
     pub fn refuses_the_anonymous(&self) -> bool {
-        let arguments = pairs(self.kubeadm(CLUSTER), "apiServer.extraArgs");
-        let last = arguments.filter(|(name, _)| *name == "anonymous-auth").last();
+        let arguments = flags(self.kubeadm(CLUSTER), "apiServer.extraArgs");
+        let last = arguments.filter(|flag| flag.name == "anonymous-auth").last();
         // As Go reads a flag that is true or false.
-        last.is_some_and(|(_, value)| matches!(value, "0" | "f" | "F" | "false" | "False" | "FALSE"))
+        last.is_some_and(|flag| matches!(flag.value, "0" | "f" | "F" | "false" | "False" | "FALSE"))
     }
 
     /// The port on which every API server listens; `None` when it is no port.
@@ -138,8 +138,8 @@ impl Documents {
         let configured = self.all.iter().filter(|document| document.kind == "KubeletConfiguration");
         let mut configured = configured.filter_map(|document| at(&document.value, "failSwapOn")?.as_bool());
         let mut flags =
-            [INIT, JOIN].into_iter().flat_map(|kind| pairs(self.kubeadm(kind), "nodeRegistration.kubeletExtraArgs"));
-        configured.any(|fails| !fails) || flags.any(|(name, value)| name == "fail-swap-on" && value == "false")
+            [INIT, JOIN].into_iter().flat_map(|kind| flags(self.kubeadm(kind), "nodeRegistration.kubeletExtraArgs"));
+        configured.any(|fails| !fails) || flags.any(|flag| flag.name == "fail-swap-on" && flag.value == "false")
     }
 
     /// The taints that kubeadm gives to this machine's Node; `None` where these documents have it mark nothing. `initialised`: whether

@@ -291,6 +291,45 @@ fn a_field_that_contradicts_kubeboot_is_refused_by_name() {
 }
 
 #[test]
+fn an_underscore_in_a_flag_of_kubernetes_own_programs_is_a_dash() -> Result<()> {
+    let kubelet = |name: &str| format!("nodeRegistration: {{kubeletExtraArgs: [{{name: {name}, value: a}}]}}");
+    let server = |name: &str, value: &str| format!("apiServer: {{extraArgs: [{{name: {name}, value: '{value}'}}]}}");
+    let moves = "moves what kubeadm and kubeboot look for";
+    let table = [
+        (CLUSTER, server("etcd_servers", "https://10.0.0.1:2379"), "extraArgs[etcd_servers] has the API server ask"),
+        (CLUSTER, server("advertise_address", "10.0.1.11"), "extraArgs[advertise_address] is one machine's own"),
+        (CLUSTER, server("bind_address", "10.0.1.11"), "extraArgs[bind_address] is one machine's own"),
+        (CLUSTER, server("secure_port", "443"), "extraArgs[secure_port] is set by kubeadm"),
+        (INIT, kubelet("hostname_override"), "kubeletExtraArgs[hostname_override] is one machine's own"),
+        (JOIN, kubelet("node_ip"), "kubeletExtraArgs[node_ip] is one machine's own"),
+        (JOIN, kubelet("provider_id"), "kubeletExtraArgs[provider_id] is one machine's own"),
+        (JOIN, kubelet("root_dir"), &format!("kubeletExtraArgs[root_dir] {moves}")),
+        (INIT, kubelet("pod_manifest-path"), &format!("kubeletExtraArgs[pod_manifest-path] {moves}")),
+        (INIT, kubelet("bootstrap_kubeconfig"), &format!("kubeletExtraArgs[bootstrap_kubeconfig] {moves}")),
+    ];
+    for (kind, field, expected) in table {
+        let said = refusals(&of(kind, &field));
+        assert!(said.contains(expected) && said.lines().count() == 1, "{said} does not say: {expected}");
+    }
+    assert_eq!(refusals(&of(CLUSTER, &server("bind_address", "::"))), "", "every machine has it");
+    // etcd takes names as they are, and refuses to start with one that it does not know.
+    let etcd = "etcd: {local: {extraArgs: [{name: wal_dir, value: /x}]}}";
+    assert_eq!(refusals(&of(CLUSTER, etcd)), "");
+    assert!(Documents::parse(&of(CLUSTER, &server("anonymous_auth", "false")))?.refuses_the_anonymous());
+    let swap = "nodeRegistration: {kubeletExtraArgs: [{name: fail_swap_on, value: 'false'}]}";
+    assert!(Documents::parse(&of(JOIN, swap))?.allows_swap());
+    let encrypted =
+        Documents::parse(&of(CLUSTER, &server("encryption_provider_config", "/etc/kubernetes/pki/e.yaml")))?;
+    assert_eq!(encrypted.encryption_config().as_deref(), Some(Path::new("/etc/kubernetes/pki/e.yaml")));
+    // What kubeboot gives itself is given once.
+    let theirs = "nodeRegistration: {kubeletExtraArgs: [{name: cloud_provider, value: aws}]}";
+    let refused = Documents::parse(&of(INIT, theirs))?.init(&lab(), &cloud_node(), &token(), &claim());
+    let refused = refused.err().map(|refusal| refusal.to_string()).unwrap_or_default();
+    assert!(refused.contains("kubeletExtraArgs[cloud_provider] is 'aws'"), "{refused}");
+    Ok(())
+}
+
+#[test]
 fn what_kubelets_own_document_says_of_one_machine_is_refused() {
     let of = |field: &str| format!("apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\n{field}\n");
     let table = [

@@ -33,6 +33,22 @@ pub(super) fn pairs<'a>(document: &'a Value, path: &str) -> impl Iterator<Item =
     })
 }
 
+/// A flag of Kubernetes' own programs.
+pub(super) struct Flag<'a> {
+    /// Its name as the program takes it.
+    pub(super) name: String,
+    /// Its name as it stands in the document.
+    pub(super) written: &'a str,
+    /// Its value.
+    pub(super) value: &'a str,
+}
+
+/// The flags that a list of arguments gives to the API server, the controller manager, the scheduler or kubelet: `_` in a name is `-` to
+/// all of them (`WordSepNormalizeFunc` of k8s.io/component-base/cli/flag). etcd takes names as they are: its arguments are [`pairs`].
+pub(super) fn flags<'a>(document: &'a Value, path: &str) -> impl Iterator<Item = Flag<'a>> {
+    pairs(document, path).map(|(written, value)| Flag { name: written.replace('_', "-"), written, value })
+}
+
 /// The mapping at a dotted path, made if it is not given.
 pub(super) fn mapping<'a>(document: &'a mut Value, path: &str) -> Result<&'a mut Map<String, Value>, DocumentRefusal> {
     let kind = text(document, "kind").unwrap_or_default().to_owned();

@@ -33,6 +33,16 @@ impl Instances {
         }
     }
 
+    /// How long EC2 must still leave the instance out of its answers before it counts as gone; `None` where it knows it, or has said
+    /// nothing of it.
+    #[must_use]
+    pub fn gone_in(&self, instance: &InstanceId, grace: Duration) -> Option<Duration> {
+        match self.0.get(instance) {
+            Some(Presence::AbsentFor(absent)) => Some(grace.saturating_sub(*absent)),
+            Some(Presence::State(_)) | None => None,
+        }
+    }
+
     /// Whether EC2 has answered that the instance is terminated or shutting down. Absence does not count.
     #[must_use]
     pub fn is_terminated(&self, instance: &InstanceId) -> bool {
@@ -146,6 +156,11 @@ mod tests {
         for (seen, gone) in rows {
             let instances = Instances(seen.clone().map(|seen| (id.clone(), seen)).into_iter().collect());
             assert_eq!(instances.is_gone(&id, grace), gone, "{seen:?}");
+            let left = match &seen {
+                Some(Presence::AbsentFor(absent)) => Some(grace - *absent),
+                Some(Presence::State(_)) | None => None,
+            };
+            assert_eq!(instances.gone_in(&id, grace), left, "{seen:?}");
         }
     }
 }

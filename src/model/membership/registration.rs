@@ -211,6 +211,20 @@ impl Registration {
         }
     }
 
+    /// Whether an API server may run on its machine. One that waits or has failed has one if it was a member before, as after a reboot.
+    #[must_use]
+    pub fn may_serve(&self) -> bool {
+        match self.phase {
+            RegistrationPhase::Initializing
+            | RegistrationPhase::Joining
+            | RegistrationPhase::Joined
+            | RegistrationPhase::Leaving
+            | RegistrationPhase::Unknown(_) => true,
+            RegistrationPhase::Waiting | RegistrationPhase::Failed => self.node_uid.is_some(),
+            RegistrationPhase::Left | RegistrationPhase::Reaped => false,
+        }
+    }
+
     /// Whether this kubeboot knows what its phase means, or nothing follows from it any more.
     #[must_use]
     pub fn is_understood(&self) -> bool {

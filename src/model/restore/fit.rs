@@ -1,12 +1,13 @@
 //! Whether a machine's programs can restore a snapshot.
 
+use crate::model::version::Release;
 use std::fmt;
 
 /// The versions that matter: of Kubernetes by its minor, of etcd whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ProgramVersions {
     /// Kubernetes: of kubeadm and kubelet here, of the API server that wrote the snapshot there.
-    pub kubernetes: (u32, u32),
+    pub kubernetes: Release,
     /// etcd: of the image that kubeadm starts here, of the member that was saved there.
     pub etcd: (u32, u32, u32),
 }
@@ -20,6 +21,13 @@ pub enum SnapshotUnfit {
         snapshot: (u32, u32),
         /// That of this image.
         here: (u32, u32),
+    },
+    /// Another version of Kubernetes, and one of the two is more than its three numbers, which alone could be written.
+    NotWhole {
+        /// That of the snapshot.
+        snapshot: Release,
+        /// That of this image.
+        here: Release,
     },
     /// An older etcd than the one that was saved.
     Etcd {
@@ -50,10 +58,13 @@ pub enum SnapshotUnfit {
 /// # Errors
 /// Why not.
 pub fn fits(snapshot: ProgramVersions, here: ProgramVersions, by_image: bool) -> Result<(), SnapshotUnfit> {
-    let (major, minor) = snapshot.kubernetes;
-    let is_next = by_image && here.kubernetes == (major, minor + 1);
-    if here.kubernetes != snapshot.kubernetes && !is_next {
-        return Err(SnapshotUnfit::Kubernetes { snapshot: snapshot.kubernetes, here: here.kubernetes });
+    let (wrote, reads) = (snapshot.kubernetes, here.kubernetes);
+    let is_next = by_image && reads.series() == (wrote.major, wrote.minor + 1);
+    if reads.series() != wrote.series() && !is_next {
+        return Err(SnapshotUnfit::Kubernetes { snapshot: wrote.series(), here: reads.series() });
+    }
+    if by_image && reads != wrote && !(wrote.is_whole() && reads.is_whole()) {
+        return Err(SnapshotUnfit::NotWhole { snapshot: wrote, here: reads });
     }
     if here.etcd < snapshot.etcd {
         return Err(SnapshotUnfit::Etcd { snapshot: snapshot.etcd, here: here.etcd });
@@ -69,6 +80,11 @@ impl fmt::Display for SnapshotUnfit {
                 f,
                 "the snapshot is of Kubernetes {}.{}, this image has {}.{}: launch machines from an image of the snapshot's minor version",
                 snapshot.0, snapshot.1, here.0, here.1
+            ),
+            Self::NotWhole { snapshot, here } => write!(
+                f,
+                "the snapshot is of Kubernetes v{snapshot}, this image has v{here}, and one of them has a suffix, of a pre-release or a vendor: \
+                 launch machines from an image of the snapshot's very version"
             ),
             Self::Etcd { snapshot, here } => write!(
                 f,
@@ -98,7 +114,7 @@ mod tests {
 
     #[test]
     fn only_the_same_kubernetes_or_the_next_by_image_and_no_older_etcd_restores() {
-        let versions = |minor, etcd| ProgramVersions { kubernetes: (1, minor), etcd };
+        let versions = |minor, etcd| ProgramVersions { kubernetes: Release::new(1, minor, 1), etcd };
         let kubernetes = |here| Err(SnapshotUnfit::Kubernetes { snapshot: (1, 36), here: (1, here) });
         let etcd = |here| Err(SnapshotUnfit::Etcd { snapshot: (3, 6, 8), here });
         let rows = [
@@ -117,6 +133,20 @@ mod tests {
             let found = fits(versions(36, (3, 6, 8)), versions(minor, here), by_image);
             assert_eq!(found, expected, "{minor} {here:?} {by_image}");
         }
+        // (snapshot, here, with by-image)
+        let suffixed = [
+            ("1.36.3-acme.2", "1.36.3-acme.2", true),
+            ("1.36.3-acme.2", "1.36.4-acme.1", false),
+            ("1.36.1", "1.37.0-rc.1", false),
+            ("1.36.1", "1.36.1-acme.1", true),
+        ];
+        for (snapshot, reads, fit) in suffixed {
+            let of = |text| ProgramVersions { kubernetes: Release::parse(text).unwrap(), etcd: (3, 6, 8) };
+            assert_eq!(fits(of(snapshot), of(reads), true).is_ok(), fit, "{snapshot} {reads}");
+            // Then nobody writes a version.
+            let is_same = of(snapshot).kubernetes.series() == of(reads).kubernetes.series();
+            assert_eq!(fits(of(snapshot), of(reads), false).is_ok(), is_same, "{snapshot} {reads}");
+        }
     }
 
     #[test]
@@ -129,6 +159,10 @@ mod tests {
             (
                 SnapshotUnfit::Etcd { snapshot: (3, 6, 8), here: (3, 5, 1) },
                 "the older 3.5.1: launch machines from an image",
+            ),
+            (
+                SnapshotUnfit::NotWhole { snapshot: Release::new(1, 36, 1), here: Release::new(1, 37, 0) },
+                "a vendor: launch machines from an image of the snapshot's very version",
             ),
             (SnapshotUnfit::Damaged { why: "w".into() }, "w; choose another one by 'kubeboot restore --snapshot KEY'"),
             (SnapshotUnfit::Keys { why: "w".into() }, "keys of the saved cluster cannot be used on this machine: w"),

@@ -307,6 +307,28 @@ impl Wait {
 }
 
 impl Wait {
+    /// Whether nothing is in this machine's way but another one that comes before it.
+    #[must_use]
+    pub fn is_queue(&self) -> bool {
+        match self {
+            Self::Turn { .. } | Self::Holder { .. } => true,
+            Self::Settle { .. }
+            | Self::Cluster { .. }
+            | Self::Voters { .. }
+            | Self::Quorum { .. }
+            | Self::OwnMember
+            | Self::Record
+            | Self::Registrations { .. }
+            | Self::ApiServers
+            | Self::Snapshot { .. }
+            | Self::SnapshotUnfit(_)
+            | Self::Unfit { .. }
+            | Self::DataGone { .. }
+            | Self::DataOfAnother { .. }
+            | Self::ForeignData { .. } => false,
+        }
+    }
+
     /// Whether a machine that waits for this has nothing else to do before kubeadm starts on it.
     #[must_use]
     pub fn leaves_time(&self) -> bool {

@@ -3,6 +3,7 @@
 use super::look::{ApiServerSeen, MachineSeen};
 use crate::model::version::Release;
 use std::fmt;
+use std::time::Duration;
 
 /// What comes of taking an upgrade back.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +19,13 @@ pub enum BackVerdict {
         from: Release,
         /// The version of the newest API server.
         to: Release,
+    },
+    /// Machines of the new version that EC2 does not know stand in the way, until they count as gone.
+    Wait {
+        /// Which.
+        machines: Vec<String>,
+        /// How long EC2 must still leave out the last of them.
+        left: Duration,
     },
     /// It cannot be taken back, or not yet.
     Refuse(BackRefusal),
@@ -39,6 +47,20 @@ pub enum BackRefusal {
         cluster: Release,
         /// Which machines.
         servers: Vec<String>,
+    },
+    /// API servers are newer than the configuration: no upgrade of kubeboot's does that.
+    ByHand {
+        /// The version that the configuration names.
+        cluster: Release,
+        /// Which, and their versions.
+        servers: Vec<(String, Release)>,
+    },
+    /// A version that is more than its three numbers, which alone would be written.
+    NotWhole {
+        /// The version that the configuration names.
+        cluster: Release,
+        /// That of the newest API server.
+        newest: Release,
     },
     /// Machines of the new version live, and would raise it again.
     NewerMachines {
@@ -64,6 +86,8 @@ impl BackRefusal {
             Self::Silent { .. } => "silent",
             Self::Nobody => "nobody",
             Self::Joined { .. } => "joined",
+            Self::ByHand { .. } => "by-hand",
+            Self::NotWhole { .. } => "not-whole",
             Self::NewerMachines { .. } => "newer-machines",
             Self::TooFar { .. } => "two-minors",
         }
@@ -76,20 +100,33 @@ impl BackRefusal {
 pub fn way_back(cluster: Release, servers: &[ApiServerSeen], machines: &[MachineSeen]) -> BackVerdict {
     match newest(cluster, servers) {
         Err(refusal) => BackVerdict::Refuse(refusal),
-        Ok(to) if to >= cluster && servers.iter().all(|server| server.version == Some(to)) => {
+        Ok(to) if to > cluster => {
+            let newer = servers.iter().filter_map(|server| Some((server.name.clone(), server.version?)));
+            let servers = newer.filter(|(_, version)| *version > cluster).collect();
+            BackVerdict::Refuse(BackRefusal::ByHand { cluster, servers })
+        }
+        Ok(to) if servers.iter().all(|server| server.version == Some(to)) && to == cluster => {
             BackVerdict::Nothing { cluster }
         }
-        Ok(to) if to >= cluster => {
-            let joined = servers.iter().filter(|server| server.version.is_some_and(|version| version >= cluster));
+        Ok(to) if to == cluster => {
+            let joined = servers.iter().filter(|server| server.version == Some(cluster));
             let servers = joined.map(|server| server.name.clone()).collect();
             BackVerdict::Refuse(BackRefusal::Joined { cluster, servers })
         }
+        Ok(to) if !to.is_whole() || !cluster.is_whole() => {
+            BackVerdict::Refuse(BackRefusal::NotWhole { cluster, newest: to })
+        }
         Ok(to) => {
-            let newer = machines.iter().filter(|machine| machine.kubeadm.is_none_or(|kubeadm| kubeadm > to));
-            let machines: Vec<String> = newer.map(|machine| machine.name.clone()).collect();
-            match machines.is_empty() {
-                true => BackVerdict::Back { from: cluster, to },
-                false => BackVerdict::Refuse(BackRefusal::NewerMachines { to, machines }),
+            let newer = |machine: &&MachineSeen| machine.kubeadm.is_none_or(|kubeadm| kubeadm > to);
+            let (left_out, live): (Vec<_>, Vec<_>) =
+                machines.iter().filter(newer).partition(|machine| machine.gone_in.is_some());
+            let named = |machines: &[&MachineSeen]| machines.iter().map(|machine| machine.name.clone()).collect();
+            if !live.is_empty() {
+                return BackVerdict::Refuse(BackRefusal::NewerMachines { to, machines: named(&live) });
+            }
+            match left_out.iter().filter_map(|machine| machine.gone_in).max() {
+                Some(left) => BackVerdict::Wait { machines: named(&left_out), left },
+                None => BackVerdict::Back { from: cluster, to },
             }
         }
     }
@@ -123,6 +160,21 @@ impl fmt::Display for BackRefusal {
                 f,
                 "machines of v{cluster} are members already: {}: an API server never goes back, so go on: launch the rest from the newer image",
                 servers.join(", ")
+            ),
+            Self::ByHand { cluster, servers } => {
+                let servers: Vec<String> =
+                    servers.iter().map(|(name, version)| format!("{name} (v{version})")).collect();
+                write!(
+                    f,
+                    "the cluster's configuration names v{cluster}, and API servers are newer, as after an upgrade by hand that was cut off: {}: \
+                     an API server never goes back, so bring that upgrade to its end by hand ('kubeadm upgrade apply' on one of them)",
+                    servers.join(", ")
+                )
+            }
+            Self::NotWhole { cluster, newest } => write!(
+                f,
+                "the cluster's configuration names v{cluster}, its newest API server is v{newest}, and one of them has a suffix, of a \
+                 pre-release or a vendor: write the version that is right into the ConfigMap kube-system/kubeadm-config by hand"
             ),
             Self::NewerMachines { to, machines } => write!(
                 f,

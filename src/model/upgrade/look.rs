@@ -1,6 +1,7 @@
 //! What is compared: the programs of a machine with those of its cluster.
 
 use crate::model::version::Release;
+use std::time::Duration;
 
 /// The setting `kubernetes_upgrade`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
@@ -43,6 +44,8 @@ pub struct MachineSeen {
     pub kubeadm: Option<Release>,
     /// Whether its kubeadm may be joining at this moment.
     pub is_joining: bool,
+    /// Where EC2 does not know it: how long it must still leave it out of its answers before the machine counts as gone.
+    pub gone_in: Option<Duration>,
 }
 
 /// What is known of etcd, where kubeadm runs it.

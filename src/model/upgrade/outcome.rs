@@ -1,7 +1,7 @@
 //! What came of the rest of an upgrade, as the `ConfigMap` `kube-system/kubeboot-upgrade` keeps it for `status` and for the next leader.
 //!
 //! It is an object of its own: kubeadm writes `kubeadm-config` anew without what it does not know, and the `ConfigMap` called `kubeboot` tells
-//! whose cluster this is. Where it is lost the rest is done once more, which changes nothing.
+//! whose cluster this is. Where it is lost, kube-proxy tells by its image how far the rest has come.
 
 use super::rest::RestStep;
 use crate::model::machine::ids::InstanceId;

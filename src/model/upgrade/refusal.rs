@@ -28,12 +28,19 @@ pub enum UpgradeRefusal {
         /// Of the cluster.
         cluster: Release,
     },
-    /// The kubeadm documents name another minor version than kubeadm's.
+    /// The kubeadm documents name another version than kubeadm's, and not the cluster's either, or another minor version.
     Documents {
         /// That of the documents.
         documents: Release,
         /// kubeadm's.
         kubeadm: Release,
+    },
+    /// A version that is more than its three numbers: those alone would be raised to, and from.
+    NotWhole {
+        /// Whose it is.
+        whose: &'static str,
+        /// Its numbers.
+        version: Release,
     },
     /// kubelet is not of kubeadm's version.
     Kubelet {
@@ -71,6 +78,7 @@ impl UpgradeRefusal {
             Self::Older { .. } => "older",
             Self::TooFar { .. } => "two-minors",
             Self::Documents { .. } => "documents",
+            Self::NotWhole { .. } => "not-whole",
             Self::Kubelet { .. } => "kubelet",
             Self::OlderEtcd { .. } => "older-etcd",
             Self::EtcdTooOld { .. } => "etcd-too-old",
@@ -104,6 +112,11 @@ impl fmt::Display for UpgradeRefusal {
                 f,
                 "the kubeadm documents of this machine name Kubernetes v{documents} and its kubeadm is v{kubeadm}: leave 'kubernetesVersion' \
                  out of the documents, or make an image with a kubeadm of that version"
+            ),
+            Self::NotWhole { whose, version } => write!(
+                f,
+                "the version of {whose} is not v{version} alone, but has a suffix, of a pre-release or a vendor, and images upgrade to and from \
+                 releases only: make an image with the release, or upgrade by hand ('kubeadm upgrade')"
             ),
             Self::Kubelet { kubelet, kubeadm } => write!(
                 f,

@@ -122,7 +122,7 @@ pub enum RestWait {
     Silent(Vec<String>),
     /// No API server is known.
     Nobody,
-    /// kubeadm brings add-ons of its own version only.
+    /// kubeadm brings what belongs to its own minor version, and to no later patch of it.
     Kubeadm {
         /// That of the leader's machine.
         here: Release,
@@ -142,20 +142,25 @@ impl fmt::Display for RestWait {
             Self::Silent(servers) => write!(f, "until every API server answers; silent: {}", servers.join(", ")),
             Self::Nobody => f.write_str("until an API server is known"),
             Self::Kubeadm { here, to } => {
-                write!(f, "until a machine leads whose kubeadm is v{to}: that of this leader is v{here}")
+                let (major, minor) = to.series();
+                write!(
+                    f,
+                    "until a machine leads whose kubeadm is v{to}, or a later v{major}.{minor}: that of this leader is v{here}"
+                )
             }
         }
     }
 }
 
 /// The version to which the add-ons and the rest were brought last: by what was kept of it, or else by the version that the cluster was made
-/// with. kube-proxy has the cluster's version in its image, and so tells of a cluster that was restored by a newer image.
+/// with. kube-proxy has the cluster's version in its image, and so tells of a cluster that was restored by a newer image, or upgraded by hand:
+/// it is the last of what is brought.
 #[must_use]
 pub fn rest_before(outcome: Option<&RestOutcome>, made: Release, kube_proxy: Option<Release>) -> Release {
     match outcome {
         Some(outcome) if outcome.done => outcome.to,
         Some(outcome) => outcome.from,
-        None => kube_proxy.map_or(made, |found| found.min(made)),
+        None => kube_proxy.unwrap_or(made),
     }
 }
 
@@ -185,7 +190,7 @@ fn awaited(look: &RestLook) -> Option<RestWait> {
         Some(RestWait::Servers { to, others })
     } else if !silent.is_empty() {
         Some(RestWait::Silent(silent))
-    } else if look.kubeadm != to {
+    } else if look.kubeadm.series() != to.series() || look.kubeadm < to {
         Some(RestWait::Kubeadm { here: look.kubeadm, to })
     } else {
         None

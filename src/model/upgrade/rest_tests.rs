@@ -28,7 +28,7 @@ fn the_rest_is_due_once_every_api_server_is_of_the_new_version() {
     use KubernetesUpgrade::{ByImage, Off};
     // (setting, kubeadm here, configuration, brought to before, API servers, what follows)
     type Row<'a> = (KubernetesUpgrade, &'a str, &'a str, &'a str, &'a [&'a str], &'a str);
-    let rows: [Row<'_>; 13] = [
+    let rows: [Row<'_>; 16] = [
         (ByImage, "1.37.0", "1.37.0", "1.36.1", &["1.37.0", "1.37.0", "1.37.0"], "due"),
         (ByImage, "1.36.3", "1.36.3", "1.36.1", &["1.36.3"], "due"),
         (ByImage, "1.38.0", "1.38.0", "1.36.1", &["1.38.0"], "due"),
@@ -43,6 +43,10 @@ fn the_rest_is_due_once_every_api_server_is_of_the_new_version() {
         // The version that is known is told first.
         (ByImage, "1.37.0", "1.37.0", "1.36.1", &["-", "1.36.1"], "others: n1 (v1.36.1)"),
         (ByImage, "1.36.1", "1.37.0", "1.36.1", &["1.37.0"], "that of this leader is v1.36.1"),
+        // Packages were patched where they stand, or documents pin an earlier patch version.
+        (ByImage, "1.37.1", "1.37.0", "1.36.1", &["1.37.0"], "due"),
+        (ByImage, "1.37.0", "1.37.1", "1.36.1", &["1.37.1"], "that of this leader is v1.37.0"),
+        (ByImage, "1.38.0", "1.37.0", "1.36.1", &["1.37.0"], "that of this leader is v1.38.0"),
         (ByImage, "1.37.0", "1.37.0", "1.36.1", &[], "until an API server is known"),
     ];
     for (setting, kubeadm, cluster, before, seen, expected) in rows {
@@ -67,7 +71,8 @@ fn the_version_of_before_is_what_was_brought_to_its_end_and_else_what_the_cluste
         (None, Some("1.36.1"), "1.36.1"),
         // Restored by a newer image, whose record names that version.
         (None, Some("1.35.1"), "1.35.1"),
-        (None, Some("1.37.0"), "1.36.1"),
+        // Upgraded by hand since.
+        (None, Some("1.37.0"), "1.37.0"),
         (Some(&done), Some("1.35.1"), "1.36.1"),
         (Some(&failed), Some("1.36.1"), "1.35.1"),
     ];

@@ -1,6 +1,7 @@
 use super::verdict::FIRST_BESIDE_3_6;
 use super::*;
 use crate::model::version::Release;
+use std::time::Duration;
 
 fn v(text: &str) -> Release {
     Release::parse(text).unwrap()
@@ -93,6 +94,12 @@ fn without_the_setting_only_the_minor_version_counts() {
         off.here.kubelet = Some(v("1.30.0"));
         assert_eq!(join_verdict(&off) == JoinVerdict::Join, joins, "{here} {cluster}");
         assert!(joins || refusal(&off) == Some("other-minor"), "{here} {cluster}");
+        // No kubelet may be newer than its API server.
+        for (kubelet, fits) in [(None, true), (Some("1.36.9"), true), (Some("1.37.0"), false), (Some("2.0.0"), false)] {
+            off.here.kubelet = kubelet.map(v);
+            let expected = if !joins { Some("other-minor") } else { Some("kubelet").filter(|_| !fits) };
+            assert_eq!(refusal(&off), expected, "{here} {cluster} {kubelet:?}");
+        }
     }
 }
 
@@ -142,8 +149,12 @@ fn a_join_goes_on_in_the_middle_of_an_upgrade_and_never_beside_an_api_server_two
 
 #[test]
 fn nobody_raises_beside_a_machine_of_another_version_that_joins() {
-    let machine =
-        |kubeadm: Option<&str>, is_joining| MachineSeen { name: "i-1".into(), kubeadm: kubeadm.map(v), is_joining };
+    let machine = |kubeadm: Option<&str>, is_joining| MachineSeen {
+        name: "i-1".into(),
+        kubeadm: kubeadm.map(v),
+        is_joining,
+        gone_in: None,
+    };
     let rows = [
         (machine(Some("1.36.1"), true), true),
         (machine(Some("1.37.1"), true), true),
@@ -178,13 +189,28 @@ fn an_image_whose_programs_do_not_belong_together_is_refused() {
         ("1.37.0", Some("1.36.1"), "1.37.0", Some("kubelet")),
         ("1.37.0", Some("1.37.0"), "1.36.1", Some("documents")),
         ("1.36.1", Some("1.36.1"), "1.37.0", Some("documents")),
-        ("1.36.1", Some("1.36.1"), "1.36.0", Some("older")),
+        // Documents of another patch version than kubeadm's raise nothing, and whoever is newer is not told that it is older.
+        ("1.36.1", Some("1.36.1"), "1.36.0", Some("documents")),
+        ("1.36.5", Some("1.36.5"), "1.36.0", Some("documents")),
+        ("1.36.5", Some("1.36.5"), "1.36.3", Some("documents")),
+        ("1.37.1", Some("1.37.1"), "1.37.0", Some("documents")),
+        ("1.36.0", Some("1.36.0"), "1.36.0", Some("older")),
+        ("1.36.0", Some("1.36.0"), "1.36.1", None),
+        ("1.36.0", Some("1.36.0"), "1.36.3", Some("documents")),
+        // The numbers of a version alone may be no version: they are not written, and machines join as the cluster is.
+        ("1.37.0-rc.1", Some("1.37.0-rc.1"), "1.37.0-rc.1", Some("not-whole")),
+        ("1.36.3-acme.2", Some("1.36.3"), "1.36.3-acme.2", Some("not-whole")),
+        ("1.37.0", Some("1.37.0"), "1.37.0-rc.1", Some("not-whole")),
+        ("1.36.1-acme.2", Some("1.36.1"), "1.36.1-acme.2", None),
     ];
     for (kubeadm, kubelet, documents, expected) in rows {
         let here = ImageVersions { kubeadm: v(kubeadm), kubelet: kubelet.map(v), wanted: v(documents) };
         let look = UpgradeLook { here, ..look("1.36.1", "1.36.1") };
         assert_eq!(refusal(&look), expected, "{kubeadm} {kubelet:?} {documents}");
     }
+    let vendors = |here| UpgradeLook { cluster: v("1.36.3-acme.2"), here: image(here), ..look(here, "1.36.3") };
+    assert_eq!(join_verdict(&vendors("1.36.3-acme.2")), JoinVerdict::Join);
+    assert_eq!(refusal(&vendors("1.37.0")), Some("not-whole"));
     let mute = |cluster| {
         let here = ImageVersions { kubelet: None, ..image("1.36.2") };
         UpgradeLook { here, ..look("1.36.2", cluster) }
@@ -228,11 +254,25 @@ fn no_etcd_gets_older_and_none_of_3_6_runs_beside_one_that_is_too_old_for_it() {
 
 #[test]
 fn an_upgrade_is_taken_back_only_while_no_machine_of_the_new_version_lives() {
-    let newer =
-        |kubeadm: Option<&str>| vec![MachineSeen { name: "i-9".into(), kubeadm: kubeadm.map(v), is_joining: false }];
+    let seen = |name: &str, kubeadm: Option<&str>, gone_in: Option<u64>| MachineSeen {
+        name: name.into(),
+        kubeadm: kubeadm.map(v),
+        is_joining: false,
+        gone_in: gone_in.map(Duration::from_secs),
+    };
+    let newer = |kubeadm| vec![seen("i-9", kubeadm, None)];
+    // EC2 has forgotten them, or has not shown them yet.
+    let left_out = |seconds: [u64; 2]| {
+        let machine = |(name, kubeadm, seconds)| seen(name, kubeadm, Some(seconds));
+        [("i-8", Some("1.37.0"), seconds[0]), ("i-9", None, seconds[1])].map(machine).to_vec()
+    };
+    let waits = |machines: &[&str], seconds| BackVerdict::Wait {
+        machines: machines.iter().map(ToString::to_string).collect(),
+        left: Duration::from_secs(seconds),
+    };
     let back = |from, to| BackVerdict::Back { from: v(from), to: v(to) };
     type Row<'a> = (&'a str, &'a [&'a str], Vec<MachineSeen>, Result<BackVerdict, &'a str>);
-    let rows: [Row<'_>; 12] = [
+    let rows: [Row<'_>; 19] = [
         ("1.37.0", &["1.36.1", "1.36.1"], Vec::new(), Ok(back("1.37.0", "1.36.1"))),
         ("1.36.3", &["1.36.1", "1.36.0"], Vec::new(), Ok(back("1.36.3", "1.36.1"))),
         ("1.37.0", &["1.36.1"], newer(Some("1.36.1")), Ok(back("1.37.0", "1.36.1"))),
@@ -241,9 +281,16 @@ fn an_upgrade_is_taken_back_only_while_no_machine_of_the_new_version_lives() {
         ("1.37.0", &["1.36.1"], newer(None), Err("newer-machines")),
         ("1.37.0", &["1.36.1", "-"], Vec::new(), Err("silent")),
         ("1.37.0", &["1.36.1", "1.37.0"], Vec::new(), Err("joined")),
-        ("1.37.0", &["1.36.1", "1.37.2"], Vec::new(), Err("joined")),
+        ("1.37.0", &["1.36.1", "1.37.2"], Vec::new(), Err("by-hand")),
+        ("1.37.0", &["1.37.2", "1.37.2"], Vec::new(), Err("by-hand")),
+        ("1.36.1", &["1.37.0", "1.37.0"], Vec::new(), Err("by-hand")),
+        ("1.37.0", &["1.36.1"], left_out([20, 300]), Ok(waits(&["i-8", "i-9"], 300))),
+        ("1.37.0", &["1.36.1"], [left_out([20, 300]), newer(None)].concat(), Err("newer-machines")),
+        ("1.37.0", &["1.36.1"], vec![seen("i-9", Some("1.36.1"), Some(9))], Ok(back("1.37.0", "1.36.1"))),
         ("1.37.0", &["1.37.0", "1.37.0"], newer(None), Ok(BackVerdict::Nothing { cluster: v("1.37.0") })),
         ("1.38.0", &["1.36.1"], Vec::new(), Err("two-minors")),
+        ("1.37.0-rc.1", &["1.36.1"], Vec::new(), Err("not-whole")),
+        ("1.37.0", &["1.36.1-acme.2"], Vec::new(), Err("not-whole")),
         ("1.37.0", &[], Vec::new(), Err("nobody")),
     ];
     for (cluster, versions, machines, expected) in rows {
@@ -267,6 +314,10 @@ fn every_refusal_ends_with_what_to_do() {
             UpgradeRefusal::Documents { documents: cluster, kubeadm: here },
             "make an image with a kubeadm of that version",
         ),
+        (
+            UpgradeRefusal::NotWhole { whose: "the cluster's configuration", version: here },
+            "by hand ('kubeadm upgrade')",
+        ),
         (UpgradeRefusal::Kubelet { kubelet: cluster, kubeadm: here }, "make an image with both of one version"),
         (UpgradeRefusal::OlderEtcd { here: member, member: v("3.6.8"), name: name() }, "that version or a newer one"),
         (
@@ -281,7 +332,12 @@ fn every_refusal_ends_with_what_to_do() {
         (BackRefusal::Silent { servers: vec![name()] }, "try again"),
         (BackRefusal::Nobody, "try again on a member"),
         (BackRefusal::Joined { cluster: here, servers: vec![name()] }, "launch the rest from the newer image"),
+        (
+            BackRefusal::ByHand { cluster, servers: vec![(name(), here)] },
+            "a (v1.37.0): an API server never goes back, so bring that upgrade to its end by hand ('kubeadm upgrade apply' on one of them)",
+        ),
         (BackRefusal::NewerMachines { to: cluster, machines: vec![name()] }, "end these machines, and try again"),
+        (BackRefusal::NotWhole { cluster: here, newest: cluster }, "kube-system/kubeadm-config by hand"),
         (BackRefusal::TooFar { cluster: v("1.38.0"), newest: cluster }, "by hand"),
     ];
     for (refusal, text) in backs {

@@ -4,6 +4,7 @@ use super::look::{EtcdLook, KubernetesUpgrade, UpgradeLook};
 use super::refusal::UpgradeRefusal;
 use super::wait::UpgradeWait;
 use crate::model::version::Release;
+use std::cmp::Ordering;
 
 /// The first etcd 3.5 beside which a 3.6 may run: with an older one, members that were removed may come back as voters
 /// (etcd's notice of December 2025, etcd-io/etcd#20967).
@@ -40,11 +41,24 @@ pub fn join_verdict(look: &UpgradeLook) -> JoinVerdict {
 fn verdict(look: &UpgradeLook) -> Result<JoinVerdict, UpgradeRefusal> {
     let UpgradeLook { here, cluster, .. } = look;
     match look.setting {
-        KubernetesUpgrade::Off if here.kubeadm.series() == cluster.series() => return Ok(JoinVerdict::Join),
+        KubernetesUpgrade::Off if here.kubeadm.series() == cluster.series() => {
+            // kubelet may be older than the API servers, and never newer.
+            let newer = here.kubelet.filter(|kubelet| kubelet.series() > cluster.series());
+            return newer.map_or(Ok(JoinVerdict::Join), |kubelet| {
+                Err(UpgradeRefusal::Kubelet { kubelet, kubeadm: here.kubeadm })
+            });
+        }
         KubernetesUpgrade::Off => return Err(UpgradeRefusal::OtherMinor { kubeadm: here.kubeadm, cluster: *cluster }),
         KubernetesUpgrade::ByImage => {}
     }
-    if here.wanted.series() != here.kubeadm.series() {
+    // Documents of an earlier patch version may keep a cluster where it is, and nothing else.
+    let misleads = here.wanted != here.kubeadm
+        && match here.wanted.cmp(cluster) {
+            Ordering::Less => here.kubeadm >= *cluster,
+            Ordering::Equal => false,
+            Ordering::Greater => true,
+        };
+    if here.wanted.series() != here.kubeadm.series() || misleads {
         return Err(UpgradeRefusal::Documents { documents: here.wanted, kubeadm: here.kubeadm });
     }
     if here.wanted < *cluster {
@@ -54,6 +68,14 @@ fn verdict(look: &UpgradeLook) -> Result<JoinVerdict, UpgradeRefusal> {
         return Err(UpgradeRefusal::TooFar { here: here.wanted, cluster: *cluster });
     }
     let raises = here.wanted > *cluster;
+    let named = [
+        ("this machine's kubeadm", here.kubeadm),
+        ("this machine's kubeadm documents", here.wanted),
+        ("the cluster's configuration", *cluster),
+    ];
+    if raises && let Some((whose, version)) = named.into_iter().find(|(_, version)| !version.is_whole()) {
+        return Err(UpgradeRefusal::NotWhole { whose, version });
+    }
     if let Some(kubelet) = here.kubelet
         && !fits(kubelet, here.kubeadm, raises)
     {

@@ -1,6 +1,6 @@
 //! The whole way of an upgrade, before and while anybody goes it: for `kubeboot upgrade --dry-run`.
 
-use super::look::{ApiServerSeen, EtcdLook, ImageVersions, KubernetesUpgrade, UpgradeLook};
+use super::look::{ApiServerSeen, EtcdLook, ImageVersions, KubernetesUpgrade, MachineSeen, UpgradeLook};
 use super::progress::{ClusterVersions, MachineVersions, UpgradeStage, upgrade_progress};
 use super::rest::RestStep;
 use super::verdict::{JoinVerdict, join_verdict};
@@ -18,6 +18,8 @@ pub struct WayLook {
     pub versions: ClusterVersions,
     /// Its control-plane machines, each with the version of its etcd.
     pub machines: Vec<(MachineVersions, Option<Release>)>,
+    /// The other machines that live, have registered, and not as joined.
+    pub registered: Vec<MachineSeen>,
 }
 
 /// The way.
@@ -27,7 +29,7 @@ pub struct UpgradeWay {
     pub cluster: Release,
     /// The version to come to.
     pub to: Release,
-    /// What happens, in order.
+    /// What happens, in order; nothing where a machine of that image may not join.
     pub steps: Vec<WayStep>,
     /// What would be in the way now.
     pub obstacle: Option<WayObstacle>,
@@ -60,7 +62,11 @@ pub fn upgrade_way(look: &WayLook) -> UpgradeWay {
         JoinVerdict::Wait(wait) => Some(WayObstacle::Waits(wait.to_string())),
         JoinVerdict::Refuse(refusal) => Some(WayObstacle::Refused(refusal.to_string())),
     };
-    UpgradeWay { cluster, to, steps: steps(look), obstacle }
+    let steps = match obstacle {
+        Some(WayObstacle::Refused(_)) => Vec::new(),
+        Some(WayObstacle::Waits(_)) | None => steps(look),
+    };
+    UpgradeWay { cluster, to, steps, obstacle }
 }
 
 /// The first machine of that image, as if its setting let it upgrade.
@@ -76,7 +82,7 @@ fn joined(look: &WayLook) -> UpgradeLook {
         etcd: look.etcd,
         cluster: look.versions.cluster,
         servers: look.machines.iter().map(server).collect(),
-        machines: Vec::new(),
+        machines: look.registered.clone(),
     }
 }
 
@@ -129,7 +135,10 @@ fn told(machine: &MachineVersions) -> String {
 impl fmt::Display for UpgradeWay {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { cluster, to, steps, obstacle } = self;
-        writeln!(f, "The cluster's configuration names v{cluster}. The way to v{to}:\n")?;
+        match steps.is_empty() {
+            true => writeln!(f, "The cluster's configuration names v{cluster}. There is no way to v{to} now.")?,
+            false => writeln!(f, "The cluster's configuration names v{cluster}. The way to v{to}:\n")?,
+        }
         for (at, WayStep { done, text }) in steps.iter().enumerate() {
             writeln!(f, "{}. {}{text}", at + 1, if *done { "(done) " } else { "" })?;
         }

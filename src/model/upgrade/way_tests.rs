@@ -22,6 +22,7 @@ fn look(to: &str, cluster: &str, servers: &[&str]) -> WayLook {
             kube_proxy: None,
         },
         machines: servers.iter().enumerate().map(machine).collect(),
+        registered: Vec::new(),
     }
 }
 
@@ -48,9 +49,16 @@ fn the_way_tells_what_is_done_and_what_would_be_refused() {
     for (to, cluster, servers, done, expected) in rows {
         let way = upgrade_way(&look(to, cluster, servers));
         let found = way.steps.iter().filter(|step| step.done).count();
-        assert_eq!((found, way.steps.len()), (done, 6), "{to} {cluster} {servers:?}: {way}");
+        let all = if expected.starts_with("refused") { 0 } else { 6 };
+        assert_eq!((found, way.steps.len()), (done, all), "{to} {cluster} {servers:?}: {way}");
         assert!(refused(&way).starts_with(expected), "{} is not: {expected}", refused(&way));
     }
+    let older = upgrade_way(&look("1.35.0", "1.36.1", &["1.36.1"])).to_string();
+    assert!(older.contains("There is no way to v1.35.0 now.") && !older.contains("raises the version"), "{older}");
+    let mut beside = look("1.37.0", "1.36.1", &["1.36.1"]);
+    beside.registered =
+        vec![MachineSeen { name: "i-9".into(), kubeadm: Some(v("1.36.1")), is_joining: true, gone_in: None }];
+    assert!(refused(&upgrade_way(&beside)).ends_with("before the cluster's version is raised: i-9"));
     let mut ended = look("1.37.0", "1.37.0", &["1.37.0"]);
     let by = (InstanceId::parse("i-00000001").unwrap(), String::new());
     ended.versions.outcome = Some(RestOutcome::of_attempt((v("1.36.1"), v("1.37.0")), None, Vec::new(), None, by));

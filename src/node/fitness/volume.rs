@@ -1,6 +1,7 @@
 //! The volume of etcd's data.
 
 use crate::host::systemd::mounts;
+use crate::host::systemd::unit::Unit;
 use crate::model::machine::defect::Defect;
 use anyhow::Result;
 use std::path::Path;
@@ -9,6 +10,11 @@ use std::path::Path;
 pub async fn volume(folder: Option<&Path>) -> Option<Defect> {
     let folder = folder?;
     judge(folder, mounts::not_mounted(folder).await).ok()?
+}
+
+/// The same, of what systemd has said of the units of that folder's volumes.
+pub(super) fn volume_by(folder: &Path, names: Vec<String>, units: impl IntoIterator<Item = Unit>) -> Option<Defect> {
+    mounts::first_missing(names, units).map(|(unit, state)| missing(folder, &unit, &state))
 }
 
 /// The same before what a machine was is given up for good: there a systemd that does not answer is in the way, too, for the data may be

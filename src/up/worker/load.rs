@@ -16,6 +16,7 @@ use crate::node::facts::cluster;
 use crate::settings::{Flags, Settings};
 use anyhow::{Context, Result, ensure};
 use futures::future::join_all;
+use rustix::time::{ClockId, clock_gettime};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -44,6 +45,15 @@ struct Cloud {
     unchanged: Mutex<usize>,
     /// When a launch hook was kept alive.
     heartbeats: Mutex<Vec<Instant>>,
+}
+
+/// What it took to be so many workers for a while.
+struct Waited {
+    begun: Instant,
+    /// Processor time of the threads of the workers alone.
+    cpu: Duration,
+    /// Memory of this whole process, in bytes, while all of them were there.
+    resident: u64,
 }
 
 fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -169,14 +179,14 @@ async fn connected(settings: &Settings, numbers: Vec<usize>) -> Result<Vec<(Work
 
 /// Has so many workers wait, all from the same moment on. Each has connected before that: it is counted what is asked, and not how long one
 /// computer takes to be a thousand of them.
-fn wait_together(cloud: &Cloud, settings: &Settings, loops: usize, seconds: Duration) -> Result<Instant> {
+fn wait_together(cloud: &Cloud, settings: &Settings, loops: usize, seconds: Duration) -> Result<Waited> {
     let threads = std::thread::available_parallelism()?.get().min(loops);
     let together = Barrier::new(threads + 1);
-    let wait = |numbers: Vec<usize>| -> Result<()> {
+    let wait = |numbers: Vec<usize>| -> Result<Duration> {
         runtime()?.block_on(async {
             let made = connected(settings, numbers).await;
             together.wait();
-            let mut contexts = made?;
+            let (mut contexts, before) = (made?, thread_cpu());
             let never = Deadline::now() + 2 * seconds;
             let waits = contexts.iter_mut().map(async |(context, session)| {
                 // Its time begins now.
@@ -186,7 +196,7 @@ fn wait_together(cloud: &Cloud, settings: &Settings, loops: usize, seconds: Dura
             for ended in join_all(waits).await {
                 ensure!(ended.is_err(), "a worker did not wait: {ended:?}");
             }
-            Ok(())
+            Ok(thread_cpu().saturating_sub(before))
         })
     };
     std::thread::scope(|scope| {
@@ -196,10 +206,23 @@ fn wait_together(cloud: &Cloud, settings: &Settings, loops: usize, seconds: Dura
         held(&cloud.asked).clear();
         held(&cloud.heartbeats).clear();
         *held(&cloud.unchanged) = 0;
-        let begun = Instant::now();
-        waiting.into_iter().try_for_each(|thread| thread.join().expect("no worker panics"))?;
-        Ok(begun)
+        let (begun, resident) = (Instant::now(), resident()?);
+        let used = waiting.into_iter().map(|thread| thread.join().expect("no worker panics"));
+        let cpu = used.sum::<Result<Duration>>()?;
+        Ok(Waited { begun, cpu, resident })
     })
+}
+
+/// Processor time of this thread so far.
+fn thread_cpu() -> Duration {
+    clock_gettime(ClockId::ThreadCPUTime).try_into().unwrap_or_default()
+}
+
+/// What this process has in memory, in bytes.
+fn resident() -> Result<u64> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("the kernel does not say")?;
+    Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? * 1024)
 }
 
 /// How many there are of these within the time that is measured, and the most in any second of it, whenever that begins.
@@ -227,6 +250,7 @@ fn waiting_workers_are_counted() -> Result<()> {
     let settings = Settings::load(&Flags { config: None, values }, |_| None)?;
     let cloud = Arc::new(Cloud::default());
     start(&cloud)?;
+    let before = resident()?;
     // Whoever asks the API server connects to it first.
     let endpoint = std::net::TcpListener::bind("127.0.0.1:0")?;
     endpoint.set_nonblocking(true)?;
@@ -244,14 +268,14 @@ fn waiting_workers_are_counted() -> Result<()> {
     ] {
         *held(&cloud.objects) = objects;
         for loops in LOOPS {
-            let begun = wait_together(&cloud, &settings, loops, seconds)?;
+            let Waited { begun, cpu, resident } = wait_together(&cloud, &settings, loops, seconds)?;
             let (requests, peak) = counted(&cloud.asked, begun, seconds);
             let (heartbeats, heartbeat_peak) = counted(&cloud.heartbeats, begun, seconds);
             let calls = std::iter::from_fn(|| endpoint.accept().ok()).count();
             let measured = json!({
                 "scene": scene, "loops": loops, "seconds": seconds.as_secs(), "requests": requests, "peak": peak,
                 "unchanged": *held(&cloud.unchanged), "heartbeats": heartbeats, "heartbeat_peak": heartbeat_peak,
-                "api_server": calls,
+                "api_server": calls, "cpu": cpu.as_secs_f64(), "memory": resident.saturating_sub(before),
             });
             say(&format!("\nmeasured {measured}"));
         }

@@ -90,18 +90,22 @@ async fn work(context: &mut WorkerContext, deadline: Instant) -> Result<()> {
 /// Gives this machine up, only if the settings say so, another machine could do better, and this one is no node of a cluster.
 async fn abandon_hook(context: &WorkerContext, exit: Exit) {
     let local = worker_state::observe(Path::new("/"));
-    let is_no_node = matches!(local, Ok(WorkerLocal::Fresh | WorkerLocal::Joining { has_credentials: false, .. }))
-        && exit.may_abandon();
-    let own = is_own_fault(context.failed.as_ref().map(|failed| failed.exit), context.is_unfit);
+    let is_no_node = matches!(local, Ok(WorkerLocal::Fresh | WorkerLocal::Joining { has_credentials: false, .. }));
+    let own = is_own_fault(exit, context.failed.as_ref().map(|failed| failed.exit), context.is_unfit);
     if is_no_node && own && context.facts.settings.launch_hook_on_failure == HookOnFailure::Abandon {
         context.hook.abandon().await;
     }
 }
 
-/// Whether another machine could do better than this one: not where all of them wait for the leader, S3, the endpoint or a group. `failed`:
-/// what the last attempt to join has ended in. `is_unfit`: whether this machine was last waited for itself.
-fn is_own_fault(failed: Option<Exit>, is_unfit: bool) -> bool {
-    is_unfit || failed == Some(Exit::Kubeadm)
+/// Whether another machine could do better than this one: not where all of them wait for the leader, S3, the endpoint or a group. `exit`:
+/// what the run has ended in. `failed`: what the last attempt to join has ended in. `is_unfit`: whether this machine was last waited for
+/// itself.
+fn is_own_fault(exit: Exit, failed: Option<Exit>, is_unfit: bool) -> bool {
+    match exit {
+        Exit::Kubeadm => failed == Some(Exit::Kubeadm),
+        Exit::TryAgain => is_unfit,
+        Exit::Done | Exit::Internal | Exit::Usage | Exit::Aws | Exit::Operator => false,
+    }
 }
 
 async fn until(context: &mut WorkerContext, deadline: Instant) -> Result<()> {
@@ -121,7 +125,7 @@ async fn until(context: &mut WorkerContext, deadline: Instant) -> Result<()> {
                 let reason = "its own steps to come to an end".to_owned();
                 return Err(out_of_time(context, &Waiting { reason, pause: POLL_INTERVAL, exit: Exit::TryAgain }));
             }
-            StepOutcome::Wait(waiting) => {
+            StepOutcome::Wait(waiting) | StepOutcome::Queue(waiting) => {
                 context.wait_log.report(&waiting.reason);
                 if Instant::now() >= deadline {
                     return Err(out_of_time(context, &waiting));
@@ -258,15 +262,19 @@ mod tests {
     #[test]
     fn a_machine_is_given_up_only_for_what_another_one_may_do_better() {
         let rows = [
-            // What the last attempt has ended in, whether the machine lacks something, and whether it is given up.
-            (None, false, false),
-            (Some(Exit::TryAgain), false, false),
-            (Some(Exit::Aws), false, false),
-            (Some(Exit::Kubeadm), false, true),
-            (None, true, true),
+            // What the run and the last attempt have ended in, whether the machine lacks something, and whether it is given up.
+            (Exit::TryAgain, None, false, false),
+            (Exit::TryAgain, Some(Exit::TryAgain), false, false),
+            (Exit::Aws, Some(Exit::Aws), false, false),
+            (Exit::Kubeadm, None, false, false),
+            (Exit::Kubeadm, Some(Exit::Kubeadm), false, true),
+            (Exit::Operator, Some(Exit::Kubeadm), false, false),
+            (Exit::Usage, Some(Exit::Kubeadm), false, false),
+            (Exit::TryAgain, None, true, true),
+            (Exit::Internal, None, true, false),
         ];
-        for (failed, is_unfit, expected) in rows {
-            assert_eq!(is_own_fault(failed, is_unfit), expected, "{failed:?} {is_unfit}");
+        for (exit, failed, is_unfit, expected) in rows {
+            assert_eq!(is_own_fault(exit, failed, is_unfit), expected, "{exit:?} {failed:?} {is_unfit}");
         }
     }
 }

@@ -10,7 +10,7 @@ from ..plan import Plan
 ABOUT = """What a machine of a whole group of three does until it knows that it is the one who initialises: `kubeboot up --dry-run`, and
 `tests/bench/recipe/decide.sh`, the recipe that is passed around (aws cli, jq, curl). Both run as the same machine, against the same emulated
 AWS, metadata service and bucket, in turns, behind an endpoint that refuses. kubeboot asks more: whether there is a record, a registration or another
-cluster, and kubeadm, kubelet, systemd and the runtime what they are. Here these answer at once, from a file, since their stand-ins are Python and would be most of
+cluster, and kubeadm, systemd and the runtime what they are. Here these answer at once, from a file, since their stand-ins are Python and would be most of
 the time. Memory is the peak of the largest process. Programs are counted by strace in a run of their own."""
 
 KUBEBOOT, RECIPE = "kubeboot", "recipe"

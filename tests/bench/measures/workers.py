@@ -8,11 +8,13 @@ from ..figure import Figure
 from ..plan import Plan
 
 ABOUT = """1 to 1,000 workers wait in one process, by the code of `up`, for what the leader publishes below `join/`; only the far ends of their connections are
-stand-ins. Counted is what S3, Auto Scaling and the API server are asked. What that costs is by S3's list price for GET requests, for ten minutes. Then
-the leader's code decides the requests for certificates of a thousand machines. Both are tests of the library, so nothing is built for release."""
+stand-ins. Counted is what S3, Auto Scaling and the API server are asked. What that costs is by S3's list price for GET requests, for ten minutes. Processor time is that of the
+workers' own threads, memory that of the whole process, stand-ins too, in which they are a thousand. Then the leader's code decides the requests for certificates of a thousand machines. Both are tests of the library, so nothing is built for release."""
 
 # Where there are fewer in a second, a few that meet are a multiple of the mean.
 MANY = 10
+# The most that wait.
+CROWD = 1000
 # Seconds between two looks of a worker, on average: a mean that is further from what follows is that of a computer that is too busy.
 LOOK_INTERVAL, BUSY = 4.0, 0.2
 # Dollars for 1,000 GET requests of S3 in most Regions.
@@ -41,6 +43,10 @@ def waiting_workers(seen: dict) -> Iterator[Figure]:
     beats = seen["heartbeats"] / seen["seconds"]
     yield Figure.one("workers.heartbeats", "heartbeats of the launch hook a second", "", beats, of=of)
     yield from busiest("heartbeats", seen["heartbeat_peak"], beats, of)
+    yield Figure.one("workers.cpu", "processor, each of them", "% of a core", 100 * seen["cpu"] / seen["seconds"] / loops, of=of)
+    # Of fewer it would be what the others before them have left.
+    if loops >= CROWD:
+        yield Figure.one("workers.memory", "memory, each of them", "MiB", seen["memory"] / 2**20 / loops, of=of)
     yield Figure.one("workers.api_server", "calls of the API server", "", seen["api_server"], of=of)
 
 

@@ -76,12 +76,11 @@ impl World {
         self.start_on(node, argv)?.wait(RUN)
     }
 
-    /// Runs `kubeboot check` until everybody has answered within its five seconds, which a busy computer does not always do; each time
-    /// after this.
+    /// Runs `kubeboot check` with time for a busy computer, and until everybody has answered in that; each time after this.
     pub fn check(&self, node: usize, options: &[&str], first: impl Fn() -> Result<()>) -> Result<Ended> {
         self.until("everybody to answer 'kubeboot check' in time", RUN, || {
             first()?;
-            let told = self.on(node, &[&["kubeboot", "check"], options].concat())?;
+            let told = self.on(node, &[&["kubeboot", "check", "--timeout", "1m"], options].concat())?;
             let late = ["no answer within", "did not say in time"].iter().any(|text| told.stdout.contains(text));
             Ok((!late).then_some(told))
         })

@@ -6,7 +6,6 @@ use super::{readable, release};
 use crate::kube::{Client, KeptOutcome, Kubeconfig};
 use crate::kubeadm::output::Version;
 use crate::kubeadm::run::Kubeadm;
-use crate::model::membership::registration::{Registration, RegistrationPhase};
 use crate::model::upgrade::{ApiServerSeen, RestLook, RestStep, RestVerdict, rest_before, rest_verdict};
 use crate::model::version::Release;
 use crate::node::upgrade_look::{Places, cluster_version};
@@ -58,16 +57,7 @@ async fn servers(look: &Look, kubeconfig: &Kubeconfig, port: u16) -> Vec<ApiServ
     let (members, registrations) = (look.sight.members.as_ref(), &look.sight.registrations);
     let places = match members {
         Some(members) => Places::of_members(members, &[], registrations),
-        None => {
-            let serves = |found: &&Registration| {
-                matches!(
-                    found.phase,
-                    RegistrationPhase::Joining | RegistrationPhase::Joined | RegistrationPhase::Leaving
-                )
-            };
-            let serving = registrations.iter().filter(serves);
-            Places::at(serving.filter_map(|found| found.addresses.first().copied()), registrations)
-        }
+        None => Places::at(look.sight.serving(), registrations),
     };
     places.ask(kubeconfig, port, None).await
 }

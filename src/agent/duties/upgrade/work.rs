@@ -124,11 +124,16 @@ impl Attempt {
             return Ok(left_out("left out, for it is not installed"));
         }
         let patches = self.facts.documents.upgrade_patches().filter(|_| step == RestStep::Coredns);
-        let version = self.kubeadm.to_string();
+        // That of a later patch version brings what belongs to the cluster's.
+        let version = document["kubernetesVersion"].as_str().context("the cluster's configuration names no version")?;
         let file = folder.join("kubeconfig");
-        let printed = kubeadm.upgrade_phase(step.phase(), &version, &file, patches).await?;
+        let printed = kubeadm.upgrade_phase(step.phase(), version, &file, patches).await?;
         if !is_add_on {
-            return Ok(StepOutcome { step, left_out: false, text: format!("written as kubeadm {version} does") });
+            return Ok(StepOutcome {
+                step,
+                left_out: false,
+                text: format!("written as kubeadm {} does", self.kubeadm),
+            });
         }
         let expected = self.expected(step, kubeadm, folder, document).await?;
         let found = client.add_on_image(step).await?.context("it is not installed any more")?;

@@ -73,8 +73,8 @@ impl Workers {
         let voters = sight.members.iter().flat_map(|members| members.voters());
         let mut addresses: Vec<IpAddr> = voters.filter_map(|voter| voter.peer_addresses.first().copied()).collect();
         if sight.members.is_none() {
-            let living = sight.registrations.iter().filter(|found| !found.is_finished());
-            addresses.extend(living.filter_map(|found| found.addresses.first().copied()));
+            // One that is silent holds everybody back, so those that have no API server are not asked.
+            addresses.extend(sight.serving());
         }
         let (record, kubeconfig) = (sight.record.clone(), look.credentials.kubeconfig.clone());
         self.seen.send_replace(Some(Arc::new(Seen { record, addresses, kubeconfig })));

@@ -140,6 +140,14 @@ pub fn decide(sight: &Sight) -> Decided {
 }
 
 impl Sight {
+    /// Where API servers may run by what machines have registered, for an external etcd, which lists none: on those that are not gone.
+    #[must_use]
+    pub fn serving(&self) -> Vec<IpAddr> {
+        let gone = |found: &Registration| self.instances.is_gone(&found.instance, self.rules.gone_grace);
+        let serving = self.registrations.iter().filter(|found| found.may_serve() && !gone(found));
+        serving.filter_map(|found| found.addresses.first().copied()).collect()
+    }
+
     /// The one machine whose registration explains this member.
     fn owner(&self, member: &Member) -> Option<&Registration> {
         match owners(self.registrations.iter(), member)[..] {

@@ -4,7 +4,7 @@ use super::ending::DEAD_AFTER;
 use super::nodes::{STALE_AFTER, SeenNode};
 use super::*;
 use crate::model::machine::group::{Ec2State, GroupMember, Lifecycle};
-use crate::model::machine::ids::ClaimId;
+use crate::model::machine::ids::{ClaimId, Uid};
 use crate::model::membership::instances::Presence;
 use crate::model::membership::registration::RegistrationPhase;
 use crate::model::record::cluster::{Published, RecordState};
@@ -83,6 +83,35 @@ fn sight() -> Sight {
         live: Vec::new(),
         replaced: None,
         rules: Rules { gone_grace: Duration::from_mins(5), unhealthy_after: Duration::from_mins(15), has_hook: true },
+    }
+}
+
+#[test]
+fn with_external_etcd_those_are_asked_on_whose_machines_an_api_server_may_run() {
+    use RegistrationPhase::{Failed, Initializing, Joined, Joining, Leaving, Left, Reaped, Waiting};
+    // (phase, whether it has registered its Node, how it stands in EC2, whether it is asked)
+    let rows = [
+        (Joined, true, None, true),
+        (Joined, true, Some(Ec2State::Running), true),
+        (Joined, true, Some(Ec2State::Terminated), false),
+        (Joining, false, None, true),
+        (Leaving, true, None, true),
+        (Initializing, false, None, true),
+        // It boots again, or its `up` has failed since.
+        (Waiting, true, None, true),
+        (Failed, true, None, true),
+        (Waiting, false, None, false),
+        (Failed, false, None, false),
+        (Left, true, None, false),
+        (Reaped, true, None, false),
+    ];
+    for (phase, has_node, state, asked) in rows {
+        let mut sight = sight();
+        sight.registrations.truncate(1);
+        sight.registrations[0].phase = phase;
+        sight.registrations[0].node_uid = has_node.then(|| Uid::parse(CLAIM).unwrap());
+        sight.instances = Instances(state.clone().map(|state| (id(1), Presence::State(state))).into_iter().collect());
+        assert_eq!(sight.serving() == [address(1)], asked, "{phase:?} {has_node} {state:?}");
     }
 }
 
@@ -354,8 +383,7 @@ fn a_node_goes_only_with_its_machine() {
             "a living machine has registered its UID",
             &|sight, node| {
                 node.uid = "00000000-0000-4000-8000-000000000009".into();
-                sight.registrations[1].node_uid =
-                    Some(crate::model::machine::ids::Uid::parse(node.uid.clone()).unwrap());
+                sight.registrations[1].node_uid = Some(Uid::parse(node.uid.clone()).unwrap());
             },
             false,
         ),
