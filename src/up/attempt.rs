@@ -5,13 +5,14 @@ use super::time_left;
 use crate::etcd;
 use crate::host::{files, hosts};
 use crate::kubeadm::run::Kubeadm;
+use crate::model::duration::in_words;
 use crate::model::membership::view::ClusterView;
 use crate::node::Facts;
 use crate::node::credentials::{Credentials, UP_FOLDER};
 use crate::node::peers;
 use crate::node::point::Point;
 use crate::node::registrar::Registrar;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use std::cell::Cell;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -41,16 +42,28 @@ impl Announced {
     }
 }
 
+/// What is watched while kubeadm is at work.
+#[derive(Clone, Copy)]
+pub(super) struct Watched<'a> {
+    /// The other control-plane machines.
+    pub(super) peers: &'a [IpAddr],
+    /// What becomes of this machine's member.
+    pub(super) announced: &'a Announced,
+    /// For how long etcd may take to accept it, where that is less than kubeadm's own four minutes: beside a voter that is starting, and
+    /// may never come to serve.
+    pub(super) patience: Option<Duration>,
+}
+
 /// Runs `kubeadm join` to its end.
 pub(super) async fn run(
     facts: &Facts,
     kubeadm: &Kubeadm,
     credentials: &Credentials,
-    peers: &[IpAddr],
+    watched: Watched<'_>,
     registrar: &mut Registrar,
-    announced: &Announced,
     deadline: Instant,
 ) -> Result<()> {
+    let Watched { peers, announced, .. } = watched;
     let folder = Path::new(UP_FOLDER);
     let config = folder.join("kubeadm-join.yaml");
     let document = facts.documents.join(&facts.cluster, &facts.node, &credentials.kubeconfig_path)?;
@@ -62,11 +75,18 @@ pub(super) async fn run(
     let mut attempt = kubeadm.join(&config, hosts_path, None, time_limit, |phase| progress("kubeadm join", &phase))?;
     Point::JoinStarted.reached();
     let ended = {
-        let watching = watch(facts, credentials, peers, hosts, registrar, announced);
+        let watching = watch(facts, credentials, watched, hosts, registrar);
         tokio::select! {
             biased;
             ended = attempt.wait() => ended,
-            never = watching => match never {},
+            NotTaken { after } = watching => {
+                attempt.kill().await?;
+                announced.accepted.set(announced.is_set() || attempt.announced());
+                bail!(
+                    "etcd has not taken this machine within {}, beside a voter that had just been made one: kubeadm was stopped",
+                    in_words(after)
+                );
+            }
         }
     };
     // kubeadm's own word counts for going on without the lease, even if the list did not show the member in time.
@@ -76,16 +96,21 @@ pub(super) async fn run(
     Ok(())
 }
 
+/// etcd has not taken this machine in time.
+struct NotTaken {
+    after: Duration,
+}
+
 /// Keeps the endpoint's name on a machine that answers, registers the member as soon as it is listed, and tells of its vote.
 async fn watch(
     facts: &Facts,
     credentials: &Credentials,
-    peers: &[IpAddr],
+    Watched { peers, announced, patience }: Watched<'_>,
     mut hosts: Option<HostsFile>,
     registrar: &mut Registrar,
-    announced: &Announced,
-) -> std::convert::Infallible {
+) -> NotTaken {
     let mut has_vote = false;
+    let began = Instant::now();
     loop {
         sleep(WATCH_INTERVAL).await;
         if let Some(hosts) = &mut hosts
@@ -104,6 +129,11 @@ async fn watch(
             if has_vote {
                 announced.promoted.notify_one();
             }
+        }
+        if let (Some(after), false) = (patience, announced.is_set())
+            && began.elapsed() >= after
+        {
+            return NotTaken { after };
         }
     }
 }

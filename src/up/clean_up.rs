@@ -22,6 +22,7 @@ use crate::node::point::Point;
 use crate::node::reaping::Reaper;
 use crate::node::{former_node, node_name, peers};
 use anyhow::{Context, Result};
+use std::sync::atomic::Ordering;
 use tokio::join;
 use tokio::time::{Instant, sleep};
 
@@ -134,7 +135,10 @@ impl UpContext {
             own: None,
             lease,
         };
-        reaper.reap(members, silent_lately, registrations).await
+        let blocking = reaper.reap(members, silent_lately, registrations).await;
+        let beside = !starting(silent_lately, members, registrations).is_empty();
+        self.membership.beside_starting.store(beside, Ordering::Relaxed);
+        blocking
     }
 
     /// Removes the member that an earlier owner of this address has left.

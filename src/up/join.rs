@@ -1,7 +1,7 @@
 //! Joining: under the membership lease, with nothing of an earlier attempt left, seen through until this machine is a
 //! started voter of the very cluster that the record means.
 
-use super::attempt::{self, Announced};
+use super::attempt::{self, Announced, Watched};
 use super::compare::Settled;
 use super::context::UpContext;
 use super::init::{READY_INTERVAL, READY_TIMEOUT, marker, ready_uid};
@@ -17,6 +17,7 @@ use crate::model::machine::group::Group;
 use crate::model::machine::ids::{MemberId, Nonce};
 use crate::model::membership::instances::Instances;
 use crate::model::membership::lease::Lease;
+use crate::model::membership::starting::TAKEN_BESIDE;
 use crate::model::membership::view::ClusterView;
 use crate::model::record::cluster::{ClusterRecord, Published};
 use crate::model::record::view::RecordView;
@@ -33,6 +34,7 @@ use anyhow::{Context, Result, bail, ensure};
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::pin::Pin;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
@@ -215,8 +217,9 @@ impl UpContext {
         Point::PkiInstalled.reached();
         let peers = peers::addresses(group, &self.facts.machine.instance);
         self.report.stopwatch.enter("kubeadm join");
-        attempt::run(&self.facts, &self.kubeadm, credentials, &peers, &mut self.report.registrar, announced, deadline)
-            .await?;
+        let patience = self.membership.beside_starting.load(Ordering::Relaxed).then_some(TAKEN_BESIDE);
+        let watched = Watched { peers: &peers, announced, patience };
+        attempt::run(&self.facts, &self.kubeadm, credentials, watched, &mut self.report.registrar, deadline).await?;
         self.report.stopwatch.enter("its own control plane");
         let member = self.own_started_voter(&peers).await?;
         Point::VoterSeen.reached();

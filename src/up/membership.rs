@@ -13,6 +13,7 @@ use crate::node::lease::Queue;
 use crate::node::leaving_unit::LeavingUnit;
 use crate::node::upgrade_look::OwnVersions;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use tokio::time::Instant;
 
 /// What changes of membership take.
@@ -31,6 +32,8 @@ pub struct Membership {
     pub(super) failed_joins: u32,
     /// Before then no other attempt begins: what the last one has left is cleaned up at once.
     pub(super) next_join: Option<Instant>,
+    /// Whether the join that is about to begin does so beside a voter that is starting.
+    pub(super) beside_starting: AtomicBool,
     /// Since when voters have been silent, counted from `began`.
     silences: Silences,
     began: Instant,
@@ -53,6 +56,7 @@ impl Membership {
             api_servers: ApiServers::new(facts.cluster.host.clone(), facts.cluster.port, facts.api_port()),
             failed_joins: 0,
             next_join: None,
+            beside_starting: AtomicBool::new(false),
             silences: Silences::default(),
             began: Instant::now(),
             compared: false,

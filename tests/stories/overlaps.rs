@@ -68,6 +68,28 @@ fn a_join_that_fails_after_its_vote_is_cleaned_up_under_the_lease() -> Result<()
     })
 }
 
+/// EC2 says that it runs, so nobody may reap it.
+#[test]
+fn a_voter_that_loses_its_power_before_it_serves_holds_the_next_one_up_and_costs_no_quorum() -> Result<()> {
+    late(4, "9").tell(|world| {
+        for node in [1, 2] {
+            world.run_up(node)?;
+        }
+        world.all_up(&[1, 2])?;
+        world.run_up(3)?;
+        world.until_logged(3, "the membership lease goes to the next")?;
+        world.cut_power(3)?;
+        world.run_up(4)?;
+        // Not kubeadm's four minutes.
+        world.until_logged(4, "etcd has not taken this machine within 45 s")?;
+        world.until_logged(4, "to answer or to go; kept: its machine")?;
+        world.ask(&["boot", "3", "--up"])?;
+        world.all_up(&[3, 4])?;
+        world.are_whole(&[1, 2, 3, 4])?;
+        World::meant_one_cluster(&world.records()?)
+    })
+}
+
 #[test]
 fn whoever_has_given_the_lease_on_may_be_killed_or_lose_its_power() -> Result<()> {
     for how in [Stop::Kill, Stop::Hold] {

@@ -14,6 +14,10 @@ use std::time::Duration;
 /// For how long a voter may be silent and on its way: three times as long as etcd takes. After that it is as silent as any other.
 pub const STARTING: Duration = Duration::from_secs(30);
 
+/// For how long a join that begins beside a starting voter waits for etcd to take it: until that voter is as silent as any other, and as
+/// long again as etcd may take after it came (five seconds), with kubeadm's own work before.
+pub const TAKEN_BESIDE: Duration = Duration::from_secs(45);
+
 /// Since when each voter has been silent, as this process sees it, counted from any fixed moment of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Silences(BTreeMap<MemberId, Duration>);

@@ -262,11 +262,21 @@ impl World {
 
 /// Whether the lease is renewed at this point.
 pub fn under_lease(at: &At) -> bool {
-    match at {
-        At::JoinLook | At::Register | At::JoinMark | At::JoinRun | At::JoinWait | At::Verify | At::MarkJoined => true,
-        At::CleanUp { .. } | At::CleanWipe { .. } | At::Reap { .. } | At::Remove { .. } | At::Forget { .. } => true,
-        _ => false,
-    }
+    matches!(
+        at,
+        At::JoinLook
+            | At::CleanUp { .. }
+            | At::CleanWipe { .. }
+            | At::Reap { .. }
+            | At::Remove { .. }
+            | At::Forget { .. }
+            | At::Register
+            | At::JoinMark
+            | At::JoinRun
+            | At::JoinWait
+            | At::Verify
+            | At::MarkJoined
+    )
 }
 
 fn same_claim(held: &Rec, bytes: &[u8]) -> Option<Rec> {
