@@ -154,7 +154,8 @@ impl UpContext {
             return Ok(StepOutcome::Again);
         }
         if let Some(reason) = self.clean_up(group, nonce).await? {
-            return Ok(StepOutcome::Wait(Waiting { reason, pause: POLL_INTERVAL * 2, exit: Exit::Operator }));
+            let pause = self.membership.blocked.pause(&reason);
+            return Ok(StepOutcome::Wait(Waiting { reason, pause, exit: Exit::Operator }));
         }
         // Queueing and cleaning up may have taken the rest of the time. Nothing was begun by now.
         if let Some(waiting) = time_left::too_late(&Step::Join, deadline) {

@@ -5,6 +5,7 @@ use crate::model::machine::ids::{ClaimId, InstanceId};
 use crate::model::membership::members::Members;
 use crate::model::membership::registration::Registration;
 use crate::model::membership::view::ClusterView;
+use crate::model::up::back_off::Blocked;
 use crate::node::Facts;
 use crate::node::api_servers::ApiServers;
 use crate::node::credentials::{Credentials, FOLDER};
@@ -28,6 +29,8 @@ pub struct Membership {
     pub(super) api_servers: ApiServers,
     /// How many attempts to join have failed in this run, before kubeadm was started or after.
     pub(super) failed_joins: u32,
+    /// What else kept this machine from joining, once it had the lease.
+    pub(super) blocked: Blocked,
     /// Whether versions and documents were compared with the cluster.
     pub(super) compared: bool,
     /// The versions of this machine's programs, once they were asked.
@@ -46,6 +49,7 @@ impl Membership {
             probe: Probe::default(),
             api_servers: ApiServers::new(facts.cluster.host.clone(), facts.cluster.port, facts.api_port()),
             failed_joins: 0,
+            blocked: Blocked::default(),
             compared: false,
             own_versions: None,
             leaving_unit: LeavingUnit::default(),
