@@ -62,6 +62,11 @@ impl WipeStep {
     }
 }
 
+/// A wipe has failed at this step.
+#[derive(Debug, thiserror::Error)]
+#[error("failed to wipe this machine: failed to {0}")]
+pub struct WipeFailed(String);
+
 /// What becomes of a member's data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MemberData {
@@ -87,7 +92,7 @@ pub fn plan(data_dir: Option<&Path>, cri_socket: Option<&str>, data: MemberData)
 /// Carries out the steps of [`plan`], one after the other. May be repeated after a crash or a failure.
 ///
 /// # Errors
-/// Names the step that failed; the steps after it were not begun.
+/// [`WipeFailed`] names the step; the steps after it were not begun.
 pub async fn wipe(
     kubeadm: &Kubeadm,
     data_dir: Option<&Path>,
@@ -97,7 +102,7 @@ pub async fn wipe(
     for step in plan(data_dir, cri_socket, data) {
         let words = step.describe();
         tracing::info!(step = %words, "wiping this machine");
-        carry_out(kubeadm, &step).await.with_context(|| format!("failed to wipe this machine: failed to {words}"))?;
+        carry_out(kubeadm, &step).await.context(WipeFailed(words))?;
     }
     Ok(())
 }

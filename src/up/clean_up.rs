@@ -8,7 +8,7 @@ use super::{POLL_INTERVAL, StepOutcome};
 use crate::etcd;
 use crate::exit::{Exit, causes};
 use crate::kubeadm::last_words::last_words;
-use crate::kubeadm::wipe::{self, MemberData};
+use crate::kubeadm::wipe::{self, MemberData, WipeFailed};
 use crate::model::machine::group::Group;
 use crate::model::machine::ids::{MemberId, Nonce};
 use crate::model::machine::local::Local;
@@ -59,7 +59,7 @@ impl UpContext {
                     let wiped =
                         wipe::wipe(&self.kubeadm, documents.data_dir(), documents.cri_socket(), MemberData::Removed)
                             .await;
-                    wiped.context(Exit::Kubeadm)?;
+                    wiped?;
                     break silent_lately;
                 }
                 CleanUp::Keep(needed) => return Ok(Some(format!("an operator: {needed}"))),
@@ -210,6 +210,10 @@ impl UpContext {
                 // What is in the way of the next attempt is another machine's affair.
                 Ok(Some(_)) if matches!(self.local(), Ok(Local::Fresh)) => return,
                 Ok(Some(reason)) => tracing::warn!(attempt, "cleaning up after the failed join waits for {reason}"),
+                // It is in nobody's way by now, and a wipe may take minutes: with the lease held that is for the next attempt.
+                Err(error) if error.downcast_ref::<WipeFailed>().is_some() => {
+                    return tracing::warn!("failed to clean up after the failed join: {error:#}");
+                }
                 Err(error) => tracing::warn!(attempt, "failed to clean up after the failed join: {error:#}"),
             }
             sleep(POLL_INTERVAL).await;

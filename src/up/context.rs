@@ -1,5 +1,6 @@
 //! The context of one `up`: everything it holds while it loops.
 
+use super::failed_attempt::another_wipe;
 use super::hook::LaunchHook;
 use super::membership::Membership;
 use super::own_node::OwnNode;
@@ -69,6 +70,8 @@ pub struct UpContext {
     pub(super) manifests_aside: ManifestsAside,
     /// For this machine's Node.
     pub(super) own_node: OwnNode,
+    /// How many wipes have failed in this run.
+    failed_wipes: u32,
     /// What was last said of files that this machine has lost.
     pub(super) said_of_files: Option<String>,
     /// For whoever wants to know what this machine does.
@@ -121,6 +124,7 @@ impl UpContext {
             launch_hook: LaunchHook::new(&session, &facts),
             manifests_aside: ManifestsAside::default(),
             own_node: OwnNode::default(),
+            failed_wipes: 0,
             said_of_files: None,
             report: Reporting::new(Registrar::new(store.clone(), &facts)),
             kubeadm: lock.map_or_else(Kubeadm::read_only, Kubeadm::new),
@@ -158,12 +162,19 @@ impl UpContext {
         tracing::warn!(reason = %why, "wiping what kubeadm left on this machine");
         let documents = &self.facts.documents;
         let wiped = wipe::wipe(&self.kubeadm, documents.data_dir(), documents.cri_socket(), data);
-        match &mut self.record.claim {
+        let wiped = match &mut self.record.claim {
             Some(claim) => match claim.while_holding(wiped).await {
-                Ok(result) => result.context(Exit::Kubeadm)?,
-                Err(lost) => self.lost(&lost).await,
+                Ok(result) => result,
+                Err(lost) => {
+                    self.lost(&lost).await;
+                    Ok(())
+                }
             },
-            None => wiped.await.context(Exit::Kubeadm)?,
+            None => wiped.await,
+        };
+        if let Err(error) = wiped {
+            self.failed_wipes = self.failed_wipes.saturating_add(1);
+            return Ok(StepOutcome::Wait(another_wipe(&error, self.failed_wipes)));
         }
         self.facts.node.has_harmless_folder = self.facts.documents.data_dir().is_some_and(has_harmless_folder);
         self.membership.credentials = None;

@@ -5,6 +5,7 @@ use super::time_left::cut_short;
 use crate::aws::{CallFailed, CallFailure};
 use crate::exit::{Exit, causes};
 use crate::kubeadm::attempt::Failure;
+use crate::kubeadm::wipe::WipeFailed;
 use crate::model::duration::in_words;
 use crate::model::up::back_off::back_off;
 use anyhow::Result;
@@ -43,6 +44,14 @@ impl FailedAttempt {
     }
 }
 
+/// What follows a wipe that has failed, and so many have in this run: another one. Whatever keeps kubeadm or the disk from it (a mount that is
+/// busy, a runtime that does not answer) may end at any time.
+pub(super) fn another_wipe(error: &anyhow::Error, failures: u32) -> Waiting {
+    let pause = back_off(failures);
+    let reason = format!("another attempt, in about {}: {}", in_words(pause), causes(error).join(": "));
+    Waiting { reason, pause, exit: Exit::Kubeadm }
+}
+
 /// A failed join is to be followed by another one.
 #[derive(Debug, thiserror::Error)]
 #[error("another attempt, in about {}, after a failed join", in_words(self.pause))]
@@ -51,9 +60,9 @@ pub(super) struct AnotherJoin {
     pub(super) pause: Duration,
 }
 
-/// Whose failure it was: kubeadm's only if a command of kubeadm has failed.
+/// Whose failure it was: kubeadm's only if a command of kubeadm has failed, or what its reset leaves could not be removed.
 fn blamed(error: &anyhow::Error) -> Exit {
-    if error.downcast_ref::<Failure>().is_some() {
+    if error.downcast_ref::<Failure>().is_some() || error.downcast_ref::<WipeFailed>().is_some() {
         return Exit::Kubeadm;
     }
     match error.downcast_ref::<CallFailed>().map(|failed| failed.kind) {
@@ -122,6 +131,20 @@ mod tests {
         // Whose grace is over, or what has none, is judged where every other answer of AWS is.
         assert!(waiting(call(CallFailure::Rejected).into(), 1).is_err_and(|error| Exit::of(&error) == Exit::Aws));
         Ok(())
+    }
+
+    #[test]
+    fn a_wipe_that_fails_again_and_again_is_tried_less_and_less() {
+        let error = exited().context("failed to wipe this machine");
+        for (failures, seconds) in [(1, 2), (2, 4), (5, 32), (99, 60)] {
+            let next = another_wipe(&error, failures);
+            assert_eq!((next.pause.as_secs(), next.exit), (seconds, Exit::Kubeadm), "{}", next.reason);
+            assert!(
+                next.reason.contains(": failed to wipe this machine: ") && next.reason.contains("unhealthy"),
+                "{}",
+                next.reason
+            );
+        }
     }
 
     #[test]

@@ -96,7 +96,7 @@ impl UpContext {
             Err(error) => {
                 self.record.failed_inits += 1;
                 let what = if restoring.is_some() { "restore" } else { "init" };
-                self.record.failed_restores += u32::from(restoring.is_some());
+                self.record.failed_in_all = self.record.failed_in_all.saturating_add(1);
                 let failed = FailedAttempt::after(self.report.failed.as_ref(), &error, deadline);
                 tracing::error!(attempt = self.record.failed_inits, "{what} failed: {}", causes(&error).join(": "));
                 self.report.registrar.failed(&failed.text).await;
@@ -107,7 +107,8 @@ impl UpContext {
                 let reason = format!("another attempt after a failed {what}: {}", failed.text);
                 let exit = failed.exit;
                 self.report.failed = Some(failed);
-                let pause = pause(restoring.is_some().then_some(self.record.failed_restores));
+                let at_once = if restoring.is_some() { 0 } else { self.policy().init_attempts };
+                let pause = pause(self.record.failed_in_all, at_once);
                 Ok(StepOutcome::Wait(Waiting { reason, pause, exit }))
             }
         }
@@ -178,10 +179,11 @@ impl UpContext {
     }
 }
 
-/// How long to wait after a failed attempt; `failed_restores`: how often restoring has failed. Nobody else makes a new cluster meanwhile, and
-/// its image or its disk may never do. What is restored lies in the snapshot, and each attempt writes a claim that the record keeps.
-fn pause(failed_restores: Option<u32>) -> Duration {
-    failed_restores.map_or(CONTENDED_INTERVAL, back_off)
+/// How long to wait after so many failed attempts of this run, of which the first follow each other `at_once`: the first turn of an init, since
+/// nobody else makes a new cluster meanwhile. From its next turn on the machine, its image or its disk may never do. What is restored lies
+/// in the snapshot, and each attempt writes a claim that the record keeps.
+fn pause(failed: u32, at_once: u32) -> Duration {
+    if failed < at_once { CONTENDED_INTERVAL } else { back_off(failed - at_once) }
 }
 
 /// A marker of this stage.
@@ -384,8 +386,14 @@ mod tests {
 
     #[test]
     fn restores_that_fail_again_and_again_are_tried_less_and_less() {
-        assert_eq!(pause(None), CONTENDED_INTERVAL);
-        let seconds: Vec<u64> = [1, 2, 6, 99].map(|failed| pause(Some(failed)).as_secs()).to_vec();
-        assert_eq!(seconds, [2, 4, 60, 60]);
+        assert_eq!([1, 2, 6, 99].map(|failed| pause(failed, 0).as_secs()), [2, 4, 60, 60]);
+    }
+
+    #[test]
+    fn inits_that_fail_turn_after_turn_are_tried_less_and_less() {
+        assert_eq!([1, 2].map(|failed| pause(failed, 3)), [CONTENDED_INTERVAL; 2]);
+        // The last one of the first turn, and those of the turns after it.
+        assert_eq!([3, 4, 5, 6, 7, 9, 99].map(|failed| pause(failed, 3).as_secs()), [2, 2, 4, 8, 16, 60, 60]);
+        assert_eq!([1, 2, 3].map(|failed| pause(failed, 1).as_secs()), [2, 2, 4]);
     }
 }

@@ -173,7 +173,8 @@ impl UpContext {
             return Ok(StepOutcome::Again);
         }
         if let Some(reason) = self.clean_up(group, nonce).await? {
-            return Ok(StepOutcome::Wait(Waiting { reason, pause: POLL_INTERVAL * 2, exit: Exit::Operator }));
+            let pause = self.membership.blocked.pause(&reason);
+            return Ok(StepOutcome::Wait(Waiting { reason, pause, exit: Exit::Operator }));
         }
         if let Some(waiting) = self.too_early() {
             return Ok(StepOutcome::Wait(waiting));

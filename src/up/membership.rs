@@ -6,6 +6,7 @@ use crate::model::machine::ids::{ClaimId, MemberId};
 use crate::model::membership::members::Members;
 use crate::model::membership::starting::Silences;
 use crate::model::membership::view::ClusterView;
+use crate::model::up::back_off::Blocked;
 use crate::node::Facts;
 use crate::node::api_servers::ApiServers;
 use crate::node::credentials::{Credentials, UP_FOLDER};
@@ -37,6 +38,8 @@ pub struct Membership {
     /// Since when voters have been silent, counted from `began`.
     silences: Silences,
     began: Instant,
+    /// What else kept this machine from joining, once it had the lease.
+    pub(super) blocked: Blocked,
     /// Whether versions and documents were compared with the cluster.
     pub(super) compared: bool,
     /// The versions of this machine's programs, once they were asked.
@@ -59,6 +62,7 @@ impl Membership {
             beside_starting: AtomicBool::new(false),
             silences: Silences::default(),
             began: Instant::now(),
+            blocked: Blocked::default(),
             compared: false,
             own_versions: None,
             leaving_unit: LeavingUnit::default(),

@@ -17,8 +17,8 @@ pub struct RecordHold {
     pub(super) claim: Option<Held<ClusterRecord>>,
     /// How often init has failed under claims of this process.
     pub(super) failed_inits: u32,
-    /// How often restoring has failed in this process, whoever had a turn in between.
-    pub(super) failed_restores: u32,
+    /// How often init or restoring has failed in this process, whoever had a turn in between.
+    pub(super) failed_in_all: u32,
 }
 
 impl RecordHold {
@@ -29,7 +29,7 @@ impl RecordHold {
             conditions_proven: false,
             claim: None,
             failed_inits: 0,
-            failed_restores: 0,
+            failed_in_all: 0,
         }
     }
     /// The record, read now.

@@ -35,6 +35,8 @@ pub(super) struct WorkerContext {
     pub(super) check: SourceDestCheck,
     /// How many attempts to join have failed in a row, and when the next one is due.
     pub(super) failures: u32,
+    /// How many wipes have failed in this run.
+    pub(super) failed_wipes: u32,
     pub(super) next_attempt: Option<Instant>,
     pub(super) failed: Option<FailedAttempt>,
     /// Whether the last look has found that this machine itself lacks something.
@@ -55,6 +57,7 @@ impl WorkerContext {
             hook: WorkerHook::new(session, &facts),
             check: SourceDestCheck::new(session, &facts),
             failures: 0,
+            failed_wipes: 0,
             next_attempt: None,
             failed: None,
             is_unfit: false,

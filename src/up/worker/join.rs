@@ -19,7 +19,7 @@ use crate::node::Facts;
 use crate::node::credentials::UP;
 use crate::node::point::Point;
 use crate::node::{kubelet_health, worker_node};
-use crate::up::failed_attempt::FailedAttempt;
+use crate::up::failed_attempt::{FailedAttempt, another_wipe};
 use crate::up::init::progress;
 use crate::up::time_left::for_attempt;
 use crate::up::{POLL_INTERVAL, StepOutcome, Waiting, terminating};
@@ -81,7 +81,10 @@ impl WorkerContext {
         }
         let socket = self.facts.documents.cri_socket();
         let wiped = wipe::wipe(&self.kubeadm, None, socket, MemberData::Removed);
-        self.hook.beside(hook, wiped).await.context(Exit::Kubeadm)?;
+        if let Err(error) = self.hook.beside(hook, wiped).await {
+            self.failed_wipes = self.failed_wipes.saturating_add(1);
+            return Ok(StepOutcome::Wait(another_wipe(&error, self.failed_wipes)));
+        }
         Point::WorkerWiped.reached();
         WorkerMarker::remove(Path::new("/"))?;
         self.looker.node = Default::default();
