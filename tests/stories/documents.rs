@@ -41,14 +41,14 @@ fn init_and_join_are_told_what_the_operator_and_the_machine_know() -> Result<()>
 fn a_document_that_is_not_the_same_everywhere_is_named(world: &World) -> Result<()> {
     let differs = "'kubeadm KubeletConfiguration' is not the same on all machines";
     let told = world.on(1, &["kubeboot", "status"])?;
-    ensure!(!told.stdout.contains("not the same on all machines"), "nothing differs yet: {}", told.text());
+    ensure!(!told.says("not the same on all machines"), "nothing differs yet: {}", told.text());
     let file = world.disk(2)?.join("etc/kubeboot/kubeadm.yaml");
     let changed = std::fs::read_to_string(&file)?.replace("maxPods: 64", "maxPods: 65");
     std::fs::write(&file, changed)?;
     world.run_up(2)?;
     world.all_up(&[2])?;
     let told = world.on(1, &["kubeboot", "status"])?;
-    ensure!(told.code == 10 && told.stdout.contains(differs), "the change is not told: {}", told.text());
+    ensure!(told.code == 10 && told.says(differs), "the change is not told: {}", told.text());
     Ok(())
 }
 

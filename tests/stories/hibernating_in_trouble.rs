@@ -24,7 +24,7 @@ impl World {
         self.until_agent_says(agent, words)?;
         self.until_agent_says(agent, "the cluster was not saved: etcd and API server start again on this machine")?;
         self.until("the API server serves again", RUN, || {
-            Ok(self.on(node, &["kubeboot", "status"])?.stdout.contains("1 voter").then_some(()))
+            Ok(self.on(node, &["kubeboot", "status"])?.says("1 voter").then_some(()))
         })?;
         ensure!(self.record()?["phase"] == "ready", "{}", self.record()?);
         ensure!(self.hook_calls("CompleteLifecycleAction", node)?.is_empty(), "the hook was completed");

@@ -163,7 +163,7 @@ fn a_snapshot_that_is_denied_is_told_and_the_cluster_serves_again() -> Result<()
         world.until_agent_says(&agent, "the cluster is not saved yet")?;
         ensure!(world.record()?["phase"] == "ready", "{}", world.record()?);
         world.until("the API server serves again", RUN, || {
-            Ok(world.on(1, &["kubeboot", "status"])?.stdout.contains("1 voter").then_some(()))
+            Ok(world.on(1, &["kubeboot", "status"])?.says("1 voter").then_some(()))
         })?;
         world.have_the_word(&[1])?;
         let disk = world.disk(1)?;

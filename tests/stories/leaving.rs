@@ -25,7 +25,7 @@ fn a_terminated_machine_of_three_leaves_two_healthy_voters() -> Result<()> {
         world.has_left(3, &[1, 2])?;
         ensure!(world.object(LEASE)?["holder"].is_null(), "the next one waits for the lease: {}", world.object(LEASE)?);
         let status = world.on(1, &["kubeboot", "status"])?;
-        ensure!(status.stdout.contains("2 voters") || status.stdout.contains("can lose 0"), "{}", status.text());
+        ensure!(status.says("2 voters") || status.says("can lose 0"), "{}", status.text());
         Ok(())
     })
 }

@@ -109,7 +109,7 @@ fn a_record_that_was_put_back_over_a_dead_cluster_is_given_up_by_an_operator() -
         let words = ["an older version of the cluster record has come back", "'kubeboot retire --lost-record'"];
         world.refuses(3, &UP_BRIEFLY, 6, &words)?;
         let status = world.on(3, &["kubeboot", "status"])?;
-        ensure!(status.stdout.contains(words[0]), "{}", status.text());
+        ensure!(status.says(words[0]), "{}", status.text());
         ensure!(report(world, &LOST_JSON)?["hash_blanked"] == true, "the hash was not taken away");
         is_given_up(world, claim, 2)?;
         a_new_cluster(world, 3)

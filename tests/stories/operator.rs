@@ -16,7 +16,7 @@ fn says(world: &World, node: usize, words: &[&str], code: i32, texts: &[&str]) -
     let ended = world.on(node, &[&["kubeboot"][..], words].concat())?;
     ensure!(ended.code == code, "{words:?} ended with {}, not {code}: {}", ended.code, ended.text());
     for text in texts {
-        ensure!(ended.text().contains(text), "{words:?} does not say '{text}': {}", ended.text());
+        ensure!(ended.says(text), "{words:?} does not say '{text}': {}", ended.text());
     }
     Ok(ended)
 }

@@ -41,7 +41,7 @@ fn what_ends_soon_is_renewed_and_what_reads_it_once_is_restarted() -> Result<()>
         world.shorten(2, "480h", &due)?;
         let status = world.on(2, &["kubeboot", "status"])?;
         let remedy = "run 'kubeboot renew' on this machine";
-        ensure!(status.code == 10 && status.text().contains(remedy), "{}", status.text());
+        ensure!(status.code == 10 && status.says(remedy), "{}", status.text());
         let (before, ran) = (world.before(2)?, containers(world, 2)?);
         let foretold = world.renews(2, &FORETELL, 0, &["plan, every etcd voter answers:", "in 19 days"])?;
         before.nothing_at_all_changed()?;
@@ -64,7 +64,7 @@ fn what_ends_soon_is_renewed_and_what_reads_it_once_is_restarted() -> Result<()>
         ensure!(changed == ["kube-controller-manager", "kube-scheduler"], "{ran:?} and then {runs:?}");
         world.renews(2, &RENEW, 0, &["nothing to renew"])?;
         let status = world.on(2, &["kubeboot", "status"])?;
-        ensure!(!status.text().contains(remedy), "{}", status.text());
+        ensure!(!status.says(remedy), "{}", status.text());
         world.is_one_control_plane(&[1, 2, 3])
     })
 }

@@ -18,11 +18,11 @@ fn status_tells_a_healthy_control_plane_from_a_degraded_one_and_a_lost_quorum() 
         ensure!(told.contains(" answers, this cluster, ready\n"), "a client finds the cluster at the endpoint: {told}");
         world.stranger(ENDPOINT, "401")?;
         let foreign = world.on(1, &["kubeboot", "status", "--json"])?;
-        ensure!(foreign.code == 10 && foreign.stdout.contains("endpoint-not-trusted"), "{}", foreign.text());
+        ensure!(foreign.code == 10 && foreign.says("endpoint-not-trusted"), "{}", foreign.text());
         world.no_strangers()?;
         world.stranger(ENDPOINT, "closed")?;
         let silent = world.on(1, &["kubeboot", "status"])?;
-        ensure!(silent.code == 0 && silent.stdout.contains("does not answer from here"), "{}", silent.text());
+        ensure!(silent.code == 0 && silent.says("does not answer from here"), "{}", silent.text());
         world.no_strangers()?;
         world.ask(&["kill", "3"])?;
         status_is(world, "degraded", 10)?;

@@ -172,8 +172,8 @@ fn a_last_voter_that_nobody_follows_is_abandoned_to_the_group_and_leaves_once_an
         world.all_up(&[2])?;
         world.until_agent_says(&agent, "the group retains this machine, which may be terminated")?;
         let told = world.on(2, &["kubeboot", "status"])?;
-        ensure!(told.stdout.contains(&format!("{} is retained by its group", world.id(1)?)), "{}", told.text());
-        ensure!(told.stdout.contains("terminate-instance-in-auto-scaling-group"), "{}", told.text());
+        ensure!(told.says(&format!("{} is retained by its group", world.id(1)?)), "{}", told.text());
+        ensure!(told.says("terminate-instance-in-auto-scaling-group"), "{}", told.text());
         world.has_left(1, &[2])?;
         world.have_the_word(&[2])?;
         let answers = world.hook_calls(COMPLETE, 1)?;

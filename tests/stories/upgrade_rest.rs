@@ -76,7 +76,7 @@ fn add_ons_wait_for_the_last_machine_of_before_and_are_brought_up_once() -> Resu
         let coredns = world.add_on(new, COREDNS)?;
         ensure!(rest["steps"][2]["text"] == coredns.as_str() && coredns.ends_with("v1.14.2"), "{coredns}: {rest}");
         let told = world.on(new, &["kubeboot", "status"])?;
-        ensure!(told.stdout.contains(&format!("from {OLD} to {NEW}: done since ")), "{}", told.text());
+        ensure!(told.says(&format!("from {OLD} to {NEW}: done since ")), "{}", told.text());
         let event = world.until("an Event tells of it", RUN, || {
             let events = world.etcdctl(new, &["get", "--prefix", "--print-value-only", "/registry/events/default/"])?;
             Ok(events.contains("ClusterUpgraded").then_some(events))
@@ -122,7 +122,7 @@ fn an_add_on_that_somebody_has_removed_stays_removed_and_one_that_kubeadm_leaves
         ensure!(world.etcd_value(new, COREDNS)?.is_empty(), "CoreDNS was installed");
         world.until_agent_says(&agent, "has failed (attempt 1), and is tried again")?;
         let told = world.on(new, &["kubeboot", "status"])?;
-        ensure!(told.code == 10 && told.stdout.contains("add-ons and the rest are not"), "{}", told.text());
+        ensure!(told.code == 10 && told.says("add-ons and the rest are not"), "{}", told.text());
 
         // The next leader tries at once.
         world.etcdctl(new, &["del", stale])?;

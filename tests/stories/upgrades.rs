@@ -34,7 +34,7 @@ fn two_machines_of_a_newer_image_at_once_raise_the_version_once_and_an_older_one
         world.are_the_voters(&[1, 2, third, fourth])?;
         ensure!(world.cluster_version_written(1)? == written, "the refused machine wrote the cluster's configuration");
         let status = world.on(1, &["kubeboot", "status"])?;
-        ensure!(status.stdout.contains(words[2]), "nobody sees why it does not come: {}", status.text());
+        ensure!(status.says(words[2]), "nobody sees why it does not come: {}", status.text());
         // It looks again, and has a newer image by then.
         world.pretend(late, "STANDIN_KUBEADM_VERSION", NEW)?;
         world.run_up(late)?;

@@ -150,7 +150,7 @@ fn a_join_that_was_cut_off_by_a_power_cut_is_begun_anew() -> Result<()> {
         world.cut_power(2)?;
         world.ask(&["boot", "2", "--no-up"])?;
         let said = world.on(2, &["kubeboot", "status"])?;
-        ensure!(said.code == 10 && said.stdout.contains("has begun to join the cluster"), "{}", said.text());
+        ensure!(said.code == 10 && said.says("has begun to join the cluster"), "{}", said.text());
         let ended = world.on(2, &["kubeboot", "up"])?;
         ensure!(
             ended.code == 0 && ended.stderr.contains("wiping what kubeadm left on this machine"),

@@ -27,6 +27,12 @@ impl Ended {
     pub fn text(&self) -> String {
         format!("{}{}", self.stdout, self.stderr)
     }
+
+    /// Whether it says these words, wherever its lines are broken: that goes by the length of names and addresses.
+    pub fn says(&self, words: &str) -> bool {
+        let plain = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        plain(&self.text()).contains(&plain(words))
+    }
 }
 
 /// A command that runs in a process group of its own, which ends with this.
