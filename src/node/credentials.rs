@@ -23,7 +23,8 @@ use tokio::try_join;
 /// What this boot knows. `/run` is in memory, so a power-off erases it. What is secret is below [`crate::host::short_lived::PARENT`] alone.
 pub const FOLDER: &str = "/run/kubeboot";
 
-/// Where `up` keeps what it needs while it works: the [`ShortLived`] that it holds together with the machine's lock.
+/// Where `up` keeps what it needs while it works: the [short-lived folder](crate::host::short_lived) that it holds together
+/// with the machine's lock.
 pub const UP_FOLDER: &str = "/run/kubeboot/short-lived/up";
 /// The name of that folder.
 pub const UP: &str = "up";
