@@ -187,17 +187,20 @@ impl UpContext {
         }
         self.report.registrar.failed(&failed.text).await;
         self.membership.next_join = None;
+        // A wipe that has failed may take as long again: with the lease held that is for the next attempt.
+        let cleans_up = lease.cleans_up() && error.downcast_ref::<WipeFailed>().is_none();
         let mut next = failed.followed_by(error, failures);
-        if began && lease.cleans_up() {
+        // Before the clean-up, in the middle of which the lease may be lost.
+        self.report.failed = Some(failed);
+        if began && cleans_up {
             self.retry_clean_up(group).await;
-        } else if began {
+        } else if began && !lease.cleans_up() {
             tracing::warn!("what this join has left is cleaned up once this machine has the membership lease again");
             self.membership.next_join = Some(Instant::now() + back_off(failures));
             if let Ok(waiting) = &mut next {
                 waiting.pause = waiting.pause.min(POLL_INTERVAL);
             }
         }
-        self.report.failed = Some(failed);
         next.map(StepOutcome::Wait)
     }
 

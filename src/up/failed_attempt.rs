@@ -19,6 +19,8 @@ pub(super) struct FailedAttempt {
     pub(super) text: String,
     /// What a run that ends with it ends in.
     pub(super) exit: Exit,
+    /// Whether the next machine would fail with it, too.
+    pub(super) is_shared: bool,
 }
 
 impl FailedAttempt {
@@ -27,7 +29,11 @@ impl FailedAttempt {
     pub(super) fn after(before: Option<&Self>, error: &anyhow::Error, deadline: Instant) -> Self {
         match before {
             Some(before) if cut_short(error, deadline) => before.clone(),
-            _ => Self { text: causes(error).join(": "), exit: blamed(error) },
+            _ => {
+                let failure = error.downcast_ref::<Failure>();
+                let is_shared = failure.is_some_and(|failure| failure.cause().is_shared());
+                Self { text: causes(error).join(": "), exit: blamed(error), is_shared }
+            }
         }
     }
 

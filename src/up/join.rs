@@ -106,7 +106,8 @@ impl UpContext {
             Err(lost) => {
                 tracing::warn!(%lost, "lost the membership lease while cleaning up, the next attempt goes on with that");
                 self.membership.next_join = Some(Instant::now() + back_off(self.membership.failed_joins));
-                Ok(StepOutcome::Again)
+                let soon = self.too_early().map(|waiting| Waiting { pause: POLL_INTERVAL, ..waiting });
+                Ok(soon.map_or(StepOutcome::Again, StepOutcome::Wait))
             }
         };
         release(held).await;
@@ -203,7 +204,8 @@ impl UpContext {
             Settled::Wait(reason) => {
                 // Who raises the cluster's version next under the lease must not wait for one that does not join now.
                 self.report.registrar.waiting(Some(&record.claim_id), &reason).await;
-                return Ok(StepOutcome::Wait(Waiting { reason, pause: POLL_INTERVAL * 2, exit: Exit::TryAgain }));
+                let pause = self.membership.blocked.pause(&reason);
+                return Ok(StepOutcome::Wait(Waiting { reason, pause, exit: Exit::TryAgain }));
             }
         }
         Point::VersionSettled.reached();

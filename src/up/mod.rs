@@ -53,6 +53,7 @@ use crate::node::leaving_unit::LeavingUnit;
 use crate::settings::{Role, Settings};
 use anyhow::{Context, Result, anyhow};
 use context::UpContext;
+use failed_attempt::FailedAttempt;
 use outages::Outages;
 use std::convert::Infallible;
 use std::path::Path;
@@ -214,7 +215,7 @@ async fn until(context: &mut UpContext, deadline: Instant) -> Result<()> {
                 StepOutcome::Wait(waiting)
             }
         };
-        if let Some(hindrance) = hindrance(&outcome) {
+        if let Some(hindrance) = hindrance(&outcome, context.report.failed.as_ref()) {
             context.report.hindrance = context.report.hindrance.followed_by(hindrance);
         }
         match outcome {
@@ -231,18 +232,25 @@ async fn until(context: &mut UpContext, deadline: Instant) -> Result<()> {
                 if Instant::now() >= deadline {
                     return Err(out_of_time(context, &waiting));
                 }
-                sleep(jittered(waiting.pause).min(deadline.saturating_duration_since(Instant::now()))).await;
+                let pause = jittered(waiting.pause).min(deadline.saturating_duration_since(Instant::now()));
+                tokio::select! {
+                    () = sleep(pause) => {}
+                    never = context.launch_hook.beats(context.group.last()) => match never {},
+                }
             }
         }
     }
 }
 
-/// What is in this machine's way, if it does not go on at once. A wait that ends in a failure of kubeadm is for its own next attempt.
-fn hindrance(outcome: &StepOutcome) -> Option<Hindrance> {
+/// What is in this machine's way, if it does not go on at once, its last attempt having failed with this. A wait that ends in a failure
+/// of kubeadm is for its own next attempt.
+fn hindrance(outcome: &StepOutcome, failed: Option<&FailedAttempt>) -> Option<Hindrance> {
     match outcome {
         StepOutcome::Done | StepOutcome::Again => None,
         StepOutcome::Queue(_) => Some(Hindrance::Queue),
-        StepOutcome::Wait(Waiting { exit: Exit::Kubeadm, .. }) => Some(Hindrance::Kubeadm),
+        StepOutcome::Wait(Waiting { exit: Exit::Kubeadm, .. }) if failed.is_none_or(|failed| !failed.is_shared) => {
+            Some(Hindrance::Kubeadm)
+        }
         StepOutcome::Wait(_) => Some(Hindrance::Shared),
     }
 }
@@ -426,11 +434,16 @@ mod tests {
         let waiting = |exit| Waiting { reason: String::new(), pause: POLL_INTERVAL, exit };
         for exit in Exit::ALL {
             let expected = if exit == Exit::Kubeadm { Hindrance::Kubeadm } else { Hindrance::Shared };
-            assert_eq!(hindrance(&StepOutcome::Wait(waiting(exit))), Some(expected), "{exit}");
-            assert_eq!(hindrance(&StepOutcome::Queue(waiting(exit))), Some(Hindrance::Queue), "{exit}");
+            // What the attempt failed with, and whether another machine would fail with it, too.
+            for (is_shared, expected) in [(None, expected), (Some(false), expected), (Some(true), Hindrance::Shared)] {
+                let failed = is_shared.map(|is_shared| FailedAttempt { text: String::new(), exit, is_shared });
+                let met = |outcome| hindrance(&outcome, failed.as_ref());
+                assert_eq!(met(StepOutcome::Wait(waiting(exit))), Some(expected), "{exit} {is_shared:?}");
+                assert_eq!(met(StepOutcome::Queue(waiting(exit))), Some(Hindrance::Queue), "{exit}");
+            }
             assert_eq!(exit.may_abandon(), exit == Exit::Kubeadm, "{exit}");
         }
-        assert_eq!((hindrance(&StepOutcome::Again), hindrance(&StepOutcome::Done)), (None, None));
+        assert_eq!((hindrance(&StepOutcome::Again, None), hindrance(&StepOutcome::Done, None)), (None, None));
     }
 
     #[test]

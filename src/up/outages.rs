@@ -4,7 +4,9 @@ use super::failed_attempt::AnotherJoin;
 use super::{POLL_INTERVAL, Waiting};
 use crate::aws::{CallFailed, CallFailure};
 use crate::exit::Exit;
+use crate::kubeadm::attempt::Failure;
 use crate::model::duration::in_words;
+use crate::model::up::back_off::Blocked;
 use anyhow::{Result, anyhow};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -21,12 +23,15 @@ pub struct Outages {
     /// Since when, and when last.
     denied: Option<(Instant, Instant)>,
     unlisted_since: Option<Instant>,
+    /// What else has failed, pass after pass.
+    others: Blocked,
 }
 
 impl Outages {
     /// A pass succeeded.
     pub fn restored(&mut self) {
         self.denied = None;
+        self.others = Blocked::default();
     }
 
     /// Whether Auto Scaling lists this instance in its group.
@@ -56,11 +61,10 @@ impl Outages {
             return Err(error);
         }
         let Some(kind) = error.downcast_ref::<CallFailed>().map(|failed| failed.kind) else {
-            return Ok(Waiting {
-                reason: format!("what failed to mend: {error:#}"),
-                pause: POLL_INTERVAL,
-                exit: Exit::TryAgain,
-            });
+            // Each pass reads the bucket and starts kubeadm.
+            let pause = self.others.pause("");
+            let exit = if error.downcast_ref::<Failure>().is_some() { Exit::Kubeadm } else { Exit::TryAgain };
+            return Ok(Waiting { reason: format!("what failed to mend: {error:#}"), pause, exit });
         };
         let exit = match kind {
             CallFailure::Throttled | CallFailure::NoAnswer => {
@@ -99,6 +103,17 @@ mod tests {
         let (verb, permission, detail) = ("write", "s3:PutObject", String::new());
         let failed = CallFailed { verb, object: "o".into(), permission, kind: CallFailure::Denied, detail };
         outages.outage(failed.into()).err().map(|error| Exit::of(&error))
+    }
+
+    #[test]
+    fn what_else_fails_is_tried_less_and_less_until_a_pass_succeeds() -> Result<()> {
+        let mut outages = Outages::default();
+        for seconds in [2, 2, 2, 2, 2, 4, 8, 15, 15] {
+            assert_eq!(outages.outage(anyhow!("no space left on device"))?.pause.as_secs(), seconds);
+        }
+        outages.restored();
+        assert_eq!(outages.outage(anyhow!("no space left on device"))?.pause.as_secs(), 2);
+        Ok(())
     }
 
     #[test]

@@ -46,6 +46,20 @@ pub enum Cause {
 }
 
 impl Cause {
+    /// Whether the next machine of the group would meet it, too: it is about the cluster, the endpoint, the image or the documents.
+    #[must_use]
+    pub fn is_shared(self) -> bool {
+        match self {
+            Self::TooManyLearners
+            | Self::UnhealthyEtcd
+            | Self::EndpointUnverified
+            | Self::VersionSkew
+            | Self::SeveralRuntimes
+            | Self::Namespace => true,
+            Self::NeverInSync | Self::NameTaken | Self::HalfMade | Self::Preflight | Self::Other => false,
+        }
+    }
+
     /// What an operator, or the next attempt, can do about it.
     #[must_use]
     pub fn remedy(self) -> &'static str {
