@@ -1,8 +1,9 @@
 //! Voters that are on their way: promoted a moment ago, and silent until their etcd serves its clients.
 //!
 //! etcd opens the port of a member's clients, and says the member's name, up to ten seconds after it was promoted (etcd's `publishV3`). It has
-//! its vote, and uses it, from the promotion on. So nothing is wrong with it. It keeps no newcomer out, and that is all: it never counts
-//! as answering, and no removal goes by this.
+//! its vote, and uses it, from the promotion on. So nothing is wrong with it. It keeps no newcomer out, and it keeps
+//! nobody from trying to remove its own member, and that is all: it never counts as answering, and whether a removal is lawful is judged
+//! without it.
 
 use super::members::Members;
 use super::reaping::owners;
