@@ -33,8 +33,8 @@ PROMISED: dict[str, Bound] = {
 CHECKED: dict[str, Bound] = {
     "decision.wall_ratio": Bound("20 to 30 by a binary for debugging", least=8),
     "decision.cpu_ratio": Bound("39 by a binary for debugging", least=13),
-    "decision.calls.kubeboot": Bound("10: each source once, and the record, the registrations and the hash again before the claim", most=10),
-    "decision.programs.kubeboot": Bound("4, of which 3 are questions to kubeadm, systemd and the runtime", most=4),
+    "decision.calls.kubeboot": Bound("10: each source once, and the record, the registrations and the hash again before the claim", most=12),
+    "decision.programs.kubeboot": Bound("4, of which 3 are questions to kubeadm, systemd and the runtime", most=5),
     "waiting.calls": Bound("a look asks for eight things, and one in some seconds is enough", most=2.5),
     "waiting.busiest": Bound("three machines that look in the same second, with nine calls each", most=27),
     "group.inits": Bound("exactly one", most=1, least=1),
