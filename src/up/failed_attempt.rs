@@ -46,7 +46,12 @@ impl FailedAttempt {
         if error.downcast_ref::<CallFailed>().is_some() {
             return Err(error.context(next));
         }
-        Ok(Waiting { reason: format!("{next}: {}", self.text), pause: next.pause, exit: self.exit })
+        Ok(self.again_after(next.pause))
+    }
+
+    /// The wait for another attempt to join.
+    pub(super) fn again_after(&self, pause: Duration) -> Waiting {
+        Waiting { reason: format!("{}: {}", AnotherJoin { pause }, self.text), pause, exit: self.exit }
     }
 }
 

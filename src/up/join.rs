@@ -252,8 +252,7 @@ impl UpContext {
     fn too_early(&self) -> Option<Waiting> {
         let pause = self.membership.next_join?.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())?;
         let failed = self.report.failed.as_ref()?;
-        let reason = format!("another attempt, in about {}, after a failed join: {}", in_words(pause), failed.text);
-        Some(Waiting { reason, pause, exit: failed.exit })
+        Some(failed.again_after(pause))
     }
 
     /// This machine's member, which etcd must list as a started voter: the exit code of kubeadm does not prove that. An answer that is not
@@ -262,10 +261,10 @@ impl UpContext {
         let end = Instant::now() + READY_TIMEOUT;
         loop {
             let why = match own_member(&self.ask_cluster(peers).await, &self.facts.machine.addresses) {
-                OwnMember::None => return Ok(None),
-                OwnMember::Voter(id) => return Ok(Some(id)),
-                OwnMember::Missing => bail!("kubeadm join has ended, but etcd does not list this machine"),
-                OwnMember::NotYet(why) => why,
+                MemberAfterJoin::None => return Ok(None),
+                MemberAfterJoin::Voter(id) => return Ok(Some(id)),
+                MemberAfterJoin::Missing => bail!("kubeadm join has ended, but etcd does not list this machine"),
+                MemberAfterJoin::NotYet(why) => why,
             };
             ensure!(Instant::now() < end, "kubeadm join has ended, but {why}, for {}", in_words(READY_TIMEOUT));
             sleep(READY_INTERVAL).await;
@@ -314,7 +313,7 @@ async fn under_lease(
 
 /// This machine's member after a join that has succeeded.
 #[derive(Debug, PartialEq, Eq)]
-enum OwnMember {
+enum MemberAfterJoin {
     /// There is none, because etcd is external.
     None,
     /// It is a started voter.
@@ -326,17 +325,17 @@ enum OwnMember {
 }
 
 /// What the cluster says of the member at these addresses.
-fn own_member(cluster: &ClusterView, addresses: &[IpAddr]) -> OwnMember {
+fn own_member(cluster: &ClusterView, addresses: &[IpAddr]) -> MemberAfterJoin {
     match cluster {
-        ClusterView::External => OwnMember::None,
+        ClusterView::External => MemberAfterJoin::None,
         ClusterView::Listed(members) => match members.at(addresses) {
-            Some(member) if member.is_started_voter() => OwnMember::Voter(member.id),
-            Some(member) => OwnMember::NotYet(format!("etcd member {} is no started voter", member.id)),
-            None => OwnMember::Missing,
+            Some(member) if member.is_started_voter() => MemberAfterJoin::Voter(member.id),
+            Some(member) => MemberAfterJoin::NotYet(format!("etcd member {} is no started voter", member.id)),
+            None => MemberAfterJoin::Missing,
         },
-        ClusterView::NoQuorum(_) => OwnMember::NotYet("etcd has lost its quorum".into()),
-        ClusterView::Unknown { why } => OwnMember::NotYet(format!("etcd does not answer: {why}")),
-        ClusterView::NotAsked => OwnMember::NotYet("etcd was not asked".into()),
+        ClusterView::NoQuorum(_) => MemberAfterJoin::NotYet("etcd has lost its quorum".into()),
+        ClusterView::Unknown { why } => MemberAfterJoin::NotYet(format!("etcd does not answer: {why}")),
+        ClusterView::NotAsked => MemberAfterJoin::NotYet("etcd was not asked".into()),
     }
 }
 
@@ -362,9 +361,9 @@ mod tests {
         };
         // What the cluster says, and whether it is asked again: nothing else, or for how it ends.
         let rows = [
-            (ClusterView::External, Some(OwnMember::None)),
-            (ClusterView::Listed(listed("n3", false)), Some(OwnMember::Voter(MemberId(3)))),
-            (ClusterView::Listed(Members(Vec::new())), Some(OwnMember::Missing)),
+            (ClusterView::External, Some(MemberAfterJoin::None)),
+            (ClusterView::Listed(listed("n3", false)), Some(MemberAfterJoin::Voter(MemberId(3)))),
+            (ClusterView::Listed(Members(Vec::new())), Some(MemberAfterJoin::Missing)),
             (ClusterView::Listed(listed("n3", true)), None),
             (ClusterView::Listed(listed("", false)), None),
             (ClusterView::NoQuorum(listed("n3", false)), None),
@@ -376,7 +375,7 @@ mod tests {
             let found = own_member(&cluster, &mine);
             match expected {
                 Some(expected) => assert_eq!(found, expected, "{cluster:?}"),
-                None => assert!(matches!(found, OwnMember::NotYet(_)), "{cluster:?}: {found:?}"),
+                None => assert!(matches!(found, MemberAfterJoin::NotYet(_)), "{cluster:?}: {found:?}"),
             }
         }
     }

@@ -6,7 +6,7 @@ use crate::model::machine::ids::{ClaimId, MemberId};
 use crate::model::membership::members::Members;
 use crate::model::membership::starting::Silences;
 use crate::model::membership::view::ClusterView;
-use crate::model::up::back_off::Blocked;
+use crate::model::up::back_off::Repeated;
 use crate::node::Facts;
 use crate::node::api_servers::ApiServers;
 use crate::node::credentials::{Credentials, UP_FOLDER};
@@ -39,7 +39,7 @@ pub struct Membership {
     silences: Silences,
     began: Instant,
     /// What else kept this machine from joining, once it had the lease.
-    pub(super) blocked: Blocked,
+    pub(super) blocked: Repeated,
     /// Whether versions and documents were compared with the cluster.
     pub(super) compared: bool,
     /// The versions of this machine's programs, once they were asked.
@@ -62,7 +62,7 @@ impl Membership {
             beside_starting: AtomicBool::new(false),
             silences: Silences::default(),
             began: Instant::now(),
-            blocked: Blocked::default(),
+            blocked: Repeated::default(),
             compared: false,
             own_versions: None,
             leaving_unit: LeavingUnit::default(),

@@ -6,7 +6,7 @@ use crate::aws::{CallFailed, CallFailure};
 use crate::exit::Exit;
 use crate::kubeadm::attempt::Failure;
 use crate::model::duration::in_words;
-use crate::model::up::back_off::Blocked;
+use crate::model::up::back_off::Repeated;
 use anyhow::{Result, anyhow};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -24,14 +24,14 @@ pub struct Outages {
     denied: Option<(Instant, Instant)>,
     unlisted_since: Option<Instant>,
     /// What else has failed, pass after pass.
-    others: Blocked,
+    others: Repeated,
 }
 
 impl Outages {
     /// A pass succeeded.
     pub fn restored(&mut self) {
         self.denied = None;
-        self.others = Blocked::default();
+        self.others = Repeated::default();
     }
 
     /// Whether Auto Scaling lists this instance in its group.

@@ -21,14 +21,14 @@ const LONGEST_BLOCKED: Duration = Duration::from_secs(15);
 /// So many times it is looked at again soon: most of what is in the way goes within ten seconds.
 const SOON: u32 = 4;
 
-/// What blocks every attempt, and in how many of them in a row it did.
+/// What is in the way of every attempt, and in how many of them in a row it was.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Blocked {
+pub struct Repeated {
     why: String,
     times: u32,
 }
 
-impl Blocked {
+impl Repeated {
     /// How long to wait now that an attempt was blocked for this reason: longer each time, and not for long at first for another one.
     pub fn pause(&mut self, why: &str) -> Duration {
         self.times = if self.why == why { self.times.saturating_add(1) } else { 1 };
@@ -43,7 +43,7 @@ mod tests {
 
     #[test]
     fn what_blocks_again_and_again_is_looked_at_less_and_less() {
-        let mut blocked = Blocked::default();
+        let mut blocked = Repeated::default();
         // What is in the way, and how long that is waited for, in seconds.
         let soon = [("a", 2); 5];
         let rows = [("a", 4), ("a", 8), ("a", 15), ("a", 15), ("b", 2), ("b", 2), ("a", 2)];
